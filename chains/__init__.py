@@ -1,0 +1,1 @@
+"""Chains as integers and bytes: gateways, relays, lending reads, and the local devnet. Knows no order and no key."""

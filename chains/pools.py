@@ -1,0 +1,383 @@
+"""The state of configured pools at one block, as market/1 pool objects (base units as strings), and their tokens.
+
+Everything of one snapshot is read at the same block: views travel through the reader's multicall, and an answer of
+another block is a Retry. Ticks are read once over the whole bitmap; afterwards a V3 or V4 pool's ticks are read again only
+where its liquidity events say that they changed, or where the block last read is no longer part of the chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chains.abi_views import ratio_text, symbol_text, uint_array
+from chains.errors import Reject, Retry, Usage
+from chains.evm import address_of, checksum, keccak, selector, signed, word, words
+from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, ChainReader, Hash32
+
+GAS = {
+    "uniswap_v2": (90_000, 0),
+    "uniswap_v3": (110_000, 31_000),
+    "uniswap_v4": (120_000, 31_000),
+    "balancer_v2_weighted": (110_000, 0),
+    "balancer_v2_stable": (150_000, 0),
+}
+MIN_TICK, MAX_TICK = -887272, 887272
+_V3_EVENTS = (
+    keccak(b"Mint(address,address,int24,int24,uint128,uint256,uint256)"),
+    keccak(b"Burn(address,int24,int24,uint128,uint256,uint256)"),
+)
+_V4_EVENT = keccak(b"ModifyLiquidity(bytes32,address,int24,int24,int256,bytes32)")
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSpec:
+    """One pool to read. `id` is its contract; for V4 and Balancer the 32-byte pool id.
+
+    `fee_pips` is the fee of a V2 fork that is not Uniswap's (its pair contract does not say).
+    """
+
+    kind: str
+    id: str
+    fee_pips: int = 3000
+    gas: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class V4Contracts:
+    """Where V4 stands on the chain: the manager that holds the pools, and the lenses that read them."""
+
+    pool_manager: Address
+    state_view: Address
+    position_manager: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token's own metadata. The zero address is the chain's coin."""
+
+    address: Address
+    symbol: str
+    decimals: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSnapshot:
+    """All pools at `block`; `skipped` says which could not be read, and why."""
+
+    block: BlockRef
+    pools: tuple[dict[str, Any], ...]
+    tokens: dict[Address, Token]
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True)
+class _Fixed:
+    """What of a pool never changes."""
+
+    spec: PoolSpec
+    tokens: tuple[Address, ...]
+    values: dict[str, Any] = field(default_factory=dict)
+    ticks: list[tuple[int, int]] | None = None
+
+
+class PoolReader:
+    """Reads one chain's configured pools; keeps their constants and ticks between snapshots.
+
+    Raises Usage for a kind it cannot read, Retry where the chain did not answer at one block.
+    """
+
+    def __init__(self, reader: ChainReader, specs: Sequence[PoolSpec], v4: V4Contracts | None = None) -> None:
+        for spec in specs:
+            if spec.kind not in GAS:
+                raise Usage(
+                    "UNREADABLE_POOL", f"pools of kind {spec.kind} cannot be read", f"one of {', '.join(GAS)}"
+                )
+            if spec.kind == "uniswap_v4" and v4 is None:
+                raise Usage(
+                    "NO_V4_HERE",
+                    f"pool {spec.id}: this chain has no Uniswap V4 configured",
+                    "remove the pool",
+                )
+        self._reader, self._specs, self._v4 = reader, tuple(specs), v4
+        self._fixed: dict[str, _Fixed] = {}
+        self._tokens: dict[Address, Token] = {}
+        self._skipped: dict[str, str] = {}
+        self._last: tuple[int, Hash32] | None = None
+
+    async def snapshot(self, block: int | str = "latest") -> PoolSnapshot:
+        """The pools at `block`. Reads only prices and liquidity where nothing else can have changed."""
+        at = await self._reader.block(block)
+        new = [spec for spec in self._specs if spec.id not in self._fixed and spec.id not in self._skipped]
+        if new:
+            await self._learn(new, at)
+        await self._forget_changed_ticks(at)
+        await self._read_ticks(
+            [f for f in self._fixed.values() if f.ticks is None and _has_ticks(f.spec.kind)], at
+        )
+        pools = await self._states(at)
+        self._last = (at.number, at.hash)
+        return PoolSnapshot(at, tuple(pools), dict(self._tokens), tuple(self._skipped.items()))
+
+    # ---- constants
+
+    async def _learn(self, specs: list[PoolSpec], at: BlockRef) -> None:
+        calls: list[Call] = []
+        for spec in specs:
+            calls += self._constant_calls(spec)
+        answers = iter(await self._views(calls, at))
+        for spec in specs:
+            given = [next(answers) for _ in self._constant_calls(spec)]
+            try:
+                self._fixed[spec.id] = self._constants(spec, given)
+            except Reject as why:
+                self._skipped[spec.id] = why.message
+        for spec in [s for s in specs if s.kind.startswith("balancer") and s.id in self._fixed]:
+            await self._learn_balancer(self._fixed[spec.id], at)
+        wanted = {t for f in self._fixed.values() for t in f.tokens if t not in self._tokens}
+        await self._learn_tokens(sorted(wanted), at)
+
+    def _constant_calls(self, spec: PoolSpec) -> list[Call]:
+        if spec.kind == "uniswap_v2":
+            return [_view(spec.id, name) for name in ("token0()", "token1()")]
+        if spec.kind == "uniswap_v3":
+            return [_view(spec.id, name) for name in ("token0()", "token1()", "fee()", "tickSpacing()")]
+        if spec.kind == "uniswap_v4":
+            assert self._v4 is not None
+            id25 = bytes.fromhex(spec.id[2:])[:25].ljust(32, b"\0")
+            return [Call(self._v4.position_manager, selector("poolKeys(bytes25)") + id25)]
+        pool = _balancer_address(spec.id)
+        return [_view(pool, name) for name in ("getPoolId()", "getVault()")]
+
+    def _constants(self, spec: PoolSpec, given: list[bytes | None]) -> _Fixed:
+        if any(answer is None or len(answer) < 32 for answer in given):
+            raise Reject("NOT_A_POOL", f"{spec.id} does not answer as a {spec.kind} pool")
+        first = [words(answer or b"") for answer in given]
+        if spec.kind == "uniswap_v4":
+            currency0, currency1, fee, spacing, hooks = (w % (1 << 256) for w in first[0][:5])
+            if not currency1:
+                raise Reject("NOT_A_POOL", f"V4 pool {spec.id} has no key at the position manager")
+            if hooks:
+                raise Reject("HAS_HOOKS", f"V4 pool {spec.id} has hooks, whose arithmetic is its own")
+            tokens = (address_of(currency0.to_bytes(32, "big")), address_of(currency1.to_bytes(32, "big")))
+            return _Fixed(spec, tokens, {"tick_spacing": signed(spacing), "key_fee": fee})
+        if spec.kind.startswith("balancer"):
+            if (given[0] or b"").hex() != spec.id[2:].lower():
+                raise Reject("NOT_A_POOL", f"{_balancer_address(spec.id)} is not the pool of id {spec.id}")
+            return _Fixed(spec, (), {"vault": address_of(given[1] or b"")})
+        tokens = (address_of(given[0] or b""), address_of(given[1] or b""))
+        if spec.kind == "uniswap_v2":
+            return _Fixed(spec, tokens)
+        return _Fixed(spec, tokens, {"fee_pips": first[2][0], "tick_spacing": signed(first[3][0])})
+
+    async def _learn_balancer(self, fixed: _Fixed, at: BlockRef) -> None:
+        pool = _balancer_address(fixed.spec.id)
+        weighted = fixed.spec.kind == "balancer_v2_weighted"
+        tokens_call = Call(
+            fixed.values["vault"], selector("getPoolTokens(bytes32)") + bytes.fromhex(fixed.spec.id[2:])
+        )
+        extra = _view(pool, "getNormalizedWeights()") if weighted else _view(pool, "getBptIndex()")
+        listed, given = await self._views([tokens_call, extra], at)
+        if listed is None or (weighted and given is None):
+            del self._fixed[fixed.spec.id]
+            self._skipped[fixed.spec.id] = f"{fixed.spec.id} does not answer as a {fixed.spec.kind} pool"
+            return
+        every = [address_of(w.to_bytes(32, "big")) for w in uint_array(listed, 0)]
+        # A composable pool lists its own share token among the balances; swaps never touch it.
+        share = None if weighted or given is None else words(given)[0]
+        fixed.values["kept"] = [k for k in range(len(every)) if k != share]
+        fixed.tokens = tuple(every[k] for k in fixed.values["kept"])
+        if weighted and given is not None:
+            fixed.values["weights"] = uint_array(given, 0)
+
+    async def _learn_tokens(self, wanted: Sequence[Address], at: BlockRef) -> None:
+        real = [token for token in wanted if token != ZERO_ADDRESS]
+        answers = await self._views([_view(t, name) for t in real for name in ("symbol()", "decimals()")], at)
+        for k, token in enumerate(real):
+            symbol, decimals = answers[2 * k], answers[2 * k + 1]
+            if decimals is None or len(decimals) < 32 or words(decimals)[0] > 77:
+                self._drop_token(token)
+                continue
+            self._tokens[token] = Token(token, symbol_text(symbol) or token[:8], words(decimals)[0])
+        if ZERO_ADDRESS in wanted:
+            self._tokens[ZERO_ADDRESS] = Token(ZERO_ADDRESS, "ETH", 18)
+
+    def _drop_token(self, token: Address) -> None:
+        for identity in [i for i, f in self._fixed.items() if token in f.tokens]:
+            del self._fixed[identity]
+            self._skipped[identity] = f"token {token} tells no decimals"
+
+    # ---- ticks
+
+    async def _forget_changed_ticks(self, at: BlockRef) -> None:
+        ticked = [f for f in self._fixed.values() if f.ticks is not None]
+        if not ticked or self._last is None or self._last == (at.number, at.hash):
+            return
+        number, was = self._last
+        same = at.number > number and (await self._reader.block(number)).hash == was
+        if not same:
+            for f in ticked:
+                f.ticks = None
+            return
+        v3 = [Address(f.spec.id) for f in ticked if f.spec.kind == "uniswap_v3"]
+        changed: set[str] = set()
+        if v3:
+            logs = await self._reader.logs(v3, [_V3_EVENTS], number + 1, at.number)
+            changed |= {log.address.lower() for log in logs}
+        v4 = [bytes.fromhex(f.spec.id[2:]) for f in ticked if f.spec.kind == "uniswap_v4"]
+        if v4 and self._v4 is not None:
+            logs = await self._reader.logs(self._v4.pool_manager, [_V4_EVENT, v4], number + 1, at.number)
+            changed |= {"0x" + log.topics[1].hex() for log in logs}
+        for f in ticked:
+            if f.spec.id.lower() in changed:
+                f.ticks = None
+
+    async def _read_ticks(self, wanted: list[_Fixed], at: BlockRef) -> None:
+        if not wanted:
+            return
+        asked: list[tuple[_Fixed, int]] = []
+        for f in wanted:
+            spacing = f.values["tick_spacing"]
+            low, high = (-(-MIN_TICK // spacing)) >> 8, (MAX_TICK // spacing) >> 8
+            asked += [(f, position) for position in range(low, high + 1)]
+        bitmaps = await self._views([self._bitmap_call(f, position) for f, position in asked], at)
+        found: list[tuple[_Fixed, int]] = []
+        for (f, position), answer in zip(asked, bitmaps, strict=True):
+            bits = words(_certain(answer, f))[0]
+            while bits:
+                lowest = bits & -bits
+                found.append((f, (position * 256 + lowest.bit_length() - 1) * f.values["tick_spacing"]))
+                bits ^= lowest
+        nets = await self._views([self._tick_call(f, tick) for f, tick in found], at)
+        for f in wanted:
+            f.ticks = []
+        for (f, tick), answer in zip(found, nets, strict=True):
+            assert f.ticks is not None
+            f.ticks.append((tick, signed(words(_certain(answer, f))[1])))
+
+    def _bitmap_call(self, f: _Fixed, position: int) -> Call:
+        if f.spec.kind == "uniswap_v3":
+            return Call(Address(f.spec.id), selector("tickBitmap(int16)") + word(position))
+        assert self._v4 is not None
+        data = selector("getTickBitmap(bytes32,int16)") + bytes.fromhex(f.spec.id[2:]) + word(position)
+        return Call(self._v4.state_view, data)
+
+    def _tick_call(self, f: _Fixed, tick: int) -> Call:
+        if f.spec.kind == "uniswap_v3":
+            return Call(Address(f.spec.id), selector("ticks(int24)") + word(tick))
+        assert self._v4 is not None
+        data = selector("getTickLiquidity(bytes32,int24)") + bytes.fromhex(f.spec.id[2:]) + word(tick)
+        return Call(self._v4.state_view, data)
+
+    # ---- states
+
+    async def _states(self, at: BlockRef) -> list[dict[str, Any]]:
+        fixed = list(self._fixed.values())
+        calls: list[Call] = []
+        for f in fixed:
+            calls += self._state_calls(f)
+        answers = iter(await self._views(calls, at))
+        return [self._state(f, [_certain(next(answers), f) for _ in self._state_calls(f)]) for f in fixed]
+
+    def _state_calls(self, f: _Fixed) -> list[Call]:
+        kind, where = f.spec.kind, f.spec.id
+        if kind == "uniswap_v2":
+            return [_view(where, "getReserves()")]
+        if kind == "uniswap_v3":
+            return [_view(where, "slot0()"), _view(where, "liquidity()")]
+        identity = bytes.fromhex(where[2:])
+        if kind == "uniswap_v4":
+            assert self._v4 is not None
+            view = self._v4.state_view
+            return [
+                Call(view, selector(f"{name}(bytes32)") + identity) for name in ("getSlot0", "getLiquidity")
+            ]
+        pool = _balancer_address(where)
+        calls = [
+            Call(f.values["vault"], selector("getPoolTokens(bytes32)") + identity),
+            _view(pool, "getSwapFeePercentage()"),
+        ]
+        if kind == "balancer_v2_stable":
+            calls += [_view(pool, "getAmplificationParameter()"), _view(pool, "getScalingFactors()")]
+        return calls
+
+    def _state(self, f: _Fixed, given: list[bytes]) -> dict[str, Any]:
+        kind, chain = f.spec.kind, self._reader.chain_id
+        gas, per_tick = GAS[kind]
+        out: dict[str, Any] = {
+            "id": f"eip155:{chain}/{f.spec.id}",
+            "kind": kind,
+            "assets": [asset_id(chain, token) for token in f.tokens],
+            "gas": gas if f.spec.gas is None else f.spec.gas,
+        }
+        if per_tick:
+            out["gas_per_tick"] = per_tick
+        first = words(given[0])
+        if kind == "uniswap_v2":
+            return out | {"reserves_raw": [str(first[0]), str(first[1])], "fee_pips": f.spec.fee_pips}
+        if kind.startswith("uniswap"):
+            if kind == "uniswap_v3":
+                out["fee_pips"] = f.values["fee_pips"]
+            else:
+                protocol = first[2]
+                out |= {"lp_fee_pips": first[3], "protocol_fee_pips": [protocol & 0xFFF, protocol >> 12]}
+            return out | {
+                "tick_spacing": f.values["tick_spacing"],
+                "sqrt_price_x96": str(first[0]),
+                "tick": signed(first[1]),
+                "liquidity": str(words(given[1])[0]),
+                "ticks": [[tick, str(net)] for tick, net in f.ticks or []],
+            }
+        balances = uint_array(given[0], 1)
+        out["balances_raw"] = [str(balances[k]) for k in f.values["kept"]]
+        out["fee_1e18"] = str(words(given[1])[0])
+        if kind == "balancer_v2_weighted":
+            return out | {"weights_1e18": [str(weight) for weight in f.values["weights"]]}
+        amp, _, precision = words(given[2])[:3]
+        scaling = uint_array(given[3], 0)
+        rates = [
+            scaling[k] // 10 ** (18 - self._tokens[token].decimals)
+            for k, token in zip(f.values["kept"], f.tokens, strict=True)
+        ]
+        return out | {
+            "a": ratio_text(amp, precision),
+            "a_precision": str(precision),
+            "rates_1e18": [str(rate) for rate in rates],
+        }
+
+    async def _views(self, calls: Sequence[Call], at: BlockRef) -> list[bytes | None]:
+        """The answers, None where a view reverted; all of them of the block `at`."""
+        if not calls:
+            return []
+        block, results = await self._reader.multicall(calls, at.number)
+        if block.hash != at.hash:
+            raise Retry(
+                "BLOCK_MOVED", f"block {at.number} was replaced while its pools were read", "read again"
+            )
+        return [result.data if result.ok else None for result in results]
+
+
+def asset_id(chain_id: int, token: Address) -> str:
+    """CAIP-19 of a token, the coin itself for the zero address."""
+    return f"eip155:{chain_id}/slip44:60" if token == ZERO_ADDRESS else f"eip155:{chain_id}/erc20:{token}"
+
+
+def _has_ticks(kind: str) -> bool:
+    return kind in ("uniswap_v3", "uniswap_v4")
+
+
+def _view(to: str, signature: str) -> Call:
+    return Call(checksum(to), selector(signature))
+
+
+def _balancer_address(pool_id: str) -> Address:
+    return checksum(pool_id[:42])
+
+
+def _certain(answer: bytes | None, f: _Fixed) -> bytes:
+    if answer is None or len(answer) < 32:
+        raise Retry(
+            "POOL_SILENT", f"pool {f.spec.id} did not answer", "read again; if it stays silent, remove it"
+        )
+    return answer

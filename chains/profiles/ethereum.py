@@ -1,0 +1,43 @@
+"""Ethereum mainnet. A private relay is what protects here: the public mempool is read by everybody."""
+
+from __future__ import annotations
+
+from chains.finality import FinalityRule, Level
+from chains.profile import Aave, ChainProfile, L1Fee, shared_contracts
+from chains.types import Address, Protection
+
+CHAIN = ChainProfile(
+    name="ethereum",
+    chain_id=1,
+    native="ETH",
+    block_time_ms=12000,
+    wrapped_native=Address("0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2"),
+    usdc=Address("0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"),
+    contracts=shared_contracts()
+    | {
+        "universal_router": Address("0x66a9893cC07D91D95644AEDD05D03f95e1dBA8Af"),
+        "uniswap_v2_factory": Address("0x5C69bEe701ef814a2B6a3EDD4B1652CB9cc5aA6f"),
+        "uniswap_v2_router": Address("0x7a250d5630B4cF539739dF2C5dAcb4c659F2488D"),
+        "uniswap_v3_factory": Address("0x1F98431c8aD98523631AE4a59f267346ea31F984"),
+        "uniswap_v3_quoter_v2": Address("0x61fFE014bA17989E743c5F6cB21bF9697530B21e"),
+        "uniswap_v3_router_02": Address("0x68b3465833fb72A70ecDF485E0e4C7bD8665Fc45"),
+        "uniswap_v4_pool_manager": Address("0x000000000004444c5dc75cB358380D2e3dE08A90"),
+        "uniswap_v4_position_manager": Address("0xbD216513d74C8cf14cf4747E6AaA6420FF64ee9e"),
+        "uniswap_v4_state_view": Address("0x7fFE42C4a5DEeA5b0feC41C94C136Cf115597227"),
+        "uniswap_v4_quoter": Address("0x52F0E24D1c21C8A0cB1e5a5dD6198556BD9E1203"),
+    },
+    feeds={
+        "ETH/USD": Address("0x5f4eC3Df9cbd43714FE2740f5E3616155c5b8419"),
+        "USDC/USD": Address("0x8fFfFfd4AfB6115b954Bd326cbe7B4BA576818f6"),
+    },
+    finality=FinalityRule(settle=Level.FINALIZED, collateral=Level.SAFE),
+    protections=frozenset({Protection.PRIVATE, Protection.PUBLIC, Protection.INTENT}),
+    relays=("flashbots", "public"),
+    l1_fee=L1Fee.NONE,
+    aave=Aave(
+        pool=Address("0x87870Bca3F3fD6335C3F4ce8392D69350B4fA4E2"),
+        addresses_provider=Address("0x2f39d218133AFaB8F2B819B1066c7E434Ad94E9e"),
+        data_provider=Address("0x7B4EB56E7CD4b454BA8ff71E4518426369a138a3"),
+        oracle=Address("0x54586bE62E3c3580375aE3723C145253060Ca0C2"),
+    ),
+)

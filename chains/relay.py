@@ -1,0 +1,114 @@
+"""The small interface every submission road shares: what it is as data, what may be sent on it, what it answers.
+
+`Sendable` is the proof that a signed transaction may take a road: only `sendable` makes one, and it refuses a road that
+does not honour the plan's protection. An answer means *received*; whether a block holds it only the chain can say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from chains.errors import Denied
+from chains.types import Hash32, Protection, SignedTx
+
+Header = Callable[[bytes], Awaitable[str]]
+"""Makes the authentication header over the exact bytes of a body; the key behind it lives in the signer's process."""
+
+
+class RelayStatus(Enum):
+    PENDING = "PENDING"
+    INCLUDED = "INCLUDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class RelayProfile:
+    """A road as data. `honours` says which plans may use it on `chains`; `trusts` whom its secrecy rests on."""
+
+    name: str
+    honours: frozenset[Protection]
+    chains: frozenset[int]
+    method: str
+    needs_auth: bool
+    trusts: tuple[str, ...]
+    cancels: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """The road said it has the transaction. No promise of inclusion."""
+
+    relay: str
+    tx_hash: Hash32
+    reference: str = ""
+
+
+class _Seal:
+    pass
+
+
+_SEAL = _Seal()
+
+
+@dataclass(frozen=True, slots=True)
+class Sendable:
+    """A signed transaction and the one road it was allowed on. Made by `sendable` alone."""
+
+    signed: SignedTx
+    protection: Protection
+    relay: str
+    seal: _Seal
+
+    def __post_init__(self) -> None:
+        if self.seal is not _SEAL:
+            raise Denied(
+                "PROTECTION_NOT_HONOURED", "a Sendable is made by chains.relay.sendable and by nothing else"
+            )
+
+
+def sendable(signed: SignedTx, protection: Protection, profile: RelayProfile) -> Sendable:
+    """Raises Denied PROTECTION_NOT_HONOURED where the road does not honour the plan's protection, or serves other chains."""
+    if protection not in profile.honours:
+        honoured = ", ".join(sorted(p.value for p in profile.honours))
+        raise Denied(
+            "PROTECTION_NOT_HONOURED",
+            f"the plan asks for {protection.value}, the relay {profile.name} honours {honoured}",
+            "configure a relay that honours it; there is no fallback to another road",
+        )
+    if signed.chain_id not in profile.chains:
+        raise Denied(
+            "PROTECTION_NOT_HONOURED",
+            f"the relay {profile.name} does not serve chain {signed.chain_id}",
+            "configure a relay for that chain",
+        )
+    return Sendable(signed, protection, profile.name, _SEAL)
+
+
+def check_road(item: Sendable, profile: RelayProfile) -> None:
+    """Raises Denied where an item that was allowed on one road is handed to another."""
+    if (
+        item.relay != profile.name
+        or item.protection not in profile.honours
+        or item.signed.chain_id not in profile.chains
+    ):
+        raise Denied(
+            "PROTECTION_NOT_HONOURED", f"this transaction was allowed on {item.relay}, not on {profile.name}"
+        )
+
+
+class Relay(Protocol):
+    """`send` raises Retry (nothing was sent), Reject (they said no) or Reconcile (it may have arrived)."""
+
+    @property
+    def profile(self) -> RelayProfile: ...
+
+    async def send(self, item: Sendable, *, max_block: int | None = None) -> Received: ...
+
+    async def cancel(self, tx_hash: Hash32) -> bool: ...
+
+    async def status(self, tx_hash: Hash32) -> RelayStatus: ...
