@@ -1,0 +1,53 @@
+"""What this installation itself knows by address, from the chains' profiles: the names a person's sentences may rely on.
+
+Whoever asks for a signature could call any address a router; these names come from our own data instead. Pure.
+"""
+
+from __future__ import annotations
+
+from chains.errors import Usage
+from chains.profiles import load
+
+_KINDS = {
+    "permit2": "permit2",
+    "universal_router": "universal_router",
+    "uniswap_v2_router": "uniswap_v2_router",
+    "uniswap_v3_router_02": "swap_router_02",
+    "balancer_vault": "balancer_v2_vault",
+    "safe_multi_send_call_only": "multi_send",
+    "safe_proxy_factory": "safe_proxy_factory",
+}
+
+
+def contracts(chain_id: int) -> dict[str, str]:
+    """Address to interface name; empty for a chain without a profile."""
+    try:
+        profile = load(chain_id)
+    except Usage:
+        return {}
+    known: dict[str, str] = {a: _KINDS[n] for n, a in profile.contracts.items() if n in _KINDS}
+    if profile.aave is not None:
+        known[profile.aave.pool] = "aave_v3_pool"
+    return known | {profile.usdc: "erc20", profile.wrapped_native: "weth9"}
+
+
+def tokens(chain_id: int) -> dict[str, tuple[str, int]]:
+    """Address to (symbol, decimals)."""
+    try:
+        profile = load(chain_id)
+    except Usage:
+        return {}
+    return {profile.usdc: ("USDC", 6), profile.wrapped_native: (f"W{profile.native}", 18)}
+
+
+def names(chain_id: int) -> dict[str, str]:
+    """Address to a short name for sentences."""
+    return {address: kind.replace("_", " ") for address, kind in contracts(chain_id).items()}
+
+
+def chain(chain_id: int) -> str:
+    """The chain's name; empty for one without a profile."""
+    try:
+        return load(chain_id).name
+    except Usage:
+        return ""

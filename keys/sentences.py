@@ -1,0 +1,141 @@
+"""A decoded transaction in plain sentences, for the person who is about to sign it. Pure.
+
+`tokens` names tokens: EIP-55 address to (symbol, decimals). What is not named is shown by address and in base units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Context
+from typing import Any
+
+from contracts import leaves as lf
+from contracts.universal_router import ADDRESS_THIS, CONTRACT_BALANCE, MSG_SENDER, NATIVE
+from keys.safe import DELEGATECALL, SafeTx
+
+Tokens = Mapping[str, tuple[str, int]]
+_WIDE = Context(prec=120)
+_ROUTERS = ("universal router", "swap router 02")
+ASKERS = "?"
+"""Ends a name that the asker gave: then decimals are the asker's word too, and base units and address are shown beside it."""
+_LAST_SECOND = 253_402_300_799
+
+
+def amount(raw: int, token: str, tokens: Tokens) -> str:
+    """`raw` base units as people write them, exactly."""
+    if raw in ((1 << 256) - 1, (1 << 160) - 1):
+        return f"ALL (unlimited) of {name(token, tokens)}"
+    if raw == CONTRACT_BALANCE:
+        return f"all the {name(token, tokens)} the router holds"
+    symbol, decimals = tokens.get(token, ("", 0)) if token != NATIVE else ("ETH", 18)
+    if not symbol:
+        return f"{raw} base units of {token}"
+    value = _WIDE.scaleb(_WIDE.create_decimal(raw), -decimals)
+    text = format(value, "f")
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    if symbol.endswith(ASKERS):
+        return f"{text} {symbol} ({raw} base units of {token})"
+    return f"{text} {symbol}"
+
+
+def name(token: str, tokens: Tokens) -> str:
+    if token == NATIVE:
+        return "ETH"
+    symbol = tokens[token][0] if token in tokens else token
+    return f"{symbol} ({token})" if symbol.endswith(ASKERS) else symbol
+
+
+def when(second: int) -> str:
+    """A second of the chain's clock as people read it, in UTC; one that no calendar has as the number it is."""
+    if second > _LAST_SECOND:
+        return f"second {second}, which is FOR EVER"
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def sentence(leaf: lf.Leaf, wallet: str, tokens: Tokens, router: bool = False) -> str:
+    """One leaf, one sentence. `router`: it happens in a Uniswap router, where two small addresses stand for caller and router."""
+    x: Any = leaf
+
+    def _who(address: str, wallet: str) -> str:
+        if address == wallet or (router and address == MSG_SENDER):
+            return "this wallet"
+        return "the router" if router and address == ADDRESS_THIS else f"SOMEBODY ELSE ({address})"
+
+    match leaf:
+        case lf.Unknown():
+            return f"NOT UNDERSTOOD: {x.target}: {x.why}."
+        case lf.NativeTransfer():
+            return f"Sends {amount(x.value, NATIVE, tokens)} to {_who(x.target, wallet)}."
+        case lf.Approve():
+            if x.amount == 0:
+                return f"Takes back the approval of {name(x.target, tokens)} for {x.spender}."
+            return f"Lets {x.spender} take {amount(x.amount, x.target, tokens)}."
+        case lf.Permit2Approve():
+            if x.amount == 0:
+                return f"Takes back the Permit2 approval of {name(x.token, tokens)} for {x.spender}."
+            until = f"until {when(x.expiration)}" if x.expiration else "in this block only"
+            return f"Lets {x.spender} take {amount(x.amount, x.token, tokens)} through Permit2 {until}."
+        case lf.Transfer():
+            return f"Sends {amount(x.amount, x.target, tokens)} to {_who(x.to, wallet)}."
+        case lf.Wrap():
+            return f"Wraps {amount(x.amount, NATIVE, tokens)}."
+        case lf.Unwrap():
+            return f"Unwraps {amount(x.amount, NATIVE, tokens)}."
+        case lf.Swap():
+            paid, got = amount(x.amount_in, x.token_in, tokens), amount(x.amount_out, x.token_out, tokens)
+            until = f", not after {when(x.deadline)}" if x.deadline is not None else ", WITHOUT A DEADLINE"
+            how = f"Sells {paid} for at least {got}" if x.exact_in else f"Buys {got} for at most {paid}"
+            hook = f", through the UNKNOWN HOOK {x.hooks}" if x.hooks not in ("", NATIVE) else ""
+            payer = f", paid by {_who(x.payer, wallet)}" if x.payer not in ("", wallet) else ""
+            return f"{how} on {x.protocol}{hook}{payer}, paid to {_who(x.recipient, wallet)}{until}."
+        case lf.RouterCall():
+            value = f" with {amount(x.value, NATIVE, tokens)}" if x.value else ""
+            return f"Calls the Universal Router{value}, which:"
+        case lf.RouterEnd():
+            return "And that is all the router does."
+        case lf.RouterMove():
+            if x.kind == "PAY_PORTION":
+                return (
+                    f"Router: pays {x.amount} bps of {name(x.token, tokens)} to {_who(x.recipient, wallet)}."
+                )
+            return f"Router: {x.kind.lower()} {amount(x.amount, x.token, tokens)} to {_who(x.recipient, wallet)}."
+        case lf.Lending():
+            return f"Aave: {x.action.lower()} {amount(x.amount, x.token, tokens)} for {_who(x.who, wallet)}."
+        case lf.LendingSwitch():
+            return (
+                f"Aave: {x.action.lower().replace('_', ' ')} {name(x.token, tokens) if x.token else x.value}."
+            )
+        case lf.WalletAdmin():
+            return f"CHANGES THE WALLET ITSELF: {x.summary}."
+        case lf.SafeExecution():
+            return f"Executes a transaction of the Safe {x.target}:"
+        case lf.CreateWallet():
+            return f"Creates a wallet of {x.singleton}."
+    return f"{type(leaf).__name__} at {leaf.target}."
+
+
+def describe(
+    chain_id: int,
+    wallet: str,
+    tx: SafeTx,
+    leaves: Sequence[lf.Leaf],
+    tokens: Tokens,
+    names: Mapping[str, str] | None = None,
+    chain: str = "",
+) -> list[str]:
+    """The whole Safe transaction: where, which nonce, then every leaf. `chain` is its name; `names` are put beside the addresses they stand for."""
+    kind = "a batch (delegatecall)" if tx.operation == DELEGATECALL else "one call"
+    where = f"{chain} (chain id {chain_id})" if chain else f"chain {chain_id}, which has NO PROFILE HERE"
+    lines = [f"Safe {wallet} on {where}, nonce {tx.nonce}: {kind} to {tx.to}."]
+    if tx.gas_price or tx.base_gas or tx.safe_tx_gas or int(tx.refund_receiver, 16) or int(tx.gas_token, 16):
+        lines.append(
+            f"PAYS A REFUND: gas price {tx.gas_price}, base gas {tx.base_gas}, to {tx.refund_receiver}."
+        )
+    lines += [
+        f"{number}. {sentence(leaf, wallet, tokens, (names or {}).get(leaf.target) in _ROUTERS)}"
+        for number, leaf in enumerate(leaves, 1)
+    ]
+    for address, short in (names or {}).items():
+        lines = [line.replace(address, f"{short} ({address})") for line in lines]
+    return lines

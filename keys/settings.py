@@ -1,0 +1,290 @@
+"""The signer's settings: frozen dataclasses and the JSON file they are read from. Unknown keys are refused by name.
+
+    {"environment": "devnet", "ledger": "…/ledger.jsonl", "keystore": "…/keystore",
+     "senders": [{"key": "agent", "password": "file:…"}], "owners": [{"key": "owner-1", "password": "file:…"}],
+     "relay_auth": {"key": "searcher", "password": "file:…"},
+     "exchanges": {"paper": {"dialect": "binance", "api_key": "file:…", "secret": "file:…", "allow": ["GET /api/v3/…"], "symbols": ["ETHUSDC"]}},
+     "chains": [{"chain_id": 1, "safe": "0x…", "owners": ["0x…"], "threshold": 2, "weth": "0x…",
+       "contracts": {"0x…": "universal_router"}, "spenders": ["0x…"],
+       "tokens": {"0x…": {"per_tx_raw": "…", "per_day_raw": "…"}}, "native": {"per_tx_raw": "…", "per_day_raw": "…"},
+       "transfer_to": [], "hooks": [], "max_deadline_s": 900, "max_gas": 6000000, "max_fee_wei": "…",
+       "gas_per_tx_wei": "…", "gas_per_day_wei": "…", "collateral_switch": false}]}
+
+`clients` (optional) lists the OS user ids that may connect; without it only the signer's own user may.
+A password left out or null is asked for by the signer itself when `unlock` is called. Amounts are base units as decimal strings.
+Errors: Usage SIGNER_CONFIG_INVALID with the path of the value.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from chains.errors import Usage
+from chains.types import Address, Environment
+from contracts import abi
+from contracts.hashing import to_checksum
+from keys.policy_settings import NATIVE, OFFICIAL_MULTISEND_CALL_ONLY, Cap, ChainPolicy, PolicySettings
+from keys.secrets import is_reference
+
+__all__ = [
+    "NATIVE",
+    "OFFICIAL_MULTISEND_CALL_ONLY",
+    "Cap",
+    "ChainPolicy",
+    "ExchangeReference",
+    "KeyReference",
+    "PolicySettings",
+    "SignerSettings",
+    "chain_policy",
+    "environment_names",
+    "load",
+    "signer_settings",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReference:
+    key: str
+    password: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeReference:
+    """`api_key` and `secret` are secret references; `allow` adds "METHOD path" pairs to the dialect's own; `symbols` that may be
+    traded, none meaning any."""
+
+    dialect: str
+    api_key: str
+    secret: str
+    allow: tuple[str, ...] = ()
+    symbols: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SignerSettings:
+    environment: Environment
+    ledger: Path
+    keystore: Path
+    chains: Mapping[int, ChainPolicy]
+    senders: tuple[KeyReference, ...] = ()
+    owners: tuple[KeyReference, ...] = ()
+    relay_auth: KeyReference | None = None
+    exchanges: Mapping[str, ExchangeReference] = field(default_factory=dict)
+    clients: tuple[int, ...] = ()
+
+
+class _Reader:
+    """Reads one JSON object key by key; what is left over at the end is refused."""
+
+    def __init__(self, data: Any, path: str, known: str) -> None:
+        if not isinstance(data, dict):
+            raise _bad(path, "must be an object")
+        self.data, self.path, names = data, path, known.split()
+        for key in data:
+            if key not in names:
+                near = get_close_matches(key, names, n=1)
+                raise _bad(
+                    f"{path}.{key}", "is not a known key" + (f"; did you mean {near[0]}?" if near else "")
+                )
+
+    def get(self, key: str, read: Callable[[Any, str], Any], default: Any = ...) -> Any:
+        if key not in self.data:
+            if default is ...:
+                raise _bad(f"{self.path}.{key}", "is missing")
+            return default
+        return read(self.data[key], f"{self.path}.{key}")
+
+
+def _bad(path: str, why: str) -> Usage:
+    return Usage(
+        "SIGNER_CONFIG_INVALID",
+        f"{path.removeprefix('$.')} {why}",
+        "See keys/settings.py for the file's form.",
+    )
+
+
+def _text(value: Any, path: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise _bad(path, "must be a text")
+    return value
+
+
+def _path(value: Any, path: str) -> Path:
+    return Path(_text(value, path)).expanduser()
+
+
+def _int(value: Any, path: str) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value)
+    if type(value) is not int or value < 0:
+        raise _bad(path, "must be a non-negative integer (as a decimal string where it is money)")
+    return value
+
+
+def _bool(value: Any, path: str) -> bool:
+    if type(value) is not bool:
+        raise _bad(path, "must be true or false")
+    return value
+
+
+def _address(value: Any, path: str) -> Address:
+    try:
+        return Address(to_checksum(_text(value, path)))
+    except ValueError as error:
+        raise _bad(path, f"is not an address: {error}") from None
+
+
+def _list(item: Callable[[Any, str], Any]) -> Callable[[Any, str], tuple[Any, ...]]:
+    def read(value: Any, path: str) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise _bad(path, "must be a list")
+        return tuple(item(v, f"{path}[{i}]") for i, v in enumerate(value))
+
+    return read
+
+
+def _map(
+    key: Callable[[Any, str], Any], item: Callable[[Any, str], Any]
+) -> Callable[[Any, str], dict[Any, Any]]:
+    def read(value: Any, path: str) -> dict[Any, Any]:
+        if not isinstance(value, dict):
+            raise _bad(path, "must be an object")
+        return {key(k, path): item(v, f"{path}.{k}") for k, v in value.items()}
+
+    return read
+
+
+def _reference(value: Any, path: str) -> str:
+    if not isinstance(value, str) or not is_reference(value):
+        raise _bad(
+            path,
+            "must be a secret reference (env:, file:, credential:, keyring:, keystore:, cmd:), not the secret itself",
+        )
+    return value
+
+
+def _cap(value: Any, path: str) -> Cap:
+    r = _Reader(value, path, "per_tx_raw per_day_raw")
+    return Cap(r.get("per_tx_raw", _int), r.get("per_day_raw", _int))
+
+
+def _kind(value: Any, path: str) -> str:
+    if value not in abi.names():
+        raise _bad(path, f"{value!r} is no interface known here; there are {', '.join(abi.names())}")
+    return str(value)
+
+
+def _key(value: Any, path: str) -> KeyReference:
+    r = _Reader(value, path, "key password")
+    password = r.get("password", lambda v, p: None if v is None else _reference(v, p), None)
+    return KeyReference(r.get("key", _text), password)
+
+
+def _exchange(value: Any, path: str) -> ExchangeReference:
+    r = _Reader(value, path, "dialect api_key secret allow symbols")
+    return ExchangeReference(
+        r.get("dialect", _text),
+        r.get("api_key", _reference),
+        r.get("secret", _reference),
+        r.get("allow", _list(_text), ()),
+        r.get("symbols", _list(_text), ()),
+    )
+
+
+_CHAIN_KEYS = (
+    "chain_id safe owners threshold weth contracts spenders tokens native transfer_to hooks max_deadline_s max_gas "
+    "max_fee_wei gas_per_tx_wei gas_per_day_wei collateral_switch"
+)
+
+
+def _chain(value: Any, path: str) -> ChainPolicy:
+    r = _Reader(value, path, _CHAIN_KEYS)
+    safe: Address = r.get("safe", _address)
+    contracts: dict[str, str] = r.get("contracts", _map(_address, _kind))
+    for address, kind in contracts.items():
+        if kind == "multi_send" and address not in OFFICIAL_MULTISEND_CALL_ONLY:
+            raise _bad(f"{path}.contracts.{address}", "is not an official MultiSendCallOnly")
+        if kind == "safe" and address != safe:
+            raise _bad(f"{path}.contracts.{address}", "is a Safe other than the configured one")
+    tokens: dict[str, Cap] = r.get("tokens", _map(_address, _cap))
+    weth: Address = r.get("weth", _address)
+    known = {**{token: "erc20" for token in tokens}, weth: "weth9", **contracts, safe: "safe"}
+    if "native" in r.data:
+        tokens = {**tokens, NATIVE: r.get("native", _cap)}
+    owners = frozenset(r.get("owners", _list(_address)))
+    threshold: int = r.get("threshold", _int)
+    if not 1 <= threshold <= len(owners):
+        raise _bad(f"{path}.threshold", f"of {threshold} does not fit {len(owners)} owners")
+    spenders = frozenset(r.get("spenders", _list(_address)))
+    for spender in spenders:
+        if spender not in contracts:
+            raise _bad(f"{path}.spenders", f"names {spender}, which is not among the contracts")
+    numbers = "max_deadline_s max_gas max_fee_wei gas_per_tx_wei gas_per_day_wei".split()
+    given: dict[str, Any] = {n: r.get(n, _int) for n in numbers if n in r.data}
+    return ChainPolicy(
+        chain_id=r.get("chain_id", _int),
+        safe=safe,
+        owners=owners,
+        threshold=threshold,
+        contracts=known,
+        spenders=spenders,
+        tokens=tokens,
+        weth=weth,
+        transfer_to=frozenset(r.get("transfer_to", _list(_address), ())),
+        hooks=frozenset(r.get("hooks", _list(_address), ())),
+        collateral_switch=r.get("collateral_switch", _bool, False),
+        **given,
+    )
+
+
+def chain_policy(data: Mapping[str, Any]) -> ChainPolicy:
+    """One entry of `chains`. Raises Usage SIGNER_CONFIG_INVALID."""
+    return _chain(data, "$")
+
+
+def signer_settings(data: Any) -> SignerSettings:
+    """The whole file's object. Raises Usage SIGNER_CONFIG_INVALID."""
+    r = _Reader(data, "$", "environment ledger keystore senders owners relay_auth exchanges chains clients")
+    name = r.get("environment", _text)
+    if name not in {e.value for e in Environment}:
+        raise _bad("$.environment", "must be devnet, fork or live")
+    chains: tuple[ChainPolicy, ...] = r.get("chains", _list(_chain))
+    if len({c.chain_id for c in chains}) != len(chains):
+        raise _bad("$.chains", "names a chain id twice")
+    return SignerSettings(
+        Environment(name),
+        r.get("ledger", _path),
+        r.get("keystore", _path),
+        {c.chain_id: c for c in chains},
+        r.get("senders", _list(_key), ()),
+        r.get("owners", _list(_key), ()),
+        r.get("relay_auth", _key, None),
+        r.get("exchanges", _map(_text, _exchange), {}),
+        r.get("clients", _list(_int), ()),
+    )
+
+
+def load(path: Path) -> SignerSettings:
+    """Raises Usage SIGNER_CONFIG_INVALID or SIGNER_CONFIG_UNREADABLE."""
+    try:
+        data = json.loads(path.read_bytes())
+    except OSError as error:
+        raise Usage("SIGNER_CONFIG_UNREADABLE", f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise Usage("SIGNER_CONFIG_INVALID", f"{path} is not JSON: {error}") from None
+    return signer_settings(data)
+
+
+def environment_names(settings: SignerSettings) -> tuple[str, ...]:
+    """The variables that env: references need: the only ones a signer's process gets besides the plain ones."""
+    references = [r.password for r in (*settings.senders, *settings.owners) if r.password]
+    references += (
+        [settings.relay_auth.password] if settings.relay_auth and settings.relay_auth.password else []
+    )
+    references += [text for e in settings.exchanges.values() for text in (e.api_key, e.secret)]
+    return tuple(sorted({r[4:] for r in references if r.startswith("env:")}))

@@ -1,0 +1,131 @@
+"""What may be signed for an exchange: trading and reading, never moving funds out. Pure.
+
+An exchange's HMAC covers only the query, not the endpoint, so a signature made for a harmless path would open a harmful one with
+the same query. Both are therefore judged: the endpoint must be listed, and every parameter must be one that only trading knows.
+A session that is logged on would need no further signature, so no log-on is signed; nor is anything dated ahead, which could be
+kept for later; nor an instrument other than those listed, where the settings list any.
+
+The bound, said plainly: what is signed here for spot trading opens every endpoint of the exchange that takes the same parameters
+(margin and futures orders do), and no price is judged here: whoever has the agent's machine can trade the whole balance of the
+listed instruments away at any price. Give the key spot permission alone, list its instruments, keep little there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+
+from chains.errors import Denied, Usage
+
+_BINANCE_READS = "order openOrders allOrders account myTrades rateLimit/order account/commission orderList openOrderList".split()
+_BINANCE = frozenset(
+    [f"GET /api/v3/{name}" for name in _BINANCE_READS]
+    + [
+        "POST /api/v3/order",
+        "POST /api/v3/order/test",
+        "POST /api/v3/order/cancelReplace",
+        "PUT /api/v3/order/amend/keepPriority",
+        "DELETE /api/v3/order",
+        "DELETE /api/v3/openOrders",
+    ]
+    + [
+        f"WS {name}"
+        for name in (
+            "userDataStream.subscribe.signature order.place order.test order.cancel order.status "
+            "order.cancelReplace openOrders.status openOrders.cancelAll account.status myTrades allOrders"
+        ).split()
+    ]
+)
+_BINANCE_PARAMETERS = frozenset(
+    (
+        "symbol side type timeInForce quantity quoteOrderQty price newClientOrderId origClientOrderId orderId stopPrice icebergQty "
+        "newOrderRespType selfTradePreventionMode recvWindow timestamp startTime endTime fromId limit computeCommissionRates "
+        "omitZeroBalances cancelReplaceMode cancelNewClientOrderId cancelOrigClientOrderId cancelOrderId cancelRestrictions newQty "
+        "strategyId strategyType trailingDelta apiKey orderRateLimitExceededMode"
+    ).split()
+)
+DIALECTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {"binance": (_BINANCE, _BINANCE_PARAMETERS)}
+_OUT = re.compile(
+    r"withdraw|transfer|capital|apikey|api-key|sub-?account|convert|loan|margin|asset|pay\b|repay",
+    re.IGNORECASE,
+)
+_QUERY = re.compile(r"[\x21-\x7e]{1,4096}")
+# What values of trading are made of, a colon or slash of a client order id also in its encoded form; no second separator.
+_VALUE = re.compile(r"(?:[A-Za-z0-9._~:/-]|%3A|%2F)*")
+_TIMESTAMP = re.compile(r"[0-9]{1,16}")
+AHEAD_MS = 60_000
+WRITES = ("POST ", "PUT ", "DELETE ", "WS order.", "WS openOrders.cancelAll")
+
+
+def check(
+    dialect: str,
+    extra: tuple[str, ...],
+    method: str,
+    path: str,
+    query: str,
+    *,
+    now_ms: int,
+    symbols: frozenset[str] = frozenset(),
+) -> None:
+    """`symbols` that may be named, none meaning any. Raises Denied EXCHANGE_WITHDRAWAL, EXCHANGE_UNLISTED, EXCHANGE_PARAMETER, EXCHANGE_SYMBOL or EXCHANGE_AHEAD, Usage for what is no request at all."""
+    if dialect not in DIALECTS:
+        raise Usage(
+            "EXCHANGE_DIALECT_UNKNOWN", f"no dialect {dialect!r}", f"There are {', '.join(DIALECTS)}."
+        )
+    endpoint = f"{method} {path}"
+    listed, parameters = DIALECTS[dialect]
+    if endpoint not in listed and endpoint not in extra:
+        if _OUT.search(path):
+            raise Denied(
+                "EXCHANGE_WITHDRAWAL",
+                f"{endpoint} can move funds",
+                "Funds leave an exchange by the owner's hand only.",
+            )
+        raise Denied(
+            "EXCHANGE_UNLISTED",
+            f"{endpoint} is not listed for {dialect}",
+            "List it in the signer's settings.",
+        )
+    if not _QUERY.fullmatch(query):
+        raise Usage("EXCHANGE_QUERY_INVALID", "the query is empty, too long or not printable ASCII")
+    parts = [part.partition("=") for part in query.split("&")]
+    names, values = [name for name, _, _ in parts], {name: value for name, _, value in parts}
+    strange = [n for n in names if n not in parameters]
+    if strange:
+        raise Denied(
+            "EXCHANGE_PARAMETER",
+            f"{endpoint} with parameter {strange[0]!r}",
+            "Only trading's own parameters are signed.",
+        )
+    if len(set(names)) != len(names) or "timestamp" not in names:
+        raise Denied(
+            "EXCHANGE_PARAMETER",
+            f"{endpoint} names a parameter twice or has no timestamp",
+            "Send each once, dated.",
+        )
+    odd = next((name for name, value in values.items() if not _VALUE.fullmatch(value)), None)
+    if odd is not None:
+        raise Denied(
+            "EXCHANGE_PARAMETER",
+            f"{endpoint}: the value of {odd} has a character that no trading value has",
+            "Letters, digits and . _ ~ : / - are signed.",
+        )
+    if not _TIMESTAMP.fullmatch(values["timestamp"]) or int(values["timestamp"]) > now_ms + AHEAD_MS:
+        raise Denied(
+            "EXCHANGE_AHEAD",
+            f"{endpoint} is dated more than {AHEAD_MS // 1000} s ahead of this machine's clock, or not in milliseconds",
+            "Date it with the present time.",
+        )
+    if symbols and values.get("symbol", next(iter(symbols))) not in symbols:
+        raise Denied(
+            "EXCHANGE_SYMBOL",
+            f"{endpoint} for {values['symbol'][:40]}, which is not among this venue's symbols",
+            "List it under exchanges in the signer's settings.",
+        )
+
+
+def sign(secret: bytes, query: str) -> str:
+    """HMAC-SHA256 of the query, lower-case hex."""
+    return hmac.new(secret, query.encode(), hashlib.sha256).hexdigest()

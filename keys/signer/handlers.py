@@ -1,0 +1,262 @@
+"""The requests the signer answers. Every one is judged from its own bytes, recorded durably, then signed; never the other way."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from chains.errors import Denied, Usage
+from chains.types import Address, Environment, Fees, UnsignedTx
+from contracts.hashing import to_checksum
+from keys import safe, transactions
+from keys.curve import SigningKey, personal_digest
+from keys.policy import Allowed, OuterRequest, Refusal, SafeTxRequest, judge_outer, judge_safe_tx
+from keys.settings import PolicySettings, SignerSettings
+from keys.signer import exchange
+from keys.signer.ledger import SpendLedger, safe_tx_facts
+from keys.signer.vault import Vault, ask_on_tty, locked_key
+
+_RELAY_MESSAGE = re.compile(r"0x[0-9a-f]{64}")
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+Params = Mapping[str, Any]
+
+
+def _get(params: Params, name: str, kind: type, optional: bool = False) -> Any:
+    value = params.get(name)
+    if value is None and optional:
+        return None
+    if type(value) is not kind:
+        raise Usage("BAD_REQUEST", f"{name} must be a {kind.__name__}")
+    return value
+
+
+def _number(params: Params, name: str) -> int:
+    value = params.get(name)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 78:
+        value = int(value)
+    if type(value) is not int or not 0 <= value < 1 << 256:
+        raise Usage("BAD_REQUEST", f"{name} must be a non-negative integer")
+    return value
+
+
+def _address(params: Params, name: str) -> Address:
+    try:
+        return Address(to_checksum(_get(params, name, str)))
+    except ValueError as error:
+        raise Usage("BAD_REQUEST", f"{name}: {error}") from None
+
+
+def unsigned_tx(params: Params) -> UnsignedTx:
+    """The JSON form of an EIP-1559 transaction. Raises Usage BAD_REQUEST."""
+    data = _get(params, "data", str)
+    try:
+        body = bytes.fromhex(data.removeprefix("0x"))
+    except ValueError:
+        raise Usage("BAD_REQUEST", "data must be hex") from None
+    fees = Fees(_number(params, "max_fee_wei"), _number(params, "max_priority_fee_wei"))
+    numbers = {n: _number(params, n) for n in ("chain_id", "nonce", "value", "gas")}
+    return UnsignedTx(
+        numbers["chain_id"],
+        numbers["nonce"],
+        _address(params, "to"),
+        numbers["value"],
+        body,
+        numbers["gas"],
+        fees,
+    )
+
+
+class Handlers:
+    def __init__(self, settings: SignerSettings, vault: Vault, ledger: SpendLedger) -> None:
+        self.settings, self.vault, self.ledger = settings, vault, ledger
+        self.policy = PolicySettings(
+            settings.environment, settings.chains, frozenset(vault.addresses(settings.senders))
+        )
+        self._unlocking = asyncio.Lock()
+        self.methods: Mapping[str, Callable[[str, Params], Awaitable[dict[str, Any]]]] = {
+            "status": self.status,
+            "unlock": self.unlock,
+            "sign_safe_tx": self.sign_safe_tx,
+            "sign_tx": self.sign_tx,
+            "sign_exchange": self.sign_exchange,
+            "sign_relay_auth": self.sign_relay_auth,
+        }
+
+    async def answer(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """The result of one request. Raises the FairleadError that is the answer."""
+        request_id, method, params = message.get("id"), message.get("method"), message.get("params", {})
+        if not isinstance(request_id, str) or not _REQUEST_ID.fullmatch(request_id):
+            raise Usage("BAD_REQUEST", "id must be 1 to 128 printable characters without spaces")
+        handler = self.methods.get(method) if isinstance(method, str) else None
+        if handler is None:
+            raise Usage("UNKNOWN_METHOD", "no such method", f"There are {', '.join(self.methods)}.")
+        if not isinstance(params, dict):
+            raise Usage("BAD_REQUEST", "params must be an object")
+        if method not in ("status", "unlock"):
+            self._environment(params)
+        return await handler(request_id, params)
+
+    def _environment(self, params: Params) -> Environment:
+        if params.get("environment") != self.settings.environment.value:
+            raise Denied(
+                "POLICY_ENVIRONMENT",
+                f"the request is not for {self.settings.environment.value}, which this signer serves",
+                "Each environment has its own signer, settings and keys.",
+            )
+        return self.settings.environment
+
+    def _now(self, params: Params) -> tuple[int, int]:
+        """(chain's clock, ours). A rehearsal's chain may run on its own time; a live one may not."""
+        wall = int(time.time())
+        if "chain_time" in params and self.settings.environment is not Environment.LIVE:
+            return _number(params, "chain_time"), wall
+        return wall, wall
+
+    def _granted(self, request_id: str, request: str) -> bool:
+        """True when this very request was granted before; the same id for another content is refused."""
+        earlier = self.ledger.known(request_id)
+        if earlier is not None and earlier != request:
+            raise Denied(
+                "REQUEST_ID_REUSED", f"request {request_id} was granted for another content", "Use a new id."
+            )
+        return earlier is not None
+
+    async def status(self, request_id: str, params: Params) -> dict[str, Any]:
+        vault = self.vault
+        relay = vault.relay.address if vault.relay else None
+        return {
+            "environment": self.settings.environment.value,
+            "pid": os.getpid(),
+            "senders": {a: a in vault.senders for a in vault.addresses(self.settings.senders)},
+            "owners": {a: a in vault.owners for a in vault.addresses(self.settings.owners)},
+            "relay_auth": relay,
+            "exchanges": sorted(vault.secrets),
+            "safes": {str(c): p.safe for c, p in self.settings.chains.items()},
+            "ledger": {"entries": self.ledger.entries, "head": self.ledger.head},
+        }
+
+    async def unlock(self, request_id: str, params: Params) -> dict[str, Any]:
+        # No password and no reference is taken from the wire: a reference is a command to read or run something.
+        async with self._unlocking:
+            await asyncio.to_thread(self.vault.open_keys, ask_on_tty)
+        return await self.status(request_id, params)
+
+    async def sign_safe_tx(self, request_id: str, params: Params) -> dict[str, Any]:
+        environment = self._environment(params)
+        if environment is Environment.LIVE:
+            raise Denied(
+                "POLICY_ATTENDED",
+                "owners sign attended in live",
+                "Use `python -m keys.owner_sign` for each owner.",
+            )
+        chain_id, wallet, tx = safe.from_json(_get(params, "tx", dict))
+        wanted = _get(params, "owners", list, optional=True)
+        chain = self.policy.chains.get(chain_id)
+        held = [o for o in self.vault.owners if chain and o in chain.owners]
+        owners = [str(o) for o in wanted] if wanted is not None else held[: chain.threshold if chain else 0]
+        digest = _digest("sign_safe_tx", {"tx": safe.to_json(chain_id, wallet, tx)})
+        safe_hash = safe.safe_tx_hash(chain_id, wallet, tx)
+        if not self._granted(request_id, digest):
+            now, wall = self._now(params)
+            allowed = _allow(
+                judge_safe_tx(
+                    SafeTxRequest(environment, chain_id, wallet, tx, now, wall), self.policy, self.ledger
+                )
+            )
+            self.ledger.record(
+                "safe_tx", request_id, digest, wall, safe_tx_facts(chain_id, wallet, tx.nonce, allowed)
+            )
+        signatures: dict[str, str] = {}
+        for owner in owners:
+            if owner not in self.vault.owners:
+                raise locked_key(owner)
+            signatures[owner] = "0x" + self.vault.owners[owner].sign(safe_hash).hex()
+        return {"safe_tx_hash": "0x" + safe_hash.hex(), "signatures": signatures}
+
+    async def sign_tx(self, request_id: str, params: Params) -> dict[str, Any]:
+        environment = self._environment(params)
+        sender, tx = _address(params, "sender"), unsigned_tx(_get(params, "tx", dict))
+        safe_nonce = _number(params, "safe_nonce") if "safe_nonce" in params else 0
+        digest = _digest(
+            "sign_tx", {"sender": sender, "tx": transactions.digest(tx).hex(), "safe_nonce": safe_nonce}
+        )
+        key = self._sender(sender)
+        if not self._granted(request_id, digest):
+            now, wall = self._now(params)
+            request = OuterRequest(environment, sender, tx, safe_nonce, now, wall)
+            allowed = _allow(judge_outer(request, self.policy, self.ledger))
+            facts = safe_tx_facts(tx.chain_id, self.policy.chains[tx.chain_id].safe, safe_nonce, allowed)
+            facts |= {
+                "sender": sender,
+                "nonce": tx.nonce,
+                "content": allowed.content.hex(),
+                "gas_wei": str(allowed.gas_wei),
+            }
+            self.ledger.record("tx", request_id, digest, wall, facts)
+        signed = transactions.assemble(tx, key.sign(transactions.digest(tx)), sender)
+        return {"raw": "0x" + signed.raw.hex(), "hash": signed.hash, "sender": sender, "nonce": signed.nonce}
+
+    def _sender(self, sender: Address) -> SigningKey:
+        if sender not in self.policy.senders:
+            raise Denied(
+                "POLICY_SENDER", f"{sender} is not a sending key of this signer", "`status` lists them."
+            )
+        if sender not in self.vault.senders:
+            raise locked_key(sender)
+        return self.vault.senders[sender]
+
+    async def sign_exchange(self, request_id: str, params: Params) -> dict[str, Any]:
+        venue = _get(params, "venue", str)
+        if venue not in self.vault.secrets:
+            raise Usage(
+                "VENUE_UNKNOWN", f"no secret is configured for {venue[:40]!r}", "Name it under exchanges."
+            )
+        reference = self.settings.exchanges[venue]
+        method, path, query = (_get(params, n, str) for n in ("method", "path", "query"))
+        exchange.check(
+            reference.dialect,
+            reference.allow,
+            method,
+            path,
+            query,
+            now_ms=time.time_ns() // 10**6,
+            symbols=frozenset(reference.symbols),
+        )
+        digest = _digest("sign_exchange", {"venue": venue, "method": method, "path": path, "query": query})
+        if f"{method} {path}".startswith(exchange.WRITES) and not self._granted(request_id, digest):
+            facts = {"venue": venue, "endpoint": f"{method} {path}"}
+            self.ledger.record("exchange", request_id, digest, int(time.time()), facts)
+        signature = exchange.sign(self.vault.secrets[venue].reveal(), query)
+        return {"signature": signature, "api_key": self.vault.api_keys[venue].text()}
+
+    async def sign_relay_auth(self, request_id: str, params: Params) -> dict[str, Any]:
+        message = _get(params, "message", str)
+        if not _RELAY_MESSAGE.fullmatch(message):
+            raise Denied(
+                "POLICY_RELAY_MESSAGE",
+                "not the 0x hash of a request's body",
+                "Only 66 characters of lower-case hex.",
+            )
+        if self.vault.relay is None:
+            raise locked_key("relay_auth")
+        return {
+            "address": self.vault.relay.address,
+            "signature": "0x" + self.vault.relay.sign(personal_digest(message.encode())).hex(),
+        }
+
+
+def _allow(verdict: Allowed | Refusal) -> Allowed:
+    if isinstance(verdict, Refusal):
+        raise verdict.error()
+    return verdict
+
+
+def _digest(method: str, content: Mapping[str, Any]) -> str:
+    body = json.dumps([method, content], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(body.encode()).hexdigest()

@@ -1,0 +1,182 @@
+"""What this signer has signed: an append-only JSON-lines file, hash-chained, fsynced before a signature leaves.
+
+Each line holds {"seq", "prev", "at", "kind", "id", "request", …, "hash"}; hash = sha256 of the line's canonical JSON without
+"hash". A last line torn by a crash was never answered for and is cut off; anything else that does not fit is refused (Halt).
+A file lock keeps a second signer away.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chains.errors import Halt, Usage
+from keys.policy import Allowed, Signed
+
+GENESIS = "0" * 64
+
+
+def line_hash(entry: Mapping[str, Any]) -> str:
+    body = {k: v for k, v in entry.items() if k != "hash"}
+    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+class SpendLedger:
+    """Implements `keys.policy.LedgerView` over its own fold; `record` is durable when it returns."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises Usage LEDGER_IN_USE, Halt LEDGER_CORRUPT or LEDGER_UNWRITABLE."""
+        self.path = path
+        self.head, self.entries = GENESIS, 0
+        self._requests: dict[str, str] = {}
+        self._spends: dict[tuple[int, str, str], list[tuple[int, int]]] = {}
+        self._counted: set[str] = set()
+        self._safe_nonces: dict[tuple[int, str, int], list[Signed]] = {}
+        self._sender_nonces: dict[tuple[int, str, int], list[Signed]] = {}
+        self._gas: dict[tuple[int, str, int], tuple[int, int]] = {}
+        self._broken = False
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        except OSError as error:
+            raise Halt(
+                "LEDGER_UNWRITABLE", f"{path}: {error.strerror}", "Nothing is signed without its record."
+            ) from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._file)
+            raise Usage(
+                "LEDGER_IN_USE", f"another signer uses {path}", "`fairlead signer status` asks it."
+            ) from None
+        try:
+            self._load()
+        except Halt:
+            os.close(self._file)
+            raise
+
+    def _load(self) -> None:
+        data = self.path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        for number, line in enumerate(data[:whole].splitlines()):
+            try:
+                entry = json.loads(line)
+                sound = (
+                    entry["seq"] == number
+                    and entry["prev"] == self.head
+                    and entry["hash"] == line_hash(entry)
+                )
+                if sound:
+                    self._fold(entry)
+            except (ValueError, KeyError, TypeError):
+                sound = False
+            if not sound:
+                raise Halt(
+                    "LEDGER_CORRUPT",
+                    f"{self.path} line {number + 1} does not follow from the one before",
+                    "Keep the file for inspection; the owner decides about a new one.",
+                )
+            self.head, self.entries = entry["hash"], number + 1
+        if whole < len(data):
+            os.ftruncate(self._file, whole)
+
+    def _fold(self, entry: dict[str, Any]) -> None:
+        self._requests[entry["id"]] = entry["request"]
+        if entry["kind"] not in ("safe_tx", "tx"):
+            return
+        chain, at = int(entry["chain_id"]), int(entry["at"])
+        if safe_hash := entry["safe_hash"]:
+            if safe_hash not in self._counted:
+                self._counted.add(safe_hash)
+                for token, amount in entry["spend"].items():
+                    self._spends.setdefault((chain, entry["safe"], token), []).append((at, int(amount)))
+            signed = Signed(bytes.fromhex(safe_hash), int(entry["deadline"]))
+            held = self._safe_nonces.setdefault((chain, entry["safe"], int(entry["safe_nonce"])), [])
+            if signed not in held:
+                held.append(signed)
+        if entry["kind"] == "tx":
+            key = (chain, entry["sender"], int(entry["nonce"]))
+            signed = Signed(bytes.fromhex(entry["content"]), int(entry["deadline"]))
+            if signed not in self._sender_nonces.setdefault(key, []):
+                self._sender_nonces[key].append(signed)
+            before = self._gas.get(key, (at, 0))
+            self._gas[key] = (at, max(before[1], int(entry["gas_wei"])))
+
+    def known(self, request_id: str) -> str | None:
+        """The digest of the request that was granted under this id."""
+        return self._requests.get(request_id)
+
+    def record(self, kind: str, request_id: str, request: str, wall: int, facts: Mapping[str, Any]) -> None:
+        """Appends and fsyncs one entry. Raises Halt LEDGER_UNWRITABLE; afterwards nothing more is recorded or signed."""
+        if self._broken:
+            raise Halt(
+                "LEDGER_UNWRITABLE",
+                f"{self.path} could not be written before",
+                "Free the disk, then restart the signer.",
+            )
+        entry: dict[str, Any] = {
+            "seq": self.entries,
+            "prev": self.head,
+            "at": wall,
+            "kind": kind,
+            "id": request_id,
+        }
+        entry |= {"request": request, **facts}
+        entry["hash"] = line_hash(entry)
+        line = json.dumps(entry, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+        try:
+            written = os.write(self._file, line)
+            os.fsync(self._file)
+        except OSError as error:
+            self._broken = True
+            raise Halt(
+                "LEDGER_UNWRITABLE", f"{self.path}: {error.strerror}", "Nothing is signed without its record."
+            ) from None
+        if written != len(line):
+            self._broken = True
+            raise Halt(
+                "LEDGER_UNWRITABLE",
+                f"{self.path}: the disk took {written} of {len(line)} bytes",
+                "Free the disk.",
+            )
+        self.head, self.entries = entry["hash"], self.entries + 1
+        self._fold(entry)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def counted(self, safe_hash: bytes) -> bool:
+        return safe_hash.hex() in self._counted
+
+    def spent(self, chain_id: int, safe: str, token: str, since: int) -> int:
+        return sum(amount for at, amount in self._spends.get((chain_id, safe, token), ()) if at >= since)
+
+    def gas_spent(self, chain_id: int, sender: str, since: int) -> int:
+        return sum(
+            wei for (c, s, _), (at, wei) in self._gas.items() if c == chain_id and s == sender and at >= since
+        )
+
+    def gas_of_nonce(self, chain_id: int, sender: str, nonce: int) -> int:
+        return self._gas.get((chain_id, sender, nonce), (0, 0))[1]
+
+    def safe_nonce(self, chain_id: int, safe: str, nonce: int) -> tuple[Signed, ...]:
+        return tuple(self._safe_nonces.get((chain_id, safe, nonce), ()))
+
+    def sender_nonce(self, chain_id: int, sender: str, nonce: int) -> tuple[Signed, ...]:
+        return tuple(self._sender_nonces.get((chain_id, sender, nonce), ()))
+
+
+def safe_tx_facts(chain_id: int, safe: str, nonce: int, allowed: Allowed) -> dict[str, Any]:
+    return {
+        "chain_id": chain_id,
+        "safe": safe,
+        "safe_nonce": nonce,
+        "safe_hash": allowed.safe_hash.hex(),
+        "deadline": allowed.deadline,
+        "spend": {token: str(amount) for token, amount in allowed.spend.items()},
+    }
