@@ -1,0 +1,163 @@
+"""What a transaction finally does, one dataclass a kind: the vocabulary `contracts.decode` speaks and a policy judges.
+
+Amounts are ints of base units, addresses EIP-55, deadlines seconds of the chain's clock (None: the call carries none).
+`path` says where the leaf stood, outermost first. NATIVE (the zero address) as a token is the chain's gas token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    path: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown(Leaf):
+    """Not recognised: `why` says what was met."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NativeTransfer(Leaf):
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Approve(Leaf):
+    """ERC-20 approve on token `target`."""
+
+    spender: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Permit2Approve(Leaf):
+    token: str
+    spender: str
+    amount: int
+    expiration: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer(Leaf):
+    """ERC-20 transfer of token `target` by the wallet itself."""
+
+    to: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wrap(Leaf):
+    """WETH9 deposit of call value."""
+
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unwrap(Leaf):
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Swap(Leaf):
+    """A swap through router `target`, the `spender` of the input being `target` itself or Permit2 on its behalf.
+
+    `amount_in` is exact where `exact_in` (then `amount_out` is the minimum), else the maximum (then `amount_out` is exact).
+    `from_router`: paid with what the router holds, or with call value, not pulled from the wallet.
+    `payer`: whose tokens are pulled, where the call names it (empty: the caller's). `hooks`: a V4 pool's hook contract.
+    `partial`: a price limit may stop the swap before `amount_in` is used up.
+    """
+
+    protocol: str
+    token_in: str
+    token_out: str
+    amount_in: int
+    amount_out: int
+    exact_in: bool
+    recipient: str
+    deadline: int | None
+    from_router: bool = False
+    via_permit2: bool = False
+    partial: bool = False
+    tokens: tuple[str, ...] = ()
+    value: int = 0
+    hooks: str = ""
+    payer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RouterCall(Leaf):
+    """Opens one Universal Router execution: what follows until the next leaf of another target happens inside it."""
+
+    deadline: int | None
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouterMove(Leaf):
+    """The router moving funds: `kind` PULL (Permit2, wallet to router), WRAP, UNWRAP, SWEEP, TRANSFER, PAY_PORTION.
+
+    `amount` is exact for PULL, WRAP and TRANSFER, the minimum for UNWRAP and SWEEP, basis points for PAY_PORTION.
+    """
+
+    kind: str
+    token: str
+    recipient: str
+    amount: int
+    may_revert: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RouterEnd(Leaf):
+    """The execution `RouterCall` opened is over: what the router still holds anybody may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lending(Leaf):
+    """Aave: `action` SUPPLY, WITHDRAW, BORROW, REPAY. `who` is onBehalfOf, or `to` for WITHDRAW. 2**256-1 means all."""
+
+    action: str
+    token: str
+    amount: int
+    who: str
+    rate_mode: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LendingSwitch(Leaf):
+    """Aave: `action` COLLATERAL_ON, COLLATERAL_OFF or EMODE (with the category in `value`)."""
+
+    action: str
+    token: str
+    value: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WalletAdmin(Leaf):
+    """A call of the Safe on itself: owners, threshold, modules, guard, fallback handler, approved hashes."""
+
+    function: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class SafeExecution(Leaf):
+    """An execTransaction was opened; its inner call follows. Refund and gas fields are those of the Safe transaction."""
+
+    operation: int
+    safe_tx_gas: int
+    base_gas: int
+    gas_price: int
+    gas_token: str
+    refund_receiver: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateWallet(Leaf):
+    singleton: str
+    salt_nonce: int
