@@ -1,0 +1,334 @@
+"""The stages of the road and everything else the journal holds. Past tense or a state reached; frozen; self-contained.
+
+A stage's function takes only the type before it:
+    Accepted → Sliced → Planned → Approved | Breach → Prepared → Simulated → Authorized | Refused → Submitted → Reported… → Settled → Attributed
+Holding an Approved proves a review, holding a Simulated proves a rehearsal on this machine, holding an Authorized proves a
+signature. VERSION of a type grows when its fields change; the codec keeps an upcaster for every older one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from agent.domain.ids import ClOrdId
+from agent.domain.instruments import AssetId, Place
+from agent.domain.orders import ChildOrder, ParentOrder, Part, VenueOrder
+from agent.domain.reports import Balance, ExecutionReport, Fill
+from agent.domain.risk import BreachReason, OraclePrice, Reservation
+from agent.domain.routes import Route
+from agent.domain.submission_state import Observation
+from chains.types import Address, Call, Hash32, Protection
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    parent: ParentOrder
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sliced:
+    """The algo decided on a slice."""
+
+    child: ChildOrder
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A route for a child, cut into the parts each place executes.
+
+    `arrival_px` is the places' mid weighted by what each takes, `touches` each place's best price on our side of its
+    book (the mid itself for a pool); prices are quote per base.
+    """
+
+    child: ChildOrder
+    route: Route
+    parts: tuple[Part, ...]
+    arrival_px: Decimal
+    touches: tuple[tuple[Place, Decimal], ...]
+    native_px: tuple[tuple[Place, Decimal], ...]
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    planned: Planned
+    reservation: Reservation
+    prices: tuple[OraclePrice, ...]
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """Denied: ours. Nothing was reserved and nothing will leave."""
+
+    child: ClOrdId
+    reasons: tuple[BreachReason, ...]
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Instructed:
+    """Something the wallet is to do that is no trade: lend, borrow, repay, withdraw. Walks the road from Prepared on.
+
+    The part's `asset_in` is what leaves the wallet, `asset_out` what comes; `what` is the sentence its owner agreed to.
+    """
+
+    part: Part
+    what: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChainBatch:
+    """The calls one wallet makes in one transaction, in order, with the deadline that stands in their calldata."""
+
+    chain_id: int
+    wallet: Address
+    calls: tuple[Call, ...]
+    deadline_s: int
+    protection: Protection
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A part made concrete: `chain` for a wallet's batch, `order` for an exchange; exactly one is present."""
+
+    part: Part
+    chain: ChainBatch | None
+    order: VenueOrder | None
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """A rehearsal on this machine: `out_raw` is what it gave; `floor_raw` is what the final calldata demands.
+
+    For an exchange `order` is checked against its filters instead, and `gas` is 0.
+    """
+
+    part: Part
+    chain: ChainBatch | None
+    order: VenueOrder | None
+    out_raw: int
+    floor_raw: int
+    gas: int
+    block_number: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Authorized:
+    """Signed, and durable before anything is sent. After a crash this alone says what may have happened.
+
+    On a chain: `tx_hash`, the sending key's `nonce`, the Safe's own `wallet_nonce`, `raw` to send again unchanged.
+    At an exchange: `request_digest` of the signed request; the client order id is the part's.
+    """
+
+    part: Part
+    order: VenueOrder | None
+    chain_id: int
+    sender: Address
+    nonce: int
+    wallet_nonce: int
+    tx_hash: Hash32
+    raw: bytes
+    request_digest: str
+    protection: Protection
+    max_block: int
+    deadline_s: int
+    floor_raw: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The signer's policy, or an owner, said no."""
+
+    part: Part
+    rule: str
+    message: str
+    remedy: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartFailed:
+    """A part ended before anything could take effect: it could not be prepared, simulated, or was refused outright."""
+
+    part: Part
+    code: str
+    message: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """It left this machine. `channel` is the relay or venue; receiving is all that is known."""
+
+    cl_ord_id: ClOrdId
+    place: Place
+    channel: str
+    reference: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Indeterminate:
+    """A write timed out: it may have happened. Reconciled by hash, nonce or client order id; never sent again blindly."""
+
+    cl_ord_id: ClOrdId
+    place: Place
+    message: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Something was seen of a transaction; the submission table decides what it means."""
+
+    cl_ord_id: ClOrdId
+    place: Place
+    seen: Observation
+    tx_hash: Hash32
+    block_number: int
+    block_hash: str
+    gas_used: int
+    gas_price_wei: int
+    l1_fee_wei: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    report: ExecutionReport
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A part is over for good: final on its chain, or done at its venue. `fills` are what really happened."""
+
+    part: Part
+    fills: tuple[Fill, ...]
+    gas_wei: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attributed:
+    """Where the money went, per parent; every component in quote units for the whole order, positive = cost.
+
+    `drift_cost` is how far the places' mids stood from the arrival price when each slice was planned; the five
+    components and the gas add up to `total_cost` exactly. `against_plan` is what was planned less what came.
+    """
+
+    parent: ClOrdId
+    base: str
+    quote: str
+    qty_base: Decimal
+    qty_quote: Decimal
+    avg_px: Decimal
+    arrival_px: Decimal
+    drift_cost: Decimal
+    spread_cost: Decimal
+    impact_cost: Decimal
+    fee_cost: Decimal
+    gas_cost: Decimal
+    total_cost: Decimal
+    total_bps: Decimal
+    against_plan: Decimal
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    cl_ord_id: ClOrdId
+    source: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParentClosed:
+    """No further slice will come: done, cancelled, expired, breached or failed, in one word and one sentence."""
+
+    parent: ClOrdId
+    status: str
+    why: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """Balances found at a place and not explained by our own orders, taken into the book at a price."""
+
+    place: Place
+    balances: tuple[Balance, ...]
+    symbols: tuple[tuple[AssetId, str], ...]
+    prices: tuple[OraclePrice, ...]
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """The kill switch: new risk stops, cancelling and following go on."""
+
+    source: str
+    why: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    source: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alarmed:
+    """Something a person must know. Carries the journal's head where it leaves this machine."""
+
+    code: str
+    message: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """A quote a person may trade by its id while it is fresh."""
+
+    quote_id: str
+    side: str
+    base: str
+    quote: str
+    qty: Decimal
+    route: Route
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """Books compared with venue and chain: `differences` is empty when they agree."""
+
+    place: Place
+    differences: tuple[str, ...]
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A job's next fire, as planned at `at_ns`: after a restart it tells what was missed. `rule` is the job's own timing."""
+
+    job: str
+    rule: str
+    fire_ns: int
+    at_ns: int
+
+
+EVENTS: tuple[type, ...] = (
+    Accepted, Sliced, Planned, Approved, Instructed, Breach, Prepared, Simulated, Authorized, Refused, PartFailed, Submitted, Indeterminate,
+    Observed, Reported, Settled, Attributed, CancelRequested, ParentClosed, Adopted, Halted, Resumed, Alarmed, Quoted,
+    Reconciled, Scheduled,
+)  # fmt: skip
+VERSIONS: dict[str, int] = {event.__name__: 1 for event in EVENTS}

@@ -1,0 +1,121 @@
+"""What an owner wants, and the orders it becomes: Intent, ParentOrder, ChildOrder, and the part each place executes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+
+from agent.domain.ids import ClOrdId, IntentId
+from agent.domain.instruments import AssetId, Place
+from chains.types import Protection
+
+
+class Side(Enum):
+    """FIX Side (54). A sale fixes what is given, a purchase what is received."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+
+class OrdType(Enum):
+    """FIX OrdType (40)."""
+
+    MARKET = "MARKET"
+    LIMIT = "LIMIT"
+
+
+class TimeInForce(Enum):
+    """FIX TimeInForce (59)."""
+
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A wish, whoever had it: a person, a schedule, a hedge. Every source emits this and nothing else."""
+
+    id: IntentId
+    source: str
+    side: Side
+    base: str
+    quote: str
+    qty: Decimal
+    limit_px: Decimal | None
+    algo: str
+    algo_params: tuple[tuple[str, str], ...]
+    max_slippage_bps: int
+    protection: Protection
+    created_ns: int
+    expire_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParentOrder:
+    """An accepted intent. `qty` is of the base asset (what is sold, or what is bought); prices are quote per base.
+
+    `base` and `quote` are symbols of the settings' equivalence groups: the same asset wherever it is held.
+    """
+
+    cl_ord_id: ClOrdId
+    intent: Intent
+
+    @property
+    def side(self) -> Side:
+        return self.intent.side
+
+    @property
+    def qty(self) -> Decimal:
+        return self.intent.qty
+
+
+@dataclass(frozen=True, slots=True)
+class ChildOrder:
+    """One slice of a parent: what an algo decided to do now, before any place was chosen."""
+
+    cl_ord_id: ClOrdId
+    parent: ClOrdId
+    slice_no: int
+    side: Side
+    base: str
+    quote: str
+    qty: Decimal
+    limit_px: Decimal | None
+    max_slippage_bps: int
+    protection: Protection
+    expire_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one place is to execute of a planned child: one transaction of one wallet, or one order at one exchange.
+
+    `legs` index into the plan's route. `in_raw` is spent of `asset_in`, `out_raw` expected of `asset_out`,
+    `floor_raw` the least that is accepted.
+    """
+
+    cl_ord_id: ClOrdId
+    child: ClOrdId
+    place: Place
+    attempt: int
+    asset_in: AssetId
+    asset_out: AssetId
+    in_raw: int
+    out_raw: int
+    floor_raw: int
+    legs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VenueOrder:
+    """An order as an exchange takes it: FIX names, exact decimals on the instrument's tick and lot."""
+
+    cl_ord_id: ClOrdId
+    symbol: str
+    side: Side
+    ord_type: OrdType
+    time_in_force: TimeInForce
+    order_qty: Decimal
+    px: Decimal | None

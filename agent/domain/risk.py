@@ -1,0 +1,51 @@
+"""Limits and verdicts. A verdict carries every breach, not the first one found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from agent.domain.instruments import AssetId, Place
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the owner allows. Money in USD; prices older than `max_price_age_s` are UNKNOWN."""
+
+    per_order_usd: Decimal
+    per_day_usd: Decimal
+    allow_assets: tuple[str, ...]
+    allow_venues: tuple[str, ...]
+    price_collar_bps: int
+    max_slippage_bps: int
+    max_price_age_s: int
+    max_market_age_s: int
+    min_gas_reserve_wei: tuple[tuple[Place, int], ...]
+    counterparty_cap_usd: tuple[tuple[Place, Decimal], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BreachReason:
+    """One rule that said no: `rule` in UPPER_SNAKE, what was seen against what is allowed, and the remedy."""
+
+    rule: str
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What an approved child holds back of the limits until it resolves."""
+
+    notional_usd: Decimal
+    spends: tuple[tuple[AssetId, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OraclePrice:
+    """One source's price of one unit in USD, and when that source last said so (seconds of Unix time)."""
+
+    source: str
+    symbol: str
+    px: Decimal
+    at_s: int

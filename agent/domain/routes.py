@@ -1,0 +1,77 @@
+"""A route: the legs in the order they execute, what they give exactly, and what they cost. The `route` object of FORMATS.
+
+All `_raw` values are ints of base units; `costs` are in base units of the bought asset, rounded against us.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from agent.domain.instruments import AssetId, Place
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One swap through one pool, or one order into one book. `id` is the pool's id, or `VENUE:BASE/QUOTE`.
+
+    For a book leg `px` is the worst level the leg needs (the limit an order must carry) and `qty` the base quantity on
+    the venue's lot; both are None for pools. `place` says which wallet or account executes it.
+    """
+
+    id: str
+    place: Place
+    asset_in: AssetId
+    asset_out: AssetId
+    in_raw: int
+    out_raw: int
+    gas: int
+    fee_raw: int
+    fee_asset: AssetId
+    kind: str
+    ticks_crossed: int = 0
+    qty: Decimal | None = None
+    px: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """`fees_raw` is informative, already inside the route's `out_raw`."""
+
+    gas_raw: int
+    transfer_raw: int
+    fees_raw: int
+    native_px: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceSummary:
+    """What one place contributes: `mid_px` and `avg_px` are bought per sold, `impact_bps` the distance between them."""
+
+    place: Place
+    asset_in: AssetId
+    asset_out: AssetId
+    in_raw: int
+    out_raw: int
+    gas: int
+    gas_raw: int
+    fee_raw: int
+    avg_px: Decimal
+    mid_px: Decimal
+    impact_bps: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A plan re-simulated exactly: holding one means its legs give `out_raw` on the market named by `market_digest`."""
+
+    sell: AssetId
+    buy: AssetId
+    in_raw: int
+    out_raw: int
+    net_out_raw: int
+    costs: Costs
+    legs: tuple[Leg, ...]
+    places: tuple[PlaceSummary, ...]
+    market_digest: str
+    took_ms: tuple[tuple[str, float], ...] = ()

@@ -1,0 +1,548 @@
+"""The book: everything the journal's events say about orders, balances and limits, as one fold.
+
+`apply` is the only way in and depends on nothing but the events before it, so replaying a journal rebuilds the same
+book, and `canonical` gives the same text and hash. No decision is taken here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
+from hashlib import sha256
+from typing import Any
+
+from agent.domain import events as ev
+from agent.domain.errors import Halt
+from agent.domain.ids import ClOrdId
+from agent.domain.instruments import AssetId, Place
+from agent.domain.order_state import TERMINAL, ExecType, OrdStatus, is_surprising, next_status
+from agent.domain.orders import ChildOrder, ParentOrder, Part, Side
+from agent.domain.reports import ExecutionReport, Fill
+from agent.domain.risk import Reservation
+from agent.domain.submission_state import Observation, SubmissionState, observe
+from agent.domain.units import WIDE
+
+DAY_NS = 86_400 * 10**9
+INTERRUPTED = "INTERRUPTED"
+"""The rule of a breach that only says: the process ended before this slice was planned."""
+
+
+Effect = tuple[Decimal, Decimal, Decimal, Decimal, Decimal]
+"""What a fill changed: the base's quantity, cost and realised P&L, the quote's quantity and cost."""
+
+
+@dataclass(slots=True)
+class PartRecord:
+    """`status` is None until something was signed; `ended` means that nothing more can come but a surprise.
+
+    `included_in` is the block that was last seen to hold the transaction; `effects` is what each fill did to the positions.
+    """
+
+    part: Part
+    base_is_in: bool
+    order_qty: Decimal | None = None
+    authorized: ev.Authorized | None = None
+    submitted: bool = False
+    indeterminate: bool = False
+    cancel_requested: bool = False
+    status: OrdStatus | None = None
+    submission: SubmissionState | None = None
+    fills: dict[str, Fill] = field(default_factory=dict)
+    busted: set[str] = field(default_factory=set)
+    effects: dict[str, Effect] = field(default_factory=dict)
+    included_in: str = ""
+    gas_wei: int = 0
+    settled: bool = False
+    failed: str = ""
+    refused: ev.Refused | None = None
+    what: str = ""
+
+    @property
+    def on_chain(self) -> bool:
+        return self.part.place.startswith("eip155:")
+
+    @property
+    def ended(self) -> bool:
+        return self.settled or bool(self.failed)
+
+    def base_qty(self) -> Decimal:
+        """The base quantity filled so far (FIX CumQty): given where the base is sold, bought before an exchange's fee."""
+        with localcontext(WIDE):
+            return sum(
+                ((f.qty_in if self.base_is_in else f.qty_out) for f in self.fills.values()), Decimal(0)
+            )
+
+    def base_kept(self) -> Decimal:
+        """`base_qty` less a fee that was taken of the bought base itself: what a purchase really brought."""
+        with localcontext(WIDE):
+            fees = (f.fee_qty for f in self.fills.values() if f.fee_asset == f.asset_out)
+            return self.base_qty() - (Decimal(0) if self.base_is_in else sum(fees, Decimal(0)))
+
+    def quote_qty(self) -> Decimal:
+        with localcontext(WIDE):
+            return sum(
+                ((f.qty_out if self.base_is_in else f.qty_in) for f in self.fills.values()), Decimal(0)
+            )
+
+
+@dataclass(slots=True)
+class ChildRecord:
+    child: ChildOrder
+    planned: ev.Planned | None = None
+    approved: ev.Approved | None = None
+    breach: ev.Breach | None = None
+    parts: list[ClOrdId] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class ParentRecord:
+    parent: ParentOrder
+    accepted_ns: int
+    children: list[ClOrdId] = field(default_factory=list)
+    cancel_requested: bool = False
+    closed: ev.ParentClosed | None = None
+    attributed: ev.Attributed | None = None
+
+
+@dataclass(slots=True)
+class Position:
+    """A symbol's holding over all places by average cost; P&L in the quote it was traded against."""
+
+    qty: Decimal = Decimal(0)
+    cost: Decimal = Decimal(0)
+    realised: Decimal = Decimal(0)
+
+    @property
+    def avg_px(self) -> Decimal | None:
+        with localcontext(WIDE):
+            return self.cost / self.qty if self.qty > 0 else None
+
+
+class Book:
+    def __init__(self) -> None:
+        self.parents: dict[ClOrdId, ParentRecord] = {}
+        self.children: dict[ClOrdId, ChildRecord] = {}
+        self.parts: dict[ClOrdId, PartRecord] = {}
+        self.quotes: dict[str, ev.Quoted] = {}
+        self.positions: dict[str, Position] = {}
+        self.holdings: dict[AssetId, Decimal] = {}
+        self.gas_wei: dict[Place, int] = {}
+        self.halted: ev.Halted | None = None
+        self.alarms: list[ev.Alarmed] = []
+        self.reconciled: dict[Place, ev.Reconciled] = {}
+        self.scheduled: dict[str, ev.Scheduled] = {}
+        self.events = 0
+
+    # ------------------------------------------------------------------ the fold
+
+    def apply(self, event: object) -> None:
+        """Counts one event. Raises Halt where the state tables forbid it."""
+        self.events += 1
+        handler = _HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, event)
+
+    def _accepted(self, event: ev.Accepted) -> None:
+        self.parents[event.parent.cl_ord_id] = ParentRecord(event.parent, event.at_ns)
+
+    def _sliced(self, event: ev.Sliced) -> None:
+        child = event.child
+        self.children[child.cl_ord_id] = ChildRecord(child)
+        parent = self.parents.get(child.parent)
+        if parent is not None and child.cl_ord_id not in parent.children:
+            parent.children.append(child.cl_ord_id)
+
+    def _planned(self, event: ev.Planned) -> None:
+        record = self.children[event.child.cl_ord_id]
+        record.planned = event
+        for part in event.parts:
+            self.parts[part.cl_ord_id] = PartRecord(part, base_is_in=event.child.side is Side.SELL)
+            record.parts.append(part.cl_ord_id)
+
+    def _instructed(self, event: ev.Instructed) -> None:
+        self.parts[event.part.cl_ord_id] = PartRecord(event.part, base_is_in=True, what=event.what)
+
+    def _approved(self, event: ev.Approved) -> None:
+        self.children[event.planned.child.cl_ord_id].approved = event
+
+    def _breach(self, event: ev.Breach) -> None:
+        record = self.children.get(event.child)
+        if record is not None:
+            record.breach = event
+            for name in record.parts:
+                self.parts[name].failed = "BREACH"
+
+    def _prepared(self, event: ev.Prepared) -> None:
+        if event.order is not None:
+            self.parts[event.part.cl_ord_id].order_qty = event.order.order_qty
+
+    def _authorized(self, event: ev.Authorized) -> None:
+        record = self.parts[event.part.cl_ord_id]
+        record.authorized = event
+        record.status = OrdStatus.PENDING_NEW
+        if event.order is None:
+            record.submission = SubmissionState.AUTHORIZED
+        else:
+            record.order_qty = event.order.order_qty
+
+    def _refused(self, event: ev.Refused) -> None:
+        record = self.parts[event.part.cl_ord_id]
+        record.failed, record.refused = event.rule, event
+
+    def _part_failed(self, event: ev.PartFailed) -> None:
+        self.parts[event.part.cl_ord_id].failed = event.code
+
+    def _submitted(self, event: ev.Submitted) -> None:
+        record = self.parts[event.cl_ord_id]
+        record.submitted, record.indeterminate = True, False
+
+    def _indeterminate(self, event: ev.Indeterminate) -> None:
+        self.parts[event.cl_ord_id].indeterminate = True
+
+    def _observed(self, event: ev.Observed) -> None:
+        record = self.parts[event.cl_ord_id]
+        if record.submission is None:
+            return
+        record.submission, _ = observe(record.submission, event.seen)
+        if event.seen in (Observation.INCLUDED, Observation.REVERTED, Observation.CANCEL_MINED):
+            record.included_in = event.block_hash
+            spent = event.gas_used * event.gas_price_wei + event.l1_fee_wei
+            record.gas_wei += spent
+            self.gas_wei[event.place] = self.gas_wei.get(event.place, 0) + spent
+        elif event.seen is Observation.REORGED:
+            self.gas_wei[event.place] = self.gas_wei.get(event.place, 0) - record.gas_wei
+            record.gas_wei, record.included_in = 0, ""
+
+    def _reported(self, event: ev.Reported) -> None:
+        report = event.report
+        record = self.parts.get(report.cl_ord_id)
+        if record is None or record.status is None or self.is_duplicate(report):
+            return
+        record.indeterminate = False
+        if report.exec_type is ExecType.TRADE and report.fill is not None:
+            record.fills[report.fill.exec_id] = report.fill
+            record.busted.discard(report.fill.exec_id)
+            self._book_fill(record, report.fill)
+        elif report.exec_type is ExecType.TRADE_CANCEL:
+            busted = record.fills.pop(report.exec_ref_id, None)
+            record.busted.add(report.exec_ref_id)
+            if busted is not None:
+                self._take_back(record, busted)
+        elif report.exec_type is ExecType.PENDING_CANCEL:
+            record.cancel_requested = True
+        record.status = next_status(
+            record.status, report.exec_type, filled=self._is_filled(record), any_fill=bool(record.fills)
+        )
+
+    def _settled(self, event: ev.Settled) -> None:
+        record = self.parts[event.part.cl_ord_id]
+        record.settled = True
+
+    def _cancel_requested(self, event: ev.CancelRequested) -> None:
+        if event.cl_ord_id in self.parents:
+            self.parents[event.cl_ord_id].cancel_requested = True
+        elif event.cl_ord_id in self.parts:
+            self.parts[event.cl_ord_id].cancel_requested = True
+
+    def _parent_closed(self, event: ev.ParentClosed) -> None:
+        self.parents[event.parent].closed = event
+
+    def _attributed(self, event: ev.Attributed) -> None:
+        self.parents[event.parent].attributed = event
+
+    def _adopted(self, event: ev.Adopted) -> None:
+        prices = {price.symbol: price.px for price in event.prices}
+        symbols = dict(event.symbols)
+        for balance in event.balances:
+            with localcontext(WIDE):
+                found = balance.free + balance.locked
+                difference = found - self.holdings.get(balance.asset, Decimal(0))
+                self.holdings[balance.asset] = found
+                symbol = symbols.get(balance.asset)
+                if symbol is None:
+                    continue
+                position = self.positions.setdefault(symbol, Position())
+                px = prices.get(symbol) or position.avg_px or Decimal(0)
+                position.qty += difference
+                position.cost += difference * px
+
+    def _halted(self, event: ev.Halted) -> None:
+        self.halted = event
+
+    def _resumed(self, event: ev.Resumed) -> None:
+        self.halted = None
+
+    def _alarmed(self, event: ev.Alarmed) -> None:
+        self.alarms.append(event)
+
+    def _quoted(self, event: ev.Quoted) -> None:
+        self.quotes[event.quote_id] = event
+
+    def _reconciled(self, event: ev.Reconciled) -> None:
+        self.reconciled[event.place] = event
+
+    def _scheduled(self, event: ev.Scheduled) -> None:
+        self.scheduled[event.job] = event
+
+    def _book_fill(self, record: PartRecord, fill: Fill) -> None:
+        with localcontext(WIDE):
+            for asset, change in fill_changes(fill):
+                self.holdings[asset] = self.holdings.get(asset, Decimal(0)) + change
+            if record.what:
+                return  # no trade: holdings moved, nothing was bought or sold
+            base = self.positions.setdefault(self.children[record.part.child].child.base, Position())
+            fee = fill.fee_qty if fill.fee_asset in (fill.asset_in, fill.asset_out) else Decimal(0)
+            got = fill.qty_out - fee
+            if record.base_is_in:
+                avg = base.avg_px
+                cost = (avg or Decimal(0)) * fill.qty_in
+                realised = got - cost if avg is not None else Decimal(0)
+                effect = (-fill.qty_in, -cost, realised, got, got)
+            else:
+                effect = (got, fill.qty_in, Decimal(0), -fill.qty_in, -fill.qty_in)
+        record.effects[fill.exec_id] = effect
+        self._move(record, effect, sign=1)
+
+    def _take_back(self, record: PartRecord, fill: Fill) -> None:
+        """Undoes exactly what the fill did, whatever the average cost has become since."""
+        with localcontext(WIDE):
+            for asset, change in fill_changes(fill):
+                self.holdings[asset] = self.holdings.get(asset, Decimal(0)) - change
+        effect = record.effects.pop(fill.exec_id, None)
+        if effect is not None:
+            self._move(record, effect, sign=-1)
+
+    def _move(self, record: PartRecord, effect: Effect, sign: int) -> None:
+        child = self.children[record.part.child].child
+        base, quote = (self.positions.setdefault(name, Position()) for name in (child.base, child.quote))
+        with localcontext(WIDE):
+            base.qty += effect[0] * sign
+            base.cost += effect[1] * sign
+            base.realised += effect[2] * sign
+            quote.qty += effect[3] * sign
+            quote.cost += effect[4] * sign
+
+    # ------------------------------------------------------------------ questions
+
+    def admit(self, event: object) -> None:
+        """Raises Halt where the state tables forbid an event, before it is written; changes nothing."""
+        if isinstance(event, ev.Observed):
+            record = self.parts.get(event.cl_ord_id)
+            if record is None or record.submission is None:
+                raise Halt(
+                    "UNKNOWN_SUBMISSION",
+                    f"nothing was signed under {event.cl_ord_id}",
+                    "run `fairlead reconcile`",
+                )
+            observe(record.submission, event.seen)
+        elif isinstance(event, ev.Reported) and not self.is_duplicate(event.report):
+            record = self.parts.get(event.report.cl_ord_id)
+            if record is None or record.status is None:
+                raise Halt(
+                    "UNKNOWN_ORDER",
+                    f"nothing was signed under {event.report.cl_ord_id}",
+                    "run `fairlead reconcile`",
+                )
+            next_status(record.status, event.report.exec_type, filled=False, any_fill=False)
+
+    def is_duplicate(self, report: ExecutionReport) -> bool:
+        """Whether a report was counted before: a venue may tell the same trade any number of times, by any road."""
+        record = self.parts.get(report.cl_ord_id)
+        if record is None:
+            return False
+        if report.exec_type is ExecType.TRADE and report.fill is not None:
+            # A block that a reorganisation took away can come back, and the very same execution with it.
+            again = record.submission is SubmissionState.INCLUDED
+            return report.fill.exec_id in record.fills or (report.fill.exec_id in record.busted and not again)
+        if report.exec_type is ExecType.TRADE_CANCEL:
+            return report.exec_ref_id not in record.fills
+        if report.exec_type is ExecType.NEW:
+            if not record.on_chain:  # only a reorganisation makes an ended order new again
+                return record.status is not OrdStatus.PENDING_NEW
+            return record.status in (
+                OrdStatus.NEW,
+                OrdStatus.PARTIALLY_FILLED,
+                OrdStatus.PENDING_CANCEL,
+                OrdStatus.FILLED,
+            )
+        same = {
+            ExecType.CANCELED: OrdStatus.CANCELED,
+            ExecType.REJECTED: OrdStatus.REJECTED,
+            ExecType.EXPIRED: OrdStatus.EXPIRED,
+            ExecType.PENDING_CANCEL: OrdStatus.PENDING_CANCEL,
+        }
+        return same.get(report.exec_type) is record.status or (
+            report.exec_type in (ExecType.CANCELED, ExecType.EXPIRED) and record.status in TERMINAL
+        )
+
+    def surprises(self, report: ExecutionReport) -> bool:
+        record = self.parts.get(report.cl_ord_id)
+        return (
+            record is not None
+            and record.status is not None
+            and is_surprising(record.status, report.exec_type)
+        )
+
+    def _is_filled(self, record: PartRecord) -> bool:
+        if record.on_chain:
+            return bool(record.fills)
+        return record.order_qty is not None and record.base_qty() >= record.order_qty
+
+    def parts_of(self, parent: ClOrdId) -> Iterator[PartRecord]:
+        for child in self.parents[parent].children:
+            for name in self.children[child].parts:
+                yield self.parts[name]
+
+    def filled_base(self, parent: ClOrdId) -> Decimal:
+        with localcontext(WIDE):
+            return sum((part.base_kept() for part in self.parts_of(parent)), Decimal(0))
+
+    def filled_quote(self, parent: ClOrdId) -> Decimal:
+        with localcontext(WIDE):
+            return sum((part.quote_qty() for part in self.parts_of(parent)), Decimal(0))
+
+    def leaves(self, parent: ClOrdId) -> Decimal:
+        """What is still to be done, counting neither what works nor what is done twice."""
+        with localcontext(WIDE):
+            return max(self.parents[parent].parent.qty - self.filled_base(parent), Decimal(0))
+
+    def child_ended(self, child: ClOrdId) -> bool:
+        record = self.children[child]
+        if record.breach is not None:
+            return True
+        return bool(record.parts) and all(self.parts[name].ended for name in record.parts)
+
+    def was_denied(self, child: ClOrdId) -> bool:
+        """Whether our own rules, the signer or an owner said no: trying again would hear the same. A slice that only the
+        end of a process interrupted was not."""
+        record = self.children[child]
+        if record.breach is not None:
+            return all(reason.rule != INTERRUPTED for reason in record.breach.reasons)
+        return any(self.parts[name].refused for name in record.parts)
+
+    def open_parts(self) -> list[PartRecord]:
+        return [record for record in self.parts.values() if not record.ended]
+
+    def reservations(self) -> Iterator[Reservation]:
+        """What approved and unresolved children hold back of the limits."""
+        for record in self.children.values():
+            if record.approved is not None and not self.child_ended(record.child.cl_ord_id):
+                yield record.approved.reservation
+
+    def day_notional_usd(self, now_ns: int) -> Decimal:
+        """Notional approved this UTC day; a child that ended counts only for what it filled."""
+        today = now_ns // DAY_NS
+        total = Decimal(0)
+        with localcontext(WIDE):
+            for record in self.children.values():
+                approved = record.approved
+                if approved is None or approved.at_ns // DAY_NS != today:
+                    continue
+                share = Decimal(1)
+                if self.child_ended(record.child.cl_ord_id):
+                    done = sum((self.parts[name].base_qty() for name in record.parts), Decimal(0))
+                    share = min(done / record.child.qty, Decimal(1)) if record.child.qty else Decimal(0)
+                total += approved.reservation.notional_usd * share
+        return total
+
+    def holding(self, asset: AssetId) -> Decimal:
+        """The worse of the provisional and the settled quantity: what risk may count on."""
+        provisional = settled = self.holdings.get(asset, Decimal(0))
+        with localcontext(WIDE):
+            for record in self.parts.values():
+                if record.settled:
+                    continue
+                for fill in record.fills.values():
+                    settled -= sum(
+                        (change for name, change in fill_changes(fill) if name == asset), Decimal(0)
+                    )
+        return min(provisional, settled)
+
+    # ------------------------------------------------------------------ the state as text
+
+    def canonical(self) -> dict[str, Any]:
+        """The whole state as plain text in a fixed order; equal books give equal text."""
+        return {
+            "events": self.events,
+            "halted": self.halted is not None,
+            "parents": {
+                name: {
+                    "children": list(record.children),
+                    "closed": record.closed.status if record.closed else None,
+                    "filled_base": str(self.filled_base(name)),
+                    "filled_quote": str(self.filled_quote(name)),
+                    "cancel": record.cancel_requested,
+                }
+                for name, record in sorted(self.parents.items())
+            },
+            "parts": {
+                name: {
+                    "place": record.part.place,
+                    "status": record.status.value if record.status else None,
+                    "submission": record.submission.value if record.submission else None,
+                    "fills": {
+                        exec_id: [str(fill.qty_in), str(fill.qty_out), str(fill.fee_qty)]
+                        for exec_id, fill in sorted(record.fills.items())
+                    },
+                    "busted": sorted(record.busted),
+                    "gas_wei": str(record.gas_wei),
+                    "settled": record.settled,
+                    "failed": record.failed,
+                    "indeterminate": record.indeterminate,
+                    "nonce": record.authorized.nonce if record.authorized else None,
+                }
+                for name, record in sorted(self.parts.items())
+            },
+            "positions": {
+                symbol: [str(p.qty), str(p.cost), str(p.realised)]
+                for symbol, p in sorted(self.positions.items())
+            },
+            "holdings": {asset: str(qty) for asset, qty in sorted(self.holdings.items())},
+            "gas_wei": {place: str(wei) for place, wei in sorted(self.gas_wei.items())},
+            "alarms": len(self.alarms),
+            "scheduled": {
+                job: [found.rule, str(found.fire_ns)] for job, found in sorted(self.scheduled.items())
+            },
+        }
+
+    def state_hash(self) -> str:
+        import json
+
+        return sha256(
+            json.dumps(self.canonical(), sort_keys=True, separators=(",", ":")).encode()
+        ).hexdigest()
+
+
+def fill_changes(fill: Fill) -> tuple[tuple[AssetId, Decimal], ...]:
+    """What a fill does to holdings: given, received, and the fee where an exchange takes it apart."""
+    return ((fill.asset_in, -fill.qty_in), (fill.asset_out, fill.qty_out), (fill.fee_asset, -fill.fee_qty))
+
+
+_HANDLERS: dict[type, Callable[[Book, Any], None]] = {
+    ev.Accepted: Book._accepted,
+    ev.Sliced: Book._sliced,
+    ev.Planned: Book._planned,
+    ev.Instructed: Book._instructed,
+    ev.Approved: Book._approved,
+    ev.Breach: Book._breach,
+    ev.Prepared: Book._prepared,
+    ev.Authorized: Book._authorized,
+    ev.Refused: Book._refused,
+    ev.PartFailed: Book._part_failed,
+    ev.Submitted: Book._submitted,
+    ev.Indeterminate: Book._indeterminate,
+    ev.Observed: Book._observed,
+    ev.Reported: Book._reported,
+    ev.Settled: Book._settled,
+    ev.CancelRequested: Book._cancel_requested,
+    ev.ParentClosed: Book._parent_closed,
+    ev.Attributed: Book._attributed,
+    ev.Adopted: Book._adopted,
+    ev.Halted: Book._halted,
+    ev.Resumed: Book._resumed,
+    ev.Alarmed: Book._alarmed,
+    ev.Quoted: Book._quoted,
+    ev.Reconciled: Book._reconciled,
+    ev.Scheduled: Book._scheduled,
+}
