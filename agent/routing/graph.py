@@ -1,0 +1,187 @@
+"""Which paths are worth looking at: a beam search over the places' pools, at more than one size, and the direct books."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from agent.amm import Pool, Reverted, Swapped, swap_exact_in
+from agent.domain.instruments import AssetId, Place, place_of
+from agent.market.book import Book
+from agent.market.view import MarketView
+from agent.routing.curves import Curve, curve_of
+from agent.routing.spot import net_rate
+
+_KEEP_PER_ASSET = 3
+_KEEP_PATHS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One edge: a pool or a book (its id), sold into and bought from."""
+
+    id: str
+    asset_in: AssetId
+    asset_out: AssetId
+    book: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Hops from an asset we hold to one we want, all in one place."""
+
+    hops: tuple[Hop, ...]
+
+    @property
+    def source(self) -> AssetId:
+        return self.hops[0].asset_in
+
+    @property
+    def target(self) -> AssetId:
+        return self.hops[-1].asset_out
+
+    @property
+    def place(self) -> Place:
+        return place_of(self.source)
+
+
+def swap(pool: Pool, asset_in: str, asset_out: str, amount: int) -> Swapped | Reverted:
+    """Sells `amount` to a pool; a pool of the chain's own coin trades its wrapped form, which is worth the same."""
+    return swap_exact_in(pool, within(pool, asset_in), within(pool, asset_out), amount)
+
+
+def within(pool: Pool, asset: str) -> str:
+    """What the pool itself calls an asset: the wrapped coin is the coin in a pool that holds the coin."""
+    return asset if asset in pool.assets else asset.partition("/")[0] + "/slip44:60"
+
+
+def ends(pool: Pool, asset_in: str, asset_out: str) -> tuple[int, int]:
+    """Where the two assets stand in the pool's own order."""
+    return pool.assets.index(within(pool, asset_in)), pool.assets.index(within(pool, asset_out))
+
+
+class Graph:
+    """Neighbours of every asset of a view's pools; a chain's coin and its wrapped form are one asset here.
+
+    Pools of the kinds in `never` are left out; those of the kinds in `alone` only serve as a path of their own.
+    """
+
+    def __init__(
+        self, view: MarketView, never: frozenset[str] = frozenset(), alone: frozenset[str] = frozenset()
+    ) -> None:
+        self.alone = alone
+        self._curves: dict[str, Curve] = {}
+        wrapped = {f"{place}/slip44:60": gas.native_as for place, gas in view.gas.items()}
+        self.edges: dict[AssetId, list[tuple[Pool, AssetId]]] = defaultdict(list)
+        for pool in view.pools.values():
+            if pool.kind in never:
+                continue
+            held = [wrapped.get(asset, AssetId(asset)) for asset in pool.assets]
+            for a in held:
+                for b in held:
+                    if a != b:
+                        self.edges[a].append((pool, b))
+
+    def curve(self, pool: Pool) -> Curve:
+        """The float curve of one of the view's pools, made once."""
+        found = self._curves.get(pool.id)
+        if found is None:
+            found = self._curves[pool.id] = curve_of(pool)
+        return found
+
+    def distances(self, target: AssetId, limit: int, without: AssetId) -> dict[AssetId, int]:
+        """Hops to `target` of every asset within `limit`, on ways that do not come through `without`."""
+        found, ring = {target: 0}, [target]
+        for steps in range(1, limit + 1):
+            ring = list({b for a in ring if a != without for _, b in self.edges[a] if b not in found})
+            for asset in ring:
+                found[asset] = steps
+        return found
+
+    def paths(
+        self, source: AssetId, target: AssetId, amount: int, max_hops: int
+    ) -> list[tuple[float, int, tuple[Hop, ...]]]:
+        """(out, gas, hops) of the paths that survive the beam when `amount` raw of `source` is sold; best out first.
+
+        The outputs are float estimates.
+        """
+        distance = self.distances(target, max_hops, source)
+        if source not in distance:
+            return []
+        far = max_hops + 1
+        done: list[tuple[float, int, tuple[Hop, ...]]] = []
+        beam: list[tuple[AssetId, float, int, tuple[Hop, ...]]] = [(source, float(amount), 0, ())]
+        for left in range(max_hops - 1, -1, -1):
+            reached: dict[AssetId, list[tuple[float, int, tuple[Hop, ...]]]] = defaultdict(list)
+            for asset, held, gas, hops in beam:
+                seen = {source, *(hop.asset_out for hop in hops)}
+                used = {hop.id for hop in hops}
+                for pool, other in self.edges[asset]:
+                    if distance.get(other, far) > left or other in seen or pool.id in used:
+                        continue
+                    if pool.kind in self.alone and (hops or other != target):
+                        continue
+                    curve = self.curve(pool)
+                    i, j = ends(pool, asset, other)
+                    sold = curve.sell(curve.start, i, j, held)
+                    if sold is None or sold[0] < 1:
+                        continue
+                    spent = gas + curve.gas + sold[2] * curve.gas_per_tick
+                    found = (sold[0], spent, (*hops, Hop(pool.id, asset, other)))
+                    (done if other == target else reached[other]).append(found)
+            beam = []
+            for asset, entries in reached.items():
+                entries.sort(key=lambda entry: -entry[0])
+                beam.extend((asset, out, gas, hops) for out, gas, hops in entries[:_KEEP_PER_ASSET])
+        done.sort(key=lambda entry: -entry[0])
+        return done
+
+
+def pool_paths(graph: Graph, source: AssetId, target: AssetId, amount: int, max_hops: int) -> list[Path]:
+    """Candidates for selling `amount` raw: good at a sixth of it (deep pools) or at a hundredth (good prices)."""
+    chosen: dict[tuple[Hop, ...], None] = {}
+    for share in (6, 100):
+        part = max(amount // share, 1)
+        ranked = graph.paths(source, target, part, max_hops)
+        direct = [hops for _, _, hops in ranked if len(hops) == 1]
+        for hops in [*(hops for _, _, hops in ranked[:_KEEP_PATHS]), *direct[:8]]:
+            chosen[hops] = None
+    if not chosen:
+        for _, _, hops in graph.paths(source, target, amount, max_hops)[:_KEEP_PATHS]:
+            chosen[hops] = None
+    return [Path(hops) for hops in chosen]
+
+
+def book_paths(books: Iterable[Book], source: AssetId, target: AssetId) -> list[Path]:
+    """The books that trade the two assets directly, either way round."""
+    return [
+        Path((Hop(book.id, source, target, True),))
+        for book in books
+        if (book.base, book.quote) in ((source, target), (target, source))
+    ]
+
+
+def zero_size_px(view: MarketView, graph: Graph, asset: AssetId, max_hops: int = 3) -> float | None:
+    """Whole gas tokens per whole unit of `asset` along the best path of marginal prices on its chain, None without one."""
+    gas = view.gas.get(place_of(asset))
+    if gas is None:
+        return None
+    if asset == gas.native_as:
+        return 1.0
+    best: dict[AssetId, float] = {asset: 1.0}
+    ring = {asset: 1.0}
+    for _ in range(max_hops):
+        reached: dict[AssetId, float] = {}
+        for a, rate in ring.items():
+            for pool, b in graph.edges[a]:
+                value = rate * net_rate(pool, within(pool, a), within(pool, b))
+                if value > best.get(b, 0.0) and value > reached.get(b, 0.0):
+                    reached[b] = value
+        best.update(reached)
+        ring = reached
+        # The gas token's own onward edges lead nowhere cheaper, and they are most of a real market.
+        ring.pop(gas.native_as, None)
+    rate = best.get(gas.native_as, 0.0)
+    scale = 10.0 ** (view.assets[asset].decimals - view.assets[gas.native_as].decimals)
+    return rate * scale or None

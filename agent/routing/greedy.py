@@ -1,0 +1,251 @@
+"""The router: greedy splits at several readings of gas, refined, thinned of legs that do not pay, then made exact.
+
+The answer is the best net output among the refined splits and every single path, so it is never worse than the best
+path alone. Integers decide: every plan compared here was simulated leg by leg.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from agent.domain.errors import Reject
+from agent.domain.instruments import AssetId, Place, place_of
+from agent.domain.routes import Route
+from agent.market.view import MarketView
+from agent.routing.graph import Hop
+from agent.routing.plan import Plan, make_plan
+from agent.routing.problem import Overhead, Problem, pose
+from agent.routing.report import route_of
+from agent.routing.search import Search, Split
+
+_COARSE, _FINE = 40, 1000
+_SMALL = 12
+_SETTLINGS, _GAIN = 6, 200_000
+_CLEARLY = 1e-3
+_SLACK, _SLACK_RAW = 1e-6, 10.0
+"""How far an exact plan may exceed its float estimate: far more than it ever does."""
+
+
+def whole(problem: Problem, plan: Plan | None) -> Plan | None:
+    """The plan, unless it leaves more unsold than the smallest step of the books it uses."""
+    if plan is None:
+        return None
+    left = problem.amount - plan.amount
+    if left <= 0:
+        return plan if not left else None
+    lots = {book.id: book for book in problem.view.books}
+    dust = 0
+    for leg in plan.legs:
+        if leg.id in lots and leg.qty:
+            dust += -(
+                -2
+                * problem.from_source(leg.in_raw, leg.asset_in)
+                * int(lots[leg.id].lot * 10**18)
+                // int(leg.qty * 10**18)
+            )
+    return plan if left <= dust else None
+
+
+def _better(a: Plan | None, b: Plan | None) -> bool:
+    """Whether `a` beats `b`: worth more, and of equal worth the one with fewer legs."""
+    if a is None:
+        return False
+    return b is None or (a.worth, -len(a.legs)) > (b.worth, -len(b.legs))
+
+
+def single_path(search: Search, index: int) -> Split | None:
+    """All of it over one path, None where that path cannot take it all."""
+    split = search.run(search.problem.amount, 1, 1.0, only=frozenset((index,)))
+    return split if not split.left else None
+
+
+def _best_single(search: Search, broken: set[Hop]) -> tuple[Plan, Split] | None:
+    """The best plan over one path alone. A path whose estimate cannot reach the best exact plan is not simulated."""
+    problem = search.problem
+    estimates: list[tuple[float, int]] = []
+    for index in range(len(problem.paths)):
+        quote = search.alone(index)
+        if quote is not None:
+            estimates.append((quote.net, index))
+    estimates.sort(key=lambda known: (-known[0], known[1]))
+    best: tuple[Plan, Split] | None = None
+    for net, index in estimates:
+        if best is not None and net + abs(net) * _SLACK + _SLACK_RAW < best[0].worth:
+            break
+        split = single_path(search, index)
+        plan = whole(problem, make_plan(problem, split, broken)) if split is not None else None
+        if plan is not None and split is not None and _better(plan, best[0] if best else None):
+            best = plan, split
+    return best
+
+
+def _refine(
+    search: Search,
+    split: Split,
+    step: int,
+    fine: int,
+    share: float,
+    only: frozenset[int] | None,
+    banned: frozenset[Hop] = frozenset(),
+) -> Split:
+    """Takes `step` back from every path and hands it out again in `fine` chunks of the whole."""
+    amount = search.problem.amount
+    base = {k: part - min(part, step) for k, part in split.amounts.items()}
+    freed = amount - sum(base.values())
+    kept = {k: part for k, part in base.items() if part > 0}
+    return search.run(freed, max(1, freed * fine // amount), share, kept, banned, only)
+
+
+def _thin(problem: Problem, search: Search, split: Split, plan: Plan) -> tuple[Split, Plan]:
+    """Drops legs, worst first, and places whose transaction does not pay, as long as the plan is worth more without."""
+    improved = True
+    while improved and len(plan.legs) > 1:
+        improved = False
+        hops = sorted(split.flows, key=lambda h: split.flows[h] * _rate(problem, h, plan))
+        drops = [frozenset((hop,)) for hop in hops] if len(hops) > 1 else []
+        places = {place_of(hop.asset_in) for hop in hops} if problem.overhead_gas else set()
+        if len(places) > 1:
+            drops = [
+                frozenset(hop for hop in hops if place_of(hop.asset_in) == place)
+                for place in sorted(places & set(problem.overhead_gas))
+            ] + drops
+        for banned in drops:
+            kept = {
+                k: part for k, part in split.amounts.items() if not banned.intersection(search.paths[k].hops)
+            }
+            if not kept:
+                continue
+            freed = problem.amount - sum(kept.values())
+            trial = search.run(
+                freed, max(4, _COARSE * freed // problem.amount), 0.0, kept, banned, frozenset(kept)
+            )
+            # What is estimated as clearly worse is not made exact; a plan passes shares on, an estimate paths.
+            if trial.left or trial.worth + abs(trial.worth) * _CLEARLY + _SLACK_RAW < plan.worth:
+                continue
+            made = whole(problem, make_plan(problem, trial))
+            if made is not None and _better(made, plan):
+                split, plan, improved = trial, made, True
+                break
+    return split, plan
+
+
+def _rate(problem: Problem, hop: Hop, plan: Plan) -> float:
+    for leg in plan.legs:
+        if leg.id == hop.id and leg.asset_in == hop.asset_in and leg.asset_out == hop.asset_out:
+            return 1.0 if leg.asset_in == problem.sell else problem.amount / max(leg.in_raw, 1)
+    return 0.0
+
+
+def _always() -> bool:
+    return True
+
+
+def best_plan(problem: Problem, in_time: Callable[[], bool] = _always) -> Plan:
+    """The best plan found for a problem. Raises Reject NO_ROUTE where nothing can take the whole amount.
+
+    Once `in_time` says no, the best plan so far is the answer.
+    """
+    return best_split(problem, in_time)[0]
+
+
+def best_split(problem: Problem, in_time: Callable[[], bool] = _always) -> tuple[Plan, Split]:
+    """`best_plan`, with the split it was made of."""
+    search = Search(problem)
+    broken: set[Hop] = set()
+    best = _best_single(search, broken)
+    seen: set[tuple[tuple[int, int], ...]] = set()
+    # A small market is searched more widely: its quotes are few.
+    small = len(problem.paths) <= _SMALL
+    shares = [1.0, 0.1, 0.0] if small else [1.0, 0.1]
+    while shares:
+        if best is not None and not in_time():
+            break
+        share, refused = shares.pop(0), len(broken)
+        split = search.run(problem.amount, _COARSE, share, banned=frozenset(broken))
+        used = tuple(sorted(split.amounts.items()))
+        if used in seen:
+            continue
+        seen.add(used)
+        candidates: list[Split] = []
+        if not split.left:
+            step = max(problem.amount // _COARSE, 1)
+            candidates = [_refine(search, split, step, _FINE, share, None, frozenset(broken)), split]
+        if best is not None and (split.left or len(split.flows) >= problem.max_legs):
+            # Thin paths took all the legs: start again from what can take most, and add to it.
+            step = problem.amount // 5
+            candidates.append(_refine(search, best[1], step, 5 * _COARSE, share, None, frozenset(broken)))
+        made = False
+        for candidate in candidates:
+            plan = whole(problem, make_plan(problem, candidate, broken)) if not candidate.left else None
+            if plan is not None:
+                if made and not small and candidate is split:
+                    continue
+                made = True
+                found = finished(search, *_thin(problem, search, candidate, plan))
+                if best is None or _better(found[0], best[0]):
+                    best = found
+        if not made and len(broken) > refused:
+            # A pool refused exactly what its curve promised: the same again without it.
+            shares.insert(0, share)
+    if best is None:
+        names = problem.view.assets[problem.sell].symbol, problem.view.assets[problem.buy].symbol
+        raise Reject(
+            "NO_ROUTE",
+            f"no path takes the whole amount of {names[0]} for {names[1]}",
+            "try a smaller quantity",
+        )
+    return best
+
+
+def finished(search: Search, split: Split, plan: Plan) -> tuple[Plan, Split]:
+    """The split settled finely over its own paths for as long as that gains something, and its plan."""
+    problem = search.problem
+    for _ in range(_SETTLINGS):
+        only = frozenset(split.amounts)
+        finer = _refine(search, split, max(problem.amount // 200, 1), 4 * _FINE, 0.0, only)
+        made = whole(problem, make_plan(problem, finer)) if not finer.left else None
+        if made is None or not _better(made, plan):
+            break
+        gain = made.worth - plan.worth
+        split, plan = finer, made
+        if gain * _GAIN < abs(plan.worth):
+            break
+    return plan, split
+
+
+def route_sell(
+    view: MarketView,
+    sell: AssetId,
+    buy: AssetId,
+    amount_raw: int,
+    *,
+    max_legs: int = 12,
+    max_hops: int = 3,
+    cross_domain: bool = False,
+    never: frozenset[str] = frozenset(),
+    alone: frozenset[str] = frozenset(),
+    overhead_gas: Mapping[Place, Overhead] | None = None,
+) -> Route:
+    """The best split found for selling `amount_raw` of `sell` for `buy`.
+
+    With `cross_domain`, equivalents of both assets count at par wherever they are, each source within its inventory.
+    Pools of a kind in `never` are not used; of a kind in `alone` only as a whole path, for executors with such limits.
+    `overhead_gas` is what a transaction costs besides its swaps: a place that does not earn it is left out.
+    Raises Usage SAME_ASSET or BAD_AMOUNT, Reject NO_INVENTORY or NO_ROUTE.
+    """
+    problem = pose(
+        view,
+        sell,
+        buy,
+        amount_raw,
+        max_legs=max_legs,
+        max_hops=max_hops,
+        cross_domain=cross_domain,
+        never=never,
+        alone=alone,
+        overhead_gas=overhead_gas,
+    )
+    return route_of(problem, best_plan(problem))
+
+
+__all__ = ["best_plan", "route_sell", "single_path"]

@@ -1,0 +1,171 @@
+"""What is asked, in integers: the sources with their inventories, the places wanted, and what gas costs in the asset bought."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import NamedTuple
+
+from agent.domain.errors import Reject, Usage
+from agent.domain.instruments import AssetId, Place, place_of
+from agent.domain.units import qty_exact
+from agent.market.view import MarketView
+from agent.routing.graph import Graph, Path, book_paths, pool_paths, zero_size_px
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An asset we may sell from: `cap` is how many units of the sold asset it can give (None: no limit known)."""
+
+    asset: AssetId
+    cap: int | None
+
+
+class Overhead(NamedTuple):
+    """Gas units a wallet's transaction takes besides its swaps: `once` in each place used, and `leg` for every leg there."""
+
+    once: int
+    leg: int = 0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Amounts are raw units of `sell` and `buy`; equivalents are converted at par by their decimals.
+
+    `overhead_gas` weighs in the choice of places; it is no part of a plan's own gas.
+    """
+
+    view: MarketView
+    graph: Graph
+    sell: AssetId
+    buy: AssetId
+    amount: int
+    sources: tuple[Source, ...]
+    paths: tuple[Path, ...]
+    native_px: str
+    gas_rate: dict[Place, float]
+    max_legs: int
+    overhead_gas: Mapping[Place, Overhead] = field(default_factory=dict)
+
+    def to_source(self, amount: int, asset: AssetId) -> int:
+        """Units of `sell` as units of one of its equivalents, rounded down."""
+        return rescale_down(amount, self.view.assets[self.sell].decimals, self.view.assets[asset].decimals)
+
+    def from_source(self, amount: int, asset: AssetId) -> int:
+        """Units of an equivalent as units of `sell`, rounded up."""
+        return rescale_up(amount, self.view.assets[asset].decimals, self.view.assets[self.sell].decimals)
+
+    def to_buy(self, amount: int, asset: AssetId) -> int:
+        """Units of an equivalent of `buy` as units of `buy`, rounded down."""
+        return rescale_down(amount, self.view.assets[asset].decimals, self.view.assets[self.buy].decimals)
+
+
+def in_words(raw: int, decimals: int) -> str:
+    """Base units as people write a quantity: no exponent, no trailing zeros."""
+    text = f"{qty_exact(raw, decimals):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def rescale_down(amount: int, have: int, want: int) -> int:
+    up, down = 10 ** max(want - have, 0), 10 ** max(have - want, 0)
+    return int(amount * up // down)
+
+
+def rescale_up(amount: int, have: int, want: int) -> int:
+    up, down = 10 ** max(want - have, 0), 10 ** max(have - want, 0)
+    return int(-(-amount * up // down))
+
+
+def native_price(view: MarketView, graph: Graph, buy: AssetId) -> str:
+    """Whole gas tokens per whole unit of `buy`: the reference price, else the best zero-size path; "0" where neither is."""
+    same = view.same(buy)
+    natives = {gas.native_as for gas in view.gas.values()}
+    for asset in same:
+        if asset in view.reference_px_native and view.reference_px_native[asset] > 0:
+            return format(view.reference_px_native[asset], "f")
+        if asset in natives:
+            return "1"
+    for asset in same:
+        px = zero_size_px(view, graph, asset)
+        if px:
+            return format(Decimal(repr(px)), "f")
+    for book in view.books:
+        mid = book.mid_px()
+        if mid and (book.quote in same or book.base in same):
+            other = book.base if book.quote in same else book.quote
+            if natives & set(view.same(other)):
+                return format((1 / mid if book.quote in same else mid).quantize(Decimal("1e-18")), "f")
+    return "0"
+
+
+def pose(
+    view: MarketView,
+    sell: AssetId,
+    buy: AssetId,
+    amount: int,
+    *,
+    max_legs: int = 12,
+    max_hops: int = 3,
+    cross_domain: bool = False,
+    never: frozenset[str] = frozenset(),
+    alone: frozenset[str] = frozenset(),
+    overhead_gas: Mapping[Place, Overhead] | None = None,
+    graph: Graph | None = None,
+) -> Problem:
+    """States the problem, with its candidate paths. `never` names pool kinds not to use, `alone` those no path may join.
+
+    A `graph` of the same view and kinds made before may be given. Raises Usage SAME_ASSET or BAD_AMOUNT, Reject NO_INVENTORY or NO_ROUTE."""
+    names = view.assets[sell].symbol, view.assets[buy].symbol
+    if amount <= 0:
+        raise Usage("BAD_AMOUNT", f"the quantity must be greater than zero, not {amount}")
+    if buy in view.same(sell):
+        raise Usage(
+            "SAME_ASSET", f"{names[0]} and {names[1]} are the same asset", "name two different assets"
+        )
+    graph = graph or Graph(view, never, alone)
+    starts = view.same(sell) if cross_domain else (sell,)
+    targets = view.same(buy) if cross_domain else (buy,)
+    dec = view.assets[sell].decimals
+    sources = tuple(
+        Source(
+            a, rescale_down(view.inventory[a], view.assets[a].decimals, dec) if a in view.inventory else None
+        )
+        for a in starts
+    )
+    if all(source.cap is not None for source in sources):
+        held = sum(source.cap or 0 for source in sources)
+        if held < amount:
+            raise Reject(
+                "NO_INVENTORY",
+                f"{in_words(amount, dec)} {names[0]} to sell, {in_words(held, dec)} held in {len(sources)} places",
+                "sell less, or move inventory first",
+            )
+    paths: list[Path] = []
+    for source in sources:
+        size = amount if source.cap is None else min(amount, source.cap)
+        if size <= 0:
+            continue
+        raw = rescale_down(size, dec, view.assets[source.asset].decimals)
+        for target in targets:
+            if place_of(target) == place_of(source.asset) and raw:
+                paths += pool_paths(graph, source.asset, target, raw, max_hops)
+                paths += book_paths(view.books, source.asset, target)
+    if not paths:
+        raise Reject(
+            "NO_ROUTE", f"no path sells {names[0]} for {names[1]}", "other sizes or places may have one"
+        )
+    px = native_price(view, graph, buy)
+    scale = 10.0 ** (view.assets[buy].decimals - 18)
+    rates = {
+        place: gas.price_wei * scale / float(px) if float(px) else 0.0 for place, gas in view.gas.items()
+    }
+    return Problem(
+        view, graph, sell, buy, amount, sources, tuple(paths), px, rates, max_legs, overhead_gas or {}
+    )
+
+
+def _plain(raw: int, decimals: int) -> str:
+    """A quantity as people write it."""
+    text = f"{qty_exact(raw, decimals):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,138 @@
+"""A plan as the `Route` everybody reads: costs, and what each place contributes against its mid price."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from typing import Any
+
+from agent.domain.instruments import AssetId, Place
+from agent.domain.routes import Costs, Leg, PlaceSummary, Route
+from agent.domain.units import WIDE
+from agent.routing.graph import within
+from agent.routing.plan import Plan, gas_raw_up
+from agent.routing.problem import Problem
+from agent.routing.spot import book_mid_rate, mid_rate
+
+
+def _values(problem: Problem, legs: tuple[Leg, ...]) -> dict[AssetId, Fraction]:
+    """What a raw unit of each asset on the way became in raw units of the bought asset, from the last leg backwards."""
+    worth: dict[AssetId, Fraction] = {
+        a: Fraction(10 ** problem.view.assets[problem.buy].decimals, 10 ** problem.view.assets[a].decimals)
+        for a in problem.view.same(problem.buy)
+    }
+    got: dict[AssetId, Fraction] = defaultdict(Fraction)
+    used: dict[AssetId, int] = defaultdict(int)
+    for leg in reversed(legs):
+        got[leg.asset_in] += leg.out_raw * worth.get(leg.asset_out, Fraction(0))
+        used[leg.asset_in] += leg.in_raw
+        if used[leg.asset_in]:
+            worth[leg.asset_in] = got[leg.asset_in] / used[leg.asset_in]
+    return worth
+
+
+def fees_raw_up(problem: Problem, legs: tuple[Leg, ...]) -> int:
+    """Pool and taker fees in units of the bought asset, at the prices the legs themselves gave."""
+    worth = _values(problem, legs)
+    total = sum(
+        (leg.fee_raw * worth.get(leg.fee_asset, worth.get(leg.asset_in, Fraction(0))) for leg in legs),
+        Fraction(0),
+    )
+    return -(-total.numerator // total.denominator)
+
+
+def _mid(problem: Problem, legs: list[Leg]) -> float:
+    """Raw bought per raw sold at no size and no fee, over the legs of one place in their proportions."""
+    books = {book.id: book for book in problem.view.books}
+    targets = set(problem.view.same(problem.buy))
+    flows: dict[AssetId, list[tuple[float, AssetId, float]]] = defaultdict(list)
+    for leg in legs:
+        if leg.id in books:
+            book = books[leg.id]
+            base, quote = problem.view.assets[book.base].decimals, problem.view.assets[book.quote].decimals
+            rate = book_mid_rate(book, book.base == leg.asset_in, base, quote)
+        else:
+            pool = problem.view.pools[leg.id]
+            rate = mid_rate(pool, within(pool, leg.asset_in), within(pool, leg.asset_out))
+        flows[leg.asset_in].append((float(leg.in_raw), leg.asset_out, rate))
+
+    def value(asset: AssetId) -> float:
+        if asset in targets:
+            return 1.0
+        total = sum(amount for amount, _, _ in flows[asset])
+        return (
+            sum(amount * rate * value(other) for amount, other, rate in flows[asset]) / total
+            if total
+            else 0.0
+        )
+
+    return value(legs[0].asset_in)
+
+
+def _significant(value: Decimal) -> Decimal:
+    with localcontext(WIDE) as context:
+        context.prec = 12
+        return +value
+
+
+def _summary(problem: Problem, plan: Plan, place: Place) -> PlaceSummary:
+    view = problem.view
+    legs = [leg for leg in plan.legs if leg.place == place]
+    sources, targets = {s.asset for s in problem.sources}, set(view.same(problem.buy))
+    asset_in = next(leg.asset_in for leg in legs if leg.asset_in in sources)
+    asset_out = next(leg.asset_out for leg in legs if leg.asset_out in targets)
+    in_raw = sum(leg.in_raw for leg in legs if leg.asset_in == asset_in)
+    out_raw = sum(leg.out_raw for leg in legs if leg.asset_out == asset_out)
+    shift = view.assets[asset_in].decimals - view.assets[asset_out].decimals
+    with localcontext(WIDE):
+        avg = (Decimal(out_raw) / Decimal(in_raw)).scaleb(shift)
+        mid = Decimal(repr(_mid(problem, legs))).scaleb(shift)
+        impact = ((mid - avg) / mid * 10_000).quantize(Decimal("0.01")) if mid else Decimal(0)
+    gas = dict(plan.gas).get(place, 0)
+    return PlaceSummary(
+        place, asset_in, asset_out, in_raw, out_raw, gas, gas_raw_up(view, {place: gas}, problem.buy, problem.native_px),
+        fees_raw_up(problem, tuple(legs)), _significant(avg), _significant(mid), impact,
+    )  # fmt: skip
+
+
+def route_of(problem: Problem, plan: Plan) -> Route:
+    """The route of an exact plan."""
+    places = tuple(dict.fromkeys(leg.place for leg in plan.legs))
+    costs = Costs(plan.gas_raw, 0, fees_raw_up(problem, plan.legs), problem.native_px)
+    return Route(
+        problem.sell, problem.buy, plan.amount, plan.out, plan.net, costs, plan.legs,
+        tuple(_summary(problem, plan, place) for place in places), problem.view.digest,
+    )  # fmt: skip
+
+
+def route_json(route: Route) -> dict[str, Any]:
+    """The `route` object of FORMATS. `places` is informative: what each chain or exchange contributes."""
+    return {
+        "sell": route.sell,
+        "buy": route.buy,
+        "in_raw": str(route.in_raw),
+        "out_raw": str(route.out_raw),
+        "net_out_raw": str(route.net_out_raw),
+        "costs": {
+            "gas_raw": str(route.costs.gas_raw),
+            "transfer_raw": str(route.costs.transfer_raw),
+            "fees_raw": str(route.costs.fees_raw),
+            "native_px": route.costs.native_px,
+        },
+        "legs": [
+            {"id": leg.id, "in": leg.asset_in, "out": leg.asset_out, "in_raw": str(leg.in_raw), "out_raw": str(leg.out_raw)}
+            for leg in route.legs
+        ],
+        "places": [
+            {
+                "place": p.place, "in": p.asset_in, "out": p.asset_out, "in_raw": str(p.in_raw), "out_raw": str(p.out_raw),
+                "gas": p.gas, "gas_raw": str(p.gas_raw), "fee_raw": str(p.fee_raw), "avg_px": format(p.avg_px, "f"),
+                "mid_px": format(p.mid_px, "f"), "impact_bps": float(p.impact_bps),
+            }
+            for p in route.places
+        ],
+        "certificate": None,
+        "market_digest": route.market_digest,
+        "took_ms": dict(route.took_ms),
+    }  # fmt: skip

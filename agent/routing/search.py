@@ -1,0 +1,310 @@
+"""The greedy split: chunk after chunk to whichever path pays best at the margin, gas included, on shared pool state.
+
+Every quote is the chunk's on the float curve as the earlier chunks left it, so pools shared by paths, and paths that
+share inventory, are respected. Amounts promised here rank plans; `agent.routing.plan` makes them real.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from agent.domain.instruments import AssetId, Place
+from agent.routing.curves import Curve, Depth, State
+from agent.routing.graph import Hop, ends
+from agent.routing.ladder import ladder
+from agent.routing.problem import Problem
+
+_THINNEST = 64
+_DUST = 10**6
+
+Key: TypeAlias = tuple[str, str]
+
+
+class Quote(NamedTuple):
+    """One path's answer for one chunk, in units of the bought asset.
+
+    `net` is the output less the gas this chunk adds, `gain` the output less the gas of the ticks it crosses alone.
+    """
+
+    net: float
+    gain: float
+    inputs: list[float]
+    after: list[tuple[Key, State]]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Where the search put what: amounts by path (units of the sold asset) and planned input by hop (its own units).
+
+    `worth` is the estimate of what its plan is worth.
+    """
+
+    amounts: Mapping[int, int]
+    flows: Mapping[Hop, int]
+    left: int
+    worth: float
+
+
+class _Step(NamedTuple):
+    """One hop of a path made ready: the curve, the assets' places in it, the hop's number, and its gas when first used."""
+
+    key: Key
+    curve: Curve
+    i: int
+    j: int
+    hop: int
+    gas: int
+
+
+class _Run:
+    """What one run has put where so far."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.states: dict[Key, State] = {}
+        self.flows: dict[int, float] = {}
+        self.amounts: dict[int, int] = defaultdict(int)
+        self.room = {source.asset: source.cap for source in problem.sources}
+        self.places: set[Place] = set()
+        self.gain = 0.0
+
+
+def key_of(hop: Hop) -> Key:
+    # A book's two sides are separate ladders; a pool is one state however it is entered.
+    return (hop.id, hop.asset_in if hop.book else "")
+
+
+class Search:
+    """Marginal quotes over one problem's paths. Holds no state between runs."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.paths = problem.paths
+        view = problem.view
+        books = {book.id: book for book in view.books}
+        sold, bought = view.assets[problem.sell].decimals, view.assets[problem.buy].decimals
+        self.hops: list[Hop] = []
+        self._steps: list[list[_Step]] = []
+        self._scales: list[tuple[float, float, float]] = []
+        self._users: dict[Key, set[int]] = defaultdict(set)
+        self._near: dict[Place, set[int]] = defaultdict(set)
+        self._places = [path.place for path in self.paths]
+        self._sources = [path.source for path in self.paths]
+        self._overheads = {place: known.once for place, known in problem.overhead_gas.items()}
+        # By hop: what its first use costs, in units of the bought asset.
+        self._firsts: list[float] = []
+        numbers: dict[Hop, int] = {}
+        curves: dict[Key, Curve] = {}
+        for index, path in enumerate(self.paths):
+            extra = problem.overhead_gas.get(path.place)
+            steps: list[_Step] = []
+            for hop in path.hops:
+                key = key_of(hop)
+                self._users[key].add(index)
+                if hop not in numbers:
+                    numbers[hop] = len(self.hops)
+                    self.hops.append(hop)
+                i, j = 0, 1
+                if hop.book:
+                    if key not in curves:
+                        curves[key] = Depth(ladder(view, books[hop.id], hop.asset_in))
+                else:
+                    pool = view.pools[hop.id]
+                    curves[key] = problem.graph.curve(pool)
+                    i, j = ends(pool, hop.asset_in, hop.asset_out)
+                curve = curves[key]
+                first = curve.gas + (extra.leg if extra else 0)
+                if numbers[hop] == len(self._firsts):
+                    self._firsts.append(first * problem.gas_rate.get(path.place, 0.0))
+                steps.append(_Step(key, curve, i, j, numbers[hop], first))
+            self._steps.append(steps)
+            self._near[path.place].add(index)
+            self._scales.append(
+                (
+                    10.0 ** (view.assets[path.source].decimals - sold),
+                    10.0 ** (bought - view.assets[path.target].decimals),
+                    problem.gas_rate.get(path.place, 0.0),
+                )
+            )
+
+    def quote(self, index: int, amount: int, run: _Run, share: float) -> Quote | None:
+        """`amount` in units of the sold asset; the gas of what is used for the first time counts with weight `share`.
+
+        None where it cannot be swapped.
+        """
+        scale_in, scale_out, rate = self._scales[index]
+        held = amount * scale_in
+        gas = ticks = 0.0
+        inputs: list[float] = []
+        after: list[tuple[Key, State]] = []
+        states, flows = run.states, run.flows
+        for key, curve, i, j, hop, first in self._steps[index]:
+            state = states.get(key)
+            sold = curve.sell(curve.start if state is None else state, i, j, held)
+            if sold is None or sold[0] < 1:
+                return None
+            inputs.append(held)
+            held = sold[0]
+            after.append((key, sold[1]))
+            if sold[2]:
+                ticks += sold[2] * curve.gas_per_tick
+            if hop not in flows:
+                gas += first
+        if share and self._overheads:
+            place = self._places[index]
+            if place not in run.places:
+                gas += self._overheads.get(place, 0)
+        gain = held * scale_out - ticks * rate
+        return Quote(gain - share * gas * rate, gain, inputs, after)
+
+    def alone(self, index: int) -> Quote | None:
+        """The estimate for the whole amount over one path, None where it cannot take it all."""
+        cap = next(s.cap for s in self.problem.sources if s.asset == self.paths[index].source)
+        if cap is not None and cap < self.problem.amount:
+            return None
+        return self.quote(index, self.problem.amount, _Run(self.problem), 1.0)
+
+    def run(
+        self,
+        amount: int,
+        chunks: int,
+        share: float,
+        base: Mapping[int, int] | None = None,
+        banned: frozenset[Hop] = frozenset(),
+        only: frozenset[int] | None = None,
+    ) -> Split:
+        """Puts `amount` on top of `base` in equal chunks. `only` limits the paths, `banned` the hops they may use."""
+        run = _Run(self.problem)
+        for index, part in (base or {}).items():
+            quote = self.quote(index, part, run, 0.0)
+            if quote is None:
+                amount += part
+                continue
+            self._apply(index, part, quote, run)
+        usable = [
+            k
+            for k in range(len(self.paths))
+            if (only is None or k in only) and not (banned and banned.intersection(self.paths[k].hops))
+        ]
+        sources = self._sources
+        quotes: dict[int, tuple[int, Quote | None, float]] = {}
+        shrunk: dict[int, int] = dict.fromkeys(usable, 1)
+        fits: dict[int, bool] = {}
+        chunk = max(-(-amount // chunks), 1)
+        left, halvings = amount, 0
+        while left:
+            sizes = {
+                asset: min(chunk, left) if cap is None else min(chunk, left, cap)
+                for asset, cap in run.room.items()
+            }
+            best, best_rate = -1, 0.0
+            for k in usable:
+                size = sizes[sources[k]]
+                known = quotes.get(k)
+                if known is None or known[0] != (max(size // shrunk[k], 1) if shrunk[k] > 1 else size):
+                    known = quotes[k] = self._fitting(k, size, shrunk, run, share)
+                if known[1] is None or (best >= 0 and known[2] <= best_rate):
+                    continue
+                if k not in fits:
+                    fits[k] = self._fits(k, run.flows)
+                if fits[k]:
+                    best, best_rate = k, known[2]
+            if best < 0 and left * _DUST < self.problem.amount and self._top_up(run, left):
+                left = 0
+                break
+            if best < 0:
+                # Where the last liquidity is thinner than a chunk, smaller chunks still find it.
+                halvings += 1
+                if halvings > 6 or chunk == 1:
+                    break
+                chunk = max(chunk // 4, 1)
+                quotes.clear()
+                continue
+            part, quote, _ = quotes[best]
+            if quote is None:
+                break
+            steps = self._steps[best]
+            fresh = any(step.hop not in run.flows for step in steps)
+            lit = self._places[best] not in run.places
+            self._apply(best, part, quote, run)
+            left -= part
+            for step in steps:
+                for k in self._users[step.key]:
+                    quotes.pop(k, None)
+            if fresh:
+                fits.clear()
+            if lit and share and self._overheads:
+                for k in self._near[self._places[best]]:
+                    quotes.pop(k, None)
+        flows = {self.hops[hop]: max(int(used), 1) for hop, used in run.flows.items()}
+        fixed = sum(self._firsts[hop] for hop in run.flows) + sum(
+            self._overheads.get(place, 0) * self.problem.gas_rate.get(place, 0.0) for place in run.places
+        )
+        return Split(dict(run.amounts), flows, left, run.gain - fixed)
+
+    def _top_up(self, run: _Run, left: int) -> bool:
+        """Gives a rest too small to swap alone to the path that has the most already."""
+        for k in sorted(run.amounts, key=lambda k: -run.amounts[k]):
+            cap = run.room[self._sources[k]]
+            if cap is None or cap >= left:
+                run.amounts[k] += left
+                return True
+        return False
+
+    def _fitting(
+        self, k: int, size: int, shrunk: dict[int, int], run: _Run, share: float
+    ) -> tuple[int, Quote | None, float]:
+        """The quote of the largest part of `size` that the path can still take, and its rate; `shrunk` remembers how small."""
+        while True:
+            part = max(size // shrunk[k], 1) if size > 0 else size
+            quote = self.quote(k, part, run, share) if size > 0 else None
+            if quote is not None:
+                return part, quote, quote.net / part
+            if size <= 0 or shrunk[k] >= _THINNEST:
+                return part, None, 0.0
+            shrunk[k] *= 8
+
+    def _apply(self, index: int, part: int, quote: Quote, run: _Run) -> None:
+        run.states.update(quote.after)
+        run.places.add(self._places[index])
+        run.gain += quote.gain
+        flows = run.flows
+        for step, used in zip(self._steps[index], quote.inputs, strict=True):
+            flows[step.hop] = flows.get(step.hop, 0.0) + used
+        run.amounts[index] += part
+        source = self._sources[index]
+        cap = run.room[source]
+        if cap is not None:
+            run.room[source] = cap - part
+
+    def _fits(self, index: int, flows: Mapping[int, float]) -> bool:
+        """No more legs than allowed, and no cycle of assets: legs must have an order in which they can execute."""
+        fresh = [step.hop for step in self._steps[index] if step.hop not in flows]
+        if not fresh:
+            return True
+        if len(flows) + len(fresh) > self.problem.max_legs:
+            return False
+        return order_of([self.hops[hop] for hop in (*flows, *fresh)]) is not None
+
+
+def order_of(hops: list[Hop]) -> list[AssetId] | None:
+    """The assets in an order where every hop goes forward, None where the hops make a cycle."""
+    onward: dict[AssetId, set[AssetId]] = defaultdict(set)
+    waits: dict[AssetId, int] = defaultdict(int)
+    for hop in hops:
+        if hop.asset_out not in onward[hop.asset_in]:
+            onward[hop.asset_in].add(hop.asset_out)
+            waits[hop.asset_out] += 1
+            waits[hop.asset_in] += 0
+    ready = [asset for asset, count in waits.items() if not count]
+    order: list[AssetId] = []
+    while ready:
+        asset = ready.pop()
+        order.append(asset)
+        for other in onward[asset]:
+            waits[other] -= 1
+            if not waits[other]:
+                ready.append(other)
+    return order if len(order) == len(waits) else None
