@@ -1,0 +1,67 @@
+"""What an algo sees and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from agent.domain.ids import child_id
+from agent.domain.orders import ChildOrder, ParentOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A parent's story so far. `leaves` is what is neither filled nor working; `px_now` the net price of trading it now.
+
+    `denied`: the last slice was refused by our own rules. `children` counts the slices made, `failed` those that ended without a fill, `unsettled` the parts that are not final
+    yet: a fill may still be taken back, so nothing is FILLED before it is 0. `lot` is the least worth sending.
+    """
+
+    leaves: Decimal
+    working: Decimal
+    children: int
+    failed: int
+    unsettled: int
+    denied: bool
+    accepted_ns: int
+    px_now: Decimal | None
+    lot: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`wake_ns` is when to ask again; `done` with its reason when nothing more will come."""
+
+    children: tuple[ChildOrder, ...] = ()
+    wake_ns: int | None = None
+    done: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """`step` is pure; `parameters` are its command-line words with what they mean; `wants_px` where it needs a price."""
+
+    name: str
+    about: str
+    parameters: tuple[tuple[str, str], ...]
+    step: Callable[[ParentOrder, Progress, int], Step]
+    check: Callable[[dict[str, str]], None]
+    wants_px: bool = False
+
+
+def slice_of(parent: ParentOrder, slice_no: int, qty: Decimal, expire_ns: int) -> ChildOrder:
+    intent = parent.intent
+    return ChildOrder(
+        cl_ord_id=child_id(parent.cl_ord_id, slice_no),
+        parent=parent.cl_ord_id,
+        slice_no=slice_no,
+        side=intent.side,
+        base=intent.base,
+        quote=intent.quote,
+        qty=qty,
+        limit_px=intent.limit_px,
+        max_slippage_bps=intent.max_slippage_bps,
+        protection=intent.protection,
+        expire_ns=expire_ns,
+    )

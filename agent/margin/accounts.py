@@ -1,0 +1,148 @@
+"""The accounts/1 format: accounts of any model in, their health out, with no network. Pure.
+
+Output documented in one place, here: `px` is in USD per whole unit; `distance_pct` is the smallest move of a single price
+that makes the account liquidatable, in percent, rounded down; `health_1e18` is null without debt; an account whose model is
+not here is UNKNOWN with `why`, and every figure null. SAFE from 1.10 on, AT_RISK below, LIQUIDATABLE below 1. `aave_v3_0`
+also reads `stable_debt_raw` of a reserve (a balance, at the time asked for) and `price_1e8` of an e-mode with a price of its
+own. `cheapest_rescue` is null: no rescue is computed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from agent.domain.instruments import asset_id
+from agent.margin import fields
+from agent.margin.model import Health, LiquidationPx, MarginModel, State, known_models, models
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One account of a file: `health` None where no model of its name is here, `why` then says so."""
+
+    id: str
+    model: str
+    chain: str
+    health: Health | None
+    symbols: Mapping[str, str]
+    price_decimals: int = 0
+    why: str = ""
+
+    @property
+    def state(self) -> State:
+        return self.health.state if self.health else State.UNKNOWN
+
+
+def judge_text(text: str | bytes) -> list[Judged]:
+    """Raises Usage BAD_ACCOUNTS_FILE naming what is wrong where."""
+    try:
+        document = json.loads(text, parse_float=_no_float)
+    except (ValueError, RecursionError) as problem:
+        raise fields.wrong(f"the file is not JSON: {problem}") from None
+    return judge(document)
+
+
+def _no_float(text: str) -> Any:
+    raise ValueError(f"{text} is a fraction: amounts are whole base units")
+
+
+def judge(document: Any) -> list[Judged]:
+    if not isinstance(document, Mapping) or document.get("fairlead") != "accounts/1":
+        raise fields.wrong('the file does not say "fairlead": "accounts/1"')
+    fields.only(document, "the file", {"fairlead", "note", "at", "assets", "accounts"})
+    times = document.get("at")
+    if not isinstance(times, Mapping):
+        raise fields.wrong("at is not an object of chains")
+    decimals, symbols = _assets(document)
+    found: list[Judged] = []
+    for number, raw in enumerate(fields.rows(document, "accounts", "the file")):
+        if not isinstance(raw, Mapping):
+            raise fields.wrong(f"accounts[{number}] is not an object")
+        name = fields.text(raw, "id", f"accounts[{number}]")
+        if name in [j.id for j in found]:
+            raise fields.wrong(f"account {name} stands there twice")
+        found.append(_one(raw, name, times, decimals, symbols))
+    return found
+
+
+def _one(
+    raw: Mapping[str, Any],
+    name: str,
+    times: Mapping[str, Any],
+    decimals: Mapping[str, int],
+    symbols: Mapping[str, str],
+) -> Judged:
+    model_name = fields.text(raw, "model", f"account {name}")
+    chain = fields.text(raw, "chain", f"account {name}")
+    model: MarginModel | None = models().get(model_name)
+    if model is None:
+        why = f"there is no margin model '{model_name}' here; known: {', '.join(known_models())}"
+        return Judged(name, model_name, chain, None, symbols, 0, why)
+    if chain not in times or not isinstance(times[chain], Mapping):
+        raise fields.wrong(f"account {name}: at says nothing of {chain}")
+    timestamp = fields.whole(times[chain], "timestamp", f"at {chain}")
+    account = model.read(raw, decimals)
+    return Judged(name, model_name, chain, model.health(account, timestamp), symbols, model.price_decimals)
+
+
+def _assets(document: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, str]]:
+    decimals: dict[str, int] = {}
+    symbols: dict[str, str] = {}
+    for number, entry in enumerate(fields.rows(document, "assets", "the file")):
+        where = f"assets[{number}]"
+        if not isinstance(entry, Mapping):
+            raise fields.wrong(f"{where} is not an object")
+        fields.only(entry, where, {"id", "symbol", "decimals"})
+        asset = asset_id(fields.text(entry, "id", where))
+        digits = fields.whole(entry, "decimals", where)
+        if digits > 36:
+            raise fields.wrong(f"{where}: {digits} decimals are more than any asset has")
+        if asset in decimals:
+            raise fields.wrong(f"{where}: {asset} stands there twice")
+        decimals[asset], symbols[asset] = digits, fields.text(entry, "symbol", where)
+    return decimals, symbols
+
+
+def px_text(px: LiquidationPx, price_decimals: int) -> str | None:
+    return None if px.px_raw is None else _plain(Decimal(px.px_raw).scaleb(-price_decimals))
+
+
+def health_json(
+    name: str, model: str, health: Health | None, price_decimals: int = 0, why: str = ""
+) -> dict[str, Any]:
+    """One account of `fairlead health --json`."""
+    if health is None:
+        unknown = dict.fromkeys(("health_1e18", "collateral_value_raw", "debt_value_raw", "value_unit"))
+        rest: dict[str, Any] = {
+            "liquidation_px": [],
+            "distance_pct": None,
+            "seconds_to_liquidation": None,
+            "cheapest_rescue": None,
+        }
+        return {"id": name, "model": model, "state": State.UNKNOWN.value, **unknown, **rest, "why": why}
+    distance = health.distance_pct_down
+    return {
+        "id": name,
+        "model": model,
+        "state": health.state.value,
+        "health_1e18": None if health.health_1e18 is None else str(health.health_1e18),
+        "collateral_value_raw": str(health.collateral_value_raw),
+        "debt_value_raw": str(health.debt_value_raw),
+        "value_unit": health.value_unit,
+        "liquidation_px": [
+            {"asset": px.asset, "side": px.side.value, "px": px_text(px, price_decimals)}
+            for px in health.liquidation_px
+        ],
+        "distance_pct": None if distance is None else _plain(distance),
+        "seconds_to_liquidation": health.seconds_to_liquidation,
+        "cheapest_rescue": None,
+    }
+
+
+def _plain(value: Decimal) -> str:
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text

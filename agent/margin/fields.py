@@ -1,0 +1,47 @@
+"""Reading keys of an accounts/1 file with one clear message each. Amounts are decimal strings, never floats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from agent.domain.errors import Usage
+
+
+def wrong(message: str) -> Usage:
+    return Usage("BAD_ACCOUNTS_FILE", message, "the format is accounts/1")
+
+
+def only(raw: Mapping[str, Any], where: str, known: set[str]) -> None:
+    """Refuses a key that is not known, naming the nearest that is."""
+    for key in raw:
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            raise wrong(f"{where}: unknown key '{key}'" + (f", did you mean '{near[0]}'?" if near else ""))
+
+
+def text(raw: Mapping[str, Any], key: str, where: str) -> str:
+    value = raw.get(key)
+    if not isinstance(value, str) or not value:
+        raise wrong(f"{where}: {key} is missing" if key not in raw else f"{where}: {key} is not text")
+    return value
+
+
+def rows(raw: Mapping[str, Any], key: str, where: str) -> list[Any]:
+    value = raw.get(key)
+    if not isinstance(value, list):
+        raise wrong(f"{where}: {key} is not a list")
+    return value
+
+
+def whole(raw: Mapping[str, Any], key: str, where: str, *, default: int | None = None) -> int:
+    """A whole number, zero or more, as a number or a string of digits."""
+    value = raw.get(key, default)
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if value is None:
+        raise wrong(f"{where}: {key} is missing")
+    raise wrong(f"{where}: {key} is {value!r}, not a whole number of zero or more")

@@ -1,0 +1,137 @@
+"""Where an account's own predicate flips: the exact price of one asset, and the second at fixed prices. Pure.
+
+Collateral times threshold less debt is linear in one price, so a rational gives the place; integers decide. Protocols that
+floor an averaged threshold make the predicate a saw-tooth around that rational: every tooth near it is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from agent.margin.model import Side
+
+MAX_PX_RAW = 10**8 * 10**15
+CENTURY_S = 100 * 365 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """g(p) = slope·p + fixed, in basis points: safe where it is positive. The supply line is what a basis point is of.
+
+    `slack` bounds, in the same unit, what flooring single values can move g.
+    """
+
+    slope: int
+    fixed: int
+    supply_slope: int
+    supply_fixed: int
+    slack: int
+
+    def root(self, less_bps: int, slack: int) -> tuple[int, int] | None:
+        """(numerator, denominator > 0) of the p with g(p) − less_bps·supply(p) = slack."""
+        slope = self.slope - less_bps * self.supply_slope
+        fixed = self.fixed - less_bps * self.supply_fixed - slack
+        if slope == 0:
+            return None
+        return (-fixed, slope) if slope > 0 else (fixed, -slope)
+
+
+def first_price(
+    line: Line, bad: Callable[[int], bool], step: Callable[[int], int]
+) -> tuple[Side, int | None]:
+    """Which way the price must go, and the first integer price that way at which `bad` holds.
+
+    `step(p)` is the rounded threshold: between two prices of equal step `bad` flips at most once. BELOW: bad(px) and not
+    bad above it; ABOVE: bad(px) and not bad under it. NONE where no price from 0 to 1e15 units does it.
+    """
+    if line.slope == 0:
+        return Side.NONE, None
+    root = line.root(0, 0)
+    if root is None:
+        return Side.NONE, None
+    below = line.slope > 0
+    safe = _bound(line, below, away_from_bad=True)
+    sure = _bound(line, below, away_from_bad=False)
+    if below:
+        if safe < 1:
+            return Side.NONE, None
+        px = _last_bad(max(sure, 0), safe, bad, step)
+        return (Side.BELOW, px) if px is not None and px > 0 else (Side.NONE, None)
+    if root[0] > MAX_PX_RAW * root[1]:
+        return Side.NONE, None
+    px = _last_bad(-sure, -safe, lambda p: bad(-p), lambda p: step(-p))
+    # Bad at no price at all already: it is not this price that does it.
+    return (Side.ABOVE, -px) if px is not None and px < 0 else (Side.NONE, None)
+
+
+def _bound(line: Line, below: bool, *, away_from_bad: bool) -> int:
+    """A price that flooring cannot make bad (or, towards bad, good): the root for a threshold of one basis point less."""
+    root = line.root(1 if away_from_bad else 0, line.slack if away_from_bad else -line.slack)
+    up = below is away_from_bad
+    if root is None or (line.slope - (line.supply_slope if away_from_bad else 0) > 0) is not below:
+        # Lent and borrowed nearly alike: one basis point turns the line, and the teeth reach as far as prices do.
+        return MAX_PX_RAW if up else 0
+    plain = line.root(0, 0)
+    assert plain is not None
+    numerator, denominator = root
+    found = -(-numerator // denominator) + 2 if up else numerator // denominator - 2
+    at = plain[0] // plain[1]
+    return max(found, at + 2) if up else max(min(found, at - 2), 0)
+
+
+def _last_bad(low: int, high: int, bad: Callable[[int], bool], step: Callable[[int], int]) -> int | None:
+    """The largest p in low..high with bad(p), teeth first from the top; None where there is none."""
+    top = high
+    while top >= low:
+        level = step(top)
+        bottom = _same_level(low, top, level, step)
+        if bad(top):
+            return top
+        if bad(bottom):
+            good, found = top, bottom
+            while good - found > 1:
+                middle = (good + found) // 2
+                if bad(middle):
+                    found = middle
+                else:
+                    good = middle
+            # An asset that is both lent and borrowed floors twice: the flip may flicker for a few ticks.
+            return max((p for p in range(found, min(found + 32, top) + 1) if bad(p)), default=found)
+        top = bottom - 1
+    return None
+
+
+def _same_level(low: int, top: int, level: int, step: Callable[[int], int]) -> int:
+    """The smallest p from which up to `top` the step stays the same (steps are monotone in one price)."""
+    if step(low) == level:
+        return low
+    other, same = low, top
+    while same - other > 1:
+        middle = (same + other) // 2
+        if step(middle) == level:
+            same = middle
+        else:
+            other = middle
+    return same
+
+
+def first_second(bad: Callable[[int], bool]) -> int | None:
+    """The first second from now at which `bad` holds, None where not within a century.
+
+    Collateral earns linearly and debt compounds, so the difference is concave: once gone it does not come back.
+    """
+    if bad(0):
+        return 0
+    good, found = 0, 3600
+    while not bad(found):
+        good, found = found, found * 2
+        if good >= CENTURY_S:
+            return None
+    while found - good > 1:
+        middle = (good + found) // 2
+        if bad(middle):
+            found = middle
+        else:
+            good = middle
+    return found

@@ -1,0 +1,117 @@
+"""What every margin model answers, and how a caller finds one: `agent/margin/<name>.py` exposes MODEL."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from functools import cache
+from importlib import import_module
+from typing import Any, Protocol
+
+HEALTHY_1E18 = 10**18
+"""Below this the account may be liquidated."""
+AT_RISK_1E18 = 11 * 10**17
+"""Below this an account that may not be liquidated yet is called at risk."""
+
+
+class State(Enum):
+    """UNKNOWN where no model here computes as the contract does: it is not safe."""
+
+    SAFE = "SAFE"
+    AT_RISK = "AT_RISK"
+    LIQUIDATABLE = "LIQUIDATABLE"
+    UNKNOWN = "UNKNOWN"
+
+
+class Side(Enum):
+    BELOW = "below"
+    ABOVE = "above"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class LiquidationPx:
+    """The price of `asset`, all others as they are, at which liquidation begins: `px_raw` in the model's price unit.
+
+    BELOW: the highest price at which the account is liquidatable; ABOVE: the lowest; NONE: no price of it alone does that.
+    """
+
+    asset: str
+    side: Side
+    px_raw: int | None
+    now_raw: int
+
+    @property
+    def distance_pct_down(self) -> Decimal | None:
+        """How far the price may still move, in percent of now, rounded down to two decimals; 0 where it is passed."""
+        if self.px_raw is None or self.now_raw == 0:
+            return None
+        left = self.now_raw - self.px_raw if self.side is Side.BELOW else self.px_raw - self.now_raw
+        return Decimal(max(left, 0) * 10_000 // self.now_raw).scaleb(-2)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """An account as its protocol computes it. Values are ints of `value_unit`; `health_1e18` is None without debt.
+
+    `seconds_to_liquidation` is at fixed prices, and never too late: 0 where liquidatable, None where interest alone never
+    does it within a century.
+    """
+
+    state: State
+    health_1e18: int | None
+    collateral_value_raw: int
+    debt_value_raw: int
+    value_unit: str
+    liquidation_px: tuple[LiquidationPx, ...]
+    seconds_to_liquidation: int | None
+
+    @property
+    def distance_pct_down(self) -> Decimal | None:
+        """The smallest move of a single price, in percent, that makes the account liquidatable; None where none does."""
+        if self.state is State.LIQUIDATABLE:
+            return Decimal(0)
+        left = [d for px in self.liquidation_px if (d := px.distance_pct_down) is not None]
+        return min(left) if left else None
+
+
+class MarginModel(Protocol):
+    """One version of one protocol's arithmetic."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def price_decimals(self) -> int: ...
+
+    def read(self, account: Mapping[str, Any], decimals: Mapping[str, int]) -> Any:
+        """An entry of an accounts/1 file as this model's own account. Raises Usage naming the wrong key."""
+        ...
+
+    def health(self, account: Any, timestamp: int) -> Health: ...
+
+
+def state_of(health_1e18: int | None) -> State:
+    if health_1e18 is None or health_1e18 >= AT_RISK_1E18:
+        return State.SAFE
+    return State.AT_RISK if health_1e18 >= HEALTHY_1E18 else State.LIQUIDATABLE
+
+
+@cache
+def models() -> Mapping[str, MarginModel]:
+    """Every model of this package by name."""
+    import agent.margin as package
+
+    found: dict[str, MarginModel] = {}
+    for module in pkgutil.iter_modules(package.__path__):
+        loaded = import_module(f"agent.margin.{module.name}")
+        if hasattr(loaded, "MODEL"):
+            found[module.name] = loaded.MODEL
+    return found
+
+
+def known_models() -> Sequence[str]:
+    return sorted(models())
