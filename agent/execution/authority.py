@@ -1,0 +1,238 @@
+"""The second lock and the signature: what was rehearsed becomes one signed transaction of a Safe, or one signed request.
+
+The only file of execution that knows keys. It holds none: signatures come from the signer process, or from owners who
+sign attended in a process of their own. The Safe's hash is computed here and compared with the contract's own answer on
+this machine before anybody signs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from agent.domain.errors import Denied, Halt, Reconcile, Retry
+from agent.domain.events import Authorized, ChainBatch, Refused, Simulated
+from agent.domain.ids import ClOrdId
+from agent.domain.instruments import venue_of
+from agent.execution.outbox import Outbox
+from agent.journal.book import Book
+from agent.ports import Clock, ExecutionVenue
+from chains.gas import Urgency, bid, gas_limit_up
+from chains.gateway import Gateway
+from chains.types import ZERO_ADDRESS, Address, Call, Fees, Hash32, SignedTx, UnsignedTx
+from contracts import multisend
+from contracts.codec import decode_result, encode
+from keys.safe import DELEGATECALL, SafeTx, exec_transaction, pack_signatures, safe_tx_hash
+
+NONCE_REUSED = "POLICY_NONCE_REUSED"
+"""The signer's refusal of a second, different signature for a nonce while the first may still execute."""
+EXEC_OVERHEAD_GAS = 60_000
+"""What Safe.execTransaction adds around the batch: the proxy, the nonce, and two or three signature checks."""
+
+
+class LocalCall(Protocol):
+    """eth_call on this machine's own fork, at the block it stands at: calldata goes nowhere else."""
+
+    async def call_here(self, call: Call) -> bytes: ...
+
+
+class OwnerSignatures(Protocol):
+    """Collects the threshold of owners' signatures over a Safe transaction; Denied where they are refused.
+
+    `attended`: a person is asked.
+    """
+
+    @property
+    def attended(self) -> bool: ...
+
+    async def collect(
+        self, chain_id: int, safe: Address, tx: SafeTx, now_s: int
+    ) -> Mapping[Address, bytes]: ...
+
+
+class SenderSignature(Protocol):
+    async def sign(self, tx: UnsignedTx, safe_nonce: int, now_s: int) -> SignedTx: ...
+
+
+@dataclass
+class ChainAuthority:
+    """What authority needs of one chain."""
+
+    gateway: Gateway
+    local: LocalCall
+    wallet: Address
+    owners: tuple[Address, ...]
+    threshold: int
+    multi_send: Address
+    sender: Address
+    max_blocks: int
+    urgency: Urgency = Urgency.NORMAL
+    fees: dict[str, Fees] = field(default_factory=dict)
+
+
+class Authority:
+    """Implements `agent.ports.Authorizer`."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        book: Book,
+        chains: Mapping[int, ChainAuthority],
+        venues: Mapping[str, ExecutionVenue],
+        owners: OwnerSignatures,
+        sender: SenderSignature,
+        outbox: Outbox,
+        ready: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._clock, self._book, self._chains, self._venues = clock, book, chains, venues
+        self._owners, self._sender, self._outbox, self._ready = owners, sender, outbox, ready
+
+    async def authorize(self, simulated: Simulated) -> Authorized | Refused:
+        """Raises Retry NONCE_HELD, after waiting, where the signer had signed something else for the same nonce."""
+        await self._ready()
+        try:
+            if simulated.chain is not None:
+                return await self._transaction(simulated, simulated.chain)
+            return await self._request(simulated)
+        except Denied as no:
+            if no.code == NONCE_REUSED and simulated.chain is not None:
+                await self._outlive(simulated.chain)
+                raise Retry("NONCE_HELD", no.message, "it has expired by now: plan again") from no
+            return Refused(simulated.part, no.code, no.message, no.hint, self._clock.now_ns())
+
+    async def _outlive(self, batch: ChainBatch) -> None:
+        """Waits until whatever was signed for this nonce before can no longer execute: its deadline is not after ours.
+
+        A process that died between the signature and its record leaves the signer with one that nobody else knows of.
+        """
+        gateway = self._chains[batch.chain_id].gateway
+        while (await gateway.block("latest")).timestamp <= batch.deadline_s:
+            await self._clock.sleep(1)
+
+    async def _request(self, simulated: Simulated) -> Authorized:
+        assert simulated.order is not None
+        venue = self._venues[venue_of(simulated.part.place) or ""]
+        request = await venue.authorize(simulated.order)
+        self._outbox.signed_requests[simulated.part.cl_ord_id] = request
+        return Authorized(
+            part=simulated.part,
+            order=simulated.order,
+            chain_id=0,
+            sender=ZERO_ADDRESS,
+            nonce=0,
+            wallet_nonce=0,
+            tx_hash=Hash32(""),
+            raw=b"",
+            request_digest=request.digest,
+            protection=self._protection(simulated.part.child),
+            max_block=0,
+            deadline_s=0,
+            floor_raw=simulated.floor_raw,
+            at_ns=self._clock.now_ns(),
+        )
+
+    def _protection(self, child: ClOrdId):  # type: ignore[no-untyped-def]
+        return self._book.children[child].child.protection
+
+    async def _transaction(self, simulated: Simulated, batch: ChainBatch) -> Authorized:
+        chain = self._chains[batch.chain_id]
+        head, wallet_nonce, nonce, history = await asyncio.gather(
+            chain.gateway.block("latest"),
+            self._next_wallet_nonce(chain, batch.chain_id),
+            self._next_nonce(chain, batch.chain_id),
+            chain.gateway.fee_history(),
+        )
+        tx = self.safe_tx(chain, batch, wallet_nonce)
+        digest = safe_tx_hash(batch.chain_id, chain.wallet, tx)
+        signatures = await self._owners_agree(chain, batch.chain_id, tx, digest, head.timestamp)
+        packed = pack_signatures(digest, signatures.values(), chain.owners, chain.threshold)
+        outer = UnsignedTx(
+            chain_id=batch.chain_id,
+            nonce=nonce,
+            to=chain.wallet,
+            value=0,
+            data=exec_transaction(tx, packed),
+            gas=gas_limit_up(simulated.gas + EXEC_OVERHEAD_GAS),
+            fees=bid(history, chain.urgency),
+        )
+        signed = await self._sender.sign(outer, tx.nonce, head.timestamp)
+        return Authorized(
+            part=simulated.part,
+            order=None,
+            chain_id=batch.chain_id,
+            sender=chain.sender,
+            nonce=outer.nonce,
+            wallet_nonce=tx.nonce,
+            tx_hash=signed.hash,
+            raw=signed.raw,
+            request_digest="",
+            protection=batch.protection,
+            max_block=head.number + chain.max_blocks,
+            deadline_s=batch.deadline_s,
+            floor_raw=simulated.floor_raw,
+            at_ns=self._clock.now_ns(),
+        )
+
+    def safe_tx(self, chain: ChainAuthority, batch: ChainBatch, nonce: int) -> SafeTx:
+        """The batch as the Safe's one transaction: a delegatecall of the official MultiSendCallOnly, no refunds."""
+        parts = [multisend.Part(call.to, call.value, call.data) for call in batch.calls]
+        return SafeTx(chain.multi_send, 0, multisend.calldata(parts), DELEGATECALL, nonce)
+
+    async def check_hash(self, chain: ChainAuthority, chain_id: int, tx: SafeTx, digest: bytes) -> None:
+        """Raises Halt SAFE_HASH_DIFFERS where the contract's own answer is another: nothing signed over it may leave."""
+        asked = encode(
+            "safe",
+            "getTransactionHash",
+            (tx.to, tx.value, tx.data, tx.operation, 0, 0, 0, ZERO_ADDRESS, ZERO_ADDRESS, tx.nonce),
+        )
+        answer = await chain.local.call_here(Call(chain.wallet, asked))
+        if decode_result("safe", "getTransactionHash", answer)[0] != digest:
+            raise Halt(
+                "SAFE_HASH_DIFFERS",
+                f"the Safe {chain.wallet} on chain {chain_id} computes another transaction hash than Fairlead",
+                "its code or version is not what the settings say; run `fairlead wallet show`",
+            )
+
+    async def _owners_agree(
+        self, chain: ChainAuthority, chain_id: int, tx: SafeTx, digest: bytes, now_s: int
+    ) -> Mapping[Address, bytes]:
+        """Signatures over a hash the contract itself confirms. People are asked only once it has."""
+        check = self.check_hash(chain, chain_id, tx, digest)
+        collect = self._owners.collect(chain_id, chain.wallet, tx, now_s)
+        if self._owners.attended:
+            await check
+            return await collect
+        _, signatures = await asyncio.gather(check, collect)
+        return signatures
+
+    async def _next_nonce(self, chain: ChainAuthority, chain_id: int) -> int:
+        """The chain's next nonce of the sending key, past what is signed here and still undecided."""
+        mine = [a.nonce for a in self._undecided(chain_id, chain.sender)]
+        return max([await chain.gateway.nonce(chain.sender), *(n + 1 for n in mine)])
+
+    async def _next_wallet_nonce(self, chain: ChainAuthority, chain_id: int) -> int:
+        data = await chain.gateway.call(Call(chain.wallet, encode("safe", "nonce")))
+        if not data.ok:
+            raise Reconcile(
+                "NO_SAFE",
+                f"{chain.wallet} on chain {chain_id} does not answer as a Safe",
+                "run `fairlead wallet`",
+            )
+        on_chain = int(decode_result("safe", "nonce", data.data)[0])
+        mine = [a.wallet_nonce for a in self._undecided(chain_id, chain.sender)]
+        return max([on_chain, *(n + 1 for n in mine)])
+
+    def _undecided(self, chain_id: int, sender: Address) -> list[Authorized]:
+        """Signed transactions whose nonce no block has decided yet."""
+        from agent.domain.submission_state import SubmissionState as S
+
+        return [
+            record.authorized
+            for record in self._book.parts.values()
+            if record.authorized is not None
+            and record.authorized.chain_id == chain_id
+            and record.authorized.sender == sender
+            and record.submission in (S.AUTHORIZED, S.BROADCAST)
+        ]

@@ -1,0 +1,222 @@
+"""A part's legs as the calls one wallet makes: audited contracts only, exact approvals, one deadline. Pure.
+
+Uniswap pools go through the Universal Router, paid by Permit2 allowances that are exactly what the batch uses and expire
+with its deadline; Balancer pools through its Vault. Every swap that ends in the bought asset carries its own minimum and
+pays the wallet itself. After the batch no allowance is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.amm import (
+    BalancerStablePool,
+    ConcentratedPool,
+    ConcentratedV4Pool,
+    ConstantProductPool,
+    Pool,
+    WeightedPool,
+)
+from agent.domain.errors import Reject
+from agent.domain.instruments import AssetId
+from agent.domain.orders import Part
+from agent.domain.routes import Leg
+from agent.domain.units import less_bps_down
+from agent.execution.settlement import token_of
+from chains.types import ZERO_ADDRESS, Address, Call
+from contracts.codec import encode
+from contracts.universal_router import (
+    ADDRESS_THIS,
+    CONTRACT_BALANCE,
+    MSG_SENDER,
+    Command,
+    execute,
+    v3_path,
+    v4_swap,
+)
+
+MAX_CHAIN_LEGS = 12
+# What `build` refuses, told to the router before it plans: kinds no audited router here trades, and kinds only whole paths use.
+UNTRADEABLE = frozenset({"curve_stableswap", "solidly_volatile", "solidly_stable"})
+UNCHAINABLE = frozenset({"uniswap_v4", "balancer_v2_weighted", "balancer_v2_stable"})
+GIVEN_IN = 0  # Balancer's SwapKind.GIVEN_IN
+
+
+@dataclass(frozen=True, slots=True)
+class Routers:
+    """The contracts of one chain that batches may call; None where the chain has no such protocol."""
+
+    chain_id: int
+    permit2: Address
+    universal_router: Address
+    balancer_vault: Address | None
+    wrapped_native: Address
+
+
+def floors(part: Part, legs: Sequence[Leg], seen_out_raw: int, slippage_bps: int) -> dict[int, int]:
+    """The least each leg into the bought asset must give: its share of what was really seen, less the slippage.
+
+    Keys are positions in `legs`; the floors are rounded down and their sum is the part's floor.
+    """
+    planned = sum(leg.out_raw for leg in legs if leg.asset_out == part.asset_out)
+    return {
+        i: max(1, less_bps_down(leg.out_raw * seen_out_raw // planned, slippage_bps))
+        for i, leg in enumerate(legs)
+        if leg.asset_out == part.asset_out
+    }
+
+
+def build(
+    part: Part,
+    legs: Sequence[Leg],
+    pools: Mapping[str, Pool],
+    routers: Routers,
+    wallet: Address,
+    deadline_s: int,
+    minimum: Mapping[int, int],
+    native_pools: Collection[str] = (),
+) -> tuple[Call, ...]:
+    """The calls, in order. `native_pools` are V4 pools of native ether, shown to the route as pools of wrapped ether.
+    Raises Reject UNEXECUTABLE_LEG for a pool whose kind no audited router here can trade."""
+    commands: list[Command] = []
+    vault_calls: list[Call] = []
+    through_router = through_vault = 0
+    intermediate: dict[AssetId, int] = {}
+    for leg in legs:
+        if leg.asset_in != part.asset_in:
+            intermediate[leg.asset_in] = intermediate.get(leg.asset_in, 0) + 1
+
+    for i, leg in enumerate(legs):
+        pool = pools[leg.id]
+        from_wallet = leg.asset_in == part.asset_in
+        to_wallet = leg.asset_out == part.asset_out
+        if isinstance(pool, WeightedPool | BalancerStablePool):
+            if not (from_wallet and to_wallet) or routers.balancer_vault is None:
+                raise _unexecutable(leg, "a Balancer pool in the middle of a path")
+            vault_calls.append(_vault_swap(leg, pool, routers.balancer_vault, wallet, minimum[i], deadline_s))
+            through_vault += leg.in_raw
+            continue
+        if from_wallet:
+            amount = leg.in_raw
+            through_router += leg.in_raw
+        else:
+            intermediate[leg.asset_in] -= 1
+            amount = leg.in_raw if intermediate[leg.asset_in] else CONTRACT_BALANCE
+        native = leg.id in native_pools
+        commands += _router_swap(
+            leg, pool, routers, amount, minimum.get(i, 0), from_wallet, to_wallet, native
+        )
+
+    token = token_of(part.asset_in)
+    calls: list[Call] = []
+    if through_router:
+        router, permit2 = routers.universal_router, routers.permit2
+        calls.append(Call(token, encode("erc20", "approve", (permit2, through_router))))
+        calls.append(Call(permit2, encode("permit2", "approve", (token, router, through_router, deadline_s))))
+        calls.append(Call(router, execute(commands, deadline_s)))
+    if through_vault and routers.balancer_vault is not None:
+        calls.append(Call(token, encode("erc20", "approve", (routers.balancer_vault, through_vault))))
+        calls += vault_calls
+    return tuple(calls)
+
+
+def _router_swap(
+    leg: Leg,
+    pool: Pool,
+    routers: Routers,
+    amount: int,
+    minimum: int,
+    from_wallet: bool,
+    to_wallet: bool,
+    native: bool,
+) -> list[Command]:
+    token_in, token_out = token_of(leg.asset_in), token_of(leg.asset_out)
+    swap = {
+        "recipient": MSG_SENDER if to_wallet else ADDRESS_THIS,
+        "amountIn": amount,
+        "amountOutMin": minimum,
+        "payerIsUser": from_wallet,
+    }
+    if isinstance(pool, ConstantProductPool):
+        return [Command("V2_SWAP_EXACT_IN", {**swap, "path": (token_in, token_out)})]
+    if isinstance(pool, ConcentratedPool):
+        return [
+            Command("V3_SWAP_EXACT_IN", {**swap, "path": v3_path((token_in, token_out), (pool.fee_pips,))})
+        ]
+    if isinstance(pool, ConcentratedV4Pool):
+        if not (from_wallet and to_wallet):
+            raise _unexecutable(leg, "a V4 pool in the middle of a path")
+        return _v4(leg, pool, routers, amount, minimum, native)
+    raise _unexecutable(leg, f"a {pool.kind} pool")
+
+
+def _v4(
+    leg: Leg, pool: ConcentratedV4Pool, routers: Routers, amount: int, minimum: int, native: bool
+) -> list[Command]:
+    """One V4 swap. A pool of native ether trades the wallet's wrapped ether: unwrapped before, wrapped after."""
+    wrapped = routers.wrapped_native
+
+    def currency(asset: str) -> Address:
+        token = token_of(AssetId(asset))
+        return ZERO_ADDRESS if native and token == wrapped else token
+
+    sides = sorted((currency(asset) for asset in pool.assets), key=lambda a: int(a, 16))
+    paid, got = currency(leg.asset_in), currency(leg.asset_out)
+    key = {
+        "currency0": sides[0],
+        "currency1": sides[1],
+        "fee": pool.lp_fee_pips,
+        "tickSpacing": pool.tick_spacing,
+        "hooks": ZERO_ADDRESS,
+    }
+    swap = Command(
+        "SWAP_EXACT_IN_SINGLE",
+        {
+            "swap": {
+                "poolKey": key,
+                "zeroForOne": paid == sides[0],
+                "amountIn": amount,
+                "amountOutMinimum": minimum,
+                "hookData": b"",
+            }
+        },
+    )
+    commands: list[Command] = []
+    if paid == ZERO_ADDRESS:
+        commands.append(
+            Command("PERMIT2_TRANSFER_FROM", {"token": wrapped, "recipient": ADDRESS_THIS, "amount": amount})
+        )
+        commands.append(Command("UNWRAP_WETH", {"recipient": ADDRESS_THIS, "amountMin": amount}))
+        settle = Command("SETTLE", {"currency": ZERO_ADDRESS, "amount": amount, "payerIsUser": False})
+    else:
+        settle = Command("SETTLE_ALL", {"currency": paid, "maxAmount": amount})
+    if got == ZERO_ADDRESS:
+        take = Command("TAKE", {"currency": ZERO_ADDRESS, "recipient": ADDRESS_THIS, "amount": 0})
+        commands.append(v4_swap([swap, settle, take]))
+        commands.append(Command("WRAP_ETH", {"recipient": MSG_SENDER, "amount": CONTRACT_BALANCE}))
+    else:
+        commands.append(v4_swap([swap, settle, Command("TAKE_ALL", {"currency": got, "minAmount": minimum})]))
+    return commands
+
+
+def _vault_swap(leg: Leg, pool: Pool, vault: Address, wallet: Address, minimum: int, deadline_s: int) -> Call:
+    """Balancer's Vault.swap: one pool, the wallet both sender and recipient, external balances only."""
+    single = {
+        "poolId": bytes.fromhex(leg.id.rpartition("/0x")[2]),
+        "kind": GIVEN_IN,
+        "assetIn": token_of(leg.asset_in),
+        "assetOut": token_of(leg.asset_out),
+        "amount": leg.in_raw,
+        "userData": b"",
+    }
+    funds = {"sender": wallet, "fromInternalBalance": False, "recipient": wallet, "toInternalBalance": False}
+    return Call(vault, encode("balancer_v2_vault", "swap", (single, funds, minimum, deadline_s)))
+
+
+def _unexecutable(leg: Leg, what: str) -> Reject:
+    return Reject(
+        "UNEXECUTABLE_LEG",
+        f"{leg.id}: {what} cannot be traded through audited routers here",
+        "leave the pool out",
+    )

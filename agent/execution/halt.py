@@ -1,0 +1,50 @@
+"""The kill switch: one small file that every process of this home looks at before new risk leaves.
+
+It needs neither journal nor daemon, so it works when they do not. Cancelling and following go on while it is set.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from agent.domain.errors import Halt
+
+
+class Switch:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def why(self) -> str:
+        """Why trading is halted; empty when it is not. A switch that cannot be read counts as set."""
+        try:
+            text = self.path.read_text()
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            return f"the kill switch {self.path.name} cannot be read ({error.strerror})"
+        try:
+            return str(json.loads(text)["why"]) or "no reason given"
+        except (ValueError, KeyError, TypeError):
+            return "the kill switch is set"
+
+    def set(self, why: str) -> None:
+        """Raises Halt where it cannot be written, naming the file to create by hand."""
+        fresh = self.path.with_suffix(".new")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with fresh.open("w") as out:
+                json.dump({"why": why}, out)
+                out.flush()
+                os.fsync(out.fileno())
+            fresh.replace(self.path)
+        except OSError as error:
+            raise Halt(
+                "SWITCH_UNWRITABLE",
+                f"the kill switch could not be set: {error.strerror}",
+                f"touch {self.path}",
+            ) from error
+
+    def clear(self) -> None:
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,141 @@
+"""The one place where something leaves, and the one place that obeys the four verbs.
+
+RETRY (nothing happened) is tried again with the same bytes while there is time; REJECT is recorded as their no, and our own
+no (DENIED: no relay honours the plan's protection) likewise;
+RECONCILE is recorded as indeterminate and never sent again here; HALT passes up to the lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from agent.domain.errors import Denied, Reconcile, Reject, Retry, Usage
+from agent.domain.events import Authorized, Indeterminate, Observed, Reported, Submitted
+from agent.domain.instruments import Place, venue_of
+from agent.domain.order_state import ExecType
+from agent.domain.reports import ExecutionReport
+from agent.domain.submission_state import Observation
+from agent.ports import Clock, ExecutionVenue, SignedRequest
+from chains.types import Protection, SignedTx
+
+Sent = Submitted | Indeterminate | Observed | Reported
+
+ATTEMPTS = 4
+PAUSE_S = 0.25
+
+
+class Channel(Protocol):
+    """How a chain's transactions leave: a relay, bound to what it honours."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def send(self, signed: SignedTx, protection: Protection, max_block: int) -> str:
+        """Hands it over; returns the relay's reference. Receiving is all that is known then."""
+        ...
+
+    async def cancel(self, tx_hash: str) -> bool: ...
+
+
+class Outbox:
+    def __init__(
+        self, clock: Clock, channels: Mapping[int, Channel], venues: Mapping[str, ExecutionVenue]
+    ) -> None:
+        self._clock, self._channels, self._venues = clock, channels, venues
+        self.signed_requests: dict[str, SignedRequest] = {}
+
+    async def submit(self, authorized: Authorized) -> Sent:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await (
+                    self._to_chain(authorized) if authorized.order is None else self._to_venue(authorized)
+                )
+            except Retry as nothing_happened:
+                if attempt == ATTEMPTS:
+                    return await self._gave_up(authorized, nothing_happened)
+                await self._clock.sleep(PAUSE_S * attempt)
+            except Reconcile as unclear:
+                return Indeterminate(
+                    authorized.part.cl_ord_id, authorized.part.place, str(unclear), self._clock.now_ns()
+                )
+            except (Reject, Denied, Usage) as refused:  # theirs or ours: it did not leave
+                return self._refused(authorized, refused)
+        raise AssertionError("unreachable")
+
+    def signed_tx(self, authorized: Authorized) -> SignedTx:
+        return SignedTx(
+            authorized.chain_id, authorized.sender, authorized.nonce, authorized.raw, authorized.tx_hash
+        )
+
+    async def _to_chain(self, authorized: Authorized) -> Submitted:
+        channel = self._channels[authorized.chain_id]
+        reference = await channel.send(
+            self.signed_tx(authorized), authorized.protection, authorized.max_block
+        )
+        return Submitted(
+            authorized.part.cl_ord_id, authorized.part.place, channel.name, reference, self._clock.now_ns()
+        )
+
+    async def _to_venue(self, authorized: Authorized) -> Submitted:
+        venue = self._venues[venue_of(authorized.part.place) or ""]
+        request = self.signed_requests.pop(authorized.part.cl_ord_id, None)
+        if request is None:  # made in another process life: it may have left
+            raise Reconcile(
+                "REQUEST_GONE", "the signed request of an earlier run is gone", "asked by client order id"
+            )
+        try:
+            snapshot = await venue.submit(request)
+        except Retry:
+            self.signed_requests[authorized.part.cl_ord_id] = request
+            raise
+        return Submitted(
+            authorized.part.cl_ord_id,
+            authorized.part.place,
+            venue.name,
+            snapshot.venue_order_id,
+            self._clock.now_ns(),
+        )
+
+    async def _gave_up(self, authorized: Authorized, why: Retry) -> Sent:
+        """Nothing happened in any attempt: on a chain the bytes stay a bearer instrument, so the tracker waits it out."""
+        if authorized.order is None:
+            return Indeterminate(
+                authorized.part.cl_ord_id, authorized.part.place, str(why), self._clock.now_ns()
+            )
+        return self._report(authorized, ExecType.REJECTED, f"{why.code}: {why.message}")
+
+    def _refused(self, authorized: Authorized, why: Reject | Denied | Usage) -> Sent:
+        if authorized.order is not None:
+            return self._report(authorized, ExecType.REJECTED, f"{why.code}: {why.message}")
+        return observed(authorized, Observation.REFUSED, self._clock.now_ns())
+
+    def _report(self, authorized: Authorized, kind: ExecType, text: str) -> Reported:
+        part = authorized.part
+        return Reported(ExecutionReport(part.cl_ord_id, part.place, kind, self._clock.now_ns(), text=text))
+
+
+def observed(
+    authorized: Authorized,
+    seen: Observation,
+    at_ns: int,
+    *,
+    block_number: int = 0,
+    block_hash: str = "",
+    gas_used: int = 0,
+    gas_price_wei: int = 0,
+    l1_fee_wei: int = 0,
+) -> Observed:
+    """An observation of this authorization's transaction."""
+    return Observed(
+        authorized.part.cl_ord_id,
+        Place(authorized.part.place),
+        seen,
+        authorized.tx_hash,
+        block_number,
+        block_hash,
+        gas_used,
+        gas_price_wei,
+        l1_fee_wei,
+        at_ns,
+    )

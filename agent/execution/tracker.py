@@ -1,0 +1,407 @@
+"""Follows what was signed until it is over for good: a transaction to finality, an exchange order to its end.
+
+Only evidence moves the state: a receipt the quorum agrees on, a nonce consumed, a deadline that the chain itself has
+passed, a venue's own word. A report may come twice, late, or after the end; the book counts it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+from agent.domain.errors import Denied, Halt, Reconcile, Reject, Retry, Usage
+from agent.domain.events import Alarmed, Authorized, Indeterminate, PartFailed, Reported, Settled
+from agent.domain.ids import ClOrdId
+from agent.domain.instruments import AssetId, venue_of
+from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
+from agent.domain.reports import ExecutionReport, Fill, OrderSnapshot
+from agent.domain.submission_state import Observation, SubmissionState, observe
+from agent.execution.outbox import observed
+from agent.execution.recorder import Recorder
+from agent.execution.settlement import fill_of
+from agent.journal.book import PartRecord
+from agent.ports import Clock, ExecutionVenue
+from chains.types import Address, BlockRef, Hash32, Receipt
+
+GRACE_NS = 10 * 10**9
+
+
+class ChainTruth(Protocol):
+    """What the tracker asks of a chain; answers are a quorum's."""
+
+    async def block(self, tag: int | str = "latest") -> BlockRef: ...
+
+    async def receipt(self, tx_hash: Hash32) -> Receipt | None: ...
+
+    async def nonce(self, address: Address, block: int | str = "latest") -> int: ...
+
+
+class ChainWatch(Protocol):
+    """One chain as the tracker needs it: its truth, when to look again, when a block is final, whose wallet it is."""
+
+    @property
+    def truth(self) -> ChainTruth: ...
+
+    @property
+    def wallet(self) -> Address: ...
+
+    def heads_told(self) -> int:
+        """How many new heads were told so far; 0 for ever where none are."""
+        ...
+
+    async def next_look(self, told: int) -> None:
+        """Waits for a head after the first `told`, or for as long as a poll takes."""
+        ...
+
+    async def is_final(self, receipt: Receipt, head: BlockRef) -> bool: ...
+
+
+Cancel = Callable[[Authorized], Awaitable[Hash32 | None]]
+
+REPORT_OF_END = {
+    SubmissionState.REVERTED: ExecType.REJECTED,
+    SubmissionState.EXPIRED: ExecType.EXPIRED,
+    SubmissionState.CANCELLED: ExecType.CANCELED,
+}
+"""What an order is told when its transaction has reached such a state."""
+
+
+class Tracker:
+    def __init__(
+        self,
+        clock: Clock,
+        recorder: Recorder,
+        chains: Mapping[int, ChainWatch],
+        venues: Mapping[str, ExecutionVenue],
+        decimals: Mapping[AssetId, int],
+        cancel_on_chain: Cancel,
+        audit_s: float = 1.0,
+    ) -> None:
+        self._clock, self._recorder, self._chains, self._venues = clock, recorder, chains, venues
+        self._decimals, self._cancel_on_chain, self._audit_s = decimals, cancel_on_chain, audit_s
+        self._cancels: dict[ClOrdId, Hash32] = {}
+
+    async def follow(self, authorized: Authorized) -> Settled:
+        """Returns only when nothing more is expected; a cancelled task leaves the part open for the next run."""
+        if authorized.order is None:
+            return await self._follow_chain(authorized)
+        return await self._follow_venue(authorized)
+
+    # ------------------------------------------------------------------ chain
+
+    async def _follow_chain(self, authorized: Authorized) -> Settled:
+        watch = self._chains[authorized.chain_id]
+        record = self._recorder.book.parts[authorized.part.cl_ord_id]
+        while True:
+            told = watch.heads_told()  # a head told during the look is not waited for again
+            try:
+                settled = await self.look_once(authorized, watch, record)
+            except Retry:
+                settled = None  # no endpoint answered: nothing was learnt, nothing is concluded
+            if settled is not None:
+                return settled
+            await watch.next_look(told)
+
+    async def may_send_again(self, authorized: Authorized) -> bool:
+        """Whether handing over the same signed bytes can still do what it was meant to: not mined, nonce free, in time."""
+        truth = self._chains[authorized.chain_id].truth
+        if await truth.nonce(authorized.sender) > authorized.nonce:
+            return False
+        return (await truth.block("latest")).timestamp <= authorized.deadline_s
+
+    async def look_once(
+        self, authorized: Authorized, watch: ChainWatch, record: PartRecord
+    ) -> Settled | None:
+        """One look at the chain; records what it shows and gives the settlement once there is one."""
+        if record.submitted and record.submission is SubmissionState.AUTHORIZED:
+            await self._see(authorized, Observation.RECEIVED)
+        head = await watch.truth.block("latest")
+        receipt = await self._receipt(authorized, watch, record)
+        await self._catch_up(authorized, watch, record, receipt)
+        state = record.submission
+        if state in (SubmissionState.INCLUDED, SubmissionState.REVERTED):
+            if receipt is None or receipt.block_hash != record.included_in:
+                await self._see(authorized, Observation.REORGED, text="the block that held it was replaced")
+                return None
+            if not await watch.is_final(receipt, head):
+                return None
+            if state is SubmissionState.INCLUDED:
+                await self._see(authorized, Observation.FINALIZED)
+            return self._settle(record)
+        if state is SubmissionState.FINAL:
+            return self._settle(record)
+        if receipt is not None:
+            seen = Observation.INCLUDED if receipt.status == 1 else Observation.REVERTED
+            await self._see(authorized, seen, receipt=receipt, wallet=watch.wallet)
+            return None
+        return await self._absent(authorized, watch, record, head)
+
+    async def _receipt(self, authorized: Authorized, watch: ChainWatch, record: PartRecord) -> Receipt | None:
+        """Asked by hash only once a block has used the nonce: until then the hash is nobody's business, and there is none."""
+        if record.submission in (SubmissionState.AUTHORIZED, SubmissionState.BROADCAST):
+            if await watch.truth.nonce(authorized.sender) <= authorized.nonce:
+                return None
+        return await watch.truth.receipt(authorized.tx_hash)
+
+    async def _absent(
+        self, authorized: Authorized, watch: ChainWatch, record: PartRecord, head: BlockRef
+    ) -> Settled | None:
+        state = record.submission
+        cancel_hash = self._cancels.get(authorized.part.cl_ord_id)
+        cancelled = None if cancel_hash is None else await watch.truth.receipt(cancel_hash)
+        if state is SubmissionState.EXPIRED:
+            return self._settle(record)
+        if state is SubmissionState.CANCELLED:
+            if cancel_hash is not None and (cancelled is None or cancelled.block_hash != record.included_in):
+                await self._see(authorized, Observation.REORGED, text="its cancellation was taken back")
+                return None
+            if cancelled is not None and not await watch.is_final(cancelled, head):
+                return None
+            return self._settle(record)
+        if cancelled is not None:
+            await self._see(authorized, Observation.CANCEL_MINED, receipt=cancelled)
+            return None
+        if await watch.truth.nonce(authorized.sender) > authorized.nonce:
+            if await watch.truth.receipt(authorized.tx_hash) is None:  # the nonce went to another transaction
+                if self._wants_cancel(record):  # an earlier run's cancelling transaction is that other one
+                    await self._see(authorized, Observation.CANCEL_MINED)
+                    return None
+                text = "its nonce was used by another transaction"
+                await self._see(authorized, Observation.EXPIRED, text=text)
+                await self._alarm("NONCE_TAKEN", f"{authorized.part.cl_ord_id}: {text}")
+            return None
+        if head.timestamp > authorized.deadline_s and head.number > authorized.max_block:
+            await self._see(
+                authorized, Observation.EXPIRED, text="its deadline passed before it was included"
+            )
+            return None
+        if self._wants_cancel(record) and cancel_hash is None:
+            await self._cancel(authorized)
+        return None
+
+    async def _cancel(self, authorized: Authorized) -> None:
+        """Tried once; where it is refused the transaction is followed on: it may be in the next block already."""
+        part = authorized.part.cl_ord_id
+        try:
+            sent = await self._cancel_on_chain(authorized)
+        except (Reject, Reconcile, Denied, Usage) as error:
+            self._cancels[part] = Hash32("0x" + "0" * 64)
+            await self._alarm("CANCEL_FAILED", f"{part} could not be cancelled, and is followed on: {error}")
+            return
+        if sent is not None:
+            self._cancels[part] = sent
+            await self._report(authorized, ExecType.PENDING_CANCEL)
+
+    def _wants_cancel(self, record: PartRecord) -> bool:
+        child = self._recorder.book.children.get(record.part.child)
+        known = self._recorder.book.parents.get(child.child.parent) if child is not None else None
+        return record.cancel_requested or (known is not None and known.cancel_requested)
+
+    async def _catch_up(
+        self, authorized: Authorized, watch: ChainWatch, record: PartRecord, receipt: Receipt | None
+    ) -> None:
+        """The report of what was observed last, where the process ended between the two."""
+        if record.submission is SubmissionState.INCLUDED:
+            if not record.fills and receipt is not None and receipt.block_hash == record.included_in:
+                await self._report(
+                    authorized, ExecType.TRADE, fill=self._fill(authorized, receipt, watch.wallet)
+                )
+            return
+        owed = REPORT_OF_END.get(record.submission) if record.submission is not None else None
+        if owed is not None and record.status not in TERMINAL:
+            await self._report(authorized, owed, text="told by the state it had reached")
+
+    async def _see(
+        self,
+        authorized: Authorized,
+        seen: Observation,
+        *,
+        receipt: Receipt | None = None,
+        wallet: Address | None = None,
+        text: str = "",
+    ) -> None:
+        """Records an observation and the report the submission table makes of it."""
+        record = self._recorder.book.parts[authorized.part.cl_ord_id]
+        if record.submission is None:
+            return
+        _, exec_type = observe(record.submission, seen)
+        now = self._clock.now_ns()
+        found = (
+            observed(authorized, seen, now)
+            if receipt is None
+            else observed(
+                authorized,
+                seen,
+                now,
+                block_number=receipt.block_number,
+                block_hash=receipt.block_hash,
+                gas_used=receipt.gas_used,
+                gas_price_wei=receipt.effective_gas_price_wei,
+                l1_fee_wei=receipt.l1_fee_wei,
+            )
+        )
+        await self._recorder.record(found)
+        if exec_type is None:
+            return
+        fill: Fill | None = None
+        reference = ""
+        if exec_type is ExecType.TRADE and receipt is not None and wallet is not None:
+            fill = self._fill(authorized, receipt, wallet)
+        if exec_type is ExecType.TRADE_CANCEL:
+            reference = next(iter(record.fills), "")
+        await self._report(authorized, exec_type, fill=fill, reference=reference, text=text)
+
+    def _fill(self, authorized: Authorized, receipt: Receipt, wallet: Address) -> Fill:
+        part = authorized.part
+        decimals = self._decimals[part.asset_in], self._decimals[part.asset_out]
+        return fill_of(part, receipt, wallet, *decimals, self._clock.now_ns())
+
+    async def _report(
+        self,
+        authorized: Authorized,
+        exec_type: ExecType,
+        *,
+        fill: Fill | None = None,
+        reference: str = "",
+        text: str = "",
+    ) -> None:
+        part = authorized.part
+        report = ExecutionReport(
+            part.cl_ord_id,
+            part.place,
+            exec_type,
+            self._clock.now_ns(),
+            fill=fill,
+            exec_ref_id=reference,
+            text=text,
+        )
+        await self.ingest(report)
+
+    # ------------------------------------------------------------------ exchange
+
+    async def _follow_venue(self, authorized: Authorized) -> Settled:
+        """The stream usually tells first; the audit makes sure that silence is never taken for rest."""
+        assert authorized.order is not None
+        venue = self._venues[venue_of(authorized.part.place) or ""]
+        record = self._recorder.book.parts[authorized.part.cl_ord_id]
+        asked_at = self._clock.now_ns()
+        cancelled = False
+        while record.status not in TERMINAL:
+            try:
+                snapshot = await venue.query(authorized.part.cl_ord_id, authorized.order.symbol)
+                if snapshot is not None:
+                    await self.ingest_snapshot(snapshot, authorized)
+                elif self._was_acknowledged(record):
+                    await self._quarantine(venue, authorized, asked_at)
+                elif self._provably_absent(authorized, asked_at):
+                    await self._report(authorized, ExecType.EXPIRED, text="the venue never had it")
+                    break
+                if self._wants_cancel(record) and not cancelled and record.status not in TERMINAL:
+                    cancelled = await self._cancel_at(venue, authorized)
+            except Retry:
+                pass  # nothing was learnt
+            if record.status in TERMINAL:
+                break
+            await self._clock.sleep(0.25 if record.status is OrdStatus.PENDING_NEW else self._audit_s)
+        return self._settle(record)
+
+    def _provably_absent(self, authorized: Authorized, asked_at: int) -> bool:
+        """A request can arrive no later than its receive window; only after that a 'no such order' is the end of it."""
+        now = self._clock.now_ns()
+        return now - authorized.at_ns > 15 * 10**9 and now - asked_at > 2 * 10**9
+
+    def _was_acknowledged(self, record: PartRecord) -> bool:
+        return record.submitted or record.status is not OrdStatus.PENDING_NEW
+
+    async def _quarantine(self, venue: ExecutionVenue, authorized: Authorized, asked_at: int) -> None:
+        """A venue that acknowledged an order and now does not know it has not cancelled it: its trades are asked for, then a
+        person. Raises Reconcile QUARANTINED after the grace; the part stays open and indeterminate, and keeps its limits.
+        """
+        assert authorized.order is not None
+        part = authorized.part
+        for name, fill in await venue.fills(authorized.order.symbol, authorized.at_ns - 60 * 10**9):
+            if name == part.cl_ord_id:
+                await self.ingest(ExecutionReport(name, part.place, ExecType.TRADE, fill.at_ns, "", fill))
+        if (
+            self._clock.now_ns() - asked_at < GRACE_NS
+            or self._recorder.book.parts[part.cl_ord_id].status in TERMINAL
+        ):
+            return
+        why = f"{venue.name} acknowledged {part.cl_ord_id} and does not know it any more; it is not assumed cancelled"
+        await self._recorder.record(Indeterminate(part.cl_ord_id, part.place, why, self._clock.now_ns()))
+        raise Reconcile("QUARANTINED", why, f"ask {venue.name}, then `fairlead run --once`: it asks again")
+
+    async def _cancel_at(self, venue: ExecutionVenue, authorized: Authorized) -> bool:
+        assert authorized.order is not None
+        try:
+            await self._report(authorized, ExecType.PENDING_CANCEL)
+            snapshot = await venue.cancel(authorized.part.cl_ord_id, authorized.order.symbol)
+        except (Reject, Reconcile):
+            return True  # it ended meanwhile, or the answer is lost: the next query tells
+        await self.ingest_snapshot(snapshot, authorized)
+        return True
+
+    async def ingest_snapshot(self, snapshot: OrderSnapshot, authorized: Authorized) -> None:
+        """Turns a venue's view of an order into the reports that are missing here."""
+        part = authorized.part
+
+        async def tell(kind: ExecType, fill: Fill | None = None) -> None:
+            await self.ingest(
+                ExecutionReport(
+                    part.cl_ord_id, part.place, kind, snapshot.at_ns, snapshot.venue_order_id, fill
+                )
+            )
+
+        record = self._recorder.book.parts[part.cl_ord_id]
+        if record.status is OrdStatus.PENDING_NEW and snapshot.status is not OrdStatus.REJECTED:
+            await tell(ExecType.NEW)
+        for fill in snapshot.fills:
+            await tell(ExecType.TRADE, fill)
+        ended = {
+            OrdStatus.CANCELED: ExecType.CANCELED,
+            OrdStatus.REJECTED: ExecType.REJECTED,
+            OrdStatus.EXPIRED: ExecType.EXPIRED,
+        }.get(snapshot.status)
+        if ended is not None:
+            await tell(ended)
+
+    async def consume(self, venue: ExecutionVenue) -> None:
+        """Runs for as long as the desk does: everything the venue's stream tells."""
+        async for report in venue.stream():
+            try:
+                if report.cl_ord_id in self._recorder.book.parts:
+                    await self.ingest(report)
+                else:
+                    await self._alarm(
+                        "FOREIGN_ORDER", f"{venue.name} reports {report.cl_ord_id}, which is not ours"
+                    )
+            except Halt as impossible:  # one report that cannot be must not make us deaf to the rest
+                await self._alarm(impossible.code, f"{venue.name}, {report.cl_ord_id}: {impossible.message}")
+
+    async def ingest(self, report: ExecutionReport) -> None:
+        """Counts a report once, however often and by whatever road it comes. A fill after the end is believed and alarms."""
+        book = self._recorder.book
+        if book.is_duplicate(report):
+            return
+        if book.surprises(report):
+            status = book.parts[report.cl_ord_id].status
+            await self._recorder.record(Reported(report))
+            await self._alarm(
+                "FILL_AFTER_END",
+                f"{report.cl_ord_id} was {status.value if status else '?'} and was filled all the same",
+            )
+            return
+        await self._recorder.record(Reported(report))
+
+    # ------------------------------------------------------------------ both
+
+    def _settle(self, record: PartRecord) -> Settled:
+        return Settled(record.part, tuple(record.fills.values()), record.gas_wei, self._clock.now_ns())
+
+    async def _alarm(self, code: str, message: str) -> None:
+        await self._recorder.record(Alarmed(code, message, self._clock.now_ns()))
+
+
+def never_left(part: PartRecord, why: str, at_ns: int) -> PartFailed:
+    """A part of an earlier run that was not signed: nothing of it can take effect."""
+    return PartFailed(part.part, "NEVER_LEFT", why, at_ns)

@@ -1,0 +1,152 @@
+"""HTTP, with the one rule that matters: whether a request may have taken effect decides the error it ends in.
+
+refused connection, unresolved name      nothing was sent            Retry
+429, 418                                 read and turned away        Retry (and silence until Retry-After)
+time-out, broken connection, 5xx         read: Retry                 write: Reconcile
+any other status                         an answer, returned as it is
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+from yarl import URL
+
+from agent.domain.errors import FairleadError, Reconcile, Retry
+from agent.transport.throttle import Throttle
+
+CONNECT_S = 3.0
+MAX_REPLY = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TimeOuts:
+    read_s: float = 5.0
+    write_s: float = 5.0
+
+
+class Http:
+    """One server. `who` names it in errors; `weight_header` is where it tells what was used of the minute's budget."""
+
+    def __init__(
+        self,
+        who: str,
+        base_url: str,
+        throttle: Throttle,
+        weight_header: str,
+        timeouts: TimeOuts | None = None,
+    ) -> None:
+        self.who, self.base_url, self.throttle = who, base_url.rstrip("/"), throttle
+        self._weight_header, self._timeouts = weight_header, timeouts or TimeOuts()
+        self._client: aiohttp.ClientSession | None = None
+
+    @property
+    def client(self) -> aiohttp.ClientSession:
+        """Made when first needed, inside the loop that uses it."""
+        if self._client is None or self._client.closed:
+            self._client = aiohttp.ClientSession(trust_env=False, auto_decompress=True)
+        return self._client
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def read(
+        self,
+        method: str,
+        path: str,
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
+        weight: int = 1,
+    ) -> Reply:
+        """A request that changes nothing. Raises Retry."""
+        return await self._send(method, path, query, b"", headers or {}, weight, write=False)
+
+    async def write(
+        self,
+        method: str,
+        path: str,
+        query: str = "",
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        weight: int = 1,
+    ) -> Reply:
+        """A request that may change something. Raises Retry only where it cannot have; else Reconcile."""
+        return await self._send(method, path, query, body, headers or {}, weight, write=True)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        weight: int,
+        *,
+        write: bool,
+    ) -> Reply:
+        await self.throttle.spend(weight, write=write)
+        seconds = self._timeouts.write_s if write else self._timeouts.read_s
+        url = f"{self.base_url}{path}" + (f"?{query}" if query else "")
+        try:
+            async with self.client.request(
+                method,
+                URL(url, encoded=True),  # byte for byte as signed
+                data=body or None,
+                headers=headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_S),
+            ) as answer:
+                body_in = bytearray()
+                async for chunk in answer.content.iter_any():
+                    body_in += chunk
+                    if len(body_in) > MAX_REPLY:
+                        raise self._unclear(write, "REPLY_TOO_LARGE", "answered more than 32 MiB")
+                reply = Reply(answer.status, dict(answer.headers), bytes(body_in))
+        except aiohttp.ClientConnectorError as error:
+            raise Retry(
+                "VENUE_UNREACHABLE", f"{self.who} cannot be reached at {self.base_url}", reason(error)
+            ) from None
+        except TimeoutError:
+            raise self._unclear(write, "VENUE_TIMEOUT", f"did not answer within {seconds:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._unclear(
+                write, "VENUE_DISCONNECTED", f"broke the connection: {reason(error)}"
+            ) from None
+        return self._judge(reply, write)
+
+    def _judge(self, reply: Reply, write: bool) -> Reply:
+        used = next((v for k, v in reply.headers.items() if k.lower() == self._weight_header.lower()), "")
+        if used.isdigit():
+            self.throttle.told(int(used))
+        if reply.status in (429, 418):
+            after = next((v for k, v in reply.headers.items() if k.lower() == "retry-after"), "")
+            seconds = float(after) if after.isdigit() else 1.0
+            self.throttle.closed_for(seconds)
+            raise Retry(
+                "RATE_LIMITED", f"{self.who} turned the request away ({reply.status})", f"wait {seconds:g} s"
+            )
+        if reply.status >= 500:
+            text = reply.body[:200].decode("utf-8", "replace")
+            raise self._unclear(write, "VENUE_ERROR", f"answered {reply.status}: {text}")
+        return reply
+
+    def _unclear(self, write: bool, code: str, what: str) -> FairleadError:
+        if write:
+            return Reconcile(
+                code, f"{self.who} {what}; the request may have taken effect", "ask by client order id"
+            )
+        return Retry(code, f"{self.who} {what}", "ask again")
+
+
+def reason(error: BaseException) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,51 @@
+"""Exchanges, one module each: VENUE (facts first), a pure codec, a thin session that is an `agent.ports.ExecutionVenue`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from agent.ports import Clock, ExecutionVenue
+
+Sign = Callable[[str, str, str], Awaitable[str]]
+"""(method, path, payload) to the signature in text, over exactly that payload. The signer judges method and path too
+("WS" and the method's name on a WebSocket API); the secret lives in its process."""
+
+
+class Connect(Protocol):
+    def __call__(
+        self,
+        name: str,
+        clock: Clock,
+        api_key: str,
+        sign: Sign,
+        *,
+        base_url: str | None = None,
+        ws_url: str | None = None,
+    ) -> ExecutionVenue:
+        """`name` is the settings' name of the venue and the one in its asset ids; `base_url` replaces every address, `ws_url` then those of the sockets."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class VenueFacts:
+    """What the planner, the tables and the README read. Fees are the venue's default tier, in basis points."""
+
+    title: str
+    rest_url: str
+    stream_url: str
+    order_api_url: str
+    maker_fee_bps: Decimal
+    taker_fee_bps: Decimal
+    order_types: tuple[str, ...]
+    times_in_force: tuple[str, ...]
+    client_id_pattern: str
+    weight_per_minute: int
+    orders_per_10s: int
+    recv_window_ms: int
+    book_quiet_s: float
+    book_stale_s: float
+    audit_s: float
+    connect: Connect

@@ -1,0 +1,46 @@
+"""Binance Spot, and every server that speaks its dialect (the paper exchange is one, by its base URL)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from agent.ports import Clock
+from agent.transport.http import TimeOuts
+from agent.venues import Sign, VenueFacts
+from agent.venues.binance_spot.session import BinanceSpot
+
+
+def connect(
+    name: str,
+    clock: Clock,
+    api_key: str,
+    sign: Sign,
+    *,
+    base_url: str | None = None,
+    ws_url: str | None = None,
+    timeouts: TimeOuts | None = None,
+) -> BinanceSpot:
+    """A session that is not started yet. `sign` gives the hex HMAC-SHA256; `base_url` replaces every address, `ws_url` then those of the sockets."""
+    return BinanceSpot(VENUE, name, clock, api_key, sign, base_url, timeouts or TimeOuts(), ws_url)
+
+
+VENUE = VenueFacts(
+    title="Binance Spot",
+    rest_url="https://api.binance.com",
+    stream_url="wss://stream.binance.com:9443",
+    order_api_url="wss://ws-api.binance.com:443/ws-api/v3",
+    maker_fee_bps=Decimal(10),
+    taker_fee_bps=Decimal(10),
+    order_types=("LIMIT", "MARKET"),
+    times_in_force=("GTC", "IOC", "FOK"),
+    client_id_pattern=r"^[\.A-Z\:/a-z0-9_-]{1,36}$",
+    weight_per_minute=6_000,
+    orders_per_10s=100,
+    recv_window_ms=5_000,
+    book_quiet_s=1.5,
+    book_stale_s=5.0,
+    audit_s=5.0,
+    connect=connect,
+)
+
+__all__ = ["VENUE", "BinanceSpot", "connect"]

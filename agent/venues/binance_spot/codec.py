@@ -1,0 +1,357 @@
+"""The dialect: requests to parameters, payloads to nouns, error codes to verbs. Pure; amounts are strings until Decimal.
+
+Sources: the venue's published REST, WebSocket and error documentation. A fill's quantities are gross; the commission
+stands beside them in its own asset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+
+from agent.domain.errors import FairleadError, Halt, Reconcile, Reject, Retry, Usage
+from agent.domain.ids import ClOrdId
+from agent.domain.instruments import Place, cex_id
+from agent.domain.order_state import ExecType, OrdStatus
+from agent.domain.orders import OrdType, Side, VenueOrder
+from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
+from agent.ports import VenueInstrument
+
+STATUS = {
+    "PENDING_NEW": OrdStatus.PENDING_NEW,
+    "NEW": OrdStatus.NEW,
+    "PARTIALLY_FILLED": OrdStatus.PARTIALLY_FILLED,
+    "FILLED": OrdStatus.FILLED,
+    "PENDING_CANCEL": OrdStatus.PENDING_CANCEL,
+    "CANCELED": OrdStatus.CANCELED,
+    "REJECTED": OrdStatus.REJECTED,
+    "EXPIRED": OrdStatus.EXPIRED,
+    "EXPIRED_IN_MATCH": OrdStatus.EXPIRED,
+}
+EXEC_TYPE = {
+    "NEW": ExecType.NEW,
+    "TRADE": ExecType.TRADE,
+    "CANCELED": ExecType.CANCELED,
+    "REJECTED": ExecType.REJECTED,
+    "EXPIRED": ExecType.EXPIRED,
+    "TRADE_PREVENTION": ExecType.EXPIRED,
+}
+NAMES = {
+    -1002: "UNAUTHORIZED",
+    -1013: "FILTER_FAILURE",
+    -1021: "REQUEST_EXPIRED",
+    -1022: "INVALID_SIGNATURE",
+    -1100: "ILLEGAL_CHARACTERS",
+    -1102: "PARAMETER_MISSING",
+    -1111: "BAD_PRECISION",
+    -1121: "UNKNOWN_SYMBOL",
+    -2010: "NEW_ORDER_REJECTED",
+    -2011: "CANCEL_REJECTED",
+    -2013: "NO_SUCH_ORDER",
+    -2014: "BAD_API_KEY",
+    -2015: "API_KEY_REFUSED",
+}
+HINTS = {
+    -1021: "check this machine's clock",
+    -1022: "check the API secret the signer holds",
+    -2014: "check the API key in the settings",
+    -2015: "check the API key, its permissions and its list of addresses",
+}
+SUBSCRIBE = "userDataStream.subscribe.signature"
+SUBSCRIBE = "userDataStream.subscribe.signature"
+NO_SUCH_ORDER, CANCEL_REJECTED, CLOCK_OFF = -2013, -2011, -1021
+UNKNOWN_OUTCOME = frozenset({-1000, -1001, -1006, -1007, -1008})
+TURNED_AWAY = frozenset({-1003, -1015})
+
+
+@dataclass(frozen=True, slots=True)
+class VenueSays:
+    """A refusal: the venue's own code and words."""
+
+    code: int
+    msg: str
+
+
+@contextmanager
+def understood(what: str, *, write: bool = False) -> Iterator[None]:
+    """Turns a payload that is not what the documentation says into Halt, or Reconcile where it answered a write."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, InvalidOperation, AttributeError, IndexError) as error:
+        kind = Reconcile if write else Halt
+        raise kind(
+            "VENUE_DIALECT",
+            f"{what} is not as documented: {type(error).__name__} {error}",
+            "report it with the payload",
+        ) from None
+
+
+def query_string(params: Mapping[str, str | int]) -> str:
+    return urlencode({name: str(value) for name, value in params.items()})
+
+
+def load(body: bytes, what: str, *, write: bool = False) -> Any:
+    with understood(what, write=write):
+        return orjson.loads(body)
+
+
+def refusal(body: bytes) -> VenueSays:
+    try:
+        data = orjson.loads(body)
+        return VenueSays(int(data["code"]), str(data["msg"]))
+    except (ValueError, KeyError, TypeError):
+        return VenueSays(0, body[:200].decode("utf-8", "replace"))
+
+
+def error_of(says: VenueSays, *, write: bool) -> FairleadError:
+    """The verb of a refusal. A duplicate id means that an order of ours is there: ask, do not assume."""
+    name, hint = NAMES.get(says.code, f"VENUE_{-says.code}"), HINTS.get(says.code, "")
+    text = f"the venue says {says.code}: {says.msg}"
+    if says.code in TURNED_AWAY:
+        return Retry("RATE_LIMITED", text, "wait and try again")
+    if says.code in UNKNOWN_OUTCOME:
+        return (
+            Reconcile("UNKNOWN_OUTCOME", text, "ask by client order id")
+            if write
+            else Retry(name, text, "ask again")
+        )
+    if says.code == -2010 and says.msg.startswith("Duplicate order"):
+        return Reconcile("DUPLICATE_CLIENT_ID", text, "ask by client order id")
+    if says.code == CLOCK_OFF and not write:
+        return Retry(name, text, hint)
+    return Reject(name, text, hint)
+
+
+# requests
+
+
+def number(value: Decimal) -> str:
+    """Plain digits, no exponent, no trailing zeros."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def new_order_params(order: VenueOrder, instrument: VenueInstrument) -> dict[str, str | int]:
+    """Raises Usage OFF_GRID or MISSING_PRICE for an order the venue's filters would refuse."""
+    _on_grid("quantity", order.order_qty, instrument.lot, instrument)
+    if order.order_qty < instrument.min_qty:
+        raise Usage(
+            "BELOW_MIN_QTY",
+            f"{number(order.order_qty)} {instrument.base} is below {number(instrument.min_qty)}",
+        )
+    params: dict[str, str | int] = {
+        "symbol": order.symbol,
+        "side": order.side.value,
+        "type": order.ord_type.value,
+        "quantity": number(order.order_qty),
+        "newClientOrderId": order.cl_ord_id,
+        "newOrderRespType": "FULL",
+    }
+    if order.ord_type is OrdType.LIMIT:
+        if order.px is None:
+            raise Usage("MISSING_PRICE", "a limit order needs a price", "give --limit")
+        _on_grid("price", order.px, instrument.tick, instrument)
+        if order.px * order.order_qty < instrument.min_notional:
+            raise Usage(
+                "BELOW_MIN_NOTIONAL",
+                f"the order is worth less than {number(instrument.min_notional)} {instrument.quote}",
+            )
+        params |= {"timeInForce": order.time_in_force.value, "price": number(order.px)}
+    return params
+
+
+def _on_grid(what: str, value: Decimal, step: Decimal, instrument: VenueInstrument) -> None:
+    if value <= 0 or (step and value % step != 0):
+        raise Usage(
+            "OFF_GRID",
+            f"{what} {number(value)} is no multiple of {number(step)}",
+            f"{instrument.symbol} trades in such steps",
+        )
+
+
+def subscribe_message(params: Mapping[str, str | int], signature: str) -> str:
+    body = {
+        "id": 1,
+        "method": SUBSCRIBE,
+        "params": {**params, "signature": signature},
+    }
+    return orjson.dumps(body).decode()
+
+
+def sorted_payload(params: Mapping[str, str | int]) -> str:
+    """What is signed on the WebSocket API: the parameters in alphabetical order."""
+    return "&".join(f"{name}={params[name]}" for name in sorted(params))
+
+
+# replies
+
+
+def instruments(data: Any, maker_bps: Decimal, taker_bps: Decimal) -> dict[str, VenueInstrument]:
+    """Those that trade and state their steps, by symbol: without a tick and a lot no order could be made."""
+    found: dict[str, VenueInstrument] = {}
+    with understood("exchangeInfo"):
+        for row in data["symbols"]:
+            if row["status"] != "TRADING" or not row.get("isSpotTradingAllowed", True):
+                continue
+            rules = {rule["filterType"]: rule for rule in row["filters"]}
+            if "PRICE_FILTER" not in rules or "LOT_SIZE" not in rules:
+                continue
+            notional = rules.get("NOTIONAL") or rules.get("MIN_NOTIONAL") or {"minNotional": "0"}
+            found[row["symbol"]] = VenueInstrument(
+                row["symbol"],
+                row["baseAsset"],
+                row["quoteAsset"],
+                Decimal(rules["PRICE_FILTER"]["tickSize"]).normalize(),
+                Decimal(rules["LOT_SIZE"]["stepSize"]).normalize(),
+                Decimal(rules["LOT_SIZE"]["minQty"]).normalize(),
+                Decimal(notional["minNotional"]).normalize(),
+                taker_bps,
+                maker_bps,
+            )
+    return found
+
+
+def commission_bps(data: Any) -> tuple[Decimal, Decimal]:
+    """(maker, taker) of this account, in basis points."""
+    with understood("account"):
+        rates = data["commissionRates"]
+        return Decimal(rates["maker"]) * 10_000, Decimal(rates["taker"]) * 10_000
+
+
+def balances(data: Any, venue: str) -> list[Balance]:
+    with understood("account"):
+        return [
+            Balance(cex_id(venue, row["asset"]), Decimal(row["free"]), Decimal(row["locked"]))
+            for row in data["balances"]
+            if Decimal(row["free"]) or Decimal(row["locked"])
+        ]
+
+
+def ns(milliseconds: int) -> int:
+    return int(milliseconds) * 1_000_000
+
+
+class Reader:
+    """Payloads of one venue's account to nouns; needs to know what a symbol is made of."""
+
+    def __init__(self, venue: str, known: Mapping[str, VenueInstrument]) -> None:
+        self.venue, self.place, self._known = venue, Place(f"cex:{venue}"), known
+
+    def fill(
+        self, symbol: str, side: Side, trade_id: int, px: str, qty: str, fee: str, fee_asset: str, at_ms: int
+    ) -> Fill:
+        """`exec_id` is SYMBOL:TRADE, for the venue counts trades by symbol."""
+        instrument = self._known[symbol]
+        base, quote = cex_id(self.venue, instrument.base), cex_id(self.venue, instrument.quote)
+        base_qty, quote_qty = Decimal(qty), Decimal(px) * Decimal(qty)
+        buys = side is Side.BUY
+        return Fill(
+            exec_id=f"{symbol}:{trade_id}",
+            place=self.place,
+            asset_in=quote if buys else base,
+            asset_out=base if buys else quote,
+            qty_in=quote_qty if buys else base_qty,
+            qty_out=base_qty if buys else quote_qty,
+            fee_asset=cex_id(self.venue, fee_asset),
+            fee_qty=Decimal(fee),
+            at_ns=ns(at_ms),
+        )
+
+    def base_qty(self, fill: Fill) -> Decimal:
+        """A fill's quantity as the order counts it: in the base asset."""
+        base = cex_id(self.venue, self._known[fill.exec_id.partition(":")[0]].base)
+        return fill.qty_out if fill.asset_out == base else fill.qty_in
+
+    def placed(self, data: Any) -> OrderSnapshot:
+        """The FULL answer to a new order, fills included. Raises Reconcile where it cannot be read: it was a write."""
+        with understood("the answer to a new order", write=True):
+            side = Side(data["side"])
+            fills = tuple(
+                self.fill(
+                    data["symbol"],
+                    side,
+                    row["tradeId"],
+                    row["price"],
+                    row["qty"],
+                    row["commission"],
+                    row["commissionAsset"],
+                    data["transactTime"],
+                )
+                for row in data.get("fills", ())
+            )
+            return self._snapshot(data, data["clientOrderId"], data["transactTime"], fills)
+
+    def order(self, data: Any, fills: Iterable[Fill] = ()) -> OrderSnapshot:
+        """One row of GET order, openOrders or allOrders."""
+        with understood("an order"):
+            return self._snapshot(data, data["clientOrderId"], data["updateTime"], tuple(fills))
+
+    def cancelled(self, data: Any, fills: Iterable[Fill] = ()) -> OrderSnapshot:
+        with understood("the answer to a cancel", write=True):
+            return self._snapshot(data, data["origClientOrderId"], data["transactTime"], tuple(fills))
+
+    @staticmethod
+    def _snapshot(data: Any, cl_ord_id: str, at_ms: int, fills: tuple[Fill, ...]) -> OrderSnapshot:
+        px = Decimal(data["price"])
+        return OrderSnapshot(
+            ClOrdId(cl_ord_id),
+            str(data["orderId"]),
+            data["symbol"],
+            Side(data["side"]),
+            STATUS[data["status"]],
+            Decimal(data["origQty"]),
+            px if px else None,
+            Decimal(data["executedQty"]),
+            fills,
+            ns(at_ms),
+        )
+
+    def trade(self, row: Any) -> tuple[str, int, Fill]:
+        """(venue order id, trade id, fill) of one row of myTrades."""
+        with understood("a trade"):
+            side = Side.BUY if row["isBuyer"] else Side.SELL
+            fill = self.fill(
+                row["symbol"],
+                side,
+                row["id"],
+                row["price"],
+                row["qty"],
+                row["commission"],
+                row["commissionAsset"],
+                row["time"],
+            )
+            return str(row["orderId"]), int(row["id"]), fill
+
+    def report(self, event: Any) -> ExecutionReport | None:
+        """An executionReport; None for what changes nothing here. On a cancel the order's own id stands in C."""
+        with understood("an executionReport"):
+            kind = EXEC_TYPE.get(event["x"])
+            if kind is None:
+                return None
+            own_id = event["C"] if event["x"] == "CANCELED" and event["C"] else event["c"]
+            fill = None
+            if kind is ExecType.TRADE:
+                fill = self.fill(
+                    event["s"],
+                    Side(event["S"]),
+                    event["t"],
+                    event["L"],
+                    event["l"],
+                    event["n"],
+                    event["N"] or self._known[event["s"]].base,
+                    event["T"],
+                )
+            text = "" if event.get("r", "NONE") == "NONE" else str(event["r"])
+            return ExecutionReport(
+                ClOrdId(own_id), self.place, kind, ns(event["T"]), str(event["i"]), fill, "", text
+            )
+
+
+def levels(rows: Any) -> list[tuple[Decimal, Decimal]]:
+    return [(Decimal(px), Decimal(qty)) for px, qty in rows]

@@ -1,0 +1,309 @@
+"""One account at one server: signed requests, books kept in step, and a report stream that an audit keeps honest.
+
+The API secret is never here: `sign` asks the signer's process. Requests are signed over the exact bytes that are sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from agent.domain.errors import Denied, Reconcile, Reject, Retry, Usage
+from agent.domain.ids import ClOrdId
+from agent.domain.orders import VenueOrder
+from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
+from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
+from agent.transport.http import Http, Reply, TimeOuts
+from agent.transport.stream import Stream
+from agent.transport.throttle import Throttle
+from agent.venues import Sign, VenueFacts
+from agent.venues.binance_spot import codec
+from agent.venues.binance_spot.keeper import BookKeeper
+from agent.venues.binance_spot.reports import ReportStream
+
+API = "/api/v3"
+PAGE = 1_000
+
+
+class BinanceSpot:
+    """An `agent.ports.ExecutionVenue`. `start` first: without the venue's markets every other call says so at once."""
+
+    def __init__(
+        self,
+        facts: VenueFacts,
+        name: str,
+        clock: Clock,
+        api_key: str,
+        sign: Sign,
+        base_url: str | None,
+        timeouts: TimeOuts,
+        ws_url: str | None = None,
+    ) -> None:
+        self._facts, self._name, self._clock, self._api_key, self._sign = facts, name, clock, api_key, sign
+        rest = (base_url or facts.rest_url).rstrip("/")
+        socket = (ws_url or "ws" + rest.removeprefix("http")).rstrip("/")
+        self._stream_url = socket if base_url or ws_url else facts.stream_url
+        self._order_api_url = f"{socket}/ws-api/v3" if base_url else facts.order_api_url
+        self.http = Http(
+            name, rest, Throttle(clock, facts.weight_per_minute), "X-MBX-USED-WEIGHT-1M", timeouts
+        )
+        self._instruments: dict[str, VenueInstrument] = {}
+        self._reader = codec.Reader(name, self._instruments)
+        self._ahead_ms = 0
+        self._keepers: dict[str, tuple[BookKeeper, asyncio.Task[None]]] = {}
+        self._started = False
+        self.reports = ReportStream(self, clock, facts.audit_s)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def reader(self) -> codec.Reader:
+        return self._reader
+
+    async def start(self) -> None:
+        """Sets the clock's offset and loads the markets. Raises Retry within the time-outs where the venue is not there."""
+        await self._set_clock()
+        reply = await self.http.read("GET", f"{API}/exchangeInfo", weight=20)
+        if reply.status >= 400:
+            raise codec.error_of(codec.refusal(reply.body), write=False)
+        found = codec.instruments(
+            codec.load(reply.body, "exchangeInfo"), self._facts.maker_fee_bps, self._facts.taker_fee_bps
+        )
+        if not found:
+            raise Retry("MARKETS_NOT_LOADED", f"{self._name} lists no market that trades", "try again later")
+        self._instruments.update(found)
+        self._started = True
+        await self._set_fees()
+        self.reports.begin()
+
+    async def close(self) -> None:
+        tasks = [task for _, task in self._keepers.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._keepers.clear()
+        await self.http.close()
+
+    # market
+
+    async def instruments(self) -> Sequence[VenueInstrument]:
+        self._need_markets()
+        return tuple(self._instruments.values())
+
+    async def book(self, symbol: str) -> VenueBook:
+        """Raises Retry STALE_BOOK, Usage UNKNOWN_SYMBOL. The first call for a symbol begins to follow it."""
+        self._instrument(symbol)
+        if symbol not in self._keepers:
+            stream = Stream(
+                lambda: self.http.client,
+                f"{self._stream_url}/stream?streams={symbol.lower()}@depth@100ms",
+                self._clock,
+                quiet_s=self._facts.book_quiet_s,
+            )
+
+            async def snapshot(levels: int) -> Any:
+                weight = 5 if levels <= 100 else 50
+                return await self.public("depth", {"symbol": symbol, "limit": levels}, weight=weight)
+
+            keeper = BookKeeper(symbol, stream, snapshot, self._clock, int(self._facts.book_stale_s * 1e9))
+            self._keepers[symbol] = (
+                keeper,
+                asyncio.create_task(keeper.run(), name=f"{self._name} book {symbol}"),
+            )
+        keeper, task = self._keepers[symbol]
+        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+            del self._keepers[symbol]  # told once; the next call begins anew
+            raise error
+        return await keeper.book()
+
+    # orders
+
+    async def authorize(self, order: VenueOrder) -> SignedRequest:
+        """Raises Usage for what the venue's filters would refuse; nothing is sent."""
+        instrument = self._instrument(order.symbol)
+        params = codec.new_order_params(order, instrument)
+        payload = codec.query_string({**params, **self._stamp()})
+        signature = await self._sign("POST", f"{API}/order", payload)
+        digest = hashlib.sha256(payload.encode()).hexdigest()
+        self.reports.watch(order.symbol, order.cl_ord_id)
+        return SignedRequest(
+            order.cl_ord_id, "POST", f"{API}/order", f"{payload}&signature={signature}", digest
+        )
+
+    async def submit(self, request: SignedRequest) -> OrderSnapshot:
+        """Sends these bytes once. Raises Reject, Retry (it never arrived) or Reconcile (it may have)."""
+        self._need_markets()
+        headers = {"X-MBX-APIKEY": self._api_key, "Content-Type": "application/x-www-form-urlencoded"}
+        reply = await self.http.write(request.method, request.path, "", request.payload.encode(), headers)
+        return self._reader.placed(self._accepted(reply, "the answer to a new order", write=True))
+
+    async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot:
+        """The order after the cancel; one that had ended already is returned as it ended.
+
+        Raises Reject NO_SUCH_ORDER where the venue never had it, Reconcile where the answer was lost.
+        """
+        self._instrument(symbol)
+        params = {"symbol": symbol, "origClientOrderId": cl_ord_id}
+        query, headers = await self._signed("DELETE", "order", params)
+        reply = await self.http.write("DELETE", f"{API}/order", query, b"", headers)
+        if reply.status >= 400 and codec.refusal(reply.body).code == codec.CANCEL_REJECTED:
+            ended = await self.query(cl_ord_id, symbol)
+            if ended is None:
+                raise Reject("NO_SUCH_ORDER", f"{self._name} has no order {cl_ord_id}")
+            return ended
+        data = self._accepted(reply, "the answer to a cancel", write=True)
+        cancelled = self._reader.cancelled(data)
+        try:
+            return await self._with_fills(cancelled)
+        except Retry as error:
+            raise Reconcile(
+                "FILLS_UNKNOWN",
+                f"{cl_ord_id} is cancelled; its fills could not be read: {error.message}",
+                "ask by client order id",
+            ) from None
+
+    async def query(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot | None:
+        """None only for the venue's own -2013; a request still under way may yet arrive until its receive window ends."""
+        self._instrument(symbol)
+        params = {"symbol": symbol, "origClientOrderId": cl_ord_id}
+        query, headers = await self._signed("GET", "order", params)
+        reply = await self.http.read("GET", f"{API}/order", query, headers, 4)
+        if reply.status >= 400 and codec.refusal(reply.body).code == codec.NO_SUCH_ORDER:
+            return None
+        return await self._with_fills(self._reader.order(await self._checked(reply, "an order")))
+
+    async def order_by_venue_id(self, symbol: str, venue_order_id: str) -> OrderSnapshot:
+        data = await self.signed_read("order", {"symbol": symbol, "orderId": venue_order_id}, 4)
+        return self._reader.order(data)
+
+    async def open_orders(self) -> Sequence[OrderSnapshot]:
+        """Without their fills: `query` has them."""
+        self._need_markets()
+        rows = await self.signed_read("openOrders", {}, 80)
+        known = [row for row in rows if row.get("symbol") in self._instruments]
+        return tuple(self._reader.order(row) for row in known)
+
+    async def fills(self, symbol: str, since_ns: int) -> Sequence[tuple[ClOrdId, Fill]]:
+        """Every fill of the account since then, oldest first, page by page."""
+        self._instrument(symbol)
+        rows = await self.trades_since(symbol, since_ns // 1_000_000)
+        names: dict[str, ClOrdId] = {}
+        found: list[tuple[ClOrdId, Fill]] = []
+        for venue_order_id, _, fill in rows:
+            if venue_order_id not in names:
+                names[venue_order_id] = await self.reports.name_of(symbol, venue_order_id)
+            found.append((names[venue_order_id], fill))
+        return tuple(found)
+
+    async def trades_since(
+        self, symbol: str, since_ms: int, from_id: int | None = None
+    ) -> list[tuple[str, int, Fill]]:
+        """(venue order id, trade id, fill) of every trade from an id, or else from a time on."""
+        found: list[tuple[str, int, Fill]] = []
+        params: dict[str, str | int] = {"startTime": since_ms} if from_id is None else {"fromId": from_id}
+        while True:
+            rows = await self.signed_read("myTrades", {"symbol": symbol, "limit": PAGE, **params}, 20)
+            found += [self._reader.trade(row) for row in rows]
+            if len(rows) < PAGE:
+                return found
+            params = {"fromId": found[-1][1] + 1}
+
+    async def balances(self) -> Sequence[Balance]:
+        self._need_markets()
+        return tuple(
+            codec.balances(await self.signed_read("account", {"omitZeroBalances": "true"}, 20), self._name)
+        )
+
+    def stream(self) -> AsyncIterator[ExecutionReport]:
+        """Reports of this account as they happen, each execution once, merged with an audit over REST."""
+        self._need_markets()
+        stream = Stream(lambda: self.http.client, self._order_api_url, self._clock, self._hello)
+        return self.reports.merged(stream)
+
+    # inside
+
+    def _need_markets(self) -> None:
+        if not self._started:
+            raise Retry(
+                "MARKETS_NOT_LOADED",
+                f"the markets of {self._name} are not loaded",
+                "start the venue and look at its error",
+            )
+
+    def _instrument(self, symbol: str) -> VenueInstrument:
+        self._need_markets()
+        if symbol not in self._instruments:
+            near = [s for s in self._instruments if s[:3] == symbol[:3]][:5]
+            raise Usage(
+                "UNKNOWN_SYMBOL", f"{self._name} does not trade {symbol}", "near it: " + ", ".join(near)
+            )
+        return self._instruments[symbol]
+
+    def _now_ms(self) -> int:
+        return self._clock.now_ns() // 1_000_000 + self._ahead_ms
+
+    def _stamp(self) -> dict[str, str | int]:
+        return {"recvWindow": self._facts.recv_window_ms, "timestamp": self._now_ms()}
+
+    async def _set_clock(self) -> None:
+        before = self._clock.now_ns()
+        data = await self.public("time", {})
+        after = self._clock.now_ns()
+        with codec.understood("time"):
+            self._ahead_ms = int(data["serverTime"]) - (before + after) // 2_000_000
+
+    async def _set_fees(self) -> None:
+        """This account's own rates; where they cannot be read the published tier stands, which is the dearest."""
+        try:
+            maker_bps, taker_bps = codec.commission_bps(await self.signed_read("account", {}, 20))
+        except (Retry, Reject, Usage, Denied):
+            return
+        for symbol, instrument in self._instruments.items():
+            self._instruments[symbol] = replace(instrument, maker_fee_bps=maker_bps, taker_fee_bps=taker_bps)
+
+    async def public(self, path: str, params: Mapping[str, str | int], weight: int = 1) -> Any:
+        reply = await self.http.read("GET", f"{API}/{path}", codec.query_string(params), weight=weight)
+        if reply.status >= 400:
+            raise codec.error_of(codec.refusal(reply.body), write=False)
+        return codec.load(reply.body, path)
+
+    async def _signed(
+        self, method: str, path: str, params: Mapping[str, str | int]
+    ) -> tuple[str, dict[str, str]]:
+        payload = codec.query_string({**params, **self._stamp()})
+        signature = await self._sign(method, f"{API}/{path}", payload)
+        return f"{payload}&signature={signature}", {"X-MBX-APIKEY": self._api_key}
+
+    async def signed_read(self, path: str, params: Mapping[str, str | int], weight: int) -> Any:
+        self._need_markets()
+        query, headers = await self._signed("GET", path, params)
+        return await self._checked(await self.http.read("GET", f"{API}/{path}", query, headers, weight), path)
+
+    async def _checked(self, reply: Reply, what: str) -> Any:
+        if reply.status >= 400 and codec.refusal(reply.body).code == codec.CLOCK_OFF:
+            await self._set_clock()
+        return self._accepted(reply, what, write=False)
+
+    @staticmethod
+    def _accepted(reply: Reply, what: str, *, write: bool) -> Any:
+        if reply.status >= 400:
+            raise codec.error_of(codec.refusal(reply.body), write=write)
+        return codec.load(reply.body, what, write=write)
+
+    async def _with_fills(self, order: OrderSnapshot) -> OrderSnapshot:
+        """The same order with its trades, which the venue keeps under another address."""
+        if not order.cum_qty:
+            return order
+        params = {"symbol": order.symbol, "orderId": order.venue_order_id}
+        rows = await self.signed_read("myTrades", params, 5)
+        return replace(order, fills=tuple(self._reader.trade(row)[2] for row in rows))
+
+    async def _hello(self) -> str:
+        params: dict[str, str | int] = {"apiKey": self._api_key, **self._stamp()}
+        signature = await self._sign("WS", codec.SUBSCRIBE, codec.sorted_payload(params))
+        return codec.subscribe_message(params, signature)
