@@ -1,0 +1,55 @@
+"""The book beside the world: balances no order of ours explains are adopted at a price, and every difference is told."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from agent.domain.events import Adopted, Reconciled
+from agent.domain.instruments import AssetId, Place, place_of
+from agent.domain.reports import Balance
+from agent.domain.units import qty_exact
+
+if TYPE_CHECKING:
+    from agent.app.wiring import App
+    from agent.execution.desk import Desk
+
+
+async def balances_now(app: App) -> dict[Place, list[Balance]]:
+    """Every configured asset's balance at every place that answers."""
+    found: dict[Place, list[Balance]] = {}
+    for desk in app.chains.values():
+        tokens = [a for a in app.directory.at(desk.place) if "/erc20:" in a]
+        raw = await app.market.balances(desk, tokens)
+        found[desk.place] = [
+            Balance(asset, qty_exact(amount, app.directory.assets[asset].decimals))
+            for asset, amount in raw.items()
+        ]
+    for name, venue in app.venues.items():
+        known = set(app.directory.at(Place(f"cex:{name}")))
+        found[Place(f"cex:{name}")] = [b for b in await venue.balances() if b.asset in known]
+    return found
+
+
+async def adopt(app: App, desk: Desk) -> None:
+    """Only where nothing of ours is in flight: an open order may explain a difference."""
+    if desk.book.open_parts():
+        return
+    symbols = app.directory.symbols
+    prices = await app.oracles.prices()
+    for place, balances in (await balances_now(app)).items():
+        changed = [b for b in balances if b.free + b.locked != desk.book.holdings.get(b.asset, Decimal(0))]
+        if not changed:
+            continue
+        now = desk.clock.now_ns()
+        known = [b for b in changed if b.asset in desk.book.holdings]
+        if known:
+            await desk.journal.record(Reconciled(place, tuple(difference(desk, b) for b in known), now))
+        named = tuple((AssetId(b.asset), symbols[b.asset]) for b in changed if b.asset in symbols)
+        await desk.journal.record(Adopted(place, tuple(changed), named, prices, now))
+
+
+def difference(desk: Desk, balance: Balance) -> str:
+    book = desk.book.holdings.get(balance.asset, Decimal(0))
+    found = balance.free + balance.locked
+    return f"{balance.asset}: the book says {book}, {place_of(balance.asset)} says {found}: adopted"

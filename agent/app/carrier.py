@@ -1,0 +1,220 @@
+"""One desk working several parents: a command's own, those another process hands over, those of the schedule.
+
+It serves the inbox for as long as it is entered. A parent that fails tells an alarm and leaves the others at work; only
+where nothing can be recorded any more does all of it stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from agent.app.cli.common import first_error
+from agent.app.inbox import Answer, Inbox, Request, refusal
+from agent.domain.errors import Denied, FairleadError, Reject, Usage
+from agent.domain.events import Accepted, Alarmed, CancelRequested, Halted, Resumed
+from agent.domain.ids import ClOrdId
+from agent.domain.orders import ParentOrder
+from agent.execution.desk import Desk
+from agent.execution.reconcile import close_what_never_left, settle_open_parts
+from agent.execution.spine import work
+from agent.journal.registry import event_codec
+from chains.types import Environment
+
+if TYPE_CHECKING:
+    from agent.app.wiring import App
+
+FRESH_NS = 30 * 10**9
+"""A wish handed over later than this was made for another market."""
+
+
+def inbox_of(app: App) -> Inbox:
+    return Inbox(app.settings.journal.path.parent / "inbox", app.clock)
+
+
+def handed_over(parent: ParentOrder, at_ns: int) -> str:
+    """A parent as it stands in a request: the journal's own text of its acceptance."""
+    _, _, payload = event_codec().encode(Accepted(parent, at_ns))
+    return payload.decode()
+
+
+def received(text: str) -> ParentOrder:
+    """Raises Usage BAD_REQUEST."""
+    codec = event_codec()
+    try:
+        found: Accepted = codec.decode("Accepted", codec.version_of(Accepted), text.encode())
+    except FairleadError as wrong:
+        raise Usage("BAD_REQUEST", f"the order handed over does not read: {wrong}", "") from None
+    return found.parent
+
+
+class Carrier:
+    """`async with` it; `carry` works one parent to its end, `rest` waits for all others. `tell` gets one line a fact."""
+
+    def __init__(self, app: App, desk: Desk, tell: Callable[[str], None], takes_orders: bool = True) -> None:
+        self._app, self._desk, self._tell, self._takes = app, desk, tell, takes_orders
+        self._tasks: dict[ClOrdId, asyncio.Task[None]] = {}
+        self._own: set[ClOrdId] = set()
+        self._serving: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[None] | None = None
+        self.failure: FairleadError | None = None
+        self.changed = asyncio.Event()
+
+    async def __aenter__(self) -> Carrier:
+        self._serving = asyncio.create_task(inbox_of(self._app).serve(self.handle), name="inbox")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        tasks: list[asyncio.Task[None]] = [*self._tasks.values()]
+        tasks += [task for task in (self._serving, self._following) if task is not None]
+        for task in tasks:
+            task.cancel()
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(outcome, Exception) and error is None:
+                raise outcome
+
+    # ------------------------------------------------------------------ parents
+
+    async def carry(self, parent: ParentOrder) -> None:
+        """Raises the first FairleadError of the road, bare."""
+        self._own.add(parent.cl_ord_id)
+        try:
+            await work(parent, self._desk)
+        except BaseExceptionGroup as group:
+            raise first_error(group) from None
+        finally:
+            self._own.discard(parent.cl_ord_id)
+
+    async def finish(self, name: ClOrdId) -> None:
+        """Follows one parent, or one part, of an earlier run to its end, and nothing else. Raises as `carry`."""
+        book = self._desk.book
+        await close_what_never_left(self._desk)
+        mine = {record.part.cl_ord_id for record in book.parts_of(name)} if name in book.parents else {name}
+        following = settle_open_parts(self._desk, lambda record: record.part.cl_ord_id in mine)
+        self._following = asyncio.create_task(following, name=f"parts of {name}")
+        if name in book.parents:
+            await self.carry(book.parents[name].parent)
+        await self._following
+
+    async def take_up(self) -> tuple[ClOrdId, ...]:
+        """Begins to follow every signed part of an earlier run, and to work every unfinished parent beside them."""
+        await close_what_never_left(self._desk)
+        self._following = asyncio.create_task(settle_open_parts(self._desk), name="open parts")
+        records = [record for record in self._desk.book.parents.values() if record.closed is None]
+        for record in records:
+            self.start(record.parent)
+        return tuple(record.parent.cl_ord_id for record in records)
+
+    def start(self, parent: ParentOrder) -> None:
+        """Works a parent beside the others."""
+        task = asyncio.create_task(self._beside(parent), name=parent.cl_ord_id)
+        self._tasks[parent.cl_ord_id] = task
+
+    async def _beside(self, parent: ParentOrder) -> None:
+        name = parent.cl_ord_id
+        try:
+            await self.carry(parent)
+            closed = self._desk.book.parents[name].closed
+            self._tell(f"order {name} closed: {closed.why if closed else 'its story goes on'}")
+        except FairleadError as error:
+            if error.verb == "HALT":
+                self.failure = error
+            else:
+                self._tell(f"order {name} stopped: {error}")
+                now = self._desk.clock.now_ns()
+                await self._desk.journal.record(Alarmed(error.code, f"{name} stopped: {error.message}", now))
+        finally:
+            self._tasks.pop(name, None)
+            self.changed.set()
+
+    @property
+    def busy(self) -> tuple[ClOrdId, ...]:
+        return tuple(self._tasks)
+
+    async def rest(self) -> None:
+        """Returns when every parent taken on beside the command's own has ended."""
+        if self._following is not None:
+            await asyncio.wait([self._following])
+        while self._tasks:
+            await asyncio.wait(list(self._tasks.values()))
+
+    def close_door(self) -> None:
+        """No order is taken over from now on; cancelling and halting go on."""
+        self._takes = False
+
+    # ------------------------------------------------------------------ requests
+
+    async def handle(self, request: Request) -> Answer:
+        try:
+            match request.kind:
+                case "cancel":
+                    return await self._cancel(str(request.fields.get("id", "")), request.source)
+                case "halt":
+                    return await self._halt(str(request.fields.get("why", "")), request.source)
+                case "resume":
+                    return await self._resume(request.source)
+                case _:
+                    return await self._intent(request)
+        except FairleadError as error:
+            return refusal(error)
+
+    async def _cancel(self, name: str, source: str) -> Answer:
+        book, now = self._desk.book, self._desk.clock.now_ns()
+        if name not in book.parents and name not in book.parts:
+            raise Usage("UNKNOWN_ORDER", f"there is no order {name}", "`fairlead orders --all` lists them")
+        await self._desk.journal.record_durably(CancelRequested(ClOrdId(name), source, now))
+        self._tell(f"cancel of {name} asked by {source}")
+        self._pick_up(ClOrdId(name))
+        return Answer(True, "the running process cancels it")
+
+    def _pick_up(self, name: ClOrdId) -> None:
+        """A parent of an earlier run that nobody works here is taken on, so that its cancel comes to an end."""
+        record = self._desk.book.parents.get(name)
+        worked = name in self._tasks or name in self._own
+        if record is not None and record.closed is None and not worked:
+            self.start(record.parent)
+
+    async def _halt(self, why: str, source: str) -> Answer:
+        self._desk.switch.set(why or "no reason given")
+        await self._desk.journal.record_durably(Halted(source, why, self._desk.clock.now_ns()))
+        self._tell(f"HALTED by {source}: {why or 'no reason given'}")
+        return Answer(True, "recorded by the running process")
+
+    async def _resume(self, source: str) -> Answer:
+        await self._desk.journal.record_durably(Resumed(source, self._desk.clock.now_ns()))
+        self._desk.switch.clear()
+        self._tell(f"resumed by {source}")
+        return Answer(True, "recorded by the running process")
+
+    async def _intent(self, request: Request) -> Answer:
+        parent = received(str(request.fields.get("accepted", "")))
+        if parent.cl_ord_id in self._desk.book.parents:
+            return Answer(True, "it is known already")
+        if self._app.settings.environment is Environment.LIVE:
+            raise Denied(
+                "OWNERS_SIGN_ATTENDED",
+                "another process trades, and owners sign in the terminal that asks them",
+                "wait for it to end; `fairlead orders` shows it",
+            )
+        if not self._takes:
+            raise Reject("ENDING", "the running process is ending", "try again")
+        if self._desk.clock.now_ns() - request.at_ns > FRESH_NS:
+            raise Reject("STALE_REQUEST", "the order was handed over too long ago", "quote again")
+        await self._desk.journal.record_durably(Accepted(parent, self._desk.clock.now_ns()))
+        self._tell(f"order {parent.cl_ord_id} taken over from {request.source}")
+        self.start(parent)
+        return Answer(True, "the running process carries it")
+
+
+def tell_alarms(tell: Callable[[str], None]) -> Callable[[object], None]:
+    """A watcher that says alarms as they are recorded."""
+
+    def saw(event: Any) -> None:
+        if isinstance(event, Alarmed):
+            tell(f"ALARM {event.code}: {event.message}")
+
+    return saw

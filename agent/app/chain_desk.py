@@ -1,0 +1,120 @@
+"""One chain at the desk: its reads, its one relay, when it is final, and the numbers that authority and tracker share."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from agent.domain.errors import Retry, Usage
+from agent.domain.instruments import Place, chain_place
+from agent.execution.batch import Routers
+from agent.ports import Clock
+from chains.gateway import Gateway
+from chains.heads import Heads
+from chains.profile import ChainProfile
+from chains.relay import Relay, sendable
+from chains.simulate import Simulator
+from chains.types import Address, BlockRef, Hash32, Protection, Receipt, SignedTx
+
+
+@dataclass
+class ChainDesk:
+    """Implements the tracker's ChainWatch and the outbox's Channel. `relay` is None where nothing can be sent."""
+
+    profile: ChainProfile
+    gateway: Gateway
+    relay: Relay | None
+    simulator: Simulator | None
+    wallet: Address
+    sender: Address | None
+    protection: Protection
+    finality: str
+    finality_depth: int
+    poll_s: float
+    clock: Clock
+    heads: Heads | None = None
+    native_pools: set[str] = field(default_factory=set)
+
+    @property
+    def place(self) -> Place:
+        return chain_place(self.profile.chain_id)
+
+    @property
+    def truth(self) -> Gateway:
+        return self.gateway
+
+    @property
+    def routers(self) -> Routers:
+        contracts = self.profile.contracts
+        return Routers(
+            self.profile.chain_id,
+            contracts["permit2"],
+            contracts["universal_router"],
+            contracts.get("balancer_vault"),
+            self.profile.wrapped_native,
+        )
+
+    @property
+    def multi_send(self) -> Address:
+        return self.profile.contracts["safe_multi_send_call_only"]
+
+    # ------------------------------------------------------------------ the outbox's channel
+
+    @property
+    def name(self) -> str:
+        return self.relay.profile.name if self.relay else "none"
+
+    def no_road(self, protection: Protection) -> str:
+        """Why a transaction protected like this could not leave; empty where it could."""
+        if self.relay is None:
+            return f"no relay that honours {protection.value} is configured"
+        if protection not in self.relay.profile.honours:
+            return f"the relay {self.relay.profile.name} does not honour {protection.value}"
+        return ""
+
+    async def send(self, signed: SignedTx, protection: Protection, max_block: int) -> str:
+        if self.relay is None:
+            raise Usage(
+                "NO_RELAY",
+                f"{self.profile.name} has no relay that honours {protection.value}",
+                "configure one under its [[chains]] table; there is no fall-back to public",
+            )
+        received = await self.relay.send(
+            sendable(signed, protection, self.relay.profile), max_block=max_block
+        )
+        return received.reference
+
+    async def cancel(self, tx_hash: str) -> bool:
+        if self.relay is None:
+            return False
+        return await self.relay.cancel(Hash32(tx_hash))
+
+    # ------------------------------------------------------------------ the tracker's watch
+
+    def heads_told(self) -> int:
+        return self.heads.told if self.heads is not None else 0
+
+    async def next_look(self, told: int) -> None:
+        """Until a head after the first `told` is told, and no longer than a poll takes: a dead feed stops nobody."""
+        if self.heads is None:
+            return await self.clock.sleep(self.poll_s)
+        waits = [
+            asyncio.ensure_future(self.heads.after(told)),
+            asyncio.ensure_future(self.clock.sleep(self.poll_s)),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+    async def is_final(self, receipt: Receipt, head: BlockRef) -> bool:
+        """By the chain's own tag, or by depth where the settings say so."""
+        if self.finality == "depth":
+            return head.number - receipt.block_number >= self.finality_depth
+        try:
+            tagged = await self.gateway.block(self.finality)
+        except Retry:
+            return False
+        return tagged.number >= receipt.block_number

@@ -1,0 +1,59 @@
+"""A configured chain as the desk's: its gateway, its one relay, a simulator where it trades, a head feed where it has one."""
+
+from __future__ import annotations
+
+import aiohttp
+
+from agent.app.chain_desk import ChainDesk
+from agent.app.endpoints import call_endpoints, head_endpoints, resolve_endpoint
+from agent.app.settings import Settings
+from agent.app.settings_tree import Chain
+from agent.ports import Clock
+from chains import profiles, relays
+from chains.gateway import Gateway
+from chains.heads import Heads, silence_s
+from chains.relay import Relay
+from chains.rpc import Rpc
+from chains.simulate import Simulator
+from chains.types import Address, Environment
+from keys.client import SignerClient
+
+
+def chain_desk(
+    settings: Settings,
+    chain: Chain,
+    gateway: Gateway,
+    session: aiohttp.ClientSession,
+    signer: SignerClient,
+    clock: Clock,
+) -> ChainDesk:
+    profile = profiles.load(chain.chain_id)
+    rpcs = [Rpc(url, session) for url in call_endpoints(chain)]
+    sockets = head_endpoints(chain)
+    fast = settings.environment is not Environment.LIVE
+    sender = settings.wallet.sender
+    return ChainDesk(
+        profile=profile,
+        gateway=gateway,
+        relay=relay_of(chain, session, signer) if sender else None,
+        simulator=Simulator(chain.chain_id, gateway, rpcs) if sender else None,
+        wallet=Address(settings.wallet.address),
+        sender=Address(sender.address) if sender else None,
+        protection=chain.protection,
+        finality=chain.finality,
+        finality_depth=chain.finality_depth,
+        poll_s=0.2 if fast else profile.block_time_ms / 4000,
+        clock=clock,
+        heads=Heads(chain.chain_id, sockets, silence_s=silence_s(profile.block_time_ms)) if sockets else None,
+    )
+
+
+def relay_of(chain: Chain, session: aiohttp.ClientSession, signer: SignerClient) -> Relay | None:
+    """The chain's first configured relay that honours its protection; there is no fall-back to another road."""
+    for configured in chain.relays:
+        profile = relays.load(configured.name)
+        if chain.protection in profile.honours:
+            return relays.connect(
+                configured.name, resolve_endpoint(configured.url), session, header=signer.relay_header
+            )
+    return None

@@ -1,0 +1,110 @@
+"""`fairlead lend supply|borrow|repay|withdraw`: the wallet's lending, rehearsed first, health before and after shown."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import click
+
+from agent.app.cli.output import emit_json, header, note
+from chains.errors import Denied, Reconcile, Reject
+
+if TYPE_CHECKING:
+    from agent.app.wiring import App
+    from agent.domain.ids import ClOrdId
+    from agent.execution.desk import Desk
+
+UNDOES = {"supply": "withdraw", "withdraw": "supply", "borrow": "repay", "repay": "borrow"}
+
+
+@click.command("lend")
+@click.argument("verb", type=click.Choice(["supply", "borrow", "repay", "withdraw"]))
+@click.argument("qty")
+@click.argument("asset")
+@click.option(
+    "--chain", default="ethereum", show_default=True, metavar="NAME", help="The chain's name in the settings."
+)
+@click.option(
+    "--min-health", default="1.25", show_default=True, help="The least health factor it may leave behind."
+)
+@click.option("--live", is_flag=True, help="Really do it; the settings must say live, too.")
+@click.option("--yes", is_flag=True, help="Ask nothing.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    verb: str,
+    qty: str,
+    asset: str,
+    chain: str,
+    min_health: str,
+    live: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Supply, borrow, repay or withdraw at Aave V3: `fairlead lend supply 10 ETH --live`."""
+    from agent.app.cli.common import load_settings, with_app
+    from agent.domain.units import parse_qty
+
+    settings = load_settings(ctx)
+    least: Decimal = parse_qty(min_health, "--min-health")
+    if live and not settings.live:
+        raise Denied("NOT_LIVE", "the settings do not say live = true", "set it, if you mean it")
+
+    async def work(app: App, stack: AsyncExitStack) -> int:
+        from agent.app import lending
+        from agent.app.wiring import open_trading
+
+        desk = await open_trading(app, stack)
+        action = await lending.prepare(app, verb, qty, asset, chain)
+        before, after = lending.shown_health(action.health_before), lending.shown_health(action.health_after)
+        if not as_json:
+            header(settings.environment.value, settings.wallet.address, await app.head_line())
+            print(f"{action.what}\nhealth factor {before} → {after}, about {action.gas:,} gas")
+        lending.check_health(action, least)
+        if live and not yes:
+            from agent.app.cli.trade import ask
+
+            ask(as_json, "--yes")
+        settled = await lending.carry_out(action, desk) if live else None
+        facts = {
+            "what": action.what,
+            "health_before": before,
+            "health_after": after,
+            "cl_ord_id": action.part.cl_ord_id,
+        }
+        if not live:
+            note("dry run: nothing was signed or sent; --live does it")
+        elif settled is None or type(settled).__name__ != "Settled":
+            raise_of(settled, desk, action.part.cl_ord_id)
+        if as_json:
+            emit_json({**facts, "done": live})
+        elif live:
+            print(
+                f"settled {action.part.cl_ord_id}    undo it: fairlead lend {UNDOES[verb]} {qty} {asset} --live"
+            )
+        return 0
+
+    return with_app(settings, work)
+
+
+def raise_of(ended: object, desk: Desk, name: ClOrdId) -> None:
+    """The end of an action that did not settle, as its error: what was signed and is open is indeterminate."""
+    from agent.domain.events import PartFailed, Refused
+
+    if isinstance(ended, Refused):
+        raise Denied(ended.rule, ended.message, ended.remedy)
+    if isinstance(ended, PartFailed):
+        raise Reject(ended.code, ended.message)
+    record = desk.book.parts.get(name)
+    if record is not None and record.authorized is not None:
+        stopped = desk.stopped.get(name)
+        why = f": {stopped.message}" if stopped is not None else ""
+        raise Reconcile(
+            "INDETERMINATE", f"{name} was signed and is not over{why}", "`fairlead run --once` asks again"
+        )
+    code = record.failed if record is not None and record.failed else "NOT_DONE"
+    raise Reject(code, "it was stopped before anything was signed", "`fairlead doctor` tells what is wrong")

@@ -1,0 +1,101 @@
+"""How the command line speaks: one JSON document or a readable table on stdout, everything else on stderr.
+
+Money is never a JSON number. Errors become FORMATS' error object and exit status; a traceback is a bug of ours.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from decimal import Decimal
+from typing import Any
+
+from chains.errors import FairleadError
+
+WIDTH_PIPED = 150
+NO_CHAIN = "no chain asked"
+"""The block part of a header whose command asks no chain."""
+
+
+def plain(value: Decimal) -> str:
+    """A Decimal as people write it: no exponent, no trailing zeros."""
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def read_px(px: Decimal) -> str:
+    """A price for reading: four decimals, and as many more as it has leading zeros behind the point."""
+    return f"{px:,.{4 - min(px.adjusted(), 0) if px else 4}f}"
+
+
+def quote_places(px: Decimal) -> int:
+    """How many decimals a column of the quote asset shows, `px` being quote per base: cents, or what is worth about one."""
+    return 2 if px >= 1 else 2 - px.adjusted() + 2 if px else 8
+
+
+def _default(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return plain(value)
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def emit_json(document: Any) -> None:
+    json.dump(document, sys.stdout, indent=2, default=_default, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def note(message: str) -> None:
+    """Progress and warnings; never on stdout. Nobody listening is no reason to leave an order alone."""
+    with suppress(OSError):
+        print(message, file=sys.stderr, flush=True)
+
+
+def header(environment: str, wallet: str, block: str) -> None:
+    """The first line of every human output: ENV · wallet · block (age); LIVE is red on a terminal."""
+    shown = "LIVE" if environment == "live" else environment
+    if environment == "live" and sys.stdout.isatty():
+        shown = f"\033[1;31m{shown}\033[0m"
+    print(f"{shown} · {wallet} · {block}")
+
+
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), title: str = ""
+) -> None:
+    """A table that stays readable when piped; `right` names the columns that are numbers."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    view = Table(
+        box=SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False, header_style="bold"
+    )
+    for position, column in enumerate(columns):
+        number = position in right  # a number in two lines would be read as two numbers
+        view.add_column(column, justify="right" if number else "left", overflow="fold", no_wrap=number)
+    for row in rows:
+        view.add_row(*row)
+    if sys.stdout.isatty():
+        Console(file=sys.stdout, highlight=False, markup=False).print(view)
+        return
+    plain_text = io.StringIO()
+    Console(file=plain_text, highlight=False, markup=False, width=WIDTH_PIPED).print(view)
+    sys.stdout.write("\n".join(line.rstrip() for line in plain_text.getvalue().splitlines()) + "\n")
+
+
+def emit_error(error: FairleadError, as_json: bool) -> int:
+    """Prints the error the way it was asked for and gives the exit status."""
+    if as_json:
+        emit_json(
+            {"error": {"code": error.code, "verb": error.verb, "message": error.message, "hint": error.hint}}
+        )
+    else:
+        red, dim, off = ("\033[31m", "\033[2m", "\033[0m") if sys.stderr.isatty() else ("", "", "")
+        print(f"{red}error{off} {error.code}: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"  {dim}→{off} {error.hint}", file=sys.stderr)
+    return error.exit_status

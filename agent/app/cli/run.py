@@ -1,0 +1,314 @@
+"""`fairlead run`: the daemon that finishes what is open, takes orders over and fires the settings' jobs; `fairlead jobs`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from contextlib import AsyncExitStack
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agent.app.cli.output import emit_json, header, note, plain, table
+from chains.errors import Denied, Usage
+from chains.types import Environment
+
+if TYPE_CHECKING:
+    from agent.app.carrier import Carrier
+    from agent.app.settings_tree import Settings
+    from agent.app.wiring import App
+    from agent.execution.desk import Desk
+
+
+@click.command("run")
+@click.option("--once", is_flag=True, help="Only finish what an earlier run left open, then exit.")
+@click.option("--live", is_flag=True, help="Really do it; the settings must say live, too.")
+@click.option("--shadow", is_flag=True, help="Price every job when it is due and sign nothing (the default).")
+@click.option("--yes", is_flag=True, help="Nobody watches: ask nothing. Needs --max-loss.")
+@click.option("--max-loss", metavar="USD", help="The most that any one order of a job may lose at worst.")
+@click.option("--json", "as_json", is_flag=True, help="With --once: one JSON document on stdout.")
+@click.pass_context
+def command(
+    ctx: click.Context, once: bool, live: bool, shadow: bool, yes: bool, max_loss: str | None, as_json: bool
+) -> int:
+    """Carry orders until stopped: first what an earlier run left open, then handed-over orders and the settings' jobs.
+
+    `--once` asks what became of everything signed, finishes every order that was agreed to (it still holds to its own
+    price, limits and expiry), and exits: 0 all is over, 4 one of them ended unfilled, 5 something is still unclear.
+    """
+    from agent.app.cli.common import load_settings, with_app
+    from agent.domain.units import parse_qty
+
+    settings = load_settings(ctx)
+    if as_json and not once:
+        raise Usage("JSON_NEEDS_ONCE", "a daemon has no one document to print", "use it with --once")
+    if live and shadow:
+        raise Usage("LIVE_AND_SHADOW", "--live and --shadow exclude each other", "leave one out")
+    if once:
+        return with_app(settings, lambda app, stack: _once(app, stack, as_json))
+    if not live:
+        return with_app(settings, lambda app, stack: _shadow(app))
+    _may_run_unattended(settings, yes, max_loss)
+    bound = parse_qty(max_loss or "", "--max-loss")
+    return with_app(settings, lambda app, stack: _daemon(app, stack, bound))
+
+
+def _may_run_unattended(settings: Settings, yes: bool, max_loss: str | None) -> None:
+    if not settings.live:
+        raise Denied("NOT_LIVE", "the settings do not say live = true", "set it, if you mean it")
+    if not yes or max_loss is None:
+        raise Usage(
+            "MAX_LOSS_MISSING",
+            "an unattended run needs --yes and --max-loss USD",
+            "say what any one order may lose at most",
+        )
+    if settings.environment is Environment.LIVE:
+        raise Denied(
+            "NO_ONCHAIN_PERMISSIONS",
+            "unattended runs need a role key that the wallet's own on-chain permissions bound, and this wallet has none",
+            "trade attended; rehearse with `fairlead devnet` or `fairlead fork`",
+        )
+
+
+# ---------------------------------------------------------------------- once
+
+
+async def _once(app: App, stack: AsyncExitStack, as_json: bool) -> int:
+    from agent.app.carrier import Carrier, tell_alarms
+    from agent.app.wiring import open_trading
+
+    if not as_json:
+        header(app.settings.environment.value, app.settings.wallet.address, await app.head_line())
+    desk = await open_trading(app, stack)
+    desk.journal.watchers.append(tell_alarms(note))
+    asked = [record.part.cl_ord_id for record in desk.book.open_parts()]
+    async with Carrier(app, desk, note, takes_orders=False) as carrier:
+        names = await carrier.take_up()
+        if names or asked:
+            note(f"finishing {len(names)} orders and {len(asked)} open parts of an earlier run")
+        await carrier.rest()
+        if carrier.failure is not None:
+            raise carrier.failure
+    return _told_once(app, desk, names, asked, as_json)
+
+
+def _told_once(app: App, desk: Desk, names: tuple[Any, ...], asked: list[Any], as_json: bool) -> int:
+    from agent.app.follow import part_json, summary
+
+    book = desk.book
+    left = [record for record in book.open_parts() if record.authorized is not None]
+    ended = {name: book.parents[name].closed for name in names}
+    status = 0
+    if any(closed is not None and closed.status not in ("FILLED", "CANCELED") for closed in ended.values()):
+        status = 4
+    if left or any(closed is None for closed in ended.values()):
+        status = 5
+    if as_json:
+        emit_json(
+            {
+                "orders": [
+                    {
+                        "cl_ord_id": name,
+                        "status": closed.status if closed else "WORKING",
+                        "why": closed.why if closed else "",
+                        "filled_base": plain(book.filled_base(name)),
+                        "filled_quote": plain(book.filled_quote(name)),
+                    }
+                    for name, closed in ended.items()
+                ],
+                "parts": [part_json(app.settings, book.parts[name]) for name in asked],
+                "open": [part_json(app.settings, record) for record in left],
+            }
+        )
+        return status
+    for name in names:
+        summary(app.settings, book, name)
+    if not names and not asked:
+        print("nothing was left open")
+    for record in left:
+        print(f"still unclear: {record.part.cl_ord_id} at {record.part.place}; `fairlead orders` shows it")
+    return status
+
+
+# ---------------------------------------------------------------------- the daemon
+
+
+async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int:
+    from agent.app.carrier import Carrier, tell_alarms
+    from agent.app.scheduler import Scheduler, request_of_job
+    from agent.app.wiring import open_trading
+
+    for job in app.settings.jobs:
+        request_of_job(app, job)  # a wrong word is told now, not when it is due
+    header(app.settings.environment.value, app.settings.wallet.address, await app.head_line())
+    desk = await open_trading(app, stack)
+    desk.journal.watchers.append(tell_alarms(_say))
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    stack.callback(loop.remove_signal_handler, signal.SIGTERM)
+    async with Carrier(app, desk, _say) as carrier:
+        names = await carrier.take_up()
+        if names:
+            _say(f"going on with {', '.join(names)}")
+        else:
+            await app.adopt_balances()
+        scheduler = Scheduler(app, desk, carrier, max_loss_usd, _say)
+        enabled = [job for job in app.settings.jobs if job.enabled]
+        tasks = [asyncio.create_task(scheduler.run(job), name=f"job {job.name}") for job in enabled]
+        _say(f"running: {len(enabled)} jobs, inbox open; end it with Ctrl-C or SIGTERM")
+        try:
+            await _until_stopped(stop, carrier, tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    return _stopped(app)
+
+
+async def _until_stopped(stop: asyncio.Event, carrier: Carrier, tasks: list[asyncio.Task[None]]) -> None:
+    """Returns when asked to stop. Raises what ended a job, or what means that nothing can be recorded any more."""
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        while not stop.is_set():
+            carrier.changed.clear()
+            changed = asyncio.create_task(carrier.changed.wait())
+            await asyncio.wait({stopping, changed, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            changed.cancel()
+            if carrier.failure is not None:
+                raise carrier.failure
+            for task in tasks:
+                if task.done():
+                    task.result()
+    finally:
+        stopping.cancel()
+
+
+def _stopped(app: App) -> int:
+    from agent.app.cli.common import signed_and_open
+
+    left = signed_and_open(app)
+    if left:
+        _say(f"stopped; signed and not over: {left}; the next run follows it: fairlead run --once")
+        return 5
+    _say("stopped; nothing that was signed is open")
+    return 0
+
+
+def _say(text: str) -> None:
+    note(f"{time.strftime('%H:%M:%SZ', time.gmtime())} {text}")
+
+
+async def _shadow(app: App) -> int:
+    """Prices every job when it is due; holds no journal, signs nothing."""
+    from agent.app.job_rules import rule_of
+    from agent.app.proposals import propose
+    from agent.app.scheduler import request_of_job, source_of, told, words_of
+    from chains.errors import FairleadError
+
+    requests = {job.name: request_of_job(app, job) for job in app.settings.jobs if job.enabled}
+    header(app.settings.environment.value, app.settings.wallet.address, await app.head_line())
+    _say(
+        f"shadow: {len(requests)} jobs are priced when due, nothing is signed; --live --yes --max-loss USD does it"
+    )
+
+    async def one(job: Any) -> None:
+        rule = rule_of(job)
+        while True:
+            fire_ns = rule.next_after(app.clock.now_ns())
+            await app.clock.sleep(max((fire_ns - app.clock.now_ns()) / 1e9, 0.01))
+            try:
+                found = await propose(
+                    app, requests[job.name], salt=f"{job.name} {fire_ns}", source=source_of(job),
+                    created_ns=fire_ns, note=_say,
+                )  # fmt: skip
+            except FairleadError as error:
+                _say(f"job {job.name} of {told(fire_ns)} would not be done: {error}")
+                continue
+            seen = found.preview
+            loss = (
+                f", at worst {seen.worst_loss_usd:,.2f} USD lost" if seen.worst_loss_usd is not None else ""
+            )
+            _say(
+                f"job {job.name} of {told(fire_ns)} would {words_of(job)}: {seen.net:,.2f} at {seen.net_px:,.4f}{loss}"
+            )
+
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    tasks = [asyncio.create_task(one(job)) for job in app.settings.jobs if job.enabled]
+    try:
+        waiting = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return 0
+
+
+# ---------------------------------------------------------------------- jobs
+
+
+@click.command("jobs")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_context
+def jobs(ctx: click.Context, as_json: bool) -> None:
+    """The settings' jobs: what each does, when it fired last and what became of that, when it fires next."""
+    from agent.app.cli.common import load_settings
+    from agent.app.readonly import read_book
+    from agent.app.tail import held_by
+    from agent.app.watching.reading import head_words, read
+    from agent.journal.book import Book
+
+    settings = load_settings(ctx)
+    book, now_ns = read_book(settings) or Book(), time.time_ns()
+    found = [_job_json(job, book, now_ns) for job in settings.jobs]
+    pid = held_by(settings)
+    if as_json:
+        emit_json({"jobs": found, "carried_by": pid})
+        return
+    heads = read(settings, lambda reading: reading.heads())
+    header(settings.environment.value, settings.wallet.address, head_words(heads, now_ns // 10**9))
+    if not found:
+        print("no jobs: add a [[jobs]] table to the settings; `fairlead config explain jobs` tells its keys")
+        return
+    rows = [
+        [
+            j["name"],
+            j["does"],
+            j["when"],
+            j["last_fire"] or "never",
+            f"{j['last_order']} {j['last_status']}" if j["last_order"] else "–",
+            (j["next_fire"] or "–") if j["enabled"] else "disabled",
+        ]
+        for j in found
+    ]
+    table(("job", "does", "when", "last fire", "its order", "next fire"), rows)
+    if pid is None:
+        print("no process runs them now: `fairlead run --live --yes --max-loss USD`")
+
+
+def _job_json(job: Any, book: Any, now_ns: int) -> dict[str, Any]:
+    from agent.app.follow import instant
+    from agent.app.job_rules import rule_of
+    from agent.app.scheduler import last_fire, source_of, words_of
+
+    rule = rule_of(job)
+    fired = last_fire(book, job)
+    orders = [r for r in book.parents.values() if r.parent.intent.source == source_of(job)]
+    newest = max(orders, key=lambda r: r.parent.intent.created_ns, default=None)
+    closed = newest.closed if newest is not None else None
+    return {
+        "name": job.name,
+        "does": words_of(job),
+        "when": rule.text,
+        "enabled": job.enabled,
+        "last_fire": instant(fired).replace(".000000000Z", "Z") if fired is not None else None,
+        "last_order": newest.parent.cl_ord_id if newest is not None else None,
+        "last_status": (closed.status if closed else "WORKING") if newest is not None else None,
+        "next_fire": instant(rule.next_after(now_ns)).replace(".000000000Z", "Z") if job.enabled else None,
+    }

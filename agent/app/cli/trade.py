@@ -1,0 +1,513 @@
+"""`fairlead quote` and `fairlead trade`: the plan as a table first, then, if asked and agreed, the whole road."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from agent.app.cli.output import emit_json, header, note, plain, quote_places, read_px, table
+from chains.errors import Denied, Halt, Reject, Retry, Usage
+
+if TYPE_CHECKING:
+    from agent.app.intents import Preview, Request
+    from agent.app.settings_tree import Settings
+    from agent.app.wiring import App
+    from agent.domain.events import Planned
+    from agent.domain.orders import ParentOrder
+    from agent.journal.book import Book
+    from agent.market.view import MarketView
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def order_words(function: F) -> F:
+    for option in reversed(
+        (
+            click.argument("side", metavar="sell|buy|QUOTE_ID"),
+            click.argument("qty", required=False),
+            click.argument("base", required=False),
+            click.option(
+                "--for", "quote", metavar="ASSET", help="What is received for a sale, or paid for a purchase."
+            ),
+            click.option("--limit", metavar="PX", help="No worse than this net price, in the other asset."),
+            click.option("--algo", metavar="NAME", help="market (default), limit, twap."),
+            click.option("--over", metavar="DURATION", help="For twap: how long, like 10m."),
+            click.option("--slices", type=click.IntRange(1, 10_000), help="For twap: how many."),
+            click.option(
+                "--max-slippage-bps",
+                type=int,
+                default=50,
+                show_default=True,
+                help="How far below its plan an execution may fall.",
+            ),
+            click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+@click.command("quote")
+@order_words
+@click.pass_context
+def quote(
+    ctx: click.Context,
+    /,
+    side: str,
+    qty: str | None,
+    base: str | None,
+    quote: str | None,
+    as_json: bool,
+    **words: Any,
+) -> None:
+    """Price an order over every place: `fairlead quote sell 25 ETH --for USDC`. Prints an id that `trade` takes."""
+    from agent.app.cli.common import load_settings, with_app
+
+    settings = load_settings(ctx)
+
+    async def work(app: App, stack: AsyncExitStack) -> None:
+        request = _request(app, side, qty, base, quote, words)
+        planned, view, found, parent = await _plan(app, request)
+        quote_id = await _remember_quote(app, settings, planned, parent)
+        if as_json:
+            emit_json({"quote_id": quote_id, **_plan_json(planned, view, found)})
+            return
+        await _show(app, settings, planned, view, found)
+        told_otherwise(request, found)
+        if quote_id:
+            print(f"\nquote {quote_id}    trade it: fairlead trade {quote_id} --live")
+
+    with_app(settings, work)
+
+
+@click.command("trade")
+@order_words
+@click.option("--live", is_flag=True, help="Really do it; the settings must say live, too.")
+@click.option("--dry-run", is_flag=True, help="Plan and check only (the default).")
+@click.option("--yes", is_flag=True, help="Ask nothing; needs --max-loss where nobody watches.")
+@click.option("--max-loss", metavar="USD", help="The most that may be lost against the reference price.")
+@click.pass_context
+def trade(
+    ctx: click.Context,
+    /,
+    side: str,
+    qty: str | None,
+    base: str | None,
+    quote: str | None,
+    as_json: bool,
+    live: bool,
+    dry_run: bool,
+    yes: bool,
+    max_loss: str | None,
+    **words: Any,
+) -> int:
+    """Sell or buy: `fairlead trade sell 25 ETH --for USDC --live`, or a quote by its id.
+
+    Shows the plan, asks, checks it against your limits, has it signed, submits it privately, follows it to finality.
+    """
+    from agent.app.cli.common import load_settings, with_app
+    from agent.domain.units import parse_qty
+
+    settings = load_settings(ctx)
+    if live and dry_run:
+        raise Usage("LIVE_AND_DRY", "--live and --dry-run exclude each other", "leave one out")
+    if live and not settings.live:
+        raise Denied("NOT_LIVE", "the settings do not say live = true", "set it, if you mean it")
+    if live and yes and max_loss is None:
+        raise Usage("MAX_LOSS_MISSING", "--live --yes needs --max-loss USD", "say what may be lost at most")
+    most = parse_qty(max_loss, "--max-loss") if max_loss is not None else None
+
+    async def work(app: App, stack: AsyncExitStack) -> int:
+        from agent.app.intents import check_max_loss
+
+        request = _request(app, side, qty, base, quote, words)
+        planned, view, found, parent = await _plan(app, request)
+        if not as_json:
+            await _show(app, settings, planned, view, found)
+            told_otherwise(request, found)
+        if most is not None:
+            check_max_loss(found, most)
+        if not live:
+            return await _dry_run(app, planned, view, found, as_json)
+        if not yes:
+            ask(as_json)
+        return await _carry(app, stack, request, parent, found, planned, view, as_json)
+
+    return with_app(settings, work)
+
+
+# ---------------------------------------------------------------------- what was typed
+
+
+def _request(
+    app: App, side: str, qty: str | None, base: str | None, quote: str | None, words: dict[str, Any]
+) -> Request:
+    from agent.app.intents import request_of
+    from agent.app.wiring import algorithms
+
+    if side.startswith("q-"):
+        return _saved(app, side, words)
+    if side not in ("sell", "buy"):
+        raise Usage(
+            "BAD_SIDE",
+            f"'{side}' is neither sell nor buy nor a quote's id",
+            "write `fairlead trade sell 25 ETH --for USDC`",
+        )
+    if qty is None or base is None or quote is None:
+        missing = "quantity" if qty is None else "asset" if base is None else "--for ASSET"
+        raise Usage(
+            "MISSING_WORD", f"the {missing} is missing", f"write `fairlead trade {side} 25 ETH --for USDC`"
+        )
+    return request_of(app.directory, algorithms(), side, qty, base, quote, **words)
+
+
+def _saved(app: App, quote_id: str, words: dict[str, Any]) -> Request:
+    """A quote of the journal; its own words stand, and its price is held to the slippage."""
+    from agent.app.intents import request_of
+    from agent.app.readonly import read_book
+    from agent.app.wiring import algorithms
+
+    book = read_book(app.settings)
+    found = book.quotes.get(quote_id) if book is not None else None
+    if found is None:
+        raise Usage(
+            "UNKNOWN_QUOTE",
+            f"there is no quote {quote_id}",
+            "`fairlead quote sell 25 ETH --for USDC` makes one",
+        )
+    age_s = (app.clock.now_ns() - found.at_ns) / 1e9
+    if age_s > 300:
+        raise Usage(
+            "QUOTE_EXPIRED", f"quote {quote_id} is {age_s:.0f} s old; they live for 300", "quote again"
+        )
+    return request_of(
+        app.directory, algorithms(), found.side, str(found.qty), found.base, found.quote, **words
+    )
+
+
+async def _plan(app: App, request: Request) -> tuple[Planned, MarketView, Preview, ParentOrder]:
+    from agent.app.proposals import propose
+
+    now = app.clock.now_ns()
+    found = await propose(app, request, salt=str(now), source="cli", created_ns=now, note=note)
+    return found.plan, found.view, found.preview, found.parent
+
+
+async def _remember_quote(app: App, settings: Settings, planned: Planned, parent: ParentOrder) -> str | None:
+    """Writes the quote into the journal, where there is one to write to; a watch-only quote has no id."""
+    from agent.app.readonly import append_event
+    from agent.domain.events import Quoted
+    from agent.domain.ids import digest_of
+
+    if settings.watch_only:
+        return None
+    quote_id = "q-" + digest_of("quote", parent.cl_ord_id)[:10]
+    event = Quoted(
+        quote_id,
+        planned.child.side.value.lower(),
+        planned.child.base,
+        planned.child.quote,
+        planned.child.qty,
+        planned.route,
+        app.clock.now_ns(),
+    )
+    return quote_id if await append_event(settings, app.clock, event) else None
+
+
+# ---------------------------------------------------------------------- what is shown
+
+
+def _plan_json(planned: Planned, view: MarketView, found: Preview) -> dict[str, Any]:
+    from agent.routing.report import route_json
+
+    return {
+        **route_json(planned.route),
+        "side": planned.child.side.value.lower(),
+        "qty": plain(planned.child.qty),
+        "net_px": plain(round(found.net_px, 8)),
+        "arrival_px": plain(round(planned.arrival_px, 8)),
+        "floor": plain(round(found.floor, 8)),
+        "gas_with_overhead": plain(round(sum(found.gas.values(), Decimal(0)), 8)),
+        "worst_partial": found.worst_partial,
+        "worst_loss_usd": plain(round(found.worst_loss_usd, 2)) if found.worst_loss_usd is not None else None,
+    }
+
+
+async def _show(app: App, settings: Settings, planned: Planned, view: MarketView, found: Preview) -> None:
+    from agent.app.places import place_named
+    from agent.domain.orders import Side
+    from agent.domain.units import qty_exact
+
+    route, child = planned.route, planned.child
+    selling = child.side is Side.SELL
+    header(settings.environment.value, settings.wallet.address, await app.head_line())
+    in_name, out_name = (child.base, child.quote) if selling else (child.quote, child.base)
+
+    def shown(raw: int, asset: Any, places: int) -> str:
+        return f"{qty_exact(raw, view.assets[asset].decimals):,.{places}f}"
+
+    rows, cents = [], quote_places(planned.arrival_px)
+    for place in route.places:
+        px = place.avg_px if selling else 1 / place.avg_px
+        legs = [leg for leg in route.legs if leg.place == place.place]
+        where = f"{place_named(settings, place.place)} ({len(legs)} {'order' if legs[0].kind == 'book' else 'pool' + 's' * (len(legs) > 1)})"
+        rows.append(
+            [
+                where,
+                shown(place.in_raw, place.asset_in, 6 if selling else cents),
+                shown(place.out_raw, place.asset_out, cents if selling else 6),
+                read_px(px),
+                shown(place.fee_raw, route.buy, cents if selling else 6),
+                f"{found.gas[place.place]:,.{cents if selling else 6}f}",
+                f"{place.impact_bps:.1f}",
+            ]
+        )
+    title = f"{child.side.value.lower()} {plain(child.qty)} {child.base} for {child.quote}"
+    columns = (
+        "where",
+        f"in {in_name}",
+        f"out {out_name}",
+        "avg price",
+        f"fee {out_name}",
+        f"gas {out_name}",
+        "impact bps",
+    )
+    table(columns, rows, right=(1, 2, 3, 4, 5, 6), title=title)
+    ms = dict(route.took_ms).get("total")
+    print(
+        f"net       {found.net:,.6f} {out_name} at {read_px(found.net_px)} net of gas"
+        + (f", planned in {ms:.0f} ms" if ms else "")
+    )
+    print(f"floor     {found.floor:,.6f} {out_name} if every minimum is just met")
+    print(f"partial   {named(settings, found.worst_partial)}")
+    if found.worst_loss_usd is not None:
+        print(f"at worst  {found.worst_loss_usd:,.2f} USD below the reference price")
+
+
+def told_otherwise(request: Request, found: Preview) -> None:
+    """Says that the plan above is not what would be done now: in slices, or not before the limit is met."""
+    from agent.app.intents import DEFAULT_LIFE_S
+    from agent.domain.orders import Side
+
+    if request.algo_params:
+        words = ", ".join(f"{name} {value}" for name, value in request.algo_params)
+        print(
+            f"{request.algo:<8}  {words}: each slice is planned anew when it is due; the table is all of it at once"
+        )
+
+    limit = request.limit_px
+    if limit is None:
+        return
+    selling = request.side is Side.SELL
+    if (found.net_px < limit) if selling else (found.net_px > limit):
+        print(
+            f"waits     {read_px(found.net_px)} is {'below' if selling else 'above'} the limit of {read_px(limit)}: "
+            f"nothing is done until it is met, for up to {DEFAULT_LIFE_S // 60} min"
+        )
+
+
+def named(settings: Settings, text: str) -> str:
+    """Chains and venues in a sentence by the names the settings give them."""
+    from agent.app.places import places_of
+
+    for name, place in places_of(settings).items():
+        text = text.replace(place, name)
+    return text
+
+
+def ask(as_json: bool, instead: str = "--yes --max-loss USD") -> None:
+    """Raises Usage CANNOT_ASK without a terminal, naming the options that need none; Denied DECLINED."""
+    if not sys.stdin.isatty():
+        raise Usage("CANNOT_ASK", "there is no terminal to ask on", f"add {instead}, or run it in a terminal")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # the loop's own would wait for Enter
+    try:
+        agreed = click.confirm("\nDo it?", default=False, err=as_json)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if not agreed:
+        raise Denied("DECLINED", "you said no; nothing was done", "")
+
+
+async def _dry_run(app: App, planned: Planned, view: MarketView, found: Preview, as_json: bool) -> int:
+    from agent.app.settings import risk_limits
+    from agent.app.world import World
+    from agent.domain.events import Breach
+    from agent.journal.book import Book
+    from agent.risk.validator import review
+
+    verdict: Any = None
+    if app.settings.wallet.sender is not None:
+        world = World(
+            app.clock,
+            app.directory,
+            app.chains,
+            app.switch,
+            app.oracles.prices,
+            app.wallets.why_not,
+            lambda: "",
+        )
+        verdict = review(planned, risk_limits(app.settings), await world.situation(planned, view, Book()))
+    reasons = (
+        [{"rule": r.rule, "message": r.message, "remedy": r.remedy} for r in verdict.reasons]
+        if isinstance(verdict, Breach)
+        else []
+    )
+    if as_json:
+        emit_json(
+            {
+                **_plan_json(planned, view, found),
+                "dry_run": True,
+                "breaches": reasons,
+                "parent": None,
+                "children": [],
+                "executions": [],
+                "settlement": None,
+                "attribution": None,
+            }
+        )
+    else:
+        for reason in reasons:
+            print(f"denied    {reason['rule']}: {reason['message']} → {reason['remedy']}")
+        print("\ndry run: nothing was signed or sent; --live does it")
+    return exit_of(reasons[0]["rule"]) if reasons else 0
+
+
+def exit_of(rule: str) -> int:
+    """The exit status of a plan that a rule refused: 6 where the kill switch did, 4 without a route, else 3."""
+    if rule == "HALTED":
+        return Halt.exit_status
+    return Reject.exit_status if rule in ("NO_ROUTE", "NO_MARKET") else Denied.exit_status
+
+
+# ---------------------------------------------------------------------- doing it
+
+
+async def _carry(
+    app: App,
+    stack: AsyncExitStack,
+    request: Request,
+    parent: ParentOrder,
+    found: Preview,
+    planned: Planned,
+    view: MarketView,
+    as_json: bool,
+) -> int:
+    from dataclasses import replace
+
+    from agent.app.carrier import Carrier
+    from agent.app.cli.common import journal_busy
+    from agent.app.follow import Teller
+    from agent.app.intents import guarded
+    from agent.app.wiring import open_trading
+
+    if request.algo == "market":
+        parent = replace(parent, intent=replace(parent.intent, limit_px=guarded(request, found.net_px)))
+    if journal_busy(app.settings):
+        return await _hand_over(app, parent, found, planned, view, as_json)
+    desk = await open_trading(app, stack)
+    async with Carrier(app, desk, note) as carrier:
+        if desk.book.open_parts() or any(r.closed is None for r in desk.book.parents.values()):
+            note("finishing what an earlier run left open")
+            await carrier.take_up()
+            await carrier.rest()
+        await app.adopt_balances()
+        desk.journal.watchers.append(Teller(app.settings, desk.book, parent).saw)
+        note(_how_to_go_on(parent))
+        try:
+            await carrier.carry(parent)
+        finally:
+            if carrier.busy:
+                note(f"still carrying {', '.join(carrier.busy)}, taken over from another process")
+        await carrier.rest()
+        carrier.close_door()
+    return _conclude(app, desk.book, parent, planned, view, found, as_json)
+
+
+def _how_to_go_on(parent: ParentOrder) -> str:
+    name = parent.cl_ord_id
+    return f"order {name}    cancel it: fairlead cancel {name}    resume it: fairlead run --once"
+
+
+async def _hand_over(
+    app: App, parent: ParentOrder, found: Preview, planned: Planned, view: MarketView, as_json: bool
+) -> int:
+    """Another process holds the journal: it carries the order, this one tells what it does."""
+    from agent.app.carrier import handed_over, inbox_of
+    from agent.app.follow import Teller
+    from agent.app.tail import Tail, held_by
+
+    pid = held_by(app.settings)
+    answer = await inbox_of(app).ask("intent", "trade", accepted=handed_over(parent, app.clock.now_ns()))
+    if answer is None:
+        raise Retry(
+            "JOURNAL_LOCKED",
+            f"another Fairlead process (pid {pid}) holds the journal and takes no orders; nothing was done",
+            "try again when it has ended",
+        )
+    answer.unwrap()
+    note(f"handed over to the running process (pid {pid})\n{_how_to_go_on(parent)}")
+    name = parent.cl_ord_id
+    with Tail(app.settings, app.clock) as tail:
+        tail.watchers.append(Teller(app.settings, tail.book, parent).saw)
+
+        def over(book: Book) -> bool:
+            record = book.parents.get(name)
+            if record is None or record.closed is None:
+                return False
+            return record.attributed is not None or book.filled_base(name) == 0
+
+        try:
+            await tail.until(over)
+        except asyncio.CancelledError:
+            raise Usage(
+                "INTERRUPTED",
+                f"stopped watching; {name} goes on in the running process (pid {pid})",
+                f"`fairlead cancel {name}` ends it, `fairlead orders` shows it",
+            ) from None
+    return _conclude(app, tail.book, parent, planned, view, found, as_json)
+
+
+def _conclude(
+    app: App,
+    book: Book,
+    parent: ParentOrder,
+    planned: Planned,
+    view: MarketView,
+    found: Preview,
+    as_json: bool,
+) -> int:
+    from agent.app.follow import story_json, summary
+
+    record = book.parents[parent.cl_ord_id]
+    if as_json:
+        emit_json({**_plan_json(planned, view, found), **story_json(app.settings, book, parent.cl_ord_id)})
+    else:
+        summary(app.settings, book, parent.cl_ord_id)
+    closed = record.closed
+    if closed is not None and closed.status in ("FILLED",):
+        return 0
+    for name in reversed(record.children):
+        breach = book.children[name].breach
+        if breach is not None and not as_json:
+            reason = breach.reasons[0]
+            if reason.rule in ("NO_ROUTE", "NO_MARKET"):
+                raise Reject(reason.rule, reason.message, reason.remedy)
+            if reason.rule == "HALTED":
+                raise Halt(reason.rule, reason.message, reason.remedy)
+            raise Denied(reason.rule, "; ".join(r.message for r in breach.reasons), reason.remedy)
+        if breach is not None:
+            return exit_of(breach.reasons[0].rule)
+        for part in book.children[name].parts:
+            refused = book.parts[part].refused
+            if refused is not None and not as_json:
+                raise Denied(refused.rule, refused.message, refused.remedy)
+            if refused is not None:
+                return 3
+    return 4

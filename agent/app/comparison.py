@@ -1,0 +1,253 @@
+"""The books beside venues and chains: open orders, fills, balances, nonces. Asks everywhere, changes nothing.
+
+A difference is told with what explains it where something does: an order in flight, a stranger's order, somebody else
+using the key. Foreign orders are named and left alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from agent.app.adoption import balances_now
+from agent.app.places import place_named
+from agent.domain.errors import FairleadError
+from agent.domain.ids import ClOrdId
+from agent.domain.instruments import Place, place_of
+from agent.domain.order_state import TERMINAL
+from agent.domain.submission_state import SubmissionState
+from agent.journal.book import Book, PartRecord
+
+if TYPE_CHECKING:
+    from agent.app.chain_desk import ChainDesk
+    from agent.app.wiring import App
+    from agent.ports import ExecutionVenue
+
+DAY_NS = 86_400 * 10**9
+UNDECIDED = frozenset({SubmissionState.AUTHORIZED, SubmissionState.BROADCAST})
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`what` says both sides; `why` explains it, or says that nothing here does. `explained` ones need no action."""
+
+    place: Place
+    kind: str
+    what: str
+    why: str
+    explained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """`asked` are the places that answered; one that did not is a difference of its own."""
+
+    asked: tuple[Place, ...]
+    differences: tuple[Difference, ...]
+
+
+async def compare(app: App, book: Book) -> Compared:
+    places: list[Place] = []
+    found: list[Difference] = []
+    for name, why in app.unreachable.items():
+        place = Place(f"cex:{name}")
+        found.append(
+            Difference(place, "unreachable", f"{name} does not answer: {why}", "unknown is not equal", False)
+        )
+    work = [(Place(f"cex:{n}"), _venue(app, v, book)) for n, v in app.venues.items()]
+    work += [(desk.place, _chain(app, desk, book)) for desk in app.chains.values()]
+    told = await asyncio.gather(*(each for _, each in work), return_exceptions=True)
+    for (place, _), outcome in zip(work, told, strict=True):
+        if isinstance(outcome, FairleadError) and outcome.verb != "HALT":
+            found.append(Difference(place, "unreachable", str(outcome), "unknown is not equal", False))
+        elif isinstance(outcome, BaseException):
+            raise outcome
+        else:
+            places.append(place)
+            found += outcome
+    try:
+        found += await _balances(app, book)
+    except FairleadError as error:
+        if error.verb == "HALT":
+            raise
+        found.append(
+            Difference(Place(""), "unreachable", f"balances: {error}", "unknown is not equal", False)
+        )
+    return Compared(tuple(places), tuple(found))
+
+
+# ---------------------------------------------------------------------- exchanges
+
+
+async def _venue(app: App, venue: ExecutionVenue, book: Book) -> list[Difference]:
+    place = Place(f"cex:{venue.name}")
+    ours = {name: record for name, record in book.parts.items() if record.part.place == place}
+    opened = {order.cl_ord_id: order for order in await venue.open_orders()}
+    found: list[Difference] = []
+    for name, order in opened.items():
+        record = ours.get(name)
+        about = (
+            f"{order.side.value.lower()} {order.order_qty} {order.symbol} is open at {venue.name} as {name}"
+        )
+        if record is None:
+            found.append(
+                Difference(
+                    place,
+                    "foreign order",
+                    about,
+                    "it is not ours and was left alone: whoever has this key sent it",
+                    False,
+                )
+            )
+        elif record.ended or (record.status in TERMINAL):
+            found.append(
+                Difference(
+                    place,
+                    "open order",
+                    f"{about}; the book says it ended",
+                    "run `fairlead run --once`",
+                    False,
+                )
+            )
+    for name, record in ours.items():
+        if record.authorized is not None and not record.ended and name not in opened:
+            found.append(await _missing(venue, place, record))
+    return found + await _fills(app, venue, place, ours)
+
+
+async def _missing(venue: ExecutionVenue, place: Place, record: PartRecord) -> Difference:
+    """Open in the book and not among the venue's open orders: asked for by its own id before anything is said."""
+    assert record.authorized is not None and record.authorized.order is not None
+    name = record.part.cl_ord_id
+    seen = await venue.query(name, record.authorized.order.symbol)
+    if seen is None:
+        return Difference(
+            place, "unknown order", f"{name} is open in the book; {venue.name} does not know it",
+            "it is not assumed cancelled: `fairlead run --once` asks again, then it needs a person", False,
+        )  # fmt: skip
+    what = f"{name} is open in the book; {venue.name} says {seen.status.value}, {seen.cum_qty} done"
+    return Difference(
+        place, "open order", what, "its end was not heard yet: `fairlead run --once` books it", False
+    )
+
+
+async def _fills(
+    app: App, venue: ExecutionVenue, place: Place, ours: dict[ClOrdId, PartRecord]
+) -> list[Difference]:
+    """The last day's executions at the venue beside those in the book, by their ids."""
+    since = app.clock.now_ns() - DAY_NS
+    configured = app.settings.venue(venue.name)
+    theirs: dict[str, tuple[ClOrdId, str]] = {}
+    for symbol in configured.symbols if configured else ():
+        for name, fill in await venue.fills(symbol, since):
+            theirs[fill.exec_id] = (name, f"{fill.qty_in} → {fill.qty_out}")
+    booked = {
+        fill.exec_id: name
+        for name, record in ours.items()
+        for fill in record.fills.values()
+        if fill.at_ns >= since + 60 * 10**9
+    }
+    known = {exec_id for record in ours.values() for exec_id in record.fills}
+    found = []
+    for exec_id, (name, what) in theirs.items():
+        if exec_id in known:
+            continue
+        told = f"{venue.name} executed {what} for {name} ({exec_id}); the book has no such fill"
+        why = (
+            "`fairlead run --once` books it"
+            if name in ours
+            else "the order is not ours: whoever has this key sent it"
+        )
+        found.append(Difference(place, "fill" if name in ours else "foreign fill", told, why, False))
+    for exec_id, name in booked.items():
+        if exec_id not in theirs:
+            told = f"the book has {exec_id} for {name}; {venue.name} does not"
+            found.append(Difference(place, "fill", told, "nothing here explains it", False))
+    return found
+
+
+# ---------------------------------------------------------------------- chains
+
+
+async def _chain(app: App, desk: ChainDesk, book: Book) -> list[Difference]:
+    found: list[Difference] = []
+    mine = [r for r in book.parts.values() if r.authorized is not None and r.part.place == desk.place]
+    for record in mine:
+        if record.submission not in UNDECIDED or record.ended or record.authorized is None:
+            continue
+        receipt = await desk.gateway.receipt(record.authorized.tx_hash)
+        told = f"{record.part.cl_ord_id}: transaction {record.authorized.tx_hash} is "
+        if receipt is not None:
+            told += f"in block {receipt.block_number}; the book has it as {record.submission.value}"
+            found.append(Difference(desk.place, "transaction", told, "`fairlead run --once` books it", False))
+        else:
+            told += f"in no block yet, deadline {record.authorized.deadline_s}"
+            found.append(Difference(desk.place, "transaction", told, "it is in flight", True))
+    if desk.sender is not None:
+        found += await _nonces(desk, [r for r in mine if r.authorized and r.authorized.sender == desk.sender])
+    return found
+
+
+async def _nonces(desk: ChainDesk, mine: list[PartRecord]) -> list[Difference]:
+    """The sending key's nonce on the chain against what this journal knows was used."""
+    assert desk.sender is not None
+    used, pending = await desk.gateway.nonce(desk.sender), await desk.gateway.nonce(desk.sender, "pending")
+    known = {r.authorized.nonce for r in mine if r.authorized is not None}
+    waiting = {r.authorized.nonce for r in mine if r.authorized is not None and r.submission in UNDECIDED}
+    found = []
+    first = min(known, default=used)
+    strange = [n for n in range(first, used) if n not in known]
+    if strange:
+        told = f"{desk.sender} has used nonces {', '.join(map(str, strange))} that this journal did not sign"
+        found.append(
+            Difference(
+                desk.place, "foreign nonce", told, "another program has this key, or another journal", False
+            )
+        )
+    unseen = [n for n in range(used, pending) if n not in waiting]
+    if unseen:
+        told = f"{desk.sender} has transactions waiting at nonces {', '.join(map(str, unseen))} that are not ours"
+        found.append(Difference(desk.place, "foreign nonce", told, "another program has this key", False))
+    ahead = sorted(n for n in known if n >= used and n not in waiting)
+    if ahead:
+        told = f"the book has nonces {', '.join(map(str, ahead))} as decided; the chain has used {used} only"
+        found.append(
+            Difference(
+                desk.place, "nonce", told, "a block was replaced: `fairlead run --once` looks again", False
+            )
+        )
+    return found
+
+
+# ---------------------------------------------------------------------- balances
+
+
+async def _balances(app: App, book: Book) -> list[Difference]:
+    found = []
+    flying = {
+        asset: record.part.cl_ord_id
+        for record in book.open_parts()
+        for asset in (record.part.asset_in, record.part.asset_out)
+    }
+    for place, balances in (await balances_now(app)).items():
+        for balance in balances:
+            booked, there = book.holdings.get(balance.asset), balance.free + balance.locked
+            if booked == there or (booked is None and not there):
+                continue
+            symbol = app.directory.symbols.get(balance.asset, balance.asset)
+            where = place_named(app.settings, place_of(balance.asset))
+            told = f"{symbol} at {where}: the book says {booked if booked is not None else 'nothing'}, {where} says {there}"
+            part = flying.get(balance.asset)
+            change = there - (booked or Decimal(0))
+            if part is not None:
+                found.append(Difference(place, "balance", told, f"{part} is in flight", True))
+            elif booked is None:
+                found.append(
+                    Difference(place, "balance", told, "never seen before: the next order adopts it", True)
+                )
+            else:
+                why = f"{'deposited' if change > 0 else 'taken'} {abs(change)} outside this journal; the next order adopts it"
+                found.append(Difference(place, "balance", told, why, False))
+    return found

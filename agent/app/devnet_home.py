@@ -1,0 +1,407 @@
+"""A devnet, or a fork, that can be traded on at once: the chains, a paper exchange, a funded 2-of-3 Safe, a signer, settings.
+
+Everything here is throw-away: keys are made fresh for each `up`, carry the environment in their names, and stand with their
+passwords in the runtime folder. The live environment never reads any of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from agent.app import template
+from chains.devnet import funding, service
+from chains.devnet.addresses import CHAINS
+from chains.devnet.jsonrpc import Rpc
+from chains.devnet.paths import runtime_dir
+from chains.devnet.service import Status
+from chains.devnet.supervisor import Service
+from chains.profiles import load
+from chains.types import Address, Environment
+from contracts.codec import encode
+from keys.local_keystore import LocalKeystore, StoredKey
+from keys.secrets import resolve
+
+OWNERS, THRESHOLD = 3, 2
+LIGHT_SCRYPT_N = 4096
+"""geth's --lightkdf: these keys guard nothing, and opening five of them should not take five seconds."""
+WETH_RAW = {1: 60 * 10**18, 8453: 20 * 10**18, 42161: 5 * 10**18}
+USDC_RAW = {1: 200_000 * 10**6, 8453: 60_000 * 10**6, 42161: 20_000 * 10**6}
+GAS_WEI = 5 * 10**18
+PAPER_ETH, PAPER_USDC = "12", "60000"
+PAPER_KEY = "devnet-paper-key"
+PAPER, REFERENCE = "paper", "reference"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Home:
+    status: Status
+    settings: Path | None
+
+    @property
+    def folder(self) -> Path:
+        return self.status.runtime / "home"
+
+
+@dataclass
+class Throwaway:
+    """The keys of one home: three owners, the account that sends and pays gas, the relay's reputation key."""
+
+    folder: Path
+    environment: Environment
+    owners: tuple[StoredKey, ...]
+    sender: StoredKey
+    relay_auth: StoredKey
+    threshold: int = THRESHOLD
+
+    @property
+    def password(self) -> str:
+        return f"file:{self.folder / 'password'}"
+
+    @property
+    def exchange_secret(self) -> str:
+        return f"file:{self.folder / 'exchange-secret'}"
+
+
+def private_file(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        out.write(text)
+
+
+def make_keys(
+    folder: Path, environment: Environment, owners: int = OWNERS, threshold: int = THRESHOLD
+) -> Throwaway:
+    """Fresh keys and secrets below `folder`, which must not exist yet."""
+    folder.mkdir(parents=True, mode=0o700)
+    private_file(folder / "password", secrets.token_hex(16))
+    private_file(folder / "exchange-secret", secrets.token_hex(32))
+    private_file(folder / "exchange-key", PAPER_KEY)
+    store = LocalKeystore(folder / "keystore")
+    password = resolve(f"file:{folder / 'password'}")
+
+    def key(name: str) -> StoredKey:
+        return store.create(name, environment, password, LIGHT_SCRYPT_N)
+
+    made = tuple(key(f"owner-{i + 1}") for i in range(owners))
+    return Throwaway(folder, environment, made, key("sender"), key("relay-auth"), threshold)
+
+
+def bring_up(
+    *,
+    runtime: Path | None = None,
+    fast: bool = False,
+    ports: Mapping[str, int] | None = None,
+    market: Mapping[str, Any] | None = None,
+    wallet: bool = True,
+    progress: Say,
+) -> Home:
+    """The devnet with all of it, or the one that runs already. Raises as `chains.devnet.service.up`."""
+    folder = runtime_dir(runtime)
+    present = service.status(runtime=runtime)
+    settings = folder / "home" / "fairlead.toml"
+    if present.running:
+        progress("it is up already; a market, ports and --fast count only when it starts")
+        return Home(present, settings if settings.exists() else None)
+    ended = [s.name for s in present.services if not s.alive]
+    if ended:
+        progress(
+            f"{', '.join(ended)} had ended: starting over with a new wallet; the last home is in {folder / 'home-previous'}"
+        )
+    keys = make_keys(fresh_home(folder), Environment.DEVNET) if wallet else None
+
+    def extra(status: Status) -> list[Service]:
+        services = [paper_service(folder, keys, _mid_of(market) if market is not None else None)]
+        if keys is not None:
+            safe = create_wallet(status, keys, progress)
+            write_signer(keys, safe, list(status.urls), market)
+            services.append(signer_service(keys))
+        return services
+
+    status = service.up(
+        runtime=runtime, fast=fast, ports=ports, market=market, extra=extra, progress=progress
+    )
+    if keys is not None:
+        write_settings(status, keys, settings, market)
+        return Home(status, settings)
+    return Home(status, None)
+
+
+def fresh_home(folder: Path) -> Path:
+    """Where a new home goes. The last one is kept one turn: its journal may still be wanted."""
+    home, previous = folder / "home", folder / "home-previous"
+    if home.exists():
+        shutil.rmtree(previous, ignore_errors=True)
+        home.rename(previous)
+    return home
+
+
+def paper_service(
+    folder: Path, keys: Throwaway | None, mid: str | None, name: str = PAPER, symbols: Sequence[str] = ()
+) -> Service:
+    """A paper exchange, its book around `mid` USDC per ETH. Only PAPER holds inventory; REFERENCE is a second opinion on prices."""
+    secret = keys.exchange_secret if keys else f"file:{folder / 'exchange-secret'}"
+    if keys is None:
+        private_file(folder / "exchange-secret", secrets.token_hex(32))
+    account = f"key={PAPER_KEY}:secret={secret}"
+    if name == PAPER:
+        account += f":ETH={PAPER_ETH}:USDC={PAPER_USDC}"
+    argv = [sys.executable, "-m", "agent.app.testvenue", "--port", "{port}", "--account", account, "--still"]
+    if mid is not None:
+        argv += ["--mid", mid]
+    argv += [word for symbol in symbols for word in ("--symbol", symbol)]
+    url = "http://127.0.0.1:{port}"
+    return Service(name, argv, url, f"{url}/api/v3/ping")
+
+
+def _mid_of(market: Mapping[str, Any]) -> str:
+    """Where the exchange's book should stand beside a loaded market: USDC per WETH by the reference prices."""
+    usdc = f"eip155:1/erc20:{CHAINS[1].usdc}".lower()
+    px = next(
+        (px for asset, px in market.get("reference_px_native", {}).items() if asset.lower() == usdc), None
+    )
+    return str((1 / Decimal(px)).quantize(Decimal("0.01"))) if px else "3000"
+
+
+def signer_service(keys: Throwaway) -> Service:
+    path = socket_path(keys.folder)
+    argv = [
+        sys.executable,
+        "-m",
+        "keys.signer",
+        "--socket",
+        str(path),
+        "--config",
+        str(keys.folder / "signer.json"),
+    ]
+
+    def ready() -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(path))
+            except OSError:
+                return False
+        return True
+
+    return Service("signer", argv, f"unix:{path}", ready)
+
+
+def socket_path(folder: Path) -> Path:
+    """A Unix socket's path holds at most 107 bytes: a long runtime folder gets a short one elsewhere."""
+    path = folder / "signer.sock"
+    if len(os.fsencode(path)) < 100:
+        return path
+    from hashlib import sha256
+
+    short = Path("/tmp") / f"fairlead-{os.getuid()}-{sha256(os.fsencode(folder)).hexdigest()[:12]}"
+    short.mkdir(mode=0o700, exist_ok=True)
+    return short / "signer.sock"
+
+
+def create_wallet(status: Status, keys: Throwaway, progress: Say) -> Address:
+    """One Safe at one address on every chain, with inventory there and gas for its sender."""
+    progress("creating a 2-of-3 Safe on every chain and funding it")
+    owners = sorted((key.address for key in keys.owners), key=str.lower)
+    safe = funding.safe_address(owners, keys.threshold)
+    for chain_id, url in status.cheat_urls.items():
+        chain = CHAINS[chain_id]
+        funding.create_safe(url, owners, keys.threshold)
+        funding.give_token(url, chain.weth, safe, WETH_RAW[chain_id])
+        funding.give_token(url, chain.usdc, safe, USDC_RAW[chain_id])
+        funding.give_eth(url, keys.sender.address, GAS_WEI)
+    return safe
+
+
+def write_signer(
+    keys: Throwaway, safe: Address, chain_ids: list[int], market: Mapping[str, Any] | None = None
+) -> None:
+    """The signer's own policy: this Safe, these tokens, the audited routers, and caps.
+
+    A loaded market's other tokens are listed with a cap of nothing: routes may pass through them, none may be spent.
+    """
+    chains = []
+    for chain_id in chain_ids:
+        chain, profile = CHAINS[chain_id], load(chain_id)
+        contracts = {
+            profile.contracts["safe_multi_send_call_only"]: "multi_send",
+            profile.contracts["permit2"]: "permit2",
+            profile.contracts["universal_router"]: "universal_router",
+        }
+        spenders = [profile.contracts["permit2"], profile.contracts["universal_router"]]
+        if "balancer_vault" in profile.contracts:
+            contracts[profile.contracts["balancer_vault"]] = "balancer_v2_vault"
+            spenders.append(profile.contracts["balancer_vault"])
+        if profile.aave is not None:
+            contracts[profile.aave.pool] = "aave_v3_pool"
+            spenders.append(profile.aave.pool)
+        chains.append(
+            {
+                "chain_id": chain_id,
+                "safe": safe,
+                "owners": [key.address for key in keys.owners],
+                "threshold": keys.threshold,
+                "weth": chain.weth,
+                "contracts": contracts,
+                "spenders": spenders,
+                "tokens": {
+                    **_passing(market, chain_id),
+                    chain.weth: {"per_tx_raw": str(200 * 10**18), "per_day_raw": str(1000 * 10**18)},
+                    chain.usdc: {"per_tx_raw": str(600_000 * 10**6), "per_day_raw": str(3_000_000 * 10**6)},
+                },
+            }
+        )
+    password = keys.password
+    config = {
+        "environment": keys.environment.value,
+        "ledger": str(keys.folder / "spend-ledger.jsonl"),
+        "keystore": str(keys.folder / "keystore"),
+        "senders": [{"key": keys.sender.name, "password": password}],
+        "owners": [{"key": key.name, "password": password} for key in keys.owners],
+        "relay_auth": {"key": keys.relay_auth.name, "password": password},
+        "exchanges": {
+            name: {
+                "dialect": "binance",
+                "api_key": f"file:{keys.folder / 'exchange-key'}",
+                "secret": keys.exchange_secret,
+                "symbols": ["ETHUSDC"],
+            }
+            for name in (PAPER, REFERENCE)
+        },
+        "chains": chains,
+    }
+    private_file(keys.folder / "signer.json", json.dumps(config, indent=1))
+
+
+def demo_or_loaded(status: Status, chain_id: int, market: Mapping[str, Any] | None) -> list[dict[str, str]]:
+    """The pools quotes may use: the demo market's, or the loaded file's that Uniswap's own routers reach."""
+    chain = CHAINS[chain_id]
+    if market is not None and chain_id == 1:
+        from chains.devnet.market import plan_market
+
+        plan = plan_market(market, chain)
+        found = [("uniswap_v3", pool.address) for pool in plan.v3]
+        found += [("uniswap_v2", pool.address) for pool in plan.v2 if pool.genuine]
+    else:
+        from chains.devnet.demo import demo_pools
+
+        found = demo_pools(status.contracts, chain)
+    with Rpc(status.urls[chain_id]) as rpc:
+        return [{"kind": kind, "address": _pool_id(rpc, kind, address)} for kind, address in found]
+
+
+def _passing(market: Mapping[str, Any] | None, chain_id: int) -> dict[str, dict[str, str]]:
+    """A loaded market's tokens, listed with a cap of nothing."""
+    if market is None or chain_id != 1:
+        return {}
+    from chains.devnet.market import plan_market
+
+    return {token: {"per_tx_raw": "0", "per_day_raw": "0"} for token in plan_market(market, CHAINS[1]).tokens}
+
+
+def _pool_id(rpc: Rpc, kind: str, address: str) -> str:
+    """A Balancer pool is named by its id in the Vault, every other by what it is called already."""
+    if not kind.startswith("balancer"):
+        return address
+    data = encode("balancer_v2_pool", "getPoolId")
+    return str(rpc("eth_call", {"to": address, "data": "0x" + data.hex()}, "latest"))
+
+
+def write_settings(
+    status: Status,
+    keys: Throwaway,
+    path: Path,
+    market: Mapping[str, Any] | None = None,
+    safe: Address | None = None,
+    pools: Mapping[int, list[dict[str, str]]] | None = None,
+) -> None:
+    """The settings of a home. `safe` where it is not the one made by `create_wallet`; `pools` where the market is not ours."""
+    owners = sorted((key.address for key in keys.owners), key=str.lower)
+    urls = {s.name: s.url for s in status.services}
+    chains, weth, usdc, oracle_eth, oracle_usdc = [], [], [], [], []
+    for chain_id, url in status.urls.items():
+        chain, profile = CHAINS[chain_id], load(chain_id)
+        relayed = chain_id == 1 and status.relay_url is not None
+        relay = (
+            {"name": "flashbots", "url": status.relay_url} if relayed else {"name": "sequencer", "url": url}
+        )
+        entry: dict[str, Any] = {
+            "name": profile.name,
+            "chain_id": chain_id,
+            "rpc": [url, "ws" + url.removeprefix("http")],
+            "relays": [relay],
+            "pools": pools[chain_id] if pools is not None else demo_or_loaded(status, chain_id, market),
+        }
+        entry |= {"finality": "finalized"} if relayed else {"finality": "depth", "finality_depth": 2}
+        chains.append(entry)
+        weth.append(f"eip155:{chain_id}/erc20:{chain.weth}")
+        usdc.append(f"eip155:{chain_id}/erc20:{chain.usdc}")
+        oracle_eth.append({"kind": "chainlink", "chain": profile.name, "address": chain.feeds["ETH"]})
+        oracle_usdc.append({"kind": "chainlink", "chain": profile.name, "address": chain.feeds["USDC"]})
+    oracle_eth.append({"kind": "venue", "venue": "paper", "symbol": "ETHUSDC"})
+    venues = [_venue(keys, PAPER, urls[PAPER])]
+    if REFERENCE in urls:
+        # Fewer chains have fewer feeds, and the price a plan trades at is not its own witness.
+        venues.append(_venue(keys, REFERENCE, urls[REFERENCE]) | {"symbols": [], "counterparty_cap_usd": "0"})
+        oracle_eth.append({"kind": "venue", "venue": REFERENCE, "symbol": "ETHUSDC"})
+        oracle_usdc.append({"kind": "venue", "venue": REFERENCE, "symbol": "USDCUSDT"})
+    names = [chain["name"] for chain in chains]
+    values: dict[str, Any] = {
+        "environment": keys.environment.value,
+        "live": True,
+        "wallet": {
+            "address": safe or funding.safe_address(owners, keys.threshold),
+            "kind": "safe",
+            "threshold": keys.threshold,
+            "owners": [
+                {"address": k.address, "label": k.name, "keystore": str(k.path), "password": keys.password}
+                for k in keys.owners
+            ],
+            "sender": {"address": keys.sender.address},
+        },
+        "chains": chains,
+        "venues": venues,
+        "assets": {"WETH": weth, "USDC": [*usdc, "cex:paper/USDC"], "ETH": ["cex:paper/ETH"]},
+        "equivalents": {"ETH": ["ETH", "WETH"]},
+        "limits": {
+            "per_order_usd": "250000",
+            "per_day_usd": "2000000",
+            "allow_assets": ["ETH", "WETH", "USDC"],
+            "allow_venues": [*names, "paper"],
+            "max_slippage_bps": 100,
+            "min_gas_reserve": dict.fromkeys(names, "0.05"),
+        },
+        "oracles": {"ETH": oracle_eth, "USDC": oracle_usdc},
+        "signer": {
+            "socket": str(socket_path(keys.folder)),
+            "config": str(keys.folder / "signer.json"),
+            "unattended": True,
+        },
+        "journal": {
+            "path": str(keys.folder / "journal.db"),
+            "emergency_path": str(keys.folder / "emergency.bin"),
+        },
+        "alerts": {"file": str(keys.folder / "alerts.jsonl")},
+    }
+    note = f"Made for a {keys.environment.value}: throw-away keys, worth nothing anywhere else."
+    template.write(values, path, note=note, replace=True)
+
+
+def _venue(keys: Throwaway, name: str, url: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "module": "binance_spot",
+        "base_url": url,
+        "api_key": f"file:{keys.folder / 'exchange-key'}",
+        "counterparty_cap_usd": "250000",
+        "symbols": ["ETHUSDC"],
+    }

@@ -1,0 +1,219 @@
+"""What a person typed, as an Intent; and the preview that stands between typing and doing. Pure but for its arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
+
+from agent.algos.step import Algorithm
+from agent.algos.twap import seconds_of
+from agent.app.places import Directory
+from agent.app.workshop import overhead_gas
+from agent.domain.errors import Denied, Usage
+from agent.domain.events import Planned
+from agent.domain.ids import IntentId, intent_id, parent_id
+from agent.domain.instruments import Place
+from agent.domain.orders import ChildOrder, Intent, ParentOrder, Side
+from agent.domain.routes import PlaceSummary, Route
+from agent.domain.units import WIDE, parse_qty, qty_exact
+from agent.execution.planning import net_px
+from agent.market.view import MarketView
+from chains.types import Protection
+
+DEFAULT_LIFE_S = 600
+PX_PLACES = Decimal("0.00000001")
+
+
+@dataclass(frozen=True)
+class Request:
+    """The words of `quote` and `trade`, checked."""
+
+    side: Side
+    base: str
+    quote: str
+    qty: Decimal
+    limit_px: Decimal | None
+    algo: str
+    algo_params: tuple[tuple[str, str], ...]
+    max_slippage_bps: int
+
+
+def request_of(
+    directory: Directory,
+    algos: dict[str, Algorithm],
+    side: str,
+    qty: str,
+    base: str,
+    quote: str,
+    *,
+    limit: str | None = None,
+    algo: str | None = None,
+    over: str | None = None,
+    slices: int | None = None,
+    max_slippage_bps: int = 50,
+) -> Request:
+    """Raises Usage for every word that is wrong, naming it and the remedy."""
+    base_name, quote_name = directory.name(base), directory.name(quote)
+    if set(directory.group(base_name)) & set(directory.group(quote_name)):
+        raise Usage(
+            "SAME_ASSET", f"{base_name} and {quote_name} are the same asset here", "name two different assets"
+        )
+    amount = parse_qty(qty, "the quantity")
+    finest = max(directory.assets[a].decimals for a in directory.group(base_name))
+    if amount != amount.quantize(Decimal(1).scaleb(-finest), context=WIDE):
+        raise Usage(
+            "TOO_MANY_DECIMALS", f"{qty} has more decimals than the {finest} of {base_name}", "round it"
+        )
+    limit_px = parse_qty(limit, "--limit") if limit is not None else None
+    chosen = algo or ("limit" if limit_px is not None else "market")
+    if chosen not in algos:
+        raise Usage("UNKNOWN_ALGO", f"there is no algo '{chosen}'", f"known: {', '.join(sorted(algos))}")
+    params = {key: value for key, value in (("over", over), ("slices", str(slices or ""))) if value}
+    strange = sorted(set(params) - {name for name, _ in algos[chosen].parameters})
+    if strange:
+        raise Usage(
+            "ALGO_PARAMETER", f"--{strange[0]} means nothing to {chosen}", "it belongs to --algo twap"
+        )
+    algos[chosen].check(params)
+    if not 0 < max_slippage_bps <= 10_000:
+        raise Usage(
+            "BAD_SLIPPAGE",
+            f"--max-slippage-bps {max_slippage_bps} is not between 1 and 10000",
+            "50 is half a percent",
+        )
+    return Request(
+        Side(side.upper()),
+        base_name,
+        quote_name,
+        amount,
+        limit_px,
+        chosen,
+        tuple(sorted(params.items())),
+        max_slippage_bps,
+    )
+
+
+def parent_of(
+    request: Request,
+    environment: str,
+    wallet: str,
+    protection: Protection,
+    salt: str,
+    now_ns: int,
+    source: str = "cli",
+) -> ParentOrder:
+    """The parent order of a request; `salt` tells two equal wishes apart."""
+    text = f"{request.side.value} {request.qty} {request.base} {request.quote} {request.algo} {request.algo_params}"
+    name: IntentId = intent_id(environment, wallet, text, salt)
+    life_s = DEFAULT_LIFE_S
+    params = dict(request.algo_params)
+    if "over" in params:
+        life_s += 2 * seconds_of(params["over"], "--over")
+    intent = Intent(
+        id=name,
+        source=source,
+        side=request.side,
+        base=request.base,
+        quote=request.quote,
+        qty=request.qty,
+        limit_px=request.limit_px,
+        algo=request.algo,
+        algo_params=request.algo_params,
+        max_slippage_bps=request.max_slippage_bps,
+        protection=protection,
+        created_ns=now_ns,
+        expire_ns=now_ns + life_s * 10**9,
+    )
+    return ParentOrder(parent_id(name), intent)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a plan comes to, in quote units: `floor` is the least or most with every minimum met, `worst_partial` the
+    outcome where only the smallest of the places, which are not atomic with each other, does its part. `gas` by place, the
+    wallet's own overhead included, in whole units of what is bought."""
+
+    net_px: Decimal
+    net: Decimal
+    floor: Decimal
+    worst_partial: str
+    gas: dict[Place, Decimal]
+    worst_loss_usd: Decimal | None
+
+
+def preview(planned: Planned, view: MarketView, usd: dict[str, Decimal]) -> Preview:
+    """`usd` holds a reference price per symbol where one is known."""
+    child, route = planned.child, planned.route
+    selling = child.side is Side.SELL
+    with localcontext(WIDE):
+        by_place = {
+            place.place: whole_gas(place, view.assets[route.buy].decimals, route) for place in route.places
+        }
+        gas = sum(by_place.values(), Decimal(0))
+        out = qty_exact(route.out_raw, view.assets[route.buy].decimals)
+        given = qty_exact(route.in_raw, view.assets[route.sell].decimals)
+        least = sum(
+            (qty_exact(p.floor_raw, view.assets[p.asset_out].decimals) for p in planned.parts), Decimal(0)
+        )
+        smallest = min(planned.parts, key=lambda p: qty_exact(p.in_raw, view.assets[p.asset_in].decimals))
+        alone_in = qty_exact(smallest.in_raw, view.assets[smallest.asset_in].decimals)
+        alone_out = qty_exact(smallest.floor_raw, view.assets[smallest.asset_out].decimals)
+        in_name, out_name = (child.base, child.quote) if selling else (child.quote, child.base)
+        partial = (
+            f"only {smallest.place} is done: {short(alone_in)} {in_name} become at least "
+            f"{short(alone_out)} {out_name}, {short(given - alone_in)} {in_name} stay"
+            if len(planned.parts) > 1
+            else "none: all of it is one transaction or one order"
+        )
+        loss: Decimal | None = None
+        if in_name in usd and out_name in usd:
+            loss = given * usd[in_name] - (least - gas) * usd[out_name]
+        net = out - gas
+        px = (net / given if selling else given / net) if net > 0 else net_px(child, route, view)
+    return Preview(px, net, least - gas, partial, by_place, loss)
+
+
+def short(value: Decimal) -> str:
+    """At most six decimals, for reading."""
+    return f"{value:,.6f}".rstrip("0").rstrip(".")
+
+
+def whole_gas(place: PlaceSummary, decimals: int, route: Route) -> Decimal:
+    """A place's gas with the wallet's overhead, at the price the route itself used."""
+    if not place.gas:
+        return Decimal(0)
+    legs = sum(leg.place == place.place for leg in route.legs)
+    with localcontext(WIDE):
+        return qty_exact(place.gas_raw, decimals) * (place.gas + overhead_gas(legs)) / place.gas
+
+
+def guarded(request: Request, net: Decimal) -> Decimal:
+    """The price a person agreed to, less the slippage: a later plan that is worse is refused. A given limit stands."""
+    if request.limit_px is not None:
+        return request.limit_px
+    with localcontext(WIDE):
+        if request.side is Side.SELL:
+            return (net * (10_000 - request.max_slippage_bps) / 10_000).quantize(PX_PLACES, ROUND_FLOOR)
+        return (net * (10_000 + request.max_slippage_bps) / 10_000).quantize(PX_PLACES, ROUND_CEILING)
+
+
+def check_max_loss(found: Preview, max_loss_usd: Decimal) -> None:
+    """Raises Denied MAX_LOSS where the plan's worst outcome costs more, or cannot be priced."""
+    if found.worst_loss_usd is None:
+        raise Denied(
+            "PRICE_UNKNOWN",
+            "the worst loss cannot be told: no reference price",
+            "check oracles, or trade attended",
+        )
+    if found.worst_loss_usd > max_loss_usd:
+        raise Denied(
+            "MAX_LOSS",
+            f"with every minimum just met, {found.worst_loss_usd:.2f} USD are lost against the reference; {max_loss_usd} are allowed",
+            "lower --max-slippage-bps, trade less, or raise --max-loss",
+        )
+
+
+def trial_child(parent: ParentOrder) -> ChildOrder:
+    from agent.algos.step import slice_of
+
+    return slice_of(parent, 0, parent.qty, parent.intent.expire_ns)

@@ -1,0 +1,205 @@
+"""Lending actions of the wallet: supply, borrow, repay, withdraw at Aave V3, on the same road as an order.
+
+The batch starts with a call that only checks its deadline (lending calls carry none), approves exactly, acts, and takes
+back what approval a repayment leaves. It is rehearsed here first, with the health factor it would leave behind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from functools import partial
+
+from agent.app.chain_desk import ChainDesk
+from agent.app.wiring import DEADLINE_S, App
+from agent.domain.errors import Denied, Halt, Reject, Usage
+from agent.domain.events import ChainBatch, Instructed, PartFailed, Refused, Settled, Simulated
+from agent.domain.ids import ClOrdId, child_id, part_id
+from agent.domain.instruments import AssetId, Place
+from agent.domain.orders import Part
+from agent.domain.units import WIDE, parse_qty, qty_exact, raw_exact
+from agent.execution.desk import Desk
+from agent.execution.settlement import token_of
+from chains.simulate import WATCHER, Simulation, Step
+from chains.types import Address, Call
+from contracts.codec import decode_result, encode
+from contracts.universal_router import deadline_guard
+
+VERBS = ("supply", "borrow", "repay", "withdraw")
+VARIABLE = 2  # DataTypes.InterestRateMode.VARIABLE
+UINT_MAX = 2**256 - 1
+AAVE_ERRORS = {
+    "26": "the amount is zero (26)",
+    "27": "the reserve is not active (27)",
+    "28": "the reserve is frozen (28)",
+    "29": "the reserve is paused (29)",
+    "30": "the asset cannot be borrowed (30)",
+    "32": "more than is supplied (32)",
+    "34": "there is no collateral: supply some first (34)",
+    "35": "the health factor would fall below 1 (35)",
+    "36": "the collateral does not cover a new borrow (36)",
+    "39": "there is no debt in this asset (39)",
+    "43": "the underlying balance is zero (43)",
+    "50": "the reserve's borrow cap is reached (50)",
+    "51": "the reserve's supply cap is reached (51)",
+    "57": "the loan-to-value of the collateral does not allow it (57)",
+    "reverted without a reason": "reverted without a reason; does the wallet hold that much on this chain?",
+}
+"""The revert strings of Aave V3's `Errors` library that a lending action meets, in words."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """`health_before` and `health_after` are the protocol's own health factors in 1e18, None without debt."""
+
+    verb: str
+    part: Part
+    batch: ChainBatch
+    what: str
+    gas: int
+    block_number: int
+    health_before: int | None
+    health_after: int | None
+
+
+def calls_of(verb: str, pool: Address, token: Address, raw: int, wallet: Address) -> tuple[Call, ...]:
+    """The verb's own calls (Aave V3 Pool)."""
+    if verb == "supply":
+        act = encode("aave_v3_pool", "supply", (token, raw, wallet, 0))
+        return (Call(token, encode("erc20", "approve", (pool, raw))), Call(pool, act))
+    if verb == "borrow":
+        return (Call(pool, encode("aave_v3_pool", "borrow", (token, raw, VARIABLE, 0, wallet))),)
+    if verb == "repay":
+        act = encode("aave_v3_pool", "repay", (token, raw, VARIABLE, wallet))
+        approve = Call(token, encode("erc20", "approve", (pool, raw)))
+        return (approve, Call(pool, act), Call(token, encode("erc20", "approve", (pool, 0))))
+    return (Call(pool, encode("aave_v3_pool", "withdraw", (token, raw, wallet))),)
+
+
+def asset_at(app: App, symbol: str, place: Place) -> AssetId:
+    """The ERC-20 that stands for a symbol on a chain."""
+    for asset in app.directory.group(symbol):
+        if asset.startswith(f"{place}/erc20:"):
+            return asset
+    raise Usage("UNKNOWN_ASSET", f"{symbol} has no token on {place} in the settings", "add it under [assets]")
+
+
+async def prepare(app: App, verb: str, qty: str, symbol: str, chain_name: str) -> Action:
+    """The action as a rehearsed batch. Raises Usage for wrong words, Reject WOULD_REVERT with the protocol's reason."""
+    chain = app.settings.chain(chain_name)
+    if chain is None:
+        raise Usage("UNKNOWN_CHAIN", f"there is no chain '{chain_name}' in the settings", "see [[chains]]")
+    desk = app.chains[chain.chain_id]
+    if desk.profile.aave is None or desk.simulator is None:
+        raise Usage(
+            "NO_LENDING",
+            f"no lending pool is known on {chain_name}, or the settings only watch",
+            "try ethereum",
+        )
+    asset = asset_at(app, symbol, desk.place)
+    raw = raw_exact(parse_qty(qty, "the quantity"), app.directory.assets[asset].decimals, "the quantity")
+    pool, wallet = desk.profile.aave.pool, desk.wallet
+    head = await desk.gateway.block("latest")
+    deadline = head.timestamp + DEADLINE_S
+    guard = Call(desk.routers.universal_router, deadline_guard(wallet, token_of(asset), deadline))
+    batch = ChainBatch(
+        desk.profile.chain_id,
+        wallet,
+        (guard, *calls_of(verb, pool, token_of(asset), raw, wallet)),
+        deadline,
+        desk.protection,
+    )
+    other = next(a for a in app.directory.at(desk.place) if a != asset and "/erc20:" in a)
+    leaves = verb in ("supply", "repay")
+    child = child_id(ClOrdId(f"lend-{app.clock.now_ns()}"), 0)
+    part = Part(
+        cl_ord_id=part_id(child, desk.place, 1),
+        child=child,
+        place=desk.place,
+        attempt=1,
+        asset_in=asset if leaves else other,
+        asset_out=other if leaves else asset,
+        in_raw=raw if leaves else 0,
+        out_raw=0 if leaves else raw,
+        floor_raw=0,
+        legs=(),
+    )
+    seen, before, after = await rehearse(desk, pool, batch)
+    what = f"{verb} {qty} {symbol} at Aave V3 on {chain_name}"
+    gas = sum(step.gas_used for step in seen.steps[1:-1])
+    return Action(verb, part, batch, what, gas + 60_000, seen.block.number, before, after)
+
+
+async def rehearse(
+    desk: ChainDesk, pool: Address, batch: ChainBatch
+) -> tuple[Simulation, int | None, int | None]:
+    """The batch in the wallet's own name, with the health factor before and after it, in one simulated block."""
+    assert desk.simulator is not None
+    asked = Call(pool, encode("aave_v3_pool", "getUserAccountData", (batch.wallet,)))
+    steps = [Step(WATCHER, asked), *(Step(batch.wallet, call) for call in batch.calls), Step(WATCHER, asked)]
+    seen = await desk.simulator.run(steps)
+    failed = next((step for step in seen.steps if not step.ok), None)
+    if failed is not None:
+        reason = AAVE_ERRORS.get(failed.reason, failed.reason)
+        raise Reject("WOULD_REVERT", f"the protocol refuses it: {reason}", "nothing was signed")
+    return seen, health(seen.steps[0].data), health(seen.steps[-1].data)
+
+
+def health(data: bytes) -> int | None:
+    factor = int(decode_result("aave_v3_pool", "getUserAccountData", data)[5])
+    return None if factor == UINT_MAX else factor
+
+
+def shown_health(factor_1e18: int | None) -> str:
+    return "no debt" if factor_1e18 is None else f"{qty_exact(factor_1e18, 18):.4f}"
+
+
+def check_health(action: Action, least: Decimal) -> None:
+    """Raises Denied HEALTH_TOO_LOW where the action leaves less than asked for and makes it worse."""
+    if action.health_after is None:
+        return
+    with localcontext(WIDE):
+        after = qty_exact(action.health_after, 18)
+    worse = action.health_before is None or action.health_after < action.health_before
+    if worse and after < least:
+        raise Denied(
+            "HEALTH_TOO_LOW",
+            f"it would leave a health factor of {after:.4f}; {least} is wanted",
+            "borrow or withdraw less",
+        )
+
+
+async def carry_out(action: Action, desk: Desk) -> Settled | Refused | PartFailed | None:
+    """Instructed → Simulated → Authorized → Submitted → … → Settled, in the chain's lane. None where the lane stopped it."""
+    why = desk.switch.why()
+    if why:
+        raise Halt("HALTED", f"trading is halted: {why}", "`fairlead resume` when you are ready")
+    await desk.journal.record(Instructed(action.part, action.what, desk.clock.now_ns()))
+    ended: list[Settled | Refused | PartFailed] = []
+    await desk.lanes.enter(action.part, partial(_carry, action, desk, ended))
+    return ended[0] if ended else None
+
+
+async def _carry(action: Action, desk: Desk, ended: list[Settled | Refused | PartFailed]) -> None:
+    record, record_durably = desk.journal.record, desk.journal.record_durably
+    simulated = await record(
+        Simulated(
+            action.part,
+            action.batch,
+            None,
+            action.part.out_raw,
+            0,
+            action.gas,
+            action.block_number,
+            desk.clock.now_ns(),
+        )
+    )
+    authorized = await record_durably(await desk.authority.authorize(simulated))
+    if isinstance(authorized, Refused):
+        ended.append(authorized)
+        return
+    await record_durably(await desk.outbox.submit(authorized))
+    ended.append(await record(await desk.tracker.follow(authorized)))
+
+
+__all__ = ["VERBS", "Action", "carry_out", "check_health", "prepare", "shown_health"]

@@ -1,0 +1,314 @@
+"""The live market: pools of every chain at one block each, books, balances and gas, as one MarketView."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from decimal import Decimal, localcontext
+from typing import Any
+
+from agent.amm import Pool
+from agent.app.chain_desk import ChainDesk
+from agent.app.clocked import timed_route
+from agent.app.places import Directory
+from agent.app.settings_tree import Chain, Settings
+from agent.app.workshop import overhead_gas
+from agent.domain.errors import FairleadError, Reject, Retry, Usage
+from agent.domain.instruments import Asset, AssetId, Place, erc20_id, native_id
+from agent.domain.orders import ChildOrder, Side
+from agent.domain.risk import OraclePrice
+from agent.domain.routes import Route
+from agent.domain.units import WIDE, raw_down, raw_exact
+from agent.execution.batch import MAX_CHAIN_LEGS, UNCHAINABLE, UNTRADEABLE
+from agent.market.book import Book
+from agent.market.pools import parse_pool
+from agent.market.view import AsOf, GasState, MarketView
+from agent.ports import Clock, ExecutionVenue, VenueBook
+from agent.routing.problem import Overhead
+from chains.gas import Urgency, bid
+from chains.pools import PoolReader, PoolSnapshot, PoolSpec, V4Contracts
+from chains.types import Address, BlockRef, Call
+from contracts.codec import decode_result, encode
+
+
+def pool_reader(desk: ChainDesk, chain: Chain) -> PoolReader:
+    """The chain's configured pools."""
+    contracts = desk.profile.contracts
+    v4 = None
+    if "uniswap_v4_pool_manager" in contracts:
+        v4 = V4Contracts(
+            contracts["uniswap_v4_pool_manager"],
+            contracts["uniswap_v4_state_view"],
+            contracts["uniswap_v4_position_manager"],
+        )
+    return PoolReader(desk.gateway, [PoolSpec(pool.kind, pool.address) for pool in chain.pools], v4)
+
+
+class LiveMarket:
+    """Implements the desk's Market. One place that does not answer is left out and named; the others go on."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        settings: Settings,
+        directory: Directory,
+        chains: Mapping[int, ChainDesk],
+        venues: Mapping[str, ExecutionVenue],
+        prices: Callable[[], Awaitable[tuple[OraclePrice, ...]]],
+    ) -> None:
+        self._prices = prices
+        self._clock, self._settings, self.directory = clock, settings, directory
+        self._chains, self._venues = chains, venues
+        self._readers = {
+            c.chain_id: pool_reader(chains[c.chain_id], c) for c in settings.chains if c.chain_id in chains
+        }
+        self.left_out: dict[str, str] = {}
+        self.unreachable: dict[str, str] = {}
+
+    async def view(self, base: str, quote: str) -> MarketView:
+        """Raises Usage UNKNOWN_ASSET, and Retry NO_MARKET where no place answered at all."""
+        wanted = (*self.directory.group(base), *self.directory.group(quote))
+        return await self._gather(wanted, (self.directory.group(base), self.directory.group(quote)))
+
+    async def whole(self) -> MarketView:
+        """Every configured asset, pool and book. Raises as `view`."""
+        groups = sorted(set(self.directory.groups.values()), key=len, reverse=True)
+        widest: list[tuple[AssetId, ...]] = []
+        for group in groups:
+            if not any(set(group) <= set(wider) for wider in widest):
+                widest.append(group)
+        return await self._gather(tuple(self.directory.assets), tuple(widest))
+
+    async def _gather(
+        self, wanted: tuple[AssetId, ...], groups: tuple[tuple[AssetId, ...], ...]
+    ) -> MarketView:
+        self.left_out = {}
+        parts = await asyncio.gather(
+            *(self._chain(chain_id, wanted) for chain_id in self._readers),
+            *(self._venue(name, venue, wanted) for name, venue in self._venues.items()),
+        )
+        view = MarketView(assets=dict(self.directory.assets), pools={}, gas={})
+        assets = dict(view.assets)
+        pools: dict[str, Pool] = {}
+        gas: dict[Place, GasState] = {}
+        as_of: dict[str, AsOf] = {}
+        books: list[Book] = []
+        inventory: dict[AssetId, int] = {}
+        for part in parts:
+            if part is None:
+                continue
+            assets |= part.assets
+            pools |= part.pools
+            gas |= part.gas
+            as_of |= part.as_of
+            books += part.books
+            inventory |= part.inventory
+        if not pools and not books:
+            told = "; ".join(f"{name}: {why}" for name, why in {**self.unreachable, **self.left_out}.items())
+            raise Reject(
+                "NO_MARKET", f"no place answered: {told or 'none is configured'}", "see `fairlead doctor`"
+            )
+        return replace(
+            view,
+            assets=assets,
+            pools=pools,
+            gas=gas,
+            as_of=as_of,
+            books=tuple(books),
+            inventory=inventory,
+            equivalents=tuple(group for group in groups if len(group) > 1),
+            reference_px_native=await self._native_prices(),
+        )
+
+    async def _native_prices(self) -> dict[AssetId, Decimal]:
+        """Whole gas tokens per whole unit, by the oracles' medians: what gas costs must not hang on one odd pool."""
+        by_symbol: dict[str, list[Decimal]] = {}
+        for price in await self._prices():
+            by_symbol.setdefault(price.symbol, []).append(price.px)
+        px = {symbol: sorted(found)[len(found) // 2] for symbol, found in by_symbol.items()}
+        native = next(
+            (px[desk.profile.native] for desk in self._chains.values() if desk.profile.native in px), None
+        )
+        if native is None:
+            return {}
+        with localcontext(WIDE):
+            return {
+                asset: (px[symbol] / native).quantize(Decimal("1e-18"))
+                for asset, symbol in self.directory.symbols.items()
+                if symbol in px
+            }
+
+    def route(self, view: MarketView, child: ChildOrder) -> Route:
+        """The plan for a slice over every place we hold inventory in. A purchase finds what must be given for it."""
+        held = self.with_inventory(view, child)
+        if child.side is Side.SELL:
+            sold, bought = self._sides(view, child)
+            return timed_route(
+                held,
+                sold,
+                bought,
+                raw_exact(child.qty, view.assets[sold].decimals, "the quantity"),
+                max_legs=MAX_CHAIN_LEGS,
+                cross_domain=True,
+                never=UNTRADEABLE,
+                alone=UNCHAINABLE,
+                overhead_gas=self._overheads(),
+            )
+        from agent.routing.buy import route_buy
+
+        bought, paid = self._sides(view, child)
+        wanted = raw_exact(child.qty, view.assets[bought].decimals, "the quantity")
+        return route_buy(
+            held,
+            paid,
+            bought,
+            wanted,
+            max_legs=MAX_CHAIN_LEGS,
+            cross_domain=True,
+            never=UNTRADEABLE,
+            alone=UNCHAINABLE,
+            overhead_gas=self._overheads(),
+        )
+
+    def _overheads(self) -> dict[Place, Overhead]:
+        """A chain whose gain does not pay for its wallet's transaction is left out of a plan."""
+        once = overhead_gas(0)
+        return {desk.place: Overhead(once, overhead_gas(1) - once) for desk in self._chains.values()}
+
+    def with_inventory(self, view: MarketView, child: ChildOrder) -> MarketView:
+        """Every asset we could give from is named: what stands at a place that did not answer is nothing."""
+        giving = child.base if child.side is Side.SELL else child.quote
+        known = {asset: view.inventory.get(asset, 0) for asset in self.directory.group(giving)}
+        return replace(view, inventory={**view.inventory, **known})
+
+    def _sides(self, view: MarketView, child: ChildOrder) -> tuple[AssetId, AssetId]:
+        """One asset of each group to name the route by: the one with the finest base units."""
+
+        def finest(symbol: str) -> AssetId:
+            return max(self.directory.group(symbol), key=lambda a: view.assets[a].decimals)
+
+        return finest(child.base), finest(child.quote)
+
+    # ------------------------------------------------------------------ places
+
+    async def _chain(self, chain_id: int, wanted: tuple[AssetId, ...]) -> MarketView | None:
+        desk = self._chains[chain_id]
+        try:
+            snapshot = await self._readers[chain_id].snapshot()
+            tokens = [a for a in wanted if a.startswith(f"eip155:{chain_id}/erc20:")]
+            balances = await self.balances(desk, tokens, snapshot.block)
+            fees = bid(await desk.gateway.fee_history(), Urgency.NORMAL)
+        except FairleadError as error:
+            if error.verb == "HALT":
+                raise
+            self.left_out[desk.profile.name] = str(error)
+            return None
+        return self._chain_view(desk, snapshot, balances, fees.max_priority_fee_wei)
+
+    def _chain_view(
+        self, desk: ChainDesk, snapshot: PoolSnapshot, balances: dict[AssetId, int], tip_wei: int
+    ) -> MarketView:
+        chain_id = desk.profile.chain_id
+        wrapped = erc20_id(chain_id, desk.profile.wrapped_native)
+        native = native_id(chain_id)
+        assets: dict[AssetId, Asset] = {}
+        for token in snapshot.tokens.values():
+            asset = erc20_id(chain_id, token.address)
+            assets[asset] = self.directory.assets.get(asset) or Asset(asset, token.symbol, token.decimals)
+        assets.setdefault(wrapped, Asset(wrapped, "W" + desk.profile.native, 18))
+        pools: dict[str, Any] = {}
+        for entry in snapshot.pools:
+            # The router unwraps for a pool of native ether, so that such a pool trades our wrapped ether.
+            told = {**entry, "assets": [wrapped if a == native else a for a in entry["assets"]]}
+            pools[entry["id"]] = parse_pool(str(entry["id"]), told, assets)
+            if native in entry["assets"]:
+                desk.native_pools.add(entry["id"])
+        block = snapshot.block
+        return MarketView(
+            assets=assets,
+            pools=pools,
+            gas={desk.place: GasState(block.number, block.base_fee_wei, tip_wei, wrapped)},
+            inventory=balances,
+            as_of={desk.place: AsOf(block.timestamp, block.number, block.hash)},
+        )
+
+    async def balances(
+        self, desk: ChainDesk, tokens: list[AssetId], block: BlockRef | None = None
+    ) -> dict[AssetId, int]:
+        """The wallet's ERC-20 balances in base units, at one block."""
+        calls = [
+            Call(Address(t.rpartition(":")[2]), encode("erc20", "balanceOf", (desk.wallet,))) for t in tokens
+        ]
+        _, results = await desk.gateway.multicall(calls, block.number if block else "latest")
+        return {
+            token: int(decode_result("erc20", "balanceOf", r.data)[0])
+            for token, r in zip(tokens, results, strict=True)
+            if r.ok
+        }
+
+    async def _fresh_book(self, venue: ExecutionVenue, symbol: str) -> VenueBook:
+        """The book once it is in step: one that was only just asked for gets two seconds. Raises Retry STALE_BOOK after them."""
+        for _ in range(8):
+            try:
+                return await venue.book(symbol)
+            except Retry:
+                await self._clock.sleep(0.25)
+        return await venue.book(symbol)
+
+    async def _venue(
+        self, name: str, venue: ExecutionVenue, wanted: tuple[AssetId, ...]
+    ) -> MarketView | None:
+        configured = self._settings.venue(name)
+        try:
+            instruments = {i.symbol: i for i in await venue.instruments()}
+            balances = {b.asset: b for b in await venue.balances()}
+            books, inventory, seen = [], {}, []
+            for symbol in configured.symbols if configured else ():
+                instrument = instruments.get(symbol)
+                if instrument is None:
+                    raise Usage(
+                        "UNKNOWN_SYMBOL",
+                        f"{name} does not trade {symbol}",
+                        "check its symbols in the settings",
+                    )
+                base, quote = (
+                    AssetId(f"cex:{name}/{instrument.base}"),
+                    AssetId(f"cex:{name}/{instrument.quote}"),
+                )
+                if base not in wanted or quote not in wanted:
+                    continue
+                levels = await self._fresh_book(venue, symbol)
+                seen.append(levels.at_ns)
+                books.append(
+                    Book(
+                        venue=name,
+                        symbol=f"{instrument.base}/{instrument.quote}",
+                        base=base,
+                        quote=quote,
+                        taker_fee_bps=instrument.taker_fee_bps,
+                        lot=instrument.lot,
+                        tick=instrument.tick,
+                        min_notional=instrument.min_notional,
+                        bids=levels.bids,
+                        asks=levels.asks,
+                    )
+                )
+                for asset in (base, quote):
+                    free = balances[asset].free if asset in balances else Decimal(0)
+                    inventory[asset] = raw_down(free, self.directory.assets[asset].decimals)
+        except FairleadError as error:
+            if error.verb == "HALT":
+                raise
+            self.left_out[name] = str(error)
+            return None
+        if not books:
+            return None
+        return MarketView(
+            assets={},
+            pools={},
+            gas={},
+            books=tuple(books),
+            inventory=inventory,
+            as_of={Place(f"cex:{name}"): AsOf(min(seen) // 10**9)},
+        )

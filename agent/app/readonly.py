@@ -1,0 +1,53 @@
+"""The book without the right to write, and one event written between two runs. For commands that only look."""
+
+from __future__ import annotations
+
+from agent.app.settings_tree import Settings
+from agent.domain.errors import FairleadError, Retry
+from agent.journal.book import Book
+from agent.journal.query import read_entries
+from agent.journal.registry import event_codec, is_derisking
+from agent.journal.schema import connect_read_only
+from agent.journal.store import Journal
+from agent.ports import Clock
+
+
+def read_book(settings: Settings) -> Book | None:
+    """The fold of the journal as it is on disk, beside any running process; None where there is no journal yet."""
+    if not settings.journal.path.exists():
+        return None
+    codec, book = event_codec(), Book()
+    db = connect_read_only(settings.journal.path)
+    try:
+        for entry in read_entries(db):
+            book.apply(codec.decode(entry.kind, entry.version, entry.payload))
+    finally:
+        db.close()
+    return book
+
+
+async def append_event(settings: Settings, clock: Clock, event: object) -> str:
+    """Writes one event durably and tells where: "journal", "emergency journal", or "" where a running process holds them.
+
+    Raises Halt as `Journal.open` does, and JOURNAL_FAILED for new risk where only the emergency journal can be written.
+    """
+    try:
+        journal = Journal.open(
+            settings.journal.path,
+            clock=clock,
+            environment=settings.environment.value,
+            codec=event_codec(),
+            emergency=settings.journal.emergency_path,
+            derisking=is_derisking,
+        )
+    except Retry:
+        return ""
+    try:
+        await journal.record_durably(event)
+        return "emergency journal" if journal.failure is not None else "journal"
+    finally:
+        journal.close()
+
+
+def is_locked(error: FairleadError) -> bool:
+    return error.code == "JOURNAL_LOCKED"

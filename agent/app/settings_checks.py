@@ -1,0 +1,225 @@
+"""What no single key can tell: names that must exist, sources that must differ, and what the live environment forbids. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+
+from agent.app.job_rules import rule_of
+from agent.app.settings_tree import Oracle, Settings
+from agent.domain.errors import Usage
+from agent.domain.instruments import chain_of, venue_of
+from chains.types import Environment, Protection
+from keys.secrets import is_reference
+
+Found = tuple[str, str, str]
+"""(TOML path, message, hint)."""
+
+
+def cross_checks(settings: Settings) -> Iterator[Found]:
+    yield from _unique(settings)
+    yield from _wallet(settings)
+    yield from _chains(settings)
+    yield from _assets(settings)
+    yield from _limits(settings)
+    yield from _oracles(settings)
+    yield from _jobs(settings)
+    if settings.environment is Environment.LIVE:
+        yield from _live(settings)
+
+
+def _known(name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    near = get_close_matches(name, names, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names) or 'none'}"
+
+
+def _unique(settings: Settings) -> Iterator[Found]:
+    for what, values in (
+        ("chains", [chain.name for chain in settings.chains]),
+        ("chains", [f"id {chain.chain_id}" for chain in settings.chains]),
+        ("venues", [venue.name for venue in settings.venues]),
+        ("jobs", [job.name for job in settings.jobs]),
+        ("wallet.owners", [owner.address for owner in settings.wallet.owners]),
+    ):
+        for value, count in Counter(values).items():
+            if count > 1:
+                yield what, f"{value} stands there {count} times", "keep one"
+
+
+def _wallet(settings: Settings) -> Iterator[Found]:
+    wallet = settings.wallet
+    if wallet.kind == "safe" and wallet.owners and wallet.threshold > len(wallet.owners):
+        yield (
+            "wallet.threshold",
+            f"{wallet.threshold} signatures are needed, yet {len(wallet.owners)} owners are listed",
+            "list every owner that signs",
+        )
+    if wallet.kind == "eoa" and (wallet.threshold != 1 or len(wallet.owners) > 1):
+        yield (
+            "wallet.kind",
+            "an externally owned account has one owner and a threshold of 1",
+            'a multi-signature wallet is kind = "safe"',
+        )
+    if wallet.sender is not None and wallet.kind == "safe" and wallet.sender.address == wallet.address:
+        yield (
+            "wallet.sender.address",
+            "the Safe cannot send its own transactions",
+            "name the account that pays the gas",
+        )
+
+
+def _chains(settings: Settings) -> Iterator[Found]:
+    for number, chain in enumerate(settings.chains):
+        if chain.protection is Protection.PRIVATE and not chain.relays and not settings.watch_only:
+            yield (
+                f"chains[{number}].relays",
+                "protection is PRIVATE and there is no relay to be private through",
+                f'add a [[chains.relays]] table, or protection = "PUBLIC" where {chain.name} has no public mempool',
+            )
+        if all(url.startswith(("ws://", "wss://")) for url in chain.rpc):
+            yield (
+                f"chains[{number}].rpc",
+                "names WebSocket endpoints alone, and those only tell new heads",
+                "add an http:// or https:// URL, for calls",
+            )
+        for address, count in Counter(pool.address for pool in chain.pools).items():
+            if count > 1:
+                yield f"chains[{number}].pools", f"{address} stands there {count} times", "keep one"
+
+
+def _assets(settings: Settings) -> Iterator[Found]:
+    chains = {chain.chain_id for chain in settings.chains}
+    venues = {venue.name for venue in settings.venues}
+    seen: dict[str, str] = {}
+    for symbol, ids in settings.assets.items():
+        for number, asset in enumerate(ids):
+            where, chain, venue = f"assets.{symbol}[{number}]", chain_of(asset), venue_of(asset)
+            if chain is not None and chain not in chains:
+                yield (
+                    where,
+                    f"there is no chain {chain} in these settings",
+                    "add its [[chains]] table, or drop the asset",
+                )
+            if venue is not None and venue not in venues:
+                yield where, f"there is no venue '{venue}' in these settings", _known(venue, venues)
+            if asset in seen:
+                yield where, f"{asset} already is {seen[asset]}", "an asset has one symbol"
+            seen[asset] = symbol
+    for group, symbols in settings.equivalents.items():
+        for symbol in symbols:
+            if symbol not in settings.assets:
+                yield f"equivalents.{group}", f"there is no asset '{symbol}'", _known(symbol, settings.assets)
+
+
+def _limits(settings: Settings) -> Iterator[Found]:
+    limits = settings.limits
+    places = [*(chain.name for chain in settings.chains), *(venue.name for venue in settings.venues)]
+    symbols = [*settings.assets, *settings.equivalents]
+    for number, symbol in enumerate(limits.allow_assets):
+        if symbol not in symbols:
+            yield f"limits.allow_assets[{number}]", f"there is no asset '{symbol}'", _known(symbol, symbols)
+    for number, place in enumerate(limits.allow_venues):
+        if place not in places:
+            yield (
+                f"limits.allow_venues[{number}]",
+                f"there is no chain or venue '{place}'",
+                _known(place, places),
+            )
+    for name in limits.min_gas_reserve:
+        if settings.chain(name) is None:
+            yield (
+                f"limits.min_gas_reserve.{name}",
+                f"there is no chain '{name}'",
+                _known(name, [chain.name for chain in settings.chains]),
+            )
+    if limits.per_order_usd > limits.per_day_usd:
+        yield (
+            "limits.per_order_usd",
+            f"{limits.per_order_usd} is more than limits.per_day_usd ({limits.per_day_usd})",
+            "no single order may exceed a day",
+        )
+
+
+def _oracles(settings: Settings) -> Iterator[Found]:
+    symbols = [*settings.assets, *settings.equivalents]
+    for symbol, sources in settings.oracles.items():
+        where = f"oracles.{symbol}"
+        if symbol not in symbols:
+            yield where, f"there is no asset '{symbol}'", _known(symbol, symbols)
+        if len({source.source for source in sources}) < 2:
+            yield (
+                where,
+                "needs two independent sources: a price that only one confirms is unknown",
+                "add a second feed, or a venue's book",
+            )
+        for number, source in enumerate(sources):
+            yield from _oracle(settings, f"{where}[{number}]", source)
+
+
+def _jobs(settings: Settings) -> Iterator[Found]:
+    symbols = [*settings.assets, *settings.equivalents]
+    for number, job in enumerate(settings.jobs):
+        where = f"jobs[{number}]"
+        if (job.every is None) == (job.cron is None):
+            yield (
+                f"{where}.every",
+                "a job has either `every` or `cron`",
+                'write every = "4h", or cron = "30 9 * * *"',
+            )
+            continue
+        for name in ("base", "quote"):
+            symbol = getattr(job, name)
+            if symbol not in symbols:
+                yield f"{where}.{name}", f"there is no asset '{symbol}'", _known(symbol, symbols)
+        try:
+            rule_of(job)
+        except Usage as wrong:
+            yield f"{where}.{'cron' if job.cron else 'every'}", wrong.message, wrong.hint
+
+
+def _oracle(settings: Settings, where: str, source: Oracle) -> Iterator[Found]:
+    needs = ("chain", "address") if source.kind == "chainlink" else ("venue", "symbol")
+    for name in needs:
+        if getattr(source, name) is None:
+            yield f"{where}.{name}", "is missing", f"a {source.kind} source needs {needs[0]} and {needs[1]}"
+    if source.chain is not None and settings.chain(source.chain) is None:
+        yield (
+            f"{where}.chain",
+            f"there is no chain '{source.chain}'",
+            _known(source.chain, [chain.name for chain in settings.chains]),
+        )
+    if source.venue is not None and settings.venue(source.venue) is None:
+        yield (
+            f"{where}.venue",
+            f"there is no venue '{source.venue}'",
+            _known(source.venue, [venue.name for venue in settings.venues]),
+        )
+
+
+def _live(settings: Settings) -> Iterator[Found]:
+    wallet = settings.wallet
+    unattended = sum(1 for owner in wallet.owners if owner.password is not None)
+    if unattended >= wallet.threshold:
+        yield (
+            "wallet.owners",
+            f"passwords of {unattended} owners are at hand, and {wallet.threshold} signatures move everything",
+            "owners sign attended: leave their password out",
+        )
+    if settings.signer.unattended:
+        yield (
+            "signer.unattended",
+            "the live environment does not sign without a person",
+            "set it to false; devnet and fork may",
+        )
+    for number, chain in enumerate(settings.chains):
+        for at, url in enumerate(chain.rpc):
+            if not is_reference(url) and url.startswith(("http://", "ws://")) and not _loopback(url):
+                yield f"chains[{number}].rpc[{at}]", "is not encrypted on its way", "use https:// or wss://"
+
+
+def _loopback(url: str) -> bool:
+    host = url.split("/")[2]
+    name = host[1 : host.index("]")] if host.startswith("[") else host.rpartition(":")[0] or host
+    return name == "localhost" or name == "::1" or name.startswith("127.")

@@ -1,0 +1,280 @@
+"""The settings as one frozen tree. Every field's description is what `fairlead config explain` prints.
+
+Money is a decimal string in the file and a Decimal here. Secrets are references (`keys.secrets` resolves them), never values.
+Paths are absolute once loaded: those in the file are relative to its folder, defaults to the environment's state folder.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agent.app.settings_types import (
+    Address,
+    AssetRef,
+    Bps,
+    Endpoint,
+    Money,
+    Name,
+    PoolId,
+    PositiveMoney,
+    Seconds,
+    SecretRef,
+    Symbol,
+)
+from chains.types import Environment, Protection
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=False)
+
+
+class Owner(Table):
+    address: Address = Field(description="An owner of the Safe, as its contract lists it.")
+    label: str = Field("", description="What you call this owner; only shown.")
+    keystore: Path | None = Field(
+        None,
+        description="The owner's keystore V3 file, if this machine may sign for this owner; none means that this owner signs elsewhere.",
+    )
+    password: SecretRef | None = Field(
+        None,
+        description="Where that keystore's password is; none means that it is asked for at each signature.",
+    )
+
+
+class Sender(Table):
+    address: Address = Field(
+        description="The account that sends the Safe's transactions and pays their gas. It owns nothing else."
+    )
+    keystore: Path | None = Field(None, description="Its keystore V3 file, held by `fairlead signer`.")
+    password: SecretRef | None = Field(None, description="Where that keystore's password is.")
+
+
+class Wallet(Table):
+    address: Address = Field(
+        description="The wallet whose assets are traded: a Safe, or an ordinary account. The same address on every chain below."
+    )
+    kind: Literal["safe", "eoa"] = Field(
+        "safe", description="What stands at that address: a Safe, or an externally owned account."
+    )
+    threshold: Annotated[int, Field(ge=1, le=100)] = Field(
+        1,
+        description="How many owners must sign; compared with the Safe's own answer before anything is signed.",
+    )
+    owners: tuple[Owner, ...] = Field(
+        (), description="The Safe's owners that this installation knows. None means watch-only."
+    )
+    sender: Sender | None = Field(None, description="The account that submits. None means watch-only.")
+
+
+class Relay(Table):
+    name: Name = Field(description="The relay's module in chains/relays.")
+    url: Endpoint = Field(description="The relay's URL, or a reference to it.")
+    auth_key: SecretRef | None = Field(
+        None,
+        description="The key that signs relay requests; it holds no funds. None means a fresh one for each run.",
+    )
+
+
+class Pool(Table):
+    kind: Name = Field(
+        description="The contract whose arithmetic it is: uniswap_v2, uniswap_v3, uniswap_v4, balancer_v2_weighted, balancer_v2_stable, curve_stableswap, solidly_volatile, solidly_stable."
+    )
+    address: PoolId = Field(description="The pool's contract, or its 32-byte id where pools share one.")
+
+
+class Chain(Table):
+    name: Name = Field(description="The chain's module in chains/profiles.")
+    chain_id: Annotated[int, Field(ge=1)] = Field(
+        description="EIP-155 id; an RPC that answers for another chain is refused."
+    )
+    rpc: Annotated[tuple[Endpoint, ...], Field(min_length=1)] = Field(
+        description="RPC endpoints, or references where the URL holds a key. http(s) ones answer calls, and at least one is needed; several are asked for what matters. ws(s) ones tell new heads, so that nothing waits for a poll."
+    )
+    protection: Protection = Field(
+        Protection.PRIVATE,
+        description="PRIVATE: through the relays only, never to the public mempool. PUBLIC: plain submission, as on a chain with one sequencer. INTENT: signed orders that others settle.",
+    )
+    relays: tuple[Relay, ...] = Field(
+        (),
+        description="Private relays, all used at once. Required where protection is PRIVATE and the wallet trades.",
+    )
+    pools: tuple[Pool, ...] = Field((), description="The pools that quotes and routes may use.")
+    finality: Literal["finalized", "safe", "depth"] = Field(
+        "finalized",
+        description="When a block counts as settled: the chain's finalized or safe tag, or a number of blocks on top.",
+    )
+    finality_depth: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        64, description="Blocks on top, where finality is depth."
+    )
+    lending_pool: Address | None = Field(
+        None, description="The Aave V3 Pool of this chain, for `fairlead health`. None means its profile's."
+    )
+
+
+class Venue(Table):
+    name: Name = Field(description="The venue's name in asset ids: its balances are cex:NAME/SYMBOL.")
+    module: Name = Field(description="The venue's module in agent/venues.")
+    base_url: Endpoint | None = Field(None, description="HTTP address; none means the venue's own.")
+    ws_url: Endpoint | None = Field(None, description="WebSocket address; none means the venue's own.")
+    api_key: SecretRef | None = Field(
+        None, description="Where the API key is. Trade permission only: never withdrawal."
+    )
+    api_secret: SecretRef | None = Field(
+        None, description="Where the API secret is; only `fairlead signer` resolves it."
+    )
+    counterparty_cap_usd: Money = Field(
+        Decimal(0),
+        description="The most this venue may hold of yours, in USD, before orders that would add to it are denied.",
+    )
+    symbols: tuple[str, ...] = Field(
+        (), description="The venue's instruments that may be traded, in its own spelling."
+    )
+
+
+class Limits(Table):
+    per_order_usd: PositiveMoney = Field(Decimal("10000"), description="The largest order, in USD.")
+    per_day_usd: PositiveMoney = Field(
+        Decimal("50000"), description="The most that may be traded in 24 hours, in USD."
+    )
+    allow_assets: tuple[Symbol, ...] = Field(
+        (), description="Assets that may be traded, by symbol. Empty means none."
+    )
+    allow_venues: tuple[Name, ...] = Field(
+        (), description="Chains and venues, by name, that may be traded on. Empty means none."
+    )
+    price_collar_bps: Bps = Field(
+        100, description="How far a plan's price may be from the oracles' before it is denied."
+    )
+    max_slippage_bps: Bps = Field(
+        50, description="How far an execution may fall behind its plan; it is in the calldata as a minimum."
+    )
+    max_price_age_s: Seconds = Field(
+        3_900, description="An oracle price older than this is unknown, and unknown denies."
+    )
+    max_market_age_s: Seconds = Field(30, description="A pool or book older than this is not routed through.")
+    min_gas_reserve: dict[Name, Money] = Field(
+        {},
+        description="For each chain, by name, what the sender must keep of the chain's coin, in whole coins.",
+    )
+
+
+class Oracle(Table):
+    kind: Literal["chainlink", "venue"] = Field(
+        description="chainlink: a price feed contract. venue: the mid of an exchange's book."
+    )
+    chain: Name | None = Field(None, description="The chain a feed is on, by name.")
+    address: Address | None = Field(None, description="The feed's contract.")
+    venue: Name | None = Field(None, description="The exchange, by name.")
+    symbol: str | None = Field(None, description="The exchange's instrument, in its own spelling.")
+    max_age_s: Seconds | None = Field(
+        None, description="This source's own limit of age; none means limits.max_price_age_s."
+    )
+
+    @property
+    def source(self) -> tuple[str, str]:
+        """What makes two sources the same one."""
+        return (self.kind, f"{self.chain}:{self.address}" if self.kind == "chainlink" else f"{self.venue}")
+
+
+class Signer(Table):
+    socket: Path = Field(Path("signer.sock"), description="The Unix socket of `fairlead signer`.")
+    config: Path = Field(
+        Path("signer.json"), description="The signer's own policy file, which only the signer reads."
+    )
+    unattended: bool = Field(
+        False,
+        description="Whether throw-away keys may sign without a person. Refused in the live environment.",
+    )
+
+
+class Job(Table):
+    name: Name = Field(description="What you call this job; its orders carry the name.")
+    every: str | None = Field(
+        None, description="How often, like 90s, 10m, 4h or 1d, counted from midnight UTC of 1 January 1970."
+    )
+    cron: str | None = Field(
+        None, description="When, as a cron expression of five fields, like 30 9 * * 1-5; instead of `every`."
+    )
+    timezone: str = Field(
+        "UTC",
+        description="The zone the cron expression is meant in, like Europe/Zurich. A change of the clocks neither repeats nor drops a time.",
+    )
+    side: Literal["sell", "buy"] = Field(description="sell or buy.")
+    qty: PositiveMoney = Field(description="How much of `base`, in whole units.")
+    base: Symbol = Field(description="What is sold or bought, by symbol.")
+    quote: Symbol = Field(description="What is received for it, or paid.")
+    limit: PositiveMoney | None = Field(None, description="No worse than this net price.")
+    algo: Name | None = Field(
+        None, description="market, limit, twap; none means market, or limit where a limit is given."
+    )
+    over: str | None = Field(None, description="For twap: how long, like 10m.")
+    slices: Annotated[int, Field(ge=1, le=10_000)] | None = Field(None, description="For twap: how many.")
+    max_slippage_bps: Bps = Field(50, description="How far below its plan an execution may fall.")
+    enabled: bool = Field(True, description="Whether `fairlead run` fires it.")
+
+
+class JournalTable(Table):
+    path: Path = Field(Path("journal.db"), description="The journal's file.")
+    emergency_path: Path = Field(
+        Path("emergency.bin"),
+        description="A small pre-allocated file, best on another disk, that takes cancels and halts when the journal's disk is full.",
+    )
+
+
+class Alerts(Table):
+    file: Path | None = Field(None, description="A file that every alert is appended to, as JSON Lines.")
+    webhook: SecretRef | None = Field(None, description="Where the URL is that every alert is posted to.")
+
+
+class Settings(Table):
+    environment: Environment = Field(
+        description="devnet, fork or live: which world keys and signatures belong to."
+    )
+    live: bool = Field(
+        False, description="Whether writes may leave at all; each command needs --live besides."
+    )
+    wallet: Wallet = Field(description="The wallet that is traded for.")
+    chains: Annotated[tuple[Chain, ...], Field(min_length=1)] = Field(
+        description="The chains, one [[chains]] table each."
+    )
+    venues: tuple[Venue, ...] = Field((), description="The exchanges, one [[venues]] table each.")
+    assets: dict[Symbol, tuple[AssetRef, ...]] = Field(
+        {},
+        description="For each symbol, the asset in every place it is held: CAIP-19 ids, or cex:VENUE/SYMBOL.",
+    )
+    equivalents: dict[Symbol, tuple[Symbol, ...]] = Field(
+        {},
+        description="For each name you trade by, the symbols that are one and the same to you, such as ETH for ETH and WETH.",
+    )
+    limits: Limits = Field(
+        default_factory=Limits.model_construct, description="What is never exceeded, whoever asks."
+    )
+    oracles: dict[Symbol, tuple[Oracle, ...]] = Field(
+        {}, description="For each symbol, at least two independent sources of its price in USD."
+    )
+    signer: Signer = Field(
+        default_factory=Signer.model_construct, description="The process that holds the keys."
+    )
+    journal: JournalTable = Field(default_factory=JournalTable.model_construct, description="The record.")
+    alerts: Alerts = Field(
+        default_factory=Alerts.model_construct, description="Where alerts go, besides the terminal."
+    )
+
+    jobs: tuple[Job, ...] = Field(
+        (), description="Orders that `fairlead run` sends by itself, one [[jobs]] table each."
+    )
+
+    def chain(self, name_or_id: str | int) -> Chain | None:
+        return next((c for c in self.chains if name_or_id in (c.name, c.chain_id)), None)
+
+    def venue(self, name: str) -> Venue | None:
+        return next((v for v in self.venues if v.name == name), None)
+
+    @property
+    def watch_only(self) -> bool:
+        """Nothing here can sign."""
+        return self.wallet.sender is None and not any(owner.keystore for owner in self.wallet.owners)

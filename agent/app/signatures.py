@@ -1,0 +1,127 @@
+"""Where signatures come from: the signer process, or owners who sign attended, each in a process of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.domain.errors import Denied, Usage
+from chains.types import Address, SignedTx, UnsignedTx
+from keys.client import SignerClient
+from keys.safe import SafeTx, safe_tx_hash, to_json
+from keys.secrets import scrubbed_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class SignerOwners:
+    """Throw-away owner keys inside the signer process: devnet and fork only; the signer refuses them elsewhere."""
+
+    client: SignerClient
+    attended: bool = False
+
+    async def collect(self, chain_id: int, safe: Address, tx: SafeTx, now_s: int) -> Mapping[Address, bytes]:
+        request = f"safe-{chain_id}-{safe_tx_hash(chain_id, safe, tx).hex()}"
+        found = await self.client.sign_safe_tx(request, chain_id, safe, tx, chain_time=now_s)
+        return {Address(owner): signature for owner, signature in found.by_owner.items()}
+
+
+@dataclass(frozen=True)
+class AttendedOwner:
+    """One owner's own keystore; `password` is a secret reference, or None: asked for on the terminal, by that process."""
+
+    address: Address
+    keystore: Path
+    password: str | None
+
+
+@dataclass
+class AttendedOwners:
+    """Asks owner after owner until the threshold is reached. Neither key nor password ever enters this process."""
+
+    owners: tuple[AttendedOwner, ...]
+    threshold: int
+    environment: str
+    attended: bool = True
+
+    async def collect(self, chain_id: int, safe: Address, tx: SafeTx, now_s: int) -> Mapping[Address, bytes]:
+        signatures: dict[Address, bytes] = {}
+        for owner in self.owners:
+            if len(signatures) == self.threshold:
+                break
+            signatures[owner.address] = await self._ask(owner, chain_id, safe, tx)
+        if len(signatures) < self.threshold:
+            raise Denied(
+                "TOO_FEW_OWNERS",
+                f"{self.threshold} owners must sign, {len(self.owners)} have a keystore here",
+                "give more owners a keystore under [wallet], or sign elsewhere",
+            )
+        return signatures
+
+    async def _ask(self, owner: AttendedOwner, chain_id: int, safe: Address, tx: SafeTx) -> bytes:
+        command = [sys.executable, "-m", "keys.owner_sign", "--keystore", str(owner.keystore)]
+        command += ["--address", owner.address, "--environment", self.environment]
+        if owner.password is not None:
+            command += ["--password", owner.password]
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=None
+            if owner.password is None
+            else asyncio.subprocess.PIPE,  # asked: the terminal is its own
+            cwd=ROOT,
+            env=_environment(owner.password),
+        )
+        out, err = await process.communicate(json.dumps(to_json(chain_id, safe, tx)).encode())
+        told = (err or b"").decode(errors="replace").splitlines()
+        why = [line.removeprefix("error ") for line in told if line.startswith("error ")]
+        for line in told:
+            if not line.startswith("error "):
+                print(line, file=sys.stderr)
+        if process.returncode != 0:
+            reason = f": {why[-1]}" if why else ""
+            raise Denied(
+                "OWNER_DID_NOT_SIGN", f"owner {owner.address} did not sign{reason}", "nothing was sent"
+            )
+        try:
+            return bytes.fromhex(out.decode().strip().removeprefix("0x"))
+        except ValueError:
+            raise Usage(
+                "BAD_SIGNATURE", f"owner {owner.address}'s signer answered something else", "try again"
+            ) from None
+
+
+def _environment(password: str | None) -> dict[str, str]:
+    """This process's environment without its secrets, but for the one variable that the owner's own reference names."""
+    named = (password[4:],) if password is not None and password.startswith("env:") else ()
+    return {k: v for k, v in scrubbed_environment(named).items() if not k.startswith("FAIRLEAD_")}
+
+
+@dataclass
+class SignerSender:
+    """The sending account's key, in the signer process."""
+
+    client: SignerClient
+    sender: Address
+
+    async def sign(self, tx: UnsignedTx, safe_nonce: int, now_s: int) -> SignedTx:
+        request = (
+            f"send-{tx.chain_id}-{self.sender}-{tx.nonce}-{safe_nonce}-{tx.fees.max_fee_wei}-{hash_of(tx)}"
+        )
+        return await self.client.sign_tx(request, self.sender, tx, safe_nonce, chain_time=now_s)
+
+    async def cancel(self, tx: UnsignedTx, now_s: int) -> SignedTx:
+        request = f"cancel-{tx.chain_id}-{self.sender}-{tx.nonce}-{tx.fees.max_fee_wei}"
+        return await self.client.sign_tx(request, self.sender, tx, None, chain_time=now_s)
+
+
+def hash_of(tx: UnsignedTx) -> str:
+    from keys.transactions import digest
+
+    return digest(tx).hex()[:16]

@@ -1,0 +1,6 @@
+"""The paper exchange: a separate server process that speaks Binance Spot's documented dialect over HTTP and WebSocket.
+
+Reading order: spec (symbols and filters), book, engine (price-time matching in exact Decimals), liquidity (who stands
+in the book), venue (accounts, journal, one writer), wire (payloads), auth, limits, faults, streams, server.
+Run it with `python -m agent.app.testvenue --port 8900 --account key=K:secret=S:ETH=50:USDC=100000`.
+"""

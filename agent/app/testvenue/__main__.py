@@ -1,0 +1,197 @@
+"""The command line of the paper exchange."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import time
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from aiohttp import web
+
+from agent.app.testvenue.engine import Engine
+from agent.app.testvenue.limits import Limits
+from agent.app.testvenue.liquidity import Maker, file_levels, read_tape, seeded_levels, tape_specs
+from agent.app.testvenue.server import Server
+from agent.app.testvenue.spec import SymbolSpec
+from agent.app.testvenue.venue import Account, CommandLog, Venue
+
+
+def parse_account(text: str) -> Account:
+    """`key=K:secret=S:ETH=50:USDC=100000`; the secret may also be `env:NAME` or `file:PATH`. Raises ValueError."""
+    fields: list[tuple[str, str]] = []
+    for piece in text.split(":"):
+        name, equals, value = piece.partition("=")
+        if equals:
+            fields.append((name, value))
+        elif fields:
+            fields[-1] = (fields[-1][0], f"{fields[-1][1]}:{piece}")
+    found = dict(fields)
+    key, secret = found.pop("key", ""), found.pop("secret", "")
+    if not key or not secret:
+        raise ValueError("an account is key=KEY:secret=SECRET:ASSET=QTY…")
+    if secret.startswith("env:"):
+        secret = os.environ.get(secret[4:], "")
+    elif secret.startswith("file:"):
+        secret = Path(secret[5:]).read_text().strip()
+    if not secret:
+        raise ValueError(f"the secret of account {key} is empty")
+    try:
+        return Account(key, secret, tuple((asset, Decimal(qty)) for asset, qty in found.items()))
+    except InvalidOperation:
+        raise ValueError(f"account {key}: balances are numbers, like ETH=50") from None
+
+
+def parse_symbol(text: str, mid: Decimal) -> SymbolSpec:
+    """`ETH/USDC` or `BTC/USDC=60000`. Raises ValueError."""
+    name, _, px = text.partition("=")
+    base, slash, quote = name.partition("/")
+    if not (base and slash and quote):
+        raise ValueError("a symbol is BASE/QUOTE or BASE/QUOTE=MID")
+    try:
+        return SymbolSpec(base, quote, mid=Decimal(px) if px else mid)
+    except InvalidOperation:
+        raise ValueError(f"'{px}' is not a price") from None
+
+
+def number(text: str) -> Decimal:
+    """A positive decimal, as argparse wants it: ValueError otherwise."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
+    if not value.is_finite() or value < 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of zero or more")
+    return value
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m agent.app.testvenue", description="A paper exchange on loopback."
+    )
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--port-file", type=Path, help="where to write the port once it listens")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--mid", type=number, default=Decimal(3000))
+    parser.add_argument("--symbol", action="append", default=[], metavar="BASE/QUOTE[=MID]")
+    parser.add_argument("--account", action="append", default=[], metavar="key=K:secret=S:ASSET=QTY…")
+    parser.add_argument("--maker-bps", type=number, default=Decimal(10))
+    parser.add_argument("--taker-bps", type=number, default=Decimal(10))
+    parser.add_argument("--weight-limit", type=int, default=6_000)
+    parser.add_argument("--order-limit", type=int, default=100)
+    parser.add_argument(
+        "--tick-ms", type=int, default=1_000, help="how often the market maker refills; 0 never"
+    )
+    parser.add_argument("--still", action="store_true", help="the market maker refills and does nothing else")
+    parser.add_argument("--journal", type=Path, help="survive restarts: commands are kept here")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--book", type=Path, help="levels from a JSON file or a market/1 file")
+    source.add_argument("--replay", type=Path, action="append", help="play a recording (may be given again)")
+    parser.add_argument("--replay-speed", type=float, default=1.0)
+    return parser
+
+
+def build(options: argparse.Namespace) -> Server:
+    """Raises ValueError or OSError with what is wrong."""
+    if options.replay and options.journal:
+        raise ValueError(
+            "--replay and --journal exclude each other: a recording starts again with the server"
+        )
+    if not 0 <= options.port <= 65_535:
+        raise ValueError("--port is a number up to 65535; 0 takes a free one")
+    if options.mid == 0:
+        raise ValueError("--mid is a price above zero")
+    accounts = [parse_account(text) for text in options.account]
+    if options.replay:
+        specs = tape_specs(options.replay)
+        makers = []
+    else:
+        specs = [parse_symbol(text, options.mid) for text in options.symbol or ["ETH/USDC"]]
+        makers = [
+            Maker(
+                spec,
+                file_levels(options.book, spec.symbol) if options.book else seeded_levels(spec, options.seed),
+                options.seed,
+                not options.still,
+            )
+            for spec in specs
+        ]
+    engine = Engine(specs, options.maker_bps / 10_000, options.taker_bps / 10_000)
+    header = {
+        "seed": str(options.seed),
+        "symbols": ",".join(f"{s.symbol}={s.mid}" for s in specs),
+        "book": str(options.book or ""),
+        "still": str(options.still),
+        "rates": f"{options.maker_bps}/{options.taker_bps}",
+        "accounts": ",".join(f"{a.key}:{':'.join(f'{n}={q}' for n, q in a.deposits)}" for a in accounts),
+    }
+    log = CommandLog(options.journal, header) if options.journal else None
+    venue = Venue(engine, accounts, makers, lambda: time.time_ns() // 1_000_000, log)
+    return Server(venue, Limits(options.weight_limit, options.order_limit))
+
+
+async def tick_forever(venue: Venue, tick_ms: int) -> None:
+    while tick_ms > 0:
+        await asyncio.sleep(tick_ms / 1_000)
+        venue.tick()
+
+
+async def play(venue: Venue, paths: list[Path], speed: float) -> None:
+    start, first = time.monotonic(), None
+    for event in read_tape(paths):
+        first = event.at if first is None else first
+        wait = (event.at - first) / speed - (time.monotonic() - start)
+        if wait > 0:
+            await asyncio.sleep(wait)
+        venue.play(event)
+
+
+async def run(options: argparse.Namespace) -> None:
+    server = build(options)
+    runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", options.port)
+    await site.start()
+    port = runner.addresses[0][1]
+    print(f"paper exchange on http://127.0.0.1:{port}", flush=True)
+    if options.port_file:
+        partial = options.port_file.with_suffix(".tmp")
+        partial.write_text(str(port))
+        partial.replace(options.port_file)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if options.replay:
+        work = asyncio.create_task(play(server.venue, options.replay, options.replay_speed))
+    else:
+        work = asyncio.create_task(tick_forever(server.venue, options.tick_ms))
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({stopped, work}, return_when=asyncio.FIRST_COMPLETED)
+        if not stopped.done():
+            await work  # what broke the market ends the server; a recording that ended does not
+            await stopped
+    finally:
+        stopped.cancel()
+        work.cancel()
+        await runner.cleanup()
+        if server.venue.log is not None:
+            server.venue.log.close()
+
+
+def main() -> int:
+    options = arguments().parse_args()
+    try:
+        asyncio.run(run(options))
+    except (ValueError, OSError) as error:
+        print(f"paper exchange: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

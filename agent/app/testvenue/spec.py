@@ -1,0 +1,133 @@
+"""Symbols, their filters, and the refusal an order gets that breaks one. Codes and texts are the venue's published ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+ZERO = Decimal(0)
+EIGHT = Decimal("0.00000001")
+
+
+class VenueError(Exception):
+    """A refusal as the venue words it: `code` is negative, `http` the status it travels with."""
+
+    def __init__(self, code: int, msg: str, http: int = 400) -> None:
+        super().__init__(msg)
+        self.code, self.msg, self.http = code, msg, http
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolSpec:
+    """One market. `tick`, `lot` in quote and base units; `min_notional` in quote units; `mid` is where a seeded book stands."""
+
+    base: str
+    quote: str
+    tick: Decimal = Decimal("0.01")
+    lot: Decimal = Decimal("0.0001")
+    min_notional: Decimal = Decimal(5)
+    max_notional: Decimal = Decimal(9_000_000)
+    max_qty: Decimal = Decimal(9_000)
+    max_px: Decimal = Decimal(1_000_000)
+    max_open_orders: int = 200
+    mid: Decimal = Decimal(3000)
+
+    @property
+    def symbol(self) -> str:
+        return self.base + self.quote
+
+
+def fmt(value: Decimal) -> str:
+    """A decimal with eight places, as every amount travels."""
+    return f"{value.quantize(EIGHT):f}"
+
+
+def check_filters(spec: SymbolSpec, px: Decimal | None, qty: Decimal | None, mark: Decimal | None) -> None:
+    """PRICE_FILTER, LOT_SIZE and NOTIONAL, in that order; `mark` stands in for the price of a market order.
+
+    Raises VenueError -1013 naming the filter.
+    """
+    if px is not None and (px < spec.tick or px > spec.max_px or px % spec.tick != 0):
+        raise VenueError(-1013, "Filter failure: PRICE_FILTER")
+    if qty is None:
+        return
+    if qty < spec.lot or qty > spec.max_qty or qty % spec.lot != 0:
+        raise VenueError(-1013, "Filter failure: LOT_SIZE")
+    at = px if px is not None else mark
+    if at is not None:
+        check_notional(spec, at * qty)
+
+
+def check_notional(spec: SymbolSpec, notional: Decimal) -> None:
+    if not spec.min_notional <= notional <= spec.max_notional:
+        raise VenueError(-1013, "Filter failure: NOTIONAL")
+
+
+def exchange_info(
+    specs: list[SymbolSpec], now_ms: int, weight_limit: int, order_limit: int
+) -> dict[str, object]:
+    return {
+        "timezone": "UTC",
+        "serverTime": now_ms,
+        "rateLimits": [
+            {
+                "rateLimitType": "REQUEST_WEIGHT",
+                "interval": "MINUTE",
+                "intervalNum": 1,
+                "limit": weight_limit,
+            },
+            {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": order_limit},
+        ],
+        "exchangeFilters": [],
+        "symbols": [_symbol_info(spec) for spec in specs],
+    }
+
+
+def _symbol_info(spec: SymbolSpec) -> dict[str, object]:
+    return {
+        "symbol": spec.symbol,
+        "status": "TRADING",
+        "baseAsset": spec.base,
+        "baseAssetPrecision": 8,
+        "quoteAsset": spec.quote,
+        "quotePrecision": 8,
+        "quoteAssetPrecision": 8,
+        "baseCommissionPrecision": 8,
+        "quoteCommissionPrecision": 8,
+        "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET"],
+        "icebergAllowed": False,
+        "ocoAllowed": False,
+        "quoteOrderQtyMarketAllowed": True,
+        "allowTrailingStop": False,
+        "cancelReplaceAllowed": False,
+        "amendAllowed": False,
+        "isSpotTradingAllowed": True,
+        "isMarginTradingAllowed": False,
+        "filters": [
+            {
+                "filterType": "PRICE_FILTER",
+                "minPrice": fmt(spec.tick),
+                "maxPrice": fmt(spec.max_px),
+                "tickSize": fmt(spec.tick),
+            },
+            {
+                "filterType": "LOT_SIZE",
+                "minQty": fmt(spec.lot),
+                "maxQty": fmt(spec.max_qty),
+                "stepSize": fmt(spec.lot),
+            },
+            {
+                "filterType": "NOTIONAL",
+                "minNotional": fmt(spec.min_notional),
+                "applyMinToMarket": True,
+                "maxNotional": fmt(spec.max_notional),
+                "applyMaxToMarket": True,
+                "avgPriceMins": 0,
+            },
+            {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": spec.max_open_orders},
+        ],
+        "permissions": [],
+        "permissionSets": [["SPOT"]],
+        "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
+        "allowedSelfTradePreventionModes": ["NONE", "EXPIRE_MAKER"],
+    }

@@ -1,0 +1,165 @@
+"""WebSocket connections: market streams, user-data streams, and the faults that befall them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from agent.app.testvenue import wire
+from agent.app.testvenue.book import HOUSE, LevelChange
+from agent.app.testvenue.engine import Outcome
+from agent.app.testvenue.faults import Faults
+from agent.app.testvenue.venue import Venue
+
+DEPTH_EVERY_S = 0.1
+QUEUE = 10_000
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    ws: web.WebSocketResponse
+    combined: bool = False
+    streams: set[str] = field(default_factory=set)
+    account: str = ""
+    subscription: int | None = None
+    queue: asyncio.Queue[tuple[float, str]] = field(default_factory=lambda: asyncio.Queue(QUEUE))
+
+    def send(self, stream: str, event: wire.Json, delay_s: float) -> None:
+        body: wire.Json = event
+        if self.subscription is not None and stream == "user":
+            body = {"subscriptionId": self.subscription, "event": event}
+        elif self.combined:
+            body = {"stream": stream, "data": event}
+        if not self.queue.full():
+            self.queue.put_nowait((delay_s, json.dumps(body)))
+
+
+class Hub:
+    """Hears every outcome in order and passes it on; market depth is gathered for 100 ms, orders go at once."""
+
+    def __init__(self, venue: Venue, faults: Faults) -> None:
+        self.venue, self.faults = venue, faults
+        self.connections: set[Connection] = set()
+        self.listen_keys: dict[str, str] = {}
+        self.cancel_ids: dict[int, str] = {}
+        self._depth: dict[str, list[LevelChange]] = {}
+        venue.listener = self.on_outcome
+
+    def on_outcome(self, outcome: Outcome) -> None:
+        now_ms, engine = self.venue.now_ms(), self.venue.engine
+        accounts: list[str] = []
+        for execution in outcome.executions:
+            account = execution.order.account
+            if account == HOUSE:
+                continue
+            cancel_id = (
+                self.cancel_ids.pop(execution.order.order_id, "") if execution.exec_type == "CANCELED" else ""
+            )
+            self._publish("user", "user", wire.execution_report(execution, now_ms, cancel_id), account)
+            if account not in accounts:
+                accounts.append(account)
+        for account in accounts:
+            self._publish("user", "user", wire.account_position(engine, account, now_ms), account)
+        for trade in outcome.trades:
+            self._publish("trade", f"{trade.symbol.lower()}@trade", wire.trade_event(trade, now_ms))
+        for symbol in {change.symbol for change in outcome.changes}:
+            self._publish(
+                "bookTicker", f"{symbol.lower()}@bookTicker", wire.book_ticker(engine.books[symbol])
+            )
+        for change in outcome.changes:
+            self._depth.setdefault(change.symbol, []).append(change)
+
+    def _publish(self, kind: str, stream: str, event: wire.Json, account: str = "") -> None:
+        takers = [c for c in self.connections if (c.account == account if account else stream in c.streams)]
+        if not takers:
+            return
+        fault = self.faults.take(kind)
+        copies, delay_s = 1, 0.0
+        if fault is not None:
+            if fault.kind in ("drop", "silence"):
+                return
+            if fault.kind == "duplicate":
+                copies = 2
+            elif fault.kind == "delay":
+                delay_s = fault.delay_ms / 1_000
+            elif fault.kind == "close":
+                for taker in takers:
+                    taker.queue.put_nowait((0.0, ""))
+                return
+        for taker in takers:
+            for _ in range(copies):
+                taker.send(stream, event, delay_s)
+
+    async def depth_forever(self) -> None:
+        while True:
+            await asyncio.sleep(DEPTH_EVERY_S)
+            pending, self._depth = self._depth, {}
+            for symbol, changes in pending.items():
+                now_ms = self.venue.now_ms()
+                self._publish(
+                    "depth", f"{symbol.lower()}@depth@100ms", wire.depth_update(symbol, changes, now_ms)
+                )
+
+    async def serve(
+        self, request: web.Request, connection: Connection, on_text: Any
+    ) -> web.WebSocketResponse:
+        """Runs a connection to its end; `on_text(connection, message)` answers what the client says."""
+        ws = connection.ws
+        await ws.prepare(request)
+        self.connections.add(connection)
+        sender = asyncio.create_task(self._send_forever(connection))
+        try:
+            async for message in ws:
+                if message.type is WSMsgType.TEXT:
+                    answer = on_text(connection, message.data)
+                    await ws.send_json(answer)
+        finally:
+            self.connections.discard(connection)
+            sender.cancel()
+        return ws
+
+    async def _send_forever(self, connection: Connection) -> None:
+        try:
+            while True:
+                delay_s, text = await connection.queue.get()
+                if delay_s:
+                    await asyncio.sleep(delay_s)
+                if not text:
+                    await connection.ws.close()
+                    return
+                await connection.ws.send_str(text)
+        except ConnectionError:
+            self.connections.discard(connection)
+
+    def listen_key(self, account: str) -> str:
+        for key, who in self.listen_keys.items():
+            if who == account:
+                return key
+        key = secrets.token_hex(32)
+        self.listen_keys[key] = account
+        return key
+
+    async def close(self) -> None:
+        for connection in list(self.connections):
+            await connection.ws.close()
+
+
+def market_message(connection: Connection, text: str) -> wire.Json:
+    """SUBSCRIBE, UNSUBSCRIBE and LIST_SUBSCRIPTIONS on a market stream connection."""
+    try:
+        message = json.loads(text)
+        method, streams = message["method"], message.get("params", [])
+    except (ValueError, KeyError, TypeError):
+        return {"error": {"code": 3, "msg": "Invalid JSON: expected value at line 1 column 1"}}
+    if method == "SUBSCRIBE":
+        connection.streams |= set(streams)
+    elif method == "UNSUBSCRIBE":
+        connection.streams -= set(streams)
+    elif method == "LIST_SUBSCRIPTIONS":
+        return {"result": sorted(connection.streams), "id": message.get("id")}
+    return {"result": None, "id": message.get("id")}

@@ -1,0 +1,153 @@
+"""The exchange behind its doors: accounts, one writer, and a log of commands from which a restart rebuilds everything."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from agent.app.testvenue.book import HOUSE, Order
+from agent.app.testvenue.engine import Engine, NewOrder, Outcome
+from agent.app.testvenue.liquidity import Maker, Tape, TapeEvent
+from agent.app.testvenue.spec import VenueError
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    key: str
+    secret: str = field(repr=False)
+    deposits: tuple[tuple[str, Decimal], ...]
+
+
+class CommandLog:
+    """One JSON line per accepted command. Orders and cancels are on the disk before they take effect."""
+
+    def __init__(self, path: Path, header: dict[str, str]) -> None:
+        self.path = path
+        self.commands: list[dict[str, Any]] = []
+        if path.exists() and path.stat().st_size:
+            self._read(header)
+        self._file = path.open("ab", buffering=0)
+        if self._file.tell() == 0:
+            self.append({"op": "header", **header}, durable=True)
+
+    def _read(self, header: dict[str, str]) -> None:
+        raw = self.path.read_bytes()
+        whole = raw[: raw.rfind(b"\n") + 1]
+        if len(whole) != len(raw):
+            # the last line was being written when the process ended: it was never acknowledged
+            with self.path.open("r+b") as file:
+                file.truncate(len(whole))
+        try:
+            lines = [json.loads(line) for line in whole.splitlines()]
+        except ValueError:
+            raise ValueError(f"{self.path.name} is damaged: a line of it is no JSON") from None
+        if lines and {k: v for k, v in lines[0].items() if k != "op"} != header:
+            raise ValueError(
+                f"{self.path.name} was written by a server with other symbols, seed, mid or accounts"
+            )
+        self.commands = lines[1:]
+
+    def append(self, command: dict[str, Any], *, durable: bool) -> None:
+        """Raises OSError, and then the log is as it was."""
+        end = self._file.seek(0, os.SEEK_END)
+        try:
+            self._file.write(json.dumps(command).encode() + b"\n")
+            if durable:
+                os.fdatasync(self._file.fileno())
+        except OSError:
+            self._file.truncate(end)
+            raise
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Venue:
+    """All changes go through here, one at a time; `listener` hears of each outcome in order."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        accounts: list[Account],
+        makers: list[Maker],
+        now_ms: Callable[[], int],
+        log: CommandLog | None = None,
+    ) -> None:
+        self.engine, self.makers, self.now_ms, self.log = engine, makers, now_ms, log
+        self.accounts = {account.key: account for account in accounts}
+        self.listener: Callable[[Outcome], None] = lambda outcome: None
+        self.tape = Tape()
+        self.ticks = 0
+        for account in accounts:
+            for asset, qty in account.deposits:
+                engine.deposit(account.key, asset, qty)
+        for maker in makers:
+            maker.tick(engine, 0, 0)
+        for number, command in enumerate(log.commands if log else (), 2):
+            try:
+                self._apply(command)
+            except (KeyError, TypeError, ArithmeticError, VenueError) as error:
+                raise ValueError(f"the command log is damaged at line {number}: {error}") from None
+
+    def place(self, request: NewOrder) -> Outcome:
+        """Raises VenueError, and then nothing has changed or been logged."""
+        self.engine.check(request)
+        fields = {k: (str(v) if isinstance(v, Decimal) else v) for k, v in asdict(request).items()}
+        return self._run({"op": "place", "t": self.now_ms(), "r": fields}, durable=request.account != HOUSE)
+
+    def cancel(self, order: Order) -> Outcome:
+        if not order.is_open:
+            return self.engine.cancel(order, self.now_ms())
+        return self._run({"op": "cancel", "t": self.now_ms(), "id": order.order_id}, durable=True)
+
+    def set_level(self, symbol: str, side: str, px: Decimal, qty: Decimal) -> Outcome:
+        """Moves the house for good: the maker keeps the level from now on."""
+        return self._run(
+            {"op": "level", "t": self.now_ms(), "s": symbol, "side": side, "px": str(px), "qty": str(qty)},
+            durable=False,
+        )
+
+    def tick(self) -> Outcome:
+        return self._run({"op": "tick", "t": self.now_ms(), "n": self.ticks + 1}, durable=False)
+
+    def play(self, event: TapeEvent) -> Outcome:
+        """A recorded event; recordings are not logged (a server that plays one starts it again)."""
+        outcome = self.tape.apply(self.engine, event, self.now_ms())
+        self.listener(outcome)
+        return outcome
+
+    def _run(self, command: dict[str, Any], *, durable: bool) -> Outcome:
+        if self.log is not None:
+            self.log.append(command, durable=durable)
+        outcome = self._apply(command)
+        self.listener(outcome)
+        return outcome
+
+    def _apply(self, command: dict[str, Any]) -> Outcome:
+        now_ms = int(command["t"])
+        match command["op"]:
+            case "place":
+                fields = dict(command["r"])
+                for name in ("px", "qty", "quote_qty"):
+                    fields[name] = None if fields[name] is None else Decimal(fields[name])
+                return self.engine.place(NewOrder(**fields), now_ms)
+            case "cancel":
+                return self.engine.cancel(self.engine.orders[int(command["id"])], now_ms)
+            case "level":
+                side, px, qty = command["side"], Decimal(command["px"]), Decimal(command["qty"])
+                for maker in self.makers:
+                    if maker.symbol == command["s"]:
+                        maker.target[side, px] = qty
+                return self.engine.set_level(command["s"], side, px, qty, now_ms)
+            case "tick":
+                self.ticks, outcome = int(command["n"]), Outcome()
+                for maker in self.makers:
+                    outcome.extend(maker.tick(self.engine, self.ticks, now_ms))
+                return outcome
+            case other:
+                raise ValueError(f"the command log holds an unknown command '{other}'")

@@ -1,0 +1,152 @@
+"""A wallet's Aave V3 account on one chain: read at one block, computed by the model of its version, set beside the contract."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.app.settings_tree import Chain
+from agent.domain.errors import FairleadError
+from agent.domain.instruments import erc20_id
+from agent.margin.aave_v3_0 import MODEL, VALUE_UNIT, Account, EMode, Reserve, account_data
+from agent.margin.model import Health, State
+from chains import profiles
+from chains.evm import address_of, selector
+from chains.gateway import Gateway
+from chains.lending.aave_v3 import AaveAccount, read_account
+from chains.profile import Aave
+from chains.types import ZERO_ADDRESS, Address, Call
+from contracts.codec import encode
+
+NEVER = 2**256 - 1
+LAST_3_0_REVISION = 3
+"""POOL_REVISION of the last 3.0.x pool; 3.1 is 4. Later versions round otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainHealth:
+    """One chain's answer. `account` is the model's (None where no model of this version is here); `trouble` says why UNKNOWN."""
+
+    chain: Chain
+    found: AaveAccount | None
+    account: Account | None
+    health: Health | None
+    equal: bool | None
+    symbols: dict[str, str]
+    trouble: str = ""
+    model: str = ""
+
+    @property
+    def state(self) -> State:
+        return State.UNKNOWN if self.trouble or self.health is None else self.health.state
+
+    @property
+    def empty(self) -> bool:
+        return self.found is not None and not self.found.reserves and not self.trouble
+
+
+async def market_of(chain: Chain, gateway: Gateway) -> Aave | None:
+    """The chain's Aave market: the profile's, or that of the settings' `lending_pool`, whose provider is asked for."""
+    market = profiles.load(chain.chain_id).aave
+    if chain.lending_pool is None:
+        return market
+    pool = Address(chain.lending_pool)
+    if market is not None and market.pool == pool:
+        return market
+    found = await gateway.call(Call(pool, selector("ADDRESSES_PROVIDER()")))
+    if not found.ok or len(found.data) < 32:
+        return None
+    provider = address_of(found.data)
+    _, (oracle, data_provider) = await gateway.multicall(
+        [Call(provider, selector("getPriceOracle()")), Call(provider, selector("getPoolDataProvider()"))]
+    )
+    return Aave(
+        pool,
+        provider,
+        address_of(data_provider.data) if data_provider.ok else ZERO_ADDRESS,
+        address_of(oracle.data) if oracle.ok else ZERO_ADDRESS,
+    )
+
+
+def model_account(found: AaveAccount, chain_id: int) -> Account:
+    """The chain's integers as the model takes them."""
+    mode = found.emodes[0] if found.emodes else None
+    members = frozenset(erc20_id(chain_id, a) for a in mode.collateral) if mode else frozenset()
+    emode = None
+    if mode is not None:
+        own_source = mode.price_source != ZERO_ADDRESS
+        inside = [r.price_1e8 for r in found.reserves if erc20_id(chain_id, r.asset) in members]
+        price = inside[0] if own_source and inside else 0
+        emode = EMode(mode.ltv_bps, mode.liquidation_threshold_bps, members, price)
+    return Account(
+        tuple(
+            Reserve(
+                erc20_id(chain_id, r.asset), r.decimals, r.price_1e8, r.ltv_bps, r.liquidation_threshold_bps,
+                r.collateral_enabled, r.last_update, r.scaled_supply_raw, r.liquidity_index_1e27, r.liquidity_rate_1e27,
+                r.scaled_debt_raw, r.borrow_index_1e27, r.borrow_rate_1e27, r.stable_debt_raw,
+            )
+            for r in found.reserves
+        ),
+        emode,
+    )  # fmt: skip
+
+
+def equals_contract(account: Account, found: AaveAccount) -> bool:
+    """Whether the model gives the contract's own figures, all of them, to the last digit."""
+    ours, theirs = account_data(account, found.block.timestamp), found.data
+    return (
+        ours.collateral_base, ours.debt_base, ours.liquidation_threshold_bps, ours.ltv_bps,
+        NEVER if ours.health_1e18 is None else ours.health_1e18,
+    ) == (
+        theirs.collateral_base, theirs.debt_base, theirs.liquidation_threshold_bps, theirs.ltv_bps, theirs.health_1e18,
+    )  # fmt: skip
+
+
+async def chain_health(chain: Chain, gateway: Gateway, wallet: Address) -> ChainHealth | None:
+    """None where the chain has no Aave market. What does not answer, or is of a version no model here is of, is UNKNOWN."""
+    try:
+        market = await market_of(chain, gateway)
+        if market is None:
+            return None
+        found = await read_account(gateway, market, wallet)
+        symbols = await _symbols(gateway, chain.chain_id, found)
+    except FairleadError as error:
+        if error.verb == "HALT":
+            raise
+        return ChainHealth(chain, None, None, None, None, {}, str(error))
+    if not found.reserves:
+        health = Health(State.SAFE, None, 0, 0, VALUE_UNIT, (), None)
+        return ChainHealth(chain, found, Account(()), health, True, symbols, model=MODEL.name)
+    if found.revision > LAST_3_0_REVISION:
+        why = f"the pool is revision {found.revision}; only 3.0.x (up to revision {LAST_3_0_REVISION}) is computed here"
+        return ChainHealth(chain, found, None, None, None, symbols, why)
+    account = model_account(found, chain.chain_id)
+    health, equal = MODEL.health(account, found.block.timestamp), equals_contract(account, found)
+    trouble = (
+        "" if equal else "the contract's figures are not the model's: it is of another version than it says"
+    )
+    return ChainHealth(chain, found, account, health, equal, symbols, trouble, MODEL.name)
+
+
+async def _symbols(gateway: Gateway, chain_id: int, found: AaveAccount) -> dict[str, str]:
+    """What the tokens call themselves: labels, shortened and without anything a terminal would obey."""
+    calls = [Call(r.asset, encode("erc20", "symbol")) for r in found.reserves]
+    if not calls:
+        return {}
+    _, results = await gateway.multicall(calls, found.block.number)
+    return {
+        erc20_id(chain_id, r.asset): label(result.data if result.ok else b"", r.asset)
+        for r, result in zip(found.reserves, results, strict=True)
+    }
+
+
+def label(answer: bytes, address: str) -> str:
+    """A token's symbol from its answer, a string or (old tokens) bytes32; else the address's beginning."""
+    from contracts.abi_types import AbiError
+    from contracts.codec import decode_result
+
+    try:
+        text = str(decode_result("erc20", "symbol", answer)[0])
+    except (AbiError, UnicodeDecodeError):
+        text = answer[:32].rstrip(b"\0").decode("ascii", "ignore") if len(answer) == 32 else ""
+    plain = "".join(c for c in text if c.isprintable() and c.isascii())[:16]
+    return plain or f"{address[:8]}…"

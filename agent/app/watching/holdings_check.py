@@ -1,0 +1,189 @@
+"""Is the wallet what the settings say, can its sender pay, has nobody a claim on it, and are its prices known?"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from agent.app.oracles import Oracles
+from agent.app.places import directory
+from agent.app.settings import Settings, risk_limits
+from agent.app.settings_tree import Chain
+from agent.app.watching.approvals import held_by
+from agent.app.watching.check import Check, fail, guarded, ok, skip, warn
+from agent.app.watching.positions import Prices
+from agent.app.watching.reading import Reading
+from agent.app.watching.words import amount
+from agent.domain.instruments import AssetId, address_of, chain_place
+from agent.ports import ExecutionVenue
+from chains import profiles
+from chains.types import ZERO_ADDRESS, Address
+from chains.wallets import SafeState, WalletKind, identify
+
+
+async def wallet(reading: Reading, chain: Chain) -> list[Check]:
+    settings, name = reading.settings, f"wallet {chain.name}"
+    found = await identify(reading.gateways[chain.chain_id], Address(settings.wallet.address))
+    if settings.wallet.kind == "eoa":
+        if found.kind is WalletKind.EOA:
+            return [ok(name, "an ordinary account, as the settings say")]
+        if found.kind is WalletKind.DELEGATED_EOA:
+            return [
+                warn(name, f"it runs the code of {found.delegate} (EIP-7702)", "is that delegation yours?")
+            ]
+        return [fail(name, f"the settings say eoa, there is a {found.kind.value}", "set wallet.kind", 3)]
+    if found.safe is None:
+        message = f"the settings say safe, there is {'nothing' if found.kind is WalletKind.EOA else found.kind.value}"
+        return [fail(name, message, f"create the Safe on {chain.name}, or drop the chain", 3)]
+    return [*_safe(settings, name, found.safe), *_extensions(chain, name, found.safe)]
+
+
+def _safe(settings: Settings, name: str, safe: SafeState) -> list[Check]:
+    listed = {owner.address for owner in settings.wallet.owners}
+    if safe.threshold != settings.wallet.threshold:
+        message = f"the Safe wants {safe.threshold} signatures, the settings say {settings.wallet.threshold}"
+        return [fail(name, message, "correct wallet.threshold once you know why it changed", 3)]
+    if strangers := sorted(listed - set(safe.owners)):
+        return [fail(name, f"{strangers[0]} is no owner of the Safe", "correct wallet.owners", 3)]
+    found = [ok(name, f"Safe {safe.version}, {safe.threshold} of {len(safe.owners)}, nonce {safe.nonce}")]
+    if unknown := sorted(set(safe.owners) - listed):
+        found.append(
+            warn(
+                name,
+                f"owners the settings do not know: {', '.join(unknown)}",
+                "add them to wallet.owners, or ask who they are",
+            )
+        )
+    if safe.threshold == 1 and len(safe.owners) > 1:
+        found.append(
+            warn(name, f"any single one of {len(safe.owners)} owners moves everything", "raise the threshold")
+        )
+    return found
+
+
+def _extensions(chain: Chain, name: str, safe: SafeState) -> list[Check]:
+    found = []
+    if safe.modules:
+        told = f"{len(safe.modules)} module(s) can spend without any owner: {', '.join(safe.modules)}"
+        found.append(fail(name, told, "remove what you do not know, in the Safe's own app", 3))
+    if safe.guard != ZERO_ADDRESS:
+        found.append(warn(name, f"the guard {safe.guard} can refuse every transaction", "is it yours?"))
+    official = profiles.load(chain.chain_id).contracts.get("safe_fallback_handler")
+    if safe.fallback_handler not in (ZERO_ADDRESS, official):
+        found.append(
+            warn(
+                name,
+                f"fallback handler {safe.fallback_handler} is not Safe's own 1.4.1",
+                "it answers in the Safe's name: is it known to you?",
+            )
+        )
+    return found
+
+
+async def approvals(reading: Reading, chain: Chain) -> list[Check]:
+    """After a trade every allowance is zero again; one that is left lets its spender take that much at any time."""
+    profile, place = profiles.load(chain.chain_id), chain_place(chain.chain_id)
+    configured = [
+        AssetId(a) for ids in reading.settings.assets.values() for a in ids if a.startswith(f"{place}/")
+    ]
+    more = [Address(token) for asset in configured if (token := address_of(asset)) is not None]
+    held = await held_by(
+        profile, reading.gateways[chain.chain_id], Address(reading.settings.wallet.address), more
+    )
+    name = f"approvals {chain.name}"
+    found = []
+    for a in held.approvals:
+        info = held.tokens[a.token]
+        how_much = (
+            "unlimited"
+            if a.unlimited
+            else f"{a.amount_raw} raw"
+            if info.decimals is None
+            else amount(a.amount_raw, info.decimals)
+        )
+        through = " through Permit2" if a.via else ""
+        found.append(
+            warn(
+                name,
+                f"{a.spender_name} may take {how_much} {info.symbol}{through}",
+                "set it to zero unless you gave it knowingly",
+            )
+        )
+    if held.holdings.silent:
+        found.append(
+            warn(
+                name,
+                f"{len(held.holdings.silent)} token(s) do not answer: {', '.join(held.holdings.silent)}",
+                "correct [assets]",
+            )
+        )
+    return found or [ok(name, f"none left, of {len(held.tokens)} tokens and the spenders known here")]
+
+
+async def gas(reading: Reading, chain: Chain) -> list[Check]:
+    settings, name = reading.settings, f"gas {chain.name}"
+    if settings.wallet.sender is None:
+        return [skip(name, "watch-only: no sender")]
+    wei = await reading.gateways[chain.chain_id].balance(Address(settings.wallet.sender.address))
+    native = profiles.load(chain.chain_id).native
+    reserve = dict(risk_limits(settings).min_gas_reserve_wei).get(chain_place(chain.chain_id), 0)
+    told = f"the sender holds {amount(wei, 18)} {native}"
+    if wei <= reserve:
+        return [
+            fail(
+                name,
+                f"{told}, the reserve is {amount(reserve, 18)}",
+                f"send {native} to {settings.wallet.sender.address}",
+                3,
+            )
+        ]
+    return [ok(name, told + (f", reserve {amount(reserve, 18)}" if reserve else ""))]
+
+
+async def prices(reading: Reading, venues: dict[str, ExecutionVenue], now_ns: int) -> list[Check]:
+    """Two fresh independent sources for each symbol that has any, and for each that may be traded."""
+    settings = reading.settings
+    if not settings.oracles:
+        return [
+            warn(
+                "prices",
+                "no oracles in the settings: every value is UNKNOWN",
+                "add [oracles], two sources for each asset",
+            )
+        ]
+    told = await Oracles(settings, reading.gateways, venues).prices()
+    known = Prices(settings, directory(settings, {}), told, now_ns)
+    found = []
+    for symbol, configured in settings.oracles.items():
+        fresh = known.fresh(symbol)
+        if len(fresh) >= 2:
+            ages = max(now_ns // 10**9 - p.at_s for p in fresh)
+            found.append(
+                ok(
+                    f"price {symbol}",
+                    f"{len(fresh)} of {len(configured)} sources fresh, oldest {max(ages, 0)} s",
+                )
+            )
+        else:
+            message = f"{len(fresh)} of {len(configured)} sources fresh: the price is UNKNOWN and nothing of it is traded"
+            found.append(fail(f"price {symbol}", message, "wait for the feed, or add a source"))
+    priced = {name for symbol in settings.oracles for name in (symbol, *settings.equivalents.get(symbol, ()))}
+    for symbol in settings.limits.allow_assets:
+        if symbol not in priced:
+            found.append(
+                fail(
+                    f"price {symbol}",
+                    "it may be traded and has no oracle: every order of it is denied",
+                    f"add oracles.{symbol}",
+                    3,
+                )
+            )
+    return found
+
+
+async def holdings_checks(reading: Reading) -> list[Check]:
+    chains = reading.settings.chains
+    asked = []
+    for what, check in (("wallet", wallet), ("approvals", approvals), ("gas", gas)):
+        asked += [guarded(f"{what} {c.name}", partial(check, reading, c)) for c in chains]
+    return [check for some in await asyncio.gather(*asked) for check in some]

@@ -1,0 +1,407 @@
+"""Everything put together, once per process: settings in, a desk out. The only place that knows every layer."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import pkgutil
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from agent import algos
+from agent.algos.step import Algorithm
+from agent.app.alerts import Alerts
+from agent.app.chain_desk import ChainDesk
+from agent.app.chain_desks import chain_desk
+from agent.app.cli.output import note
+from agent.app.endpoints import open_gateways, resolve_any, resolve_endpoint
+from agent.app.feeds import head_feeds, stop_tasks
+from agent.app.live_market import LiveMarket
+from agent.app.local_proof import prove_environment
+from agent.app.oracles import Oracles
+from agent.app.places import Directory, directory
+from agent.app.settings import Settings, risk_limits
+from agent.app.settings_tree import Venue
+from agent.app.signatures import AttendedOwner, AttendedOwners, SignerOwners, SignerSender
+from agent.app.wallet_check import WalletCheck
+from agent.app.workshop import Workshop
+from agent.app.world import World
+from agent.domain.errors import Denied, FairleadError, Usage
+from agent.domain.events import Authorized
+from agent.domain.instruments import AssetId, chain_of
+from agent.execution.authority import Authority, ChainAuthority, OwnerSignatures
+from agent.execution.desk import Desk
+from agent.execution.halt import Switch
+from agent.execution.outbox import Outbox
+from agent.execution.recorder import Recorder
+from agent.execution.tracker import Tracker
+from agent.journal.book import Book
+from agent.journal.registry import event_codec, is_derisking
+from agent.journal.store import Journal
+from agent.ports import Clock, ExecutionVenue
+from agent.transport.clock import SystemClock
+from chains.gas import Urgency, bid, cancel_fees
+from chains.gateway import Gateway
+from chains.types import Address, Call, Environment, Hash32, UnsignedTx
+from contracts.codec import decode_result, encode
+from keys.client import SignerClient
+from keys.safe import SafeTx, exec_transaction, pack_signatures, safe_tx_hash
+from keys.secrets import resolve
+
+DEADLINE_S = 180
+MAX_BLOCKS = 15
+REJECTION_GAS = 120_000
+"""An empty call of a Safe to itself: the proxy, the nonce, three signatures, with room for more."""
+
+
+def algorithms() -> dict[str, Algorithm]:
+    """Every file of agent/algos that exposes ALGO, by its name."""
+    found = {}
+    for module in pkgutil.iter_modules(algos.__path__):
+        algo = getattr(importlib.import_module(f"agent.algos.{module.name}"), "ALGO", None)
+        if isinstance(algo, Algorithm):
+            found[algo.name] = algo
+    return found
+
+
+@dataclass
+class App:
+    """What commands use. `desk` is present once `trading` was entered; reads work without journal and signer."""
+
+    settings: Settings
+    clock: Clock
+    session: aiohttp.ClientSession
+    gateways: dict[int, Gateway]
+    chains: dict[int, ChainDesk]
+    venues: dict[str, ExecutionVenue]
+    directory: Directory
+    market: LiveMarket
+    oracles: Oracles
+    switch: Switch
+    signer: SignerClient
+    wallets: WalletCheck
+    journal: Journal | None = None
+    desk: Desk | None = None
+    unreachable: dict[str, str] = field(default_factory=dict)
+
+    async def head_line(self) -> str:
+        """The block part of the header line: every chain's head with its age."""
+        now = self.clock.now_ns() // 10**9
+        told = []
+        for desk in self.chains.values():
+            try:
+                head = await desk.gateway.block("latest")
+                told.append(f"{desk.profile.name} {head.number} ({max(now - head.timestamp, 0)} s)")
+            except FairleadError:
+                told.append(f"{desk.profile.name} unreachable")
+        return " · ".join(told)
+
+    async def adopt_balances(self) -> None:
+        """Takes into the book what stands in each place and no order of ours explains, at today's price."""
+        assert self.desk is not None
+        from agent.app.adoption import adopt
+
+        await adopt(self, self.desk)
+
+
+def state_folder(settings: Settings) -> Path:
+    return settings.journal.path.parent
+
+
+async def open_app(settings: Settings, stack: AsyncExitStack) -> App:
+    """Reads only: gateways, venues, market, oracles. A venue that does not answer is named in `unreachable`."""
+    clock = SystemClock()
+    session = await stack.enter_async_context(aiohttp.ClientSession())
+    gateways = await open_gateways(settings, session)
+    signer = SignerClient(settings.signer.socket, settings.environment)
+    stack.push_async_callback(signer.close)
+    decimals = await token_decimals(settings, gateways)
+    known = directory(settings, decimals)
+    chains = {
+        c.chain_id: chain_desk(settings, c, gateways[c.chain_id], session, signer, clock)
+        for c in settings.chains
+    }
+    unreachable: dict[str, str] = {}
+    venues: dict[str, ExecutionVenue] = {}
+    for configured in settings.venues:
+        venue = connect_venue(configured, clock, signer)
+        try:
+            await venue.start()
+        except FairleadError as error:
+            unreachable[configured.name] = str(error)
+            await venue.close()
+            continue
+        stack.push_async_callback(venue.close)
+        venues[configured.name] = venue
+    oracles = Oracles(settings, gateways, venues)
+    market = LiveMarket(clock, settings, known, chains, venues, oracles.prices)
+    market.unreachable = unreachable
+    return App(
+        settings=settings,
+        clock=clock,
+        session=session,
+        gateways=gateways,
+        chains=chains,
+        venues=venues,
+        directory=known,
+        market=market,
+        oracles=oracles,
+        switch=Switch(state_folder(settings) / "HALTED.json"),
+        signer=signer,
+        wallets=WalletCheck(settings, gateways),
+        unreachable=unreachable,
+    )
+
+
+async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
+    """The desk: journal, simulators, authority, streams. Raises Retry JOURNAL_LOCKED, Halt JOURNAL_CORRUPT, Denied WATCH_ONLY,
+    and as `prove_environment` where the world behind the settings is not the one they name."""
+    settings = app.settings
+    if settings.wallet.sender is None:
+        raise Denied(
+            "WATCH_ONLY", "these settings only watch: they name no sender", "add [wallet.sender] and owners"
+        )
+    if settings.wallet.kind != "safe":
+        raise Denied(
+            "WALLET_KIND",
+            "only a Safe can trade: an ordinary account's key could do anything, and nothing on chain would bound it",
+            "make the account an owner of a Safe, or go on watching",
+        )
+    await prove_environment(settings, app.venues, app.session)
+    journal = Journal.open(
+        settings.journal.path,
+        clock=app.clock,
+        environment=settings.environment.value,
+        codec=event_codec(),
+        emergency=settings.journal.emergency_path,
+        derisking=is_derisking,
+    )
+    stack.callback(journal.close)
+    app.journal = journal
+    book = Book()
+    for event in journal.events():
+        book.apply(event)
+    journal.remember("book", book.state_hash)
+    recorder = Recorder(journal, book)
+    recorder.watchers.append((await stack.enter_async_context(alerts_of(app, journal))).saw)
+    for chain in app.chains.values():
+        if chain.simulator is not None:
+            await stack.enter_async_context(chain.simulator)
+    outbox = Outbox(app.clock, app.chains, app.venues)
+    sender = SignerSender(app.signer, Address(settings.wallet.sender.address))
+    owners = owner_signatures(settings, app.signer)
+    authority = Authority(
+        app.clock,
+        book,
+        {chain_id: chain_authority(settings, desk) for chain_id, desk in app.chains.items()},
+        app.venues,
+        owners,
+        sender,
+        outbox,
+        signer_ready(app),
+    )
+    tracker = Tracker(
+        app.clock,
+        recorder,
+        app.chains,
+        app.venues,
+        app.directory.decimals,
+        canceller(app, sender, owners),
+    )
+    world = World(
+        app.clock,
+        app.directory,
+        app.chains,
+        app.switch,
+        app.oracles.prices,
+        app.wallets.why_not,
+        lambda: journal_trouble(journal),
+    )
+    app.desk = Desk(
+        environment=settings.environment.value,
+        clock=app.clock,
+        journal=recorder,
+        book=book,
+        limits=risk_limits(settings),
+        switch=app.switch,
+        market=app.market,
+        world=world,
+        workshop=Workshop(app.clock, app.chains, app.venues, DEADLINE_S),
+        authority=authority,
+        outbox=outbox,
+        tracker=tracker,
+        algos=algorithms(),
+        decimals=app.directory.decimals,
+        lots={symbol: Decimal("0.000001") for symbol in app.directory.groups},
+    )
+    streams = [
+        asyncio.create_task(tracker.consume(v), name=f"stream {name}") for name, v in app.venues.items()
+    ]
+    streams += head_feeds(app.chains.values(), recorder, app.clock)
+    stack.push_async_callback(stop_tasks, streams)
+    return app.desk
+
+
+def alerts_of(app: App, journal: Journal) -> Alerts:
+    table = app.settings.alerts
+    webhook = resolve_endpoint(table.webhook) if table.webhook else None
+    return Alerts(
+        app.settings.environment.value,
+        app.settings.wallet.address,
+        journal.head,
+        table.file,
+        webhook,
+        app.session,
+        note,
+    )
+
+
+def journal_trouble(journal: Journal) -> str:
+    return journal.failure.message if journal.failure else ""
+
+
+# ---------------------------------------------------------------------- pieces
+
+
+def connect_venue(configured: Venue, clock: Clock, signer: SignerClient) -> ExecutionVenue:
+    """Raises Usage UNKNOWN_VENUE_MODULE."""
+    try:
+        module = importlib.import_module(f"agent.venues.{configured.module}")
+        facts: Any = module.VENUE
+    except (ImportError, AttributeError):
+        from agent import venues
+
+        known = ", ".join(m.name for m in pkgutil.iter_modules(venues.__path__))
+        raise Usage(
+            "UNKNOWN_VENUE_MODULE", f"there is no venue module '{configured.module}'", f"known: {known}"
+        ) from None
+    api_key = resolve(configured.api_key).text().strip() if configured.api_key else ""
+
+    async def sign(method: str, path: str, payload: str) -> str:
+        from hashlib import sha256
+
+        request = f"{configured.name}-{sha256(f'{method} {path} {payload}'.encode()).hexdigest()[:32]}"
+        signature, _ = await signer.sign_exchange(request, configured.name, method, path, payload)
+        return signature
+
+    url = resolve_endpoint(configured.base_url) if configured.base_url else None
+    base_url = url.reveal() if url is not None else None
+    socket = resolve_any(configured.ws_url).reveal() if configured.ws_url else None
+    venue: ExecutionVenue = facts.connect(
+        configured.name, clock, api_key, sign, base_url=base_url, ws_url=socket
+    )
+    return venue
+
+
+async def token_decimals(settings: Settings, gateways: dict[int, Gateway]) -> dict[AssetId, int]:
+    """What the chains say of the configured tokens' decimals; a chain that does not answer is skipped."""
+    found: dict[AssetId, int] = {}
+    for chain_id, gateway in gateways.items():
+        tokens = [
+            AssetId(a)
+            for ids in settings.assets.values()
+            for a in ids
+            if chain_of(a) == chain_id and "/erc20:" in a
+        ]
+        calls = [Call(Address(t.rpartition(":")[2]), encode("erc20", "decimals")) for t in tokens]
+        if not calls:
+            continue
+        try:
+            _, results = await gateway.multicall(calls)
+        except FairleadError as error:
+            if error.verb == "HALT":
+                raise
+            continue
+        for token, result in zip(tokens, results, strict=True):
+            if result.ok and result.data:
+                found[token] = int(decode_result("erc20", "decimals", result.data)[0])
+    return found
+
+
+def owner_signatures(settings: Settings, signer: SignerClient) -> OwnerSignatures:
+    """Throw-away keys sign in the signer where the settings say so; live owners sign attended."""
+    if settings.signer.unattended and settings.environment is not Environment.LIVE:
+        return SignerOwners(signer)
+    owners = tuple(
+        AttendedOwner(Address(o.address), o.keystore, o.password)
+        for o in settings.wallet.owners
+        if o.keystore
+    )
+    return AttendedOwners(owners, settings.wallet.threshold, settings.environment.value)
+
+
+def chain_authority(settings: Settings, desk: ChainDesk) -> ChainAuthority:
+    assert desk.simulator is not None and desk.sender is not None
+    return ChainAuthority(
+        gateway=desk.gateway,
+        local=desk.simulator,
+        wallet=desk.wallet,
+        owners=tuple(Address(o.address) for o in settings.wallet.owners),
+        threshold=settings.wallet.threshold,
+        multi_send=desk.multi_send,
+        sender=desk.sender,
+        max_blocks=MAX_BLOCKS,
+    )
+
+
+def signer_ready(app: App) -> Callable[[], Awaitable[None]]:
+    """Asks the signer once which environment it serves. Raises Denied SIGNER_OTHER_ENVIRONMENT."""
+    asked = False
+
+    async def ready() -> None:
+        nonlocal asked
+        if asked:
+            return
+        status = await app.signer.status()
+        if status.get("environment") != app.settings.environment.value:
+            raise Denied(
+                "SIGNER_OTHER_ENVIRONMENT",
+                f"the signer serves {status.get('environment')}, these settings are {app.settings.environment.value}",
+                "start the signer that belongs to these settings",
+            )
+        asked = True
+
+    return ready
+
+
+def canceller(
+    app: App, sender: SignerSender, owners: OwnerSignatures
+) -> Callable[[Authorized], Awaitable[Hash32 | None]]:
+    """Cancels a transaction: asks its relay to drop it, and takes its place at the same nonce, by the same road.
+
+    What the owners signed stays executable by whoever saw it until the Safe's own nonce is used or its deadline has passed.
+    So the Safe's rejection goes there, an empty call to itself that uses both nonces. Owners who sign attended are not asked:
+    then an empty transfer uses the sender's nonce alone, and the signer signs nothing else at that Safe nonce until the deadline.
+    """
+
+    async def cancel(authorized: Authorized) -> Hash32 | None:
+        desk = app.chains[authorized.chain_id]
+        await desk.cancel(authorized.tx_hash)
+        fees = cancel_fees(bid(await desk.gateway.fee_history(), Urgency.URGENT))
+        head = await desk.gateway.block("latest")
+        chain_id, nonce = authorized.chain_id, authorized.nonce
+        if isinstance(owners, SignerOwners):
+            nothing = SafeTx(desk.wallet, 0, b"", 0, authorized.wallet_nonce)
+            found = await owners.collect(chain_id, desk.wallet, nothing, head.timestamp)
+            listed = tuple(Address(o.address) for o in app.settings.wallet.owners)
+            digest = safe_tx_hash(chain_id, desk.wallet, nothing)
+            packed = pack_signatures(digest, found.values(), listed, app.settings.wallet.threshold)
+            data = exec_transaction(nothing, packed)
+            outer = UnsignedTx(chain_id, nonce, desk.wallet, 0, data, REJECTION_GAS, fees)
+            signed = await sender.sign(outer, nothing.nonce, head.timestamp)
+        else:
+            empty = UnsignedTx(chain_id, nonce, authorized.sender, 0, b"", 21_000, fees)
+            signed = await sender.cancel(empty, head.timestamp)
+        await desk.send(signed, authorized.protection, head.number + MAX_BLOCKS)
+        return signed.hash
+
+    return cancel
+
+
+__all__ = ["App", "open_app", "open_trading"]

@@ -1,0 +1,107 @@
+"""The facts a review needs, gathered at one moment: prices, balances, gas, ages, and whether the wallet can sign."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal, localcontext
+
+from agent.app.chain_desk import ChainDesk
+from agent.app.places import Directory
+from agent.app.workshop import fees_up, overhead_gas
+from agent.domain.events import Planned
+from agent.domain.instruments import AssetId, Place, chain_of
+from agent.domain.risk import OraclePrice
+from agent.domain.units import WIDE, qty_exact, raw_down
+from agent.execution.halt import Switch
+from agent.journal.book import Book
+from agent.market.view import MarketView
+from agent.ports import Clock
+from agent.risk.validator import Situation
+from chains.gas import Urgency, bid
+
+Prices = Callable[[], Awaitable[tuple[OraclePrice, ...]]]
+Ready = Callable[[Place], Awaitable[str]]
+
+
+class World:
+    def __init__(
+        self,
+        clock: Clock,
+        directory: Directory,
+        chains: Mapping[int, ChainDesk],
+        switch: Switch,
+        prices: Prices,
+        wallet_ready: Ready,
+        book_halted: Callable[[], str],
+    ) -> None:
+        self._clock, self._directory, self._chains, self._switch = clock, directory, chains, switch
+        self._prices, self._wallet_ready, self._book_halted = prices, wallet_ready, book_halted
+
+    async def situation(self, plan: Planned, view: MarketView, book: Book) -> Situation:
+        now = self._clock.now_ns()
+        prices = await self._prices()
+        native: dict[Place, int] = {}
+        fees: dict[Place, int] = {}
+        ready: dict[Place, str] = {}
+        no_road: dict[Place, str] = {}
+        for part in plan.parts:
+            chain_id = chain_of(part.place)
+            ready[part.place] = await self._wallet_ready(part.place)
+            if chain_id is None:
+                continue
+            chain = self._chains[chain_id]
+            no_road[part.place] = chain.no_road(plan.child.protection)
+            gas = sum(plan.route.legs[i].gas for i in part.legs) + overhead_gas(len(part.legs))
+            fee = bid(await chain.gateway.fee_history(), Urgency.NORMAL)
+            fees[part.place] = fees_up(gas, fee.max_fee_wei)
+            native[part.place] = await chain.gateway.balance(chain.sender) if chain.sender else 0
+        return Situation(
+            now_ns=now,
+            prices=prices,
+            held_raw=self._held(view, book, plan),
+            decimals=self._directory.decimals,
+            symbols={asset: known.symbol for asset, known in self._directory.assets.items()},
+            native_wei=native,
+            fees_wei=fees,
+            venue_value_usd=self._venue_values(view, prices),
+            day_notional_usd=book.day_notional_usd(now),
+            market_age_s={
+                part.place: Decimal(now // 10**9 - view.as_of[part.place].at_s)
+                for part in plan.parts
+                if part.place in view.as_of
+            },
+            halted=self._switch.why() or self._book_halted(),
+            wallet_ready=ready,
+            no_road=no_road,
+        )
+
+    def _held(self, view: MarketView, book: Book, plan: Planned) -> dict[AssetId, int]:
+        """What stands in each place now, less what other open children have reserved and not yet spent."""
+        held = dict(view.inventory)
+        for name, child in book.children.items():
+            if name == plan.child.cl_ord_id or child.approved is None or book.child_ended(name):
+                continue
+            for part_name in child.parts:
+                record = book.parts[part_name]
+                if not record.ended and (not record.fills or not record.on_chain):
+                    asset = record.part.asset_in
+                    spent = sum((fill.qty_in for fill in record.fills.values()), Decimal(0))
+                    left = record.part.in_raw - raw_down(spent, self._directory.decimals[asset])
+                    held[asset] = held.get(asset, 0) - max(left, 0)
+        return held
+
+    def _venue_values(self, view: MarketView, prices: tuple[OraclePrice, ...]) -> dict[Place, Decimal]:
+        """What each exchange holds of ours, in USD, where a price is known."""
+        px: dict[str, Decimal] = {}
+        for price in prices:
+            px[price.symbol] = max(price.px, px.get(price.symbol, Decimal(0)))
+        values: dict[Place, Decimal] = {}
+        symbols = self._directory.symbols
+        with localcontext(WIDE):
+            for asset, raw in view.inventory.items():
+                place = Place(asset.partition("/")[0])
+                name = symbols.get(asset)
+                if chain_of(place) is None and name in px:
+                    worth = qty_exact(raw, self._directory.assets[asset].decimals) * px[name]
+                    values[place] = values.get(place, Decimal(0)) + worth
+        return values

@@ -1,0 +1,125 @@
+"""The seams to the world, each as narrow as it can be. Small real fakes of all of them stand in tests/support."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Protocol, TypeVar
+
+from agent.domain.events import Authorized, Refused, Simulated
+from agent.domain.ids import ClOrdId
+from agent.domain.orders import VenueOrder
+from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
+
+E = TypeVar("E")
+
+
+class Clock(Protocol):
+    """Time as an argument. `sleep` ends early for nobody; ManualClock jumps when everybody sleeps."""
+
+    def now_ns(self) -> int: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Journal(Protocol):
+    """Events in order, appended before the next stage begins. Raises Halt when it cannot be written."""
+
+    async def record(self, event: E) -> E:
+        """Appended in order; durable soon."""
+        ...
+
+    async def record_durably(self, event: E) -> E:
+        """Appended, and on the disk when this returns."""
+        ...
+
+
+class Authorizer(Protocol):
+    async def authorize(self, simulated: Simulated) -> Authorized | Refused: ...
+
+
+class Alert(Protocol):
+    async def send(self, code: str, message: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """An exchange request, signed and not yet sent. `digest` names its content without the signature; no secret in it."""
+
+    cl_ord_id: ClOrdId
+    method: str
+    path: str
+    payload: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class VenueInstrument:
+    """What a venue trades and in which steps; exact decimals."""
+
+    symbol: str
+    base: str
+    quote: str
+    tick: Decimal
+    lot: Decimal
+    min_qty: Decimal
+    min_notional: Decimal
+    taker_fee_bps: Decimal
+    maker_fee_bps: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class VenueBook:
+    """Aggregated levels, best first: (price, quantity). `at_ns` is when it was last proved in sequence."""
+
+    symbol: str
+    bids: tuple[tuple[Decimal, Decimal], ...]
+    asks: tuple[tuple[Decimal, Decimal], ...]
+    at_ns: int
+
+
+class ExecutionVenue(Protocol):
+    """An exchange as this software sees it. Reads raise Retry; a write that timed out raises Reconcile, a refusal Reject.
+
+    Nothing is ever sent twice under a new id: after Reconcile the caller asks `query`.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def instruments(self) -> Sequence[VenueInstrument]: ...
+
+    async def book(self, symbol: str) -> VenueBook: ...
+
+    async def authorize(self, order: VenueOrder) -> SignedRequest:
+        """Builds and has signed the new-order request; sends nothing."""
+        ...
+
+    async def submit(self, request: SignedRequest) -> OrderSnapshot: ...
+
+    async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot: ...
+
+    async def query(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot | None:
+        """None only where the venue definitely says that it has no such order."""
+        ...
+
+    async def open_orders(self) -> Sequence[OrderSnapshot]: ...
+
+    async def fills(self, symbol: str, since_ns: int) -> Sequence[tuple[ClOrdId, Fill]]: ...
+
+    async def balances(self) -> Sequence[Balance]: ...
+
+    def stream(self) -> AsyncIterator[ExecutionReport]:
+        """User-data reports merged with a periodic REST audit; idempotent by exec id; heals gaps."""
+        ...
+
+
+class Algo(Protocol):
+    """A pure step: what to send now, given the parent, its story so far and the time. See agent/algos."""
+
+    def step(self, parent: Any, story: Any, now_ns: int) -> Sequence[Any]: ...
