@@ -1,0 +1,82 @@
+"""The recorded mainnet market: all of it is read, written back the same, and routed over; figures pinned by digest."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from time import perf_counter
+
+import pytest
+from mainnet_world import market, recorded
+from route_checks import check
+
+from agent.amm import ConcentratedPool, Reverted, Swapped, swap_exact_in
+from agent.market.file import parse_text
+from agent.market.write import market_json
+from agent.routing.greedy import route_sell
+
+DIGEST = "07aa13042b2689b589436693d6cdb8aca1425629c62d21b327336855458de925"
+
+
+def test_every_pool_is_read_and_the_whole_file_is_written_back_the_same() -> None:
+    text = gzip.decompress(recorded("markets/ethereum-2023-09-12.market.json.gz").read_bytes())
+    view = parse_text(text)
+    kinds = Counter(pool.kind for pool in view.pools.values())
+    assert kinds == {
+        "uniswap_v2": 351,
+        "uniswap_v3": 299,
+        "balancer_v2_weighted": 185,
+        "balancer_v2_stable": 7,
+    }
+    assert sum(len(p.table.ticks) for p in view.pools.values() if isinstance(p, ConcentratedPool)) == 15_153
+    assert market_json(view) == json.loads(text)
+    assert view.digest == DIGEST
+
+
+def test_every_pool_answers_every_pair_with_a_swap_or_a_reason() -> None:
+    swaps = reasons = 0
+    for pool in market().pools.values():
+        for sold in pool.assets:
+            for bought in pool.assets:
+                if sold == bought:
+                    continue
+                for amount in (1, 10**6, 10**18, 10**30, (1 << 255) - 1, 1 << 300):
+                    got = swap_exact_in(pool, sold, bought, amount)
+                    if isinstance(got, Reverted):
+                        assert got.reason
+                        reasons += 1
+                    else:
+                        assert isinstance(got, Swapped) and 0 <= got.amount_in <= amount
+                        swaps += 1
+    assert swaps > 4000 and reasons > 2000
+
+
+@pytest.mark.parametrize("qty", [1, 25, 1000])
+def test_weth_is_sold_over_it_in_good_time(qty: int) -> None:
+    view = market()
+    weth, usdc = view.asset("WETH").id, view.asset("USDC").id
+    amount = qty * 10**18
+    started = perf_counter()
+    route = route_sell(view, weth, usdc, amount)
+    took = perf_counter() - started
+    check(view, route, amount)
+    direct = [
+        swap_exact_in(p, weth, usdc, amount) for p in view.pools.values() if {weth, usdc} <= set(p.assets)
+    ]
+    best = max(s.amount_out for s in direct if isinstance(s, Swapped) and s.complete)
+    assert route.net_out_raw + route.costs.gas_raw >= best
+    assert took < 4, "ten times what it takes on a slow machine"
+
+
+def test_a_quote_of_a_busy_pool_is_quick() -> None:
+    """Few ticks: well under a millisecond even where the machine is busy."""
+    view = market()
+    pool = max(
+        (p for p in view.pools.values() if isinstance(p, ConcentratedPool)), key=lambda p: len(p.table.ticks)
+    )
+    sold, bought = pool.assets[1], pool.assets[0]
+    started = perf_counter()
+    for k in range(300):
+        swap_exact_in(pool, sold, bought, (k + 1) * 10**17)
+    assert (perf_counter() - started) / 300 < 1e-3

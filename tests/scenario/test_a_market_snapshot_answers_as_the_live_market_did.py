@@ -1,0 +1,36 @@
+"""`market snapshot` writes what `quote` saw: `route` over the file gives the same answer, with no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from home_fixture import Home
+
+from agent.market.file import parse_text
+
+pytestmark = pytest.mark.devnet
+
+
+# A live quote also weighs what each chain's transaction costs the wallet, which a file does not know: sizes where that decides
+# nothing are compared.
+@pytest.mark.parametrize("qty", ["0.7"])
+def test_route_over_the_file_is_the_quote(home: Home, tmp_path: Path, qty: str) -> None:
+    file = tmp_path / "market.json"
+    assert home.run(f"market snapshot --out {file}").status == 0
+    assert home.run(f"market snapshot --out {file} --json").json["error"]["code"] == "FILE_EXISTS"
+    view = parse_text(file.read_text())
+    assert view.pools and view.books and view.equivalents and view.inventory
+    quote = home.run(f"quote sell {qty} ETH --for USDC --json").json
+    words = f"route {file} --sell {quote['sell']} --buy {quote['buy']} --qty {qty} --cross-domain --json"
+    route = home.run(words).json
+    assert route["out_raw"] == quote["out_raw"] and route["in_raw"] == quote["in_raw"]
+    assert [leg["in_raw"] for leg in route["legs"]] == [leg["in_raw"] for leg in quote["legs"]]
+
+
+def test_show_and_watch_tell_prices_of_every_place(home: Home) -> None:
+    shown = home.run("market show --json").json["markets"]
+    assert {m["place"] for m in shown} == {"eip155:1", "eip155:8453", "eip155:42161", "cex:paper"}
+    assert all(isinstance(m["mid_px"], str) for m in shown)
+    watched = home.run("market watch --count 2 --every 0.2")
+    assert watched.status == 0 and watched.out.count("paper ETH/USDC") == 2

@@ -1,0 +1,129 @@
+"""A swap that is pending past every patience gets no second swap: the same bytes wait, the same nonce is reused, or it is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from desk import HERE, Office, order, statuses
+
+from agent.domain.events import CancelRequested
+from agent.domain.order_state import OrdStatus
+from agent.execution.spine import work
+
+
+async def test_nothing_else_is_signed_while_it_is_pending(tmp_path: Path) -> None:
+    office = Office(tmp_path, places=(HERE,))
+    chain = office.chains[1]
+    chain.mining = False
+    before, parent = office.held(), order(office, "4", life_s=7200)
+    async with office.open() as desk:
+        doing = asyncio.create_task(work(parent, desk))
+        await desk.clock.sleep(150)
+        assert len(office.sender.signed) == 1 and len(chain.sent) == 1
+        assert list(statuses(desk.book, parent)) == ["NEW"]
+        chain.mining = True
+        await doing
+        assert desk.book.parents[parent.cl_ord_id].closed.status == "FILLED"  # type: ignore[union-attr]
+    assert before[0] - office.held()[0] == 4 and chain.swaps() == 1
+
+
+async def test_past_its_deadline_the_next_one_takes_the_same_nonce(tmp_path: Path) -> None:
+    office = Office(tmp_path, places=(HERE,))
+    chain = office.chains[1]
+    chain.mining = False
+    before, parent = office.held(), order(office, "4", life_s=7200)
+    async with office.open() as desk:
+        doing = asyncio.create_task(work(parent, desk))
+        await desk.clock.sleep(300)
+        assert len(office.sender.signed) == 2
+        first, second = office.sender.signed
+        assert first.nonce == second.nonce and first.raw != second.raw
+        chain.mining = True  # both are pending: the chain takes one
+        await doing
+    assert before[0] - office.held()[0] == 4, "both were mined"
+    assert chain.swaps() == 1
+
+
+async def test_cancelled_while_pending_it_is_replaced_by_nothing(tmp_path: Path) -> None:
+    office = Office(tmp_path, places=(HERE,))
+    chain = office.chains[1]
+    chain.mining = False
+    before, parent = office.held(), order(office, "4", life_s=7200)
+    async with office.open() as desk:
+        doing = asyncio.create_task(work(parent, desk))
+        await desk.clock.sleep(20)
+        await desk.journal.record(CancelRequested(parent.cl_ord_id, "test", desk.clock.now_ns()))
+        await desk.clock.sleep(20)
+        (record,) = desk.book.parts.values()
+        assert record.status is OrdStatus.PENDING_CANCEL
+        assert [tx.nonce for tx in office.sender.signed] == [0, 0]
+        chain.mining = True
+        await doing
+        assert record.status is OrdStatus.CANCELED
+        assert desk.book.parents[parent.cl_ord_id].closed.status == "CANCELED"  # type: ignore[union-attr]
+        assert record.gas_wei == chain.gas_spent() > 0, "the cancellation's own gas is not booked"
+    assert office.held() == before
+
+
+async def test_a_cancel_that_loses_the_race_leaves_a_fill_that_counts(tmp_path: Path) -> None:
+    office = Office(tmp_path, places=(HERE,))
+    chain = office.chains[1]
+    chain.mining = False
+    before, parent = office.held(), order(office, "4", life_s=7200)
+    async with office.open() as desk:
+        doing = asyncio.create_task(work(parent, desk))
+        await desk.clock.sleep(20)
+        swap = list(chain.pending)
+        await desk.journal.record(CancelRequested(parent.cl_ord_id, "test", desk.clock.now_ns()))
+        await desk.clock.sleep(20)
+        chain.pending = swap  # the builder had taken the swap before the cancellation came
+        chain.mining = True
+        await doing
+        (record,) = desk.book.parts.values()
+        assert record.status is OrdStatus.FILLED
+        assert desk.book.filled_base(parent.cl_ord_id) == 4
+    assert before[0] - office.held()[0] == 4
+
+
+async def test_a_cancellation_that_is_reorganised_away_does_not_end_the_order(tmp_path: Path) -> None:
+    office = Office(tmp_path, places=(HERE,), finality=6)
+    chain = office.chains[1]
+    chain.mining = False
+    before, parent = office.held(), order(office, "4", life_s=7200)
+    async with office.open() as desk:
+        doing = asyncio.create_task(work(parent, desk))
+        await desk.clock.sleep(20)
+        swap = list(chain.pending)
+        await desk.journal.record(CancelRequested(parent.cl_ord_id, "test", desk.clock.now_ns()))
+        await desk.clock.sleep(10)
+        chain.mining = True
+        await desk.clock.sleep(14)
+        (record,) = desk.book.parts.values()
+        assert record.status is OrdStatus.CANCELED and not record.settled
+        chain.reorg(2, keep=False)
+        chain.pending = swap  # in the new branch the swap itself is taken
+        await doing
+        assert record.status is OrdStatus.FILLED
+        assert record.gas_wei == chain.gas_spent()
+        assert desk.book.gas_wei[HERE] == chain.gas_spent()
+    assert before[0] - office.held()[0] == 4
+
+
+async def test_a_foreign_transaction_with_our_nonce_is_noticed(tmp_path: Path) -> None:
+    """Another program uses the same key: the part is over, an alarm says why, and the order goes on with the next nonce."""
+    office = Office(tmp_path, places=(HERE,))
+    chain = office.chains[1]
+    chain.mining = False
+    before, parent = office.held(), order(office, "4")
+    async with office.open() as desk:
+        doing = asyncio.create_task(work(parent, desk))
+        await desk.clock.sleep(20)
+        chain.foreign()
+        chain.mining = True
+        await doing
+        # The owners' signature for the Safe's nonce is still worth something until its deadline: that is waited for.
+        assert list(statuses(desk.book, parent)) == ["EXPIRED", "NONCE_HELD", "FILLED"]
+        assert [alarm.code for alarm in desk.book.alarms] == ["NONCE_TAKEN"]
+    assert [tx.nonce for tx in office.sender.signed] == [0, 1]
+    assert before[0] - office.held()[0] == 4 and chain.swaps() == 1

@@ -1,0 +1,84 @@
+"""`panic`: the switch, every open order at every exchange, the relay's private transactions; on past every error."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from home_fixture import Home
+
+from agent.app.settings_tree import Settings
+from agent.app.wiring import connect_venue
+from agent.domain.ids import ClOrdId
+from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
+from agent.transport.clock import SystemClock
+from keys.client import SignerClient
+
+pytestmark = pytest.mark.devnet
+
+
+def a_stranger_orders(settings: Settings, name: str) -> None:
+    """Somebody with the same API key leaves an order that this journal does not know."""
+
+    async def place() -> None:
+        signer = SignerClient(settings.signer.socket, settings.environment)
+        venue = connect_venue(settings.venues[0], SystemClock(), signer)
+        await venue.start()
+        order = VenueOrder(
+            ClOrdId(name), "ETHUSDC", Side.BUY, OrdType.LIMIT, TimeInForce.GTC, Decimal(1), Decimal("2000.00")
+        )
+        await venue.submit(await venue.authorize(order))
+        await venue.close()
+        await signer.close()
+
+    asyncio.run(place())
+
+
+def test_reconcile_names_a_foreign_order_and_leaves_it_and_panic_cancels_it(home: Home) -> None:
+    assert home.run("reconcile --json").status == 0
+    a_stranger_orders(home.settings, "stranger-1")
+    seen = home.run("reconcile --json")
+    assert seen.status == 5
+    (difference,) = [d for d in seen.json["differences"] if d["kind"] == "foreign order"]
+    assert "stranger-1" in difference["what"]
+    assert any("stranger-1" in d for r in home.book().reconciled.values() for d in r.differences)
+    done = home.run("panic --yes --json")
+    assert done.status == 0 and done.json["confirmed"]
+    assert any("stranger-1" in r["what"] and r["confirmed"] for r in done.json["results"])
+    denied = home.run("trade sell 0.5 ETH --for USDC --live --yes --max-loss 50")
+    assert denied.status == 6 and "HALTED" in denied.err
+    assert home.run("resume").status == 0
+    kinds = {d["kind"] for d in home.run("reconcile --json").json["differences"]}
+    assert "foreign order" not in kinds
+
+
+def test_a_private_transaction_is_dropped_beside_the_process_that_follows_it(home: Home) -> None:
+    trade, order = home.pending_trade()
+    (tx,) = [p["tx_hash"] for c in order["children"] for p in c["parts"] if p["place"] == "eip155:1"]
+    done = home.run("panic --yes --json")
+    assert done.status == 0, done.out
+    assert any(tx in r["what"] and r["confirmed"] for r in done.json["results"])
+    home.go_on()
+    assert home.receipt(tx) is None
+    cancel = home.run(f"cancel {order['cl_ord_id']} --json")
+    assert cancel.status == 0 and trade.end().status == 4
+    assert home.receipt(tx) is None
+
+
+def test_neither_a_broken_journal_nor_a_dead_rpc_stops_it(home: Home, tmp_path: Path) -> None:
+    a_stranger_orders(home.settings, "stranger-2")
+    broken = home.settings_path.with_name("broken.toml")
+    text = home.settings_path.read_text()
+    for url in {chain.rpc[0] for chain in home.settings.chains}:
+        text = text.replace(f'rpc = ["{url}"]', 'rpc = ["http://127.0.0.1:9"]')
+    journal = tmp_path / "journal.db"
+    journal.write_bytes(b"not a journal" * 1000)
+    broken.write_text(text.replace(str(home.settings.journal.path), str(journal)))
+    done = home.run("panic --yes --json", broken)
+    assert done.status == 5 and not done.json["confirmed"]
+    by_what = {r["what"]: r for r in done.json["results"]}
+    assert by_what["set"]["confirmed"] and (tmp_path / "HALTED.json").exists()
+    assert any("stranger-2" in what and r["confirmed"] for what, r in by_what.items())
+    assert not by_what["not read"]["confirmed"]

@@ -1,0 +1,170 @@
+"""A devnet as a person has it: relay, exchange, signer, a funded Safe and its settings; commands run as processes of their own.
+
+home    one for the session; a test leaves it with nothing working, the relay building and nothing halted
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from devnet_fixture import _built
+
+from agent.app.devnet_home import bring_up
+from agent.app.readonly import read_book
+from agent.app.settings import load
+from agent.app.settings_tree import Settings
+from agent.journal.book import Book
+from chains.devnet import service
+from chains.devnet.addresses import CHAINS
+from chains.devnet.funding import give_token
+from chains.devnet.jsonrpc import Rpc
+from chains.types import Address
+
+PENDING = 16
+"""Enough that chain 1's pools are needed, whatever earlier tests did to prices."""
+WETH_RAW = 1_000 * 10**18
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Ran:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Running:
+    """A command at work, its output in files."""
+
+    def __init__(self, command: list[str], env: dict[str, str], folder: Path) -> None:
+        stamp = time.time_ns()
+        self._out, self._err = folder / f"{stamp}.out", folder / f"{stamp}.err"
+        with self._out.open("w") as out, self._err.open("w") as err:
+            self.process = subprocess.Popen(
+                command, env=env, cwd=ROOT, stdout=out, stderr=err, stdin=subprocess.DEVNULL
+            )
+
+    @property
+    def err(self) -> str:
+        return self._err.read_text()
+
+    def says(self, text: str, patience_s: float = 30) -> None:
+        wait_for(lambda: text in self.err or self.process.poll() is not None, patience_s)
+        assert text in self.err, self.err
+
+    def end(self, number: int | None = None, patience_s: float = 60) -> Ran:
+        if number is not None:
+            self.process.send_signal(number)
+        self.process.wait(patience_s)
+        return Ran(self.process.returncode, self._out.read_text(), self.err)
+
+
+def wait_for(happened: Callable[[], bool], patience_s: float = 30) -> None:
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until:
+        if happened():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it did not happen")
+
+
+@dataclass
+class Home:
+    runtime: Path
+    settings_path: Path
+    urls: dict[int, str]
+    relay: Rpc
+    folder: Path
+    started: list[Running] = field(default_factory=list)
+
+    @property
+    def settings(self) -> Settings:
+        return load(self.settings_path)
+
+    def env(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("FAIRLEAD_") or k == "FAIRLEAD_CACHE"}
+        return {**kept, "FAIRLEAD_SETTINGS": str(self.settings_path)}
+
+    def command(self, words: str, settings: Path | None = None) -> list[str]:
+        named = ["--settings", str(settings)] if settings else []
+        return [sys.executable, "-m", "agent", *named, *words.split()]
+
+    def run(self, words: str, settings: Path | None = None, patience_s: float = 90) -> Ran:
+        done = subprocess.run(
+            self.command(words, settings), env=self.env(), cwd=ROOT, capture_output=True, text=True,
+            timeout=patience_s, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr, done.stderr
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    def start(self, words: str, settings: Path | None = None) -> Running:
+        running = Running(self.command(words, settings), self.env(), self.folder)
+        self.started.append(running)
+        return running
+
+    def book(self) -> Book:
+        return read_book(self.settings) or Book()
+
+    def orders(self) -> Any:
+        return self.run("orders --json").json
+
+    def receipt(self, tx_hash: str) -> Any:
+        with Rpc(self.urls[1]) as rpc:
+            return rpc("eth_getTransactionReceipt", tx_hash)
+
+    def pause(self) -> None:
+        """No block of chain 1 is built until `go_on`: what is sent there waits."""
+        self.relay("relay_pause")
+
+    def go_on(self) -> None:
+        self.relay("relay_resume")
+
+    def pending_trade(self, words: str = "") -> tuple[Running, dict[str, Any]]:
+        """A trade whose transaction of chain 1 is signed, sent and waits; with its order as `orders` tells it."""
+        self.pause()
+        running = self.start(f"trade sell {PENDING} ETH --for USDC --live --yes --max-loss 900 {words}")
+        running.says("handed to  flashbots")
+        (order,) = self.orders()["orders"]
+        return running, order
+
+
+@pytest.fixture(scope="session")
+def home_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    _built()
+    runtime: Path = tmp_path_factory.mktemp("home")
+    found = bring_up(runtime=runtime, fast=True, progress=lambda line: None)
+    assert found.settings is not None
+    admin = next(s.aliases["relay-admin"] for s in found.status.services if s.name == "relay")
+    folder = tmp_path_factory.mktemp("output")
+    for chain_id, url in found.status.cheat_urls.items():
+        give_token(url, CHAINS[chain_id].weth, Address(load(found.settings).wallet.address), WETH_RAW)
+    with Rpc(admin) as relay:
+        yield Home(runtime, found.settings, dict(found.status.urls), relay, folder)
+    service.down(runtime=runtime)
+
+
+@pytest.fixture
+def home(home_session: Home) -> Iterator[Home]:
+    yield home_session
+    home_session.go_on()
+    for running in home_session.started:
+        if running.process.poll() is None:
+            running.end(signal.SIGKILL)
+    home_session.started.clear()
+    home_session.run("resume")
+    home_session.run("run --once")

@@ -1,0 +1,76 @@
+"""What can be typed wrong at the paper exchange's command line is one clear line and exit 2."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from agent.app.testvenue.__main__ import parse_account, parse_symbol
+from agent.app.testvenue.liquidity import file_levels
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*options: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "agent.app.testvenue", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--mid", "abc"), "'abc' is not a number"),
+        (("--mid", "0"), "a price above zero"),
+        (("--port", "99999"), "up to 65535"),
+        (("--account", "key=abcd:secret=x:ETH=lots"), "balances are numbers"),
+        (("--symbol", "ETH"), "BASE/QUOTE"),
+        (("--book", "README-that-is-not-there.json"), "No such file"),
+    ],
+)
+def test_bad_input(options: tuple[str, ...], says: str) -> None:
+    status, text = run(*options)
+    assert status == 2 and says in text and "Traceback" not in text
+
+
+def test_a_port_in_use_is_named() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        status, text = run("--port", str(taken.getsockname()[1]))
+    assert status == 2 and "address already in use" in text and "Traceback" not in text
+
+
+def test_a_secret_may_live_outside_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "s").write_text("from-a-file\n")
+    account = parse_account(f"key=abcd:secret=file:{tmp_path}/s:ETH=50:USDC=100000")
+    assert (account.key, account.secret) == ("abcd", "from-a-file")
+    assert account.deposits == (("ETH", Decimal(50)), ("USDC", Decimal(100_000)))
+    assert "from-a-file" not in repr(account)
+    with pytest.raises(ValueError, match="is empty"):
+        parse_account("key=abcd:secret=env:A_NAME_THAT_IS_NOT_SET")
+
+
+def test_symbols_and_books(tmp_path: Path) -> None:
+    spec = parse_symbol("BTC/USDC=60000", Decimal(3000))
+    assert (spec.symbol, spec.mid) == ("BTCUSDC", Decimal(60_000))
+    book = tmp_path / "market.json"
+    book.write_text(
+        '{"books": [{"symbol": "ETH/USDC", "bids": [["2999.90", "1.2"]], "asks": [["3000.10", "0.8"]]}]}'
+    )
+    assert file_levels(book, "ETHUSDC") == [
+        ("BUY", Decimal("2999.90"), Decimal("1.2")),
+        ("SELL", Decimal("3000.10"), Decimal("0.8")),
+    ]
+    with pytest.raises(ValueError, match="holds no book of BTCUSDC"):
+        file_levels(book, "BTCUSDC")
