@@ -58,8 +58,16 @@ def _bounded(kdf: str, params: dict[str, Any]) -> None:
         raise Usage("KEYSTORE_INVALID", "the keystore's kdf is neither scrypt nor pbkdf2")
 
 
-def _sized(text: str, size: int) -> bool:
-    return len(bytes.fromhex(text.removeprefix("0x"))) == size
+def _bytes(text: str) -> bytes:
+    return bytes.fromhex(text.removeprefix("0x"))
+
+
+def _padded_iv(crypto: dict[str, Any]) -> dict[str, Any]:
+    """eth_keyfile before 0.9 wrote the iv as a number, so one file in 256 lacks a leading zero byte: the same iv, written shorter."""
+    iv = _bytes(crypto["cipherparams"]["iv"]).rjust(16, b"\0")
+    if len(iv) != 16:
+        raise Usage("KEYSTORE_INVALID", "the keystore's iv is longer than 16 bytes")
+    return crypto | {"cipherparams": {"iv": iv.hex()}}
 
 
 def decrypt(store: dict[str, Any], password: Secret) -> bytes:
@@ -71,7 +79,8 @@ def decrypt(store: dict[str, Any], password: Secret) -> bytes:
         if store.get("version") != 3 or crypto["cipher"] != "aes-128-ctr":
             raise Usage("KEYSTORE_INVALID", "only version 3 keystores with aes-128-ctr are read")
         _bounded(crypto["kdf"], crypto["kdfparams"])
-        if not _sized(crypto["ciphertext"], 32) or not _sized(crypto["cipherparams"]["iv"], 16):
+        crypto = _padded_iv(crypto)
+        if len(_bytes(crypto["ciphertext"])) != 32:
             raise Usage("KEYSTORE_INVALID", "the keystore holds something other than a 32-byte key")
         secret = decode_keyfile_json({"version": 3, "crypto": crypto}, password.reveal())
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -93,4 +102,5 @@ def encrypt(secret: bytes, password: Secret, n: int = STANDARD_N) -> dict[str, A
     from eth_keyfile.keyfile import create_keyfile_json
 
     store = create_keyfile_json(secret, password.reveal(), kdf="scrypt", iterations=n, salt_size=32)
-    return store | {"address": SigningKey(secret).address[2:].lower()}
+    address = SigningKey(secret).address[2:].lower()
+    return store | {"address": address, "crypto": _padded_iv(store["crypto"])}

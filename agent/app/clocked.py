@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 
-from agent.domain.instruments import AssetId, Place
+from agent.domain.instruments import AssetId
 from agent.domain.routes import Route
 from agent.market.view import MarketView
 from agent.routing.greedy import best_plan
-from agent.routing.problem import Overhead, pose
+from agent.routing.problem import pose
 from agent.routing.report import route_of
 
 
@@ -25,7 +24,6 @@ def timed_route(
     cross_domain: bool = False,
     never: frozenset[str] = frozenset(),
     alone: frozenset[str] = frozenset(),
-    overhead_gas: Mapping[Place, Overhead] | None = None,
     deadline_ms: int | None = None,
 ) -> Route:
     """`route_sell`, with `took_ms` filled in: search (candidates and split), exact (costs and report), total."""
@@ -44,7 +42,6 @@ def timed_route(
         cross_domain=cross_domain,
         never=never,
         alone=alone,
-        overhead_gas=overhead_gas,
     )
     plan = best_plan(problem, in_time)
     searched = time.perf_counter()

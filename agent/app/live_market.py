@@ -25,7 +25,6 @@ from agent.market.book import Book
 from agent.market.pools import parse_pool
 from agent.market.view import AsOf, GasState, MarketView
 from agent.ports import Clock, ExecutionVenue, VenueBook
-from agent.routing.problem import Overhead
 from chains.gas import Urgency, bid
 from chains.pools import PoolReader, PoolSnapshot, PoolSpec, V4Contracts
 from chains.types import Address, BlockRef, Call
@@ -153,7 +152,6 @@ class LiveMarket:
                 cross_domain=True,
                 never=UNTRADEABLE,
                 alone=UNCHAINABLE,
-                overhead_gas=self._overheads(),
             )
         from agent.routing.buy import route_buy
 
@@ -168,13 +166,7 @@ class LiveMarket:
             cross_domain=True,
             never=UNTRADEABLE,
             alone=UNCHAINABLE,
-            overhead_gas=self._overheads(),
         )
-
-    def _overheads(self) -> dict[Place, Overhead]:
-        """A chain whose gain does not pay for its wallet's transaction is left out of a plan."""
-        once = overhead_gas(0)
-        return {desk.place: Overhead(once, overhead_gas(1) - once) for desk in self._chains.values()}
 
     def with_inventory(self, view: MarketView, child: ChildOrder) -> MarketView:
         """Every asset we could give from is named: what stands at a place that did not answer is nothing."""
@@ -225,10 +217,12 @@ class LiveMarket:
             if native in entry["assets"]:
                 desk.native_pools.add(entry["id"])
         block = snapshot.block
+        once = overhead_gas(0)
+        gas = GasState(block.number, block.base_fee_wei, tip_wei, wrapped, once, overhead_gas(1) - once)
         return MarketView(
             assets=assets,
             pools=pools,
-            gas={desk.place: GasState(block.number, block.base_fee_wei, tip_wei, wrapped)},
+            gas={desk.place: gas},
             inventory=balances,
             as_of={desk.place: AsOf(block.timestamp, block.number, block.hash)},
         )

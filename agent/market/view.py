@@ -17,12 +17,18 @@ from agent.market.book import Book
 
 @dataclass(frozen=True, slots=True)
 class GasState:
-    """What a unit of gas costs on one chain; `native_as` is the asset that stands for the gas token."""
+    """What a unit of gas costs on one chain; `native_as` is the asset that stands for the gas token.
+
+    `tx_gas` is what the wallet's transaction there takes besides its swaps, `tx_gas_per_leg` what each leg adds to that:
+    a plan leaves out a chain that does not earn its transaction. Neither is part of a route's own gas.
+    """
 
     block: int | None
     base_fee_wei: int
     priority_fee_wei: int
     native_as: AssetId
+    tx_gas: int = 0
+    tx_gas_per_leg: int = 0
 
     @property
     def price_wei(self) -> int:

@@ -97,6 +97,8 @@ def market_json(view: MarketView) -> dict[str, Any]:
             "priority_fee_wei": str(gas.priority_fee_wei),
             "native_as": gas.native_as,
         }
+        | ({"tx_gas": gas.tx_gas} if gas.tx_gas else {})
+        | ({"tx_gas_per_leg": gas.tx_gas_per_leg} if gas.tx_gas_per_leg else {})
         for place, gas in view.gas.items()
     }
     if view.reference_px_native:

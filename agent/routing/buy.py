@@ -7,7 +7,7 @@ flow straight into the bought asset is shortened by exact-output quotes until th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 from agent.amm import Reverted, swap_exact_out
@@ -19,7 +19,7 @@ from agent.market.view import MarketView
 from agent.routing.graph import Graph, swap, within
 from agent.routing.greedy import best_split, finished, whole
 from agent.routing.plan import Plan, gas_raw_up, make_plan, overhead_raw_up
-from agent.routing.problem import Overhead, Problem, pose, rescale_down
+from agent.routing.problem import Problem, pose, rescale_down
 from agent.routing.report import route_of
 from agent.routing.search import Search, Split
 
@@ -44,7 +44,6 @@ def route_buy(
     cross_domain: bool = False,
     never: frozenset[str] = frozenset(),
     alone: frozenset[str] = frozenset(),
-    overhead_gas: Mapping[Place, Overhead] | None = None,
     in_time: Callable[[], bool] = _always,
 ) -> Route:
     """The cheapest way found to get at least `buy_raw` of `buy`, paid in `sell`; exactly that much unless lots forbid it.
@@ -78,7 +77,6 @@ def route_buy(
                 cross_domain=cross_domain,
                 never=never,
                 alone=alone,
-                overhead_gas=overhead_gas,
                 graph=graph,
             )
             plan, split = best_split(problem, in_time)

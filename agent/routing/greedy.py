@@ -6,15 +6,15 @@ path alone. Integers decide: every plan compared here was simulated leg by leg.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from agent.domain.errors import Reject
-from agent.domain.instruments import AssetId, Place, place_of
+from agent.domain.instruments import AssetId, place_of
 from agent.domain.routes import Route
 from agent.market.view import MarketView
 from agent.routing.graph import Hop
 from agent.routing.plan import Plan, make_plan
-from agent.routing.problem import Overhead, Problem, pose
+from agent.routing.problem import Problem, pose
 from agent.routing.report import route_of
 from agent.routing.search import Search, Split
 
@@ -103,11 +103,11 @@ def _thin(problem: Problem, search: Search, split: Split, plan: Plan) -> tuple[S
         improved = False
         hops = sorted(split.flows, key=lambda h: split.flows[h] * _rate(problem, h, plan))
         drops = [frozenset((hop,)) for hop in hops] if len(hops) > 1 else []
-        places = {place_of(hop.asset_in) for hop in hops} if problem.overhead_gas else set()
+        places = {place_of(hop.asset_in) for hop in hops} if problem.overheads else set()
         if len(places) > 1:
             drops = [
                 frozenset(hop for hop in hops if place_of(hop.asset_in) == place)
-                for place in sorted(places & set(problem.overhead_gas))
+                for place in sorted(places & set(problem.overheads))
             ] + drops
         for banned in drops:
             kept = {
@@ -224,13 +224,12 @@ def route_sell(
     cross_domain: bool = False,
     never: frozenset[str] = frozenset(),
     alone: frozenset[str] = frozenset(),
-    overhead_gas: Mapping[Place, Overhead] | None = None,
 ) -> Route:
     """The best split found for selling `amount_raw` of `sell` for `buy`.
 
     With `cross_domain`, equivalents of both assets count at par wherever they are, each source within its inventory.
     Pools of a kind in `never` are not used; of a kind in `alone` only as a whole path, for executors with such limits.
-    `overhead_gas` is what a transaction costs besides its swaps: a place that does not earn it is left out.
+    A chain that does not earn what its transaction costs besides the swaps (`tx_gas`) is left out.
     Raises Usage SAME_ASSET or BAD_AMOUNT, Reject NO_INVENTORY or NO_ROUTE.
     """
     problem = pose(
@@ -243,7 +242,6 @@ def route_sell(
         cross_domain=cross_domain,
         never=never,
         alone=alone,
-        overhead_gas=overhead_gas,
     )
     return route_of(problem, best_plan(problem))
 

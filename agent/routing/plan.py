@@ -78,9 +78,9 @@ def overhead_raw_up(problem: Problem, legs: Sequence[Leg]) -> int:
     """What the wallet's transactions for these legs cost besides the swaps, in raw units of the bought asset."""
     gas: dict[Place, int] = {}
     for leg in legs:
-        known = problem.overhead_gas.get(leg.place)
+        known = problem.overheads.get(leg.place)
         if known is not None:
-            gas[leg.place] = gas.get(leg.place, known.once) + known.leg
+            gas[leg.place] = gas.get(leg.place, known.tx_gas) + known.tx_gas_per_leg
     return gas_raw_up(problem.view, gas, problem.buy, problem.native_px) if gas else 0
 
 

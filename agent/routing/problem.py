@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import NamedTuple
 
 from agent.domain.errors import Reject, Usage
 from agent.domain.instruments import AssetId, Place, place_of
 from agent.domain.units import qty_exact
-from agent.market.view import MarketView
+from agent.market.view import GasState, MarketView
 from agent.routing.graph import Graph, Path, book_paths, pool_paths, zero_size_px
 
 
@@ -22,18 +21,12 @@ class Source:
     cap: int | None
 
 
-class Overhead(NamedTuple):
-    """Gas units a wallet's transaction takes besides its swaps: `once` in each place used, and `leg` for every leg there."""
-
-    once: int
-    leg: int = 0
-
-
 @dataclass(frozen=True)
 class Problem:
     """Amounts are raw units of `sell` and `buy`; equivalents are converted at par by their decimals.
 
-    `overhead_gas` weighs in the choice of places; it is no part of a plan's own gas.
+    `overheads` are the chains whose transaction has a price of its own: it weighs in the choice of places, and is no part
+    of a plan's own gas.
     """
 
     view: MarketView
@@ -46,7 +39,7 @@ class Problem:
     native_px: str
     gas_rate: dict[Place, float]
     max_legs: int
-    overhead_gas: Mapping[Place, Overhead] = field(default_factory=dict)
+    overheads: Mapping[Place, GasState] = field(default_factory=dict)
 
     def to_source(self, amount: int, asset: AssetId) -> int:
         """Units of `sell` as units of one of its equivalents, rounded down."""
@@ -110,7 +103,6 @@ def pose(
     cross_domain: bool = False,
     never: frozenset[str] = frozenset(),
     alone: frozenset[str] = frozenset(),
-    overhead_gas: Mapping[Place, Overhead] | None = None,
     graph: Graph | None = None,
 ) -> Problem:
     """States the problem, with its candidate paths. `never` names pool kinds not to use, `alone` those no path may join.
@@ -160,9 +152,8 @@ def pose(
     rates = {
         place: gas.price_wei * scale / float(px) if float(px) else 0.0 for place, gas in view.gas.items()
     }
-    return Problem(
-        view, graph, sell, buy, amount, sources, tuple(paths), px, rates, max_legs, overhead_gas or {}
-    )
+    overheads = {place: gas for place, gas in view.gas.items() if gas.tx_gas or gas.tx_gas_per_leg}
+    return Problem(view, graph, sell, buy, amount, sources, tuple(paths), px, rates, max_legs, overheads)
 
 
 def _plain(raw: int, decimals: int) -> str:

@@ -92,13 +92,13 @@ class Search:
         self._near: dict[Place, set[int]] = defaultdict(set)
         self._places = [path.place for path in self.paths]
         self._sources = [path.source for path in self.paths]
-        self._overheads = {place: known.once for place, known in problem.overhead_gas.items()}
+        self._overheads = {place: known.tx_gas for place, known in problem.overheads.items()}
         # By hop: what its first use costs, in units of the bought asset.
         self._firsts: list[float] = []
         numbers: dict[Hop, int] = {}
         curves: dict[Key, Curve] = {}
         for index, path in enumerate(self.paths):
-            extra = problem.overhead_gas.get(path.place)
+            extra = problem.overheads.get(path.place)
             steps: list[_Step] = []
             for hop in path.hops:
                 key = key_of(hop)
@@ -115,7 +115,7 @@ class Search:
                     curves[key] = problem.graph.curve(pool)
                     i, j = ends(pool, hop.asset_in, hop.asset_out)
                 curve = curves[key]
-                first = curve.gas + (extra.leg if extra else 0)
+                first = curve.gas + (extra.tx_gas_per_leg if extra else 0)
                 if numbers[hop] == len(self._firsts):
                     self._firsts.append(first * problem.gas_rate.get(path.place, 0.0))
                 steps.append(_Step(key, curve, i, j, numbers[hop], first))

@@ -16,7 +16,7 @@ from eth_utils.crypto import keccak
 
 from chains.devnet.addresses import Chain
 from chains.devnet.artifacts import Artifact
-from chains.devnet.jsonrpc import Rpc
+from chains.devnet.jsonrpc import Rpc, RpcError
 from chains.devnet.manifest import Contract, Label
 from chains.errors import Halt
 
@@ -40,7 +40,15 @@ class Builder:
         self.contracts.append(Contract(self.chain.id, name, address, label, why))
         return address
 
-    def send(self, to: str | None, data: bytes, *, value: int = 0, sender: str = DEPLOYER) -> dict[str, Any]:
+    def send(
+        self,
+        to: str | None,
+        data: bytes,
+        *,
+        value: int = 0,
+        sender: str = DEPLOYER,
+        nonce: int | None = None,
+    ) -> dict[str, Any]:
         """Mine one transaction and return its receipt."""
         self.fund(sender)
         tx = {
@@ -52,6 +60,8 @@ class Builder:
         }
         if to is not None:
             tx["to"] = to
+        if nonce is not None:
+            tx["nonce"] = hex(nonce)
         tx_hash = self.rpc("eth_sendTransaction", tx)
         receipt: dict[str, Any] | None = None
         for pause in (0.0, *(0.002 * 1.5**n for n in range(20))):
@@ -94,8 +104,19 @@ class Builder:
         return to_checksum_address(self.send(None, creation, sender=sender)["contractAddress"])
 
     def at_nonce(self, creation: bytes, deployer: str, nonce: int, expect: str) -> str:
-        self.rpc("anvil_setNonce", deployer, hex(nonce))
-        return self._expect(self.deploy(creation, sender=deployer), expect)
+        """A CREATE by a deployer's historical nonce."""
+        for pause in (0.0, 0.05, 0.2, 1.0):
+            time.sleep(pause)
+            self.rpc("anvil_setNonce", deployer, hex(nonce))
+            try:
+                # Named, since Anvil's own choice counts what still leaves its pool; refused, nothing has happened.
+                receipt = self.send(None, creation, sender=deployer, nonce=nonce)
+            except RpcError as refused:
+                if "nonce too low" not in refused.message:
+                    raise
+            else:
+                return self._expect(to_checksum_address(receipt["contractAddress"]), expect)
+        raise Halt("DEVNET_BUILD", f"the node takes no transaction of {deployer} with nonce {nonce}")
 
     def create2(self, creation: bytes, factory: str, salt: bytes, expect: str) -> str:
         digest = keccak(b"\xff" + bytes.fromhex(factory[2:]) + salt + keccak(creation))

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import inspect
 import pkgutil
+import time
 from decimal import Decimal
 
 import pytest
@@ -64,7 +65,7 @@ async def test_the_signer_would_sign_everything_the_session_asks_for() -> None:
     async with paper() as door:
 
         async def judged(method: str, path: str, payload: str) -> str:
-            exchange.check("binance", (), method, path, payload)
+            exchange.check("binance", (), method, path, payload, now_ms=time.time_ns() // 1_000_000)
             asked.add(f"{method} {path}")
             if method == "WS":
                 subscribed.set()

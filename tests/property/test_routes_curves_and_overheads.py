@@ -19,10 +19,20 @@ from agent.market.view import MarketView
 from agent.routing.buy import route_buy
 from agent.routing.curves import curve_of
 from agent.routing.greedy import route_sell
-from agent.routing.problem import Overhead
 
 CHAINS = (Place("eip155:1"), Place("eip155:8453"))
-WALLET = {place: Overhead(overhead_gas(0), overhead_gas(1) - overhead_gas(0)) for place in CHAINS}
+
+
+def with_wallet(view: MarketView) -> MarketView:
+    """The same market for a wallet whose transactions cost what a Safe's do."""
+    once = overhead_gas(0)
+    gas = {
+        place: replace(state, tx_gas=once, tx_gas_per_leg=overhead_gas(1) - once)
+        if place in CHAINS
+        else state
+        for place, state in view.gas.items()
+    }
+    return replace(view, gas=gas)
 
 
 def follow(pool: Pool, draw: Random, whole: int) -> int:
@@ -78,8 +88,8 @@ def test_the_stable_curves_follow_the_exact_swaps(seed: int) -> None:
     assert all(follow(pool, draw, 23) == 6 for pool in pools)
 
 
-def places_of(view: MarketView, amount: int, overhead: dict[Place, Overhead] | None) -> set[str]:
-    route = route_sell(view, WETH, USDC, amount, cross_domain=True, overhead_gas=overhead)
+def places_of(view: MarketView, amount: int) -> set[str]:
+    route = route_sell(view, WETH, USDC, amount, cross_domain=True)
     check(view, route, amount)
     return {str(leg.place) for leg in route.legs}
 
@@ -96,16 +106,16 @@ def twins() -> MarketView:
 
 
 def test_a_small_order_takes_one_place_and_a_large_one_several() -> None:
-    view = twins()
-    assert len(places_of(view, 10**16, WALLET)) == 1
-    assert len(places_of(view, 25 * 10**18, WALLET)) == 2
+    view = with_wallet(twins())
+    assert len(places_of(view, 10**16)) == 1
+    assert len(places_of(view, 25 * 10**18)) == 2
 
 
 def test_a_place_is_used_from_where_it_pays_its_transaction() -> None:
     """Between the two sizes there is one where the swap's own gas is earned and the wallet's transaction is not."""
-    view = twins()
-    both = [size for size in range(1, 60) if len(places_of(view, size * 10**18 // 2, None)) == 2]
-    paid = [size for size in range(1, 60) if len(places_of(view, size * 10**18 // 2, WALLET)) == 2]
+    free, dear = twins(), with_wallet(twins())
+    both = [size for size in range(1, 60) if len(places_of(free, size * 10**18 // 2)) == 2]
+    paid = [size for size in range(1, 60) if len(places_of(dear, size * 10**18 // 2)) == 2]
     assert both and paid and both[0] < paid[0]
 
 
@@ -114,24 +124,24 @@ def test_with_overheads_no_chain_alone_and_no_plan_without_them_is_worth_more(se
     view = random_market(seed)
     amount = 10 ** (15 + seed % 5) + seed
 
-    def worth(over: dict[Place, Overhead] | None, of: MarketView) -> float:
-        route = route_sell(of, WETH, USDC, amount, cross_domain=True, overhead_gas=over)
+    def worth(of: MarketView) -> float:
+        route = route_sell(of, WETH, USDC, amount, cross_domain=True)
         spent = 0.0
-        for place in {leg.place for leg in route.legs} & set(WALLET):
+        for place in {leg.place for leg in route.legs} & set(CHAINS):
             legs = sum(leg.place == place for leg in route.legs)
             spent += overhead_gas(legs) * of.gas[place].price_wei * 1e-12 * 3000
         return route.net_out_raw - spent
 
-    best = worth(WALLET, view)
-    assert best >= worth(None, view) - 2
+    best = worth(with_wallet(view))
+    assert best >= worth(view) - 2
     one = replace(view, inventory={**view.inventory, AssetId(BASE_WETH): 0})
-    assert best >= worth(WALLET, one) - 2
+    assert best >= worth(with_wallet(one)) - 2
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_purchase_with_overheads_still_pays_what_was_asked(seed: int) -> None:
-    view = random_market(seed)
+    view = with_wallet(random_market(seed))
     wanted = 10 ** (7 + seed % 4) + seed
-    route = route_buy(view, WETH, USDC, wanted, cross_domain=True, overhead_gas=WALLET)
+    route = route_buy(view, WETH, USDC, wanted, cross_domain=True)
     check(view, route, None)
     assert route.out_raw >= wanted

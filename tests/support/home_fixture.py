@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from devnet_fixture import _built
+from paper_room import leave_room
 
 from agent.app.devnet_home import bring_up
 from agent.app.readonly import read_book
@@ -88,6 +89,7 @@ class Home:
     runtime: Path
     settings_path: Path
     urls: dict[int, str]
+    paper_url: str
     relay: Rpc
     folder: Path
     started: list[Running] = field(default_factory=list)
@@ -105,6 +107,7 @@ class Home:
         return [sys.executable, "-m", "agent", *named, *words.split()]
 
     def run(self, words: str, settings: Path | None = None, patience_s: float = 90) -> Ran:
+        leave_room(self.paper_url)
         done = subprocess.run(
             self.command(words, settings), env=self.env(), cwd=ROOT, capture_output=True, text=True,
             timeout=patience_s, stdin=subprocess.DEVNULL,
@@ -150,11 +153,12 @@ def home_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     found = bring_up(runtime=runtime, fast=True, progress=lambda line: None)
     assert found.settings is not None
     admin = next(s.aliases["relay-admin"] for s in found.status.services if s.name == "relay")
+    paper_url = next(s.url for s in found.status.services if s.name == "paper")
     folder = tmp_path_factory.mktemp("output")
     for chain_id, url in found.status.cheat_urls.items():
         give_token(url, CHAINS[chain_id].weth, Address(load(found.settings).wallet.address), WETH_RAW)
     with Rpc(admin) as relay:
-        yield Home(runtime, found.settings, dict(found.status.urls), relay, folder)
+        yield Home(runtime, found.settings, dict(found.status.urls), paper_url, relay, folder)
     service.down(runtime=runtime)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from paper_room import leave_room
 
 from agent.app.settings_tree import Settings
 from chains.devnet.jsonrpc import Rpc
@@ -81,6 +82,7 @@ class TradingHome:
 
     def fairlead(self, *argv: str, timeout: float = 120, env: dict[str, str] | None = None) -> Run:
         """The command line, in a process of its own."""
+        leave_room(self.paper_url)
         done = subprocess.run(
             [sys.executable, "-m", "agent", *argv],
             cwd=ROOT,
@@ -136,7 +138,7 @@ def trading_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingHo
             Rpc(next(s.aliases["relay-admin"] for s in home.status.services if s.name == "relay")),
         )
         yield made
-        for rpc in made._rpcs.values():
+        for rpc in (made.relay_admin, *made._rpcs.values()):
             rpc.close()
     finally:
         service.down(runtime=runtime)

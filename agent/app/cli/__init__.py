@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from agent.app.cli.output import emit_error
+from agent.app.cli.output import emit_error, one_answer
 from chains.errors import FairleadError, Usage
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -99,7 +99,11 @@ def cli(ctx: click.Context, settings_path: str | None) -> None:
 
 def run(argv: Sequence[str]) -> int:
     """Runs one command line and gives its exit status; every error a user can cause is a message, never a traceback."""
-    as_json = wants_json(argv)
+    with one_answer():
+        return _run(argv, wants_json(argv))
+
+
+def _run(argv: Sequence[str], as_json: bool) -> int:
     try:
         if complete_variable := os.environ.get("_FAIRLEAD_COMPLETE"):
             from click.shell_completion import shell_complete

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from decimal import Decimal
 from typing import Any
 
@@ -44,9 +46,36 @@ def _default(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
+class _Said:
+    """Whether this command line's one document has been written; tasks share the object, whatever context they copied."""
+
+    document = False
+
+
+_said: ContextVar[_Said | None] = ContextVar("said", default=None)
+
+
+@contextmanager
+def one_answer() -> Iterator[None]:
+    """Within it one JSON document is written at most: an error that comes after the answer goes to stderr."""
+    before = _said.set(_Said())
+    try:
+        yield
+    finally:
+        _said.reset(before)
+
+
 def emit_json(document: Any) -> None:
-    json.dump(document, sys.stdout, indent=2, default=_default, ensure_ascii=False)
-    sys.stdout.write("\n")
+    """Writes the document whole: a Ctrl-C comes before or after it, never within."""
+    text = json.dumps(document, indent=2, default=_default, ensure_ascii=False) + "\n"
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        if (said := _said.get()) is not None:
+            said.document = True
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 def note(message: str) -> None:
@@ -89,7 +118,8 @@ def table(
 
 def emit_error(error: FairleadError, as_json: bool) -> int:
     """Prints the error the way it was asked for and gives the exit status."""
-    if as_json:
+    said = _said.get()
+    if as_json and not (said and said.document):
         emit_json(
             {"error": {"code": error.code, "verb": error.verb, "message": error.message, "hint": error.hint}}
         )
