@@ -9,7 +9,8 @@ All functions raise AbiError and nothing else for bad data or bad values.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from contracts.hashing import address_bytes, checksum
@@ -23,19 +24,20 @@ Value = Any
 _ZERO12 = bytes(12)
 
 
-class AbiType:
+class AbiType(ABC):
     """One type: `head` bytes in a static head, `dynamic` when its content lives in the tail."""
 
     name: str
     dynamic = False
     head = 32
 
+    @abstractmethod
     def enc(self, value: Value) -> bytes:
-        raise NotImplementedError
+        """The canonical encoding. Raises AbiError."""
 
+    @abstractmethod
     def dec(self, data: bytes, at: int, strict: bool) -> tuple[Value, int]:
-        """The value whose encoding starts at `at`, and the position after it."""
-        raise NotImplementedError
+        """The value whose encoding starts at `at`, and the position after it. Raises AbiError."""
 
 
 def _word(data: bytes, at: int) -> bytes:
@@ -268,7 +270,12 @@ def parse_type(text: str) -> AbiType:
         return Array(parse_type(match[1]), int(match[2]) if match[2] else None)
     if text.startswith("(") and text.endswith(")"):
         return parse_tuple(text[1:-1])
-    simple = {"address": AddressType, "bool": Bool, "bytes": Bytes, "string": String}
+    simple: dict[str, Callable[[], AbiType]] = {
+        "address": AddressType,
+        "bool": Bool,
+        "bytes": Bytes,
+        "string": String,
+    }
     if text in simple:
         return simple[text]()
     if text in ("uint", "int"):

@@ -18,7 +18,8 @@ from agent.domain.ids import ClOrdId
 from agent.domain.instruments import Place, place_of
 from agent.domain.order_state import TERMINAL
 from agent.domain.submission_state import SubmissionState
-from agent.journal.book import Book, PartRecord
+from agent.journal.book import Book
+from agent.journal.records import PartRecord
 
 if TYPE_CHECKING:
     from agent.app.chain_desk import ChainDesk

@@ -18,7 +18,8 @@ from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import ParentOrder
 from agent.domain.submission_state import Observation
 from agent.domain.units import qty_exact
-from agent.journal.book import Book, PartRecord
+from agent.journal.book import Book
+from agent.journal.records import PartRecord
 
 WAITS: dict[str, tuple[str, str]] = {
     "PLANNED": ("its lane", "it is prepared and rehearsed"),

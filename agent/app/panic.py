@@ -20,7 +20,7 @@ from agent.app.settings_tree import Settings, Venue
 from agent.app.wiring import connect_venue
 from agent.domain.errors import FairleadError
 from agent.domain.submission_state import SubmissionState
-from agent.journal.book import PartRecord
+from agent.journal.records import PartRecord
 from agent.transport.clock import SystemClock
 from chains.types import Hash32
 from keys.client import SignerClient

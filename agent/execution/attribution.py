@@ -14,7 +14,8 @@ from agent.domain.ids import ClOrdId
 from agent.domain.instruments import AssetId
 from agent.domain.orders import Side
 from agent.domain.units import WIDE, bps_between, qty_exact
-from agent.journal.book import Book, PartRecord
+from agent.journal.book import Book
+from agent.journal.records import PartRecord
 
 ZERO = Decimal(0)
 

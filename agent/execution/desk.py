@@ -35,7 +35,8 @@ from agent.execution.outbox import Outbox
 from agent.execution.planning import net_px, planned
 from agent.execution.recorder import Recorder
 from agent.execution.tracker import Tracker
-from agent.journal.book import Book, PartRecord
+from agent.journal.book import Book
+from agent.journal.records import PartRecord
 from agent.market.view import MarketView
 from agent.ports import Authorizer, Clock
 from agent.risk.validator import Situation, review

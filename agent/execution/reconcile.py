@@ -19,7 +19,8 @@ from agent.domain.risk import BreachReason
 from agent.execution.desk import Desk
 from agent.execution.spine import work
 from agent.execution.tracker import never_left
-from agent.journal.book import INTERRUPTED, PartRecord
+from agent.journal.book import INTERRUPTED
+from agent.journal.records import PartRecord
 
 WAS_INTERRUPTED = BreachReason(
     INTERRUPTED, "the process ended before this slice was planned", "it is planned again"

@@ -19,7 +19,7 @@ from agent.domain.submission_state import Observation, SubmissionState, observe
 from agent.execution.outbox import observed
 from agent.execution.recorder import Recorder
 from agent.execution.settlement import fill_of
-from agent.journal.book import PartRecord
+from agent.journal.records import PartRecord
 from agent.ports import Clock, ExecutionVenue
 from chains.types import Address, BlockRef, Hash32, Receipt
 

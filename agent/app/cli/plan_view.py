@@ -1,0 +1,113 @@
+"""A plan as people and programs read it: the table with its places, what it comes to, and the same as JSON."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from agent.app.cli.output import header, plain, quote_places, read_px, table
+
+if TYPE_CHECKING:
+    from agent.app.intents import Preview, Request
+    from agent.app.settings_tree import Settings
+    from agent.app.wiring import App
+    from agent.domain.events import Planned
+    from agent.market.view import MarketView
+
+
+def plan_json(planned: Planned, view: MarketView, found: Preview) -> dict[str, Any]:
+    from agent.routing.report import route_json
+
+    return {
+        **route_json(planned.route),
+        "side": planned.child.side.value.lower(),
+        "qty": plain(planned.child.qty),
+        "net_px": plain(round(found.net_px, 8)),
+        "arrival_px": plain(round(planned.arrival_px, 8)),
+        "floor": plain(round(found.floor, 8)),
+        "gas_with_overhead": plain(round(sum(found.gas.values(), Decimal(0)), 8)),
+        "worst_partial": found.worst_partial,
+        "worst_loss_usd": plain(round(found.worst_loss_usd, 2)) if found.worst_loss_usd is not None else None,
+    }
+
+
+async def show_plan(app: App, settings: Settings, planned: Planned, view: MarketView, found: Preview) -> None:
+    from agent.app.places import place_named
+    from agent.domain.orders import Side
+    from agent.domain.units import qty_exact
+
+    route, child = planned.route, planned.child
+    selling = child.side is Side.SELL
+    header(settings.environment.value, settings.wallet.address, await app.head_line())
+    in_name, out_name = (child.base, child.quote) if selling else (child.quote, child.base)
+
+    def shown(raw: int, asset: Any, places: int) -> str:
+        return f"{qty_exact(raw, view.assets[asset].decimals):,.{places}f}"
+
+    rows, cents = [], quote_places(planned.arrival_px)
+    for place in route.places:
+        px = place.avg_px if selling else 1 / place.avg_px
+        legs = [leg for leg in route.legs if leg.place == place.place]
+        where = f"{place_named(settings, place.place)} ({len(legs)} {'order' if legs[0].kind == 'book' else 'pool' + 's' * (len(legs) > 1)})"
+        rows.append(
+            [
+                where,
+                shown(place.in_raw, place.asset_in, 6 if selling else cents),
+                shown(place.out_raw, place.asset_out, cents if selling else 6),
+                read_px(px),
+                shown(place.fee_raw, route.buy, cents if selling else 6),
+                f"{found.gas[place.place]:,.{cents if selling else 6}f}",
+                f"{place.impact_bps:.1f}",
+            ]
+        )
+    title = f"{child.side.value.lower()} {plain(child.qty)} {child.base} for {child.quote}"
+    columns = (
+        "where",
+        f"in {in_name}",
+        f"out {out_name}",
+        "avg price",
+        f"fee {out_name}",
+        f"gas {out_name}",
+        "impact bps",
+    )
+    table(columns, rows, right=(1, 2, 3, 4, 5, 6), title=title)
+    ms = dict(route.took_ms).get("total")
+    print(
+        f"net       {found.net:,.6f} {out_name} at {read_px(found.net_px)} net of gas"
+        + (f", planned in {ms:.0f} ms" if ms else "")
+    )
+    print(f"floor     {found.floor:,.6f} {out_name} if every minimum is just met")
+    print(f"partial   {named(settings, found.worst_partial)}")
+    if found.worst_loss_usd is not None:
+        print(f"at worst  {found.worst_loss_usd:,.2f} USD below the reference price")
+
+
+def told_otherwise(request: Request, found: Preview) -> None:
+    """Says that the plan above is not what would be done now: in slices, or not before the limit is met."""
+    from agent.app.intents import DEFAULT_LIFE_S
+    from agent.domain.orders import Side
+
+    if request.algo_params:
+        words = ", ".join(f"{name} {value}" for name, value in request.algo_params)
+        print(
+            f"{request.algo:<8}  {words}: each slice is planned anew when it is due; the table is all of it at once"
+        )
+
+    limit = request.limit_px
+    if limit is None:
+        return
+    selling = request.side is Side.SELL
+    if (found.net_px < limit) if selling else (found.net_px > limit):
+        print(
+            f"waits     {read_px(found.net_px)} is {'below' if selling else 'above'} the limit of {read_px(limit)}: "
+            f"nothing is done until it is met, for up to {DEFAULT_LIFE_S // 60} min"
+        )
+
+
+def named(settings: Settings, text: str) -> str:
+    """Chains and venues in a sentence by the names the settings give them."""
+    from agent.app.places import places_of
+
+    for name, place in places_of(settings).items():
+        text = text.replace(place, name)
+    return text

@@ -1,0 +1,110 @@
+"""What the book keeps of a parent order, its slices, their parts, and of a position. Filled by the fold alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
+
+from agent.domain import events as ev
+from agent.domain.ids import ClOrdId
+from agent.domain.instruments import AssetId
+from agent.domain.order_state import OrdStatus
+from agent.domain.orders import ChildOrder, ParentOrder, Part
+from agent.domain.reports import Fill
+from agent.domain.submission_state import SubmissionState
+from agent.domain.units import WIDE
+
+Effect = tuple[Decimal, Decimal, Decimal, Decimal, Decimal]
+"""What a fill changed: the base's quantity, cost and realised P&L, the quote's quantity and cost."""
+
+
+@dataclass(slots=True)
+class PartRecord:
+    """`status` is None until something was signed; `ended` means that nothing more can come but a surprise.
+
+    `included_in` is the block that was last seen to hold the transaction; `effects` is what each fill did to the positions.
+    """
+
+    part: Part
+    base_is_in: bool
+    order_qty: Decimal | None = None
+    authorized: ev.Authorized | None = None
+    submitted: bool = False
+    indeterminate: bool = False
+    cancel_requested: bool = False
+    status: OrdStatus | None = None
+    submission: SubmissionState | None = None
+    fills: dict[str, Fill] = field(default_factory=dict)
+    busted: set[str] = field(default_factory=set)
+    effects: dict[str, Effect] = field(default_factory=dict)
+    included_in: str = ""
+    gas_wei: int = 0
+    settled: bool = False
+    failed: str = ""
+    refused: ev.Refused | None = None
+    what: str = ""
+
+    @property
+    def on_chain(self) -> bool:
+        return self.part.place.startswith("eip155:")
+
+    @property
+    def ended(self) -> bool:
+        return self.settled or bool(self.failed)
+
+    def base_qty(self) -> Decimal:
+        """The base quantity filled so far (FIX CumQty): given where the base is sold, bought before an exchange's fee."""
+        with localcontext(WIDE):
+            return sum(
+                ((f.qty_in if self.base_is_in else f.qty_out) for f in self.fills.values()), Decimal(0)
+            )
+
+    def base_kept(self) -> Decimal:
+        """`base_qty` less a fee that was taken of the bought base itself: what a purchase really brought."""
+        with localcontext(WIDE):
+            fees = (f.fee_qty for f in self.fills.values() if f.fee_asset == f.asset_out)
+            return self.base_qty() - (Decimal(0) if self.base_is_in else sum(fees, Decimal(0)))
+
+    def quote_qty(self) -> Decimal:
+        with localcontext(WIDE):
+            return sum(
+                ((f.qty_out if self.base_is_in else f.qty_in) for f in self.fills.values()), Decimal(0)
+            )
+
+
+@dataclass(slots=True)
+class ChildRecord:
+    child: ChildOrder
+    planned: ev.Planned | None = None
+    approved: ev.Approved | None = None
+    breach: ev.Breach | None = None
+    parts: list[ClOrdId] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class ParentRecord:
+    parent: ParentOrder
+    accepted_ns: int
+    children: list[ClOrdId] = field(default_factory=list)
+    cancel_requested: bool = False
+    closed: ev.ParentClosed | None = None
+    attributed: ev.Attributed | None = None
+
+
+@dataclass(slots=True)
+class Position:
+    """A symbol's holding over all places by average cost; P&L in the quote it was traded against."""
+
+    qty: Decimal = Decimal(0)
+    cost: Decimal = Decimal(0)
+    realised: Decimal = Decimal(0)
+
+    @property
+    def avg_px(self) -> Decimal | None:
+        with localcontext(WIDE):
+            return self.cost / self.qty if self.qty > 0 else None
+
+
+def fill_changes(fill: Fill) -> tuple[tuple[AssetId, Decimal], ...]:
+    """What a fill does to holdings: given, received, and the fee where an exchange takes it apart."""
+    return ((fill.asset_in, -fill.qty_in), (fill.asset_out, fill.qty_out), (fill.fee_asset, -fill.fee_qty))
