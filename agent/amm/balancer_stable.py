@@ -8,11 +8,12 @@ are those of the swappable assets, without the pool's own share token.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from agent.amm import fixed_point as fp
-from agent.amm.math import UINT112_MAX, ContractRevert, checked
+from agent.amm.balancer_vault import settle
+from agent.amm.math import ContractRevert, checked
 from agent.amm.types import Swapped
 
 
@@ -95,7 +96,7 @@ def exact_in(pool: BalancerStablePool, i: int, j: int, amount_in: int) -> Swappe
     balances[i] = fp.add(balances[i], fp.mul_down(fp.sub(amount_in, fee), pool.scaling[i]))
     final = balance_given(pool.amp, pool.amp_precision, balances, d, j)
     out = fp.sub(fp.sub(balances[j], final), 1)
-    return _settle(pool, i, j, amount_in, fp.div_down(out, pool.scaling[j]), fee)
+    return settle(pool, i, j, amount_in, fp.div_down(out, pool.scaling[j]), fee)
 
 
 def exact_out(pool: BalancerStablePool, i: int, j: int, amount_out: int) -> Swapped:
@@ -108,14 +109,4 @@ def exact_out(pool: BalancerStablePool, i: int, j: int, amount_out: int) -> Swap
     final = balance_given(pool.amp, pool.amp_precision, balances, d, i)
     net = fp.div_up(fp.add(fp.sub(final, balances[i]), 1), pool.scaling[i])
     amount_in = fp.div_up(net, fp.complement(pool.fee_1e18))
-    return _settle(pool, i, j, amount_in, amount_out, amount_in - net)
-
-
-def _settle(pool: BalancerStablePool, i: int, j: int, amount_in: int, amount_out: int, fee: int) -> Swapped:
-    balances = list(pool.balances)
-    balances[i] += amount_in
-    balances[j] = fp.sub(balances[j], amount_out)
-    if balances[i] > UINT112_MAX:
-        raise ContractRevert("BAL#526")
-    after = replace(pool, balances=tuple(balances))
-    return Swapped(amount_in, amount_out, fee, pool.assets[i], pool.gas, 0, True, after)
+    return settle(pool, i, j, amount_in, amount_out, amount_in - net)

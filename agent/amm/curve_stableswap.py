@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from agent.amm.inverse import least_input
 from agent.amm.math import UINT256_MAX, WAD, ContractRevert, checked
 from agent.amm.types import Swapped
 
@@ -110,19 +111,5 @@ def exact_in(pool: CurvePool, i: int, j: int, amount_in: int) -> Swapped:
 def exact_out(pool: CurvePool, i: int, j: int, amount_out: int) -> Swapped:
     if amount_out <= 0 or amount_out >= pool.balances[j]:
         raise ContractRevert("underflow")
-
-    def pays(amount_in: int) -> bool:
-        try:
-            return exact_in(pool, i, j, amount_in).amount_out >= amount_out
-        except ContractRevert as revert:
-            if revert.reason == "overflow":
-                raise
-            return False
-
-    low, high = 0, max(1, amount_out * pool.scaling[j] // pool.scaling[i])
-    while not pays(high):
-        low, high = high, high * 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if pays(middle) else (middle, high)
-    return exact_in(pool, i, j, high)
+    guess = amount_out * pool.scaling[j] // pool.scaling[i]
+    return least_input(lambda amount_in: exact_in(pool, i, j, amount_in), amount_out, guess)

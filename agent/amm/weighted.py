@@ -8,11 +8,12 @@ taken from the input before scaling to 18 digits (added to it after unscaling wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from agent.amm import fixed_point as fp
-from agent.amm.math import UINT112_MAX, ContractRevert
+from agent.amm.balancer_vault import settle
+from agent.amm.math import ContractRevert
 from agent.amm.types import Swapped
 
 _MAX_RATIO = 3 * 10**17
@@ -47,7 +48,7 @@ def exact_in(pool: WeightedPool, i: int, j: int, amount_in: int) -> Swapped:
     base = fp.div_up(balance_in, fp.add(balance_in, net))
     power = fp.pow_up(base, fp.div_down(pool.weights[i], pool.weights[j]))
     amount_out = fp.div_down(fp.mul_down(balance_out, fp.complement(power)), pool.scaling[j])
-    return _settle(pool, i, j, amount_in, amount_out, fee)
+    return settle(pool, i, j, amount_in, amount_out, fee)
 
 
 def exact_out(pool: WeightedPool, i: int, j: int, amount_out: int) -> Swapped:
@@ -63,14 +64,4 @@ def exact_out(pool: WeightedPool, i: int, j: int, amount_out: int) -> Swapped:
     ratio = fp.sub(fp.pow_up(base, fp.div_up(pool.weights[j], pool.weights[i])), 10**18)
     net = fp.div_up(fp.mul_up(balance_in, ratio), pool.scaling[i])
     amount_in = fp.div_up(net, fp.complement(pool.fee_1e18))
-    return _settle(pool, i, j, amount_in, amount_out, amount_in - net)
-
-
-def _settle(pool: WeightedPool, i: int, j: int, amount_in: int, amount_out: int, fee: int) -> Swapped:
-    balances = list(pool.balances)
-    balances[i] += amount_in
-    balances[j] = fp.sub(balances[j], amount_out)
-    if balances[i] > UINT112_MAX:
-        raise ContractRevert("BAL#526")
-    after = replace(pool, balances=tuple(balances))
-    return Swapped(amount_in, amount_out, fee, pool.assets[i], pool.gas, 0, True, after)
+    return settle(pool, i, j, amount_in, amount_out, amount_in - net)

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 from desk import HERE, Office, order, statuses
+from fake_chain import FakeChain
 
 from agent.domain.events import CancelRequested
 from agent.domain.order_state import OrdStatus
+from agent.domain.orders import ParentOrder
+from agent.execution.desk import Desk
 from agent.execution.spine import work
 
 
+def waiting(tmp_path: Path, **words: Any) -> tuple[Office, FakeChain, Any, ParentOrder]:
+    """An order of 4 on a chain that builds no block yet, with what was held before it."""
+    office = Office(tmp_path, places=(HERE,), **words)
+    office.chains[1].mining = False
+    return office, office.chains[1], office.held(), order(office, "4", life_s=7200)
+
+
+async def ask_to_cancel(desk: Desk, parent: ParentOrder) -> None:
+    await desk.journal.record(CancelRequested(parent.cl_ord_id, "test", desk.clock.now_ns()))
+
+
 async def test_nothing_else_is_signed_while_it_is_pending(tmp_path: Path) -> None:
-    office = Office(tmp_path, places=(HERE,))
-    chain = office.chains[1]
-    chain.mining = False
-    before, parent = office.held(), order(office, "4", life_s=7200)
+    office, chain, before, parent = waiting(tmp_path)
     async with office.open() as desk:
         doing = asyncio.create_task(work(parent, desk))
         await desk.clock.sleep(150)
@@ -29,10 +41,7 @@ async def test_nothing_else_is_signed_while_it_is_pending(tmp_path: Path) -> Non
 
 
 async def test_past_its_deadline_the_next_one_takes_the_same_nonce(tmp_path: Path) -> None:
-    office = Office(tmp_path, places=(HERE,))
-    chain = office.chains[1]
-    chain.mining = False
-    before, parent = office.held(), order(office, "4", life_s=7200)
+    office, chain, before, parent = waiting(tmp_path)
     async with office.open() as desk:
         doing = asyncio.create_task(work(parent, desk))
         await desk.clock.sleep(300)
@@ -46,14 +55,11 @@ async def test_past_its_deadline_the_next_one_takes_the_same_nonce(tmp_path: Pat
 
 
 async def test_cancelled_while_pending_it_is_replaced_by_nothing(tmp_path: Path) -> None:
-    office = Office(tmp_path, places=(HERE,))
-    chain = office.chains[1]
-    chain.mining = False
-    before, parent = office.held(), order(office, "4", life_s=7200)
+    office, chain, before, parent = waiting(tmp_path)
     async with office.open() as desk:
         doing = asyncio.create_task(work(parent, desk))
         await desk.clock.sleep(20)
-        await desk.journal.record(CancelRequested(parent.cl_ord_id, "test", desk.clock.now_ns()))
+        await ask_to_cancel(desk, parent)
         await desk.clock.sleep(20)
         (record,) = desk.book.parts.values()
         assert record.status is OrdStatus.PENDING_CANCEL
@@ -67,15 +73,12 @@ async def test_cancelled_while_pending_it_is_replaced_by_nothing(tmp_path: Path)
 
 
 async def test_a_cancel_that_loses_the_race_leaves_a_fill_that_counts(tmp_path: Path) -> None:
-    office = Office(tmp_path, places=(HERE,))
-    chain = office.chains[1]
-    chain.mining = False
-    before, parent = office.held(), order(office, "4", life_s=7200)
+    office, chain, before, parent = waiting(tmp_path)
     async with office.open() as desk:
         doing = asyncio.create_task(work(parent, desk))
         await desk.clock.sleep(20)
         swap = list(chain.pending)
-        await desk.journal.record(CancelRequested(parent.cl_ord_id, "test", desk.clock.now_ns()))
+        await ask_to_cancel(desk, parent)
         await desk.clock.sleep(20)
         chain.pending = swap  # the builder had taken the swap before the cancellation came
         chain.mining = True
@@ -87,15 +90,12 @@ async def test_a_cancel_that_loses_the_race_leaves_a_fill_that_counts(tmp_path: 
 
 
 async def test_a_cancellation_that_is_reorganised_away_does_not_end_the_order(tmp_path: Path) -> None:
-    office = Office(tmp_path, places=(HERE,), finality=6)
-    chain = office.chains[1]
-    chain.mining = False
-    before, parent = office.held(), order(office, "4", life_s=7200)
+    office, chain, before, parent = waiting(tmp_path, finality=6)
     async with office.open() as desk:
         doing = asyncio.create_task(work(parent, desk))
         await desk.clock.sleep(20)
         swap = list(chain.pending)
-        await desk.journal.record(CancelRequested(parent.cl_ord_id, "test", desk.clock.now_ns()))
+        await ask_to_cancel(desk, parent)
         await desk.clock.sleep(10)
         chain.mining = True
         await desk.clock.sleep(14)
