@@ -18,8 +18,10 @@ from agent.domain.ids import ClOrdId, child_id, part_id
 from agent.domain.instruments import AssetId, Place
 from agent.domain.orders import Part
 from agent.domain.units import WIDE, parse_qty, qty_exact, raw_exact
+from agent.execution.authority import EXEC_OVERHEAD_GAS
 from agent.execution.desk import Desk
 from agent.execution.settlement import token_of
+from chains.gas import Urgency, bid, cost_at_most, gas_limit_up
 from chains.simulate import WATCHER, Simulation, Step
 from chains.types import Address, Call
 from contracts.codec import decode_result, encode
@@ -50,7 +52,11 @@ AAVE_ERRORS = {
 
 @dataclass(frozen=True)
 class Action:
-    """`health_before` and `health_after` are the protocol's own health factors in 1e18, None without debt."""
+    """`health_before` and `health_after` are the protocol's own health factors in 1e18, None without debt.
+
+    `fee_wei` is the most its transaction may cost as it would be bid for now; `fee_usd` the same in dollars, None where no
+    source prices the gas token.
+    """
 
     verb: str
     part: Part
@@ -60,6 +66,8 @@ class Action:
     block_number: int
     health_before: int | None
     health_after: int | None
+    fee_wei: int
+    fee_usd: Decimal | None
 
 
 def calls_of(verb: str, pool: Address, token: Address, raw: int, wallet: Address) -> tuple[Call, ...]:
@@ -126,8 +134,14 @@ async def prepare(app: App, verb: str, qty: str, symbol: str, chain_name: str) -
     )
     seen, before, after = await rehearse(desk, pool, batch)
     what = f"{verb} {qty} {symbol} at Aave V3 on {chain_name}"
-    gas = sum(step.gas_used for step in seen.steps[1:-1])
-    return Action(verb, part, batch, what, gas + 60_000, seen.block.number, before, after)
+    gas = sum(step.gas_used for step in seen.steps[1:-1]) + 60_000
+    fee_wei = cost_at_most(
+        gas_limit_up(gas + EXEC_OVERHEAD_GAS), bid(await desk.gateway.fee_history(), Urgency.NORMAL)
+    )
+    px = (await app.oracles.medians()).get(desk.profile.native)
+    with localcontext(WIDE):
+        fee_usd = qty_exact(fee_wei, 18) * px if px is not None else None
+    return Action(verb, part, batch, what, gas, seen.block.number, before, after, fee_wei, fee_usd)
 
 
 async def rehearse(
@@ -166,6 +180,20 @@ def check_health(action: Action, least: Decimal) -> None:
             "HEALTH_TOO_LOW",
             f"it would leave a health factor of {after:.4f}; {least} is wanted",
             "borrow or withdraw less",
+        )
+
+
+def check_max_loss(action: Action, most_usd: Decimal) -> None:
+    """What moves to the pool stays the wallet's; only the fee is lost. Raises Denied PRICE_UNKNOWN or MAX_LOSS."""
+    if action.fee_usd is None:
+        raise Denied(
+            "PRICE_UNKNOWN", "the fee cannot be told in dollars: no reference price", "check oracles"
+        )
+    if action.fee_usd > most_usd:
+        raise Denied(
+            "MAX_LOSS",
+            f"its transaction may cost {action.fee_usd:.2f} USD; {most_usd} are allowed",
+            "wait for cheaper gas, or raise --max-loss",
         )
 
 

@@ -26,6 +26,13 @@ class Oracles:
     ) -> None:
         self._settings, self._gateways, self._venues = settings, gateways, venues
 
+    async def medians(self) -> dict[str, Decimal]:
+        """By symbol, the median of what the sources say: for estimates, never for a risk decision."""
+        by_symbol: dict[str, list[Decimal]] = {}
+        for price in await self.prices():
+            by_symbol.setdefault(price.symbol, []).append(price.px)
+        return {symbol: sorted(found)[len(found) // 2] for symbol, found in by_symbol.items()}
+
     async def prices(self) -> tuple[OraclePrice, ...]:
         """Every source that answered with a positive price; one that did not is simply not there."""
         feeds: dict[int, list[tuple[str, Oracle]]] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from agent.app.intents import Preview, Request, guarded, parent_of, preview, trial_child
@@ -38,11 +37,7 @@ async def propose(
     for name, why in {**app.market.left_out, **app.unreachable}.items():
         note(f"left out: {name}: {why}")
     plan = planned(child, app.market.route(view, child), view, now)
-    by_symbol: dict[str, list[Decimal]] = {}
-    for price in await app.oracles.prices():
-        by_symbol.setdefault(price.symbol, []).append(price.px)
-    usd = {symbol: sorted(prices)[len(prices) // 2] for symbol, prices in by_symbol.items()}
-    return Proposal(plan, view, preview(plan, view, usd), parent)
+    return Proposal(plan, view, preview(plan, view, await app.oracles.medians()), parent)
 
 
 def held_to_price(found: Proposal, request: Request) -> ParentOrder:

@@ -59,9 +59,13 @@ def command(keep: bool, market: Path | None) -> None:
             *"trade sell 25 ETH --for USDC --live --yes --max-loss 900".split(),
         )
         tell(settings, "What is working now: nothing.", "orders")
-        tell(settings, "Lend and borrow from the same Safe.", *"lend supply 10 ETH --live --yes".split())
+        tell(
+            settings,
+            "Lend and borrow from the same Safe.",
+            *"lend supply 10 ETH --live --yes --max-loss 100".split(),
+        )
         borrowed = "6000" if market is not None else "12000"
-        tell(settings, "", *f"lend borrow {borrowed} USDC --live --yes".split())
+        tell(settings, "", *f"lend borrow {borrowed} USDC --live --yes --max-loss 100".split())
         tell(settings, "How safe that is, to the last digit.", "health")
         tell(settings, "Where everything stands, and what it earned.", "positions")
         tell(

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.app.cli.output import emit_json, header, note
-from chains.errors import Denied, Reconcile, Reject
+from agent.app.cli.output import emit_json, header, note, plain
+from chains.errors import Denied, Reconcile, Reject, Usage
 
 if TYPE_CHECKING:
+    from agent.app.lending import Action
     from agent.app.wiring import App
     from agent.domain.ids import ClOrdId
     from agent.execution.desk import Desk
@@ -30,7 +31,8 @@ UNDOES = {"supply": "withdraw", "withdraw": "supply", "borrow": "repay", "repay"
     "--min-health", default="1.25", show_default=True, help="The least health factor it may leave behind."
 )
 @click.option("--live", is_flag=True, help="Really do it; the settings must say live, too.")
-@click.option("--yes", is_flag=True, help="Ask nothing.")
+@click.option("--yes", is_flag=True, help="Ask nothing; needs --max-loss.")
+@click.option("--max-loss", metavar="USD", help="The most that its transaction may cost.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
 def command(
@@ -43,6 +45,7 @@ def command(
     min_health: str,
     live: bool,
     yes: bool,
+    max_loss: str | None,
     as_json: bool,
 ) -> int:
     """Supply, borrow, repay or withdraw at Aave V3: `fairlead lend supply 10 ETH --live`."""
@@ -53,6 +56,9 @@ def command(
     least: Decimal = parse_qty(min_health, "--min-health")
     if live and not settings.live:
         raise Denied("NOT_LIVE", "the settings do not say live = true", "set it, if you mean it")
+    if live and yes and max_loss is None:
+        raise Usage("MAX_LOSS_MISSING", "--live --yes needs --max-loss USD", "say what may be lost at most")
+    most = parse_qty(max_loss, "--max-loss") if max_loss is not None else None
 
     async def work(app: App, stack: AsyncExitStack) -> int:
         from agent.app import lending
@@ -63,17 +69,22 @@ def command(
         before, after = lending.shown_health(action.health_before), lending.shown_health(action.health_after)
         if not as_json:
             header(settings.environment.value, settings.wallet.address, await app.head_line())
-            print(f"{action.what}\nhealth factor {before} → {after}, about {action.gas:,} gas")
+            print(
+                f"{action.what}\nhealth factor {before} → {after}, about {action.gas:,} gas{shown_fee(action)}"
+            )
         lending.check_health(action, least)
+        if most is not None:
+            lending.check_max_loss(action, most)
         if live and not yes:
             from agent.app.cli.trade import ask
 
-            ask(as_json, "--yes")
+            ask(as_json)
         settled = await lending.carry_out(action, desk) if live else None
         facts = {
             "what": action.what,
             "health_before": before,
             "health_after": after,
+            "fee_usd_at_most": plain(round(action.fee_usd, 2)) if action.fee_usd is not None else None,
             "cl_ord_id": action.part.cl_ord_id,
         }
         if not live:
@@ -89,6 +100,10 @@ def command(
         return 0
 
     return with_app(settings, work)
+
+
+def shown_fee(action: Action) -> str:
+    return f", at most {action.fee_usd:,.2f} USD" if action.fee_usd is not None else ""
 
 
 def raise_of(ended: object, desk: Desk, name: ClOrdId) -> None:
