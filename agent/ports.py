@@ -36,6 +36,9 @@ class Journal(Protocol):
 
 
 class Authorizer(Protocol):
+    async def look(self, chain_id: int) -> None:
+        """Reads beforehand what `authorize` needs of a chain, while something else takes its time; never raises."""
+
     async def authorize(self, simulated: Simulated) -> Authorized | Refused: ...
 
 

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from agent.domain.errors import Denied, Halt, Reconcile, Retry
+from agent.domain.errors import Denied, FairleadError, Halt, Reconcile, Retry
 from agent.domain.events import Authorized, ChainBatch, Refused, Simulated
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import venue_of
 from agent.execution.outbox import Outbox
 from agent.journal.book import Book
 from agent.ports import Clock, ExecutionVenue
-from chains.gas import Urgency, bid, gas_limit_up
+from chains.gas import FeeHistory, Urgency, bid, gas_limit_up
 from chains.gateway import Gateway
-from chains.types import ZERO_ADDRESS, Address, Call, Fees, Hash32, SignedTx, UnsignedTx
+from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, Fees, Hash32, SignedTx, UnsignedTx
 from contracts import multisend
 from contracts.codec import decode_result, encode
 from keys.safe import DELEGATECALL, SafeTx, exec_transaction, pack_signatures, safe_tx_hash
@@ -72,6 +73,25 @@ class ChainAuthority:
     fees: dict[str, Fees] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A chain just before a signature: its head, the next nonces as it counts them, and what gas went for.
+
+    `undecided` are the nonces signed here that no block had decided when it was read.
+    """
+
+    at_ns: int
+    undecided: tuple[int, ...]
+    head: BlockRef
+    wallet_nonce: int
+    nonce: int
+    history: FeeHistory
+
+
+SEEN_FOR_NS = 2 * 10**9
+"""What was read longer ago is read again: a lane is serial, but other people's blocks go on."""
+
+
 class Authority:
     """Implements `agent.ports.Authorizer`."""
 
@@ -88,6 +108,25 @@ class Authority:
     ) -> None:
         self._clock, self._book, self._chains, self._venues = clock, book, chains, venues
         self._owners, self._sender, self._outbox, self._ready = owners, sender, outbox, ready
+        self._seen: dict[int, Seen] = {}
+
+    async def look(self, chain_id: int) -> None:
+        self._seen.pop(chain_id, None)
+        with suppress(FairleadError):  # authorize reads again, and says what is wrong
+            self._seen[chain_id] = await self._read(self._chains[chain_id], chain_id)
+
+    async def _read(self, chain: ChainAuthority, chain_id: int) -> Seen:
+        undecided = tuple(a.nonce for a in self._undecided(chain_id, chain.sender))
+        return Seen(
+            self._clock.now_ns(),
+            undecided,
+            *await asyncio.gather(
+                chain.gateway.block("latest"),
+                self._wallet_nonce(chain, chain_id),
+                chain.gateway.nonce(chain.sender),
+                chain.gateway.fee_history(),
+            ),
+        )
 
     async def authorize(self, simulated: Simulated) -> Authorized | Refused:
         """Raises Retry NONCE_HELD, after waiting, where the signer had signed something else for the same nonce."""
@@ -138,12 +177,11 @@ class Authority:
 
     async def _transaction(self, simulated: Simulated, batch: ChainBatch) -> Authorized:
         chain = self._chains[batch.chain_id]
-        head, wallet_nonce, nonce, history = await asyncio.gather(
-            chain.gateway.block("latest"),
-            self._next_wallet_nonce(chain, batch.chain_id),
-            self._next_nonce(chain, batch.chain_id),
-            chain.gateway.fee_history(),
-        )
+        seen = await self._seen_now(chain, batch.chain_id)
+        head, mine = seen.head, self._undecided(batch.chain_id, chain.sender)
+        # Past what is signed here and no block has decided yet.
+        wallet_nonce = max([seen.wallet_nonce, *(a.wallet_nonce + 1 for a in mine)])
+        nonce = max([seen.nonce, *(a.nonce + 1 for a in mine)])
         tx = self.safe_tx(chain, batch, wallet_nonce)
         digest = safe_tx_hash(batch.chain_id, chain.wallet, tx)
         signatures = await self._owners_agree(chain, batch.chain_id, tx, digest, head.timestamp)
@@ -155,7 +193,7 @@ class Authority:
             value=0,
             data=exec_transaction(tx, packed),
             gas=gas_limit_up(simulated.gas + EXEC_OVERHEAD_GAS),
-            fees=bid(history, chain.urgency),
+            fees=bid(seen.history, chain.urgency),
         )
         signed = await self._sender.sign(outer, tx.nonce, head.timestamp)
         return Authorized(
@@ -174,6 +212,14 @@ class Authority:
             floor_raw=simulated.floor_raw,
             at_ns=self._clock.now_ns(),
         )
+
+    async def _seen_now(self, chain: ChainAuthority, chain_id: int) -> Seen:
+        """What `look` read, unless it is old or one of our own transactions was signed or decided since: then read anew."""
+        seen = self._seen.pop(chain_id, None)
+        if seen is not None and self._clock.now_ns() - seen.at_ns <= SEEN_FOR_NS:
+            if seen.undecided == tuple(a.nonce for a in self._undecided(chain_id, chain.sender)):
+                return seen
+        return await self._read(chain, chain_id)
 
     def safe_tx(self, chain: ChainAuthority, batch: ChainBatch, nonce: int) -> SafeTx:
         """The batch as the Safe's one transaction: a delegatecall of the official MultiSendCallOnly, no refunds."""
@@ -207,12 +253,7 @@ class Authority:
         _, signatures = await asyncio.gather(check, collect)
         return signatures
 
-    async def _next_nonce(self, chain: ChainAuthority, chain_id: int) -> int:
-        """The chain's next nonce of the sending key, past what is signed here and still undecided."""
-        mine = [a.nonce for a in self._undecided(chain_id, chain.sender)]
-        return max([await chain.gateway.nonce(chain.sender), *(n + 1 for n in mine)])
-
-    async def _next_wallet_nonce(self, chain: ChainAuthority, chain_id: int) -> int:
+    async def _wallet_nonce(self, chain: ChainAuthority, chain_id: int) -> int:
         data = await chain.gateway.call(Call(chain.wallet, encode("safe", "nonce")))
         if not data.ok:
             raise Reconcile(
@@ -220,9 +261,7 @@ class Authority:
                 f"{chain.wallet} on chain {chain_id} does not answer as a Safe",
                 "run `fairlead wallet`",
             )
-        on_chain = int(decode_result("safe", "nonce", data.data)[0])
-        mine = [a.wallet_nonce for a in self._undecided(chain_id, chain.sender)]
-        return max([on_chain, *(n + 1 for n in mine)])
+        return int(decode_result("safe", "nonce", data.data)[0])
 
     def _undecided(self, chain_id: int, sender: Address) -> list[Authorized]:
         """Signed transactions whose nonce no block has decided yet."""

@@ -264,7 +264,12 @@ class Desk:
         return await self.workshop.prepare(part, approved, self.views[part.child])
 
     async def simulate(self, prepared: Prepared, approved: Approved) -> Simulated | PartFailed:
-        return await self.workshop.simulate(prepared, approved, self.views[prepared.part.child])
+        """The rehearsal; what the signature needs to know of the chain is read meanwhile."""
+        rehearsal = self.workshop.simulate(prepared, approved, self.views[prepared.part.child])
+        if prepared.chain is None:
+            return await rehearsal
+        simulated, _ = await asyncio.gather(rehearsal, self.authority.look(prepared.chain.chain_id))
+        return simulated
 
     async def part_stopped(self, part: Part, error: FairleadError) -> None:
         """Called at the top of a lane: a part that was not signed has ended, a signed one waits for reconciliation."""
