@@ -111,6 +111,6 @@ def test_on_the_devnet_itself_its_own_signer_signs(networks, safe):
 
 
 def test_elsewhere_nothing_is_signed(networks, safe):
-    with networks.ethereum.local.use_provider("foundry"):
+    with networks.ethereum.local.use_provider("test"):
         with pytest.raises(AccountsError, match="neither a fork nor the devnet"):
             safe.transfer(safe.address, 1)
