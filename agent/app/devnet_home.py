@@ -38,6 +38,7 @@ WETH_RAW = {1: 60 * 10**18, 8453: 20 * 10**18, 42161: 5 * 10**18}
 USDC_RAW = {1: 200_000 * 10**6, 8453: 60_000 * 10**6, 42161: 20_000 * 10**6}
 GAS_WEI = 5 * 10**18
 PAPER_ETH, PAPER_USDC = "12", "60000"
+FAST_WEIGHT = 60_000
 PAPER_KEY = "devnet-paper-key"
 PAPER, REFERENCE = "paper", "reference"
 
@@ -120,8 +121,10 @@ def bring_up(
         )
     keys = make_keys(fresh_home(folder), Environment.DEVNET) if wallet else None
 
+    mid = _mid_of(market) if market is not None else None
+
     def extra(status: Status) -> list[Service]:
-        services = [paper_service(folder, keys, _mid_of(market) if market is not None else None)]
+        services = [paper_service(folder, keys, mid, fast=fast)]
         if keys is not None:
             safe = create_wallet(status, keys, progress)
             write_signer(keys, safe, list(status.urls), market)
@@ -147,9 +150,18 @@ def fresh_home(folder: Path) -> Path:
 
 
 def paper_service(
-    folder: Path, keys: Throwaway | None, mid: str | None, name: str = PAPER, symbols: Sequence[str] = ()
+    folder: Path,
+    keys: Throwaway | None,
+    mid: str | None,
+    name: str = PAPER,
+    symbols: Sequence[str] = (),
+    *,
+    fast: bool = False,
 ) -> Service:
-    """A paper exchange, its book around `mid` USDC per ETH. Only PAPER holds inventory; REFERENCE is a second opinion on prices."""
+    """A paper exchange, its book around `mid` USDC per ETH. Only PAPER holds inventory; REFERENCE is a second opinion on prices.
+
+    In fast mode its minute holds ten times Binance's request weight, and it says so.
+    """
     secret = keys.exchange_secret if keys else f"file:{folder / 'exchange-secret'}"
     if keys is None:
         private_file(folder / "exchange-secret", secrets.token_hex(32))
@@ -159,6 +171,8 @@ def paper_service(
     argv = [sys.executable, "-m", "agent.app.testvenue", "--port", "{port}", "--account", account, "--still"]
     if mid is not None:
         argv += ["--mid", mid]
+    if fast:
+        argv += ["--weight-limit", str(FAST_WEIGHT)]
     argv += [word for symbol in symbols for word in ("--symbol", symbol)]
     url = "http://127.0.0.1:{port}"
     return Service(name, argv, url, f"{url}/api/v3/ping")

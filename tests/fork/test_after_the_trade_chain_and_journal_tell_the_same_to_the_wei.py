@@ -26,7 +26,7 @@ from agent.journal.book import Book
 from agent.journal.records import fill_changes
 from chains import profiles
 
-pytestmark = [pytest.mark.devnet, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.devnet
 
 
 def abi(function: str, inputs: list[str], outputs: list[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from trading_home import Lives, TradingHome
 
-pytestmark = [pytest.mark.devnet, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.devnet
 
 QTY = Decimal("0.5")
 CHAIN, L2, PAPER = "eip155:1", "eip155:8453", "cex:paper"

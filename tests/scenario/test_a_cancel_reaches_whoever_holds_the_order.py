@@ -25,7 +25,7 @@ def test_a_running_trade_is_cancelled_from_another_terminal(home: Home) -> None:
     assert part["waits_for"] == "a block" and part["submission"] == "BROADCAST"
     assert order["cancel"] == f"fairlead cancel {name}" and order["resume"] is None
     cancel = home.start(f"cancel {name[:9]} --json")
-    wait_for(lambda: home.orders()["orders"][0]["cancel_requested"])
+    wait_for(lambda: chain_part(home.orders()["orders"][0])["status"] == "PENDING_CANCEL")
     home.go_on()
     told, traded = cancel.end(), trade.end()
     assert told.status == 0 and traded.status == 4, (told.err, traded.err)

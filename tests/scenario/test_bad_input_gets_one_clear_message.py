@@ -22,7 +22,7 @@ from trading_home import TradingHome
 
 from agent.app import template
 
-pytestmark = [pytest.mark.devnet, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.devnet
 
 Values = dict[str, Any]
 SELL = ("trade", "sell", "1", "ETH", "--for", "USDC")

@@ -16,7 +16,7 @@ from trading_home import ROOT, TradingHome
 
 from agent.app.readonly import read_book
 
-pytestmark = [pytest.mark.devnet, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.devnet
 
 QTY = Decimal(6)
 

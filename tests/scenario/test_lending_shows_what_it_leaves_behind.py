@@ -9,7 +9,7 @@ from chains.devnet.jsonrpc import Rpc
 from chains.profiles.ethereum import CHAIN
 from contracts.codec import decode_result, encode
 
-pytestmark = [pytest.mark.devnet, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.devnet
 
 
 def factor_1e18(home: Home) -> int:

@@ -14,7 +14,6 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from paper_room import leave_room
 
 from agent.app.settings_tree import Settings
 from chains.devnet.jsonrpc import Rpc
@@ -80,9 +79,8 @@ class TradingHome:
                     return Decimal(row["free"]) + Decimal(row["locked"])
         return Decimal(0)
 
-    def fairlead(self, *argv: str, timeout: float = 120, env: dict[str, str] | None = None) -> Run:
+    def fairlead(self, *argv: str, timeout: float = 300, env: dict[str, str] | None = None) -> Run:
         """The command line, in a process of its own."""
-        leave_room(self.paper_url)
         done = subprocess.run(
             [sys.executable, "-m", "agent", *argv],
             cwd=ROOT,

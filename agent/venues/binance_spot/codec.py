@@ -217,6 +217,18 @@ def instruments(data: Any, maker_bps: Decimal, taker_bps: Decimal) -> dict[str, 
     return found
 
 
+def weight_a_minute(data: Any) -> int | None:
+    """The request weight that the exchange itself allows a minute, None where it does not say."""
+    with understood("exchangeInfo"):
+        for rule in data.get("rateLimits", ()):
+            if rule["rateLimitType"] == "REQUEST_WEIGHT" and (rule["interval"], rule["intervalNum"]) == (
+                "MINUTE",
+                1,
+            ):
+                return int(rule["limit"])
+    return None
+
+
 def commission_bps(data: Any) -> tuple[Decimal, Decimal]:
     """(maker, taker) of this account, in basis points."""
     with understood("account"):

@@ -67,13 +67,13 @@ class BinanceSpot:
 
     async def start(self) -> None:
         """Sets the clock's offset and loads the markets. Raises Retry within the time-outs where the venue is not there."""
-        await self._set_clock()
         reply = await self.http.read("GET", f"{API}/exchangeInfo", weight=20)
         if reply.status >= 400:
             raise codec.error_of(codec.refusal(reply.body), write=False)
-        found = codec.instruments(
-            codec.load(reply.body, "exchangeInfo"), self._facts.maker_fee_bps, self._facts.taker_fee_bps
-        )
+        info = codec.load(reply.body, "exchangeInfo")
+        self.http.throttle.limit = codec.weight_a_minute(info) or self._facts.weight_per_minute
+        await self._set_clock()
+        found = codec.instruments(info, self._facts.maker_fee_bps, self._facts.taker_fee_bps)
         if not found:
             raise Retry("MARKETS_NOT_LOADED", f"{self._name} lists no market that trades", "try again later")
         self._instruments.update(found)
