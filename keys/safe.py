@@ -17,6 +17,7 @@ from contracts.abi_types import AbiError
 from contracts.codec import encode
 from contracts.hashing import address_bytes, checksum, keccak, to_checksum
 from keys import curve
+from keys.typed import TypedHash
 
 DOMAIN_TYPEHASH = keccak(b"EIP712Domain(uint256 chainId,address verifyingContract)")
 SAFE_TX_TYPEHASH = keccak(
@@ -77,11 +78,11 @@ def domain_separator(chain_id: int, safe: Address) -> bytes:
     return keccak(DOMAIN_TYPEHASH + _u256(chain_id) + _address(safe))
 
 
-def safe_tx_hash(chain_id: int, safe: Address, tx: SafeTx) -> bytes:
-    """The 32 bytes the owners sign, equal to the contract's getTransactionHash. Raises Usage for values out of range."""
+def struct_hash(tx: SafeTx) -> bytes:
+    """EIP-712's hashStruct of the transaction. Raises Usage for values out of range."""
     if tx.operation not in (CALL, DELEGATECALL):
         raise Usage("SAFE_TX_INVALID", f"operation {tx.operation} is neither call (0) nor delegatecall (1)")
-    struct = keccak(
+    return keccak(
         SAFE_TX_TYPEHASH
         + _address(tx.to)
         + _u256(tx.value)
@@ -94,7 +95,16 @@ def safe_tx_hash(chain_id: int, safe: Address, tx: SafeTx) -> bytes:
         + _address(tx.refund_receiver)
         + _u256(tx.nonce)
     )
-    return keccak(b"\x19\x01" + domain_separator(chain_id, safe) + struct)
+
+
+def typed(chain_id: int, safe: Address, tx: SafeTx) -> TypedHash:
+    """What the owners sign, as the domain's and the message's hash: a hardware wallet shows these two. Raises Usage."""
+    return TypedHash(domain_separator(chain_id, safe), struct_hash(tx), f"Safe transaction, nonce {tx.nonce}")
+
+
+def safe_tx_hash(chain_id: int, safe: Address, tx: SafeTx) -> bytes:
+    """The 32 bytes the owners sign, equal to the contract's getTransactionHash. Raises Usage for values out of range."""
+    return keccak(b"\x19\x01" + domain_separator(chain_id, safe) + struct_hash(tx))
 
 
 def recover_owner(digest: bytes, signature: bytes) -> Address:
