@@ -1,6 +1,7 @@
 """Keys and wallets: signers, the Safe, and the policy that judges every decoded transaction by itself.
 
     safe, transactions, curve, typed  pure: hashes, signatures, calldata, raw transactions
+    safe_signatures                pure: the four forms of an owner's signature, packed as the contract checks them
     policy, policy_flow, …_state   pure: may this be signed? Judged from the bytes, decoded to the leaf by `contracts.decode`
     settings, policy_settings      the signer's JSON file, as frozen data
     secrets, keystore_v3           secret references; keystore V3 files
