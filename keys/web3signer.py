@@ -20,7 +20,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import ipaddress
-import json
 import re
 import socket
 import ssl
@@ -28,6 +27,7 @@ import threading
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+import orjson
 import rlp
 
 from chains.errors import FairleadError, Reject, Retry, Usage
@@ -58,7 +58,7 @@ class Http:
             headers["Authorization"] = "Bearer " + self._token.text()
         content = None
         if body is not None:
-            content, headers["Content-Type"] = json.dumps(body), "application/json"
+            content, headers["Content-Type"] = orjson.dumps(body), "application/json"
         connection, late = self._connection(), threading.Event()
 
         def stop() -> None:
@@ -151,8 +151,8 @@ def _answer() -> Reject:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return orjson.loads(text)  # bounds its depth; json.loads overflows the stack where a library raised Python's own bound
+    except orjson.JSONDecodeError:
         raise _answer() from None
 
 
