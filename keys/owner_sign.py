@@ -84,7 +84,8 @@ def by_signer(signer: Signer, ask: Ask) -> Owner:
     """Any other kind: a device asks by itself; for a key in a service the person types yes."""
 
     def sign(typed: TypedHash) -> bytes:
-        if not signer.facts.attended and ask("Type yes to sign this: ").reveal().strip().lower() != b"yes":
+        asks_nobody = signer.facts.signs and not signer.facts.attended
+        if asks_nobody and ask("Type yes to sign this: ").reveal().strip().lower() != b"yes":
             raise Denied("OWNER_REFUSED", f"{signer.address} did not sign", "Nothing was signed.")
         return signer.sign_typed(typed)
 

@@ -151,7 +151,9 @@ def _answer() -> Reject:
 
 def _json(text: str) -> Any:
     try:
-        return orjson.loads(text)  # bounds its depth; json.loads overflows the stack where a library raised Python's own bound
+        return orjson.loads(
+            text
+        )  # bounds its depth; json.loads overflows the stack where a library raised Python's own bound
     except orjson.JSONDecodeError:
         raise _answer() from None
 
