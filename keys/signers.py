@@ -251,6 +251,12 @@ def other_key(kind: str, wanted: str, found: str) -> Denied:
     )
 
 
+def to_data(spec: SignerSpec) -> dict[str, str]:
+    """The JSON object `read_spec` reads."""
+    address = {} if spec.address is None else {"address": str(spec.address)}
+    return {"kind": spec.kind, "environment": spec.environment.value, **address, **spec.options}
+
+
 def references(spec: SignerSpec) -> tuple[str, ...]:
     """The secret references among the options."""
     secret = {o.name for o in load(spec.kind).options if o.secret}
