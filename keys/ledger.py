@@ -4,11 +4,12 @@ The device is opened for each request and closed after it, so it may be unplugge
 the device must give the address the settings name (another device, passphrase or path is Denied SIGNER_OTHER_KEY).
 
 What the person reads (`shows`) is to be compared with the device's own screen: amount, recipient, network and highest fee of a
-transaction; of typed data the app's implementation 0 shows the domain hash and the message hash, which Safe owners can compare with
-the sentences' own hashes. Data that the device cannot show in full needs its "Blind signing" setting; without it, it answers 0x6A80.
+transaction. Of typed data the device shows the domain hash and the message hash (`typed` = "hashes", every model), or is given the fields and
+hashes them by itself (`typed` = "fields", app 1.9.19 or newer): then it shows each one where its "Raw messages" setting is on (older:
+"Verbose EIP712"), else the domain and the message hash. Data that the device cannot show in full needs its "Blind signing" setting; without it, it answers 0x6A80.
 
 Errors: Denied OWNER_REFUSED, SIGNER_OTHER_KEY; Retry LEDGER_LOCKED, LEDGER_WRONG_APP, LEDGER_NOT_FOUND, LEDGER_GONE, LEDGER_SILENT,
-LEDGER_BUSY, LEDGER_CONFUSED; Usage LEDGER_BLIND_SIGNING_OFF, LEDGER_PATH, LEDGER_TRANSPORT, LEDGER_EXTRA_MISSING, LEDGER_AMBIGUOUS;
+LEDGER_BUSY, LEDGER_CONFUSED; Usage LEDGER_BLIND_SIGNING_OFF, LEDGER_PATH, LEDGER_TRANSPORT, LEDGER_EXTRA_MISSING, LEDGER_AMBIGUOUS, LEDGER_TYPE, LEDGER_TOO_LONG;
 Reject LEDGER_INVALID_DATA, LEDGER_UNSUPPORTED, LEDGER_FAILED.
 """
 
@@ -20,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Context
 
-from chains.errors import Retry
+from chains.errors import Retry, Usage
 from chains.types import Address, Environment, SignedTx, UnsignedTx
 from keys import curve, transactions
 from keys import ledger_apdu as apdu
@@ -44,14 +45,18 @@ class Ledger:
         where: bytes,
         connect: Callable[[], Channel],
         timeout_s: float = 120.0,
+        by_fields: bool = False,
     ) -> None:
         self.facts, self.address, self.environment = SIGNER, address, environment
+        self._by_fields = by_fields
         self._where, self._connect, self.timeout_s = where, connect, timeout_s
         self._lock = threading.Lock()
         self._channel: Channel | None = None
 
     def shows(self, request: Request) -> tuple[str, ...]:
         match request:
+            case TypedHash() if self._by_fields and request.structs:
+                return tuple(f"{f.name}: {f.text}" for struct in request.structs for f in struct.fields)
             case TypedHash():
                 return ("Domain hash: 0x" + request.domain.hex(), "Message hash: 0x" + request.message.hex())
             case UnsignedTx():
@@ -78,7 +83,10 @@ class Ledger:
         return transactions.assemble(tx, signature, self.address)
 
     def sign_typed(self, typed: TypedHash) -> bytes:
-        asked = apdu.sign_typed(self._where, typed.domain, typed.message)
+        if self._by_fields and typed.structs:
+            asked = apdu.sign_fields(self._where, typed.structs)
+        else:
+            asked = apdu.sign_typed(self._where, typed.domain, typed.message)
         return curve.complete(typed.digest, *self._sign(asked), self.address)
 
     def sign_message(self, message: bytes) -> bytes:
@@ -151,6 +159,10 @@ def _open(spec: SignerSpec, ask: Ask | None) -> Ledger:
     transport, serial = spec.options.get("transport", "hid"), spec.options.get("serial")
     timeout_s = spec.number("timeout_s", 120.0)
 
+    mode = spec.options.get("typed", "hashes")
+    if mode not in ("hashes", "fields"):
+        raise Usage("SIGNER_CONFIG_INVALID", "ledger: typed must be hashes or fields")
+
     def channel() -> Channel:
         return connect(transport, serial)
 
@@ -159,7 +171,7 @@ def _open(spec: SignerSpec, ask: Ask | None) -> Ledger:
         found = read_address(device, where)
     finally:
         device.close()
-    return Ledger(found, spec.environment, where, channel, timeout_s)
+    return Ledger(found, spec.environment, where, channel, timeout_s, mode == "fields")
 
 
 SIGNER = SignerFacts(
@@ -172,6 +184,9 @@ SIGNER = SignerFacts(
         Option("path", f"the derivation path; {DEFAULT_PATH} when left out"),
         Option("serial", "which device, where several are plugged in"),
         Option("transport", "hid (USB), or tcp:HOST:PORT of the Speculos emulator"),
+        Option(
+            "typed", "hashes (every model) or fields (the device shows them and hashes); hashes when left out"
+        ),
         Option("timeout_s", "how long a person is given, in seconds; 120 when left out"),
     ),
 )

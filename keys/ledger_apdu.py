@@ -2,21 +2,23 @@
 
 Source: "Ethereum application: Common Technical Specifications" (LedgerHQ/app-ethereum, doc/ethapp.adoc). CLA is 0xE0;
 INS 0x02 public address, 0x04 sign transaction, 0x06 configuration, 0x08 sign message (EIP-191), 0x0C sign EIP-712 (implementation 0:
-the two hashes). Data longer than 255 bytes goes in several commands, P1 0x00 for the first and 0x80 for the rest; each is answered
+the two hashes; 1, from app 1.9.19: the fields, defined by 0x1A and filled by 0x1C before). Data longer than 255 bytes goes in several commands, P1 0x00 for the first and 0x80 for the rest; each is answered
 with 0x9000 and only the last one with v ‖ r ‖ s.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chains.errors import Denied, FairleadError, Reject, Retry, Usage
 from chains.types import Address
 from contracts.hashing import checksum, keccak
+from keys.typed import Field, Struct
 
 CLA = 0xE0
-ADDRESS, SIGN_TX, CONFIG, SIGN_MESSAGE, SIGN_TYPED = 0x02, 0x04, 0x06, 0x08, 0x0C
+ADDRESS, SIGN_TX, CONFIG, SIGN_MESSAGE, SIGN_TYPED, DEFINE, FILL = 0x02, 0x04, 0x06, 0x08, 0x0C, 0x1A, 0x1C
 FIRST, MORE = 0x00, 0x80
 OK = 0x9000
 BLIND = 0x01
@@ -71,6 +73,35 @@ def sign_message(where: bytes, message: bytes) -> list[bytes]:
 
 def sign_typed(where: bytes, domain: bytes, message: bytes) -> list[bytes]:
     return [command(SIGN_TYPED, 0, 0, where + domain + message)]
+
+
+def sign_fields(where: bytes, structs: Sequence[Struct]) -> list[bytes]:
+    """The types, then the values in the same order, then the request to sign: the device hashes what it has shown by itself."""
+    commands = []
+    for struct in structs:
+        commands.append(command(DEFINE, 0, 0x00, struct.name.encode()))
+        commands += [command(DEFINE, 0, 0xFF, _member(field)) for field in struct.fields]
+    for struct in structs:
+        commands.append(command(FILL, 0, 0x00, struct.name.encode()))
+        for field in struct.fields:
+            data = len(field.raw).to_bytes(2, "big") + field.raw
+            pieces = [data[i : i + _CHUNK] for i in range(0, len(data), _CHUNK)]
+            commands += [command(FILL, n < len(pieces) - 1, 0xFF, piece) for n, piece in enumerate(pieces)]
+    return [*commands, command(SIGN_TYPED, 0, 0x01, where)]
+
+
+def _member(field: Field) -> bytes:
+    """Type description (bit 6: a size follows; low bits: the type), size in bytes where it has one, then the name."""
+    bits = re.fullmatch(r"uint(\d+)", field.type)
+    if bits:
+        kind = bytes((0x42, int(bits[1]) // 8))
+    elif field.type in ("address", "bytes"):
+        kind = b"\x03" if field.type == "address" else b"\x07"
+    else:
+        raise Usage("LEDGER_TYPE", f"{field.type} is no type this signer shows field by field")
+    if len(field.raw) > 0xFFFF:
+        raise Usage("LEDGER_TOO_LONG", f"{field.name} has {len(field.raw)} bytes, the device takes 65535")
+    return kind + bytes((len(field.name),)) + field.name.encode()
 
 
 def read_address(data: bytes) -> Address:

@@ -17,13 +17,15 @@ from contracts.abi_types import AbiError
 from contracts.codec import encode
 from contracts.hashing import address_bytes, checksum, keccak, to_checksum
 from keys import curve
-from keys.typed import TypedHash
+from keys.typed import Field, Struct, TypedHash
 
 DOMAIN_TYPEHASH = keccak(b"EIP712Domain(uint256 chainId,address verifyingContract)")
-SAFE_TX_TYPEHASH = keccak(
-    b"SafeTx(address to,uint256 value,bytes data,uint8 operation,uint256 safeTxGas,uint256 baseGas,uint256 gasPrice,"
-    b"address gasToken,address refundReceiver,uint256 nonce)"
+_SAFE_TX = (
+    "address to,uint256 value,bytes data,uint8 operation,uint256 safeTxGas,uint256 baseGas,uint256 gasPrice,"
+    "address gasToken,address refundReceiver,uint256 nonce"
 )
+SAFE_TX_TYPEHASH = keccak(f"SafeTx({_SAFE_TX})".encode())
+_MEMBERS: tuple[tuple[str, str], ...] = tuple((m.split()[0], m.split()[1]) for m in _SAFE_TX.split(","))
 CALL, DELEGATECALL = 0, 1
 
 
@@ -99,7 +101,18 @@ def struct_hash(tx: SafeTx) -> bytes:
 
 def typed(chain_id: int, safe: Address, tx: SafeTx) -> TypedHash:
     """What the owners sign, as the domain's and the message's hash: a hardware wallet shows these two. Raises Usage."""
-    return TypedHash(domain_separator(chain_id, safe), struct_hash(tx), f"Safe transaction, nonce {tx.nonce}")
+    values: tuple[int | bytes, ...] = (
+        address_bytes(tx.to), tx.value, tx.data, tx.operation, tx.safe_tx_gas, tx.base_gas, tx.gas_price,
+        address_bytes(tx.gas_token), address_bytes(tx.refund_receiver), tx.nonce,
+    )  # fmt: skip
+    members = tuple(Field(*pair, value) for pair, value in zip(_MEMBERS, values, strict=True))
+    domain = (
+        Field("uint256", "chainId", chain_id),
+        Field("address", "verifyingContract", address_bytes(safe)),
+    )
+    structs = (Struct("EIP712Domain", domain), Struct("SafeTx", members))
+    about = f"Safe transaction, nonce {tx.nonce}"
+    return TypedHash(domain_separator(chain_id, safe), struct_hash(tx), about, structs)
 
 
 def safe_tx_hash(chain_id: int, safe: Address, tx: SafeTx) -> bytes:

@@ -55,7 +55,11 @@ class LedgerApp:
     screens: list[str] = field(default_factory=list)
     commands: list[bytes] = field(default_factory=list)
     pressed: threading.Event = field(default_factory=threading.Event)
+    verbose: bool = True
     _pending: tuple[int, list[int], bytes] | None = None
+    _types: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    _filled: dict[str, list[bytes]] = field(default_factory=dict)
+    _half: bytes = b""
 
     def handle(self, apdu: bytes) -> tuple[int, bytes]:
         self.commands.append(apdu)
@@ -78,7 +82,11 @@ class LedgerApp:
             case 0x04 | 0x08:
                 return self._stream(ins, p1, p2, data)
             case 0x0C:
-                return self._typed(p1, p2, data)
+                return self._fields_signed(data) if p2 == 0x01 else self._typed(p1, p2, data)
+            case 0x1A:
+                return self._define(p1, p2, data)
+            case 0x1C:
+                return self._fill(p1, p2, data)
         return 0x6D00, b""
 
     @staticmethod
@@ -162,6 +170,82 @@ class LedgerApp:
             return 0x6A80, b""
         self.screens += [f"Domain hash: 0x{rest[:32].hex()}", f"Message hash: 0x{rest[32:].hex()}"]
         return self._confirm(path, keccak(b"\x19\x01" + rest), 27)
+
+    def _define(self, p1: int, p2: int, data: bytes) -> tuple[int, bytes]:
+        """The types, one member a command. A definition after values begins another message."""
+        if p1 or p2 not in (0x00, 0xFF):
+            return 0x6B00, b""
+        if self._filled:
+            self._types, self._filled = {}, {}
+        if p2 == 0x00:
+            self._types[data.decode()] = []
+            return 0x9000, b""
+        description, rest = data[0], data[1:]
+        size = rest[0] if description & 0x40 else 0
+        rest = rest[1:] if description & 0x40 else rest
+        kind = {2: f"uint{size * 8}", 3: "address", 7: "bytes"}.get(description & 0x0F)
+        if kind is None or description & 0xB0 or rest[0] != len(rest) - 1 or not self._types:
+            return 0x6A80, b""
+        self._types[list(self._types)[-1]].append((kind, rest[1:].decode()))
+        return 0x9000, b""
+
+    def _fill(self, p1: int, p2: int, data: bytes) -> tuple[int, bytes]:
+        """The values, in the order of the types; each is shown as it comes, and may be refused there."""
+        if p2 == 0x00:
+            if data.decode() not in self._types or self._half:
+                return 0x6A80, b""
+            self._filled[data.decode()] = []
+            return 0x9000, b""
+        if p2 != 0xFF or p1 > 1 or not self._filled:
+            return 0x6A80, b""
+        self._half += data
+        if p1 == 1:
+            return 0x9000, b""
+        raw, self._half = self._half, b""
+        name = list(self._filled)[-1]
+        members = self._types[name]
+        if int.from_bytes(raw[:2], "big") != len(raw) - 2 or len(self._filled[name]) == len(members):
+            return 0x6A80, b""
+        kind, label = members[len(self._filled[name])]
+        value = raw[2:]
+        if (kind == "address" and len(value) != 20) or (
+            kind.startswith("uint") and not 1 <= len(value) <= int(kind[4:]) // 8
+        ):
+            return 0x6A80, b""
+        self._filled[name].append(value)
+        if self.person == "refuse":
+            return 0x6985, b""
+        if self.verbose or name == "EIP712Domain":
+            shown = {"address": checksum, "bytes": lambda v: "0x" + v.hex()}.get(
+                kind, lambda v: str(int.from_bytes(v, "big"))
+            )
+            self.screens.append(f"{label}: {shown(value)}")
+        return 0x9000, b""
+
+    def _struct_hash(self, name: str) -> bytes | None:
+        """EIP-712's hashStruct from what was defined and filled here, and nothing else."""
+        members, values = self._types.get(name, []), self._filled.get(name, [])
+        if len(members) != len(values) or not members:
+            return None
+        type_hash = keccak((name + "(" + ",".join(f"{k} {n}" for k, n in members) + ")").encode())
+        return keccak(
+            type_hash
+            + b"".join(
+                keccak(v) if k == "bytes" else v.rjust(32, b"\0")
+                for (k, _), v in zip(members, values, strict=True)
+            )
+        )
+
+    def _fields_signed(self, data: bytes) -> tuple[int, bytes]:
+        path, rest = self._path(data)
+        domain, primary = self._struct_hash("EIP712Domain"), list(self._filled)[-1:]
+        message = self._struct_hash(primary[0]) if primary else None
+        self._types, self._filled = {}, {}
+        if rest or domain is None or message is None:
+            return 0x6A80, b""
+        if not self.verbose:
+            self.screens.append(f"Message hash: 0x{message.hex()}")
+        return self._confirm(path, keccak(b"\x19\x01" + domain + message), 27)
 
     def _confirm(self, path: list[int], digest: bytes, v: int) -> tuple[int, bytes]:
         if self.person == "unplug":

@@ -18,7 +18,7 @@ from keys.curve import ORDER, address_of
 from keys.ledger import Ledger
 from keys.ledger_transport import HidChannel, TcpChannel, connect, frames, open_hid
 from keys.signers import open_signer, read_spec
-from keys.typed import TypedHash
+from keys.typed import Field, Struct, TypedHash
 
 SEED = b"the seed of a device in a drawer"
 NUMBERS = [44 | 1 << 31, 60 | 1 << 31, 1 << 31, 0, 0]
@@ -150,6 +150,77 @@ THIEF = c.THIEF
 
 def ask(signer: Ledger, what: tuple[str, object]) -> object:
     return getattr(signer, what[0])(what[1])
+
+
+def by_fields(app: LedgerApp, timeout_s: float = 2.0) -> Ledger:
+    address = address_of(app.key(NUMBERS).public_key)
+    where = ledger_apdu.path(PATH)
+    return Ledger(address, Environment.DEVNET, where, lambda: HidChannel(HidDevice(app)), timeout_s, True)
+
+
+def test_the_specifications_definition_of_a_member() -> None:
+    made = ledger_apdu.sign_fields(ledger_apdu.path(PATH), TYPED.structs)
+    assert made[0] == bytes.fromhex("e01a00000c") + b"EIP712Domain"
+    assert made[1] == bytes.fromhex("e01a00ff0a") + b"\x42\x20\x07chainId"
+    assert made[2] == bytes.fromhex("e01a00ff13") + b"\x03\x11verifyingContract"
+    assert made[3] == bytes.fromhex("e01a000006") + b"SafeTx"
+    assert b"\x42\x01\x09operation" in made[7] and b"\x07\x04data" in made[6]
+    assert made[14] == bytes.fromhex("e01c00000c") + b"EIP712Domain"
+    assert made[15] == bytes.fromhex("e01c00ff03000101")
+    assert made[-1] == bytes.fromhex("e00c000115") + ledger_apdu.path(PATH)
+
+
+def test_a_safe_transaction_is_shown_field_by_field_and_hashed_on_the_device() -> None:
+    """The device hashes only what it was given and has shown; the signature holds for the hash the Safe computes. No blind signing."""
+    rng = random.Random(3)
+    for n in range(40):
+        app = LedgerApp(SEED, blind=False, verbose=bool(n % 2))
+        signer = by_fields(app)
+        data = rng.randbytes(rng.choice([0, 1, 252, 253, 254, 255, 256, 508, 509, 3_000]))
+        tx = safe.SafeTx(
+            Address(c.THIEF),
+            rng.getrandbits(rng.choice([1, 64, 256])),
+            data,
+            n % 2,
+            rng.getrandbits(40),
+            rng.getrandbits(200),
+        )
+        typed = safe.typed(rng.choice([1, 8453, 1 << 40]), Address(c.SAFE), tx)
+        assert curve.recover(typed.digest, signer.sign_typed(typed)) == signer.address
+        told = list(signer.shows(typed))
+        if app.verbose:
+            assert app.screens == told and f"to: {tx.to}" in told and f"value: {tx.value}" in told
+        else:
+            assert app.screens == [*told[:2], f"Message hash: 0x{typed.message.hex()}"]
+
+
+def test_fields_are_refused_one_by_one_and_a_plain_hash_goes_the_old_way() -> None:
+    app = LedgerApp(SEED, person="refuse")
+    signer = by_fields(app)
+    with pytest.raises(Denied, match="OWNER_REFUSED"):
+        signer.sign_typed(TYPED)
+    assert [a for a in app.commands if a[1] == 0x0C] == [], "refused at the first field"
+    app.person = "approve"
+    assert curve.recover(TYPED.digest, signer.sign_typed(TYPED)) == signer.address
+    plain = TypedHash(TYPED.domain, TYPED.message)
+    assert curve.recover(plain.digest, signer.sign_typed(plain)) == signer.address
+    app.dies_after = 20
+    with pytest.raises(Retry, match="LEDGER_GONE"):
+        signer.sign_typed(TYPED)
+    app.dies_after = None
+    assert signer.sign_typed(TYPED)
+
+
+def test_fields_that_do_not_give_the_hash_are_found_out() -> None:
+    """The device hashes by itself: what it signed is then not what was asked for."""
+    domain, message = TYPED.structs
+    other = Struct("SafeTx", (Field("address", "to", bytes(20)), *message.fields[1:]))
+    with pytest.raises(Denied, match="SIGNATURE_NOT_OURS"):
+        by_fields(LedgerApp(SEED)).sign_typed(TypedHash(TYPED.domain, TYPED.message, "", (domain, other)))
+    with pytest.raises(Usage, match="LEDGER_TYPE"):
+        ledger_apdu.sign_fields(b"", [Struct("S", (Field("string", "x", b"y"),))])
+    with pytest.raises(Usage, match="LEDGER_TOO_LONG"):
+        ledger_apdu.sign_fields(b"", [Struct("S", (Field("bytes", "x", bytes(1 << 16)),))])
 
 
 @pytest.mark.parametrize("what", ASKS, ids=lambda w: w[0])
