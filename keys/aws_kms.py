@@ -3,7 +3,7 @@
 Sign is asked with MessageType DIGEST and ECDSA_SHA_256 over our Keccak digest; it answers a DER ECDSA-Sig-Value (RFC 3279) whose s may be
 high and which has no v: s is made low (EIP-2) and v is found by recovering the key's own address, which comes from GetPublicKey's
 SubjectPublicKeyInfo (RFC 5480). Which principal may sign is AWS' own policy; a credential of ours is a secret reference, or, where none
-is given, what boto3 finds by itself (an instance's role). boto3 is imported only when such a key is opened; it does not retry.
+is given, what boto3 finds by itself (~/.aws, an instance's role; of the environment the signer's process has only what references name). boto3 is imported only when such a key is opened; it does not retry.
 
 Errors: Retry KMS_UNREACHABLE, KMS_BUSY; Reject KMS_REFUSED (no permission, disabled, to be deleted, pending import); Usage KMS_KEY_UNKNOWN,
 KMS_KEY_UNSUITABLE, KMS_CREDENTIALS, KMS_EXTRA_MISSING; Denied SIGNATURE_NOT_OURS.
@@ -148,7 +148,7 @@ def _open(spec: SignerSpec, ask: Ask | None) -> KmsSigner:
         from botocore.exceptions import BotoCoreError
     except ImportError:
         raise Usage("KMS_EXTRA_MISSING", "AWS KMS needs the kms extra", "Install fairlead[kms].") from None
-    wait = spec.number("timeout_s", 10.0)
+    wait = spec.number("timeout_s", 5.0)
     named = {
         "aws_access_key_id": "access_key_id",
         "aws_secret_access_key": "secret_access_key",
@@ -189,6 +189,6 @@ SIGNER = SignerFacts(
         ),
         Option("secret_access_key", "reference to the access key's secret", secret=True),
         Option("session_token", "reference to a session's token", secret=True),
-        Option("timeout_s", "how long AWS is given to connect and to answer, in seconds; 10 when left out"),
+        Option("timeout_s", "how long AWS is given to connect and to answer, in seconds; 5 when left out"),
     ),
 )

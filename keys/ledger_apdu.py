@@ -109,7 +109,7 @@ def read_address(data: bytes) -> Address:
     size = data[0] if data else 0
     public, rest = data[1 : 1 + size], data[1 + size :]
     said = rest[1 : 1 + rest[0]] if rest else b""
-    if size != 65 or public[0] != 4 or len(said) != 40:
+    if (size, len(public)) != (65, 65) or public[0] != 4 or len(said) != 40:
         raise confused("an address")
     found = keccak(public[1:])[12:]
     if said.lower() != found.hex().encode():

@@ -280,7 +280,7 @@ def _open(spec: SignerSpec, ask: Ask | None) -> RemoteSigner:
     if mode not in ("rest", "rpc"):
         raise Usage("SIGNER_CONFIG_INVALID", "web3signer: transactions must be rest or rpc")
     token = resolve(options["token"]) if "token" in options else None
-    server = Http(url, _tls(spec, url), token, spec.number("timeout_s", 10.0))
+    server = Http(url, _tls(spec, url), token, spec.number("timeout_s", 5.0))
     address = spec.named()
     return RemoteSigner(address, spec.environment, server, _find(server, address), mode == "rpc")
 
@@ -298,6 +298,6 @@ SIGNER = SignerFacts(
         Option("client_certificate", "the file of our own certificate, where it wants one"),
         Option("client_key", "the file of that certificate's key"),
         Option("transactions", "rest (the bytes) or rpc (eth_signTransaction); rest when left out"),
-        Option("timeout_s", "how long a whole request may take, in seconds; 10 when left out"),
+        Option("timeout_s", "how long a whole request may take, in seconds; 5 when left out"),
     ),
 )

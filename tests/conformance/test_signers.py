@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 import threading
 import time
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import custody as c
 import pytest
@@ -26,6 +29,7 @@ with warnings.catch_warnings():
     from hexbytes import HexBytes
 
 DEVNET = Environment.DEVNET
+ROOT = Path(__file__).resolve().parents[2]
 SIGNING = [n for n in names() if load(n).signs]
 SLOW = [n for n in SIGNING if load(n).slow]
 
@@ -315,3 +319,34 @@ def test_settings_are_read_strictly(name: str, holder: Holder) -> None:
         if option.name == "timeout_s":
             with pytest.raises(Usage, match="number of seconds"):
                 open_signer(read_spec(holder.spec | {"timeout_s": "-1"}), DEVNET)
+
+
+def child(code: str) -> str:
+    """What a fresh interpreter prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_optional_parts_are_imported_only_when_such_a_key_is_opened() -> None:
+    code = "import sys; from keys.signers import load, names; [load(n) for n in names()]; print(sorted({'boto3', 'botocore', 'hid'} & set(sys.modules)))"
+    assert child(code) == "[]"
+
+
+@pytest.mark.parametrize(
+    ("absent", "spec", "code"),
+    [
+        ("boto3", {"kind": "aws_kms", "key_id": "x", "region": "eu-central-1"}, "KMS_EXTRA_MISSING"),
+        ("hid", {"kind": "ledger"}, "LEDGER_EXTRA_MISSING"),
+    ],
+)
+def test_a_part_that_is_not_installed_is_named(absent: str, spec: dict[str, str], code: str) -> None:
+    spec = spec | {"environment": "devnet", "address": c.SAFE}
+    said = child(
+        f"import sys; sys.modules[{absent!r}] = None\n"
+        "from chains.types import Environment\nfrom chains.errors import Usage\nfrom keys.signers import open_signer, read_spec\n"
+        f"try: open_signer(read_spec({spec!r}), Environment.DEVNET)\n"
+        "except Usage as error: print(error)"
+    )
+    assert said.startswith(code) and "Install fairlead[" in said

@@ -335,6 +335,38 @@ def test_garbage_is_a_retry_and_never_an_answer(spoil: Callable[[bytes], bytes])
     assert found.value.code.startswith("LEDGER_")
 
 
+def test_whatever_a_device_answers_it_is_one_of_the_verbs() -> None:
+    """Answers cut short, too long, of random bytes and random status, at each step."""
+    rng = random.Random(11)
+
+    class Odd(LedgerApp):
+        at = 0
+
+        def handle(self, apdu: bytes) -> tuple[int, bytes]:
+            status, data = super().handle(apdu)
+            self.at -= 1
+            if self.at != 0:
+                return status, data
+            spoiled = rng.choice(
+                [data[: rng.randrange(len(data) + 1)], data + b"x", rng.randbytes(rng.randrange(140))]
+            )
+            return rng.choice([0x9000, 0x9000, rng.getrandbits(16)]), spoiled
+
+    seen = set()
+    for n in range(600):
+        app = Odd(SEED, blind=bool(n % 3))
+        signer, _ = plugged(app, timeout_s=2)
+        app.at = 1 + n % 4
+        what = ASKS[n % len(ASKS)]
+        try:
+            given = ask(signer, what)
+        except FairleadError as error:
+            seen.add(error.code)
+        else:
+            assert given, what
+    assert {"LEDGER_CONFUSED", "SIGNATURE_NOT_OURS"} & seen and "LEDGER_FAILED" in seen
+
+
 def test_one_question_at_a_time() -> None:
     app = LedgerApp(SEED, person="away")
     signer, _ = plugged(app, timeout_s=5)
