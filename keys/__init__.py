@@ -1,10 +1,14 @@
 """Keys and wallets: signers, the Safe, and the policy that judges every decoded transaction by itself.
 
-    safe, transactions, curve      pure: hashes, signatures, calldata, raw transactions
+    safe, transactions, curve, typed  pure: hashes, signatures, calldata, raw transactions
+    safe_signatures                pure: the four forms of an owner's signature, packed as the contract checks them
     policy, policy_flow, …_state   pure: may this be signed? Judged from the bytes, decoded to the leaf by `contracts.decode`
     settings, policy_settings      the signer's JSON file, as frozen data
     secrets, keystore_v3           secret references; keystore V3 files
-    local_keystore                 SIGNER: keys on this machine's disk, each of one environment
+    signers                        what a signer is, whatever holds the key; its settings; errors as four verbs
+    keystore, ledger, aws_kms, web3signer, watch   SIGNER: one kind each, found by the module's name
+    ledger_apdu, ledger_transport  the Ledger app's commands; USB HID and TCP under them
+    local_keystore                 the folder of keystores, each key of one environment
     signer/, client                the process that holds keys and ledger, and the agent's side of its socket
     owner_sign, sentences          an owner signs attended, after reading what it is in plain words
     landmarks                      contracts this installation knows by itself, whatever the asker calls them

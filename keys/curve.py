@@ -57,6 +57,33 @@ def recover(digest: bytes, signature: bytes) -> Address:
     return address_of(public)
 
 
+def complete(digest: bytes, r: int, s: int, signer: Address) -> bytes:
+    """r ‖ s ‖ v of an (r, s) that came without a usable v: s made low (EIP-2), v found by recovering `signer`.
+
+    A device, a KMS or a remote signer may answer with either s, and with a parity, 27/28, a chain's v or none at all.
+    Raises Denied SIGNATURE_NOT_OURS when (r, s) is no signature of `digest` by `signer`.
+    """
+    if 0 < r < ORDER and 0 < s < ORDER:
+        body = r.to_bytes(32, "big") + min(s, ORDER - s).to_bytes(32, "big")
+        for v in (27, 28):
+            try:
+                public = PublicKey.from_signature_and_message(body + bytes((v - 27,)), digest, hasher=None)
+            except ValueError:
+                continue
+            if address_of(public) == signer:
+                return body + bytes((v,))
+    raise Denied(
+        "SIGNATURE_NOT_OURS",
+        f"the signature that came back is not one of {signer} over what was asked for",
+        "Another key, another device, or an answer to another question: nothing was used of it.",
+    )
+
+
+def personal_preimage(message: bytes) -> bytes:
+    """EIP-191 version 0x45: "\\x19Ethereum Signed Message:\\n" ‖ length ‖ message."""
+    return b"\x19Ethereum Signed Message:\n" + str(len(message)).encode() + message
+
+
 def personal_digest(message: bytes) -> bytes:
-    """EIP-191 version 0x45: keccak256("\\x19Ethereum Signed Message:\\n" ‖ length ‖ message)."""
-    return keccak(b"\x19Ethereum Signed Message:\n" + str(len(message)).encode() + message)
+    """keccak256 of `personal_preimage`."""
+    return keccak(personal_preimage(message))

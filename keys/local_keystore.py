@@ -1,4 +1,4 @@
-"""Keys in keystore V3 files on this machine. SIGNER of the name `local_keystore`.
+"""The folder of keystore V3 files on this machine; `keys.keystore` is the signer over it.
 
 A file is named ENVIRONMENT--NAME--ADDRESS.json: its content stays what geth and `cast wallet` read and write, its name says which
 world the key belongs to. An address that is kept for one environment is refused in another.
@@ -21,24 +21,6 @@ from keys.curve import SigningKey
 from keys.secrets import Secret
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
-
-
-@dataclass(frozen=True, slots=True)
-class SignerFacts:
-    """What the planner and the README's table may know of a kind of signer."""
-
-    name: str
-    attended: bool
-    holds_key_on: str
-    note: str
-
-
-SIGNER = SignerFacts(
-    "local_keystore",
-    False,
-    "this machine's disk, encrypted",
-    "keystore V3, interchangeable with geth and cast",
-)
 
 
 @dataclass(frozen=True, slots=True)

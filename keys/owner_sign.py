@@ -1,10 +1,12 @@
 """One owner signs one Safe transaction, attended.
 
     python -m keys.owner_sign --environment ENV --keystore FOLDER_OR_FILE (--key NAME | --address 0x…) < safe-tx.json
+    python -m keys.owner_sign --environment ENV --signer '{"kind": "ledger", "environment": "live", "address": "0x…"}' < safe-tx.json
 
 Reads the transaction (`keys.safe.to_json`'s object, optionally with "tokens": {address: [symbol, decimals]}) from stdin, decodes it,
 prints it in plain words on stderr, asks for the keystore's password itself, and writes the 65-byte signature as 0x hex on stdout.
-The program that asked for it sees neither password nor key. Contracts are named by this installation's own data, never by the
+Where the key is on a device with a screen, what that screen will say is printed too, to be compared; where it is in a service that
+asks nobody, the person is asked here. The program that asked for the signature sees neither password nor key. Contracts are named by this installation's own data, never by the
 asker; tokens the asker names are marked so. Exit status: 0 signed, 2 bad input, 3 refused.
 """
 
@@ -14,7 +16,9 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +29,13 @@ from contracts.hashing import to_checksum
 from contracts.multisend import Part
 from keys import landmarks, safe
 from keys.hardening import harden
+from keys.keystore import find, open_stored
 from keys.local_keystore import LocalKeystore, StoredKey
-from keys.policy_settings import NATIVE
-from keys.secrets import Secret, resolve
+from keys.policy_settings import NATIVE, OFFICIAL_MULTISEND_CALL_ONLY
+from keys.secrets import ask_on_tty
 from keys.sentences import ASKERS, describe
-from keys.settings import OFFICIAL_MULTISEND_CALL_ONLY
+from keys.signers import Ask, Signer, open_signer, read_spec
+from keys.typed import TypedHash
 
 _MAX_INPUT = 4 << 20
 # Neither look-alike letters nor words that could continue a sentence.
@@ -50,29 +56,45 @@ def _tokens(data: dict[str, Any], chain_id: int) -> dict[str, tuple[str, int]]:
 Finish = Callable[[], bytes]
 
 
-def find(
-    which: str | None, address: str | None, keystore: Path, environment: Environment
-) -> tuple[LocalKeystore, StoredKey]:
-    """The owner's key in a folder, or in one file. Raises Usage, Denied KEY_OTHER_ENVIRONMENT."""
-    is_file = keystore.is_file()
-    store = LocalKeystore(keystore.parent if is_file else keystore)
-    name = str(keystore) if is_file else (which or address)
-    if name is None:
-        raise Usage("KEY_UNKNOWN", "no key was named", "Give --key, --address, or a keystore file.")
-    stored = store.find(name, environment)
-    if address is not None and stored.address.lower() != address.lower():
-        raise Denied(
-            "KEY_UNKNOWN",
-            f"{stored.path.name} is not the key of {address}",
-            "Check the owner's keystore in the settings.",
-        )
-    return store, stored
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who is to sign: the words for it, what a device's screen will say of it, and how it signs once the person agrees."""
+
+    line: str
+    shows: Callable[[TypedHash], tuple[str, ...]]
+    sign: Callable[[TypedHash], bytes]
 
 
-def prepare(
-    data: Mapping[str, Any], store: LocalKeystore, stored: StoredKey, password: str | None
-) -> tuple[list[str], Finish]:
-    """(sentences, the function that asks for the password and signs). Raises Usage or Denied."""
+def by_keystore(store: LocalKeystore, stored: StoredKey, password: str | None) -> Owner:
+    """An owner's keystore file: asking for the password is asking for consent."""
+
+    def sign(typed: TypedHash) -> bytes:
+        question = f"Password of {stored.name} to sign this, empty to refuse: "
+        key = open_stored(store, stored, password, ask_on_tty, question)
+        try:
+            return key.sign_typed(typed)
+        finally:
+            key.close()
+
+    line = f"Signing as {stored.name} ({stored.address}), {stored.environment.value}."
+    return Owner(line, lambda typed: (), sign)
+
+
+def by_signer(signer: Signer, ask: Ask) -> Owner:
+    """Any other kind: a device asks by itself; for a key in a service the person types yes."""
+
+    def sign(typed: TypedHash) -> bytes:
+        asks_nobody = signer.facts.signs and not signer.facts.attended
+        if asks_nobody and ask("Type yes to sign this: ").reveal().strip().lower() != b"yes":
+            raise Denied("OWNER_REFUSED", f"{signer.address} did not sign", "Nothing was signed.")
+        return signer.sign_typed(typed)
+
+    where = f"the key is in {signer.facts.holds_key_on}"
+    return Owner(f"Signing as {signer.address}, {signer.environment.value}; {where}.", signer.shows, sign)
+
+
+def prepare(data: Mapping[str, Any], owner: Owner) -> tuple[list[str], Finish]:
+    """(sentences, the function that asks for consent and signs). Raises Usage or Denied."""
     body = dict(data)
     named = body.pop("tokens", {})
     chain_id, wallet, tx = safe.from_json(body)
@@ -80,32 +102,39 @@ def prepare(
     known = {a: "multi_send" for a in OFFICIAL_MULTISEND_CALL_ONLY} | {a: "erc20" for a in tokens}
     known |= landmarks.contracts(chain_id) | {wallet: "safe"}
     leaves = to_leaves(Part(tx.to, tx.value, tx.data), known, tx.operation)
-    digest = safe.safe_tx_hash(chain_id, wallet, tx)
+    typed = safe.typed(chain_id, wallet, tx)
     lines = describe(
         chain_id, wallet, tx, leaves, tokens, landmarks.names(chain_id), landmarks.chain(chain_id)
     )
-    lines += [
-        f"Safe transaction hash: 0x{digest.hex()}",
-        f"Signing as {stored.name} ({stored.address}), {stored.environment.value}.",
-    ]
-
-    def finish() -> bytes:
-        secret = (
-            resolve(password)
-            if password
-            else _ask(f"Password of {stored.name} to sign this, empty to refuse: ")
-        )
-        if not secret.reveal():
-            raise Denied("OWNER_REFUSED", f"{stored.name} did not sign", "Nothing was signed.")
-        return store.open(stored, secret).sign(digest)
-
-    return lines, finish
+    lines += [f"Safe transaction hash: 0x{typed.digest.hex()}", owner.line]
+    if shown := owner.shows(typed):
+        lines += [
+            "Compare with the device's own screen before you confirm there:",
+            *(f"  {s}" for s in shown),
+        ]
+    return lines, lambda: owner.sign(typed)
 
 
-def _ask(question: str) -> Secret:
-    from keys.signer.vault import ask_on_tty
-
-    return ask_on_tty(question)
+@contextmanager
+def owner_of(given: argparse.Namespace, environment: Environment) -> Iterator[Owner]:
+    """The owner that the command line names. Raises Usage, Denied, Retry."""
+    if given.signer is None:
+        if given.keystore is None:
+            raise Usage("KEY_UNKNOWN", "no key was named", "Give --keystore or --signer.")
+        yield by_keystore(*find(given.keystore, environment, given.key, given.address), given.password)
+        return
+    try:
+        data = json.loads(given.signer)
+    except (ValueError, RecursionError):
+        raise Usage("SIGNER_CONFIG_INVALID", "--signer is not a JSON object") from None
+    spec = read_spec(data)
+    if given.address is not None and (spec.address or "").lower() != given.address.lower():
+        raise Denied("KEY_UNKNOWN", f"the signer is not the one of {given.address}", "Check the settings.")
+    signer = open_signer(spec, environment, ask_on_tty)
+    try:
+        yield by_signer(signer, ask_on_tty)
+    finally:
+        signer.close()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -115,8 +144,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--key", help="the key's name or address")
     parser.add_argument("--address", help="the owner's address; another key is refused")
     parser.add_argument("--environment", required=True, choices=[e.value for e in Environment])
+    parser.add_argument("--keystore", type=Path, help="the folder of keystores, or one keystore file")
     parser.add_argument(
-        "--keystore", type=Path, required=True, help="the folder of keystores, or one keystore file"
+        "--signer",
+        metavar="JSON",
+        help="a key of any kind, as keys.signers describes it; no secret, only references",
     )
     parser.add_argument(
         "--password",
@@ -132,10 +164,10 @@ def main(argv: list[str] | None = None) -> int:
             data = None
         if not isinstance(data, dict):
             raise Usage("SAFE_TX_INVALID", "stdin is not a JSON object")
-        store, stored = find(given.key, given.address, given.keystore, Environment(given.environment))
-        lines, finish = prepare(data, store, stored, given.password)
-        print("\n".join(lines), file=sys.stderr, flush=True)
-        print("0x" + finish().hex(), flush=True)
+        with owner_of(given, Environment(given.environment)) as owner:
+            lines, finish = prepare(data, owner)
+            print("\n".join(lines), file=sys.stderr, flush=True)
+            print("0x" + finish().hex(), flush=True)
     except FairleadError as error:
         print(f"error {error}", file=sys.stderr)
         return error.exit_status

@@ -17,12 +17,15 @@ from contracts.abi_types import AbiError
 from contracts.codec import encode
 from contracts.hashing import address_bytes, checksum, keccak, to_checksum
 from keys import curve
+from keys.typed import Field, Struct, TypedHash
 
 DOMAIN_TYPEHASH = keccak(b"EIP712Domain(uint256 chainId,address verifyingContract)")
-SAFE_TX_TYPEHASH = keccak(
-    b"SafeTx(address to,uint256 value,bytes data,uint8 operation,uint256 safeTxGas,uint256 baseGas,uint256 gasPrice,"
-    b"address gasToken,address refundReceiver,uint256 nonce)"
+_SAFE_TX = (
+    "address to,uint256 value,bytes data,uint8 operation,uint256 safeTxGas,uint256 baseGas,uint256 gasPrice,"
+    "address gasToken,address refundReceiver,uint256 nonce"
 )
+SAFE_TX_TYPEHASH = keccak(f"SafeTx({_SAFE_TX})".encode())
+_MEMBERS: tuple[tuple[str, str], ...] = tuple((m.split()[0], m.split()[1]) for m in _SAFE_TX.split(","))
 CALL, DELEGATECALL = 0, 1
 
 
@@ -77,11 +80,11 @@ def domain_separator(chain_id: int, safe: Address) -> bytes:
     return keccak(DOMAIN_TYPEHASH + _u256(chain_id) + _address(safe))
 
 
-def safe_tx_hash(chain_id: int, safe: Address, tx: SafeTx) -> bytes:
-    """The 32 bytes the owners sign, equal to the contract's getTransactionHash. Raises Usage for values out of range."""
+def struct_hash(tx: SafeTx) -> bytes:
+    """EIP-712's hashStruct of the transaction. Raises Usage for values out of range."""
     if tx.operation not in (CALL, DELEGATECALL):
         raise Usage("SAFE_TX_INVALID", f"operation {tx.operation} is neither call (0) nor delegatecall (1)")
-    struct = keccak(
+    return keccak(
         SAFE_TX_TYPEHASH
         + _address(tx.to)
         + _u256(tx.value)
@@ -94,7 +97,27 @@ def safe_tx_hash(chain_id: int, safe: Address, tx: SafeTx) -> bytes:
         + _address(tx.refund_receiver)
         + _u256(tx.nonce)
     )
-    return keccak(b"\x19\x01" + domain_separator(chain_id, safe) + struct)
+
+
+def typed(chain_id: int, safe: Address, tx: SafeTx) -> TypedHash:
+    """What the owners sign, as the domain's and the message's hash: a hardware wallet shows these two. Raises Usage."""
+    values: tuple[int | bytes, ...] = (
+        address_bytes(tx.to), tx.value, tx.data, tx.operation, tx.safe_tx_gas, tx.base_gas, tx.gas_price,
+        address_bytes(tx.gas_token), address_bytes(tx.refund_receiver), tx.nonce,
+    )  # fmt: skip
+    members = tuple(Field(*pair, value) for pair, value in zip(_MEMBERS, values, strict=True))
+    domain = (
+        Field("uint256", "chainId", chain_id),
+        Field("address", "verifyingContract", address_bytes(safe)),
+    )
+    structs = (Struct("EIP712Domain", domain), Struct("SafeTx", members))
+    about = f"Safe transaction, nonce {tx.nonce}"
+    return TypedHash(domain_separator(chain_id, safe), struct_hash(tx), about, structs)
+
+
+def safe_tx_hash(chain_id: int, safe: Address, tx: SafeTx) -> bytes:
+    """The 32 bytes the owners sign, equal to the contract's getTransactionHash. Raises Usage for values out of range."""
+    return keccak(b"\x19\x01" + domain_separator(chain_id, safe) + struct_hash(tx))
 
 
 def recover_owner(digest: bytes, signature: bytes) -> Address:

@@ -187,6 +187,21 @@ _FETCH: Mapping[str, Callable[[str], bytes]] = {
 }
 
 
+def ask_on_tty(question: str) -> Secret:
+    """Asks on this process's own terminal. Raises Usage NO_TERMINAL."""
+    import getpass
+
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        raise Usage(
+            "NO_TERMINAL",
+            "there is no terminal to ask for the password on",
+            "Give the password's reference in the settings.",
+        ) from None
+    return Secret(getpass.getpass(question).encode())
+
+
 def scrubbed_environment(keep: tuple[str, ...] = ()) -> dict[str, str]:
     """This process's environment without what looks like a secret, for children; `keep` names what they need all the same."""
     return {k: v for k, v in os.environ.items() if k in keep or not _SENSITIVE.search(k)}

@@ -1,7 +1,8 @@
 """The signer's settings: frozen dataclasses and the JSON file they are read from. Unknown keys are refused by name.
 
     {"environment": "devnet", "ledger": "…/ledger.jsonl", "keystore": "…/keystore",
-     "senders": [{"key": "agent", "password": "file:…"}], "owners": [{"key": "owner-1", "password": "file:…"}],
+     "senders": [{"key": "agent", "password": "file:…"}],
+     "owners": [{"key": "owner-1", "password": "file:…"}, {"kind": "aws_kms", "environment": "devnet", "address": "0x…", "key_id": "…", …}],
      "relay_auth": {"key": "searcher", "password": "file:…"},
      "exchanges": {"paper": {"dialect": "binance", "api_key": "file:…", "secret": "file:…", "allow": ["GET /api/v3/…"], "symbols": ["ETHUSDC"]}},
      "chains": [{"chain_id": 1, "safe": "0x…", "owners": ["0x…"], "threshold": 2, "weth": "0x…",
@@ -11,6 +12,7 @@
        "gas_per_tx_wei": "…", "gas_per_day_wei": "…", "collateral_switch": false}]}
 
 `clients` (optional) lists the OS user ids that may connect; without it only the signer's own user may.
+A key is a keystore's (`key`, `password`) or any kind of signer's (`kind` and the options of `keys/<kind>.py`, see `keys.signers`).
 A password left out or null is asked for by the signer itself when `unlock` is called. Amounts are base units as decimal strings.
 Errors: Usage SIGNER_CONFIG_INVALID with the path of the value.
 """
@@ -30,6 +32,7 @@ from contracts import abi
 from contracts.hashing import to_checksum
 from keys.policy_settings import NATIVE, OFFICIAL_MULTISEND_CALL_ONLY, Cap, ChainPolicy, PolicySettings
 from keys.secrets import is_reference
+from keys.signers import SignerSpec, read_spec, references
 
 __all__ = [
     "NATIVE",
@@ -37,6 +40,7 @@ __all__ = [
     "Cap",
     "ChainPolicy",
     "ExchangeReference",
+    "Held",
     "KeyReference",
     "PolicySettings",
     "SignerSettings",
@@ -51,6 +55,10 @@ __all__ = [
 class KeyReference:
     key: str
     password: str | None
+
+
+Held = KeyReference | SignerSpec
+"""A key of the signer's: in its own folder of keystores, or wherever its kind keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +79,8 @@ class SignerSettings:
     ledger: Path
     keystore: Path
     chains: Mapping[int, ChainPolicy]
-    senders: tuple[KeyReference, ...] = ()
-    owners: tuple[KeyReference, ...] = ()
+    senders: tuple[Held, ...] = ()
+    owners: tuple[Held, ...] = ()
     relay_auth: KeyReference | None = None
     exchanges: Mapping[str, ExchangeReference] = field(default_factory=dict)
     clients: tuple[int, ...] = ()
@@ -185,6 +193,12 @@ def _key(value: Any, path: str) -> KeyReference:
     return KeyReference(r.get("key", _text), password)
 
 
+def _held(value: Any, path: str) -> Held:
+    if isinstance(value, dict) and "kind" in value:
+        return read_spec(value, path)
+    return _key(value, path)
+
+
 def _exchange(value: Any, path: str) -> ExchangeReference:
     r = _Reader(value, path, "dialect api_key secret allow symbols")
     return ExchangeReference(
@@ -261,8 +275,8 @@ def signer_settings(data: Any) -> SignerSettings:
         r.get("ledger", _path),
         r.get("keystore", _path),
         {c.chain_id: c for c in chains},
-        r.get("senders", _list(_key), ()),
-        r.get("owners", _list(_key), ()),
+        r.get("senders", _list(_held), ()),
+        r.get("owners", _list(_held), ()),
         r.get("relay_auth", _key, None),
         r.get("exchanges", _map(_text, _exchange), {}),
         r.get("clients", _list(_int), ()),
@@ -282,9 +296,13 @@ def load(path: Path) -> SignerSettings:
 
 def environment_names(settings: SignerSettings) -> tuple[str, ...]:
     """The variables that env: references need: the only ones a signer's process gets besides the plain ones."""
-    references = [r.password for r in (*settings.senders, *settings.owners) if r.password]
-    references += (
-        [settings.relay_auth.password] if settings.relay_auth and settings.relay_auth.password else []
-    )
-    references += [text for e in settings.exchanges.values() for text in (e.api_key, e.secret)]
-    return tuple(sorted({r[4:] for r in references if r.startswith("env:")}))
+    held = [*settings.senders, *settings.owners, *([settings.relay_auth] if settings.relay_auth else [])]
+    named = [text for key in held for text in _references(key)]
+    named += [text for e in settings.exchanges.values() for text in (e.api_key, e.secret)]
+    return tuple(sorted({r[4:] for r in named if r.startswith("env:")}))
+
+
+def _references(key: Held) -> tuple[str, ...]:
+    if isinstance(key, SignerSpec):
+        return references(key)
+    return (key.password,) if key.password else ()

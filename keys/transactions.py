@@ -20,9 +20,15 @@ def _fields(tx: UnsignedTx) -> list[object]:
     return [tx.chain_id, tx.nonce, *fees, tx.gas, address_bytes(tx.to), tx.value, tx.data, []]
 
 
+def preimage(tx: UnsignedTx) -> bytes:
+    """0x02 ‖ rlp([chain id, nonce, tip, fee cap, gas, to, value, data, access list]): what is hashed, and what a device is sent."""
+    encoded: bytes = rlp.encode(_fields(tx))
+    return TYPE + encoded
+
+
 def digest(tx: UnsignedTx) -> bytes:
-    """keccak256(0x02 ‖ rlp([chain id, nonce, tip, fee cap, gas, to, value, data, access list]))."""
-    return keccak(TYPE + rlp.encode(_fields(tx)))
+    """keccak256 of `preimage`."""
+    return keccak(preimage(tx))
 
 
 def assemble(tx: UnsignedTx, signature: bytes, sender: Address) -> SignedTx:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from agent.app.job_rules import rule_of
-from agent.app.settings_tree import Oracle, Settings
+from agent.app.settings_tree import Oracle, Owner, Settings
 from agent.domain.errors import Usage
 from agent.domain.instruments import chain_of, venue_of
 from chains.types import Environment, Protection
 from keys.secrets import is_reference
+
+if TYPE_CHECKING:
+    from keys.signers import SignerSpec
 
 Found = tuple[str, str, str]
 """(TOML path, message, hint)."""
@@ -48,7 +52,46 @@ def _unique(settings: Settings) -> Iterator[Found]:
                 yield what, f"{value} stands there {count} times", "keep one"
 
 
+def signer_of(owner: Owner) -> SignerSpec | None:
+    """An owner's signer; its table may leave the address out, never the environment: a copied file must not make a live key sign a
+    rehearsal. Raises Usage."""
+    if owner.signer is None:
+        return None
+    from keys.signers import (
+        read_spec,
+    )  # with the elliptic curve under it: 0.1 s that a settings file without signers does not cost
+
+    return read_spec({"address": owner.address} | owner.signer, "signer")
+
+
+def _signers(settings: Settings) -> Iterator[Found]:
+    for number, owner in enumerate(settings.wallet.owners):
+        where = f"wallet.owners[{number}].signer"
+        try:
+            spec = signer_of(owner)
+        except Usage as wrong:
+            yield where, wrong.message.removeprefix("signer."), wrong.hint
+            continue
+        if spec is None:
+            continue
+        if owner.keystore is not None or owner.password is not None:
+            yield where, "this owner has a keystore or a password as well", "keep one: keystore or signer"
+        if spec.address != owner.address:
+            yield (
+                where,
+                f"its address {spec.address} is not this owner's",
+                "leave the address out of the table",
+            )
+        if spec.environment is not settings.environment:
+            yield (
+                where,
+                f"its key is for {spec.environment.value}, these settings are for {settings.environment.value}",
+                "a rehearsal has throw-away keys of its own",
+            )
+
+
 def _wallet(settings: Settings) -> Iterator[Found]:
+    yield from _signers(settings)
     wallet = settings.wallet
     if wallet.kind == "safe" and wallet.owners and wallet.threshold > len(wallet.owners):
         yield (
@@ -198,14 +241,29 @@ def _oracle(settings: Settings, where: str, source: Oracle) -> Iterator[Found]:
         )
 
 
+def _asks_nobody(owner: Owner) -> bool:
+    """True where whoever has this machine's references can have the owner's key sign without a person."""
+    if owner.signer is None:
+        return False
+    from keys.signers import load
+
+    try:
+        facts = load(str(owner.signer.get("kind")))
+    except Usage:
+        return False
+    return facts.signs and not facts.attended
+
+
 def _live(settings: Settings) -> Iterator[Found]:
     wallet = settings.wallet
-    unattended = sum(1 for owner in wallet.owners if owner.password is not None)
-    if unattended >= wallet.threshold:
+    passwords = sum(1 for owner in wallet.owners if owner.password is not None)
+    services = sum(1 for owner in wallet.owners if _asks_nobody(owner))
+    if passwords + services >= wallet.threshold:
+        and_keys = f" and the keys of {services} in services" if services else ""
         yield (
             "wallet.owners",
-            f"passwords of {unattended} owners are at hand, and {wallet.threshold} signatures move everything",
-            "owners sign attended: leave their password out",
+            f"passwords of {passwords} owners{and_keys} are at hand, and {wallet.threshold} signatures move everything",
+            "owners sign attended: leave their password out, or give them a device",
         )
     if settings.signer.unattended:
         yield (

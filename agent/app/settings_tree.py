@@ -43,6 +43,11 @@ class Owner(Table):
         None,
         description="Where that keystore's password is; none means that it is asked for at each signature.",
     )
+    signer: dict[str, str | int | float] | None = Field(
+        None,
+        description="Instead of a keystore: the kind of signer that holds the key, and its options (keys/KIND.py), as in "
+        '{ kind = "ledger", path = "44\'/60\'/0\'/0/0" }. A secret among them is a reference.',
+    )
 
 
 class Sender(Table):
@@ -277,4 +282,4 @@ class Settings(Table):
     @property
     def watch_only(self) -> bool:
         """Nothing here can sign."""
-        return self.wallet.sender is None and not any(owner.keystore for owner in self.wallet.owners)
+        return self.wallet.sender is None and not any(o.keystore or o.signer for o in self.wallet.owners)

@@ -14,6 +14,7 @@ from chains.types import Address, SignedTx, UnsignedTx
 from keys.client import SignerClient
 from keys.safe import SafeTx, safe_tx_hash, to_json
 from keys.secrets import scrubbed_environment
+from keys.signers import SignerSpec, references, to_data
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,11 +34,27 @@ class SignerOwners:
 
 @dataclass(frozen=True)
 class AttendedOwner:
-    """One owner's own keystore; `password` is a secret reference, or None: asked for on the terminal, by that process."""
+    """One owner's own keystore, or any other kind of signer; `password` is a secret reference, or None: asked for on the terminal, by
+    that process."""
 
     address: Address
-    keystore: Path
+    keystore: Path | None
     password: str | None
+    signer: SignerSpec | None = None
+
+    @property
+    def command(self) -> list[str]:
+        """How `keys.owner_sign` is told where the key is."""
+        if self.signer is not None:
+            return ["--signer", json.dumps(to_data(self.signer))]
+        password = [] if self.password is None else ["--password", self.password]
+        return ["--keystore", str(self.keystore), *password]
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        if self.signer is not None:
+            return references(self.signer)
+        return () if self.password is None else (self.password,)
 
 
 @dataclass
@@ -64,10 +81,8 @@ class AttendedOwners:
         return signatures
 
     async def _ask(self, owner: AttendedOwner, chain_id: int, safe: Address, tx: SafeTx) -> bytes:
-        command = [sys.executable, "-m", "keys.owner_sign", "--keystore", str(owner.keystore)]
+        command = [sys.executable, "-m", "keys.owner_sign", *owner.command]
         command += ["--address", owner.address, "--environment", self.environment]
-        if owner.password is not None:
-            command += ["--password", owner.password]
         process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.PIPE,
@@ -76,7 +91,7 @@ class AttendedOwners:
             if owner.password is None
             else asyncio.subprocess.PIPE,  # asked: the terminal is its own
             cwd=ROOT,
-            env=_environment(owner.password),
+            env=_environment(owner.references),
         )
         out, err = await process.communicate(json.dumps(to_json(chain_id, safe, tx)).encode())
         told = (err or b"").decode(errors="replace").splitlines()
@@ -97,9 +112,9 @@ class AttendedOwners:
             ) from None
 
 
-def _environment(password: str | None) -> dict[str, str]:
-    """This process's environment without its secrets, but for the one variable that the owner's own reference names."""
-    named = (password[4:],) if password is not None and password.startswith("env:") else ()
+def _environment(given: tuple[str, ...]) -> dict[str, str]:
+    """This process's environment without its secrets, but for the variables that the owner's own references name."""
+    named = tuple(reference[4:] for reference in given if reference.startswith("env:"))
     return {k: v for k, v in scrubbed_environment(named).items() if not k.startswith("FAIRLEAD_")}
 
 

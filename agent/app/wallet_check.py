@@ -34,7 +34,7 @@ class WalletCheck:
         if strangers := sorted(listed - found):
             return f"{strangers[0]} is no owner of the Safe"
         unattended = self._settings.signer.unattended and self._settings.environment is not Environment.LIVE
-        able = [o for o in wallet.owners if o.keystore is not None or unattended]
+        able = [o for o in wallet.owners if o.keystore is not None or o.signer is not None or unattended]
         if len(able) < needed:
             return f"the Safe wants {needed} signatures and {len(able)} owners can sign here"
         return ""

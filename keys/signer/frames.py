@@ -10,6 +10,8 @@ import asyncio
 import json
 from typing import Any
 
+import orjson
+
 MAX_FRAME = 1 << 20
 
 
@@ -34,7 +36,11 @@ async def read(reader: asyncio.StreamReader) -> dict[str, Any] | None:
     if not 2 <= size <= MAX_FRAME:
         raise BadFrame(f"a frame of {size} bytes")
     try:
-        message = json.loads(await reader.readexactly(size))
+        body = await reader.readexactly(size)
+        # First the parser that bounds its depth: a library below eth_keyfile raises Python's own bound to 100 000, with which json's
+        # parser overflows the stack of this process. Then json, which keeps whole numbers of any size whole.
+        orjson.loads(body)
+        message = json.loads(body)
     except asyncio.IncompleteReadError:
         raise BadFrame("the stream ended inside a frame") from None
     except (ValueError, RecursionError):

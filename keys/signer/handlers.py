@@ -9,22 +9,25 @@ import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from chains.errors import Denied, Usage
 from chains.types import Address, Environment, Fees, UnsignedTx
 from contracts.hashing import to_checksum
 from keys import safe, transactions
-from keys.curve import SigningKey, personal_digest
 from keys.policy import Allowed, OuterRequest, Refusal, SafeTxRequest, judge_outer, judge_safe_tx
+from keys.secrets import ask_on_tty
 from keys.settings import PolicySettings, SignerSettings
 from keys.signer import exchange
 from keys.signer.ledger import SpendLedger, safe_tx_facts
-from keys.signer.vault import Vault, ask_on_tty, locked_key
+from keys.signer.vault import Vault, locked_key
+from keys.signers import Signer
 
 _RELAY_MESSAGE = re.compile(r"0x[0-9a-f]{64}")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 Params = Mapping[str, Any]
+Asked = TypeVar("Asked")
+Signed = TypeVar("Signed")
 
 
 def _get(params: Params, name: str, kind: type, optional: bool = False) -> Any:
@@ -156,12 +159,13 @@ class Handlers:
                 "Use `python -m keys.owner_sign` for each owner.",
             )
         chain_id, wallet, tx = safe.from_json(_get(params, "tx", dict))
-        wanted = _get(params, "owners", list, optional=True)
+        wanted, vault = _get(params, "owners", list, optional=True), self.vault
         chain = self.policy.chains.get(chain_id)
-        held = [o for o in self.vault.owners if chain and o in chain.owners]
+        held = [o for o, key in vault.owners.items() if chain and o in chain.owners and key.facts.signs]
         owners = [str(o) for o in wanted] if wanted is not None else held[: chain.threshold if chain else 0]
         digest = _digest("sign_safe_tx", {"tx": safe.to_json(chain_id, wallet, tx)})
-        safe_hash = safe.safe_tx_hash(chain_id, wallet, tx)
+        typed = safe.typed(chain_id, wallet, tx)
+        safe_hash = typed.digest
         if not self._granted(request_id, digest):
             now, wall = self._now(params)
             allowed = _allow(
@@ -174,9 +178,10 @@ class Handlers:
             )
         signatures: dict[str, str] = {}
         for owner in owners:
-            if owner not in self.vault.owners:
+            if owner not in vault.owners:
                 raise locked_key(owner)
-            signatures[owner] = "0x" + self.vault.owners[owner].sign(safe_hash).hex()
+            key = vault.owners[owner]
+            signatures[owner] = "0x" + (await _sign(key, key.sign_typed, typed)).hex()
         return {"safe_tx_hash": "0x" + safe_hash.hex(), "signatures": signatures}
 
     async def sign_tx(self, request_id: str, params: Params) -> dict[str, Any]:
@@ -199,10 +204,10 @@ class Handlers:
                 "gas_wei": str(allowed.gas_wei),
             }
             self.ledger.record("tx", request_id, digest, wall, facts)
-        signed = transactions.assemble(tx, key.sign(transactions.digest(tx)), sender)
+        signed = await _sign(key, key.sign_transaction, tx)
         return {"raw": "0x" + signed.raw.hex(), "hash": signed.hash, "sender": sender, "nonce": signed.nonce}
 
-    def _sender(self, sender: Address) -> SigningKey:
+    def _sender(self, sender: Address) -> Signer:
         if sender not in self.policy.senders:
             raise Denied(
                 "POLICY_SENDER", f"{sender} is not a sending key of this signer", "`status` lists them."
@@ -245,10 +250,13 @@ class Handlers:
             )
         if self.vault.relay is None:
             raise locked_key("relay_auth")
-        return {
-            "address": self.vault.relay.address,
-            "signature": "0x" + self.vault.relay.sign(personal_digest(message.encode())).hex(),
-        }
+        signature = await _sign(self.vault.relay, self.vault.relay.sign_message, message.encode())
+        return {"address": self.vault.relay.address, "signature": "0x" + signature.hex()}
+
+
+async def _sign(key: Signer, ask: Callable[[Asked], Signed], what: Asked) -> Signed:
+    """A key of this process signs at once; what waits for a device or a network does so beside the loop."""
+    return await asyncio.to_thread(ask, what) if key.facts.slow else ask(what)
 
 
 def _allow(verdict: Allowed | Refusal) -> Allowed:

@@ -202,6 +202,8 @@ async def test_hostile_frames_never_end_it(signer: Running) -> None:
         b"\0\0\0\x05abcde",
         struct.pack(">I", 100) + b"{}",
         struct.pack(">I", 40_000) + b"[" * 40_000,
+        struct.pack(">I", 1 << 20) + b"[" * (1 << 20),
+        struct.pack(">I", 600_000) + b'{"a":' * 120_000,
         _frame([1, 2]),
         _frame({}),
         _frame({"id": 7, "method": "status"}),

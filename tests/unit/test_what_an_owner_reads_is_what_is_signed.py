@@ -13,7 +13,7 @@ from chains.types import Address, Environment
 from contracts import universal_router as ur
 from keys import safe
 from keys.local_keystore import LocalKeystore
-from keys.owner_sign import prepare
+from keys.owner_sign import by_keystore, prepare
 from keys.policy import SafeTxRequest, judge_safe_tx
 from keys.secrets import Secret
 
@@ -29,7 +29,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> LocalKeystore:
 
 def read(store: LocalKeystore, tx: safe.SafeTx, chain_id: int = 1, **more: object) -> str:
     body = json.loads(json.dumps({**safe.to_json(chain_id, Address(c.SAFE), tx), **more}))
-    lines, _ = prepare(body, store, store.find("owner", Environment.DEVNET), None)
+    lines, _ = prepare(body, by_keystore(store, store.find("owner", Environment.DEVNET), None))
     return "\n".join(lines)
 
 
@@ -103,7 +103,7 @@ def test_what_is_signed_is_the_hash_that_was_shown(store: LocalKeystore, tmp_pat
     password.chmod(0o600)
     stored = store.find("owner", Environment.DEVNET)
     body = safe.to_json(1, Address(c.SAFE), c.sell())
-    lines, finish = prepare(body, store, stored, f"file:{password}")
+    lines, finish = prepare(body, by_keystore(store, stored, f"file:{password}"))
     body["to"] = c.THIEF
     signature = finish()
     shown = next(line for line in lines if line.startswith("Safe transaction hash: 0x"))

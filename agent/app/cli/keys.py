@@ -41,8 +41,7 @@ def _store(folder: Path | None) -> LocalKeystore:
 
 
 def _password(reference: str | None, question: str, twice: bool) -> Secret:
-    from keys.secrets import resolve
-    from keys.signer.vault import ask_on_tty
+    from keys.secrets import ask_on_tty, resolve
 
     if reference:
         return resolve(reference)

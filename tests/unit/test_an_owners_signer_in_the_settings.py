@@ -1,0 +1,116 @@
+"""[[wallet.owners]] signer = { kind = … }: read strictly, bound to its owner and its world, and used when that owner signs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import custody as c
+import pytest
+from fake_ledger import LedgerApp, emulator
+from settings_values import OWNER_A, OWNER_B, values
+
+from agent.app import template
+from agent.app.settings import Settings, parse
+from agent.app.settings_checks import signer_of
+from agent.app.signatures import AttendedOwner, AttendedOwners
+from agent.domain.errors import Denied, Usage
+from chains.types import Address
+from keys import safe
+from keys.curve import address_of, recover
+from keys.signers import read_spec, to_data
+
+HERE = Path("/nowhere/fairlead.toml")
+LEDGER = {"kind": "ledger", "environment": "devnet", "path": "44'/60'/0'/0/0", "timeout_s": 60}
+KMS = {"kind": "aws_kms", "environment": "devnet", "key_id": "alias/owner", "region": "eu-central-1"}
+
+
+def settings(signer: Any, **more: Any) -> Settings:
+    owners = [{"address": OWNER_A, "signer": signer} | more, {"address": OWNER_B}]
+    return parse(template.render(values(wallet__owners=owners), HERE), HERE).settings
+
+
+def test_an_owner_may_have_any_kind_of_signer() -> None:
+    for table in (LEDGER, KMS, LEDGER | {"address": OWNER_A}):
+        spec = signer_of(settings(table).wallet.owners[0])
+        assert spec is not None and spec.address == OWNER_A and spec.kind == table["kind"]
+        assert read_spec(to_data(spec)) == spec
+    assert signer_of(settings(LEDGER).wallet.owners[1]) is None
+
+
+@pytest.mark.parametrize(
+    ("signer", "more", "said"),
+    [
+        ({"kind": "ledgr", "environment": "devnet"}, {}, "did you mean ledger?"),
+        (LEDGER | {"pth": "x"}, {}, "pth is no setting of ledger; did you mean path?"),
+        ({k: v for k, v in LEDGER.items() if k != "environment"}, {}, "environment must say which world"),
+        (LEDGER | {"environment": "live"}, {}, "its key is for live, these settings are for devnet"),
+        (LEDGER | {"address": OWNER_B}, {}, "is not this owner's"),
+        (KMS | {"secret_access_key": "hunter2"}, {}, "secret_access_key must be a secret reference"),
+        ({k: v for k, v in KMS.items() if k != "region"}, {}, "region is missing"),
+        (LEDGER, {"keystore": "a.json"}, "this owner has a keystore or a password as well"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(signer: Any, more: dict[str, Any], said: str) -> None:
+    with pytest.raises(Usage) as wrong:
+        settings(signer, **more)
+    assert f"wallet.owners[0].signer: {said}" in wrong.value.message or said in wrong.value.message
+    assert "wallet.owners[0].signer" in wrong.value.message and "hunter2" not in str(wrong.value)
+
+
+@pytest.mark.parametrize(("signer", "refused"), [(KMS, True), (LEDGER, False)])
+def test_live_a_service_that_asks_nobody_counts_as_a_key_at_hand(signer: Any, refused: bool) -> None:
+    owners = [{"address": OWNER_A, "signer": signer | {"environment": "live"}}, {"address": OWNER_B}]
+    live = values(environment="live", wallet__owners=owners, wallet__threshold=1)
+    live["chains"][1]["rpc"] = ["https://rpc.example"]
+    try:
+        template.render(live, HERE)
+        problems = ""
+    except Usage as wrong:
+        problems = wrong.message
+    assert ("the keys of 1 in services are at hand" in problems) is refused
+
+
+async def test_attended_owners_sign_by_their_devices() -> None:
+    """The agent's own road: a process for each owner, which asks a device; two of two, and one who refuses."""
+    first, second = (
+        LedgerApp(b"the seed of the first owner's device"),
+        LedgerApp(b"the seed of the second one's"),
+    )
+    numbers = [44 | 1 << 31, 60 | 1 << 31, 1 << 31, 0, 0]
+    digest = safe.safe_tx_hash(1, Address(c.SAFE), c.sell())
+    with emulator(first) as one, emulator(second) as two:
+        owners = tuple(
+            AttendedOwner(
+                address_of(app.key(numbers).public_key),
+                None,
+                None,
+                read_spec(
+                    LEDGER
+                    | {
+                        "address": address_of(app.key(numbers).public_key),
+                        "transport": f"tcp:127.0.0.1:{port}",
+                    }
+                ),
+            )
+            for app, port in ((first, one), (second, two))
+        )
+        attended = AttendedOwners(owners, 2, "devnet")
+        signatures = await attended.collect(1, Address(c.SAFE), c.sell(), c.NOW)
+        packed = safe.pack_signatures(digest, signatures.values(), [o.address for o in owners], 2)
+        assert set(safe.check_packed(digest, packed, [o.address for o in owners], 2)) == {
+            o.address for o in owners
+        }
+        assert all(recover(digest, s) == o for o, s in signatures.items())
+        second.person = "refuse"
+        with pytest.raises(Denied, match="OWNER_DID_NOT_SIGN"):
+            await attended.collect(1, Address(c.SAFE), c.sell(), c.NOW)
+
+
+def test_only_the_variables_an_owner_names_go_to_its_process() -> None:
+    spec = read_spec(KMS | {"address": OWNER_A, "access_key_id": "env:ID", "secret_access_key": "env:SECRET"})
+    assert AttendedOwner(Address(OWNER_A), None, None, spec).references == ("env:ID", "env:SECRET")
+    assert "--password" not in AttendedOwner(Address(OWNER_A), None, None, spec).command
+    plain = AttendedOwner(Address(OWNER_A), Path("/k.json"), "env:PASSWORD")
+    assert plain.command == ["--keystore", "/k.json", "--password", "env:PASSWORD"]
+    assert plain.references == ("env:PASSWORD",)
