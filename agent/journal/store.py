@@ -1,8 +1,8 @@
 """The journal: one append-only, hash-chained file per environment, one writer, state = fold.
 
 `append` fixes an event's place and hash in memory at once; a writer thread makes it durable soon, or at once for whoever awaits
-`durable`. When writing fails the journal turns `failed` for good: new risk is refused with Halt, and what must go on goes to
-the emergency journal, which the next opening moves over.
+`durable`. When writing fails the journal turns `failed` for good: new risk is refused with Halt, and what must go on, with what of
+it was in flight, goes to the emergency journal, which the next opening moves over.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -275,12 +275,28 @@ class Journal:
         if self._heads is not None:
             self._heads.note(head, at_ns)
 
-    def _fail(self, wrong: Exception) -> None:
+    def _fail(self, wrong: Exception, group: Sequence[Entry] = ()) -> None:
+        """From now on nothing is written here. What was told already and is not on the disk goes the emergency journal's way as
+        far as it tells what happened or takes risk away; new risk among it was never acknowledged, and is dropped."""
         failure = _failed(self.path, str(wrong))
         with self._mutex:
             self._failure = failure
+            flying = [*group, *(self._writer.abandon() if self._writer is not None else ())]
+            self._save([entry for entry in flying if entry.seq > self._durable.seq])
             waiters, self._waiters = self._waiters, []
-        _resolve(waiters, failure)
+        _resolve([waiter for waiter in waiters if waiter[0] in self._saved], None)
+        _resolve([waiter for waiter in waiters if waiter[0] not in self._saved], failure)
+
+    def _save(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if self._emergency is None:
+                return
+            if self._derisking(self._codec.decode(entry.kind, entry.version, entry.payload)):
+                try:
+                    self._emergency.append(entry.at_ns, entry.kind, entry.version, entry.payload)
+                except Halt:
+                    return  # it has no room: whoever waits for these hears that the journal failed
+                self._saved.add(entry.seq)
 
 
 def _failed(path: Path, why: str) -> Halt:
