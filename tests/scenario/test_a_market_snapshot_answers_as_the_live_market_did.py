@@ -9,8 +9,12 @@ import pytest
 from home_fixture import Home
 
 from agent.market.file import parse_text
+from chains.devnet.jsonrpc import Rpc
 
 pytestmark = pytest.mark.devnet
+
+LEAST_BASE_FEE_WEI = 7
+"""Where a base fee ends after enough empty blocks and stays: an eighth of it is less than one. Above it falls with every block."""
 
 
 def gas_prices(file: Path) -> dict[str, int]:
@@ -20,6 +24,11 @@ def gas_prices(file: Path) -> dict[str, int]:
 def quoted_between_equal_snapshots(home: Home, folder: Path, words: str) -> tuple[Path, Any]:
     """A snapshot and a quote of one market: a base fee that moves between them is another market, and may move the split."""
     home.pause()
+    for chain_id, url in home.urls.items():
+        if chain_id != 1:
+            with Rpc(url) as rpc:
+                rpc("anvil_setNextBlockBaseFeePerGas", hex(LEAST_BASE_FEE_WEI))
+                rpc("evm_mine")
     for n in range(10):
         before, after = folder / f"before{n}.json", folder / f"after{n}.json"
         assert home.run(f"market snapshot --out {before}").status == 0
