@@ -100,7 +100,9 @@ class AttendedOwners:
 def _environment(password: str | None) -> dict[str, str]:
     """This process's environment without its secrets, but for the one variable that the owner's own reference names."""
     named = (password[4:],) if password is not None and password.startswith("env:") else ()
-    return {k: v for k, v in scrubbed_environment(named).items() if not k.startswith("FAIRLEAD_")}
+    return {
+        k: v for k, v in scrubbed_environment(named).items() if k in named or not k.startswith("FAIRLEAD_")
+    }
 
 
 @dataclass

@@ -262,6 +262,12 @@ def alerts_of(app: App, journal: Journal) -> Alerts:
     )
 
 
+def nothing_new_unless_written(app: App) -> None:
+    """Raises the journal's failure, before anything else is begun for an order that could not be recorded."""
+    if app.journal is not None and app.journal.failure is not None:
+        raise app.journal.failure
+
+
 def journal_trouble(journal: Journal) -> str:
     return journal.failure.message if journal.failure else ""
 

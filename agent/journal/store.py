@@ -22,7 +22,7 @@ from agent.journal.heads import HeadsFile
 from agent.journal.merge import merge_emergency
 from agent.journal.opening import open_database
 from agent.journal.query import read_entries
-from agent.journal.schema import WriterLock, connect_read_only
+from agent.journal.schema import WriterLock, connect_read_only, failure_code
 from agent.journal.verify import heads_path
 from agent.journal.writer import Writer
 from chains.errors import Halt
@@ -69,7 +69,7 @@ class Journal:
 
         `derisking` says which events may go to the emergency journal when the main one has failed. A disk that is full
         already at opening gives a journal that is `failed` from the start and can still be read, cancel and halt.
-        Retry JOURNAL_LOCKED; Usage JOURNAL_ENVIRONMENT; Halt JOURNAL_CORRUPT, JOURNAL_UNWRITABLE, EMERGENCY_….
+        Retry JOURNAL_LOCKED; Usage JOURNAL_ENVIRONMENT; Halt JOURNAL_CORRUPT, JOURNAL_UNWRITABLE, DISK_FULL, EMERGENCY_….
         """
         lock = WriterLock(path)
         try:
@@ -77,7 +77,7 @@ class Journal:
             lock.acquire()
         except OSError as wrong:
             raise Halt(
-                "JOURNAL_UNWRITABLE",
+                failure_code(path, wrong, "JOURNAL_UNWRITABLE"),
                 f"the journal {path} cannot be opened: {wrong}",
                 "check journal.path and the folder's permissions",
             ) from wrong
@@ -124,7 +124,7 @@ class Journal:
     def append(self, event: object) -> Seq:
         """The event's place in the chain, taken now; durable soon after.
 
-        Halt JOURNAL_FAILED once writing has failed, unless the event de-risks: then it is in the emergency journal, synced.
+        Halt JOURNAL_FAILED (DISK_FULL where that is why) once writing has failed, unless the event de-risks: then it is in the emergency journal, synced.
         Halt JOURNAL_UNKNOWN_TYPE or JOURNAL_VALUE for what cannot be written exactly.
         """
         kind, version, payload = self._codec.encode(event)
@@ -236,8 +236,8 @@ class Journal:
         marks += [(name, seq, state_hash()) for name, state_hash in self._lived.items() if seq]
         try:
             self._writer.submit(lambda db: _store_marks(db, marks)).result()
-        except (sqlite3.Error, OSError):
-            raise self._failure or _failed(self.path, "closing") from None
+        except (sqlite3.Error, OSError) as wrong:
+            raise self._failure or _failed(self.path, wrong) from None
 
     def close(self) -> None:
         """Writes what is pending and lets the file go. Halt JOURNAL_FAILED where the last entries could not be written."""
@@ -278,7 +278,7 @@ class Journal:
     def _fail(self, wrong: Exception, group: Sequence[Entry] = ()) -> None:
         """From now on nothing is written here. What was told already and is not on the disk goes the emergency journal's way as
         far as it tells what happened or takes risk away; new risk among it was never acknowledged, and is dropped."""
-        failure = _failed(self.path, str(wrong))
+        failure = _failed(self.path, wrong)
         with self._mutex:
             self._failure = failure
             flying = [*group, *(self._writer.abandon() if self._writer is not None else ())]
@@ -299,10 +299,10 @@ class Journal:
                 self._saved.add(entry.seq)
 
 
-def _failed(path: Path, why: str) -> Halt:
+def _failed(path: Path, wrong: Exception) -> Halt:
     return Halt(
-        "JOURNAL_FAILED",
-        f"the journal {path} cannot be written ({why}): new risk is halted, cancelling goes on",
+        failure_code(path, wrong, "JOURNAL_FAILED"),
+        f"the journal {path} cannot be written ({wrong}): new risk is halted, cancelling goes on",
         "free or repair that disk and start Fairlead again; what was saved meanwhile is moved over",
     )
 

@@ -72,10 +72,10 @@ class Life:
         except Halt as no:
             if self.book.events == counted:
                 assert self.journal.head() == head and self.book.state_hash() == hashed, "half of it was done"
-                if no.code == "JOURNAL_FAILED":
+                if no.code == "DISK_FULL":
                     assert type(event).__name__ in NEW_RISK, "the emergency journal takes what reduces risk"
                 return
-            assert no.code == "JOURNAL_FAILED" and not failed_before, "counted, then refused"
+            assert no.code == "DISK_FULL" and not failed_before, "counted, then refused"
             self.told.append(event)
             return
         self.told.append(event)
@@ -100,7 +100,7 @@ class Life:
         try:
             self.journal.close()
         except Halt as no:
-            assert no.code == "JOURNAL_FAILED"
+            assert no.code == "DISK_FULL"
 
 
 def _no_more_pages(db: Any) -> None:
@@ -150,7 +150,7 @@ async def live(path: Path, acts: list[tuple[str, int]]) -> None:
                     try:
                         life.journal.checkpoint()
                     except Halt as no:
-                        assert no.code == "JOURNAL_FAILED"
+                        assert no.code == "DISK_FULL"
                 case "fill the disk":
                     life.fill()
                 case "reopen":
