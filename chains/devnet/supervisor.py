@@ -103,7 +103,7 @@ class Supervisor:
             raise Usage(
                 "PORT_IN_USE",
                 f"port {port} of {service.name} is in use",
-                "end its user, or ask for another port",
+                f"end whatever listens there, or ask for another: --port {service.name}=PORT",
             )
         text = json.dumps([list(service.argv), service.url, dict(service.aliases)])
         text = text.replace("{port}", str(port))

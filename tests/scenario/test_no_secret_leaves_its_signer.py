@@ -373,6 +373,24 @@ def test_a_secret_shows_itself_in_no_way_but_the_one_that_is_named(tmp_path: Pat
             copied(secret)
 
 
+def test_hashing_and_opening_a_keystore_start_no_program(tmp_path: Path) -> None:
+    """A library asks the system's `file` about this machine, with this process's environment: here that would leave a mark."""
+    programs, mark = tmp_path / "bin", tmp_path / "started"
+    programs.mkdir()
+    (programs / "file").write_text(f"#!/bin/sh\necho started >> {mark}\n")
+    (programs / "file").chmod(0o755)
+    path = f"{programs}:{os.environ['PATH']}"
+    work = (
+        "from keys import keystore_v3; from keys.secrets import Secret; from contracts.hashing import keccak;"
+        "keystore_v3.encrypt(bytes(31) + bytes([1]), Secret(b'x'), 4096); keccak(b'')"
+    )
+    subprocess.run([sys.executable, "-c", work], cwd=ROOT, env={**os.environ, "PATH": path}, check=True)
+    assert not mark.exists()
+    asked = "import platform; platform.architecture()"
+    subprocess.run([sys.executable, "-c", asked], env={**os.environ, "PATH": path}, check=True)
+    assert mark.exists(), "it would not have been noticed"
+
+
 # ---------------------------------------------------------------------- the search finds what is planted
 
 
