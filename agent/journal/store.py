@@ -49,6 +49,8 @@ class Journal:
         self._heads: HeadsFile | None = None
         self._emergency: EmergencyJournal | None = None
         self._derisking: Callable[[object], bool] = lambda event: False
+        self.on_failure: Callable[[Halt], None] = lambda failure: None
+        """Called once, on the writer's thread, when writing fails after a good opening."""
         self._saved: set[int] = set()
         self._live: list[Live[Any]] = []
         self._lived: dict[str, Callable[[], str]] = {}
@@ -284,6 +286,7 @@ class Journal:
             flying = [*group, *(self._writer.abandon() if self._writer is not None else ())]
             self._save([entry for entry in flying if entry.seq > self._durable.seq])
             waiters, self._waiters = self._waiters, []
+        self.on_failure(failure)
         _resolve([waiter for waiter in waiters if waiter[0] in self._saved], None)
         _resolve([waiter for waiter in waiters if waiter[0] not in self._saved], failure)
 
