@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 
+def load_crypto_alone() -> None:
+    """PyCryptodome asks a program of the system, `file`, what kind of machine this is, and hands it this process's whole
+    environment, secrets and all. It is told beforehand, so that nothing is started."""
+    from Crypto.Util import _raw_api
+
+    known: list[str] | None = getattr(_raw_api, "cached_architecture", None)
+    if known == []:
+        known[:] = ["64bit" if sys.maxsize > 2**32 else "32bit", ""]
+
+
 def _backend() -> Callable[[bytes], bytes]:
+    load_crypto_alone()
     from eth_hash.auto import keccak as auto
 
     auto(b"")  # the first call picks the C backend; afterwards its hasher can be called without the wrapper

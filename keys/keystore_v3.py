@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chains.errors import Usage
+from contracts.hashing import load_crypto_alone
 from keys.curve import SigningKey
 from keys.secrets import Secret
 
@@ -72,6 +73,7 @@ def _padded_iv(crypto: dict[str, Any]) -> dict[str, Any]:
 
 def decrypt(store: dict[str, Any], password: Secret) -> bytes:
     """The 32 bytes of the private key. Raises Usage WRONG_PASSWORD or KEYSTORE_INVALID."""
+    load_crypto_alone()
     from eth_keyfile.keyfile import decode_keyfile_json
 
     try:
@@ -99,6 +101,7 @@ def decrypt(store: dict[str, Any], password: Secret) -> bytes:
 
 def encrypt(secret: bytes, password: Secret, n: int = STANDARD_N) -> dict[str, Any]:
     """A new keystore object with a fresh salt and iv; scrypt r = 8, p = 1."""
+    load_crypto_alone()
     from eth_keyfile.keyfile import create_keyfile_json
 
     store = create_keyfile_json(secret, password.reveal(), kdf="scrypt", iterations=n, salt_size=32)

@@ -115,7 +115,9 @@ class AttendedOwners:
 def _environment(given: tuple[str, ...]) -> dict[str, str]:
     """This process's environment without its secrets, but for the variables that the owner's own references name."""
     named = tuple(reference[4:] for reference in given if reference.startswith("env:"))
-    return {k: v for k, v in scrubbed_environment(named).items() if not k.startswith("FAIRLEAD_")}
+    return {
+        k: v for k, v in scrubbed_environment(named).items() if k in named or not k.startswith("FAIRLEAD_")
+    }
 
 
 @dataclass

@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import pkgutil
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -33,8 +33,8 @@ from agent.app.signatures import AttendedOwner, AttendedOwners, SignerOwners, Si
 from agent.app.wallet_check import WalletCheck
 from agent.app.workshop import Workshop
 from agent.app.world import World
-from agent.domain.errors import Denied, FairleadError, Usage
-from agent.domain.events import Authorized
+from agent.domain.errors import Denied, FairleadError, Halt, Usage
+from agent.domain.events import Alarmed, Authorized
 from agent.domain.instruments import AssetId, chain_of
 from agent.execution.authority import Authority, ChainAuthority, OwnerSignatures
 from agent.execution.desk import Desk
@@ -191,6 +191,7 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
     journal.remember("book", book.state_hash)
     recorder = Recorder(journal, book)
     recorder.watchers.append((await stack.enter_async_context(alerts_of(app, journal))).saw)
+    alarm_on_failure(journal, recorder, app.clock)
     for chain in app.chains.values():
         if chain.simulator is not None:
             await stack.enter_async_context(chain.simulator)
@@ -261,6 +262,34 @@ def alerts_of(app: App, journal: Journal) -> Alerts:
         app.session,
         note,
     )
+
+
+def alarm_on_failure(journal: Journal, recorder: Recorder, clock: Clock) -> None:
+    """A journal that fails under way is told at once, here and to whoever gets the alerts."""
+    loop = asyncio.get_running_loop()
+
+    def alarm(failure: Halt) -> None:
+        note(f"ALARM {failure.code}: {failure.message} → {failure.hint}")
+        with suppress(Halt):  # no room for the alarm itself either: it was told above
+            recorder.take(Alarmed(failure.code, failure.message, clock.now_ns()))
+
+    def failed(failure: Halt) -> None:
+        with suppress(RuntimeError):  # the loop has ended, and whoever closes the journal raises it
+            loop.call_soon_threadsafe(alarm, failure)
+
+    journal.on_failure = failed
+
+
+def tell_unless_written(app: App) -> None:
+    """For what goes on without the journal: cancelling and following."""
+    if app.journal is not None and app.journal.failure is not None:
+        note(f"{app.journal.failure.code}: {app.journal.failure.message} → {app.journal.failure.hint}")
+
+
+def nothing_new_unless_written(app: App) -> None:
+    """Raises the journal's failure, before anything else is begun for an order that could not be recorded."""
+    if app.journal is not None and app.journal.failure is not None:
+        raise app.journal.failure
 
 
 def journal_trouble(journal: Journal) -> str:

@@ -40,11 +40,22 @@ class Switch:
                 os.fsync(out.fileno())
             fresh.replace(self.path)
         except OSError as error:
+            if self._set_without_reason(fresh):
+                return
             raise Halt(
                 "SWITCH_UNWRITABLE",
                 f"the kill switch could not be set: {error.strerror}",
                 f"touch {self.path}",
             ) from error
+
+    def _set_without_reason(self, fresh: Path) -> bool:
+        """On a full disk an empty file still finds its place, and counts as set."""
+        try:
+            fresh.unlink(missing_ok=True)
+            self.path.touch()
+        except OSError:
+            return False
+        return True
 
     def clear(self) -> None:
         self.path.unlink(missing_ok=True)

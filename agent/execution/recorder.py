@@ -33,14 +33,15 @@ class Recorder:
         self.watchers: list[Callable[[object], None]] = []
 
     async def record(self, event: E) -> E:
-        self._take(event)
+        self.take(event)
         return event
 
     async def record_durably(self, event: E) -> E:
-        await self.store.durable(self._take(event))
+        await self.store.durable(self.take(event))
         return event
 
-    def _take(self, event: object) -> Seq:
+    def take(self, event: object) -> Seq:
+        """Admitted, appended and counted, now. Raises as the store's `append` and the book's `admit`."""
         self.book.admit(event)
         seq = self.store.append(event)
         self.book.apply(event)

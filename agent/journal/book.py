@@ -22,6 +22,7 @@ from agent.domain.risk import Reservation
 from agent.domain.submission_state import Observation, SubmissionState, observe
 from agent.domain.units import WIDE
 from agent.journal.records import ChildRecord, Effect, ParentRecord, PartRecord, Position, fill_changes
+from agent.journal.references import unknown_to
 
 DAY_NS = 86_400 * 10**9
 INTERRUPTED = "INTERRUPTED"
@@ -49,7 +50,7 @@ class Book:
         """Counts one event. Raises Halt where the state tables forbid it."""
         self.events += 1
         handler = _HANDLERS.get(type(event))
-        if handler is not None:
+        if handler is not None and unknown_to(self, event) is None:
             handler(self, event)
 
     def _accepted(self, event: ev.Accepted) -> None:
@@ -235,7 +236,7 @@ class Book:
     # ------------------------------------------------------------------ questions
 
     def admit(self, event: object) -> None:
-        """Raises Halt where the state tables forbid an event, before it is written; changes nothing."""
+        """Raises Halt where the state tables or the record so far forbid an event, before it is written; changes nothing."""
         if isinstance(event, ev.Observed):
             record = self.parts.get(event.cl_ord_id)
             if record is None or record.submission is None:
@@ -254,6 +255,13 @@ class Book:
                     "run `fairlead reconcile`",
                 )
             next_status(record.status, event.report.exec_type, filled=False, any_fill=False)
+        elif (name := unknown_to(self, event)) is not None:
+            raise Halt("UNKNOWN_ORDER", f"the record knows no {name}", "this is a bug: report it")
+        elif isinstance(event, ev.Prepared | ev.Authorized):
+            signed = self.parts[event.part.cl_ord_id]
+            if signed.authorized is not None:
+                what = f"{event.part.cl_ord_id} was signed already; another attempt has another id"
+                raise Halt("SIGNED_ALREADY", what, "this is a bug: report it")
 
     def is_duplicate(self, report: ExecutionReport) -> bool:
         """Whether a report was counted before: a venue may tell the same trade any number of times, by any road."""

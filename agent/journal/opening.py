@@ -9,7 +9,16 @@ from pathlib import Path
 
 from agent.journal.chain import Head, Seq, genesis
 from agent.journal.heads import read_heads
-from agent.journal.schema import DAMAGE, FORMAT, connect, corrupt, create_tables, is_disk_trouble, meta
+from agent.journal.schema import (
+    DAMAGE,
+    FORMAT,
+    connect,
+    corrupt,
+    create_tables,
+    failure_code,
+    is_disk_trouble,
+    meta,
+)
 from agent.journal.verify import check_anchors, check_chain, heads_path
 from chains.errors import FairleadError, Halt, Usage
 
@@ -27,7 +36,7 @@ class Opened:
 
 
 def open_database(path: Path, environment: str) -> Opened:
-    """Halt JOURNAL_CORRUPT or JOURNAL_UNWRITABLE; Usage JOURNAL_ENVIRONMENT."""
+    """Halt JOURNAL_CORRUPT, JOURNAL_UNWRITABLE or DISK_FULL; Usage JOURNAL_ENVIRONMENT."""
     fresh = not path.exists() or path.stat().st_size == 0
     if fresh and read_heads(heads_path(path)):
         raise corrupt(path, "it is gone or empty, yet entries of it were seen (its .heads file is there)")
@@ -51,7 +60,7 @@ def open_database(path: Path, environment: str) -> Opened:
         return opened
     except DAMAGE as wrong:
         db.close()
-        raise (_unwritable if is_disk_trouble(wrong) else corrupt)(path, str(wrong)) from wrong
+        raise (_unwritable(path, wrong) if is_disk_trouble(wrong) else corrupt(path, str(wrong))) from wrong
     except FairleadError:
         db.close()
         raise
@@ -63,9 +72,9 @@ def _unfinished(db: sqlite3.Connection, path: Path) -> bool:
     return empty and not read_heads(heads_path(path))
 
 
-def _unwritable(path: Path, wrong: object) -> Halt:
+def _unwritable(path: Path, wrong: BaseException) -> Halt:
     return Halt(
-        "JOURNAL_UNWRITABLE",
+        failure_code(path, wrong, "JOURNAL_UNWRITABLE"),
         f"the journal {path} cannot be written: {wrong}",
         "free space, or check the folder's permissions",
     )

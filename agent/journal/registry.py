@@ -21,6 +21,7 @@ NEW_RISK: frozenset[str] = frozenset(
         "Sliced",
         "Planned",
         "Approved",
+        "Instructed",
         "Prepared",
         "Simulated",
         "Authorized",

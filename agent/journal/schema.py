@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import shutil
 import sqlite3
 import time
 from pathlib import Path
@@ -12,6 +14,8 @@ from typing import IO
 from chains.errors import Halt, Retry
 
 FORMAT = "fairlead journal/1"
+_LEAST_BYTES = 1 << 16
+"""SQLite's shared memory and one small transaction: with less than this free, nothing can be written."""
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE entries (
@@ -41,6 +45,19 @@ _DISK = {
 def is_disk_trouble(wrong: BaseException) -> bool:
     """Whether the disk or its permissions are at fault, not the file's content."""
     return isinstance(wrong, sqlite3.OperationalError) and (wrong.sqlite_errorcode & 0xFF) in _DISK
+
+
+def failure_code(path: Path, wrong: BaseException, otherwise: str) -> str:
+    """DISK_FULL where that is why a write failed; SQLite says so itself, or only that it could not open or extend a file."""
+    if isinstance(wrong, OSError):
+        full = wrong.errno in (errno.ENOSPC, errno.EDQUOT)
+    else:
+        full = getattr(wrong, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+    try:
+        full = full or shutil.disk_usage(path.parent).free < _LEAST_BYTES
+    except OSError:
+        pass
+    return "DISK_FULL" if full else otherwise
 
 
 def corrupt(path: Path, what: str) -> Halt:

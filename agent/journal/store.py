@@ -1,8 +1,8 @@
 """The journal: one append-only, hash-chained file per environment, one writer, state = fold.
 
 `append` fixes an event's place and hash in memory at once; a writer thread makes it durable soon, or at once for whoever awaits
-`durable`. When writing fails the journal turns `failed` for good: new risk is refused with Halt, and what must go on goes to
-the emergency journal, which the next opening moves over.
+`durable`. When writing fails the journal turns `failed` for good: new risk is refused with Halt, and what must go on, with what of
+it was in flight, goes to the emergency journal, which the next opening moves over.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -22,7 +22,7 @@ from agent.journal.heads import HeadsFile
 from agent.journal.merge import merge_emergency
 from agent.journal.opening import open_database
 from agent.journal.query import read_entries
-from agent.journal.schema import WriterLock, connect_read_only
+from agent.journal.schema import WriterLock, connect_read_only, failure_code
 from agent.journal.verify import heads_path
 from agent.journal.writer import Writer
 from chains.errors import Halt
@@ -49,6 +49,8 @@ class Journal:
         self._heads: HeadsFile | None = None
         self._emergency: EmergencyJournal | None = None
         self._derisking: Callable[[object], bool] = lambda event: False
+        self.on_failure: Callable[[Halt], None] = lambda failure: None
+        """Called once, on the writer's thread, when writing fails after a good opening."""
         self._saved: set[int] = set()
         self._live: list[Live[Any]] = []
         self._lived: dict[str, Callable[[], str]] = {}
@@ -69,7 +71,7 @@ class Journal:
 
         `derisking` says which events may go to the emergency journal when the main one has failed. A disk that is full
         already at opening gives a journal that is `failed` from the start and can still be read, cancel and halt.
-        Retry JOURNAL_LOCKED; Usage JOURNAL_ENVIRONMENT; Halt JOURNAL_CORRUPT, JOURNAL_UNWRITABLE, EMERGENCY_….
+        Retry JOURNAL_LOCKED; Usage JOURNAL_ENVIRONMENT; Halt JOURNAL_CORRUPT, JOURNAL_UNWRITABLE, DISK_FULL, EMERGENCY_….
         """
         lock = WriterLock(path)
         try:
@@ -77,7 +79,7 @@ class Journal:
             lock.acquire()
         except OSError as wrong:
             raise Halt(
-                "JOURNAL_UNWRITABLE",
+                failure_code(path, wrong, "JOURNAL_UNWRITABLE"),
                 f"the journal {path} cannot be opened: {wrong}",
                 "check journal.path and the folder's permissions",
             ) from wrong
@@ -124,7 +126,7 @@ class Journal:
     def append(self, event: object) -> Seq:
         """The event's place in the chain, taken now; durable soon after.
 
-        Halt JOURNAL_FAILED once writing has failed, unless the event de-risks: then it is in the emergency journal, synced.
+        Halt JOURNAL_FAILED (DISK_FULL where that is why) once writing has failed, unless the event de-risks: then it is in the emergency journal, synced.
         Halt JOURNAL_UNKNOWN_TYPE or JOURNAL_VALUE for what cannot be written exactly.
         """
         kind, version, payload = self._codec.encode(event)
@@ -236,8 +238,8 @@ class Journal:
         marks += [(name, seq, state_hash()) for name, state_hash in self._lived.items() if seq]
         try:
             self._writer.submit(lambda db: _store_marks(db, marks)).result()
-        except (sqlite3.Error, OSError):
-            raise self._failure or _failed(self.path, "closing") from None
+        except (sqlite3.Error, OSError) as wrong:
+            raise self._failure or _failed(self.path, wrong) from None
 
     def close(self) -> None:
         """Writes what is pending and lets the file go. Halt JOURNAL_FAILED where the last entries could not be written."""
@@ -275,18 +277,35 @@ class Journal:
         if self._heads is not None:
             self._heads.note(head, at_ns)
 
-    def _fail(self, wrong: Exception) -> None:
-        failure = _failed(self.path, str(wrong))
+    def _fail(self, wrong: Exception, group: Sequence[Entry] = ()) -> None:
+        """From now on nothing is written here. What was told already and is not on the disk goes the emergency journal's way as
+        far as it tells what happened or takes risk away; new risk among it was never acknowledged, and is dropped."""
+        failure = _failed(self.path, wrong)
         with self._mutex:
             self._failure = failure
+            flying = [*group, *(self._writer.abandon() if self._writer is not None else ())]
+            self._save([entry for entry in flying if entry.seq > self._durable.seq])
             waiters, self._waiters = self._waiters, []
-        _resolve(waiters, failure)
+        self.on_failure(failure)
+        _resolve([waiter for waiter in waiters if waiter[0] in self._saved], None)
+        _resolve([waiter for waiter in waiters if waiter[0] not in self._saved], failure)
+
+    def _save(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if self._emergency is None:
+                return
+            if self._derisking(self._codec.decode(entry.kind, entry.version, entry.payload)):
+                try:
+                    self._emergency.append(entry.at_ns, entry.kind, entry.version, entry.payload)
+                except Halt:
+                    return  # it has no room: whoever waits for these hears that the journal failed
+                self._saved.add(entry.seq)
 
 
-def _failed(path: Path, why: str) -> Halt:
+def _failed(path: Path, wrong: Exception) -> Halt:
     return Halt(
-        "JOURNAL_FAILED",
-        f"the journal {path} cannot be written ({why}): new risk is halted, cancelling goes on",
+        failure_code(path, wrong, "JOURNAL_FAILED"),
+        f"the journal {path} cannot be written ({wrong}): new risk is halted, cancelling goes on",
         "free or repair that disk and start Fairlead again; what was saved meanwhile is moved over",
     )
 

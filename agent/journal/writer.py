@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from agent.journal.chain import Entry, Head
@@ -22,13 +22,14 @@ MAX_GROUP = 4_096
 
 
 class Writer:
-    """Owns the connection from `start` to `stop`. `on_durable(head, at_ns)` and `on_failed(error)` are called on its thread."""
+    """Owns the connection from `start` to `stop`. Called on its thread: `on_durable(head, at_ns)`, and `on_failed(error, group)` with
+    what it was writing; what was put after that is still to be had from `abandon`."""
 
     def __init__(
         self,
         db: sqlite3.Connection,
         on_durable: Callable[[Head, int], None],
-        on_failed: Callable[[Exception], None],
+        on_failed: Callable[[Exception, Sequence[Entry]], None],
     ) -> None:
         self._db, self._on_durable, self._on_failed = db, on_durable, on_failed
         self._ready = threading.Condition(threading.Lock())
@@ -63,6 +64,12 @@ class Writer:
             self._jobs.append((job, future))
             self._ready.notify()
         return future
+
+    def abandon(self) -> list[Entry]:
+        """What was put and not taken up: for whoever was told that writing failed."""
+        with self._ready:
+            left, self._pending = self._pending, []
+        return left
 
     def stop(self) -> None:
         """Writes what is pending, then ends the thread."""
@@ -102,7 +109,7 @@ class Writer:
                     self._db.execute("COMMIT")
                     future.set_result(None)
             except (sqlite3.Error, OSError) as wrong:
-                self._fail(wrong, jobs)
+                self._fail(wrong, group, jobs)
                 return
 
     def _commit(self, group: list[Entry]) -> None:
@@ -117,17 +124,20 @@ class Writer:
         self._on_durable(Head(last.seq, last.hash), last.at_ns)
 
     def _fail(
-        self, wrong: Exception, jobs: list[tuple[Callable[[sqlite3.Connection], None], Future[None]]]
+        self,
+        wrong: Exception,
+        group: list[Entry],
+        jobs: list[tuple[Callable[[sqlite3.Connection], None], Future[None]]],
     ) -> None:
         try:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
         except sqlite3.Error:
             pass  # the journal is given up already; SQLite rolls back when the file is opened next
+        self._on_failed(wrong, group)
         for _, future in jobs:
             if not future.done():
                 future.set_exception(wrong)
-        self._on_failed(wrong)
 
 
 def index(db: sqlite3.Connection, group: list[Entry]) -> None:

@@ -231,13 +231,15 @@ async def serve(options: argparse.Namespace) -> None:
         if options.admin_port is not None:
             runners.append(web.AppRunner(admin_app, access_log=None, shutdown_timeout=1.0))
             ports.append(options.admin_port)
-        for runner, port in zip(runners, ports, strict=True):
+        for runner, port, option in zip(runners, ports, ("--port", "--admin-port"), strict=False):
             await runner.setup()
             try:
                 await web.TCPSite(runner, "127.0.0.1", port).start()
             except OSError:
                 raise Usage(
-                    "PORT_IN_USE", f"port {port} on 127.0.0.1 is taken", "choose another port"
+                    "PORT_IN_USE",
+                    f"port {port} on 127.0.0.1 is in use",
+                    f"end whatever listens there, or choose another with {option}",
                 ) from None
         bound = [runner.addresses[0][1] for runner in runners]
         shown = f"relay ready http://127.0.0.1:{bound[0]}" + (

@@ -33,8 +33,12 @@ _PASSED_ON = (
     "VIRTUAL_ENV",
     "SSL_CERT_FILE",
     "NO_COLOR",
+    "FAIRLEAD_ANVIL",
+    "FAIRLEAD_CACHE",
+    "FAIRLEAD_HOME",
 )
-_PASSED_PREFIXES = ("FAIRLEAD_", "OPENBLAS_", "XDG_")
+"""By name: a variable of ours may hold a secret that the settings refer to."""
+_PASSED_PREFIXES = ("OPENBLAS_", "XDG_")
 _TERM_S, _POLL_S = 5.0, 0.02
 
 
@@ -99,7 +103,7 @@ class Supervisor:
             raise Usage(
                 "PORT_IN_USE",
                 f"port {port} of {service.name} is in use",
-                "end its user, or ask for another port",
+                f"end whatever listens there, or ask for another: --port {service.name}=PORT",
             )
         text = json.dumps([list(service.argv), service.url, dict(service.aliases)])
         text = text.replace("{port}", str(port))

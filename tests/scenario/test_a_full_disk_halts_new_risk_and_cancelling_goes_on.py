@@ -19,10 +19,10 @@ CHILD = Path(__file__).parents[1] / "support" / "journal_child.py"
 ENV = {**os.environ, "PYTHONPATH": ":".join(sys.path)}
 
 
-def story(output: str) -> tuple[int, list[str]]:
+def story(output: str, code: str = "JOURNAL_FAILED") -> tuple[int, list[str]]:
     lines = output.splitlines()
     assert lines[0] == "opened well"
-    assert lines[1].startswith("halted JOURNAL_FAILED after ")
+    assert lines[1].startswith(f"halted {code} after ")
     return int(lines[1].split()[-1]), lines[2:]
 
 
@@ -96,17 +96,17 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    count, first = story("\n".join(lines[:7]))
+    count, first = story("\n".join(lines[:7]), "DISK_FULL")
     second = lines[7:]
     refused_and_cancelled = [
-        "refused JOURNAL_FAILED",
+        "refused DISK_FULL",
         "cancelled fl-0",
         "cancelled fl-1",
         "cancelled fl-2",
         "closed",
     ]
     assert first == refused_and_cancelled
-    assert second == ["opened failed", "halted JOURNAL_FAILED after 0", *refused_and_cancelled]
+    assert second == ["opened failed", "halted DISK_FULL after 0", *refused_and_cancelled]
     journal = open_journal(saved / "j.db", emergency=emergency)
     events = list(journal.events())
     journal.close()

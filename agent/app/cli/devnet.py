@@ -51,13 +51,19 @@ def up(
     as_json: bool,
 ) -> None:
     """Bring it up (or say that it is up already)."""
-    from agent.app.devnet_home import bring_up
+    from agent.app.devnet_home import PAPER, bring_up
+    from chains.devnet.addresses import CHAINS
 
+    named = (*(f"anvil-{chain}" for chain in CHAINS), "relay", PAPER)
     chosen: dict[str, int] = {}
     for text in ports:
         name, _, number = text.partition("=")
         if not number.isdigit() or not 0 < int(number) < 65_536:
             raise Usage("BAD_PORT", f"--port '{text}' is not SERVICE=PORT", "write it like --port relay=8545")
+        if name not in named:
+            raise Usage(
+                "BAD_PORT", f"there is no service '{name}' with a port", f"there are {', '.join(named)}"
+            )
         chosen[name] = int(number)
     home = bring_up(
         runtime=runtime,

@@ -176,10 +176,11 @@ async def _through_the_inbox(app: App, name: ClOrdId) -> Book:
 
 async def _here(app: App, stack: AsyncExitStack, name: ClOrdId) -> Book:
     from agent.app.carrier import Carrier
-    from agent.app.wiring import open_trading
+    from agent.app.wiring import open_trading, tell_unless_written
     from agent.domain.events import CancelRequested
 
     desk = await open_trading(app, stack)
+    tell_unless_written(app)
     async with Carrier(app, desk, note, takes_orders=False) as carrier:
         _refuse_ended(desk.book, name)
         await desk.journal.record_durably(CancelRequested(name, "cancel", app.clock.now_ns()))

@@ -77,11 +77,12 @@ def _may_run_unattended(settings: Settings, yes: bool, max_loss: str | None) -> 
 
 async def _once(app: App, stack: AsyncExitStack, as_json: bool) -> int:
     from agent.app.carrier import Carrier, tell_alarms
-    from agent.app.wiring import open_trading
+    from agent.app.wiring import open_trading, tell_unless_written
 
     if not as_json:
         header(app.settings.environment.value, app.settings.wallet.address, await app.head_line())
     desk = await open_trading(app, stack)
+    tell_unless_written(app)
     desk.journal.watchers.append(tell_alarms(note))
     asked = [record.part.cl_ord_id for record in desk.book.open_parts()]
     async with Carrier(app, desk, note, takes_orders=False) as carrier:
@@ -138,12 +139,13 @@ def _told_once(app: App, desk: Desk, names: tuple[Any, ...], asked: list[Any], a
 async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int:
     from agent.app.carrier import Carrier, tell_alarms
     from agent.app.scheduler import Scheduler, request_of_job
-    from agent.app.wiring import open_trading
+    from agent.app.wiring import open_trading, tell_unless_written
 
     for job in app.settings.jobs:
         request_of_job(app, job)  # a wrong word is told now, not when it is due
     header(app.settings.environment.value, app.settings.wallet.address, await app.head_line())
     desk = await open_trading(app, stack)
+    tell_unless_written(app)
     desk.journal.watchers.append(tell_alarms(_say))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

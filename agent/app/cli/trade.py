@@ -304,13 +304,14 @@ async def _carry(
     from agent.app.cli.common import journal_busy
     from agent.app.follow import Teller
     from agent.app.intents import guarded
-    from agent.app.wiring import open_trading
+    from agent.app.wiring import nothing_new_unless_written, open_trading
 
     if request.algo == "market":
         parent = replace(parent, intent=replace(parent.intent, limit_px=guarded(request, found.net_px)))
     if journal_busy(app.settings):
         return await _hand_over(app, parent, found, planned, view, as_json)
     desk = await open_trading(app, stack)
+    nothing_new_unless_written(app)
     async with Carrier(app, desk, note) as carrier:
         if desk.book.open_parts() or any(r.closed is None for r in desk.book.parents.values()):
             note("finishing what an earlier run left open")

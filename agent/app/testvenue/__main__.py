@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -154,8 +155,15 @@ async def run(options: argparse.Namespace) -> None:
     server = build(options)
     runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", options.port)
-    await site.start()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", options.port).start()
+    except OSError as taken:
+        await runner.cleanup()
+        if taken.errno != errno.EADDRINUSE:
+            raise
+        raise ValueError(
+            f"port {options.port} on 127.0.0.1 is in use: end whatever listens there, or choose another with --port"
+        ) from None
     port = runner.addresses[0][1]
     print(f"paper exchange on http://127.0.0.1:{port}", flush=True)
     if options.port_file:
