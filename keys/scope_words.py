@@ -24,7 +24,7 @@ def sentences(scope: Scope, bound: Bound) -> tuple[str, ...]:
     for pair in scope.pairs:
         a, b = scope.token(pair.token_a), scope.token(pair.token_b)
         second = (
-            f"the {_span(pair.window_s)} mean of the pool {pair.source}"
+            f"the mean of {_span(pair.window_s)} of the pool {pair.source}"
             if pair.window_s
             else f"the feed {pair.source}"
         )

@@ -53,7 +53,9 @@ class Attack:
     before: Callable[[Gated], object] = lambda w: None
 
 
-def role(to: Callable[[Gated], str], data: Callable[[Gated], bytes], op: int = 0, value: int = 0) -> Callable[[Gated], Call]:
+def role(
+    to: Callable[[Gated], str], data: Callable[[Gated], bytes], op: int = 0, value: int = 0
+) -> Callable[[Gated], Call]:
     """Through the Roles modifier, with the role, to wherever the thief likes."""
 
     def made(w: Gated) -> Call:
