@@ -55,7 +55,15 @@ def sentences(scope: Scope, bound: Bound) -> tuple[str, ...]:
         "It cannot change owners, modules or guards, send tokens anywhere, approve anyone, delegate credit or sign for the Safe.",
         f"Whoever steals its key can take at most {_usd(bound.per_day_usd)} in any 24 hours and {_usd(bound.per_hour_usd)} in any hour, "
         f"gas money of {_usd(bound.gas_per_day_usd)} a day included; if nobody ever looks, {_usd(bound.until_lapse_usd)} until it lapses.",
+        "That number holds while the dollar feeds are right to within "
+        + ", ".join(f"{_percent(t.feed_error_bps)} for {t.symbol}" for t in scope.tokens)
+        + ", or the second sources are.",
     ]
+    if bound.fall_to_liquidation is not None:
+        said.append(
+            f"Not in it: a position he brought down to the health floor is liquidated, with the protocol's penalty, after a further fall of "
+            f"{(bound.fall_to_liquidation * 100).normalize():f} % of collateral against debt, and its interest is the Safe's to pay."
+        )
     return tuple(said)
 
 

@@ -208,6 +208,8 @@ def test_every_power_has_its_sentence() -> None:
         "Any one owner, or the Safe, can freeze it at once",
         "has to wait 1 day after the Safe asked for it",
         f"at most ${told.per_day_usd:,.2f} in any 24 hours and ${told.per_hour_usd:,.2f} in any hour",
+        "right to within 0.5 % for WETH, 0.25 % for USDC",
+        "after a further fall of 33.33 % of collateral",
     ):
         assert words in said, words
 
