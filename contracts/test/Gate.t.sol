@@ -176,6 +176,14 @@ contract GateTradeTest is GateWorld {
         asAgent(t);
     }
 
+    function testCalldataTooShortForAFunctionIsNone() public {
+        widen(abi.encodeCall(Settings.setRoute, (address(router), bytes4(0), 1)));
+        Gate.Trade memory t = fair(1e18);
+        t.data = hex"0000";
+        vm.expectRevert(abi.encodeWithSelector(Gate.RouteNotListed.selector, router, bytes4(0)));
+        asAgent(t);
+    }
+
     function testDeadlines() public {
         Gate.Trade memory t = fair(1e18);
         t.deadline = block.timestamp - 1;

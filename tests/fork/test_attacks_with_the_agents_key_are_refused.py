@@ -218,6 +218,8 @@ ATTACKS = (
     Attack("an amount of nothing", "AmountOutOfRange", trade(amountIn=0, minimumOut=0)),
     Attack("a stale oracle", "PriceStale", trade(minimumOut=1), lambda w: w.later(3_700, fresh=False)),
     Attack("an oracle that fell by a tenth", "SourcesDisagree", trade(minimumOut=1), lambda w: w.prices("2700")),
+    Attack("a price from before the sequencer went down", "SequencerDown", trade(minimumOut=1), lambda w: w.sequencer(down=True)),
+    Attack("the first prices after it came back", "SequencerDown", trade(minimumOut=1), lambda w: (w.sequencer(down=True), w.sequencer(down=False))),
     Attack("dirty bits above an address", "reverted", lambda w: w.through(_dirty(w.trade()))),
     # ------------------------------------------------------------ lending, and gas
     Attack("collateral withdrawn to below the owners' floor", "HealthLowered", lambda w: w.through(w.lend("withdraw", WETH, 5 * ETH)), lambda w: (leveraged(w), w.later(40_000))),

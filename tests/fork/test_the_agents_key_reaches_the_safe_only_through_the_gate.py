@@ -12,6 +12,8 @@ from gated import (
     DEBT_USDC,
     ETH,
     GAS,
+    MULTI_SEND,
+    OWNERS,
     POOL,
     POOL_005,
     ROUTER02,
@@ -27,13 +29,15 @@ from gated import (
 from chains.devnet.addresses import CHAINS
 from chains.devnet.artifacts import artifact
 from chains.devnet.demo import sqrt_price_x96
-from chains.devnet.funding import give_eth, give_token
+from chains.devnet.funding import create_safe, give_eth, give_token
+from chains.devnet.jsonrpc import Rpc, RpcError
 from chains.devnet.service import Status
 from contracts import universal_router as ur
 from contracts.codec import encode
 from contracts.gate import runtime_hash
 from contracts.hashing import keccak
-from keys.scope import batch
+from keys.safe import exec_transaction, pack_signatures, safe_tx_hash
+from keys.scope import batch, safe_tx
 from keys.scope_bound import bound
 from keys.scope_state import changes, readings
 from keys.scope_words import sentences
@@ -96,6 +100,29 @@ def test_who_creates_the_contracts_first_gains_nothing_and_stops_nothing(devnet:
 
 def encode_deploy() -> bytes:
     return encode("zodiac_module_factory", "deployModule", (WETH, b"", 0))[:4]
+
+
+def test_what_the_owners_signed_here_is_nothing_on_another_chain(devnet: Status) -> None:
+    """The same Safe at the same address with the same nonce on chain 8453, handed the batch signed for chain 1."""
+    world = gated(devnet, granted=False)
+    owners = [o.address for o in OWNERS]
+    assert create_safe(devnet.cheat_urls[8453], owners, 2) == world.safe
+    tx = safe_tx(world.scope, world.creation, MULTI_SEND, 0)
+    digest = safe_tx_hash(1, world.safe, tx)
+    packed = pack_signatures(digest, [o.sign(digest) for o in OWNERS[:2]], owners, 2)
+    call = {"from": THIEF, "to": world.safe, "data": "0x" + exec_transaction(tx, packed).hex()}
+    assert world.rpc("eth_call", call, "latest") == "0x" + "0" * 63 + "1"
+    with Rpc(devnet.cheat_urls[8453]) as other, pytest.raises(RpcError, match="GS026"):
+        other("eth_call", call, "latest")
+    world.rpc.close()
+
+
+def test_prices_are_believed_again_a_while_after_an_outage(world: Gated) -> None:
+    world.sequencer(down=True)
+    assert "SequencerDown" in world.why(world.through(world.trade(minimumOut=1)))
+    world.sequencer(down=False)
+    world.later(1_801)
+    world.does(world.trade())
 
 
 def test_a_sale_and_a_purchase_on_genuine_uniswap(world: Gated) -> None:

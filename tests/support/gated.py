@@ -17,7 +17,7 @@ from chains.devnet.jsonrpc import Rpc, RpcError
 from chains.devnet.service import Status
 from chains.types import Address, Call
 from contracts.codec import decode_result, decode_revert, encode
-from contracts.hashing import keccak
+from contracts.hashing import keccak, to_checksum
 from keys import safe as safes
 from keys import scope as scopes
 from keys.curve import SigningKey
@@ -227,6 +227,12 @@ class Gated:
         set_feed_price(self.url, "ETH", int(Decimal(eth_usd) * 10**8))
         set_feed_price(self.url, "USDC", 10**8)
 
+    def sequencer(self, down: bool) -> None:
+        """The uptime feed's word, as of now."""
+        data = artifact("MockV3Aggregator").call("updateAnswer", int(down))
+        tx = {"from": RELAYER, "to": self.scope.sequencer, "data": "0x" + data.hex(), "gas": hex(500_000)}
+        assert self.rpc.transact(tx)["status"] == "0x1"
+
     def balance(self, token: str, of: str | None = None) -> int:
         return token_balance(self.rpc, token, of or self.safe)
 
@@ -274,11 +280,14 @@ def gated(status: Status, granted: bool = True, **changes: Any) -> Gated:
     url = status.cheat_urls[1]
     safe = create_safe(url, [o.address for o in OWNERS], 2)
     creation = bytes.fromhex(artifact("Gate").bytecode)
-    world = Gated(Rpc(url), url, replace(scope_of(safe), **changes), creation)
-    rpc = world.rpc
+    rpc = Rpc(url)
     rpc("anvil_impersonateAccount", RELAYER)
     for account, wei in ((RELAYER, 100 * ETH), (AGENT, ETH // 10)):
         give_eth(url, account, wei)
+    up = artifact("MockV3Aggregator").creation(0, 0)
+    uptime = rpc.transact({"from": RELAYER, "data": "0x" + up.hex(), "gas": hex(3_000_000)})
+    told = {"sequencer": Address(to_checksum(uptime["contractAddress"])), "sequencer_grace_s": 1_800}
+    world = Gated(rpc, url, replace(scope_of(safe), **(told | changes)), creation)
     give_token(url, WETH, safe, 1_000 * ETH)
     give_token(url, USDC, safe, 1_000_000 * USDC_ONE)
     grow = keccak(b"increaseObservationCardinalityNext(uint16)")[:4] + (64).to_bytes(32, "big")
