@@ -315,6 +315,12 @@ contract GateTradeTest is GateWorld {
         gate.refuel(0.05e18, soon);
         same(AGENT.balance, 0.05e18, "gas money");
         same(eth.balanceOf(address(safe)), 999.95e18, "out of the Safe");
+        vm.expectRevert(abi.encodeWithSelector(Gate.AmountOutOfRange.selector, 0));
+        vm.prank(AGENT);
+        gate.refuel(0, soon);
+        vm.expectRevert(abi.encodeWithSelector(Gate.AmountOutOfRange.selector, uint256(1) << 96));
+        vm.prank(AGENT);
+        gate.refuel(1 << 96, soon);
         vm.expectRevert(abi.encodeWithSelector(Gate.OverGasBudget.selector, 1, 0));
         vm.prank(AGENT);
         gate.refuel(1, soon);

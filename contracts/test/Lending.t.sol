@@ -85,6 +85,8 @@ contract GateLendingTest is GateWorld {
         this.lendExternally(BORROW, 1e18);
         vm.expectPartialRevert(Gate.AmountOutOfRange.selector);
         this.lendExternally(SUPPLY, 0);
+        vm.expectRevert(abi.encodeWithSelector(Gate.AmountOutOfRange.selector, uint256(1) << 128));
+        this.lendExternally(SUPPLY, 1 << 128);
         vm.expectPartialRevert(Settings.NotTheAgent.selector);
         gate.lend(SUPPLY, address(eth), 1, block.timestamp);
         vm.expectPartialRevert(Gate.ReserveNotListed.selector);
