@@ -146,6 +146,28 @@ def test_a_sale_and_a_purchase_on_genuine_uniswap(world: Gated) -> None:
     assert world.balance(WETH, world.gate) == world.balance(USDC, world.gate) == 0
 
 
+def test_what_the_two_locks_cost(world: Gated) -> None:
+    """In price nothing: the Safe gets what the pool quotes, to the unit. In gas less than 200,000 over the bare swap, an L2 outage check included."""
+    world.does(world.trade())
+    quote = encode("uniswap_v3_quoter_v2", "quoteExactInputSingle", ((WETH, USDC, ETH, 500, 0),))
+    told = world.rpc("eth_call", {"to": CHAINS[1].uniswap.quoter_v2, "data": "0x" + quote.hex()}, "latest")
+    usdc = world.balance(USDC)
+    through = int(world.does(world.trade())["gasUsed"], 16)
+    assert world.balance(USDC) - usdc == int(told[2:66], 16)
+    world.rpc("anvil_impersonateAccount", THIEF)
+    give_eth(world.url, THIEF, ETH)
+    give_token(world.url, WETH, THIEF, ETH)
+    give_token(world.url, USDC, THIEF, 1)
+    approve = encode("erc20", "approve", (ROUTER02, ETH))
+    for to, data in ((WETH, approve), (ROUTER02, world.single(recipient=THIEF))):
+        tx = {"from": THIEF, "to": to, "data": "0x" + data.hex(), "gas": hex(500_000)}
+        receipt = world.rpc.transact(tx)
+        assert receipt["status"] == "0x1"
+    bare = int(receipt["gasUsed"], 16)
+    assert 0 < through - bare < 200_000
+    print(f"through Roles and Gate {through} gas, the swap alone {bare}")
+
+
 def test_the_universal_router_is_paid_beforehand(world: Gated) -> None:
     usdc = world.balance(USDC)
     command = ur.Command(
