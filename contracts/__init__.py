@@ -1,1 +1,1 @@
-"""Contract interfaces as data, a pure codec for them, and the pinned list of protocol packages of the devnet."""
+"""Contract interfaces as data, a pure codec for them, our own Solidity (`src`, `test`), and the pinned packages of the devnet."""

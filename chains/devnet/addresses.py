@@ -20,6 +20,15 @@ SAFE = {
 }
 SAFE_SINGLETON_FACTORY = "0x914d7Fec6aaC8cd542e72Bca78B30650d45643d7"
 
+# Zodiac: the mastercopies and the two libraries the Roles mastercopy is linked with.
+EIP2470_FACTORY = "0xce0042B868300000d44A59004Da54A005ffdcf9f"
+ZODIAC = {
+    "RolesV2": "0x9646fDAD06d3e24444381f44362a3B0eB343D337",
+    "ModuleProxyFactory": "0x000000000000aDdB49795b0f9bA5BC298cDda236",
+    "Integrity": "0x6a6Af4b16458Bc39817e4019fB02BD3b26d41049",
+    "Packer": "0x61C5B1bE435391fDd7BC6703F3740C0d11728a8C",
+}
+
 # Aave V3 and Balancer V2 stand on chain 1 only.
 AAVE = {
     "PoolAddressesProvider": "0x2f39d218133AFaB8F2B819B1066c7E434Ad94E9e",

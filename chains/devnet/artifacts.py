@@ -11,6 +11,7 @@ from typing import Any
 from eth_abi.abi import decode, encode
 from eth_utils.crypto import keccak
 
+from chains.devnet import solidity
 from chains.devnet.packages import artifacts_dir
 from chains.errors import Halt, Usage
 
@@ -49,9 +50,10 @@ class Artifact:
 
 @cache
 def artifact(name: str) -> Artifact:
-    """The artifact called `name` in contracts/packages.json. Raises Usage when the set-up has not run."""
+    """The artifact called `name` in contracts/packages.json, or of our own sources. Raises Usage when the set-up has not run."""
+    folder = solidity.own_dir() if name in solidity.OWN else artifacts_dir()
     try:
-        raw = json.loads((artifacts_dir() / f"{name}.json").read_text())
+        raw = json.loads((folder / f"{name}.json").read_text())
     except FileNotFoundError as why:
         raise Usage("DEVNET_NOT_SET_UP", f"{name} is not in the cache", "run scripts/setup") from why
     links = {
@@ -69,6 +71,17 @@ def source_hex(name: str, pattern: str) -> str:
     if match is None:
         raise Halt("ARTIFACT", f"{name} holds no hex literal after {pattern}")
     return "0x" + match[1]
+
+
+@cache
+def script_hex(name: str, marker: str, before: bool = False) -> bytes:
+    """The hex string nearest to `marker` in a package's JavaScript: the first after it, or the last before it."""
+    text = (artifacts_dir() / name).read_text()
+    at = text.find(marker)
+    found = re.findall(r'"0x([0-9a-fA-F]{40,})"', text[:at] if before else text[at:]) if at >= 0 else []
+    if not found:
+        raise Halt("ARTIFACT", f"{name} holds no hex string by {marker}")
+    return bytes.fromhex(found[-1 if before else 0])
 
 
 def deployment(name: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from chains.devnet.paths import cache_dir, locked
 from chains.errors import Halt, Reject, Retry, Usage
@@ -31,6 +32,7 @@ from chains.errors import Halt, Reject, Retry, Usage
 PINS = Path(__file__).resolve().parents[2] / "contracts" / "packages.json"
 TOOLS = Path(__file__).resolve().parents[2] / "contracts" / "tools"
 _LAYOUT = 1  # grows when the form of what is unpacked changes
+_TEXT = (".sol", ".js")  # kept as they are
 _NPM_AT_ONCE = 4
 # npm's own patience without a network is minutes, spent anew for every package; a whole run again costs seconds,
 # since npm's cache keeps what arrived.
@@ -117,7 +119,10 @@ def tool(name: str) -> Path:
 
 def ready() -> bool:
     """Whether the cache holds everything the devnet needs."""
-    return (tools_dir() / ".complete").exists() and (artifacts_dir() / ".complete").exists()
+    from chains.devnet import solidity
+
+    fetched = (tools_dir() / ".complete").exists() and (artifacts_dir() / ".complete").exists()
+    return fetched and solidity.ready()
 
 
 def ensure(progress: Say = say) -> None:
@@ -125,6 +130,8 @@ def ensure(progress: Say = say) -> None:
 
     Raises Usage when node or npm is missing, Retry when npm cannot reach its registry, Reject when a tarball is not the pinned one.
     """
+    from chains.devnet import solidity
+
     if ready():
         return
     with locked(cache_dir() / "packages.lock"):
@@ -137,6 +144,7 @@ def ensure(progress: Say = say) -> None:
             artifacts = pool.submit(_fetch_artifacts, progress)
             tools.result(), artifacts.result()
         _compile_feed(progress)
+        solidity.ensure(progress)
         (artifacts_dir() / ".complete").touch()
         progress(f"tools and protocol packages ready in {time.monotonic() - begun:.0f} s ({cache_dir()})")
 
@@ -275,7 +283,7 @@ def unpack(package: Package, tarball: Path, target: Path) -> None:
 
 
 def _file(key: str) -> str:
-    return key if key.endswith(".sol") else f"{key}.json"
+    return key if key.endswith(_TEXT) else f"{key}.json"
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -286,7 +294,7 @@ def _write(path: Path, content: bytes) -> None:
 
 def _slim(key: str, content: bytes) -> bytes:
     """Hardhat, Foundry, Truffle and Waffle artifacts in one form: abi, bytecode, linkReferences (source text stays itself)."""
-    if key.endswith(".sol"):
+    if key.endswith(_TEXT):
         return content
     artifact = json.loads(content)
     if isinstance(artifact, list):
@@ -318,20 +326,7 @@ def _compile_feed(progress: Say) -> None:
             "outputSelection": {entry: {"MockV3Aggregator": ["abi", "evm.bytecode"]}},
         },
     }
-    solc = tools_dir() / "node_modules" / "solc" / "solc.js"
-    done = subprocess.run(
-        ["node", str(solc), "--standard-json"],
-        input=json.dumps(request),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    answer = done.stdout[done.stdout.find("{") :]
-    if done.returncode != 0 or not answer:
-        raise Halt("SOLC_FAILED", f"solc gave no answer: {done.stderr.strip()[:300]}")
-    compiled = json.loads(answer)
-    if "contracts" not in compiled:
-        raise Halt("SOLC_FAILED", f"solc refused the feed: {compiled.get('errors')}")
+    compiled = run_solc(json.dumps(request))
     contract = compiled["contracts"][entry]["MockV3Aggregator"]
     artifact = {
         "abi": contract["abi"],
@@ -339,6 +334,27 @@ def _compile_feed(progress: Say) -> None:
         "linkReferences": {},
     }
     _write(target / "MockV3Aggregator.json", json.dumps(artifact).encode())
+
+
+def run_solc(request: str) -> dict[str, Any]:
+    """The pinned solc's answer to a standard-json input. Raises Halt when it gives none or finds an error."""
+    # The package's own command ends before a pipe has taken its answer; ours, which forge uses too, does not.
+    done = subprocess.run(
+        ["node", str(TOOLS / "solc"), "--standard-json"],
+        input=request,
+        env=dict(os.environ, SOLC_JS=str(tools_dir() / "node_modules" / "solc")),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    text = done.stdout[done.stdout.find("{") :]
+    if done.returncode != 0 or not text:
+        raise Halt("SOLC_FAILED", f"solc gave no answer: {done.stderr.strip()[:300]}")
+    answer: dict[str, Any] = json.loads(text)
+    wrong = [found["message"] for found in answer.get("errors", ()) if found["severity"] == "error"]
+    if wrong or "contracts" not in answer:
+        raise Halt("SOLC_FAILED", f"solc refused the sources: {'; '.join(wrong)[:300]}")
+    return answer
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
-from chains.devnet import packages
+from chains.devnet import packages, solidity
 from chains.devnet.addresses import CHAINS
 from chains.devnet.jsonrpc import Rpc
 from chains.devnet.manifest import Contract
@@ -40,8 +40,8 @@ _SOURCES = (
 
 @cache
 def state_hash() -> str:
-    """What a built state depends on: pins, tools, and the code and data that build it."""
-    digest = hashlib.sha256(f"{packages.pins_hash()}{packages.tools_hash()}".encode())
+    """What a built state depends on: pins, tools, our own contracts, and the code and data that build it."""
+    digest = hashlib.sha256(f"{packages.pins_hash()}{packages.tools_hash()}{solidity.own_hash()}".encode())
     for path in [*(_HERE / name for name in _SOURCES), *sorted((_HERE / "deploy").glob("*.py"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

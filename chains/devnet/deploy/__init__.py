@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from chains.devnet.builder import Builder
-from chains.devnet.deploy import aave, balancer, base, safe, uniswap, v4
+from chains.devnet.deploy import aave, balancer, base, gate, safe, uniswap, v4, zodiac
 
 
 def deploy_all(builder: Builder) -> None:
     """Every contract of the builder's chain, without pools or liquidity."""
     base.deploy(builder)
     safe.deploy(builder)
+    zodiac.deploy(builder)
+    gate.deploy(builder)
     uniswap.deploy(builder)
     v4.deploy(builder)
     uniswap.deploy_universal_router(builder)

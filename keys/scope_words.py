@@ -1,0 +1,105 @@
+"""A scope in plain sentences: every power it gives, who can take it away, and what it can cost. Pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from chains.types import ZERO_ADDRESS
+from keys.scope import Scope, check
+from keys.scope_bound import Bound
+from keys.sentences import Tokens, amount
+
+
+def sentences(scope: Scope, bound: Bound) -> tuple[str, ...]:
+    """One sentence a power. Raises Usage SCOPE_INVALID."""
+    check(scope)
+    tokens: Tokens = {t.address: (t.symbol, t.decimals) for t in scope.tokens}
+    said = [
+        f"The account {scope.agent} may trade for the Safe {scope.safe} on chain {scope.chain_id}, as follows and not otherwise.",
+        f"In any 24 hours it may trade {_usd(scope.per_day_usd)}, of it {_usd(scope.burst_usd)} at once.",
+        f"Each trade must bring the Safe at least {_percent(10_000 - scope.slack_bps)} of its value by the worse of two price sources; "
+        f"where these differ by more than {_percent(scope.divergence_bps)}, or one is stale, nothing is traded.",
+        f"A trade's deadline is at most {_span(scope.deadline_s)} away.",
+    ]
+    for pair in scope.pairs:
+        a, b = scope.token(pair.token_a), scope.token(pair.token_b)
+        second = (
+            f"the mean of {_span(pair.window_s)} of the pool {pair.source}"
+            if pair.window_s
+            else f"the feed {pair.source}"
+        )
+        said.append(
+            f"{a.symbol} and {b.symbol} may be exchanged for each other, priced by their dollar feeds {a.feed} and {b.feed} and by {second}."
+        )
+    for route in scope.routes:
+        said.append(f"It may use {route.function.partition('(')[0]} of the router {route.router}.")
+    for token in scope.tokens:
+        said.append(
+            f"The Gate may take {amount(token.allowance_raw, token.address, tokens)} from the Safe in all, until the owners allow more."
+        )
+    said += _lending(scope, tokens)
+    if scope.gas is not None:
+        rule = scope.gas
+        said.append(
+            f"It may turn {_ether(rule.burst_wei)} at once and {_ether(rule.per_day_wei)} a day of the Safe's WETH into gas money of "
+            f"{rule.account}, while that holds less than {_ether(rule.float_cap_wei)}."
+        )
+    if scope.sequencer != ZERO_ADDRESS:
+        said.append(
+            f"While {scope.sequencer} says the chain's sequencer is down, and {_span(scope.sequencer_grace_s)} after, no price is believed."
+        )
+    said += [
+        f"All of this lapses {_span(scope.term_s)} after the Safe last renewed it.",
+        "Any one owner, or the Safe, can freeze it at once; the Safe can take any part of it away at once.",
+        f"Anything more than this has to wait {_span(scope.delay_s)} after the Safe asked for it, and any one owner can cancel it meanwhile.",
+        "It cannot change owners, modules or guards, send tokens anywhere, approve anyone, delegate credit or sign for the Safe.",
+        f"Whoever steals its key can take at most {_usd(bound.per_day_usd)} in any 24 hours and {_usd(bound.per_hour_usd)} in any hour, "
+        f"gas money of {_usd(bound.gas_per_day_usd)} a day included; if nobody ever looks, {_usd(bound.until_lapse_usd)} until it lapses.",
+        "That number holds while the dollar feeds are right to within "
+        + ", ".join(f"{_percent(t.feed_error_bps)} for {t.symbol}" for t in scope.tokens)
+        + ", or the second sources are.",
+    ]
+    if bound.fall_to_liquidation is not None:
+        said.append(
+            f"Not in it: a position he brought down to the health floor is liquidated, with the protocol's penalty, after a further fall of "
+            f"{(bound.fall_to_liquidation * 100).normalize():f} % of collateral against debt, and its interest is the Safe's to pay."
+        )
+    return tuple(said)
+
+
+def _lending(scope: Scope, tokens: Tokens) -> list[str]:
+    said = []
+    for reserve in scope.reserves:
+        rule = scope.token(reserve.asset)
+        verbs = " and ".join(sorted(set(reserve.actions)))
+        said.append(
+            f"It may {verbs} {rule.symbol} on the Safe's account at the lending pool {scope.lending_pool}; "
+            f"health may not fall below {scope.health_floor}, nor fall at all where it is below."
+        )
+        if reserve.withdraw_raw:
+            said.append(
+                f"Of it, {amount(reserve.withdraw_raw, rule.address, tokens)} may be withdrawn in all."
+            )
+        if reserve.borrow_raw:
+            said.append(f"Of it, {amount(reserve.borrow_raw, rule.address, tokens)} may be borrowed in all.")
+    return said
+
+
+def _usd(amount_usd: Decimal) -> str:
+    return f"${amount_usd:,.2f}"
+
+
+def _percent(bps: int) -> str:
+    return f"{(Decimal(bps) / 100).normalize():f} %"
+
+
+def _ether(wei: int) -> str:
+    return f"{(Decimal(wei) / 10**18).normalize():f} ETH"
+
+
+def _span(seconds: int) -> str:
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds and seconds % size == 0:
+            count = seconds // size
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return f"{seconds} seconds"

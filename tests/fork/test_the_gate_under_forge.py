@@ -1,0 +1,98 @@
+"""The Gate's own tests under forge, and its bytes: what gate.json records is what the source compiles to, by either door."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from chains.devnet import packages, solidity
+from chains.devnet.artifacts import artifact
+from chains.devnet.jsonrpc import Rpc
+from chains.devnet.service import Status
+from contracts import abi, gate
+from contracts.codec import interface
+from contracts.hashing import keccak
+
+pytestmark = pytest.mark.devnet
+LEAST = {"Fuzz": 5, "Invariant": 5, "Lending": 9, "Settings": 11, "Gate": 23}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tools() -> None:
+    packages.ensure()
+
+
+def test_unit_fuzz_and_invariant_tests_pass() -> None:
+    done = solidity.forge("test", "--json")
+    answer = json.loads(done.stdout[done.stdout.index("{") :])
+    failed, count = [], dict.fromkeys(LEAST, 0)
+    for suite, result in answer.items():
+        name = suite.split("/")[-1].split(".")[0]
+        for test, told in result["test_results"].items():
+            count[name] += 1
+            if told["status"] != "Success":
+                failed.append(f"{name}.{test}: {told['reason']}")
+            kind = told["kind"]
+            if "Fuzz" in kind:
+                assert kind["Fuzz"]["runs"] >= 256, test
+            if "Invariant" in kind:
+                assert kind["Invariant"]["calls"] >= 2048, test
+    assert failed == []
+    assert done.returncode == 0
+    assert all(count[name] >= least for name, least in LEAST.items()), count
+
+
+def test_the_recorded_hashes_are_those_of_the_source() -> None:
+    found = solidity.compiled()["Gate"]
+    assert solidity.hashes(found) == gate.record()
+    assert found["bytecode"] == artifact("Gate").bytecode
+    assert int(gate.record()["runtime_bytes"]) < 24_576
+
+
+def test_forge_and_solc_give_the_same_bytes() -> None:
+    done = solidity.forge("inspect", "Gate", "bytecode")
+    code = re.findall(r"0x([0-9a-f]{1000,})", done.stdout)
+    assert len(code) == 1, done.stderr
+    assert keccak(bytes.fromhex(code[0])) == gate.creation_hash()
+
+
+def test_the_interface_file_is_the_contracts_own() -> None:
+    ours, own = interface("gate"), artifact("Gate").abi
+
+    def kinds(kind: str) -> set[str]:
+        return {f"{e['name']}({','.join(map(_type, e['inputs']))})" for e in own if e["type"] == kind}
+
+    assert {e.signature for e in ours.by_selector.values()} == kinds("function")
+    assert {e.signature for e in ours.errors.values()} == kinds("error")
+    assert {e.signature for e in ours.events.values()} == kinds("event")
+    indexed = {e["name"]: tuple(i["indexed"] for i in e["inputs"]) for e in own if e["type"] == "event"}
+    assert {e.name: e.indexed for e in ours.events.values()} == indexed
+    assert abi.load("gate")["errors"]
+
+
+def _type(entry: dict[str, object]) -> str:
+    kind = str(entry["type"])
+    if kind.startswith("tuple"):
+        parts = entry["components"]
+        assert isinstance(parts, list)
+        return f"({','.join(map(_type, parts))}){kind.removeprefix('tuple')}"
+    return kind
+
+
+@pytest.mark.parametrize("chain", [1, 8453, 42161])
+def test_every_chains_reference_gate_has_the_recorded_code(devnet: Status, chain: int) -> None:
+    placed = [c for c in devnet.contracts if c.chain == chain and c.name.startswith("Gate")]
+    assert len(placed) == 1 and placed[0].label == "exact" and "unaudited" in placed[0].name
+    with Rpc(devnet.cheat_urls[chain]) as rpc:
+        code = bytes.fromhex(rpc("eth_getCode", placed[0].address, "latest")[2:])
+    assert keccak(code) == gate.runtime_hash()
+
+
+def test_other_code_is_not_placed() -> None:
+    creation = bytes.fromhex(artifact("Gate").bytecode)
+    safe = "0x5aFE3855358E112B5647B952709E6165e1c1eEEe"
+    assert gate.address(creation, safe) != gate.address(creation, "0x" + "11" * 20)
+    with pytest.raises(ValueError, match="not the Gate of gate.json"):
+        gate.address(creation[:-1] + bytes([creation[-1] ^ 1]), safe)
