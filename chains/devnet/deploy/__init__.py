@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from chains.devnet.builder import Builder
-from chains.devnet.deploy import aave, balancer, base, safe, uniswap, v4
+from chains.devnet.deploy import aave, balancer, base, erc4337, safe, uniswap, v4
 
 
 def deploy_all(builder: Builder) -> None:
     """Every contract of the builder's chain, without pools or liquidity."""
     base.deploy(builder)
     safe.deploy(builder)
+    erc4337.deploy(builder)
     uniswap.deploy(builder)
     v4.deploy(builder)
     uniswap.deploy_universal_router(builder)
