@@ -295,6 +295,11 @@ def from_json(data: Any, *, estimating: bool = False) -> UserOperation:
     pays = _json_address(data, "paymaster")
     if pays is None and any(data.get(name) not in (None, "0x", "0x0") for name in (*_PAYS, "paymasterData")):
         raise _invalid("paymaster", "is missing where its gas or data are given")
+    if factory is not None and data.get("factoryData") is None:
+        raise _invalid("factoryData", "is missing beside the factory")
+    for name in (*_PAYS, "paymasterData"):
+        if pays is not None and not estimating and data.get(name) is None:
+            raise _invalid(name, "is missing beside the paymaster")
     sender = _json_address(data, "sender")
     if sender is None:
         raise _invalid("sender", "is missing")
