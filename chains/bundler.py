@@ -49,6 +49,8 @@ REFUSALS: Mapping[int, tuple[str, str]] = {
 _KNOWN = ("already known", "already in the mempool with this hash")
 _UNDERPRICED = ("underpriced", "bump the gas", "replacement")
 _NONCE = "AA25"
+_NOT_TAKEN = (-32700, -32600, -32601)
+"""JSON-RPC's own: the request was not understood, so nothing happened."""
 _BESIDE = ("entryPoint", "blockNumber", "blockHash", "transactionHash")
 
 
@@ -293,6 +295,12 @@ def refusal(error: RpcReject, origin: str, *, sending: bool = False) -> Fairlead
             "USER_OP_UNDERPRICED",
             f"{origin} has an operation of this sender and nonce: {said}",
             "raise both fees by at least 10 %, or wait for the one it has",
+        )
+    if sending and error.rpc_code not in REFUSALS and error.rpc_code not in _NOT_TAKEN:
+        return Reconcile(
+            "BUNDLER_FAILED",
+            f"{origin} answered {error.rpc_code} {said}: it does not say that nothing happened",
+            "look the operation up by its hash before sending again",
         )
     code, about = REFUSALS.get(error.rpc_code, ("USER_OP_REFUSED", "the bundler's own rules"))
     why = f": {decode_revert(bytes.fromhex(error.data[2:]))}" if _is_revert(error) else ""

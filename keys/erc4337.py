@@ -46,6 +46,10 @@ OWNER_GAS = 8_000
 """Verification gas of one owner's signature: ecrecover and a cold storage slot. A bundler estimates with signatures that do
 not hold, and the Safe stops at the first of those, so that much an owner comes on top of its estimate."""
 _WINDOW, _TIME_BITS = 12, 48
+# r is the generator's x, so that it recovers to an address (nobody's) and takes the time of a real one.
+_STAND_IN = (
+    bytes.fromhex("79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798") + b"\x55" * 32 + b"\x1b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +166,7 @@ def check_signed(
 
 def to_estimate(op: UserOperation, window: Window, threshold: int) -> UserOperation:
     """The operation with signatures of the right length that hold for nobody: what a bundler estimates with."""
-    stand_in = (b"\x55" * 64 + b"\x1b") * threshold
-    return replace(op, signature=window.pack() + stand_in)
+    return replace(op, signature=window.pack() + _STAND_IN * threshold)
 
 
 def executed(part: Part, *, with_reason: bool = True) -> bytes:

@@ -48,6 +48,8 @@ MAX_BODY = 1024 * 1024
 MAX_BUNDLE = 10
 GATHER_S = 0.03
 MINED_S = 60.0
+PAUSE_S = 0.2
+LOST_POLLS = 10
 _SPARE_GAS = 150_000
 """Of a bundle, over the operations' own limits: the transaction itself and the EntryPoint between the operations."""
 
@@ -167,11 +169,17 @@ class Node:
                 entry.in_flight = False
 
     async def _mined(self, tx_hash: str) -> dict[str, Any]:
-        until = asyncio.get_running_loop().time() + MINED_S
+        until, missed = asyncio.get_running_loop().time() + MINED_S, 0
         while asyncio.get_running_loop().time() < until:
             found: dict[str, Any] | None = await self._rpc.call("eth_getTransactionReceipt", [tx_hash])
             if found is not None:
                 return found
+            known = await self._rpc.call("eth_getTransactionByHash", [tx_hash])
+            missed = 0 if known is not None else missed + 1
+            if missed > LOST_POLLS:
+                raise Retry(
+                    "BUNDLE_LOST", f"the node has forgotten the bundle {tx_hash}", "it is built again"
+                )
             await asyncio.sleep(0.02)
         raise Retry("NOT_MINED", f"the bundle {tx_hash} was not mined within {MINED_S:g} s")
 
@@ -235,7 +243,7 @@ class Node:
                     pass
             except FairleadError as error:
                 print(f"bundler: no bundle this time: {error}", file=sys.stderr, flush=True)
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(PAUSE_S)
                 self.arrived.set()
 
 

@@ -70,6 +70,17 @@ def random_window(rng: random.Random) -> Window:
     return Window(until if rng.random() < 0.9 else 0, after)
 
 
+def sale(wallet: str, amount: int, minimum: int = 1) -> tuple[Part, Part]:
+    """WETH for USDC on Uniswap V3's 0.05 % pool, the allowance used up."""
+    single = {
+        "tokenIn": c.WETH, "tokenOut": c.USDC, "fee": 500, "recipient": wallet, "amountIn": amount,
+        "amountOutMinimum": minimum, "sqrtPriceLimitX96": 0,
+    }  # fmt: skip
+    return c.approve(c.WETH, c.ROUTER02, amount), Part(
+        c.ROUTER02, 0, encode("swap_router_02", "exactInputSingle", (single,))
+    )
+
+
 @contextmanager
 def bundler_process(rpc_url: str, folder: Path, key: bytes = keccak(b"bundler")) -> Iterator[tuple[str, str]]:
     """The devnet's bundler as a process of its own: (its url, its account)."""
@@ -112,6 +123,13 @@ class SafeWorld:
 
     def window(self) -> Window:
         return Window(self.now + 600)
+
+    def nobody(self) -> str:
+        """An account without key that the node lets us send from."""
+        sender = "0x00000000000000000000000000000000000c0FFe"
+        self.rpc("anvil_setBalance", sender, hex(10**22))
+        self.rpc("anvil_impersonateAccount", sender)
+        return sender
 
     def transact(self, to: str, data: bytes, value: int = 0) -> dict[str, Any]:
         """From an account of nobody's; mined and successful."""
@@ -188,7 +206,7 @@ class SafeWorld:
 
 
 @asynccontextmanager
-async def safe_world(cheat_url: str, bundler_url: str, account: str) -> AsyncIterator[SafeWorld]:
+async def open_safe_world(cheat_url: str, bundler_url: str, account: str) -> AsyncIterator[SafeWorld]:
     give_eth(cheat_url, account, 100 * c.ETH)
     async with aiohttp.ClientSession() as session:
         chain = Gateway.of(load(1), [AsyncRpc(cheat_url, session)])
