@@ -79,8 +79,14 @@ class GasEstimate:
     paymaster_verification_gas: int | None = None
     paymaster_post_op_gas: int | None = None
 
-    def applied(self, op: UserOperation, more_verification: int = 0) -> UserOperation:
-        """The operation with these limits, unsigned. `more_verification` is for what the estimate could not run: signatures."""
+    def applied(
+        self, op: UserOperation, more_verification: int = 0, more_call_percent: int = 10
+    ) -> UserOperation:
+        """The operation with these limits, unsigned. `more_verification` is for what the estimate could not run: signatures.
+
+        `more_call_percent`: a swap takes more in a later block than in the one it was estimated in (an oracle's slot is
+        written once a block, a tick more is crossed). Of gas that is not used the EntryPoint charges a tenth.
+        """
         pays = op.paymaster
         if pays is not None:
             verify, post = self.paymaster_verification_gas, self.paymaster_post_op_gas
@@ -91,7 +97,7 @@ class GasEstimate:
             )
         return replace(
             op,
-            call_gas=self.call_gas,
+            call_gas=-(-self.call_gas * (100 + more_call_percent) // 100),
             verification_gas=self.verification_gas + more_verification,
             pre_verification_gas=self.pre_verification_gas,
             paymaster=pays,

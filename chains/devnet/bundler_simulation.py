@@ -179,22 +179,25 @@ class Simulation:
         return True
 
     async def _call_gas(self, op: UserOperation) -> int:
-        succeeded, data = await self._probe(op, MAX_CALL_GAS)
+        head = await self._rpc.call("eth_getBlockByNumber", ["latest", False])
+        # As in the next block: some contracts do more in the first call of a block (an oracle's observation, interest).
+        block = {"number": hex(number(head["number"]) + 1), "time": hex(number(head["timestamp"]) + 1)}
+        succeeded, data = await self._probe(op, MAX_CALL_GAS, block)
         if not succeeded:
             raise refused(-32521, f"the call reverts: {decode_revert(data)}", "0x" + data.hex())
 
         async def enough(gas: int) -> bool:
-            return (await self._probe(op, gas))[0]
+            return (await self._probe(op, gas, block))[0]
 
         return await _least(MAX_CALL_GAS, enough)
 
-    async def _probe(self, op: UserOperation, gas: int) -> tuple[bool, bytes]:
+    async def _probe(self, op: UserOperation, gas: int, block: dict[str, str]) -> tuple[bool, bytes]:
         factory = op.factory or b""
         head = word(gas) + word(op.sender) + word(factory) + word(len(op.factory_data))
         data = head + op.factory_data + op.call_data
         call = {"to": self._entry_point, "data": "0x" + data.hex(), "gas": hex(_CALL_GAS)}
         state = {self._entry_point: {"code": "0x" + _PROBER.hex()}}
-        answer = from_hex(await self._rpc.call("eth_call", [call, "latest", state]))
+        answer = from_hex(await self._rpc.call("eth_call", [call, "latest", state, block]))
         return answer[31] == 1, answer[32:]
 
 

@@ -206,12 +206,16 @@ class SafeWorld:
 
 
 @asynccontextmanager
-async def open_safe_world(cheat_url: str, bundler_url: str, account: str) -> AsyncIterator[SafeWorld]:
+async def open_safe_world(
+    cheat_url: str, bundler_url: str, account: str, *, debug: bool = True
+) -> AsyncIterator[SafeWorld]:
+    """`debug` false for a bundler without the debug methods."""
     give_eth(cheat_url, account, 100 * c.ETH)
     async with aiohttp.ClientSession() as session:
         chain = Gateway.of(load(1), [AsyncRpc(cheat_url, session)])
         endpoint = AsyncRpc(bundler_url, session)
-        await endpoint.call("debug_bundler_clearState")
-        await endpoint.call("debug_bundler_setBundlingMode", ["auto"])
+        if debug:
+            await endpoint.call("debug_bundler_clearState")
+            await endpoint.call("debug_bundler_setBundlingMode", ["auto"])
         with Rpc(cheat_url) as rpc:
             yield SafeWorld(rpc, chain, Bundler(endpoint, chain), endpoint, session, account)
