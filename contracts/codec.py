@@ -254,8 +254,10 @@ def decode_revert(data: bytes) -> str:
         if head in _all_errors():
             name, entry = _all_errors()[head]
             args = entry.inputs.decode(body, strict=False)
-            if entry.name == "ExecutionFailed":
+            if entry.name == "ExecutionFailed" and "message" in args:
                 return f"{name}: command {args['commandIndex']} failed: {decode_revert(args['message'])}"
+            if entry.name == "FailedOpWithRevert":
+                return f"{name}: {args['reason']}: {decode_revert(args['inner'])}"
             return f"{name}: {entry.name}(" + ", ".join(f"{k}: {_show(v)}" for k, v in args.items()) + ")"
     except AbiError as error:
         return f"reverted with malformed data 0x{data[:36].hex()} ({error})"

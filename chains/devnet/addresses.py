@@ -29,6 +29,15 @@ ZODIAC = {
     "Packer": "0x61C5B1bE435391fDd7BC6703F3740C0d11728a8C",
 }
 
+# ERC-4337. The proxy is Arachnid's deterministic deployment proxy, which a new Anvil has; the module's salt is zero.
+CREATE2_PROXY = "0x4e59b44847b379578588920cA78FbF26c0B4956C"
+ENTRY_POINT = "0x0000000071727De22E5E9d8BAf0edAc6f37da032"
+ENTRY_POINT_SALT = bytes.fromhex("90d8084deab30c2a37c45e8d47f49f2f7965183cb6990a98943ef94940681de3")
+SAFE_4337 = {
+    "Safe4337Module": "0x75cf11467937ce3F2f357CE24ffc3DBF8fD5c226",
+    "SafeModuleSetup": "0x2dd68b007B46fBe91B9A7c3EDa5A7a1063cB5b47",
+}
+
 # Aave V3 and Balancer V2 stand on chain 1 only.
 AAVE = {
     "PoolAddressesProvider": "0x2f39d218133AFaB8F2B819B1066c7E434Ad94E9e",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chains.devnet.builder import Builder
-from chains.devnet.deploy import aave, balancer, base, gate, safe, uniswap, v4, zodiac
+from chains.devnet.deploy import aave, balancer, base, erc4337, gate, safe, uniswap, v4, zodiac
 
 
 def deploy_all(builder: Builder) -> None:
@@ -12,6 +12,7 @@ def deploy_all(builder: Builder) -> None:
     safe.deploy(builder)
     zodiac.deploy(builder)
     gate.deploy(builder)
+    erc4337.deploy(builder)
     uniswap.deploy(builder)
     v4.deploy(builder)
     uniswap.deploy_universal_router(builder)
