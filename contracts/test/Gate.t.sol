@@ -141,6 +141,12 @@ contract GateTradeTest is GateWorld {
         up.set(0, block.timestamp - 1 hours);
         vm.expectPartialRevert(Prices.SequencerDown.selector);
         gate.floorOf(address(eth), address(usd), 1e18);
+        up.set(0, 0); // a feed that has not begun
+        vm.expectPartialRevert(Prices.SequencerDown.selector);
+        gate.floorOf(address(eth), address(usd), 1e18);
+        up.set(0, block.timestamp + 1);
+        vm.expectPartialRevert(Prices.SequencerDown.selector);
+        gate.floorOf(address(eth), address(usd), 1e18);
         up.set(0, block.timestamp - 1 hours - 1);
         gate.floorOf(address(eth), address(usd), 1e18);
     }
@@ -182,6 +188,12 @@ contract GateTradeTest is GateWorld {
         t.data = hex"0000";
         vm.expectRevert(abi.encodeWithSelector(Gate.RouteNotListed.selector, router, bytes4(0)));
         asAgent(t);
+    }
+
+    function testATickOutOfAnyPricesRange() public {
+        pool.set(500_001, 0);
+        vm.expectRevert(abi.encodeWithSelector(Prices.TickOutOfRange.selector, int56(500_001)));
+        gate.floorOf(address(eth), address(usd), 1e18);
     }
 
     function testDeadlines() public {

@@ -126,6 +126,9 @@ contract GateSettingsTest is GateWorld {
     }
 
     function testOneOwnerCancels() public {
+        vm.prank(OWNER);
+        vm.expectPartialRevert(Settings.NotQueued.selector);
+        gate.cancel(bytes32(uint256(1)));
         bytes memory data = abi.encodeCall(Settings.setAgent, (THIEF));
         fromSafe(abi.encodeCall(Settings.queue, (data)));
         bytes32 id = gate.idOf(data);
@@ -230,6 +233,8 @@ contract GateSettingsTest is GateWorld {
         queuedAndRefused(abi.encodeCall(Settings.setToken, (address(new MockToken(18)), address(router), 60)));
         queuedAndRefused(abi.encodeCall(Settings.setGas, (Settings.Gas(AGENT, 0, address(router), 0, 0))));
         queuedAndRefused(abi.encodeCall(Settings.setAgent, (address(router))));
+        queuedAndRefused(abi.encodeCall(Settings.setSequencer, (address(safe), 1)));
+        queuedAndRefused(abi.encodeCall(Settings.setSequencer, (address(gate), 1)));
         queuedAndRefused(abi.encodeCall(Settings.setLendingPool, (address(new MockAave())))); // once
         // A delisted token stays what it was: allowances may have outlived its listing.
         fromSafe(abi.encodeCall(Settings.setToken, (address(eth), address(0), 0)));

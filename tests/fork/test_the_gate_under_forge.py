@@ -16,7 +16,7 @@ from contracts.codec import interface
 from contracts.hashing import keccak
 
 pytestmark = pytest.mark.devnet
-LEAST = {"Fuzz": 5, "Invariant": 5, "Lending": 9, "Settings": 11, "Gate": 23}
+LEAST = {"Fuzz": 5, "Invariant": 5, "Lending": 9, "Settings": 11, "Gate": 24}
 
 
 @pytest.fixture(scope="module", autouse=True)
