@@ -106,6 +106,21 @@ async def test_a_replacement_needs_ten_percent_more_of_both_fees(safe_world: Saf
     assert await safe_world.endpoint.call("debug_bundler_dumpMempool") == []
 
 
+async def test_a_waiting_operation_is_revoked_by_one_that_does_nothing(safe_world: SafeWorld) -> None:
+    await safe_world.endpoint.call("debug_bundler_setBundlingMode", ["manual"])
+    wallet = safe_world.safe_with_module(11)
+    op = safe_world.signed(await safe_world.estimated(safe_world.operation(wallet, *sale(wallet, c.ETH))))
+    waiting = await safe_world.bundler.send(op)
+    nothing = safe_world.signed(await safe_world.estimated(erc4337.revoking(op)))
+    sent = await safe_world.bundler.send(nothing)
+    assert not erc4337.is_void(op, await safe_world.bundler.next_nonce(wallet), safe_world.now)
+    await safe_world.endpoint.call("debug_bundler_sendBundleNow")
+    assert (await safe_world.settled(sent)).success
+    assert token_balance(safe_world.rpc, c.WETH, wallet) == 50 * c.ETH
+    assert erc4337.is_void(op, await safe_world.bundler.next_nonce(wallet), safe_world.now)
+    assert await safe_world.bundler.lookup(waiting.op_hash, waiting.at_block) is Seen.UNKNOWN
+
+
 async def test_keys_of_a_nonce_run_beside_each_other(safe_world: SafeWorld) -> None:
     await safe_world.endpoint.call("debug_bundler_setBundlingMode", ["manual"])
     wallet, keys = safe_world.safe_with_module(3), [0, 7, 2**192 - 1]
