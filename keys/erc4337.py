@@ -19,7 +19,7 @@ from functools import lru_cache
 
 from chains.errors import Denied, Usage
 from chains.types import Address, Fees
-from chains.userops import ENTRY_POINT, Paymaster, UserOperation
+from chains.userops import ENTRY_POINT, Paymaster, UserOperation, replacement_fees, split_nonce
 from contracts.abi_types import AbiError
 from contracts.codec import encode, selector
 from contracts.hashing import address_bytes, keccak, to_checksum
@@ -162,6 +162,26 @@ def check_signed(
         )
     digest = safe_op_hash(chain_id, op, window, module)
     return check_packed(digest, packed_signatures, {to_checksum(o) for o in owners}, threshold)
+
+
+def is_void(op: UserOperation, following: int, now: int) -> bool:
+    """Whether a signed operation can no longer take effect: its nonce is used, or its validUntil has passed.
+
+    `following` is the EntryPoint's next nonce of its key, `now` the chain's time in seconds, both of a settled block.
+    Raises Denied where it is not signed.
+    """
+    window, _ = window_of(op)
+    return split_nonce(op.nonce)[1] < split_nonce(following)[1] or 0 < window.until < now
+
+
+def revoking(op: UserOperation, wanted: Fees | None = None) -> UserOperation:
+    """An operation that does nothing and takes the place of `op`: the same nonce, both fees ten percent up (or `wanted`
+    where that is more), unsigned. Once it is in a block, `op` is void. Its gas has to be estimated anew; a Safe that `op`
+    creates is created all the same."""
+    nothing = executed(Part(op.sender, 0, b""))
+    return replace(
+        op, call_data=nothing, fees=replacement_fees(op.fees, wanted), paymaster=None, signature=b""
+    )
 
 
 def to_estimate(op: UserOperation, window: Window, threshold: int) -> UserOperation:

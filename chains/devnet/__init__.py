@@ -7,6 +7,7 @@
     funding     ETH, tokens, Safes and feed prices for demonstrations and tests
     market      a market/1 file instead of the demo market, in genuine pool code
     relay       the process in front of chain 1
+    bundler     a process that takes ERC-4337 user operations for one chain
 
 Start reading at `service.up`. What is genuine and what is a mock stands in the manifest, contract by contract.
 """

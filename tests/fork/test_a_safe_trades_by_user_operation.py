@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import custody as c
@@ -105,6 +106,21 @@ async def test_a_replacement_needs_ten_percent_more_of_both_fees(safe_world: Saf
     assert await safe_world.endpoint.call("debug_bundler_dumpMempool") == []
 
 
+async def test_a_waiting_operation_is_revoked_by_one_that_does_nothing(safe_world: SafeWorld) -> None:
+    await safe_world.endpoint.call("debug_bundler_setBundlingMode", ["manual"])
+    wallet = safe_world.safe_with_module(11)
+    op = safe_world.signed(await safe_world.estimated(safe_world.operation(wallet, *sale(wallet, c.ETH))))
+    waiting = await safe_world.bundler.send(op)
+    nothing = safe_world.signed(await safe_world.estimated(erc4337.revoking(op)))
+    sent = await safe_world.bundler.send(nothing)
+    assert not erc4337.is_void(op, await safe_world.bundler.next_nonce(wallet), safe_world.now)
+    await safe_world.endpoint.call("debug_bundler_sendBundleNow")
+    assert (await safe_world.settled(sent)).success
+    assert token_balance(safe_world.rpc, c.WETH, wallet) == 50 * c.ETH
+    assert erc4337.is_void(op, await safe_world.bundler.next_nonce(wallet), safe_world.now)
+    assert await safe_world.bundler.lookup(waiting.op_hash, waiting.at_block) is Seen.UNKNOWN
+
+
 async def test_keys_of_a_nonce_run_beside_each_other(safe_world: SafeWorld) -> None:
     await safe_world.endpoint.call("debug_bundler_setBundlingMode", ["manual"])
     wallet, keys = safe_world.safe_with_module(3), [0, 7, 2**192 - 1]
@@ -190,3 +206,37 @@ async def test_a_stale_nonce_and_too_few_signatures_never_leave(safe_world: Safe
     with pytest.raises(Reject) as refused:
         await safe_world.bundler.send(forced)
     assert refused.value.code == "USER_OP_SIGNATURE"
+
+
+async def test_a_receipt_is_gone_with_its_block_and_the_same_operation_comes_again(
+    safe_world: SafeWorld,
+) -> None:
+    wallet = safe_world.safe_with_module(8)
+    op = safe_world.signed(await safe_world.estimated(safe_world.operation(wallet, *sale(wallet, c.ETH))))
+    snapshot = safe_world.rpc("evm_snapshot")
+    sent = await safe_world.bundler.send(op)
+    first = await safe_world.settled(sent)
+    for _ in range(200):
+        if not await safe_world.endpoint.call("debug_bundler_dumpMempool"):
+            break
+        await asyncio.sleep(0.02)
+    assert safe_world.rpc("evm_revert", snapshot) is True
+    assert await safe_world.bundler.lookup(sent.op_hash, sent.at_block) is Seen.UNKNOWN
+    assert await safe_world.bundler.next_nonce(wallet) == 0
+    again = await safe_world.settled(await safe_world.bundler.send(op))
+    assert again.success and again.op_hash == first.op_hash
+
+
+async def test_an_estimate_made_right_after_another_swap_holds_in_the_next_block(
+    safe_world: SafeWorld,
+) -> None:
+    """The pool writes its oracle once a block: what is cheap behind another swap is dearer in a block of its own."""
+    first, second = safe_world.safe_with_module(9), safe_world.safe_with_module(10)
+    assert (await safe_world.done(safe_world.operation(first, *sale(first, c.ETH)))).success
+    op = erc4337.to_estimate(safe_world.operation(second, *sale(second, c.ETH)), safe_world.window(), 2)
+    behind = await safe_world.bundler.estimate(op)
+    safe_world.rpc("evm_increaseTime", 60)
+    safe_world.rpc("evm_mine")
+    assert await safe_world.bundler.estimate(op) == behind
+    bare = behind.applied(op, 2 * erc4337.OWNER_GAS, more_call_percent=0)
+    assert (await safe_world.settled(await safe_world.bundler.send(safe_world.signed(bare)))).success

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import custody as c
@@ -21,6 +22,8 @@ from chains.userops import UserOperation, packed, user_op_hash
 from contracts.codec import decode_result, encode
 from contracts.hashing import keccak
 from keys import erc4337, safe_messages
+from keys.curve import SigningKey
+from keys.erc4337 import Window
 
 pytestmark = pytest.mark.devnet
 OWNERS = [Address(o.address) for o in c.OWNERS]
@@ -41,6 +44,21 @@ def test_the_addresses_are_one_and_the_same_everywhere() -> None:
 
     assert userops.ENTRY_POINT == ENTRY_POINT
     assert SAFE_4337 == {"Safe4337Module": erc4337.MODULE, "SafeModuleSetup": erc4337.MODULE_SETUP}
+
+
+def test_the_contracts_are_the_official_ones(devnet: Status) -> None:
+    want = {
+        "EntryPoint 0.7": ENTRY_POINT,
+        **{f"{name} 0.3.0": address for name, address in SAFE_4337.items()},
+    }
+    for chain_id, url in devnet.urls.items():
+        mine = {k.name: k for k in devnet.contracts if k.chain == chain_id and k.name in want}
+        assert {name: k.address for name, k in mine.items()} == want
+        assert {k.label for k in mine.values()} == {"exact"}
+        with Rpc(url) as rpc:
+            assert read_all(rpc, erc4337.MODULE, "safe_4337_module", "SUPPORTED_ENTRYPOINT", [()]) == [
+                ENTRY_POINT
+            ]
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -72,6 +90,39 @@ def test_safe_op_hashes_equal_the_modules(devnet: Status, count: int) -> None:
         assert [erc4337.safe_op_hash(chain_id, op, window) for op, window in mine] == theirs
         assert domain == erc4337.module_domain(chain_id)
         assert all(erc4337.window_of(op)[0] == window for op, window in mine)
+
+
+@pytest.mark.parametrize("count", [20, pytest.param(1_000, marks=pytest.mark.full)])
+@pytest.mark.parametrize(("threshold", "owners"), [(1, 1), (2, 3), (7, 10)])
+def test_safes_take_the_signatures_of_any_m_of_n(
+    devnet: Status, threshold: int, owners: int, count: int
+) -> None:
+    rng, keys = random.Random(owners), [SigningKey(keccak(b"signer %d" % i)) for i in range(owners)]
+    addresses = [key.address for key in keys]
+    wallet, contract = create_safe(devnet.cheat_urls[1], addresses, threshold, 9), artifact("Safe")
+
+    def asked(digest: bytes, blob: bytes) -> tuple[str, list[Any]]:
+        data = contract.call("checkSignatures", digest, b"", blob)
+        return "eth_call", [{"to": wallet, "data": "0x" + data.hex()}, "latest"]
+
+    right, wrong = [], []
+    for _ in range(count):
+        op, window = replace(random_operation(rng), sender=wallet), Window(rng.randint(1, 2**48 - 1))
+        digest = erc4337.safe_op_hash(1, op, window)
+        chosen = rng.sample(keys, rng.randint(threshold, owners))
+        op = erc4337.signed(1, op, window, [key.sign(digest) for key in chosen], addresses, threshold)
+        assert len(erc4337.check_signed(1, op, addresses, threshold, now=0)) == threshold
+        blob = erc4337.window_of(op)[1]
+        right.append(asked(digest, blob))
+        wrong.append(asked(digest, blob[:-65]))
+        wrong.append(asked(keccak(digest), blob))
+        if threshold > 1:
+            wrong.append(asked(digest, blob[65:130] + blob[:65] + blob[130:]))
+    with Rpc(devnet.urls[1]) as rpc:
+        assert rpc.batch(right) == ["0x"] * count
+        for method, params in wrong:
+            with pytest.raises(RpcError, match="GS0"):
+                rpc(method, *params)
 
 
 @pytest.mark.parametrize("count", COUNTS)

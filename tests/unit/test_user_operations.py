@@ -218,6 +218,21 @@ def test_a_signed_operation_changed_expired_or_without_end_is_refused() -> None:
         Window(until=5, after=6)
 
 
+def test_an_operation_is_void_once_its_nonce_is_used_or_its_time_is_over() -> None:
+    op = sign(operation(nonce=join_nonce(5, 7)), 0, 1)
+    assert not erc4337.is_void(op, join_nonce(5, 7), now=2_000)
+    assert erc4337.is_void(op, join_nonce(5, 8), now=1)
+    assert erc4337.is_void(op, join_nonce(5, 7), now=2_001)
+    for_ever = replace(op, signature=Window(0).pack() + op.signature[12:])
+    assert not erc4337.is_void(for_ever, join_nonce(5, 7), now=2**40)
+    with pytest.raises(Denied):
+        erc4337.is_void(operation(), 0, now=1)
+    other = erc4337.revoking(op)
+    assert (other.sender, other.nonce, other.fees) == (op.sender, op.nonce, Fees(110, 11))
+    call = decode_call("safe_4337_module", other.call_data)
+    assert (call.args["to"], call.args["value"], call.args["data"]) == (op.sender, 0, b"")
+
+
 def test_calls_are_what_the_module_executes() -> None:
     part = approve(USDC, THIEF, 5)
     one = decode_call("safe_4337_module", erc4337.executed(part, with_reason=False))
