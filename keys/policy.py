@@ -282,6 +282,8 @@ def _outer(request: OuterRequest, settings: PolicySettings, ledger: LedgerView) 
                 "Only a signed transaction can be cancelled.",
             )
         return Allowed(b"", content, gas_wei=gas_wei, cancel=True)
+    if policy.contracts.get(tx.to) == "safe_proxy_factory":
+        return _creation(tx, content, gas_wei, earlier, request.now)
     if tx.to != policy.safe:
         raise Refused("target", f"an outer call to {tx.to}", f"Only the Safe {policy.safe} may be called.")
     if tx.value:
@@ -328,6 +330,24 @@ def _outer(request: OuterRequest, settings: PolicySettings, ledger: LedgerView) 
     if all(s.digest != content for s in earlier) and not (earlier and is_rejection(inner, policy.safe)):
         _nonce(content, earlier, request.now, f"nonce {tx.nonce} of {request.sender}")
     return Allowed(allowed.safe_hash, content, allowed.spend, gas_wei, allowed.deadline, allowed.leaves)
+
+
+def _creation(tx: UnsignedTx, content: bytes, gas_wei: int, earlier: tuple[Signed, ...], now: int) -> Allowed:
+    """A new Safe by the listed proxy factory: it costs the sender's capped gas and touches no wallet."""
+    try:
+        call = decode_call("safe_proxy_factory", tx.data)
+    except AbiError as error:
+        raise Refused(
+            "unknown-call", f"the factory's call cannot be read: {error}", "Only createProxyWithNonce."
+        ) from None
+    if call.function != "createProxyWithNonce" or tx.value:
+        raise Refused(
+            "unknown-call",
+            f"{call.signature} with {tx.value} wei",
+            "Only createProxyWithNonce, and no value.",
+        )
+    _nonce(content, earlier, now, f"nonce {tx.nonce} of the sender")
+    return Allowed(b"", content, gas_wei=gas_wei)
 
 
 def _gas(request: OuterRequest, policy: ChainPolicy, ledger: LedgerView) -> int:

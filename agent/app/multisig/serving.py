@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agent.app.endpoints import resolve_endpoint
+from agent.app.multisig import files
 from agent.app.multisig.room import Room
 from agent.app.multisig.state import SafeNow
 from agent.domain.errors import Denied, FairleadError, Reject, Usage
@@ -38,7 +39,8 @@ def _client(room: Room, at: ServiceAddress) -> SafeService:
 
 
 async def fetch(room: Room, at: ServiceAddress | None, safe_tx_hash: str) -> SafeDocument:
-    """Raises Denied SERVICE_OTHER_TRANSACTION where it answers something else, and as `parse`."""
+    """With the record of the proposal where it was made here. Raises Denied SERVICE_OTHER_TRANSACTION where it answers something
+    else, and as `parse`."""
     if at is None:
         raise Usage("SERVICE_MISSING", "a hash is looked up at a service", "say which: --service URL")
     document = parse(await _client(room, at).transaction(safe_tx_hash), room.chain.chain_id)
@@ -48,7 +50,8 @@ async def fetch(room: Room, at: ServiceAddress | None, safe_tx_hash: str) -> Saf
             f"asked for {safe_tx_hash}, the service answered {document.hash}",
             "do not trust this service",
         )
-    return document
+    kept = files.folder(room.settings) / files.name_of(document)
+    return merge(files.read(kept), document) if kept.exists() else document
 
 
 async def post(room: Room, at: ServiceAddress, document: SafeDocument, now: SafeNow) -> None:
