@@ -38,13 +38,20 @@ async def _carry(desk: Desk, simulated: Simulated, authorize: Authorize, ended: 
     ended.append(await record(await desk.tracker.follow(authorized)))
 
 
-def error_of(ended: object, desk: Desk, name: ClOrdId) -> FairleadError:
-    """The end of something that did not settle, as its error: what was signed and is open is indeterminate."""
+def failure(ended: Ended | None, desk: Desk, name: ClOrdId) -> FairleadError | None:
+    """Why it was not done, or None where it is done and final. What was signed and is open is indeterminate."""
+    record = desk.book.parts.get(name)
+    if isinstance(ended, Settled):
+        state = record.submission.value if record is not None and record.submission is not None else "UNKNOWN"
+        if state == "FINAL":
+            return None
+        return Reject(
+            "NOT_EXECUTED", f"{name} ended {state}: it had no effect but its gas", f"`fairlead orders {name}`"
+        )
     if isinstance(ended, Refused):
         return Denied(ended.rule, ended.message, ended.remedy)
     if isinstance(ended, PartFailed):
         return Reject(ended.code, ended.message)
-    record = desk.book.parts.get(name)
     if record is not None and record.authorized is not None:
         stopped = desk.stopped.get(name)
         why = f": {stopped.message}" if stopped is not None else ""

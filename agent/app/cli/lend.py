@@ -60,7 +60,7 @@ def command(
 
     async def work(app: App, stack: AsyncExitStack) -> int:
         from agent.app import lending
-        from agent.app.instructed import error_of
+        from agent.app.instructed import failure
         from agent.app.wiring import open_trading
 
         desk = await open_trading(app, stack)
@@ -88,8 +88,8 @@ def command(
         }
         if not live:
             note("dry run: nothing was signed or sent; --live does it")
-        elif settled is None or type(settled).__name__ != "Settled":
-            raise error_of(settled, desk, action.part.cl_ord_id)
+        elif (no := failure(settled, desk, action.part.cl_ord_id)) is not None:
+            raise no
         if as_json:
             emit_json({**facts, "done": live})
         elif live:

@@ -74,7 +74,7 @@ def create(ctx: click.Context, /, owners: tuple[str, ...], threshold: int, salt:
     most = parse_qty(max_loss, "--max-loss") if max_loss is not None else None
 
     async def work(app: App, stack: AsyncExitStack) -> int:
-        from agent.app.instructed import error_of
+        from agent.app.instructed import failure
         from agent.app.multisig import creating
         from agent.app.wiring import open_trading
 
@@ -113,8 +113,8 @@ def create(ctx: click.Context, /, owners: tuple[str, ...], threshold: int, salt:
                 ask(as_json)
             for name, creation in todo.items():
                 ended = await creating.carry_out(creation, desk)
-                if type(ended).__name__ != "Settled":
-                    raise error_of(ended, desk, creation.part.cl_ord_id)
+                if (no := failure(ended, desk, creation.part.cl_ord_id)) is not None:
+                    raise no
                 record = desk.book.parts[creation.part.cl_ord_id].authorized
                 done[name] = record.tx_hash if record is not None else ""
                 if not as_json:

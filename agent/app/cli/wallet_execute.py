@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.app.cli.output import emit_json, header, note, plain
-from chains.errors import Denied, Reject, Usage
+from chains.errors import Denied, Usage
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -56,7 +56,7 @@ def execute(ctx: click.Context, /, target: str, chain: str | None, live: bool, y
     chosen, kept = opened(settings, target, chain, client is not None)
 
     async def work(app: App, stack: AsyncExitStack) -> int:
-        from agent.app.instructed import error_of
+        from agent.app.instructed import failure
         from agent.app.multisig import executing
         from agent.app.multisig.room import open_room
         from agent.app.multisig.words import decoded
@@ -88,19 +88,10 @@ def execute(ctx: click.Context, /, target: str, chain: str | None, live: bool, y
         settled = await executing.carry_out(found, desk) if live else None
         if not live:
             note("dry run: nothing was sent; --live does it")
-        elif type(settled).__name__ != "Settled":
-            raise error_of(settled, desk, name)
+        elif (no := failure(settled, desk, name)) is not None:
+            raise no
         record = desk.book.parts.get(name)
         sent = record.authorized.tx_hash if record is not None and record.authorized is not None else None
-        state = (
-            record.submission.value if live and record is not None and record.submission is not None else None
-        )
-        if live and state != "FINAL":
-            raise Reject(
-                "NOT_EXECUTED",
-                f"{name} ended {state}: the Safe's transaction was not executed",
-                "`fairlead wallet outstanding`",
-            )
         if as_json:
             emit_json(_facts(found) | {"cl_ord_id": name, "tx_hash": sent, "done": live})
         elif live:

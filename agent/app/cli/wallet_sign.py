@@ -40,6 +40,7 @@ def sign(ctx: click.Context, /, target: str, named: str | None, chain: str | Non
     and asks for the password. Nothing is sent.
     """
     from agent.app.cli.common import load_settings
+    from agent.app.local_proof import prove_environment
     from agent.app.multisig import files, serving
     from agent.app.multisig.room import inside, try_to_rehearse
     from agent.app.multisig.signing import check_signer, owner_named, signature_of
@@ -51,11 +52,12 @@ def sign(ctx: click.Context, /, target: str, named: str | None, chain: str | Non
     chosen, kept = opened(settings, target, chain, client is not None)
 
     async def work(room: Room) -> tuple[SafeDocument, SafeNow, Effects | str]:
+        await prove_environment(settings, (), room.session)
         document = kept or await serving.fetch(room, client, target)
         now = await room.now()
         check_signer(document, settings, now, owner)
         tokens = await room.tokens()
-        found = await try_to_rehearse(room, document.tx, now.block)
+        found = await try_to_rehearse(room, document.tx, now)
         lines = [*decoded(document, tokens), *effect_lines(found)]
         if document.tx.nonce > now.state.nonce:
             lines.append(

@@ -1,29 +1,29 @@
 """What a Safe transaction would change, found by rehearsing it on this machine, and said in plain sentences.
 
-Two rehearsals at one block. The transaction itself through execTransaction, for whether it would go through and its gas; and its
-calls one after another in the Safe's own name, with every figure that matters read before and after them: balances of every token
-that spoke, allowances, owners, threshold, modules, guard, fallback handler, singleton, health factor. Nothing leaves this machine.
+The transaction itself, through execTransaction, twice at one block: once to hear which tokens and approvals it speaks of, once with
+every figure that matters read before and after it: balances, allowances, owners, threshold, modules, guard, fallback handler,
+singleton, health factor. Nothing leaves this machine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 from agent.app.watching.aave import label
 from agent.domain.errors import Reject
 from agent.domain.units import qty_exact
-from chains.evm import address_of, keccak
+from chains.evm import address_of, keccak, word
 from chains.profile import ChainProfile
-from chains.simulate import NATIVE, WATCHER, SafeCall, Simulator, Step, StepResult, inner_calls
+from chains.simulate import NATIVE, WATCHER, Override, SafeCall, Simulation, Simulator, Step, StepResult
 from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, Log
-from chains.wallets import FALLBACK_SLOT, GUARD_SLOT, MODULES_AT_ONCE, SENTINEL
+from chains.wallets import FALLBACK_SLOT, GUARD_SLOT, MODULES_AT_ONCE, SENTINEL, SafeState
 from contracts.abi_types import AbiError
 from contracts.codec import decode_result, encode
 from keys import landmarks
-from keys.safe import DELEGATECALL, SafeTx
+from keys.safe import SafeTx, exec_call, safe_tx_hash
 
 UINT_MAX = 2**256 - 1
 UNLIMITED = 2**159
@@ -40,6 +40,7 @@ _SLOTS = {
     "module guard": _MODULE_GUARD_SLOT,
 }
 _MOST_TOKENS = 60
+_APPROVED_HASHES_SLOT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,7 @@ class Allowance:
 class Effects:
     """`changes` by token in base units (NATIVE: the gas token); `said` are sentences about the Safe itself and collectibles.
 
-    `health_before`, `health_after`: the lending pool's own health factor in 1e18, None without debt. `decoded` False where the
-    calls could not be told apart, so that nothing here is known but `ok`.
+    `health_before`, `health_after`: the lending pool's own health factor in 1e18, None without debt.
     """
 
     ok: bool
@@ -81,13 +81,10 @@ class Effects:
     health_after: int | None = None
     names: Mapping[Address, TokenName] = field(default_factory=dict)
     landmarks: Mapping[str, str] = field(default_factory=dict)
-    decoded: bool = True
 
     def sentences(self) -> list[str]:
         if not self.ok:
             return [f"IT WOULD REVERT NOW: {self.reason}."]
-        if not self.decoded:
-            return ["WHAT IT CHANGES IS NOT KNOWN: it runs code that is no batch of calls."]
         found = []
         for token, change in sorted(self.changes.items(), key=lambda item: item[1] >= 0):
             debt = self._name(token).symbol.startswith(("variableDebt", "stableDebt"))
@@ -156,42 +153,36 @@ async def effects_of(
     tx: SafeTx,
     executor: Address,
     known: Mapping[Address, tuple[str, int]],
+    state: SafeState,
     at: BlockRef,
 ) -> Effects:
-    """Rehearses `tx` as if enough owners had signed it. `known`: the settings' tokens, address to (symbol, decimals).
+    """Rehearses `tx` as if enough owners had approved its hash on chain, at the Safe's present nonce: nothing else is different.
+    `known`: the settings' tokens, address to (symbol, decimals); `state`: the Safe at block `at`.
 
     Raises Retry where state cannot be read, Usage where there is no Anvil.
     """
-    inner = SafeCall(tx.to, tx.value, tx.data, tx.operation)
-    try:
-        whole = await simulator.run_safe(safe, inner, executor, at=at)
-    except Reject as refused:  # the node does not even run a call that sends more than there is
-        short = "insufficient funds" in refused.message.lower()
-        return Effects(
-            False, f"the Safe holds less {profile.native} than it sends" if short else refused.message, 0, at
-        )
-    gas = whole.steps[0].gas_used
-    if not whole.ok:
-        return Effects(False, whole.reason, gas, whole.block)
-    calls = inner_calls(inner)
-    steps = [Step(safe, call) for call in calls]
-    first = await simulator.run(steps, at=whole.block)
-    if not first.ok or (not calls and tx.operation == DELEGATECALL):
-        return Effects(True, "", gas, whole.block, decoded=False)
-    logs = [log for step in first.steps for log in step.logs]
+    digest = safe_tx_hash(profile.chain_id, safe, replace(tx, nonce=state.nonce))
+    signers = sorted(state.owners, key=lambda o: int(o, 16))[: state.threshold]
+    approved = {_approval_slot(owner, digest): word(1) for owner in signers}
+    packed = b"".join(word(owner) + word(0) + b"\1" for owner in signers)
+    step = Step(executor, exec_call(safe, tx, packed))
+    overrides = {safe: Override(approved)}
+    first = await simulator.run([step], overrides=overrides, at=at)
+    gas = first.steps[0].gas_used
+    if not first.ok:
+        return Effects(False, await _why(simulator, profile, safe, tx, executor, first), gas, at)
+    logs = first.steps[0].logs
     pairs = _pairs(logs, safe, profile.contracts["permit2"])
-    tokens = list(
-        dict.fromkeys([*known, profile.wrapped_native, profile.usdc, *(log.address for log in logs)])
-    )[:_MOST_TOKENS]
+    spoke = [log.address for log in logs if log.address != safe]
+    tokens = list(dict.fromkeys([*known, profile.wrapped_native, profile.usdc, *spoke]))[:_MOST_TOKENS]
     views = _views(profile, safe, pairs)
     labels = [Call(t, encode("erc20", name)) for t in tokens for name in ("symbol", "decimals")]
     asked = [Step(WATCHER, call) for call in views]
     watch = [(NATIVE, safe), *((t, safe) for t in tokens)]
-    second = await simulator.run(
-        [*asked, *steps, *asked, *(Step(WATCHER, c) for c in labels)], watch=watch, at=whole.block
-    )
+    steps = [*asked, step, *asked, *(Step(WATCHER, c) for c in labels)]
+    second = await simulator.run(steps, watch=watch, overrides=overrides, at=at)
     n, done = len(views), second.steps
-    before, after, named = done[:n], done[n + len(steps) : 2 * n + len(steps)], done[2 * n + len(steps) :]
+    before, after, named = done[:n], done[n + 1 : 2 * n + 1], done[2 * n + 1 :]
     names = _names(profile, tokens, named, known)
     allowances = _allowances(pairs, before, after)
     core = len(pairs)
@@ -203,7 +194,7 @@ async def effects_of(
         True,
         "",
         gas,
-        whole.block,
+        at,
         {token: change for (token, _), change in second.changes.items() if change},
         tuple(allowances),
         tuple(said),
@@ -211,6 +202,32 @@ async def effects_of(
         names,
         landmarks.names(profile.chain_id),
     )
+
+
+def _approval_slot(owner: str, digest: bytes) -> int:
+    """approvedHashes[owner][hash] of Safe 1.3.0 to 1.5.0."""
+    outer = keccak(word(owner) + word(_APPROVED_HASHES_SLOT))
+    return int.from_bytes(keccak(digest + outer), "big")
+
+
+async def _why(
+    simulator: Simulator,
+    profile: ChainProfile,
+    safe: Address,
+    tx: SafeTx,
+    executor: Address,
+    seen: Simulation,
+) -> str:
+    """The reason; where the Safe only says that an inner call failed, which one and why."""
+    if "GS013" not in seen.reason:
+        return seen.reason
+    try:
+        inner = SafeCall(tx.to, tx.value, tx.data, tx.operation)
+        return (await simulator.run_safe(safe, inner, executor, at=seen.block)).reason or seen.reason
+    except Reject as refused:  # the node does not even run a call that sends more than there is
+        if "insufficient funds" in refused.message.lower():
+            return f"the Safe holds less {profile.native} than it sends"
+        return seen.reason
 
 
 _Pair = tuple[str, Address, Address, Call]

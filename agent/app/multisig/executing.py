@@ -124,7 +124,9 @@ async def _rehearse(
             "its code is not what it seems; run `fairlead wallet show`",
         )
     known = await known_tokens(app.settings, chain, desk.gateway)
-    effects = await effects_of(desk.simulator, desk.profile, document.safe, tx, desk.sender, known, now.block)
+    effects = await effects_of(
+        desk.simulator, desk.profile, document.safe, tx, desk.sender, known, now.state, now.block
+    )
     if not effects.ok:
         raise Reject("WOULD_REVERT", f"it would fail: {effects.reason}", "nothing was sent")
     real = await desk.simulator.run([Step(desk.sender, exec_call(document.safe, tx, packed))], at=now.block)
@@ -177,7 +179,7 @@ def _loss(
 ) -> Decimal | None:
     """In USD; None where something that leaves, is owed, or may be taken afterwards, cannot be priced. What comes and has no price
     counts as nothing."""
-    if fee_usd is None or not effects.decoded or any("EVERYTHING" in line for line in effects.said):
+    if fee_usd is None or any("EVERYTHING" in line for line in effects.said):
         return None
     priced: dict[Address, tuple[int, Decimal]] = {}
     if (native := prices.get(desk.profile.native)) is not None:

@@ -85,10 +85,18 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def keep(path: Path, document: SafeDocument) -> SafeDocument:
-    """Writes it, with whatever signatures the file holds already where it is there. Raises as `merge`, `read`, `write`."""
+    """Writes it, with whatever signatures the file holds already where it is there. Raises Usage FILE_EXISTS
+    where it holds another transaction, and as `read`, `write`."""
     with locked(path):
         if path.exists():
-            document = merge(document, read(path, document.chain_id))
+            there = read(path, document.chain_id)
+            if there.digest != document.digest:
+                raise Usage(
+                    "FILE_EXISTS",
+                    f"{path} holds another transaction, {there.hash}",
+                    "choose another place: --out FILE",
+                )
+            document = merge(document, there)
         write(path, document)
     return document
 

@@ -57,7 +57,7 @@ async def propose(room: Room, wish: Wish, anyway: bool = False) -> Proposed:
     document = SafeDocument(
         chain_id, safe, tx, (), room.settings.environment.value, now.seen, wish.origin, made
     )
-    effects = await room.rehearse(tx, now.block)
+    effects = await room.rehearse(tx, now)
     if not effects.ok and not anyway:
         raise Reject(
             "WOULD_REVERT",

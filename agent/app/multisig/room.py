@@ -69,12 +69,19 @@ class Room:
         """The settings' tokens on this chain, with the decimals their contracts tell."""
         return await known_tokens(self.settings, self.chain, self.gateway)
 
-    async def rehearse(self, tx: SafeTx, at: BlockRef) -> Effects:
+    async def rehearse(self, tx: SafeTx, now: SafeNow) -> Effects:
         """Raises Usage where there is no Anvil on this machine, Retry where state cannot be read."""
         rpcs = [Rpc(url, self.session) for url in call_endpoints(self.chain)]
         async with Simulator(self.chain.chain_id, self.gateway, rpcs) as simulator:
             return await effects_of(
-                simulator, self.profile, self.wallet, tx, self.executor, await self.tokens(), at
+                simulator,
+                self.profile,
+                self.wallet,
+                tx,
+                self.executor,
+                await self.tokens(),
+                now.state,
+                now.block,
             )
 
 
@@ -114,10 +121,10 @@ async def open_room(settings: Settings, chain: Chain, session: aiohttp.ClientSes
     return Room(settings, chain, profile, gateway, session, SystemClock())
 
 
-async def try_to_rehearse(room: Room, tx: SafeTx, at: BlockRef) -> Effects | str:
+async def try_to_rehearse(room: Room, tx: SafeTx, now: SafeNow) -> Effects | str:
     """The effects, or why they could not be found out: an owner without Anvil may still read the decoded calls and sign."""
     try:
-        return await room.rehearse(tx, at)
+        return await room.rehearse(tx, now)
     except FairleadError as error:
         if error.verb == "HALT":
             raise

@@ -14,7 +14,7 @@ from contracts.leaves import Leaf, RouterCall, Swap
 from contracts.multisend import Part
 from keys import landmarks
 from keys.policy_settings import OFFICIAL_MULTISEND_CALL_ONLY
-from keys.safe import SafeTx
+from keys.safe import DELEGATECALL, SafeTx
 from keys.safe_document import SafeDocument, Seen, check_against
 
 
@@ -91,7 +91,7 @@ def is_rejection(document: SafeDocument) -> bool:
 def check_now(document: SafeDocument, settings: Settings, now: SafeNow) -> None:
     """Everything that must be true before another signature is given or the transaction is sent.
 
-    Raises Denied as `keys.safe_document.check_against`, SAFE_OTHER_WALLET, SAFE_EXPIRED, SAFE_REFUND.
+    Raises Denied as `keys.safe_document.check_against`, SAFE_OTHER_WALLET, SAFE_REFUND, SAFE_FOREIGN_CODE, SAFE_EXPIRED.
     """
     if document.safe != settings.wallet.address:
         raise Denied(
@@ -115,6 +115,12 @@ def check_now(document: SafeDocument, settings: Settings, now: SafeNow) -> None:
             "SAFE_REFUND",
             f"it pays a refund out of the wallet (gas price {tx.gas_price}, base gas {tx.base_gas}, to {tx.refund_receiver})",
             "propose it again with safeTxGas, baseGas, gasPrice, gasToken and refundReceiver of zero",
+        )
+    if tx.operation == DELEGATECALL and tx.to not in OFFICIAL_MULTISEND_CALL_ONLY:
+        raise Denied(
+            "SAFE_FOREIGN_CODE",
+            f"it runs the code of {tx.to} as the Safe itself (delegatecall)",
+            "only batches of the official MultiSendCallOnly are signed and sent here",
         )
     deadline = deadline_of(document)
     if deadline is not None and deadline < now.block.timestamp:
