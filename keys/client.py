@@ -143,8 +143,10 @@ class SignerClient:
         tx: UnsignedTx,
         safe_nonce: int | None = None,
         chain_time: int | None = None,
+        attended: bool = False,
     ) -> SignedTx:
-        """The outer transaction, signed. `safe_nonce` is left out for a cancel. Raises Denied POLICY_… with the rule."""
+        """The outer transaction, signed. `safe_nonce` is left out for a cancel; `attended`: it carries what the owners signed
+        themselves. Raises Denied POLICY_… with the rule."""
         fields = {
             "chain_id": tx.chain_id,
             "nonce": tx.nonce,
@@ -160,6 +162,8 @@ class SignerClient:
             params["safe_nonce"] = safe_nonce
         if chain_time is not None:
             params["chain_time"] = chain_time
+        if attended:
+            params["attended"] = True
         r = await self.request(request_id, "sign_tx", params)
         return SignedTx(
             tx.chain_id, Address(r["sender"]), r["nonce"], bytes.fromhex(r["raw"][2:]), Hash32(r["hash"])

@@ -26,7 +26,7 @@ from chains.types import Address, Environment, UnsignedTx
 from contracts.codec import AbiError, decode_call
 from contracts.decode import to_leaves
 from contracts.hashing import keccak
-from contracts.leaves import Leaf
+from contracts.leaves import Leaf, RouterCall, Swap
 from contracts.multisend import Part
 from keys import policy_flow
 from keys.policy_settings import OFFICIAL_MULTISEND_CALL_ONLY, ChainPolicy, PolicySettings
@@ -50,7 +50,10 @@ class SafeTxRequest:
 
 @dataclass(frozen=True, slots=True)
 class OuterRequest:
-    """An EIP-1559 transaction of a sending key; `safe_nonce` is the nonce the owners signed."""
+    """An EIP-1559 transaction of a sending key; `safe_nonce` is the nonce the owners signed.
+
+    `attended`: people read and signed the Safe transaction it carries; see `_owners_own`.
+    """
 
     environment: Environment
     sender: Address
@@ -58,6 +61,7 @@ class OuterRequest:
     safe_nonce: int
     now: int
     wall: int
+    attended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +191,36 @@ def _safe_tx(request: SafeTxRequest, settings: PolicySettings, ledger: LedgerVie
     return Allowed(digest, digest, flow.spend, deadline=flow.deadline, leaves=leaves)
 
 
+def _owners_own(request: SafeTxRequest, policy: ChainPolicy) -> Allowed:
+    """A Safe transaction that the owners signed themselves: a payment, a change of owners, anything they wanted.
+
+    The sending key adds nothing to it but gas, which stays capped: whoever holds those signatures can submit them from any
+    account. So it is not judged by what it does, and counts against no cap of this signer's; the caller still proves that a
+    threshold of the policy's owners signed this very transaction. What pays its submitter, or runs foreign code as the Safe, is
+    refused here too.
+    """
+    tx = request.tx
+    if request.safe != policy.safe:
+        raise Refused(
+            "wallet", f"{request.safe} is not the configured Safe {policy.safe}", "Check the settings."
+        )
+    if tx.operation == DELEGATECALL and (tx.to not in OFFICIAL_MULTISEND_CALL_ONLY or tx.value):
+        raise Refused(
+            "operation",
+            f"a delegatecall to {tx.to}",
+            "Only the official MultiSendCallOnly may be delegatecalled.",
+        )
+    if tx.safe_tx_gas or tx.base_gas or tx.gas_price or int(tx.gas_token, 16) or int(tx.refund_receiver, 16):
+        raise Refused(
+            "refund-fields", f"it pays a refund to {tx.refund_receiver}", "Propose it again without refunds."
+        )
+    known = {**policy.contracts, **dict.fromkeys(OFFICIAL_MULTISEND_CALL_ONLY, "multi_send")}
+    leaves = to_leaves(Part(tx.to, tx.value, tx.data), known, tx.operation)
+    dated = [x.deadline for x in leaves if isinstance(x, RouterCall | Swap) and x.deadline is not None]
+    digest = safe_tx_hash(request.chain_id, request.safe, tx)
+    return Allowed(digest, digest, deadline=min(dated, default=0), leaves=leaves)
+
+
 def is_rejection(tx: SafeTx, safe: str) -> bool:
     """An empty call of the Safe to itself: it does nothing but use its nonce, so that nothing else signed there can execute."""
     return tx.to == safe and not tx.value and not tx.data and tx.operation == 0
@@ -248,6 +282,8 @@ def _outer(request: OuterRequest, settings: PolicySettings, ledger: LedgerView) 
                 "Only a signed transaction can be cancelled.",
             )
         return Allowed(b"", content, gas_wei=gas_wei, cancel=True)
+    if policy.contracts.get(tx.to) == "safe_proxy_factory":
+        return _creation(tx, content, gas_wei, earlier, request.now)
     if tx.to != policy.safe:
         raise Refused("target", f"an outer call to {tx.to}", f"Only the Safe {policy.safe} may be called.")
     if tx.value:
@@ -282,7 +318,9 @@ def _outer(request: OuterRequest, settings: PolicySettings, ledger: LedgerView) 
     inner_request = SafeTxRequest(
         request.environment, tx.chain_id, policy.safe, inner, request.now, request.wall
     )
-    allowed = _safe_tx(inner_request, settings, ledger)
+    allowed = (
+        _owners_own(inner_request, policy) if request.attended else _safe_tx(inner_request, settings, ledger)
+    )
     try:
         check_packed(allowed.safe_hash, a["signatures"], policy.owners, policy.threshold)
     except FairleadError as error:
@@ -292,6 +330,24 @@ def _outer(request: OuterRequest, settings: PolicySettings, ledger: LedgerView) 
     if all(s.digest != content for s in earlier) and not (earlier and is_rejection(inner, policy.safe)):
         _nonce(content, earlier, request.now, f"nonce {tx.nonce} of {request.sender}")
     return Allowed(allowed.safe_hash, content, allowed.spend, gas_wei, allowed.deadline, allowed.leaves)
+
+
+def _creation(tx: UnsignedTx, content: bytes, gas_wei: int, earlier: tuple[Signed, ...], now: int) -> Allowed:
+    """A new Safe by the listed proxy factory: it costs the sender's capped gas and touches no wallet."""
+    try:
+        call = decode_call("safe_proxy_factory", tx.data)
+    except AbiError as error:
+        raise Refused(
+            "unknown-call", f"the factory's call cannot be read: {error}", "Only createProxyWithNonce."
+        ) from None
+    if call.function != "createProxyWithNonce" or tx.value:
+        raise Refused(
+            "unknown-call",
+            f"{call.signature} with {tx.value} wei",
+            "Only createProxyWithNonce, and no value.",
+        )
+    _nonce(content, earlier, now, f"nonce {tx.nonce} of the sender")
+    return Allowed(b"", content, gas_wei=gas_wei)
 
 
 def _gas(request: OuterRequest, policy: ChainPolicy, ledger: LedgerView) -> int:

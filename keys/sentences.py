@@ -91,9 +91,13 @@ def sentence(leaf: lf.Leaf, wallet: str, tokens: Tokens, router: bool = False) -
             return f"{how} on {x.protocol}{hook}{payer}, paid to {_who(x.recipient, wallet)}{until}."
         case lf.RouterCall():
             value = f" with {amount(x.value, NATIVE, tokens)}" if x.value else ""
-            return f"Calls the Universal Router{value}, which:"
+            until = f", not after {when(x.deadline)}" if x.deadline is not None else ""
+            return f"Calls the Universal Router{value}{until}, which:"
         case lf.RouterEnd():
             return "And that is all the router does."
+        case lf.RouterMove() if x.kind == "CHECK":
+            least = amount(x.amount, x.token, tokens)
+            return f"Router: goes on only if {_who(x.recipient, wallet)} holds at least {least}."
         case lf.RouterMove():
             if x.kind == "PAY_PORTION":
                 return (

@@ -250,6 +250,7 @@ def write_signer(
             profile.contracts["safe_multi_send_call_only"]: "multi_send",
             profile.contracts["permit2"]: "permit2",
             profile.contracts["universal_router"]: "universal_router",
+            profile.contracts["safe_proxy_factory"]: "safe_proxy_factory",
         }
         spenders = [profile.contracts["permit2"], profile.contracts["universal_router"]]
         if "balancer_vault" in profile.contracts:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
-from functools import partial
 
 from agent.app.chain_desk import ChainDesk
+from agent.app.instructed import instructed
 from agent.app.wiring import DEADLINE_S, App
-from agent.domain.errors import Denied, Halt, Reject, Usage
-from agent.domain.events import ChainBatch, Instructed, PartFailed, Refused, Settled, Simulated
+from agent.domain.errors import Denied, Reject, Usage
+from agent.domain.events import ChainBatch, PartFailed, Refused, Settled, Simulated
 from agent.domain.ids import ClOrdId, child_id, part_id
 from agent.domain.instruments import AssetId, Place
 from agent.domain.orders import Part
@@ -199,35 +199,17 @@ def check_max_loss(action: Action, most_usd: Decimal) -> None:
 
 async def carry_out(action: Action, desk: Desk) -> Settled | Refused | PartFailed | None:
     """Instructed → Simulated → Authorized → Submitted → … → Settled, in the chain's lane. None where the lane stopped it."""
-    why = desk.switch.why()
-    if why:
-        raise Halt("HALTED", f"trading is halted: {why}", "`fairlead resume` when you are ready")
-    await desk.journal.record(Instructed(action.part, action.what, desk.clock.now_ns()))
-    ended: list[Settled | Refused | PartFailed] = []
-    await desk.lanes.enter(action.part, partial(_carry, action, desk, ended))
-    return ended[0] if ended else None
-
-
-async def _carry(action: Action, desk: Desk, ended: list[Settled | Refused | PartFailed]) -> None:
-    record, record_durably = desk.journal.record, desk.journal.record_durably
-    simulated = await record(
-        Simulated(
-            action.part,
-            action.batch,
-            None,
-            action.part.out_raw,
-            0,
-            action.gas,
-            action.block_number,
-            desk.clock.now_ns(),
-        )
+    simulated = Simulated(
+        action.part,
+        action.batch,
+        None,
+        action.part.out_raw,
+        0,
+        action.gas,
+        action.block_number,
+        desk.clock.now_ns(),
     )
-    authorized = await record_durably(await desk.authority.authorize(simulated))
-    if isinstance(authorized, Refused):
-        ended.append(authorized)
-        return
-    await record_durably(await desk.outbox.submit(authorized))
-    ended.append(await record(await desk.tracker.follow(authorized)))
+    return await instructed(desk, action.what, simulated, desk.authority.authorize)
 
 
 __all__ = ["VERBS", "Action", "carry_out", "check_health", "prepare", "shown_health"]

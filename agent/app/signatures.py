@@ -127,11 +127,13 @@ class SignerSender:
     client: SignerClient
     sender: Address
 
-    async def sign(self, tx: UnsignedTx, safe_nonce: int, now_s: int) -> SignedTx:
+    async def sign(self, tx: UnsignedTx, safe_nonce: int, now_s: int, *, attended: bool = False) -> SignedTx:
         request = (
             f"send-{tx.chain_id}-{self.sender}-{tx.nonce}-{safe_nonce}-{tx.fees.max_fee_wei}-{hash_of(tx)}"
         )
-        return await self.client.sign_tx(request, self.sender, tx, safe_nonce, chain_time=now_s)
+        return await self.client.sign_tx(
+            request, self.sender, tx, safe_nonce, chain_time=now_s, attended=attended
+        )
 
     async def cancel(self, tx: UnsignedTx, now_s: int) -> SignedTx:
         request = f"cancel-{tx.chain_id}-{self.sender}-{tx.nonce}-{tx.fees.max_fee_wei}"

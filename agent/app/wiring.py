@@ -416,7 +416,7 @@ def canceller(
         fees = cancel_fees(bid(await desk.gateway.fee_history(), Urgency.URGENT))
         head = await desk.gateway.block("latest")
         chain_id, nonce = authorized.chain_id, authorized.nonce
-        if isinstance(owners, SignerOwners):
+        if isinstance(owners, SignerOwners) and authorized.wallet_nonce >= 0:
             nothing = SafeTx(desk.wallet, 0, b"", 0, authorized.wallet_nonce)
             found = await owners.collect(chain_id, desk.wallet, nothing, head.timestamp)
             listed = tuple(Address(o.address) for o in app.settings.wallet.owners)

@@ -29,6 +29,8 @@ from keys.safe import DELEGATECALL, SafeTx, exec_transaction, pack_signatures, s
 
 NONCE_REUSED = "POLICY_NONCE_REUSED"
 """The signer's refusal of a second, different signature for a nonce while the first may still execute."""
+NO_WALLET_NONCE = -1
+"""In the record of a transaction that carries no Safe transaction."""
 EXEC_OVERHEAD_GAS = 60_000
 """What Safe.execTransaction adds around the batch: the proxy, the nonce, and two or three signature checks."""
 
@@ -54,7 +56,9 @@ class OwnerSignatures(Protocol):
 
 
 class SenderSignature(Protocol):
-    async def sign(self, tx: UnsignedTx, safe_nonce: int, now_s: int) -> SignedTx: ...
+    async def sign(
+        self, tx: UnsignedTx, safe_nonce: int, now_s: int, *, attended: bool = False
+    ) -> SignedTx: ...
 
 
 @dataclass
@@ -186,23 +190,96 @@ class Authority:
         digest = safe_tx_hash(batch.chain_id, chain.wallet, tx)
         signatures = await self._owners_agree(chain, batch.chain_id, tx, digest, head.timestamp)
         packed = pack_signatures(digest, signatures.values(), chain.owners, chain.threshold)
+        return await self._outer(simulated, batch, chain, seen, nonce, tx, packed)
+
+    async def authorize_signed(self, simulated: Simulated, tx: SafeTx, packed: bytes) -> Authorized | Refused:
+        """The sender's signature around a Safe transaction that its owners have signed themselves, at a nonce they chose.
+
+        Refused SAFE_NONCE_USED, SAFE_NONCE_TAKEN where that nonce is not the Safe's next, or something of ours works at it.
+        """
+        await self._ready()
+        batch = simulated.chain
+        assert batch is not None
+        chain = self._chains[batch.chain_id]
+        seen = await self._read(chain, batch.chain_id)
+        mine = self._undecided(batch.chain_id, chain.sender)
+        try:
+            if tx.nonce != seen.wallet_nonce:
+                raise Denied(
+                    "SAFE_NONCE_USED" if tx.nonce < seen.wallet_nonce else "SAFE_NONCE_FUTURE",
+                    f"it is signed for nonce {tx.nonce}, the Safe is at {seen.wallet_nonce}",
+                    "nothing was sent",
+                )
+            if taken := [a for a in mine if a.wallet_nonce == tx.nonce]:
+                raise Denied(
+                    "SAFE_NONCE_TAKEN",
+                    f"{taken[0].part.cl_ord_id} was sent at Safe nonce {tx.nonce} and is not decided yet",
+                    f"wait for it, or `fairlead cancel {taken[0].part.cl_ord_id}`",
+                )
+            nonce = max([seen.nonce, *(a.nonce + 1 for a in mine)])
+            return await self._outer(simulated, batch, chain, seen, nonce, tx, packed, attended=True)
+        except Denied as no:
+            return Refused(simulated.part, no.code, no.message, no.hint, self._clock.now_ns())
+
+    async def authorize_creation(self, simulated: Simulated) -> Authorized | Refused:
+        """The sender's own call of the Safe proxy factory, the batch's only call: it carries no Safe transaction (wallet_nonce -1)."""
+        await self._ready()
+        batch = simulated.chain
+        assert batch is not None
+        (call,) = batch.calls
+        chain = self._chains[batch.chain_id]
+        history, head = await asyncio.gather(chain.gateway.fee_history(), chain.gateway.block("latest"))
+        mine = self._undecided(batch.chain_id, chain.sender)
+        nonce = max([await chain.gateway.nonce(chain.sender), *(a.nonce + 1 for a in mine)])
+        seen = Seen(self._clock.now_ns(), (), head, NO_WALLET_NONCE, nonce, history)
+        try:
+            return await self._signed(simulated, batch, chain, seen, nonce, call, NO_WALLET_NONCE)
+        except Denied as no:
+            return Refused(simulated.part, no.code, no.message, no.hint, self._clock.now_ns())
+
+    async def _outer(
+        self,
+        simulated: Simulated,
+        batch: ChainBatch,
+        chain: ChainAuthority,
+        seen: Seen,
+        nonce: int,
+        tx: SafeTx,
+        packed: bytes,
+        attended: bool = False,
+    ) -> Authorized:
+        call = Call(chain.wallet, exec_transaction(tx, packed))
+        return await self._signed(simulated, batch, chain, seen, nonce, call, tx.nonce, attended)
+
+    async def _signed(
+        self,
+        simulated: Simulated,
+        batch: ChainBatch,
+        chain: ChainAuthority,
+        seen: Seen,
+        nonce: int,
+        call: Call,
+        wallet_nonce: int,
+        attended: bool = False,
+    ) -> Authorized:
         outer = UnsignedTx(
             chain_id=batch.chain_id,
             nonce=nonce,
-            to=chain.wallet,
+            to=call.to,
             value=0,
-            data=exec_transaction(tx, packed),
+            data=call.data,
             gas=gas_limit_up(simulated.gas + EXEC_OVERHEAD_GAS),
             fees=bid(seen.history, chain.urgency),
         )
-        signed = await self._sender.sign(outer, tx.nonce, head.timestamp)
+        head = seen.head
+        signed = await self._sender.sign(outer, max(wallet_nonce, 0), head.timestamp, attended=attended)
         return Authorized(
             part=simulated.part,
             order=None,
             chain_id=batch.chain_id,
             sender=chain.sender,
             nonce=outer.nonce,
-            wallet_nonce=tx.nonce,
+            wallet_nonce=wallet_nonce,
             tx_hash=signed.hash,
             raw=signed.raw,
             request_digest="",

@@ -188,13 +188,14 @@ class Handlers:
         environment = self._environment(params)
         sender, tx = _address(params, "sender"), unsigned_tx(_get(params, "tx", dict))
         safe_nonce = _number(params, "safe_nonce") if "safe_nonce" in params else 0
+        attended = bool(_get(params, "attended", bool, optional=True))
         digest = _digest(
             "sign_tx", {"sender": sender, "tx": transactions.digest(tx).hex(), "safe_nonce": safe_nonce}
         )
         key = self._sender(sender)
         if not self._granted(request_id, digest):
             now, wall = self._now(params)
-            request = OuterRequest(environment, sender, tx, safe_nonce, now, wall)
+            request = OuterRequest(environment, sender, tx, safe_nonce, now, wall, attended)
             allowed = _allow(judge_outer(request, self.policy, self.ledger))
             facts = safe_tx_facts(tx.chain_id, self.policy.chains[tx.chain_id].safe, safe_nonce, allowed)
             facts |= {

@@ -394,7 +394,7 @@ class FakeSender:
 
     signed: list[SignedTx] = field(default_factory=list)
 
-    async def sign(self, tx: UnsignedTx, safe_nonce: int, now_s: int) -> SignedTx:
+    async def sign(self, tx: UnsignedTx, safe_nonce: int, now_s: int, *, attended: bool = False) -> SignedTx:
         return self._sign(tx)
 
     async def cancel(self, tx: UnsignedTx, now_s: int) -> SignedTx:

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.app.cli.output import emit_json, header, note, plain
-from chains.errors import Denied, Reconcile, Reject, Usage
+from chains.errors import Denied, Usage
 
 if TYPE_CHECKING:
     from agent.app.lending import Action
     from agent.app.wiring import App
-    from agent.domain.ids import ClOrdId
-    from agent.execution.desk import Desk
 
 UNDOES = {"supply": "withdraw", "withdraw": "supply", "borrow": "repay", "repay": "borrow"}
 
@@ -62,6 +60,7 @@ def command(
 
     async def work(app: App, stack: AsyncExitStack) -> int:
         from agent.app import lending
+        from agent.app.instructed import failure
         from agent.app.wiring import nothing_new_unless_written, open_trading
 
         desk = await open_trading(app, stack)
@@ -91,8 +90,8 @@ def command(
         }
         if not live:
             note("dry run: nothing was signed or sent; --live does it")
-        elif settled is None or type(settled).__name__ != "Settled":
-            raise_of(settled, desk, action.part.cl_ord_id)
+        elif (no := failure(settled, desk, action.part.cl_ord_id)) is not None:
+            raise no
         if as_json:
             emit_json({**facts, "done": live})
         elif live:
@@ -106,22 +105,3 @@ def command(
 
 def shown_fee(action: Action) -> str:
     return f", at most {action.fee_usd:,.2f} USD" if action.fee_usd is not None else ""
-
-
-def raise_of(ended: object, desk: Desk, name: ClOrdId) -> None:
-    """The end of an action that did not settle, as its error: what was signed and is open is indeterminate."""
-    from agent.domain.events import PartFailed, Refused
-
-    if isinstance(ended, Refused):
-        raise Denied(ended.rule, ended.message, ended.remedy)
-    if isinstance(ended, PartFailed):
-        raise Reject(ended.code, ended.message)
-    record = desk.book.parts.get(name)
-    if record is not None and record.authorized is not None:
-        stopped = desk.stopped.get(name)
-        why = f": {stopped.message}" if stopped is not None else ""
-        raise Reconcile(
-            "INDETERMINATE", f"{name} was signed and is not over{why}", "`fairlead run --once` asks again"
-        )
-    code = record.failed if record is not None and record.failed else "NOT_DONE"
-    raise Reject(code, "it was stopped before anything was signed", "`fairlead doctor` tells what is wrong")

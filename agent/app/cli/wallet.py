@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,9 +16,34 @@ if TYPE_CHECKING:
     from agent.app.settings import Chain, Settings
 
 
-@click.group("wallet")
+ELSEWHERE = {
+    "propose": "wallet_propose:propose",
+    "sign": "wallet_sign:sign",
+    "merge": "wallet_sign:merge",
+    "execute": "wallet_execute:execute",
+    "outstanding": "wallet_look:outstanding",
+    "approvals": "wallet_look:approvals",
+    "create": "wallet_create:create",
+}
+
+
+class WalletGroup(click.Group):
+    """Its commands are files of their own, imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *ELSEWHERE]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in ELSEWHERE:
+            return super().get_command(ctx, name)
+        module, _, attribute = ELSEWHERE[name].partition(":")
+        found: click.Command = getattr(importlib.import_module(f"agent.app.cli.{module}"), attribute)
+        return found
+
+
+@click.group("wallet", cls=WalletGroup)
 def command() -> None:
-    """The wallet's owners, threshold, modules and approvals."""
+    """The wallet: what stands there, and what its owners propose, sign and execute."""
 
 
 @command.command()

@@ -9,7 +9,7 @@ from agent.app.oracles import Oracles
 from agent.app.places import directory
 from agent.app.settings import Settings, risk_limits
 from agent.app.settings_tree import Chain
-from agent.app.watching.approvals import held_by
+from agent.app.watching.approvals import Held, held_by
 from agent.app.watching.check import Check, fail, guarded, ok, skip, warn
 from agent.app.watching.positions import Prices
 from agent.app.watching.reading import Reading
@@ -80,16 +80,21 @@ def _extensions(chain: Chain, name: str, safe: SafeState) -> list[Check]:
     return found
 
 
-async def approvals(reading: Reading, chain: Chain) -> list[Check]:
-    """After a trade every allowance is zero again; one that is left lets its spender take that much at any time."""
+async def held_on(reading: Reading, chain: Chain) -> Held:
+    """What the wallet holds and has granted on one chain, at one block, among the tokens of profile and settings."""
     profile, place = profiles.load(chain.chain_id), chain_place(chain.chain_id)
     configured = [
         AssetId(a) for ids in reading.settings.assets.values() for a in ids if a.startswith(f"{place}/")
     ]
     more = [Address(token) for asset in configured if (token := address_of(asset)) is not None]
-    held = await held_by(
+    return await held_by(
         profile, reading.gateways[chain.chain_id], Address(reading.settings.wallet.address), more
     )
+
+
+async def approvals(reading: Reading, chain: Chain) -> list[Check]:
+    """After a trade every allowance is zero again; one that is left lets its spender take that much at any time."""
+    held = await held_on(reading, chain)
     name = f"approvals {chain.name}"
     found = []
     for a in held.approvals:
@@ -106,7 +111,7 @@ async def approvals(reading: Reading, chain: Chain) -> list[Check]:
             warn(
                 name,
                 f"{a.spender_name} may take {how_much} {info.symbol}{through}",
-                "set it to zero unless you gave it knowingly",
+                "`fairlead wallet approvals --revoke` takes it back, unless you gave it knowingly",
             )
         )
     if held.holdings.silent:

@@ -1,0 +1,49 @@
+"""A second wallet on a home's chains, with as many owners as a test wants: its own Safe, keys, signer, settings and journal."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from home_fixture import Home
+
+from agent.app.devnet_home import (
+    Throwaway,
+    create_wallet,
+    make_keys,
+    socket_path,
+    write_settings,
+    write_signer,
+)
+from chains.devnet import service
+from chains.types import Address, Environment
+from keys.client import start_signer
+
+
+@dataclass
+class OtherWallet:
+    home: Home
+    keys: Throwaway
+    safe: Address
+    settings: Path
+
+
+@contextmanager
+def another_wallet(home: Home, folder: Path, owners: int, threshold: int) -> Iterator[OtherWallet]:
+    keys = make_keys(folder / "home", Environment.DEVNET, owners, threshold)
+    for name in ("exchange-secret", "exchange-key"):  # one account at the paper exchange
+        shutil.copy(home.runtime / "home" / name, keys.folder / name)
+    status = service.status(runtime=home.runtime)
+    safe = create_wallet(status, keys, lambda line: None)
+    write_signer(keys, safe, list(status.urls))
+    settings = keys.folder / "fairlead.toml"
+    write_settings(status, keys, settings)
+    signer = start_signer(socket_path(keys.folder), keys.folder / "signer.json", folder / "signer.log")
+    try:
+        yield OtherWallet(replace(home, settings_path=settings), keys, safe, settings)
+    finally:
+        signer.terminate()
+        signer.wait(10)
