@@ -40,7 +40,7 @@ class ChainPolicy:
     transfer_to: frozenset[str] = frozenset()
     hooks: frozenset[str] = frozenset()
     max_deadline_s: int = 900
-    max_gas: int = 6_000_000
+    max_gas: int = 10_000_000
     max_fee_wei: int = 500 * 10**9
     gas_per_tx_wei: int = 10**18
     gas_per_day_wei: int = 5 * 10**18

@@ -10,8 +10,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from agent.app.settings_scope import ScopeTable
+from agent.app.settings_table import Table
 from agent.app.settings_types import (
     Address,
     AssetRef,
@@ -26,10 +28,6 @@ from agent.app.settings_types import (
     Symbol,
 )
 from chains.types import Environment, Protection
-
-
-class Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=False)
 
 
 class Owner(Table):
@@ -271,6 +269,11 @@ class Settings(Table):
 
     jobs: tuple[Job, ...] = Field(
         (), description="Orders that `fairlead run` sends by itself, one [[jobs]] table each."
+    )
+
+    scopes: tuple[ScopeTable, ...] = Field(
+        (),
+        description="What the agent's own key may do by itself, one [[scopes]] table a chain; `fairlead wallet scope` makes it the owners' transaction.",
     )
 
     def chain(self, name_or_id: str | int) -> Chain | None:

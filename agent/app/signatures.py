@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.app.settings_checks import signer_of
+from agent.app.settings_tree import Owner
 from agent.domain.errors import Denied, Usage
 from chains.types import Address, SignedTx, UnsignedTx
 from keys.client import SignerClient
@@ -57,6 +59,11 @@ class AttendedOwner:
         return () if self.password is None else (self.password,)
 
 
+def attended_owner(owner: Owner) -> AttendedOwner:
+    """The settings' owner as one who signs here. Raises Usage for a signer's table that cannot be read."""
+    return AttendedOwner(Address(owner.address), owner.keystore, owner.password, signer_of(owner))
+
+
 @dataclass
 class AttendedOwners:
     """Asks owner after owner until the threshold is reached. Neither key nor password ever enters this process."""
@@ -91,7 +98,7 @@ class AttendedOwners:
             if owner.password is None
             else asyncio.subprocess.PIPE,  # asked: the terminal is its own
             cwd=ROOT,
-            env=_environment(owner.references),
+            env=owner_environment(owner.references),
         )
         out, err = await process.communicate(json.dumps(to_json(chain_id, safe, tx)).encode())
         told = (err or b"").decode(errors="replace").splitlines()
@@ -112,7 +119,7 @@ class AttendedOwners:
             ) from None
 
 
-def _environment(given: tuple[str, ...]) -> dict[str, str]:
+def owner_environment(given: tuple[str, ...]) -> dict[str, str]:
     """This process's environment without its secrets, but for the variables that the owner's own references name."""
     named = tuple(reference[4:] for reference in given if reference.startswith("env:"))
     return {

@@ -27,9 +27,8 @@ from agent.app.local_proof import prove_environment
 from agent.app.oracles import Oracles
 from agent.app.places import Directory, directory
 from agent.app.settings import Settings, risk_limits
-from agent.app.settings_checks import signer_of
 from agent.app.settings_tree import Venue
-from agent.app.signatures import AttendedOwner, AttendedOwners, SignerOwners, SignerSender
+from agent.app.signatures import AttendedOwners, SignerOwners, SignerSender, attended_owner
 from agent.app.wallet_check import WalletCheck
 from agent.app.workshop import Workshop
 from agent.app.world import World
@@ -358,11 +357,7 @@ def owner_signatures(settings: Settings, signer: SignerClient) -> OwnerSignature
     """Throw-away keys sign in the signer where the settings say so; live owners sign attended."""
     if settings.signer.unattended and settings.environment is not Environment.LIVE:
         return SignerOwners(signer)
-    owners = tuple(
-        AttendedOwner(Address(o.address), o.keystore, o.password, signer_of(o))
-        for o in settings.wallet.owners
-        if o.keystore or o.signer
-    )
+    owners = tuple(attended_owner(o) for o in settings.wallet.owners if o.keystore or o.signer)
     return AttendedOwners(owners, settings.wallet.threshold, settings.environment.value)
 
 

@@ -27,7 +27,7 @@ from agent.app.settings_tree import Settings
 from agent.journal.book import Book
 from chains.devnet import service
 from chains.devnet.addresses import CHAINS
-from chains.devnet.funding import give_token
+from chains.devnet.funding import give_eth, give_token
 from chains.devnet.jsonrpc import Rpc
 from chains.types import Address
 
@@ -133,6 +133,10 @@ class Home:
     def receipt(self, tx_hash: str) -> Any:
         with Rpc(self.urls[1]) as rpc:
             return rpc("eth_getTransactionReceipt", tx_hash)
+
+    def fund(self, chain_id: int, account: str) -> None:
+        """A coin of the chain, out of nothing."""
+        give_eth(self.cheat_urls[chain_id], account, 10**18)
 
     def pause(self) -> None:
         """No block of chain 1 is built until `go_on`: what is sent there waits."""

@@ -24,6 +24,11 @@ ELSEWHERE = {
     "outstanding": "wallet_look:outstanding",
     "approvals": "wallet_look:approvals",
     "create": "wallet_create:create",
+    "scope": "wallet_scope:scope",
+    "audit": "wallet_scope:audit",
+    "renew": "wallet_scope:renew",
+    "rotate-agent": "wallet_scope:rotate_agent",
+    "freeze": "wallet_scope:freeze",
 }
 
 

@@ -1,0 +1,119 @@
+"""`fairlead wallet scope | audit | renew | rotate-agent | freeze` from the command line, on genuine Roles and our Gate."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from home_fixture import Home
+
+pytestmark = pytest.mark.devnet
+SCOPE = """
+[[scopes]]
+chain = "ethereum"
+per_day_usd = "60000"
+burst_usd = "30000"
+gas_float = "0.2"
+gas_per_day = "0.1"
+pairs = [{ a = "WETH", b = "USDC", source = "0x88e6A0c2dDD26FEEb64F039a2c41296FcB3f5640" }]
+reserves = [{ symbol = "WETH", actions = ["supply", "repay"] }]
+tokens = [
+  { symbol = "WETH", allowance = "1000" },
+  { symbol = "USDC", allowance = "1000000", max_age_s = 86400, feed_error_bps = 25 },
+]
+"""
+NEW = "0x00000000000000000000000000000000000A6E27"
+
+
+def scoped(home: Home, folder: Path, text: str = SCOPE) -> Path:
+    """The home's settings with a scope; beside them, so that relative paths hold."""
+    path = home.settings_path.with_name(f"scoped-{folder.name}.toml")
+    path.write_text(home.settings_path.read_text() + text)
+    return path
+
+
+def executed(home: Home, told: dict[str, Any], settings: Path) -> None:
+    """What was proposed, signed by two owners and executed: an allowance counts as what it could cost."""
+    for owner in home.settings.wallet.owners[: home.settings.wallet.threshold]:
+        signed = home.run(f"wallet sign {told['file']} --as {owner.label or owner.address} --json", settings)
+        assert signed.status == 0, signed.err + signed.out
+    done = home.run(
+        f"wallet execute {told['file']} --live --yes --max-loss 5000000 --json", settings, patience_s=180
+    )
+    assert done.status == 0, done.err + done.out
+
+
+def test_the_whole_life_of_a_scope(home: Home, tmp_path: Path) -> None:
+    settings = scoped(home, tmp_path)
+    before = home.run("wallet audit --json", settings)
+    assert before.status == 3 and not before.json["granted"]
+
+    assert home.run("wallet scope --json", settings).json["file"] is None, "reading proposes nothing"
+    told = home.run("wallet scope --propose --json", settings).json
+    bound = told["bound"]
+    share = Decimal(bound["share_of_traded"])
+    assert Decimal("0.01") < share < Decimal("0.02")
+    # 60,000 a day at the share, and all the gas money there is: 0.2 + 0.1 ETH at 3,000.
+    assert Decimal(bound["per_day_usd"]) == pytest.approx(60_000 * share + 900, abs=Decimal(2))
+    assert any(f"${Decimal(bound['per_day_usd']):,.2f} in any 24 hours" in line for line in told["sentences"])
+    shown = home.run("wallet scope", settings)
+    assert "bound     whoever steals the agent's key takes at most" in shown.out
+    executed(home, told, settings)
+
+    held = home.run("wallet audit --json", settings)
+    assert held.status == 0 and held.json["ok"] and held.json["differs"] == [] and held.json["expires"], (
+        held.out
+    )
+    again = home.run("wallet scope --json", settings).json
+    assert again["granted"] and again["file"] is None
+    twice = home.run("wallet scope --propose --json", settings)
+    assert twice.status == 2 and twice.json["error"]["code"] == "GRANTED_ALREADY"
+
+    wider = scoped(home, tmp_path / "wider", SCOPE.replace('"30000"', '"40000"'))
+    drift = home.run("wallet audit --json", wider)
+    assert drift.status == 3 and [d["what"] for d in drift.json["differs"]] == ["gate limits"]
+
+    first = held.json["expires"]
+    executed(home, home.run("wallet renew --json", settings).json, settings)
+    assert home.run("wallet audit --json", settings).json["expires"] > first
+
+    stranger = home.run(f"wallet freeze --owner {NEW} --live --json", settings)
+    assert stranger.status == 3 and stranger.json["error"]["code"] == "NOT_AN_OWNER"
+    executed(home, home.run(f"wallet rotate-agent {NEW} --json", settings).json, settings)
+    rotated = home.run("wallet audit --json", settings)
+    assert {d["what"] for d in rotated.json["differs"]} == {"roles member", "roles members"}
+    moved = scoped(home, tmp_path / "moved", SCOPE.replace("per_day_usd", f'agent = "{NEW}"\nper_day_usd'))
+    agreed = home.run("wallet audit --json", moved)
+    # The gas money still goes to the account it was granted for: that is the Safe's to change.
+    assert {d["what"] for d in agreed.json["differs"]} == {"gate gas money"}
+
+    owner = home.settings.wallet.owners[2].address
+    home.fund(1, owner)
+    dry = home.run(f"wallet freeze --owner {owner} --json", settings)
+    assert dry.status == 0 and dry.json["frozen"] is False
+    frozen = home.run(f"wallet freeze --owner {owner} --live --json", settings)
+    assert frozen.status == 0 and home.receipt(frozen.json["tx_hash"])["status"] == "0x1"
+    assert "gate frozen" in {d["what"] for d in home.run("wallet audit --json", settings).json["differs"]}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "says"),
+    [
+        ('burst_usd = "30000"', 'burst_usd = "70000"', "SCOPE_INVALID", "burst_usd"),
+        ('symbol = "USDC", allowance', 'symbol = "USDX", allowance', "UNKNOWN_ASSET", "USDX"),
+        ('b = "USDC"', 'b = "DAI"', "SCOPE_INVALID", "DAI"),
+        ("gas_float", "gas_flaot", "SETTINGS_INVALID", "gas_float"),
+        ('chain = "ethereum"', 'chain = "base"', "NO_SCOPE", "ethereum"),
+        ('allowance = "1000"', 'allowance = "0"', "SETTINGS_INVALID", "allowance"),
+    ],
+)
+def test_a_scope_that_cannot_be_is_named(
+    home: Home, tmp_path: Path, old: str, new: str, code: str, says: str
+) -> None:
+    assert old in SCOPE
+    settings = scoped(home, tmp_path, SCOPE.replace(old, new))
+    refused = home.run("wallet scope --json", settings)
+    assert refused.status == 2 and refused.json["error"]["code"] == code, refused.out
+    assert says in refused.json["error"]["message"] + refused.json["error"]["hint"]
