@@ -258,6 +258,26 @@ contract GateTradeTest is GateWorld {
         asAgent(t);
     }
 
+    function testATokenThatAnswersNo() public {
+        Gate.Trade memory t = fair(1e18);
+        eth.setLies(true);
+        vm.expectRevert(abi.encodeWithSelector(Tokens.TokenCallFailed.selector, eth, MockToken.approve.selector));
+        asAgent(t);
+    }
+
+    /// Between two ticks the mean is rounded to the one that asks for more, in both directions and on both sides of zero.
+    function testAMeanBetweenTwoTicks() public {
+        for (uint256 i; i < 4; i++) {
+            (bool up, bool fromZero) = (i % 2 == 0, i < 2);
+            int56 tick = up ? int56(1000) : int56(-1001);
+            pool.set(tick, 900); // half a tick of 1,800 seconds above
+            uint256 got = Prices.twap(address(pool), 1800, 1e18, fromZero);
+            same(got, Prices.atTick(fromZero ? tick + 1 : tick, 1e18, fromZero), "the dearer tick");
+            pool.set(tick, 0);
+            same(Prices.twap(address(pool), 1800, 1e18, fromZero), Prices.atTick(tick, 1e18, fromZero), "on the tick");
+        }
+    }
+
     function testWithoutTheSafesAllowanceNothingMoves() public {
         Gate.Trade memory t = fair(1e18);
         safe.call(address(eth), abi.encodeCall(MockToken.approve, (address(gate), 1e18 - 1)));

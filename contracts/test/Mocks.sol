@@ -3,11 +3,13 @@ pragma solidity 0.8.19;
 
 import {Gate} from "../src/Gate.sol";
 
-/// A token with open minting; `fee` bps are burnt of every transfer, `stuck` refuses to let an allowance go to zero.
+/// A token with open minting; `fee` bps are burnt of every transfer, `stuck` refuses to let an allowance go to zero,
+/// `lies` answers false to whoever approves.
 contract MockToken {
     uint8 public decimals;
     uint256 public fee;
     bool public stuck;
+    bool public lies;
     mapping(address => uint256) public balanceOf;
     mapping(address => mapping(address => uint256)) public allowance;
 
@@ -25,6 +27,10 @@ contract MockToken {
         stuck = yes;
     }
 
+    function setLies(bool yes) external {
+        lies = yes;
+    }
+
     function mint(address to, uint256 amount) external {
         balanceOf[to] += amount;
     }
@@ -35,7 +41,7 @@ contract MockToken {
 
     function approve(address spender, uint256 amount) external virtual returns (bool) {
         if (!(stuck && amount == 0)) allowance[msg.sender][spender] = amount;
-        return true;
+        return !lies;
     }
 
     function transfer(address to, uint256 amount) external returns (bool) {

@@ -4,7 +4,7 @@ pragma solidity 0.8.19;
 import {Gate} from "../src/Gate.sol";
 import {Settings} from "../src/Settings.sol";
 import {GateWorld} from "./GateWorld.sol";
-import {MockAave, MockFeed, MockRouter, MockToken, MockV3Pool} from "./Mocks.sol";
+import {MockAave, MockAaveToken, MockFeed, MockRouter, MockToken, MockV3Pool} from "./Mocks.sol";
 
 contract GateSettingsTest is GateWorld {
     function setUp() public {
@@ -241,6 +241,28 @@ contract GateSettingsTest is GateWorld {
         queuedAndRefused(abi.encodeCall(Settings.setRoute, (address(eth), MockToken.transfer.selector, 1)));
     }
 
+    function testAPairIsTwoListedTokensInOrderAndASourceOfItsOwn() public {
+        address cross = address(new MockFeed(18, 1));
+        address other = address(new MockToken(18));
+        (address low, address high) = (address(usd), address(eth));
+        queuedAndRefused(abi.encodeCall(Settings.setPair, (high, low, cross, 0, 60)));
+        queuedAndRefused(abi.encodeCall(Settings.setPair, (low, low, cross, 0, 60)));
+        address stranger = address(1); // below both
+        queuedAndRefused(abi.encodeCall(Settings.setPair, (stranger, high, cross, 0, 60)));
+        queuedAndRefused(abi.encodeCall(Settings.setPair, (low, address(type(uint160).max), cross, 0, 60)));
+        queuedAndRefused(abi.encodeCall(Settings.setPair, (low, high, address(usdFeed), 0, 60)));
+        queuedAndRefused(abi.encodeCall(Settings.setPair, (low, high, address(ethFeed), 0, 60)));
+        queuedAndRefused(abi.encodeCall(Settings.setPair, (low, high, address(new MockFeed(19, 1)), 0, 60)));
+        queuedAndRefused(abi.encodeCall(Settings.setPair, (low, high, address(new MockV3Pool(other, high, 0)), 1800, 0)));
+        queuedAndRefused(abi.encodeCall(Settings.setPair, (low, high, address(new MockV3Pool(low, other, 0)), 1800, 0)));
+    }
+
+    function testTheAgentIsNoRoute() public {
+        address contractual = address(new MockRouter());
+        widen(abi.encodeCall(Settings.setAgent, (contractual)));
+        queuedAndRefused(abi.encodeCall(Settings.setRoute, (contractual, MockRouter.swap.selector, 1)));
+    }
+
     function testAReserveIsThePoolsOwn() public {
         MockAave other = new MockAave();
         other.init(eth);
@@ -250,6 +272,10 @@ contract GateSettingsTest is GateWorld {
         queuedAndRefused(abi.encodeCall(Settings.setReserve, (address(eth), address(aToken), d, 15)));
         queuedAndRefused(abi.encodeCall(Settings.setReserve, (address(usd), address(aToken), address(debtToken), 15)));
         queuedAndRefused(abi.encodeCall(Settings.setReserve, (address(eth), address(aToken), address(debtToken), 16)));
+        address unlisted = address(new MockToken(18));
+        a = address(new MockAaveToken(unlisted, address(aave)));
+        d = address(new MockAaveToken(unlisted, address(aave)));
+        queuedAndRefused(abi.encodeCall(Settings.setReserve, (unlisted, a, d, 15)));
         queuedAndRefused(
             abi.encodeCall(Settings.setReserve, (address(new MockToken(18)), address(aToken), address(debtToken), 1))
         );

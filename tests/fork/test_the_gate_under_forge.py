@@ -16,7 +16,7 @@ from contracts.codec import interface
 from contracts.hashing import keccak
 
 pytestmark = pytest.mark.devnet
-LEAST = {"Fuzz": 5, "Invariant": 5, "Lending": 9, "Settings": 11, "Gate": 24}
+LEAST = {"Fuzz": 5, "Invariant": 5, "Lending": 9, "Settings": 13, "Gate": 26}
 
 
 @pytest.fixture(scope="module", autouse=True)
