@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, ClassVar
 
 import pytest
 from home_fixture import Home, Ran
@@ -106,12 +108,9 @@ def test_proposed_here_confirmed_by_safe_eth_py_and_executed_here(
     found, executed_in = api.get_safe_transaction(safe_hash)  # checks the hash by itself
     assert executed_in is None and "0x" + found.safe_tx_hash.hex() == safe_hash
     found.sign(secrets_of(home)["owner-2"].hex())
-    theirs_alone = [
-        s for s in (found.signatures[:65], found.signatures[65:130]) if s not in here.out.encode()
-    ]
-    assert api.post_signatures(found.safe_tx_hash, theirs_alone[0]) and api.post_signatures(
-        found.safe_tx_hash, theirs_alone[1]
-    )
+    assert api.post_signatures(
+        found.safe_tx_hash, found.signatures
+    )  # both; the one that is there is taken once
 
     command = f"wallet execute {safe_hash} --chain base --service {service}"
     done = home.run(f"{command} {LIVE}")
@@ -237,7 +236,23 @@ def test_the_service_takes_nothing_that_the_real_one_refuses(
     assert about["threshold"] == 2 and about["version"] == "1.4.1" and len(about["owners"]) == 3
 
 
-def test_a_service_that_lies_or_is_silent_is_told_as_such(home: Home, service: str) -> None:
+class Liar(BaseHTTPRequestHandler):
+    """Answers every question with one transaction, with the payee changed, or with another hash than was asked for."""
+
+    told: ClassVar[dict[str, Any]] = {}
+
+    def do_GET(self) -> None:
+        content = json.dumps(self.told).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_a_service_that_lies_or_is_silent_is_told_as_such(home: Home, service: str, tmp_path: Path) -> None:
     unknown = "0x" + "ab" * 32
     command = f"wallet sign {unknown} --as owner-1 --chain base --json"
     assert refused(home.run(f"{command} --service {service}")) == (4, "SERVICE_UNKNOWN_TRANSACTION")
@@ -245,3 +260,14 @@ def test_a_service_that_lies_or_is_silent_is_told_as_such(home: Home, service: s
     assert refused(home.run(f"{command} --service {home.paper_url}"))[0] == 4
     assert refused(home.run(command)) == (2, "SERVICE_MISSING")
     assert refused(home.run(f"{command} --service {service} --service-key abc")) == (2, "BAD_SERVICE")
+
+    true = proposed(home, f"--out {tmp_path / 't.json'}", 15_000_000)
+    Liar.told = {**true["transaction"], "safeTxHash": true["safe_tx_hash"], "confirmations": []}
+    with HTTPServer(("127.0.0.1", 0), Liar) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        lying = f"--service http://127.0.0.1:{server.server_port}"
+        assert refused(home.run(f"{command} {lying}")) == (3, "SERVICE_OTHER_TRANSACTION")
+        Liar.told |= {"to": PAYEE}
+        asked = command.replace(unknown, true["safe_tx_hash"])
+        assert refused(home.run(f"{asked} {lying}")) == (3, "SAFE_HASH_DIFFERS")
+        server.shutdown()
