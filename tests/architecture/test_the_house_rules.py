@@ -19,7 +19,7 @@ LAYOUT = {
 }  # fmt: skip
 PURE = (
     "agent/domain", "agent/amm", "agent/market", "agent/risk", "agent/routing", "agent/algos", "agent/margin", "chains/types.py",
-    "chains/gas.py", "chains/nonces.py", "chains/finality.py", "keys/policy.py", "keys/policy_flow.py", "keys/safe.py", "contracts/codec.py",
+    "chains/gas.py", "chains/nonces.py", "chains/finality.py", "keys/policy.py", "keys/policy_flow.py", "keys/safe.py", "keys/safe_document.py", "contracts/codec.py",
 )  # fmt: skip
 
 

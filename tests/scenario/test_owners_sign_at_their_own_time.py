@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from home_fixture import Home, Ran
+from home_fixture import Home, Ran, wait_for
 from many_owners import OtherWallet, another_wallet
 
 from chains.devnet.funding import token_balance
@@ -155,7 +156,7 @@ def test_signatures_gathered_in_two_copies_become_one_file(home: Home, tmp_path:
     assert home.run(f"wallet execute {first} {UNATTENDED}").status == 0
 
 
-def test_what_would_fail_is_not_proposed_and_what_has_expired_is_not_signed(
+def test_what_would_fail_is_not_proposed_and_what_is_mistyped_is_told_by_name(
     home: Home, tmp_path: Path
 ) -> None:
     path, nonce = tmp_path / "t.json", view(home, "nonce")
@@ -164,18 +165,13 @@ def test_what_would_fail_is_not_proposed_and_what_has_expired_is_not_signed(
     proposed(home, path, f"{payment(10**15)} --anyway")
     signed(home, path, "owner-1", "owner-2")
     assert refused(home.run(f"wallet execute {path} {UNATTENDED}")) == (4, "WOULD_REVERT")
-    short = tmp_path / "short.json"
-    proposed(home, short, f"{payment(1)} --valid 60s")
-    with Rpc(home.cheat_urls[8453]) as rpc:  # another chain's clock changes nothing here
-        rpc("evm_mine")
-    assert home.run(f"wallet sign {short} --as owner-1 --json").status == 0
     assert view(home, "nonce") == nonce
     for words in ("--to 0x12", "", f"--to {PAYEE} --reject 3", f"--to {PAYEE} --data xyz", f"--to {PAYEE} --value 1,5",
                   f"--calls {tmp_path / 'none'}", "--threshold 9", f"--add-owner {home.settings.wallet.address}",
                   f"--remove-owner {PAYEE}", f"--to {PAYEE} --valid 5", "--value 3", "--chain mars --reject 99"):  # fmt: skip
         ran = home.run(f"wallet propose {words} --json")
         assert ran.status == 2 and ran.json["error"]["hint"], words
-    stranger = home.run(f"wallet sign {short} --as nobody --json")
+    stranger = home.run(f"wallet sign {path} --as nobody --json")
     assert refused(stranger) == (2, "OWNER_UNKNOWN")
     assert refused(home.run(f"wallet sign {tmp_path / 'no.json'} --as owner-1 --json")) == (
         2,
@@ -265,3 +261,45 @@ def test_a_proposal_dies_with_the_owners_it_was_made_for(
     removed = next(o.label for o in wallet.settings.wallet.owners if o.address == owners[0])
     assert refused(wallet.run(f"wallet sign {fresh} --as {removed} --json")) == (3, "SAFE_NOT_AN_OWNER")
     assert view(wallet, "nonce") == nonce
+
+
+def test_killed_after_it_was_sent_it_is_followed_to_its_end_and_never_sent_twice(
+    home: Home, tmp_path: Path
+) -> None:
+    path, before = tmp_path / "t.json", usdc_of(home, PAYEE)
+    proposed(home, path, payment(5_000_000))
+    signed(home, path, "owner-1", "owner-2")
+    home.pause()
+    running = home.start(f"wallet execute {path} {UNATTENDED}")
+
+    def open_parts() -> list[Any]:
+        return [r for r in home.book().open_parts() if r.submitted]
+
+    wait_for(lambda: bool(open_parts()) or running.process.poll() is not None)
+    running.end(signal.SIGKILL)
+    (left,) = open_parts()
+    again = home.run(f"wallet execute {path} {UNATTENDED}")
+    assert refused(again) == (3, "ALREADY_SENT")
+    home.go_on()
+    assert home.run("run --once").status == 0
+    record = home.book().parts[left.part.cl_ord_id]
+    assert record.ended and record.submission is not None and record.submission.value == "FINAL"
+    assert usdc_of(home, PAYEE) == before + 5_000_000
+    assert refused(home.run(f"wallet execute {path} {UNATTENDED}")) == (3, "SAFE_NONCE_USED")
+
+
+def test_one_that_waits_is_cancelled_by_using_both_its_nonces(home: Home, tmp_path: Path) -> None:
+    path, before, nonce = tmp_path / "t.json", usdc_of(home, PAYEE), view(home, "nonce")
+    proposed(home, path, payment(6_000_000))
+    signed(home, path, "owner-1", "owner-2")
+    home.pause()
+    running = home.start(f"wallet execute {path} {UNATTENDED}")
+    wait_for(lambda: any(r.submitted for r in home.book().open_parts()) or running.process.poll() is not None)
+    running.end(signal.SIGKILL)
+    (left,) = home.book().open_parts()
+    cancelling = home.start(f"cancel {left.part.cl_ord_id} --json")
+    wait_for(lambda: any(r.cancel_requested for r in home.book().open_parts()))
+    home.go_on()
+    assert cancelling.end().status == 0, cancelling.err
+    assert usdc_of(home, PAYEE) == before and view(home, "nonce") == nonce + 1
+    assert refused(home.run(f"wallet execute {path} {UNATTENDED}")) == (3, "SAFE_NONCE_USED")
