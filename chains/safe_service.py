@@ -17,6 +17,7 @@ from typing import Any
 
 import aiohttp
 
+from chains.bounded_json import loads
 from chains.errors import FairleadError, Reconcile, Reject, Retry
 from chains.rpc import SecretUrl
 
@@ -108,8 +109,8 @@ class SafeService:
         if not content:
             return status, None
         try:
-            return status, json.loads(content)
-        except (ValueError, RecursionError):
+            return status, loads(content)
+        except ValueError:
             if status < 300:
                 raise _lost(lost, self.origin, "an answer that is not JSON") from None
             return status, None

@@ -32,6 +32,7 @@ import orjson
 from aiohttp import web
 from coincurve import PublicKey
 
+from chains.bounded_json import loads
 from chains.errors import FairleadError, Reject, Usage
 from chains.evm import checksum, from_hex, hex_bytes, keccak, number
 from chains.rpc import Rpc, SecretUrl
@@ -390,8 +391,8 @@ def route(work: Work) -> Callable[[web.Request], Awaitable[web.Response]]:
 
 async def body_of(request: web.Request) -> Mapping[str, Any]:
     try:
-        found = orjson.loads(await request.read())
-    except orjson.JSONDecodeError as error:
+        found = loads(await request.read())
+    except ValueError as error:
         raise Refused(400, {"detail": f"JSON parse error - {error}"}) from None
     if not isinstance(found, dict):
         raise invalid("Invalid data. Expected a dictionary.")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from home_fixture import Home, Ran
+from home_fixture import Home, Ran, wait_for
 from many_owners import OtherWallet, another_wallet
 
 from chains.devnet.funding import token_balance
@@ -104,24 +105,25 @@ def test_a_changed_file_a_foreign_signature_and_the_wrong_nonce_never_reach_the_
         other.write_text(json.dumps({**whole, **changes}))
         return other
 
-    def both(changed: Path) -> set[tuple[int, str]]:
-        return {
-            refused(home.run(f"wallet execute {changed} {UNATTENDED}")),
-            refused(home.run(f"wallet sign {changed} --as owner-3 --json")),
+    def both(changed: Path, *commands: str) -> set[tuple[int, str]]:
+        doors = {
+            "execute": f"wallet execute {changed} {UNATTENDED}",
+            "sign": f"wallet sign {changed} --as owner-3 --json",
         }
+        return {refused(home.run(doors[name])) for name in commands or doors}
 
     assert both(with_change(to=PAYEE)) == {(3, "SAFE_HASH_DIFFERS")}
-    assert both(with_change(nonce=str(nonce + 1))) == {(3, "SAFE_HASH_DIFFERS")}
+    assert both(with_change(nonce=str(nonce + 1)), "execute") == {(3, "SAFE_HASH_DIFFERS")}
     twice = [*whole["confirmations"], whole["confirmations"][0]]
-    assert both(with_change(confirmations=twice)) == {(3, "SAFE_SIGNATURE_DUPLICATE")}
+    assert both(with_change(confirmations=twice), "execute") == {(3, "SAFE_SIGNATURE_DUPLICATE")}
     lied = [{**whole["confirmations"][0], "owner": PAYEE}, whole["confirmations"][1]]
-    assert both(with_change(confirmations=lied)) == {(3, "SAFE_SIGNATURE_FOREIGN")}
+    assert both(with_change(confirmations=lied), "execute") == {(3, "SAFE_SIGNATURE_FOREIGN")}
     packed = "0x" + "".join(entry["signature"][2:] for entry in reversed(whole["confirmations"]))
-    assert both(with_change(signatures=packed)) == {(3, "SAFE_SIGNATURE_UNSORTED")}
+    assert both(with_change(signatures=packed), "execute") == {(3, "SAFE_SIGNATURE_UNSORTED")}
     other_world = {**whole["fairlead"], "environment": "live"}
     assert both(with_change(fairlead=other_world)) == {(3, "SAFE_OTHER_ENVIRONMENT")}
     other_chain = {**whole["fairlead"], "chain_id": 8453}
-    assert both(with_change(fairlead=other_chain)) == {(3, "SAFE_HASH_DIFFERS")}
+    assert both(with_change(fairlead=other_chain), "sign") == {(3, "SAFE_HASH_DIFFERS")}
 
     later = tmp_path / "later.json"
     proposed(home, later, f"{payment(2_000_000)} --nonce {nonce + 1}")
@@ -154,7 +156,7 @@ def test_signatures_gathered_in_two_copies_become_one_file(home: Home, tmp_path:
     assert home.run(f"wallet execute {first} {UNATTENDED}").status == 0
 
 
-def test_what_would_fail_is_not_proposed_and_what_has_expired_is_not_signed(
+def test_what_would_fail_is_not_proposed_and_what_is_mistyped_is_told_by_name(
     home: Home, tmp_path: Path
 ) -> None:
     path, nonce = tmp_path / "t.json", view(home, "nonce")
@@ -163,18 +165,13 @@ def test_what_would_fail_is_not_proposed_and_what_has_expired_is_not_signed(
     proposed(home, path, f"{payment(10**15)} --anyway")
     signed(home, path, "owner-1", "owner-2")
     assert refused(home.run(f"wallet execute {path} {UNATTENDED}")) == (4, "WOULD_REVERT")
-    short = tmp_path / "short.json"
-    proposed(home, short, f"{payment(1)} --valid 60s")
-    with Rpc(home.cheat_urls[8453]) as rpc:  # another chain's clock changes nothing here
-        rpc("evm_mine")
-    assert home.run(f"wallet sign {short} --as owner-1 --json").status == 0
     assert view(home, "nonce") == nonce
     for words in ("--to 0x12", "", f"--to {PAYEE} --reject 3", f"--to {PAYEE} --data xyz", f"--to {PAYEE} --value 1,5",
                   f"--calls {tmp_path / 'none'}", "--threshold 9", f"--add-owner {home.settings.wallet.address}",
                   f"--remove-owner {PAYEE}", f"--to {PAYEE} --valid 5", "--value 3", "--chain mars --reject 99"):  # fmt: skip
         ran = home.run(f"wallet propose {words} --json")
         assert ran.status == 2 and ran.json["error"]["hint"], words
-    stranger = home.run(f"wallet sign {short} --as nobody --json")
+    stranger = home.run(f"wallet sign {path} --as nobody --json")
     assert refused(stranger) == (2, "OWNER_UNKNOWN")
     assert refused(home.run(f"wallet sign {tmp_path / 'no.json'} --as owner-1 --json")) == (
         2,
@@ -223,15 +220,15 @@ def test_the_health_factor_is_told_before_and_after(home: Home, tmp_path: Path) 
     assert any(line.startswith("More is owed: 500") for line in facts["sentences"])
 
 
-def test_ten_sign_at_once_none_is_lost_and_seven_execute(
+def test_six_sign_at_once_beside_four_elsewhere_none_is_lost_and_seven_of_ten_execute(
     home: Home, ten: OtherWallet, tmp_path: Path
 ) -> None:
     path, wallet = tmp_path / "t.json", ten.home
     before = usdc_of(wallet, PAYEE)
     proposed(wallet, path, payment(7_000_000))
-    signed(wallet, path, *(f"owner-{i}" for i in range(1, 7)))
+    ten.sign_elsewhere(path, 4)
     assert refused(wallet.run(f"wallet execute {path} {UNATTENDED}")) == (3, "SAFE_BELOW_THRESHOLD")
-    signed(wallet, path, *(f"owner-{i}" for i in range(7, 11)))
+    signed(wallet, path, *(f"owner-{i}" for i in range(5, 11)))
     assert len(json.loads(path.read_text())["confirmations"]) == 10
     assert refused(home.run(f"wallet sign {path} --as owner-1 --json")) == (3, "SAFE_OTHER_WALLET")
     done = wallet.run(f"wallet execute {path} {UNATTENDED}")
@@ -244,7 +241,6 @@ def test_a_proposal_dies_with_the_owners_it_was_made_for(
 ) -> None:
     wallet, change, late = ten.home, tmp_path / "change.json", tmp_path / "late.json"
     owners = view(wallet, "getOwners")
-    seven = [f"owner-{i}" for i in range(1, 8)]
     facts = proposed(wallet, change, f"--add-owner {PAYEE} --remove-owner {owners[0]} --threshold 6").json
     assert (
         f"OWNER ADDED: {PAYEE}." in facts["sentences"]
@@ -252,8 +248,8 @@ def test_a_proposal_dies_with_the_owners_it_was_made_for(
     )
     assert "SIGNATURES NEEDED: 7 → 6." in facts["sentences"]
     proposed(wallet, late, f"{payment(1)} --nonce {facts['nonce'] + 1}")
-    signed(wallet, late, *seven)
-    signed(wallet, change, *seven)
+    for path in (late, change):
+        ten.sign_elsewhere(path, 7)
     done = wallet.run(f"wallet execute {change} {UNATTENDED}")
     assert done.status == 0, done.out + done.err
     assert view(wallet, "getThreshold") == 6 and PAYEE in view(wallet, "getOwners")
@@ -265,3 +261,45 @@ def test_a_proposal_dies_with_the_owners_it_was_made_for(
     removed = next(o.label for o in wallet.settings.wallet.owners if o.address == owners[0])
     assert refused(wallet.run(f"wallet sign {fresh} --as {removed} --json")) == (3, "SAFE_NOT_AN_OWNER")
     assert view(wallet, "nonce") == nonce
+
+
+def test_killed_after_it_was_sent_it_is_followed_to_its_end_and_never_sent_twice(
+    home: Home, tmp_path: Path
+) -> None:
+    path, before = tmp_path / "t.json", usdc_of(home, PAYEE)
+    proposed(home, path, payment(5_000_000))
+    signed(home, path, "owner-1", "owner-2")
+    home.pause()
+    running = home.start(f"wallet execute {path} {UNATTENDED}")
+
+    def open_parts() -> list[Any]:
+        return [r for r in home.book().open_parts() if r.submitted]
+
+    wait_for(lambda: bool(open_parts()) or running.process.poll() is not None)
+    running.end(signal.SIGKILL)
+    (left,) = open_parts()
+    again = home.run(f"wallet execute {path} {UNATTENDED}")
+    assert refused(again) == (3, "ALREADY_SENT")
+    home.go_on()
+    assert home.run("run --once").status == 0
+    record = home.book().parts[left.part.cl_ord_id]
+    assert record.ended and record.submission is not None and record.submission.value == "FINAL"
+    assert usdc_of(home, PAYEE) == before + 5_000_000
+    assert refused(home.run(f"wallet execute {path} {UNATTENDED}")) == (3, "SAFE_NONCE_USED")
+
+
+def test_one_that_waits_is_cancelled_by_using_both_its_nonces(home: Home, tmp_path: Path) -> None:
+    path, before, nonce = tmp_path / "t.json", usdc_of(home, PAYEE), view(home, "nonce")
+    proposed(home, path, payment(6_000_000))
+    signed(home, path, "owner-1", "owner-2")
+    home.pause()
+    running = home.start(f"wallet execute {path} {UNATTENDED}")
+    wait_for(lambda: any(r.submitted for r in home.book().open_parts()) or running.process.poll() is not None)
+    running.end(signal.SIGKILL)
+    (left,) = home.book().open_parts()
+    cancelling = home.start(f"cancel {left.part.cl_ord_id} --json")
+    wait_for(lambda: any(r.cancel_requested for r in home.book().open_parts()))
+    home.go_on()
+    assert cancelling.end().status == 0, cancelling.err
+    assert usdc_of(home, PAYEE) == before and view(home, "nonce") == nonce + 1
+    assert refused(home.run(f"wallet execute {path} {UNATTENDED}")) == (3, "SAFE_NONCE_USED")

@@ -18,9 +18,13 @@ from agent.app.devnet_home import (
     write_settings,
     write_signer,
 )
+from agent.app.multisig import files
 from chains.devnet import service
 from chains.types import Address, Environment
 from keys.client import start_signer
+from keys.local_keystore import LocalKeystore
+from keys.safe_document import Confirmation
+from keys.secrets import resolve
 
 
 @dataclass
@@ -29,6 +33,13 @@ class OtherWallet:
     keys: Throwaway
     safe: Address
     settings: Path
+
+    def sign_elsewhere(self, path: Path, owners: int) -> None:
+        """The first owners sign on machines of their own; their signatures are put into the file."""
+        document = files.read(path)
+        for stored in self.keys.owners[:owners]:
+            key = LocalKeystore(stored.path.parent).open(stored, resolve(self.keys.password))
+            files.add(path, Confirmation(stored.address, key.sign(document.digest)), document.chain_id)
 
 
 @contextmanager

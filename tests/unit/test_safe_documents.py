@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.app.multisig import files
+from agent.app.multisig import building, files
 from chains.errors import Denied, FairleadError, Usage
 from chains.types import Address
 from contracts.hashing import checksum
@@ -160,7 +160,7 @@ def test_two_programs_that_add_to_one_file_lose_nothing(tmp_path: Path) -> None:
     assert [p.name for p, _ in found] == ["t.json"] and not broken
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'"x"', b"[" * 100_000, b"\xff", b"{}"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'"x"', b"[" * 1_000_000, b"\xff", b"{}"])
 def test_a_file_that_is_no_proposal_says_so(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "t.json"
     path.write_bytes(content)
@@ -206,3 +206,31 @@ def test_large_numbers_survive_as_strings() -> None:
     tx = SafeTx(Address(c.THIEF), 2**256 - 1, b"", 0, 2**200, 2**255, 1, 2, Address(c.WETH), Address(c.USDC))
     document = sd.SafeDocument(1, Address(c.SAFE), tx, (), "devnet", SEEN)
     assert sd.parse(as_json(document)).tx == tx
+
+
+def test_a_list_of_calls_is_read_entry_by_entry(tmp_path: Path) -> None:
+    path = tmp_path / "calls.json"
+    path.write_text(
+        json.dumps(
+            {
+                "transactions": [
+                    {"to": c.THIEF, "value": 10**20},
+                    {"to": c.USDC, "data": "0x1234", "value": "7"},
+                ]
+            }
+        )
+    )
+    assert [(call.value, call.data) for call in building.calls_of_file(path)] == [
+        (10**20, b""),
+        (7, b"\x12\x34"),
+    ]
+    wrong: list[Any] = [
+        [], {}, "x", [1], [{}], [{"to": "0x12"}], [{"to": c.USDC, "value": -1}], [{"to": c.USDC, "value": True}],
+        [{"to": c.USDC, "value": 1.5}], [{"to": c.USDC, "data": "1234"}], [{"to": c.USDC, "data": "0x1"}],
+        [{"to": c.USDC, "operation": 1}], [{"to": c.USDC, "value": 2**256}], [{"to": c.USDC}] * 201,
+    ]  # fmt: skip
+    for content in wrong:
+        path.write_text(json.dumps(content))
+        with pytest.raises(Usage) as refused:
+            building.calls_of_file(path)
+        assert refused.value.hint, content

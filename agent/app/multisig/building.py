@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agent.domain.errors import Usage
+from chains.bounded_json import loads
 from chains.types import Address, Call
 from chains.wallets import SENTINEL, SafeState
 from contracts import multisend
@@ -62,10 +62,10 @@ def calls_of_file(path: Path) -> list[Call]:
     """A JSON list of {"to", "value" (wei, optional), "data" (0x hex, optional)}, or the Safe Transaction Builder's object with it
     under "transactions". Raises Usage CALLS_FILE naming the entry."""
     try:
-        data = json.loads(path.read_bytes())
+        data = loads(path.read_bytes())
     except OSError as error:
         raise Usage("CALLS_FILE", f"{path}: {error.strerror}", "--calls takes a JSON file") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         raise Usage(
             "CALLS_FILE", f"{path} is not JSON", 'a list of {"to": "0x…", "value": "0", "data": "0x…"}'
         ) from None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agent.app.settings_tree import Settings
 from agent.domain.errors import FairleadError, Usage
+from chains.bounded_json import loads
 from keys.safe_document import MAX_BYTES, Confirmation, SafeDocument, merge, parse, to_json, with_confirmation
 
 
@@ -30,14 +31,14 @@ def read(path: Path, chain_id: int | None = None) -> SafeDocument:
             raise Usage(
                 "SAFE_FILE_INVALID", f"{path} is larger than {MAX_BYTES} bytes", "is it the right file?"
             )
-        data = json.loads(path.read_bytes())
+        data = loads(path.read_bytes())
     except OSError as error:
         raise Usage(
             "SAFE_FILE_UNREADABLE",
             f"{path}: {error.strerror}",
             "`fairlead wallet outstanding` lists what is kept here",
         ) from None
-    except (ValueError, RecursionError):
+    except ValueError:
         raise Usage("SAFE_FILE_INVALID", f"{path} is not JSON", "was it cut off on its way?") from None
     return parse(data, chain_id)
 
