@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 import small_disk
-from home_fixture import PENDING, ROOT, Home, Ran, Running
+from home_fixture import PENDING, ROOT, Home, Ran, Running, brought_up, left_alone, wait_for
 from paper_room import leave_room
 from small_disk import SmallDisk
 
@@ -75,8 +75,16 @@ class Desk:
         return orders, self.home.relay("relay_truth")["arrivals"]
 
 
+@pytest.fixture(scope="module")
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """Its keys sign for journals that come and go: to a home that others use, those would be a stranger's signatures."""
+    with brought_up(tmp_path_factory) as home:
+        yield home
+
+
 @pytest.fixture
-def desk(home: Home, tmp_path: Path) -> Iterator[Desk]:
+def desk(own_home: Home, tmp_path: Path) -> Iterator[Desk]:
+    home = own_home
     with SmallDisk(tmp_path / "disk", "4m") as disk:
         values = tomllib.loads(home.settings_path.read_text())
         values["journal"] = {
@@ -86,6 +94,7 @@ def desk(home: Home, tmp_path: Path) -> Iterator[Desk]:
         settings = tmp_path / "fairlead.toml"
         template.write(values, settings, note="Its journal stands on a small disk.")
         yield Desk(home, disk, settings)
+        left_alone(home)
 
 
 def test_nothing_new_leaves_the_order_is_cancelled_and_nothing_is_lost(desk: Desk) -> None:
@@ -93,6 +102,8 @@ def test_nothing_new_leaves_the_order_is_cancelled_and_nothing_is_lost(desk: Des
     assert desk.run(SELL).status == 0, "the disk is large enough for orders"
     trade, order = pending(desk)
     trade.end(signal.SIGKILL)
+    (part,) = [p for c in order["children"] for p in c["parts"] if p["place"] == "eip155:1"]
+    assert part["tx_hash"] in home.relay("relay_truth")["private_pending"]
     recorded = desk.run("journal show --json").json
     desk.disk.fill()
 
@@ -109,11 +120,11 @@ def test_nothing_new_leaves_the_order_is_cancelled_and_nothing_is_lost(desk: Des
     cancel = desk.start(f"cancel {order['cl_ord_id']} --json")
     cancel.says("is recorded", patience_s=90)
     assert cancel.err.count("DISK_FULL: ") == 1
+    wait_for(lambda: part["tx_hash"] not in home.relay("relay_truth")["private_pending"], 90)
     home.go_on()
     told = cancel.end()
     assert told.status == 0, told.out + told.err
     assert told.json["outcome"] == "PARTLY_FILLED" and "Traceback" not in told.err
-    (part,) = [p for c in order["children"] for p in c["parts"] if p["place"] == "eip155:1"]
     assert home.receipt(part["tx_hash"]) is None, "the transaction itself never came to be"
 
     desk.disk.empty()

@@ -172,8 +172,9 @@ class Home:
         return running, order
 
 
-@pytest.fixture(scope="session")
-def home_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+@contextmanager
+def brought_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A home of one's own, for tests that would leave the session's with what others stumble over."""
     _built()
     runtime: Path = tmp_path_factory.mktemp("home")
     found = bring_up(runtime=runtime, fast=True, progress=lambda line: None)
@@ -182,25 +183,38 @@ def home_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     folder = tmp_path_factory.mktemp("output")
     for chain_id, url in found.status.cheat_urls.items():
         give_token(url, CHAINS[chain_id].weth, Address(load(found.settings).wallet.address), WETH_RAW)
-    with Rpc(admin) as relay:
-        yield Home(
-            runtime,
-            found.settings,
-            dict(found.status.urls),
-            dict(found.status.cheat_urls),
-            relay,
-            folder,
-        )
-    service.down(runtime=runtime)
+    try:
+        with Rpc(admin) as relay:
+            yield Home(
+                runtime,
+                found.settings,
+                dict(found.status.urls),
+                dict(found.status.cheat_urls),
+                relay,
+                folder,
+            )
+    finally:
+        service.down(runtime=runtime)
+
+
+@pytest.fixture(scope="session")
+def home_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    with brought_up(tmp_path_factory) as home:
+        yield home
 
 
 @pytest.fixture
 def home(home_session: Home) -> Iterator[Home]:
     yield home_session
-    home_session.go_on()
-    for running in home_session.started:
-        if running.process.poll() is None:
-            running.end(signal.SIGKILL)
-    home_session.started.clear()
+    left_alone(home_session)
     home_session.run("resume")
     home_session.run("run --once", patience_s=HELD_S)
+
+
+def left_alone(home: Home) -> None:
+    """Blocks are built, and what a test started has ended."""
+    home.go_on()
+    for running in home.started:
+        if running.process.poll() is None:
+            running.end(signal.SIGKILL)
+    home.started.clear()
