@@ -30,7 +30,6 @@ import aiohttp
 import pytest
 from home_fixture import ROOT, Home, Running
 from leak_search import Leak, Search, Watch
-from paper_room import leave_room
 
 from agent.app import template
 from agent.app.endpoints import resolve_endpoint
@@ -85,9 +84,8 @@ class Story:
         return {**self.home.env(), RPC_VARIABLE: url, PREFIXED: url}
 
     def run(self, words: str, settings: Path, *expected: int) -> str:
-        leave_room(self.home.paper_url)
         done = subprocess.run(
-            self.home.command(words, settings), env=self.env, cwd=ROOT, capture_output=True, timeout=120,
+            self.home.command(words, settings), env=self.env, cwd=ROOT, capture_output=True, timeout=300,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
         self.outputs += [(f"stdout of {words}", done.stdout), (f"stderr of {words}", done.stderr)]
@@ -198,8 +196,8 @@ def tell_all(story: Story, fork: Path) -> None:
         story.run(f"doctor{shape}", plain, 0)
         story.run(f"doctor{shape}", dead, 3, 4)
         story.run(f"quote sell 1 ETH --for USDC{shape}", dead, 0)
-    story.run("lend supply 0.1 ETH --live --yes", plain, 0)
-    story.run("lend withdraw 0.05 ETH --live --yes", plain, 0)
+    story.run("lend supply 0.1 ETH --live --yes --max-loss 100", plain, 0)
+    story.run("lend withdraw 0.05 ETH --live --yes --max-loss 100", plain, 0)
     for words in (
         "positions", "health", "wallet show", "orders --all --json", "journal show", "journal export", "journal verify",
         "journal replay", "signer status", "config check", "config explain", "halt because", "resume", "reconcile", "run --once",

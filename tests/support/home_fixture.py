@@ -95,6 +95,7 @@ class Home:
     settings_path: Path
     urls: dict[int, str]
     cheat_urls: dict[int, str]
+    paper_url: str
     relay: Rpc
     folder: Path
     started: list[Running] = field(default_factory=list)
@@ -190,6 +191,7 @@ def brought_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
                 found.settings,
                 dict(found.status.urls),
                 dict(found.status.cheat_urls),
+                next(s.url for s in found.status.services if s.name == "paper"),
                 relay,
                 folder,
             )
