@@ -13,6 +13,7 @@ Source: the Safe Transaction Service's OpenAPI schema (SafeMultisigTransaction, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +25,7 @@ from keys.safe import SafeTx, check_packed, pack_signatures, recover_owner, safe
 
 FORMAT = "safe-transaction/1"
 MAX_BYTES = 4 << 20
+_VERSION = re.compile(r"[0-9A-Za-z.+-]{1,20}")
 _ORIGIN = 200  # the service's own limit, in characters
 
 
@@ -103,6 +105,7 @@ def parse(data: Any, chain_id: int | None = None) -> SafeDocument:
     origin = data.get("origin") or ""
     if not isinstance(origin, str) or len(origin) > _ORIGIN:
         raise _bad("origin", f"is not a text of at most {_ORIGIN} characters")
+    origin = "".join(c for c in origin if c.isprintable())  # it is shown on terminals
     found = SafeDocument(chain, _address(data, "safe"), _tx(data), (), environment, seen, origin, at)
     _check_hash(data, found)
     return replace(found, confirmations=_confirmations(data, found.digest))
@@ -302,7 +305,7 @@ def _check_hash(data: Mapping[str, Any], found: SafeDocument) -> None:
         if not isinstance(value, str) or value.lower() != found.hash:
             raise Denied(
                 "SAFE_HASH_DIFFERS",
-                f"{name} is {value}, the hash of its fields is {found.hash}",
+                f"{name} is {str(value)[:80]!r}, the hash of its fields is {found.hash}",
                 "a field was changed, or it is for another chain or Safe; get the file again from whoever proposed it",
             )
 
@@ -340,7 +343,7 @@ def _confirmations(data: Mapping[str, Any], digest: bytes) -> tuple[Confirmation
         if name == "signature" and isinstance(sender, str) and _address(data, "sender") not in owners:
             raise Denied(
                 "SAFE_SIGNATURE_FOREIGN",
-                f"signature recovers to {owners[0]}, and the sender is {sender}",
+                f"signature recovers to {owners[0]}, and the sender is {_address(data, 'sender')}",
                 "it was made by another key, or for another transaction, nonce, Safe or chain",
             )
     return tuple(sorted(by_owner.values(), key=lambda c: int(c.owner, 16)))
@@ -373,7 +376,12 @@ def _record(record: Any) -> tuple[int, str, Seen, str]:
     if not isinstance(seen, Mapping):
         raise _bad("fairlead.seen", "is missing")
     owners, version = seen.get("owners"), seen.get("version")
-    if not isinstance(owners, list) or not owners or not isinstance(version, str):
+    if (
+        not isinstance(owners, list)
+        or not owners
+        or not isinstance(version, str)
+        or not _VERSION.fullmatch(version)
+    ):
         raise _bad("fairlead.seen", "does not say the Safe's owners and version")
     environment = record.get("environment")
     if environment not in ("devnet", "fork", "live"):

@@ -12,6 +12,8 @@ import pytest
 from home_fixture import Home, Ran, wait_for
 from many_owners import OtherWallet, another_wallet
 
+from agent.app.cli import run
+from agent.domain.order_state import OrdStatus
 from chains.devnet.funding import token_balance
 from chains.devnet.jsonrpc import Rpc
 from chains.profiles.ethereum import CHAIN
@@ -157,7 +159,7 @@ def test_signatures_gathered_in_two_copies_become_one_file(home: Home, tmp_path:
 
 
 def test_what_would_fail_is_not_proposed_and_what_is_mistyped_is_told_by_name(
-    home: Home, tmp_path: Path
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, nonce = tmp_path / "t.json", view(home, "nonce")
     too_much = home.run(f"wallet propose --to {PAYEE} --value 1000000 --out {path} --json")
@@ -169,8 +171,9 @@ def test_what_would_fail_is_not_proposed_and_what_is_mistyped_is_told_by_name(
     for words in ("--to 0x12", "", f"--to {PAYEE} --reject 3", f"--to {PAYEE} --data xyz", f"--to {PAYEE} --value 1,5",
                   f"--calls {tmp_path / 'none'}", "--threshold 9", f"--add-owner {home.settings.wallet.address}",
                   f"--remove-owner {PAYEE}", f"--to {PAYEE} --valid 5", "--value 3", "--chain mars --reject 99"):  # fmt: skip
-        ran = home.run(f"wallet propose {words} --json")
-        assert ran.status == 2 and ran.json["error"]["hint"], words
+        status = run(["--settings", str(home.settings_path), "wallet", "propose", *words.split(), "--json"])
+        error = json.loads(capsys.readouterr().out)["error"]
+        assert status == 2 and error["verb"] == "USAGE" and error["hint"], words
     stranger = home.run(f"wallet sign {path} --as nobody --json")
     assert refused(stranger) == (2, "OWNER_UNKNOWN")
     assert refused(home.run(f"wallet sign {tmp_path / 'no.json'} --as owner-1 --json")) == (
@@ -298,7 +301,7 @@ def test_one_that_waits_is_cancelled_by_using_both_its_nonces(home: Home, tmp_pa
     running.end(signal.SIGKILL)
     (left,) = home.book().open_parts()
     cancelling = home.start(f"cancel {left.part.cl_ord_id} --json")
-    wait_for(lambda: any(r.cancel_requested for r in home.book().open_parts()))
+    wait_for(lambda: any(r.status is OrdStatus.PENDING_CANCEL for r in home.book().open_parts()))
     home.go_on()
     assert cancelling.end().status == 0, cancelling.err
     assert usdc_of(home, PAYEE) == before and view(home, "nonce") == nonce + 1

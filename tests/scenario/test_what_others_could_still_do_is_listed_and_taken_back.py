@@ -151,6 +151,21 @@ def test_approvals_that_are_left_raise_an_alarm_and_are_taken_back(
     assert mine.run("wallet approvals --json").json["left"] == 0
 
 
+def test_a_module_has_no_price_so_only_a_person_says_yes(
+    home: Home, wallet: OtherWallet, tmp_path: Path
+) -> None:
+    path = tmp_path / "module.json"
+    data = encode("safe", "enableModule", (PAYEE,)).hex()
+    facts = proposed(wallet.home, f"--to {wallet.safe} --data 0x{data} --out {path}")
+    assert any(
+        line.startswith(f"MODULE ADDED: {PAYEE}, which can spend without") for line in facts["sentences"]
+    )
+    wallet.sign_elsewhere(path, 2)
+    unasked = wallet.home.run(f"wallet execute {path} {LIVE}")
+    assert (unasked.status, unasked.json["error"]["code"]) == (3, "PRICE_UNKNOWN")
+    assert wallet.home.run(f"wallet execute {path} --json").json["loss_usd_at_most"] is None
+
+
 def test_a_safe_stands_at_one_address_on_every_chain(home: Home) -> None:
     owners = " ".join(f"--owner {o.address}" for o in home.settings.wallet.owners)
     command = f"wallet create {owners} --threshold 3 --salt 20261121"

@@ -234,3 +234,16 @@ def test_a_list_of_calls_is_read_entry_by_entry(tmp_path: Path) -> None:
         with pytest.raises(Usage) as refused:
             building.calls_of_file(path)
         assert refused.value.hint, content
+
+
+def test_what_a_stranger_wrote_cannot_paint_a_terminal() -> None:
+    data = as_json(proposal())
+    data["origin"] = "rent\x1b[2J\r\n\u202egnihton"
+    assert sd.parse(data).origin == "rent[2Jgnihton"
+    for field in ("contractTransactionHash", "to", "value"):
+        painted = {**data, field: "\x1b[2J\r"}
+        with pytest.raises(FairleadError) as refused:
+            sd.parse(painted)
+        assert "\x1b" not in str(refused.value) and "\r" not in str(refused.value)
+    data["fairlead"]["seen"]["version"] = "1.4.1\x1b[2J"
+    assert code_of(data) == "SAFE_FILE_INVALID"

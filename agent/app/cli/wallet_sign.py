@@ -59,6 +59,10 @@ def sign(ctx: click.Context, /, target: str, named: str | None, chain: str | Non
         tokens = await room.tokens()
         found = await try_to_rehearse(room, document.tx, now)
         lines = [*decoded(document, tokens), *effect_lines(found)]
+        if document.seen is None:
+            lines.append(
+                "IT WAS MADE ELSEWHERE and does not say what the Safe was like then: look at `fairlead wallet show`, too."
+            )
         if document.tx.nonce > now.state.nonce:
             lines.append(
                 f"IT WAITS: the Safe is at nonce {now.state.nonce}, and what comes before it may change what it does."

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 FOR_EVER_S = 1 << 40
 """Stands for "no deadline" in the record: then only a used nonce ends it."""
+_UNBOUNDED = ("EVERYTHING", "MODULE ADDED", "THE SAFE'S", "NOT KNOWN", "Leaves: ")
+"""In a sentence about the Safe or a collectible: what it may cost has no figure, so only a person says yes."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ def _loss(
 ) -> Decimal | None:
     """In USD; None where something that leaves, is owed, or may be taken afterwards, cannot be priced. What comes and has no price
     counts as nothing."""
-    if fee_usd is None or any("EVERYTHING" in line for line in effects.said):
+    if fee_usd is None or any(word in line for line in effects.said for word in _UNBOUNDED):
         return None
     priced: dict[Address, tuple[int, Decimal]] = {}
     if (native := prices.get(desk.profile.native)) is not None:
