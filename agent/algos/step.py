@@ -14,7 +14,7 @@ from agent.domain.orders import ChildOrder, ParentOrder
 class Progress:
     """A parent's story so far. `leaves` is what is neither filled nor working; `px_now` the net price of trading it now.
 
-    `denied`: the last slice was refused by our own rules. `children` counts the slices made, `failed` those that ended without a fill, `unsettled` the parts that are not final
+    `denied`: the last slice was refused by our own rules. `children` counts the slices made, `failed` those that ended without a fill (a dying process aside), `unsettled` the parts that are not final
     yet: a fill may still be taken back, so nothing is FILLED before it is 0. `lot` is the least worth sending.
     """
 

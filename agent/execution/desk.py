@@ -140,7 +140,8 @@ class Desk:
             for name in record.children:
                 child = self.book.children[name]
                 if self.book.child_ended(name):
-                    failed += not any(self.book.parts[part].fills for part in child.parts)
+                    filled = any(self.book.parts[part].fills for part in child.parts)
+                    failed += not filled and not self.book.was_interrupted(name)
                     continue
                 unsettled += 1
                 if not child.parts:

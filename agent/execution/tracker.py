@@ -19,6 +19,7 @@ from agent.domain.submission_state import Observation, SubmissionState, observe
 from agent.execution.outbox import observed
 from agent.execution.recorder import Recorder
 from agent.execution.settlement import fill_of
+from agent.journal.book import NEVER_LEFT
 from agent.journal.records import PartRecord
 from agent.ports import Clock, ExecutionVenue
 from chains.types import Address, BlockRef, Hash32, Receipt
@@ -404,4 +405,4 @@ class Tracker:
 
 def never_left(part: PartRecord, why: str, at_ns: int) -> PartFailed:
     """A part of an earlier run that was not signed: nothing of it can take effect."""
-    return PartFailed(part.part, "NEVER_LEFT", why, at_ns)
+    return PartFailed(part.part, NEVER_LEFT, why, at_ns)

@@ -27,6 +27,8 @@ from agent.journal.references import unknown_to
 DAY_NS = 86_400 * 10**9
 INTERRUPTED = "INTERRUPTED"
 """The rule of a breach that only says: the process ended before this slice was planned."""
+NEVER_LEFT = "NEVER_LEFT"
+"""The code of a part that only the end of a process stopped before it was signed."""
 
 
 class Book:
@@ -337,6 +339,13 @@ class Book:
         if record.breach is not None:
             return all(reason.rule != INTERRUPTED for reason in record.breach.reasons)
         return any(self.parts[name].refused for name in record.parts)
+
+    def was_interrupted(self, child: ClOrdId) -> bool:
+        """Whether the end of a process stopped it, or some part of it before that was signed: no fault of the plan's."""
+        record = self.children[child]
+        if record.breach is not None:
+            return all(reason.rule == INTERRUPTED for reason in record.breach.reasons)
+        return any(self.parts[name].failed == NEVER_LEFT for name in record.parts)
 
     def open_parts(self) -> list[PartRecord]:
         return [record for record in self.parts.values() if not record.ended]

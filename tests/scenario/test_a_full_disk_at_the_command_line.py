@@ -105,7 +105,11 @@ def test_nothing_new_leaves_the_order_is_cancelled_and_nothing_is_lost(desk: Des
     recorded = desk.run("journal show --json").json
     desk.disk.fill()
 
-    for words in (SELL, f"{SELL} --algo twap --over 10s --slices 2", "lend supply 1 ETH --live --yes --max-loss 100"):
+    for words in (
+        SELL,
+        f"{SELL} --algo twap --over 10s --slices 2",
+        "lend supply 1 ETH --live --yes --max-loss 100",
+    ):
         assert "new risk is halted, cancelling goes on" in desk.refused(words)
     doctor = desk.run("doctor --json").json
     assert {"disk", "journal"} & {c["check"] for c in doctor["checks"] if c["level"] == "fail"} == {"disk"}

@@ -616,7 +616,7 @@ OUTER: dict[str, tuple[str, Callable[[], Allowed | Refusal]]] = {
         lambda: judged_outer(data=encode("safe", "approveHash", (bytes(32),))),
     ),
     "not calldata": ("unknown-call", lambda: judged_outer(data=b"\1")),
-    "too much gas": ("gas-cap", lambda: judged_outer(gas=10_000_000)),
+    "too much gas": ("gas-cap", lambda: judged_outer(gas=10_000_001)),
     "burnt as fees": (
         "gas-cap",
         lambda: judged_outer(fees=dataclasses.replace(c.outer(b"").fees, max_fee_wei=10**13)),
