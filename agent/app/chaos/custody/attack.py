@@ -194,10 +194,11 @@ def own_pool(w: Gated) -> None:
     as_thief(w, at, npm.call("mint", pool))
 
 
-def push_pool(w: Gated) -> None:
+def push_pool(w: Gated) -> object:
     """The first half of a sandwich: the honest pool sold down by more than the slack."""
     rich_thief(w)
     before = w.read(POOL_005, "uniswap_v3_pool", "slot0")[1]
     as_thief(w, ROUTER02, w.single(150 * ETH, recipient=THIEF))
     if w.read(POOL_005, "uniswap_v3_pool", "slot0")[1] - before <= 110:
         raise Halt("CHAOS_WORLD", "the pool was not moved by more than the slack")
+    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -85,13 +85,14 @@ def scope_of(safe: str, agent: Address = AGENT) -> Scope:
 
 @dataclass
 class Gated:
-    """`scope` is granted once `grant` has run. Amounts in base units; every method sees its transaction mined."""
+    """`scope` is granted once `grant` has run. `kept` is what an attack's preparation leaves for it. Amounts in base units; every method sees its transaction mined."""
 
     rpc: Rpc
     url: str
     scope: Scope
     creation: bytes
     urls: Mapping[int, str]
+    kept: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def safe(self) -> Address:
@@ -247,6 +248,11 @@ class Gated:
     def prices(self, eth_usd: str = "3000", usdc_usd: str = "1") -> object:
         set_feed_price(self.url, "ETH", int(Decimal(eth_usd) * 10**8))
         set_feed_price(self.url, "USDC", int(Decimal(usdc_usd) * 10**8))
+        return self
+
+    def prices_of_eth(self) -> object:
+        """The ETH feed alone."""
+        set_feed_price(self.url, "ETH", 3_000 * 10**8)
         return self
 
     def sequencer(self, down: bool) -> object:
