@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from agent.app.chaos.custody.attack import Attack
-from agent.app.chaos.custody.gate_attacks import FAMILIES
+from agent.app.chaos.custody.catalogue import GATE
 from agent.app.chaos.custody.world import Gated, gated
 from chains.devnet.jsonrpc import Rpc
 from chains.devnet.service import Status
 
 pytestmark = pytest.mark.devnet
-ATTACKS = [attack for family in FAMILIES.values() for attack in family]
+ATTACKS = [attack for family in GATE.values() for attack in family]
 
 
 @pytest.fixture(scope="module")
@@ -50,5 +50,5 @@ def test_the_same_world_lets_the_honest_trade_through(granted: Gated) -> None:
 
 
 def test_there_are_many_and_no_two_alike() -> None:
-    assert len(ATTACKS) >= 60
+    assert len(ATTACKS) >= 180
     assert len({a.name for a in ATTACKS}) == len(ATTACKS)

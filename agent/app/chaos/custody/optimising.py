@@ -57,7 +57,7 @@ def furnished(w: Gated, price: Decimal) -> None:
     as_thief(
         w,
         NPM,
-        npm.call("mint", (USDC, WETH, OWN_FEE, tick - 800, tick + 1_000, *amounts, 0, 0, THIEF, FOREVER)),
+        npm.call("mint", (USDC, WETH, OWN_FEE, tick - 800, tick + 1_600, *amounts, 0, 0, THIEF, FOREVER)),
     )
 
 

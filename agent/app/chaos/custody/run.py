@@ -41,7 +41,9 @@ from chains.devnet.addresses import CHAINS as CHAINS_AT
 from chains.devnet.addresses import PERMIT2
 from chains.devnet.funding import create_safe, give_eth, give_token
 from chains.devnet.jsonrpc import Rpc
-from chains.errors import FairleadError, Halt, Usage
+from chains.devnet.nodes import environment_at
+from chains.errors import Denied, FairleadError, Halt, Usage
+from chains.types import Environment
 from keys.scope import Scope
 
 TRUTH = {"ETH": "3000", "USDC": "1"}
@@ -132,10 +134,12 @@ def arena(urls: Mapping[int, str], mistake: str = "") -> Iterator[tuple[Room, Re
             "MISTAKE_UNKNOWN", f"no control is called {mistake!r}", f"there are {', '.join(MISTAKES)}"
         )
     with ExitStack() as stack:
+        for url in urls.values():
+            stack.enter_context(_as_it_was(url))
         world = gated(urls, slack_bps=1_000 if mistake == "slack" else 100)
         stack.callback(world.rpc.close)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fairlead-")))
-        loose = {"spenders": [*c.chain_json()["spenders"], c.THIEF]} if mistake == "signer" else {}
+        loose = {"transfer_to": [c.THIEF]} if mistake == "signer" else {}
         signer = SignerRoom(world.rpc, folder, loose)
         signer.prepare(world.url)
         stack.callback(signer.stop)
@@ -147,6 +151,20 @@ def arena(urls: Mapping[int, str], mistake: str = "") -> Iterator[tuple[Room, Re
         referee = Referee((_gated(world, told), _elsewhere(world), _signed(world, signer)))
         stack.callback(referee.close)
         yield Room(world, signer), referee
+
+
+@contextmanager
+def _as_it_was(url: str) -> Iterator[None]:
+    """What happens on that devnet meanwhile is undone. Raises Denied NOT_A_DEVNET where it is none."""
+    if environment_at(url) is not Environment.DEVNET:
+        raise Denied("NOT_A_DEVNET", "attacks are rehearsed on a devnet of ours only", "leave --rpc out")
+    with Rpc(url) as rpc:
+        snapshot = rpc("evm_snapshot")
+        try:
+            yield
+        finally:
+            rpc("evm_revert", snapshot)
+            rpc("anvil_dropAllTransactions")
 
 
 def _gated(world: Gated, told: Scope) -> Wallet:
@@ -262,6 +280,8 @@ def _case(room: Room, referee: Referee, seed: int, case: int, move: Move, report
         try:
             said = move.act(room)
         except FairleadError as stopped:
+            if stopped.code == "CHAOS_WORLD":
+                raise  # an attack that could not be made is no attack repelled
             said = str(stopped)
         verdict = referee.end(move.repelled)
     finally:
@@ -278,6 +298,8 @@ def _case(room: Room, referee: Referee, seed: int, case: int, move: Move, report
                 "story": f"{move.rule!r} should refuse it, and what was said is {said!r}",
             }
         )
+    if said.endswith("→ "):
+        found.append({"rule": "no-remedy", "story": f"the refusal names no remedy: {said!r}"})
     taken, most = Decimal(verdict["extracted_usd"]), Decimal(verdict["bound_usd"])
     report.attacks += 1
     report.repelled += move.repelled and not found

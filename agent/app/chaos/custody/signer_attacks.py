@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from agent.app.chaos.custody import wallet as c
 from agent.app.chaos.custody.signer_batches import (
+    E6,
     E18,
     GUARD,
     KEY,
@@ -52,6 +53,10 @@ ATTACKS: dict[str, tuple[str, SafeTx]] = {
     ),
     "plain ether away": ("recipient", SafeTx(Address(c.THIEF), E18, b"", CALL, 0)),
     "token away": ("recipient", c.batch(c.call(c.USDC, "erc20", "transfer", c.THIEF, 1))),
+    "token away, dated": (
+        "recipient",
+        c.batch(GUARD, c.call(c.USDC, "erc20", "transfer", c.THIEF, 1000 * E6)),
+    ),
     "token away in one call": (
         "recipient",
         SafeTx(Address(c.USDC), 0, encode("erc20", "transfer", (c.THIEF, 1)), 0, 0),
