@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import orjson
+
 from agent.app.settings_tree import Settings
 from agent.domain.errors import FairleadError, Usage
 from keys.safe_document import MAX_BYTES, Confirmation, SafeDocument, merge, parse, to_json, with_confirmation
@@ -30,7 +32,11 @@ def read(path: Path, chain_id: int | None = None) -> SafeDocument:
             raise Usage(
                 "SAFE_FILE_INVALID", f"{path} is larger than {MAX_BYTES} bytes", "is it the right file?"
             )
-        data = json.loads(path.read_bytes())
+        text = path.read_bytes()
+        # First the parser that bounds its depth: a library below eth_account raises Python's own bound so far that json's parser
+        # overflows the stack of this process on a hostile file. Then json, which keeps whole numbers of any size whole.
+        orjson.loads(text)
+        data = json.loads(text)
     except OSError as error:
         raise Usage(
             "SAFE_FILE_UNREADABLE",

@@ -50,7 +50,7 @@ class SignerRoom:
 
     def prepare(self, url: str) -> None:
         """The Safe, its money, and the signer's files."""
-        made = create_safe(url, [o.address for o in c.OWNERS], 2)
+        made = create_safe(url, [o.address for o in c.OWNERS], 2, c.SALT)
         if made != c.SAFE:
             raise Halt("CHAOS_WORLD", f"the Safe stands at {made}, not at {c.SAFE}")
         give_token(url, c.WETH, c.SAFE, 200 * c.ETH)
