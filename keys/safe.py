@@ -83,7 +83,11 @@ def domain_separator(chain_id: int, safe: Address) -> bytes:
 def struct_hash(tx: SafeTx) -> bytes:
     """EIP-712's hashStruct of the transaction. Raises Usage for values out of range."""
     if tx.operation not in (CALL, DELEGATECALL):
-        raise Usage("SAFE_TX_INVALID", f"operation {tx.operation} is neither call (0) nor delegatecall (1)")
+        raise Usage(
+            "SAFE_TX_INVALID",
+            f"operation {tx.operation} is neither call (0) nor delegatecall (1)",
+            "a Safe has no third",
+        )
     return keccak(
         SAFE_TX_TYPEHASH
         + _address(tx.to)

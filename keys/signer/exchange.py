@@ -89,7 +89,11 @@ def check(
             "List it in the signer's settings.",
         )
     if not _QUERY.fullmatch(query):
-        raise Usage("EXCHANGE_QUERY_INVALID", "the query is empty, too long or not printable ASCII")
+        raise Usage(
+            "EXCHANGE_QUERY_INVALID",
+            f"{endpoint}: the query is empty, too long or not printable ASCII",
+            "Send the exact text of the query, at most 4096 characters.",
+        )
     parts = [part.partition("=") for part in query.split("&")]
     names, values = [name for name, _, _ in parts], {name: value for name, _, value in parts}
     strange = [n for n in names if n not in parameters]

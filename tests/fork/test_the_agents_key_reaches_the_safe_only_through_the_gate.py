@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
-from gated import (
+
+from agent.app.chaos.custody.world import (
     A_WETH,
     AGENT,
     DEBT_USDC,
@@ -25,7 +26,6 @@ from gated import (
     Gated,
     gated,
 )
-
 from chains.devnet.addresses import CHAINS
 from chains.devnet.artifacts import artifact
 from chains.devnet.demo import sqrt_price_x96
@@ -47,7 +47,7 @@ pytestmark = pytest.mark.devnet
 
 @pytest.fixture
 def world(devnet: Status) -> Iterator[Gated]:
-    one = gated(devnet)
+    one = gated(devnet.cheat_urls)
     yield one
     one.rpc.close()
 
@@ -66,7 +66,7 @@ def found(world: Gated) -> dict[str, bytes]:
 
 
 def test_the_owners_sign_one_batch_and_the_chain_is_as_the_scope_says(devnet: Status) -> None:
-    world = gated(devnet, granted=False)
+    world = gated(devnet.cheat_urls, granted=False)
     wanted = readings(world.scope, world.creation)
     before = changes(wanted, found(world))
     # What nobody has granted is absent, and an absent allowance is within any limit.
@@ -84,7 +84,7 @@ def test_the_owners_sign_one_batch_and_the_chain_is_as_the_scope_says(devnet: St
 
 
 def test_who_creates_the_contracts_first_gains_nothing_and_stops_nothing(devnet: Status) -> None:
-    world = gated(devnet, granted=False)
+    world = gated(devnet.cheat_urls, granted=False)
     parts = batch(world.scope, world.creation)
     first = [parts[0], next(p for p in parts if p.data[:4] == encode_deploy())]
     world.rpc("anvil_impersonateAccount", AGENT)
@@ -104,7 +104,7 @@ def encode_deploy() -> bytes:
 
 def test_what_the_owners_signed_here_is_nothing_on_another_chain(devnet: Status) -> None:
     """The same Safe at the same address with the same nonce on chain 8453, handed the batch signed for chain 1."""
-    world = gated(devnet, granted=False)
+    world = gated(devnet.cheat_urls, granted=False)
     owners = [o.address for o in OWNERS]
     assert create_safe(devnet.cheat_urls[8453], owners, 2) == world.safe
     tx = safe_tx(world.scope, world.creation, MULTI_SEND, 0)

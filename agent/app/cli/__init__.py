@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("config", "Check and explain the settings."),
     "devnet": ("devnet", "A local devnet with genuine contracts."),
     "fork": ("fork", "The same local environment on a fork of any RPC."),
+    "chaos": ("chaos", "Attacks on the wallet, tried on a devnet of its own."),
     "doctor": ("doctor", "What is well, what is not, and what to do."),
     "halt": ("switch:halt", "Stop new risk; cancelling and following go on."),
     "resume": ("switch:resume", "Let new risk leave again."),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,8 +14,9 @@ from chains.devnet.addresses import AAVE, CHAINS, SAFE
 from chains.devnet.artifacts import artifact
 from chains.devnet.funding import create_safe, give_eth, give_token, set_feed_price, token_balance
 from chains.devnet.jsonrpc import Rpc, RpcError
-from chains.devnet.service import Status
-from chains.types import Address, Call
+from chains.devnet.nodes import environment_at
+from chains.errors import Denied, Halt
+from chains.types import Address, Call, Environment
 from contracts.codec import decode_result, decode_revert, encode
 from contracts.hashing import keccak, to_checksum
 from keys import safe as safes
@@ -84,12 +85,14 @@ def scope_of(safe: str, agent: Address = AGENT) -> Scope:
 
 @dataclass
 class Gated:
-    """`scope` is granted once `grant` has run. Amounts in base units; every method sees its transaction mined."""
+    """`scope` is granted once `grant` has run. `kept` is what an attack's preparation leaves for it. Amounts in base units; every method sees its transaction mined."""
 
     rpc: Rpc
     url: str
     scope: Scope
     creation: bytes
+    urls: Mapping[int, str]
+    kept: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def safe(self) -> Address:
@@ -118,7 +121,8 @@ class Gated:
                 "gas": hex(25_000_000),
             }
         )
-        assert receipt["status"] == "0x1", "the owners' transaction reverted"
+        if receipt["status"] != "0x1":
+            raise Halt("CHAOS_WORLD", "the owners' transaction reverted")
         return receipt
 
     def safe_calls(self, to: str, contract: str, function: str, *args: Any) -> dict[str, Any]:
@@ -132,11 +136,19 @@ class Gated:
         return self.owners_do(scopes.safe_tx(self.scope, self.creation, MULTI_SEND, self.nonce(), standing))
 
     # ------------------------------------------------------------------ the agent
-    def sends(self, call: Call, gas: int = GAS) -> dict[str, Any]:
-        """Signed with the agent's key, mined; the receipt, whatever its status."""
+    def sends(self, call: Call, gas: int = GAS, sender: str = AGENT) -> dict[str, Any]:
+        """Signed with the agent's key, or from the thief's own account; mined. The receipt, whatever its status."""
+        if sender != AGENT:
+            return self.thief(call, gas)
+        return self.mined(self.signed(call, gas))
+
+    def signed(self, call: Call, gas: int = GAS, nonce: int | None = None, chain_id: int = 1) -> bytes:
+        """The agent's transaction, raw."""
+        if nonce is None:
+            nonce = int(self.rpc("eth_getTransactionCount", AGENT, "latest"), 16)
         fields = {
-            "chainId": 1,
-            "nonce": int(self.rpc("eth_getTransactionCount", AGENT, "latest"), 16),
+            "chainId": chain_id,
+            "nonce": nonce,
             "to": call.to,
             "value": call.value,
             "data": "0x" + call.data.hex(),
@@ -144,14 +156,24 @@ class Gated:
             "maxFeePerGas": 20 * 10**9,
             "maxPriorityFeePerGas": 10**9,
         }
-        raw = Account.from_key(AGENT_SECRET).sign_transaction(fields).raw_transaction
-        tx_hash = self.rpc("eth_sendRawTransaction", "0x" + bytes(raw).hex())
+        return bytes(Account.from_key(AGENT_SECRET).sign_transaction(fields).raw_transaction)
+
+    def mined(self, raw: bytes) -> dict[str, Any]:
+        tx_hash = self.rpc("eth_sendRawTransaction", "0x" + raw.hex())
         for _ in range(1_000):
             receipt: dict[str, Any] | None = self.rpc("eth_getTransactionReceipt", tx_hash)
             if receipt is not None:
                 return receipt
             time.sleep(0.005)
-        raise AssertionError("the agent's transaction was not mined")
+        raise Halt("CHAOS_WORLD", "the agent's transaction was not mined")
+
+    def thief(self, call: Call, gas: int = 8_000_000) -> dict[str, Any]:
+        """From the thief's own account, with money for the gas."""
+        self.rpc("anvil_impersonateAccount", THIEF)
+        if int(self.rpc("eth_getBalance", THIEF, "latest"), 16) < ETH:
+            self.rpc("anvil_setBalance", THIEF, hex(100 * ETH))
+        tx = {"from": THIEF, "to": call.to, "data": "0x" + call.data.hex(), "value": hex(call.value)}
+        return self.rpc.transact({**tx, "gas": hex(gas)})
 
     def why(self, call: Call, sender: str = AGENT) -> str:
         """The rule that refuses the call, in the contracts' own words; empty where nothing does."""
@@ -167,7 +189,8 @@ class Gated:
 
     def does(self, inner: bytes) -> dict[str, Any]:
         receipt = self.sends(self.through(inner))
-        assert receipt["status"] == "0x1", self.why(self.through(inner))
+        if receipt["status"] != "0x1":
+            raise Halt("CHAOS_WORLD", f"an honest call was refused: {self.why(self.through(inner))}")
         return receipt
 
     # ------------------------------------------------------------------ what the agent may ask
@@ -217,21 +240,28 @@ class Gated:
     def now(self) -> int:
         return int(self.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
 
-    def later(self, seconds: int, fresh: bool = True) -> None:
+    def later(self, seconds: int, fresh: bool = True) -> object:
         self.rpc("evm_increaseTime", seconds)
         self.rpc("evm_mine")
-        if fresh:
-            self.prices()
+        return self.prices() if fresh else None
 
-    def prices(self, eth_usd: str = "3000") -> None:
+    def prices(self, eth_usd: str = "3000", usdc_usd: str = "1") -> object:
         set_feed_price(self.url, "ETH", int(Decimal(eth_usd) * 10**8))
-        set_feed_price(self.url, "USDC", 10**8)
+        set_feed_price(self.url, "USDC", int(Decimal(usdc_usd) * 10**8))
+        return self
 
-    def sequencer(self, down: bool) -> None:
+    def prices_of_eth(self) -> object:
+        """The ETH feed alone."""
+        set_feed_price(self.url, "ETH", 3_000 * 10**8)
+        return self
+
+    def sequencer(self, down: bool) -> object:
         """The uptime feed's word, as of now."""
         data = artifact("MockV3Aggregator").call("updateAnswer", int(down))
         tx = {"from": RELAYER, "to": self.scope.sequencer, "data": "0x" + data.hex(), "gas": hex(500_000)}
-        assert self.rpc.transact(tx)["status"] == "0x1"
+        if self.rpc.transact(tx)["status"] != "0x1":
+            raise Halt("CHAOS_WORLD", "the uptime feed takes no word")
+        return self
 
     def balance(self, token: str, of: str | None = None) -> int:
         return token_balance(self.rpc, token, of or self.safe)
@@ -244,8 +274,13 @@ class Gated:
         tokens = (WETH, USDC, A_WETH, A_USDC, DEBT_WETH, DEBT_USDC)
         sentinel = "0x" + "0" * 39 + "1"
         return (
-            tuple(self.balance(token) for token in tokens),
-            tuple(self.balance(token, self.gate) for token in tokens),
+            tuple(self.balance(token, who) for who in (self.safe, self.gate) for token in tokens[:2]),
+            # Scaled: interest accrues with every second, and is nobody's doing.
+            tuple(
+                self.read(token, "aave_debt_token", "scaledBalanceOf", who)
+                for who in (self.safe, self.gate)
+                for token in tokens[2:]
+            ),
             int(self.rpc("eth_getBalance", self.safe, "latest"), 16),
             self.read(self.safe, "safe", "getOwners"),
             self.read(self.safe, "safe", "getThreshold"),
@@ -275,9 +310,17 @@ class Gated:
         )
 
 
-def gated(status: Status, granted: bool = True, **changes: Any) -> Gated:
-    """A funded Safe, the pool's memory long enough for its mean, and (unless not `granted`) the scope in force."""
-    url = status.cheat_urls[1]
+def gated(urls: Mapping[int, str], granted: bool = True, **changes: Any) -> Gated:
+    """A funded Safe, the pool's memory long enough for its mean, and (unless not `granted`) the scope in force.
+
+    `urls` answer Anvil's cheat methods, by chain id. Raises Denied NOT_A_DEVNET where one of them is anything but our devnet.
+    """
+    for other in urls.values():
+        if environment_at(other) is not Environment.DEVNET:
+            raise Denied(
+                "NOT_A_DEVNET", "attacks are rehearsed on a devnet of ours only", "the url given is none"
+            )
+    url = urls[1]
     safe = create_safe(url, [o.address for o in OWNERS], 2)
     creation = bytes.fromhex(artifact("Gate").bytecode)
     rpc = Rpc(url)
@@ -286,8 +329,11 @@ def gated(status: Status, granted: bool = True, **changes: Any) -> Gated:
         give_eth(url, account, wei)
     up = artifact("MockV3Aggregator").creation(0, 0)
     uptime = rpc.transact({"from": RELAYER, "data": "0x" + up.hex(), "gas": hex(3_000_000)})
-    told = {"sequencer": Address(to_checksum(uptime["contractAddress"])), "sequencer_grace_s": 1_800}
-    world = Gated(rpc, url, replace(scope_of(safe), **(told | changes)), creation)
+    told: dict[str, Any] = {
+        "sequencer": Address(to_checksum(uptime["contractAddress"])),
+        "sequencer_grace_s": 1_800,
+    }
+    world = Gated(rpc, url, replace(scope_of(safe), **(told | changes)), creation, dict(urls))
     give_token(url, WETH, safe, 1_000 * ETH)
     give_token(url, USDC, safe, 1_000_000 * USDC_ONE)
     grow = keccak(b"increaseObservationCardinalityNext(uint16)")[:4] + (64).to_bytes(32, "big")

@@ -1,0 +1,27 @@
+"""Every attack there is, in one list that never changes its order: the order by seed is `run`'s."""
+
+from __future__ import annotations
+
+from agent.app.chaos.custody import (
+    approval_attacks,
+    door_attacks,
+    gate_attacks,
+    mutation_moves,
+    optimising,
+    replay_moves,
+    signer_moves,
+)
+from agent.app.chaos.custody.attack import Attack
+from agent.app.chaos.custody.moves import Move, against_the_gate
+
+GATE: dict[str, tuple[Attack, ...]] = {
+    **gate_attacks.FAMILIES,
+    **approval_attacks.FAMILIES,
+    **door_attacks.FAMILIES,
+}
+"""The tables of attacks on Safe, modifier and Gate, by family."""
+
+
+def every() -> list[Move]:
+    found = [against_the_gate(family, attack) for family, attacks in GATE.items() for attack in attacks]
+    return optimising.moves() + found + replay_moves.moves() + mutation_moves.moves() + signer_moves.moves()
