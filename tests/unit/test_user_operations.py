@@ -116,7 +116,7 @@ def test_every_field_is_in_both_hashes_and_the_signature_in_neither() -> None:
         ("max_fee_wei", {"fees": Fees(1 << 120, 0)}),
         ("max_priority_fee_wei", {"fees": Fees(9, 10)}),
         ("sender", {"sender": "0x" + "0" * 40}),
-        ("sender", {"sender": SAFE.replace("5a", "5A")}),
+        ("sender", {"sender": "0x" + SAFE[2:].swapcase()}),
         ("factory_data", {"factory_data": b"\x01"}),
         ("paymaster_post_op_gas", {"paymaster": Paymaster(Address(THIEF), 1, 1 << 120)}),
     ],
