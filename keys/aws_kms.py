@@ -18,7 +18,7 @@ from chains.errors import FairleadError, Reject, Retry, Usage
 from chains.types import Address, Environment
 from contracts.hashing import checksum, keccak
 from keys.secrets import resolve
-from keys.signers import Ask, Option, PreimageSigner, SignerFacts, SignerSpec
+from keys.signers import Ask, Option, ServiceSigner, SignerFacts, SignerSpec
 
 SPKI_PREFIX = bytes.fromhex("3056301006072a8648ce3d020106052b8104000a034200")
 """SubjectPublicKeyInfo of an uncompressed secp256k1 point: SEQUENCE { SEQUENCE { id-ecPublicKey, secp256k1 }, BIT STRING }."""
@@ -69,7 +69,7 @@ def _integer(der: bytes) -> tuple[int, bytes]:
     return int.from_bytes(body, "big"), der[2 + size :]
 
 
-class KmsSigner(PreimageSigner):
+class KmsSigner(ServiceSigner):
     """One KMS key. `client` is boto3's KMS client; a call waits at most its own time-outs."""
 
     def __init__(self, address: Address, environment: Environment, client: Any, key_id: str) -> None:

@@ -24,6 +24,7 @@ therefore repeat the request, and may not ask for different bytes at that nonce 
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -119,8 +120,8 @@ class Signer(Protocol):
     def close(self) -> None: ...
 
 
-class PreimageSigner:
-    """A signer whose holder takes the bytes that are hashed: what differs is only `_sign`, which answers (r, s) over keccak256."""
+class PreimageSigner(ABC):
+    """A signer whose holder takes the bytes that are hashed: what differs is only `_checked`."""
 
     facts: SignerFacts
 
@@ -141,18 +142,28 @@ class PreimageSigner:
 
     def close(self) -> None:
         """Nothing is held open."""
+        return
 
+    @abstractmethod
     def _checked(self, preimage: bytes) -> bytes:
-        return curve.complete(keccak(preimage), *self._sign(preimage), self.address)
-
-    def _sign(self, preimage: bytes) -> tuple[int, int]:
-        raise NotImplementedError
+        """r ‖ s ‖ v over keccak256 of the bytes, known to be this key's."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.address}, {self.environment.value})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("a signer is never serialised")
+
+
+class ServiceSigner(PreimageSigner):
+    """A key elsewhere, whose answer is believed only once it recovers to the address: what differs is only `_sign`."""
+
+    def _checked(self, preimage: bytes) -> bytes:
+        return curve.complete(keccak(preimage), *self._sign(preimage), self.address)
+
+    @abstractmethod
+    def _sign(self, preimage: bytes) -> tuple[int, int]:
+        """(r, s) over keccak256 of the bytes, as the service answers it."""
 
 
 def names() -> tuple[str, ...]:

@@ -35,7 +35,7 @@ from chains.types import Address, Environment, SignedTx, UnsignedTx
 from contracts.hashing import checksum, keccak
 from keys import curve, transactions
 from keys.secrets import Secret, resolve
-from keys.signers import Ask, Option, PreimageSigner, SignerFacts, SignerSpec
+from keys.signers import Ask, Option, ServiceSigner, SignerFacts, SignerSpec
 
 _LONGEST = 1 << 20
 _PUBLIC = re.compile(r"0x[0-9a-fA-F]{128}")
@@ -158,7 +158,7 @@ def _json(text: str) -> Any:
         raise _answer() from None
 
 
-class RemoteSigner(PreimageSigner):
+class RemoteSigner(ServiceSigner):
     """One key of one Web3Signer."""
 
     def __init__(
