@@ -160,10 +160,12 @@ class Simulator:
 
     async def call_here(self, call: Call) -> bytes:
         """`call` at the block the fork already stands at: for what a new block cannot change. Raises Reject REVERTED."""
-        result = (await self.run([Step(WATCHER, call)], at=self._at)).steps[0]
-        if not result.ok:
-            raise Reject("REVERTED", f"the call reverts: {result.reason}")
-        return result.data
+        async with self._lock:
+            fork = await self._move_to(self._at or await self._gateway.block())
+            try:
+                return from_hex(await fork.call("eth_call", [_call(Step(WATCHER, call)), "latest"]))
+            except Reject as error:
+                raise Reject("REVERTED", f"the call reverts: {error.message}") from None
 
     async def run(
         self,

@@ -164,10 +164,35 @@ class SignerClient:
             params["chain_time"] = chain_time
         if attended:
             params["attended"] = True
-        r = await self.request(request_id, "sign_tx", params)
-        return SignedTx(
-            tx.chain_id, Address(r["sender"]), r["nonce"], bytes.fromhex(r["raw"][2:]), Hash32(r["hash"])
-        )
+        return _signed(tx.chain_id, await self.request(request_id, "sign_tx", params))
+
+    async def sign_batch(
+        self,
+        request_id: str,
+        wallet: Address,
+        tx: safe.SafeTx,
+        sender: Address,
+        outer: UnsignedTx,
+        chain_time: int | None = None,
+    ) -> SignedTx:
+        """A Safe transaction signed by the throw-away owner keys (devnet and fork) inside the signed transaction that executes it.
+
+        Of `outer` chain, nonce, gas and fees are used; its calldata is made where the signatures are. Raises Denied POLICY_….
+        """
+        params: dict[str, Any] = {
+            "environment": self.environment.value,
+            "tx": safe.to_json(outer.chain_id, wallet, tx),
+            "sender": sender,
+            "outer": {
+                "nonce": outer.nonce,
+                "gas": outer.gas,
+                "max_fee_wei": str(outer.fees.max_fee_wei),
+                "max_priority_fee_wei": str(outer.fees.max_priority_fee_wei),
+            },
+        }
+        if chain_time is not None:
+            params["chain_time"] = chain_time
+        return _signed(outer.chain_id, await self.request(request_id, "sign_batch", params))
 
     async def sign_exchange(
         self, request_id: str, venue: str, method: str, path: str, query: str
@@ -188,6 +213,12 @@ class SignerClient:
         params = {"environment": self.environment.value, "message": "0x" + keccak(body).hex()}
         result = await self.request(self._own_id("relay"), "sign_relay_auth", params)
         return f"{result['address']}:{result['signature']}"
+
+
+def _signed(chain_id: int, r: Mapping[str, Any]) -> SignedTx:
+    return SignedTx(
+        chain_id, Address(r["sender"]), r["nonce"], bytes.fromhex(r["raw"][2:]), Hash32(r["hash"])
+    )
 
 
 def start_signer(

@@ -119,10 +119,15 @@ def judge_safe_tx(request: SafeTxRequest, settings: PolicySettings, ledger: Ledg
         return Refusal(refused.rule, refused.what, refused.remedy)
 
 
-def judge_outer(request: OuterRequest, settings: PolicySettings, ledger: LedgerView) -> Allowed | Refusal:
-    """May the sending key sign this transaction? It must carry a Safe transaction its owners signed, or cancel a nonce."""
+def judge_outer(
+    request: OuterRequest, settings: PolicySettings, ledger: LedgerView, judged: Allowed | None = None
+) -> Allowed | Refusal:
+    """May the sending key sign this transaction? It must carry a Safe transaction its owners signed, or cancel a nonce.
+
+    `judged`: this signer's own verdict a moment ago on the Safe transaction inside, recognised by its hash and not given again.
+    """
     try:
-        return _outer(request, settings, ledger)
+        return _outer(request, settings, ledger, judged)
     except Refused as refused:
         return Refusal(refused.rule, refused.what, refused.remedy)
 
@@ -258,7 +263,9 @@ def _caps(
             )
 
 
-def _outer(request: OuterRequest, settings: PolicySettings, ledger: LedgerView) -> Allowed:
+def _outer(
+    request: OuterRequest, settings: PolicySettings, ledger: LedgerView, judged: Allowed | None
+) -> Allowed:
     tx = request.tx
     policy = _chain(request.environment, tx.chain_id, settings)
     if request.sender not in settings.senders:
@@ -318,9 +325,12 @@ def _outer(request: OuterRequest, settings: PolicySettings, ledger: LedgerView) 
     inner_request = SafeTxRequest(
         request.environment, tx.chain_id, policy.safe, inner, request.now, request.wall
     )
-    allowed = (
-        _owners_own(inner_request, policy) if request.attended else _safe_tx(inner_request, settings, ledger)
-    )
+    if request.attended:
+        allowed = _owners_own(inner_request, policy)
+    elif judged is not None and judged.safe_hash == safe_tx_hash(tx.chain_id, policy.safe, inner):
+        allowed = judged
+    else:
+        allowed = _safe_tx(inner_request, settings, ledger)
     try:
         check_packed(allowed.safe_hash, a["signatures"], policy.owners, policy.threshold)
     except FairleadError as error:

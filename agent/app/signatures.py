@@ -26,7 +26,13 @@ class SignerOwners:
     """Throw-away owner keys inside the signer process: devnet and fork only; the signer refuses them elsewhere."""
 
     client: SignerClient
-    attended: bool = False
+
+    async def execute(
+        self, safe: Address, tx: SafeTx, digest: bytes, sender: Address, outer: UnsignedTx, now_s: int
+    ) -> SignedTx:
+        fees = f"{outer.fees.max_fee_wei}-{outer.fees.max_priority_fee_wei}-{outer.gas}"
+        request = f"batch-{outer.chain_id}-{outer.nonce}-{fees}-{digest.hex()[:32]}"
+        return await self.client.sign_batch(request, safe, tx, sender, outer, chain_time=now_s)
 
     async def collect(self, chain_id: int, safe: Address, tx: SafeTx, now_s: int) -> Mapping[Address, bytes]:
         request = f"safe-{chain_id}-{safe_tx_hash(chain_id, safe, tx).hex()}"
@@ -71,7 +77,7 @@ class AttendedOwners:
     owners: tuple[AttendedOwner, ...]
     threshold: int
     environment: str
-    attended: bool = True
+    execute: None = None
 
     async def collect(self, chain_id: int, safe: Address, tx: SafeTx, now_s: int) -> Mapping[Address, bytes]:
         signatures: dict[Address, bytes] = {}

@@ -41,14 +41,22 @@ class LocalCall(Protocol):
     async def call_here(self, call: Call) -> bytes: ...
 
 
+class Execute(Protocol):
+    """Owners' and sender's signatures in one question: the outer transaction with its calldata, signed. Denied where refused."""
+
+    async def __call__(
+        self, safe: Address, tx: SafeTx, digest: bytes, sender: Address, outer: UnsignedTx, now_s: int
+    ) -> SignedTx: ...
+
+
 class OwnerSignatures(Protocol):
     """Collects the threshold of owners' signatures over a Safe transaction; Denied where they are refused.
 
-    `attended`: a person is asked.
+    `execute`: where owners and sender live together in the signer and nobody is asked; else None.
     """
 
     @property
-    def attended(self) -> bool: ...
+    def execute(self) -> Execute | None: ...
 
     async def collect(
         self, chain_id: int, safe: Address, tx: SafeTx, now_s: int
@@ -188,9 +196,18 @@ class Authority:
         nonce = max([seen.nonce, *(a.nonce + 1 for a in mine)])
         tx = self.safe_tx(chain, batch, wallet_nonce)
         digest = safe_tx_hash(batch.chain_id, chain.wallet, tx)
-        signatures = await self._owners_agree(chain, batch.chain_id, tx, digest, head.timestamp)
-        packed = pack_signatures(digest, signatures.values(), chain.owners, chain.threshold)
-        return await self._outer(simulated, batch, chain, seen, nonce, tx, packed)
+        check = self.check_hash(chain, batch.chain_id, tx, digest)
+        execute = self._owners.execute
+        if execute is None:  # people are asked only for a hash that the contract itself confirms
+            await check
+            signatures = await self._owners.collect(batch.chain_id, chain.wallet, tx, head.timestamp)
+            packed = pack_signatures(digest, signatures.values(), chain.owners, chain.threshold)
+            return await self._outer(simulated, batch, chain, seen, nonce, tx, packed)
+        # Signed beside the check: what the contract does not confirm is signed for its nonce, and never leaves.
+        outer = self._unsigned(simulated, batch, chain, seen, nonce, Call(chain.wallet, b""))
+        signing = execute(chain.wallet, tx, digest, chain.sender, outer, head.timestamp)
+        signed, _ = await asyncio.gather(signing, check)
+        return self._authorized(simulated, batch, chain, seen, signed, wallet_nonce)
 
     async def authorize_signed(self, simulated: Simulated, tx: SafeTx, packed: bytes) -> Authorized | Refused:
         """The sender's signature around a Safe transaction that its owners have signed themselves, at a nonce they chose.
@@ -262,7 +279,20 @@ class Authority:
         wallet_nonce: int,
         attended: bool = False,
     ) -> Authorized:
-        outer = UnsignedTx(
+        outer = self._unsigned(simulated, batch, chain, seen, nonce, call)
+        signed = await self._sender.sign(outer, max(wallet_nonce, 0), seen.head.timestamp, attended=attended)
+        return self._authorized(simulated, batch, chain, seen, signed, wallet_nonce)
+
+    def _unsigned(
+        self,
+        simulated: Simulated,
+        batch: ChainBatch,
+        chain: ChainAuthority,
+        seen: Seen,
+        nonce: int,
+        call: Call,
+    ) -> UnsignedTx:
+        return UnsignedTx(
             chain_id=batch.chain_id,
             nonce=nonce,
             to=call.to,
@@ -271,20 +301,28 @@ class Authority:
             gas=gas_limit_up(simulated.gas + EXEC_OVERHEAD_GAS),
             fees=bid(seen.history, chain.urgency),
         )
-        head = seen.head
-        signed = await self._sender.sign(outer, max(wallet_nonce, 0), head.timestamp, attended=attended)
+
+    def _authorized(
+        self,
+        simulated: Simulated,
+        batch: ChainBatch,
+        chain: ChainAuthority,
+        seen: Seen,
+        signed: SignedTx,
+        wallet_nonce: int,
+    ) -> Authorized:
         return Authorized(
             part=simulated.part,
             order=None,
             chain_id=batch.chain_id,
             sender=chain.sender,
-            nonce=outer.nonce,
+            nonce=signed.nonce,
             wallet_nonce=wallet_nonce,
             tx_hash=signed.hash,
             raw=signed.raw,
             request_digest="",
             protection=batch.protection,
-            max_block=head.number + chain.max_blocks,
+            max_block=seen.head.number + chain.max_blocks,
             deadline_s=batch.deadline_s,
             floor_raw=simulated.floor_raw,
             at_ns=self._clock.now_ns(),
@@ -317,18 +355,6 @@ class Authority:
                 f"the Safe {chain.wallet} on chain {chain_id} computes another transaction hash than Fairlead",
                 "its code or version is not what the settings say; run `fairlead wallet show`",
             )
-
-    async def _owners_agree(
-        self, chain: ChainAuthority, chain_id: int, tx: SafeTx, digest: bytes, now_s: int
-    ) -> Mapping[Address, bytes]:
-        """Signatures over a hash the contract itself confirms. People are asked only once it has."""
-        check = self.check_hash(chain, chain_id, tx, digest)
-        collect = self._owners.collect(chain_id, chain.wallet, tx, now_s)
-        if self._owners.attended:
-            await check
-            return await collect
-        _, signatures = await asyncio.gather(check, collect)
-        return signatures
 
     async def _wallet_nonce(self, chain: ChainAuthority, chain_id: int) -> int:
         data = await chain.gateway.call(Call(chain.wallet, encode("safe", "nonce")))

@@ -87,6 +87,7 @@ class Handlers:
             "unlock": self.unlock,
             "sign_safe_tx": self.sign_safe_tx,
             "sign_tx": self.sign_tx,
+            "sign_batch": self.sign_batch,
             "sign_exchange": self.sign_exchange,
             "sign_relay_auth": self.sign_relay_auth,
         }
@@ -141,7 +142,12 @@ class Handlers:
             "relay_auth": relay,
             "exchanges": sorted(vault.secrets),
             "safes": {str(c): p.safe for c, p in self.settings.chains.items()},
-            "ledger": {"entries": self.ledger.entries, "head": self.ledger.head},
+            "ledger": {
+                "entries": self.ledger.entries,
+                "head": self.ledger.head,
+                "syncs": self.ledger.syncs,
+                "sync_ns": self.ledger.sync_ns,
+            },
         }
 
     async def unlock(self, request_id: str, params: Params) -> dict[str, Any]:
@@ -151,6 +157,16 @@ class Handlers:
         return await self.status(request_id, params)
 
     async def sign_safe_tx(self, request_id: str, params: Params) -> dict[str, Any]:
+        environment = self._unattended_owners(params)
+        chain_id, wallet, tx = safe.from_json(_get(params, "tx", dict))
+        now, wall = self._now(params)
+        request = SafeTxRequest(environment, chain_id, wallet, tx, now, wall)
+        wanted = _get(params, "owners", list, optional=True)
+        safe_hash, signatures, _ = await self._owners_sign(request_id, request, wanted)
+        shown = {owner: "0x" + signature.hex() for owner, signature in signatures.items()}
+        return {"safe_tx_hash": "0x" + safe_hash.hex(), "signatures": shown}
+
+    def _unattended_owners(self, params: Params) -> Environment:
         environment = self._environment(params)
         if environment is Environment.LIVE:
             raise Denied(
@@ -158,45 +174,51 @@ class Handlers:
                 "owners sign attended in live",
                 "Use `python -m keys.owner_sign` for each owner.",
             )
-        chain_id, wallet, tx = safe.from_json(_get(params, "tx", dict))
-        wanted, vault = _get(params, "owners", list, optional=True), self.vault
+        return environment
+
+    async def _owners_sign(
+        self, request_id: str, request: SafeTxRequest, wanted: list[Any] | None
+    ) -> tuple[bytes, dict[str, bytes], Allowed | None]:
+        """The hash, who signed it, and the verdict; None where it was given and recorded before."""
+        chain_id, wallet, tx, vault = request.chain_id, request.safe, request.tx, self.vault
         chain = self.policy.chains.get(chain_id)
         held = [o for o, key in vault.owners.items() if chain and o in chain.owners and key.facts.signs]
         owners = [str(o) for o in wanted] if wanted is not None else held[: chain.threshold if chain else 0]
         digest = _digest("sign_safe_tx", {"tx": safe.to_json(chain_id, wallet, tx)})
         typed = safe.typed(chain_id, wallet, tx)
-        safe_hash = typed.digest
+        allowed = None
         if not self._granted(request_id, digest):
-            now, wall = self._now(params)
-            allowed = _allow(
-                judge_safe_tx(
-                    SafeTxRequest(environment, chain_id, wallet, tx, now, wall), self.policy, self.ledger
-                )
-            )
-            self.ledger.record(
-                "safe_tx", request_id, digest, wall, safe_tx_facts(chain_id, wallet, tx.nonce, allowed)
-            )
-        signatures: dict[str, str] = {}
+            allowed = _allow(judge_safe_tx(request, self.policy, self.ledger))
+            facts = safe_tx_facts(chain_id, wallet, tx.nonce, allowed)
+            self.ledger.record("safe_tx", request_id, digest, request.wall, facts)
+        signatures: dict[str, bytes] = {}
         for owner in owners:
             if owner not in vault.owners:
                 raise locked_key(owner)
             key = vault.owners[owner]
-            signatures[owner] = "0x" + (await _sign(key, key.sign_typed, typed)).hex()
-        return {"safe_tx_hash": "0x" + safe_hash.hex(), "signatures": signatures}
+            signatures[owner] = await _sign(key, key.sign_typed, typed)
+        return typed.digest, signatures, allowed
 
     async def sign_tx(self, request_id: str, params: Params) -> dict[str, Any]:
         environment = self._environment(params)
         sender, tx = _address(params, "sender"), unsigned_tx(_get(params, "tx", dict))
         safe_nonce = _number(params, "safe_nonce") if "safe_nonce" in params else 0
         attended = bool(_get(params, "attended", bool, optional=True))
+        now, wall = self._now(params)
+        return await self._send(
+            request_id, OuterRequest(environment, sender, tx, safe_nonce, now, wall, attended)
+        )
+
+    async def _send(
+        self, request_id: str, request: OuterRequest, judged: Allowed | None = None
+    ) -> dict[str, Any]:
+        sender, tx, safe_nonce = request.sender, request.tx, request.safe_nonce
         digest = _digest(
             "sign_tx", {"sender": sender, "tx": transactions.digest(tx).hex(), "safe_nonce": safe_nonce}
         )
         key = self._sender(sender)
         if not self._granted(request_id, digest):
-            now, wall = self._now(params)
-            request = OuterRequest(environment, sender, tx, safe_nonce, now, wall, attended)
-            allowed = _allow(judge_outer(request, self.policy, self.ledger))
+            allowed = _allow(judge_outer(request, self.policy, self.ledger, judged))
             facts = safe_tx_facts(tx.chain_id, self.policy.chains[tx.chain_id].safe, safe_nonce, allowed)
             facts |= {
                 "sender": sender,
@@ -204,9 +226,33 @@ class Handlers:
                 "content": allowed.content.hex(),
                 "gas_wei": str(allowed.gas_wei),
             }
-            self.ledger.record("tx", request_id, digest, wall, facts)
+            self.ledger.record("tx", request_id, digest, request.wall, facts)
         signed = await _sign(key, key.sign_transaction, tx)
         return {"raw": "0x" + signed.raw.hex(), "hash": signed.hash, "sender": sender, "nonce": signed.nonce}
+
+    async def sign_batch(self, request_id: str, params: Params) -> dict[str, Any]:
+        """`sign_safe_tx` and then `sign_tx` of the execTransaction that carries it, in one question: the same two judgements, the
+        same two entries in the ledger, one way there and back. The owners' signatures leave only inside the signed transaction."""
+        environment = self._unattended_owners(params)
+        chain_id, wallet, tx = safe.from_json(_get(params, "tx", dict))
+        sender, outer, (now, wall) = (
+            _address(params, "sender"),
+            _get(params, "outer", dict),
+            self._now(params),
+        )
+        fees = Fees(_number(outer, "max_fee_wei"), _number(outer, "max_priority_fee_wei"))
+        nonce, gas = _number(outer, "nonce"), _number(outer, "gas")
+        self._sender(sender)
+        request = SafeTxRequest(environment, chain_id, wallet, tx, now, wall)
+        safe_hash, signatures, judged = await self._owners_sign(f"{request_id}/owners", request, None)
+        # In the order the Safe wants them; the judgement of the whole below checks each.
+        packed = b"".join(signatures[owner] for owner in sorted(signatures, key=str.lower))
+        data = safe.exec_transaction(tx, packed)
+        carrier = UnsignedTx(chain_id, nonce, wallet, 0, data, gas, fees)
+        signed = await self._send(
+            request_id, OuterRequest(environment, sender, carrier, tx.nonce, now, wall, False), judged
+        )
+        return {**signed, "safe_tx_hash": "0x" + safe_hash.hex()}
 
     def _sender(self, sender: Address) -> Signer:
         if sender not in self.policy.senders:

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from chains.errors import Halt, Usage
 from keys.policy import Allowed, Signed
 
 GENESIS = "0" * 64
+# Data and length are what a ledger needs of the disk; where a system has no fdatasync (macOS), everything is synced.
+_durable = getattr(os, "fdatasync", os.fsync)
 
 
 def line_hash(entry: Mapping[str, Any]) -> str:
@@ -27,7 +30,10 @@ def line_hash(entry: Mapping[str, Any]) -> str:
 
 
 class SpendLedger:
-    """Implements `keys.policy.LedgerView` over its own fold; `record` is durable when it returns."""
+    """Implements `keys.policy.LedgerView` over its own fold; `record` is durable when it returns.
+
+    `syncs` and `sync_ns`: how often this process waited for the disk, and how long in all.
+    """
 
     def __init__(self, path: Path) -> None:
         """Raises Usage LEDGER_IN_USE, Halt LEDGER_CORRUPT or LEDGER_UNWRITABLE."""
@@ -40,6 +46,7 @@ class SpendLedger:
         self._sender_nonces: dict[tuple[int, str, int], list[Signed]] = {}
         self._gas: dict[tuple[int, str, int], tuple[int, int]] = {}
         self._broken = False
+        self.syncs, self.sync_ns = 0, 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
@@ -131,7 +138,9 @@ class SpendLedger:
         line = json.dumps(entry, sort_keys=True, separators=(",", ":")).encode() + b"\n"
         try:
             written = os.write(self._file, line)
-            os.fsync(self._file)
+            began = time.perf_counter_ns()
+            _durable(self._file)
+            self.syncs, self.sync_ns = self.syncs + 1, self.sync_ns + time.perf_counter_ns() - began
         except OSError as error:
             self._broken = True
             raise Halt(

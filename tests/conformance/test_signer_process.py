@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import secrets
@@ -112,6 +113,61 @@ async def test_the_same_request_gives_the_same_signature_and_counts_once(signer:
     ledger.close()
 
 
+async def test_one_question_for_the_whole_batch_gives_what_two_would(signer: Running) -> None:
+    client = signer.client()
+    _, two = await _signed_outer(client, c.sell(20 * c.ETH), "apart")
+    asked = ("whole", Address(c.SAFE), c.sell(20 * c.ETH), c.AGENT.address, c.outer(b"", 0))
+    whole = await client.sign_batch(*asked, chain_time=c.NOW)
+    assert whole == two
+    assert await client.sign_batch(*asked, chain_time=c.NOW) == whole
+    ledger = (await client.status())["ledger"]
+    assert ledger["entries"] == ledger["syncs"] == 4 and ledger["sync_ns"] > 0
+    await client.close()
+    signer.stop()
+    ledger = SpendLedger(signer.folder / "ledger.jsonl")
+    assert ledger.spent(1, c.SAFE, c.WETH, 0) == 20 * c.ETH  # the same transaction is counted once
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    "tx, code",
+    [
+        (c.batch(c.call(c.USDC, "erc20", "transfer", c.THIEF, 5)), "POLICY_RECIPIENT"),
+        (c.sell(1_000 * c.ETH), "POLICY_APPROVAL_SIZE"),
+        (dataclasses.replace(c.sell(), refund_receiver=c.THIEF), "POLICY_REFUND_FIELDS"),
+    ],
+    ids=["to a thief", "over the cap", "a refund"],
+)
+async def test_the_whole_batch_is_judged_like_its_parts(signer: Running, tx: safe.SafeTx, code: str) -> None:
+    client = signer.client()
+    with pytest.raises(Denied) as refused:
+        await client.sign_batch("x", Address(c.SAFE), tx, c.AGENT.address, c.outer(b"", 0), chain_time=c.NOW)
+    assert refused.value.code == code and refused.value.hint
+    assert (await client.status())["ledger"]["entries"] == 0
+    await client.close()
+
+
+async def test_the_whole_batch_keeps_the_nonces_and_the_gas_of_its_parts(signer: Running) -> None:
+    client = signer.client()
+    await client.sign_batch(
+        "one", Address(c.SAFE), c.sell(), c.AGENT.address, c.outer(b"", 0), chain_time=c.NOW
+    )
+    for name, tx, nonce in (("safe nonce", c.sell(2 * c.ETH), 1), ("sender nonce", c.sell(nonce=1), 0)):
+        with pytest.raises(Denied) as refused:
+            await client.sign_batch(
+                name.replace(" ", "-"), Address(c.SAFE), tx, c.AGENT.address, c.outer(b"", nonce),
+                chain_time=c.NOW,
+            )  # fmt: skip
+        assert refused.value.code == "POLICY_NONCE_REUSED"
+    dear = dataclasses.replace(c.outer(b"", 2), gas=10**9)
+    with pytest.raises(Denied) as refused:
+        await client.sign_batch(
+            "dear", Address(c.SAFE), c.sell(nonce=2), c.AGENT.address, dear, chain_time=c.NOW
+        )
+    assert refused.value.code == "POLICY_GAS_CAP"
+    await client.close()
+
+
 async def test_the_daily_cap_survives_a_kill_and_a_restart(signer: Running) -> None:
     client = signer.client()
     for nonce in range(3):
@@ -211,6 +267,9 @@ async def test_hostile_frames_never_end_it(signer: Running) -> None:
         _frame({"id": "a", "method": None}),
         _frame({"id": "a", "method": "__class__", "params": {}}),
         _frame({"id": "a", "method": "sign_tx", "params": []}),
+        _frame(
+            {"id": "a", "method": "sign_batch", "params": {"environment": "devnet", "tx": {}, "outer": 1}}
+        ),
         _frame({"id": "a", "method": "sign_tx", "params": {"environment": "devnet"}}),
         _frame(
             {"id": "a", "method": "sign_tx", "params": {"environment": "devnet", "sender": "0x1", "tx": {}}}

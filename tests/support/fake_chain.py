@@ -364,7 +364,7 @@ class FakeOwners:
     refuse a second transaction of a Safe nonce while the first may still execute."""
 
     refuses: bool = False
-    attended: bool = False
+    execute: None = None
     ledger: dict[tuple[int, int], tuple[bytes, int]] = field(default_factory=dict)
 
     async def collect(self, chain_id: int, safe: Address, tx: SafeTx, now_s: int) -> Mapping[Address, bytes]:
