@@ -16,8 +16,9 @@ from chains.devnet.funding import give_token
 
 pytestmark = pytest.mark.devnet
 
-QTY = Decimal("0.5")
 CHAIN, L2, PAPER = "eip155:1", "eip155:8453", "cex:paper"
+QTY = {CHAIN: Decimal("0.5"), L2: Decimal("0.5"), PAPER: Decimal("0.1")}
+"""The exchange holds 12 ETH and nobody deposits there: all its cases together have to fit."""
 STAGES = ("Accepted", "Sliced", "Planned", "Approved", "Prepared", "Simulated")
 BOUNDARIES = {
     CHAIN: (
@@ -52,18 +53,19 @@ def check(home: TradingHome, lives: Lives, folder: Path, place: str, kill: str, 
     wei = home.sender_wei(chain_id) if chain_id else 0
     orders = len(home.paper_truth()["orders"])
 
-    died = lives.live(journal, place, kill, deadline_s=deadline_s)
+    qty = QTY[place]
+    died = lives.live(journal, place, kill, deadline_s=deadline_s, qty=str(qty))
     assert died == {"killed": True}, died
-    lived = lives.live(journal, place, deadline_s=deadline_s)
+    lived = lives.live(journal, place, deadline_s=deadline_s, qty=str(qty))
 
     assert not lived["killed"] and "error" not in lived, lived
     if Path(journal).exists() and lived["status"] != "FILLED":
         raise AssertionError(lived)
     after = sold_everywhere(home)
     assert {name: before[name] - after[name] for name in before} == {
-        name: QTY if name == place else Decimal(0) for name in before
+        name: qty if name == place else Decimal(0) for name in before
     }
-    assert Decimal(lived["filled"]) == QTY
+    assert Decimal(lived["filled"]) == qty
     filled = [name for name, status in lived["parts"] if status == "FILLED"]
     assert len(filled) == 1
     if chain_id:
