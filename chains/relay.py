@@ -6,6 +6,7 @@ does not honour the plan's protection. An answer means *received*; whether a blo
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -28,7 +29,11 @@ class RelayStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RelayProfile:
-    """A road as data. `honours` says which plans may use it on `chains`; `trusts` whom its secrecy rests on."""
+    """A road as data. `honours` says which plans may use it on `chains`; `trusts` whom its secrecy rests on.
+
+    `per_block`: what is handed over counts for one block only, and has to be handed over again for the next.
+    `reverts_free`: a transaction that would revert is left out and costs nothing.
+    """
 
     name: str
     honours: frozenset[Protection]
@@ -37,6 +42,8 @@ class RelayProfile:
     needs_auth: bool
     trusts: tuple[str, ...]
     cancels: bool = False
+    per_block: bool = False
+    reverts_free: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +108,28 @@ def check_road(item: Sendable, profile: RelayProfile) -> None:
         )
 
 
+def replacement_id(signed: SignedTx) -> uuid.UUID:
+    """The name under which a bundle is replaced and withdrawn: the same for whatever is signed for this nonce, in every run."""
+    return uuid.uuid5(
+        uuid.NAMESPACE_URL, f"fairlead:{signed.chain_id}:{signed.sender.lower()}:{signed.nonce}"
+    )
+
+
 class Relay(Protocol):
-    """`send` raises Retry (nothing was sent), Reject (they said no) or Reconcile (it may have arrived)."""
+    """`send` raises Retry (nothing was sent), Reject (they said no) or Reconcile (it may have arrived).
+
+    `block` is the block it is meant for next (needed where the profile says `per_block`), `max_block` the last that may hold it.
+    """
 
     @property
     def profile(self) -> RelayProfile: ...
 
-    async def send(self, item: Sendable, *, max_block: int | None = None) -> Received: ...
+    async def send(
+        self, item: Sendable, *, block: int | None = None, max_block: int | None = None
+    ) -> Received: ...
 
-    async def cancel(self, tx_hash: Hash32) -> bool: ...
+    async def cancel(self, signed: SignedTx) -> bool:
+        """True where the road took it back. It may have been handed on before: only the chain's nonce is proof."""
+        ...
 
     async def status(self, tx_hash: Hash32) -> RelayStatus: ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from agent.app.tending import Tending
 from agent.domain.errors import Retry, Usage
 from agent.domain.instruments import Place, chain_place
 from agent.execution.batch import Routers
@@ -14,7 +15,7 @@ from chains.heads import Heads
 from chains.profile import ChainProfile
 from chains.relay import Relay, sendable
 from chains.simulate import Simulator
-from chains.types import Address, BlockRef, Hash32, Protection, Receipt, SignedTx
+from chains.types import Address, BlockRef, Protection, Receipt, SignedTx
 
 
 @dataclass
@@ -34,6 +35,7 @@ class ChainDesk:
     clock: Clock
     heads: Heads | None = None
     native_pools: set[str] = field(default_factory=set)
+    tending: Tending = field(default_factory=Tending)
 
     @property
     def place(self) -> Place:
@@ -79,15 +81,17 @@ class ChainDesk:
                 f"{self.profile.name} has no relay that honours {protection.value}",
                 "configure one under its [[chains]] table; there is no fall-back to public",
             )
-        received = await self.relay.send(
-            sendable(signed, protection, self.relay.profile), max_block=max_block
-        )
+        item = sendable(signed, protection, self.relay.profile)
+        block = None
+        if self.relay.profile.per_block:
+            block = (await self.gateway.block("latest")).number + 1
+        received = await self.relay.send(item, block=block, max_block=max_block)
         return received.reference
 
-    async def cancel(self, tx_hash: str) -> bool:
+    async def cancel(self, signed: SignedTx) -> bool:
         if self.relay is None:
             return False
-        return await self.relay.cancel(Hash32(tx_hash))
+        return await self.relay.cancel(signed)
 
     # ------------------------------------------------------------------ the tracker's watch
 
@@ -108,6 +112,14 @@ class ChainDesk:
             for wait in waits:
                 wait.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
+
+    async def tend(self, signed: SignedTx, protection: Protection, head: BlockRef, max_block: int) -> str:
+        """Once for every new head: see `agent.app.tending`."""
+        if self.relay is None:
+            return ""
+        return await self.tending.tend(
+            signed, protection, head, max_block, self.relay, self.gateway, self.simulator
+        )
 
     async def is_final(self, receipt: Receipt, head: BlockRef) -> bool:
         """By the chain's own tag, or by depth where the settings say so."""

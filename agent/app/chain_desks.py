@@ -13,6 +13,7 @@ from chains import profiles, relays
 from chains.gateway import Gateway
 from chains.heads import Heads, silence_s
 from chains.relay import Relay
+from chains.relay_set import RelaySet
 from chains.rpc import Rpc
 from chains.simulate import Simulator
 from chains.types import Address, Environment
@@ -49,11 +50,10 @@ def chain_desk(
 
 
 def relay_of(chain: Chain, session: aiohttp.ClientSession, signer: SignerClient) -> Relay | None:
-    """The chain's first configured relay that honours its protection; there is no fall-back to another road."""
-    for configured in chain.relays:
-        profile = relays.load(configured.name)
-        if chain.protection in profile.honours:
-            return relays.connect(
-                configured.name, resolve_endpoint(configured.url), session, header=signer.relay_header
-            )
-    return None
+    """All of the chain's configured relays that honour its protection, used together; there is no fall-back to another road."""
+    found = [
+        relays.connect(configured.name, resolve_endpoint(configured.url), session, header=signer.relay_header)
+        for configured in chain.relays
+        if chain.protection in relays.load(configured.name).honours
+    ]
+    return RelaySet(found) if found else None

@@ -20,9 +20,9 @@ from agent.app.settings_tree import Settings, Venue
 from agent.app.wiring import connect_venue
 from agent.domain.errors import FairleadError
 from agent.domain.submission_state import SubmissionState
+from agent.execution.outbox import signed_tx
 from agent.journal.records import PartRecord
 from agent.transport.clock import SystemClock
-from chains.types import Hash32
 from keys.client import SignerClient
 
 TIMEOUT_S = 20.0
@@ -136,7 +136,7 @@ async def _drop(
                 f"{name} withdraws nothing: it may execute until its deadline {authorized.deadline_s}",
             )
         ]
-    dropped = await relay.cancel(Hash32(authorized.tx_hash))
+    dropped = await relay.cancel(signed_tx(authorized))
     told = (
         "the relay dropped it; a builder may still hold it until its deadline"
         if dropped

@@ -38,7 +38,7 @@ from agent.domain.instruments import AssetId, chain_of
 from agent.execution.authority import Authority, ChainAuthority, OwnerSignatures
 from agent.execution.desk import Desk
 from agent.execution.halt import Switch
-from agent.execution.outbox import Outbox
+from agent.execution.outbox import Outbox, signed_tx
 from agent.execution.recorder import Recorder
 from agent.execution.tracker import Tracker
 from agent.journal.book import Book
@@ -407,7 +407,7 @@ def canceller(
 
     async def cancel(authorized: Authorized) -> Hash32 | None:
         desk = app.chains[authorized.chain_id]
-        await desk.cancel(authorized.tx_hash)
+        await desk.cancel(signed_tx(authorized))
         fees = cancel_fees(bid(await desk.gateway.fee_history(), Urgency.URGENT))
         head = await desk.gateway.block("latest")
         chain_id, nonce = authorized.chain_id, authorized.nonce

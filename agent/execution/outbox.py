@@ -35,7 +35,7 @@ class Channel(Protocol):
         """Hands it over; returns the relay's reference. Receiving is all that is known then."""
         ...
 
-    async def cancel(self, tx_hash: str) -> bool: ...
+    async def cancel(self, signed: SignedTx) -> bool: ...
 
 
 class Outbox:
@@ -63,16 +63,9 @@ class Outbox:
                 return self._refused(authorized, refused)
         raise AssertionError("unreachable")
 
-    def signed_tx(self, authorized: Authorized) -> SignedTx:
-        return SignedTx(
-            authorized.chain_id, authorized.sender, authorized.nonce, authorized.raw, authorized.tx_hash
-        )
-
     async def _to_chain(self, authorized: Authorized) -> Submitted:
         channel = self._channels[authorized.chain_id]
-        reference = await channel.send(
-            self.signed_tx(authorized), authorized.protection, authorized.max_block
-        )
+        reference = await channel.send(signed_tx(authorized), authorized.protection, authorized.max_block)
         return Submitted(
             authorized.part.cl_ord_id, authorized.part.place, channel.name, reference, self._clock.now_ns()
         )
@@ -113,6 +106,12 @@ class Outbox:
     def _report(self, authorized: Authorized, kind: ExecType, text: str) -> Reported:
         part = authorized.part
         return Reported(ExecutionReport(part.cl_ord_id, part.place, kind, self._clock.now_ns(), text=text))
+
+
+def signed_tx(authorized: Authorized) -> SignedTx:
+    return SignedTx(
+        authorized.chain_id, authorized.sender, authorized.nonce, authorized.raw, authorized.tx_hash
+    )
 
 
 def observed(

@@ -16,13 +16,13 @@ from agent.domain.instruments import AssetId, venue_of
 from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
 from agent.domain.reports import ExecutionReport, Fill, OrderSnapshot
 from agent.domain.submission_state import Observation, SubmissionState, observe
-from agent.execution.outbox import observed
+from agent.execution.outbox import observed, signed_tx
 from agent.execution.recorder import Recorder
 from agent.execution.settlement import fill_of
 from agent.journal.book import NEVER_LEFT
 from agent.journal.records import PartRecord
 from agent.ports import Clock, ExecutionVenue
-from chains.types import Address, BlockRef, Hash32, Receipt
+from chains.types import Address, BlockRef, Hash32, Protection, Receipt, SignedTx
 
 GRACE_NS = 10 * 10**9
 
@@ -55,6 +55,10 @@ class ChainWatch(Protocol):
         ...
 
     async def is_final(self, receipt: Receipt, head: BlockRef) -> bool: ...
+
+    async def tend(self, signed: SignedTx, protection: Protection, head: BlockRef, max_block: int) -> str:
+        """Keeps what waits at its relay worth waiting for; why it was withdrawn from there just now, or ''."""
+        ...
 
 
 Cancel = Callable[[Authorized], Awaitable[Hash32 | None]]
@@ -176,8 +180,16 @@ class Tracker:
                 authorized, Observation.EXPIRED, text="its deadline passed before it was included"
             )
             return None
-        if self._wants_cancel(record) and cancel_hash is None:
-            await self._cancel(authorized)
+        if self._wants_cancel(record):
+            if cancel_hash is None:
+                await self._cancel(authorized)
+            return None
+        why = await watch.tend(signed_tx(authorized), authorized.protection, head, authorized.max_block)
+        if why:
+            part = authorized.part.cl_ord_id
+            await self._alarm(
+                "WITHDRAWN", f"{part} was taken back from its relay at block {head.number}: {why}"
+            )
         return None
 
     async def _cancel(self, authorized: Authorized) -> None:

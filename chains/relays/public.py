@@ -10,7 +10,7 @@ import aiohttp
 from chains.raw_send import send_raw
 from chains.relay import Header, Received, RelayProfile, RelayStatus, Sendable, check_road
 from chains.rpc import Rpc, SecretUrl
-from chains.types import Hash32, Protection
+from chains.types import Hash32, Protection, SignedTx
 
 RELAY = RelayProfile(
     name="public",
@@ -30,12 +30,14 @@ class PublicRelay:
     def __init__(self, rpc: Rpc) -> None:
         self._rpc = rpc
 
-    async def send(self, item: Sendable, *, max_block: int | None = None) -> Received:
+    async def send(
+        self, item: Sendable, *, block: int | None = None, max_block: int | None = None
+    ) -> Received:
         """Raises Retry (nothing was sent), Reject (refused), Reconcile (it may have arrived)."""
         check_road(item, self.profile)
         return await send_raw(self._rpc, item.signed, self.profile.name)
 
-    async def cancel(self, tx_hash: Hash32) -> bool:
+    async def cancel(self, signed: SignedTx) -> bool:
         """Always False: what was published stays published; only another transaction of the same nonce can stand in."""
         return False
 

@@ -14,7 +14,7 @@ import aiohttp
 from chains.raw_send import send_raw
 from chains.relay import Header, Received, RelayProfile, RelayStatus, Sendable, check_road
 from chains.rpc import Rpc, SecretUrl
-from chains.types import Hash32, Protection
+from chains.types import Hash32, Protection, SignedTx
 
 RELAY = RelayProfile(
     name="sequencer",
@@ -34,12 +34,14 @@ class SequencerRelay:
     def __init__(self, rpc: Rpc) -> None:
         self._rpc = rpc
 
-    async def send(self, item: Sendable, *, max_block: int | None = None) -> Received:
+    async def send(
+        self, item: Sendable, *, block: int | None = None, max_block: int | None = None
+    ) -> Received:
         """Raises Retry (nothing was sent), Reject (refused), Reconcile (it may have arrived)."""
         check_road(item, self.profile)
         return await send_raw(self._rpc, item.signed, self.profile.name)
 
-    async def cancel(self, tx_hash: Hash32) -> bool:
+    async def cancel(self, signed: SignedTx) -> bool:
         """Always False: a sequencer takes nothing back; only another transaction of the same nonce can."""
         return False
 

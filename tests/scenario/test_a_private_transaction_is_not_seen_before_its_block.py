@@ -6,6 +6,7 @@ import orjson
 import pytest
 from anvil_support import ONE_ETH, REVERTER_AT, STORER_AT, RelayWorld, relay_world
 
+from chains.bundles import Bundle
 from chains.errors import Denied, Reconcile, Reject
 from chains.relay import RelayStatus, sendable
 from chains.relay_auth import HEADER, header, local_header, local_signer
@@ -124,12 +125,12 @@ async def test_cancel_works_for_its_sender_alone() -> None:
     async with relay_world() as world:
         tx = world.users[0].sign(DEAD, value=1)
         await relay_of(world).send(private(tx))
-        assert await relay_of(world, key=98).cancel(tx.hash) is False
-        assert await relay_of(world).cancel(tx.hash) is True
+        assert await relay_of(world, key=98).cancel(tx) is False
+        assert await relay_of(world).cancel(tx) is True
         await world.mine(2)
         assert await relay_of(world).status(tx.hash) is RelayStatus.CANCELLED
         assert await world.rpc.call("eth_getTransactionReceipt", [tx.hash]) is None
-        assert await relay_of(world).cancel(tx.hash) is False
+        assert await relay_of(world).cancel(tx) is False
 
 
 async def test_a_wrong_signature_is_refused_in_the_documented_words() -> None:
@@ -157,11 +158,27 @@ async def test_a_bundle_lands_whole_or_not_at_all() -> None:
         alice, bob = world.users[:2]
         relay = relay_of(world)
         good, bad = alice.sign(DEAD, value=5), bob.sign(REVERTER_AT)
-        await relay.send_bundle([private(good), private(bad)], 1)
+        await relay.send_bundle(
+            Bundle(
+                (
+                    private(good),
+                    private(bad),
+                ),
+                1,
+            )
+        )
         await world.mine()
         assert await world.rpc.call("eth_getTransactionReceipt", [good.hash]) is None
         whole = bob.sign(DEAD, value=6, nonce=0)
-        await relay.send_bundle([private(whole), private(good)], 2)
+        await relay.send_bundle(
+            Bundle(
+                (
+                    private(whole),
+                    private(good),
+                ),
+                2,
+            )
+        )
         await world.mine()
         assert (await world.rpc.call("eth_getBlockByNumber", ["latest", False]))["transactions"] == [
             whole.hash,
@@ -312,16 +329,16 @@ async def test_a_bundle_is_replaced_by_its_uuid_and_a_private_transaction_by_its
         alice, bob = world.users[:2]
         relay, name = relay_of(world), uuid.uuid4()
         old, new = alice.sign(DEAD, value=3), alice.sign(DEAD, value=4, nonce=0)
-        await relay.send_bundle([private(old)], 1, replacement=name)
-        await relay.send_bundle([private(new)], 1, replacement=name)
+        await relay.send_bundle(Bundle((private(old),), 1, name))
+        await relay.send_bundle(Bundle((private(new),), 1, name))
         first = bob.sign(DEAD, value=100)
         await relay.send(private(first))
         with pytest.raises(RpcReject, match="underpriced"):
             await relay.send(private(bob.sign(DEAD, value=200, nonce=0)))
         await world.mine()
         assert await world.balance(DEAD) == 104
-        await relay.send_bundle([private(alice.sign(DEAD, value=5, nonce=1))], 2, replacement=name)
-        await relay.cancel_bundle(name)
+        await relay.send_bundle(Bundle((private(alice.sign(DEAD, value=5, nonce=1)),), 2, name))
+        await relay.cancel_bundle(str(name))
         await world.mine()
         assert await world.balance(DEAD) == 104
 

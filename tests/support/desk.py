@@ -33,7 +33,7 @@ from agent.domain.units import raw_down
 from agent.execution.authority import Authority, ChainAuthority
 from agent.execution.desk import Desk
 from agent.execution.halt import Switch
-from agent.execution.outbox import Outbox
+from agent.execution.outbox import Outbox, signed_tx
 from agent.execution.recorder import Recorder
 from agent.execution.tracker import Tracker
 from agent.journal.book import Book
@@ -332,7 +332,7 @@ class Office:
     def _canceller(self, chains: dict[int, ChainDesk]) -> Callable[[Authorized], Any]:
         async def cancel(authorized: Authorized) -> Hash32 | None:
             desk = chains[authorized.chain_id]
-            await desk.cancel(authorized.tx_hash)
+            await desk.cancel(signed_tx(authorized))
             fees = cancel_fees(bid(await desk.gateway.fee_history(), Urgency.URGENT))
             empty = UnsignedTx(authorized.chain_id, authorized.nonce, authorized.sender, 0, b"", 21_000, fees)
             head = await desk.gateway.block("latest")

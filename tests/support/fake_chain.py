@@ -212,7 +212,9 @@ class FakeChain:
             "memory", self.honours, frozenset({self.chain_id}), "memory", False, ("the test",)
         )
 
-    async def send(self, item: Sendable, *, max_block: int | None = None) -> Received:
+    async def send(
+        self, item: Sendable, *, block: int | None = None, max_block: int | None = None
+    ) -> Received:
         check_road(item, self.profile)
         says = self.relay_says.pop(0) if self.relay_says else ""
         if says == "unreachable":
@@ -230,9 +232,9 @@ class FakeChain:
             raise lost
         return Received("memory", item.signed.hash, item.signed.hash)
 
-    async def cancel(self, tx_hash: Hash32) -> bool:
+    async def cancel(self, signed: SignedTx) -> bool:
         before = len(self.pending)
-        self.pending = [raw for raw in self.pending if decode_raw(raw).hash != tx_hash]
+        self.pending = [raw for raw in self.pending if decode_raw(raw).hash != signed.hash]
         return len(self.pending) < before
 
     async def status(self, tx_hash: Hash32) -> RelayStatus:

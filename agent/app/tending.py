@@ -1,0 +1,87 @@
+"""What is done at every new head for a transaction that waits at a relay: looked at again on this machine, withdrawn, handed over again.
+
+A relay that leaves reverts out costs nothing when the market moves past the minimum, but what waits there may still be read by
+whoever is trusted with it; so what would revert is taken back, and handed over again once it would succeed. A bundle counts for
+one block: it is handed over for each. The signed bytes stay a possible winner until their nonce is mined, whatever is done here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agent.domain.errors import FairleadError
+from chains.gateway import Gateway
+from chains.rawtx import decode_raw
+from chains.relay import Relay, sendable
+from chains.simulate import Simulator, Step
+from chains.types import BlockRef, Call, Hash32, Protection, SignedTx
+
+
+@dataclass
+class Tending:
+    """Per transaction: the last head it was tended at, and whether it is withdrawn just now."""
+
+    at: dict[Hash32, Hash32] = field(default_factory=dict)
+    withdrawn: dict[Hash32, str] = field(default_factory=dict)
+
+    async def tend(
+        self,
+        signed: SignedTx,
+        protection: Protection,
+        head: BlockRef,
+        max_block: int,
+        relay: Relay,
+        gateway: Gateway,
+        simulator: Simulator | None,
+    ) -> str:
+        """Why it was withdrawn at this head; empty where it was not, or had been before. Raises nothing: the next head comes."""
+        profile = relay.profile
+        if not (profile.cancels or profile.per_block) or self.at.get(signed.hash) == head.hash:
+            return ""
+        self.at[signed.hash] = head.hash
+        if head.number >= max_block:
+            return ""
+        try:
+            if await gateway.nonce(signed.sender) != signed.nonce:
+                return ""  # mined, or behind another of ours: on this state it says nothing
+            why = await self._would_revert(signed, head, simulator) if simulator is not None else ""
+        except FairleadError:
+            return ""  # nothing was learnt
+        was = self.withdrawn.get(signed.hash, "")
+        if why:
+            self.withdrawn[signed.hash] = why
+            if was or not await self._took_back(relay, signed):
+                return ""
+            return why
+        if was or profile.per_block:
+            self.withdrawn.pop(signed.hash, None)
+            await self._hand_over(relay, signed, protection, head, max_block)
+        return ""
+
+    async def _would_revert(self, signed: SignedTx, head: BlockRef, simulator: Simulator) -> str:
+        tx = decode_raw(signed.raw)
+        if tx.to is None:
+            return ""
+        step = Step(signed.sender, Call(tx.to, tx.data, tx.value), gas=tx.gas)
+        result = (await simulator.run([step], at=head)).steps[0]
+        return "" if result.ok else result.reason or "it would revert"
+
+    async def _took_back(self, relay: Relay, signed: SignedTx) -> bool:
+        try:
+            await relay.cancel(signed)
+        except FairleadError:
+            self.withdrawn.pop(signed.hash, None)  # tried again at the next head
+            return False
+        return True
+
+    async def _hand_over(
+        self, relay: Relay, signed: SignedTx, protection: Protection, head: BlockRef, max_block: int
+    ) -> None:
+        try:
+            item = sendable(signed, protection, relay.profile)
+            await relay.send(item, block=head.number + 1, max_block=max_block)
+        except FairleadError:
+            self.at.pop(signed.hash, None)  # tried again at the next look
+
+
+__all__ = ["Tending"]

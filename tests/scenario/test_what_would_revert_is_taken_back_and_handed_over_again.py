@@ -1,0 +1,116 @@
+"""What waits at a relay is looked at again at every head: taken back where it would revert, handed over again where it would not,
+and a bundle for each block. Real relay process, real chain, the simulator's own fork."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+from anvil_support import REVERTER, STORER, RelayWorld, anvil_or_skip, relay_world
+
+from agent.app.tending import Tending
+from chains.gateway import Gateway
+from chains.relay import Relay, sendable
+from chains.relay_auth import local_header
+from chains.relays.flashbots import FlashbotsRelay
+from chains.relays.titan import TitanRelay
+from chains.simulate import Simulator
+from chains.types import Protection, SignedTx
+
+TARGET = "0x" + "7a" * 20
+AUTH = local_header(bytes([1] * 31 + [99]))
+
+
+@dataclass
+class Waiting:
+    world: RelayWorld
+    relay: Relay
+    gateway: Gateway
+    simulator: Simulator
+    tending: Tending
+
+    async def look(self, tx: SignedTx, max_block: int = 99) -> str:
+        head = await self.gateway.block("latest")
+        return await self.tending.tend(
+            tx, Protection.PRIVATE, head, max_block, self.relay, self.gateway, self.simulator
+        )
+
+    async def market(self, code: str) -> None:
+        """What the transaction would meet in the next block."""
+        await self.world.admin.call("anvil_setCode", [TARGET, code])
+
+    async def send(self, tx: SignedTx, max_block: int = 99) -> None:
+        head = await self.gateway.block("latest")
+        item = sendable(tx, Protection.PRIVATE, self.relay.profile)
+        await self.relay.send(item, block=head.number + 1, max_block=max_block)
+
+    async def pending(self) -> int:
+        return len((await self.world.truth())["private_pending"])
+
+    async def included(self, tx: SignedTx) -> bool:
+        return await self.world.rpc.call("eth_getTransactionReceipt", [tx.hash]) is not None
+
+
+@asynccontextmanager
+async def waiting(kind: str) -> AsyncIterator[Waiting]:
+    async with relay_world() as world:
+        url = world.url + "/relay"
+        relay: Relay = (FlashbotsRelay if kind == "flashbots" else TitanRelay)(url, world.session, AUTH)
+        gateway = Gateway(1, [world.rpc])
+        await world.mine()
+        async with Simulator(1, gateway, [world.rpc], binary=anvil_or_skip()) as simulator:
+            yield Waiting(world, relay, gateway, simulator, Tending())
+
+
+@pytest.mark.parametrize("kind", ["flashbots", "titan"])
+async def test_it_is_taken_back_while_it_would_revert(kind: str) -> None:
+    async with waiting(kind) as w:
+        await w.market(STORER)
+        await w.world.mine()
+        tx = w.world.users[0].sign(TARGET, data="0x" + "11" * 32)
+        await w.send(tx)
+        assert await w.look(tx) == "" and await w.pending() == 1
+        await w.market(REVERTER)
+        await w.world.mine()
+        assert not await w.included(tx), "nobody pays for a revert"
+        why = await w.look(tx)
+        assert why and await w.pending() == 0, "the relay does not hold it any more"
+        assert await w.look(tx) == "", "told once"
+        await w.market(STORER)
+        await w.world.mine()
+        assert not await w.included(tx)
+        assert await w.look(tx) == "" and await w.pending() == 1, "and handed over again"
+        await w.world.mine()
+        assert await w.included(tx)
+        assert await w.look(tx) == ""
+
+
+async def test_a_bundle_is_handed_over_for_every_block_and_not_beyond_the_last() -> None:
+    async with waiting("titan") as w:
+        await w.market(STORER)
+        await w.world.mine()
+        tx = w.world.users[0].sign(TARGET, data="0x" + "11" * 32, tip_gwei=0)
+        await w.send(tx)
+        head = (await w.gateway.block("latest")).number
+        await w.world.admin.call(
+            "relay_fault", [{"road": "private", "kind": "delay", "count": 5, "blocks": 9}]
+        )
+        for number in range(head + 1, head + 4):
+            await w.look(tx, max_block=head + 3)
+            targets = {a["head"] + 1 for a in (await w.world.truth())["arrivals"] if a["hash"] == tx.hash}
+            assert max(targets) == number, "one bundle for each block"
+            await w.world.mine()
+        before = len((await w.world.truth())["arrivals"])
+        await w.look(tx, max_block=head + 3)
+        assert len((await w.world.truth())["arrivals"]) == before
+
+
+async def test_behind_another_of_ours_it_is_neither_judged_nor_taken_back() -> None:
+    async with waiting("flashbots") as w:
+        await w.market(REVERTER)
+        await w.world.mine()
+        second = w.world.users[0].sign(TARGET, nonce=1)
+        await w.send(second)
+        assert await w.look(second) == "" and await w.pending() == 1
