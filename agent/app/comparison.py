@@ -17,7 +17,7 @@ from agent.domain.errors import FairleadError
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import Place, place_of
 from agent.domain.order_state import TERMINAL
-from agent.domain.submission_state import SubmissionState
+from agent.domain.submission_state import UNDECIDED
 from agent.journal.book import Book
 from agent.journal.records import PartRecord
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from agent.ports import ExecutionVenue
 
 DAY_NS = 86_400 * 10**9
-UNDECIDED = frozenset({SubmissionState.AUTHORIZED, SubmissionState.BROADCAST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +177,11 @@ async def _chain(app: App, desk: ChainDesk, book: Book) -> list[Difference]:
     for record in mine:
         if record.submission not in UNDECIDED or record.ended or record.authorized is None:
             continue
-        receipt = await desk.gateway.receipt(record.authorized.tx_hash)
-        told = f"{record.part.cl_ord_id}: transaction {record.authorized.tx_hash} is "
+        receipt = None
+        for form in record.signed:
+            receipt = receipt or await desk.gateway.receipt(form.tx_hash)
+        tx_hash = receipt.tx_hash if receipt is not None else record.authorized.tx_hash
+        told = f"{record.part.cl_ord_id}: transaction {tx_hash} is "
         if receipt is not None:
             told += f"in block {receipt.block_number}; the book has it as {record.submission.value}"
             found.append(Difference(desk.place, "transaction", told, "`fairlead run --once` books it", False))

@@ -106,6 +106,8 @@ class Teller:
                     else f"order {event.part.cl_ord_id}"
                 )
                 return f"signed     {self._at(event.part.cl_ord_id)}: {what}"
+            case ev.Replaced():
+                return f"replaced   {self._at(event.part.cl_ord_id)}: transaction {event.tx_hash[:18]}…, higher fees, same nonce"
             case ev.Refused():
                 return f"refused    {self._at(event.part.cl_ord_id)}: {event.rule}: {event.message} → {event.remedy}"
             case ev.PartFailed():

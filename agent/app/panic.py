@@ -19,14 +19,13 @@ from agent.app.readonly import read_book
 from agent.app.settings_tree import Settings, Venue
 from agent.app.wiring import connect_venue
 from agent.domain.errors import FairleadError
-from agent.domain.submission_state import SubmissionState
+from agent.domain.submission_state import UNDECIDED
 from agent.execution.outbox import signed_tx
 from agent.journal.records import PartRecord
 from agent.transport.clock import SystemClock
 from keys.client import SignerClient
 
 TIMEOUT_S = 20.0
-UNDECIDED = frozenset({SubmissionState.AUTHORIZED, SubmissionState.BROADCAST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,7 @@ async def _drop(
                 f"{name} withdraws nothing: it may execute until its deadline {authorized.deadline_s}",
             )
         ]
-    dropped = await relay.cancel(signed_tx(authorized))
+    dropped = all([await relay.cancel(signed_tx(form)) for form in record.signed])
     told = (
         "the relay dropped it; a builder may still hold it until its deadline"
         if dropped

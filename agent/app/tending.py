@@ -19,7 +19,7 @@ from chains.types import BlockRef, Call, Hash32, Protection, SignedTx
 
 @dataclass
 class Tending:
-    """Per transaction: the last head it was tended at, and whether it is withdrawn just now."""
+    """Per transaction: the last head it was tended at, and why it is withdrawn just now."""
 
     at: dict[Hash32, Hash32] = field(default_factory=dict)
     withdrawn: dict[Hash32, str] = field(default_factory=dict)
@@ -34,24 +34,24 @@ class Tending:
         gateway: Gateway,
         simulator: Simulator | None,
     ) -> str:
-        """Why it was withdrawn at this head; empty where it was not, or had been before. Raises nothing: the next head comes."""
+        """Why it is withdrawn now, or ''. Raises nothing: the next head comes."""
         profile = relay.profile
+        was = self.withdrawn.get(signed.hash, "")
         if not (profile.cancels or profile.per_block) or self.at.get(signed.hash) == head.hash:
-            return ""
+            return was
         self.at[signed.hash] = head.hash
         if head.number >= max_block:
-            return ""
+            return was
         try:
             if await gateway.nonce(signed.sender) != signed.nonce:
-                return ""  # mined, or behind another of ours: on this state it says nothing
+                return was  # mined, or behind another of ours: on this state it says nothing
             why = await self._would_revert(signed, head, simulator) if simulator is not None else ""
         except FairleadError:
-            return ""  # nothing was learnt
-        was = self.withdrawn.get(signed.hash, "")
+            return was  # nothing was learnt
         if why:
-            self.withdrawn[signed.hash] = why
-            if was or not await self._took_back(relay, signed):
+            if not was and not await self._took_back(relay, signed):
                 return ""
+            self.withdrawn[signed.hash] = why
             return why
         if was or profile.per_block:
             self.withdrawn.pop(signed.hash, None)
@@ -70,8 +70,7 @@ class Tending:
         try:
             await relay.cancel(signed)
         except FairleadError:
-            self.withdrawn.pop(signed.hash, None)  # tried again at the next head
-            return False
+            return False  # tried again at the next head
         return True
 
     async def _hand_over(

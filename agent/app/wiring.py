@@ -40,13 +40,14 @@ from agent.execution.desk import Desk
 from agent.execution.halt import Switch
 from agent.execution.outbox import Outbox, signed_tx
 from agent.execution.recorder import Recorder
+from agent.execution.replacing import Patience, Replacer, fees_of
 from agent.execution.tracker import Tracker
 from agent.journal.book import Book
 from agent.journal.registry import event_codec, is_derisking
 from agent.journal.store import Journal
 from agent.ports import Clock, ExecutionVenue
 from agent.transport.clock import SystemClock
-from chains.gas import Urgency, bid, cancel_fees
+from chains.gas import Urgency, bid, bump_up
 from chains.gateway import Gateway
 from chains.types import Address, Call, Environment, Hash32, UnsignedTx
 from contracts.codec import decode_result, encode
@@ -214,6 +215,7 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
         app.venues,
         app.directory.decimals,
         canceller(app, sender, owners),
+        replacer=Replacer(app.clock, sender, patience(app), app.chains),
     )
     world = World(
         app.clock,
@@ -395,6 +397,14 @@ def signer_ready(app: App) -> Callable[[], Awaitable[None]]:
     return ready
 
 
+def patience(app: App) -> dict[int, Patience]:
+    """Three blocks and never under twelve seconds; a fast devnet's blocks come when there is something to put into one."""
+    return {
+        chain_id: Patience(desk.gateway, max(3 * desk.profile.block_time_ms / 1000, 12.0))
+        for chain_id, desk in app.chains.items()
+    }
+
+
 def canceller(
     app: App, sender: SignerSender, owners: OwnerSignatures
 ) -> Callable[[Authorized], Awaitable[Hash32 | None]]:
@@ -407,8 +417,12 @@ def canceller(
 
     async def cancel(authorized: Authorized) -> Hash32 | None:
         desk = app.chains[authorized.chain_id]
-        await desk.cancel(signed_tx(authorized))
-        fees = cancel_fees(bid(await desk.gateway.fee_history(), Urgency.URGENT))
+        record = app.desk.book.parts.get(authorized.part.cl_ord_id) if app.desk is not None else None
+        for form in record.signed if record is not None else (authorized,):
+            await desk.cancel(signed_tx(form))
+        fees = bump_up(
+            fees_of(authorized.raw), at_least=bid(await desk.gateway.fee_history(), Urgency.URGENT)
+        )
         head = await desk.gateway.block("latest")
         chain_id, nonce = authorized.chain_id, authorized.nonce
         if isinstance(owners, SignerOwners) and authorized.wallet_nonce >= 0:

@@ -144,6 +144,19 @@ class Authorized:
 
 
 @dataclass(frozen=True, slots=True)
+class Replaced:
+    """Signed again for the same nonce, with higher fees and nothing else changed; durable before it is sent.
+
+    What was signed before may still be the one that is mined.
+    """
+
+    part: Part
+    tx_hash: Hash32
+    raw: bytes
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """The signer's policy, or an owner, said no."""
 
@@ -327,7 +340,8 @@ class Scheduled:
 
 
 EVENTS: tuple[type, ...] = (
-    Accepted, Sliced, Planned, Approved, Instructed, Breach, Prepared, Simulated, Authorized, Refused, PartFailed, Submitted, Indeterminate,
+    Accepted, Sliced, Planned, Approved, Instructed, Breach, Prepared, Simulated, Authorized, Replaced, Refused, PartFailed, Submitted,
+    Indeterminate,
     Observed, Reported, Settled, Attributed, CancelRequested, ParentClosed, Adopted, Halted, Resumed, Alarmed, Quoted,
     Reconciled, Scheduled,
 )  # fmt: skip

@@ -36,6 +36,9 @@ class Observation(Enum):
     CANCEL_MINED = "CANCEL_MINED"
 
 
+UNDECIDED = frozenset({SubmissionState.AUTHORIZED, SubmissionState.BROADCAST})
+"""Signed, and no block has decided about its nonce."""
+
 S, O = SubmissionState, Observation  # noqa: E741
 
 # fmt: off

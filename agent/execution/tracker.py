@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from agent.domain.errors import Denied, Halt, Reconcile, Reject, Retry, Usage
-from agent.domain.events import Alarmed, Authorized, Indeterminate, PartFailed, Reported, Settled
+from agent.domain.events import Alarmed, Authorized, Indeterminate, PartFailed, Replaced, Reported, Settled
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import AssetId, venue_of
 from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
@@ -57,11 +57,22 @@ class ChainWatch(Protocol):
     async def is_final(self, receipt: Receipt, head: BlockRef) -> bool: ...
 
     async def tend(self, signed: SignedTx, protection: Protection, head: BlockRef, max_block: int) -> str:
-        """Keeps what waits at its relay worth waiting for; why it was withdrawn from there just now, or ''."""
+        """Keeps what waits at its relay worth waiting for; why it is withdrawn from there now, or ''."""
         ...
 
 
 Cancel = Callable[[Authorized], Awaitable[Hash32 | None]]
+
+
+class Replaces(Protocol):
+    """See `agent.execution.replacing`."""
+
+    async def better(
+        self, authorized: Authorized, before: int, signed_ns: int, head: BlockRef
+    ) -> Replaced | None: ...
+
+    async def hand_over(self, authorized: Authorized) -> None: ...
+
 
 REPORT_OF_END = {
     SubmissionState.REVERTED: ExecType.REJECTED,
@@ -81,10 +92,13 @@ class Tracker:
         decimals: Mapping[AssetId, int],
         cancel_on_chain: Cancel,
         audit_s: float = 1.0,
+        replacer: Replaces | None = None,
     ) -> None:
         self._clock, self._recorder, self._chains, self._venues = clock, recorder, chains, venues
         self._decimals, self._cancel_on_chain, self._audit_s = decimals, cancel_on_chain, audit_s
         self._cancels: dict[ClOrdId, Hash32] = {}
+        self._replacer, self._handed = replacer, set[Hash32]()
+        self._stays, self._withdrawn = set[ClOrdId](), set[ClOrdId]()
 
     async def follow(self, authorized: Authorized) -> Settled:
         """Returns only when nothing more is expected; a cancelled task leaves the part open for the next run."""
@@ -99,6 +113,7 @@ class Tracker:
         record = self._recorder.book.parts[authorized.part.cl_ord_id]
         while True:
             told = watch.heads_told()  # a head told during the look is not waited for again
+            authorized = record.authorized or authorized  # fees may have been raised meanwhile
             try:
                 settled = await self.look_once(authorized, watch, record)
             except Retry:
@@ -122,6 +137,8 @@ class Tracker:
             await self._see(authorized, Observation.RECEIVED)
         head = await watch.truth.block("latest")
         receipt = await self._receipt(authorized, watch, record)
+        if receipt is not None:  # any of what was signed for the nonce may have won
+            authorized = next((a for a in record.signed if a.tx_hash == receipt.tx_hash), authorized)
         await self._catch_up(authorized, watch, record, receipt)
         state = record.submission
         if state in (SubmissionState.INCLUDED, SubmissionState.REVERTED):
@@ -146,7 +163,11 @@ class Tracker:
         if record.submission in (SubmissionState.AUTHORIZED, SubmissionState.BROADCAST):
             if await watch.truth.nonce(authorized.sender) <= authorized.nonce:
                 return None
-        return await watch.truth.receipt(authorized.tx_hash)
+        for form in record.signed or (authorized,):
+            receipt = await watch.truth.receipt(form.tx_hash)
+            if receipt is not None:
+                return receipt
+        return None
 
     async def _absent(
         self, authorized: Authorized, watch: ChainWatch, record: PartRecord, head: BlockRef
@@ -167,7 +188,9 @@ class Tracker:
             await self._see(authorized, Observation.CANCEL_MINED, receipt=cancelled)
             return None
         if await watch.truth.nonce(authorized.sender) > authorized.nonce:
-            if await watch.truth.receipt(authorized.tx_hash) is None:  # the nonce went to another transaction
+            if (
+                await self._receipt(authorized, watch, record) is None
+            ):  # the nonce went to another transaction
                 if self._wants_cancel(record):  # an earlier run's cancelling transaction is that other one
                     await self._see(authorized, Observation.CANCEL_MINED)
                     return None
@@ -185,12 +208,40 @@ class Tracker:
                 await self._cancel(authorized)
             return None
         why = await watch.tend(signed_tx(authorized), authorized.protection, head, authorized.max_block)
+        part = authorized.part.cl_ord_id
+        if why and part not in self._withdrawn:
+            self._withdrawn.add(part)
+            text = f"{part} was taken back from its relay at block {head.number}: {why}"
+            await self._alarm("WITHDRAWN", text)
         if why:
-            part = authorized.part.cl_ord_id
-            await self._alarm(
-                "WITHDRAWN", f"{part} was taken back from its relay at block {head.number}: {why}"
-            )
+            return None
+        self._withdrawn.discard(part)
+        if state is SubmissionState.BROADCAST:
+            await self._improve(authorized, record, head)
         return None
+
+    async def _improve(self, authorized: Authorized, record: PartRecord, head: BlockRef) -> None:
+        """Higher fees for what has waited too long. What a run before this one signed and may not have sent is sent first."""
+        if self._replacer is None or record.what:
+            return  # what its owners sent by hand is theirs to replace
+        part = authorized.part.cl_ord_id
+        try:
+            if record.earlier and authorized.tx_hash not in self._handed:
+                self._handed.add(authorized.tx_hash)
+                await self._replacer.hand_over(authorized)
+            if part in self._stays:
+                return
+            better = await self._replacer.better(authorized, len(record.earlier), authorized.at_ns, head)
+            if better is None:
+                return
+            await self._recorder.record_durably(better)
+            assert record.authorized is not None
+            self._handed.add(better.tx_hash)
+            await self._replacer.hand_over(record.authorized)
+            await self._see(record.authorized, Observation.REPLACED)
+        except (Reject, Reconcile, Denied, Usage) as error:
+            self._stays.add(part)
+            await self._alarm("NOT_REPLACED", f"{part} keeps its fees and is followed on: {error}")
 
     async def _cancel(self, authorized: Authorized) -> None:
         """Tried once; where it is refused the transaction is followed on: it may be in the next block already."""

@@ -7,6 +7,7 @@ book, and `canonical` gives the same text and hash. No decision is taken here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal, localcontext
 from hashlib import sha256
 from typing import Any
@@ -19,7 +20,7 @@ from agent.domain.order_state import TERMINAL, ExecType, OrdStatus, is_surprisin
 from agent.domain.orders import Side
 from agent.domain.reports import ExecutionReport, Fill
 from agent.domain.risk import Reservation
-from agent.domain.submission_state import Observation, SubmissionState, observe
+from agent.domain.submission_state import UNDECIDED, Observation, SubmissionState, observe
 from agent.domain.units import WIDE
 from agent.journal.records import ChildRecord, Effect, ParentRecord, PartRecord, Position, fill_changes
 from agent.journal.references import unknown_to
@@ -97,6 +98,14 @@ class Book:
             record.submission = SubmissionState.AUTHORIZED
         else:
             record.order_qty = event.order.order_qty
+
+    def _replaced(self, event: ev.Replaced) -> None:
+        record = self.parts[event.part.cl_ord_id]
+        assert record.authorized is not None  # `admit` saw to it
+        record.earlier = (*record.earlier, record.authorized)
+        record.authorized = replace(
+            record.authorized, tx_hash=event.tx_hash, raw=event.raw, at_ns=event.at_ns
+        )
 
     def _refused(self, event: ev.Refused) -> None:
         record = self.parts[event.part.cl_ord_id]
@@ -259,6 +268,11 @@ class Book:
             next_status(record.status, event.report.exec_type, filled=False, any_fill=False)
         elif (name := unknown_to(self, event)) is not None:
             raise Halt("UNKNOWN_ORDER", f"the record knows no {name}", "this is a bug: report it")
+        elif isinstance(event, ev.Replaced):
+            waiting = self.parts[event.part.cl_ord_id]
+            if waiting.authorized is None or waiting.submission not in UNDECIDED:
+                what = f"{event.part.cl_ord_id} waits for no block: nothing of it can be replaced"
+                raise Halt("NOTHING_TO_REPLACE", what, "this is a bug: report it")
         elif isinstance(event, ev.Prepared | ev.Authorized):
             signed = self.parts[event.part.cl_ord_id]
             if signed.authorized is not None:
@@ -417,6 +431,7 @@ class Book:
                     "failed": record.failed,
                     "indeterminate": record.indeterminate,
                     "nonce": record.authorized.nonce if record.authorized else None,
+                    **({"replaced": len(record.earlier)} if record.earlier else {}),
                 }
                 for name, record in sorted(self.parts.items())
             },
@@ -449,6 +464,7 @@ _HANDLERS: dict[type, Callable[[Book, Any], None]] = {
     ev.Breach: Book._breach,
     ev.Prepared: Book._prepared,
     ev.Authorized: Book._authorized,
+    ev.Replaced: Book._replaced,
     ev.Refused: Book._refused,
     ev.PartFailed: Book._part_failed,
     ev.Submitted: Book._submitted,

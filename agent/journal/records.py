@@ -22,6 +22,7 @@ Effect = tuple[Decimal, Decimal, Decimal, Decimal, Decimal]
 class PartRecord:
     """`status` is None until something was signed; `ended` means that nothing more can come but a surprise.
 
+    `authorized` is what was signed last for its nonce, `earlier` what that replaced: any of them may be the one that is mined.
     `included_in` is the block that was last seen to hold the transaction; `effects` is what each fill did to the positions.
     """
 
@@ -29,6 +30,7 @@ class PartRecord:
     base_is_in: bool
     order_qty: Decimal | None = None
     authorized: ev.Authorized | None = None
+    earlier: tuple[ev.Authorized, ...] = ()
     submitted: bool = False
     indeterminate: bool = False
     cancel_requested: bool = False
@@ -43,6 +45,11 @@ class PartRecord:
     failed: str = ""
     refused: ev.Refused | None = None
     what: str = ""
+
+    @property
+    def signed(self) -> tuple[ev.Authorized, ...]:
+        """Everything signed for its nonce, the latest first."""
+        return () if self.authorized is None else (self.authorized, *reversed(self.earlier))
 
     @property
     def on_chain(self) -> bool:

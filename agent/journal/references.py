@@ -33,7 +33,15 @@ def unknown_to(known: Known, event: object) -> ClOrdId | None:
             among, name = known.children, event.child.cl_ord_id
         case ev.Approved():
             among, name = known.children, event.planned.child.cl_ord_id
-        case ev.Prepared() | ev.Simulated() | ev.Authorized() | ev.Refused() | ev.PartFailed() | ev.Settled():
+        case (
+            ev.Prepared()
+            | ev.Simulated()
+            | ev.Authorized()
+            | ev.Replaced()
+            | ev.Refused()
+            | ev.PartFailed()
+            | ev.Settled()
+        ):
             among, name = known.parts, event.part.cl_ord_id
         case ev.Submitted() | ev.Indeterminate() | ev.Observed():
             among, name = known.parts, event.cl_ord_id

@@ -186,6 +186,7 @@ def test_any_history(acts: list[tuple[str, int]]) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.timeout(3600)
 @settings(max_examples=3_000, deadline=None)
 @given(acts=HISTORY)
 def test_any_history_very_often(acts: list[tuple[str, int]]) -> None:

@@ -35,6 +35,7 @@ from agent.execution.desk import Desk
 from agent.execution.halt import Switch
 from agent.execution.outbox import Outbox, signed_tx
 from agent.execution.recorder import Recorder
+from agent.execution.replacing import Patience, Replacer, fees_of
 from agent.execution.tracker import Tracker
 from agent.journal.book import Book
 from agent.journal.chain import Seq
@@ -44,7 +45,7 @@ from agent.market import book as market_book
 from agent.market.pools import parse_pool
 from agent.market.view import AsOf, GasState, MarketView
 from chains import profiles
-from chains.gas import Urgency, bid, cancel_fees
+from chains.gas import Urgency, bid, bump_up
 from chains.types import Address, Hash32, Protection, UnsignedTx
 
 HERE, BASE, PAPER = Place("eip155:1"), Place("eip155:8453"), Place("cex:paper")
@@ -199,6 +200,8 @@ class Office:
     prompt_disk: bool = False
     """Whether waiting for the disk lets nobody else run: then the real disk's timing decides no order of events."""
     audit_s: float = 1.0
+    patience_s: float = 1e9
+    """How long what was signed waits before its fees are raised: here for ever, unless a test says."""
 
     def __post_init__(self) -> None:
         self.chains = {
@@ -305,8 +308,9 @@ class Office:
         }
         authority = Authority(clock, book, authorities, venues, self.owners, self.sender, outbox, ready)
         tracker = Tracker(
-            clock, recorder, chains, venues, DIRECTORY.decimals, self._canceller(chains), self.audit_s
-        )
+            clock, recorder, chains, venues, DIRECTORY.decimals, self._canceller(chains), self.audit_s,
+            Replacer(clock, self.sender, {i: Patience(c.gateway, self.patience_s) for i, c in chains.items()}, chains),
+        )  # fmt: skip
         world = World(
             clock, DIRECTORY, chains, self.switch, self.oracle, wallet_ready,
             lambda: journal.failure.message if journal.failure else "",
@@ -333,7 +337,8 @@ class Office:
         async def cancel(authorized: Authorized) -> Hash32 | None:
             desk = chains[authorized.chain_id]
             await desk.cancel(signed_tx(authorized))
-            fees = cancel_fees(bid(await desk.gateway.fee_history(), Urgency.URGENT))
+            fresh = bid(await desk.gateway.fee_history(), Urgency.URGENT)
+            fees = bump_up(fees_of(authorized.raw), at_least=fresh)
             empty = UnsignedTx(authorized.chain_id, authorized.nonce, authorized.sender, 0, b"", 21_000, fees)
             head = await desk.gateway.block("latest")
             signed = await self.sender.cancel(empty, head.timestamp)

@@ -82,6 +82,7 @@ class FakeChain:
     block_s: int = 2
     finality: int = 2
     mining: bool = True
+    base_fee_wei: int = BASE_FEE
     honours: frozenset[Protection] = frozenset({Protection.PRIVATE})
     relay_says: list[str] = field(default_factory=list)
     deaf: bool = False
@@ -202,7 +203,7 @@ class FakeChain:
 
     async def fee_history(self) -> FeeHistory:
         self._read()
-        return FeeHistory(self.blocks[-1].ref.number, (BASE_FEE, BASE_FEE), ((10**7, 10**7, 10**7),))
+        return FeeHistory(self.blocks[-1].ref.number, (self.base_fee_wei,) * 2, ((10**7, 10**7, 10**7),))
 
     # ------------------------------------------------------------------ relay
 
@@ -244,7 +245,9 @@ class FakeChain:
 
     def _ref(self, number: int, timestamp: int, parent: str) -> BlockRef:
         name = f"{self.chain_id} {number} {self.forks}".encode()
-        return BlockRef(number, Hash32("0x" + keccak(name).hex()), Hash32(parent), timestamp, BASE_FEE)
+        return BlockRef(
+            number, Hash32("0x" + keccak(name).hex()), Hash32(parent), timestamp, self.base_fee_wei
+        )
 
     def _mine(self, timestamp: int) -> None:
         last = self.blocks[-1]
@@ -271,7 +274,7 @@ class FakeChain:
         after, logs, gas, reason = world, (), 21_000, ""
         if tx.to == c.SAFE:
             after, logs, gas, reason = self._safe(world, ref, tx.data)
-        price = BASE_FEE + tx.tip_at(BASE_FEE)
+        price = self.base_fee_wei + tx.tip_at(self.base_fee_wei)
         after = replace(world if reason else after, nonce=world.nonce + 1, ether=world.ether - gas * price)
         found = () if reason else tuple(replace(log, tx_hash=tx.hash) for log in logs)
         return after, Receipt(tx.hash, ref.number, ref.hash, 0 if reason else 1, gas, price, found)
