@@ -13,6 +13,7 @@ from typing import Any
 
 from coincurve import PrivateKey
 from fake_ledger import LedgerApp, emulator
+from fake_trezor import TrezorDevice, bridging
 from fault_proxy import Proxy, forwarding
 from kms_server import client, kms, new_key
 from web3signer_server import World, serving
@@ -138,6 +139,45 @@ def ledger(folder: Path) -> Iterator[Holder]:
         )  # fmt: skip
 
 
+@contextmanager
+def trezor(folder: Path) -> Iterator[Holder]:
+    device = TrezorDevice(b"a seed of a device with a screen")
+    path = [44 | 1 << 31, 60 | 1 << 31, 1 << 31, 0, 0]
+    key, other = device.key(path), device.key([*path[:-1], 1])
+    honest = device._signed
+
+    def person(does: str) -> Callable[[], None]:
+        def now() -> None:
+            device.pressed.clear()
+            device.person = does
+
+        return now
+
+    def lies() -> None:
+        # Another key than the one whose address it told: as if exchanged in between.
+        device._signed = lambda where, digest: honest([*where[:-1], 1], digest)  # type: ignore[method-assign]
+
+    def well() -> None:
+        device.person = "approve"
+        device.pressed.set()
+        device._signed = honest  # type: ignore[method-assign]
+
+    with bridging(device) as bridge:
+        spec = {
+            "kind": "trezor",
+            "environment": "devnet",
+            "address": address_of(key.public_key),
+            "bridge": bridge.url,
+            "timeout_s": 1,
+        }
+        yield Holder(
+            spec, address_of(key.public_key), address_of(other.public_key), key.secret,
+            asked=lambda: len(device.asked), refuses=person("refuse"), silent=person("away"), dies=person("unplug"), lies=lies, well=well,
+            secrets=(device.seed.hex(), key.secret.hex()),
+            codes={"refuses": "OWNER_REFUSED", "silent": "TREZOR_SILENT", "dies": "TREZOR_GONE"},
+        )  # fmt: skip
+
+
 def _bad_days(
     proxy: Proxy, refusal: tuple[int, bytes], lie: Callable[[bytes], bytes]
 ) -> dict[str, Callable[[], None]]:
@@ -237,6 +277,7 @@ HOLDERS: dict[str, Callable[[Path], AbstractContextManager[Holder]]] = {
     "keystore": keystore,
     "watch": watch,
     "ledger": ledger,
+    "trezor": trezor,
     "aws_kms": aws_kms,
     "web3signer": web3signer,
 }
