@@ -13,6 +13,8 @@
     local_keystore                 the folder of keystores, each key of one environment
     signer/, client                the process that holds keys and ledger, and the agent's side of its socket
     owner_sign, sentences          an owner signs attended, after reading what it is in plain words
+    delegations                    pure but for the signer it is given: EIP-7702, and the policy of whose code a key may run
+    reading                        a Safe transaction in sentences, for owners and shares alike
     landmarks                      contracts this installation knows by itself, whatever the asker calls them
 
 What is signed is recorded first, on disk, under the request's id: the same request gives the same signature and counts once.
