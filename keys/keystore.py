@@ -30,6 +30,12 @@ class KeystoreSigner(PreimageSigner):
         # libsecp256k1 answers low s and the parity, and has just used the key itself: nothing is left to check.
         return self._key.sign(keccak(preimage))
 
+    def sign_delegation(self, preimage: bytes) -> bytes:
+        """For `keys.delegations`, which judges first. Raises Usage for the bytes of anything else."""
+        if preimage[:1] not in (b"\x04", b"\x05"):
+            raise Usage("DELEGATION_INVALID", "neither an authorization nor a type-4 transaction")
+        return self._checked(preimage)
+
     def close(self) -> None:
         self._key = None
 

@@ -24,16 +24,15 @@ from typing import Any
 
 from chains.errors import Denied, FairleadError, Usage
 from chains.types import Environment
-from contracts.decode import to_leaves
 from contracts.hashing import to_checksum
-from contracts.multisend import Part
 from keys import landmarks, safe
 from keys.hardening import harden
 from keys.keystore import find, open_stored
 from keys.local_keystore import LocalKeystore, StoredKey
-from keys.policy_settings import NATIVE, OFFICIAL_MULTISEND_CALL_ONLY
+from keys.policy_settings import NATIVE
+from keys.reading import sentences_of
 from keys.secrets import ask_on_tty
-from keys.sentences import ASKERS, describe
+from keys.sentences import ASKERS
 from keys.signers import Ask, Signer, open_signer, read_spec
 from keys.typed import TypedHash
 
@@ -99,14 +98,12 @@ def prepare(data: Mapping[str, Any], owner: Owner) -> tuple[list[str], Finish]:
     named = body.pop("tokens", {})
     chain_id, wallet, tx = safe.from_json(body)
     tokens = _tokens(named, chain_id)
-    known = {a: "multi_send" for a in OFFICIAL_MULTISEND_CALL_ONLY} | {a: "erc20" for a in tokens}
-    known |= landmarks.contracts(chain_id) | {wallet: "safe"}
-    leaves = to_leaves(Part(tx.to, tx.value, tx.data), known, tx.operation)
     typed = safe.typed(chain_id, wallet, tx)
-    lines = describe(
-        chain_id, wallet, tx, leaves, tokens, landmarks.names(chain_id), landmarks.chain(chain_id)
-    )
-    lines += [f"Safe transaction hash: 0x{typed.digest.hex()}", owner.line]
+    lines = [
+        *sentences_of(chain_id, wallet, tx, tokens),
+        f"Safe transaction hash: 0x{typed.digest.hex()}",
+        owner.line,
+    ]
     if shown := owner.shows(typed):
         lines += [
             "Compare with the device's own screen before you confirm there:",

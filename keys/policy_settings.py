@@ -27,7 +27,8 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class ChainPolicy:
-    """What may be signed for one Safe on one chain. `tokens` holds NATIVE too where ether may be spent."""
+    """What may be signed for one Safe on one chain. `tokens` holds NATIVE too where ether may be spent; `delegates` is the code a key
+    may be told to run (EIP-7702)."""
 
     chain_id: int
     safe: Address
@@ -45,6 +46,7 @@ class ChainPolicy:
     gas_per_tx_wei: int = 10**18
     gas_per_day_wei: int = 5 * 10**18
     collateral_switch: bool = False
+    delegates: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

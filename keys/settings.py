@@ -8,7 +8,7 @@
      "chains": [{"chain_id": 1, "safe": "0x…", "owners": ["0x…"], "threshold": 2, "weth": "0x…",
        "contracts": {"0x…": "universal_router"}, "spenders": ["0x…"],
        "tokens": {"0x…": {"per_tx_raw": "…", "per_day_raw": "…"}}, "native": {"per_tx_raw": "…", "per_day_raw": "…"},
-       "transfer_to": [], "hooks": [], "max_deadline_s": 900, "max_gas": 10000000, "max_fee_wei": "…",
+       "transfer_to": [], "hooks": [], "delegates": [], "max_deadline_s": 900, "max_gas": 10000000, "max_fee_wei": "…",
        "gas_per_tx_wei": "…", "gas_per_day_wei": "…", "collateral_switch": false}]}
 
 `clients` (optional) lists the OS user ids that may connect; without it only the signer's own user may.
@@ -211,7 +211,7 @@ def _exchange(value: Any, path: str) -> ExchangeReference:
 
 
 _CHAIN_KEYS = (
-    "chain_id safe owners threshold weth contracts spenders tokens native transfer_to hooks max_deadline_s max_gas "
+    "chain_id safe owners threshold weth contracts spenders tokens native transfer_to hooks delegates max_deadline_s max_gas "
     "max_fee_wei gas_per_tx_wei gas_per_day_wei collateral_switch"
 )
 
@@ -251,6 +251,7 @@ def _chain(value: Any, path: str) -> ChainPolicy:
         weth=weth,
         transfer_to=frozenset(r.get("transfer_to", _list(_address), ())),
         hooks=frozenset(r.get("hooks", _list(_address), ())),
+        delegates=frozenset(r.get("delegates", _list(_address), ())),
         collateral_switch=r.get("collateral_switch", _bool, False),
         **given,
     )

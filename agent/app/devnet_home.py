@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.app import template
+from agent.app.devnet_bundler import bundler_services
 from chains.devnet import funding, service
 from chains.devnet.addresses import CHAINS
 from chains.devnet.jsonrpc import Rpc
@@ -124,7 +125,7 @@ def bring_up(
     mid = _mid_of(market) if market is not None else None
 
     def extra(status: Status) -> list[Service]:
-        services = [paper_service(folder, keys, mid, fast=fast)]
+        services = [paper_service(folder, keys, mid, fast=fast), *bundler_services(status, folder)]
         if keys is not None:
             safe = create_wallet(status, keys, progress)
             write_signer(keys, safe, list(status.urls), market)

@@ -1,6 +1,6 @@
 """A small ERC-4337 bundler for the devnet: EntryPoint 0.7, standard RPC, its own funded key.
 
-    python -m chains.devnet.bundler --port P --rpc http://127.0.0.1:CHAIN --key-file FILE
+    python -m chains.devnet.bundler --port P --rpc http://127.0.0.1:CHAIN --key-file FILE [--unsafe]
 
   POST /    ERC-7769: eth_sendUserOperation, eth_estimateUserOperationGas, eth_getUserOperationByHash,
             eth_getUserOperationReceipt, eth_supportedEntryPoints, eth_chainId; and for tests debug_bundler_setBundlingMode,
@@ -9,7 +9,8 @@
 An operation is validated by simulation when it comes and again when it is bundled; a bundle is tried whole before it is sent;
 what breaks it is dropped. One operation of a sender in a bundle. FILE holds the key as 64 hex digits; its account pays for
 bundles and gets the operations' fees. Listens on 127.0.0.1 and refuses a chain that is no devnet or rehearsal of ours.
-Not a public bundler: it has no peers and does not enforce ERC-7562 (see `bundler_simulation`).
+ERC-7562's rules on what a validation may do are kept (`bundler_rules`), but for `--unsafe`, for nodes that trace nothing.
+Not a public bundler: it has no peers and keeps no reputation.
 """
 
 from __future__ import annotations
@@ -57,10 +58,10 @@ _SPARE_GAS = 150_000
 class Node:
     """The bundler's work: pool, simulation, bundles."""
 
-    def __init__(self, rpc: Rpc, chain_id: int, account: Any) -> None:
+    def __init__(self, rpc: Rpc, chain_id: int, account: Any, rules: bool = True) -> None:
         self._rpc, self._chain_id, self._account = rpc, chain_id, account
         self.address = Address(str(account.address))
-        self.simulation, self.pool = Simulation(rpc), Pool()
+        self.simulation, self.pool = Simulation(rpc, rules=rules), Pool()
         self.arrived, self.auto = asyncio.Event(), True
         self._bundling = asyncio.Lock()
 
@@ -108,6 +109,7 @@ class Node:
         if op.fees.max_fee_wei < number(head["baseFeePerGas"]):
             raise refused(-32602, f"maxFeePerGas is below the base fee of {number(head['baseFeePerGas'])}")
         await self.simulation.validate(op, number(head["timestamp"]))
+        await self.simulation.keep_the_rules(op)
         self.pool.add(op, op_hash)
         self.arrived.set()
         return op_hash
@@ -279,7 +281,7 @@ async def _handle(node: Node, request: web.Request) -> web.Response:
 async def serve(options: argparse.Namespace, account: Any) -> None:
     async with aiohttp.ClientSession() as session:
         rpc = Rpc(options.rpc, session, timeout_s=30)
-        node = Node(rpc, number(await rpc.call("eth_chainId")), account)
+        node = Node(rpc, number(await rpc.call("eth_chainId")), account, not options.unsafe)
         if await rpc.call("eth_getCode", [ENTRY_POINT, "latest"]) == "0x":
             raise Usage("NO_ENTRY_POINT", f"there is no EntryPoint at {ENTRY_POINT} on this chain")
         await node.simulation.start()
@@ -327,6 +329,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rpc", required=True, help="a devnet chain's url")
     parser.add_argument(
         "--key-file", type=Path, required=True, help="the key of the account that sends bundles"
+    )
+    parser.add_argument(
+        "--unsafe", action="store_true", help="take operations whose validation breaks ERC-7562's rules"
     )
     options = parser.parse_args(arguments)
     try:

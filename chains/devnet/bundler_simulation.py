@@ -4,7 +4,8 @@ EntryPointSimulations (of the EntryPoint's own package) stands at the EntryPoint
 simulateValidation runs the genuine validation. Gas limits are found by halving: the least with which the validation passes and
 the call succeeds, run from the EntryPoint's address by a few bytes of our own that first create the sender where need be.
 
-Not done: ERC-7562's rules on opcodes, storage and reputation (error codes -32502, -32504, -32505 are never answered).
+With `rules`, the validation is traced too, and what it did is judged by `bundler_rules` (ERC-7562, -32502). Reputation is not kept:
+-32504 and -32505 are never answered.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chains.devnet.artifacts import artifact
+from chains.devnet.bundler_rules import MIN_STAKE_WEI, MIN_UNSTAKE_S, TRACER, broken
 from chains.evm import from_hex, number, word
 from chains.rpc import Rpc, RpcReject
 from chains.types import Address, Fees
@@ -59,8 +61,8 @@ def pre_verification_gas(op: UserOperation) -> int:
 class Simulation:
     """Asks one node, through its plain JSON-RPC. `start` first."""
 
-    def __init__(self, rpc: Rpc, entry_point: Address = ENTRY_POINT) -> None:
-        self._rpc, self._entry_point, self._simulations = rpc, entry_point, ""
+    def __init__(self, rpc: Rpc, entry_point: Address = ENTRY_POINT, rules: bool = True) -> None:
+        self._rpc, self._entry_point, self._simulations, self._rules = rpc, entry_point, "", rules
 
     async def start(self) -> None:
         """Makes the simulations' runtime code; their constructor insists on not being deployed. Raises Retry, RpcReject."""
@@ -86,6 +88,32 @@ class Simulation:
             shown = {"validAfter": hex(times.after), "validUntil": hex(times.until)}
             raise refused(-32503, f"out of its time range: {times.after} to {times.until}, now {now}", shown)
         return times
+
+    async def keep_the_rules(self, op: UserOperation) -> None:
+        """Passes an operation whose validation ERC-7562 allows; otherwise RpcReject -32502 with the rule."""
+        if not self._rules:
+            return
+        state = {self._entry_point: {"code": self._simulations}}
+        options = {"tracer": TRACER, "stateOverrides": state}
+        trace = await self._rpc.call("debug_traceCall", [self._validating(op), "latest", options])
+        if trace["failed"]:
+            raise refused(-32603, f"the validation could not be traced: {trace['failed']}")
+        entities = [e for e in (op.factory, op.paymaster.address if op.paymaster else None) if e is not None]
+        found = broken(op, self._entry_point, trace, [e for e in entities if await self._staked(e)])
+        if found is not None:
+            raise refused(-32502, f"{found.rule}: the {found.entity} {found.why}", {"rule": found.rule})
+
+    async def _staked(self, entity: Address) -> bool:
+        ask = artifact("EntryPoint").call("getDepositInfo", entity)
+        answer = await self._rpc.call(
+            "eth_call", [{"to": self._entry_point, "data": "0x" + ask.hex()}, "latest"]
+        )
+        _, staked, stake, delay, _ = artifact("EntryPoint").read("getDepositInfo", from_hex(answer), 1)[0]
+        return bool(staked) and stake >= MIN_STAKE_WEI and delay >= MIN_UNSTAKE_S
+
+    def _validating(self, op: UserOperation) -> dict[str, Any]:
+        data = artifact("EntryPointSimulations").call("simulateValidation", tuple(packed(op).values()))
+        return {"to": self._entry_point, "data": "0x" + data.hex(), "gas": hex(_CALL_GAS)}
 
     async def estimate(self, op: UserOperation) -> dict[str, str]:
         """ERC-7769's answer. The signature need not hold. Raises RpcReject."""
@@ -152,11 +180,7 @@ class Simulation:
     async def _validation(self, op: UserOperation, overrides: dict[str, Any]) -> tuple[int, int, int]:
         """(preOpGas, validationData of the account, of the paymaster). Raises RpcReject with ERC-7769's code."""
         simulations = artifact("EntryPointSimulations")
-        call = {
-            "to": self._entry_point,
-            "data": "0x" + simulations.call("simulateValidation", tuple(packed(op).values())).hex(),
-            "gas": hex(_CALL_GAS),
-        }
+        call = self._validating(op)
         state = {**overrides, self._entry_point: {"code": self._simulations}}
         try:
             answer = await self._rpc.call("eth_call", [call, "latest", state])

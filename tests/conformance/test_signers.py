@@ -350,3 +350,24 @@ def test_a_part_that_is_not_installed_is_named(absent: str, spec: dict[str, str]
         "except Usage as error: print(error)"
     )
     assert said.startswith(code) and "Install fairlead[" in said
+
+
+@every
+def test_only_a_keystore_signs_a_delegation_and_the_others_say_so(
+    name: str, holder: Holder, signer: Signer
+) -> None:
+    """EIP-7702: neither a device nor a service is given bytes whose meaning its holder is not shown."""
+    from chains.types import ZERO_ADDRESS
+    from keys.delegations import Authorization, sign
+    from keys.policy_settings import ChainPolicy
+
+    policy = ChainPolicy(1, Address(c.SAFE), frozenset(), 1, {}, frozenset(), {}, ZERO_ADDRESS)
+    back = Authorization(1, ZERO_ADDRESS, 0)
+    before = holder.asked()
+    if name == "keystore":
+        assert sign(signer, back, policy).account == holder.address
+        return
+    with pytest.raises(Denied) as denied:
+        sign(signer, back, policy)
+    assert denied.value.code == "DELEGATION_UNSUPPORTED" and f"the {name} signer" in denied.value.message
+    assert holder.asked() == before

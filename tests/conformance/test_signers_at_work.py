@@ -21,6 +21,7 @@ import custody as c
 import pytest
 from eth_account import Account
 from fake_ledger import LedgerApp, emulator, wait_for
+from fake_trezor import TrezorDevice, bridging
 from fault_proxy import Proxy, forwarding
 from kms_server import client as kms_client
 from kms_server import kms, new_key
@@ -258,7 +259,7 @@ def owner(
     os.close(theirs)
     shown = b""
     with contextlib.suppress(OSError):  # the terminal's end, where nothing was asked
-        while b"sign this" not in shown:
+        while b"sign this" not in shown and b"its screen shows" not in shown:
             shown += os.read(ours, 1000)
         os.write(ours, typed.encode() + b"\n")
     out, err = process.communicate(timeout=60)
@@ -308,6 +309,31 @@ def test_an_owner_with_a_ledger_compares_two_screens_and_presses() -> None:
             assert wrong.returncode == 3 and not wrong.stdout and "Traceback" not in wrong.stderr
         assert owner({"kind": "ledger"}).returncode == 2
         assert len(app.screens) == screens, "nobody was asked"
+
+
+def test_an_owner_with_a_trezor_compares_two_screens_and_presses() -> None:
+    device = TrezorDevice(b"the seed of an owner's device")
+    address = address_of(device.key([44 | 1 << 31, 60 | 1 << 31, 1 << 31, 0, 0]).public_key)
+    digest = safe.safe_tx_hash(1, Address(c.SAFE), c.sell())
+    with bridging(device) as bridge:
+        spec = {"kind": "trezor", "environment": "devnet", "address": address, "bridge": bridge.url}
+        done = owner(spec)
+        assert done.returncode == 0, done.stderr
+        assert recover(digest, bytes.fromhex(done.stdout.strip()[2:])) == address
+        assert "Sells 2.5 WETH for at least 4500 USDC on uniswap_v3, paid to this wallet" in done.stderr
+        assert device.screens and all(f"  {screen}" in done.stderr.splitlines() for screen in device.screens)
+        device.person = "refuse"
+        refused = owner(spec)
+        assert refused.returncode == 3 and "OWNER_REFUSED" in refused.stderr and not refused.stdout
+        device.person = "unplug"
+        gone = owner(spec)
+        assert gone.returncode == 4 and "TREZOR_GONE" in gone.stderr and not gone.stdout
+        device.person, screens = "approve", len(device.screens)
+        wrong = owner(spec | {"path": "44'/60'/1'/0/0"})
+        assert wrong.returncode == 3 and "SIGNER_OTHER_KEY" in wrong.stderr and len(device.screens) == screens
+        device.model, device.locked = "1", True
+        unlocked = owner(spec, typed="159")
+        assert unlocked.returncode == 0 and not device.locked, unlocked.stderr
 
 
 def test_for_a_key_in_a_service_the_person_types_yes_here(remote: Proxy) -> None:

@@ -18,7 +18,7 @@ from chains.types import Hash32, Protection, SignedTx
 DEAD = "0x" + "00" * 18 + "dead"
 
 
-def relay_of(world: RelayWorld, key: int = 99, timeout_s: float = 5.0) -> FlashbotsRelay:
+def relay_of(world: RelayWorld, key: int = 99, timeout_s: float = 30.0) -> FlashbotsRelay:
     auth = local_header(bytes([1] * 31 + [key]))
     return FlashbotsRelay(
         world.url + "/relay", world.session, auth, status_url=world.url, timeout_s=timeout_s

@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from coincurve import PrivateKey
+from coincurve import PrivateKey, PublicKey
 from fake_ledger import LedgerApp, emulator
+from fake_trezor import TrezorDevice, bridging
 from fault_proxy import Proxy, forwarding
 from kms_server import client, kms, new_key
+from mpc_group import PASSWORD as SHARE_PASSWORD
+from mpc_group import sharing
 from web3signer_server import World, serving
 
 from chains.types import Environment
@@ -138,6 +141,88 @@ def ledger(folder: Path) -> Iterator[Holder]:
         )  # fmt: skip
 
 
+@contextmanager
+def trezor(folder: Path) -> Iterator[Holder]:
+    device = TrezorDevice(b"a seed of a device with a screen")
+    path = [44 | 1 << 31, 60 | 1 << 31, 1 << 31, 0, 0]
+    key, other = device.key(path), device.key([*path[:-1], 1])
+    honest = device._signed
+
+    def person(does: str) -> Callable[[], None]:
+        def now() -> None:
+            device.pressed.clear()
+            device.person = does
+
+        return now
+
+    def lies() -> None:
+        # Another key than the one whose address it told: as if exchanged in between.
+        device._signed = lambda where, digest: honest([*where[:-1], 1], digest)  # type: ignore[method-assign]
+
+    def well() -> None:
+        device.person = "approve"
+        device.pressed.set()
+        device._signed = honest  # type: ignore[method-assign]
+
+    with bridging(device) as bridge:
+        spec = {
+            "kind": "trezor",
+            "environment": "devnet",
+            "address": address_of(key.public_key),
+            "bridge": bridge.url,
+            "timeout_s": 1,
+        }
+        yield Holder(
+            spec, address_of(key.public_key), address_of(other.public_key), key.secret,
+            asked=lambda: len(device.asked), refuses=person("refuse"), silent=person("away"), dies=person("unplug"), lies=lies, well=well,
+            secrets=(device.seed.hex(), key.secret.hex()),
+            codes={"refuses": "OWNER_REFUSED", "silent": "TREZOR_SILENT", "dies": "TREZOR_GONE"},
+        )  # fmt: skip
+
+
+@contextmanager
+def mpc(folder: Path) -> Iterator[Holder]:
+    import custody as c
+
+    wide = {
+        "chains": [1],
+        "to": [c.SAFE],
+        "max_value_wei": "0",
+        "max_fee_wei": str(10**20),
+        "safes": [c.SAFE],
+    }
+    with sharing(rules=wide | {"messages": True, "ceremonies": True}) as shares:
+        vaults = [shares.vault(n).content for n in range(3)]
+        part = vaults[0].current
+        assert part is not None
+        address = address_of(PublicKey(part.public))
+        secret = tuple(v.current.secret.reveal().hex()[:64] for v in vaults if v.current)
+
+        def mood(text: str) -> Callable[[], None]:
+            return lambda: None if shares.mood.write_text(text) else None
+
+        def person(text: str) -> Callable[[], None]:
+            return lambda: None if shares.holder.write_text(text) else None
+
+        def well() -> None:
+            shares.mood.write_text("")
+            shares.holder.write_text("")
+
+        spec = {
+            "kind": "mpc",
+            "environment": "devnet",
+            "address": address,
+            **shares.options,
+            "timeout_s": 1.5,
+        }
+        yield Holder(
+            spec, address, SigningKey(keccak(b"nobody's share")).address, None,
+            asked=lambda: len(shares.shown()), refuses=person("refuse"), silent=person("away"), dies=mood("dies"), lies=mood("lies"), well=well,
+            secrets=(SHARE_PASSWORD, *secret, (shares.folder / "coordinator").read_text()),
+            codes={"refuses": "MPC_REFUSED", "silent": "MPC_SILENT", "dies": "MPC_ENGINE_GONE"},
+        )  # fmt: skip
+
+
 def _bad_days(
     proxy: Proxy, refusal: tuple[int, bytes], lie: Callable[[bytes], bytes]
 ) -> dict[str, Callable[[], None]]:
@@ -237,6 +322,8 @@ HOLDERS: dict[str, Callable[[Path], AbstractContextManager[Holder]]] = {
     "keystore": keystore,
     "watch": watch,
     "ledger": ledger,
+    "trezor": trezor,
+    "mpc": mpc,
     "aws_kms": aws_kms,
     "web3signer": web3signer,
 }

@@ -19,3 +19,4 @@ def deploy_all(builder: Builder) -> None:
     if builder.chain.id == 1:
         balancer.deploy(builder)
         aave.deploy(builder)
+    erc4337.deploy_08(builder)

@@ -8,6 +8,7 @@ from agent.app.chaos.custody import (
     gate_attacks,
     mutation_moves,
     optimising,
+    paymaster_attacks,
     replay_moves,
     signer_moves,
 )
@@ -18,6 +19,7 @@ GATE: dict[str, tuple[Attack, ...]] = {
     **gate_attacks.FAMILIES,
     **approval_attacks.FAMILIES,
     **door_attacks.FAMILIES,
+    **paymaster_attacks.FAMILIES,
 }
 """The tables of attacks on Safe, modifier and Gate, by family."""
 
