@@ -26,6 +26,7 @@ from chains.devnet.paths import runtime_dir
 from chains.devnet.service import Status
 from chains.devnet.supervisor import Service
 from chains.profiles import load
+from chains.safe_versions import RELEASES
 from chains.types import Address, Environment
 from contracts.codec import encode
 from keys.local_keystore import LocalKeystore, StoredKey
@@ -247,10 +248,10 @@ def write_signer(
     for chain_id in chain_ids:
         chain, profile = CHAINS[chain_id], load(chain_id)
         contracts = {
-            profile.contracts["safe_multi_send_call_only"]: "multi_send",
             profile.contracts["permit2"]: "permit2",
             profile.contracts["universal_router"]: "universal_router",
-            profile.contracts["safe_proxy_factory"]: "safe_proxy_factory",
+            **{r.proxy_factory: "safe_proxy_factory" for r in RELEASES},
+            **{r.multi_send_call_only: "multi_send" for r in RELEASES},
         }
         spenders = [profile.contracts["permit2"], profile.contracts["universal_router"]]
         if "balancer_vault" in profile.contracts:

@@ -25,7 +25,8 @@ from chains.gateway import Gateway
 from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, Fees, Hash32, SignedTx, UnsignedTx
 from contracts import multisend
 from contracts.codec import decode_result, encode
-from keys.safe import DELEGATECALL, SafeTx, exec_transaction, pack_signatures, safe_tx_hash
+from keys import safe_signatures
+from keys.safe import DELEGATECALL, SafeTx, exec_transaction, safe_tx_hash
 
 NONCE_REUSED = "POLICY_NONCE_REUSED"
 """The signer's refusal of a second, different signature for a nonce while the first may still execute."""
@@ -189,7 +190,8 @@ class Authority:
         tx = self.safe_tx(chain, batch, wallet_nonce)
         digest = safe_tx_hash(batch.chain_id, chain.wallet, tx)
         signatures = await self._owners_agree(chain, batch.chain_id, tx, digest, head.timestamp)
-        packed = pack_signatures(digest, signatures.values(), chain.owners, chain.threshold)
+        given = [safe_signatures.read(digest, signature) for signature in signatures.values()]
+        packed = safe_signatures.pack(given, chain.owners, chain.threshold)
         return await self._outer(simulated, batch, chain, seen, nonce, tx, packed)
 
     async def authorize_signed(self, simulated: Simulated, tx: SafeTx, packed: bytes) -> Authorized | Refused:

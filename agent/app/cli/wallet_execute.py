@@ -74,9 +74,9 @@ def execute(ctx: click.Context, /, target: str, chain: str | None, live: bool, y
         tokens = {a: (n.symbol, n.decimals) for a, n in found.effects.names.items() if n.known}
         if not as_json:
             header(settings.environment.value, settings.wallet.address, await app.head_line())
-            print("\n".join([*decoded(document, tokens), *found.effects.sentences()]))
+            print("\n".join([*decoded(document, tokens), *found.effects.sentences(), *found.counted.lines()]))
             print(
-                f"{len(document.signers)} signatures, {found.now.state.threshold} needed, about {found.gas:,} gas{_fee(found)}"
+                f"{len(found.counted.signers)} signatures, {found.now.state.threshold} needed, about {found.gas:,} gas{_fee(found)}"
             )
         if most is not None:
             executing.check_max_loss(found, most)
@@ -117,7 +117,8 @@ def _facts(found: Execution) -> dict[str, object]:
         "safe_tx_hash": found.document.hash,
         "chain_id": found.document.chain_id,
         "nonce": found.document.tx.nonce,
-        "signed_by": list(found.document.signers),
+        "signed_by": list(found.counted.signers),
+        "not_valid": list(found.counted.false),
         "signatures_needed": found.now.state.threshold,
         "effects": found.effects.json(),
         "fee_usd_at_most": plain(round(found.fee_usd, 2)) if found.fee_usd is not None else None,

@@ -17,6 +17,7 @@ from agent.app.watching.words import amount
 from agent.domain.instruments import AssetId, address_of, chain_place
 from agent.ports import ExecutionVenue
 from chains import profiles
+from chains.safe_versions import RELEASES
 from chains.types import ZERO_ADDRESS, Address
 from chains.wallets import SafeState, WalletKind, identify
 
@@ -33,9 +34,9 @@ async def wallet(reading: Reading, chain: Chain) -> list[Check]:
             ]
         return [fail(name, f"the settings say eoa, there is a {found.kind.value}", "set wallet.kind", 3)]
     if found.safe is None:
-        message = f"the settings say safe, there is {'nothing' if found.kind is WalletKind.EOA else found.kind.value}"
+        message = f"the settings say safe, there is {found.what}"
         return [fail(name, message, f"create the Safe on {chain.name}, or drop the chain", 3)]
-    return [*_safe(settings, name, found.safe), *_extensions(chain, name, found.safe)]
+    return [*_safe(settings, name, found.safe), *_extensions(name, found.safe)]
 
 
 def _safe(settings: Settings, name: str, safe: SafeState) -> list[Check]:
@@ -61,19 +62,19 @@ def _safe(settings: Settings, name: str, safe: SafeState) -> list[Check]:
     return found
 
 
-def _extensions(chain: Chain, name: str, safe: SafeState) -> list[Check]:
+def _extensions(name: str, safe: SafeState) -> list[Check]:
     found = []
     if safe.modules:
         told = f"{len(safe.modules)} module(s) can spend without any owner: {', '.join(safe.modules)}"
         found.append(fail(name, told, "remove what you do not know, in the Safe's own app", 3))
     if safe.guard != ZERO_ADDRESS:
         found.append(warn(name, f"the guard {safe.guard} can refuse every transaction", "is it yours?"))
-    official = profiles.load(chain.chain_id).contracts.get("safe_fallback_handler")
-    if safe.fallback_handler not in (ZERO_ADDRESS, official):
+    official = {r.fallback_handler for r in RELEASES}
+    if safe.fallback_handler not in (ZERO_ADDRESS, *official):
         found.append(
             warn(
                 name,
-                f"fallback handler {safe.fallback_handler} is not Safe's own 1.4.1",
+                f"fallback handler {safe.fallback_handler} is none of Safe's own",
                 "it answers in the Safe's name: is it known to you?",
             )
         )
