@@ -223,14 +223,14 @@ def socket_path(folder: Path) -> Path:
     return short / "signer.sock"
 
 
-def create_wallet(status: Status, keys: Throwaway, progress: Say) -> Address:
+def create_wallet(status: Status, keys: Throwaway, progress: Say, version: str = "1.4.1") -> Address:
     """One Safe at one address on every chain, with inventory there and gas for its sender."""
     progress("creating a 2-of-3 Safe on every chain and funding it")
     owners = sorted((key.address for key in keys.owners), key=str.lower)
-    safe = funding.safe_address(owners, keys.threshold)
+    safe = funding.safe_address(owners, keys.threshold, version=version)
     for chain_id, url in status.cheat_urls.items():
         chain = CHAINS[chain_id]
-        funding.create_safe(url, owners, keys.threshold)
+        funding.create_safe(url, owners, keys.threshold, version=version)
         funding.give_token(url, chain.weth, safe, WETH_RAW[chain_id])
         funding.give_token(url, chain.usdc, safe, USDC_RAW[chain_id])
         funding.give_eth(url, keys.sender.address, GAS_WEI)

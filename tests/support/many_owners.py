@@ -67,13 +67,14 @@ def another_wallet(
     threshold: int,
     more: Sequence[Address] = (),
     needed: int | None = None,
+    version: str = "1.4.1",
 ) -> Iterator[OtherWallet]:
     """`more`: owners without a key here, on chain 1 only; then `needed` must sign there."""
     keys = make_keys(folder / "home", Environment.DEVNET, owners, threshold)
     for name in ("exchange-secret", "exchange-key"):  # one account at the paper exchange
         shutil.copy(home.runtime / "home" / name, keys.folder / name)
     status = service.status(runtime=home.runtime)
-    safe = create_wallet(status, keys, lambda line: None)
+    safe = create_wallet(status, keys, lambda line: None, version)
     write_signer(keys, safe, list(status.urls))
     for owner in more:
         data = encode("safe", "addOwnerWithThreshold", (owner, needed or threshold))
@@ -86,7 +87,7 @@ def another_wallet(
         }
         (keys.folder / "signer.json").write_text(json.dumps(config))
     settings = keys.folder / "fairlead.toml"
-    write_settings(status, keys, settings)
+    write_settings(status, keys, settings, safe=safe)
     signer = start_signer(socket_path(keys.folder), keys.folder / "signer.json", folder / "signer.log")
     try:
         yield OtherWallet(replace(home, settings_path=settings), keys, safe, settings)
