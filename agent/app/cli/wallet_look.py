@@ -23,7 +23,11 @@ LEFT = 3
 
 
 @click.command("outstanding")
-@click.option("--service", metavar="URL", help="Look at a Safe Transaction Service, too; then say --chain.")
+@click.option(
+    "--service",
+    metavar="URL",
+    help="Look at this Safe Transaction Service, too, and say --chain; else at the settings'.",
+)
 @click.option(
     "--service-key", metavar="REFERENCE", help="Where that service's API key is: env:NAME, file:PATH."
 )
@@ -41,13 +45,13 @@ def outstanding(ctx: click.Context, /, service: str | None, service_key: str | N
     from chains.types import Address
 
     settings = load_settings(ctx)
-    if service is not None and chain is None and len(settings.chains) > 1:
+    if service not in (None, serving.NONE) and chain is None and len(settings.chains) > 1:
         raise Usage("BAD_USAGE", "a Transaction Service is one chain's", "say which: --chain NAME")
-    client = serving.address_of(service, service_key)
     wallet = Address(settings.wallet.address)
     known = known_here(files.folder(settings), settings.environment.value, wallet, read_book(settings))
     chosen = [chain_named(settings, chain)] if chain else list(settings.chains)
-    told = asyncio.run(_outstanding(settings, chosen, known, client))
+    services = {c.chain_id: serving.address_of(service, service_key, c) for c in chosen}
+    told = asyncio.run(_outstanding(settings, chosen, known, services))
     failed = [t["error"] for t in told if "error" in t]
     if as_json:
         unreadable = [{"file": str(path), "why": str(why)} for path, why in known.unreadable]
@@ -83,7 +87,7 @@ def outstanding(ctx: click.Context, /, service: str | None, service_key: str | N
 
 
 async def _outstanding(
-    settings: Settings, chains: list[Chain], known: Known, service: ServiceAddress | None
+    settings: Settings, chains: list[Chain], known: Known, services: dict[int, ServiceAddress | None]
 ) -> list[dict[str, Any]]:
     import aiohttp
 
@@ -95,7 +99,7 @@ async def _outstanding(
         facts: dict[str, Any] = {"chain": chain.name, "chain_id": chain.chain_id}
         try:
             room = await open_room(settings, chain, session)
-            now, found, wrong = await look(room, known, service)
+            now, found, wrong = await look(room, known, services[chain.chain_id])
             tokens = await room.tokens() if found else {}
         except FairleadError as error:
             if error.code == "NOT_A_SAFE":
@@ -271,7 +275,7 @@ def _alarm(settings: Settings, message: str) -> None:
 
 def _revoking(settings: Settings, rows: list[Row]) -> list[str]:
     """One proposal for each chain, kept beside the journal."""
-    from agent.app.multisig import files
+    from agent.app.multisig import files, serving
     from agent.app.multisig.proposing import Wish, propose
     from agent.app.multisig.room import Room, inside
 
@@ -283,7 +287,8 @@ def _revoking(settings: Settings, rows: list[Row]) -> list[str]:
         async def work(room: Room, pairs: Any = pairs) -> str:
             found = await propose(room, Wish(revoke=pairs, valid_s=week_s, origin="take approvals back"))
             path = files.folder(settings) / files.name_of(found.document)
-            files.keep(path, found.document)
+            if why := await serving.keep(room, path, found.document, found.now):
+                note(why)
             return str(path)
 
         made.append(inside(settings, chain, work))

@@ -50,8 +50,8 @@ def sign(ctx: click.Context, /, target: str, named: str | None, chain: str | Non
 
     settings = load_settings(ctx)
     owner = owner_named(settings, named)
-    client = serving.address_of(service, service_key)
-    chosen, kept = opened(settings, target, chain, client is not None)
+    chosen, kept = opened(settings, target, chain, service)
+    client = serving.address_of(service, service_key, chosen)
 
     async def work(room: Room) -> tuple[SafeDocument, SafeNow, Effects | str]:
         await prove_environment(settings, (), room.session)
@@ -109,7 +109,7 @@ def sign(ctx: click.Context, /, target: str, named: str | None, chain: str | Non
 
 
 def opened(
-    settings: Settings, target: str, chain: str | None, service: bool
+    settings: Settings, target: str, chain: str | None, service: str | None
 ) -> tuple[Chain, SafeDocument | None]:
     """(the chain, the document) of a file; of a hash the document is still to be fetched. Raises Usage, Denied as `files.read`."""
     from agent.app.multisig import files
@@ -117,13 +117,14 @@ def opened(
 
     named = chain_named(settings, chain) if chain else None
     if target.startswith("0x") and len(target) == 66 and not Path(target).exists():
-        if not service:
+        at = named or chain_named(settings, "ethereum")
+        if service == "none" or (service is None and at.safe_service is None):
             raise Usage(
                 "SERVICE_MISSING",
                 "a hash is looked up at a service",
-                "say which: --service URL, or give a file",
+                "say which: --service URL, safe_service in the settings, or give a file",
             )
-        return named or chain_named(settings, "ethereum"), None
+        return at, None
     document = files.read(Path(target), named.chain_id if named else None)
     return chain_of(settings, document.chain_id), document
 
