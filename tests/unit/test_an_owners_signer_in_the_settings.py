@@ -115,11 +115,12 @@ def test_a_senders_key_that_is_nowhere_is_told_when_the_signers_file_is_made() -
     assert wrong.value.code == "SENDER_WITHOUT_KEY"
 
 
-def test_a_chain_may_have_its_transaction_service(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_chain_may_have_its_transaction_service(tmp_path: Path) -> None:
     data = values()
-    data["chains"][0] |= {"safe_service": "env:SAFE_SERVICE_URL", "safe_service_key": "env:SAFE_API_KEY"}
-    monkeypatch.setenv("SAFE_SERVICE_URL", "https://service.example/with-a-key")
-    monkeypatch.setenv("SAFE_API_KEY", "hunter2")
+    data["chains"][0] |= {"safe_service": f"file:{tmp_path}/url", "safe_service_key": f"file:{tmp_path}/key"}
+    for name, content in (("url", "https://service.example/with-a-key"), ("key", "hunter2")):
+        (tmp_path / name).write_text(content)
+        (tmp_path / name).chmod(0o600)
     first, second = parse(template.render(data, HERE), HERE).settings.chains
     at = serving.address_of(None, None, first)
     assert at is not None and at.key == "hunter2" and at.url.reveal() == "https://service.example/with-a-key"
