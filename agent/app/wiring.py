@@ -22,6 +22,7 @@ from agent.app.chain_desks import chain_desk
 from agent.app.cli.output import note
 from agent.app.endpoints import open_gateways, resolve_any, resolve_endpoint
 from agent.app.feeds import head_feeds, stop_tasks
+from agent.app.leftovers import Leftovers
 from agent.app.live_market import LiveMarket
 from agent.app.local_proof import prove_environment
 from agent.app.multisig.before_signing import effects_shown
@@ -246,6 +247,8 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
     streams = [
         asyncio.create_task(tracker.consume(v), name=f"stream {name}") for name, v in app.venues.items()
     ]
+    leftovers = Leftovers(app.chains, recorder, app.clock, note)
+    recorder.watchers.append((await stack.enter_async_context(leftovers)).saw)
     streams += head_feeds(app.chains.values(), recorder, app.clock)
     stack.push_async_callback(stop_tasks, streams)
     return app.desk

@@ -22,7 +22,7 @@ ELSEWHERE = {
     "merge": "wallet_sign:merge",
     "execute": "wallet_execute:execute",
     "outstanding": "wallet_look:outstanding",
-    "approvals": "wallet_look:approvals",
+    "approvals": "wallet_approvals:approvals",
     "create": "wallet_create:create",
     "scope": "wallet_scope:scope",
     "audit": "wallet_scope:audit",

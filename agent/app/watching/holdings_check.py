@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 
 from agent.app.oracles import Oracles
 from agent.app.places import directory
 from agent.app.settings import Settings, risk_limits
 from agent.app.settings_tree import Chain
+from agent.app.watching.approval_search import search
 from agent.app.watching.approvals import Held, held_by
 from agent.app.watching.check import Check, fail, guarded, ok, skip, warn
 from agent.app.watching.positions import Prices
 from agent.app.watching.reading import Reading
 from agent.app.watching.words import amount
+from agent.domain.errors import FairleadError
 from agent.domain.instruments import AssetId, address_of, chain_place
 from agent.ports import ExecutionVenue
 from chains import profiles
@@ -81,16 +84,39 @@ def _extensions(name: str, safe: SafeState) -> list[Check]:
     return found
 
 
-async def held_on(reading: Reading, chain: Chain) -> Held:
-    """What the wallet holds and has granted on one chain, at one block, among the tokens of profile and settings."""
+async def held_on(reading: Reading, chain: Chain, since: int = 0, requests: int = 1) -> Held:
+    """What the wallet holds and has granted on one chain, at one block: among the tokens of profile and settings, and by the logs from
+    block `since` on where so many requests bring them (0: no search)."""
     profile, place = profiles.load(chain.chain_id), chain_place(chain.chain_id)
     configured = [
         AssetId(a) for ids in reading.settings.assets.values() for a in ids if a.startswith(f"{place}/")
     ]
     more = [Address(token) for asset in configured if (token := address_of(asset)) is not None]
-    return await held_by(
-        profile, reading.gateways[chain.chain_id], Address(reading.settings.wallet.address), more
-    )
+    gateway, wallet = reading.gateways[chain.chain_id], Address(reading.settings.wallet.address)
+    held = await held_by(profile, gateway, wallet, more)
+    if gate := gate_of(reading.settings, chain):
+        held = replace(held, spenders={**held.spenders, gate: "the agent's Gate"})
+    if requests:
+        found = await search(profile, gateway, wallet, held, since, requests)
+        marked = (replace(a, intended=a.spender == gate) for a in (*held.approvals, *found.approvals))
+        tokens = {**held.tokens, **found.tokens}
+        held = replace(
+            held, tokens=tokens, approvals=tuple(marked), unsearched=found.why, strange=found.strange
+        )
+    return held
+
+
+def gate_of(settings: Settings, chain: Chain) -> Address | None:
+    """The agent's Gate that the settings' scope grants allowances to; None without a scope, or before set-up has compiled it."""
+    if not any(table.chain == chain.name for table in settings.scopes):
+        return None
+    from agent.app.scoping import gate_creation
+    from contracts import gate
+
+    try:
+        return Address(gate.address(gate_creation(), settings.wallet.address))
+    except (FairleadError, ValueError):
+        return None
 
 
 async def approvals(reading: Reading, chain: Chain) -> list[Check]:
@@ -98,20 +124,11 @@ async def approvals(reading: Reading, chain: Chain) -> list[Check]:
     held = await held_on(reading, chain)
     name = f"approvals {chain.name}"
     found = []
-    for a in held.approvals:
-        info = held.tokens[a.token]
-        how_much = (
-            "unlimited"
-            if a.unlimited
-            else f"{a.amount_raw} raw"
-            if info.decimals is None
-            else amount(a.amount_raw, info.decimals)
-        )
-        through = " through Permit2" if a.via else ""
+    for a in held.left:
         found.append(
             warn(
                 name,
-                f"{a.spender_name} may take {how_much} {info.symbol}{through}",
+                f"{a.spender_name} ({a.spender}) may {a.may(held.tokens[a.token])}",
                 "`fairlead wallet approvals --revoke` takes it back, unless you gave it knowingly",
             )
         )
@@ -123,7 +140,10 @@ async def approvals(reading: Reading, chain: Chain) -> list[Check]:
                 "correct [assets]",
             )
         )
-    return found or [ok(name, f"none left, of {len(held.tokens)} tokens and the spenders known here")]
+    looked = "its logs searched" if held.unsearched == "" else f"its logs not searched: {held.unsearched}"
+    return found or [
+        ok(name, f"none left, of {len(held.tokens)} tokens and the spenders known here; {looked}")
+    ]
 
 
 async def gas(reading: Reading, chain: Chain) -> list[Check]:
