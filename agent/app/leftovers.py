@@ -48,6 +48,8 @@ class Leftovers:
     def saw(self, event: object) -> None:
         if not isinstance(event, Settled) or (chain_id := chain_of(event.part.place)) is None:
             return
+        if not event.part.legs:  # what people instructed themselves may grant on purpose, and they were told
+            return
         tokens = (address_of(a) for a in (event.part.asset_in, event.part.asset_out))
         self._queue.put_nowait((chain_id, tuple(Address(t) for t in tokens if t is not None)))
 
