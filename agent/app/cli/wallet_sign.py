@@ -131,7 +131,7 @@ def opened(
 
 @click.command("merge")
 @click.argument("first", type=click.Path(path_type=Path), metavar="FILE")
-@click.argument("others", type=click.Path(path_type=Path), metavar="FILES…", nargs=-1)
+@click.argument("others", type=click.Path(path_type=Path), metavar="[FILES…]", nargs=-1)
 @click.option(
     "--signature",
     "given",
