@@ -115,8 +115,11 @@ class Gateway:
         topics: Sequence[bytes | Sequence[bytes] | None],
         first: int,
         last: int,
+        *,
+        halve: bool = True,
     ) -> list[Log]:
-        """Logs of blocks first..last, both included. A refused range is halved; an endpoint behind `last` is not asked."""
+        """Logs of blocks first..last, both included. A refused range is halved, or where not, the refusal raised; an endpoint behind
+        `last` is not asked."""
         wanted: dict[str, Any] = {
             "fromBlock": hex(first),
             "toBlock": hex(last),
@@ -133,7 +136,7 @@ class Gateway:
         try:
             return await self._first(one)
         except RpcReject:
-            if last <= first:
+            if last <= first or not halve:
                 raise
         middle = (first + last) // 2
         return await self.logs(address, topics, first, middle) + await self.logs(

@@ -2,11 +2,12 @@
 
 Slots are Safe's own: the guard at keccak("guard_manager.guard.address"), the fallback handler at
 keccak("fallback_manager.handler.address"), the singleton at slot 0. A contract is called a Safe only where its singleton
-is one of the official ones; otherwise its answers are its own claims, and it is OTHER.
+is one of the official ones (`chains.safe_versions`) and tells that version; otherwise its answers are its own claims, and it is OTHER.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -15,6 +16,7 @@ from typing import Any
 from chains.errors import Retry
 from chains.evm import address_of, keccak
 from chains.multicall import MULTICALL3
+from chains.safe_versions import SINGLETONS, VERSIONS
 from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, CallResult, ChainReader
 from contracts.abi_types import AbiError
 from contracts.codec import decode_result, encode
@@ -23,15 +25,6 @@ SENTINEL = Address("0x0000000000000000000000000000000000000001")
 GUARD_SLOT = int.from_bytes(keccak(b"guard_manager.guard.address"), "big")
 FALLBACK_SLOT = int.from_bytes(keccak(b"fallback_manager.handler.address"), "big")
 MODULES_AT_ONCE = 50
-# Official singletons by version, from the Safe deployments' registry.
-SAFE_SINGLETONS: Mapping[Address, str] = {
-    Address("0xd9Db270c1B5E3Bd161E8c8503c55cEABeE709552"): "1.3.0",
-    Address("0x3E5c63644E683549055b9Be8653de26E0B4CD36E"): "1.3.0+L2",
-    Address("0x69f4D1788e39c87893C980c06EdF4b7f686e2938"): "1.3.0",
-    Address("0xfb1bffC9d739B8D520DaF37dF666da4C687191EA"): "1.3.0+L2",
-    Address("0x41675C099F32341bf84BFc5382aF534df5C7461a"): "1.4.1",
-    Address("0x29fcB43b46531BcA003ddC8FCB67FFE91900C762"): "1.4.1+L2",
-}
 # A delegation by EIP-7702: an account with a key that runs another's code.
 DELEGATION_PREFIX = b"\xef\x01\x00"
 
@@ -70,13 +63,25 @@ class Holdings:
 
 @dataclass(frozen=True, slots=True)
 class Wallet:
-    """`delegate` is the code an EIP-7702 account runs."""
+    """`delegate` is the code an EIP-7702 account runs; `claims` what an OTHER says its Safe version is, if anything."""
 
     address: Address
     kind: WalletKind
     block: BlockRef
     safe: SafeState | None = None
     delegate: Address | None = None
+    claims: str = ""
+
+    @property
+    def what(self) -> str:
+        """Of what is no Safe that is known here, what it is."""
+        if self.claims:
+            return (
+                f"a Safe {self.claims} whose code is none of the official {', '.join(VERSIONS)}"
+                if self.claims in VERSIONS
+                else f"a contract that calls itself Safe {self.claims}; {', '.join(VERSIONS)} are known here"
+            )
+        return "nothing" if self.kind is WalletKind.EOA else self.kind.value
 
 
 async def identify(chain: ChainReader, address: Address) -> Wallet:
@@ -88,9 +93,20 @@ async def identify(chain: ChainReader, address: Address) -> Wallet:
     if code[:3] == DELEGATION_PREFIX and len(code) == 23:
         return Wallet(address, WalletKind.DELEGATED_EOA, ref, delegate=address_of(code[3:]))
     singleton = address_of(await chain.storage_at(address, 0, ref.number))
-    if singleton not in SAFE_SINGLETONS:
-        return Wallet(address, WalletKind.OTHER, ref)
+    told = await _version(chain, address, ref)
+    if singleton not in SINGLETONS or SINGLETONS[singleton].partition("+")[0] != told:
+        return Wallet(address, WalletKind.OTHER, ref, claims=told)
     return Wallet(address, WalletKind.SAFE, ref, await _safe(chain, address, singleton, ref))
+
+
+async def _version(chain: ChainReader, address: Address, ref: BlockRef) -> str:
+    """What VERSION() answers, where that is a word that could be shown; else empty."""
+    _, (answer,) = await chain.multicall([Call(address, encode("safe", "VERSION"))], ref.number)
+    try:
+        told = str(decode_result("safe", "VERSION", answer.data)[0]) if answer.ok else ""
+    except AbiError:
+        return ""
+    return told if re.fullmatch(r"[0-9A-Za-z.+-]{1,20}", told) else ""
 
 
 async def _safe(chain: ChainReader, address: Address, singleton: Address, ref: BlockRef) -> SafeState:
@@ -113,7 +129,7 @@ async def _safe(chain: ChainReader, address: Address, singleton: Address, ref: B
     guard = address_of(await chain.storage_at(address, GUARD_SLOT, ref.number))
     handler = address_of(await chain.storage_at(address, FALLBACK_SLOT, ref.number))
     return SafeState(
-        SAFE_SINGLETONS[singleton], singleton, tuple(_decode("getOwners", owners)[0]), int(_decode("getThreshold", threshold)[0]),
+        SINGLETONS[singleton], singleton, tuple(_decode("getOwners", owners)[0]), int(_decode("getThreshold", threshold)[0]),
         int(_decode("nonce", nonce)[0]), tuple(extensions), guard, handler,
     )  # fmt: skip
 

@@ -72,8 +72,9 @@ def _safe(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
     a = call.args
     if call.function != "execTransaction":
         if call.function in _ADMIN and not at.value:
-            shown = ", ".join(f"{k} {v.hex() if isinstance(v, bytes) else v}" for k, v in a.items())
-            return (leaves.WalletAdmin(at.path, at.to, call.function, f"{call.function}({shown})"),)
+            args = tuple((k, v.hex() if isinstance(v, bytes) else v) for k, v in a.items())
+            shown = ", ".join(f"{k} {v}" for k, v in args)
+            return (leaves.WalletAdmin(at.path, at.to, call.function, f"{call.function}({shown})", args),)
         return at.unknown(f"safe.{call.function} is not a transaction of ours")
     opened = leaves.SafeExecution(
         at.path,
@@ -92,7 +93,7 @@ def _safe(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
 
 
 _ADMIN = frozenset(
-    "addOwnerWithThreshold removeOwner swapOwner changeThreshold enableModule disableModule setGuard setFallbackHandler approveHash".split()
+    "addOwnerWithThreshold removeOwner swapOwner changeThreshold enableModule disableModule setGuard setModuleGuard setFallbackHandler approveHash".split()
 )
 
 

@@ -139,10 +139,11 @@ class LendingSwitch(Leaf):
 
 @dataclass(frozen=True, slots=True)
 class WalletAdmin(Leaf):
-    """A call of the Safe on itself: owners, threshold, modules, guard, fallback handler, approved hashes."""
+    """A call of the Safe on itself: owners, threshold, modules, guard, fallback handler, approved hashes. `args` by name, bytes as hex."""
 
     function: str
     summary: str
+    args: tuple[tuple[str, str | int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

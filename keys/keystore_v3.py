@@ -7,10 +7,10 @@ KEYSTORE_UNREADABLE, KEYSTORE_INVALID, WRONG_PASSWORD. A derived key costs what 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from chains.bounded_json import loads
 from chains.errors import Usage
 from contracts.hashing import load_crypto_alone
 from keys.curve import SigningKey
@@ -31,7 +31,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         if len(text) > 1 << 16:
             raise ValueError("too large")
-        data = json.loads(text)
+        data = loads(text)
     except ValueError:
         data = None
     if not isinstance(data, dict):

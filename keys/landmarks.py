@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from chains.errors import Usage
 from chains.profiles import load
+from chains.safe_versions import RELEASES
 
 _KINDS = {
     "permit2": "permit2",
@@ -25,7 +26,9 @@ def contracts(chain_id: int) -> dict[str, str]:
         profile = load(chain_id)
     except Usage:
         return {}
-    known: dict[str, str] = {a: _KINDS[n] for n, a in profile.contracts.items() if n in _KINDS}
+    known: dict[str, str] = {r.multi_send_call_only: "multi_send" for r in RELEASES}
+    known |= {r.proxy_factory: "safe_proxy_factory" for r in RELEASES}
+    known |= {a: _KINDS[n] for n, a in profile.contracts.items() if n in _KINDS}
     if profile.aave is not None:
         known[profile.aave.pool] = "aave_v3_pool"
     return known | {profile.usdc: "erc20", profile.wrapped_native: "weth9"}

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from chains.bounded_json import loads
 from chains.errors import FairleadError, Usage
 from chains.types import Address, Environment, Fees, SignedTx, UnsignedTx
 from contracts.codec import encode
@@ -49,8 +50,8 @@ def sign(tx: UnsignedTx, given: argparse.Namespace, environment: Environment) ->
     signer: Signer
     if given.signer is not None:
         try:
-            spec = read_spec(json.loads(given.signer))
-        except (ValueError, RecursionError):
+            spec = read_spec(loads(given.signer.encode()))
+        except ValueError:
             raise Usage("SIGNER_CONFIG_INVALID", "--signer is not a JSON object") from None
         signer = open_signer(spec, environment, ask_on_tty)
     elif given.keystore is not None:
@@ -84,8 +85,8 @@ def main(argv: list[str] | None = None) -> int:
     harden()
     try:
         try:
-            data = json.loads(sys.stdin.buffer.read(1 << 16))
-        except (ValueError, RecursionError):
+            data = loads(sys.stdin.buffer.read(1 << 16))
+        except ValueError:
             data = None
         if not isinstance(data, dict):
             raise Usage("FREEZE_INVALID", "stdin is not a JSON object")

@@ -13,7 +13,6 @@ asker; tokens the asker names are marked so. Exit status: 0 signed, 2 bad input,
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chains.bounded_json import loads
 from chains.errors import Denied, FairleadError, Usage
 from chains.types import Environment
 from contracts.hashing import to_checksum
@@ -121,8 +121,8 @@ def owner_of(given: argparse.Namespace, environment: Environment) -> Iterator[Ow
         yield by_keystore(*find(given.keystore, environment, given.key, given.address), given.password)
         return
     try:
-        data = json.loads(given.signer)
-    except (ValueError, RecursionError):
+        data = loads(given.signer.encode())
+    except ValueError:
         raise Usage("SIGNER_CONFIG_INVALID", "--signer is not a JSON object") from None
     spec = read_spec(data)
     if given.address is not None and (spec.address or "").lower() != given.address.lower():
@@ -156,8 +156,8 @@ def main(argv: list[str] | None = None) -> int:
     harden()
     try:
         try:
-            data = json.loads(sys.stdin.buffer.read(_MAX_INPUT))
-        except (ValueError, RecursionError):
+            data = loads(sys.stdin.buffer.read(_MAX_INPUT))
+        except ValueError:
             data = None
         if not isinstance(data, dict):
             raise Usage("SAFE_TX_INVALID", "stdin is not a JSON object")

@@ -28,10 +28,10 @@ from contracts.decode import to_leaves
 from contracts.hashing import keccak
 from contracts.leaves import Leaf, RouterCall, Swap
 from contracts.multisend import Part
-from keys import policy_flow
+from keys import policy_flow, policy_signatures
 from keys.policy_settings import OFFICIAL_MULTISEND_CALL_ONLY, ChainPolicy, PolicySettings
 from keys.policy_state import Refused
-from keys.safe import DELEGATECALL, SafeTx, check_packed, safe_tx_hash
+from keys.safe import DELEGATECALL, SafeTx, safe_tx_hash
 
 DAY_S = 86_400
 
@@ -200,8 +200,8 @@ def _owners_own(request: SafeTxRequest, policy: ChainPolicy) -> Allowed:
     """A Safe transaction that the owners signed themselves: a payment, a change of owners, anything they wanted.
 
     The sending key adds nothing to it but gas, which stays capped: whoever holds those signatures can submit them from any
-    account. So it is not judged by what it does, and counts against no cap of this signer's; the caller still proves that a
-    threshold of the policy's owners signed this very transaction. What pays its submitter, or runs foreign code as the Safe, is
+    account. So it is not judged by what it does, and counts against no cap of this signer's; the caller still has a threshold of
+    the policy's owners sign this very transaction (`policy_signatures` says what of that is proved here). What pays its submitter, or runs foreign code as the Safe, is
     refused here too.
     """
     tx = request.tx
@@ -332,7 +332,14 @@ def _outer(
     else:
         allowed = _safe_tx(inner_request, settings, ledger)
     try:
-        check_packed(allowed.safe_hash, a["signatures"], policy.owners, policy.threshold)
+        policy_signatures.check(
+            allowed.safe_hash,
+            a["signatures"],
+            policy.owners,
+            policy.threshold,
+            request.sender,
+            attended=request.attended,
+        )
     except FairleadError as error:
         raise Refused(
             "owner-signatures", error.message, "The owners sign this very transaction, with this Safe nonce."

@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from chains.safe_versions import RELEASES
 from chains.types import ZERO_ADDRESS, Address, Environment
 
 NATIVE = ZERO_ADDRESS
-OFFICIAL_MULTISEND_CALL_ONLY: frozenset[str] = frozenset(
-    {
-        "0x9641d764fc13c8B624c04430C7356C1C7C8102e2",  # 1.4.1
-        "0x40A2aCCbd92BCA938b02010E17A5b8929b49130D",  # 1.3.0, canonical
-        "0xA1dabEF33b3B82c7814B6D82A79e50F4AC44102B",  # 1.3.0, EIP-155
-    }
-)
+OFFICIAL_MULTISEND_CALL_ONLY: frozenset[str] = frozenset(r.multi_send_call_only for r in RELEASES)
 
 
 @dataclass(frozen=True, slots=True)

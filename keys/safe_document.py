@@ -6,8 +6,9 @@ safeTxGas baseGas gasPrice refundReceiver nonce contractTransactionHash sender s
 of that service does, and read as strings or numbers. Other keys of an answer are not looked at. What Fairlead knows besides stands
 under `fairlead`: environment, chain id, and the Safe as it was when the transaction was proposed.
 
-Holding a SafeDocument proves that its hash is that of its fields and that every confirmation is its owner's signature of it.
-Whether those owners are the Safe's is the chain's word: see `check_against`. Pure: nothing is fetched, no clock is read.
+Holding a SafeDocument proves that its hash is that of its fields, and that every confirmation made by a key (ECDSA or eth_sign) is
+its owner's signature of it. Approved hashes and contracts' signatures are claims until the Safe says so (`keys.safe_signatures`).
+Whether the owners are the Safe's is the chain's word, too: see `check_against`. Pure: nothing is fetched, no clock is read.
 Source: the Safe Transaction Service's OpenAPI schema (SafeMultisigTransaction, SafeMultisigTransactionResponseV2).
 """
 
@@ -21,17 +22,25 @@ from typing import Any
 from chains.errors import Denied, Usage
 from chains.types import ZERO_ADDRESS, Address
 from contracts.hashing import to_checksum
-from keys.safe import SafeTx, check_packed, pack_signatures, recover_owner, safe_tx_hash
+from keys import safe_signatures as ss
+from keys.safe import SafeTx, safe_tx_hash, typed
+from keys.typed import TypedHash
 
 FORMAT = "safe-transaction/1"
 MAX_BYTES = 4 << 20
 _VERSION = re.compile(r"[0-9A-Za-z.+-]{1,20}")
 _ORIGIN = 200  # the service's own limit, in characters
+_TYPES = {
+    ss.Form.KEY: "EOA",
+    ss.Form.ETH_SIGN: "ETH_SIGN",
+    ss.Form.APPROVED: "APPROVED_HASH",
+    ss.Form.CONTRACT: "CONTRACT_SIGNATURE",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """One owner's signature; `at` is when it was added (RFC 3339), as its maker says."""
+    """One owner's signature in any form, by itself (`OwnerSignature.alone`); `at` is when it was added (RFC 3339), as its maker says."""
 
     owner: Address
     signature: bytes
@@ -71,12 +80,26 @@ class SafeDocument:
         return "0x" + self.digest.hex()
 
     @property
+    def typed(self) -> TypedHash:
+        return typed(self.chain_id, self.safe, self.tx)
+
+    @property
     def signers(self) -> tuple[Address, ...]:
         return tuple(c.owner for c in self.confirmations)
 
+    @property
+    def signatures(self) -> tuple[ss.OwnerSignature, ...]:
+        digest = self.digest
+        return tuple(ss.read(digest, c.signature) for c in self.confirmations)
+
+    @property
+    def proved(self) -> tuple[Address, ...]:
+        """Owners whose key signed: nobody need be asked about these."""
+        return tuple(s.owner for s in self.signatures if s.proved)
+
     def packed(self, owners: Collection[str], threshold: int) -> bytes:
         """What the contract takes. Raises Denied SAFE_BELOW_THRESHOLD, SAFE_SIGNATURE_FOREIGN."""
-        return pack_signatures(self.digest, [c.signature for c in self.confirmations], owners, threshold)
+        return ss.pack(self.signatures, owners, threshold)
 
 
 def parse(data: Any, chain_id: int | None = None) -> SafeDocument:
@@ -123,7 +146,10 @@ def to_json(document: SafeDocument, threshold: int | None = None) -> dict[str, A
         "signature": "0x" + first.signature.hex() if first else None,
         "origin": document.origin or None,
         "confirmationsRequired": needed,
-        "confirmations": [_confirmation_json(c) for c in document.confirmations],
+        "confirmations": [
+            _confirmation_json(c, s.form)
+            for c, s in zip(document.confirmations, document.signatures, strict=True)
+        ],
     }
     if document.environment is not None and document.seen is not None:
         seen = document.seen
@@ -162,14 +188,16 @@ def fields(document: SafeDocument) -> dict[str, Any]:
 
 
 def with_confirmation(document: SafeDocument, added: Confirmation) -> SafeDocument:
-    """With one more signature, in ascending order of owners. An owner who signed already keeps the first signature.
+    """With one more signature, in ascending order of owners. An owner who signed already keeps the first signature, unless that is
+    a mere claim and the new one is proved: a false claim in a file must not keep its owner from signing.
 
     Raises Denied SAFE_SIGNATURE_FOREIGN where it is not that owner's signature of this transaction.
     """
-    _check_signature(document.digest, added, "the signature")
-    if added.owner in document.signers:
+    new = _check_signature(document.digest, added, "the signature")
+    if added.owner in document.signers and (not new.proved or added.owner in document.proved):
         return document
-    all_of_them = sorted((*document.confirmations, added), key=lambda c: int(c.owner, 16))
+    kept = (c for c in document.confirmations if c.owner != added.owner)
+    all_of_them = sorted((*kept, added), key=lambda c: int(c.owner, 16))
     return replace(document, confirmations=tuple(all_of_them))
 
 
@@ -322,7 +350,7 @@ def _confirmations(data: Mapping[str, Any], digest: bytes) -> tuple[Confirmation
         made = Confirmation(
             _address(entry, "owner"), _hex(entry, "signature"), str(entry.get("submissionDate") or "")
         )
-        _check_signature(digest, made, name)
+        made = replace(made, signature=_check_signature(digest, made, name).alone)
         if made.owner in by_owner:
             raise Denied(
                 "SAFE_SIGNATURE_DUPLICATE",
@@ -334,38 +362,38 @@ def _confirmations(data: Mapping[str, Any], digest: bytes) -> tuple[Confirmation
         packed = _hex(data, name)
         if not packed:
             continue
-        count = len(packed) // 65
-        owners = [recover_owner(digest, packed[i : i + 65]) for i in range(0, len(packed), 65)]
-        check_packed(digest, packed, owners, count)  # whole words, strictly ascending
-        for position, owner in enumerate(owners):
-            by_owner.setdefault(owner, Confirmation(owner, packed[65 * position : 65 * position + 65]))
+        found = ss.read_all(digest, packed)
+        owners = [s.owner for s in found]
+        for given in found:
+            by_owner.setdefault(given.owner, Confirmation(given.owner, given.alone))
         sender = data.get("sender")
         if name == "signature" and isinstance(sender, str) and _address(data, "sender") not in owners:
             raise Denied(
                 "SAFE_SIGNATURE_FOREIGN",
-                f"signature recovers to {owners[0]}, and the sender is {_address(data, 'sender')}",
+                f"signature is {owners[0]}'s, and the sender is {_address(data, 'sender')}",
                 "it was made by another key, or for another transaction, nonce, Safe or chain",
             )
     return tuple(sorted(by_owner.values(), key=lambda c: int(c.owner, 16)))
 
 
-def _check_signature(digest: bytes, made: Confirmation, name: str) -> None:
-    who = recover_owner(digest, made.signature)
-    if who != made.owner:
+def _check_signature(digest: bytes, made: Confirmation, name: str) -> ss.OwnerSignature:
+    found = ss.read(digest, made.signature)
+    if found.owner != made.owner:
         raise Denied(
             "SAFE_SIGNATURE_FOREIGN",
-            f"{name} is said to be {made.owner}'s and recovers to {who}",
+            f"{name} is said to be {made.owner}'s and is {found.owner}'s",
             "it was made by another key, or for another transaction, nonce, Safe or chain",
         )
+    return found
 
 
-def _confirmation_json(made: Confirmation) -> dict[str, Any]:
+def _confirmation_json(made: Confirmation, form: ss.Form) -> dict[str, Any]:
     return {
         "owner": made.owner,
         "submissionDate": made.at or None,
         "transactionHash": None,
         "signature": "0x" + made.signature.hex(),
-        "signatureType": "EOA",
+        "signatureType": _TYPES[form],
     }
 
 

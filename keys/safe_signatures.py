@@ -13,7 +13,7 @@ Errors: Denied SAFE_SIGNATURE_INVALID, …_FOREIGN, …_DUPLICATE, …_UNSORTED,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -49,6 +49,14 @@ class OwnerSignature:
     def proved(self) -> bool:
         """True where recovery proved it; the rest is for the chain to say."""
         return self.form in (Form.KEY, Form.ETH_SIGN)
+
+    @property
+    def alone(self) -> bytes:
+        """As files and the Safe Transaction Service keep it: by itself, a contract's data right behind its own 65 bytes."""
+        if self.form is not Form.CONTRACT:
+            return self.part
+        place = _PART.to_bytes(32, "big")
+        return self.part[:32] + place + b"\0" + len(self.data).to_bytes(32, "big") + self.data
 
 
 def by_key(digest: bytes, signature: bytes) -> OwnerSignature:
@@ -138,11 +146,51 @@ def unpack(
                 found.append(by_key(digest, part))
         if found[-1].owner not in owners:
             raise Denied("SAFE_SIGNATURE_FOREIGN", f"{found[-1].owner} is not an owner of this Safe")
+    _ascending(found)
+    return tuple(found)
+
+
+def read(digest: bytes, given: bytes) -> OwnerSignature:
+    """One signature by itself, as `OwnerSignature.alone` writes it. Raises Denied SAFE_SIGNATURE_INVALID."""
+    found = read_all(digest, given)
+    if len(found) != 1:
+        raise _invalid(f"{len(found)} signatures where one owner's is expected")
+    return found[0]
+
+
+def read_all(digest: bytes, packed: bytes) -> tuple[OwnerSignature, ...]:
+    """The signatures of a packed blob whose number and owners are not known: its 65-byte parts end where the first contract's data
+    begin. Raises Denied SAFE_SIGNATURE_INVALID, SAFE_SIGNATURE_UNSORTED."""
+    found: list[OwnerSignature] = []
+    at, end, used = 0, len(packed), 0
+    while at < end:
+        part = packed[at : at + _PART]
+        if len(part) < _PART:
+            raise _invalid(f"{len(packed)} bytes are no whole number of signatures")
+        match part[64]:
+            case 0:
+                place = int.from_bytes(part[32:64], "big")
+                data = _data(packed, place, at + _PART)
+                end, used = min(end, place), max(used, place + 32 + len(data))
+                found.append(by_contract(_named(part), data))
+            case 1:
+                found.append(by_approval(_named(part)))
+            case _:
+                found.append(by_key(digest, part))
+        at += _PART
+    if at != end:
+        raise _invalid("a contract signature's data begin inside another signature")
+    if used not in (0, len(packed)):
+        raise _invalid("there are bytes behind the signatures that belong to none of them")
+    _ascending(found)
+    return tuple(found)
+
+
+def _ascending(found: Sequence[OwnerSignature]) -> None:
     if any(int(a.owner, 16) >= int(b.owner, 16) for a, b in zip(found, found[1:], strict=False)):
         raise Denied(
             "SAFE_SIGNATURE_UNSORTED", "the signatures are not in strictly ascending order of owners"
         )
-    return tuple(found)
 
 
 def _data(packed: bytes, place: int, fixed: int) -> bytes:
@@ -175,6 +223,15 @@ def _invalid(why: str) -> Denied:
 def check_call(safe: Address, typed: TypedHash, packed: bytes) -> Call:
     """checkSignatures of the Safe itself: as an eth_call it reverts (GS020 to GS026) unless every form holds on chain right now."""
     return Call(safe, encode("safe", "checkSignatures", (typed.digest, typed.preimage, packed)))
+
+
+def check_one(safe: Address, typed: TypedHash, signature: OwnerSignature) -> Call:
+    """checkNSignatures of the Safe itself for one owner: reverts unless this owner's signature holds on chain right now.
+
+    What it hands to an endpoint is a hash and a signature of it, never the transaction: nobody can execute from that.
+    """
+    args = (typed.digest, typed.preimage, signature.alone, 1)
+    return Call(safe, encode("safe", "checkNSignatures", args))
 
 
 def safe_message(chain_id: int, wallet: Address, message: bytes) -> TypedHash:

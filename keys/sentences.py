@@ -13,6 +13,7 @@ from typing import Any
 from contracts import leaves as lf
 from contracts.universal_router import ADDRESS_THIS, CONTRACT_BALANCE, MSG_SENDER, NATIVE
 from keys.safe import DELEGATECALL, SafeTx
+from keys.sentences_admin import admin
 
 Tokens = Mapping[str, tuple[str, int]]
 _WIDE = Context(prec=120)
@@ -111,7 +112,7 @@ def sentence(leaf: lf.Leaf, wallet: str, tokens: Tokens, router: bool = False) -
                 f"Aave: {x.action.lower().replace('_', ' ')} {name(x.token, tokens) if x.token else x.value}."
             )
         case lf.WalletAdmin():
-            return f"CHANGES THE WALLET ITSELF: {x.summary}."
+            return admin(x)
         case lf.SafeExecution():
             return f"Executes a transaction of the Safe {x.target}:"
         case lf.CreateWallet():

@@ -19,13 +19,13 @@ Errors: Usage SIGNER_CONFIG_INVALID with the path of the value.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from chains.bounded_json import loads
 from chains.errors import Usage
 from chains.types import Address, Environment
 from contracts import abi
@@ -287,7 +287,7 @@ def signer_settings(data: Any) -> SignerSettings:
 def load(path: Path) -> SignerSettings:
     """Raises Usage SIGNER_CONFIG_INVALID or SIGNER_CONFIG_UNREADABLE."""
     try:
-        data = json.loads(path.read_bytes())
+        data = loads(path.read_bytes())
     except OSError as error:
         raise Usage("SIGNER_CONFIG_UNREADABLE", f"{path}: {error.strerror}") from None
     except ValueError as error:

@@ -27,6 +27,7 @@ from chains.devnet.paths import runtime_dir
 from chains.devnet.service import Status
 from chains.devnet.supervisor import Service
 from chains.profiles import load
+from chains.safe_versions import RELEASES
 from chains.types import Address, Environment
 from contracts.codec import encode
 from keys.local_keystore import LocalKeystore, StoredKey
@@ -223,14 +224,14 @@ def socket_path(folder: Path) -> Path:
     return short / "signer.sock"
 
 
-def create_wallet(status: Status, keys: Throwaway, progress: Say) -> Address:
+def create_wallet(status: Status, keys: Throwaway, progress: Say, version: str = "1.4.1") -> Address:
     """One Safe at one address on every chain, with inventory there and gas for its sender."""
     progress("creating a 2-of-3 Safe on every chain and funding it")
     owners = sorted((key.address for key in keys.owners), key=str.lower)
-    safe = funding.safe_address(owners, keys.threshold)
+    safe = funding.safe_address(owners, keys.threshold, version=version)
     for chain_id, url in status.cheat_urls.items():
         chain = CHAINS[chain_id]
-        funding.create_safe(url, owners, keys.threshold)
+        funding.create_safe(url, owners, keys.threshold, version=version)
         funding.give_token(url, chain.weth, safe, WETH_RAW[chain_id])
         funding.give_token(url, chain.usdc, safe, USDC_RAW[chain_id])
         funding.give_eth(url, keys.sender.address, GAS_WEI)
@@ -248,10 +249,10 @@ def write_signer(
     for chain_id in chain_ids:
         chain, profile = CHAINS[chain_id], load(chain_id)
         contracts = {
-            profile.contracts["safe_multi_send_call_only"]: "multi_send",
             profile.contracts["permit2"]: "permit2",
             profile.contracts["universal_router"]: "universal_router",
-            profile.contracts["safe_proxy_factory"]: "safe_proxy_factory",
+            **{r.proxy_factory: "safe_proxy_factory" for r in RELEASES},
+            **{r.multi_send_call_only: "multi_send" for r in RELEASES},
         }
         spenders = [profile.contracts["permit2"], profile.contracts["universal_router"]]
         if "balancer_vault" in profile.contracts:

@@ -12,6 +12,7 @@ from agent.app.scoping import Granted
 from agent.app.settings_tree import Owner
 from agent.app.signatures import ROOT, attended_owner, owner_environment
 from agent.domain.errors import Denied, Reconcile, Reject, Usage
+from chains.bounded_json import loads
 from chains.gas import Urgency, bid, gas_limit_up
 from chains.raw_send import send_raw
 from chains.rpc import Rpc
@@ -82,7 +83,7 @@ async def _signed(room: Room, owner: Owner, request: dict[str, object], nonce: i
     out, _ = await process.communicate(json.dumps(request).encode())
     if process.returncode != 0:
         raise Denied("OWNER_DID_NOT_SIGN", f"owner {owner.address} did not sign", "nothing was sent")
-    told = json.loads(out)
+    told = loads(out)
     return SignedTx(
         room.chain.chain_id,
         Address(owner.address),

@@ -19,6 +19,7 @@ from typing import Any
 
 from agent.domain.errors import Denied, FairleadError, Halt, Reconcile, Reject, Retry, Usage
 from agent.ports import Clock
+from chains.bounded_json import loads
 
 FORMAT = "inbox/1"
 KINDS = frozenset({"cancel", "halt", "resume", "intent"})
@@ -118,7 +119,7 @@ class Inbox:
     def _answered(self, name: str) -> Answer | None:
         path = self.folder / f"{name}.answer"
         try:
-            told = json.loads(path.read_text())
+            told = loads(path.read_bytes())
             path.unlink(missing_ok=True)
             return Answer(**told)
         except FileNotFoundError:
@@ -160,7 +161,7 @@ class Inbox:
         if about.st_uid != os.getuid() or about.st_size > MAX_BYTES:
             return Answer(False, f"{path.name} is not a request of this user", "BAD_REQUEST", "", "DENIED")
         try:
-            body = json.loads(path.read_text())
+            body = loads(path.read_bytes())
             if body.pop("fairlead") != FORMAT or body["kind"] not in KINDS:
                 raise ValueError("not a request of inbox/1")
             return Request(name, body.pop("kind"), int(body.pop("at_ns")), str(body.pop("source")), body)

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from agent.app.job_rules import rule_of
-from agent.app.settings_tree import Oracle, Owner, Settings
+from agent.app.settings_tree import Oracle, Owner, Sender, Settings
 from agent.domain.errors import Usage
 from agent.domain.instruments import chain_of, venue_of
 from chains.types import Environment, Protection
@@ -52,42 +52,43 @@ def _unique(settings: Settings) -> Iterator[Found]:
                 yield what, f"{value} stands there {count} times", "keep one"
 
 
-def signer_of(owner: Owner) -> SignerSpec | None:
-    """An owner's signer; its table may leave the address out, never the environment: a copied file must not make a live key sign a
-    rehearsal. Raises Usage."""
-    if owner.signer is None:
+def signer_of(holder: Owner | Sender) -> SignerSpec | None:
+    """An owner's or the sender's signer; its table may leave the address out, never the environment: a copied file must not make a live
+    key sign a rehearsal. Raises Usage."""
+    if holder.signer is None:
         return None
     from keys.signers import (
         read_spec,
     )  # with the elliptic curve under it: 0.1 s that a settings file without signers does not cost
 
-    return read_spec({"address": owner.address} | owner.signer, "signer")
+    return read_spec({"address": holder.address} | holder.signer, "signer")
 
 
 def _signers(settings: Settings) -> Iterator[Found]:
     for number, owner in enumerate(settings.wallet.owners):
-        where = f"wallet.owners[{number}].signer"
-        try:
-            spec = signer_of(owner)
-        except Usage as wrong:
-            yield where, wrong.message.removeprefix("signer."), wrong.hint
-            continue
-        if spec is None:
-            continue
-        if owner.keystore is not None or owner.password is not None:
-            yield where, "this owner has a keystore or a password as well", "keep one: keystore or signer"
-        if spec.address != owner.address:
-            yield (
-                where,
-                f"its address {spec.address} is not this owner's",
-                "leave the address out of the table",
-            )
-        if spec.environment is not settings.environment:
-            yield (
-                where,
-                f"its key is for {spec.environment.value}, these settings are for {settings.environment.value}",
-                "a rehearsal has throw-away keys of its own",
-            )
+        yield from _signer(settings, f"wallet.owners[{number}].signer", owner, "owner")
+    if (sender := settings.wallet.sender) is not None:
+        yield from _signer(settings, "wallet.sender.signer", sender, "sender")
+
+
+def _signer(settings: Settings, where: str, holder: Owner | Sender, who: str) -> Iterator[Found]:
+    try:
+        spec = signer_of(holder)
+    except Usage as wrong:
+        yield where, wrong.message.removeprefix("signer."), wrong.hint
+        return
+    if spec is None:
+        return
+    if holder.keystore is not None or holder.password is not None:
+        yield where, f"this {who} has a keystore or a password as well", "keep one: keystore or signer"
+    if spec.address != holder.address:
+        yield where, f"its address {spec.address} is not this {who}'s", "leave the address out of the table"
+    if spec.environment is not settings.environment:
+        yield (
+            where,
+            f"its key is for {spec.environment.value}, these settings are for {settings.environment.value}",
+            "a rehearsal has throw-away keys of its own",
+        )
 
 
 def _wallet(settings: Settings) -> Iterator[Found]:
@@ -126,6 +127,12 @@ def _chains(settings: Settings) -> Iterator[Found]:
                 f"chains[{number}].rpc",
                 "names WebSocket endpoints alone, and those only tell new heads",
                 "add an http:// or https:// URL, for calls",
+            )
+        if chain.safe_service_key is not None and chain.safe_service is None:
+            yield (
+                f"chains[{number}].safe_service_key",
+                "there is no safe_service that it is for",
+                "add safe_service, or leave the key out",
             )
         for address, count in Counter(pool.address for pool in chain.pools).items():
             if count > 1:

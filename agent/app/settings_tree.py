@@ -52,8 +52,19 @@ class Sender(Table):
     address: Address = Field(
         description="The account that sends the Safe's transactions and pays their gas. It owns nothing else."
     )
-    keystore: Path | None = Field(None, description="Its keystore V3 file, held by `fairlead signer`.")
-    password: SecretRef | None = Field(None, description="Where that keystore's password is.")
+    keystore: Path | None = Field(
+        None,
+        description="Its keystore V3 file. `fairlead signer init` writes it into the signer's file; only `fairlead signer run` opens it.",
+    )
+    password: SecretRef | None = Field(
+        None,
+        description="Where that keystore's password is; none means that `fairlead signer unlock` asks for it.",
+    )
+    signer: dict[str, str | int | float] | None = Field(
+        None,
+        description="Instead of a keystore: the kind of signer that holds the key, and its options (keys/KIND.py), as for an owner. A key "
+        "that sends without a person is best in a service; a secret among the options is a reference.",
+    )
 
 
 class Wallet(Table):
@@ -112,6 +123,14 @@ class Chain(Table):
     )
     finality_depth: Annotated[int, Field(ge=1, le=10_000)] = Field(
         64, description="Blocks on top, where finality is depth."
+    )
+    safe_service: Endpoint | None = Field(
+        None,
+        description="The Safe Transaction Service of this chain, or a reference to its URL: proposals and signatures are given to it and "
+        "taken from it. None means files alone; `--service none` does without it once.",
+    )
+    safe_service_key: SecretRef | None = Field(
+        None, description="Where that service's API key is, if it wants one."
     )
     lending_pool: Address | None = Field(
         None, description="The Aave V3 Pool of this chain, for `fairlead health`. None means its profile's."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,16 +70,27 @@ def attended_owner(owner: Owner) -> AttendedOwner:
     return AttendedOwner(Address(owner.address), owner.keystore, owner.password, signer_of(owner))
 
 
+Show = Callable[[int, Address, SafeTx], Awaitable[list[str]]]
+"""What a Safe transaction would change, in sentences."""
+
+
 @dataclass
 class AttendedOwners:
-    """Asks owner after owner until the threshold is reached. Neither key nor password ever enters this process."""
+    """Asks owner after owner until the threshold is reached. Neither key nor password ever enters this process.
+
+    `show`: what they are told first, on stderr; None where they have been told already.
+    """
 
     owners: tuple[AttendedOwner, ...]
     threshold: int
     environment: str
+    show: Show | None = None
     execute: None = None
 
     async def collect(self, chain_id: int, safe: Address, tx: SafeTx, now_s: int) -> Mapping[Address, bytes]:
+        if self.show is not None and self.owners:
+            told = await self.show(chain_id, safe, tx)
+            print("\n".join([f"What Safe nonce {tx.nonce} would change:", *(f"  {line}" for line in told)]), file=sys.stderr, flush=True)  # fmt: skip
         signatures: dict[Address, bytes] = {}
         for owner in self.owners:
             if len(signatures) == self.threshold:

@@ -22,8 +22,11 @@ from agent.app.chain_desks import chain_desk
 from agent.app.cli.output import note
 from agent.app.endpoints import open_gateways, resolve_any, resolve_endpoint
 from agent.app.feeds import head_feeds, stop_tasks
+from agent.app.leftovers import Leftovers
 from agent.app.live_market import LiveMarket
 from agent.app.local_proof import prove_environment
+from agent.app.multisig.before_signing import effects_shown
+from agent.app.multisig.signing import signs_here
 from agent.app.oracles import Oracles
 from agent.app.places import Directory, directory
 from agent.app.settings import Settings, risk_limits
@@ -197,7 +200,7 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
             await stack.enter_async_context(chain.simulator)
     outbox = Outbox(app.clock, app.chains, app.venues)
     sender = SignerSender(app.signer, Address(settings.wallet.sender.address))
-    owners = owner_signatures(settings, app.signer)
+    owners = owner_signatures(app)
     authority = Authority(
         app.clock,
         book,
@@ -246,6 +249,8 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
     streams = [
         asyncio.create_task(tracker.consume(v), name=f"stream {name}") for name, v in app.venues.items()
     ]
+    leftovers = Leftovers(app.chains, recorder, app.clock, note)
+    recorder.watchers.append((await stack.enter_async_context(leftovers)).saw)
     streams += head_feeds(app.chains.values(), recorder, app.clock)
     stack.push_async_callback(stop_tasks, streams)
     return app.desk
@@ -355,12 +360,15 @@ async def token_decimals(settings: Settings, gateways: dict[int, Gateway]) -> di
     return found
 
 
-def owner_signatures(settings: Settings, signer: SignerClient) -> OwnerSignatures:
+def owner_signatures(app: App) -> OwnerSignatures:
     """Throw-away keys sign in the signer where the settings say so; live owners sign attended."""
+    settings, signer = app.settings, app.signer
     if settings.signer.unattended and settings.environment is not Environment.LIVE:
         return SignerOwners(signer)
-    owners = tuple(attended_owner(o) for o in settings.wallet.owners if o.keystore or o.signer)
-    return AttendedOwners(owners, settings.wallet.threshold, settings.environment.value)
+    owners = tuple(attended_owner(o) for o in settings.wallet.owners if signs_here(o))
+    return AttendedOwners(
+        owners, settings.wallet.threshold, settings.environment.value, show=effects_shown(app)
+    )
 
 
 def chain_authority(settings: Settings, desk: ChainDesk) -> ChainAuthority:

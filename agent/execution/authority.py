@@ -25,7 +25,8 @@ from chains.gateway import Gateway
 from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, Fees, Hash32, SignedTx, UnsignedTx
 from contracts import multisend
 from contracts.codec import decode_result, encode
-from keys.safe import DELEGATECALL, SafeTx, exec_transaction, pack_signatures, safe_tx_hash
+from keys import safe_signatures
+from keys.safe import DELEGATECALL, SafeTx, exec_transaction, safe_tx_hash
 
 NONCE_REUSED = "POLICY_NONCE_REUSED"
 """The signer's refusal of a second, different signature for a nonce while the first may still execute."""
@@ -201,7 +202,8 @@ class Authority:
         if execute is None:  # people are asked only for a hash that the contract itself confirms
             await check
             signatures = await self._owners.collect(batch.chain_id, chain.wallet, tx, head.timestamp)
-            packed = pack_signatures(digest, signatures.values(), chain.owners, chain.threshold)
+            given = [safe_signatures.read(digest, signature) for signature in signatures.values()]
+            packed = safe_signatures.pack(given, chain.owners, chain.threshold)
             return await self._outer(simulated, batch, chain, seen, nonce, tx, packed)
         # Signed beside the check: what the contract does not confirm is signed for its nonce, and never leaves.
         outer = self._unsigned(simulated, batch, chain, seen, nonce, Call(chain.wallet, b""))

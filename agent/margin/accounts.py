@@ -9,7 +9,6 @@ own. `cheapest_rescue` is null: no rescue is computed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,6 +17,7 @@ from typing import Any
 from agent.domain.instruments import asset_id
 from agent.margin import fields
 from agent.margin.model import Health, LiquidationPx, MarginModel, State, known_models, models
+from chains.bounded_json import loads
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class Judged:
 def judge_text(text: str | bytes) -> list[Judged]:
     """Raises Usage BAD_ACCOUNTS_FILE naming what is wrong where."""
     try:
-        document = json.loads(text, parse_float=_no_float)
-    except (ValueError, RecursionError) as problem:
+        document = loads(text.encode() if isinstance(text, str) else text, parse_float=_no_float)
+    except ValueError as problem:
         raise fields.wrong(f"the file is not JSON: {problem}") from None
     return judge(document)
 

@@ -19,6 +19,25 @@ SAFE = {
     "SimulateTxAccessor": "0x3d4BA2E0884aa488718476ca2FB8Efc291A46199",
 }
 SAFE_SINGLETON_FACTORY = "0x914d7Fec6aaC8cd542e72Bca78B30650d45643d7"
+SAFE_PACKAGES = {
+    "1.3.0": {
+        "safe": "Safe-1.3.0",
+        "safe_l2": "SafeL2-1.3.0",
+        "proxy_factory": "SafeProxyFactory-1.3.0",
+        "fallback_handler": "CompatibilityFallbackHandler-1.3.0",
+        "multi_send": "MultiSend-1.3.0",
+        "multi_send_call_only": "MultiSendCallOnly-1.3.0",
+    },
+    "1.5.0": {
+        "safe": "Safe-1.5.0",
+        "safe_l2": "SafeL2-1.5.0",
+        "proxy_factory": "SafeProxyFactory-1.5.0",
+        "fallback_handler": "CompatibilityFallbackHandler-1.5.0",
+        "multi_send": "MultiSend-1.5.0",
+        "multi_send_call_only": "MultiSendCallOnly-1.5.0",
+    },
+}
+"""By version beside 1.4.1: the field of `chains.safe_versions.SafeRelease` to the artifact's name."""
 
 # Zodiac: the mastercopies and the two libraries the Roles mastercopy is linked with.
 EIP2470_FACTORY = "0xce0042B868300000d44A59004Da54A005ffdcf9f"

@@ -12,11 +12,13 @@ from typing import Any
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
-from chains.devnet.addresses import CHAINS, SAFE, Chain
+from chains import safe_versions
+from chains.devnet.addresses import CHAINS, Chain
 from chains.devnet.artifacts import artifact
 from chains.devnet.jsonrpc import Rpc, RpcError
 from chains.devnet.nodes import OPERATOR, environment_at, send_as_operator
 from chains.errors import Denied, Halt, Usage
+from chains.safe_versions import SafeRelease
 from chains.types import Address
 
 # Storage slots of the balance mappings: WETH9, Circle's FiatToken (the top bit is the blacklist), the mock ERC-20.
@@ -62,31 +64,47 @@ def token_balance(rpc: Rpc, token: str, of: str) -> int:
 
 
 def create_safe(
-    cheat_url: str, owners: Sequence[str], threshold: int, salt_nonce: int = 0, *, layer2: bool = False
+    cheat_url: str,
+    owners: Sequence[str],
+    threshold: int,
+    salt_nonce: int = 0,
+    *,
+    layer2: bool = False,
+    version: str = "1.4.1",
 ) -> Address:
-    """A Safe 1.4.1 by the genuine proxy factory, at the address `safe_address` foretells; an existing one is left as it is."""
+    """A Safe by its version's genuine proxy factory, at the address `safe_address` foretells; an existing one is left as it is."""
+    release = safe_versions.release(version)
     with _devnet(cheat_url) as rpc:
-        address = safe_address(owners, threshold, salt_nonce, layer2=layer2)
+        address = safe_address(owners, threshold, salt_nonce, layer2=layer2, version=version)
         if rpc("eth_getCode", address, "latest") != "0x":
             return address
-        singleton = SAFE["SafeL2" if layer2 else "Safe"]
         create = artifact("SafeProxyFactory").call(
-            "createProxyWithNonce", singleton, _setup(owners, threshold), salt_nonce
+            "createProxyWithNonce",
+            release.safe_l2 if layer2 else release.safe,
+            _setup(owners, threshold, release),
+            salt_nonce,
         )
-        _transact(rpc, SAFE["SafeProxyFactory"], create)
+        _transact(rpc, release.proxy_factory, create)
         if rpc("eth_getCode", address, "latest") == "0x":
             raise Halt("SAFE_CREATION", f"no Safe came to stand at {address}")
         return address
 
 
 def safe_address(
-    owners: Sequence[str], threshold: int, salt_nonce: int = 0, *, layer2: bool = False
+    owners: Sequence[str],
+    threshold: int,
+    salt_nonce: int = 0,
+    *,
+    layer2: bool = False,
+    version: str = "1.4.1",
 ) -> Address:
     """Where the proxy factory puts that Safe, on every chain: keccak(0xff ‖ factory ‖ salt ‖ keccak(init code))."""
-    singleton = SAFE["SafeL2" if layer2 else "Safe"]
-    salt = keccak(keccak(_setup(owners, threshold)) + salt_nonce.to_bytes(32, "big"))
-    code = bytes.fromhex(artifact("SafeProxy").bytecode) + bytes(12) + bytes.fromhex(singleton[2:])
-    digest = keccak(b"\xff" + bytes.fromhex(SAFE["SafeProxyFactory"][2:]) + salt + keccak(code))
+    release = safe_versions.release(version)
+    singleton = release.safe_l2 if layer2 else release.safe
+    salt = keccak(keccak(_setup(owners, threshold, release)) + salt_nonce.to_bytes(32, "big"))
+    proxy = artifact("SafeProxy" if version == "1.4.1" else f"SafeProxy-{version}")
+    code = bytes.fromhex(proxy.bytecode) + bytes(12) + bytes.fromhex(singleton[2:])
+    digest = keccak(b"\xff" + bytes.fromhex(release.proxy_factory[2:]) + salt + keccak(code))
     return Address(to_checksum_address(digest[12:]))
 
 
@@ -120,8 +138,9 @@ def word(value: int) -> str:
     return "0x" + value.to_bytes(32, "big").hex()
 
 
-def _setup(owners: Sequence[str], threshold: int) -> bytes:
-    handler = SAFE["CompatibilityFallbackHandler"]
+def _setup(owners: Sequence[str], threshold: int, release: SafeRelease) -> bytes:
+    """The same call in every version known here."""
+    handler = release.fallback_handler
     return artifact("Safe").call("setup", list(owners), threshold, _ZERO, b"", handler, _ZERO, 0, _ZERO)
 
 

@@ -35,6 +35,7 @@ _SOURCES = (
     "manifest.py",
     "nodes.py",
     "state.py",
+    "../safe_versions.py",
 )
 
 

@@ -10,7 +10,7 @@ import asyncio
 import json
 from typing import Any
 
-import orjson
+from chains.bounded_json import loads
 
 MAX_FRAME = 1 << 20
 
@@ -37,13 +37,10 @@ async def read(reader: asyncio.StreamReader) -> dict[str, Any] | None:
         raise BadFrame(f"a frame of {size} bytes")
     try:
         body = await reader.readexactly(size)
-        # First the parser that bounds its depth: a library below eth_keyfile raises Python's own bound to 100 000, with which json's
-        # parser overflows the stack of this process. Then json, which keeps whole numbers of any size whole.
-        orjson.loads(body)
-        message = json.loads(body)
+        message = loads(body)
     except asyncio.IncompleteReadError:
         raise BadFrame("the stream ended inside a frame") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         raise BadFrame("a frame that is not JSON") from None
     if not isinstance(message, dict):
         raise BadFrame("a frame that is not a JSON object")

@@ -98,7 +98,8 @@ class SpendLedger:
             return
         chain, at = int(entry["chain_id"]), int(entry["at"])
         if safe_hash := entry["safe_hash"]:
-            if safe_hash not in self._counted:
+            # What counted nothing (people's own transactions) must not make the same content free afterwards.
+            if safe_hash not in self._counted and entry["spend"]:
                 self._counted.add(safe_hash)
                 for token, amount in entry["spend"].items():
                     self._spends.setdefault((chain, entry["safe"], token), []).append((at, int(amount)))

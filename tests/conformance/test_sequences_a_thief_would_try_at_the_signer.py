@@ -12,6 +12,7 @@ import pytest
 from chains.types import Address, Environment, Fees
 from contracts import universal_router as ur
 from keys import safe
+from keys import safe_signatures as ss
 from keys.policy import DAY_S, Allowed, OuterRequest, Refusal, SafeTxRequest, judge_outer, judge_safe_tx
 from keys.signer.ledger import SpendLedger, safe_tx_facts
 
@@ -48,12 +49,18 @@ class Signer:
         outer = c.outer(safe.exec_transaction(tx, packed), nonce, gas=gas, max_fee=fee)
         return self._outer(outer, tx.nonce)
 
+    def claimed(self, tx: safe.SafeTx, nonce: int) -> str:
+        """As the owners' own, with consent that two of them never gave."""
+        owners = [o.address for o in c.OWNERS]
+        packed = ss.pack([ss.by_approval(owners[0]), ss.by_contract(owners[1], b"")], owners, 2)
+        return self._outer(c.outer(safe.exec_transaction(tx, packed), nonce), tx.nonce, attended=True)
+
     def cancel(self, nonce: int, fee: int = 30 * 10**9) -> str:
         empty = dataclasses.replace(c.outer(b"", nonce, to=AGENT), gas=21_000, fees=Fees(fee, 10**9))
         return self._outer(empty, 0)
 
-    def _outer(self, tx: c.UnsignedTx, safe_nonce: int) -> str:
-        request = OuterRequest(Environment.DEVNET, AGENT, tx, safe_nonce, self.wall, self.wall)
+    def _outer(self, tx: c.UnsignedTx, safe_nonce: int, attended: bool = False) -> str:
+        request = OuterRequest(Environment.DEVNET, AGENT, tx, safe_nonce, self.wall, self.wall, attended)
         verdict = judge_outer(request, c.settings(), self.ledger)
         if isinstance(verdict, Refusal):
             return verdict.rule
@@ -111,6 +118,25 @@ def test_the_days_cap_has_no_midnight_and_no_backward_clock(signer: Signer) -> N
     assert signer.owners(sale(30, 3, signer.wall)) == "cap-per-day"
     signer.wall = start + DAY_S + 1
     assert signer.owners(sale(30, 3, signer.wall)) == ""
+
+
+def test_claimed_consent_makes_no_sale_free_of_the_days_cap(signer: Signer) -> None:
+    """First sent as the owners' own with false claims, which the Safe will refuse; then the very same sale, signed unattended."""
+    for nonce in range(3):
+        assert signer.claimed(sale(30, nonce), nonce) == ""
+        signer.restart()
+        assert signer.owners(sale(30, nonce)) == "" and signer.sender(sale(30, nonce), nonce=nonce + 10) == ""
+    assert signer.ledger.spent(1, SAFE, c.WETH, 0) == 90 * c.ETH
+    assert signer.claimed(sale(30, 3), 3) == ""
+    assert signer.owners(sale(30, 3)) == "cap-per-day"
+
+
+def test_claimed_consent_burns_no_more_than_the_days_gas(signer: Signer) -> None:
+    for nonce in range(1_000):
+        if (why := signer.claimed(sale(30, nonce), nonce)) != "":
+            break
+    assert why == "gas-per-day"
+    assert signer.ledger.gas_spent(1, AGENT, 0) <= c.settings().chains[1].gas_per_day_wei
 
 
 def test_what_expired_unexecuted_still_counts(signer: Signer) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
+from gate_reading import found
 
 from agent.app.chaos.custody.world import (
     A_WETH,
@@ -50,19 +51,6 @@ def world(devnet: Status) -> Iterator[Gated]:
     one = gated(devnet.cheat_urls)
     yield one
     one.rpc.close()
-
-
-def found(world: Gated) -> dict[str, bytes]:
-    answers = {}
-    for reading in readings(world.scope, world.creation):
-        if reading.kind == "code":
-            told = world.rpc("eth_getCode", reading.call.to, "latest")
-        else:
-            told = world.rpc(
-                "eth_call", {"to": reading.call.to, "data": "0x" + reading.call.data.hex()}, "latest"
-            )
-        answers[reading.key] = bytes.fromhex(told[2:])
-    return answers
 
 
 def test_the_owners_sign_one_batch_and_the_chain_is_as_the_scope_says(devnet: Status) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import warnings
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -11,7 +12,7 @@ from threading import Thread
 from typing import Any, ClassVar
 
 import pytest
-from home_fixture import Home, Ran
+from home_fixture import Home, Ran, wait_for
 from tx_service import ask, tx_service
 
 from chains.devnet.funding import give_eth, token_balance
@@ -271,3 +272,75 @@ def test_a_service_that_lies_or_is_silent_is_told_as_such(home: Home, service: s
         asked = command.replace(unknown, true["safe_tx_hash"])
         assert refused(home.run(f"{asked} {lying}")) == (3, "SAFE_HASH_DIFFERS")
         server.shutdown()
+
+
+def test_named_in_the_settings_it_needs_no_option(home: Home, service: str, tmp_path: Path) -> None:
+    """Proposed, signed by hash, listed and executed; and with the service down, what the file alone allows."""
+    text = home.settings_path.read_text()
+    settings = home.settings_path.with_name("with-service.toml")
+    settings.write_text(text.replace('name = "base"\n', f'name = "base"\nsafe_service = "{service}"\n', 1))
+    before = usdc_of(home, PAYEE)
+    data = encode("erc20", "transfer", (PAYEE, 4_000_000)).hex()
+    made = home.run(f"wallet propose --chain base --to {BASE.usdc} --data 0x{data} --json", settings).json
+    assert made["service"] == service
+    safe_hash, name = made["safe_tx_hash"], made["file"]
+    listed = home.run("wallet outstanding --json", settings).json["open"]
+    assert "service" in next(o for o in listed if o["safe_tx_hash"] == safe_hash)["known_from"]
+    for owner in ("owner-1", "owner-3"):
+        ran = home.run(f"wallet sign {safe_hash} --as {owner} --chain base --json", settings)
+        assert ran.status == 0, ran.out + ran.err
+    assert len(ask(f"{service}/api/v2/multisig-transactions/{safe_hash}/")[1]["confirmations"]) == 2
+
+    # The file beside the journal has no signature yet: they are at the service.
+    assert refused(home.run(f"wallet execute {name} --service none --json", settings)) == (
+        3,
+        "SAFE_BELOW_THRESHOLD",
+    )
+    assert refused(home.run(f"wallet execute {safe_hash} --chain base --service none --json", settings)) == (
+        2,
+        "SERVICE_MISSING",
+    )
+    down = settings.with_name("service-down.toml")
+    down.write_text(settings.read_text().replace(service, "http://127.0.0.1:9"))
+    alone = home.run(f"wallet execute {name} --json", down)
+    assert refused(alone) == (3, "SAFE_BELOW_THRESHOLD") and "service was left out" in alone.err
+
+    done = home.run(f"wallet execute {name} {LIVE}", settings)
+    assert done.status == 0 and usdc_of(home, PAYEE) == before + 4_000_000, done.out + done.err
+
+
+def test_the_signers_own_file_is_made_from_the_settings_and_serves(home: Home, tmp_path: Path) -> None:
+    """`signer init`, then a signer that runs by it: the sender's key in a keystore, caps in whole units, nothing else may leave."""
+    text, keys = home.settings_path.read_text(), home.settings_path.parent / "keystore"
+    sender = next(keys.glob("devnet--sender--*.json"))
+    address = home.settings.wallet.sender.address if home.settings.wallet.sender else ""
+    table = f'[wallet.sender]\naddress = "{address}"\n'
+    assert table in "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#"))
+    at = text.index("[wallet.sender]")
+    end = text.index(f'address = "{address}"\n', at) + len(f'address = "{address}"\n')
+    signer = f'signer = {{ kind = "keystore", environment = "devnet", keystore = "{sender}", password = "file:{keys.parent / "password"}" }}\n'
+    settings = home.settings_path.with_name("with-signer.toml")
+    settings.write_text(text[:end] + signer + text[end:])
+    config = tmp_path / "signer.json"
+    ran = home.run(f"signer init --config {config} --cap WETH 5 20 --json", settings)
+    assert ran.status == 0, ran.out + ran.err
+    weth = next(c for c in ran.json["chains"] if c["chain_id"] == 1)["tokens"]
+    assert {"per_tx_raw": str(5 * 10**18), "per_day_raw": str(20 * 10**18)} in weth.values()
+    assert {"per_tx_raw": "0", "per_day_raw": "0"} in weth.values()
+    assert refused(home.run(f"signer init --config {config} --json", settings)) == (2, "FILE_EXISTS")
+    assert refused(home.run(f"signer init --config {config}2 --cap NOPE 1 1 --json", settings)) == (
+        2,
+        "UNKNOWN_ASSET",
+    )
+    own = json.loads(config.read_text()) | {
+        "ledger": str(tmp_path / "ledger.jsonl")
+    }  # the home's signer holds its own
+    config.write_text(json.dumps(own))
+    socket = tmp_path / "s.sock"
+    running = home.start(f"signer run --socket {socket} --config {config}")
+    try:
+        wait_for(socket.exists)
+        told = home.run(f"signer status --socket {socket} --json").json
+        assert told["senders"] == {address: True} and told["owners"] == {}
+    finally:
+        running.end(signal.SIGTERM)

@@ -306,3 +306,40 @@ def test_one_that_waits_is_cancelled_by_using_both_its_nonces(home: Home, tmp_pa
     assert cancelling.end().status == 0, cancelling.err
     assert usdc_of(home, PAYEE) == before and view(home, "nonce") == nonce + 1
     assert refused(home.run(f"wallet execute {path} {UNATTENDED}")) == (3, "SAFE_NONCE_USED")
+
+
+def test_owners_of_an_order_are_told_what_it_changes_before_any_of_them_signs(home: Home) -> None:
+    """Attended: the state diff first, then each owner's own process with the decoded calls."""
+    text = home.settings_path.read_text().replace("unattended = true", "unattended = false")
+    text = text.replace('symbols = ["ETHUSDC"]', "symbols = []")
+    settings = home.settings_path.with_name("attended.toml")
+    settings.write_text(text)
+    ran = home.run("trade sell 1 ETH --for USDC --live --yes --max-loss 900", settings)
+    assert ran.status == 0, ran.out + ran.err
+    told = ran.err.index("would change:")
+    diff, owners = ran.err[told : ran.err.index("Signing as")], ran.err[ran.err.index("Signing as") :]
+    assert "Leaves: " in diff and "Comes: " in diff and "USDC" in diff and "WETH" in diff
+    assert "Sells " not in ran.err[:told] and owners.count("Signing as") == 2
+
+
+def test_changes_of_the_safe_itself_are_told_before_it_is_signed(home: Home, tmp_path: Path) -> None:
+    safe, stranger = home.settings.wallet.address, "0x000000000000000000000000000000000000bEEF"
+    calls = [
+        {"to": safe, "data": "0x" + encode("safe", function, (stranger, *more)).hex()}
+        for function, more in (
+            ("addOwnerWithThreshold", (3,)), ("enableModule", ()), ("setFallbackHandler", ()),
+        )
+    ]  # fmt: skip
+    listed, path = tmp_path / "calls.json", tmp_path / "self.json"
+    listed.write_text(json.dumps(calls))
+    proposed(home, path, f"--calls {listed}")
+    read = home.run(f"wallet sign {path} --as owner-1").out
+    for said in ("ADDS THE OWNER", "ENABLES THE MODULE", "SETS THE FALLBACK HANDLER"):  # the calls
+        assert f"{said} {stranger}" in read
+    for said in (
+        f"OWNER ADDED: {stranger}",
+        "SIGNATURES NEEDED: 2 → 3",
+        f"MODULE ADDED: {stranger}",
+        "FALLBACK HANDLER CHANGES",
+    ):
+        assert said in read  # what is different afterwards

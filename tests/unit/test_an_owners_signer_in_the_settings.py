@@ -8,9 +8,10 @@ from typing import Any
 import custody as c
 import pytest
 from fake_ledger import LedgerApp, emulator
-from settings_values import OWNER_A, OWNER_B, values
+from settings_values import OWNER_A, OWNER_B, SENDER, USDC, WETH, values
 
-from agent.app import template
+from agent.app import signer_file, template
+from agent.app.multisig import serving
 from agent.app.settings import Settings, parse
 from agent.app.settings_checks import signer_of
 from agent.app.signatures import AttendedOwner, AttendedOwners
@@ -18,7 +19,10 @@ from agent.domain.errors import Denied, Usage
 from chains.types import Address
 from keys import safe
 from keys.curve import address_of, recover
-from keys.signers import read_spec, to_data
+from keys.policy_settings import Cap
+from keys.settings import KeyReference, signer_settings
+from keys.settings import load as read_signer_file
+from keys.signers import SignerSpec, read_spec, to_data
 
 HERE = Path("/nowhere/fairlead.toml")
 LEDGER = {"kind": "ledger", "environment": "devnet", "path": "44'/60'/0'/0/0", "timeout_s": 60}
@@ -56,6 +60,77 @@ def test_what_is_wrong_is_named_with_its_place(signer: Any, more: dict[str, Any]
         settings(signer, **more)
     assert f"wallet.owners[0].signer: {said}" in wrong.value.message or said in wrong.value.message
     assert "wallet.owners[0].signer" in wrong.value.message and "hunter2" not in str(wrong.value)
+
+
+def sent_by(sender: dict[str, Any]) -> Settings:
+    return parse(template.render(values(wallet__sender={"address": SENDER} | sender), HERE), HERE).settings
+
+
+def test_the_sender_may_have_any_kind_of_signer_and_the_signers_own_file_names_it(tmp_path: Path) -> None:
+    for table in (
+        KMS,
+        LEDGER,
+        {"kind": "keystore", "environment": "devnet", "keystore": "/keys/sender.json"},
+    ):
+        found = sent_by({"signer": table})
+        data = signer_file.content(found, {1: {Address(WETH): (5, 20)}})
+        read = signer_settings(data)
+        (held,) = read.senders
+        if table["kind"] == "keystore":
+            assert held == KeyReference("/keys/sender.json", None)
+        else:
+            assert isinstance(held, SignerSpec) and (held.kind, held.address) == (table["kind"], SENDER)
+        policy = read.chains[1]
+        assert policy.tokens[WETH] == Cap(5, 20) and policy.tokens[USDC] == Cap(0, 0)
+        assert policy.owners == {OWNER_A, OWNER_B} and policy.threshold == 2 and not read.owners
+        assert data["exchanges"]["paper"]["secret"] == "credential:paper"
+    path = tmp_path / "own" / "signer.json"
+    signer_file.write(path, data)
+    assert path.stat().st_mode & 0o777 == 0o600 and read_signer_file(path) == read
+    with pytest.raises(Usage, match="is there already"):
+        signer_file.write(path, data)
+
+
+@pytest.mark.parametrize(
+    ("sender", "said"),
+    [
+        ({"signer": KMS | {"region": ""}}, "wallet.sender.signer"),
+        ({"signer": KMS, "keystore": "a.json"}, "this sender has a keystore or a password as well"),
+        ({"signer": KMS | {"address": OWNER_A}}, "is not this sender's"),
+        ({"signer": KMS | {"environment": "live"}}, "its key is for live"),
+        ({"signer": {"kind": "kms", "environment": "devnet"}}, "did you mean aws_kms?"),
+        ({"signer": KMS | {"secret_access_key": "hunter2"}}, "must be a secret reference"),
+    ],
+)
+def test_what_is_wrong_with_the_senders_is_named_with_its_place(sender: dict[str, Any], said: str) -> None:
+    with pytest.raises(Usage) as wrong:
+        sent_by(sender)
+    assert said in wrong.value.message and "wallet.sender.signer" in wrong.value.message
+    assert "hunter2" not in str(wrong.value)
+
+
+def test_a_senders_key_that_is_nowhere_is_told_when_the_signers_file_is_made() -> None:
+    with pytest.raises(Usage) as wrong:
+        signer_file.content(sent_by({}), {})
+    assert wrong.value.code == "SENDER_WITHOUT_KEY"
+
+
+def test_a_chain_may_have_its_transaction_service(tmp_path: Path) -> None:
+    data = values()
+    data["chains"][0] |= {"safe_service": f"file:{tmp_path}/url", "safe_service_key": f"file:{tmp_path}/key"}
+    for name, content in (("url", "https://service.example/with-a-key"), ("key", "hunter2")):
+        (tmp_path / name).write_text(content)
+        (tmp_path / name).chmod(0o600)
+    first, second = parse(template.render(data, HERE), HERE).settings.chains
+    at = serving.address_of(None, None, first)
+    assert at is not None and at.key == "hunter2" and at.url.reveal() == "https://service.example/with-a-key"
+    assert "hunter2" not in repr(at.url) and serving.address_of(None, None, second) is None
+    assert serving.address_of("none", None, first) is None
+    typed = serving.address_of("http://127.0.0.1:1", None, first)
+    assert typed is not None and typed.key is None and typed.url.reveal() == "http://127.0.0.1:1"
+    data["chains"][0].pop("safe_service")
+    with pytest.raises(Usage, match="there is no safe_service that it is for"):
+        parse(template.render(data, HERE), HERE)
 
 
 @pytest.mark.parametrize(("signer", "refused"), [(KMS, True), (LEDGER, False)])

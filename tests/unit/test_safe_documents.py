@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,13 @@ from chains.errors import Denied, FairleadError, Usage
 from chains.types import Address
 from contracts.hashing import checksum
 from keys import safe_document as sd
-from keys.curve import SigningKey
+from keys import safe_signatures as ss
+from keys.curve import SigningKey, personal_digest
 from keys.safe import SafeTx
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from safe_eth.safe.safe_signature import SafeSignature
 
 STRANGER = SigningKey(bytes([7] * 32))
 OWNERS = tuple(o.address for o in c.OWNERS)
@@ -247,3 +253,61 @@ def test_what_a_stranger_wrote_cannot_paint_a_terminal() -> None:
         assert "\x1b" not in str(refused.value) and "\r" not in str(refused.value)
     data["fairlead"]["seen"]["version"] = "1.4.1\x1b[2J"
     assert code_of(data) == "SAFE_FILE_INVALID"
+
+
+def in_every_form(document: sd.SafeDocument) -> list[ss.OwnerSignature]:
+    digest = document.digest
+    return [
+        ss.by_message(digest, c.OWNERS[0].sign(personal_digest(digest))),
+        ss.by_approval(OWNERS[1]),
+        ss.by_contract(OWNERS[2], b"an inner Safe's own signatures"),
+    ]
+
+
+def test_every_form_is_kept_named_and_packed() -> None:
+    document = proposal()
+    for made in in_every_form(document):
+        document = sd.with_confirmation(document, sd.Confirmation(made.owner, made.alone))
+    data = as_json(document)
+    assert {e["owner"]: e["signatureType"] for e in data["confirmations"]} == dict(
+        zip(OWNERS, ("ETH_SIGN", "APPROVED_HASH", "CONTRACT_SIGNATURE"), strict=True)
+    )
+    assert sd.parse(data) == document and document.proved == (OWNERS[0],)
+    packed = document.packed(OWNERS, 3)
+    assert packed == ss.pack(in_every_form(document), OWNERS, 3)
+    # The whole blob, as the service's `signatures`, gives the same confirmations.
+    del data["confirmations"]
+    blob = sd.parse(data | {"signature": None, "sender": None, "signatures": "0x" + packed.hex()})
+    assert [(x.owner, x.signature) for x in blob.confirmations] == [
+        (x.owner, x.signature) for x in document.confirmations
+    ]
+
+
+def test_a_contracts_signature_is_read_as_the_service_exports_it() -> None:
+    """By safe-eth-py, which the service is built on."""
+    document = proposal()
+    made = in_every_form(document)[2]
+    theirs = SafeSignature.parse_signature(made.alone, document.digest)[0]
+    assert str(theirs.owner) == made.owner
+    exported = bytes(theirs.export_signature())
+    assert exported == made.alone
+    assert ss.read(document.digest, exported) == made
+    for wrong in (
+        exported + b"\0",
+        made.alone + bytes(32),
+        made.alone[:-1],
+        made.alone + made.alone,
+    ):
+        with pytest.raises(Denied):
+            ss.read(document.digest, wrong)
+
+
+def test_a_claim_never_stands_in_the_way_of_its_owners_signature() -> None:
+    document = proposal()
+    claim = ss.by_approval(OWNERS[0])
+    document = sd.with_confirmation(document, sd.Confirmation(claim.owner, claim.alone))
+    mine = sd.Confirmation(OWNERS[0], c.OWNERS[0].sign(document.digest), "now")
+    signed = sd.with_confirmation(document, mine)
+    assert signed.confirmations == (mine,)
+    assert sd.with_confirmation(signed, document.confirmations[0]) == signed
+    assert sd.merge(document, signed) == signed == sd.merge(signed, document)

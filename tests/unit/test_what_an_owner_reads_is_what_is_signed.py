@@ -11,11 +11,13 @@ import pytest
 from chains.errors import Usage
 from chains.types import Address, Environment
 from contracts import universal_router as ur
+from contracts.decode import _ADMIN
 from keys import safe
 from keys.local_keystore import LocalKeystore
 from keys.owner_sign import by_keystore, prepare
 from keys.policy import SafeTxRequest, judge_safe_tx
 from keys.secrets import Secret
+from keys.sentences_admin import _SAID
 
 SCAM = "0x000000000000000000000000000000000000bEEF"
 
@@ -110,3 +112,38 @@ def test_what_is_signed_is_the_hash_that_was_shown(store: LocalKeystore, tmp_pat
     digest = bytes.fromhex(shown.partition("0x")[2])
     assert digest == safe.safe_tx_hash(1, Address(c.SAFE), c.sell())
     assert safe.recover_owner(digest, signature) == stored.address
+
+
+PREV, OLD, NEW = "0x0000000000000000000000000000000000000001", c.OWNERS[0].address, c.THIEF
+HANDLER = "0x3EfCBb83A4A7AfcB4F68D501E2c2203a38be77f4"
+ADMIN: list[tuple[str, tuple[object, ...], str]] = [
+    ("addOwnerWithThreshold", (NEW, 2), f"ADDS THE OWNER {NEW}; from then on 2 owners must sign."),
+    ("addOwnerWithThreshold", (NEW, 1), "ANY SINGLE OWNER MOVES EVERYTHING"),
+    ("removeOwner", (PREV, OLD, 2), f"REMOVES THE OWNER {OLD}; from then on 2 owners must sign."),
+    ("swapOwner", (PREV, OLD, NEW), f"REPLACES THE OWNER {OLD} BY {NEW}."),
+    ("changeThreshold", (3,), "CHANGES HOW MANY MUST SIGN; from then on 3 owners must sign."),
+    ("enableModule", (NEW,), f"ENABLES THE MODULE {NEW}: it can then spend everything"),
+    ("disableModule", (PREV, NEW), f"DISABLES THE MODULE {NEW}"),
+    ("setGuard", (NEW,), f"SETS THE GUARD {NEW}: it can refuse every transaction that owners sign"),
+    ("setGuard", (ur.NATIVE,), "REMOVES THE GUARD"),
+    ("setModuleGuard", (NEW,), f"SETS THE MODULE GUARD {NEW}"),
+    ("setFallbackHandler", (NEW,), f"SETS THE FALLBACK HANDLER {NEW}, NOT ONE OF SAFE'S OWN"),
+    ("setFallbackHandler", (HANDLER,), f"SETS THE FALLBACK HANDLER {HANDLER}, Safe's own of 1.5.0"),
+    ("setFallbackHandler", (ur.NATIVE,), "REMOVES THE FALLBACK HANDLER"),
+    ("approveHash", (b"\x5a" * 32,), f"APPROVES THE HASH 0x{'5a' * 32}"),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "said"), ADMIN, ids=[f"{f} {n}" for n, (f, *_) in enumerate(ADMIN)]
+)
+def test_what_a_safe_changes_about_itself_is_said_in_plain_words(
+    store: LocalKeystore, function: str, args: tuple[object, ...], said: str
+) -> None:
+    """Alone and inside a batch; and no such call is one the decoder knows and no sentence is written for."""
+    call = c.call(c.SAFE, "safe", function, *args)
+    for tx in (safe.SafeTx(call.to, 0, call.data, 0, 3), c.batch(call)):
+        text = read(store, tx)
+        assert said in text and "CHANGES THE WALLET ITSELF" not in text
+    assert {f for f, *_ in ADMIN} == _ADMIN == set(_SAID)
+    assert "NOT UNDERSTOOD" in read(store, safe.SafeTx(Address(NEW), 0, call.data, 0, 3))

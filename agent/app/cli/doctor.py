@@ -23,7 +23,8 @@ COLOURS = {"ok": "\033[32m", "warn": "\033[33m", "fail": "\033[1;31m", "skip": "
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> int:
-    """Checks the installation, the chains, the wallet and everything else an order needs. Reads only.
+    """Checks the installation, the chains, the wallet and everything else an order needs. It changes nothing; an approval that was left
+    over raises an alarm, in the record and to whoever gets the alerts.
 
     Ends with 0 where nothing fails (warnings are no failures), 2 where the settings are wrong, 3 where what fails is ours
     to put right, 4 where it is an endpoint's, a venue's or an oracle's, 6 where the journal does not hold: the highest of them.
@@ -47,6 +48,16 @@ def command(ctx: click.Context, as_json: bool) -> int:
         installation.switch(settings),
         *installation.disk(settings),
     ]
+    left = [
+        c
+        for c in found
+        if c.name.startswith("approvals ") and c.level.value == "warn" and " may " in c.message
+    ]
+    if left:
+        from agent.app.alarm import raise_alarm
+
+        more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+        raise_alarm(settings, "APPROVALS_LEFT", f"{left[0].name.partition(' ')[2]}: {left[0].message}{more}")
     return _tell(settings, heads, found, as_json)
 
 

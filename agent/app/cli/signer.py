@@ -30,6 +30,68 @@ def _settings(ctx: click.Context) -> Any:
     return load_settings(ctx)
 
 
+@command.command("init")
+@click.option(
+    "--cap",
+    "caps",
+    nargs=3,
+    multiple=True,
+    metavar="SYMBOL PER_TX PER_DAY",
+    help="How much of a token may leave in one transaction and in 24 hours, on each chain; again for more. None: nothing.",
+)
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="Where to write it; else where the settings say."
+)
+@_JSON
+@click.pass_context
+def init(
+    ctx: click.Context, caps: tuple[tuple[str, str, str], ...], config: Path | None, as_json: bool
+) -> None:
+    """Writes the signer's own file from the settings: `fairlead signer init --cap WETH 5 20 --cap USDC 15000 60000`.
+
+    It is never written over: afterwards only the signer's user changes what may be signed.
+    """
+    from agent.app import signer_file
+
+    settings = _settings(ctx)
+    found = asyncio.run(_caps(settings, caps))
+    path = config or settings.signer.config
+    data = signer_file.content(settings, found)
+    signer_file.write(path, data)
+    if as_json:
+        emit_json({"file": str(path), "senders": data["senders"], "chains": data["chains"]})
+        return
+    print(f"written   {path}\nstart it  fairlead signer run")
+
+
+async def _caps(settings: Any, typed: tuple[tuple[str, str, str], ...]) -> dict[int, Any]:
+    """By chain, in base units of what its tokens' contracts tell. Raises Usage UNKNOWN_ASSET, BAD_CAP."""
+    import aiohttp
+
+    from agent.app.multisig.room import open_room
+    from agent.domain.units import parse_qty, raw_exact
+    from chains.errors import Usage
+
+    wanted = {s: (parse_qty(a, f"--cap {s}"), parse_qty(b, f"--cap {s}")) for s, a, b in typed}
+    for symbol, (per_tx, per_day) in wanted.items():
+        if symbol not in settings.assets:
+            raise Usage("UNKNOWN_ASSET", f"--cap {symbol}: there is no such symbol under [assets]", "add it")
+        if per_tx > per_day:
+            raise Usage(
+                "BAD_CAP", f"--cap {symbol}: {per_tx} at once is more than {per_day} a day", "swap them"
+            )
+    found: dict[int, Any] = {}
+    async with aiohttp.ClientSession() as session:
+        for chain in settings.chains if wanted else ():
+            tokens = await (await open_room(settings, chain, session)).tokens()
+            found[chain.chain_id] = {
+                token: tuple(raw_exact(q, decimals, f"--cap {symbol}") for q in wanted[symbol])
+                for token, (symbol, decimals) in tokens.items()
+                if symbol in wanted
+            }
+    return found
+
+
 @command.command()
 @_SOCKET
 @click.option(

@@ -22,7 +22,7 @@ ELSEWHERE = {
     "merge": "wallet_sign:merge",
     "execute": "wallet_execute:execute",
     "outstanding": "wallet_look:outstanding",
-    "approvals": "wallet_look:approvals",
+    "approvals": "wallet_approvals:approvals",
     "create": "wallet_create:create",
     "scope": "wallet_scope:scope",
     "audit": "wallet_scope:audit",
@@ -88,7 +88,7 @@ def _row(facts: dict[str, Any]) -> tuple[str, ...]:
     if "error" in facts:
         return (facts["chain"], "UNKNOWN", "", "", "", "", "", "", facts["error"]["message"])
     if "owners" not in facts:
-        return (facts["chain"], facts["kind"], "", "", "", "", "", "", "")
+        return (facts["chain"], facts["kind"], "", "", "", "", "", "", facts.get("what", ""))
     remarks = "; ".join(facts["remarks"])
     guard = "none" if facts["guard"] is None else facts["guard"]
     modules = "\n".join(facts["modules"]) or "none"
@@ -130,7 +130,7 @@ async def _one(settings: Settings, chain: Chain, wallet: Address, session: Any) 
         }
     facts |= {"kind": found.kind.value, "block": found.block.number, "timestamp": found.block.timestamp}
     if found.safe is None:
-        return facts
+        return facts | ({"claims_version": found.claims, "what": found.what} if found.claims else {})
     safe = found.safe
     return facts | {
         "version": safe.version,

@@ -34,6 +34,14 @@ if TYPE_CHECKING:
     "--l2", "layer2", is_flag=True, help="The singleton that emits events for every call (another address)."
 )
 @click.option(
+    "--safe-version",
+    "version",
+    default="1.4.1",
+    show_default=True,
+    metavar="VERSION",
+    help="1.3.0, 1.4.1 or 1.5.0 (another, another address).",
+)
+@click.option(
     "--chain",
     "names",
     multiple=True,
@@ -45,9 +53,9 @@ if TYPE_CHECKING:
 @click.option("--max-loss", metavar="USD", help="The most that all its transactions may cost together.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
-def create(ctx: click.Context, /, owners: tuple[str, ...], threshold: int, salt: int, layer2: bool, names: tuple[str, ...],
-           live: bool, yes: bool, max_loss: str | None, as_json: bool) -> int:  # fmt: skip
-    """A Safe 1.4.1 at one address on several chains: `fairlead wallet create --owner 0x… --owner 0x… --threshold 2`.
+def create(ctx: click.Context, /, owners: tuple[str, ...], threshold: int, salt: int, layer2: bool, version: str,
+           names: tuple[str, ...], live: bool, yes: bool, max_loss: str | None, as_json: bool) -> int:  # fmt: skip
+    """A Safe at one address on several chains: `fairlead wallet create --owner 0x… --owner 0x… --threshold 2`.
 
     Without --live it says where it would stand. The settings' sender pays; the new Safe is not the settings' wallet until you say so.
     """
@@ -55,8 +63,10 @@ def create(ctx: click.Context, /, owners: tuple[str, ...], threshold: int, salt:
     from agent.app.multisig.building import address
     from agent.app.multisig.state import chain_named
     from agent.domain.units import parse_qty, qty_exact
+    from chains.safe_versions import release
 
     settings = load_settings(ctx)
+    release(version)
     who = tuple(address(o, "--owner") for o in owners)
     if len(set(who)) != len(who) or any(int(o, 16) <= 1 for o in who):
         raise Usage("SAFE_OWNERS_INVALID", "owners must be distinct accounts", "give each --owner once")
@@ -82,7 +92,9 @@ def create(ctx: click.Context, /, owners: tuple[str, ...], threshold: int, salt:
         for chain in chosen:
             at = app.chains[chain.chain_id]
             try:
-                found[chain.name] = await creating.plan(at.profile, at.gateway, who, threshold, salt, layer2)
+                found[chain.name] = await creating.plan(
+                    at.profile, at.gateway, who, threshold, salt, layer2, version
+                )
             except FairleadError as error:
                 found[chain.name] = error
         planned = {name: p for name, p in found.items() if not isinstance(p, FairleadError)}
@@ -126,6 +138,7 @@ def create(ctx: click.Context, /, owners: tuple[str, ...], threshold: int, salt:
                 {
                     "owners": list(who),
                     "threshold": threshold,
+                    "safe_version": version,
                     "salt": str(salt),
                     "address": next((p.address for p in planned.values()), None),
                     "chains": [_json(n, p) | {"tx_hash": done.get(n)} for n, p in found.items()],
@@ -162,7 +175,7 @@ def _id(app: App, name: str) -> int:
 def _now(planned: Planned) -> str:
     there = planned.there
     if there.safe is None:
-        return "nothing" if there.kind.value == "EOA" else there.kind.value
+        return there.what
     return f"Safe {there.safe.version}, {there.safe.threshold} of {len(there.safe.owners)}, nonce {there.safe.nonce}"
 
 

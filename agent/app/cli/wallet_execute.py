@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.app.cli.output import emit_json, header, note, plain
-from chains.errors import Denied, Usage
+from chains.errors import Denied, FairleadError, Usage
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -52,8 +52,8 @@ def execute(ctx: click.Context, /, target: str, chain: str | None, live: bool, y
     if live and yes and max_loss is None:
         raise Usage("MAX_LOSS_MISSING", "--live --yes needs --max-loss USD", "say what may be lost at most")
     most: Decimal | None = parse_qty(max_loss, "--max-loss") if max_loss is not None else None
-    client = serving.address_of(service, service_key)
-    chosen, kept = opened(settings, target, chain, client is not None)
+    chosen, kept = opened(settings, target, chain, service)
+    client = serving.address_of(service, service_key, chosen)
 
     async def work(app: App, stack: AsyncExitStack) -> int:
         from agent.app.instructed import failure
@@ -66,17 +66,22 @@ def execute(ctx: click.Context, /, target: str, chain: str | None, live: bool, y
         document = kept
         if client is not None:
             room = await open_room(settings, chosen, app.session)
-            there = await serving.fetch(room, client, kept.hash if kept else target)
-            document = merge(kept, there) if kept else there
+            try:
+                there = await serving.fetch(room, client, kept.hash if kept else target)
+                document = merge(kept, there) if kept else there
+            except FairleadError as error:
+                if kept is None or service is not None:
+                    raise
+                note(f"the settings' service was left out: {error.message}")
         assert document is not None
         desk = await open_trading(app, stack)
         found = await executing.prepare(app, app.chains[chosen.chain_id], document, desk.book)
         tokens = {a: (n.symbol, n.decimals) for a, n in found.effects.names.items() if n.known}
         if not as_json:
             header(settings.environment.value, settings.wallet.address, await app.head_line())
-            print("\n".join([*decoded(document, tokens), *found.effects.sentences()]))
+            print("\n".join([*decoded(document, tokens), *found.effects.sentences(), *found.counted.lines()]))
             print(
-                f"{len(document.signers)} signatures, {found.now.state.threshold} needed, about {found.gas:,} gas{_fee(found)}"
+                f"{len(found.counted.signers)} signatures, {found.now.state.threshold} needed, about {found.gas:,} gas{_fee(found)}"
             )
         if most is not None:
             executing.check_max_loss(found, most)
@@ -117,7 +122,8 @@ def _facts(found: Execution) -> dict[str, object]:
         "safe_tx_hash": found.document.hash,
         "chain_id": found.document.chain_id,
         "nonce": found.document.tx.nonce,
-        "signed_by": list(found.document.signers),
+        "signed_by": list(found.counted.signers),
+        "not_valid": list(found.counted.false),
         "signatures_needed": found.now.state.threshold,
         "effects": found.effects.json(),
         "fee_usd_at_most": plain(round(found.fee_usd, 2)) if found.fee_usd is not None else None,

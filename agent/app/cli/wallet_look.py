@@ -1,4 +1,4 @@
-"""`fairlead wallet outstanding` and `wallet approvals`: what others could do with the wallet, because somebody once allowed it."""
+"""`fairlead wallet outstanding`: what others could do with the wallet, because its owners once signed it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.app.cli.output import emit_json, header, note, table
+from agent.app.cli.output import emit_json, header, note
 from chains.errors import FairleadError
 
 if TYPE_CHECKING:
@@ -15,15 +15,14 @@ if TYPE_CHECKING:
     from agent.app.multisig.serving import ServiceAddress
     from agent.app.settings import Settings
     from agent.app.settings_tree import Chain
-    from agent.app.watching.approvals import Approval, Held
-    from agent.app.watching.reading import Reading
-
-LEFT = 3
-"""Exit status where an approval is left, or a transaction is executable that a person may have forgotten."""
 
 
 @click.command("outstanding")
-@click.option("--service", metavar="URL", help="Look at a Safe Transaction Service, too; then say --chain.")
+@click.option(
+    "--service",
+    metavar="URL",
+    help="Look at this Safe Transaction Service, too, and say --chain; else at the settings'.",
+)
 @click.option(
     "--service-key", metavar="REFERENCE", help="Where that service's API key is: env:NAME, file:PATH."
 )
@@ -41,13 +40,13 @@ def outstanding(ctx: click.Context, /, service: str | None, service_key: str | N
     from chains.types import Address
 
     settings = load_settings(ctx)
-    if service is not None and chain is None and len(settings.chains) > 1:
+    if service not in (None, serving.NONE) and chain is None and len(settings.chains) > 1:
         raise Usage("BAD_USAGE", "a Transaction Service is one chain's", "say which: --chain NAME")
-    client = serving.address_of(service, service_key)
     wallet = Address(settings.wallet.address)
     known = known_here(files.folder(settings), settings.environment.value, wallet, read_book(settings))
     chosen = [chain_named(settings, chain)] if chain else list(settings.chains)
-    told = asyncio.run(_outstanding(settings, chosen, known, client))
+    services = {c.chain_id: serving.address_of(service, service_key, c) for c in chosen}
+    told = asyncio.run(_outstanding(settings, chosen, known, services))
     failed = [t["error"] for t in told if "error" in t]
     if as_json:
         unreadable = [{"file": str(path), "why": str(why)} for path, why in known.unreadable]
@@ -83,7 +82,7 @@ def outstanding(ctx: click.Context, /, service: str | None, service_key: str | N
 
 
 async def _outstanding(
-    settings: Settings, chains: list[Chain], known: Known, service: ServiceAddress | None
+    settings: Settings, chains: list[Chain], known: Known, services: dict[int, ServiceAddress | None]
 ) -> list[dict[str, Any]]:
     import aiohttp
 
@@ -95,12 +94,12 @@ async def _outstanding(
         facts: dict[str, Any] = {"chain": chain.name, "chain_id": chain.chain_id}
         try:
             room = await open_room(settings, chain, session)
-            now, found, wrong = await look(room, known, service)
+            now, found, wrong = await look(room, known, services[chain.chain_id])
             tokens = await room.tokens() if found else {}
         except FairleadError as error:
             if error.code == "NOT_A_SAFE":
                 return facts | {"line": f"{chain.name} no Safe", "open": []}
-            return facts | {"line": f"{chain.name} unreachable", "error": _error(error)}
+            return facts | {"line": f"{chain.name} unreachable", "error": error_json(error)}
         for why in wrong:
             note(f"left out: the service tells {why}")
 
@@ -114,177 +113,5 @@ async def _outstanding(
         return list(await asyncio.gather(*(one(chain, session) for chain in chains)))
 
 
-def _error(error: FairleadError) -> dict[str, str]:
+def error_json(error: FairleadError) -> dict[str, str]:
     return {"code": error.code, "verb": error.verb, "message": error.message, "hint": error.hint}
-
-
-@click.command("approvals")
-@click.option("--chain", metavar="NAME", help="This chain only.")
-@click.option(
-    "--revoke", is_flag=True, help="Write the proposal that takes all of them back, one for each chain."
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-@click.pass_context
-def approvals(ctx: click.Context, /, chain: str | None, revoke: bool, as_json: bool) -> int:
-    """What known spenders may take, by a token's own allowance or through Permit2; each chain at one block.
-
-    After a trade every allowance is zero again. Ends with 3 where one is left, 4 where a chain did not answer.
-    """
-    from agent.app.cli.common import load_settings
-    from agent.app.multisig.state import chain_named
-    from agent.app.watching.reading import read
-
-    settings = load_settings(ctx)
-    chosen = [chain_named(settings, chain)] if chain else list(settings.chains)
-
-    async def work(reading: Reading) -> tuple[list[Any], int]:
-        from agent.app.watching.holdings_check import held_on
-
-        async def one(chain: Chain) -> Held | FairleadError:
-            try:
-                return await held_on(reading, chain)
-            except FairleadError as error:
-                return error
-
-        return list(await asyncio.gather(*(one(c) for c in chosen))), reading.now_s
-
-    held, now_s = read(settings, work)
-    rows = [
-        (c, a, h)
-        for c, h in zip(chosen, held, strict=True)
-        if not isinstance(h, FairleadError)
-        for a in h.approvals
-    ]
-    silent = [(c, h) for c, h in zip(chosen, held, strict=True) if isinstance(h, FairleadError)]
-    made = _revoking(settings, rows) if revoke and rows else []
-    if rows and not made:
-        _alarm(settings, f"{len(rows)} approval(s) are left: {_first(rows)}")
-    if as_json:
-        emit_json(
-            {
-                "wallet": settings.wallet.address,
-                "environment": settings.environment.value,
-                "chains": [
-                    {"chain": c.name, "chain_id": c.chain_id, "error": _error(h)}
-                    if isinstance(h, FairleadError)
-                    else {"chain": c.name, "chain_id": c.chain_id, "block": h.holdings.block.number,
-                          "approvals": [_approval(c, a, h) for a in h.approvals], "silent": list(h.holdings.silent)}
-                    for c, h in zip(chosen, held, strict=True)
-                ],
-                "left": len(rows),
-                "proposals": made,
-            }
-        )  # fmt: skip
-        return 4 if silent else LEFT if rows and not made else 0
-    from agent.app.watching.words import age
-
-    heads = [
-        f"{c.name} unreachable" if isinstance(h, FairleadError)
-        else f"{c.name} {h.holdings.block.number} ({age(now_s - h.holdings.block.timestamp)})"
-        for c, h in zip(chosen, held, strict=True)
-    ]  # fmt: skip
-    header(settings.environment.value, settings.wallet.address, " · ".join(heads))
-    for c, error in silent:
-        note(f"{c.name}: {error.message}: UNKNOWN")
-    if rows:
-        columns = ("chain", "token", "spender", "may take", "through", "until")
-        table(columns, [_row(c, a, h) for c, a, h in rows], right=(3,))
-    else:
-        print("no approval is left" + (" where the chain answered" if silent else ""))
-    for path in made:
-        print(f"proposed  {path}\nsign it   fairlead wallet sign {path}")
-    if rows and not made:
-        print("take them back: fairlead wallet approvals --revoke")
-    return 4 if silent else LEFT if rows and not made else 0
-
-
-Row = tuple["Chain", "Approval", "Held"]
-
-
-def _first(rows: list[Row]) -> str:
-    c, a, h = rows[0]
-    return f"{a.spender_name} may take {h.tokens[a.token].symbol} on {c.name}" + (
-        " and others" if len(rows) > 1 else ""
-    )
-
-
-def _amount(a: Approval, h: Held) -> str:
-    from agent.app.watching.words import amount
-
-    decimals = h.tokens[a.token].decimals
-    return (
-        "ALL"
-        if a.unlimited
-        else f"{a.amount_raw} raw"
-        if decimals is None
-        else amount(a.amount_raw, decimals)
-    )
-
-
-def _row(c: Chain, a: Approval, h: Held) -> tuple[str, ...]:
-    from agent.app.multisig.words import instant
-
-    until = (
-        ""
-        if a.expires_s is None
-        else "for ever"
-        if a.expires_s >= 2**48 - 1
-        else instant(min(a.expires_s, 253_402_300_799))
-    )
-    return (
-        c.name,
-        h.tokens[a.token].symbol,
-        f"{a.spender_name}\n{a.spender}",
-        _amount(a, h),
-        a.via or "the token",
-        until,
-    )
-
-
-def _approval(c: Chain, a: Approval, h: Held) -> dict[str, Any]:
-    return {
-        "token": f"eip155:{c.chain_id}/erc20:{a.token}",
-        "symbol": h.tokens[a.token].symbol,
-        "spender": a.spender,
-        "spender_name": a.spender_name,
-        "amount_raw": str(a.amount_raw),
-        "unlimited": a.unlimited,
-        "via": a.via or None,
-        "expires": None if a.expires_s is None else str(a.expires_s),
-    }
-
-
-def _alarm(settings: Settings, message: str) -> None:
-    """On stderr, and in the record where there is one that no other process holds."""
-    from agent.app.readonly import append_event
-    from agent.domain.events import Alarmed
-    from agent.transport.clock import SystemClock
-
-    note(f"ALARM APPROVALS_LEFT: {message}")
-    if settings.journal.path.exists():
-        clock = SystemClock()
-        try:
-            asyncio.run(append_event(settings, clock, Alarmed("APPROVALS_LEFT", message, clock.now_ns())))
-        except FairleadError as error:
-            note(f"the alarm could not be recorded: {error.message}")
-
-
-def _revoking(settings: Settings, rows: list[Row]) -> list[str]:
-    """One proposal for each chain, kept beside the journal."""
-    from agent.app.multisig import files
-    from agent.app.multisig.proposing import Wish, propose
-    from agent.app.multisig.room import Room, inside
-
-    week_s, made = 7 * 86_400, []
-    by_chain = {c.chain_id: c for c, _, _ in rows}
-    for chain_id, chain in by_chain.items():
-        pairs = tuple(dict.fromkeys((a.token, a.spender) for c, a, _ in rows if c.chain_id == chain_id))
-
-        async def work(room: Room, pairs: Any = pairs) -> str:
-            found = await propose(room, Wish(revoke=pairs, valid_s=week_s, origin="take approvals back"))
-            path = files.folder(settings) / files.name_of(found.document)
-            files.keep(path, found.document)
-            return str(path)
-
-        made.append(inside(settings, chain, work))
-    return made

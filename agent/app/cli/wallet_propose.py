@@ -63,7 +63,9 @@ LONGEST_S = 365 * 86_400
     metavar="FILE",
     help="Where to write it; else beside the journal.",
 )
-@click.option("--service", metavar="URL", help="Post it to a Safe Transaction Service besides.")
+@click.option(
+    "--service", metavar="URL", help="Post it to this Safe Transaction Service, too; else to the settings'."
+)
 @click.option(
     "--service-key", metavar="REFERENCE", help="Where that service's API key is: env:NAME, file:PATH."
 )
@@ -80,7 +82,8 @@ def propose(ctx: click.Context, /, chain: str, origin: str, out: Path | None, se
 
     settings = load_settings(ctx)
     wish = wish_of(origin=origin, **wanted)
-    client = serving.address_of(service, service_key)
+    chosen = chain_named(settings, chain)
+    client = serving.address_of(service, service_key, chosen)
 
     async def work(room: Room) -> tuple[Proposed, dict[Any, Any]]:
         made, tokens = await make(room, wish, anyway), await room.tokens()
@@ -89,7 +92,7 @@ def propose(ctx: click.Context, /, chain: str, origin: str, out: Path | None, se
             await serving.post(room, client, made.document, made.now)
         return made, {**tokens, "line": room.head_line(made.now.block)}
 
-    made, found = inside(settings, chain_named(settings, chain), work)
+    made, found = inside(settings, chosen, work)
     line = found.pop("line")
     path = out or files.folder(settings) / files.name_of(made.document)
     from agent.app.multisig.words import decoded, document_json, effect_lines
@@ -106,7 +109,7 @@ def propose(ctx: click.Context, /, chain: str, origin: str, out: Path | None, se
             {
                 **facts,
                 "file": str(path),
-                "service": service,
+                "service": client.url.origin if client is not None else None,
                 "next": f"fairlead {named}",
                 "undo": undo,
             }

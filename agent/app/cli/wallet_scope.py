@@ -77,12 +77,13 @@ def _instant(second: int) -> str | None:
 async def _propose(
     room: Room, settings: Settings, calls: tuple[Call, ...], word: str, out: Path | None
 ) -> tuple[Proposed, Path]:
-    from agent.app.multisig import files
+    from agent.app.multisig import files, serving
     from agent.app.multisig.proposing import Wish, propose
 
     made = await propose(room, Wish(calls=calls, valid_s=7 * 86_400, origin=word))
     path = out or files.folder(settings) / files.name_of(made.document)
-    files.keep(path, made.document)
+    if why := await serving.keep(room, path, made.document, made.now):
+        note(why)
     return made, path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,14 +43,15 @@ def sign(ctx: click.Context, /, target: str, named: str | None, chain: str | Non
     from agent.app.cli.common import load_settings
     from agent.app.local_proof import prove_environment
     from agent.app.multisig import files, serving
+    from agent.app.multisig.claims import as_the_safe_sees
     from agent.app.multisig.room import inside, try_to_rehearse
     from agent.app.multisig.signing import check_signer, owner_named, signature_of
     from agent.app.multisig.words import decoded, document_json, effect_lines
 
     settings = load_settings(ctx)
     owner = owner_named(settings, named)
-    client = serving.address_of(service, service_key)
-    chosen, kept = opened(settings, target, chain, client is not None)
+    chosen, kept = opened(settings, target, chain, service)
+    client = serving.address_of(service, service_key, chosen)
 
     async def work(room: Room) -> tuple[SafeDocument, SafeNow, Effects | str]:
         await prove_environment(settings, (), room.session)
@@ -57,8 +59,10 @@ def sign(ctx: click.Context, /, target: str, named: str | None, chain: str | Non
         now = await room.now()
         check_signer(document, settings, now, owner)
         tokens = await room.tokens()
-        found = await try_to_rehearse(room, document.tx, now)
-        lines = [*decoded(document, tokens), *effect_lines(found)]
+        counted, found = await asyncio.gather(
+            as_the_safe_sees(room.gateway, document, now), try_to_rehearse(room, document.tx, now)
+        )
+        lines = [*decoded(document, tokens), *effect_lines(found), *counted.lines()]
         if document.seen is None:
             lines.append(
                 "IT WAS MADE ELSEWHERE and does not say what the Safe was like then: look at `fairlead wallet show`, too."
@@ -72,7 +76,7 @@ def sign(ctx: click.Context, /, target: str, named: str | None, chain: str | Non
         else:
             header(settings.environment.value, settings.wallet.address, room.head_line(now.block))
             print("\n".join(lines), flush=True)
-        if owner.address in document.signers:
+        if owner.address in document.proved:
             note(f"{owner.label or owner.address} has signed it already")
         else:
             made = await signature_of(document, settings, owner, room.clock)
@@ -80,7 +84,8 @@ def sign(ctx: click.Context, /, target: str, named: str | None, chain: str | Non
                 document = files.add(Path(target), made, document.chain_id)
             if client is not None:
                 document = await serving.confirm(room, client, document, made)
-        have, need = len(document.signers), now.state.threshold
+        counted = await as_the_safe_sees(room.gateway, document, now)
+        have, need = len(counted.signers), now.state.threshold
         step = f"wallet execute {target}" if have >= need else f"wallet sign {target} --as ANOTHER_OWNER"
         step += f" --service {service}" if service else ""
         if as_json:
@@ -104,7 +109,7 @@ def sign(ctx: click.Context, /, target: str, named: str | None, chain: str | Non
 
 
 def opened(
-    settings: Settings, target: str, chain: str | None, service: bool
+    settings: Settings, target: str, chain: str | None, service: str | None
 ) -> tuple[Chain, SafeDocument | None]:
     """(the chain, the document) of a file; of a hash the document is still to be fetched. Raises Usage, Denied as `files.read`."""
     from agent.app.multisig import files
@@ -112,20 +117,28 @@ def opened(
 
     named = chain_named(settings, chain) if chain else None
     if target.startswith("0x") and len(target) == 66 and not Path(target).exists():
-        if not service:
+        at = named or chain_named(settings, "ethereum")
+        if service == "none" or (service is None and at.safe_service is None):
             raise Usage(
                 "SERVICE_MISSING",
                 "a hash is looked up at a service",
-                "say which: --service URL, or give a file",
+                "say which: --service URL, safe_service in the settings, or give a file",
             )
-        return named or chain_named(settings, "ethereum"), None
+        return at, None
     document = files.read(Path(target), named.chain_id if named else None)
     return chain_of(settings, document.chain_id), document
 
 
 @click.command("merge")
 @click.argument("first", type=click.Path(path_type=Path), metavar="FILE")
-@click.argument("others", type=click.Path(path_type=Path), metavar="FILES…", nargs=-1, required=True)
+@click.argument("others", type=click.Path(path_type=Path), metavar="[FILES…]", nargs=-1)
+@click.option(
+    "--signature",
+    "given",
+    multiple=True,
+    metavar="HEX",
+    help="A signature made elsewhere, in any form a Safe takes; again for more.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -140,12 +153,23 @@ def merge(
     /,
     first: Path,
     others: tuple[Path, ...],
+    given: tuple[str, ...],
     out: Path | None,
     chain: str | None,
     as_json: bool,
 ) -> int:
-    """Put the signatures of several files of one transaction together. Every one is checked; none is lost."""
+    """Put the signatures of several files of one transaction together, and those made elsewhere. Every one is checked; none is lost.
+
+    A wallet may have signed the hash itself or as a message (eth_sign); an owner that is a contract gives its own bytes (EIP-1271); one
+    that approves the hash on chain need not be named at all.
+    """
     from agent.app.multisig import files
+    from agent.app.multisig.signing import from_elsewhere
+
+    if not others and not given:
+        raise Usage(
+            "NOTHING_TO_MERGE", "there is one file and no signature", "give more files, or --signature HEX"
+        )
 
     chain_id = None
     if chain is not None:
@@ -156,8 +180,12 @@ def merge(
     documents = [files.read(path, chain_id) for path in (first, *others)]
     target = out or first
     from keys.safe_document import merge as together
+    from keys.safe_document import with_confirmation
 
-    document = files.keep(target, together(*documents))
+    document = together(*documents)
+    for text in given:
+        document = with_confirmation(document, from_elsewhere(document, text))
+    document = files.keep(target, document)
     need = document.seen.threshold if document.seen else None
     if as_json:
         emit_json(

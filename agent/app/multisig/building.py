@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.app.watching.approvals import Approval, Kind
 from agent.domain.errors import Usage
 from chains.bounded_json import loads
-from chains.types import Address, Call
+from chains.types import ZERO_ADDRESS, Address, Call
 from chains.wallets import SENTINEL, SafeState
 from contracts import multisend
 from contracts.codec import encode
@@ -107,6 +108,20 @@ def revoking(token: Address, spender: Address, permit2: Address, through_permit2
     if through_permit2:
         calls.append(Call(permit2, encode("permit2", "approve", (token, spender, 0, 0))))
     return calls
+
+
+def taking_back(a: Approval, permit2: Address) -> Call:
+    """The one call that ends an approval of any kind."""
+    match a.kind:
+        case Kind.PERMIT2:
+            return Call(permit2, encode("permit2", "approve", (a.token, a.spender, 0, 0)))
+        case Kind.OPERATOR:
+            return Call(a.token, encode("erc721", "setApprovalForAll", (a.spender, False)))
+        case Kind.ONE:
+            return Call(a.token, encode("erc721", "approve", (ZERO_ADDRESS, a.number)))
+        case Kind.DELEGATION:
+            return Call(a.token, encode("aave_debt_token", "approveDelegation", (a.spender, 0)))
+    return Call(a.token, encode("erc20", "approve", (a.spender, 0)))
 
 
 def changing_owners(safe: Address, state: SafeState, change: OwnerChange) -> list[Call]:

@@ -17,6 +17,7 @@ from agent.execution.desk import Desk
 from chains.gas import Urgency, bid, cost_at_most, gas_limit_up
 from chains.gateway import Gateway
 from chains.profile import ChainProfile
+from chains.safe_versions import RELEASES, SafeRelease, release
 from chains.simulate import Step
 from chains.types import Address, BlockRef, Call
 from chains.wallets import Wallet, identify
@@ -63,29 +64,36 @@ async def plan(
     threshold: int,
     salt: int,
     layer2: bool,
+    version: str = "1.4.1",
 ) -> Planned:
-    """Raises Usage as `setup_calldata`, Reject SAFE_NOT_DEPLOYED where the official contracts are not on the chain."""
-    contracts = profile.contracts
-    named = ("safe_proxy_factory", "safe_l2" if layer2 else "safe", "safe_fallback_handler")
-    if missing := [name for name in named if name not in contracts]:
-        raise Usage(
-            "SAFE_NOT_DEPLOYED",
-            f"{profile.name} has no {missing[0]} in its profile",
-            "leave the chain out: --chain",
-        )
-    factory, singleton, handler = (contracts[name] for name in named)
-    for name, address in zip(named, (factory, singleton, handler), strict=True):
-        if not await gateway.code(address):
-            raise Reject(
-                "SAFE_NOT_DEPLOYED",
-                f"{name} has no code at {address} on {profile.name}",
-                "leave the chain out",
-            )
+    """Raises Usage as `setup_calldata` and SAFE_VERSION_UNKNOWN, Reject SAFE_NOT_DEPLOYED where the official contracts are not on the
+    chain."""
+    found = await _deployed(profile, gateway, version, layer2)
+    factory, handler = found.proxy_factory, found.fallback_handler
+    singleton = found.safe_l2 if layer2 else found.safe
     setup = SafeSetup(owners, threshold, handler, salt)
     answer = await gateway.call(Call(factory, encode("safe_proxy_factory", "proxyCreationCode")))
     code = decode_result("safe_proxy_factory", "proxyCreationCode", answer.data)[0]
     address = counterfactual_address(factory, singleton, code, setup)
     return Planned(address, await identify(gateway, address), setup, create_call(factory, singleton, setup))
+
+
+async def _deployed(profile: ChainProfile, gateway: Gateway, version: str, layer2: bool) -> SafeRelease:
+    """The first set of the version that stands there whole: 1.3.0 has two."""
+    release(version)
+    missing = ""
+    for found in (r for r in RELEASES if r.version == version):
+        singleton = found.safe_l2 if layer2 else found.safe
+        parts = {"proxy factory": found.proxy_factory, "singleton": singleton, "fallback handler": found.fallback_handler}  # fmt: skip
+        absent = [f"{name} at {at}" for name, at in parts.items() if not await gateway.code(at)]
+        if not absent:
+            return found
+        missing = missing or absent[0]
+    raise Reject(
+        "SAFE_NOT_DEPLOYED",
+        f"Safe {version} is not on {profile.name}: no code of its {missing}",
+        "leave the chain out, or choose another --safe-version",
+    )
 
 
 async def prepare(app: App, desk: ChainDesk, planned: Planned) -> Creation:

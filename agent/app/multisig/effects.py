@@ -32,6 +32,7 @@ _TRANSFER = keccak(b"Transfer(address,address,uint256)")
 _APPROVAL = keccak(b"Approval(address,address,uint256)")
 _APPROVAL_FOR_ALL = keccak(b"ApprovalForAll(address,address,bool)")
 _TRANSFER_SINGLE = keccak(b"TransferSingle(address,address,address,uint256,uint256)")
+_DELEGATED = keccak(b"BorrowAllowanceDelegated(address,address,address,uint256)")
 _PERMIT2_APPROVAL = keccak(b"Approval(address,address,address,uint160,uint48)")
 _SLOTS = {
     "singleton": 0,
@@ -54,7 +55,7 @@ class TokenName:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a spender may take, in base units; `via` "permit2" for its second level."""
+    """What a spender may take, in base units; `via` "permit2" for its second level, "credit" for debt that is the wallet's (Aave)."""
 
     token: Address
     spender: Address
@@ -112,16 +113,18 @@ class Effects:
 
     def _allowance(self, a: Allowance) -> str:
         who = f"{self.landmarks[a.spender]} ({a.spender})" if a.spender in self.landmarks else a.spender
-        through = " through Permit2" if a.via else ""
+        through = " through Permit2" if a.via == "permit2" else ""
+        take = "borrow" if a.via == "credit" else "take"
         was = self.amount(a.before, a.token) if a.before < UNLIMITED else f"ALL {self._name(a.token).symbol}"
         if a.after == 0:
-            return f"{who} may no longer take any{through} (before: {was})."
+            return f"{who} may no longer {take} any{through} (before: {was})."
         now = (
             self.amount(a.after, a.token)
             if a.after < UNLIMITED
             else f"ALL (unlimited) {self._name(a.token).symbol}"
         )
-        return f"AFTERWARDS {who} may take {now}{through} (before: {was})."
+        owed = " on the wallet's credit" if a.via == "credit" else ""
+        return f"AFTERWARDS {who} may {take} {now}{through}{owed} (before: {was})."
 
     def json(self) -> dict[str, Any]:
         return {
@@ -247,6 +250,10 @@ def _pairs(logs: Sequence[Log], safe: Address, permit2: Address) -> list[_Pair]:
             token, spender = address_of(topics[2]), address_of(topics[3])
             call = Call(permit2, encode("permit2", "allowance", (safe, token, spender)))
             found["permit2", token, spender] = call
+        elif topics[0] == _DELEGATED and len(topics) == 4:
+            spender = address_of(topics[2])
+            call = Call(log.address, encode("aave_debt_token", "borrowAllowance", (safe, spender)))
+            found["credit", log.address, spender] = call
     return [(*key, call) for key, call in found.items()]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from agent.app.chain_desk import ChainDesk
 from agent.app.instructed import Ended, instructed
+from agent.app.multisig.claims import Counted, as_the_safe_sees
 from agent.app.multisig.effects import UNLIMITED, Effects, effects_of
 from agent.app.multisig.room import known_tokens
 from agent.app.multisig.state import SafeNow, check_now, deadline_of, is_rejection, safe_now
@@ -42,6 +43,7 @@ class Execution:
     settings' prices; None where something of it has no price."""
 
     document: SafeDocument
+    counted: Counted
     packed: bytes
     now: SafeNow
     effects: Effects
@@ -55,7 +57,7 @@ class Execution:
 
 
 async def prepare(app: App, desk: ChainDesk, document: SafeDocument, book: Book) -> Execution:
-    """Everything that can be known before sending. Raises Denied as `check_now` and `pack_signatures`, SAFE_NONCE_FUTURE, NO_ROAD,
+    """Everything that can be known before sending. Raises Denied as `check_now` and `safe_signatures.pack`, SAFE_NONCE_FUTURE, NO_ROAD,
     ALREADY_SENT; Halt SAFE_HASH_DIFFERS; Reject WOULD_REVERT."""
     now = await safe_now(desk.gateway, desk.wallet)
     check_now(document, app.settings, now)
@@ -65,7 +67,8 @@ async def prepare(app: App, desk: ChainDesk, document: SafeDocument, book: Book)
             f"its nonce is {document.tx.nonce}, the Safe is at {now.state.nonce}",
             "what is signed for the nonces before it is executed, or rejected, first: `fairlead wallet outstanding`",
         )
-    packed = document.packed(now.state.owners, now.state.threshold)
+    counted = await as_the_safe_sees(desk.gateway, document, now)
+    document, packed = counted.document, counted.packed(now)
     if why := desk.no_road(desk.protection):
         raise Denied("NO_ROAD", why, "configure a relay for the chain; there is no fall-back to public")
     effects, gas = await _rehearse(app, desk, document, packed, now)
@@ -86,6 +89,7 @@ async def prepare(app: App, desk: ChainDesk, document: SafeDocument, book: Book)
     )
     return Execution(
         document,
+        counted,
         packed,
         now,
         effects,

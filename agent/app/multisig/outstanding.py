@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from agent.app.multisig import files, serving
+from agent.app.multisig import claims, files, serving
 from agent.app.multisig.room import Room
 from agent.app.multisig.serving import ServiceAddress
 from agent.app.multisig.state import SafeNow, deadline_of, is_rejection
@@ -18,22 +18,24 @@ from agent.domain.errors import FairleadError
 from agent.journal.book import Book
 from chains.types import Address
 from contracts.codec import AbiError, decode_call
-from keys.safe import SafeTx, recover_owner
+from keys import safe_signatures as ss
+from keys.safe import SafeTx
 from keys.safe_document import Confirmation, SafeDocument, merge
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """One transaction; `known_from` names files, "journal NAME" or "service"."""
+    """One transaction; `known_from` names files, "journal NAME" or "service"; `false` are owners whose claimed consent the Safe denies."""
 
     chain: str
     document: SafeDocument
     now: SafeNow
     known_from: tuple[str, ...]
+    false: tuple[Address, ...] = ()
 
     @property
     def valid_signers(self) -> tuple[Address, ...]:
-        return tuple(o for o in self.document.signers if o in self.now.state.owners)
+        return tuple(o for o in self.document.signers if o in self.now.state.owners and o not in self.false)
 
     @property
     def bearer(self) -> bool:
@@ -64,6 +66,7 @@ class Open:
             "nonce": self.document.tx.nonce,
             "deadline": instant(deadline) if deadline is not None else None,
             "signed_by": list(self.document.signers),
+            "not_valid": [o for o in self.document.signers if o not in self.valid_signers],
             "signatures_needed": self.now.state.threshold,
             "bearer": self.bearer,
             "state": self.state,
@@ -112,14 +115,10 @@ def _journal(book: Book | None, safe: Address) -> Iterable[tuple[str, SafeDocume
 
 
 def _confirmations(document: SafeDocument, packed: bytes) -> tuple[Confirmation, ...]:
-    found = []
-    for at in range(0, len(packed) - 64, 65):
-        try:
-            part = packed[at : at + 65]
-            found.append(Confirmation(recover_owner(document.digest, part), part))
-        except FairleadError:
-            continue
-    return tuple(found)
+    try:
+        return tuple(Confirmation(s.owner, s.alone) for s in ss.read_all(document.digest, packed))
+    except FairleadError:
+        return ()
 
 
 async def outstanding(
@@ -140,7 +139,10 @@ async def outstanding(
         by_hash[document.hash] = (
             (merge(before[0], document), (*before[1], where)) if before else (document, (where,))
         )
-    opened = [Open(room.chain.name, d, now, where) for d, where in by_hash.values()]
+    opened = []
+    for document, sources in by_hash.values():
+        counted = await claims.as_the_safe_sees(room.gateway, document, now)
+        opened.append(Open(room.chain.name, counted.document, now, sources, counted.false))
     return now, sorted(opened, key=lambda o: (o.document.tx.nonce, not o.bearer)), wrong
 
 

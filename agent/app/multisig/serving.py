@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from agent.app.endpoints import resolve_endpoint
 from agent.app.multisig import files
 from agent.app.multisig.room import Room
 from agent.app.multisig.state import SafeNow
+from agent.app.settings_tree import Chain
 from agent.domain.errors import Denied, FairleadError, Reject, Usage
 from chains.rpc import SecretUrl
 from chains.safe_service import SafeService
@@ -18,11 +20,19 @@ from keys.secrets import is_reference, resolve
 @dataclass(frozen=True, slots=True)
 class ServiceAddress:
     url: SecretUrl
-    key: str | None = None
+    key: str | None = field(default=None, repr=False)
 
 
-def address_of(url: str | None, key: str | None) -> ServiceAddress | None:
-    """Raises Usage BAD_SERVICE, and where a reference cannot be resolved."""
+NONE = "none"
+"""As a URL: files alone, whatever the settings say."""
+
+
+def address_of(url: str | None, key: str | None, chain: Chain | None = None) -> ServiceAddress | None:
+    """What was typed, else what the settings say of the chain. Raises Usage BAD_SERVICE, and where a reference cannot be resolved."""
+    if url == NONE:
+        return None
+    if url is None and chain is not None:
+        url, key = chain.safe_service, key or chain.safe_service_key
     if url is None:
         return None
     if key is not None and not is_reference(key):
@@ -42,7 +52,11 @@ async def fetch(room: Room, at: ServiceAddress | None, safe_tx_hash: str) -> Saf
     """With the record of the proposal where it was made here. Raises Denied SERVICE_OTHER_TRANSACTION where it answers something
     else, and as `parse`."""
     if at is None:
-        raise Usage("SERVICE_MISSING", "a hash is looked up at a service", "say which: --service URL")
+        raise Usage(
+            "SERVICE_MISSING",
+            "a hash is looked up at a service",
+            "say which: --service URL, or safe_service in the settings",
+        )
     document = parse(await _client(room, at).transaction(safe_tx_hash), room.chain.chain_id)
     if document.hash != safe_tx_hash.lower():
         raise Denied(
@@ -67,6 +81,18 @@ async def post(room: Room, at: ServiceAddress, document: SafeDocument, now: Safe
         "origin": document.origin or None,
     }
     await _client(room, at).propose(document.safe, body)
+
+
+async def keep(room: Room, path: Path, document: SafeDocument, now: SafeNow) -> str | None:
+    """A new proposal into its file, and to the settings' service where there is one. What that answered wrong, in a sentence."""
+    files.keep(path, document)
+    try:
+        at = address_of(None, None, room.chain)
+        if at is not None:
+            await post(room, at, document, now)
+    except FairleadError as error:
+        return f"the settings' service did not take it: {error.message}; hand the file over instead"
+    return None
 
 
 async def confirm(room: Room, at: ServiceAddress, document: SafeDocument, made: Confirmation) -> SafeDocument:

@@ -8,7 +8,7 @@ from agent.app.settings_tree import Chain, Settings
 from agent.domain.errors import Denied, Usage
 from chains.gateway import Gateway
 from chains.types import Address, BlockRef
-from chains.wallets import SafeState, WalletKind, identify
+from chains.wallets import SafeState, identify
 from contracts.decode import to_leaves
 from contracts.leaves import Leaf, RouterCall, Swap
 from contracts.multisend import Part
@@ -52,13 +52,12 @@ def chain_of(settings: Settings, chain_id: int) -> Chain:
 
 
 async def safe_now(gateway: Gateway, wallet: Address) -> SafeNow:
-    """Raises Denied NOT_A_SAFE, Retry where the chain does not answer."""
+    """Raises Denied NOT_A_SAFE, SAFE_VERSION_UNKNOWN, Retry where the chain does not answer."""
     found = await identify(gateway, wallet)
     if found.safe is None:
-        what = "nothing" if found.kind is WalletKind.EOA else found.kind.value
         raise Denied(
-            "NOT_A_SAFE",
-            f"there is {what} at {wallet} on chain {gateway.chain_id}, not an official Safe",
+            "SAFE_VERSION_UNKNOWN" if found.claims else "NOT_A_SAFE",
+            f"there is {found.what} at {wallet} on chain {gateway.chain_id}, not an official Safe",
             "`fairlead wallet create` makes one; `fairlead wallet show` tells what stands where",
         )
     return SafeNow(wallet, found.safe, found.block)

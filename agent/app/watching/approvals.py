@@ -1,11 +1,16 @@
-"""What others may take out of a wallet: ERC-20 allowances of known spenders, and Permit2's own second level. Reads only."""
+"""What others may take out of a wallet: ERC-20 allowances of known spenders, and Permit2's own second level. Reads only.
+
+Asked by name, without a search: what else was ever granted is in the chain's logs (`approval_search`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
 
 from agent.app.watching.aave import label
+from agent.app.watching.words import amount
 from chains.gateway import Gateway
 from chains.profile import ChainProfile
 from chains.types import Address, Call
@@ -29,29 +34,72 @@ class Token:
     decimals: int | None
 
 
+class Kind(Enum):
+    """How it was allowed: by the token itself, through Permit2, for a whole collection, for one collectible, as credit at Aave."""
+
+    TOKEN = ""
+    PERMIT2 = "permit2"
+    OPERATOR = "operator"
+    ONE = "collectible"
+    DELEGATION = "credit"
+
+
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """`via` is "" for the token's own allowance, "permit2" for the second level, which ends at `expires_s`."""
+    """`token` is the collection of an OPERATOR and of ONE (whose id is `number`), Aave's debt token of a DELEGATION. Only PERMIT2 ends,
+    at `expires_s`. `intended`: the settings grant it, to the agent's Gate."""
 
     token: Address
     spender: Address
     spender_name: str
     amount_raw: int
-    via: str = ""
     expires_s: int | None = None
+    kind: Kind = Kind.TOKEN
+    number: int = 0
+    intended: bool = False
 
     @property
     def unlimited(self) -> bool:
-        return self.amount_raw >= UNLIMITED
+        return self.kind is Kind.OPERATOR or self.amount_raw >= UNLIMITED
+
+    @property
+    def via(self) -> str:
+        return self.kind.value
+
+    def may(self, token: Token) -> str:
+        """What the spender may do, without its name."""
+        how_much = (
+            f"ALL {token.symbol}"
+            if self.unlimited
+            else f"{self.amount_raw} raw {token.symbol}"
+            if token.decimals is None
+            else f"{amount(self.amount_raw, token.decimals)} {token.symbol}"
+        )
+        return {
+            Kind.TOKEN: f"take {how_much}",
+            Kind.PERMIT2: f"take {how_much} through Permit2",
+            Kind.OPERATOR: f"take EVERYTHING held of {token.symbol}",
+            Kind.ONE: f"take number {self.number} of {token.symbol}",
+            Kind.DELEGATION: f"borrow {how_much} on the wallet's credit",
+        }[self.kind]
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Everything a wallet holds and has granted on one chain, among tokens and spenders known here."""
+    """Everything a wallet holds and has granted on one chain, among tokens and spenders known here. `unsearched`: why its logs were
+    not looked through, empty where they were; None where nobody asked."""
 
     holdings: Holdings
     tokens: Mapping[Address, Token]
     approvals: tuple[Approval, ...]
+    spenders: Mapping[Address, str] = field(default_factory=dict)
+    unsearched: str | None = None
+    strange: int = 0
+
+    @property
+    def left(self) -> tuple[Approval, ...]:
+        """What nobody meant to leave."""
+        return tuple(a for a in self.approvals if not a.intended)
 
 
 def known_spenders(profile: ChainProfile) -> dict[Address, str]:
@@ -85,9 +133,9 @@ async def held_by(
     tokens, spenders = await known_tokens(profile, gateway, more), known_spenders(profile)
     found = await holdings(gateway, owner, tokens, list(spenders))
     approvals = [
-        Approval(token, spender, spenders[spender], amount)
-        for (token, spender), amount in found.allowances.items()
-        if amount
+        Approval(token, spender, spenders[spender], allowed)
+        for (token, spender), allowed in found.allowances.items()
+        if allowed
     ]
     permit2 = profile.contracts["permit2"]
     pairs = [(t, s) for t in tokens for s in spenders if s != permit2]
@@ -103,7 +151,7 @@ async def held_by(
     for (token, spender), granted in zip(pairs, answers[2 * len(tokens) :], strict=True):
         if not granted.ok or len(granted.data) < 96:
             continue
-        amount, expires, _ = (int.from_bytes(granted.data[i : i + 32], "big") for i in (0, 32, 64))
-        if amount and expires >= found.block.timestamp:
-            approvals.append(Approval(token, spender, spenders[spender], amount, "permit2", expires))
-    return Held(found, infos, tuple(approvals))
+        taken, expires, _ = (int.from_bytes(granted.data[i : i + 32], "big") for i in (0, 32, 64))
+        if taken and expires >= found.block.timestamp:
+            approvals.append(Approval(token, spender, spenders[spender], taken, expires, Kind.PERMIT2))
+    return Held(found, infos, tuple(approvals), spenders)

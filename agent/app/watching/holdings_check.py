@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 
 from agent.app.oracles import Oracles
 from agent.app.places import directory
 from agent.app.settings import Settings, risk_limits
 from agent.app.settings_tree import Chain
+from agent.app.watching.approval_search import search
 from agent.app.watching.approvals import Held, held_by
 from agent.app.watching.check import Check, fail, guarded, ok, skip, warn
 from agent.app.watching.positions import Prices
 from agent.app.watching.reading import Reading
 from agent.app.watching.words import amount
+from agent.domain.errors import FairleadError
 from agent.domain.instruments import AssetId, address_of, chain_place
 from agent.ports import ExecutionVenue
 from chains import profiles
+from chains.safe_versions import RELEASES
 from chains.types import ZERO_ADDRESS, Address
 from chains.wallets import SafeState, WalletKind, identify
 
@@ -33,9 +37,9 @@ async def wallet(reading: Reading, chain: Chain) -> list[Check]:
             ]
         return [fail(name, f"the settings say eoa, there is a {found.kind.value}", "set wallet.kind", 3)]
     if found.safe is None:
-        message = f"the settings say safe, there is {'nothing' if found.kind is WalletKind.EOA else found.kind.value}"
+        message = f"the settings say safe, there is {found.what}"
         return [fail(name, message, f"create the Safe on {chain.name}, or drop the chain", 3)]
-    return [*_safe(settings, name, found.safe), *_extensions(chain, name, found.safe)]
+    return [*_safe(settings, name, found.safe), *_extensions(name, found.safe)]
 
 
 def _safe(settings: Settings, name: str, safe: SafeState) -> list[Check]:
@@ -61,35 +65,58 @@ def _safe(settings: Settings, name: str, safe: SafeState) -> list[Check]:
     return found
 
 
-def _extensions(chain: Chain, name: str, safe: SafeState) -> list[Check]:
+def _extensions(name: str, safe: SafeState) -> list[Check]:
     found = []
     if safe.modules:
         told = f"{len(safe.modules)} module(s) can spend without any owner: {', '.join(safe.modules)}"
         found.append(fail(name, told, "remove what you do not know, in the Safe's own app", 3))
     if safe.guard != ZERO_ADDRESS:
         found.append(warn(name, f"the guard {safe.guard} can refuse every transaction", "is it yours?"))
-    official = profiles.load(chain.chain_id).contracts.get("safe_fallback_handler")
-    if safe.fallback_handler not in (ZERO_ADDRESS, official):
+    official = {r.fallback_handler for r in RELEASES}
+    if safe.fallback_handler not in (ZERO_ADDRESS, *official):
         found.append(
             warn(
                 name,
-                f"fallback handler {safe.fallback_handler} is not Safe's own 1.4.1",
+                f"fallback handler {safe.fallback_handler} is none of Safe's own",
                 "it answers in the Safe's name: is it known to you?",
             )
         )
     return found
 
 
-async def held_on(reading: Reading, chain: Chain) -> Held:
-    """What the wallet holds and has granted on one chain, at one block, among the tokens of profile and settings."""
+async def held_on(reading: Reading, chain: Chain, since: int = 0, requests: int = 1) -> Held:
+    """What the wallet holds and has granted on one chain, at one block: among the tokens of profile and settings, and by the logs from
+    block `since` on where so many requests bring them (0: no search)."""
     profile, place = profiles.load(chain.chain_id), chain_place(chain.chain_id)
     configured = [
         AssetId(a) for ids in reading.settings.assets.values() for a in ids if a.startswith(f"{place}/")
     ]
     more = [Address(token) for asset in configured if (token := address_of(asset)) is not None]
-    return await held_by(
-        profile, reading.gateways[chain.chain_id], Address(reading.settings.wallet.address), more
-    )
+    gateway, wallet = reading.gateways[chain.chain_id], Address(reading.settings.wallet.address)
+    held = await held_by(profile, gateway, wallet, more)
+    if gate := gate_of(reading.settings, chain):
+        held = replace(held, spenders={**held.spenders, gate: "the agent's Gate"})
+    if requests:
+        found = await search(profile, gateway, wallet, held, since, requests)
+        marked = (replace(a, intended=a.spender == gate) for a in (*held.approvals, *found.approvals))
+        tokens = {**held.tokens, **found.tokens}
+        held = replace(
+            held, tokens=tokens, approvals=tuple(marked), unsearched=found.why, strange=found.strange
+        )
+    return held
+
+
+def gate_of(settings: Settings, chain: Chain) -> Address | None:
+    """The agent's Gate that the settings' scope grants allowances to; None without a scope, or before set-up has compiled it."""
+    if not any(table.chain == chain.name for table in settings.scopes):
+        return None
+    from agent.app.scoping import gate_creation
+    from contracts import gate
+
+    try:
+        return Address(gate.address(gate_creation(), settings.wallet.address))
+    except (FairleadError, ValueError):
+        return None
 
 
 async def approvals(reading: Reading, chain: Chain) -> list[Check]:
@@ -97,20 +124,11 @@ async def approvals(reading: Reading, chain: Chain) -> list[Check]:
     held = await held_on(reading, chain)
     name = f"approvals {chain.name}"
     found = []
-    for a in held.approvals:
-        info = held.tokens[a.token]
-        how_much = (
-            "unlimited"
-            if a.unlimited
-            else f"{a.amount_raw} raw"
-            if info.decimals is None
-            else amount(a.amount_raw, info.decimals)
-        )
-        through = " through Permit2" if a.via else ""
+    for a in held.left:
         found.append(
             warn(
                 name,
-                f"{a.spender_name} may take {how_much} {info.symbol}{through}",
+                f"{a.spender_name} ({a.spender}) may {a.may(held.tokens[a.token])}",
                 "`fairlead wallet approvals --revoke` takes it back, unless you gave it knowingly",
             )
         )
@@ -122,7 +140,10 @@ async def approvals(reading: Reading, chain: Chain) -> list[Check]:
                 "correct [assets]",
             )
         )
-    return found or [ok(name, f"none left, of {len(held.tokens)} tokens and the spenders known here")]
+    looked = "its logs searched" if held.unsearched == "" else f"its logs not searched: {held.unsearched}"
+    return found or [
+        ok(name, f"none left, of {len(held.tokens)} tokens and the spenders known here; {looked}")
+    ]
 
 
 async def gas(reading: Reading, chain: Chain) -> list[Check]:

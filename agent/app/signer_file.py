@@ -1,0 +1,129 @@
+"""The signer's own file, written from the settings once: which keys, which Safe, which contracts, and what may leave.
+
+Only `fairlead signer run` reads it afterwards; changing the settings changes nothing there, so that whoever has the agent's settings
+cannot raise a cap. No secret is in it, only references. Pure but for the writing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agent.app.settings_checks import signer_of
+from agent.app.settings_tree import Chain, Sender, Settings
+from agent.domain.errors import Usage
+from agent.domain.instruments import chain_place
+from chains import profiles
+from chains.safe_versions import RELEASES
+from chains.types import Address
+from keys.settings import signer_settings
+from keys.signers import to_data
+
+Caps = Mapping[str, tuple[int, int]]
+"""Token address to base units (in one transaction, in 24 hours). What is not there may not leave at all."""
+
+
+def content(settings: Settings, caps: Mapping[int, Caps]) -> dict[str, Any]:
+    """The file's object. Raises Usage NO_SENDER, SENDER_WITHOUT_KEY, NO_OWNERS, NO_PROFILE, and for a signer that cannot be read."""
+    wallet, sender = settings.wallet, settings.wallet.sender
+    if sender is None:
+        raise Usage("NO_SENDER", "the settings name no [wallet.sender]", "add the account that pays the gas")
+    if not wallet.owners:
+        raise Usage("NO_OWNERS", "the settings list no owners of the Safe", "add them under [wallet]")
+    folder = settings.journal.path.parent
+    out: dict[str, Any] = {
+        "environment": settings.environment.value,
+        "ledger": str(folder / "spend-ledger.jsonl"),
+        "keystore": str(sender.keystore.parent if sender.keystore is not None else folder / "keystore"),
+        "senders": [_sender(sender)],
+        "owners": [],
+        "exchanges": _exchanges(settings),
+        "chains": [_chain(settings, chain, caps.get(chain.chain_id, {})) for chain in settings.chains],
+    }
+    signer_settings(out)  # what would not be read is not written
+    return out
+
+
+def _sender(sender: Sender) -> dict[str, Any]:
+    spec = signer_of(sender)
+    if spec is not None and spec.kind == "keystore":
+        return {"key": spec.options.get("key") or spec.options["keystore"], "password": spec.options.get("password")}  # fmt: skip
+    if spec is not None:
+        return to_data(spec)
+    if sender.keystore is None:
+        raise Usage(
+            "SENDER_WITHOUT_KEY",
+            f"it is not said where the key of the sender {sender.address} is",
+            "keystore = …, or signer = { kind = … }, under [wallet.sender]",
+        )
+    return {"key": str(sender.keystore), "password": sender.password}
+
+
+def _exchanges(settings: Settings) -> dict[str, Any]:
+    return {
+        v.name: {
+            "dialect": "binance",
+            "api_key": v.api_key,
+            "secret": v.api_secret,
+            "symbols": list(v.symbols),
+        }
+        for v in settings.venues
+        if v.module == "binance_spot" and v.api_key is not None and v.api_secret is not None
+    }
+
+
+def _chain(settings: Settings, chain: Chain, caps: Caps) -> dict[str, Any]:
+    profile = profiles.load(chain.chain_id)
+    known = profile.contracts
+    contracts: dict[str, str] = {r.multi_send_call_only: "multi_send" for r in RELEASES}
+    contracts |= {r.proxy_factory: "safe_proxy_factory" for r in RELEASES}
+    spenders = []
+    for name, interface in (
+        ("permit2", "permit2"),
+        ("universal_router", "universal_router"),
+        ("balancer_vault", "balancer_v2_vault"),
+    ):
+        if name in known:
+            contracts[known[name]] = interface
+            spenders.append(known[name])
+    if profile.aave is not None:
+        contracts[profile.aave.pool] = "aave_v3_pool"
+        spenders.append(profile.aave.pool)
+    prefix = f"{chain_place(chain.chain_id)}/erc20:"
+    listed = [Address(a.removeprefix(prefix)) for ids in settings.assets.values() for a in ids if a.startswith(prefix)]  # fmt: skip
+    return {
+        "chain_id": chain.chain_id,
+        "safe": settings.wallet.address,
+        "owners": [o.address for o in settings.wallet.owners],
+        "threshold": settings.wallet.threshold,
+        "weth": profile.wrapped_native,
+        "contracts": contracts,
+        "spenders": spenders,
+        "tokens": {t: _cap(caps.get(t, (0, 0))) for t in (*listed, profile.wrapped_native)},
+    }
+
+
+def _cap(pair: tuple[int, int]) -> dict[str, str]:
+    return {"per_tx_raw": str(pair[0]), "per_day_raw": str(pair[1])}
+
+
+def write(path: Path, data: Mapping[str, Any]) -> None:
+    """For the signer's user alone; never over another. Raises Usage FILE_EXISTS, SIGNER_CONFIG_UNWRITABLE."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise Usage(
+            "FILE_EXISTS",
+            f"{path} is there already: what may be signed is not changed by a command",
+            "edit it, or move it away first, as the signer's user",
+        ) from None
+    except OSError as error:
+        raise Usage("SIGNER_CONFIG_UNWRITABLE", f"{path}: {error.strerror}", "name another: --config FILE") from None  # fmt: skip
+    with os.fdopen(handle, "w") as out:
+        out.write(json.dumps(data, indent=1) + "\n")
+        out.flush()
+        os.fsync(out.fileno())
