@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from agent.domain.errors import Retry, Usage
 from agent.domain.instruments import Place, chain_place
+from agent.execution.agent_batch import AgentRoad
 from agent.execution.batch import Routers
 from agent.ports import Clock
 from chains.gateway import Gateway
@@ -19,7 +20,10 @@ from chains.types import Address, BlockRef, Hash32, Protection, Receipt, SignedT
 
 @dataclass
 class ChainDesk:
-    """Implements the tracker's ChainWatch and the outbox's Channel. `relay` is None where nothing can be sent."""
+    """Implements the tracker's ChainWatch and the outbox's Channel. `relay` is None where nothing can be sent.
+
+    `road` is set where this process trades by the agent's own key; None where owners sign.
+    """
 
     profile: ChainProfile
     gateway: Gateway
@@ -34,6 +38,7 @@ class ChainDesk:
     clock: Clock
     heads: Heads | None = None
     native_pools: set[str] = field(default_factory=set)
+    road: AgentRoad | None = None
 
     @property
     def place(self) -> Place:

@@ -236,6 +236,16 @@ def create_wallet(status: Status, keys: Throwaway, progress: Say) -> Address:
     return safe
 
 
+def agents_road(safe: Address, account: str) -> dict[str, str]:
+    """Where the agent's own road of a Safe leads, as the signer's settings say it; it opens when the owners grant a scope."""
+    from agent.app.scoping import gate_creation
+    from contracts import gate
+    from keys.scope import ROLE, roles_of
+
+    at = Address(gate.address(gate_creation(), safe))
+    return {"account": account, "roles": roles_of(safe, at), "gate": at, "role": f"0x{ROLE.hex()}"}
+
+
 def write_signer(
     keys: Throwaway, safe: Address, chain_ids: list[int], market: Mapping[str, Any] | None = None
 ) -> None:
@@ -266,6 +276,7 @@ def write_signer(
                 "owners": [key.address for key in keys.owners],
                 "threshold": keys.threshold,
                 "weth": chain.weth,
+                "agent": agents_road(safe, keys.sender.address),
                 "contracts": contracts,
                 "spenders": spenders,
                 "tokens": {

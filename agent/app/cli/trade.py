@@ -93,6 +93,11 @@ def quote(
 @click.option("--dry-run", is_flag=True, help="Plan and check only (the default).")
 @click.option("--yes", is_flag=True, help="Ask nothing; needs --max-loss where nobody watches.")
 @click.option("--max-loss", metavar="USD", help="The most that may be lost against the reference price.")
+@click.option(
+    "--by",
+    type=click.Choice(["owners", "agent"]),
+    help="Who signs; else as wallet.authority says. agent: its own key, within the scope the owners granted.",
+)
 @click.pass_context
 def trade(
     ctx: click.Context,
@@ -106,6 +111,7 @@ def trade(
     dry_run: bool,
     yes: bool,
     max_loss: str | None,
+    by: str | None,
     **words: Any,
 ) -> int:
     """Sell or buy: `fairlead trade sell 25 ETH --for USDC --live`, or a quote by its id.
@@ -127,6 +133,7 @@ def trade(
     async def work(app: App, stack: AsyncExitStack) -> int:
         from agent.app.intents import check_max_loss
 
+        await _whose_key(app, by)
         request = _request(app, side, qty, base, quote, words)
         planned, view, found, parent = await _plan(app, request)
         if not as_json:
@@ -141,6 +148,17 @@ def trade(
         return await _carry(app, stack, request, parent, found, planned, view, as_json)
 
     return with_app(settings, work)
+
+
+async def _whose_key(app: App, by: str | None) -> None:
+    """Opens the agent's own road where its key is to sign. Raises Denied SCOPE_… where the chain is not as the settings say."""
+    from agent.app.agent_road import by_agent, take_agents_road
+    from agent.app.unattended import bound_words
+
+    if by == "agent" or (by is None and by_agent(app.settings, unattended=False)):
+        roads = await take_agents_road(app)
+        roads.refuse_trouble()
+        note(bound_words(roads))
 
 
 # ---------------------------------------------------------------------- what was typed
@@ -236,6 +254,7 @@ def ask(as_json: bool, instead: str = "--yes --max-loss USD") -> None:
 
 async def _dry_run(app: App, planned: Planned, view: MarketView, found: Preview, as_json: bool) -> int:
     from agent.app.settings import risk_limits
+    from agent.app.wiring import wallet_ready
     from agent.app.world import World
     from agent.domain.events import Breach
     from agent.journal.book import Book
@@ -249,7 +268,7 @@ async def _dry_run(app: App, planned: Planned, view: MarketView, found: Preview,
             app.chains,
             app.switch,
             app.oracles.prices,
-            app.wallets.why_not,
+            wallet_ready(app),
             lambda: "",
         )
         verdict = review(planned, risk_limits(app.settings), await world.situation(planned, view, Book()))
