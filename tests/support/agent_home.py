@@ -74,6 +74,8 @@ class AgentHome:
     config: Path
     socket: Path
     signer: subprocess.Popen[bytes]
+    before: Ran | None = None
+    """What an unattended run was told before the owners had granted anything."""
 
     @property
     def settings(self) -> Settings:
@@ -89,6 +91,38 @@ class AgentHome:
 
     def book(self) -> Book:
         return read_book(self.settings) or Book()
+
+    @property
+    def safe(self) -> str:
+        return str(self.settings.wallet.address)
+
+    @property
+    def agent(self) -> str:
+        assert self.settings.wallet.sender is not None
+        return str(self.settings.wallet.sender.address)
+
+    @property
+    def road(self) -> dict[str, str]:
+        """account, roles, gate, role: as the signer is told them."""
+        told = json.loads(self.config.read_text())
+        return next(dict(c["agent"]) for c in told["chains"] if c["chain_id"] == 1)
+
+    def world(self) -> dict[str, int]:
+        """What a referee reads off chain 1: balances, nonces, what the Gate may still take, and that it keeps nothing."""
+        gate = self.road["gate"]
+        found = {f"safe {s}": self.balance(s) for s in ("WETH", "USDC")}
+        found |= {f"gate {s}": self.balance(s, gate) for s in ("WETH", "USDC")}
+        for symbol, token in (("WETH", CHAINS[1].weth), ("USDC", CHAINS[1].usdc)):
+            for name, spender in (("gate", gate), ("router", CHAINS[1].uniswap.universal_router)):
+                for holder in (self.safe, gate):
+                    who = "safe" if holder == self.safe else "gate"
+                    key = f"{name} may take {symbol} of the {who}"
+                    found[key] = int(self.read(token, "erc20", "allowance", holder, spender)[0])
+        found["safe nonce"] = int(self.read(self.safe, "safe", "nonce")[0])
+        with Rpc(self.home.urls[1]) as rpc:
+            found["agent nonce"] = int(rpc("eth_getTransactionCount", self.agent, "latest"), 16)
+            found["agent wei"] = int(rpc("eth_getBalance", self.agent, "latest"), 16)
+        return found
 
     def variant(self, name: str, **changes: Any) -> Path:
         """The agent's settings with top-level keys changed, beside them."""
@@ -156,6 +190,7 @@ def granted(home: Home, **scope: Any) -> Iterator[AgentHome]:
     signer = start_signer(socket, config, folder / "agent-signer.log")
     made = AgentHome(home, owners_path, settings_path, config, socket, signer)
     try:
+        made.before = made.run("run --live --yes --max-loss 20000")
         made.owners_do("wallet scope --propose")
         yield made
     finally:

@@ -1,0 +1,200 @@
+"""A granted scope, a signer with the agent's key and no owner's, a daemon: schedules and slices are traded, and the referee agrees.
+
+Nobody watches and nobody is asked. What the Safe holds is what the journal says, to the wei; the Gate keeps nothing; the owners' nonce
+is untouched; the signer's ledger counted what left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from agent_home import AgentHome, later
+from home_fixture import wait_for
+from trading_home import Lives
+
+from agent.journal.book import Book
+from chains.rawtx import decode_raw
+from chains.types import Environment
+from keys.client import SignerClient
+
+pytestmark = pytest.mark.devnet
+JOBS: list[dict[str, Any]] = [
+    {
+        "name": "drip", "every": "15s", "side": "sell", "qty": "0.3", "base": "ETH", "quote": "USDC",
+    },
+    {
+        "name": "waves", "every": "20s", "side": "buy", "qty": "0.4", "base": "ETH", "quote": "USDC",
+        "algo": "twap", "over": "8s", "slices": 2,
+    },
+]  # fmt: skip
+MOST = "run --live --yes --max-loss 20000"
+
+
+def told(book: Book) -> dict[str, int]:
+    """What the journal's fills and gas come to, in the words of `AgentHome.world`."""
+    found = {"safe WETH": 0, "safe USDC": 0, "agent wei": 0, "agent nonce": 0}
+    for record in book.parts.values():
+        found["agent wei"] -= record.gas_wei
+        found["agent nonce"] += bool(record.included_in)
+        for fill in record.fills.values():
+            for asset, qty, sign in ((fill.asset_in, fill.qty_in, -1), (fill.asset_out, fill.qty_out, 1)):
+                symbol, digits = ("WETH", 18) if "C02a" in asset else ("USDC", 6)
+                raw = qty.scaleb(digits)
+                assert raw == int(raw)
+                found[f"safe {symbol}"] += sign * int(raw)
+                if sign < 0:
+                    key = f"gate may take {symbol} of the safe"
+                    found[key] = found.get(key, 0) - int(raw)
+    return {name: change for name, change in found.items() if change}
+
+
+def test_a_schedule_and_a_twap_are_traded_and_the_referee_agrees(agent_home: AgentHome) -> None:
+    home = agent_home
+    settings = home.variant("jobs", jobs=JOBS)
+    before, signed = home.world(), len(home.ledger)
+    daemon = home.home.start(MOST, settings)
+
+    def done() -> bool:
+        book = home.book()
+        ended = {
+            r.parent.intent.source: r.closed.status
+            for r in book.parents.values()
+            if r.closed is not None and r.closed.status == "FILLED"
+        }
+        return ended.keys() >= {"job:drip", "job:waves"}
+
+    wait_for(lambda: done() or daemon.process.poll() is not None, 120)
+    ran = daemon.end(signal.SIGTERM)
+    assert ran.status in (0, 5), ran.err
+    assert "bound     whoever steals the agent's key takes at most" in ran.out
+    assert home.run("run --once").status in (0, 4)
+
+    book, after = home.book(), home.world()
+    assert {k: after[k] - before[k] for k in after if after[k] != before[k]} == told(book)
+    parts = [record for record in book.parts.values() if record.authorized is not None]
+    assert len(parts) >= 3 and all(record.ended for record in parts)
+    for record in parts:
+        assert record.authorized is not None
+        assert record.authorized.wallet_nonce == -1, "no Safe transaction is signed"
+        raw = decode_raw(record.authorized.raw)
+        assert (raw.to, raw.value) == (home.road["roles"], 0)
+    assert after["safe nonce"] == before["safe nonce"]
+    assert not any(after[name] for name in after if name.startswith(("gate WETH", "gate USDC", "router")))
+
+    verified = home.run("journal verify --json")
+    assert verified.status == 0, verified.out
+    counted = [entry for entry in home.ledger[signed:] if entry["kind"] == "tx" and entry["spend"]]
+    assert len(counted) == len(parts)
+    sold = sum(int(raw) for entry in counted for raw in entry["spend"].values())
+    assert sold == sum(record.part.in_raw for record in parts)
+
+    async def keys() -> dict[str, Any]:
+        async with SignerClient(home.socket, Environment.DEVNET) as client:
+            return await client.status()
+
+    status = asyncio.run(keys())
+    assert status["owners"] == {} and list(status["senders"]) == [home.agent]
+
+
+def test_an_order_is_handed_over_to_the_unattended_run(agent_home: AgentHome) -> None:
+    home = agent_home
+    daemon = home.home.start(MOST, home.settings_path)
+    daemon.says("running:")
+    before = home.world()
+    ran = home.run("trade sell 0.2 ETH --for USDC --by agent --live --yes --max-loss 50 --json")
+    assert ran.status == 0, ran.err + ran.out
+    assert "handed over to the running process" in ran.err
+    assert before["safe WETH"] - home.world()["safe WETH"] == 2 * 10**17
+    assert daemon.end(signal.SIGTERM).status in (0, 5)
+
+
+BOUNDARIES = (
+    "durable Planned", "durable Simulated", "durable Authorized", "before Submitted", "durable Submitted", "durable INCLUDED",
+    "durable TRADE", "before Settled",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def agents_lives(agent_home: AgentHome) -> Any:
+    lives = Lives(SimpleNamespace(settings_path=agent_home.settings_path, env=agent_home.home.env()))  # type: ignore[arg-type]
+    yield lives
+    lives.close()
+
+
+@pytest.mark.parametrize("kill", [*BOUNDARIES, "before Authorized"])
+def test_killed_at_a_stage_boundary_it_is_done_exactly_once(
+    agent_home: AgentHome, agents_lives: Lives, tmp_path: Any, kill: str
+) -> None:
+    """`before Authorized`: the signer knows of a signature that the journal does not; its nonce is held until that one has expired."""
+    home, journal = agent_home, tmp_path / "journal.db"
+    more = {"by_agent": True, "qty": "0.1", "deadline_s": 6 if kill == "before Authorized" else 0}
+    before = home.world()
+    died = agents_lives.live(journal, "eip155:1", kill, **more)
+    assert died == {"killed": True}, died
+    lived = agents_lives.live(journal, "eip155:1", **more)
+    assert lived.get("status") == "FILLED", lived
+    after = home.world()
+    assert before["safe WETH"] - after["safe WETH"] == 10**17 and Decimal(lived["filled"]) == Decimal("0.1")
+    assert after["agent nonce"] == before["agent nonce"] + 1
+    assert before["agent wei"] - after["agent wei"] == int(lived["gas_wei"]["eip155:1"])
+    assert after["safe nonce"] == before["safe nonce"]
+
+
+def test_before_the_owners_granted_it_nothing_ran(agent_home: AgentHome) -> None:
+    before = agent_home.before
+    assert before is not None and before.status == 3
+    assert "SCOPE_NOT_GRANTED" in before.err and "wallet scope --propose" in before.err
+
+
+def refused(home: AgentHome, settings: Any, words: str, code: str, *says: str) -> None:
+    ran = home.run(words, settings)
+    assert ran.status == 3, (ran.status, ran.err, ran.out)
+    for text in (code, *says):
+        assert text in ran.err, ran.err
+
+
+def test_an_unattended_run_is_refused_by_name(agent_home: AgentHome) -> None:
+    home = agent_home
+    refused(home, home.scoped("wide", burst_usd="40000"), MOST, "SCOPE_DRIFT", "gate limits", "wallet audit")
+    refused(home, None, "run --live --yes --max-loss 100", "BOUND_OVER_MAX_LOSS", "--max-loss is 100.00")
+    live = {"environment": "live", "signer": {"socket": str(home.socket), "config": str(home.config)}}
+    refused(home, home.variant("live", scopes=[], **live), MOST, "NO_ONCHAIN_PERMISSIONS", "wallet scope")
+    owners = home.settings_path.with_name("attended.toml")
+    owners.write_text(
+        home.variant("attended", **live).read_text().replace("[wallet]", '[wallet]\nauthority = "owners"', 1)
+    )
+    refused(home, owners, MOST, "NO_ONCHAIN_PERMISSIONS", "authority is owners")
+    # With the scope granted a live run gets past this door, and is stopped at the next: this world is no live one.
+    ran = home.run(MOST, home.variant("live-too", **live))
+    assert ran.status == 3 and "SCOPE" not in ran.err and "devnet" in ran.err, ran.err
+
+
+def test_what_the_scope_does_not_allow_is_told_before_anything_is_planned(agent_home: AgentHome) -> None:
+    home = agent_home
+    much = home.run("trade sell 25 ETH --for USDC --by agent --json")
+    assert much.status == 3 and much.json["error"]["code"] == "SCOPE_BUDGET", much.out
+    assert "of the agent's budget are left" in much.json["error"]["message"]
+    assert "SCOPE_NONE" in much.json["error"]["message"], "the other chains are named, too"
+
+
+def test_the_power_lapses_is_warned_of_and_renewed(agent_home: AgentHome) -> None:
+    home = agent_home
+    later(home.home, 6 * 86_400)
+    daemon = home.home.start(MOST, home.settings_path)
+    daemon.says("SCOPE_LAPSES_SOON")
+    daemon.says("running:")
+    daemon.end(signal.SIGTERM)
+    assert "SCOPE_LAPSES_SOON" in (home.settings.alerts.file or home.socket).read_text()
+    later(home.home, 2 * 86_400)
+    refused(home, None, MOST, "SCOPE_LAPSED", "wallet renew")
+    trade = home.run("trade sell 0.1 ETH --for USDC --by agent --live --yes --max-loss 50 --json")
+    assert trade.status == 3 and trade.json["error"]["code"] == "SCOPE_LAPSED"
+    home.owners_do("wallet renew")
+    daemon = home.home.start(MOST, home.settings_path)
+    daemon.says("running:")
+    daemon.end(signal.SIGTERM)
