@@ -25,6 +25,7 @@ from chains.devnet.jsonrpc import Rpc
 from chains.devnet.paths import runtime_dir
 from chains.devnet.service import Status
 from chains.devnet.supervisor import Service
+from chains.errors import FairleadError
 from chains.profiles import load
 from chains.types import Address, Environment
 from contracts.codec import encode
@@ -236,14 +237,21 @@ def create_wallet(status: Status, keys: Throwaway, progress: Say) -> Address:
     return safe
 
 
-def agents_road(safe: Address, account: str) -> dict[str, str]:
-    """Where the agent's own road of a Safe leads, as the signer's settings say it; it opens when the owners grant a scope."""
+def agents_road(safe: Address, account: str) -> dict[str, dict[str, str]]:
+    """Where the agent's own road of a Safe leads, as the signer's settings say it; it opens when the owners grant a scope.
+
+    Nothing where set-up has not compiled the Gate: then no scope can be granted from here either.
+    """
     from agent.app.scoping import gate_creation
     from contracts import gate
     from keys.scope import ROLE, roles_of
 
-    at = Address(gate.address(gate_creation(), safe))
-    return {"account": account, "roles": roles_of(safe, at), "gate": at, "role": f"0x{ROLE.hex()}"}
+    try:
+        at = Address(gate.address(gate_creation(), safe))
+    except FairleadError:
+        return {}
+    road = {"account": account, "roles": roles_of(safe, at), "gate": at, "role": f"0x{ROLE.hex()}"}
+    return {"agent": road}
 
 
 def write_signer(
@@ -276,7 +284,7 @@ def write_signer(
                 "owners": [key.address for key in keys.owners],
                 "threshold": keys.threshold,
                 "weth": chain.weth,
-                "agent": agents_road(safe, keys.sender.address),
+                **agents_road(safe, keys.sender.address),
                 "contracts": contracts,
                 "spenders": spenders,
                 "tokens": {

@@ -157,6 +157,13 @@ class SpendLedger:
     def spent(self, chain_id: int, safe: str, token: str, since: int) -> int:
         return sum(amount for at, amount in self._spends.get((chain_id, safe, token), ()) if at >= since)
 
+    def spends(self, chain_id: int, safe: str, since: int) -> dict[str, int]:
+        """What was signed away of each token since then, base units."""
+        found = {
+            t: self.spent(chain_id, safe, t, since) for c, s, t in self._spends if (c, s) == (chain_id, safe)
+        }
+        return {token: raw for token, raw in found.items() if raw}
+
     def gas_spent(self, chain_id: int, sender: str, since: int) -> int:
         return sum(
             wei for (c, s, _), (at, wei) in self._gas.items() if c == chain_id and s == sender and at >= since

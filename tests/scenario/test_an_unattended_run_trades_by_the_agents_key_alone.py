@@ -182,6 +182,43 @@ def test_what_the_scope_does_not_allow_is_told_before_anything_is_planned(agent_
     assert "SCOPE_NONE" in much.json["error"]["message"], "the other chains are named, too"
 
 
+def test_approvals_of_the_owners_own_gate_are_shown_and_not_left_over(agent_home: AgentHome) -> None:
+    home = agent_home
+    ran = home.run("wallet approvals --chain ethereum --json")
+    assert ran.status == 0 and ran.json["left"] == 0, ran.out
+    (chain,) = ran.json["chains"]
+    assert {a["symbol"] for a in chain["approvals"]} == {"WETH", "USDC"}
+    assert all(a["granted"] and a["spender"] == home.road["gate"] for a in chain["approvals"])
+    tokens = [{"symbol": "WETH", "allowance": "1"}, {"symbol": "USDC", "allowance": "1000000"}]
+    less = home.run("wallet approvals --chain ethereum --json", home.scoped("less", tokens=tokens))
+    assert less.status == 3 and less.json["left"] == 1, "more than the settings say is a finding"
+
+
+def checks(home: AgentHome, name: str) -> dict[str, str]:
+    ran = home.run("doctor --json")
+    found = [c for c in ran.json["checks"] if c["check"] == name]
+    return {c["message"]: c["level"] for c in found}
+
+
+def test_doctor_tells_the_bound_and_compares_the_signers_book_with_the_journal(agent_home: AgentHome) -> None:
+    home = agent_home
+    assert home.run("trade sell 0.1 ETH --for USDC --by agent --live --yes --max-loss 50 --json").status == 0
+    scope = checks(home, "scope ethereum")
+    assert len(scope) == 2 and set(scope.values()) == {"ok"}, scope
+    assert any("at most" in message and "in any 24 hours" in message for message in scope)
+    told = home.run("wallet scope --json").json
+    assert told["signer"]["agent"] == home.road
+    # The killed lives have journals of their own: what they sold is in the signer's book and not in this journal.
+    (level,) = checks(home, "spend ledger").values()
+    assert level == ("warn" if len(home.ledger) > spending(home) else "ok")
+
+
+def spending(home: AgentHome) -> int:
+    """The ledger's lines that the journal, and the owners' transactions, account for."""
+    parts = sum(r.authorized is not None for r in home.book().parts.values())
+    return parts + sum(not entry.get("spend") for entry in home.ledger)
+
+
 def test_the_power_lapses_is_warned_of_and_renewed(agent_home: AgentHome) -> None:
     home = agent_home
     later(home.home, 6 * 86_400)

@@ -128,7 +128,7 @@ def _error(error: FairleadError) -> dict[str, str]:
 def approvals(ctx: click.Context, /, chain: str | None, revoke: bool, as_json: bool) -> int:
     """What known spenders may take, by a token's own allowance or through Permit2; each chain at one block.
 
-    After a trade every allowance is zero again. Ends with 3 where one is left, 4 where a chain did not answer.
+    After a trade every allowance is zero again, but those of the owners' own Gate within [[scopes]], which are shown and not counted. Ends with 3 where one is left, 4 where a chain did not answer.
     """
     from agent.app.cli.common import load_settings
     from agent.app.multisig.state import chain_named
@@ -149,12 +149,13 @@ def approvals(ctx: click.Context, /, chain: str | None, revoke: bool, as_json: b
         return list(await asyncio.gather(*(one(c) for c in chosen))), reading.now_s
 
     held, now_s = read(settings, work)
-    rows = [
+    shown = [
         (c, a, h)
         for c, h in zip(chosen, held, strict=True)
         if not isinstance(h, FairleadError)
         for a in h.approvals
     ]
+    rows = [row for row in shown if not row[1].granted]
     silent = [(c, h) for c, h in zip(chosen, held, strict=True) if isinstance(h, FairleadError)]
     made = _revoking(settings, rows) if revoke and rows else []
     if rows and not made:
@@ -186,11 +187,12 @@ def approvals(ctx: click.Context, /, chain: str | None, revoke: bool, as_json: b
     header(settings.environment.value, settings.wallet.address, " · ".join(heads))
     for c, error in silent:
         note(f"{c.name}: {error.message}: UNKNOWN")
-    if rows:
+    if shown:
         columns = ("chain", "token", "spender", "may take", "through", "until")
-        table(columns, [_row(c, a, h) for c, a, h in rows], right=(3,))
-    else:
-        print("no approval is left" + (" where the chain answered" if silent else ""))
+        table(columns, [_row(c, a, h) for c, a, h in shown], right=(3,))
+    if not rows:
+        besides = " but what the owners granted their own Gate" if shown else ""
+        print(f"no approval is left{besides}" + (" where the chain answered" if silent else ""))
     for path in made:
         print(f"proposed  {path}\nsign it   fairlead wallet sign {path}")
     if rows and not made:
@@ -236,7 +238,7 @@ def _row(c: Chain, a: Approval, h: Held) -> tuple[str, ...]:
         h.tokens[a.token].symbol,
         f"{a.spender_name}\n{a.spender}",
         _amount(a, h),
-        a.via or "the token",
+        a.via or ("the token, by [[scopes]]" if a.granted else "the token"),
         until,
     )
 
@@ -250,6 +252,7 @@ def _approval(c: Chain, a: Approval, h: Held) -> dict[str, Any]:
         "amount_raw": str(a.amount_raw),
         "unlimited": a.unlimited,
         "via": a.via or None,
+        "granted": a.granted,
         "expires": None if a.expires_s is None else str(a.expires_s),
     }
 

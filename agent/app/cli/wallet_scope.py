@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,13 @@ def _facts(scope: Scope, told: Bound, has: Granted) -> dict[str, Any]:
     }
 
 
+def _signers_words(scope: Scope, has: Granted) -> dict[str, str]:
+    """What the signer's settings have to say of this road: both addresses follow from the Safe's, so they are known beforehand."""
+    from keys.scope import ROLE
+
+    return {"account": scope.agent, "roles": has.roles, "gate": has.gate, "role": f"0x{ROLE.hex()}"}
+
+
 def _instant(second: int) -> str | None:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if second else None
 
@@ -136,6 +144,7 @@ def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_
                 "file": str(path) if path else None,
                 "safe_tx_hash": proposed[0].document.hash if proposed else None,
                 "next": following if path or has.none_yet else None,
+                "signer": {"chain_id": powers.chain_id, "agent": _signers_words(powers, has)},
             }
         )
         return 0
@@ -143,6 +152,10 @@ def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_
     for number, sentence in enumerate(said, 1):
         print(f"{number:>3}. {sentence}")
     _show_bound(told)
+    print(
+        f"\nsigner    so that its policy knows this road, its settings say under chain {powers.chain_id}:\n"
+        f'          "agent": {json.dumps(_signers_words(powers, has))}'
+    )
     if path is not None:
         print(
             f"\nproposed  {len(has.differs)} settings, as one Safe transaction\nfile      {path}\nsign it   {following}"

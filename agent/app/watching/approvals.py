@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from agent.app.watching.aave import label
 from chains.gateway import Gateway
@@ -31,7 +32,10 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """`via` is "" for the token's own allowance, "permit2" for the second level, which ends at `expires_s`."""
+    """`via` is "" for the token's own allowance, "permit2" for the second level, which ends at `expires_s`.
+
+    `granted`: the owners' own Gate holds it, within what the settings' scope says.
+    """
 
     token: Address
     spender: Address
@@ -39,6 +43,7 @@ class Approval:
     amount_raw: int
     via: str = ""
     expires_s: int | None = None
+    granted: bool = False
 
     @property
     def unlimited(self) -> bool:
@@ -52,6 +57,14 @@ class Held:
     holdings: Holdings
     tokens: Mapping[Address, Token]
     approvals: tuple[Approval, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """The Gate of the settings' scope, and how many whole tokens it may take of each."""
+
+    gate: Address
+    whole: Mapping[Address, Decimal]
 
 
 def known_spenders(profile: ChainProfile) -> dict[Address, str]:
@@ -79,10 +92,16 @@ async def known_tokens(
 
 
 async def held_by(
-    profile: ChainProfile, gateway: Gateway, owner: Address, more: Sequence[Address] = ()
+    profile: ChainProfile,
+    gateway: Gateway,
+    owner: Address,
+    more: Sequence[Address] = (),
+    grants: Grants | None = None,
 ) -> Held:
     """Balances, allowances, Permit2 grants still valid, labels and decimals: all of one block."""
     tokens, spenders = await known_tokens(profile, gateway, more), known_spenders(profile)
+    if grants is not None:
+        spenders[grants.gate] = "gate"
     found = await holdings(gateway, owner, tokens, list(spenders))
     approvals = [
         Approval(token, spender, spenders[spender], amount)
@@ -90,7 +109,7 @@ async def held_by(
         if amount
     ]
     permit2 = profile.contracts["permit2"]
-    pairs = [(t, s) for t in tokens for s in spenders if s != permit2]
+    pairs = [(t, s) for t in tokens for s in spenders if s not in (permit2, grants and grants.gate)]
     calls = [Call(t, encode("erc20", name)) for t in tokens for name in ("symbol", "decimals")]
     calls += [Call(permit2, encode("permit2", "allowance", (owner, t, s))) for t, s in pairs]
     _, answers = await gateway.multicall(calls, found.block.number)
@@ -106,4 +125,13 @@ async def held_by(
         amount, expires, _ = (int.from_bytes(granted.data[i : i + 32], "big") for i in (0, 32, 64))
         if amount and expires >= found.block.timestamp:
             approvals.append(Approval(token, spender, spenders[spender], amount, "permit2", expires))
-    return Held(found, infos, tuple(approvals))
+    return Held(found, infos, tuple(_with_grants(a, grants, infos) for a in approvals))
+
+
+def _with_grants(approval: Approval, grants: Grants | None, tokens: Mapping[Address, Token]) -> Approval:
+    """Marks what the settings' scope says; more than that, or another token's, stays a finding."""
+    decimals = tokens[approval.token].decimals
+    if grants is None or approval.spender != grants.gate or decimals is None:
+        return approval
+    most = int(grants.whole.get(approval.token, Decimal(0)).scaleb(decimals))
+    return replace(approval, granted=approval.amount_raw <= most)

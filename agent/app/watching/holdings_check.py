@@ -9,16 +9,18 @@ from agent.app.oracles import Oracles
 from agent.app.places import directory
 from agent.app.settings import Settings, risk_limits
 from agent.app.settings_tree import Chain
-from agent.app.watching.approvals import Held, held_by
+from agent.app.watching.approvals import Grants, Held, held_by
 from agent.app.watching.check import Check, fail, guarded, ok, skip, warn
 from agent.app.watching.positions import Prices
 from agent.app.watching.reading import Reading
 from agent.app.watching.words import amount
+from agent.domain.errors import FairleadError
 from agent.domain.instruments import AssetId, address_of, chain_place
 from agent.ports import ExecutionVenue
 from chains import profiles
 from chains.types import ZERO_ADDRESS, Address
 from chains.wallets import SafeState, WalletKind, identify
+from contracts import gate as gates
 
 
 async def wallet(reading: Reading, chain: Chain) -> list[Check]:
@@ -88,8 +90,26 @@ async def held_on(reading: Reading, chain: Chain) -> Held:
     ]
     more = [Address(token) for asset in configured if (token := address_of(asset)) is not None]
     return await held_by(
-        profile, reading.gateways[chain.chain_id], Address(reading.settings.wallet.address), more
+        profile,
+        reading.gateways[chain.chain_id],
+        Address(reading.settings.wallet.address),
+        more,
+        grants_of(reading.settings, chain),
     )
+
+
+def grants_of(settings: Settings, chain: Chain) -> Grants | None:
+    """What the settings' scope of this chain lets its Gate take; None where there is none, or set-up has not compiled the Gate."""
+    from agent.app.scoping import gate_creation, token_named
+
+    table = next((t for t in settings.scopes if t.chain == chain.name), None)
+    if table is None:
+        return None
+    try:
+        at = Address(gates.address(gate_creation(), settings.wallet.address))
+        return Grants(at, {token_named(settings, chain, t.symbol): t.allowance for t in table.tokens})
+    except FairleadError:
+        return None
 
 
 async def approvals(reading: Reading, chain: Chain) -> list[Check]:
@@ -107,6 +127,9 @@ async def approvals(reading: Reading, chain: Chain) -> list[Check]:
             else amount(a.amount_raw, info.decimals)
         )
         through = " through Permit2" if a.via else ""
+        if a.granted:
+            found.append(ok(name, f"the Gate may take {how_much} {info.symbol}, within the settings' scope"))
+            continue
         found.append(
             warn(
                 name,
