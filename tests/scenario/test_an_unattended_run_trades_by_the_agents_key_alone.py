@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import tomllib
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -18,8 +19,11 @@ from home_fixture import wait_for
 from trading_home import Lives
 
 from agent.journal.book import Book
+from chains.devnet.addresses import CHAINS
+from chains.devnet.funding import set_feed_price
 from chains.rawtx import decode_raw
 from chains.types import Environment
+from contracts.codec import encode
 from keys.client import SignerClient
 
 pytestmark = pytest.mark.devnet
@@ -113,6 +117,27 @@ def test_an_order_is_handed_over_to_the_unattended_run(agent_home: AgentHome) ->
     assert daemon.end(signal.SIGTERM).status in (0, 5)
 
 
+def test_a_waiting_trade_is_listed_as_outstanding_and_cancelled_by_its_nonce(agent_home: AgentHome) -> None:
+    home, before = agent_home, agent_home.world()
+    home.home.pause()
+    try:
+        words = "trade sell 0.1 ETH --for USDC --by agent --live --yes --max-loss 50"
+        running = home.home.start(words, home.settings_path)
+        running.says("handed to  flashbots")
+        (entry,) = home.run("wallet outstanding --chain ethereum --json").json["agent"]
+        assert (entry["sender"], entry["nonce"]) == (home.agent, before["agent nonce"])
+        asked = home.run(entry["revoke"].removeprefix("fairlead "))
+        assert asked.status == 0, asked.err + asked.out
+        running.says("cancel")
+    finally:
+        home.home.go_on()
+    assert running.end().status == 4
+    after = home.world()
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed == {"agent nonce", "agent wei"} and after["agent nonce"] == before["agent nonce"] + 1
+    assert home.run("wallet outstanding --chain ethereum --json").json["agent"] == []
+
+
 BOUNDARIES = (
     "durable Planned", "durable Simulated", "durable Authorized", "before Submitted", "durable Submitted", "durable INCLUDED",
     "durable TRADE", "before Settled",
@@ -180,6 +205,76 @@ def test_what_the_scope_does_not_allow_is_told_before_anything_is_planned(agent_
     assert much.status == 3 and much.json["error"]["code"] == "SCOPE_BUDGET", much.out
     assert "of the agent's budget are left" in much.json["error"]["message"]
     assert "SCOPE_NONE" in much.json["error"]["message"], "the other chains are named, too"
+
+
+@pytest.mark.parametrize("kind", ["uniswap_v2", "uniswap_v3", "uniswap_v4"])
+@pytest.mark.parametrize("side", ["sell", "buy"])
+def test_every_kind_of_pool_is_reached_by_the_agents_road(
+    agent_home: AgentHome, kind: str, side: str
+) -> None:
+    home = agent_home
+    chains = tomllib.loads(home.settings_path.read_text())["chains"]
+    for chain in chains:
+        chain["pools"] = [p for p in chain["pools"] if chain["chain_id"] == 1 and p["kind"] == kind]
+    before = home.world()
+    words = f"trade {side} 0.2 ETH --for USDC --by agent --live --yes --max-loss 100 --json"
+    ran = home.run(words, home.variant(kind, chains=chains))
+    assert ran.status == 0, ran.err + ran.out
+    after = home.world()
+    moved = after["safe WETH"] - before["safe WETH"]
+    assert moved == -2 * 10**17 if side == "sell" else abs(moved - 2 * 10**17) < 10**15
+    assert after["gate WETH"] == after["gate USDC"] == 0
+
+
+def test_several_pools_are_one_trade_of_the_gate(agent_home: AgentHome) -> None:
+    home, before = agent_home, agent_home.world()
+    ran = home.run("trade sell 4 ETH --for USDC --by agent --live --yes --max-loss 200 --json")
+    assert ran.status == 0 and len(ran.json["legs"]) > 1, ran.err + ran.out
+    after = home.world()
+    assert after["agent nonce"] == before["agent nonce"] + 1
+    got = Decimal(after["safe USDC"] - before["safe USDC"]).scaleb(-6)
+    assert got == Decimal(ran.json["parent"]["filled_quote"])
+
+
+def test_a_plan_below_the_gates_oracle_floor_is_refused_before_it_is_signed(agent_home: AgentHome) -> None:
+    home, signed = agent_home, len(agent_home.ledger)
+    url = home.home.cheat_urls[1]
+    set_feed_price(
+        url, "ETH", 3_045 * 10**8
+    )  # within the Gate's divergence; its floor is 1 % below the dearer source
+    try:
+        words = "trade sell 1 ETH --for USDC --by agent --live --yes --max-loss 500 --json"
+        ran = home.run(words)
+        assert ran.status == 3, ran.err + ran.out
+        assert "SCOPE_FLOOR" in ran.out and "--by owners" in ran.out
+        set_feed_price(url, "ETH", 3_200 * 10**8)
+        apart = home.run(words)
+        assert apart.status == 3 and apart.json["error"]["code"] == "SCOPE_PRICE", apart.out
+        assert "SourcesDisagree" in apart.json["error"]["message"]
+    finally:
+        set_feed_price(url, "ETH", 3_000 * 10**8)
+    assert len(home.ledger) == signed
+
+
+def test_a_drift_under_way_stops_new_orders_until_the_chain_agrees_again(agent_home: AgentHome) -> None:
+    home, gate, weth = agent_home, agent_home.road["gate"], CHAINS[1].weth
+
+    def allow(eth: int) -> None:
+        data = encode("erc20", "approve", (gate, eth * 10**18)).hex()
+        home.owners_do(f"wallet propose --to {weth} --data 0x{data}")
+
+    jobs = [JOBS[0] | {"name": "often", "every": "5s", "qty": "0.02"}]
+    daemon = home.home.start(MOST, home.variant("often", jobs=jobs))
+    daemon.says("order ")
+    allow(2_000)
+    daemon.says("SCOPE_DRIFT", 60)
+    daemon.says("was not done", 60)
+    allow(1_000)
+    told = daemon.err.count(": order ")
+    wait_for(lambda: "as the settings say again" in daemon.err and daemon.err.count(": order ") > told, 60)
+    assert daemon.end(signal.SIGTERM).status in (0, 5)
+    assert home.run("run --once").status in (0, 4)
+    assert "allowance WETH" in daemon.err
 
 
 def test_approvals_of_the_owners_own_gate_are_shown_and_not_left_over(agent_home: AgentHome) -> None:
