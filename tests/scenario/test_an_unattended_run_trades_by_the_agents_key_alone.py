@@ -18,6 +18,7 @@ from agent_home import AgentHome, later
 from home_fixture import wait_for
 from trading_home import Lives
 
+from agent.domain.order_state import OrdStatus
 from agent.journal.book import Book
 from chains.devnet.addresses import CHAINS
 from chains.devnet.funding import set_feed_price
@@ -126,12 +127,13 @@ def test_a_waiting_trade_is_listed_as_outstanding_and_cancelled_by_its_nonce(age
         running.says("handed to  flashbots")
         (entry,) = home.run("wallet outstanding --chain ethereum --json").json["agent"]
         assert (entry["sender"], entry["nonce"]) == (home.agent, before["agent nonce"])
-        asked = home.run(entry["revoke"].removeprefix("fairlead "))
-        assert asked.status == 0, asked.err + asked.out
-        running.says("cancel")
+        asked = home.home.start(entry["revoke"].removeprefix("fairlead "), home.settings_path)
+        mine = entry["cl_ord_id"]
+        wait_for(lambda: home.book().parts[mine].status is OrdStatus.PENDING_CANCEL)
     finally:
         home.home.go_on()
-    assert running.end().status == 4
+    assert asked.end().status == 0, asked.err
+    assert running.end().status == 4, running.err
     after = home.world()
     changed = {name for name in after if after[name] != before[name]}
     assert changed == {"agent nonce", "agent wei"} and after["agent nonce"] == before["agent nonce"] + 1

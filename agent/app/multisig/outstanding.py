@@ -128,6 +128,10 @@ def agents_own(book: Book | None) -> list[dict[str, Any]]:
             or record.submission not in waiting
         ):
             continue
+        child = book.children.get(record.part.child) if book is not None else None
+        order = (
+            child.child.parent if child is not None else name
+        )  # cancelling its order means that no other slice follows
         found.append(
             {
                 "cl_ord_id": name,
@@ -136,7 +140,7 @@ def agents_own(book: Book | None) -> list[dict[str, Any]]:
                 "nonce": signed.nonce,
                 "tx_hash": signed.tx_hash,
                 "deadline": instant(signed.deadline_s),
-                "revoke": f"fairlead cancel {name}",
+                "revoke": f"fairlead cancel {order}",
             }
         )
     return found
