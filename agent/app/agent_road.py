@@ -56,6 +56,10 @@ class Roads:
     def __init__(self, app: App, opened: dict[int, Opened]) -> None:
         self._app, self.opened = app, opened
 
+    @property
+    def settings(self) -> Settings:
+        return self._app.settings
+
     async def check(self) -> tuple[Audit, ...]:
         """Audits every chain now. One that does not answer counts as trouble: unknown is not safe."""
         return tuple(

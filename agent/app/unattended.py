@@ -60,9 +60,11 @@ def refuse_bound(roads: Roads, most_usd: Decimal) -> None:
 
 
 def bound_words(roads: Roads) -> str:
+    venues = [venue.name for venue in roads.settings.venues if venue.symbols]
+    apart = f"; what lies at {', '.join(venues)} is apart from it" if venues else ""
     return (
         f"bound     whoever steals the agent's key takes at most {roads.bound_per_day_usd:,.2f} USD in any 24 hours and "
-        f"{roads.bound_per_hour_usd:,.2f} USD in any hour until `fairlead wallet freeze`"
+        f"{roads.bound_per_hour_usd:,.2f} USD in any hour until `fairlead wallet freeze`{apart}"
     )
 
 

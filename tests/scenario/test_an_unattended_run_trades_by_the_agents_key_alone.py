@@ -115,6 +115,8 @@ def test_an_order_is_handed_over_to_the_unattended_run(agent_home: AgentHome) ->
     assert ran.status == 0, ran.err + ran.out
     assert "handed over to the running process" in ran.err
     assert before["safe WETH"] - home.world()["safe WETH"] == 2 * 10**17
+    other = home.run("trade sell 0.2 ETH --for USDC --by owners --live --yes --max-loss 50 --json")
+    assert other.status == 3 and other.json["error"]["code"] == "AGENT_SIGNS_HERE", other.out
     assert daemon.end(signal.SIGTERM).status in (0, 5)
 
 

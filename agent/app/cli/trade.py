@@ -133,7 +133,7 @@ def trade(
     async def work(app: App, stack: AsyncExitStack) -> int:
         from agent.app.intents import check_max_loss
 
-        await _whose_key(app, by)
+        chosen = await _whose_key(app, by)
         request = _request(app, side, qty, base, quote, words)
         planned, view, found, parent = await _plan(app, request)
         if not as_json:
@@ -145,13 +145,16 @@ def trade(
             return await _dry_run(app, planned, view, found, as_json)
         if not yes:
             ask(as_json)
-        return await _carry(app, stack, request, parent, found, planned, view, as_json)
+        return await _carry(app, stack, request, parent, found, planned, view, as_json, chosen)
 
     return with_app(settings, work)
 
 
-async def _whose_key(app: App, by: str | None) -> None:
-    """Opens the agent's own road where its key is to sign. Raises Denied SCOPE_… where the chain is not as the settings say."""
+async def _whose_key(app: App, by: str | None) -> str:
+    """Opens the agent's own road where its key is to sign; gives what was asked for, "" where nothing was.
+
+    Raises Denied SCOPE_… where the chain is not as the settings say.
+    """
     from agent.app.agent_road import by_agent, take_agents_road
     from agent.app.unattended import bound_words
 
@@ -159,6 +162,8 @@ async def _whose_key(app: App, by: str | None) -> None:
         roads = await take_agents_road(app)
         roads.refuse_trouble()
         note(bound_words(roads))
+        return "agent"
+    return by or ""
 
 
 # ---------------------------------------------------------------------- what was typed
@@ -316,6 +321,7 @@ async def _carry(
     planned: Planned,
     view: MarketView,
     as_json: bool,
+    by: str,
 ) -> int:
     from dataclasses import replace
 
@@ -328,7 +334,7 @@ async def _carry(
     if request.algo == "market":
         parent = replace(parent, intent=replace(parent.intent, limit_px=guarded(request, found.net_px)))
     if journal_busy(app.settings):
-        return await _hand_over(app, parent, found, planned, view, as_json)
+        return await _hand_over(app, parent, found, planned, view, as_json, by)
     desk = await open_trading(app, stack)
     nothing_new_unless_written(app)
     async with Carrier(app, desk, note) as carrier:
@@ -355,7 +361,13 @@ def _how_to_go_on(parent: ParentOrder) -> str:
 
 
 async def _hand_over(
-    app: App, parent: ParentOrder, found: Preview, planned: Planned, view: MarketView, as_json: bool
+    app: App,
+    parent: ParentOrder,
+    found: Preview,
+    planned: Planned,
+    view: MarketView,
+    as_json: bool,
+    by: str,
 ) -> int:
     """Another process holds the journal: it carries the order, this one tells what it does."""
     from agent.app.carrier import handed_over, inbox_of
@@ -363,7 +375,8 @@ async def _hand_over(
     from agent.app.tail import Tail, held_by
 
     pid = held_by(app.settings)
-    answer = await inbox_of(app).ask("intent", "trade", accepted=handed_over(parent, app.clock.now_ns()))
+    wish = handed_over(parent, app.clock.now_ns())
+    answer = await inbox_of(app).ask("intent", "trade", accepted=wish, by=by)
     if answer is None:
         raise Retry(
             "JOURNAL_LOCKED",
