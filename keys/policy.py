@@ -23,7 +23,7 @@ from typing import Protocol
 
 from chains.errors import Denied, FairleadError
 from chains.types import Address, Environment, UnsignedTx
-from contracts.codec import AbiError, decode_call
+from contracts.codec import AbiError, decode_call, selector
 from contracts.decode import to_leaves
 from contracts.hashing import keccak
 from contracts.leaves import Leaf, RouterCall, Swap
@@ -34,6 +34,7 @@ from keys.policy_state import Refused
 from keys.safe import DELEGATECALL, SafeTx, check_packed, safe_tx_hash
 
 DAY_S = 86_400
+ROLE_CALL = selector("zodiac_roles", "execTransactionWithRole")
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +292,12 @@ def _outer(request: OuterRequest, settings: PolicySettings, ledger: LedgerView) 
         return _creation(tx, content, gas_wei, earlier, request.now)
     if policy.agent is not None and tx.to == policy.agent.roles:
         return _agents_own(request, policy, ledger, content, gas_wei, earlier)
+    if tx.data[:4] == ROLE_CALL:
+        raise Refused(
+            "agent-road",
+            f"execTransactionWithRole at {tx.to}, which is no Roles modifier this signer knows",
+            "Name the agent's road in the signer's settings: `fairlead wallet scope` prints it.",
+        )
     if tx.to != policy.safe:
         raise Refused("target", f"an outer call to {tx.to}", f"Only the Safe {policy.safe} may be called.")
     if tx.value:

@@ -22,7 +22,7 @@ from agent.market.view import MarketView, pool_place
 from chains.types import Address
 from keys.scope import USD, Scope
 
-OVERHEAD_GAS, OVERHEAD_PER_LEG = 190_000, 5_000
+OVERHEAD_GAS, OVERHEAD_PER_LEG = 233_000, 5_000
 """What a trade through Roles and Gate takes around its swaps; scripts/bench.d/agent_road.py measures it."""
 
 

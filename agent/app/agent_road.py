@@ -95,6 +95,19 @@ class Roads:
                 raise Retry(found[0].rule, message, found[0].remedy)
             raise Denied(found[0].rule, message, found[0].remedy)
 
+    async def refuse_signer(self) -> None:
+        """Raises Denied SIGNER_OTHER_ROAD where the signer would refuse every trade of this road, Retry where it does not answer."""
+        told = dict((await self._app.signer.status()).get("agents", {}))
+        for chain_id, one in self.opened.items():
+            road, knows = one.road, told.get(str(chain_id))
+            if knows != {"account": road.account, "roles": road.roles, "gate": road.gate}:
+                what = "another road" if knows else "no road"
+                raise Denied(
+                    "SIGNER_OTHER_ROAD",
+                    f"{one.room.chain.name}: the signer knows {what} of the agent's key: it would refuse every trade",
+                    f"`fairlead wallet scope --chain {one.room.chain.name}` prints what its settings must say; then restart it",
+                )
+
     @property
     def bound_per_day_usd(self) -> Decimal:
         """What whoever steals the key takes at most in any 24 hours, over all chains together."""

@@ -30,8 +30,8 @@ WARN_AT = (Decimal("0.25"), Decimal("0.1"), Decimal("0.02"))
 async def admit(app: App, most_usd: Decimal) -> Roads | None:
     """The agent's roads, opened and audited; None on a devnet or fork whose settings have owners' throw-away keys sign.
 
-    Raises Denied NO_ONCHAIN_PERMISSIONS, SCOPE_NOT_GRANTED, SCOPE_DRIFT, SCOPE_FROZEN, SCOPE_LAPSED, BOUND_OVER_MAX_LOSS, Retry
-    SCOPE_UNKNOWN, and as `take_agents_road`.
+    Raises Denied NO_ONCHAIN_PERMISSIONS, SCOPE_NOT_GRANTED, SCOPE_DRIFT, SCOPE_FROZEN, SCOPE_LAPSED, BOUND_OVER_MAX_LOSS,
+    SIGNER_OTHER_ROAD, Retry SCOPE_UNKNOWN or SIGNER_UNREACHABLE, and as `take_agents_road`.
     """
     settings = app.settings
     if not by_agent(settings, unattended=True):
@@ -46,6 +46,7 @@ async def admit(app: App, most_usd: Decimal) -> Roads | None:
     roads = await take_agents_road(app)
     roads.refuse_trouble()
     refuse_bound(roads, most_usd)
+    await roads.refuse_signer()
     return roads
 
 

@@ -7,6 +7,7 @@ is untouched; the signer's ledger counted what left.
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import tomllib
 from decimal import Decimal
@@ -25,7 +26,7 @@ from chains.devnet.funding import set_feed_price
 from chains.rawtx import decode_raw
 from chains.types import Environment
 from contracts.codec import encode
-from keys.client import SignerClient
+from keys.client import SignerClient, start_signer
 
 pytestmark = pytest.mark.devnet
 JOBS: list[dict[str, Any]] = [
@@ -201,6 +202,30 @@ def test_an_unattended_run_is_refused_by_name(agent_home: AgentHome) -> None:
     # With the scope granted a live run gets past this door, and is stopped at the next: this world is no live one.
     ran = home.run(MOST, home.variant("live-too", **live))
     assert ran.status == 3 and "SCOPE" not in ran.err and "devnet" in ran.err, ran.err
+
+
+def test_a_signer_that_does_not_know_the_road_is_told_before_anything_is_signed(
+    agent_home: AgentHome,
+) -> None:
+    home = agent_home
+    told = json.loads(home.config.read_text())
+    folder = home.config.parent / "roadless"
+    folder.mkdir()
+    bare = [{k: v for k, v in chain.items() if k != "agent"} for chain in told["chains"]]
+    config, socket = folder / "signer.json", folder / "s.sock"
+    config.write_text(json.dumps(told | {"chains": bare, "ledger": str(folder / "ledger.jsonl")}))
+    signer = start_signer(socket, config, folder / "log")
+    try:
+        table = {"socket": str(socket), "config": str(config), "unattended": True}
+        settings = home.variant("roadless", signer=table)
+        refused(home, settings, MOST, "SIGNER_OTHER_ROAD", "wallet scope --chain ethereum")
+        road = [
+            c for c in home.run("doctor --json", settings).json["checks"] if c["check"] == "scope ethereum"
+        ]
+        assert any(c["level"] == "warn" and "no road" in c["message"] for c in road)
+    finally:
+        signer.terminate()
+        signer.wait(20)
 
 
 def test_what_the_scope_does_not_allow_is_told_before_anything_is_planned(agent_home: AgentHome) -> None:

@@ -253,7 +253,8 @@ def test_another_sender_of_the_signer_has_no_role() -> None:
 
 def test_without_a_road_in_the_signers_settings_nothing_goes_it() -> None:
     verdict = judged(outer(HONEST), c.settings())
-    assert isinstance(verdict, Refusal) and verdict.rule == "target"
+    assert isinstance(verdict, Refusal) and verdict.rule == "agent-road"
+    assert "wallet scope" in verdict.remedy
 
 
 def test_only_what_was_signed_can_be_cancelled_and_then_it_can() -> None:

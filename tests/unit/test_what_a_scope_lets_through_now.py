@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import custody as c
 import pytest
 from planned_legs import BALANCER, HERE, POOLS, USDC, USDT, WETH
+from settings_values import values
 
+from agent.app import template
 from agent.app.agent_power import Power, ScopedView, Unit, narrowed, refusals
+from agent.app.agent_road import by_agent
 from agent.app.auditing import Audit
+from agent.app.settings_load import parse
 from agent.app.unattended import WARN_AT, span, warning_of
 from agent.app.watching.check import Level
 from agent.app.watching.scope_check import APART_S, DAY_S, ledger_check
+from agent.domain.errors import Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import Asset, AssetId, Place
 from agent.domain.orders import Part
@@ -195,3 +201,39 @@ def test_the_signers_book_and_the_journal_are_compared(
     (found,) = ledger_check(book(*signed), {1: {c.WETH: whole}}, {1: {c.WETH: inner}}, NOW)
     assert found.level is level, found
     assert level is Level.OK or found.remedy
+
+
+SCOPE_TABLE: dict[str, Any] = {
+    "chain": "ethereum", "per_day_usd": "60000", "burst_usd": "30000",
+    "pairs": [{"a": "WETH", "b": "USDC", "source": c.AAVE}],
+    "tokens": [{"symbol": "WETH", "allowance": "1"}, {"symbol": "USDC", "allowance": "1"}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("authority", "scoped", "attended", "unattended"),
+    [
+        ("auto", True, False, True),
+        ("auto", False, False, False),
+        ("owners", True, False, False),
+        ("agent", True, True, True),
+    ],
+)
+def test_whose_key_signs_is_chosen_in_the_settings(
+    authority: str, scoped: bool, attended: bool, unattended: bool
+) -> None:
+    settings = parsed(authority, scoped)
+    assert by_agent(settings, unattended=False) is attended
+    assert by_agent(settings, unattended=True) is unattended
+
+
+def parsed(authority: str, scoped: bool) -> Any:
+    given = values(wallet__authority=authority, **({"scopes": [SCOPE_TABLE]} if scoped else {}))
+    path = Path("/nowhere/fairlead.toml")
+    return parse(template.render(given, path), path).settings
+
+
+def test_an_agent_without_a_scope_is_a_mistake_in_the_settings() -> None:
+    with pytest.raises(Usage, match="wallet.authority") as wrong:
+        parsed("agent", False)
+    assert "[[scopes]]" in str(wrong.value)
