@@ -26,6 +26,7 @@ OVERHEAD_GAS, OVERHEAD_PER_LEG = 233_000, 5_000
 """What a trade through Roles and Gate takes around its swaps; scripts/bench.d/agent_road.py measures it."""
 
 
+NO_SCOPE = "SCOPE_NONE"
 CUTS = frozenset({"SCOPE_BUDGET", "SCOPE_ALLOWANCE"})
 """Limits that leave a chain in and only cut down what may be sold there."""
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from agent.app import scoping
-from agent.app.agent_power import Found, Power, ScopedView, Unit, narrowed
+from agent.app.agent_power import NO_SCOPE, Found, Power, ScopedView, Unit, narrowed
 from agent.app.auditing import Audit, audit
 from agent.app.multisig.room import Room
 from agent.domain.errors import Denied, FairleadError, Retry, Usage
@@ -28,8 +28,6 @@ from keys.scope import ROLE, Scope, gate_address, roles_address
 if TYPE_CHECKING:
     from agent.app.settings_tree import Settings
     from agent.app.wiring import App
-
-NO_SCOPE = "SCOPE_NONE"
 
 
 @dataclass

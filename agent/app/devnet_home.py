@@ -128,6 +128,8 @@ def bring_up(
         services = [paper_service(folder, keys, mid, fast=fast)]
         if keys is not None:
             safe = create_wallet(status, keys, progress)
+            if market is None:
+                let_pools_remember(status)
             write_signer(keys, safe, list(status.urls), market)
             services.append(signer_service(keys))
         return services
@@ -252,6 +254,16 @@ def agents_road(safe: Address, account: str) -> dict[str, dict[str, str]]:
         return {}
     road = {"account": account, "roles": roles_of(safe, at), "gate": at, "role": f"0x{ROLE.hex()}"}
     return {"agent": road}
+
+
+def let_pools_remember(status: Status) -> None:
+    """The demo's V3 pools tell a mean price however often they are traded: a scope's second source."""
+    from chains.devnet.demo import demo_pools
+
+    for chain_id, url in status.cheat_urls.items():
+        for kind, address in demo_pools(status.contracts, CHAINS[chain_id]):
+            if kind == "uniswap_v3":
+                funding.remember_prices(url, address)
 
 
 def write_signer(

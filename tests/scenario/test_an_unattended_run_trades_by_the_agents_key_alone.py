@@ -175,6 +175,31 @@ def test_killed_at_a_stage_boundary_it_is_done_exactly_once(
     assert after["safe nonce"] == before["safe nonce"]
 
 
+def test_a_run_killed_with_a_trade_in_flight_goes_on_with_it_once(agent_home: AgentHome) -> None:
+    home, before = agent_home, agent_home.world()
+    known = set(home.book().parts)
+    daemon = home.home.start(MOST, home.settings_path)
+    daemon.says("running:")
+    home.home.pause()
+    try:
+        words = "trade sell 0.3 ETH --for USDC --by agent --live --yes --max-loss 50"
+        watching = home.home.start(words, home.settings_path)
+        wait_for(lambda: any(r.submitted for name, r in home.book().parts.items() if name not in known))
+        daemon.end(signal.SIGKILL)
+        watching.end(signal.SIGKILL)
+    finally:
+        home.home.go_on()
+    again = home.home.start(MOST, home.settings_path)
+    again.says("going on with")
+    again.says("closed: 0.3 of 0.3 ETH", 60)
+    assert again.end(signal.SIGTERM).status == 0
+    after = home.world()
+    assert before["safe WETH"] - after["safe WETH"] == 3 * 10**17
+    assert after["agent nonce"] == before["agent nonce"] + 1
+    (part,) = [record for name, record in home.book().parts.items() if name not in known]
+    assert part.ended and len(part.fills) == 1
+
+
 def test_before_the_owners_granted_it_nothing_ran(agent_home: AgentHome) -> None:
     before = agent_home.before
     assert before is not None and before.status == 3

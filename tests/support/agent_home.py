@@ -28,11 +28,9 @@ from chains.devnet.addresses import CHAINS
 from chains.devnet.funding import set_feed_price
 from chains.devnet.jsonrpc import Rpc
 from contracts.codec import decode_result, encode
-from contracts.hashing import keccak
 from keys.client import start_signer
 
 POOL = "0x88e6A0c2dDD26FEEb64F039a2c41296FcB3f5640"
-PAYER = "0xfa171eAd0000000000000000000000000000BEeF"
 SCOPE: dict[str, Any] = {
     "chain": "ethereum",
     "per_day_usd": "60000",
@@ -47,21 +45,13 @@ SCOPE: dict[str, Any] = {
 
 
 def later(home: Home, seconds: int) -> None:
-    """Chain 1's clock goes on, its feeds speak again, and its pool remembers enough for its mean."""
+    """Chain 1's clock goes on, and its feeds speak again."""
     url = home.cheat_urls[1]
     with Rpc(url) as rpc:
         rpc("evm_increaseTime", seconds)
         rpc("evm_mine")
     for symbol, price in (("ETH", 3_000), ("USDC", 1)):
         set_feed_price(url, symbol, price * 10**8)
-
-
-def remember(home: Home) -> None:
-    grow = keccak(b"increaseObservationCardinalityNext(uint16)")[:4] + (64).to_bytes(32, "big")
-    with Rpc(home.cheat_urls[1]) as rpc:
-        rpc("anvil_impersonateAccount", PAYER)
-        rpc("anvil_setBalance", PAYER, hex(10**19))
-        rpc.transact({"from": PAYER, "to": POOL, "data": "0x" + grow.hex(), "gas": hex(5_000_000)})
 
 
 @dataclass
@@ -166,7 +156,6 @@ def written(path: Path, values: dict[str, Any]) -> Path:
 def granted(home: Home, **scope: Any) -> Iterator[AgentHome]:
     """The scope granted as owners do it; then a world in which only the agent's key is at hand."""
     folder = home.settings_path.parent
-    remember(home)
     later(home, 3_600)
     values = tomllib.loads(home.settings_path.read_text()) | {"scopes": [SCOPE | scope]}
     owners_path = written(folder / "owners.toml", values)
