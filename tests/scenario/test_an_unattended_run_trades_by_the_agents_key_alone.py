@@ -64,6 +64,7 @@ def test_a_schedule_and_a_twap_are_traded_and_the_referee_agrees(agent_home: Age
     settings = home.variant("jobs", jobs=JOBS)
     before, signed = home.world(), len(home.ledger)
     daemon = home.home.start(MOST, settings)
+    daemon.says("running:")
 
     def done() -> bool:
         book = home.book()
@@ -150,8 +151,9 @@ BOUNDARIES = (
 
 
 @pytest.fixture(scope="module")
-def agents_lives(agent_home: AgentHome) -> Any:
-    lives = Lives(SimpleNamespace(settings_path=agent_home.settings_path, env=agent_home.home.env()))  # type: ignore[arg-type]
+def agents_lives(agent_home_session: AgentHome) -> Any:
+    home = agent_home_session
+    lives = Lives(SimpleNamespace(settings_path=home.settings_path, env=home.home.env()))  # type: ignore[arg-type]
     yield lives
     lives.close()
 

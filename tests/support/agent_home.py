@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from home_fixture import Home, Ran, brought_up
+from home_fixture import Home, Ran, brought_up, left_alone
 
 from agent.app import template
 from agent.app.readonly import read_book
@@ -188,9 +188,13 @@ def granted(home: Home, **scope: Any) -> Iterator[AgentHome]:
 
 
 @pytest.fixture(scope="session")
-def agent_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentHome]:
+def agent_home_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentHome]:
     with brought_up(tmp_path_factory) as home, granted(home) as made:
         yield made
-        for running in home.started:
-            if running.process.poll() is None:
-                running.end(signal.SIGKILL)
+
+
+@pytest.fixture
+def agent_home(agent_home_session: AgentHome) -> Iterator[AgentHome]:
+    """Blocks are built again afterwards, and nothing that a test started is left running."""
+    yield agent_home_session
+    left_alone(agent_home_session.home)
