@@ -1,10 +1,10 @@
-"""A call decoded to the leaf, through Safe.execTransaction, MultiSendCallOnly, multicall and the Universal Router.
+"""A call decoded to the leaf, through Safe.execTransaction, MultiSendCallOnly, multicall, the Universal Router, Roles v2 and the Gate.
 
     to_leaves(call, known) -> the leaves in the order they happen
 
 `known` names contracts by address: EIP-55 address to the interface's name ("erc20", "weth9", "permit2",
 "universal_router", "swap_router_02", "uniswap_v2_router", "balancer_v2_vault", "aave_v3_pool", "safe", "multi_send",
-"safe_proxy_factory"). Anything not recognised, not canonical or nested too deep is an explicit Unknown leaf: nothing is dropped.
+"safe_proxy_factory", "zodiac_roles", "gate"). Anything not recognised, not canonical or nested too deep is an explicit Unknown leaf: nothing is dropped.
 """
 
 from __future__ import annotations
@@ -229,6 +229,35 @@ def _proxy_factory(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
     return (leaves.CreateWallet(at.path, at.to, call.args["singleton"], call.args["saltNonce"]),)
 
 
+def _roles(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
+    _no_value(at)
+    a: dict[str, Any] = call.args
+    if call.function != "execTransactionWithRole":
+        return at.unknown(f"{call.function} on a Roles modifier")
+    opened = leaves.RoleExecution(
+        at.path, at.to, a["to"], a["value"], a["operation"], a["roleKey"], a["shouldRevert"]
+    )
+    if a["operation"] > 1:
+        return (opened, *at.unknown(f"operation {a['operation']}"))
+    inner = multisend.Part(a["to"], a["value"], a["data"])
+    return (opened, *to_leaves(inner, at.known, a["operation"], at.path, at.depth + 1))
+
+
+def _gate(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
+    _no_value(at)
+    if call.function != "trade":
+        return at.unknown(f"{call.function} on a Gate")
+    t = call.args["t"]
+    names = ("tokenIn", "tokenOut", "amountIn", "minimumOut", "deadline", "router")
+    opened = leaves.GateTrade(at.path, at.to, *(t[name] for name in names))
+    inner = multisend.Part(t["router"], 0, t["data"])
+    return (
+        opened,
+        *to_leaves(inner, at.known, 0, at.path, at.depth + 1),
+        leaves.GateEnd(at.path, at.to),
+    )
+
+
 _HANDLERS: Mapping[str, Callable[[_Context, DecodedCall], tuple[Leaf, ...]]] = {
     "safe": _safe,
     "multi_send": _multi_send,
@@ -241,4 +270,6 @@ _HANDLERS: Mapping[str, Callable[[_Context, DecodedCall], tuple[Leaf, ...]]] = {
     "balancer_v2_vault": _balancer,
     "aave_v3_pool": _aave,
     "safe_proxy_factory": _proxy_factory,
+    "zodiac_roles": _roles,
+    "gate": _gate,
 }

@@ -162,3 +162,34 @@ class SafeExecution(Leaf):
 class CreateWallet(Leaf):
     singleton: str
     salt_nonce: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoleExecution(Leaf):
+    """Roles v2's execTransactionWithRole was opened at the modifier `target`; the call it makes at `to` follows."""
+
+    to: str
+    value: int
+    operation: int
+    role: bytes
+    should_revert: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GateTrade(Leaf):
+    """A Gate took `amount_in` of `token_in` from its Safe for `router`, whose call follows up to `GateEnd`.
+
+    `minimum_out` of `token_out` has to come, or all of it reverts.
+    """
+
+    token_in: str
+    token_out: str
+    amount_in: int
+    minimum_out: int
+    deadline: int
+    router: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateEnd(Leaf):
+    """The trade `GateTrade` opened is over: what came was paid to the Safe."""

@@ -109,6 +109,11 @@ class SignerClient:
         result: dict[str, Any] = await self.request(self._own_id("status"), "status", {})
         return result
 
+    async def spent(self, since: int) -> dict[int, dict[str, int]]:
+        """Base units signed away since then (seconds of the signer's clock), by chain id and token, as its ledger counts them."""
+        told = await self.request(self._own_id("spent"), "spent", {"since": since})
+        return {int(c): {token: int(raw) for token, raw in spends.items()} for c, spends in told.items()}
+
     async def unlock(self) -> dict[str, Any]:
         """Has the signer ask for passwords on its own terminal; waits for a person."""
         result: dict[str, Any] = await self.request(self._own_id("unlock"), "unlock", {}, timeout_s=300)

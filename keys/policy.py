@@ -23,17 +23,18 @@ from typing import Protocol
 
 from chains.errors import Denied, FairleadError
 from chains.types import Address, Environment, UnsignedTx
-from contracts.codec import AbiError, decode_call
+from contracts.codec import AbiError, decode_call, selector
 from contracts.decode import to_leaves
 from contracts.hashing import keccak
 from contracts.leaves import Leaf, RouterCall, Swap
 from contracts.multisend import Part
-from keys import policy_flow, policy_signatures
+from keys import policy_agent, policy_flow, policy_signatures
 from keys.policy_settings import OFFICIAL_MULTISEND_CALL_ONLY, ChainPolicy, PolicySettings
 from keys.policy_state import Refused
 from keys.safe import DELEGATECALL, SafeTx, safe_tx_hash
 
 DAY_S = 86_400
+ROLE_CALL = selector("zodiac_roles", "execTransactionWithRole")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Signed:
 class LedgerView(Protocol):
     """What this signer has signed so far. Times are seconds of its own clock."""
 
-    def counted(self, safe_hash: bytes) -> bool: ...
+    def counted(self, spend_id: bytes) -> bool: ...
 
     def spent(self, chain_id: int, safe: str, token: str, since: int) -> int: ...
 
@@ -90,7 +91,10 @@ class LedgerView(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """`spend`: base units by token that may leave the wallet, `gas_wei` the most the outer transaction can burn."""
+    """`spend`: base units by token that may leave the wallet, `gas_wei` the most the outer transaction can burn.
+
+    `spend_id` stands for the spend where no Safe transaction does: the agent's own call, whose replacement is the same spend.
+    """
 
     safe_hash: bytes
     content: bytes
@@ -99,6 +103,7 @@ class Allowed:
     deadline: int = 0
     leaves: tuple[Leaf, ...] = ()
     cancel: bool = False
+    spend_id: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,8 @@ def judge_safe_tx(request: SafeTxRequest, settings: PolicySettings, ledger: Ledg
 def judge_outer(
     request: OuterRequest, settings: PolicySettings, ledger: LedgerView, judged: Allowed | None = None
 ) -> Allowed | Refusal:
-    """May the sending key sign this transaction? It must carry a Safe transaction its owners signed, or cancel a nonce.
+    """May the sending key sign this transaction? It carries a Safe transaction its owners signed, goes the agent's own
+    road, or cancels a nonce.
 
     `judged`: this signer's own verdict a moment ago on the Safe transaction inside, recognised by its hash and not given again.
     """
@@ -291,6 +297,14 @@ def _outer(
         return Allowed(b"", content, gas_wei=gas_wei, cancel=True)
     if policy.contracts.get(tx.to) == "safe_proxy_factory":
         return _creation(tx, content, gas_wei, earlier, request.now)
+    if policy.agent is not None and tx.to == policy.agent.roles:
+        return _agents_own(request, policy, ledger, content, gas_wei, earlier)
+    if tx.data[:4] == ROLE_CALL:
+        raise Refused(
+            "agent-road",
+            f"execTransactionWithRole at {tx.to}, which is no Roles modifier this signer knows",
+            "Name the agent's road in the signer's settings: `fairlead wallet scope` prints it.",
+        )
     if tx.to != policy.safe:
         raise Refused("target", f"an outer call to {tx.to}", f"Only the Safe {policy.safe} may be called.")
     if tx.value:
@@ -347,6 +361,23 @@ def _outer(
     if all(s.digest != content for s in earlier) and not (earlier and is_rejection(inner, policy.safe)):
         _nonce(content, earlier, request.now, f"nonce {tx.nonce} of {request.sender}")
     return Allowed(allowed.safe_hash, content, allowed.spend, gas_wei, allowed.deadline, allowed.leaves)
+
+
+def _agents_own(
+    request: OuterRequest,
+    policy: ChainPolicy,
+    ledger: LedgerView,
+    content: bytes,
+    gas_wei: int,
+    earlier: tuple[Signed, ...],
+) -> Allowed:
+    """A trade under the agent's role: no owner signs it, so what the chain bounds is bounded here first."""
+    tx = request.tx
+    flow, leaves = policy_agent.judge(tx, request.sender, policy, request.now)
+    _nonce(content, earlier, request.now, f"nonce {tx.nonce} of {request.sender}")
+    spend_id = keccak(b"".join((request.sender.lower().encode(), tx.nonce.to_bytes(32, "big"), content)))
+    _caps(flow.spend, policy, ledger, request.wall, already=ledger.counted(spend_id))
+    return Allowed(b"", content, flow.spend, gas_wei, flow.deadline, leaves, spend_id=spend_id)
 
 
 def _creation(tx: UnsignedTx, content: bytes, gas_wei: int, earlier: tuple[Signed, ...], now: int) -> Allowed:

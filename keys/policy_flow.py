@@ -5,7 +5,7 @@ Every leaf must be understood; allowances granted here must be used up here; eve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from chains.types import ZERO_ADDRESS
@@ -15,9 +15,11 @@ from keys.policy_settings import NATIVE, ChainPolicy
 from keys.policy_state import Flow, Refused
 
 
-def follow(leaves: Iterable[lf.Leaf], policy: ChainPolicy, now: int) -> Flow:
-    """All leaves in order, then what must be true at the end. Raises Refused."""
-    flow = Flow(policy, now)
+def follow(
+    leaves: Iterable[lf.Leaf], policy: ChainPolicy, now: int, funded: Mapping[str, int] | None = None
+) -> Flow:
+    """All leaves in order, then what must be true at the end. `funded`: see `Flow`. Raises Refused."""
+    flow = Flow(policy, now, funded)
     for leaf in leaves:
         step = _STEPS.get(type(leaf))
         if step is None:
@@ -167,7 +169,8 @@ def _pay_out(flow: Flow, token: str, path: str, minimum: int) -> None:
 def _router_call(flow: Flow, leaf: Any) -> None:
     flow.harmless = False
     flow.dated(leaf.deadline, leaf.path)
-    flow.router, flow.held, flow.unbounded = leaf.target, {}, set()
+    flow.router, flow.held, flow.unbounded = leaf.target, dict(flow.funded), set()
+    flow.funded = {}
     if leaf.value:
         flow.leave(NATIVE, leaf.value, leaf.path)
         flow.held[NATIVE] = leaf.value

@@ -21,9 +21,22 @@ class Cap:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentPolicy:
+    """The agent's own road: its `account` calls `gate` through the Roles modifier `roles` under `role` (32 bytes), and nothing else."""
+
+    account: Address
+    roles: Address
+    gate: Address
+    role: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ChainPolicy:
     """What may be signed for one Safe on one chain. `tokens` holds NATIVE too where ether may be spent; `delegates` is the code a key
-    may be told to run (EIP-7702)."""
+    may be told to run (EIP-7702).
+
+    `agent`: where the owners granted its account a scope; None where everything takes their signatures.
+    """
 
     chain_id: int
     safe: Address
@@ -42,6 +55,7 @@ class ChainPolicy:
     gas_per_day_wei: int = 5 * 10**18
     collateral_switch: bool = False
     delegates: frozenset[str] = frozenset()
+    agent: AgentPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)

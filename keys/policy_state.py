@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from contracts.universal_router import ADDRESS_THIS, CONTRACT_BALANCE, MSG_SENDER
 from keys.policy_settings import NATIVE, ChainPolicy
 
@@ -17,10 +19,15 @@ class Refused(Exception):
 
 
 class Flow:
-    """State of one batch. None as an amount: some, but how much is known only after execution."""
+    """State of one batch. None as an amount: some, but how much is known only after execution.
 
-    def __init__(self, policy: ChainPolicy, now: int) -> None:
+    `funded` is what a router was given before its call, `paid` which tokens the wallet is paid by routers.
+    """
+
+    def __init__(self, policy: ChainPolicy, now: int, funded: Mapping[str, int] | None = None) -> None:
         self.policy, self.now = policy, now
+        self.funded: dict[str, int] = dict(funded or {})
+        self.paid: set[str] = set()
         self.spend: dict[str, int] = {}
         self.allowances: dict[tuple[str, str], int | None] = {}
         self.permits: dict[tuple[str, str], int | None] = {}
@@ -116,6 +123,7 @@ class Flow:
                 f"{path} pays {token} to {recipient}",
                 f"Everything is paid to the wallet {self.policy.safe}.",
             )
+        self.paid.add(token)
 
     def use_held(self, token: str, amount: int, exact: bool, path: str) -> None:
         """Spends what the router holds; CONTRACT_BALANCE means all of it."""

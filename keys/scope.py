@@ -253,15 +253,19 @@ def gate_address(scope: Scope, creation: bytes) -> Address:
         raise Usage("GATE_CODE", str(error), "run scripts/setup from the same version") from None
 
 
-def roles_initializer(scope: Scope, gate_at: Address) -> bytes:
+def roles_initializer(safe: Address, gate_at: Address) -> bytes:
     """setUp(abi.encode(owner, avatar, target)): the Safe owns it, and all it can reach is the Gate."""
-    words = b"".join(bytes(12) + address_bytes(a) for a in (scope.safe, scope.safe, gate_at))
+    words = b"".join(bytes(12) + address_bytes(a) for a in (safe, safe, gate_at))
     return encode("zodiac_roles", "setUp", (words,))
 
 
 def roles_address(scope: Scope, gate_at: Address) -> Address:
+    return roles_of(scope.safe, gate_at)
+
+
+def roles_of(safe: Address, gate_at: Address) -> Address:
     """Where the factory puts it: CREATE2, salt keccak(keccak(initializer) ‖ 0), an EIP-1167 proxy as Zodiac writes it."""
-    salt = keccak(keccak(roles_initializer(scope, gate_at)) + bytes(32))
+    salt = keccak(keccak(roles_initializer(safe, gate_at)) + bytes(32))
     head, tail = "602d8060093d393df3363d3d373d3d3d363d73", "5af43d82803e903d91602b57fd5bf3"
     code = bytes.fromhex(head) + address_bytes(ROLES_MASTERCOPY) + bytes.fromhex(tail)
     return Address(checksum(keccak(b"\xff" + address_bytes(MODULE_FACTORY) + salt + keccak(code))[12:]))
@@ -310,7 +314,7 @@ def batch(scope: Scope, creation: bytes, standing: Collection[str] = ()) -> tupl
         parts.append(Part(gate.FACTORY, 0, gate.SALT + gate.init_code(creation, scope.safe)))
     parts += _settings(scope, at, roles)
     if roles not in standing:
-        initializer = roles_initializer(scope, at)
+        initializer = roles_initializer(scope.safe, at)
         parts.append(
             _part(MODULE_FACTORY, "zodiac_module_factory", "deployModule", ROLES_MASTERCOPY, initializer, 0)
         )

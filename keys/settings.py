@@ -9,7 +9,11 @@
        "contracts": {"0x…": "universal_router"}, "spenders": ["0x…"],
        "tokens": {"0x…": {"per_tx_raw": "…", "per_day_raw": "…"}}, "native": {"per_tx_raw": "…", "per_day_raw": "…"},
        "transfer_to": [], "hooks": [], "delegates": [], "max_deadline_s": 900, "max_gas": 10000000, "max_fee_wei": "…",
-       "gas_per_tx_wei": "…", "gas_per_day_wei": "…", "collateral_switch": false}]}
+       "gas_per_tx_wei": "…", "gas_per_day_wei": "…", "collateral_switch": false,
+       "agent": {"account": "0x…", "roles": "0x…", "gate": "0x…", "role": "0x…"}}]}
+
+`agent` (optional) names the road of the agent's own key, as `fairlead wallet scope` prints it: without it that key signs only what
+a threshold of owners signed.
 
 `clients` (optional) lists the OS user ids that may connect; without it only the signer's own user may.
 A key is a keystore's (`key`, `password`) or any kind of signer's (`kind` and the options of `keys/<kind>.py`, see `keys.signers`).
@@ -30,13 +34,21 @@ from chains.errors import Usage
 from chains.types import Address, Environment
 from contracts import abi
 from contracts.hashing import to_checksum
-from keys.policy_settings import NATIVE, OFFICIAL_MULTISEND_CALL_ONLY, Cap, ChainPolicy, PolicySettings
+from keys.policy_settings import (
+    NATIVE,
+    OFFICIAL_MULTISEND_CALL_ONLY,
+    AgentPolicy,
+    Cap,
+    ChainPolicy,
+    PolicySettings,
+)
 from keys.secrets import is_reference
 from keys.signers import SignerSpec, read_spec, references
 
 __all__ = [
     "NATIVE",
     "OFFICIAL_MULTISEND_CALL_ONLY",
+    "AgentPolicy",
     "Cap",
     "ChainPolicy",
     "ExchangeReference",
@@ -210,9 +222,27 @@ def _exchange(value: Any, path: str) -> ExchangeReference:
     )
 
 
+def _role(value: Any, path: str) -> bytes:
+    text = _text(value, path)
+    try:
+        role = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        role = b""
+    if len(role) != 32:
+        raise _bad(path, "must be 32 bytes of hex")
+    return role
+
+
+def _agent(value: Any, path: str) -> AgentPolicy:
+    r = _Reader(value, path, "account roles gate role")
+    return AgentPolicy(
+        r.get("account", _address), r.get("roles", _address), r.get("gate", _address), r.get("role", _role)
+    )
+
+
 _CHAIN_KEYS = (
     "chain_id safe owners threshold weth contracts spenders tokens native transfer_to hooks delegates max_deadline_s max_gas "
-    "max_fee_wei gas_per_tx_wei gas_per_day_wei collateral_switch"
+    "max_fee_wei gas_per_tx_wei gas_per_day_wei collateral_switch agent"
 )
 
 
@@ -238,6 +268,11 @@ def _chain(value: Any, path: str) -> ChainPolicy:
     for spender in spenders:
         if spender not in contracts:
             raise _bad(f"{path}.spenders", f"names {spender}, which is not among the contracts")
+    agent: AgentPolicy | None = r.get("agent", _agent, None)
+    if agent is not None:
+        for name, address in (("roles", agent.roles), ("gate", agent.gate)):
+            if address in known or address == agent.account:
+                raise _bad(f"{path}.agent.{name}", "has another part here already")
     numbers = "max_deadline_s max_gas max_fee_wei gas_per_tx_wei gas_per_day_wei".split()
     given: dict[str, Any] = {n: r.get(n, _int) for n in numbers if n in r.data}
     return ChainPolicy(
@@ -253,6 +288,7 @@ def _chain(value: Any, path: str) -> ChainPolicy:
         hooks=frozenset(r.get("hooks", _list(_address), ())),
         delegates=frozenset(r.get("delegates", _list(_address), ())),
         collateral_switch=r.get("collateral_switch", _bool, False),
+        agent=agent,
         **given,
     )
 

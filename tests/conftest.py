@@ -1,1 +1,1 @@
-pytest_plugins = ["devnet_fixture", "home_fixture", "trading_home", "bundler_fixture"]
+pytest_plugins = ["devnet_fixture", "home_fixture", "trading_home", "bundler_fixture", "agent_home"]

@@ -190,16 +190,27 @@ class Carrier:
         self._tell(f"resumed by {source}")
         return Answer(True, "recorded by the running process")
 
-    async def _intent(self, request: Request) -> Answer:
-        parent = received(str(request.fields.get("accepted", "")))
-        if parent.cl_ord_id in self._desk.book.parents:
-            return Answer(True, "it is known already")
-        if self._app.settings.environment is Environment.LIVE:
+    def _right_signers(self, by: str) -> None:
+        """Whoever hands an order over may say whose key is to sign it. Raises Denied where this process signs by another."""
+        agent_signs, live = self._app.roads is not None, self._app.settings.environment is Environment.LIVE
+        if agent_signs and (by == "owners" or (live and by != "agent")):
+            raise Denied(
+                "AGENT_SIGNS_HERE",
+                "the running process signs by the agent's own key, and this order is for the owners to sign",
+                "`--by agent` hands it over, within the scope; else end that process first",
+            )
+        if not agent_signs and (live or by == "agent"):
             raise Denied(
                 "OWNERS_SIGN_ATTENDED",
                 "another process trades, and owners sign in the terminal that asks them",
                 "wait for it to end; `fairlead orders` shows it",
             )
+
+    async def _intent(self, request: Request) -> Answer:
+        parent = received(str(request.fields.get("accepted", "")))
+        if parent.cl_ord_id in self._desk.book.parents:
+            return Answer(True, "it is known already")
+        self._right_signers(str(request.fields.get("by", "")))
         if not self._takes:
             raise Reject("ENDING", "the running process is ending", "try again")
         if self._desk.clock.now_ns() - request.at_ns > FRESH_NS:

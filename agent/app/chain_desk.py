@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from agent.app.tending import Tending
 from agent.domain.errors import Retry, Usage
 from agent.domain.instruments import Place, chain_place
+from agent.execution.agent_batch import AgentRoad
 from agent.execution.batch import Routers
 from agent.ports import Clock
 from chains.gateway import Gateway
@@ -20,7 +21,10 @@ from chains.types import Address, BlockRef, Protection, Receipt, SignedTx
 
 @dataclass
 class ChainDesk:
-    """Implements the tracker's ChainWatch and the outbox's Channel. `relay` is None where nothing can be sent."""
+    """Implements the tracker's ChainWatch and the outbox's Channel. `relay` is None where nothing can be sent.
+
+    `road` is set where this process trades by the agent's own key; None where owners sign.
+    """
 
     profile: ChainProfile
     gateway: Gateway
@@ -36,6 +40,7 @@ class ChainDesk:
     heads: Heads | None = None
     native_pools: set[str] = field(default_factory=set)
     tending: Tending = field(default_factory=Tending)
+    road: AgentRoad | None = None
 
     @property
     def place(self) -> Place:

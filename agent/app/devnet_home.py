@@ -26,6 +26,7 @@ from chains.devnet.jsonrpc import Rpc
 from chains.devnet.paths import runtime_dir
 from chains.devnet.service import Status
 from chains.devnet.supervisor import Service
+from chains.errors import FairleadError
 from chains.profiles import load
 from chains.safe_versions import RELEASES
 from chains.types import Address, Environment
@@ -129,6 +130,8 @@ def bring_up(
         services = [paper_service(folder, keys, mid, fast=fast), *bundler_services(status, folder)]
         if keys is not None:
             safe = create_wallet(status, keys, progress)
+            if market is None:
+                let_pools_remember(status)
             write_signer(keys, safe, list(status.urls), market)
             services.append(signer_service(keys))
         return services
@@ -238,6 +241,33 @@ def create_wallet(status: Status, keys: Throwaway, progress: Say, version: str =
     return safe
 
 
+def agents_road(safe: Address, account: str) -> dict[str, dict[str, str]]:
+    """Where the agent's own road of a Safe leads, as the signer's settings say it; it opens when the owners grant a scope.
+
+    Nothing where set-up has not compiled the Gate: then no scope can be granted from here either.
+    """
+    from agent.app.scoping import gate_creation
+    from contracts import gate
+    from keys.scope import ROLE, roles_of
+
+    try:
+        at = Address(gate.address(gate_creation(), safe))
+    except FairleadError:
+        return {}
+    road = {"account": account, "roles": roles_of(safe, at), "gate": at, "role": f"0x{ROLE.hex()}"}
+    return {"agent": road}
+
+
+def let_pools_remember(status: Status) -> None:
+    """The demo's V3 pools tell a mean price however often they are traded: a scope's second source."""
+    from chains.devnet.demo import demo_pools
+
+    for chain_id, url in status.cheat_urls.items():
+        for kind, address in demo_pools(status.contracts, CHAINS[chain_id]):
+            if kind == "uniswap_v3":
+                funding.remember_prices(url, address)
+
+
 def write_signer(
     keys: Throwaway, safe: Address, chain_ids: list[int], market: Mapping[str, Any] | None = None
 ) -> None:
@@ -268,6 +298,7 @@ def write_signer(
                 "owners": [key.address for key in keys.owners],
                 "threshold": keys.threshold,
                 "weth": chain.weth,
+                **agents_road(safe, keys.sender.address),
                 "contracts": contracts,
                 "spenders": spenders,
                 "tokens": {

@@ -50,6 +50,11 @@ def stage_of(record: PartRecord) -> str:
     return "WORKING" if record.submitted else "AUTHORIZED"
 
 
+def _alone(event: ev.Authorized) -> str:
+    """Said where no owner signed: the sending account's own call, within what the owners granted it."""
+    return ", by the sending account alone" if event.wallet_nonce < 0 else ""
+
+
 class Teller:
     """Watches a book's events and tells one line per thing that happened to one parent. Nothing on stdout."""
 
@@ -101,7 +106,7 @@ class Teller:
                 return f"rehearsed  {self._at(event.part.cl_ord_id)}: {event.gas:,} gas at block {event.block_number}"
             case ev.Authorized():
                 what = (
-                    f"transaction {event.tx_hash[:18]}… nonce {event.nonce}"
+                    f"transaction {event.tx_hash[:18]}… nonce {event.nonce}{_alone(event)}"
                     if event.order is None
                     else f"order {event.part.cl_ord_id}"
                 )

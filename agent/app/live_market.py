@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal, localcontext
 from typing import Any
 
 from agent.amm import Pool
+from agent.app.agent_power import ScopedView
 from agent.app.chain_desk import ChainDesk
 from agent.app.clocked import timed_route
 from agent.app.places import Directory
 from agent.app.settings_tree import Chain, Settings
 from agent.app.workshop import overhead_gas
-from agent.domain.errors import FairleadError, Reject, Retry, Usage
+from agent.domain.errors import Denied, FairleadError, Reject, Retry, Usage
 from agent.domain.instruments import Asset, AssetId, Place, erc20_id, native_id
 from agent.domain.orders import ChildOrder, Side
 from agent.domain.risk import OraclePrice
@@ -29,6 +30,9 @@ from chains.gas import Urgency, bid
 from chains.pools import PoolReader, PoolSnapshot, PoolSpec, V4Contracts
 from chains.types import Address, BlockRef, Call
 from contracts.codec import decode_result, encode
+
+Narrow = Callable[[MarketView, tuple[Sequence[AssetId], Sequence[AssetId]]], Awaitable[MarketView]]
+"""What may be traded of a view, given the two groups of assets."""
 
 
 def pool_reader(desk: ChainDesk, chain: Chain) -> PoolReader:
@@ -64,11 +68,16 @@ class LiveMarket:
         }
         self.left_out: dict[str, str] = {}
         self.unreachable: dict[str, str] = {}
+        self.narrow: Narrow | None = None
 
     async def view(self, base: str, quote: str) -> MarketView:
-        """Raises Usage UNKNOWN_ASSET, and Retry NO_MARKET where no place answered at all."""
-        wanted = (*self.directory.group(base), *self.directory.group(quote))
-        return await self._gather(wanted, (self.directory.group(base), self.directory.group(quote)))
+        """Raises Usage UNKNOWN_ASSET, and Retry NO_MARKET where no place answered at all.
+
+        Where the agent's own key signs, what it may not trade is left out already.
+        """
+        groups = (self.directory.group(base), self.directory.group(quote))
+        view = await self._gather((*groups[0], *groups[1]), groups)
+        return view if self.narrow is None else await self.narrow(view, groups)
 
     async def whole(self) -> MarketView:
         """Every configured asset, pool and book. Raises as `view`."""
@@ -139,7 +148,20 @@ class LiveMarket:
             }
 
     def route(self, view: MarketView, child: ChildOrder) -> Route:
-        """The plan for a slice over every place we hold inventory in. A purchase finds what must be given for it."""
+        """The plan for a slice over every place we hold inventory in. A purchase finds what must be given for it.
+
+        Raises Denied SCOPE_… where there would be one without the limits of the agent's scope.
+        """
+        try:
+            return self._route(view, child)
+        except Reject as none:
+            limits = view.limits if isinstance(view, ScopedView) else ()
+            if not limits:
+                raise
+            told = "; ".join([none.message, *(f"{r.rule}: {r.message}" for r in limits)])
+            raise Denied(limits[0].rule, told, limits[0].remedy) from none
+
+    def _route(self, view: MarketView, child: ChildOrder) -> Route:
         held = self.with_inventory(view, child)
         if child.side is Side.SELL:
             sold, bought = self._sides(view, child)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from agent.app.agent_power import CUTS, NO_SCOPE, ScopedView
 from agent.app.intents import Preview, Request, guarded, parent_of, preview, trial_child
 from agent.domain.events import Planned
 from agent.domain.orders import ParentOrder
@@ -36,6 +37,9 @@ async def propose(
     view = await app.market.view(child.base, child.quote)
     for name, why in {**app.market.left_out, **app.unreachable}.items():
         note(f"left out: {name}: {why}")
+    for limit in view.limits if isinstance(view, ScopedView) else ():
+        if limit.rule not in CUTS and (limit.rule != NO_SCOPE or source == "cli"):  # a job needs no reminder
+            note(f"left out: {limit.message} ({limit.rule})")
     plan = planned(child, app.market.route(view, child), view, now)
     return Proposal(plan, view, preview(plan, view, await app.oracles.medians()), parent)
 

@@ -4,7 +4,7 @@ neither repeat it nor, because the next fire is journalled before it comes, forg
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -69,11 +69,21 @@ def due(rule: Rule, known: Scheduled | None, fired_ns: int | None, now_ns: int) 
 
 
 class Scheduler:
-    """Runs every enabled job until cancelled. `max_loss_usd` bounds each of its orders' worst outcome."""
+    """Runs every enabled job until cancelled. `max_loss_usd` bounds each of its orders' worst outcome.
+
+    `before_fire` raises where nothing new may be begun now.
+    """
 
     def __init__(
-        self, app: App, desk: Desk, carrier: Carrier, max_loss_usd: Decimal, tell: Callable[[str], None]
+        self,
+        app: App,
+        desk: Desk,
+        carrier: Carrier,
+        max_loss_usd: Decimal,
+        tell: Callable[[str], None],
+        before_fire: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        self._before_fire = before_fire
         self._app, self._desk, self._carrier, self._tell = app, desk, carrier, tell
         self._max_loss_usd = max_loss_usd
 
@@ -98,6 +108,8 @@ class Scheduler:
         request = request_of_job(self._app, job)
         while True:
             try:
+                if self._before_fire is not None:
+                    await self._before_fire()
                 found = await propose(
                     self._app, request, salt=f"{job.name} {fire_ns}", source=source_of(job), created_ns=fire_ns,
                     note=self._tell,

@@ -12,6 +12,7 @@ from decimal import Decimal
 from agent.algos.twap import seconds_of
 from agent.app.multisig.room import Room
 from agent.app.settings_scope import ScopeReserve, ScopeTable
+from agent.app.settings_tree import Chain, Settings
 from agent.domain.errors import Reject, Usage
 from agent.domain.units import raw_exact
 from chains.types import ZERO_ADDRESS, Address, BlockRef, Call
@@ -59,7 +60,7 @@ async def scope_of(room: Room, table: ScopeTable) -> Scope:
         raise Usage(
             "NO_AGENT", "neither scopes.agent nor [wallet.sender] names the agent's account", "add one"
         )
-    addresses = {t.symbol: _token(room, t.symbol) for t in table.tokens}
+    addresses = {t.symbol: token_named(room.settings, room.chain, t.symbol) for t in table.tokens}
     feeds = {t.symbol: Address(t.feed) if t.feed else _feed(room, t.symbol) for t in table.tokens}
     second = [Address(p.source) for p in table.pairs if not p.window_s]
     asked = [*addresses.values(), *feeds.values(), *second]
@@ -141,27 +142,28 @@ def routes_of(room: Room) -> tuple[RouteRule, ...]:
     return tuple(found)
 
 
-def _same(room: Room, symbol: str) -> tuple[str, ...]:
+def _same(settings: Settings, symbol: str) -> tuple[str, ...]:
     """The symbol, and those that the settings call the same."""
-    groups = ((name, *members) for name, members in room.settings.equivalents.items())
+    groups = ((name, *members) for name, members in settings.equivalents.items())
     return (symbol, *(other for group in groups if symbol in group for other in group if other != symbol))
 
 
-def _token(room: Room, symbol: str) -> Address:
-    prefix = f"eip155:{room.chain.chain_id}/erc20:"
-    for name in _same(room, symbol):
-        for asset in room.settings.assets.get(name, ()):
+def token_named(settings: Settings, chain: Chain, symbol: str) -> Address:
+    """The token a symbol means on a chain. Raises Usage UNKNOWN_ASSET."""
+    prefix = f"eip155:{chain.chain_id}/erc20:"
+    for name in _same(settings, symbol):
+        for asset in settings.assets.get(name, ()):
             if asset.startswith(prefix):
                 return Address(asset.removeprefix(prefix))
     raise Usage(
         "UNKNOWN_ASSET",
-        f"{symbol} has no token on {room.chain.name} in [assets]",
+        f"{symbol} has no token on {chain.name} in [assets]",
         "add it, or leave it out of the scope",
     )
 
 
 def _feed(room: Room, symbol: str) -> Address:
-    for name in _same(room, symbol):
+    for name in _same(room.settings, symbol):
         for source in room.settings.oracles.get(name, ()):
             if source.kind == "chainlink" and source.chain == room.chain.name and source.address:
                 return Address(source.address)

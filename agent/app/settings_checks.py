@@ -112,6 +112,12 @@ def _wallet(settings: Settings) -> Iterator[Found]:
             "the Safe cannot send its own transactions",
             "name the account that pays the gas",
         )
+    if wallet.authority == "agent" and not settings.scopes:
+        yield (
+            "wallet.authority",
+            "the agent's own key may do nothing: there is no [[scopes]] table",
+            '"auto" or "owners", or add one (`fairlead config explain scopes`)',
+        )
 
 
 def _chains(settings: Settings) -> Iterator[Found]:

@@ -82,6 +82,10 @@ class Wallet(Table):
         (), description="The Safe's owners that this installation knows. None means watch-only."
     )
     sender: Sender | None = Field(None, description="The account that submits. None means watch-only.")
+    authority: Literal["auto", "owners", "agent"] = Field(
+        "auto",
+        description="Who signs. owners: always they. agent: always the agent's own key, within its [[scopes]]. auto: owners sign what a person asks for (`trade`), the agent's key what nobody watches (`run`), where there are [[scopes]].",
+    )
 
 
 class Relay(Table):

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
@@ -37,7 +37,7 @@ from agent.app.workshop import Workshop
 from agent.app.world import World
 from agent.domain.errors import Denied, FairleadError, Halt, Usage
 from agent.domain.events import Alarmed, Authorized
-from agent.domain.instruments import AssetId, chain_of
+from agent.domain.instruments import AssetId, Place, chain_of
 from agent.execution.authority import Authority, ChainAuthority, OwnerSignatures
 from agent.execution.desk import Desk
 from agent.execution.halt import Switch
@@ -58,6 +58,9 @@ from keys.client import SignerClient
 from keys.safe import SafeTx, exec_transaction, pack_signatures, safe_tx_hash
 from keys.secrets import resolve
 
+if TYPE_CHECKING:
+    from agent.app.agent_road import Roads
+
 DEADLINE_S = 180
 MAX_BLOCKS = 15
 REJECTION_GAS = 120_000
@@ -76,7 +79,10 @@ def algorithms() -> dict[str, Algorithm]:
 
 @dataclass
 class App:
-    """What commands use. `desk` is present once `trading` was entered; reads work without journal and signer."""
+    """What commands use. `desk` is present once `trading` was entered; reads work without journal and signer.
+
+    `roads` is present once `take_agents_road` was: then the agent's own key signs, and owners do not.
+    """
 
     settings: Settings
     clock: Clock
@@ -90,6 +96,7 @@ class App:
     switch: Switch
     signer: SignerClient
     wallets: WalletCheck
+    roads: Roads | None = None
     journal: Journal | None = None
     desk: Desk | None = None
     unreachable: dict[str, str] = field(default_factory=dict)
@@ -226,7 +233,7 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
         app.chains,
         app.switch,
         app.oracles.prices,
-        app.wallets.why_not,
+        wallet_ready(app),
         lambda: journal_trouble(journal),
     )
     app.desk = Desk(
@@ -382,7 +389,20 @@ def chain_authority(settings: Settings, desk: ChainDesk) -> ChainAuthority:
         multi_send=desk.multi_send,
         sender=desk.sender,
         max_blocks=MAX_BLOCKS,
+        agent_roles=desk.road.roles if desk.road is not None else None,
     )
+
+
+def wallet_ready(app: App) -> Callable[[Place], Awaitable[str]]:
+    """Whether a place's wallet can sign. By the agent's own key no owner has to be here: its scope is audited instead."""
+
+    async def why_not(place: Place) -> str:
+        chain_id = chain_of(place)
+        if chain_id is not None and app.chains[chain_id].road is not None:
+            return ""
+        return await app.wallets.why_not(place)
+
+    return why_not
 
 
 def signer_ready(app: App) -> Callable[[], Awaitable[None]]:

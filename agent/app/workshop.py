@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import localcontext
 
+from agent.app import agent_workshop
 from agent.app.chain_desk import ChainDesk
 from agent.domain.errors import Reject
 from agent.domain.events import Approved, ChainBatch, PartFailed, Prepared, Simulated
@@ -40,6 +41,10 @@ class Workshop:
             order = await self._venue_order(part, legs, approved, slippage)
             return Prepared(part, None, order, self._clock.now_ns())
         chain = self._chains[chain_id]
+        if chain.road is not None:
+            return await agent_workshop.prepare(
+                part, approved, view, chain, chain.road, self._deadline_s, self._clock.now_ns
+            )
         head = await chain.gateway.block("latest")
         batch = ChainBatch(
             chain_id=chain_id,
@@ -68,6 +73,10 @@ class Workshop:
         chain = self._chains[batch.chain_id]
         if chain.simulator is None:
             return self._failed(part, "NO_SIMULATOR", "there is no local simulator on this machine")
+        if chain.road is not None:
+            return await agent_workshop.simulate(
+                prepared, approved, view, chain, chain.road, self._clock.now_ns
+            )
         sold, bought = token_of(part.asset_in), token_of(part.asset_out)
         parts = [multisend.Part(call.to, call.value, call.data) for call in batch.calls]
         inner = SafeCall(chain.multi_send, 0, multisend.calldata(parts), DELEGATECALL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal, localcontext
 
+from agent.app.agent_power import OVERHEAD_GAS, OVERHEAD_PER_LEG, ScopedView, refusals
 from agent.app.chain_desk import ChainDesk
 from agent.app.places import Directory
 from agent.app.workshop import fees_up, overhead_gas
@@ -44,6 +45,12 @@ class World:
         fees: dict[Place, int] = {}
         ready: dict[Place, str] = {}
         no_road: dict[Place, str] = {}
+        powers = view.powers if isinstance(view, ScopedView) else {}
+        no_power = {
+            part.place: refusals(part, powers[part.place], self._directory.decimals)
+            for part in plan.parts
+            if part.place in powers
+        }
         for part in plan.parts:
             chain_id = chain_of(part.place)
             ready[part.place] = await self._wallet_ready(part.place)
@@ -51,7 +58,10 @@ class World:
                 continue
             chain = self._chains[chain_id]
             no_road[part.place] = chain.no_road(plan.child.protection)
-            gas = sum(plan.route.legs[i].gas for i in part.legs) + overhead_gas(len(part.legs))
+            around = overhead_gas(len(part.legs))
+            if part.place in powers:
+                around = OVERHEAD_GAS + OVERHEAD_PER_LEG * len(part.legs)
+            gas = sum(plan.route.legs[i].gas for i in part.legs) + around
             fee = bid(await chain.gateway.fee_history(), Urgency.NORMAL)
             fees[part.place] = fees_up(gas, fee.max_fee_wei)
             native[part.place] = await chain.gateway.balance(chain.sender) if chain.sender else 0
@@ -73,6 +83,7 @@ class World:
             halted=self._switch.why() or self._book_halted(),
             wallet_ready=ready,
             no_road=no_road,
+            no_power=no_power,
         )
 
     def _held(self, view: MarketView, book: Book, plan: Planned) -> dict[AssetId, int]:

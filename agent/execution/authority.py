@@ -72,7 +72,7 @@ class SenderSignature(Protocol):
 
 @dataclass
 class ChainAuthority:
-    """What authority needs of one chain."""
+    """What authority needs of one chain. `agent_roles`: the Roles modifier whose member the sender is, where its own key trades."""
 
     gateway: Gateway
     local: LocalCall
@@ -82,6 +82,7 @@ class ChainAuthority:
     multi_send: Address
     sender: Address
     max_blocks: int
+    agent_roles: Address | None = None
     urgency: Urgency = Urgency.NORMAL
     fees: dict[str, Fees] = field(default_factory=dict)
 
@@ -192,6 +193,10 @@ class Authority:
         chain = self._chains[batch.chain_id]
         seen = await self._seen_now(chain, batch.chain_id)
         head, mine = seen.head, self._undecided(batch.chain_id, chain.sender)
+        if chain.agent_roles is not None and [call.to for call in batch.calls] == [chain.agent_roles]:
+            # The owners' word is the scope they granted: the agent's key signs alone, and no Safe nonce is used.
+            nonce = max([seen.nonce, *(a.nonce + 1 for a in mine)])
+            return await self._signed(simulated, batch, chain, seen, nonce, batch.calls[0], NO_WALLET_NONCE)
         # Past what is signed here and no block has decided yet.
         wallet_nonce = max([seen.wallet_nonce, *(a.wallet_nonce + 1 for a in mine)])
         nonce = max([seen.nonce, *(a.nonce + 1 for a in mine)])

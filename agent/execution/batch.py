@@ -82,10 +82,7 @@ def build(
     commands: list[Command] = []
     vault_calls: list[Call] = []
     through_router = through_vault = 0
-    intermediate: dict[AssetId, int] = {}
-    for leg in legs:
-        if leg.asset_in != part.asset_in:
-            intermediate[leg.asset_in] = intermediate.get(leg.asset_in, 0) + 1
+    amounts = router_amounts(part, legs)
 
     for i, leg in enumerate(legs):
         pool = pools[leg.id]
@@ -98,14 +95,10 @@ def build(
             through_vault += leg.in_raw
             continue
         if from_wallet:
-            amount = leg.in_raw
             through_router += leg.in_raw
-        else:
-            intermediate[leg.asset_in] -= 1
-            amount = leg.in_raw if intermediate[leg.asset_in] else CONTRACT_BALANCE
         native = leg.id in native_pools
-        commands += _router_swap(
-            leg, pool, routers, amount, minimum.get(i, 0), from_wallet, to_wallet, native
+        commands += router_swap(
+            leg, pool, routers, amounts[i], minimum.get(i, 0), from_wallet, to_wallet, native
         )
 
     token = token_of(part.asset_in)
@@ -121,7 +114,23 @@ def build(
     return tuple(calls)
 
 
-def _router_swap(
+def router_amounts(part: Part, legs: Sequence[Leg]) -> tuple[int, ...]:
+    """What each leg is told to spend: its own amount, or, for the last user of an asset in between, all the router holds of it."""
+    users: dict[AssetId, int] = {}
+    for leg in legs:
+        if leg.asset_in != part.asset_in:
+            users[leg.asset_in] = users.get(leg.asset_in, 0) + 1
+    amounts = []
+    for leg in legs:
+        if leg.asset_in in users:
+            users[leg.asset_in] -= 1
+            amounts.append(leg.in_raw if users[leg.asset_in] else CONTRACT_BALANCE)
+        else:
+            amounts.append(leg.in_raw)
+    return tuple(amounts)
+
+
+def router_swap(
     leg: Leg,
     pool: Pool,
     routers: Routers,
@@ -130,13 +139,16 @@ def _router_swap(
     from_wallet: bool,
     to_wallet: bool,
     native: bool,
+    pushed: bool = False,
 ) -> list[Command]:
+    """One leg as the router's commands. `pushed`: the router was paid before its call, in ether where `native` is sold, and pulls
+    nothing. Raises Reject UNEXECUTABLE_LEG."""
     token_in, token_out = token_of(leg.asset_in), token_of(leg.asset_out)
     swap = {
         "recipient": MSG_SENDER if to_wallet else ADDRESS_THIS,
         "amountIn": amount,
         "amountOutMin": minimum,
-        "payerIsUser": from_wallet,
+        "payerIsUser": from_wallet and not pushed,
     }
     if isinstance(pool, ConstantProductPool):
         return [Command("V2_SWAP_EXACT_IN", {**swap, "path": (token_in, token_out)})]
@@ -147,12 +159,18 @@ def _router_swap(
     if isinstance(pool, ConcentratedV4Pool):
         if not (from_wallet and to_wallet):
             raise _unexecutable(leg, "a V4 pool in the middle of a path")
-        return _v4(leg, pool, routers, amount, minimum, native)
+        return _v4(leg, pool, routers, amount, minimum, native, pushed)
     raise _unexecutable(leg, f"a {pool.kind} pool")
 
 
 def _v4(
-    leg: Leg, pool: ConcentratedV4Pool, routers: Routers, amount: int, minimum: int, native: bool
+    leg: Leg,
+    pool: ConcentratedV4Pool,
+    routers: Routers,
+    amount: int,
+    minimum: int,
+    native: bool,
+    pushed: bool,
 ) -> list[Command]:
     """One V4 swap. A pool of native ether trades the wallet's wrapped ether: unwrapped before, wrapped after."""
     wrapped = routers.wrapped_native
@@ -183,7 +201,9 @@ def _v4(
         },
     )
     commands: list[Command] = []
-    if paid == ZERO_ADDRESS:
+    if pushed:
+        settle = Command("SETTLE", {"currency": paid, "amount": amount, "payerIsUser": False})
+    elif paid == ZERO_ADDRESS:
         commands.append(
             Command("PERMIT2_TRANSFER_FROM", {"token": wrapped, "recipient": ADDRESS_THIS, "amount": amount})
         )

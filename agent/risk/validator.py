@@ -23,7 +23,8 @@ class Situation:
 
     `held` is the worse of provisional and settled per asset, in base units, less what other children reserved;
     `wallet_ready` carries why a wallet cannot sign (empty when it can); `fees_wei` what a place's transaction may cost;
-    `no_road` why a place's transaction could not leave as the plan wants it protected.
+    `no_road` why a place's transaction could not leave as the plan wants it protected; `no_power` why what the owners
+    granted the agent's own key would not let a place's trade pass.
     """
 
     now_ns: int
@@ -39,6 +40,7 @@ class Situation:
     halted: str
     wallet_ready: dict[Place, str]
     no_road: dict[Place, str] = field(default_factory=dict)
+    no_power: dict[Place, tuple[BreachReason, ...]] = field(default_factory=dict)
 
 
 Rule = Callable[[Planned, Limits, Situation], list[BreachReason]]
@@ -281,9 +283,14 @@ def protection(planned: Planned, limits: Limits, situation: Situation) -> list[B
     ]
 
 
+def agents_power(planned: Planned, limits: Limits, situation: Situation) -> list[BreachReason]:
+    """What the owners granted on chain, told before it is signed rather than by a revert that costs gas."""
+    return [reason for part in planned.parts for reason in situation.no_power.get(part.place, ())]
+
+
 RULES: tuple[Rule, ...] = (
     kill_switch, allow_list, two_sources, price_collar, slippage, size_limits, inventory, counterparty_caps, gas_reserve,
-    fresh_market, wallet_ready, protection,
+    fresh_market, wallet_ready, protection, agents_power,
 )  # fmt: skip
 
 

@@ -108,6 +108,13 @@ def safe_address(
     return Address(to_checksum_address(digest[12:]))
 
 
+def remember_prices(cheat_url: str, pool: str, slots: int = 64) -> None:
+    """Let a Uniswap V3 pool keep that many observations: a fresh one keeps one, and forgets its mean price at its first trade."""
+    grow = keccak(b"increaseObservationCardinalityNext(uint16)")[:4] + slots.to_bytes(32, "big")
+    with _devnet(cheat_url) as rpc:
+        send_as_operator(rpc, pool, grow)
+
+
 def set_feed_price(cheat_url: str, symbol: str, usd_1e8: int) -> None:
     """Post a new answer, in 1e-8 USD, on the chain's `symbol`/USD feed. Raises Usage for a symbol without feed."""
     with _devnet(cheat_url) as rpc:

@@ -85,6 +85,7 @@ class Handlers:
         self.methods: Mapping[str, Callable[[str, Params], Awaitable[dict[str, Any]]]] = {
             "status": self.status,
             "unlock": self.unlock,
+            "spent": self.spent,
             "sign_safe_tx": self.sign_safe_tx,
             "sign_tx": self.sign_tx,
             "sign_batch": self.sign_batch,
@@ -102,7 +103,7 @@ class Handlers:
             raise Usage("UNKNOWN_METHOD", "no such method", f"There are {', '.join(self.methods)}.")
         if not isinstance(params, dict):
             raise Usage("BAD_REQUEST", "params must be an object")
-        if method not in ("status", "unlock"):
+        if method not in ("status", "unlock", "spent"):
             self._environment(params)
         return await handler(request_id, params)
 
@@ -142,12 +143,25 @@ class Handlers:
             "relay_auth": relay,
             "exchanges": sorted(vault.secrets),
             "safes": {str(c): p.safe for c, p in self.settings.chains.items()},
+            "agents": {
+                str(c): {"account": p.agent.account, "roles": p.agent.roles, "gate": p.agent.gate}
+                for c, p in self.settings.chains.items()
+                if p.agent is not None
+            },
             "ledger": {
                 "entries": self.ledger.entries,
                 "head": self.ledger.head,
                 "syncs": self.ledger.syncs,
                 "sync_ns": self.ledger.sync_ns,
             },
+        }
+
+    async def spent(self, request_id: str, params: Params) -> dict[str, Any]:
+        """What left by its signatures since `since` (seconds of its clock), by chain and token: for comparing, never for deciding."""
+        since = _number(params, "since")
+        return {
+            str(c): {token: str(raw) for token, raw in self.ledger.spends(c, p.safe, since).items()}
+            for c, p in self.settings.chains.items()
         }
 
     async def unlock(self, request_id: str, params: Params) -> dict[str, Any]:

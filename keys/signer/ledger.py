@@ -97,12 +97,13 @@ class SpendLedger:
         if entry["kind"] not in ("safe_tx", "tx"):
             return
         chain, at = int(entry["chain_id"]), int(entry["at"])
+        # What counted nothing (people's own transactions) must not make the same content free afterwards.
+        counts = entry["safe_hash"] or entry.get("spend_id", "")
+        if counts and counts not in self._counted and entry["spend"]:
+            self._counted.add(counts)
+            for token, amount in entry["spend"].items():
+                self._spends.setdefault((chain, entry["safe"], token), []).append((at, int(amount)))
         if safe_hash := entry["safe_hash"]:
-            # What counted nothing (people's own transactions) must not make the same content free afterwards.
-            if safe_hash not in self._counted and entry["spend"]:
-                self._counted.add(safe_hash)
-                for token, amount in entry["spend"].items():
-                    self._spends.setdefault((chain, entry["safe"], token), []).append((at, int(amount)))
             signed = Signed(bytes.fromhex(safe_hash), int(entry["deadline"]))
             held = self._safe_nonces.setdefault((chain, entry["safe"], int(entry["safe_nonce"])), [])
             if signed not in held:
@@ -160,11 +161,19 @@ class SpendLedger:
     def close(self) -> None:
         os.close(self._file)
 
-    def counted(self, safe_hash: bytes) -> bool:
-        return safe_hash.hex() in self._counted
+    def counted(self, spend_id: bytes) -> bool:
+        """`spend_id`: a Safe transaction's hash, or what stands for the agent's own call."""
+        return spend_id.hex() in self._counted
 
     def spent(self, chain_id: int, safe: str, token: str, since: int) -> int:
         return sum(amount for at, amount in self._spends.get((chain_id, safe, token), ()) if at >= since)
+
+    def spends(self, chain_id: int, safe: str, since: int) -> dict[str, int]:
+        """What was signed away of each token since then, base units."""
+        found = {
+            t: self.spent(chain_id, safe, t, since) for c, s, t in self._spends if (c, s) == (chain_id, safe)
+        }
+        return {token: raw for token, raw in found.items() if raw}
 
     def gas_spent(self, chain_id: int, sender: str, since: int) -> int:
         return sum(
@@ -189,4 +198,5 @@ def safe_tx_facts(chain_id: int, safe: str, nonce: int, allowed: Allowed) -> dic
         "safe_hash": allowed.safe_hash.hex(),
         "deadline": allowed.deadline,
         "spend": {token: str(amount) for token, amount in allowed.spend.items()},
+        **({"spend_id": allowed.spend_id.hex()} if allowed.spend_id else {}),
     }

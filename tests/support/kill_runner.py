@@ -3,7 +3,8 @@
 It imports everything once, then forks a child for each line of JSON on stdin: {"settings", "journal", "place", "qty", "side",
 "kill": "MOMENT EVENT [N]" or ""}. The child wires the app as the command line does and wraps nothing but the recorder's
 store: MOMENT is `before` (the event is not written), `after` (appended, perhaps not on the disk) or `durable` (on the disk).
-With a book that has orders it resumes, else it works a new one. One JSON line comes back for each life.
+With a book that has orders it resumes, else it works a new one; `by_agent`
+has the agent's own key sign instead of owners. One JSON line comes back for each life.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from agent.app.agent_road import take_agents_road
 from agent.app.cli.common import first_error
 from agent.app.settings import load
 from agent.app.settings_tree import Settings
@@ -84,6 +86,8 @@ async def life(job: dict[str, Any]) -> dict[str, Any]:
     settings = narrowed(load(Path(job["settings"])), job["place"], Path(job["journal"]))
     async with AsyncExitStack() as stack:
         app = await open_app(settings, stack)
+        if job.get("by_agent"):
+            (await take_agents_road(app)).refuse_trouble()
         desk = await open_trading(app, stack)
         if job.get("deadline_s"):
             desk.workshop._deadline_s = job["deadline_s"]  # type: ignore[attr-defined]

@@ -70,6 +70,7 @@ async def _ask(settings: Settings) -> tuple[str, list[Check]]:
     from agent.app.watching.holdings_check import holdings_checks
     from agent.app.watching.outside import outside
     from agent.app.watching.reading import Reading, head_words
+    from agent.app.watching.scope_check import scope_checks
     from keys.client import SignerClient
 
     async with (
@@ -83,7 +84,18 @@ async def _ask(settings: Settings) -> tuple[str, list[Check]]:
         around, wallet, priced, heads = await asyncio.gather(
             outside(reading, signer), holdings_checks(reading), _prices(reading, signer), reading.heads()
         )
-        return head_words(heads, reading.now_s), quieted([*around, *wallet, *priced])
+        scopes = await scope_checks(reading, signer, _book(settings))
+        return head_words(heads, reading.now_s), quieted([*around, *wallet, *scopes, *priced])
+
+
+def _book(settings: Settings) -> Any:
+    """None where there is no journal, or one that `doctor` finds fault with by another check."""
+    from agent.app.readonly import read_book
+
+    try:
+        return read_book(settings)
+    except FairleadError:
+        return None
 
 
 def quieted(found: list[Check]) -> list[Check]:
@@ -98,7 +110,7 @@ def quieted(found: list[Check]) -> list[Check]:
 
     def follows(check: Check) -> bool:
         what, _, where = check.name.partition(" ")
-        return check.level is Level.FAIL and what in ("wallet", "approvals", "gas") and where in dead
+        return check.level is Level.FAIL and what in ("wallet", "approvals", "gas", "scope") and where in dead
 
     told_once = "not asked: no endpoint of the chain is right"
     return [skip(check.name, told_once) if follows(check) else check for check in found]

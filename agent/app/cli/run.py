@@ -13,7 +13,6 @@ import click
 
 from agent.app.cli.output import emit_json, header, note, plain, table
 from chains.errors import Denied, Usage
-from chains.types import Environment
 
 if TYPE_CHECKING:
     from agent.app.carrier import Carrier
@@ -27,7 +26,11 @@ if TYPE_CHECKING:
 @click.option("--live", is_flag=True, help="Really do it; the settings must say live, too.")
 @click.option("--shadow", is_flag=True, help="Price every job when it is due and sign nothing (the default).")
 @click.option("--yes", is_flag=True, help="Nobody watches: ask nothing. Needs --max-loss.")
-@click.option("--max-loss", metavar="USD", help="The most that any one order of a job may lose at worst.")
+@click.option(
+    "--max-loss",
+    metavar="USD",
+    help="The most that any one order of a job may lose at worst, and a thief of the agent's key take in a day.",
+)
 @click.option("--json", "as_json", is_flag=True, help="With --once: one JSON document on stdout.")
 @click.pass_context
 def command(
@@ -37,6 +40,9 @@ def command(
 
     `--once` asks what became of everything signed, finishes every order that was agreed to (it still holds to its own
     price, limits and expiry), and exits: 0 all is over, 4 one of them ended unfilled, 5 something is still unclear.
+
+    Where the settings have [[scopes]], the agent's own key signs, within what the owners granted on chain: that is audited at
+    the start, every minute and before every fire, and what a thief of the key could take in a day must be within --max-loss.
     """
     from agent.app.cli.common import load_settings, with_app
     from agent.domain.units import parse_qty
@@ -64,12 +70,6 @@ def _may_run_unattended(settings: Settings, yes: bool, max_loss: str | None) -> 
             "an unattended run needs --yes and --max-loss USD",
             "say what any one order may lose at most",
         )
-    if settings.environment is Environment.LIVE:
-        raise Denied(
-            "NO_ONCHAIN_PERMISSIONS",
-            "unattended runs need a role key that the wallet's own on-chain permissions bound, and this wallet has none",
-            "trade attended; rehearse with `fairlead devnet` or `fairlead fork`",
-        )
 
 
 # ---------------------------------------------------------------------- once
@@ -81,6 +81,7 @@ async def _once(app: App, stack: AsyncExitStack, as_json: bool) -> int:
 
     if not as_json:
         header(app.settings.environment.value, app.settings.wallet.address, await app.head_line())
+    await _agents_road(app)
     desk = await open_trading(app, stack)
     tell_unless_written(app)
     desk.journal.watchers.append(tell_alarms(note))
@@ -133,20 +134,36 @@ def _told_once(app: App, desk: Desk, names: tuple[Any, ...], asked: list[Any], a
     return status
 
 
+async def _agents_road(app: App) -> None:
+    """The agent's own key signs what is still to be signed. A scope that is not as granted stops that, not the following."""
+    from agent.app.agent_road import by_agent, take_agents_road
+
+    if by_agent(app.settings, unattended=True):
+        for reason in (await take_agents_road(app)).troubles:
+            note(f"nothing new is signed: {reason.rule}: {reason.message} → {reason.remedy}")
+
+
 # ---------------------------------------------------------------------- the daemon
 
 
 async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int:
     from agent.app.carrier import Carrier, tell_alarms
     from agent.app.scheduler import Scheduler, request_of_job
+    from agent.app.unattended import Watch, admit, bound_words
     from agent.app.wiring import open_trading, tell_unless_written
 
     for job in app.settings.jobs:
         request_of_job(app, job)  # a wrong word is told now, not when it is due
     header(app.settings.environment.value, app.settings.wallet.address, await app.head_line())
+    roads = await admit(app, max_loss_usd)
+    if roads is not None:
+        print(bound_words(roads), flush=True)
     desk = await open_trading(app, stack)
     tell_unless_written(app)
     desk.journal.watchers.append(tell_alarms(_say))
+    watch = Watch(app, desk, roads, max_loss_usd, _say) if roads is not None else None
+    if watch is not None:
+        await watch.look()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
@@ -157,9 +174,12 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
             _say(f"going on with {', '.join(names)}")
         else:
             await app.adopt_balances()
-        scheduler = Scheduler(app, desk, carrier, max_loss_usd, _say)
+        before = watch.before_fire if watch is not None else None
+        scheduler = Scheduler(app, desk, carrier, max_loss_usd, _say, before)
         enabled = [job for job in app.settings.jobs if job.enabled]
         tasks = [asyncio.create_task(scheduler.run(job), name=f"job {job.name}") for job in enabled]
+        if watch is not None:
+            tasks.append(asyncio.create_task(watch.run(), name="scopes"))
         _say(f"running: {len(enabled)} jobs, inbox open; end it with Ctrl-C or SIGTERM")
         try:
             await _until_stopped(stop, carrier, tasks)
@@ -212,6 +232,7 @@ async def _shadow(app: App) -> int:
 
     requests = {job.name: request_of_job(app, job) for job in app.settings.jobs if job.enabled}
     header(app.settings.environment.value, app.settings.wallet.address, await app.head_line())
+    await _agents_road(app)
     _say(
         f"shadow: {len(requests)} jobs are priced when due, nothing is signed; --live --yes --max-loss USD does it"
     )

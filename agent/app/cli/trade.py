@@ -93,6 +93,11 @@ def quote(
 @click.option("--dry-run", is_flag=True, help="Plan and check only (the default).")
 @click.option("--yes", is_flag=True, help="Ask nothing; needs --max-loss where nobody watches.")
 @click.option("--max-loss", metavar="USD", help="The most that may be lost against the reference price.")
+@click.option(
+    "--by",
+    type=click.Choice(["owners", "agent"]),
+    help="Who signs; else as wallet.authority says. agent: its own key, within the scope the owners granted.",
+)
 @click.pass_context
 def trade(
     ctx: click.Context,
@@ -106,6 +111,7 @@ def trade(
     dry_run: bool,
     yes: bool,
     max_loss: str | None,
+    by: str | None,
     **words: Any,
 ) -> int:
     """Sell or buy: `fairlead trade sell 25 ETH --for USDC --live`, or a quote by its id.
@@ -127,6 +133,7 @@ def trade(
     async def work(app: App, stack: AsyncExitStack) -> int:
         from agent.app.intents import check_max_loss
 
+        chosen = await _whose_key(app, by, live)
         request = _request(app, side, qty, base, quote, words)
         planned, view, found, parent = await _plan(app, request)
         if not as_json:
@@ -138,9 +145,27 @@ def trade(
             return await _dry_run(app, planned, view, found, as_json)
         if not yes:
             ask(as_json)
-        return await _carry(app, stack, request, parent, found, planned, view, as_json)
+        return await _carry(app, stack, request, parent, found, planned, view, as_json, chosen)
 
     return with_app(settings, work)
+
+
+async def _whose_key(app: App, by: str | None, live: bool) -> str:
+    """Opens the agent's own road where its key is to sign; gives what was asked for, "" where nothing was.
+
+    Raises Denied SCOPE_… where the chain is not as the settings say.
+    """
+    from agent.app.agent_road import by_agent, take_agents_road
+    from agent.app.unattended import bound_words
+
+    if by == "agent" or (by is None and by_agent(app.settings, unattended=False)):
+        roads = await take_agents_road(app)
+        roads.refuse_trouble()
+        if live:
+            await roads.refuse_signer()
+        note(bound_words(roads))
+        return "agent"
+    return by or ""
 
 
 # ---------------------------------------------------------------------- what was typed
@@ -236,6 +261,7 @@ def ask(as_json: bool, instead: str = "--yes --max-loss USD") -> None:
 
 async def _dry_run(app: App, planned: Planned, view: MarketView, found: Preview, as_json: bool) -> int:
     from agent.app.settings import risk_limits
+    from agent.app.wiring import wallet_ready
     from agent.app.world import World
     from agent.domain.events import Breach
     from agent.journal.book import Book
@@ -249,7 +275,7 @@ async def _dry_run(app: App, planned: Planned, view: MarketView, found: Preview,
             app.chains,
             app.switch,
             app.oracles.prices,
-            app.wallets.why_not,
+            wallet_ready(app),
             lambda: "",
         )
         verdict = review(planned, risk_limits(app.settings), await world.situation(planned, view, Book()))
@@ -297,6 +323,7 @@ async def _carry(
     planned: Planned,
     view: MarketView,
     as_json: bool,
+    by: str,
 ) -> int:
     from dataclasses import replace
 
@@ -309,7 +336,7 @@ async def _carry(
     if request.algo == "market":
         parent = replace(parent, intent=replace(parent.intent, limit_px=guarded(request, found.net_px)))
     if journal_busy(app.settings):
-        return await _hand_over(app, parent, found, planned, view, as_json)
+        return await _hand_over(app, parent, found, planned, view, as_json, by)
     desk = await open_trading(app, stack)
     nothing_new_unless_written(app)
     async with Carrier(app, desk, note) as carrier:
@@ -336,7 +363,13 @@ def _how_to_go_on(parent: ParentOrder) -> str:
 
 
 async def _hand_over(
-    app: App, parent: ParentOrder, found: Preview, planned: Planned, view: MarketView, as_json: bool
+    app: App,
+    parent: ParentOrder,
+    found: Preview,
+    planned: Planned,
+    view: MarketView,
+    as_json: bool,
+    by: str,
 ) -> int:
     """Another process holds the journal: it carries the order, this one tells what it does."""
     from agent.app.carrier import handed_over, inbox_of
@@ -344,7 +377,8 @@ async def _hand_over(
     from agent.app.tail import Tail, held_by
 
     pid = held_by(app.settings)
-    answer = await inbox_of(app).ask("intent", "trade", accepted=handed_over(parent, app.clock.now_ns()))
+    wish = handed_over(parent, app.clock.now_ns())
+    answer = await inbox_of(app).ask("intent", "trade", accepted=wish, by=by)
     if answer is None:
         raise Retry(
             "JOURNAL_LOCKED",

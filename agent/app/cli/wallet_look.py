@@ -30,10 +30,13 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
 def outstanding(ctx: click.Context, /, service: str | None, service_key: str | None, chain: str | None, as_json: bool) -> int:  # fmt: skip
-    """Safe transactions that are signed, or proposed, and not executed: until when, what they would do, how to revoke them."""
+    """Safe transactions that are signed, or proposed, and not executed: until when, what they would do, how to revoke them.
+
+    Beside them what the agent's own account signed and no block has decided yet (`agent` in JSON).
+    """
     from agent.app.cli.common import load_settings
     from agent.app.multisig import files, serving
-    from agent.app.multisig.outstanding import known_here
+    from agent.app.multisig.outstanding import agents_own, known_here
     from agent.app.multisig.state import chain_named
     from agent.app.readonly import read_book
     from chains.errors import Usage
@@ -43,7 +46,11 @@ def outstanding(ctx: click.Context, /, service: str | None, service_key: str | N
     if service not in (None, serving.NONE) and chain is None and len(settings.chains) > 1:
         raise Usage("BAD_USAGE", "a Transaction Service is one chain's", "say which: --chain NAME")
     wallet = Address(settings.wallet.address)
-    known = known_here(files.folder(settings), settings.environment.value, wallet, read_book(settings))
+    book = read_book(settings)
+    known, own = (
+        known_here(files.folder(settings), settings.environment.value, wallet, book),
+        agents_own(book),
+    )
     chosen = [chain_named(settings, chain)] if chain else list(settings.chains)
     services = {c.chain_id: serving.address_of(service, service_key, c) for c in chosen}
     told = asyncio.run(_outstanding(settings, chosen, known, services))
@@ -56,6 +63,7 @@ def outstanding(ctx: click.Context, /, service: str | None, service_key: str | N
                 "environment": settings.environment.value,
                 "chains": [{k: v for k, v in t.items() if k not in ("open", "line")} for t in told],
                 "open": [entry for t in told for entry in t.get("open", ())],
+                "agent": own,
                 "unreadable": unreadable,
             }
         )
@@ -64,7 +72,12 @@ def outstanding(ctx: click.Context, /, service: str | None, service_key: str | N
     for path, why in known.unreadable:
         note(f"left out: {path}: {why}")
     opened = [entry for t in told for entry in t.get("open", ())]
-    if not opened:
+    for mine in own:
+        print(
+            f"\nchain {mine['chain_id']}: signed by the account {mine['sender']} itself, nonce {mine['nonce']}, until {mine['deadline']}\n"
+            f"{mine['tx_hash']}\nrevoke it  {mine['revoke']}"
+        )
+    if not opened and not own:
         print("nothing is outstanding" + (" where the chain answered" if failed else ""))
         return 4 if failed else 0
     for entry in opened:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,13 @@ def _facts(scope: Scope, told: Bound, has: Granted) -> dict[str, Any]:
         "differs": [{"what": c.key, "on_chain": c.before, "settings": c.after} for c in has.differs],
         "bound": bound_json(told),
     }
+
+
+def _signers_words(scope: Scope, has: Granted) -> dict[str, str]:
+    """What the signer's settings have to say of this road: both addresses follow from the Safe's, so they are known beforehand."""
+    from keys.scope import ROLE
+
+    return {"account": scope.agent, "roles": has.roles, "gate": has.gate, "role": f"0x{ROLE.hex()}"}
 
 
 def _instant(second: int) -> str | None:
@@ -137,6 +145,7 @@ def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_
                 "file": str(path) if path else None,
                 "safe_tx_hash": proposed[0].document.hash if proposed else None,
                 "next": following if path or has.none_yet else None,
+                "signer": {"chain_id": powers.chain_id, "agent": _signers_words(powers, has)},
             }
         )
         return 0
@@ -144,6 +153,10 @@ def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_
     for number, sentence in enumerate(said, 1):
         print(f"{number:>3}. {sentence}")
     _show_bound(told)
+    print(
+        f"\nsigner    so that its policy knows this road, its settings say under chain {powers.chain_id}:\n"
+        f'          "agent": {json.dumps(_signers_words(powers, has))}'
+    )
     if path is not None:
         print(
             f"\nproposed  {len(has.differs)} settings, as one Safe transaction\nfile      {path}\nsign it   {following}"
@@ -166,29 +179,21 @@ def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_
 @click.pass_context
 def audit(ctx: click.Context, /, chain: str, as_json: bool) -> int:
     """Proves that what is on chain is what the settings say: code, roles, limits, routes, allowances. Exit status 3 where it is not."""
+    from agent.app import auditing, scoping
     from agent.app.multisig.room import inside
 
     settings, where = _room(ctx, chain)
 
     async def work(room: Room) -> tuple[Any, ...]:
-        found = await _read(room)
-        safe = await room.now()
-        return (*found, safe, room.head_line(found[3].block))
+        powers = await scoping.scope_of(room, scoping.table_for(room))
+        found = await auditing.audit(room, powers, scoping.gate_creation())
+        return found, room.head_line(found.granted.block)
 
-    wanted, _, told, has, safe, line = inside(settings, where, work)
-    state = safe.state
-    known = {o.address for o in settings.wallet.owners}
-    others = [f"module {m} can act without any owner" for m in state.modules]
-    if int(state.guard, 16):
-        others.append(f"guard {state.guard} stands in front of the owners' transactions")
-    if known and known != set(state.owners):
-        others.append("the owners on chain are not those of the settings")
-    if known and state.threshold != settings.wallet.threshold:
-        others.append(f"{state.threshold} owners must sign, the settings say {settings.wallet.threshold}")
-    late = has.expiry and has.expiry < has.block.timestamp
-    drifted = bool(has.differs or others)
+    found, line = inside(settings, where, work)
+    wanted, told, has = found.scope, found.bound, found.granted
+    others, late, drifted = found.others, found.lapsed, found.drifted
     if as_json:
-        emit_json(_facts(wanted, told, has) | {"wallet": others, "lapsed": bool(late), "ok": not drifted})
+        emit_json(_facts(wanted, told, has) | {"wallet": list(others), "lapsed": late, "ok": not drifted})
         return DRIFT if drifted else 0
     header(settings.environment.value, settings.wallet.address, line)
     print(f"gate {has.gate} · roles {has.roles} · agent {wanted.agent}")

@@ -114,6 +114,41 @@ def _journal(book: Book | None, safe: Address) -> Iterable[tuple[str, SafeDocume
         yield f"journal {name}", replace(document, confirmations=_confirmations(document, a["signatures"]))
 
 
+def agents_own(book: Book | None) -> list[dict[str, Any]]:
+    """What the sending account signed by itself and no block has decided: whoever has seen it can submit it until its deadline, or
+    until its nonce is used."""
+    from agent.app.multisig.words import instant
+    from agent.domain.submission_state import SubmissionState
+
+    waiting = (SubmissionState.AUTHORIZED, SubmissionState.BROADCAST)
+    found = []
+    for name, record in (book.parts if book is not None else {}).items():
+        signed = record.authorized
+        if (
+            signed is None
+            or signed.order is not None
+            or signed.wallet_nonce >= 0
+            or record.submission not in waiting
+        ):
+            continue
+        child = book.children.get(record.part.child) if book is not None else None
+        order = (
+            child.child.parent if child is not None else name
+        )  # cancelling its order means that no other slice follows
+        found.append(
+            {
+                "cl_ord_id": name,
+                "chain_id": signed.chain_id,
+                "sender": signed.sender,
+                "nonce": signed.nonce,
+                "tx_hash": signed.tx_hash,
+                "deadline": instant(signed.deadline_s),
+                "revoke": f"fairlead cancel {order}",
+            }
+        )
+    return found
+
+
 def _confirmations(document: SafeDocument, packed: bytes) -> tuple[Confirmation, ...]:
     try:
         return tuple(Confirmation(s.owner, s.alone) for s in ss.read_all(document.digest, packed))

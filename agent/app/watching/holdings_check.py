@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import partial
 
 from agent.app.oracles import Oracles
@@ -11,7 +13,7 @@ from agent.app.places import directory
 from agent.app.settings import Settings, risk_limits
 from agent.app.settings_tree import Chain
 from agent.app.watching.approval_search import search
-from agent.app.watching.approvals import Held, held_by
+from agent.app.watching.approvals import Approval, Held, Kind, Token, held_by
 from agent.app.watching.check import Check, fail, guarded, ok, skip, warn
 from agent.app.watching.positions import Prices
 from agent.app.watching.reading import Reading
@@ -23,6 +25,7 @@ from chains import profiles
 from chains.safe_versions import RELEASES
 from chains.types import ZERO_ADDRESS, Address
 from chains.wallets import SafeState, WalletKind, identify
+from contracts import gate as gates
 
 
 async def wallet(reading: Reading, chain: Chain) -> list[Check]:
@@ -94,27 +97,48 @@ async def held_on(reading: Reading, chain: Chain, since: int = 0, requests: int 
     more = [Address(token) for asset in configured if (token := address_of(asset)) is not None]
     gateway, wallet = reading.gateways[chain.chain_id], Address(reading.settings.wallet.address)
     held = await held_by(profile, gateway, wallet, more)
-    if gate := gate_of(reading.settings, chain):
-        held = replace(held, spenders={**held.spenders, gate: "the agent's Gate"})
+    grants = grants_of(reading.settings, chain)
+    if grants is not None:
+        held = replace(held, spenders={**held.spenders, grants.gate: "the agent's Gate"})
     if requests:
         found = await search(profile, gateway, wallet, held, since, requests)
-        marked = (replace(a, intended=a.spender == gate) for a in (*held.approvals, *found.approvals))
         tokens = {**held.tokens, **found.tokens}
+        marked = (
+            replace(a, intended=grants is not None and grants.cover(a, tokens))
+            for a in (*held.approvals, *found.approvals)
+        )
         held = replace(
             held, tokens=tokens, approvals=tuple(marked), unsearched=found.why, strange=found.strange
         )
     return held
 
 
-def gate_of(settings: Settings, chain: Chain) -> Address | None:
-    """The agent's Gate that the settings' scope grants allowances to; None without a scope, or before set-up has compiled it."""
-    if not any(table.chain == chain.name for table in settings.scopes):
-        return None
-    from agent.app.scoping import gate_creation
-    from contracts import gate
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """The Gate of the settings' scope, and how many whole tokens of each it may take."""
 
+    gate: Address
+    whole: Mapping[Address, Decimal]
+
+    def cover(self, approval: Approval, tokens: Mapping[Address, Token]) -> bool:
+        """Whether the scope says so; more of a token than it says stays a finding. What it says of Aave's own tokens
+        `wallet audit` compares."""
+        if approval.spender != self.gate or approval.kind not in (Kind.TOKEN, Kind.DELEGATION):
+            return False
+        whole, decimals = self.whole.get(approval.token), tokens[approval.token].decimals
+        return whole is None or decimals is None or approval.amount_raw <= int(whole.scaleb(decimals))
+
+
+def grants_of(settings: Settings, chain: Chain) -> Grants | None:
+    """What the settings' scope of this chain lets its Gate take; None where there is none, or set-up has not compiled the Gate."""
+    from agent.app.scoping import gate_creation, token_named
+
+    table = next((t for t in settings.scopes if t.chain == chain.name), None)
+    if table is None:
+        return None
     try:
-        return Address(gate.address(gate_creation(), settings.wallet.address))
+        at = Address(gates.address(gate_creation(), settings.wallet.address))
+        return Grants(at, {token_named(settings, chain, t.symbol): t.allowance for t in table.tokens})
     except (FairleadError, ValueError):
         return None
 

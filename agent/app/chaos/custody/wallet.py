@@ -85,8 +85,8 @@ class EmptyLedger:
     gas: int = 0
     known: tuple[bytes, ...] = ()
 
-    def counted(self, safe_hash: bytes) -> bool:
-        return safe_hash in self.known
+    def counted(self, spend_id: bytes) -> bool:
+        return spend_id in self.known
 
     def spent(self, chain_id: int, safe: str, token: str, since: int) -> int:
         return self.spends.get(token, 0)

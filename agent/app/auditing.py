@@ -1,0 +1,95 @@
+"""Whether a chain still is as the settings' scope says, in one answer: what `wallet audit` tells and an unattended run asks.
+
+`audit` reads every power at one block and the Safe beside it; `Audit.trouble` is the one reason not to use the agent's key, or None.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from agent.app import scoping
+from agent.app.multisig.room import Room
+from agent.app.scoping import Granted
+from agent.domain.risk import BreachReason
+from chains.wallets import SafeState
+from keys.scope import Scope
+from keys.scope_bound import Bound, bound
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """`others` are the doors beside the Gate: modules, a guard, owners the settings do not know.
+
+    `bound` counts the gas money that is really on the agent's account, where that is more than the settings say.
+    """
+
+    chain: str
+    scope: Scope
+    granted: Granted
+    others: tuple[str, ...]
+    bound: Bound
+
+    @property
+    def lapsed(self) -> bool:
+        return bool(self.granted.expiry) and self.granted.expiry < self.granted.block.timestamp
+
+    @property
+    def left_s(self) -> int:
+        """How long the power lasts without renewal; 0 once it has lapsed, or was never given."""
+        return max(self.granted.expiry - self.granted.block.timestamp, 0)
+
+    @property
+    def drifted(self) -> bool:
+        return bool(self.granted.differs or self.others)
+
+    @property
+    def trouble(self) -> BreachReason | None:
+        has, on = self.granted, "" if self.chain == "ethereum" else f" --chain {self.chain}"
+        if has.none_yet:
+            return BreachReason(
+                "SCOPE_NOT_GRANTED",
+                f"{self.chain}: the owners have granted the agent's account {self.scope.agent} nothing yet",
+                f"`fairlead wallet scope --propose{on}`, then the owners sign and execute it",
+            )
+        frozen = [c for c in has.differs if c.key == "gate frozen"]
+        if frozen and len(has.differs) == 1:
+            return BreachReason(
+                "SCOPE_FROZEN",
+                f"{self.chain}: an owner has frozen the Gate {has.gate}",
+                "the owners decide; starting again waits in the Gate's queue",
+            )
+        if self.drifted:
+            told = "; ".join([*map(str, has.differs), *self.others])
+            return BreachReason(
+                "SCOPE_DRIFT",
+                f"{self.chain}: the chain is not as the settings say: {told}",
+                f"`fairlead wallet audit{on}` tells all of it; put the settings or the chain right",
+            )
+        if self.lapsed:
+            return BreachReason(
+                "SCOPE_LAPSED",
+                f"{self.chain}: the agent's power lapsed {has.block.timestamp - has.expiry} s ago",
+                f"`fairlead wallet renew{on}`, then the owners sign and execute it",
+            )
+        return None
+
+
+async def audit(room: Room, scope: Scope, creation: bytes) -> Audit:
+    """Raises Retry where the chain does not answer, Usage NO_FEED, Reject PRICE_UNKNOWN, and as `safe_now`."""
+    held = await room.gateway.balance(scope.agent)
+    told = bound(replace(scope, gas_float_wei=max(scope.gas_float_wei, held)), await scoping.native_usd(room))
+    has = await scoping.granted(room, scope, creation)
+    return Audit(room.chain.name, scope, has, others(room, (await room.now()).state), told)
+
+
+def others(room: Room, state: SafeState) -> tuple[str, ...]:
+    wallet = room.settings.wallet
+    known = {o.address for o in wallet.owners}
+    found = [f"module {m} can act without any owner" for m in state.modules]
+    if int(state.guard, 16):
+        found.append(f"guard {state.guard} stands in front of the owners' transactions")
+    if known and known != set(state.owners):
+        found.append("the owners on chain are not those of the settings")
+    if known and state.threshold != wallet.threshold:
+        found.append(f"{state.threshold} owners must sign, the settings say {wallet.threshold}")
+    return tuple(found)

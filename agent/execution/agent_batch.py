@@ -1,0 +1,110 @@
+"""A part's legs as the one call that the agent's own key makes: Roles v2 → Gate.trade → Universal Router. Pure.
+
+The Gate takes exactly what the part sells from the Safe, pays the router beforehand, and forwards what comes; so the router pulls
+nothing, everything it gives is paid to the Gate (the caller, to the router), and the Gate itself demands the part's whole minimum.
+Why it is built so: contracts/src/Gate.sol, keys/scope.py. The signer judges the same call by itself: keys/policy_agent.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.amm import ConcentratedPool, ConcentratedV4Pool, ConstantProductPool, Pool
+from agent.domain.errors import Reject
+from agent.domain.orders import Part
+from agent.domain.routes import Leg
+from agent.execution.batch import Routers, router_amounts, router_swap
+from agent.execution.settlement import token_of
+from chains.types import Address, Call
+from contracts.codec import encode
+from contracts.universal_router import ADDRESS_THIS, Command, execute
+
+REACHED = (ConstantProductPool, ConcentratedPool, ConcentratedV4Pool)
+"""The kinds of pools that the Universal Router trades with: the Gate's one route."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRoad:
+    """What the owners granted on one chain, as far as it shapes a call. `deadline_s` is how far ahead a deadline may be."""
+
+    account: Address
+    roles: Address
+    gate: Address
+    role: bytes
+    tokens: frozenset[Address]
+    pairs: frozenset[frozenset[Address]]
+    deadline_s: int
+
+
+def trade_call(
+    part: Part,
+    legs: Sequence[Leg],
+    pools: Mapping[str, Pool],
+    routers: Routers,
+    road: AgentRoad,
+    deadline_s: int,
+    minimum: Mapping[int, int],
+    minimum_out: int,
+    native_pools: Collection[str] = (),
+) -> Call:
+    """`minimum` are the legs' own floors, `minimum_out` what the Gate demands of the whole. Raises Reject UNEXECUTABLE_LEG."""
+    sold, bought = token_of(part.asset_in), token_of(part.asset_out)
+    if frozenset((sold, bought)) not in road.pairs:
+        raise _unexecutable(f"{sold} for {bought}", "is no pair of the agent's scope")
+    if sum(leg.in_raw for leg in legs if leg.asset_in == part.asset_in) != part.in_raw:
+        raise _unexecutable(part.cl_ord_id, "its legs do not spend what it sells")
+    amounts = router_amounts(part, legs)
+    commands: list[Command] = []
+    through_ether: list[int] = []
+    for i, leg in enumerate(legs):
+        if not isinstance(pools[leg.id], REACHED):
+            raise _unexecutable(leg.id, f"a {pools[leg.id].kind} pool is not on the Gate's route")
+        if {token_of(leg.asset_in), token_of(leg.asset_out)} - road.tokens:
+            raise _unexecutable(leg.id, "trades a token that the agent's scope does not list")
+        if leg.id in native_pools and token_of(leg.asset_in) == routers.wrapped_native:
+            through_ether.append(i)
+        else:
+            commands += _swap(part, leg, pools, routers, amounts[i], minimum.get(i, 0), native_pools)
+    if through_ether:
+        # UNWRAP_WETH turns all the router holds: what is sold as ether comes last, when nothing else needs its wrapped form.
+        ether = sum(amounts[i] for i in through_ether)
+        commands.append(Command("UNWRAP_WETH", {"recipient": ADDRESS_THIS, "amountMin": ether}))
+    for i in through_ether:
+        commands += _swap(part, legs[i], pools, routers, amounts[i], minimum.get(i, 0), native_pools)
+    trade = {
+        "tokenIn": sold,
+        "tokenOut": bought,
+        "amountIn": part.in_raw,
+        "minimumOut": minimum_out,
+        "deadline": deadline_s,
+        "router": routers.universal_router,
+        "data": execute(commands, deadline_s),
+    }
+    inner = encode("gate", "trade", (trade,))
+    return Call(
+        road.roles,
+        encode("zodiac_roles", "execTransactionWithRole", (road.gate, 0, inner, 0, road.role, True)),
+    )
+
+
+def _swap(
+    part: Part,
+    leg: Leg,
+    pools: Mapping[str, Pool],
+    routers: Routers,
+    amount: int,
+    minimum: int,
+    native_pools: Collection[str],
+) -> list[Command]:
+    first, last = leg.asset_in == part.asset_in, leg.asset_out == part.asset_out
+    native = leg.id in native_pools
+    return router_swap(leg, pools[leg.id], routers, amount, minimum, first, last, native, pushed=True)
+
+
+def _unexecutable(what: str, why: str) -> Reject:
+    return Reject(
+        "UNEXECUTABLE_LEG",
+        f"{what}: {why}",
+        "leave it out, or let the owners sign; `fairlead wallet scope` tells what the agent may do",
+    )

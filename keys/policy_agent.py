@@ -1,0 +1,116 @@
+"""The agent's own road judged: Roles v2 → Gate.trade → Universal Router, decoded to the leaf. Pure.
+
+    judge(tx, policy, now) -> Flow        what leaves the Safe, and until when the transaction can execute
+
+The chain keeps the same bounds (contracts/src/Gate.sol); this keeps them before a signature exists, and stricter ones: one verb,
+one router, the signer's own caps, and no output but the one that the Gate pays to the Safe. Inside the trade the Gate is the wallet: the
+router is paid beforehand, so nothing is pulled by allowance, and everything it gives has to be paid to the Gate, which forwards it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chains.types import Address, UnsignedTx
+from contracts.decode import to_leaves
+from contracts.leaves import GateEnd, GateTrade, Leaf, RoleExecution, RouterCall, RouterEnd, Unknown
+from keys.policy_flow import follow
+from keys.policy_settings import AgentPolicy, ChainPolicy
+from keys.policy_state import Flow, Refused
+
+
+def judge(tx: UnsignedTx, sender: Address, policy: ChainPolicy, now: int) -> tuple[Flow, tuple[Leaf, ...]]:
+    """The transaction's flow of money and its leaves. Raises Refused, naming the rule, the decoded call and the remedy."""
+    agent = policy.agent
+    if agent is None or tx.to != agent.roles:
+        raise Refused("agent-road", f"a call to {tx.to}", "Name the agent's road in the signer's settings.")
+    if sender != agent.account:
+        raise Refused(
+            "agent-account",
+            f"{sender} is not the agent {agent.account}",
+            "Only the role's member may use it.",
+        )
+    if tx.value:
+        raise Refused(
+            "outer-value",
+            f"the call of the Roles modifier carries {tx.value} wei",
+            "The Gate takes no value.",
+        )
+    known = {**policy.contracts, agent.roles: "zodiac_roles", agent.gate: "gate"}
+    leaves = to_leaves(tx, known)
+    trade, inside = _opened(leaves, agent)
+    if policy.contracts.get(trade.router) != "universal_router":
+        raise Refused(
+            "agent-router",
+            f"{trade.path} goes to {trade.router}",
+            "The agent trades through the listed Universal Router only.",
+        )
+    if not (isinstance(inside[0], RouterCall) and isinstance(inside[-1], RouterEnd)):
+        raise Refused("unknown-call", f"{trade.path} calls something else there", "Only execute is signed.")
+    return _followed(trade, inside, replace(policy, safe=agent.gate), now), leaves
+
+
+def _opened(leaves: tuple[Leaf, ...], agent: AgentPolicy) -> tuple[GateTrade, tuple[Leaf, ...]]:
+    """The trade and what happens inside it, where exactly one trade of the Gate stands in exactly one call under the role."""
+    for leaf in leaves:
+        if isinstance(leaf, Unknown):
+            raise Refused(
+                "unknown-call",
+                f"{leaf.path or leaf.target} {leaf.target}: {leaf.why}",
+                "The agent's key signs Gate.trade through Roles, in its one canonical encoding, and nothing else.",
+            )
+    opened = leaves[0]
+    if not isinstance(opened, RoleExecution):
+        raise Refused("unknown-call", opened.path, "Only execTransactionWithRole is signed.")
+    if opened.to != agent.gate:
+        raise Refused("agent-gate", f"{opened.path} calls {opened.to}", f"Only the Gate {agent.gate}.")
+    if opened.role != agent.role:
+        raise Refused(
+            "agent-role", f"{opened.path} under role 0x{opened.role.hex()}", f"Only 0x{agent.role.hex()}."
+        )
+    if opened.operation or opened.value:
+        raise Refused(
+            "operation",
+            f"{opened.path} with operation {opened.operation} and {opened.value} wei",
+            "A plain call without value.",
+        )
+    if not opened.should_revert:
+        raise Refused(
+            "agent-revert",
+            f"{opened.path} would hide a failure",
+            "shouldRevert is true in what Fairlead builds.",
+        )
+    trade, inside, end = leaves[1], leaves[2:-1], leaves[-1]
+    if not isinstance(trade, GateTrade) or not isinstance(end, GateEnd) or not inside:
+        raise Refused("unknown-call", trade.path, "Only Gate.trade is signed.")
+    return trade, inside
+
+
+def _followed(trade: GateTrade, inside: tuple[Leaf, ...], gate: ChainPolicy, now: int) -> Flow:
+    """`gate`: the chain's policy with the Gate as the wallet."""
+    for token in (trade.token_in, trade.token_out):
+        if token not in gate.tokens:
+            raise Refused(
+                "token",
+                f"{trade.path}: {token} is not a listed token",
+                "List it with its caps in the settings.",
+            )
+    if trade.token_in == trade.token_out:
+        raise Refused("swap", f"{trade.path}: {trade.token_in} for itself", "It only feeds the pools.")
+    if trade.minimum_out <= 0:
+        raise Refused(
+            "minimum-out",
+            f"{trade.path} accepts any amount of {trade.token_out}",
+            "Set the minimum from the simulation.",
+        )
+    flow = follow(inside, gate, now, {trade.token_in: trade.amount_in})
+    flow.leave(trade.token_in, trade.amount_in, trade.path)
+    flow.dated(trade.deadline, trade.path)
+    if trade.token_out not in flow.paid or flow.paid - {trade.token_in, trade.token_out}:
+        told = ", ".join(sorted(flow.paid)) or "nothing"
+        raise Refused(
+            "agent-output",
+            f"{trade.path} pays the Gate {told}",
+            f"The Gate forwards {trade.token_out} alone: anything else would stay in it.",
+        )
+    return flow
