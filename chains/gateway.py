@@ -143,6 +143,14 @@ class Gateway:
             address, topics, middle + 1, last
         )
 
+    async def transactions_of(self, block: int) -> list[dict[str, Any]]:
+        """The JSON objects of a block's transactions, in their order. Raises Retry where no endpoint has the block."""
+        found = await self._read("eth_getBlockByNumber", [hex(block), True])
+        rows = found.get("transactions") if isinstance(found, dict) else None
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise Retry("NO_BLOCK", f"no endpoint gives the transactions of block {block}")
+        return rows
+
     async def fee_history(self, blocks: int = 10) -> FeeHistory:
         """Asked at `chains.gas.PERCENTILES`."""
         return decode_rpc.fee_history(

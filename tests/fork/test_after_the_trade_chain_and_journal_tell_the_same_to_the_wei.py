@@ -215,6 +215,23 @@ def test_costs_add_up(story: dict[str, Any]) -> None:
         assert abs(sum(a[part] for part in parts) - a["total_cost"]) <= Decimal("0.000004"), name
 
 
+def test_nobody_took_a_part_of_it_and_every_block_says_so(
+    trading_home: TradingHome, story: dict[str, Any]
+) -> None:
+    """The private road: each fill's block carried out again without what stood before it gives the same, to the wei."""
+    run = trading_home.fairlead("report", "mev", "--last", "3", "--json")
+    assert run.status == 0, run.err
+    assert len(run.json["fills"]) == 3
+    for fill in run.json["fills"]:
+        assert "error" not in fill, fill
+        assert fill["loss_raw"] == "0" and fill["received_raw"] == fill["replayed_raw"] == fill["alone_raw"]
+        assert int(fill["received_raw"]) > 0 and fill["sandwich"] is None
+    shown = trading_home.fairlead("report", "mev", "--last", "1")
+    assert shown.status == 0 and "0.00" in shown.out
+    strange = trading_home.fairlead("report", "mev", "fl-nobody", "--json")
+    assert (strange.status, strange.json["error"]["code"]) == (2, "UNKNOWN_ORDER")
+
+
 def test_the_record_verifies_and_replays_to_the_same_state(
     trading_home: TradingHome, story: dict[str, Any]
 ) -> None:

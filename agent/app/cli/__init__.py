@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pool": ("pool", "Exact quotes of one pool from a market file."),
     "route": ("route", "The best split over a market file."),
     "journal": ("journal", "Show, verify, export and replay the record."),
+    "report": ("report", "What trades cost: losses to front-runners, tips, refunds."),
     "wallet": ("wallet", "The Safe: show, create, propose, sign, execute, approvals."),
     "keys": ("keys", "Keystores: new, import, list."),
     "signer": ("signer", "The process that holds the keys."),
