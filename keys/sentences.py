@@ -110,6 +110,10 @@ def sentence(leaf: lf.Leaf, wallet: str, tokens: Tokens, router: bool = False) -
             return (
                 f"Aave: {x.action.lower().replace('_', ' ')} {name(x.token, tokens) if x.token else x.value}."
             )
+        case lf.OrderSignature():
+            if x.invalid:
+                return f"Ends CoW order {x.uid} for good: nobody can settle it any more."
+            return f"{'SIGNS' if x.signed else 'Takes back the on-chain signature of'} CoW order {x.uid}."
         case lf.WalletAdmin():
             return f"CHANGES THE WALLET ITSELF: {x.summary}."
         case lf.SafeExecution():
