@@ -15,7 +15,7 @@ from chains.heads import Heads, silence_s
 from chains.relay import Relay
 from chains.rpc import Rpc
 from chains.simulate import Simulator
-from chains.types import Address, Environment
+from chains.types import Address, Environment, Protection
 from keys.client import SignerClient
 
 
@@ -32,6 +32,7 @@ def chain_desk(
     sockets = head_endpoints(chain)
     fast = settings.environment is not Environment.LIVE
     sender = settings.wallet.sender
+    road = road_of(chain)
     return ChainDesk(
         profile=profile,
         gateway=gateway,
@@ -39,7 +40,9 @@ def chain_desk(
         simulator=Simulator(chain.chain_id, gateway, rpcs) if sender else None,
         wallet=Address(settings.wallet.address),
         sender=Address(sender.address) if sender else None,
-        protection=chain.protection,
+        protection=road,
+        wanted=chain.protection,
+        takes_offers=chain.order_book is not None,
         finality=chain.finality,
         finality_depth=chain.finality_depth,
         poll_s=0.2 if fast else profile.block_time_ms / 4000,
@@ -48,11 +51,16 @@ def chain_desk(
     )
 
 
+def road_of(chain: Chain) -> Protection:
+    """How our own transactions travel: where plans are INTENT, the allowances they need go privately."""
+    return Protection.PRIVATE if chain.protection is Protection.INTENT else chain.protection
+
+
 def relay_of(chain: Chain, session: aiohttp.ClientSession, signer: SignerClient) -> Relay | None:
     """The chain's first configured relay that honours its protection; there is no fall-back to another road."""
     for configured in chain.relays:
         profile = relays.load(configured.name)
-        if chain.protection in profile.honours:
+        if road_of(chain) in profile.honours:
             return relays.connect(
                 configured.name, resolve_endpoint(configured.url), session, header=signer.relay_header
             )
