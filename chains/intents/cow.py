@@ -23,7 +23,7 @@ import aiohttp
 from chains.bounded_json import loads
 from chains.errors import FairleadError, Reconcile, Reject, Retry
 from chains.rpc import SecretUrl
-from chains.types import Address, CowOrder
+from chains.types import CowOrder
 
 TIMEOUT_S = 10.0
 _MAX_BYTES = 1 << 20
@@ -229,7 +229,3 @@ def _raw(value: Any) -> int:
     if not isinstance(value, str) or not value.isascii() or not value.isdigit() or len(value) > 78:
         raise ValueError(f"amount {str(value)[:30]!r}")
     return int(value)
-
-
-def same_address(left: Any, right: Address) -> bool:
-    return isinstance(left, str) and left.lower() == right.lower()
