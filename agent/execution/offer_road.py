@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Retry, Usage
@@ -27,6 +27,7 @@ from agent.execution.tracker import ChainTruth, ChainWatch
 from agent.execution.wallet_batches import Rehearsal, WalletBatches
 from agent.journal.records import PartRecord
 from agent.ports import Clock
+from chains.gateway import MAX_LAG_BLOCKS
 from chains.intents.cow import Told
 from chains.types import Address, BlockRef, Call, CallResult, Log
 from contracts.codec import decode_result, encode
@@ -83,6 +84,7 @@ class _Life:
     hinted_ns: int = 0
     differed: bool = False
     alarmed: bool = False
+    blocks: dict[str, int] = field(default_factory=dict)
 
 
 class OfferRoad:
@@ -170,12 +172,14 @@ class OfferRoad:
         """One look at the chain; True once the order is over for good, its reports made."""
         offer, life = _offer(authorized), self._life(authorized)
         head = await chain.truth.block("latest")
-        seen = await self._seen(authorized, chain, head)
-        await self._count(authorized, record, seen)
+        seen, until = await self._seen(authorized, chain, head)
+        await self._count(authorized, record, seen, until)
         if life.never_posted and not record.fills:
             await self._report(authorized, ExecType.REJECTED, text=life.refused)
             return True
         final = await chain.final_block(head)
+        if final.number > until:
+            return False  # too few endpoints tell that far
         all_sold = seen.sold_raw(final.number) >= offer.order.sell_raw
         invalid = seen.invalidated_in is not None and seen.invalidated_in <= final.number
         if all_sold or invalid or final.timestamp > offer.order.valid_to:
@@ -192,21 +196,30 @@ class OfferRoad:
             await self._end_on_chain(authorized, chain, record, life)
         return False
 
-    async def _seen(self, authorized: Authorized, chain: OfferChain, head: BlockRef) -> OnChain:
+    async def _seen(self, authorized: Authorized, chain: OfferChain, head: BlockRef) -> tuple[OnChain, int]:
+        """What the quorum tells, and until which block: a little behind the head where an endpoint lags. Raises Retry."""
         offer = _offer(authorized)
         owner = bytes(12) + address_bytes(offer.order.owner)
-        logs = await chain.truth.logs_agreed(
-            offer.order.settlement, [[TRADE, INVALIDATED], owner], offer.since_block, head.number
-        )
-        return on_chain(logs, offer.order, authorized.request_digest)
+        until = head.number
+        while True:
+            try:
+                logs = await chain.truth.logs_agreed(
+                    offer.order.settlement, [[TRADE, INVALIDATED], owner], offer.since_block, until
+                )
+                return on_chain(logs, offer.order, authorized.request_digest), until
+            except Retry:
+                if until <= max(head.number - MAX_LAG_BLOCKS, offer.since_block):
+                    raise
+                until -= 1
 
-    async def _count(self, authorized: Authorized, record: PartRecord, seen: OnChain) -> None:
-        """Trades that are new become fills; fills whose block is gone are taken back."""
-        now = self._clock.now_ns()
+    async def _count(self, authorized: Authorized, record: PartRecord, seen: OnChain, until: int) -> None:
+        """Trades that are new become fills; fills whose block is gone are taken back. One in a block past `until` is no news."""
+        now, blocks = self._clock.now_ns(), self._life(authorized).blocks
         there = {trade.exec_id for trade in seen.trades}
-        for exec_id in [name for name in record.fills if name not in there]:
+        for exec_id in [n for n in record.fills if n not in there and blocks.get(n, until) <= until]:
             await self._report(authorized, ExecType.TRADE_CANCEL, reference=exec_id)
         for trade in seen.trades:
+            blocks[trade.exec_id] = trade.log.block_number
             if trade.exec_id not in record.fills:
                 fill = fill_of(authorized.part, trade, self._decimals, now)
                 await self._report(authorized, ExecType.TRADE, fill=fill)
