@@ -285,12 +285,16 @@ def test_a_hostile_quote_is_refused_before_anybody_signs(cow: CowHome, name: str
 
 
 def test_a_lying_quote_above_the_market_does_not_raise_the_limit_above_the_plan(cow: CowHome) -> None:
-    faults(cow.book, quote={"buyAmount": str(9_000 * 10**6)})
-    done, told = cow.trade()
-    assert done.status in (0, 4)
+    faults(cow.book, quote={"buyAmount": str(9_000 * 10**6)}, hold=True)
+    running = cow.home.start(SELL)
+    running.says("handed to  cow")
     record = cow.last()
     assert record.authorized is not None
-    assert record.part.floor_raw <= record.authorized.floor_raw <= record.part.out_raw
+    assert record.part.floor_raw < record.authorized.floor_raw <= record.part.out_raw
+    (order,) = cow.home.orders()["orders"]
+    cow.home.run(f"cancel {order['cl_ord_id']}", patience_s=120)
+    running.end(patience_s=120)
+    cow.sound()
 
 
 def test_without_an_order_book_there_is_no_other_road(cow: CowHome) -> None:
