@@ -16,6 +16,7 @@ from agent.domain.ids import ClOrdId
 from agent.domain.instruments import chain_of
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import ParentOrder
+from agent.domain.reports import Fill
 from agent.domain.submission_state import Observation
 from agent.domain.units import qty_exact
 from agent.journal.book import Book
@@ -126,7 +127,7 @@ class Teller:
                 Observation.REORGED,
             ):
                 return f"{event.seen.value.lower():<10} {self._at(event.cl_ord_id)}: block {event.block_number}, {event.gas_used:,} gas"
-            case ev.Reported() if event.report.fill is not None:
+            case ev.Reported() if event.report.fill is not None and told(event.report.fill):
                 fill = event.report.fill
                 return f"filled     {self._at(event.report.cl_ord_id)}: {plain(fill.qty_in)} → {plain(fill.qty_out)}"
             case ev.Reported() if event.report.exec_type in (
@@ -145,6 +146,11 @@ class Teller:
             case ev.ParentClosed():
                 return f"closed     {event.why}"
         return ""
+
+
+def told(fill: Fill) -> bool:
+    """An instruction that only approves or ends something moves nothing."""
+    return bool(fill.qty_in or fill.qty_out)
 
 
 def story_json(settings: Settings, book: Book, parent: ClOrdId) -> dict[str, Any]:

@@ -140,6 +140,18 @@ def test_a_presigned_order_needs_one_transaction_and_no_signature_bytes(cow: Cow
     cow.sound()
 
 
+def test_owners_who_sign_attended_read_the_order_and_its_allowance(cow: CowHome) -> None:
+    """Each in a process of his own, after the signer's policy has let it pass; the signer holds no owner's word on it."""
+    assert "unattended = true" in cow.plain
+    cow.home.settings_path.write_text(cow.plain.replace("unattended = true", "unattended = false"))
+    done = cow.home.run(SELL, patience_s=240)
+    assert done.status == 0, done.err
+    assert done.err.count("Sells 1 WETH for at least") == 2, "two of three owners"
+    assert done.err.count("Pays to this wallet, not after") == 2
+    assert f"order UID: {cow.last().authorized.request_digest}" in done.err.lower().replace("uid", "UID")  # type: ignore[union-attr]
+    cow.sound()
+
+
 def test_a_purchase_sells_what_it_takes(cow: CowHome) -> None:
     done, told = cow.trade("trade buy 0.5 ETH --for USDC --protection intent --live --yes --max-loss 100")
     assert done.status == 0, done.err
