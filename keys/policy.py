@@ -7,7 +7,7 @@
 Whatever is not recognised is refused. A refusal names the rule, what was met (the decoded call) and the remedy.
 
 What this cannot refuse, said plainly. A swap's minimum must be above zero, and no more: the policy knows no price, so whoever
-can ask for signatures can sell through a pool of his own, or sandwich his own order, for one base unit. He is bounded by the
+can ask for signatures can sell through a pool of his own, or sandwich his own order, for one base unit; an order that others settle is no better bounded. He is bounded by the
 caps: the sum over the listed tokens of `per_day_raw` in any 24 hours (a token reached through another counts against the cap of
 what leaves the wallet), `gas_per_day_wei` of each sender, what lies at the exchanges, and, where a lending pool is listed, the
 penalty of a liquidation he brings about by borrowing (within the caps) or by withdrawing collateral to the wallet. Give tokens

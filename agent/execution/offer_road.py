@@ -119,7 +119,7 @@ class OfferRoad:
         what = f"let the vault relayer take exactly {offer.order_qty} for order {authorized.request_digest[:18]}…"
         try:
             await self._batches.included(part, what, calls, chain, chain)
-        except (Denied, Reject, Usage) as no:
+        except (Denied, Reject, Retry, Usage) as no:
             life.never_posted, life.refused = True, f"{no.code}: {no.message}"
             return self._unclear(authorized, f"no allowance was given, and nothing posted: {life.refused}")
         except Reconcile as unclear:
@@ -299,24 +299,26 @@ class OfferRoad:
     async def _take_back(self, authorized: Authorized, chain: OfferChain) -> None:
         """After the end nothing may stay approved: what was not used up is revoked, or a person is told."""
         part, offer = authorized.part, _offer(authorized)
-        left = 0
-        try:
-            left = await self._allowance(offer, chain)
-            if left == 0:
-                return
-            what = f"take back the vault relayer's allowance of {left} left by order {authorized.request_digest[:18]}…"
-            await self._batches.included(part, what, [_no_allowance(offer, chain)], chain, chain)
-            left = await self._allowance(offer, chain)
-            if left == 0:
-                return
-            why = "it is still there after it was revoked"
-        except FairleadError as error:
-            if error.verb == "HALT":
-                raise
-            why = str(error)
+        left, why = 0, ""
+        for attempt in range(MOST_ENDINGS + 1):
+            try:
+                left = await self._allowance(offer, chain)
+                if left == 0:
+                    return
+                if attempt == MOST_ENDINGS:
+                    break
+                what = f"take back the vault relayer's allowance of {left} left by order {authorized.request_digest[:18]}…"
+                await self._batches.included(part, what, [_no_allowance(offer, chain)], chain, chain)
+            except (Retry, Reject) as error:
+                why = str(error)
+                await self._clock.sleep(PAUSE_S)
+            except (Denied, Reconcile, Usage) as error:
+                why = str(error)
+                break
         await self._alarm(
             "ALLOWANCE_LEFT",
-            f"{part.cl_ord_id}: the vault relayer may still take {left or 'an unknown rest'} of {offer.order.sell_token}: {why}",
+            f"{part.cl_ord_id}: the vault relayer may still take {left or 'an unknown rest'} of {offer.order.sell_token}: "
+            f"{why or 'it was revoked and is there again'}; take it back with `fairlead wallet propose --revoke`",
         )
 
     async def _allowance(self, offer: Offer, chain: OfferChain) -> int:

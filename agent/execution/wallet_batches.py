@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from agent.domain.errors import Denied, Reconcile, Reject, Retry
-from agent.domain.events import Authorized, ChainBatch, Instructed, Refused, Simulated
+from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Retry
+from agent.domain.events import Authorized, ChainBatch, Instructed, PartFailed, Refused, Simulated
 from agent.domain.ids import ClOrdId, part_id
 from agent.domain.orders import Part
 from agent.domain.submission_state import SubmissionState
@@ -48,7 +48,8 @@ class WalletBatches:
     ) -> None:
         """Returns once a block holds the batch; `settle` follows it on to finality.
 
-        Raises Denied where it was not signed, Reject where it would revert, did revert or ran out of time, Reconcile where it is unclear.
+        Raises Denied or Retry where it was not signed, Reject where it would revert, did revert or ran out of time, Reconcile where it
+        is unclear.
         """
         batch, gas, block = await chain.rehearse(calls, part.asset_in)
         mine = self._next(part)
@@ -56,7 +57,12 @@ class WalletBatches:
         await record(Instructed(mine, what, self._clock.now_ns()))
         simulated = Simulated(mine, batch, None, 0, 0, gas, block, self._clock.now_ns())
         await record(simulated)
-        authorized = await self._recorder.record_durably(await self._authority.authorize(simulated))
+        try:
+            signed = await self._authority.authorize(simulated)
+        except FairleadError as error:  # nothing was signed: it ends here, and is no open part
+            await record(PartFailed(mine, error.code, str(error), self._clock.now_ns()))
+            raise
+        authorized = await self._recorder.record_durably(signed)
         if isinstance(authorized, Refused):
             raise Denied(authorized.rule, authorized.message, authorized.remedy)
         await self._recorder.record_durably(await self._outbox.submit(authorized))

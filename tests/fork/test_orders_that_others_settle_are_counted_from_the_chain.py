@@ -176,12 +176,30 @@ def test_a_cancel_ends_the_order_on_chain_and_takes_the_allowance_back(cow: CowH
     running = cow.home.start(SELL)
     running.says("handed to  cow")
     assert cow.allowance(CHAINS[1].weth) == 10**18, "exactly what the order sells"
+    approvals = cow.home.run("wallet approvals --json").out
+    assert load(1).contracts["cow_vault_relayer"] in approvals, "a person sees it"
     (order,) = cow.home.orders()["orders"]
     assert cow.home.run(f"cancel {order['cl_ord_id']}", patience_s=120).status == 0
     assert running.end(patience_s=120).status != 0
     record = cow.last()
     assert record.status is OrdStatus.CANCELED and not record.fills
     assert cow.filled(record) == MAX_UINT, "invalidated: no solver can settle it any more"
+    cow.sound()
+
+
+def test_panic_names_the_order_and_a_cancel_goes_on_while_trading_is_halted(cow: CowHome) -> None:
+    faults(cow.book, hold=True)
+    running = cow.home.start(SELL)
+    running.says("handed to  cow")
+    try:
+        assert "a solver may settle it at its limit until" in cow.home.run("panic --yes --json").out
+        (order,) = cow.home.orders()["orders"]
+        cow.home.run(f"cancel {order['cl_ord_id']}", patience_s=120)
+        running.end(patience_s=120)
+        record = cow.last()
+        assert record.status is OrdStatus.CANCELED and cow.filled(record) == MAX_UINT
+    finally:
+        cow.home.run("resume")
     cow.sound()
 
 

@@ -96,6 +96,16 @@ async def test_what_cannot_be_taken_back_is_told_to_a_person() -> None:
     assert world.record.status is OrdStatus.EXPIRED
 
 
+async def test_what_fails_to_be_taken_back_once_is_tried_again() -> None:
+    def step(world: World, number: int) -> None:
+        if number == 1:
+            world.batch_errors = [Retry("NONCE_HELD", "plan again"), Reject("BATCH_FAILED", "it reverted")]
+
+    world = World(step)
+    await world.run()
+    assert world.alarms == [] and world.allowance == 0 and world.batches == ["let", "take"]
+
+
 async def test_where_no_allowance_is_given_nobody_is_shown_the_order() -> None:
     world = World(batch_errors=[Denied("POLICY_CAP_PER_DAY", "too much today")])
     await world.run()
