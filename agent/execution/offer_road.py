@@ -87,6 +87,13 @@ class _Life:
     blocks: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Over:
+    """No block can settle anything of it any more."""
+
+    ended_on_chain: bool
+
+
 class OfferRoad:
     """Implements `agent.execution.outbox.Offers`."""
 
@@ -156,37 +163,38 @@ class OfferRoad:
         """Returns only when no block can settle anything of it any more, and what it left behind is taken back."""
         chain, part = self._chains[authorized.chain_id], authorized.part
         record = self._recorder.book.parts[part.cl_ord_id]
-        while True:
+        over: _Over | None = None
+        while over is None:
             told = chain.heads_told()
             try:
-                if await self._look(authorized, chain, record):
-                    break
+                over = await self._look(authorized, chain, record)
             except Retry:
                 pass  # nothing was learnt, nothing is concluded
-            await chain.next_look(told)
+            if over is None:
+                await chain.next_look(told)
+        # The end is told last: a rejection frees the lane, and the lane is this batch's, too.
         await self._take_back(authorized, chain)
+        await self._end(authorized, record, over)
         await self._batches.settle(part)
         return Settled(part, tuple(record.fills.values()), record.gas_wei, self._clock.now_ns())
 
-    async def _look(self, authorized: Authorized, chain: OfferChain, record: PartRecord) -> bool:
-        """One look at the chain; True once the order is over for good, its reports made."""
+    async def _look(self, authorized: Authorized, chain: OfferChain, record: PartRecord) -> _Over | None:
+        """One look at the chain, its fills reported; how the order ended once it is over for good."""
         offer, life = _offer(authorized), self._life(authorized)
         head = await chain.truth.block("latest")
         seen, until = await self._seen(authorized, chain, head)
         await self._count(authorized, record, seen, until)
         if life.never_posted and not record.fills:
-            await self._report(authorized, ExecType.REJECTED, text=life.refused)
-            return True
+            return _Over(ended_on_chain=False)
         final = await chain.final_block(head)
         if final.number > until:
-            return False  # too few endpoints tell that far
+            return None  # too few endpoints tell that far
         all_sold = seen.sold_raw(final.number) >= offer.order.sell_raw
         invalid = seen.invalidated_in is not None and seen.invalidated_in <= final.number
         if all_sold or invalid or final.timestamp > offer.order.valid_to:
-            await self._end(authorized, record, invalid, life.refused)
-            return True
+            return _Over(ended_on_chain=invalid)
         if seen.sold_raw() >= offer.order.sell_raw or seen.invalidated_in is not None:
-            return False  # over as soon as it is final
+            return None  # over as soon as it is final
         if not record.submitted and not life.refused and head.timestamp < offer.order.valid_to:
             await self._ask_again(authorized, chain)
         elif record.submitted:
@@ -194,7 +202,7 @@ class OfferRoad:
             await self._hint(authorized, chain, seen, life)
         if (life.refused or self._wants_cancel(record)) and head.timestamp <= offer.order.valid_to:
             await self._end_on_chain(authorized, chain, record, life)
-        return False
+        return None
 
     async def _seen(self, authorized: Authorized, chain: OfferChain, head: BlockRef) -> tuple[OnChain, int]:
         """What the quorum tells, and until which block: a little behind the head where an endpoint lags. Raises Retry."""
@@ -286,12 +294,13 @@ class OfferRoad:
             why = f"{part.cl_ord_id} could not be ended on chain and is followed until {offer.order.valid_to}: {error}"
             await self._alarm("CANCEL_FAILED", why)
 
-    async def _end(self, authorized: Authorized, record: PartRecord, invalid: bool, refused: str) -> None:
+    async def _end(self, authorized: Authorized, record: PartRecord, over: _Over) -> None:
         if record.status in TERMINAL:
             return
+        refused = self._life(authorized).refused
         if refused and not record.fills:
             await self._report(authorized, ExecType.REJECTED, text=refused)
-        elif invalid:
+        elif over.ended_on_chain:
             await self._report(authorized, ExecType.CANCELED, text="ended on chain")
         else:
             await self._report(authorized, ExecType.EXPIRED, text="its last second passed")

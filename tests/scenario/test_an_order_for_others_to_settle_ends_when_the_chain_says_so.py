@@ -148,6 +148,29 @@ async def test_a_lost_answer_is_asked_after_by_uid_and_posted_again_only_where_i
     assert unknown.posts == 2 and unknown.record.status is OrdStatus.FILLED, "the same bytes, the same UID"
 
 
+async def test_a_death_between_signature_and_allowance_ends_without_a_fill() -> None:
+    world = World(post_errors=[Reject("COW_INSUFFICIENT_ALLOWANCE", "no allowance")])
+    await world.run(submit=False)
+    assert world.posts == 1 and world.reports == ["PENDING_CANCEL", "REJECTED"]
+    assert world.batches == ["end"] and world.allowance == 0, "ended on chain: the book has seen it"
+
+
+async def test_a_death_between_allowance_and_post_is_made_good() -> None:
+    world = World(filled_at_three, allowance=ALL)
+    await world.run(submit=False)
+    assert world.posts == 1 and world.record.status is OrdStatus.FILLED and world.batches == []
+
+
+async def test_another_orders_settlement_is_not_this_ones() -> None:
+    def step(world: World, number: int) -> None:
+        if number == 2:
+            world.trade(ALL, 2_990 * USDC, uid="0x" + "11" * 56)
+
+    world = World(step)
+    settled = await world.run()
+    assert settled.fills == () and world.record.status is OrdStatus.EXPIRED
+
+
 async def test_an_order_book_that_is_away_costs_nothing_but_time() -> None:
     world = World(post_errors=[Retry("COW_UNREACHABLE", "away")] * 100)
     await world.run()

@@ -87,10 +87,10 @@ class World:
 
     # ------------------------------------------------------------------ what the test says and asks
 
-    def trade(self, sold: int, bought: int, block: int | None = None) -> None:
+    def trade(self, sold: int, bought: int, block: int | None = None, uid: str = "") -> None:
         words = abi_encode(
             ["address", "address", "uint256", "uint256", "uint256", "bytes"],
-            [c.WETH, c.USDC, sold, bought, 0, bytes.fromhex(self.uid[2:])],
+            [c.WETH, c.USDC, sold, bought, 0, bytes.fromhex((uid or self.uid)[2:])],
         )
         self.logs.append((block or self.head, "trade", words))
 
@@ -108,12 +108,13 @@ class World:
     def alarms(self) -> list[str]:
         return [event.code for event in self.told_of(Alarmed)]
 
-    async def run(self) -> Any:
-        """Signed, handed over, followed to its end."""
+    async def run(self, submit: bool = True) -> Any:
+        """Signed, handed over, followed to its end; without `submit` the process died right after the signature was recorded."""
         await self.recorder.record(Instructed(self.part, "sell", self.clock.now_ns()))
         await self.recorder.record(self.authorized)
         road = OfferRoad(self.clock, self.recorder, {1: self}, DECIMALS, self)  # type: ignore[dict-item,arg-type]
-        await self.recorder.record(await road.submit(self.authorized))
+        if submit:
+            await self.recorder.record(await road.submit(self.authorized))
         settled = await road.follow(self.authorized)
         await self.recorder.record(settled)
         return settled
