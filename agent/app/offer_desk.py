@@ -87,14 +87,14 @@ class OfferDesk:
 
     # ------------------------------------------------------------------ the wallet's own batches
 
-    async def rehearse(self, calls: Sequence[Call], bought: str) -> tuple[ChainBatch, int, int]:
+    async def rehearse(self, calls: Sequence[Call], asset: str) -> tuple[ChainBatch, int, int]:
         """The calls behind a guard that dates them, for they carry no deadline of their own. Raises Reject WOULD_REVERT."""
         desk = self.desk
         if desk.simulator is None:
             raise Usage("NO_SIMULATOR", "there is no local simulator on this machine")
         head = await desk.gateway.block("latest")
         deadline = head.timestamp + self.deadline_s
-        guard = deadline_guard(desk.wallet, token_of(AssetId(bought)), deadline)
+        guard = deadline_guard(desk.wallet, token_of(AssetId(asset)), deadline)
         batch = ChainBatch(
             desk.profile.chain_id,
             desk.wallet,

@@ -23,8 +23,8 @@ DECIDED = (SubmissionState.INCLUDED, SubmissionState.FINAL, SubmissionState.REVE
 
 
 class Rehearsal(Protocol):
-    async def rehearse(self, calls: Sequence[Call], bought: str) -> tuple[ChainBatch, int, int]:
-        """The calls as a dated batch, its gas and the block it was rehearsed on, here. Raises Reject WOULD_REVERT."""
+    async def rehearse(self, calls: Sequence[Call], asset: str) -> tuple[ChainBatch, int, int]:
+        """The calls as a dated batch (its guard looks at `asset`, any ERC-20), its gas and the block it was rehearsed on, here. Raises Reject WOULD_REVERT."""
         ...
 
 

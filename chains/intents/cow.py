@@ -90,7 +90,7 @@ class CowBook:
             "partiallyFillable": order.partially_fillable,
             "sellTokenBalance": "erc20",
             "buyTokenBalance": "erc20",
-            "priceQuality": "verified",
+            "priceQuality": "optimal",
             "signingScheme": request.scheme,
             "onchainOrder": False,
         }
@@ -110,7 +110,10 @@ class CowBook:
     async def post(
         self, order: CowOrder, uid: str, scheme: str, signature: bytes, app_data: str, quote_id: int | None
     ) -> None:
-        """Raises Reconcile COW_OTHER_UID where the book names the order otherwise than `uid`: then it took another one."""
+        """Raises Reconcile COW_OTHER_UID where the book names the order otherwise than `uid`: then it took another one.
+
+        A quote that has grown too old while the allowance was mined is left out, and the same order posted once more.
+        """
         body = order_json(order, scheme, signature, app_data)
         if quote_id is not None:
             body["quoteId"] = quote_id
@@ -119,6 +122,8 @@ class CowBook:
         except Reject as no:
             if no.code == "COW_DUPLICATED_ORDER":
                 return
+            if quote_id is not None and no.code in ("COW_QUOTE_NOT_FOUND", "COW_INVALID_QUOTE"):
+                return await self.post(order, uid, scheme, signature, app_data, None)
             raise
         if not isinstance(answer, str) or answer.lower() != uid:
             raise Reconcile(

@@ -82,7 +82,7 @@ async def test_a_quote_is_asked_for_and_read_as_documented(server: Recorded, boo
                 "sellToken": WETH, "buyToken": USDC, "receiver": OWNER, "from": OWNER, "kind": "sell",
                 "sellAmountBeforeFee": "1000000000000000000", "validFor": 300, "appData": "{}", "appDataHash": EMPTY,
                 "partiallyFillable": False, "sellTokenBalance": "erc20", "buyTokenBalance": "erc20",
-                "priceQuality": "verified", "signingScheme": "eip1271", "onchainOrder": False,
+                "priceQuality": "optimal", "signingScheme": "eip1271", "onchainOrder": False,
             },
         )
     ]  # fmt: skip
@@ -110,13 +110,21 @@ async def test_an_order_that_is_there_already_is_there(server: Recorded, book: C
     await post(book)
 
 
+@pytest.mark.parametrize("kind", ["QuoteNotFound", "InvalidQuote"])
+async def test_a_quote_too_old_by_now_is_left_out(server: Recorded, book: CowBook, kind: str) -> None:
+    server.answers = [(400, {"errorType": kind, "description": "x"}), (201, UID)]
+    await post(book)
+    first, second = (body for _, _, body in server.sent)
+    assert first.pop("quoteId") == 575 and first == second, "the same order under the same UID"
+
+
 @pytest.mark.parametrize("kind", POST_ERRORS)
 async def test_every_documented_refusal_is_their_no_under_its_own_name(
     server: Recorded, book: CowBook, kind: str
 ) -> None:
     server.answers = [(400, {"errorType": kind, "description": "why not"})]
     with pytest.raises(Reject, match=f"{kind}.*why not") as refused:
-        await post(book)
+        await post(book, quote_id=None)
     assert refused.value.code.startswith("COW_") and refused.value.code == refused.value.code.upper()
     assert CODES.get(kind, refused.value.code) == refused.value.code
 
