@@ -211,6 +211,7 @@ def test_what_was_filled_before_the_cancel_is_kept(cow: CowHome) -> None:
     faults(cow.book, hold=False)
     assert ask(f"{cow.book}/admin/solve", {})[0] == 200
     faults(cow.book, hold=True)
+    ask(f"{cow.book}/admin/solve", {})  # behind whatever the solver was at: now it rests
     done = cow.trades()
     running.says("0.3 →")
     (order,) = cow.home.orders()["orders"]
