@@ -151,6 +151,33 @@ class Gateway:
             raise Retry("NO_BLOCK", f"no endpoint gives the transactions of block {block}")
         return rows
 
+    async def logs_agreed(
+        self, address: Address, topics: Sequence[bytes | Sequence[bytes] | None], first: int, last: int
+    ) -> list[Log]:
+        """As `logs`, where `quorum` endpoints tell the very same ones: neither a log invented nor one left out by a single endpoint
+        decides. Raises Retry ENDPOINTS_DIFFER."""
+        wanted = {
+            "fromBlock": hex(first),
+            "toBlock": hex(last),
+            "topics": [topic(t) for t in topics],
+            "address": address,
+        }
+
+        async def one(endpoint: Endpoint) -> tuple[Log, ...]:
+            if endpoint.head < last and await self._head_of(endpoint) < last:
+                raise Retry("ENDPOINT_BEHIND", f"{endpoint.rpc.origin} is behind block {last}")
+            return tuple(decode_rpc.log(entry) for entry in await endpoint.rpc.call("eth_getLogs", [wanted]))
+
+        told = self._enough(await self._ask_all(one), "what was logged")
+        best = max(told, key=told.count)
+        if told.count(best) < self._quorum:
+            raise Retry(
+                "ENDPOINTS_DIFFER",
+                f"the endpoints of chain {self._chain_id} tell different logs of blocks {first} to {last}",
+                "wait, or add an endpoint",
+            )
+        return list(best)
+
     async def fee_history(self, blocks: int = 10) -> FeeHistory:
         """Asked at `chains.gas.PERCENTILES`."""
         return decode_rpc.fee_history(

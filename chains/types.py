@@ -114,6 +114,28 @@ class Receipt:
     l1_fee_wei: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class CowOrder:
+    """A CoW Protocol sell order: at most `sell_raw` of one token for at least `buy_raw` of another, pro rata where `partially_fillable`.
+
+    Base units; `valid_to` is the last second of the chain's clock it can be settled in; `app_data` is the hash of a document. Kind
+    "sell" and plain ERC-20 balances on both sides: nothing else is built or signed here.
+    """
+
+    chain_id: int
+    settlement: Address
+    owner: Address
+    receiver: Address
+    sell_token: Address
+    buy_token: Address
+    sell_raw: int
+    buy_raw: int
+    valid_to: int
+    app_data: Hash32
+    fee_raw: int = 0
+    partially_fillable: bool = False
+
+
 class ChainReader(Protocol):
     """The reads that pool, lending and wallet readers need; `chains.gateway.Gateway` is the real one.
 

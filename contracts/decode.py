@@ -4,7 +4,7 @@
 
 `known` names contracts by address: EIP-55 address to the interface's name ("erc20", "weth9", "permit2",
 "universal_router", "swap_router_02", "uniswap_v2_router", "balancer_v2_vault", "aave_v3_pool", "safe", "multi_send",
-"safe_proxy_factory", "zodiac_roles", "gate"). Anything not recognised, not canonical or nested too deep is an explicit Unknown leaf: nothing is dropped.
+"safe_proxy_factory", "zodiac_roles", "gate", "gpv2_settlement"). Anything not recognised, not canonical or nested too deep is an explicit Unknown leaf: nothing is dropped.
 """
 
 from __future__ import annotations
@@ -222,6 +222,16 @@ def _aave(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
     return at.unknown(f"{call.function} on the Aave pool")
 
 
+def _gpv2_settlement(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
+    _no_value(at)
+    if call.function == "setPreSignature":
+        named, signed = "0x" + call.args["orderUid"].hex(), call.args["signed"]
+        return (leaves.OrderSignature(at.path, at.to, named, signed),)
+    if call.function == "invalidateOrder":
+        return (leaves.OrderSignature(at.path, at.to, "0x" + call.args["orderUid"].hex(), False, True),)
+    return at.unknown(f"{call.function} on CoW's settlement")
+
+
 def _proxy_factory(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
     _no_value(at)
     if call.function != "createProxyWithNonce":
@@ -272,4 +282,5 @@ _HANDLERS: Mapping[str, Callable[[_Context, DecodedCall], tuple[Leaf, ...]]] = {
     "safe_proxy_factory": _proxy_factory,
     "zodiac_roles": _roles,
     "gate": _gate,
+    "gpv2_settlement": _gpv2_settlement,
 }

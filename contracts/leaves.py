@@ -138,6 +138,15 @@ class LendingSwitch(Leaf):
 
 
 @dataclass(frozen=True, slots=True)
+class OrderSignature(Leaf):
+    """CoW's settlement contract: the caller signs order `uid` (0x hex) on chain, or takes that back; `invalid` ends it for good."""
+
+    uid: str
+    signed: bool
+    invalid: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class WalletAdmin(Leaf):
     """A call of the Safe on itself: owners, threshold, modules, guard, fallback handler, approved hashes. `args` by name, bytes as hex."""
 

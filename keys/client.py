@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from chains import errors
-from chains.types import Address, Environment, Hash32, SignedTx, UnsignedTx
+from chains.types import Address, CowOrder, Environment, Hash32, SignedTx, UnsignedTx
 from contracts.hashing import keccak
-from keys import safe
+from keys import cow_order, safe
 from keys.secrets import minimal_environment
 from keys.signer import frames
 
@@ -198,6 +198,25 @@ class SignerClient:
         if chain_time is not None:
             params["chain_time"] = chain_time
         return _signed(outer.chain_id, await self.request(request_id, "sign_batch", params))
+
+    async def sign_order(
+        self, request_id: str, order: CowOrder, *, sign: bool, chain_time: int | None = None
+    ) -> Mapping[str, bytes]:
+        """Has a CoW order judged and recorded; the owners' signatures of it by owner, none where `sign` is false.
+
+        Raises Denied POLICY_…, Halt COW_UID_DIFFERS where the signer names it otherwise than we do.
+        """
+        params: dict[str, Any] = {
+            "environment": self.environment.value,
+            "order": cow_order.to_json(order),
+            "sign": sign,
+        }
+        if chain_time is not None:
+            params["chain_time"] = chain_time
+        result = await self.request(request_id, "sign_order", params)
+        if result["uid"] != cow_order.uid(order):
+            raise errors.Halt("COW_UID_DIFFERS", "the signer computes another UID of the same order")
+        return {owner: bytes.fromhex(text[2:]) for owner, text in result["signatures"].items()}
 
     async def sign_exchange(
         self, request_id: str, venue: str, method: str, path: str, query: str

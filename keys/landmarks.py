@@ -17,6 +17,8 @@ _KINDS = {
     "balancer_vault": "balancer_v2_vault",
     "safe_multi_send_call_only": "multi_send",
     "safe_proxy_factory": "safe_proxy_factory",
+    "cow_settlement": "gpv2_settlement",
+    "cow_vault_relayer": "gpv2_vault_relayer",
 }
 
 

@@ -1,9 +1,10 @@
-"""One owner signs one Safe transaction, attended.
+"""One owner signs one Safe transaction, or one order of the Safe, attended.
 
     python -m keys.owner_sign --environment ENV --keystore FOLDER_OR_FILE (--key NAME | --address 0x…) < safe-tx.json
     python -m keys.owner_sign --environment ENV --signer '{"kind": "ledger", "environment": "live", "address": "0x…"}' < safe-tx.json
 
-Reads the transaction (`keys.safe.to_json`'s object, optionally with "tokens": {address: [symbol, decimals]}) from stdin, decodes it,
+Reads the transaction (`keys.safe.to_json`'s object, optionally with "tokens": {address: [symbol, decimals]}; or {"cow_order":
+`keys.cow_order.to_json`'s}) from stdin, decodes it,
 prints it in plain words on stderr, asks for the keystore's password itself, and writes the 65-byte signature as 0x hex on stdout.
 Where the key is on a device with a screen, what that screen will say is printed too, to be compared; where it is in a service that
 asks nobody, the person is asked here. The program that asked for the signature sees neither password nor key. Contracts are named by this installation's own data, never by the
@@ -25,14 +26,14 @@ from chains.bounded_json import loads
 from chains.errors import Denied, FairleadError, Usage
 from chains.types import Environment
 from contracts.hashing import to_checksum
-from keys import landmarks, safe
+from keys import cow_order, landmarks, safe
 from keys.hardening import harden
 from keys.keystore import find, open_stored
 from keys.local_keystore import LocalKeystore, StoredKey
 from keys.policy_settings import NATIVE
 from keys.reading import sentences_of
 from keys.secrets import ask_on_tty
-from keys.sentences import ASKERS
+from keys.sentences import ASKERS, describe_order
 from keys.signers import Ask, Signer, open_signer, read_spec
 from keys.typed import TypedHash
 
@@ -96,6 +97,8 @@ def prepare(data: Mapping[str, Any], owner: Owner) -> tuple[list[str], Finish]:
     """(sentences, the function that asks for consent and signs). Raises Usage or Denied."""
     body = dict(data)
     named = body.pop("tokens", {})
+    if "cow_order" in body:
+        return _order(body, owner)
     chain_id, wallet, tx = safe.from_json(body)
     tokens = _tokens(named, chain_id)
     typed = safe.typed(chain_id, wallet, tx)
@@ -104,6 +107,23 @@ def prepare(data: Mapping[str, Any], owner: Owner) -> tuple[list[str], Finish]:
         f"Safe transaction hash: 0x{typed.digest.hex()}",
         owner.line,
     ]
+    if shown := owner.shows(typed):
+        lines += [
+            "Compare with the device's own screen before you confirm there:",
+            *(f"  {s}" for s in shown),
+        ]
+    return lines, lambda: owner.sign(typed)
+
+
+def _order(body: Mapping[str, Any], owner: Owner) -> tuple[list[str], Finish]:
+    """A CoW order of a Safe: its fields in sentences, then the SafeMessage of its digest."""
+    if set(body) != {"cow_order"} or not isinstance(body["cow_order"], dict):
+        raise Usage("COW_ORDER_INVALID", "cow_order stands alone and is an object")
+    order = cow_order.from_json(body["cow_order"])
+    known = landmarks.contracts(order.chain_id).get(order.settlement) == "gpv2_settlement"
+    lines = describe_order(order, landmarks.tokens(order.chain_id), landmarks.chain(order.chain_id), known)
+    typed = cow_order.safe_typed(order)
+    lines += [f"Safe message hash: 0x{typed.digest.hex()}", owner.line]
     if shown := owner.shows(typed):
         lines += [
             "Compare with the device's own screen before you confirm there:",

@@ -2,11 +2,12 @@
 
     judge_safe_tx(request, settings, ledger) -> Allowed | Refusal
     judge_outer(request, settings, ledger)   -> Allowed | Refusal
+    judge_order(request, settings, ledger)   -> Allowed | Refusal
 
 Whatever is not recognised is refused. A refusal names the rule, what was met (the decoded call) and the remedy.
 
 What this cannot refuse, said plainly. A swap's minimum must be above zero, and no more: the policy knows no price, so whoever
-can ask for signatures can sell through a pool of his own, or sandwich his own order, for one base unit. He is bounded by the
+can ask for signatures can sell through a pool of his own, or sandwich his own order, for one base unit; an order that others settle is no better bounded. He is bounded by the
 caps: the sum over the listed tokens of `per_day_raw` in any 24 hours (a token reached through another counts against the cap of
 what leaves the wallet), `gas_per_day_wei` of each sender, what lies at the exchanges, and, where a lending pool is listed, the
 penalty of a liquidation he brings about by borrowing (within the caps) or by withdrawing collateral to the wallet. Give tokens
@@ -28,7 +29,8 @@ from contracts.decode import to_leaves
 from contracts.hashing import keccak
 from contracts.leaves import Leaf, RouterCall, Swap
 from contracts.multisend import Part
-from keys import policy_agent, policy_flow, policy_signatures
+from keys import cow_order, policy_agent, policy_flow, policy_orders, policy_signatures
+from keys.policy_orders import GrantedOrder, OrderRequest
 from keys.policy_settings import OFFICIAL_MULTISEND_CALL_ONLY, ChainPolicy, PolicySettings
 from keys.policy_state import Refused
 from keys.safe import DELEGATECALL, SafeTx, safe_tx_hash
@@ -88,6 +90,8 @@ class LedgerView(Protocol):
 
     def gas_of_nonce(self, chain_id: int, sender: str, nonce: int) -> int: ...
 
+    def orders(self, chain_id: int, safe: str) -> tuple[GrantedOrder, ...]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
@@ -120,6 +124,17 @@ def judge_safe_tx(request: SafeTxRequest, settings: PolicySettings, ledger: Ledg
     """May the owners' throw-away keys sign this Safe transaction?"""
     try:
         return _safe_tx(request, settings, ledger)
+    except Refused as refused:
+        return Refusal(refused.rule, refused.what, refused.remedy)
+
+
+def judge_order(request: OrderRequest, settings: PolicySettings, ledger: LedgerView) -> Allowed | Refusal:
+    """May this CoW order be signed, and what leaves the wallet for it be approved? `safe_hash` is then the order's digest."""
+    try:
+        policy, order = policy_orders.check(request, settings), request.order
+        spend, digest = {str(order.sell_token): order.sell_raw}, cow_order.digest(order)
+        _caps(spend, policy, ledger, request.wall, already=ledger.counted(digest))
+        return Allowed(digest, digest, spend, deadline=order.valid_to)
     except Refused as refused:
         return Refusal(refused.rule, refused.what, refused.remedy)
 
@@ -191,7 +206,8 @@ def _safe_tx(request: SafeTxRequest, settings: PolicySettings, ledger: LedgerVie
             )
         return Allowed(digest, digest)
     leaves = to_leaves(Part(tx.to, tx.value, tx.data), policy.contracts, tx.operation)
-    flow = policy_flow.follow(leaves, policy, request.now)
+    granted = ledger.orders(request.chain_id, request.safe)
+    flow = policy_flow.follow(leaves, policy, request.now, orders=granted)
     _nonce(
         digest,
         ledger.safe_nonce(request.chain_id, request.safe, tx.nonce),

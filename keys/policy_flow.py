@@ -5,22 +5,34 @@ Every leaf must be understood; allowances granted here must be used up here; eve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from chains.types import ZERO_ADDRESS
 from contracts import leaves as lf
 from contracts.universal_router import ADDRESS_THIS, CONTRACT_BALANCE, MSG_SENDER
+from keys import policy_orders
+from keys.policy_orders import GrantedOrder
 from keys.policy_settings import NATIVE, ChainPolicy
 from keys.policy_state import Flow, Refused
 
 
 def follow(
-    leaves: Iterable[lf.Leaf], policy: ChainPolicy, now: int, funded: Mapping[str, int] | None = None
+    leaves: Iterable[lf.Leaf],
+    policy: ChainPolicy,
+    now: int,
+    funded: Mapping[str, int] | None = None,
+    orders: Sequence[GrantedOrder] = (),
 ) -> Flow:
-    """All leaves in order, then what must be true at the end. `funded`: see `Flow`. Raises Refused."""
+    """All leaves in order, then what must be true at the end. `funded`: see `Flow`. `orders`: the CoW orders this signer judged well.
+    Raises Refused."""
     flow = Flow(policy, now, funded)
     for leaf in leaves:
+        if isinstance(leaf, lf.Approve) and policy_orders.approve(flow, leaf, orders):
+            continue
+        if isinstance(leaf, lf.OrderSignature):
+            policy_orders.presign(flow, leaf, orders)
+            continue
         step = _STEPS.get(type(leaf))
         if step is None:
             raise Refused(

@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from decimal import Context
 from typing import Any
 
+from chains.types import CowOrder
 from contracts import leaves as lf
 from contracts.universal_router import ADDRESS_THIS, CONTRACT_BALANCE, MSG_SENDER, NATIVE
+from keys import cow_order
 from keys.safe import DELEGATECALL, SafeTx
 from keys.sentences_admin import admin
 
@@ -111,6 +113,10 @@ def sentence(leaf: lf.Leaf, wallet: str, tokens: Tokens, router: bool = False) -
             return (
                 f"Aave: {x.action.lower().replace('_', ' ')} {name(x.token, tokens) if x.token else x.value}."
             )
+        case lf.OrderSignature():
+            if x.invalid:
+                return f"Ends CoW order {x.uid} for good: nobody can settle it any more."
+            return f"{'SIGNS' if x.signed else 'Takes back the on-chain signature of'} CoW order {x.uid}."
         case lf.WalletAdmin():
             return admin(x)
         case lf.SafeExecution():
@@ -144,3 +150,29 @@ def describe(
     for address, short in (names or {}).items():
         lines = [line.replace(address, f"{short} ({address})") for line in lines]
     return lines
+
+
+def describe_order(order: CowOrder, tokens: Tokens, chain: str, known: bool) -> list[str]:
+    """A CoW order of a Safe, field by field. `known`: its settlement contract is the one this installation knows on that chain."""
+    where = (
+        f"{chain} (chain id {order.chain_id})"
+        if chain
+        else f"chain {order.chain_id}, which has NO PROFILE HERE"
+    )
+    whom = "this wallet" if order.receiver == order.owner else f"SOMEBODY ELSE ({order.receiver})"
+    parts = "in parts or as a whole" if order.partially_fillable else "as a whole or not at all"
+    app_data = (
+        "It names the empty document: no hooks."
+        if order.app_data.lower() == cow_order.APP_DATA_HASH
+        else f"It names a DOCUMENT UNKNOWN HERE ({order.app_data}), which may carry hooks and fees."
+    )
+    settled = "CoW Protocol" if known else f"an UNKNOWN CONTRACT ({order.settlement})"
+    lines = [
+        f"An order of Safe {order.owner} on {where}, to be settled by whoever {settled} admits.",
+        f"1. Sells {amount(order.sell_raw, order.sell_token, tokens)} for at least {amount(order.buy_raw, order.buy_token, tokens)}, {parts}.",
+        f"2. Pays to {whom}, not after {when(order.valid_to)}.",
+        f"3. {app_data}",
+    ]
+    if order.fee_raw:
+        lines.append(f"PAYS A FEE beside it: {amount(order.fee_raw, order.sell_token, tokens)}.")
+    return [*lines, f"Order UID: {cow_order.uid(order)}"]

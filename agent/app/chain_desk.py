@@ -41,6 +41,10 @@ class ChainDesk:
     native_pools: set[str] = field(default_factory=set)
     tending: Tending = field(default_factory=Tending)
     road: AgentRoad | None = None
+    wanted: Protection | None = None
+    """What plans ask for where nobody says otherwise, if that is not `protection`, which our own transactions have."""
+    takes_offers: bool = False
+    """Whether an order book is configured for orders that others settle."""
 
     @property
     def place(self) -> Place:
@@ -73,6 +77,10 @@ class ChainDesk:
 
     def no_road(self, protection: Protection) -> str:
         """Why a transaction protected like this could not leave; empty where it could."""
+        if protection is Protection.INTENT:
+            if not self.takes_offers:
+                return "no order book that takes INTENT orders is configured"
+            protection = self.protection  # the allowance is a transaction of ours
         if self.relay is None:
             return f"no relay that honours {protection.value} is configured"
         if protection not in self.relay.profile.honours:

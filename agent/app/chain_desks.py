@@ -16,7 +16,7 @@ from chains.relay import Relay
 from chains.relay_set import RelaySet
 from chains.rpc import Rpc
 from chains.simulate import Simulator
-from chains.types import Address, Environment
+from chains.types import Address, Environment, Protection
 from keys.client import SignerClient
 
 
@@ -33,6 +33,7 @@ def chain_desk(
     sockets = head_endpoints(chain)
     fast = settings.environment is not Environment.LIVE
     sender = settings.wallet.sender
+    road = road_of(chain)
     return ChainDesk(
         profile=profile,
         gateway=gateway,
@@ -40,7 +41,9 @@ def chain_desk(
         simulator=Simulator(chain.chain_id, gateway, rpcs) if sender else None,
         wallet=Address(settings.wallet.address),
         sender=Address(sender.address) if sender else None,
-        protection=chain.protection,
+        protection=road,
+        wanted=chain.protection,
+        takes_offers=chain.order_book is not None,
         finality=chain.finality,
         finality_depth=chain.finality_depth,
         poll_s=0.2 if fast else profile.block_time_ms / 4000,
@@ -49,11 +52,16 @@ def chain_desk(
     )
 
 
+def road_of(chain: Chain) -> Protection:
+    """How our own transactions travel: where plans are INTENT, the allowances they need go privately."""
+    return Protection.PRIVATE if chain.protection is Protection.INTENT else chain.protection
+
+
 def relay_of(chain: Chain, session: aiohttp.ClientSession, signer: SignerClient) -> Relay | None:
-    """All of the chain's configured relays that honour its protection, used together; there is no fall-back to another road."""
+    """All of the chain's configured relays that honour its road, used together; there is no fall-back to another road."""
     found = [
         relays.connect(configured.name, resolve_endpoint(configured.url), session, header=signer.relay_header)
         for configured in chain.relays
-        if chain.protection in relays.load(configured.name).honours
+        if road_of(chain) in relays.load(configured.name).honours
     ]
     return RelaySet(found) if found else None

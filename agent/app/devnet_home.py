@@ -43,7 +43,7 @@ GAS_WEI = 5 * 10**18
 PAPER_ETH, PAPER_USDC = "12", "60000"
 FAST_WEIGHT = 60_000
 PAPER_KEY = "devnet-paper-key"
-PAPER, REFERENCE = "paper", "reference"
+PAPER, REFERENCE, COW = "paper", "reference", "cow"
 
 Say = Callable[[str], None]
 
@@ -108,9 +108,11 @@ def bring_up(
     ports: Mapping[str, int] | None = None,
     market: Mapping[str, Any] | None = None,
     wallet: bool = True,
+    cow: bool = False,
     progress: Say,
 ) -> Home:
-    """The devnet with all of it, or the one that runs already. Raises as `chains.devnet.service.up`."""
+    """The devnet with all of it, or the one that runs already. `cow`: with a local order book and solver. Raises as
+    `chains.devnet.service.up`."""
     folder = runtime_dir(runtime)
     present = service.status(runtime=runtime)
     settings = folder / "home" / "fairlead.toml"
@@ -128,6 +130,8 @@ def bring_up(
 
     def extra(status: Status) -> list[Service]:
         services = [paper_service(folder, keys, mid, fast=fast), *bundler_services(status, folder)]
+        if cow and 1 in status.cheat_urls:
+            services.append(cow_service(status.cheat_urls[1]))
         if keys is not None:
             safe = create_wallet(status, keys, progress)
             if market is None:
@@ -190,6 +194,13 @@ def _mid_of(market: Mapping[str, Any]) -> str:
         (px for asset, px in market.get("reference_px_native", {}).items() if asset.lower() == usdc), None
     )
     return str((1 / Decimal(px)).quantize(Decimal("0.01"))) if px else "3000"
+
+
+def cow_service(cheat_url: str) -> Service:
+    """The order book of chain 1; its solver settles by Anvil's cheat methods, as the devnet's operator."""
+    url = "http://127.0.0.1:{port}"
+    argv = [sys.executable, "-m", "chains.devnet.cow_orderbook", "--port", "{port}", "--rpc", cheat_url]
+    return Service(COW, argv, url, f"{url}/api/v1/version")
 
 
 def signer_service(keys: Throwaway) -> Service:
@@ -288,6 +299,9 @@ def write_signer(
         if "balancer_vault" in profile.contracts:
             contracts[profile.contracts["balancer_vault"]] = "balancer_v2_vault"
             spenders.append(profile.contracts["balancer_vault"])
+        if "cow_settlement" in profile.contracts:
+            contracts[profile.contracts["cow_settlement"]] = "gpv2_settlement"
+            contracts[profile.contracts["cow_vault_relayer"]] = "gpv2_vault_relayer"
         if profile.aave is not None:
             contracts[profile.aave.pool] = "aave_v3_pool"
             spenders.append(profile.aave.pool)
@@ -390,6 +404,8 @@ def write_settings(
             "pools": pools[chain_id] if pools is not None else demo_or_loaded(status, chain_id, market),
         }
         entry |= {"finality": "finalized"} if relayed else {"finality": "depth", "finality_depth": 2}
+        if chain_id == 1 and COW in urls:
+            entry["order_book"] = {"name": "cow", "url": urls[COW]}
         chains.append(entry)
         weth.append(f"eip155:{chain_id}/erc20:{chain.weth}")
         usdc.append(f"eip155:{chain_id}/erc20:{chain.usdc}")

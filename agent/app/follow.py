@@ -16,6 +16,7 @@ from agent.domain.ids import ClOrdId
 from agent.domain.instruments import chain_of
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import ParentOrder
+from agent.domain.reports import Fill
 from agent.domain.submission_state import Observation
 from agent.domain.units import qty_exact
 from agent.journal.book import Book
@@ -27,7 +28,7 @@ WAITS: dict[str, tuple[str, str]] = {
     "BROADCAST": ("a block", "a receipt, or its deadline"),
     "INCLUDED": ("finality", "it settles"),
     "REVERTED": ("finality", "it settles unfilled, gas booked"),
-    "WORKING": ("the venue", "a fill, or its end"),
+    "WORKING": ("the venue, or a solver", "a fill, or its end"),
     "CANCELLING": ("its cancel to arrive", "it is over, or was filled first"),
     "INDETERMINATE": ("an answer", "it is asked after by hash, nonce or id"),
     "ENDED": ("nothing", "nothing"),
@@ -88,7 +89,9 @@ class Teller:
 
     def _of_child(self, name: ClOrdId) -> bool:
         child = self._book.children.get(name)
-        return child is not None and child.child.parent == self._parent
+        if child is None:  # the wallet's own batch for an offer is a child of the offer's part
+            return name in self._book.parts and self._of_part(name)
+        return child.child.parent == self._parent
 
     def _at(self, part: ClOrdId | Any) -> str:
         record = self._book.parts.get(part)
@@ -106,9 +109,13 @@ class Teller:
                 return f"rehearsed  {self._at(event.part.cl_ord_id)}: {event.gas:,} gas at block {event.block_number}"
             case ev.Authorized():
                 what = (
-                    f"transaction {event.tx_hash[:18]}… nonce {event.nonce}{_alone(event)}"
-                    if event.order is None
-                    else f"order {event.part.cl_ord_id}"
+                    f"order {event.request_digest[:18]}… for others to settle"
+                    if event.offer
+                    else (
+                        f"transaction {event.tx_hash[:18]}… nonce {event.nonce}{_alone(event)}"
+                        if event.order is None
+                        else f"order {event.part.cl_ord_id}"
+                    )
                 )
                 return f"signed     {self._at(event.part.cl_ord_id)}: {what}"
             case ev.Replaced():
@@ -127,7 +134,7 @@ class Teller:
                 Observation.REORGED,
             ):
                 return f"{event.seen.value.lower():<10} {self._at(event.cl_ord_id)}: block {event.block_number}, {event.gas_used:,} gas"
-            case ev.Reported() if event.report.fill is not None:
+            case ev.Reported() if event.report.fill is not None and told(event.report.fill):
                 fill = event.report.fill
                 return f"filled     {self._at(event.report.cl_ord_id)}: {plain(fill.qty_in)} → {plain(fill.qty_out)}"
             case ev.Reported() if event.report.exec_type in (
@@ -146,6 +153,11 @@ class Teller:
             case ev.ParentClosed():
                 return f"closed     {event.why}"
         return ""
+
+
+def told(fill: Fill) -> bool:
+    """An instruction that only approves or ends something moves nothing."""
+    return bool(fill.qty_in or fill.qty_out)
 
 
 def story_json(settings: Settings, book: Book, parent: ClOrdId) -> dict[str, Any]:
@@ -200,7 +212,8 @@ def part_json(settings: Settings, record: PartRecord) -> dict[str, Any]:
         "indeterminate": record.indeterminate and not record.ended,
         "status": record.status.value if record.status else ("FAILED" if record.failed else "PLANNED"),
         "submission": record.submission.value if record.submission else None,
-        "tx_hash": authorized.tx_hash if authorized and authorized.order is None else None,
+        "tx_hash": authorized.tx_hash or None if authorized and authorized.order is None else None,
+        "order_uid": authorized.request_digest if authorized and authorized.offer else None,
         "in_raw": str(record.part.in_raw),
         "floor_raw": str(record.part.floor_raw),
         "failed": record.failed or None,

@@ -36,6 +36,7 @@ class Request:
     algo: str
     algo_params: tuple[tuple[str, str], ...]
     max_slippage_bps: int
+    protection: Protection | None = None
 
 
 def request_of(
@@ -51,6 +52,7 @@ def request_of(
     over: str | None = None,
     slices: int | None = None,
     max_slippage_bps: int = 50,
+    protection: str | None = None,
 ) -> Request:
     """Raises Usage for every word that is wrong, naming it and the remedy."""
     base_name, quote_name = directory.name(base), directory.name(quote)
@@ -90,6 +92,7 @@ def request_of(
         chosen,
         tuple(sorted(params.items())),
         max_slippage_bps,
+        Protection(protection.upper()) if protection is not None else None,
     )
 
 

@@ -16,7 +16,7 @@ from agent.app.places import Directory
 from agent.app.settings_tree import Chain, Settings
 from agent.app.workshop import overhead_gas
 from agent.domain.errors import Denied, FairleadError, Reject, Retry, Usage
-from agent.domain.instruments import Asset, AssetId, Place, erc20_id, native_id
+from agent.domain.instruments import Asset, AssetId, Place, erc20_id, native_id, place_of
 from agent.domain.orders import ChildOrder, Side
 from agent.domain.risk import OraclePrice
 from agent.domain.routes import Route
@@ -24,11 +24,11 @@ from agent.domain.units import WIDE, raw_down, raw_exact
 from agent.execution.batch import MAX_CHAIN_LEGS, UNCHAINABLE, UNTRADEABLE
 from agent.market.book import Book
 from agent.market.pools import parse_pool
-from agent.market.view import AsOf, GasState, MarketView
+from agent.market.view import AsOf, GasState, MarketView, pool_place
 from agent.ports import Clock, ExecutionVenue, VenueBook
 from chains.gas import Urgency, bid
 from chains.pools import PoolReader, PoolSnapshot, PoolSpec, V4Contracts
-from chains.types import Address, BlockRef, Call
+from chains.types import Address, BlockRef, Call, Protection
 from contracts.codec import decode_result, encode
 
 Narrow = Callable[[MarketView, tuple[Sequence[AssetId], Sequence[AssetId]]], Awaitable[MarketView]]
@@ -162,7 +162,7 @@ class LiveMarket:
             raise Denied(limits[0].rule, told, limits[0].remedy) from none
 
     def _route(self, view: MarketView, child: ChildOrder) -> Route:
-        held = self.with_inventory(view, child)
+        held = self.with_inventory(self.within(view, child), child)
         if child.side is Side.SELL:
             sold, bought = self._sides(view, child)
             return timed_route(
@@ -188,6 +188,27 @@ class LiveMarket:
             cross_domain=True,
             never=UNTRADEABLE,
             alone=UNCHAINABLE,
+        )
+
+    def within(self, view: MarketView, child: ChildOrder) -> MarketView:
+        """What a slice may be planned over: an INTENT one over chains whose settings name an order book, and no exchange.
+
+        Raises Denied PROTECTION_NOT_HONOURED where there is none: another road is never taken instead.
+        """
+        if child.protection is not Protection.INTENT:
+            return view
+        places = {desk.place for desk in self._chains.values() if desk.takes_offers}
+        if not places:
+            raise Denied(
+                "PROTECTION_NOT_HONOURED",
+                "no chain has an order book that takes INTENT orders",
+                "add [chains.order_book] to one, or ask for another --protection",
+            )
+        return replace(
+            view,
+            pools={name: pool for name, pool in view.pools.items() if pool_place(name) in places},
+            books=(),
+            inventory={a: raw if place_of(a) in places else 0 for a, raw in view.inventory.items()},
         )
 
     def with_inventory(self, view: MarketView, child: ChildOrder) -> MarketView:

@@ -41,9 +41,11 @@ class Done:
 async def everything(settings: Settings) -> list[Done]:
     """Never raises for what a place, a file or the signer did: it is told as a result."""
     found: list[Done] = []
-    pending, problem = _private_pending(settings)
+    opened, problem = _open_parts(settings)
+    pending = [r for r in opened if r.submission in UNDECIDED]
     if problem:
         found.append(Done("journal", "not read", False, problem))
+    found += [_offer(settings, record) for record in opened if record.is_offer]
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
         signer = SignerClient(settings.signer.socket, settings.environment)
@@ -68,8 +70,20 @@ def _failed(where: str, error: BaseException) -> Done:
     return Done(where, "failed", False, str(error) or type(error).__name__)
 
 
-def _private_pending(settings: Settings) -> tuple[list[PartRecord], str]:
-    """Transactions that may still be included, as far as the journal tells."""
+def _offer(settings: Settings, record: PartRecord) -> Done:
+    """An order for others to settle ends by a transaction of the Safe, or by itself: neither is done within a moment."""
+    authorized = record.authorized
+    assert authorized is not None
+    return Done(
+        place_named(settings, record.part.place),
+        f"order {authorized.request_digest[:18]}…",
+        False,
+        f"a solver may settle it at its limit until {authorized.deadline_s}; `fairlead cancel {record.part.cl_ord_id}` ends it on chain",
+    )
+
+
+def _open_parts(settings: Settings) -> tuple[list[PartRecord], str]:
+    """What was signed and may still take effect on a chain, as far as the journal tells."""
     try:
         book = read_book(settings)
     except FairleadError as error:
@@ -78,7 +92,7 @@ def _private_pending(settings: Settings) -> tuple[list[PartRecord], str]:
         return [], f"{error}: transactions that are still private cannot be named"
     if book is None:
         return [], ""
-    return [r for r in book.open_parts() if r.authorized is not None and r.submission in UNDECIDED], ""
+    return [r for r in book.open_parts() if r.authorized is not None], ""
 
 
 async def _venue(configured: Venue, signer: SignerClient) -> list[Done]:

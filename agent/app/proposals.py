@@ -30,7 +30,8 @@ async def propose(
 ) -> Proposal:
     """Raises Reject NO_ROUTE or NO_MARKET, Denied NO_INVENTORY, Retry where prices are stale."""
     now = app.clock.now_ns()
-    protection = next(iter(app.chains.values())).protection
+    desk = next(iter(app.chains.values()))
+    protection = request.protection or desk.wanted or desk.protection
     environment, wallet = app.settings.environment.value, app.settings.wallet.address
     parent = parent_of(request, environment, wallet, protection, salt, created_ns, source)
     child = trial_child(parent)

@@ -136,7 +136,8 @@ class Scheduler:
         from agent.app.intents import parent_of
 
         app, now = self._app, self._desk.clock.now_ns()
-        protection = next(iter(app.chains.values())).protection
+        desk = next(iter(app.chains.values()))
+        protection = desk.wanted or desk.protection
         parent = parent_of(
             request, app.settings.environment.value, app.settings.wallet.address, protection,
             f"{job.name} {fire_ns}", fire_ns, source_of(job),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from agent.app.job_rules import rule_of
-from agent.app.settings_tree import Oracle, Owner, Sender, Settings
+from agent.app.settings_tree import Chain, Oracle, Owner, Sender, Settings
 from agent.domain.errors import Usage
 from agent.domain.instruments import chain_of, venue_of
+from chains.profiles import load
 from chains.types import Environment, Protection
 from keys.secrets import is_reference
 
@@ -128,6 +129,7 @@ def _chains(settings: Settings) -> Iterator[Found]:
                 "protection is PRIVATE and there is no relay to be private through",
                 f'add a [[chains.relays]] table, or protection = "PUBLIC" where {chain.name} has no public mempool',
             )
+        yield from _order_book(number, chain)
         if all(url.startswith(("ws://", "wss://")) for url in chain.rpc):
             yield (
                 f"chains[{number}].rpc",
@@ -143,6 +145,34 @@ def _chains(settings: Settings) -> Iterator[Found]:
         for address, count in Counter(pool.address for pool in chain.pools).items():
             if count > 1:
                 yield f"chains[{number}].pools", f"{address} stands there {count} times", "keep one"
+
+
+def _order_book(number: int, chain: Chain) -> Iterator[Found]:
+    if chain.order_book is not None and "cow_settlement" not in _contracts(chain):
+        yield (
+            f"chains[{number}].order_book",
+            f"CoW Protocol's contracts on {chain.name} are not known here",
+            "leave it out: orders for others to settle are signed for chain 1 (ethereum)",
+        )
+    if chain.protection is Protection.INTENT and chain.order_book is None:
+        yield (
+            f"chains[{number}].protection",
+            "is INTENT and there is no order book for orders that others settle",
+            'add [chains.order_book], or protection = "PRIVATE"',
+        )
+    if chain.order_book is not None and chain.protection is not Protection.PUBLIC and not chain.relays:
+        yield (
+            f"chains[{number}].relays",
+            "is empty, and the allowance of an INTENT order is a transaction that goes privately",
+            "add a [[chains.relays]] table",
+        )
+
+
+def _contracts(chain: Chain) -> Mapping[str, str]:
+    try:
+        return load(chain.chain_id).contracts
+    except Usage:
+        return {}
 
 
 def _assets(settings: Settings) -> Iterator[Found]:

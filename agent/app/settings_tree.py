@@ -104,6 +104,24 @@ class Pool(Table):
     address: PoolId = Field(description="The pool's contract, or its 32-byte id where pools share one.")
 
 
+class OrderBook(Table):
+    name: Literal["cow"] = Field("cow", description="Whose order book it is: CoW Protocol's.")
+    url: Endpoint = Field(
+        description="Its URL up to and without /api, or a reference to it, like https://api.cow.fi/mainnet."
+    )
+    scheme: Literal["eip1271", "presign"] = Field(
+        "eip1271",
+        description="How the Safe says yes to an order: by its owners' signatures, which nobody sees but the book and its solvers, or on chain together with the allowance.",
+    )
+    valid_s: Annotated[int, Field(ge=90, le=900)] = Field(
+        300,
+        description="How long an order may be settled after it was made, in seconds; its allowance has to be in a block first.",
+    )
+    partially_fillable: bool = Field(
+        False, description="Whether an order may be settled in parts, each at its limit price or better."
+    )
+
+
 class Chain(Table):
     name: Name = Field(description="The chain's module in chains/profiles.")
     chain_id: Annotated[int, Field(ge=1)] = Field(
@@ -119,6 +137,10 @@ class Chain(Table):
     relays: tuple[Relay, ...] = Field(
         (),
         description="Private relays, all used at once. Required where protection is PRIVATE and the wallet trades.",
+    )
+    order_book: OrderBook | None = Field(
+        None,
+        description="The order book that INTENT orders of this chain go to. None means that there are none.",
     )
     pools: tuple[Pool, ...] = Field((), description="The pools that quotes and routes may use.")
     finality: Literal["finalized", "safe", "depth"] = Field(

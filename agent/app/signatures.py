@@ -8,11 +8,13 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agent.app.settings_checks import signer_of
 from agent.app.settings_tree import Owner
 from agent.domain.errors import Denied, Usage
-from chains.types import Address, SignedTx, UnsignedTx
+from chains.types import Address, CowOrder, SignedTx, UnsignedTx
+from keys import cow_order
 from keys.client import SignerClient
 from keys.safe import SafeTx, safe_tx_hash, to_json
 from keys.secrets import scrubbed_environment
@@ -91,11 +93,18 @@ class AttendedOwners:
         if self.show is not None and self.owners:
             told = await self.show(chain_id, safe, tx)
             print("\n".join([f"What Safe nonce {tx.nonce} would change:", *(f"  {line}" for line in told)]), file=sys.stderr, flush=True)  # fmt: skip
+        return await self._collect(to_json(chain_id, safe, tx))
+
+    async def collect_order(self, order: CowOrder) -> Mapping[Address, bytes]:
+        """The same for an order that others settle: each owner reads its fields in his own process."""
+        return await self._collect({"cow_order": cow_order.to_json(order)})
+
+    async def _collect(self, document: dict[str, Any]) -> Mapping[Address, bytes]:
         signatures: dict[Address, bytes] = {}
         for owner in self.owners:
             if len(signatures) == self.threshold:
                 break
-            signatures[owner.address] = await self._ask(owner, chain_id, safe, tx)
+            signatures[owner.address] = await self._ask(owner, document)
         if len(signatures) < self.threshold:
             raise Denied(
                 "TOO_FEW_OWNERS",
@@ -104,7 +113,7 @@ class AttendedOwners:
             )
         return signatures
 
-    async def _ask(self, owner: AttendedOwner, chain_id: int, safe: Address, tx: SafeTx) -> bytes:
+    async def _ask(self, owner: AttendedOwner, document: dict[str, Any]) -> bytes:
         command = [sys.executable, "-m", "keys.owner_sign", *owner.command]
         command += ["--address", owner.address, "--environment", self.environment]
         process = await asyncio.create_subprocess_exec(
@@ -117,7 +126,7 @@ class AttendedOwners:
             cwd=ROOT,
             env=owner_environment(owner.references),
         )
-        out, err = await process.communicate(json.dumps(to_json(chain_id, safe, tx)).encode())
+        out, err = await process.communicate(json.dumps(document).encode())
         told = (err or b"").decode(errors="replace").splitlines()
         why = [line.removeprefix("error ") for line in told if line.startswith("error ")]
         for line in told:

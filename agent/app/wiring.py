@@ -27,7 +27,9 @@ from agent.app.live_market import LiveMarket
 from agent.app.local_proof import prove_environment
 from agent.app.multisig.before_signing import effects_shown
 from agent.app.multisig.signing import signs_here
+from agent.app.offer_desk import offer_desks
 from agent.app.oracles import Oracles
+from agent.app.order_signatures import SignerOrders
 from agent.app.places import Directory, directory
 from agent.app.settings import Settings, risk_limits
 from agent.app.settings_tree import Venue
@@ -41,10 +43,13 @@ from agent.domain.instruments import AssetId, Place, chain_of
 from agent.execution.authority import Authority, ChainAuthority, OwnerSignatures
 from agent.execution.desk import Desk
 from agent.execution.halt import Switch
+from agent.execution.offer_authority import OfferAuthority
+from agent.execution.offer_road import OfferRoad
 from agent.execution.outbox import Outbox, signed_tx
 from agent.execution.recorder import Recorder
 from agent.execution.replacing import Patience, Replacer, fees_of
 from agent.execution.tracker import Tracker
+from agent.execution.wallet_batches import WalletBatches
 from agent.journal.book import Book
 from agent.journal.registry import event_codec, is_derisking
 from agent.journal.store import Journal
@@ -205,13 +210,15 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
     for chain in app.chains.values():
         if chain.simulator is not None:
             await stack.enter_async_context(chain.simulator)
+    offers = offer_desks(settings, app.chains, app.session, app.clock, DEADLINE_S)
     outbox = Outbox(app.clock, app.chains, app.venues)
     sender = SignerSender(app.signer, Address(settings.wallet.sender.address))
     owners = owner_signatures(app)
+    authorities = {chain_id: chain_authority(settings, desk) for chain_id, desk in app.chains.items()}
     authority = Authority(
         app.clock,
         book,
-        {chain_id: chain_authority(settings, desk) for chain_id, desk in app.chains.items()},
+        authorities,
         app.venues,
         owners,
         sender,
@@ -227,6 +234,11 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
         canceller(app, sender, owners),
         replacer=Replacer(app.clock, sender, patience(app), app.chains),
     )
+    if offers:
+        batches = WalletBatches(app.clock, recorder, authority, outbox, tracker)
+        road = OfferRoad(app.clock, recorder, offers, app.directory.decimals, batches)
+        outbox.offers = tracker.offers = road
+        authority.offers = OfferAuthority(app.clock, authorities, order_signatures(app.signer, owners))
     world = World(
         app.clock,
         app.directory,
@@ -245,7 +257,7 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
         switch=app.switch,
         market=app.market,
         world=world,
-        workshop=Workshop(app.clock, app.chains, app.venues, DEADLINE_S),
+        workshop=Workshop(app.clock, app.chains, app.venues, DEADLINE_S, offers),
         authority=authority,
         outbox=outbox,
         tracker=tracker,
@@ -376,6 +388,11 @@ def owner_signatures(app: App) -> OwnerSignatures:
     return AttendedOwners(
         owners, settings.wallet.threshold, settings.environment.value, show=effects_shown(app)
     )
+
+
+def order_signatures(signer: SignerClient, owners: OwnerSignatures) -> SignerOrders:
+    """Owners who sign transactions attended sign orders attended."""
+    return SignerOrders(signer, owners if isinstance(owners, AttendedOwners) else None)
 
 
 def chain_authority(settings: Settings, desk: ChainDesk) -> ChainAuthority:

@@ -7,6 +7,7 @@ from decimal import localcontext
 
 from agent.app import agent_workshop
 from agent.app.chain_desk import ChainDesk
+from agent.app.offer_desk import OfferDesk
 from agent.domain.errors import Reject
 from agent.domain.events import Approved, ChainBatch, PartFailed, Prepared, Simulated
 from agent.domain.instruments import chain_of, venue_of
@@ -18,6 +19,7 @@ from agent.execution.settlement import token_of
 from agent.market.view import MarketView
 from agent.ports import Clock, ExecutionVenue, VenueInstrument
 from chains.simulate import DELEGATECALL, SafeCall
+from chains.types import Protection
 from contracts import multisend
 
 
@@ -30,8 +32,10 @@ class Workshop:
         chains: Mapping[int, ChainDesk],
         venues: Mapping[str, ExecutionVenue],
         deadline_s: int,
+        offers: Mapping[int, OfferDesk] | None = None,
     ) -> None:
         self._clock, self._chains, self._venues, self._deadline_s = clock, chains, venues, deadline_s
+        self._offers = offers or {}
 
     async def prepare(self, part: Part, approved: Approved, view: MarketView) -> Prepared:
         legs = [approved.planned.route.legs[i] for i in part.legs]
@@ -40,6 +44,9 @@ class Workshop:
         if chain_id is None:
             order = await self._venue_order(part, legs, approved, slippage)
             return Prepared(part, None, order, self._clock.now_ns())
+        child = approved.planned.child
+        if child.protection is Protection.INTENT:
+            return await self._offers[chain_id].prepare(part, child, view.assets[part.asset_in].decimals)
         chain = self._chains[chain_id]
         if chain.road is not None:
             return await agent_workshop.prepare(
@@ -67,6 +74,8 @@ class Workshop:
     async def simulate(
         self, prepared: Prepared, approved: Approved, view: MarketView
     ) -> Simulated | PartFailed:
+        if prepared.offer is not None:
+            return await self._offers[prepared.offer.order.chain_id].simulate(prepared)
         if prepared.chain is None:
             return await self._check_order(prepared)
         part, batch = prepared.part, prepared.chain

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import AssetId, Place
-from agent.domain.orders import ChildOrder, ParentOrder, Part, VenueOrder
+from agent.domain.orders import ChildOrder, Offer, ParentOrder, Part, VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill
 from agent.domain.risk import BreachReason, OraclePrice, Reservation
 from agent.domain.routes import Route
@@ -94,19 +94,20 @@ class ChainBatch:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A part made concrete: `chain` for a wallet's batch, `order` for an exchange; exactly one is present."""
+    """A part made concrete: `chain` for a wallet's batch, `order` for an exchange, `offer` for others to settle; one is present."""
 
     part: Part
     chain: ChainBatch | None
     order: VenueOrder | None
     at_ns: int
+    offer: Offer | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
     """A rehearsal on this machine: `out_raw` is what it gave; `floor_raw` is what the final calldata demands.
 
-    For an exchange `order` is checked against its filters instead, and `gas` is 0.
+    For an exchange `order` is checked against its filters instead, and `gas` is 0; an `offer` against its plan, and so too.
     """
 
     part: Part
@@ -117,6 +118,7 @@ class Simulated:
     gas: int
     block_number: int
     at_ns: int
+    offer: Offer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ class Authorized:
 
     On a chain: `tx_hash`, the sending key's `nonce`, the Safe's own `wallet_nonce`, `raw` to send again unchanged.
     At an exchange: `request_digest` of the signed request; the client order id is the part's.
+    An `offer`: `request_digest` is its UID, `raw` the signature's bytes, `deadline_s` the last second it can be settled in.
     """
 
     part: Part
@@ -141,6 +144,7 @@ class Authorized:
     deadline_s: int
     floor_raw: int
     at_ns: int
+    offer: Offer | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from enum import Enum
 
 from agent.domain.ids import ClOrdId, IntentId
 from agent.domain.instruments import AssetId, Place
-from chains.types import Protection
+from chains.types import CowOrder, Protection
 
 
 class Side(Enum):
@@ -119,3 +119,16 @@ class VenueOrder:
     time_in_force: TimeInForce
     order_qty: Decimal
     px: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A signed order that others settle: Protection INTENT. `scheme` is how the Safe says yes: "eip1271" (its owners' signatures) or
+    "presign" (on chain); `order_qty` what is sold, in whole units. No block before `since_block` can hold a settlement of it.
+    """
+
+    order: CowOrder
+    scheme: str
+    order_qty: Decimal
+    since_block: int
+    quote_id: int | None

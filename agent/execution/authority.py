@@ -64,6 +64,12 @@ class OwnerSignatures(Protocol):
     ) -> Mapping[Address, bytes]: ...
 
 
+class OfferAuthorizer(Protocol):
+    """The signature of an order that others settle: `agent.execution.offer_authority`."""
+
+    async def authorize(self, simulated: Simulated) -> Authorized: ...
+
+
 class SenderSignature(Protocol):
     async def sign(
         self, tx: UnsignedTx, safe_nonce: int, now_s: int, *, attended: bool = False
@@ -123,6 +129,7 @@ class Authority:
         self._clock, self._book, self._chains, self._venues = clock, book, chains, venues
         self._owners, self._sender, self._outbox, self._ready = owners, sender, outbox, ready
         self._seen: dict[int, Seen] = {}
+        self.offers: OfferAuthorizer | None = None
 
     async def look(self, chain_id: int) -> None:
         self._seen.pop(chain_id, None)
@@ -146,6 +153,8 @@ class Authority:
         """Raises Retry NONCE_HELD, after waiting, where the signer had signed something else for the same nonce."""
         await self._ready()
         try:
+            if simulated.offer is not None:
+                return await self._offer(simulated)
             if simulated.chain is not None:
                 return await self._transaction(simulated, simulated.chain)
             return await self._request(simulated)
@@ -154,6 +163,16 @@ class Authority:
                 await self._outlive(simulated.chain)
                 raise Retry("NONCE_HELD", no.message, "it has expired by now: plan again") from no
             return Refused(simulated.part, no.code, no.message, no.hint, self._clock.now_ns())
+
+    async def _offer(self, simulated: Simulated) -> Authorized:
+        if self.offers is None:
+            raise Denied(
+                "INTENT_NEEDS_OWNERS",
+                "an order for others to settle is the Safe's own signature, and nobody who may give it is here: the agent's own key "
+                "trades through the Gate, which makes no order from its fields and never signs a bare UID",
+                "owners sign it, or trade with --protection private",
+            )
+        return await self.offers.authorize(simulated)
 
     async def _outlive(self, batch: ChainBatch) -> None:
         """Waits until whatever was signed for this nonce before can no longer execute: its deadline is not after ours.

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from agent.domain.errors import Denied, Reconcile, Reject, Retry, Usage
-from agent.domain.events import Authorized, Indeterminate, Observed, Reported, Submitted
+from agent.domain.events import Authorized, Indeterminate, Observed, Reported, Settled, Submitted
 from agent.domain.instruments import Place, venue_of
 from agent.domain.order_state import ExecType
 from agent.domain.reports import ExecutionReport
@@ -38,14 +38,25 @@ class Channel(Protocol):
     async def cancel(self, signed: SignedTx) -> bool: ...
 
 
+class Offers(Protocol):
+    """Where signed orders for others to settle go, and how they are followed: `agent.execution.offer_road`."""
+
+    async def submit(self, authorized: Authorized) -> Sent: ...
+
+    async def follow(self, authorized: Authorized) -> Settled: ...
+
+
 class Outbox:
     def __init__(
         self, clock: Clock, channels: Mapping[int, Channel], venues: Mapping[str, ExecutionVenue]
     ) -> None:
         self._clock, self._channels, self._venues = clock, channels, venues
         self.signed_requests: dict[str, SignedRequest] = {}
+        self.offers: Offers | None = None
 
     async def submit(self, authorized: Authorized) -> Sent:
+        if authorized.offer is not None:
+            return await offers_of(self.offers).submit(authorized)
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await (
@@ -112,6 +123,13 @@ def signed_tx(authorized: Authorized) -> SignedTx:
     return SignedTx(
         authorized.chain_id, authorized.sender, authorized.nonce, authorized.raw, authorized.tx_hash
     )
+
+
+def offers_of(found: Offers | None) -> Offers:
+    """Raises Usage NO_ORDER_BOOK where none was wired."""
+    if found is None:
+        raise Usage("NO_ORDER_BOOK", "no order book is configured", "add [chains.order_book] to the chain")
+    return found
 
 
 def observed(

@@ -65,7 +65,8 @@ def look(desk: Desk) -> Findings:
 async def settle_open_parts(desk: Desk, only: Callable[[PartRecord], bool] = lambda part: True) -> None:
     """Follows every signed part of an earlier run to its end, or those chosen."""
     async with TaskGroup() as group:
-        for record in desk.book.open_parts():
+        # A lane is entered in turn: the wallet's own batches first, since an offer holds its lane until nothing of it can be settled.
+        for record in sorted(desk.book.open_parts(), key=lambda r: r.is_offer):
             if record.authorized is not None and only(record):
                 begin = partial(carry_on, record.authorized, desk)
                 group.create_task(desk.lanes.enter(record.part, begin), name=f"again {record.part.cl_ord_id}")
@@ -74,7 +75,8 @@ async def settle_open_parts(desk: Desk, only: Callable[[PartRecord], bool] = lam
 async def carry_on(authorized: Authorized, desk: Desk) -> Settled:
     """The end of the road for a part that was signed before: hand the same bytes over if they may not have left, follow."""
     record = desk.book.parts[authorized.part.cl_ord_id]
-    if authorized.order is None and not record.submitted and await desk.tracker.may_send_again(authorized):
+    on_chain = authorized.order is None and authorized.offer is None
+    if on_chain and not record.submitted and await desk.tracker.may_send_again(authorized):
         await desk.journal.record_durably(await desk.outbox.submit(authorized))
     return await desk.journal.record(await desk.tracker.follow(authorized))
 

@@ -16,7 +16,7 @@ from agent.domain.instruments import AssetId, venue_of
 from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
 from agent.domain.reports import ExecutionReport, Fill, OrderSnapshot
 from agent.domain.submission_state import Observation, SubmissionState, observe
-from agent.execution.outbox import observed, signed_tx
+from agent.execution.outbox import Offers, observed, offers_of, signed_tx
 from agent.execution.recorder import Recorder
 from agent.execution.settlement import fill_of
 from agent.journal.book import NEVER_LEFT
@@ -99,9 +99,12 @@ class Tracker:
         self._cancels: dict[ClOrdId, Hash32] = {}
         self._replacer, self._handed = replacer, set[Hash32]()
         self._stays, self._withdrawn = set[ClOrdId](), set[ClOrdId]()
+        self.offers: Offers | None = None
 
     async def follow(self, authorized: Authorized) -> Settled:
         """Returns only when nothing more is expected; a cancelled task leaves the part open for the next run."""
+        if authorized.offer is not None:
+            return await offers_of(self.offers).follow(authorized)
         if authorized.order is None:
             return await self._follow_chain(authorized)
         return await self._follow_venue(authorized)

@@ -87,14 +87,19 @@ class Book:
                 self.parts[name].failed = "BREACH"
 
     def _prepared(self, event: ev.Prepared) -> None:
+        record = self.parts[event.part.cl_ord_id]
         if event.order is not None:
-            self.parts[event.part.cl_ord_id].order_qty = event.order.order_qty
+            record.order_qty = event.order.order_qty
+        elif event.offer is not None:
+            record.order_qty, record.is_offer = event.offer.order_qty, True
 
     def _authorized(self, event: ev.Authorized) -> None:
         record = self.parts[event.part.cl_ord_id]
         record.authorized = event
         record.status = OrdStatus.PENDING_NEW
-        if event.order is None:
+        if event.offer is not None:
+            record.order_qty, record.is_offer = event.offer.order_qty, True
+        elif event.order is None:
             record.submission = SubmissionState.AUTHORIZED
         else:
             record.order_qty = event.order.order_qty
@@ -286,7 +291,7 @@ class Book:
             return False
         if report.exec_type is ExecType.TRADE and report.fill is not None:
             # A block that a reorganisation took away can come back, and the very same execution with it.
-            again = record.submission is SubmissionState.INCLUDED
+            again = record.submission is SubmissionState.INCLUDED or record.is_offer
             return report.fill.exec_id in record.fills or (report.fill.exec_id in record.busted and not again)
         if report.exec_type is ExecType.TRADE_CANCEL:
             return report.exec_ref_id not in record.fills
@@ -320,6 +325,8 @@ class Book:
     def _is_filled(self, record: PartRecord) -> bool:
         if record.on_chain:
             return bool(record.fills)
+        if record.is_offer:  # counted in what is sold, whichever side that is
+            return record.order_qty is not None and record.sold_qty() >= record.order_qty
         return record.order_qty is not None and record.base_qty() >= record.order_qty
 
     def parts_of(self, parent: ClOrdId) -> Iterator[PartRecord]:

@@ -45,6 +45,7 @@ class PartRecord:
     failed: str = ""
     refused: ev.Refused | None = None
     what: str = ""
+    is_offer: bool = False
 
     @property
     def signed(self) -> tuple[ev.Authorized, ...]:
@@ -53,7 +54,8 @@ class PartRecord:
 
     @property
     def on_chain(self) -> bool:
-        return self.part.place.startswith("eip155:")
+        """A transaction of ours: an offer, which others settle in parts, lives like an order at an exchange."""
+        return self.part.place.startswith("eip155:") and not self.is_offer
 
     @property
     def ended(self) -> bool:
@@ -65,6 +67,11 @@ class PartRecord:
             return sum(
                 ((f.qty_in if self.base_is_in else f.qty_out) for f in self.fills.values()), Decimal(0)
             )
+
+    def sold_qty(self) -> Decimal:
+        """What was given so far, of the asset that goes."""
+        with localcontext(WIDE):
+            return sum((f.qty_in for f in self.fills.values()), Decimal(0))
 
     def base_kept(self) -> Decimal:
         """`base_qty` less a fee that was taken of the bought base itself: what a purchase really brought."""

@@ -8,6 +8,7 @@
     market      a market/1 file instead of the demo market, in genuine pool code
     relay       the process in front of chain 1
     bundler     a process that takes ERC-4337 user operations for one chain
+    cow_orderbook   a CoW order book and solver as a process: cow_orders and cow_book judge, cow_solver settles
 
 Start reading at `service.up`. What is genuine and what is a mock stands in the manifest, contract by contract.
 """

@@ -78,6 +78,17 @@ BALANCER = {
     "BalancerHelpers": "0x5aDDCCa35b7A0D07C74063c48700C8590E87864E",
 }
 
+# CoW Protocol: every contract by CREATE2 of the deterministic proxy, the vault relayer by the settlement's own constructor. The manager
+# admits solvers; on the devnet whoever runs the local order book acts for it.
+COW = {
+    "GPv2Settlement": "0x9008D19f58AAbD9eD0D60971565AA8510560ab41",
+    "GPv2VaultRelayer": "0xC92E8bdf79f0507f65a392b0ab4667716BFE0110",
+    "GPv2AllowListAuthentication": "0x2c4c28DDBdAc9C5E7055b4C863b72eA0149D8aFE",
+    "GPv2AllowListAuthentication implementation": "0x9E7Ae8Bdba9AA346739792d219a808884996Db67",
+}
+COW_MANAGER = "0x6Fb5916c0f57f88004d5b5EB25f6f4D77353a1eD"
+COW_SALT = b"Mattresses in Berlin!".ljust(32, b"\0")
+
 
 @dataclass(frozen=True, slots=True)
 class Uniswap:

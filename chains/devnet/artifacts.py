@@ -47,6 +47,11 @@ class Artifact:
         """The decoded outputs of `function`."""
         return decode(_function(self.name, function, arity)[2], data)
 
+    def event(self, name: str, data: bytes) -> tuple[Any, ...]:
+        """The values of an event's log that are not indexed."""
+        entry = next(e for e in self.abi if e["type"] == "event" and e["name"] == name)
+        return decode([_type(i) for i in entry["inputs"] if not i["indexed"]], data)
+
 
 @cache
 def artifact(name: str) -> Artifact:

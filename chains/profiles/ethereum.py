@@ -25,6 +25,8 @@ CHAIN = ChainProfile(
         "uniswap_v4_position_manager": Address("0xbD216513d74C8cf14cf4747E6AaA6420FF64ee9e"),
         "uniswap_v4_state_view": Address("0x7fFE42C4a5DEeA5b0feC41C94C136Cf115597227"),
         "uniswap_v4_quoter": Address("0x52F0E24D1c21C8A0cB1e5a5dD6198556BD9E1203"),
+        "cow_settlement": Address("0x9008D19f58AAbD9eD0D60971565AA8510560ab41"),
+        "cow_vault_relayer": Address("0xC92E8bdf79f0507f65a392b0ab4667716BFE0110"),
     },
     feeds={
         "ETH/USD": Address("0x5f4eC3Df9cbd43714FE2740f5E3616155c5b8419"),

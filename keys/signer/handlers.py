@@ -14,12 +14,13 @@ from typing import Any, TypeVar
 from chains.errors import Denied, Usage
 from chains.types import Address, Environment, Fees, UnsignedTx
 from contracts.hashing import to_checksum
-from keys import safe, transactions
-from keys.policy import Allowed, OuterRequest, Refusal, SafeTxRequest, judge_outer, judge_safe_tx
+from keys import cow_order, safe, transactions
+from keys.policy import Allowed, OuterRequest, Refusal, SafeTxRequest, judge_order, judge_outer, judge_safe_tx
+from keys.policy_orders import OrderRequest
 from keys.secrets import ask_on_tty
 from keys.settings import PolicySettings, SignerSettings
 from keys.signer import exchange
-from keys.signer.ledger import SpendLedger, safe_tx_facts
+from keys.signer.ledger import SpendLedger, order_facts, safe_tx_facts
 from keys.signer.vault import Vault, locked_key
 from keys.signers import Signer
 
@@ -89,6 +90,7 @@ class Handlers:
             "sign_safe_tx": self.sign_safe_tx,
             "sign_tx": self.sign_tx,
             "sign_batch": self.sign_batch,
+            "sign_order": self.sign_order,
             "sign_exchange": self.sign_exchange,
             "sign_relay_auth": self.sign_relay_auth,
         }
@@ -267,6 +269,27 @@ class Handlers:
             request_id, OuterRequest(environment, sender, carrier, tx.nonce, now, wall, False), judged
         )
         return {**signed, "safe_tx_hash": "0x" + safe_hash.hex()}
+
+    async def sign_order(self, request_id: str, params: Params) -> dict[str, Any]:
+        """Judges a CoW order and records it: from then on its allowance may be signed. `sign` false asks for nothing more: a
+        presignature needs no signature of it, and live owners sign attended, each in a process of their own."""
+        environment = self._environment(params)
+        order, sign = cow_order.from_json(_get(params, "order", dict)), _get(params, "sign", bool)
+        if sign:
+            self._unattended_owners(params)
+        now, wall = self._now(params)
+        digest = _digest("sign_order", {"order": cow_order.to_json(order), "sign": sign})
+        if not self._granted(request_id, digest):
+            _allow(judge_order(OrderRequest(environment, order, now, wall), self.policy, self.ledger))
+            self.ledger.record("order", request_id, digest, wall, order_facts(order))
+        signatures: dict[str, str] = {}
+        if sign:
+            chain, typed = self.policy.chains[order.chain_id], cow_order.safe_typed(order)
+            held = [o for o, key in self.vault.owners.items() if o in chain.owners and key.facts.signs]
+            for owner in held[: chain.threshold]:
+                key = self.vault.owners[owner]
+                signatures[owner] = "0x" + (await _sign(key, key.sign_typed, typed)).hex()
+        return {"uid": cow_order.uid(order), "signatures": signatures}
 
     def _sender(self, sender: Address) -> Signer:
         if sender not in self.policy.senders:

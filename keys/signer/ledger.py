@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from chains.errors import Halt, Usage
+from chains.types import CowOrder
+from keys import cow_order
 from keys.policy import Allowed, Signed
+from keys.policy_orders import GrantedOrder
 
 GENESIS = "0" * 64
 # Data and length are what a ledger needs of the disk; where a system has no fdatasync (macOS), everything is synced.
@@ -45,6 +48,7 @@ class SpendLedger:
         self._safe_nonces: dict[tuple[int, str, int], list[Signed]] = {}
         self._sender_nonces: dict[tuple[int, str, int], list[Signed]] = {}
         self._gas: dict[tuple[int, str, int], tuple[int, int]] = {}
+        self._orders: dict[tuple[int, str], list[GrantedOrder]] = {}
         self._broken = False
         self.syncs, self.sync_ns = 0, 0
         try:
@@ -94,6 +98,8 @@ class SpendLedger:
 
     def _fold(self, entry: dict[str, Any]) -> None:
         self._requests[entry["id"]] = entry["request"]
+        if entry["kind"] == "order":
+            self._fold_order(entry)
         if entry["kind"] not in ("safe_tx", "tx"):
             return
         chain, at = int(entry["chain_id"]), int(entry["at"])
@@ -115,6 +121,18 @@ class SpendLedger:
                 self._sender_nonces[key].append(signed)
             before = self._gas.get(key, (at, 0))
             self._gas[key] = (at, max(before[1], int(entry["gas_wei"])))
+
+    def _fold_order(self, entry: dict[str, Any]) -> None:
+        chain, safe, token = int(entry["chain_id"]), entry["safe"], entry["sell_token"]
+        raw, name = int(entry["sell_raw"]), entry["uid"]
+        digest = name[2:66]
+        if digest in self._counted:
+            return
+        self._counted.add(digest)
+        self._spends.setdefault((chain, safe, token), []).append((int(entry["at"]), raw))
+        self._orders.setdefault((chain, safe), []).append(
+            GrantedOrder(name, token, raw, int(entry["valid_to"]))
+        )
 
     def known(self, request_id: str) -> str | None:
         """The digest of the request that was granted under this id."""
@@ -188,6 +206,20 @@ class SpendLedger:
 
     def sender_nonce(self, chain_id: int, sender: str, nonce: int) -> tuple[Signed, ...]:
         return tuple(self._sender_nonces.get((chain_id, sender, nonce), ()))
+
+    def orders(self, chain_id: int, safe: str) -> tuple[GrantedOrder, ...]:
+        return tuple(self._orders.get((chain_id, safe), ()))
+
+
+def order_facts(order: CowOrder) -> dict[str, Any]:
+    return {
+        "chain_id": order.chain_id,
+        "safe": order.owner,
+        "uid": cow_order.uid(order),
+        "sell_token": order.sell_token,
+        "sell_raw": str(order.sell_raw),
+        "valid_to": order.valid_to,
+    }
 
 
 def safe_tx_facts(chain_id: int, safe: str, nonce: int, allowed: Allowed) -> dict[str, Any]:

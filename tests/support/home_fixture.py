@@ -174,11 +174,11 @@ class Home:
 
 
 @contextmanager
-def brought_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+def brought_up(tmp_path_factory: pytest.TempPathFactory, cow: bool = False) -> Iterator[Home]:
     """A home of one's own, for tests that would leave the session's with what others stumble over."""
     _built()
     runtime: Path = tmp_path_factory.mktemp("home")
-    found = bring_up(runtime=runtime, fast=True, progress=lambda line: None)
+    found = bring_up(runtime=runtime, fast=True, cow=cow, progress=lambda line: None)
     assert found.settings is not None
     admin = next(s.aliases["relay-admin"] for s in found.status.services if s.name == "relay")
     folder = tmp_path_factory.mktemp("output")

@@ -94,7 +94,7 @@ def signed_and_open(app: App) -> str:
     told = []
     for record in app.desk.book.open_parts():
         if record.authorized is not None:
-            what = record.authorized.tx_hash if record.authorized.order is None else "order"
+            what = record.authorized.tx_hash or "order"
             place = place_named(app.settings, record.part.place)
             told.append(f"{record.part.cl_ord_id} ({what} at {place})")
     return ", ".join(told)

@@ -37,6 +37,13 @@ def read_market(path: Path | None) -> dict[str, Any] | None:
 @click.option(
     "--port", "ports", multiple=True, metavar="SERVICE=PORT", help="Ask for a port, like relay=8545."
 )
+@click.option(
+    "--with",
+    "extras",
+    type=click.Choice(("cow",)),
+    multiple=True,
+    help="Start more: cow, a CoW order book and solver on chain 1, for `trade --protection intent`.",
+)
 @click.option("--no-wallet", is_flag=True, help="Chains and exchange only: no Safe, no keys, no signer.")
 @click.option(
     "--runtime", type=click.Path(path_type=Path), metavar="FOLDER", help="Where its state and logs live."
@@ -46,15 +53,16 @@ def up(
     market: Path | None,
     fast: bool,
     ports: tuple[str, ...],
+    extras: tuple[str, ...],
     no_wallet: bool,
     runtime: Path | None,
     as_json: bool,
 ) -> None:
     """Bring it up (or say that it is up already)."""
-    from agent.app.devnet_home import PAPER, bring_up
+    from agent.app.devnet_home import COW, PAPER, bring_up
     from chains.devnet.addresses import CHAINS
 
-    named = (*(f"anvil-{chain}" for chain in CHAINS), "relay", PAPER)
+    named = (*(f"anvil-{chain}" for chain in CHAINS), "relay", PAPER, *((COW,) if COW in extras else ()))
     chosen: dict[str, int] = {}
     for text in ports:
         name, _, number = text.partition("=")
@@ -71,6 +79,7 @@ def up(
         ports=chosen,
         market=read_market(market),
         wallet=not no_wallet,
+        cow=COW in extras,
         progress=note,
     )
     if as_json:

@@ -47,6 +47,11 @@ def order_words(function: F) -> F:
                 show_default=True,
                 help="How far below its plan an execution may fall.",
             ),
+            click.option(
+                "--protection",
+                type=click.Choice(("private", "public", "intent")),
+                help="How it travels: by private relays, openly, or as a signed order that others settle. The settings' by default.",
+            ),
             click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
         )
     ):

@@ -20,6 +20,7 @@ from contracts.codec import decode_result, encode
 
 SPENDERS = (
     "permit2", "universal_router", "uniswap_v2_router", "uniswap_v3_router_02", "uniswap_v4_position_manager", "balancer_vault",
+    "cow_vault_relayer",
 )  # fmt: skip
 UNLIMITED = 2**159
 """From here on an allowance is called unlimited: half of what Permit2 can hold, far above any supply."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chains.devnet.builder import Builder
-from chains.devnet.deploy import aave, balancer, base, erc4337, gate, safe, uniswap, v4, zodiac
+from chains.devnet.deploy import aave, balancer, base, cow, erc4337, gate, safe, uniswap, v4, zodiac
 
 
 def deploy_all(builder: Builder) -> None:
@@ -19,4 +19,5 @@ def deploy_all(builder: Builder) -> None:
     if builder.chain.id == 1:
         balancer.deploy(builder)
         aave.deploy(builder)
+        cow.deploy(builder)
     erc4337.deploy_08(builder)

@@ -15,6 +15,7 @@ from contracts.multisend import Part, calldata
 from keys.curve import SigningKey
 from keys.local_keystore import LocalKeystore
 from keys.policy import Signed
+from keys.policy_orders import GrantedOrder
 from keys.safe import DELEGATECALL, SafeTx
 from keys.secrets import Secret
 from keys.settings import ChainPolicy, PolicySettings, chain_policy
@@ -84,6 +85,7 @@ class EmptyLedger:
     sender_signed: tuple[Signed, ...] = ()
     gas: int = 0
     known: tuple[bytes, ...] = ()
+    granted: tuple[GrantedOrder, ...] = ()
 
     def counted(self, spend_id: bytes) -> bool:
         return spend_id in self.known
@@ -102,6 +104,9 @@ class EmptyLedger:
 
     def sender_nonce(self, chain_id: int, sender: str, nonce: int) -> tuple[Signed, ...]:
         return self.sender_signed
+
+    def orders(self, chain_id: int, safe: str) -> tuple[GrantedOrder, ...]:
+        return self.granted
 
 
 def call(to: str, contract: str, function: str, *args: Any, value: int = 0) -> Part:

@@ -1,0 +1,1 @@
+"""Order books that take signed orders for others to settle, one a file."""
