@@ -13,6 +13,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ class SpendLedger:
         self._safe_nonces: dict[tuple[int, str, int], list[Signed]] = {}
         self._sender_nonces: dict[tuple[int, str, int], list[Signed]] = {}
         self._gas: dict[tuple[int, str, int], tuple[int, int]] = {}
+        self._orders: dict[tuple[str, str], list[tuple[int, Decimal]]] = {}
         self._broken = False
         self.syncs, self.sync_ns = 0, 0
         try:
@@ -80,7 +82,7 @@ class SpendLedger:
                 )
                 if sound:
                     self._fold(entry)
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, InvalidOperation):
                 sound = False
             if not sound:
                 raise Halt(
@@ -94,6 +96,9 @@ class SpendLedger:
 
     def _fold(self, entry: dict[str, Any]) -> None:
         self._requests[entry["id"]] = entry["request"]
+        if entry["kind"] == "exchange" and "symbol" in entry:
+            made = self._orders.setdefault((entry["venue"], entry["symbol"]), [])
+            made.append((int(entry["at"]), Decimal(entry["cost"])))
         if entry["kind"] not in ("safe_tx", "tx"):
             return
         chain, at = int(entry["chain_id"]), int(entry["at"])
@@ -164,6 +169,14 @@ class SpendLedger:
 
     def spent(self, chain_id: int, safe: str, token: str, since: int) -> int:
         return sum(amount for at, amount in self._spends.get((chain_id, safe, token), ()) if at >= since)
+
+    def ordered(self, venue: str, since: int) -> dict[str, Decimal]:
+        """By symbol, what orders signed for an exchange since then can have cost; its quote units."""
+        return {
+            symbol: sum((cost for at, cost in made if at >= since), Decimal(0))
+            for (name, symbol), made in self._orders.items()
+            if name == venue
+        }
 
     def gas_spent(self, chain_id: int, sender: str, since: int) -> int:
         return sum(

@@ -172,6 +172,10 @@ def outer(
     return UnsignedTx(1, nonce, Address(to), value, data, gas, Fees(max_fee, 10**9))
 
 
+EXCHANGE_LIMIT = {"per_order": "12000", "per_day": "30000", "px_from": "1000", "px_to": "10000"}
+"""An order of 1.2 ETH at the most, and two and a half of them a day."""
+
+
 def signer_files(folder: Path, environment: str = "devnet", **changes: Any) -> Path:
     """Keystores, password files and the settings of a signer for this world; returns the settings' path."""
     store = LocalKeystore(folder / "keystore")
@@ -199,7 +203,8 @@ def signer_files(folder: Path, environment: str = "devnet", **changes: Any) -> P
                 "dialect": "binance",
                 "api_key": f"file:{folder}/api-key",
                 "secret": f"file:{folder}/api-secret",
-                "symbols": ["ETHUSDC"],
+                "symbols": ["ETHUSDC", "BTCUSDC"],
+                "limits": {"ETHUSDC": EXCHANGE_LIMIT},
             }
         },
         "chains": [chain_json()],
