@@ -55,6 +55,9 @@ def custody(
         print(
             f"the most that one of them took: {report.extracted:.2f} USD of at most {report.bound:.2f}, {report.bound - report.extracted:.2f} short"
         )
+        print(
+            f"at the exchange, the most that one of them took: {report.at_exchange:.2f} USD of at most {report.exchange_bound:.2f}"
+        )
         for found in report.violations:
             print(f"case {found['case']} · {found['rule']}: {found['story']}")
             print(f"  → fairlead chaos custody --seed {seed} --case {found['case']}")

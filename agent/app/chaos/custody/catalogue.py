@@ -5,6 +5,7 @@ from __future__ import annotations
 from agent.app.chaos.custody import (
     approval_attacks,
     door_attacks,
+    exchange_moves,
     gate_attacks,
     hook_attacks,
     mutation_moves,
@@ -35,4 +36,5 @@ def every() -> list[Move]:
         *replay_moves.moves(),
         *mutation_moves.moves(),
         *signer_moves.moves(),
+        *exchange_moves.moves(),
     ]
