@@ -8,6 +8,7 @@ from agent.app.chaos.custody import (
     exchange_moves,
     gate_attacks,
     hook_attacks,
+    journal_moves,
     mutation_moves,
     optimising,
     paymaster_attacks,
@@ -37,4 +38,5 @@ def every() -> list[Move]:
         *mutation_moves.moves(),
         *signer_moves.moves(),
         *exchange_moves.moves(),
+        *journal_moves.moves(),
     ]
