@@ -21,6 +21,7 @@ ORDER = "/api/v3/order"
 TOP, BOTTOM = c.EXCHANGE_LIMIT["px_to"], c.EXCHANGE_LIMIT["px_from"]
 WHOLE, REST = "1.2", "0.6"
 """The largest order at the top of the band; what is left of the day after two of them."""
+_MANY = 6
 
 
 def _order(**changes: str) -> str:
@@ -141,11 +142,15 @@ def _himself(side: str, price: str) -> tuple[Callable[[Room], object], Callable[
         room.exchange.waits(other, price, "100")
 
     def act(room: Room) -> str:
-        for n, quantity in enumerate((WHOLE, WHOLE, REST)):
-            said = _asks(room, "POST", ORDER, _order(side=side, quantity=quantity, price=price, newClientOrderId=f"t{n}-{now_ms()}"))  # fmt: skip
-            if said:
-                raise Halt("CHAOS_WORLD", f"an order within the limits was refused: {said}")
-        return "three orders, and the fourth: " + _asks(room, "POST", ORDER, _order(side=side, quantity="0.01", price=price))  # fmt: skip
+        said, signed = "", 0
+        # As many as are signed; the count ends where the owner set no limit worth the name.
+        for quantity in (WHOLE,) * _MANY + (REST,):
+            one = f"t{signed}-{now_ms()}"
+            refused = _asks(
+                room, "POST", ORDER, _order(side=side, quantity=quantity, price=price, newClientOrderId=one)
+            )
+            said, signed = refused or said, signed + (not refused)
+        return f"{signed} orders, and then {said}"
 
     return before, act
 

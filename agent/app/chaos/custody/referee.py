@@ -259,8 +259,10 @@ def answer(watches: list[Watch], accounts: list[Account], asked: dict[str, Any])
         accounts += [Account(Exchange(**told)) for told in asked["exchanges"]]
         return {"watching": len(watches) + len(accounts)}
     if asked["do"] == "begin":
-        for watch in (*watches, *accounts):
+        for watch in watches:
             watch.begin()
+        for account in accounts:
+            account.begin()
         return {"begun": True}
     violations: list[dict[str, str]] = []
     taken = bound = Decimal(0)

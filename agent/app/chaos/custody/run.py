@@ -52,7 +52,7 @@ from keys.settings import REPEATS
 TRUTH = {"ETH": "3000", "USDC": "1"}
 """What things are worth here; feeds say so too, but for attacks that let them drift."""
 Say = Callable[[str], None]
-MISTAKES = ("allowance", "module", "slack", "signer")
+MISTAKES = ("allowance", "module", "slack", "signer", "exchange")
 
 
 class Referee:
@@ -149,7 +149,8 @@ def arena(urls: Mapping[int, str], mistake: str = "") -> Iterator[tuple[Room, Re
         stack.callback(world.rpc.close)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fairlead-")))
         loose = {"transfer_to": [c.THIEF]} if mistake == "signer" else {}
-        signer = SignerRoom(world.rpc, folder, loose)
+        lax = {"per_day": "300000"} if mistake == "exchange" else {}
+        signer = SignerRoom(world.rpc, folder, loose, c.EXCHANGE_LIMIT | lax)
         signer.prepare(world.url)
         stack.callback(signer.stop)
         if mistake == "allowance":
