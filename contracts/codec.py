@@ -256,6 +256,8 @@ def decode_revert(data: bytes) -> str:
             args = entry.inputs.decode(body, strict=False)
             if entry.name == "ExecutionFailed" and "message" in args:
                 return f"{name}: command {args['commandIndex']} failed: {decode_revert(args['message'])}"
+            if entry.name == "WrappedError":
+                return f"{name}: {args['target']} (a hook) failed: {decode_revert(args['reason'])}"
             if entry.name == "FailedOpWithRevert":
                 return f"{name}: {args['reason']}: {decode_revert(args['inner'])}"
             return f"{name}: {entry.name}(" + ", ".join(f"{k}: {_show(v)}" for k, v in args.items()) + ")"

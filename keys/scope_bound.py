@@ -22,7 +22,8 @@ T days is at most B + R × T, wherever it begins, midnight or not. With per_day 
 
 Outside the number, and said so to the owners: a feed that is wrong by more than e for as long as it counts as fresh while the
 second source agrees; the liquidation penalty and the interest of a position the thief brought down to the health floor
-(`fall_to_liquidation`); the tokens' and protocols' own failures; what an owner's key or an exchange's keys reach.
+(`fall_to_liquidation`); the tokens' and protocols' own failures; what an owner's key reaches, and an exchange's
+keys: their number is the signer's (`keys.signer.exchange_orders`), printed beside this one.
 Rounding costs at most one base unit a trade. Amounts are rounded up, to the cent.
 """
 

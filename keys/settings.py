@@ -4,7 +4,8 @@
      "senders": [{"key": "agent", "password": "file:…"}],
      "owners": [{"key": "owner-1", "password": "file:…"}, {"kind": "aws_kms", "environment": "devnet", "address": "0x…", "key_id": "…", …}],
      "relay_auth": {"key": "searcher", "password": "file:…"},
-     "exchanges": {"paper": {"dialect": "binance", "api_key": "file:…", "secret": "file:…", "allow": ["GET /api/v3/…"], "symbols": ["ETHUSDC"]}},
+     "exchanges": {"paper": {"dialect": "binance", "api_key": "file:…", "secret": "file:…", "allow": ["GET /api/v3/…"], "symbols": ["ETHUSDC"],
+       "limits": {"ETHUSDC": {"per_order": "…", "per_day": "…", "px_from": "…", "px_to": "…", "quote_usd": "1", "market": false}}, "repeats": 200}},
      "chains": [{"chain_id": 1, "safe": "0x…", "owners": ["0x…"], "threshold": 2, "weth": "0x…",
        "contracts": {"0x…": "universal_router"}, "spenders": ["0x…"],
        "tokens": {"0x…": {"per_tx_raw": "…", "per_day_raw": "…"}}, "native": {"per_tx_raw": "…", "per_day_raw": "…"},
@@ -17,14 +18,18 @@ a threshold of owners signed.
 
 `clients` (optional) lists the OS user ids that may connect; without it only the signer's own user may.
 A key is a keystore's (`key`, `password`) or any kind of signer's (`kind` and the options of `keys/<kind>.py`, see `keys.signers`).
+An order at an exchange is signed only in an instrument with `limits` (keys/signer/exchange_orders.py says how it is counted); `repeats`
+is the most orders the exchange takes of one account in the six seconds a signature lives: 200 where it takes 100 in ten seconds.
 A password left out or null is asked for by the signer itself when `unlock` is called. Amounts are base units as decimal strings.
 Errors: Usage SIGNER_CONFIG_INVALID with the path of the value.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -43,6 +48,7 @@ from keys.policy_settings import (
     PolicySettings,
 )
 from keys.secrets import is_reference
+from keys.signer.exchange_orders import SymbolLimit
 from keys.signers import SignerSpec, read_spec, references
 
 __all__ = [
@@ -73,16 +79,22 @@ Held = KeyReference | SignerSpec
 """A key of the signer's: in its own folder of keystores, or wherever its kind keeps it."""
 
 
+REPEATS = 200
+"""100 orders in ten seconds, as Binance Spot publishes its limit, and a signature's life that touches two such windows."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExchangeReference:
     """`api_key` and `secret` are secret references; `allow` adds "METHOD path" pairs to the dialect's own; `symbols` that may be
-    traded, none meaning any."""
+    named, none meaning any; `limits` by symbol, without which no order is signed; `repeats`: how often one signature may be used."""
 
     dialect: str
     api_key: str
     secret: str
     allow: tuple[str, ...] = ()
     symbols: tuple[str, ...] = ()
+    limits: Mapping[str, SymbolLimit] = field(default_factory=dict)
+    repeats: int = REPEATS
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +108,9 @@ class SignerSettings:
     relay_auth: KeyReference | None = None
     exchanges: Mapping[str, ExchangeReference] = field(default_factory=dict)
     clients: tuple[int, ...] = ()
+
+
+_PLAIN = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?")
 
 
 class _Reader:
@@ -212,14 +227,45 @@ def _held(value: Any, path: str) -> Held:
 
 
 def _exchange(value: Any, path: str) -> ExchangeReference:
-    r = _Reader(value, path, "dialect api_key secret allow symbols")
-    return ExchangeReference(
+    r = _Reader(value, path, "dialect api_key secret allow symbols limits repeats")
+    read = ExchangeReference(
         r.get("dialect", _text),
         r.get("api_key", _reference),
         r.get("secret", _reference),
         r.get("allow", _list(_text), ()),
         r.get("symbols", _list(_text), ()),
+        r.get("limits", _map(_text, _symbol_limit), {}),
+        r.get("repeats", _int, REPEATS),
     )
+    if read.repeats < 1:
+        raise _bad(f"{path}.repeats", "must be 1 or more: a signature is used at least once")
+    for symbol in read.limits:
+        if read.symbols and symbol not in read.symbols:
+            raise _bad(f"{path}.limits.{symbol}", "is not among the symbols")
+    return read
+
+
+def _amount(value: Any, path: str) -> Decimal:
+    if not isinstance(value, str) or not _PLAIN.fullmatch(value):
+        raise _bad(path, 'must be a decimal number as a text, like "2500.50"')
+    return Decimal(value)
+
+
+def _symbol_limit(value: Any, path: str) -> SymbolLimit:
+    r = _Reader(value, path, "per_order per_day px_from px_to quote_usd market")
+    read = SymbolLimit(
+        r.get("per_order", _amount),
+        r.get("per_day", _amount),
+        r.get("px_from", _amount),
+        r.get("px_to", _amount),
+        r.get("quote_usd", _amount, Decimal(1)),
+        r.get("market", _bool, False),
+    )
+    if not 0 < read.px_from < read.px_to:
+        raise _bad(f"{path}.px_to", "must be above px_from, and both above zero")
+    if not 0 < read.quote_usd:
+        raise _bad(f"{path}.quote_usd", "must be above zero")
+    return read
 
 
 def _role(value: Any, path: str) -> bytes:

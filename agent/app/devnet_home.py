@@ -336,12 +336,24 @@ def write_signer(
                 "api_key": f"file:{keys.folder / 'exchange-key'}",
                 "secret": keys.exchange_secret,
                 "symbols": ["ETHUSDC"],
+                "limits": {"ETHUSDC": _exchange_limit(_mid_of(market) if market is not None else "3000")},
             }
             for name in (PAPER, REFERENCE)
         },
         "chains": chains,
     }
     private_file(keys.folder / "signer.json", json.dumps(config, indent=1))
+
+
+def _exchange_limit(mid: str) -> dict[str, str]:
+    """What orders at the paper exchange may cost, in USDC: a sale counts at twice the middle of the book."""
+    low, high = Decimal(mid) / 10, Decimal(mid) * 2
+    return {
+        "per_order": "600000",
+        "per_day": "6000000",
+        "px_from": f"{low.quantize(Decimal('1e-8')):f}",
+        "px_to": f"{high.quantize(Decimal('1e-8')):f}",
+    }
 
 
 def demo_or_loaded(status: Status, chain_id: int, market: Mapping[str, Any] | None) -> list[dict[str, str]]:

@@ -24,7 +24,7 @@ from agent.ports import Clock
 from chains.gateway import Gateway
 from chains.intents.cow import CowBook, QuoteRequest, Told
 from chains.simulate import DELEGATECALL, SafeCall, balance_call
-from chains.types import Address, BlockRef, Call, CowOrder, Receipt
+from chains.types import Address, BlockRef, Call, CowOrder, Protection, Receipt, SignedTx
 from contracts import multisend
 from contracts.universal_router import deadline_guard
 from keys.cow_order import APP_DATA, APP_DATA_HASH
@@ -143,6 +143,9 @@ class OfferDesk:
 
     async def is_final(self, receipt: Receipt, head: BlockRef) -> bool:
         return await self.desk.is_final(receipt, head)
+
+    async def tend(self, signed: SignedTx, protection: Protection, head: BlockRef, max_block: int) -> str:
+        return await self.desk.tend(signed, protection, head, max_block)
 
     async def final_block(self, head: BlockRef) -> BlockRef:
         if self.desk.finality == "depth":

@@ -23,7 +23,7 @@ from agent.domain.reports import ExecutionReport, Fill
 from agent.execution.offers import INVALIDATED, TRADE, OnChain, fill_of, on_chain
 from agent.execution.outbox import ATTEMPTS, PAUSE_S, Sent
 from agent.execution.recorder import Recorder
-from agent.execution.tracker import ChainTruth
+from agent.execution.tracker import ChainTruth, ChainWatch
 from agent.execution.wallet_batches import Rehearsal, WalletBatches
 from agent.journal.records import PartRecord
 from agent.ports import Clock
@@ -57,15 +57,8 @@ class OfferTruth(ChainTruth, Protocol):
     async def call(self, call: Call, block: int | str = "latest") -> CallResult: ...
 
 
-class OfferChain(Rehearsal, Protocol):
+class OfferChain(ChainWatch, Rehearsal, Protocol):
     """One chain as offers need it."""
-
-    @property
-    def wallet(self) -> Address: ...
-
-    def heads_told(self) -> int: ...
-
-    async def next_look(self, told: int) -> None: ...
 
     @property
     def truth(self) -> OfferTruth: ...

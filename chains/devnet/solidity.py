@@ -93,6 +93,28 @@ def compiled() -> dict[str, dict[str, Any]]:
     return found
 
 
+@cache
+def rehearsal(file: str, name: str) -> dict[str, Any]:
+    """A contract of contracts/test as an artifact, compiled once and kept in the cache. Never part of a release. Raises Halt."""
+    asked = json.loads(request())
+    path = f"test/{file}"
+    asked["sources"] = {path: {"content": (FOLDER / path).read_text()}}
+    asked["settings"]["outputSelection"] = {path: {name: ["abi", "evm.deployedBytecode.object"]}}
+    text = json.dumps(asked)
+    kept = (
+        cache_dir()
+        / f"rehearsal-{hashlib.sha256((text + packages.tools_hash()).encode()).hexdigest()[:16]}.json"
+    )
+    if not kept.exists():
+        contract = packages.run_solc(text)["contracts"][path][name]
+        found = {"abi": contract["abi"], "runtime": contract["evm"]["deployedBytecode"]["object"]}
+        part = kept.with_name(f"{kept.name}.{os.getpid()}")
+        part.write_text(json.dumps(found))
+        part.rename(kept)
+    told: dict[str, Any] = json.loads(kept.read_text())
+    return told
+
+
 def hashes(artifact: dict[str, Any]) -> dict[str, str]:
     """The record of one artifact, as contracts/gate.json holds it."""
     code, runtime = bytes.fromhex(artifact["bytecode"]), bytes.fromhex(artifact["runtime"])

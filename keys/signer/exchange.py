@@ -5,9 +5,9 @@ the same query. Both are therefore judged: the endpoint must be listed, and ever
 A session that is logged on would need no further signature, so no log-on is signed; nor is anything dated ahead, which could be
 kept for later; nor an instrument other than those listed, where the settings list any.
 
-The bound, said plainly: what is signed here for spot trading opens every endpoint of the exchange that takes the same parameters
-(margin and futures orders do), and no price is judged here: whoever has the agent's machine can trade the whole balance of the
-listed instruments away at any price. Give the key spot permission alone, list its instruments, keep little there.
+What is signed here for spot trading opens every endpoint of the exchange that takes the same parameters (margin and futures orders
+do). Nothing here checks prices against a market: how much an order can cost, and what a day of them may, is `exchange_orders`'. Give
+the key spot permission alone, list its instruments, keep little there.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def check(
     *,
     now_ms: int,
     symbols: frozenset[str] = frozenset(),
-) -> None:
-    """`symbols` that may be named, none meaning any. Raises Denied EXCHANGE_WITHDRAWAL, EXCHANGE_UNLISTED, EXCHANGE_PARAMETER, EXCHANGE_SYMBOL or EXCHANGE_AHEAD, Usage for what is no request at all."""
+) -> dict[str, str]:
+    """The parameters of a request that may be judged further. `symbols` that may be named, none meaning any. Raises Denied EXCHANGE_WITHDRAWAL, EXCHANGE_UNLISTED, EXCHANGE_PARAMETER, EXCHANGE_SYMBOL or EXCHANGE_AHEAD, Usage for what is no request at all."""
     if dialect not in DIALECTS:
         raise Usage(
             "EXCHANGE_DIALECT_UNKNOWN", f"no dialect {dialect!r}", f"There are {', '.join(DIALECTS)}."
@@ -128,6 +128,7 @@ def check(
             f"{endpoint} for {values['symbol'][:40]}, which is not among this venue's symbols",
             "List it under exchanges in the signer's settings.",
         )
+    return values
 
 
 def sign(secret: bytes, query: str) -> str:

@@ -15,11 +15,20 @@ from chains.errors import Denied, Usage
 from chains.types import Address, Environment, Fees, UnsignedTx
 from contracts.hashing import to_checksum
 from keys import cow_order, safe, transactions
-from keys.policy import Allowed, OuterRequest, Refusal, SafeTxRequest, judge_order, judge_outer, judge_safe_tx
+from keys.policy import (
+    DAY_S,
+    Allowed,
+    OuterRequest,
+    Refusal,
+    SafeTxRequest,
+    judge_order,
+    judge_outer,
+    judge_safe_tx,
+)
 from keys.policy_orders import OrderRequest
 from keys.secrets import ask_on_tty
 from keys.settings import PolicySettings, SignerSettings
-from keys.signer import exchange
+from keys.signer import exchange, exchange_orders
 from keys.signer.ledger import SpendLedger, order_facts, safe_tx_facts
 from keys.signer.vault import Vault, locked_key
 from keys.signers import Signer
@@ -144,6 +153,14 @@ class Handlers:
             "owners": {a: a in vault.owners for a in vault.addresses(self.settings.owners)},
             "relay_auth": relay,
             "exchanges": sorted(vault.secrets),
+            "exchange_limits": {
+                name: {
+                    "per_day_usd": f"{exchange_orders.day_usd_up(reference.limits):f}",
+                    "repeats": reference.repeats,
+                    "symbols": sorted(reference.limits),
+                }
+                for name, reference in self.settings.exchanges.items()
+            },
             "safes": {str(c): p.safe for c, p in self.settings.chains.items()},
             "agents": {
                 str(c): {"account": p.agent.account, "roles": p.agent.roles, "gate": p.agent.gate}
@@ -308,19 +325,26 @@ class Handlers:
             )
         reference = self.settings.exchanges[venue]
         method, path, query = (_get(params, n, str) for n in ("method", "path", "query"))
-        exchange.check(
+        now_ms = time.time_ns() // 10**6
+        values = exchange.check(
             reference.dialect,
             reference.allow,
             method,
             path,
             query,
-            now_ms=time.time_ns() // 10**6,
+            now_ms=now_ms,
             symbols=frozenset(reference.symbols),
         )
         digest = _digest("sign_exchange", {"venue": venue, "method": method, "path": path, "query": query})
-        if f"{method} {path}".startswith(exchange.WRITES) and not self._granted(request_id, digest):
-            facts = {"venue": venue, "endpoint": f"{method} {path}"}
-            self.ledger.record("exchange", request_id, digest, int(time.time()), facts)
+        endpoint, order = f"{method} {path}", exchange_orders.is_order(values)
+        if (order or endpoint.startswith(exchange.WRITES)) and not self._granted(request_id, digest):
+            facts = {"venue": venue, "endpoint": endpoint}
+            wall = now_ms // 1000
+            if order:
+                spent = self.ledger.ordered(venue, wall - DAY_S)
+                counted = exchange_orders.judge(values, reference.limits, spent, now_ms)
+                facts |= {"symbol": counted.symbol, "cost": f"{counted.cost:f}"}
+            self.ledger.record("exchange", request_id, digest, wall, facts)
         signature = exchange.sign(self.vault.secrets[venue].reveal(), query)
         return {"signature": signature, "api_key": self.vault.api_keys[venue].text()}
 

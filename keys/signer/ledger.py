@@ -13,6 +13,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ class SpendLedger:
         self._sender_nonces: dict[tuple[int, str, int], list[Signed]] = {}
         self._gas: dict[tuple[int, str, int], tuple[int, int]] = {}
         self._orders: dict[tuple[int, str], list[GrantedOrder]] = {}
+        self._exchange_orders: dict[tuple[str, str], list[tuple[int, Decimal]]] = {}
         self._broken = False
         self.syncs, self.sync_ns = 0, 0
         try:
@@ -84,7 +86,7 @@ class SpendLedger:
                 )
                 if sound:
                     self._fold(entry)
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, InvalidOperation):
                 sound = False
             if not sound:
                 raise Halt(
@@ -100,6 +102,9 @@ class SpendLedger:
         self._requests[entry["id"]] = entry["request"]
         if entry["kind"] == "order":
             self._fold_order(entry)
+        if entry["kind"] == "exchange" and "symbol" in entry:
+            made = self._exchange_orders.setdefault((entry["venue"], entry["symbol"]), [])
+            made.append((int(entry["at"]), Decimal(entry["cost"])))
         if entry["kind"] not in ("safe_tx", "tx"):
             return
         chain, at = int(entry["chain_id"]), int(entry["at"])
@@ -192,6 +197,14 @@ class SpendLedger:
             t: self.spent(chain_id, safe, t, since) for c, s, t in self._spends if (c, s) == (chain_id, safe)
         }
         return {token: raw for token, raw in found.items() if raw}
+
+    def ordered(self, venue: str, since: int) -> dict[str, Decimal]:
+        """By symbol, what orders signed for an exchange since then can have cost; its quote units."""
+        return {
+            symbol: sum((cost for at, cost in made if at >= since), Decimal(0))
+            for (name, symbol), made in self._exchange_orders.items()
+            if name == venue
+        }
 
     def gas_spent(self, chain_id: int, sender: str, since: int) -> int:
         return sum(

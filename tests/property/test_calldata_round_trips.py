@@ -165,6 +165,14 @@ def test_reverts_are_sentences() -> None:
         codec.decode_revert(nested)
         == "universal_router: command 3 failed: universal_router: V3TooLittleReceived()"
     )
+    wrapped = codec.interface("uniswap_v4_pool_manager").errors
+    hooked = next(e for e in wrapped.values() if e.name == "WrappedError")
+    hook = "0x" + "11" * 20
+    by_hook = hooked.id[:4] + hooked.inputs.enc((hook, bytes(4), error, b""))
+    assert (
+        codec.decode_revert(by_hook)
+        == f"uniswap_v4_pool_manager: {hook} (a hook) failed: Too little received"
+    )
     assert codec.decode_revert(b"") == "reverted without a reason"
 
 

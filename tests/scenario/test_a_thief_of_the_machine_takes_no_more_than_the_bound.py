@@ -10,6 +10,7 @@ import pytest
 from agent.app.chaos.custody.catalogue import every
 from agent.app.chaos.custody.moves import Move
 from agent.app.chaos.custody.run import order
+from agent.app.chaos.custody.wallet import EXCHANGE_LIMIT
 from agent.app.cli import run
 from agent.app.cli.chaos import VIOLATED
 from chains.devnet.jsonrpc import Rpc
@@ -44,6 +45,11 @@ def check(status: int, report: dict[str, object], seed: int, count: int) -> None
     # The optimising attacker is case 0 of every seed: the bound is nearly reached, and not passed.
     taken, most = Decimal(counters["extracted_usd"]), Decimal(counters["bound_usd"])
     assert Decimal("0.95") * most < taken <= most
+    there, there_most = Decimal(counters["exchange_extracted_usd"]), Decimal(counters["exchange_bound_usd"])
+    assert there <= there_most
+    if count == len(every()):
+        # One signature used as often as the exchange takes it: far more than the day's orders carried out once.
+        assert there > Decimal(EXCHANGE_LIMIT["per_day"])
 
 
 def test_sixty_attacks(devnet: Status, capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,6 +70,7 @@ CONTROLS = {
     "module": ("Safe.execTransactionFromModule", {"succeeded", "executed"}),
     "slack": ("his own pool, feeds at their edge, the second source held", {"bound"}),
     "signer": ("token away, dated", {"signed", "recipient", "moved"}),
+    "exchange": ("buys his coins at the top of the band to the end of the day", {"bound"}),
 }
 
 

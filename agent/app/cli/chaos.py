@@ -31,7 +31,7 @@ def command() -> None:
     "--mistake",
     default="",
     metavar="NAME",
-    help="A control: the owners have made this mistake (allowance, module, slack, signer), and the referee must find it.",
+    help="A control: the owners have made this mistake (allowance, module, slack, signer, exchange), and the referee must find it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def custody(
@@ -54,6 +54,9 @@ def custody(
         print(f"{report.attacks} attacks, {report.repelled} repelled, {len(report.violations)} violations")
         print(
             f"the most that one of them took: {report.extracted:.2f} USD of at most {report.bound:.2f}, {report.bound - report.extracted:.2f} short"
+        )
+        print(
+            f"at the exchange, the most that one of them took: {report.at_exchange:.2f} USD of at most {report.exchange_bound:.2f}"
         )
         for found in report.violations:
             print(f"case {found['case']} · {found['rule']}: {found['story']}")

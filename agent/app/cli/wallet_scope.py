@@ -13,6 +13,7 @@ from agent.app.cli.output import emit_json, header, note, plain, table
 from chains.errors import Denied, Usage
 
 if TYPE_CHECKING:
+    from agent.app.exchange_bound import ExchangeBound
     from agent.app.multisig.proposing import Proposed
     from agent.app.multisig.room import Room
     from agent.app.scoping import Granted
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from chains.types import Call
     from keys.scope import Scope
     from keys.scope_bound import Bound
+
+    Bounds = tuple[ExchangeBound, ...] | None
 
 CHAIN = click.option(
     "--chain", default="ethereum", show_default=True, metavar="NAME", help="The chain's name in the settings."
@@ -56,7 +59,9 @@ def bound_json(told: Bound) -> dict[str, Any]:
     }
 
 
-def _facts(scope: Scope, told: Bound, has: Granted) -> dict[str, Any]:
+def _facts(scope: Scope, told: Bound, there: Bounds, has: Granted) -> dict[str, Any]:
+    from agent.app.exchange_bound import bounds_json
+
     return {
         "chain_id": scope.chain_id,
         "safe": scope.safe,
@@ -67,7 +72,7 @@ def _facts(scope: Scope, told: Bound, has: Granted) -> dict[str, Any]:
         "expires": _instant(has.expiry),
         "checked": has.checked,
         "differs": [{"what": c.key, "on_chain": c.before, "settings": c.after} for c in has.differs],
-        "bound": bound_json(told),
+        "bound": bound_json(told) | {"exchanges": bounds_json(there)},
     }
 
 
@@ -111,6 +116,7 @@ def _room(ctx: click.Context, chain: str) -> tuple[Settings, Any]:
 @click.pass_context
 def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_json: bool) -> int:
     """What the agent's key may do, in sentences, with the bound; with --propose the owners' transaction that grants exactly that."""
+    from agent.app.exchange_bound import exchange_bounds
     from agent.app.multisig.room import inside
     from chains.types import Address, Call
     from keys.scope import batch
@@ -130,16 +136,17 @@ def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_
                 )
             calls = tuple(Call(Address(p.to), p.data, p.value) for p in batch(powers, creation, has.standing))
             proposed = await _propose(room, settings, calls, "the agent's scope", out)
-        return powers, told, has, proposed, room.head_line(has.block)
+        there = await exchange_bounds(settings)
+        return powers, told, there, has, proposed, room.head_line(has.block)
 
-    powers, told, has, proposed, line = inside(settings, where, work)
+    powers, told, there, has, proposed, line = inside(settings, where, work)
     said = sentences(powers, told)
     path = proposed[1] if proposed else None
     named = "" if chain == "ethereum" else f" --chain {chain}"
     following = f"fairlead wallet sign {path}" if path else f"fairlead wallet scope --propose{named}"
     if as_json:
         emit_json(
-            _facts(powers, told, has)
+            _facts(powers, told, there, has)
             | {
                 "sentences": list(said),
                 "file": str(path) if path else None,
@@ -152,7 +159,7 @@ def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_
     header(settings.environment.value, settings.wallet.address, line)
     for number, sentence in enumerate(said, 1):
         print(f"{number:>3}. {sentence}")
-    _show_bound(told)
+    _show_bound(told, there)
     print(
         f"\nsigner    so that its policy knows this road, its settings say under chain {powers.chain_id}:\n"
         f'          "agent": {json.dumps(_signers_words(powers, has))}'
@@ -180,6 +187,7 @@ def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_
 def audit(ctx: click.Context, /, chain: str, as_json: bool) -> int:
     """Proves that what is on chain is what the settings say: code, roles, limits, routes, allowances. Exit status 3 where it is not."""
     from agent.app import auditing, scoping
+    from agent.app.exchange_bound import exchange_bounds
     from agent.app.multisig.room import inside
 
     settings, where = _room(ctx, chain)
@@ -187,13 +195,15 @@ def audit(ctx: click.Context, /, chain: str, as_json: bool) -> int:
     async def work(room: Room) -> tuple[Any, ...]:
         powers = await scoping.scope_of(room, scoping.table_for(room))
         found = await auditing.audit(room, powers, scoping.gate_creation())
-        return found, room.head_line(found.granted.block)
+        return found, await exchange_bounds(settings), room.head_line(found.granted.block)
 
-    found, line = inside(settings, where, work)
+    found, there, line = inside(settings, where, work)
     wanted, told, has = found.scope, found.bound, found.granted
     others, late, drifted = found.others, found.lapsed, found.drifted
     if as_json:
-        emit_json(_facts(wanted, told, has) | {"wallet": list(others), "lapsed": late, "ok": not drifted})
+        emit_json(
+            _facts(wanted, told, there, has) | {"wallet": list(others), "lapsed": late, "ok": not drifted}
+        )
         return DRIFT if drifted else 0
     header(settings.environment.value, settings.wallet.address, line)
     print(f"gate {has.gate} · roles {has.roles} · agent {wanted.agent}")
@@ -203,7 +213,7 @@ def audit(ctx: click.Context, /, chain: str, as_json: bool) -> int:
     if not drifted:
         print(f"as the settings say, in all {has.checked} readings at block {has.block.number}")
     print(f"{'lapsed' if late else 'lapses':<9} {_instant(has.expiry) or 'never granted'}")
-    _show_bound(told)
+    _show_bound(told, there)
     return DRIFT if drifted else 0
 
 
@@ -212,11 +222,15 @@ def _show_drift(has: Granted) -> None:
         table(("DRIFT", "on chain", "settings"), [[c.key, c.before, c.after] for c in has.differs])
 
 
-def _show_bound(told: Bound) -> None:
+def _show_bound(told: Bound, there: Bounds) -> None:
+    from agent.app.exchange_bound import UNKNOWN, sentence
+
     print(
         f"\nbound     whoever steals the agent's key takes at most {told.per_day_usd:,.2f} USD in any 24 hours and {told.per_hour_usd:,.2f} USD in any hour, "
         f"until `fairlead wallet freeze`; {told.until_lapse_usd:,.2f} USD if nobody looks before it lapses"
     )
+    for word in (UNKNOWN,) if there is None else map(sentence, there):
+        print(f"          {word}")
 
 
 @click.command("renew")

@@ -11,6 +11,7 @@ from functools import partial
 import aiohttp
 
 from agent.app.endpoints import call_endpoints, head_endpoints, resolve_endpoint
+from agent.app.exchange_bound import UNKNOWN, bounds_of, sentence
 from agent.app.settings import Settings
 from agent.app.settings_tree import Chain, Venue
 from agent.app.watching.check import Check, fail, guarded, ok, skip, warn
@@ -190,6 +191,10 @@ async def signer(settings: Settings, client: SignerClient) -> list[Check]:
             )
         elif not state:
             found.append(warn("signer", f"the sender {sender.address} is locked", "`fairlead signer unlock`"))
+    bounds = bounds_of(told, [venue.name for venue in settings.venues]) if settings.venues else ()
+    found += [ok("signer", sentence(bound)) for bound in bounds or ()]
+    if bounds is None:
+        found.append(warn("signer", UNKNOWN, "restart it: it is of an older version"))
     return found
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from agent.app.chaos.custody import (
     approval_attacks,
     door_attacks,
+    exchange_moves,
     gate_attacks,
+    hook_attacks,
+    journal_moves,
     mutation_moves,
     optimising,
     paymaster_attacks,
@@ -20,10 +23,20 @@ GATE: dict[str, tuple[Attack, ...]] = {
     **approval_attacks.FAMILIES,
     **door_attacks.FAMILIES,
     **paymaster_attacks.FAMILIES,
+    **hook_attacks.FAMILIES,
 }
 """The tables of attacks on Safe, modifier and Gate, by family."""
 
 
 def every() -> list[Move]:
     found = [against_the_gate(family, attack) for family, attacks in GATE.items() for attack in attacks]
-    return optimising.moves() + found + replay_moves.moves() + mutation_moves.moves() + signer_moves.moves()
+    return [
+        *optimising.moves(),
+        *found,
+        *hook_attacks.moves(),
+        *replay_moves.moves(),
+        *mutation_moves.moves(),
+        *signer_moves.moves(),
+        *exchange_moves.moves(),
+        *journal_moves.moves(),
+    ]

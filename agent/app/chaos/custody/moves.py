@@ -7,16 +7,19 @@ from dataclasses import dataclass, field
 from random import Random
 
 from agent.app.chaos.custody.attack import Attack
+from agent.app.chaos.custody.exchange_room import ExchangeRoom
 from agent.app.chaos.custody.signer_room import SignerRoom
 from agent.app.chaos.custody.world import Gated
 
 
 @dataclass
 class Room:
-    """What the thief has: the agent's key and a chain (`gate`), the signer's socket and files (`signer`), luck (`chance`)."""
+    """What the thief has: the agent's key and a chain (`gate`), the signer's socket and files (`signer`), an
+    account at the same exchange (`exchange`), luck (`chance`)."""
 
     gate: Gated
     signer: SignerRoom
+    exchange: ExchangeRoom
     chance: Random = field(default_factory=lambda: Random(0))
 
 
@@ -25,7 +28,7 @@ class Move:
     """`act` makes the attack in a room that `before` prepared, and tells what the thief was told.
 
     `repelled`: it has to fail, and to be refused in words that contain `rule`. Otherwise it may pass, within the bound.
-    `first`: tried before all others in every seed.
+    `once`: no exchange's signature is used twice. `first`: tried before all others in every seed.
     """
 
     family: str
@@ -35,6 +38,7 @@ class Move:
     before: Callable[[Room], object] = lambda room: None
     repelled: bool = True
     first: bool = False
+    once: bool = False
 
 
 def against_the_gate(family: str, attack: Attack) -> Move:

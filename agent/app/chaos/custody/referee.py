@@ -2,11 +2,13 @@
 
 python -m agent.app.chaos.custody.referee        one JSON object a line on stdin, one answer a line on stdout
 
-    {"do": "open", "wallets": [...]}             the wallets, the true prices, the owners' numbers
+    {"do": "open", "wallets": [...], "exchanges": [...]}  wallets and accounts, the true prices, the owners' numbers
     {"do": "begin"}                              an attack is about to be made
-    {"do": "end", "repelled": true}              it has been made; must it have been repelled, or only stay within the bound?
+    {"do": "end", "repelled": true, "once": …}   it has been made; must it have been repelled, or only stay within the bound?
+                                                 once: no exchange's signature was to be used twice
 
-The answer to `end` is {"violations": [{"rule", "story"}], "extracted_usd": "...", "bound_usd": "..."}. No attacker speaks to it.
+The answer to `end` is {"violations": [{"rule", "story"}], "extracted_usd", "bound_usd", "exchange_extracted_usd",
+"exchange_bound_usd"}: what was taken at an exchange is bounded by another number than the chain's. No attacker speaks to it.
 
 The bound, worked out here anew: in T days at most B + R·T dollars pass, each losing at most f = 1/(1−e_in) − (1−s)/(1+e_out);
 of what was given in this case at true prices at most 1 − (1−e_in)(1−s)/(1+e_out) is lost; and the gas money, whole.
@@ -21,6 +23,7 @@ from decimal import Decimal, getcontext
 from pathlib import Path
 from typing import Any
 
+from agent.app.chaos.custody.exchange_truth import Account, Exchange
 from agent.app.chaos.custody.truth import (
     Chain,
     Wallet,
@@ -248,15 +251,18 @@ class Watch:
         return given - refuelled * Decimal(w.native_usd), refuelled
 
 
-def answer(watches: list[Watch], asked: dict[str, Any]) -> dict[str, Any]:
+def answer(watches: list[Watch], accounts: list[Account], asked: dict[str, Any]) -> dict[str, Any]:
     if asked["do"] == "open":
         for told in asked["wallets"]:
             told["spenders"] = tuple(told["spenders"])
             watches.append(Watch(Wallet(**told)))
-        return {"watching": len(watches)}
+        accounts += [Account(Exchange(**told)) for told in asked["exchanges"]]
+        return {"watching": len(watches) + len(accounts)}
     if asked["do"] == "begin":
         for watch in watches:
             watch.begin()
+        for account in accounts:
+            account.begin()
         return {"begun": True}
     violations: list[dict[str, str]] = []
     taken = bound = Decimal(0)
@@ -264,14 +270,26 @@ def answer(watches: list[Watch], asked: dict[str, Any]) -> dict[str, Any]:
         found, lost, most = watch.end(bool(asked["repelled"]))
         violations += found
         taken, bound = taken + lost, bound + most
-    return {"violations": violations, "extracted_usd": str(taken), "bound_usd": str(bound)}
+    there, there_most = Decimal(0), Decimal(0)
+    for account in accounts:
+        found, lost, most = account.end(bool(asked["repelled"]), bool(asked["once"]))
+        violations += found
+        there, there_most = there + lost, there_most + most
+    return {
+        "violations": violations,
+        "extracted_usd": str(taken),
+        "bound_usd": str(bound),
+        "exchange_extracted_usd": str(there),
+        "exchange_bound_usd": str(there_most),
+    }
 
 
 def main() -> int:
     getcontext().prec = 60
     watches: list[Watch] = []
+    accounts: list[Account] = []
     for line in sys.stdin:
-        print(json.dumps(answer(watches, json.loads(line))), flush=True)
+        print(json.dumps(answer(watches, accounts, json.loads(line))), flush=True)
     return 0
 
 

@@ -17,6 +17,8 @@ from typing import Any
 
 from agent.app.chaos.custody import wallet as c
 from agent.app.chaos.custody.catalogue import every
+from agent.app.chaos.custody.exchange_room import OWNER_KEY, ExchangeRoom
+from agent.app.chaos.custody.exchange_truth import Exchange
 from agent.app.chaos.custody.moves import Move, Room
 from agent.app.chaos.custody.signer_room import SignerRoom
 from agent.app.chaos.custody.truth import Wallet
@@ -45,29 +47,31 @@ from chains.devnet.nodes import environment_at
 from chains.errors import Denied, FairleadError, Halt, Usage
 from chains.types import Environment
 from keys.scope import Scope
+from keys.settings import REPEATS
 
 TRUTH = {"ETH": "3000", "USDC": "1"}
 """What things are worth here; feeds say so too, but for attacks that let them drift."""
 Say = Callable[[str], None]
-MISTAKES = ("allowance", "module", "slack", "signer")
+MISTAKES = ("allowance", "module", "slack", "signer", "exchange")
 
 
 class Referee:
     """The judging process. `begin` and `end` are all it hears of an attack."""
 
-    def __init__(self, wallets: Sequence[Wallet]) -> None:
+    def __init__(self, wallets: Sequence[Wallet], exchanges: Sequence[Exchange] = ()) -> None:
         command = [sys.executable, "-m", "agent.app.chaos.custody.referee"]
         root = Path(__file__).resolve().parents[4]
         self.process = subprocess.Popen(
             command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self._ask({"do": "open", "wallets": [asdict(wallet) for wallet in wallets]})
+        told = {"wallets": [asdict(w) for w in wallets], "exchanges": [asdict(e) for e in exchanges]}
+        self._ask({"do": "open"} | told)
 
     def begin(self) -> None:
         self._ask({"do": "begin"})
 
-    def end(self, repelled: bool) -> dict[str, Any]:
-        return self._ask({"do": "end", "repelled": repelled})
+    def end(self, repelled: bool, once: bool = False) -> dict[str, Any]:
+        return self._ask({"do": "end", "repelled": repelled, "once": once})
 
     def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
         if self.process.stdin is None or self.process.stdout is None:
@@ -89,7 +93,8 @@ class Referee:
 
 @dataclass
 class Report:
-    """FORMATS, "Chaos doors". `extracted_usd` is the most any one case took; `bound_usd` what it might have taken."""
+    """FORMATS, "Chaos doors". `extracted_usd` is the most any one case took; `bound_usd` what it might have taken; the same of an
+    exchange's account, whose bound is another."""
 
     seed: int
     count: int
@@ -98,6 +103,8 @@ class Report:
     repelled: int = 0
     extracted: Decimal = Decimal(0)
     bound: Decimal = Decimal(0)
+    at_exchange: Decimal = Decimal(0)
+    exchange_bound: Decimal = Decimal(0)
     took_s: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -111,6 +118,8 @@ class Report:
                 "repelled": self.repelled,
                 "extracted_usd": str(self.extracted.quantize(Decimal("0.01"), ROUND_CEILING)),
                 "bound_usd": str(self.bound.quantize(Decimal("0.01"))),
+                "exchange_extracted_usd": str(self.at_exchange.quantize(Decimal("0.01"), ROUND_CEILING)),
+                "exchange_bound_usd": str(self.exchange_bound.quantize(Decimal("0.01"))),
             },
             "took_s": round(self.took_s, 1),
         }
@@ -140,7 +149,8 @@ def arena(urls: Mapping[int, str], mistake: str = "") -> Iterator[tuple[Room, Re
         stack.callback(world.rpc.close)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fairlead-")))
         loose = {"transfer_to": [c.THIEF]} if mistake == "signer" else {}
-        signer = SignerRoom(world.rpc, folder, loose)
+        lax = {"per_day": "300000"} if mistake == "exchange" else {}
+        signer = SignerRoom(world.rpc, folder, loose, c.EXCHANGE_LIMIT | lax)
         signer.prepare(world.url)
         stack.callback(signer.stop)
         if mistake == "allowance":
@@ -148,9 +158,13 @@ def arena(urls: Mapping[int, str], mistake: str = "") -> Iterator[tuple[Room, Re
         elif mistake == "module":
             world.safe_calls(world.safe, "safe", "enableModule", AGENT)
         told = replace(world.scope, slack_bps=100)
-        referee = Referee((_gated(world, told), _elsewhere(world), _signed(world, signer)))
+        exchange = ExchangeRoom(folder)
+        stack.callback(exchange.stop)
+        exchange.start()
+        watched = (_gated(world, told), _elsewhere(world), _signed(world, signer))
+        referee = Referee(watched, (_at_exchange(exchange),))
         stack.callback(referee.close)
-        yield Room(world, signer), referee
+        yield Room(world, signer, exchange), referee
 
 
 @contextmanager
@@ -249,6 +263,19 @@ def _signed(world: Gated, signer: SignerRoom) -> Wallet:
     )
 
 
+def _at_exchange(exchange: ExchangeRoom) -> Exchange:
+    """The account whose key the signer holds, with the number its owner is shown: a day's orders, each as often as it can be used."""
+    day = Decimal(c.EXCHANGE_LIMIT["per_day"])
+    return Exchange(
+        name="the account at the exchange",
+        port=exchange.port,
+        account=OWNER_KEY,
+        prices=TRUTH,
+        signed_usd=str(day),
+        bound_usd=str(day * REPEATS),
+    )
+
+
 def run(
     urls: Mapping[int, str],
     seed: int,
@@ -283,7 +310,7 @@ def _case(room: Room, referee: Referee, seed: int, case: int, move: Move, report
             if stopped.code == "CHAOS_WORLD":
                 raise  # an attack that could not be made is no attack repelled
             said = str(stopped)
-        verdict = referee.end(move.repelled)
+        verdict = referee.end(move.repelled, move.once)
     finally:
         for rpc, snapshot in zip(rpcs, snapshots, strict=True):
             rpc("evm_revert", snapshot)
@@ -305,9 +332,14 @@ def _case(room: Room, referee: Referee, seed: int, case: int, move: Move, report
     report.repelled += move.repelled and not found
     if report.attacks == 1 or taken > report.extracted:
         report.extracted, report.bound = taken, most
+    there, there_most = Decimal(verdict["exchange_extracted_usd"]), Decimal(verdict["exchange_bound_usd"])
+    if report.attacks == 1 or there > report.at_exchange:
+        report.at_exchange, report.exchange_bound = there, there_most
     told = f"{move.family}: {move.name}"
     report.violations += [{"case": case, "rule": v["rule"], "story": f"{told}: {v['story']}"} for v in found]
     if found:
         say(f"case {case} · {told}: {found[0]['rule']}, {found[0]['story']}")
+    elif there > 0:
+        say(f"case {case} · {told}: {there:.2f} of at most {there_most:.2f} USD at the exchange; {said}")
     elif not move.repelled:
         say(f"case {case} · {told}: {taken:.2f} of at most {most:.2f} USD, {most - taken:.2f} short; {said}")

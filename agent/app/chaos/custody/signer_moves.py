@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from collections.abc import Callable, Mapping
 
 from agent.app.chaos.custody import wallet as c
@@ -24,7 +23,7 @@ BATCH, PLACE, OUTER_TX = (
     "asks the signer out of place",
     "asks the signer for an outer transaction",
 )
-EXCHANGE, WIRE, SEQUENCE = "asks the signer for the exchange", "the signer's wire", "a sequence of requests"
+WIRE, SEQUENCE = "the signer's wire", "a sequence of requests"
 
 
 def code(rule: str) -> str:
@@ -71,56 +70,6 @@ def _sends(signer: SignerRoom, tx: UnsignedTx, sender: str = c.AGENT.address, sa
     if "result" in answer:
         signer.rpc("eth_sendRawTransaction", answer["result"]["raw"])
     return refusal(answer)
-
-
-# ---------------------------------------------------------------------- the exchange's secret
-def _order(**changes: str) -> str:
-    fields = {
-        "symbol": "ETHUSDC",
-        "side": "SELL",
-        "type": "LIMIT",
-        "timeInForce": "GTC",
-        "quantity": "1",
-        "price": "1",
-    }
-    fields |= {"timestamp": str(int(time.time() * 1000))} | changes
-    return "&".join(f"{name}={value}" for name, value in fields.items())
-
-
-def _dated(**fields: str) -> str:
-    return "&".join(f"{n}={v}" for n, v in ({"timestamp": str(int(time.time() * 1000))} | fields).items())
-
-
-EXCHANGE_ATTACKS: Mapping[str, tuple[str, str, str, Callable[[], str]]] = {
-    "withdraws to the thief": ("EXCHANGE_WITHDRAWAL", "POST", "/sapi/v1/capital/withdraw/apply", lambda: _dated(coin="ETH", address=c.THIEF, amount="1")),
-    "transfers to another account": ("EXCHANGE_WITHDRAWAL", "POST", "/sapi/v1/asset/transfer", lambda: _dated(type="MAIN_MARGIN", asset="ETH", amount="1")),
-    "transfers to a sub-account": ("EXCHANGE_WITHDRAWAL", "POST", "/sapi/v1/sub-account/universalTransfer", lambda: _dated(asset="ETH", amount="1")),
-    "borrows on margin": ("EXCHANGE_WITHDRAWAL", "POST", "/sapi/v1/margin/loan", lambda: _dated(asset="ETH", amount="1")),
-    "pays somebody": ("EXCHANGE_WITHDRAWAL", "POST", "/sapi/v1/pay/transfer", lambda: _dated(asset="ETH", amount="1")),
-    "converts": ("EXCHANGE_WITHDRAWAL", "POST", "/sapi/v1/convert/getQuote", lambda: _dated(fromAsset="ETH", toAsset="SHIB")),
-    "makes an API key": ("EXCHANGE_WITHDRAWAL", "POST", "/sapi/v1/apikey", lambda: _dated()),
-    "logs a session on": ("EXCHANGE_UNLISTED", "WS", "session.logon", lambda: _dated(apiKey="k")),
-    "signs a withdrawal's words for an order's path": ("EXCHANGE_PARAMETER", "POST", "/api/v3/order", lambda: _dated(coin="ETH", address=c.THIEF, amount="1")),
-    "hides a parameter behind an encoded separator": ("EXCHANGE_PARAMETER", "POST", "/api/v3/order", lambda: _order(newClientOrderId="a%26address=b")),
-    "names a parameter twice": ("EXCHANGE_PARAMETER", "POST", "/api/v3/order", lambda: _order() + "&symbol=ETHUSDC"),
-    "sends no date": ("EXCHANGE_PARAMETER", "POST", "/api/v3/order", lambda: "symbol=ETHUSDC&side=SELL&type=MARKET&quantity=1"),
-    "dates an order for tomorrow": ("EXCHANGE_AHEAD", "POST", "/api/v3/order", lambda: _order(timestamp=str(int((time.time() + 86_400) * 1000)))),
-    "dates an order in seconds": ("EXCHANGE_AHEAD", "POST", "/api/v3/order", lambda: _order(timestamp="9" * 16)),
-    "trades a coin of his own": ("EXCHANGE_SYMBOL", "POST", "/api/v3/order", lambda: _order(symbol="SCAMUSDC")),
-    "an order at another exchange": ("VENUE_UNKNOWN", "POST", "/api/v3/order", lambda: _order()),
-    "an empty query": ("EXCHANGE_QUERY_INVALID", "POST", "/api/v3/order", lambda: ""),
-    "a query of two lines": ("EXCHANGE_QUERY_INVALID", "POST", "/api/v3/order", lambda: _order() + "\r\nHost: x"),
-}  # fmt: skip
-
-
-def _at_exchange(name: str, attack: tuple[str, str, str, Callable[[], str]]) -> Move:
-    rule, method, path, query = attack
-
-    def act(room: Room) -> str:
-        venue = "elsewhere" if rule == "VENUE_UNKNOWN" else "paper"
-        return refusal(room.signer.exchange(method, path, query(), venue))
-
-    return Move(EXCHANGE, name, act, rule + ":", lambda room: room.signer.fresh())
 
 
 # ---------------------------------------------------------------------- what is no request, and what has no method
@@ -284,7 +233,6 @@ def moves() -> list[Move]:
     found = [_batch(name, rule, tx) for name, (rule, tx) in ATTACKS.items()]
     found += [_place(name, asked) for name, asked in CONTEXT.items()]
     found += [_outer(name, asked) for name, asked in OUTER.items()]
-    found += [_at_exchange(name, attack) for name, attack in EXCHANGE_ATTACKS.items()]
     found += [_method(name, *asked) for name, asked in METHODS.items()]
     found += [_relay(name, message) for name, message in RELAY.items()]
     found += [_frame(name, frame) for name, frame in FRAMES.items()]

@@ -32,6 +32,7 @@ class SignerRoom:
     rpc: Rpc
     folder: Path
     changes: dict[str, Any] = field(default_factory=dict)
+    exchange_limit: dict[str, str] = field(default_factory=lambda: dict(c.EXCHANGE_LIMIT))
     process: subprocess.Popen[bytes] | None = None
     grants: int = 0
     asked: int = 0
@@ -57,7 +58,8 @@ class SignerRoom:
         give_token(url, c.USDC, c.SAFE, 500_000 * 10**6)
         give_eth(url, c.SAFE, 20 * c.ETH)
         give_eth(url, c.AGENT.address, c.ETH)
-        c.signer_files(self.folder, "devnet", chains=[c.chain_json(**self.changes)])
+        chains = [c.chain_json(**self.changes)]
+        c.signer_files(self.folder, "devnet", self.exchange_limit, chains=chains)
 
     def fresh(self, history: c.EmptyLedger | None = None) -> None:
         """A signer with that history and no other; the one that runs stays where it has none and none is asked for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -177,7 +178,16 @@ def outer(
     return UnsignedTx(1, nonce, Address(to), value, data, gas, Fees(max_fee, 10**9))
 
 
-def signer_files(folder: Path, environment: str = "devnet", **changes: Any) -> Path:
+EXCHANGE_LIMIT = {"per_order": "12000", "per_day": "30000", "px_from": "1000", "px_to": "10000"}
+"""An order of 1.2 ETH at the most, and two and a half of them a day."""
+
+
+def signer_files(
+    folder: Path,
+    environment: str = "devnet",
+    exchange_limit: Mapping[str, str] = EXCHANGE_LIMIT,
+    **changes: Any,
+) -> Path:
     """Keystores, password files and the settings of a signer for this world; returns the settings' path."""
     store = LocalKeystore(folder / "keystore")
     password = folder / "password"
@@ -204,7 +214,8 @@ def signer_files(folder: Path, environment: str = "devnet", **changes: Any) -> P
                 "dialect": "binance",
                 "api_key": f"file:{folder}/api-key",
                 "secret": f"file:{folder}/api-secret",
-                "symbols": ["ETHUSDC"],
+                "symbols": ["ETHUSDC", "BTCUSDC"],
+                "limits": {"ETHUSDC": dict(exchange_limit)},
             }
         },
         "chains": [chain_json()],

@@ -1,0 +1,87 @@
+"""What a thief of the agent's machine can take at the exchanges, as the signer that holds their keys tells it.
+
+The chain bounds nothing there and nobody checks prices: a thief sells the account's coins to himself for what he likes. What bounds
+him is what the signer signs in a day (keys/signer/exchange_orders.py), how often a signature can be used while it lives, and what lies
+there. It is no part of the Gate's number and is told in a line of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from agent.app.settings_tree import Settings
+from chains.errors import FairleadError
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeBound:
+    """Dollars. `signed_per_day_usd`: all that one day's orders can cost, each carried out once; `repeats`: how often each can be."""
+
+    name: str
+    signed_per_day_usd: Decimal
+    repeats: int
+
+    @property
+    def per_day_usd(self) -> Decimal:
+        return self.signed_per_day_usd * self.repeats
+
+
+async def exchange_bounds(settings: Settings) -> tuple[ExchangeBound, ...] | None:
+    """Of every configured exchange; None where there are some and the signer does not say."""
+    from keys.client import SignerClient
+
+    if not settings.venues:
+        return ()
+    try:
+        async with SignerClient(settings.signer.socket, settings.environment) as client:
+            told = await client.status()
+    except FairleadError:
+        return None
+    return bounds_of(told, [venue.name for venue in settings.venues])
+
+
+def bounds_of(told: dict[str, Any], names: Sequence[str]) -> tuple[ExchangeBound, ...] | None:
+    """Out of the signer's status; an exchange whose key it does not hold has nothing to lose through it."""
+    if "exchange_limits" not in told:
+        return None
+    found = dict(told["exchange_limits"])
+    return tuple(
+        ExchangeBound(name, Decimal(found[name]["per_day_usd"]), int(found[name]["repeats"]))
+        for name in names
+        if name in found
+    )
+
+
+def sentence(bound: ExchangeBound) -> str:
+    signed, most = bound.signed_per_day_usd, bound.per_day_usd
+    if not signed:
+        return f"at exchange {bound.name}: nothing, since the signer signs no order there"
+    again = (
+        f": {signed:,.2f} USD of orders may be signed, each signature used up to {bound.repeats} times while it lives"
+        if bound.repeats > 1
+        else ""
+    )
+    return (
+        f"at exchange {bound.name}: up to {most:,.2f} USD a day, and no more than lies there, since nothing there checks "
+        f"prices{again}"
+    )
+
+
+UNKNOWN = "at the exchanges: unknown, since the signer does not say; all that lies there, at worst"
+
+
+def bounds_json(bounds: tuple[ExchangeBound, ...] | None) -> list[dict[str, Any]] | None:
+    if bounds is None:
+        return None
+    return [
+        {
+            "name": b.name,
+            "per_day_usd": f"{b.per_day_usd:f}",
+            "signed_per_day_usd": f"{b.signed_per_day_usd:f}",
+            "repeats": b.repeats,
+        }
+        for b in bounds
+    ]
