@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.app.settings_tree import Settings
-from agent.domain.errors import FairleadError, Retry
+from agent.domain.errors import FairleadError, Halt, Retry
 from agent.journal.book import Book
 from agent.journal.query import read_entries
 from agent.journal.registry import event_codec, is_derisking
@@ -17,7 +17,12 @@ def read_book(settings: Settings) -> Book | None:
     if not settings.journal.path.exists():
         return None
     codec, book = event_codec(), Book()
-    db = connect_read_only(settings.journal.path)
+    try:
+        db = connect_read_only(settings.journal.path)
+    except Halt as none:
+        if none.code == "JOURNAL_MISSING":  # another process is just making it
+            return None
+        raise
     try:
         for entry in read_entries(db):
             book.apply(codec.decode(entry.kind, entry.version, entry.payload))

@@ -151,7 +151,14 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
         try:
             if mode == "mode=rw":
                 db.execute("PRAGMA locking_mode=EXCLUSIVE")
-            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if tables == (0,) and not _was_used(path):
+                db.close()
+                raise Halt(
+                    "JOURNAL_MISSING",
+                    f"the journal at {path} is being made and holds nothing yet",
+                    "it is made by the first order",
+                )
             return db
         except DAMAGE as wrong:
             db.close()
@@ -164,6 +171,12 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
                     "check the folder's permissions",
                 ) from wrong
     raise AssertionError("unreachable")
+
+
+def _was_used(path: Path) -> bool:
+    """Whether heads of it were kept beside it: then an empty file is no beginning."""
+    kept = path.with_name(path.name + ".heads")
+    return kept.exists() and kept.stat().st_size > 0
 
 
 def create_tables(db: sqlite3.Connection, environment: str) -> None:
