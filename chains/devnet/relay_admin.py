@@ -1,7 +1,8 @@
 """The admin port: set-up and funding (cheat methods), faults to order, reorganisations, and the truth for referees.
 
     relay_truth   {arrivals: [{hash, road, sender, nonce, head, at_ms, owner, builder, raw}], included: […], winners: […], public_pool: […], reads: […]}
-    relay_fault   {road: public|private, kind: KINDS, count: n, blocks: k, builder: NAME, owner: 0x…}; [] clears
+    relay_fault   {road: public|private, kind: KINDS, count: n, blocks: k, builder: NAME, owner: 0x…}; [] clears,
+                  {clear: true, owner: 0x…} clears that owner's
     relay_builder {name: NAME, leaks: …, race: …}: a builder from now on, in the words of `builders`
     relay_reorg   depth, "return" | "drop" (what becomes of the orphaned transactions)
     relay_mine    n: that many blocks now · relay_pause · relay_resume
@@ -136,6 +137,10 @@ class AdminApi:
         if not params:
             self._faults.clear()
         for entry in params:
+            if isinstance(entry, dict) and entry.get("clear"):
+                mine = str(entry.get("owner", "")).lower()
+                self._faults[:] = [f for f in self._faults if f.owner != mine]
+                continue
             if (
                 not isinstance(entry, dict)
                 or entry.get("kind") not in KINDS

@@ -163,6 +163,9 @@ class PrivateApi:
     async def _send_bundle(
         self, argument: dict[str, Any], owner: Address, now_ms: int, delay: int, swallow: bool
     ) -> Any:
+        if argument.get("txs") == [] and argument.get("replacementUuid"):
+            self._cancel_bundle(argument, owner)  # BuilderNet's and Titan's other way to say so
+            return {"bundleHash": "0x" + keccak(b"").hex()}
         txs = self._bundle_txs(argument)
         target = block_number(argument.get("blockNumber"), "blockNumber")
         if target <= self._builder.head.number:

@@ -76,6 +76,7 @@ def up(
     fast: bool = False,
     block_time_s: Mapping[int, int] | None = None,
     relay: bool = True,
+    relay_options: Sequence[str] = (),
     market: Mapping[str, Any] | None = None,
     extra: Extra | None = None,
     progress: Say = packages.say,
@@ -83,7 +84,8 @@ def up(
     """Bring the devnet up, or return it as it is where it is up already.
 
     `ports` asks for a port by service name (anvil-8453, relay, …); `fast` makes blocks as transactions come; `market` is
-    a parsed market/1 file to load instead of the demo market (which no chain has then); `extra` is called with the chains running and
+    a parsed market/1 file to load instead of the demo market (which no chain has then); `relay_options` are further
+    words of the relay's command line (builders, a seed); `extra` is called with the chains running and
     names further services. Raises Usage for a port in use or a chain unknown, Halt when a service does not come up;
     then nothing stays behind.
     """
@@ -147,7 +149,7 @@ def up(
             rpc("anvil_setNextBlockBaseFeePerGas", hex(FIRST_BASE_FEE_WEI[chain]))
             rpc("evm_mine")
 
-        timing = ["--fast"] if fast else ["--block-time", str(times[RELAYED])]
+        timing = [*(["--fast"] if fast else ["--block-time", str(times[RELAYED])]), *relay_options]
         return starter.run(nodes, prepare, relayed, timing, ports, extra)
 
 
