@@ -77,6 +77,7 @@ def up(
     block_time_s: Mapping[int, int] | None = None,
     relay: bool = True,
     relay_options: Sequence[str] = (),
+    feeds: bool = True,
     market: Mapping[str, Any] | None = None,
     extra: Extra | None = None,
     progress: Say = packages.say,
@@ -85,7 +86,7 @@ def up(
 
     `ports` asks for a port by service name (anvil-8453, relay, …); `fast` makes blocks as transactions come; `market` is
     a parsed market/1 file to load instead of the demo market (which no chain has then); `relay_options` are further
-    words of the relay's command line (builders, a seed); `extra` is called with the chains running and
+    words of the relay's command line (builders, a seed); without `feeds` nobody but the caller makes blocks; `extra` is called with the chains running and
     names further services. Raises Usage for a port in use or a chain unknown, Halt when a service does not come up;
     then nothing stays behind.
     """
@@ -132,7 +133,7 @@ def up(
             )
             nodes[chain] = _node(chain, argv, ports)
         facts = {"environment": "devnet", "fast": fast, "chains": list(chains), "bare": list(bare)}
-        starter = _Starter(supervisor, {**facts, "contracts": []})
+        starter = _Starter(supervisor, {**facts, "contracts": []}, feeds=feeds)
 
         def prepare(chain: int, rpc: Rpc) -> None:
             refresh_feeds(rpc, chain)
@@ -244,6 +245,7 @@ class _Starter:
     supervisor: Supervisor
     facts: dict[str, Any]
     before: Sequence[Running] = ()
+    feeds: bool = True
 
     def run(
         self,
@@ -279,7 +281,7 @@ class _Starter:
                 self.facts["cheat_urls"][str(RELAYED)] = relay.aliases["relay-admin"]
                 self.facts["relay_url"] = relay.url + "/relay"
             self.supervisor.record(self.facts, running)
-            if self.facts["environment"] == "devnet":
+            if self.facts["environment"] == "devnet" and self.feeds:
                 start(_feeds(list(self.facts["cheat_urls"].values())))
             for service in extra(_status(self.supervisor)) if extra else ():
                 asked = (ports or {}).get(service.name, service.port)

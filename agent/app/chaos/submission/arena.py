@@ -46,7 +46,12 @@ async def arena(seed: int, lanes: int, say: Say) -> AsyncIterator[Arena]:
         try:
             up: Any = await asyncio.to_thread(
                 lambda: service.up(
-                    runtime=folder / "devnet", chains=(1,), fast=True, relay_options=options, progress=say
+                    runtime=folder / "devnet",
+                    chains=(1,),
+                    fast=True,
+                    relay_options=options,
+                    feeds=False,
+                    progress=say,
                 )
             )
             safes = await asyncio.to_thread(_wallets, up.cheat_urls[1], lanes)

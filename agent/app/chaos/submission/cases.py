@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import signal
+import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from agent.app.chaos.submission.arena import Arena
 from agent.app.chaos.submission.fates import Fate
 from agent.app.chaos.submission.lanes import Dead, Doom, Lane
-from agent.domain.errors import FairleadError
+from agent.domain.errors import FairleadError, Halt
 from agent.domain.events import CancelRequested
 from agent.domain.ids import intent_id, parent_id
 from agent.domain.orders import Intent, ParentOrder, Side
@@ -21,6 +25,7 @@ from agent.execution.spine import work
 from chains.types import Protection
 
 LIFE_S = 240
+ROOT = Path(__file__).resolve().parents[4]
 
 
 @dataclass
@@ -80,11 +85,19 @@ async def live(lane: Lane, fate: Fate, found: Arena) -> Told:
     pace.begin(lane.name)
     clearing = asyncio.create_task(_clear(lane, fate, found, told))
     try:
-        for death in (*fate.deaths, None):
+        for number, death in enumerate((*fate.deaths, None)):
             told.deaths += death is not None
+            if death is not None and death.real:
+                killed = await _real_life(lane, fate, number, found)
+                told.sigkills += killed
+                told.quiet_from = max(told.quiet_from, await _head(found))
+                if killed:
+                    continue
+                told.deaths -= 1
+                break
             try:
                 async with lane.open(Doom(death)) as desk:
-                    await _one_life(desk, parent, fate)
+                    await one_life(desk, parent, fate)
                 told.deaths -= death is not None
                 break
             except* Dead:
@@ -101,7 +114,33 @@ async def live(lane: Lane, fate: Fate, found: Arena) -> Told:
     return told
 
 
-async def _one_life(desk: Desk, parent: ParentOrder, fate: Fate) -> None:
+async def _real_life(lane: Lane, fate: Fate, death: int, found: Arena) -> bool:
+    """A life in another process. True where it ended by SIGKILL; raises Halt CHAOS_WORLD where it ended badly otherwise."""
+    job = {
+        "seed": fate.seed,
+        "case": fate.case,
+        "death": death,
+        "lane": lane.number,
+        "safe": lane.safe,
+        "folder": str(lane.folder),
+        "url": lane.ground.url,
+        "pool": lane.ground.pool,
+    }
+    command = [sys.executable, "-m", "agent.app.chaos.submission.life", json.dumps(job)]
+    found.pace.end(lane.name)
+    found.pace.alone += 1
+    try:
+        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
+        ended = await process.wait()
+    finally:
+        found.pace.alone -= 1
+        found.pace.begin(lane.name)
+    if ended not in (0, -signal.SIGKILL):
+        raise Halt("CHAOS_WORLD", f"case {fate.case}: a desk's process ended with {ended}", "see stderr")
+    return ended != 0
+
+
+async def one_life(desk: Desk, parent: ParentOrder, fate: Fate) -> None:
     known = parent.cl_ord_id in desk.book.parents
     async with asyncio.TaskGroup() as group:
         doing = group.create_task(_work(desk, parent, known))
@@ -117,7 +156,7 @@ async def _work(desk: Desk, parent: ParentOrder, known: bool) -> None:
 
 
 async def _cancel(desk: Desk, parent: ParentOrder, fate: Fate, doing: asyncio.Task[None]) -> None:
-    await asyncio.sleep(0.3 + fate.pauses * 4)
+    await asyncio.sleep(fate.pause_s)
     record = desk.book.parents.get(parent.cl_ord_id)
     if not doing.done() and record is not None and record.closed is None and not record.cancel_requested:
         asked = CancelRequested(parent.cl_ord_id, "chaos", desk.clock.now_ns())

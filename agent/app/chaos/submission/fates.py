@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -34,6 +34,7 @@ class Fate:
     """One case. `qty_raw` wei of WETH, no two alike; `faults` as `relay_fault` takes them, gone `lasts` blocks after the first signature;
     `tight`: a slippage so small that other traders can put it out of reach."""
 
+    seed: int
     case: int
     qty_raw: int
     slippage_bps: int
@@ -42,7 +43,7 @@ class Fate:
     lasts: int = 0
     deaths: tuple[Death, ...] = ()
     cancelled: bool = False
-    pauses: float = field(default=0.0)
+    pause_s: float = 0.0
 
     @property
     def tight(self) -> bool:
@@ -67,13 +68,14 @@ def draw(seed: int, case: int, *, real_share: float = 0.02) -> Fate:
         for _ in range(1 if real else rng.choice((1, 1, 1, 2, 3))):
             deaths.append(Death(rng.randrange(LAST_EVENT), rng.choice(MOMENTS), real))
     return Fate(
+        seed,
         case,
         qty,
-        rng.choice((1, 2, 5, 50, 50, 50, 100, 100)),
+        rng.choice((1, 3, *[50] * 8, *[100] * 8)),
         builders,
         tuple(faults),
         rng.randint(1, 4) if faults else 0,
         tuple(deaths),
         rng.random() < 0.06,
-        rng.random() * 0.3,
+        0.3 + rng.random(),
     )

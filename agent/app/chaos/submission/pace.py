@@ -16,7 +16,7 @@ from agent.app.chain_desk import ChainDesk
 class Pace:
     """`block` counts the blocks told so far; `busy` are the desks that have not rested since the last one."""
 
-    patience_s: float = 0.5
+    patience_s: float = 3.0
     block: int = 0
     working: set[str] = field(default_factory=set)
     busy: set[str] = field(default_factory=set)
@@ -56,9 +56,9 @@ class Pace:
             await self._told.wait()
 
     async def all_rest(self) -> None:
-        """Returns when nobody is busy any more, or after `patience_s`; those alone get a share of it in any case."""
+        """Returns when nobody is busy any more, or after `patience_s`; those alone get 0.3 s in any case."""
         if self.alone:
-            await asyncio.sleep(self.patience_s / 2)
+            await asyncio.sleep(0.3)
         self._rested.clear()
         if self.busy:
             try:

@@ -17,7 +17,6 @@ from contracts.hashing import to_checksum
 MOVER = to_checksum("0xfa171ead000000000000000000000000000000c4")
 ETH, GWEI = 10**18, 10**9
 LEAST_FEE, MOST_FEE = 1 * GWEI, 40 * GWEI
-MIDDLE_X96 = 0
 FEE_PIPS = 500
 DEEPEST = 3
 """Reorganisations are no deeper: `--finality-depth 4` is what counts as final here."""
@@ -25,12 +24,12 @@ DEEPEST = 3
 
 @dataclass
 class Weather:
-    """`admin` is the relay's admin port. `fair` without reorganisations, swings and other traders."""
+    """`admin` is the relay's admin port. `reorgs` are (head after it, depth) of each."""
 
     admin: Rpc
     pace: Pace
     rng: Random
-    middle_x96: int = MIDDLE_X96
+    middle_x96: int = 0
     pool: str = ""
     base_fee_wei: int = 2 * GWEI
     reorgs: list[list[int]] = field(default_factory=list)
@@ -68,11 +67,12 @@ class Weather:
             self.pace.tell()
 
     async def _step(self) -> None:
+        """One of: a reorganisation, a block of the other trader's, a block of a builder's. Desks see each before the next."""
         chance = self.rng.random()
         if chance < 0.04 and self.blocks > 2 * DEEPEST:
-            await self._reorg()
-        elif chance < 0.20:
-            await self._trade()
+            return await self._reorg()
+        if chance < 0.20:
+            return await self._trade()
         swing = self.rng.choice((875, 940, 1000, 1060, 1125, 1125))
         self.base_fee_wei = min(max(self.base_fee_wei * swing // 1000, LEAST_FEE), MOST_FEE)
         await self.admin.call("anvil_setNextBlockBaseFeePerGas", [hex(self.base_fee_wei)])
@@ -85,13 +85,13 @@ class Weather:
         self.reorgs.append([int(await self.admin.call("eth_blockNumber"), 16), depth])
 
     async def _trade(self) -> None:
-        """Towards the middle where the price has left it, else either way: five to forty ETH, in a block of its own."""
+        """Towards the middle where the price has left it, else either way: two to ten ETH, in a block of its own."""
         at, price = CHAINS[1], await self._price()
         weth_first = int(at.weth, 16) < int(at.usdc, 16)
         weth_dear = (price > self.middle_x96) == weth_first
         away = abs(price - self.middle_x96) * 20_000 // self.middle_x96
-        sell = weth_dear if away > 10 else self.rng.random() < 0.5
-        size = self.rng.randint(5, 40) * ETH
+        sell = weth_dear if away > 6 else self.rng.random() < 0.5
+        size = self.rng.randint(2, 10) * ETH
         given, got, amount = (
             (at.weth, at.usdc, size) if sell else (at.usdc, at.weth, size * 3000 * 10**6 // ETH)
         )
