@@ -67,14 +67,20 @@ def custody(
 @click.option(
     "--case", "case", type=click.IntRange(0), metavar="C", help="This one submission of the seed, alone."
 )
+@click.option(
+    "--mistake",
+    default="",
+    metavar="NAME",
+    help="A control: desks do this wrong (public, estimate, silent, twice, forgets), and the referee must find it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def submission(seed: int, count: int | None, case: int | None, as_json: bool) -> int:
+def submission(seed: int, count: int | None, case: int | None, mistake: str, as_json: bool) -> int:
     """Private orders through builders that compete, fail, forget and lie, on a chain that reorganises, by desks that die."""
     from agent.app.chaos.submission.run import run
 
     if case is not None and count is not None:
         raise Usage("BAD_CASES", "--case is one case and --count is many", "give one of them")
-    report = run(seed, [case] if case is not None else list(range(count or 100)), say=note)
+    report = run(seed, [case] if case is not None else list(range(count or 100)), mistake=mistake, say=note)
     if as_json:
         emit_json(report.to_json())
     else:

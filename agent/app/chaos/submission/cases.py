@@ -30,12 +30,14 @@ ROOT = Path(__file__).resolve().parents[4]
 
 @dataclass
 class Told:
-    """What a case's own journal says at the end; `quiet_from` is the block after which nothing befell it any more."""
+    """What a case's own journal says at the end; `begun` is the head when it was given its order, `quiet_from` the
+    block after which nothing befell it any more."""
 
     fate: Fate
     lane: Lane
     status: str | None = None
     fills: list[list[str]] = field(default_factory=list)
+    begun: int = 0
     quiet_from: int = 0
     deaths: int = 0
     sigkills: int = 0
@@ -48,6 +50,7 @@ class Told:
             "sender": self.lane.sender.address,
             "builders": self.fate.builders,
             "qty_raw": str(self.fate.qty_raw),
+            "begun": self.begun,
             "quiet_from": self.quiet_from,
             "tight": self.fate.tight,
             "status": self.status,
@@ -83,6 +86,7 @@ async def live(lane: Lane, fate: Fate, found: Arena) -> Told:
     parent = order(lane, fate, SystemClock().now_ns())
     await admin.call("relay_fault", [{**fault, "owner": lane.owner} for fault in fate.faults])
     pace.begin(lane.name)
+    told.begun = await _head(found)
     clearing = asyncio.create_task(_clear(lane, fate, found, told))
     try:
         for number, death in enumerate((*fate.deaths, None)):

@@ -22,7 +22,7 @@ LAST_EVENT = 22
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """The desk dies at its `at`-th event: `before` it is written, `after`, or once it is `durable`. `real`: by SIGKILL."""
+    """The desk dies at its `at`-th event: `before` it is written, `after`, or when it is `durable`. `real`: by SIGKILL."""
 
     at: int
     moment: str
@@ -66,7 +66,7 @@ def draw(seed: int, case: int, *, real_share: float = 0.02) -> Fate:
     real = rng.random() < real_share
     if real or rng.random() < 0.3:
         for _ in range(1 if real else rng.choice((1, 1, 1, 2, 3))):
-            deaths.append(Death(rng.randrange(LAST_EVENT), rng.choice(MOMENTS), real))
+            deaths.append(Death(rng.randrange(LAST_EVENT if not real else 13), rng.choice(MOMENTS), real))
     return Fate(
         seed,
         case,

@@ -93,11 +93,12 @@ class Doom:
     seen: int = 0
     dead: bool = False
 
+    def due(self, moment: str) -> bool:
+        at = self.seen - (moment != "before")
+        return self.death is not None and (at, moment) == (self.death.at, self.death.moment)
+
     def check(self, moment: str) -> None:
-        due = self.death is not None and (self.seen - (moment != "before"), moment) == (
-            self.death.at,
-            self.death.moment,
-        )
+        due = self.due(moment)
         if self.death is not None and self.death.real and due:
             os.kill(os.getpid(), signal.SIGKILL)
         if self.dead or due:
@@ -116,11 +117,13 @@ class DyingStore:
         seq = self._journal.append(event)
         self._doom.seen += 1
         self._doom.check("after")
+        if self._doom.due("durable"):
+            self._journal.checkpoint()
+            self._doom.check("durable")
         return seq
 
     async def durable(self, seq: Seq) -> None:
         await self._journal.durable(seq)
-        self._doom.check("durable")
 
 
 class PoolMarket(LiveMarket):
@@ -178,6 +181,7 @@ class Lane:
     ground: Ground
     pace: Pace | None = None
     builders: tuple[str, ...] = BUILDERS
+    mistake: str = ""
     switch: Switch = field(init=False)
     reader: PoolReader = field(init=False)
 
@@ -223,6 +227,7 @@ class Lane:
             clock=SystemClock(),
             pace=self.pace,
             name_at_pace=self.name,
+            mistake=self.mistake,
         )
 
     @asynccontextmanager

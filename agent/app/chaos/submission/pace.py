@@ -10,6 +10,8 @@ import asyncio
 from dataclasses import dataclass, field
 
 from agent.app.chain_desk import ChainDesk
+from chains.rawtx import decode_raw
+from chains.types import BlockRef, Protection, SignedTx
 
 
 @dataclass
@@ -80,6 +82,25 @@ class PacedDesk(ChainDesk):
 
     pace: Pace | None = None
     name_at_pace: str = ""
+    mistake: str = ""
+    """A control: what this desk does wrong, and the referee must find."""
+
+    async def send(self, signed: SignedTx, protection: Protection, max_block: int) -> str:
+        rpc = self.gateway.endpoints[0].rpc
+        if self.mistake == "public":
+            await rpc.call("eth_sendRawTransaction", ["0x" + signed.raw.hex()], write=True)
+        elif self.mistake == "estimate":
+            tx = decode_raw(signed.raw)
+            told = {"from": tx.sender, "to": tx.to, "data": "0x" + tx.data.hex()}
+            await rpc.call("eth_estimateGas", [told])
+        elif self.mistake == "silent":
+            return "never handed over"
+        return await super().send(signed, protection, max_block)
+
+    async def tend(self, signed: SignedTx, protection: Protection, head: BlockRef, max_block: int) -> str:
+        if self.mistake == "silent" and head.number + 9 < max_block:
+            return ""
+        return await super().tend(signed, protection, head, max_block)
 
     def heads_told(self) -> int:
         return self.pace.block if self.pace is not None else 0

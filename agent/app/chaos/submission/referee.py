@@ -5,7 +5,7 @@ python -m agent.app.chaos.submission.referee      one JSON object a line on stdi
     {"do": "open", "admin": URL}                  the relay's admin port: what arrived where, what was asked, who won
     {"do": "judge", "cases": [...], "lanes": [...], "reorgs": [[head, depth]...]}
 
-A case is {"case", "safe", "sender", "builders", "qty_raw", "quiet_from", "tight", "status", "fills": [[qty_in, qty_out]]}; a lane
+A case is {"case", "safe", "sender", "builders", "qty_raw", "begun", "quiet_from", "tight", "status", "fills": [[qty_in, qty_out]]}; a lane
 {"sender", "gas_wei"} as its journal has them. The answer: {"violations": [{"case", "rule", "story"}], "counters": {...}}.
 """
 
@@ -45,7 +45,7 @@ class Landed:
 class Truth:
     """Everything the relay's records and the chain say, read once."""
 
-    def __init__(self, rpc: Rpc, senders: set[str]) -> None:
+    def __init__(self, rpc: Rpc, senders: set[str], first: int) -> None:
         told = rpc("relay_truth")
         self.arrivals: list[dict[str, Any]] = told["arrivals"]
         self.reads = [(str(r["method"]), json.dumps(r["params"])) for r in told["reads"]]
@@ -55,7 +55,6 @@ class Truth:
         self.blocks: dict[int, tuple[str, int]] = {}
         self.landed: list[Landed] = []
         mine = {s.lower() for s in senders}
-        first = min((a["head"] for a in self.arrivals), default=self.head)
         for number in range(first, self.head + 1):
             block = rpc("eth_getBlockByNumber", hex(number), True)
             self.blocks[number] = (block["hash"], int(block["baseFeePerGas"], 16))
@@ -159,12 +158,13 @@ class Judge:
         if told["tight"]:
             return  # the price may have been out of its reach
         shaken = [head for head, _ in self.reorgs if head <= one.block]
-        quiet = max([first, int(told["quiet_from"]), *shaken])
+        quiet = max([int(told["begun"]), int(told["quiet_from"]), *shaken])
         missed = []
         for block in range(quiet + 1, one.block):
             block_hash, base_fee = self.truth.blocks[block]
             bids = [decode_raw(bytes.fromhex(a["raw"][2:])).max_fee_wei for a in forms if a["head"] < block]
-            if self.truth.winner.get(block_hash) in told["builders"] and max(bids, default=0) >= base_fee:
+            outbid = bool(bids) and max(bids) < base_fee
+            if self.truth.winner.get(block_hash) in told["builders"] and not outbid:
                 missed.append(block)
         if len(missed) >= STALL:
             story = f"nonce {one.nonce} was used in block {one.block}, quiet since {quiet}; blocks {missed} could have held it"
@@ -191,7 +191,9 @@ def answer(state: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
     if asked["do"] == "open":
         state["rpc"] = Rpc(asked["admin"], timeout_s=60)
         return {"watching": True}
-    judge = Judge(Truth(state["rpc"], {lane["sender"] for lane in asked["lanes"]}), asked["reorgs"])
+    first = min(int(case["begun"]) for case in asked["cases"])
+    truth = Truth(state["rpc"], {lane["sender"] for lane in asked["lanes"]}, first)
+    judge = Judge(truth, asked["reorgs"])
     for case in asked["cases"]:
         judge.case(case)
     for lane in asked["lanes"]:

@@ -19,7 +19,7 @@ from agent.app.chaos.submission.cases import Told, live
 from agent.app.chaos.submission.fates import Fate, draw
 from agent.app.chaos.submission.lanes import Lane
 from agent.app.chaos.submission.weather import Weather
-from chains.errors import Halt
+from chains.errors import Halt, Usage
 
 Say = Callable[[str], None]
 LANES = 12
@@ -84,23 +84,32 @@ class Referee:
         self.process.wait(20)
 
 
-def run(seed: int, cases: Sequence[int], *, say: Say = lambda text: None) -> Report:
-    """Those cases of that seed. Raises what the devnet and the referee raise."""
+MISTAKES = ("public", "estimate", "silent", "twice", "forgets")
+
+
+def run(seed: int, cases: Sequence[int], *, mistake: str = "", say: Say = lambda text: None) -> Report:
+    """Those cases of that seed. `mistake`: what desks do wrong, for a control. Raises what the devnet and the referee raise."""
+    if mistake and mistake not in MISTAKES:
+        raise Usage(
+            "MISTAKE_UNKNOWN", f"no control is called {mistake!r}", f"there are {', '.join(MISTAKES)}"
+        )
     began, report = time.monotonic(), Report(seed, len(cases))
     for start in range(0, len(cases), AT_ONCE):
         some = cases[start : start + AT_ONCE]
-        asyncio.run(_world(seed, some, report, say))
+        asyncio.run(_world(seed, some, report, mistake, say))
         say(f"{start + len(some)} of {len(cases)} submissions, {len(report.violations)} violations")
     report.took_s = time.monotonic() - began
     return report
 
 
-async def _world(seed: int, cases: Sequence[int], report: Report, say: Say) -> None:
+async def _world(seed: int, cases: Sequence[int], report: Report, mistake: str, say: Say) -> None:
     fates = [draw(seed, case) for case in cases]
     async with arena(seed + cases[0], min(LANES, len(fates)), say) as found:
         weather = Weather(found.admin, found.pace, Random(f"weather {seed} {cases[0]}"))
         weather.pool = found.ground.pool
         await weather.prepare()
+        for lane in found.lanes:
+            lane.mistake = mistake
         referee = await asyncio.to_thread(Referee, found.admin_url)
         try:
             told = await _all(found, weather, fates)
@@ -128,12 +137,24 @@ def _lane(lane: Lane, told: Sequence[Told]) -> dict[str, Any]:
     return {"sender": lane.sender.address, "gas_wei": str(gas), "last_case": mine[-1] if mine else -1}
 
 
+def _forgetful(lane: Lane) -> Lane:
+    """The same wallet with an empty journal: what it was told to do once it does again."""
+    folder = lane.folder / f"again-{lane.number}"
+    folder.mkdir(exist_ok=True)
+    return Lane(lane.number, lane.safe, folder, lane.ground, lane.pace)
+
+
 async def _all(found: Arena, weather: Weather, fates: Sequence[Fate]) -> list[Told]:
     waiting, told = list(reversed(fates)), list[Told]()
 
     async def work(lane: Lane) -> None:
         while waiting:
-            told.append(await live(lane, waiting.pop(), found))
+            fate = waiting.pop()
+            told.append(await live(lane, fate, found))
+            if lane.mistake == "twice":
+                await live(_forgetful(lane), fate, found)
+            elif lane.mistake == "forgets":
+                told[-1].fills.clear()
 
     async def all_lanes() -> None:
         async with asyncio.TaskGroup() as group:
