@@ -61,6 +61,7 @@ CONTROLS = {
     "twice": {"double-execution"},
     "forgets": {"journal-differs"},
     "silent": {"nonce-stall"},
+    "reverts": {"paid-revert"},
 }
 
 

@@ -17,14 +17,17 @@ from typing import Any
 from agent.app.chaos.submission.arena import Arena, arena
 from agent.app.chaos.submission.cases import Told, live
 from agent.app.chaos.submission.fates import Fate, draw
-from agent.app.chaos.submission.lanes import Lane
+from agent.app.chaos.submission.lanes import Lane, Sender
 from agent.app.chaos.submission.weather import Weather
 from chains.errors import Halt, Usage
+from chains.types import Fees, UnsignedTx
+from contracts.codec import encode
 
 Say = Callable[[str], None]
 LANES = 12
 AT_ONCE = 400
 """Cases in one world: the records of a relay, and Anvil's, are kept in memory."""
+DEAR = Fees(500 * 10**9, 10**9)
 ROOT = Path(__file__).resolve().parents[4]
 
 
@@ -84,7 +87,7 @@ class Referee:
         self.process.wait(20)
 
 
-MISTAKES = ("public", "estimate", "silent", "twice", "forgets")
+MISTAKES = ("public", "estimate", "silent", "twice", "forgets", "reverts")
 
 
 def run(seed: int, cases: Sequence[int], *, mistake: str = "", say: Say = lambda text: None) -> Report:
@@ -144,6 +147,14 @@ def _forgetful(lane: Lane) -> Lane:
     return Lane(lane.number, lane.safe, folder, lane.ground, lane.pace)
 
 
+async def _revert(lane: Lane, found: Arena) -> None:
+    """A call of a function that the Safe does not let just anybody call, mined and paid for."""
+    nonce = await lane.ground.gateway.nonce(lane.sender.address)
+    wrong = UnsignedTx(1, nonce, lane.safe, 0, encode("safe", "enableModule", (lane.safe,)), 100_000, DEAR)
+    signed = await Sender(lane.sender).sign(wrong, 0, 0)
+    await found.admin.call("eth_sendRawTransaction", ["0x" + signed.raw.hex()])
+
+
 async def _all(found: Arena, weather: Weather, fates: Sequence[Fate]) -> list[Told]:
     waiting, told = list(reversed(fates)), list[Told]()
 
@@ -155,6 +166,8 @@ async def _all(found: Arena, weather: Weather, fates: Sequence[Fate]) -> list[To
                 await live(_forgetful(lane), fate, found)
             elif lane.mistake == "forgets":
                 told[-1].fills.clear()
+            elif lane.mistake == "reverts":
+                await _revert(lane, found)
 
     async def all_lanes() -> None:
         async with asyncio.TaskGroup() as group:
