@@ -87,7 +87,7 @@ class Referee:
         self.process.wait(20)
 
 
-MISTAKES = ("public", "estimate", "silent", "twice", "forgets", "reverts")
+MISTAKES = ("public", "estimate", "silent", "twice", "forgets", "reverts", "leaky")
 
 
 def run(seed: int, cases: Sequence[int], *, mistake: str = "", say: Say = lambda text: None) -> Report:
@@ -113,6 +113,8 @@ async def _world(seed: int, cases: Sequence[int], report: Report, mistake: str, 
         await weather.prepare()
         for lane in found.lanes:
             lane.mistake = mistake
+        if mistake == "leaky":
+            await found.admin.call("relay_builder", [{"name": "titan", "leaks": "replay"}])
         referee = await asyncio.to_thread(Referee, found.admin_url)
         try:
             told = await _all(found, weather, fates)
