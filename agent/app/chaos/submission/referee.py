@@ -91,7 +91,7 @@ class Judge:
         self.violations: list[dict[str, Any]] = []
         self.counters = dict.fromkeys(
             ("submissions", "executed", "public_leaks", "double_executions", "paid_reverts", "stalls_over_2_blocks",
-             "included_within_2", "included_within_5", "included_blocks_max", "journals_wrong"), 0
+             "included_within_2", "included_within_5", "included_blocks_max", "journals_wrong", "by_another"), 0
         )  # fmt: skip
 
     def broken(self, case: int, rule: str, counter: str, story: str) -> None:
@@ -116,6 +116,7 @@ class Judge:
         self._journal(told, number, safe, executed)
         for one in executed:
             self.counters["executed"] += 1
+            self.counters["by_another"] += one.sender != sender
             if one.sender == sender:
                 self._speed(told, number, one)
 
