@@ -71,7 +71,7 @@ def custody(
     "--mistake",
     default="",
     metavar="NAME",
-    help="A control: desks do this wrong (public, estimate, silent, twice, forgets, reverts), and the referee must find it.",
+    help="A control: desks do this wrong (public, estimate, silent, twice, forgets, reverts), and the referee must find it; leaky: a builder does.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def submission(seed: int, count: int | None, case: int | None, mistake: str, as_json: bool) -> int:
