@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from chains import decode_rpc
 from chains.decode_rpc import block_tag, is_revert, revert_data, topic
 from chains.errors import FairleadError, Halt, Reject, Retry
-from chains.evm import from_hex, hex_bytes, number
+from chains.evm import checksum, from_hex, hex_bytes, number
 from chains.gas import PERCENTILES, FeeHistory
 from chains.multicall import MULTICALL3, PROOF_CALLS, decode_aggregate3, encode_aggregate3, proves
 from chains.profile import ChainProfile
@@ -199,6 +199,13 @@ class Gateway:
         if not found and len(answers) < self._quorum:
             raise self._too_few("a transaction", answers)
         return next((a for a in found if a.get("blockNumber")), found[0] if found else None)
+
+    async def maker(self, block: int) -> Address:
+        """The fee recipient a block names: its builder, by the builder's own word."""
+        found = await self._read("eth_getBlockByNumber", [hex(block), False])
+        if not isinstance(found, dict) or "miner" not in found:
+            raise Retry("NO_BLOCK", f"no endpoint of chain {self._chain_id} shows block {block}")
+        return checksum(found["miner"])
 
     # ---- what decides an effect
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from agent.app.bearer import executed_by_another
 from agent.app.tending import Tending
 from agent.domain.errors import Retry, Usage
 from agent.domain.instruments import Place, chain_place
@@ -133,6 +134,10 @@ class ChainDesk:
         return await self.tending.tend(
             signed, protection, head, max_block, self.relay, self.gateway, self.simulator
         )
+
+    async def executed_by_another(self, signed: SignedTx, wallet_nonce: int, since: int) -> Receipt | None:
+        """See `agent.app.bearer`."""
+        return await executed_by_another(self.gateway, self.wallet, signed, wallet_nonce, since)
 
     async def is_final(self, receipt: Receipt, head: BlockRef) -> bool:
         """By the chain's own tag, or by depth where the settings say so."""

@@ -144,6 +144,9 @@ class OfferDesk:
     async def is_final(self, receipt: Receipt, head: BlockRef) -> bool:
         return await self.desk.is_final(receipt, head)
 
+    async def executed_by_another(self, signed: SignedTx, wallet_nonce: int, since: int) -> Receipt | None:
+        return await self.desk.executed_by_another(signed, wallet_nonce, since)
+
     async def tend(self, signed: SignedTx, protection: Protection, head: BlockRef, max_block: int) -> str:
         return await self.desk.tend(signed, protection, head, max_block)
 

@@ -2,7 +2,8 @@
 
 A relay that leaves reverts out costs nothing when the market moves past the minimum, but what waits there may still be read by
 whoever is trusted with it; so what would revert is taken back, and handed over again once it would succeed. A bundle counts for
-one block: it is handed over for each. The signed bytes stay a possible winner until their nonce is mined, whatever is done here.
+one block: it is handed over for each. Any other road that leaves reverts out is told again every second block: it may have said that it
+has the transaction and lost it, or a reorganisation may have taken it out of its block. The signed bytes stay a possible winner until their nonce is mined, whatever is done here.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ from chains.relay import Relay, sendable
 from chains.simulate import Simulator, Step
 from chains.types import BlockRef, Call, Hash32, Protection, SignedTx
 
+AGAIN_BLOCKS = 2
+"""A road that forgot costs no more than these."""
+
 
 @dataclass
 class Tending:
-    """Per transaction: the last head it was tended at, and why it is withdrawn just now."""
+    """Per transaction: the last head it was tended at, the one it was last handed over at, and why it is withdrawn just now."""
 
     at: dict[Hash32, Hash32] = field(default_factory=dict)
+    handed: dict[Hash32, int] = field(default_factory=dict)
     withdrawn: dict[Hash32, str] = field(default_factory=dict)
 
     async def tend(
@@ -37,7 +42,8 @@ class Tending:
         """Why it is withdrawn now, or ''. Raises nothing: the next head comes."""
         profile = relay.profile
         was = self.withdrawn.get(signed.hash, "")
-        if not (profile.cancels or profile.per_block) or self.at.get(signed.hash) == head.hash:
+        looks = profile.cancels or profile.per_block
+        if not (looks or profile.reverts_free) or self.at.get(signed.hash) == head.hash:
             return was
         self.at[signed.hash] = head.hash
         if head.number >= max_block:
@@ -45,7 +51,8 @@ class Tending:
         try:
             if await gateway.nonce(signed.sender) != signed.nonce:
                 return was  # mined, or behind another of ours: on this state it says nothing
-            why = await self._would_revert(signed, head, simulator) if simulator is not None else ""
+            looked = looks and simulator is not None
+            why = await self._would_revert(signed, head, simulator) if looked and simulator else ""
         except FairleadError:
             return was  # nothing was learnt
         if why:
@@ -53,10 +60,15 @@ class Tending:
                 return ""
             self.withdrawn[signed.hash] = why
             return why
-        if was or profile.per_block:
+        if was or profile.per_block or self._due(signed, head):
             self.withdrawn.pop(signed.hash, None)
             await self._hand_over(relay, signed, protection, head, max_block)
         return ""
+
+    def _due(self, signed: SignedTx, head: BlockRef) -> bool:
+        """Whether a road that is told once should be told again; a head that went back is a reorganisation."""
+        last = self.handed.setdefault(signed.hash, head.number)
+        return head.number < last or head.number - last >= AGAIN_BLOCKS
 
     async def _would_revert(self, signed: SignedTx, head: BlockRef, simulator: Simulator) -> str:
         tx = decode_raw(signed.raw)
@@ -79,6 +91,7 @@ class Tending:
         try:
             item = sendable(signed, protection, relay.profile)
             await relay.send(item, block=head.number + 1, max_block=max_block)
+            self.handed[signed.hash] = head.number
         except FairleadError:
             self.at.pop(signed.hash, None)  # tried again at the next look
 

@@ -25,6 +25,8 @@ from agent.ports import Clock, ExecutionVenue
 from chains.types import Address, BlockRef, Hash32, Protection, Receipt, SignedTx
 
 GRACE_NS = 10 * 10**9
+BEARER_BLOCKS = 50
+"""How far before its last block somebody else's submission is looked for: more than any signature is old then."""
 
 
 class ChainTruth(Protocol):
@@ -55,6 +57,10 @@ class ChainWatch(Protocol):
         ...
 
     async def is_final(self, receipt: Receipt, head: BlockRef) -> bool: ...
+
+    async def executed_by_another(self, signed: SignedTx, wallet_nonce: int, since: int) -> Receipt | None:
+        """The receipt of somebody else who submitted what our owners signed, in a block from `since` on; gas none of ours."""
+        ...
 
     async def tend(self, signed: SignedTx, protection: Protection, head: BlockRef, max_block: int) -> str:
         """Keeps what waits at its relay worth waiting for; why it is withdrawn from there now, or ''."""
@@ -140,6 +146,9 @@ class Tracker:
             await self._see(authorized, Observation.RECEIVED)
         head = await watch.truth.block("latest")
         receipt = await self._receipt(authorized, watch, record)
+        if receipt is None and authorized.wallet_nonce >= 0:  # whoever has seen it could submit it
+            since = authorized.max_block - BEARER_BLOCKS
+            receipt = await watch.executed_by_another(signed_tx(authorized), authorized.wallet_nonce, since)
         if receipt is not None:  # any of what was signed for the nonce may have won
             authorized = next((a for a in record.signed if a.tx_hash == receipt.tx_hash), authorized)
         await self._catch_up(authorized, watch, record, receipt)

@@ -7,10 +7,12 @@ Behind it stands an Anvil started with `--no-mining --order fifo`, on a port tha
   POST /            public JSON-RPC: reads, and eth_sendRawTransaction into the public pool (any searcher sees it)
   POST /relay       Flashbots' dialect, X-Flashbots-Signature required: private transactions and bundles
   GET  /tx/HASH     status of a private transaction: PENDING INCLUDED FAILED CANCELLED UNKNOWN
+  POST /builder/NAME            the same dialect at one builder alone, where --builder names some (see `builders`)
+  GET  /builder/NAME/tx/HASH    its own status API, which may lag or lie
   POST admin port   cheat methods for set-up and funding, faults, reorganisations, `relay_truth` for referees
 
 "Private" is an access-control property of this process: Anvil has no peers, and what the process does not tell nobody
-knows. It shows no builder competition, no relay that leaks, no timing game between proposers. `--lost-slots` gives the
+knows. Without --builder there is no builder competition, no relay that leaks and no cut-off. `--lost-slots` gives the
 share of blocks built by somebody who never saw the private lots.
 Anvil has no consensus either: `finalized` is answered as `--finality-depth` blocks behind the head, `safe` as half of it.
 Block times are the wall clock's, strictly increasing; in fast mode at most `MAX_AHEAD_S` seconds ahead of it.
@@ -31,6 +33,7 @@ import aiohttp
 import orjson
 from aiohttp import web
 
+from chains.devnet.builders import Auction, parse
 from chains.devnet.relay_admin import AdminApi, Fault
 from chains.devnet.relay_builder import Builder
 from chains.devnet.relay_heads import SUBSCRIPTIONS, HeadSocket
@@ -55,6 +58,8 @@ class Server:
     public: PublicApi
     private: PrivateApi
     faults: list[Fault]
+    auction: Auction | None = None
+    doors: dict[str, PrivateApi] = field(default_factory=dict)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def handle_public(self, request: web.Request) -> web.StreamResponse:
@@ -92,6 +97,10 @@ class Server:
 
     async def handle_private(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
+        name = request.match_info.get("name", "")
+        door = self.doors.get(name) if name else self.private
+        if door is None:
+            return answer(error_body(None, -32601, f"there is no builder {name}"), status=404)
         try:
             owner = authenticate(request.headers.get(HEADER), body)
             parsed = orjson.loads(body)
@@ -104,16 +113,18 @@ class Server:
             method, params = shape(parsed)
             delay = fault.blocks if fault and fault.kind == "delay" else 0
             swallow = fault is not None and fault.kind == "swallow"
-            result = await self.private.handle(method, params, owner, now_ms(), delay, swallow)
+            result = await door.handle(method, params, owner, now_ms(), delay, swallow)
             if method.startswith("eth_send"):
                 self.arrived.set()
             return result
 
         sends = isinstance(parsed, dict) and str(parsed.get("method", "")).startswith("eth_send")
-        return await self._with_fault("private" if sends else "", parsed, run)
+        return await self._with_fault("private" if sends else "", parsed, run, name, owner)
 
-    async def _with_fault(self, road: str, parsed: Any, run: Any) -> web.StreamResponse:
-        fault = next((f for f in self.faults if f.road == road and f.count > 0), None)
+    async def _with_fault(
+        self, road: str, parsed: Any, run: Any, builder: str = "", owner: str = ""
+    ) -> web.StreamResponse:
+        fault = next((f for f in self.faults if f.hits(road, builder, owner)), None)
         if fault is not None:
             fault.count -= 1
             if fault.kind == "down":
@@ -128,7 +139,14 @@ class Server:
         return answer(reply)
 
     async def handle_status(self, request: web.Request) -> web.StreamResponse:
-        return answer(self.private.status(request.match_info["hash"]))
+        name, wanted = request.match_info.get("name", ""), request.match_info["hash"]
+        if not name:
+            return answer(self.private.status(wanted))
+        bidder = self.auction.named(name) if self.auction is not None else None
+        if bidder is None or self.auction is None:
+            return answer({"error": f"there is no builder {name}"}, status=404)
+        shown = self.doors[name].status(wanted)
+        return answer(self.auction.status_told(bidder, shown, self.builder.head.number))
 
     async def handle_about(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() == "websocket":
@@ -216,12 +234,19 @@ async def serve(options: argparse.Namespace) -> None:
         public = PublicApi(builder, pools, chain_id, options.finality_depth)
         faults: list[Fault] = []
         server = Server(builder, pools, public, PrivateApi(builder, pools, public, chain_id), faults)
+        if options.builder:
+            auction = server.auction = builder.auction = Auction(options.builder, pools, options.seed)
+            server.doors = {
+                b.name: PrivateApi(builder, auction.rooms[b.name], public, chain_id, auction, b)
+                for b in auction.builders
+            }
         running = asyncio.Event()
         running.set()
         app = web.Application(client_max_size=MAX_BODY)
         app.add_routes(
             [web.post("/", server.handle_public), web.get("/", server.handle_about), web.post("/relay", server.handle_private),
-             web.get("/tx/{hash}", server.handle_status), web.get("/relay/tx/{hash}", server.handle_status)]
+             web.get("/tx/{hash}", server.handle_status), web.get("/relay/tx/{hash}", server.handle_status),
+             web.post("/builder/{name}", server.handle_private), web.get("/builder/{name}/tx/{hash}", server.handle_status)]
         )  # fmt: skip
         admin = AdminApi(builder, pools, public, faults, running, respond, answer)
         admin_app = web.Application(client_max_size=64 * MAX_BODY)
@@ -281,10 +306,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--lost-slots", type=float, default=0.0, help="share of blocks whose builder sees no private lot"
     )
-    parser.add_argument("--seed", type=int, default=0, help="decides which slots are lost")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="decides which slots are lost, and who wins the others"
+    )
+    parser.add_argument(
+        "--builder",
+        action="append",
+        default=[],
+        metavar="NAME:SHARE",
+        help="a builder and its share of slots; again for each",
+    )
     options = parser.parse_args(arguments)
     options.block_time = options.block_time or (1.0 if options.fast else 12.0)
     try:
+        options.builder = [parse(text) for text in options.builder]
         asyncio.run(serve(options))
     except FairleadError as error:
         print(f"relay: {error}", file=sys.stderr)

@@ -1,7 +1,9 @@
 """The admin port: set-up and funding (cheat methods), faults to order, reorganisations, and the truth for referees.
 
-    relay_truth   {arrivals: [{hash, road, sender, nonce, head, at_ms, owner, raw}], included: […], public_pool: […], reads: […]}
-    relay_fault   {road: public|private, kind: KINDS, count: n, blocks: k}; [] clears
+    relay_truth   {arrivals: [{hash, road, sender, nonce, head, at_ms, owner, builder, raw}], included: […], winners: […], public_pool: […], reads: […]}
+    relay_fault   {road: public|private, kind: KINDS, count: n, blocks: k, builder: NAME, owner: 0x…}; [] clears,
+                  {clear: true, owner: 0x…} clears that owner's
+    relay_builder {name: NAME, leaks: …, race: …}: a builder from now on, in the words of `builders`
     relay_reorg   depth, "return" | "drop" (what becomes of the orphaned transactions)
     relay_mine    n: that many blocks now · relay_pause · relay_resume
 Transactions sent here are mined at once, each alone in a block.
@@ -18,6 +20,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from chains.devnet.builders import change
 from chains.devnet.relay_builder import Builder
 from chains.devnet.relay_pool import Pools
 from chains.devnet.relay_public import READS, PublicApi, refuse
@@ -32,6 +35,13 @@ class Fault:
     kind: str
     count: int = 1
     blocks: int = 0
+    builder: str = ""
+    owner: str = ""
+
+    def hits(self, road: str, builder: str, owner: str) -> bool:
+        """Whether it befalls this request. Without a builder or an owner it befalls all of them."""
+        mine = self.builder in ("", builder) and self.owner in ("", owner.lower())
+        return self.road == road and self.count > 0 and mine
 
 
 class AdminApi:
@@ -74,10 +84,13 @@ class AdminApi:
                 ]
                 return {
                     "arrivals": self._pools.arrivals, "included": self._pools.included, "public_pool": pool,
-                    "reads": list(self._pools.reads), "reads_dropped": self._pools.reads_dropped, "private_pending": [t.hash for o in self._pools.lots.values() for t in o.txs],
+                    "winners": self._builder.auction.winners if self._builder.auction is not None else [],
+                    "reads": list(self._pools.reads), "reads_dropped": self._pools.reads_dropped, "private_pending": [t.hash for h in self._builder.houses for o in h.lots.values() for t in o.txs],
                 }  # fmt: skip
             case "relay_fault":
                 return self._order_fault(params)
+            case "relay_builder":
+                return self._change_builder(params)
             case "relay_reorg":
                 depth = params[0] if params else 1
                 orphans = params[1] if len(params) > 1 else "return"
@@ -110,10 +123,24 @@ class AdminApi:
             await self._builder.refresh()
             return result
 
+    def _change_builder(self, params: list[Any]) -> bool:
+        told = dict(params[0]) if params and isinstance(params[0], dict) else {}
+        auction, name = self._builder.auction, str(told.pop("name", ""))
+        found = auction.named(name) if auction is not None else None
+        if found is None:
+            raise refuse(-32602, f"there is no builder {name!r}")
+        for word, value in told.items():
+            change(found, word, value)
+        return True
+
     def _order_fault(self, params: list[Any]) -> int:
         if not params:
             self._faults.clear()
         for entry in params:
+            if isinstance(entry, dict) and entry.get("clear"):
+                mine = str(entry.get("owner", "")).lower()
+                self._faults[:] = [f for f in self._faults if f.owner != mine]
+                continue
             if (
                 not isinstance(entry, dict)
                 or entry.get("kind") not in KINDS
@@ -123,6 +150,13 @@ class AdminApi:
                     -32602, f"a fault has a road (public, private) and a kind ({', '.join(sorted(KINDS))})"
                 )
             self._faults.append(
-                Fault(entry["road"], entry["kind"], int(entry.get("count", 1)), int(entry.get("blocks", 0)))
+                Fault(
+                    entry["road"],
+                    entry["kind"],
+                    int(entry.get("count", 1)),
+                    int(entry.get("blocks", 0)),
+                    str(entry.get("builder", "")),
+                    str(entry.get("owner", "")).lower(),
+                )
             )
         return len(self._faults)

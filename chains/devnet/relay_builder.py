@@ -15,6 +15,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from chains.devnet.builders import Auction
+from chains.devnet.builders import Builder as Bidder
 from chains.devnet.relay_pool import Lot, Pools, Status
 from chains.errors import FairleadError, Halt, Reject
 from chains.evm import number
@@ -84,6 +86,12 @@ class Builder:
     lost_slots: float = 0.0
     rng: random.Random = field(default_factory=lambda: random.Random(0))
     mined: asyncio.Condition = field(default_factory=asyncio.Condition)
+    auction: Auction | None = None
+
+    @property
+    def houses(self) -> list[Pools]:
+        """Whoever holds private lots: the relay, and each builder of the auction."""
+        return [self.pools, *(self.auction.rooms.values() if self.auction is not None else ())]
 
     async def start(self) -> None:
         """Take the Anvil over. Raises Halt where it mines by itself or orders by fees."""
@@ -137,12 +145,16 @@ class Builder:
             (await self.upstream.call("eth_feeHistory", ["0x1", "latest", []]))["baseFeePerGas"][-1]
         )
         nonces = await self._nonces()
-        lots = await self._open_lots(target, timestamp, base_fee, nonces)
+        winner = self.auction.draw() if self.auction is not None else None
+        lots = self._open_lots(target, timestamp, base_fee, nonces, winner)
         public = self._public_order(target, base_fee)
         while True:
             kept, sequence = arrange(lots, public, dict(nonces))
             # Anvil keeps every snapshot that is not gone back to: none is taken where nothing can fail the block.
             snapshot = await self.upstream.call("evm_snapshot") if kept else None
+            if self.auction is not None:
+                by = winner.coinbase if winner is not None else "0x" + "00" * 20
+                await self.upstream.call("anvil_setCoinbase", [by])
             failed = await self._try(kept, sequence, timestamp)
             if failed is None:
                 break
@@ -150,17 +162,22 @@ class Builder:
             if not await self.upstream.call("evm_revert", [snapshot]):
                 raise Halt("ROLL_BACK_FAILED", "the Anvil behind the relay did not go back to its snapshot")
             await self.upstream.call("anvil_dropAllTransactions")
-            for tx in lot.txs:
-                if tx.hash in self.pools.seen:
-                    self.pools.seen[tx.hash].sim_error = reason
+            self._tell(lot, reason)
             lots.remove(lot)
         await self.upstream.call("anvil_dropAllTransactions")
         await self._settle()
+        if self.auction is not None:
+            self.auction.built(self.head.number, self.head.hash, winner)
+
+    def _tell(self, lot: Lot, reason: str) -> None:
+        for house in self.houses:
+            for tx in lot.txs:
+                if tx.hash in house.seen:
+                    house.seen[tx.hash].sim_error = reason
 
     async def _nonces(self) -> dict[str, int]:
-        senders = {tx.sender for lot in self.pools.lots.values() for tx in lot.txs} | {
-            t.sender for t in self.pools.public.values()
-        }
+        private = {tx.sender for house in self.houses for lot in house.lots.values() for tx in lot.txs}
+        senders = private | {t.sender for t in self.pools.public.values()}
         wanted = sorted(senders)
         answers = await self.upstream.batch([("eth_getTransactionCount", [s, "latest"]) for s in wanted])
         nonces = {}
@@ -170,26 +187,43 @@ class Builder:
             nonces[str(sender)] = number(answer)
         return nonces
 
-    async def _open_lots(
-        self, target: int, timestamp: int, base_fee: int, nonces: dict[str, int]
+    def _open_lots(
+        self, target: int, timestamp: int, base_fee: int, nonces: dict[str, int], winner: Bidder | None
     ) -> list[Lot]:
-        chosen = []
-        for lot in list(self.pools.lots.values()):
-            if lot.last < target:
-                self.pools.close(lot, Status.FAILED)
-                continue
-            if any(tx.nonce < nonces[tx.sender] for tx in lot.txs):
-                self.pools.close(lot, Status.FAILED, "SimErrorNonceTooLow")
-                continue
-            if min(tx.tip_at(base_fee) for tx in lot.txs) < 0:
-                for tx in lot.txs:
-                    self.pools.seen[tx.hash].sim_error = "SimErrorMaxFeePerGasTooLow"
-                continue
-            if lot.open_at(target, timestamp):
-                chosen.append(lot)
+        """What the winner of this slot may put into it. The relay forwards to every builder: its own lots are theirs too."""
+        now_ms, chosen = time.time_ns() // 10**6, []
+        for house in self.houses:
+            fitting = self._fitting(house, target, timestamp, base_fee, nonces)
+            if house.name and self.auction is not None:
+                theirs = winner is not None and winner.name == house.name
+                fitting = [
+                    lot for lot in fitting if theirs and winner and self.auction.in_time(winner, lot, now_ms)
+                ]
+            elif self.auction is not None and winner is None:
+                fitting = []
+            chosen += fitting
         if self.lost_slots > 0 and self.rng.random() < self.lost_slots:
             return []
         chosen.sort(key=lambda lot: (-min(tx.tip_at(base_fee) for tx in lot.txs), lot.arrived))
+        return chosen
+
+    def _fitting(
+        self, house: Pools, target: int, timestamp: int, base_fee: int, nonces: dict[str, int]
+    ) -> list[Lot]:
+        chosen = []
+        for lot in list(house.lots.values()):
+            if lot.last < target:
+                house.close(lot, Status.FAILED)
+                continue
+            if any(tx.nonce < nonces[tx.sender] for tx in lot.txs):
+                house.close(lot, Status.FAILED, "SimErrorNonceTooLow")
+                continue
+            if min(tx.tip_at(base_fee) for tx in lot.txs) < 0:
+                for tx in lot.txs:
+                    house.seen[tx.hash].sim_error = "SimErrorMaxFeePerGasTooLow"
+                continue
+            if lot.open_at(target, timestamp):
+                chosen.append(lot)
         return chosen
 
     def _public_order(self, target: int, base_fee: int) -> list[RawTx]:
@@ -239,10 +273,11 @@ class Builder:
                  "index": number(receipt["transactionIndex"]), "road": self.pools.road.get(tx_hash, "admin")}
             )  # fmt: skip
             self.pools.drop_public(tx_hash)
-            if tx_hash in self.pools.seen:
-                self.pools.seen[tx_hash].status = Status.INCLUDED
-            for lot in [lot for lot in self.pools.lots.values() if any(t.hash == tx_hash for t in lot.txs)]:
-                self.pools.close(lot, Status.INCLUDED)
+            for house in self.houses:
+                if tx_hash in house.seen:
+                    house.seen[tx_hash].status = Status.INCLUDED
+                for lot in [lot for lot in house.lots.values() if any(t.hash == tx_hash for t in lot.txs)]:
+                    house.close(lot, Status.INCLUDED)
         nonces = await self._nonces()
         for tx in list(self.pools.public.values()):
             if tx.nonce < nonces.get(tx.sender, 0):
@@ -298,12 +333,13 @@ class Builder:
                 if raw is None:
                     continue
                 tx = decode_raw(bytes.fromhex(raw[2:]))
-                if tx_hash in self.pools.seen:
-                    seen = self.pools.seen[tx_hash]
-                    seen.status = Status.FAILED
+                told = [house.seen[tx_hash] for house in self.houses if tx_hash in house.seen]
+                if told:
+                    for seen in told:
+                        seen.status = Status.FAILED
                     if orphans == "return":
                         self.pools.counter += 1
-                        last = max(seen.max_block, self.head.number + 25)
+                        last = max(told[0].max_block, self.head.number + 25)
                         self.pools.add_lot(
                             Lot(f"again-{self.pools.counter}", tx.sender, (tx,), 0, last, self.pools.counter)
                         )

@@ -44,6 +44,7 @@ class Lot:
     max_timestamp: int = 1 << 62
     replacement_uuid: str = ""
     not_before: int = 0
+    arrived_ms: int = 0
 
     def open_at(self, number: int, timestamp: int) -> bool:
         return (
@@ -75,12 +76,20 @@ class Pools:
     reads_bytes: int = 0
     reads_dropped: int = 0
     counter: int = 0
+    name: str = ""
+    """The builder whose lots these are; '' for the relay that forwards to all."""
+
+    def room(self, name: str) -> Pools:
+        """A builder's own lots and statuses beside the same public pool and the same record of arrivals."""
+        return Pools(
+            public=self.public, public_not_before=self.public_not_before, road=self.road, arrivals=self.arrivals, name=name
+        )  # fmt: skip
 
     def arrive(self, road: str, tx: RawTx, head: int, at_ms: int, owner: str = "") -> None:
         self.road.setdefault(tx.hash, road)
         self.arrivals.append(
             {"hash": tx.hash, "road": road, "sender": tx.sender, "nonce": tx.nonce, "head": head, "at_ms": at_ms,
-             "owner": owner, "raw": "0x" + tx.raw.hex()}
+             "owner": owner, "builder": self.name, "raw": "0x" + tx.raw.hex()}
         )  # fmt: skip
 
     def record_read(self, method: str, params: list[Any], at_ms: int) -> None:

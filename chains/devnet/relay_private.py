@@ -9,6 +9,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from chains.devnet.builders import Auction, replayed, replayer
+from chains.devnet.builders import Builder as Bidder
 from chains.devnet.relay_builder import Builder
 from chains.devnet.relay_pool import PRIVATE_LIFE_BLOCKS, Lot, Pools, Status
 from chains.devnet.relay_public import PublicApi, parse_raw, refuse
@@ -40,8 +42,19 @@ def block_number(value: object, name: str) -> int:
 
 
 class PrivateApi:
-    def __init__(self, builder: Builder, pools: Pools, public: PublicApi, chain_id: int) -> None:
+    """`bidder` is the builder whose endpoint this is; None for the relay that forwards to all of them."""
+
+    def __init__(
+        self,
+        builder: Builder,
+        pools: Pools,
+        public: PublicApi,
+        chain_id: int,
+        auction: Auction | None = None,
+        bidder: Bidder | None = None,
+    ) -> None:
         self._builder, self._pools, self._public, self._chain_id = builder, pools, public, chain_id
+        self._auction, self._bidder = auction, bidder
 
     async def handle(
         self, method: str, params: list[Any], owner: Address, now_ms: int, delay: int, swallow: bool
@@ -81,6 +94,7 @@ class PrivateApi:
             return tx.hash
         await self._public.check(tx)
         self._pools.arrive("private", tx, head, now_ms, owner)
+        await self._leak(tx, now_ms)
         if not swallow:
             for other in [
                 o for o in self._pools.lots.values()
@@ -89,8 +103,24 @@ class PrivateApi:
                 if tx.max_fee_wei * 10 < other.txs[0].max_fee_wei * 11:
                     raise refuse(-32000, "replacement transaction underpriced")
                 self._pools.close(other, Status.CANCELLED)
-            self._add(tx.hash, owner, (tx,), 0, last, head + 1 + delay if delay else 0)
+            start = head + 1 + delay if delay else 0
+            self._add(tx.hash, owner, (tx,), 0, last, start, arrived_ms=now_ms)
         return tx.hash
+
+    async def _leak(self, tx: RawTx, now_ms: int) -> None:
+        """What a builder does that breaks its word."""
+        if self._bidder is None or not self._bidder.leaks:
+            return
+        told, head = tx, self._builder.head
+        if self._bidder.leaks == "replay":
+            me = replayer()
+            async with self._builder.gate.build():
+                await self._builder.upstream.call("anvil_setBalance", [me, hex(10**20)])
+                answer = await self._builder.upstream.call("eth_getTransactionCount", [me, "latest"])
+            nonce = self._pools.public_run(me, int(answer, 16))
+            told = replayed(tx, nonce, 2 * head.base_fee_wei)
+        if told.hash not in self._pools.public and not self._pools.add_public(told, 0):
+            self._pools.arrive("leak", told, head.number, now_ms)
 
     def _add(
         self,
@@ -111,8 +141,16 @@ class PrivateApi:
         lot = self._pools.lot_of(Hash32(str(argument.get("txHash", "")).lower()))
         if lot is None or lot.owner != owner:
             return False
-        self._pools.close(lot, Status.CANCELLED)
+        self._close(lot)
         return True
+
+    def _close(self, lot: Lot) -> None:
+        """Takes a lot back. A bid that is placed already stays placed: then the next block may still hold it."""
+        late = self._auction is not None and self._bidder is not None
+        if late and self._auction and self._bidder and self._auction.cancels_late(self._bidder):
+            lot.last = min(lot.last, self._builder.head.number + 1)
+            return
+        self._pools.close(lot, Status.CANCELLED)
 
     def _bundle_txs(self, argument: dict[str, Any]) -> tuple[RawTx, ...]:
         raws = argument.get("txs")
@@ -125,6 +163,9 @@ class PrivateApi:
     async def _send_bundle(
         self, argument: dict[str, Any], owner: Address, now_ms: int, delay: int, swallow: bool
     ) -> Any:
+        if argument.get("txs") == [] and argument.get("replacementUuid"):
+            self._cancel_bundle(argument, owner)  # BuilderNet's and Titan's other way to say so
+            return {"bundleHash": "0x" + keccak(b"").hex()}
         txs = self._bundle_txs(argument)
         target = block_number(argument.get("blockNumber"), "blockNumber")
         if target <= self._builder.head.number:
@@ -140,6 +181,7 @@ class PrivateApi:
         bundle_hash = "0x" + keccak(b"".join(bytes.fromhex(t.hash[2:]) for t in txs)).hex()
         for tx in txs:
             self._pools.arrive("private", tx, self._builder.head.number, now_ms, owner)
+            await self._leak(tx, now_ms)
         if not swallow:
             times = {
                 k: argument.get(f)
@@ -152,7 +194,7 @@ class PrivateApi:
             may = frozenset(Hash32(str(h).lower()) for h in named)
             self._add(
                 f"{bundle_hash}@{target}", owner, txs, target + delay, target + delay, 0,
-                bundle=True, may_revert=may, replacement_uuid=replacement, **more,
+                bundle=True, may_revert=may, replacement_uuid=replacement, arrived_ms=now_ms, **more,
             )  # fmt: skip
         return {"bundleHash": bundle_hash}
 
@@ -164,7 +206,7 @@ class PrivateApi:
             if wanted and o.replacement_uuid == wanted and o.owner == owner
         ]
         for lot in lots:
-            self._pools.close(lot, Status.CANCELLED)
+            self._close(lot)
         return bool(lots)
 
     async def _call_bundle(self, argument: dict[str, Any]) -> Any:

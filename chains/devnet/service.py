@@ -76,6 +76,8 @@ def up(
     fast: bool = False,
     block_time_s: Mapping[int, int] | None = None,
     relay: bool = True,
+    relay_options: Sequence[str] = (),
+    feeds: bool = True,
     market: Mapping[str, Any] | None = None,
     extra: Extra | None = None,
     progress: Say = packages.say,
@@ -83,7 +85,8 @@ def up(
     """Bring the devnet up, or return it as it is where it is up already.
 
     `ports` asks for a port by service name (anvil-8453, relay, …); `fast` makes blocks as transactions come; `market` is
-    a parsed market/1 file to load instead of the demo market (which no chain has then); `extra` is called with the chains running and
+    a parsed market/1 file to load instead of the demo market (which no chain has then); `relay_options` are further
+    words of the relay's command line (builders, a seed); without `feeds` nobody but the caller makes blocks; `extra` is called with the chains running and
     names further services. Raises Usage for a port in use or a chain unknown, Halt when a service does not come up;
     then nothing stays behind.
     """
@@ -130,7 +133,7 @@ def up(
             )
             nodes[chain] = _node(chain, argv, ports)
         facts = {"environment": "devnet", "fast": fast, "chains": list(chains), "bare": list(bare)}
-        starter = _Starter(supervisor, {**facts, "contracts": []})
+        starter = _Starter(supervisor, {**facts, "contracts": []}, feeds=feeds)
 
         def prepare(chain: int, rpc: Rpc) -> None:
             refresh_feeds(rpc, chain)
@@ -147,7 +150,7 @@ def up(
             rpc("anvil_setNextBlockBaseFeePerGas", hex(FIRST_BASE_FEE_WEI[chain]))
             rpc("evm_mine")
 
-        timing = ["--fast"] if fast else ["--block-time", str(times[RELAYED])]
+        timing = [*(["--fast"] if fast else ["--block-time", str(times[RELAYED])]), *relay_options]
         return starter.run(nodes, prepare, relayed, timing, ports, extra)
 
 
@@ -242,6 +245,7 @@ class _Starter:
     supervisor: Supervisor
     facts: dict[str, Any]
     before: Sequence[Running] = ()
+    feeds: bool = True
 
     def run(
         self,
@@ -277,7 +281,7 @@ class _Starter:
                 self.facts["cheat_urls"][str(RELAYED)] = relay.aliases["relay-admin"]
                 self.facts["relay_url"] = relay.url + "/relay"
             self.supervisor.record(self.facts, running)
-            if self.facts["environment"] == "devnet":
+            if self.facts["environment"] == "devnet" and self.feeds:
                 start(_feeds(list(self.facts["cheat_urls"].values())))
             for service in extra(_status(self.supervisor)) if extra else ():
                 asked = (ports or {}).get(service.name, service.port)

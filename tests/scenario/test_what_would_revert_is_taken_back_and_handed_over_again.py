@@ -114,3 +114,26 @@ async def test_behind_another_of_ours_it_is_neither_judged_nor_taken_back() -> N
         second = w.world.users[0].sign(TARGET, nonce=1)
         await w.send(second)
         assert await w.look(second) == "" and await w.pending() == 1
+
+
+@pytest.mark.parametrize("lost", ["swallowed", "reorganised"])
+async def test_what_the_relay_lost_after_saying_it_has_it_is_handed_over_again_within_two_blocks(
+    lost: str,
+) -> None:
+    async with waiting("flashbots") as w:
+        await w.market(STORER)
+        await w.world.mine()
+        tx = w.world.users[0].sign(TARGET, data="0x" + "11" * 32)
+        if lost == "swallowed":
+            await w.world.admin.call("relay_fault", [{"road": "private", "kind": "swallow"}])
+        await w.send(tx)
+        await w.look(tx)
+        if lost == "reorganised":
+            await w.world.mine()
+            await w.world.admin.call("relay_reorg", [1, "drop"])
+        for _ in range(2):
+            assert not await w.included(tx)
+            await w.world.mine()
+            await w.look(tx)
+        await w.world.mine()
+        assert await w.included(tx)

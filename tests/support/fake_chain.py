@@ -201,6 +201,11 @@ class FakeChain:
             return CallResult(True, self.blocks[-1].world.safe_nonce.to_bytes(32, "big"))
         raise AssertionError("this chain knows no such call")
 
+    async def logs(self, address: str, topics: Sequence[bytes], first: int, last: int) -> list[Log]:
+        """The Safe's ExecutionSuccess is not told here: nobody but its own sender submits."""
+        self._read()
+        return []
+
     async def fee_history(self) -> FeeHistory:
         self._read()
         return FeeHistory(self.blocks[-1].ref.number, (self.base_fee_wei,) * 2, ((10**7, 10**7, 10**7),))

@@ -1,4 +1,4 @@
-"""`fairlead chaos custody`: what a thief of the agent's machine can do, tried on a devnet of its own and judged by a referee."""
+"""`fairlead chaos custody|submission`: attacks on the wallet, faults on the way to a block; on a devnet of their own, judged by a referee."""
 
 from __future__ import annotations
 
@@ -61,6 +61,48 @@ def custody(
         for found in report.violations:
             print(f"case {found['case']} · {found['rule']}: {found['story']}")
             print(f"  → fairlead chaos custody --seed {seed} --case {found['case']}")
+    return VIOLATED if report.violations else 0
+
+
+@command.command()
+@click.option("--seed", type=int, default=1, show_default=True, metavar="N")
+@click.option("--count", type=click.IntRange(1), metavar="K", help="How many submissions; 100 by default.")
+@click.option(
+    "--case", "case", type=click.IntRange(0), metavar="C", help="This one submission of the seed, alone."
+)
+@click.option(
+    "--mistake",
+    default="",
+    metavar="NAME",
+    help="A control: desks do this wrong (public, estimate, silent, twice, forgets, reverts), and the referee must find it; leaky: a builder does.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def submission(seed: int, count: int | None, case: int | None, mistake: str, as_json: bool) -> int:
+    """Private orders through builders that compete, fail, forget and lie, on a chain that reorganises, by desks that die."""
+    from agent.app.chaos.submission.run import run
+
+    if case is not None and count is not None:
+        raise Usage("BAD_CASES", "--case is one case and --count is many", "give one of them")
+    report = run(seed, [case] if case is not None else list(range(count or 100)), mistake=mistake, say=note)
+    if as_json:
+        emit_json(report.to_json())
+    else:
+        found = report.counters
+        header("devnet", "throw-away Safes", f"seed {seed}")
+        print(
+            f"{report.count} submissions in {found['blocks']} blocks, {found['executed']} executed, {len(report.violations)} violations"
+        )
+        print(
+            f"{found['deaths']} deaths of a desk ({found['sigkills']} by SIGKILL), {found['reorgs']} reorganisations"
+        )
+        print(
+            f"included within 2 blocks {found['included_within_2']}, within 5 {found['included_within_5']}, at most {found['included_blocks_max']}"
+        )
+        for name in ("public_leaks", "double_executions", "paid_reverts", "stalls_over_2_blocks"):
+            print(f"{name.replace('_', ' ')}: {found[name]}")
+        for broken in report.violations:
+            print(f"case {broken['case']} · {broken['rule']}: {broken['story']}")
+            print(f"  → fairlead chaos submission --seed {seed} --case {broken['case']}")
     return VIOLATED if report.violations else 0
 
 

@@ -1,0 +1,328 @@
+"""A wallet of the chaos, and the lives of its desk: the real engine over a real Safe, with throw-away keys in this process.
+
+What is signed and not on record dies with the desk that signed it: nobody else has the keys' memory, and nothing has left.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from agent.app.chain_desk import ChainDesk
+from agent.app.chaos.submission.fates import BUILDERS, Death
+from agent.app.chaos.submission.pace import Pace, PacedDesk
+from agent.app.live_market import LiveMarket
+from agent.app.places import Directory
+from agent.app.wiring import MAX_BLOCKS, algorithms
+from agent.app.workshop import Workshop
+from agent.app.world import World
+from agent.domain.events import Authorized
+from agent.domain.instruments import Asset, Place, erc20_id
+from agent.domain.risk import Limits, OraclePrice
+from agent.execution.authority import Authority, ChainAuthority
+from agent.execution.desk import Desk
+from agent.execution.halt import Switch
+from agent.execution.outbox import Outbox, signed_tx
+from agent.execution.recorder import Recorder
+from agent.execution.replacing import Patience, Replacer, fees_of
+from agent.execution.tracker import Tracker
+from agent.journal.book import Book
+from agent.journal.chain import Seq
+from agent.journal.registry import event_codec, is_derisking
+from agent.journal.store import Journal
+from agent.transport.clock import SystemClock
+from chains import profiles
+from chains.devnet.addresses import CHAINS
+from chains.gas import Urgency, bid, bump_up
+from chains.gateway import Gateway
+from chains.pools import PoolReader, PoolSpec
+from chains.relay import Relay
+from chains.relay_auth import local_header, local_signer
+from chains.relay_set import RelaySet
+from chains.relays.buildernet import BuilderNetRelay
+from chains.relays.flashbots import FlashbotsRelay
+from chains.relays.titan import TitanRelay
+from chains.simulate import Simulator
+from chains.types import Address, Hash32, Protection, SignedTx, UnsignedTx
+from contracts.hashing import keccak
+from keys.curve import SigningKey
+from keys.safe import SafeTx, safe_tx_hash
+from keys.transactions import assemble, digest
+
+HERE = Place("eip155:1")
+WETH, USDC = erc20_id(1, CHAINS[1].weth), erc20_id(1, CHAINS[1].usdc)
+DIRECTORY = Directory(
+    {"ETH": (WETH,), "USDC": (USDC,)}, {WETH: Asset(WETH, "ETH", 18), USDC: Asset(USDC, "USDC", 6)}
+)
+OWNERS = tuple(SigningKey(keccak(b"chaos owner %d" % i)) for i in range(3))
+PX = Decimal(3000)
+DEADLINE_S, PATIENCE_S, ANSWER_S = 60, 2.0, 0.8
+"""Chain seconds in the calldata; seconds of ours until fees are raised; seconds a builder is waited for."""
+ROADS: Mapping[str, Any] = {"titan": TitanRelay, "buildernet": BuilderNetRelay, "flashbots": FlashbotsRelay}
+LIMITS = Limits(
+    per_order_usd=Decimal(250_000),
+    per_day_usd=Decimal(100_000_000),
+    allow_assets=("ETH", "USDC"),
+    allow_venues=(HERE,),
+    price_collar_bps=300,
+    max_slippage_bps=300,
+    max_price_age_s=3600,
+    max_market_age_s=60,
+    min_gas_reserve_wei=((HERE, 10**16),),
+    counterparty_cap_usd=(),
+)
+
+
+class Dead(BaseException):
+    """The desk is gone: nothing in it may catch this."""
+
+
+@dataclass
+class Doom:
+    """When this life ends; `death` None is never. `seen` counts its events."""
+
+    death: Death | None = None
+    seen: int = 0
+    dead: bool = False
+
+    def due(self, moment: str) -> bool:
+        at = self.seen - (moment != "before")
+        return self.death is not None and (at, moment) == (self.death.at, self.death.moment)
+
+    def check(self, moment: str) -> None:
+        due = self.due(moment)
+        if self.death is not None and self.death.real and due:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.dead or due:
+            self.dead = True
+            raise Dead(f"{moment} event {self.seen}")
+
+
+class DyingStore:
+    """The real journal, which asks at every step whether this was the last."""
+
+    def __init__(self, journal: Journal, doom: Doom) -> None:
+        self._journal, self._doom = journal, doom
+
+    def append(self, event: object) -> Seq:
+        self._doom.check("before")
+        seq = self._journal.append(event)
+        self._doom.seen += 1
+        self._doom.check("after")
+        if self._doom.due("durable"):
+            self._journal.checkpoint()
+            self._doom.check("durable")
+        return seq
+
+    async def durable(self, seq: Seq) -> None:
+        await self._journal.durable(seq)
+
+
+class PoolMarket(LiveMarket):
+    """The live market over one pool, with a price that everybody agrees on."""
+
+    def __init__(self, desk: ChainDesk, reader: PoolReader) -> None:
+        self.directory, self._chains, self._venues = DIRECTORY, {1: desk}, {}
+        self._readers, self._prices = {1: reader}, prices
+        self.left_out, self.unreachable = {}, {}
+
+
+async def prices() -> tuple[OraclePrice, ...]:
+    at_s = SystemClock().now_ns() // 10**9
+    worth = {"ETH": PX, "USDC": Decimal(1)}
+    return tuple(OraclePrice(f"{n} {s}", s, px, at_s) for s, px in worth.items() for n in ("first", "second"))
+
+
+@dataclass
+class Owners:
+    """Two of the three owners' signatures."""
+
+    execute: None = None
+
+    async def collect(self, chain_id: int, safe: Address, tx: SafeTx, now_s: int) -> Mapping[Address, bytes]:
+        hashed = safe_tx_hash(chain_id, safe, tx)
+        return {owner.address: owner.sign(hashed) for owner in OWNERS[:2]}
+
+
+@dataclass
+class Sender:
+    key: SigningKey
+
+    async def sign(self, tx: UnsignedTx, safe_nonce: int, now_s: int, *, attended: bool = False) -> SignedTx:
+        return assemble(tx, self.key.sign(digest(tx)), self.key.address)
+
+
+@dataclass
+class Ground:
+    """What lanes of one process share: the public endpoint, a simulator of this machine, a pool, a session."""
+
+    url: str
+    pool: str
+    session: aiohttp.ClientSession
+    gateway: Gateway
+    simulator: Simulator
+
+
+@dataclass
+class Lane:
+    """One Safe, its sender and its reputation key; `open` is one life of its desk."""
+
+    number: int
+    safe: Address
+    folder: Path
+    ground: Ground
+    pace: Pace | None = None
+    builders: tuple[str, ...] = BUILDERS
+    mistake: str = ""
+    switch: Switch = field(init=False)
+    reader: PoolReader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sender = sender_of(self.number)
+        self.switch = Switch(self.folder / f"HALTED-{self.number}.json")
+        self.reader = PoolReader(self.ground.gateway, [PoolSpec("uniswap_v3", self.ground.pool)])
+        self.auth = keccak(b"chaos reputation %d" % self.number)
+
+    @property
+    def name(self) -> str:
+        return f"lane {self.number}"
+
+    @property
+    def owner(self) -> Address:
+        """Who its requests to builders are signed by."""
+        return local_signer(self.auth)[0]
+
+    @property
+    def journal_path(self) -> Path:
+        return self.folder / f"journal-{self.number}.db"
+
+    def relays(self) -> RelaySet:
+        ground, header = self.ground, local_header(self.auth)
+        found: list[Relay] = [
+            ROADS[name](f"{ground.url}/builder/{name}", ground.session, header, timeout_s=ANSWER_S)
+            for name in self.builders
+        ]
+        return RelaySet(found)
+
+    def chain_desk(self) -> PacedDesk:
+        return PacedDesk(
+            profile=profiles.load(1),
+            gateway=self.ground.gateway,
+            relay=self.relays(),
+            simulator=self.ground.simulator,
+            wallet=self.safe,
+            sender=self.sender.address,
+            protection=Protection.PRIVATE,
+            finality="finalized",
+            finality_depth=4,
+            poll_s=0.05,
+            clock=SystemClock(),
+            pace=self.pace,
+            name_at_pace=self.name,
+            mistake=self.mistake,
+        )
+
+    @asynccontextmanager
+    async def open(self, doom: Doom) -> AsyncIterator[Desk]:
+        journal = Journal.open(
+            self.journal_path,
+            clock=SystemClock(),
+            environment="devnet",
+            codec=event_codec(),
+            derisking=is_derisking,
+        )
+        try:
+            book = Book()
+            for event in journal.events():
+                book.apply(event)
+            journal.remember("book", book.state_hash)
+            yield self._desk(journal, book, doom)
+        finally:
+            journal.close()
+
+    def _desk(self, journal: Journal, book: Book, doom: Doom) -> Desk:
+        clock, sender, chain = SystemClock(), Sender(self.sender), self.chain_desk()
+        chains = {1: chain}
+        recorder = Recorder(DyingStore(journal, doom), book)
+        outbox = Outbox(clock, chains, {})
+        authority = ChainAuthority(
+            gateway=chain.gateway,
+            local=self.ground.simulator,
+            wallet=self.safe,
+            owners=tuple(o.address for o in OWNERS),
+            threshold=2,
+            multi_send=chain.multi_send,
+            sender=self.sender.address,
+            max_blocks=MAX_BLOCKS,
+        )
+        replacer = Replacer(clock, sender, {1: Patience(chain.gateway, PATIENCE_S)}, chains)
+        decimals = DIRECTORY.decimals
+        return Desk(
+            environment="devnet",
+            clock=clock,
+            journal=recorder,
+            book=book,
+            limits=LIMITS,
+            switch=self.switch,
+            market=PoolMarket(chain, self.reader),
+            world=World(clock, DIRECTORY, chains, self.switch, prices, _ready, lambda: ""),
+            workshop=Workshop(clock, chains, {}, DEADLINE_S),
+            authority=Authority(clock, book, {1: authority}, {}, Owners(), sender, outbox, _nothing),
+            outbox=outbox,
+            tracker=Tracker(
+                clock, recorder, chains, {}, decimals, canceller(chain, sender, book), replacer=replacer
+            ),
+            algos=algorithms(),
+            decimals=decimals,
+            lots={"ETH": Decimal("0.000001"), "USDC": Decimal("0.01")},
+        )
+
+    def read_book(self) -> Book:
+        """The journal of a desk that is gone, folded afresh."""
+        journal = Journal.open(
+            self.journal_path, clock=SystemClock(), environment="devnet", codec=event_codec()
+        )
+        try:
+            book = Book()
+            for event in journal.events():
+                book.apply(event)
+            return book
+        finally:
+            journal.close()
+
+
+def sender_of(number: int) -> SigningKey:
+    return SigningKey(keccak(b"chaos sender %d" % number))
+
+
+async def _ready(place: Place) -> str:
+    return ""
+
+
+async def _nothing() -> None:
+    return None
+
+
+def canceller(chain: ChainDesk, sender: Sender, book: Book) -> Callable[[Authorized], Any]:
+    """As the wiring's for owners who are not asked: every form is taken back, an empty transfer takes the nonce."""
+
+    async def cancel(authorized: Authorized) -> Hash32 | None:
+        for form in book.parts[authorized.part.cl_ord_id].signed:
+            await chain.cancel(signed_tx(form))
+        fresh = bid(await chain.gateway.fee_history(), Urgency.URGENT)
+        fees = bump_up(fees_of(authorized.raw), at_least=fresh)
+        empty = UnsignedTx(1, authorized.nonce, authorized.sender, 0, b"", 21_000, fees)
+        head = await chain.gateway.block("latest")
+        signed = await sender.sign(empty, 0, head.timestamp)
+        await chain.send(signed, authorized.protection, head.number + MAX_BLOCKS)
+        return signed.hash
+
+    return cancel

@@ -1,0 +1,41 @@
+"""A desk's life in a process of its own, for deaths that are real: SIGKILL at the event its fate names.
+
+python -m agent.app.chaos.submission.life JSON     {"seed", "case", "death", "lane", "safe", "folder", "url", "pool"}
+
+It works the case's order, or resumes what an earlier life left. It ends by its own SIGKILL, or well where the event never came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from agent.app.chaos.submission.cases import one_life, order
+from agent.app.chaos.submission.fates import draw
+from agent.app.chaos.submission.lanes import Doom, Ground, Lane
+from agent.transport.clock import SystemClock
+from chains.gateway import Gateway
+from chains.rpc import Rpc
+from chains.simulate import Simulator
+from chains.types import Address
+
+
+async def life(job: dict[str, Any]) -> None:
+    fate = draw(job["seed"], job["case"])
+    async with aiohttp.ClientSession() as session:
+        public = Rpc(job["url"], session)
+        gateway = Gateway(1, [public])
+        async with Simulator(1, gateway, [public]) as simulator:
+            ground = Ground(job["url"], job["pool"], session, gateway, simulator)
+            lane = Lane(job["lane"], Address(job["safe"]), Path(job["folder"]), ground, None, fate.builders)
+            async with lane.open(Doom(fate.deaths[job["death"]])) as desk:
+                await one_life(desk, order(lane, fate, SystemClock().now_ns()), fate)
+
+
+if __name__ == "__main__":
+    asyncio.run(life(json.loads(sys.argv[1])))

@@ -1,0 +1,183 @@
+"""Runs cases: every lane works one after another, the lanes side by side, the weather goes on, and the referee judges at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from agent.app.chaos.submission.arena import Arena, arena
+from agent.app.chaos.submission.cases import Told, live
+from agent.app.chaos.submission.fates import Fate, draw
+from agent.app.chaos.submission.lanes import Lane, Sender
+from agent.app.chaos.submission.weather import Weather
+from chains.errors import Halt, Usage
+from chains.types import Fees, UnsignedTx
+from contracts.codec import encode
+
+Say = Callable[[str], None]
+LANES = 12
+AT_ONCE = 400
+"""Cases in one world: the records of a relay, and Anvil's, are kept in memory."""
+DEAR = Fees(500 * 10**9, 10**9)
+ROOT = Path(__file__).resolve().parents[4]
+
+
+@dataclass
+class Report:
+    """FORMATS, "Chaos doors"."""
+
+    seed: int
+    count: int
+    violations: list[dict[str, Any]] = field(default_factory=list)
+    counters: Counter[str] = field(default_factory=Counter)
+    took_s: float = 0.0
+
+    def add(self, verdict: dict[str, Any]) -> None:
+        self.violations += verdict["violations"]
+        longest = "included_blocks_max"
+        most = max(self.counters[longest], verdict["counters"][longest])
+        self.counters.update(verdict["counters"])
+        self.counters[longest] = most
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": "submission",
+            "seed": self.seed,
+            "count": self.count,
+            "violations": self.violations,
+            "counters": dict(self.counters),
+            "took_s": round(self.took_s, 1),
+        }
+
+
+class Referee:
+    """The judging process."""
+
+    def __init__(self, admin_url: str) -> None:
+        command = [sys.executable, "-m", "agent.app.chaos.submission.referee"]
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.ask({"do": "open", "admin": admin_url})
+
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        if self.process.stdin is None or self.process.stdout is None:
+            raise Halt("REFEREE_GONE", "the referee has no ears")
+        self.process.stdin.write(json.dumps(message) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise Halt("REFEREE_GONE", "the referee's process ended", "what it said is on stderr")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self.process.wait(20)
+
+
+MISTAKES = ("public", "estimate", "silent", "twice", "forgets", "reverts", "leaky")
+
+
+def run(seed: int, cases: Sequence[int], *, mistake: str = "", say: Say = lambda text: None) -> Report:
+    """Those cases of that seed. `mistake`: what desks do wrong, for a control. Raises what the devnet and the referee raise."""
+    if mistake and mistake not in MISTAKES:
+        raise Usage(
+            "MISTAKE_UNKNOWN", f"no control is called {mistake!r}", f"there are {', '.join(MISTAKES)}"
+        )
+    began, report = time.monotonic(), Report(seed, len(cases))
+    for start in range(0, len(cases), AT_ONCE):
+        some = cases[start : start + AT_ONCE]
+        asyncio.run(_world(seed, some, report, mistake, say))
+        say(f"{start + len(some)} of {len(cases)} submissions, {len(report.violations)} violations")
+    report.took_s = time.monotonic() - began
+    return report
+
+
+async def _world(seed: int, cases: Sequence[int], report: Report, mistake: str, say: Say) -> None:
+    fates = [draw(seed, case) for case in cases]
+    async with arena(seed + cases[0], min(LANES, len(fates)), say) as found:
+        weather = Weather(found.admin, found.pace, Random(f"weather {seed} {cases[0]}"))
+        weather.pool = found.ground.pool
+        await weather.prepare()
+        for lane in found.lanes:
+            lane.mistake = mistake
+        if mistake == "leaky":
+            await found.admin.call("relay_builder", [{"name": "titan", "leaks": "replay"}])
+        referee = await asyncio.to_thread(Referee, found.admin_url)
+        try:
+            told = await _all(found, weather, fates)
+            question = {
+                "do": "judge",
+                "cases": [one.to_json() for one in told],
+                "lanes": [_lane(lane, told) for lane in found.lanes],
+                "reorgs": weather.reorgs,
+            }
+            verdict = await asyncio.to_thread(referee.ask, question)
+        finally:
+            referee.close()
+    report.add(verdict)
+    report.counters["reorgs"] += len(weather.reorgs)
+    report.counters["deaths"] += sum(one.deaths for one in told)
+    report.counters["sigkills"] += sum(one.sigkills for one in told)
+    for one in told:
+        report.counters[f"ended_{(one.status or 'open').lower()}"] += 1
+
+
+def _lane(lane: Lane, told: Sequence[Told]) -> dict[str, Any]:
+    book = lane.read_book()
+    mine = [one.fate.case for one in told if one.lane is lane]
+    gas = sum(book.gas_wei.values())
+    return {"sender": lane.sender.address, "gas_wei": str(gas), "last_case": mine[-1] if mine else -1}
+
+
+def _forgetful(lane: Lane) -> Lane:
+    """The same wallet with an empty journal: what it was told to do once it does again."""
+    folder = lane.folder / f"again-{lane.number}"
+    folder.mkdir(exist_ok=True)
+    return Lane(lane.number, lane.safe, folder, lane.ground, lane.pace)
+
+
+async def _revert(lane: Lane, found: Arena) -> None:
+    """A call of a function that the Safe does not let just anybody call, mined and paid for."""
+    nonce = await lane.ground.gateway.nonce(lane.sender.address)
+    wrong = UnsignedTx(1, nonce, lane.safe, 0, encode("safe", "enableModule", (lane.safe,)), 100_000, DEAR)
+    signed = await Sender(lane.sender).sign(wrong, 0, 0)
+    await found.admin.call("eth_sendRawTransaction", ["0x" + signed.raw.hex()])
+
+
+async def _all(found: Arena, weather: Weather, fates: Sequence[Fate]) -> list[Told]:
+    waiting, told = list(reversed(fates)), list[Told]()
+
+    async def work(lane: Lane) -> None:
+        while waiting:
+            fate = waiting.pop()
+            told.append(await live(lane, fate, found))
+            if lane.mistake == "twice":
+                await live(_forgetful(lane), fate, found)
+            elif lane.mistake == "forgets":
+                told[-1].fills.clear()
+            elif lane.mistake == "reverts":
+                await _revert(lane, found)
+
+    async def all_lanes() -> None:
+        async with asyncio.TaskGroup() as group:
+            for lane in found.lanes:
+                group.create_task(work(lane), name=lane.name)
+        weather.stopped = True
+
+    async with asyncio.TaskGroup() as both:
+        both.create_task(weather.blow(), name="weather")
+        both.create_task(all_lanes(), name="lanes")
+    return told
