@@ -23,7 +23,8 @@ from keys.safe import SafeTx
 from keys.signers import Signer, load, names, open_signer, read_spec
 
 pytestmark = pytest.mark.devnet
-KINDS = [n for n in names() if load(n).signs]
+# A share of `mpc` signs only for Safes its holder listed beforehand, and this one's address follows from its owners.
+KINDS = [n for n in names() if load(n).signs and n != "mpc"]
 
 
 @pytest.fixture(scope="module")

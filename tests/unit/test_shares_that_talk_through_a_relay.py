@@ -119,7 +119,8 @@ def test_a_share_that_tells_two_stories_is_found_out(tmp_path: Path) -> None:
     """The engine alone would not see it where the two stories each fit; the next envelope does."""
     with three(tmp_path, TwoStories) as parties, pytest.raises(FairleadError) as error:
         carry(parties)
-    assert error.value.code == "MPC_ABORTED"
+    # Told by the engine, or noticed by its end where it had ended already when it was told the next thing: nothing is signed.
+    assert error.value.code in ("MPC_ABORTED", "MPC_ENGINE_GONE")
 
 
 def test_an_engine_that_is_none_is_named(tmp_path: Path) -> None:

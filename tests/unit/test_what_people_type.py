@@ -73,6 +73,26 @@ def test_a_reader_that_goes_and_a_full_disk_are_no_tracebacks() -> None:
     os.close(writing)
     assert (gone.returncode, gone.stderr) == (READER_GONE, "")
     if Path("/dev/full").exists():
-        with open("/dev/full", "w") as full:
-            ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-        assert ended.returncode == 2 and "DISK_FULL" in ended.stderr and "Traceback" not in ended.stderr
+        refused = [
+            sys.executable,
+            "-m",
+            "agent",
+            "--settings",
+            "/nowhere.toml",
+            "config",
+            "explain",
+            "--json",
+        ]
+        for asked, code in ((command, "DISK_FULL"), (refused, "SETTINGS_MISSING")):
+            for environment in ({}, {"PYTHONUNBUFFERED": "1"}):
+                plain = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+                with open("/dev/full", "w") as full:
+                    ended = subprocess.run(
+                        asked,
+                        stdout=full,
+                        stderr=subprocess.PIPE,
+                        text=True,
+                        check=False,
+                        env=plain | environment,
+                    )
+                assert ended.returncode == 2 and code in ended.stderr and "Traceback" not in ended.stderr

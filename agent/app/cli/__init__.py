@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from agent.app.cli.output import emit_error, one_answer
+from agent.app.cli.output import emit_error, one_answer, stdout_to_nowhere
 from chains.errors import FairleadError, Usage
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -151,6 +151,7 @@ def _run(argv: Sequence[str], as_json: bool) -> int:
     except OSError as failed:
         if failed.errno != errno.ENOSPC:
             raise
+        stdout_to_nowhere()
         return emit_error(
             Usage(
                 "DISK_FULL",

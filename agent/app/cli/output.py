@@ -5,8 +5,10 @@ Money is never a JSON number. Errors become FORMATS' error object and exit statu
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -116,14 +118,27 @@ def table(
     sys.stdout.write("\n".join(line.rstrip() for line in plain_text.getvalue().splitlines()) + "\n")
 
 
+def stdout_to_nowhere() -> None:
+    """Nobody can be told anything on stdout any more: else the interpreter tries what is left once more at its end, and ends with 120."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
 def emit_error(error: FairleadError, as_json: bool) -> int:
     """Prints the error the way it was asked for and gives the exit status."""
     said = _said.get()
+    told = False
     if as_json and not (said and said.document):
-        emit_json(
-            {"error": {"code": error.code, "verb": error.verb, "message": error.message, "hint": error.hint}}
-        )
-    else:
+        shown = {"code": error.code, "verb": error.verb, "message": error.message, "hint": error.hint}
+        try:
+            emit_json({"error": shown})
+            told = True
+        except OSError as failed:
+            if failed.errno not in (errno.ENOSPC, errno.EPIPE):
+                raise
+            stdout_to_nowhere()
+    if not told:
         red, dim, off = ("\033[31m", "\033[2m", "\033[0m") if sys.stderr.isatty() else ("", "", "")
         print(f"{red}error{off} {error.code}: {error.message}", file=sys.stderr)
         if error.hint:
