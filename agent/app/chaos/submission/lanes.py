@@ -132,7 +132,7 @@ class PoolMarket(LiveMarket):
     def __init__(self, desk: ChainDesk, reader: PoolReader) -> None:
         self.directory, self._chains, self._venues = DIRECTORY, {1: desk}, {}
         self._readers, self._prices = {1: reader}, prices
-        self.left_out, self.unreachable = {}, {}
+        self.left_out, self.unreachable, self.narrow = {}, {}, None
 
 
 async def prices() -> tuple[OraclePrice, ...]:
