@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent.app.bearer import executed_by_another
@@ -44,6 +45,8 @@ class ChainDesk:
     road: AgentRoad | None = None
     wanted: Protection | None = None
     """What plans ask for where nobody says otherwise, if that is not `protection`, which our own transactions have."""
+    halted: Callable[[], str] = lambda: ""
+    """Why trading is halted, or ''."""
     takes_offers: bool = False
     """Whether an order book is configured for orders that others settle."""
 
@@ -69,6 +72,9 @@ class ChainDesk:
     @property
     def multi_send(self) -> Address:
         return self.profile.contracts["safe_multi_send_call_only"]
+
+    def __post_init__(self) -> None:
+        self.tending.halted = self.halted
 
     # ------------------------------------------------------------------ the outbox's channel
 

@@ -8,6 +8,7 @@ from agent.app.chain_desk import ChainDesk
 from agent.app.endpoints import call_endpoints, head_endpoints, resolve_endpoint
 from agent.app.settings import Settings
 from agent.app.settings_tree import Chain
+from agent.execution.halt import Switch
 from agent.ports import Clock
 from chains import profiles, relays
 from chains.gateway import Gateway
@@ -48,6 +49,7 @@ def chain_desk(
         finality_depth=chain.finality_depth,
         poll_s=0.2 if fast else profile.block_time_ms / 4000,
         clock=clock,
+        halted=Switch.beside(settings.journal.path).why,
         heads=Heads(chain.chain_id, sockets, silence_s=silence_s(profile.block_time_ms)) if sockets else None,
     )
 

@@ -3,11 +3,13 @@
 A relay that leaves reverts out costs nothing when the market moves past the minimum, but what waits there may still be read by
 whoever is trusted with it; so what would revert is taken back, and handed over again once it would succeed. A bundle counts for
 one block: it is handed over for each. Any other road that leaves reverts out is told again every second block: it may have said that it
-has the transaction and lost it, or a reorganisation may have taken it out of its block. The signed bytes stay a possible winner until their nonce is mined, whatever is done here.
+has the transaction and lost it, or a reorganisation may have taken it out of its block. While trading is halted nothing is handed
+over again: somebody may have had the relay drop it. The signed bytes stay a possible winner until their nonce is mined, whatever is done here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent.domain.errors import FairleadError
@@ -16,6 +18,11 @@ from chains.rawtx import decode_raw
 from chains.relay import Relay, sendable
 from chains.simulate import Simulator, Step
 from chains.types import BlockRef, Call, Hash32, Protection, SignedTx
+
+
+def _never() -> str:
+    return ""
+
 
 AGAIN_BLOCKS = 2
 """A road that forgot costs no more than these."""
@@ -28,6 +35,8 @@ class Tending:
     at: dict[Hash32, Hash32] = field(default_factory=dict)
     handed: dict[Hash32, int] = field(default_factory=dict)
     withdrawn: dict[Hash32, str] = field(default_factory=dict)
+    halted: Callable[[], str] = _never
+    """Why nothing may be handed over now, or ''."""
 
     async def tend(
         self,
@@ -60,6 +69,8 @@ class Tending:
                 return ""
             self.withdrawn[signed.hash] = why
             return why
+        if self.halted():
+            return was
         if was or profile.per_block or self._due(signed, head):
             self.withdrawn.pop(signed.hash, None)
             await self._hand_over(relay, signed, protection, head, max_block)
@@ -92,6 +103,8 @@ class Tending:
             item = sendable(signed, protection, relay.profile)
             await relay.send(item, block=head.number + 1, max_block=max_block)
             self.handed[signed.hash] = head.number
+            if self.halted():  # it may have crossed the very wish to drop it
+                await relay.cancel(signed)
         except FairleadError:
             self.at.pop(signed.hash, None)  # tried again at the next look
 

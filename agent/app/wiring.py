@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -126,10 +125,6 @@ class App:
         await adopt(self, self.desk)
 
 
-def state_folder(settings: Settings) -> Path:
-    return settings.journal.path.parent
-
-
 async def open_app(settings: Settings, stack: AsyncExitStack) -> App:
     """Reads only: gateways, venues, market, oracles. A venue that does not answer is named in `unreachable`."""
     clock = SystemClock()
@@ -168,7 +163,7 @@ async def open_app(settings: Settings, stack: AsyncExitStack) -> App:
         directory=known,
         market=market,
         oracles=oracles,
-        switch=Switch(state_folder(settings) / "HALTED.json"),
+        switch=Switch.beside(settings.journal.path),
         signer=signer,
         wallets=WalletCheck(settings, gateways),
         unreachable=unreachable,
@@ -233,6 +228,7 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
         app.directory.decimals,
         canceller(app, sender, owners),
         replacer=Replacer(app.clock, sender, patience(app), app.chains),
+        halted=app.switch.why,
     )
     if offers:
         batches = WalletBatches(app.clock, recorder, authority, outbox, tracker)

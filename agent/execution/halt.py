@@ -16,6 +16,11 @@ class Switch:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @classmethod
+    def beside(cls, journal: Path) -> Switch:
+        """The switch of the home whose journal this is."""
+        return cls(journal.parent / "HALTED.json")
+
     def why(self) -> str:
         """Why trading is halted; empty when it is not. A switch that cannot be read counts as set."""
         try:

@@ -99,11 +99,12 @@ class Tracker:
         cancel_on_chain: Cancel,
         audit_s: float = 1.0,
         replacer: Replaces | None = None,
+        halted: Callable[[], str] = lambda: "",
     ) -> None:
         self._clock, self._recorder, self._chains, self._venues = clock, recorder, chains, venues
         self._decimals, self._cancel_on_chain, self._audit_s = decimals, cancel_on_chain, audit_s
         self._cancels: dict[ClOrdId, Hash32] = {}
-        self._replacer, self._handed = replacer, set[Hash32]()
+        self._replacer, self._handed, self._halted = replacer, set[Hash32](), halted
         self._stays, self._withdrawn = set[ClOrdId](), set[ClOrdId]()
         self.offers: Offers | None = None
 
@@ -234,8 +235,8 @@ class Tracker:
 
     async def _improve(self, authorized: Authorized, record: PartRecord, head: BlockRef) -> None:
         """Higher fees for what has waited too long. What a run before this one signed and may not have sent is sent first."""
-        if self._replacer is None or record.what:
-            return  # what its owners sent by hand is theirs to replace
+        if self._replacer is None or record.what or self._halted():
+            return  # what its owners sent by hand is theirs to replace; and a halt hands nothing over
         part = authorized.part.cl_ord_id
         try:
             if record.earlier and authorized.tx_hash not in self._handed:

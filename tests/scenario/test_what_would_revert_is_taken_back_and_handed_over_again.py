@@ -137,3 +137,32 @@ async def test_what_the_relay_lost_after_saying_it_has_it_is_handed_over_again_w
             await w.look(tx)
         await w.world.mine()
         assert await w.included(tx)
+
+
+async def test_while_trading_is_halted_nothing_is_handed_over_again_and_what_crossed_the_halt_is_dropped() -> (
+    None
+):
+    async with waiting("flashbots") as w:
+        await w.market(STORER)
+        await w.world.mine()
+        tx = w.world.users[0].sign(TARGET, data="0x" + "11" * 32)
+        await w.send(tx)
+        await w.look(tx)
+        w.tending.halted = lambda: "panic"
+        await w.relay.cancel(tx)  # what `fairlead panic` does, from another process
+        for _ in range(4):
+            await w.world.mine()
+            await w.look(tx)
+            assert await w.pending() == 0 and not await w.included(tx)
+        answers = iter(["", "panic"])
+        w.tending.halted = lambda: next(answers)
+        await w.world.mine()
+        await w.look(tx)
+        assert await w.pending() == 0, "handed over while the switch was being set, and dropped again"
+        assert next(answers, None) is None
+        w.tending.halted = lambda: ""
+        for _ in range(3):
+            await w.world.mine()
+            await w.look(tx)
+        await w.world.mine()
+        assert await w.included(tx), "and goes on once the halt is over"

@@ -146,6 +146,12 @@ class Home:
     def go_on(self) -> None:
         self.relay("relay_resume")
 
+    def wait_blocks(self, count: int) -> None:
+        """Until chain 1 has built so many more."""
+        with Rpc(self.urls[1]) as rpc:
+            until = int(rpc("eth_blockNumber"), 16) + count
+            wait_for(lambda: int(rpc("eth_blockNumber"), 16) >= until)
+
     @contextmanager
     def standing_still(self) -> Iterator[None]:
         """No chain builds a block within: no base fee moves. They go on afterwards, a block a second as before."""

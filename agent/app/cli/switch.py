@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def _switch(settings: Settings) -> Switch:
     from agent.execution.halt import Switch
 
-    return Switch(settings.journal.path.parent / "HALTED.json")
+    return Switch.beside(settings.journal.path)
 
 
 async def _record(settings: Settings, kind: str, **fields: Any) -> str:
@@ -102,6 +102,7 @@ def resume(ctx: click.Context, as_json: bool) -> None:
         return
     header(settings.environment.value, settings.wallet.address, NO_CHAIN)
     print(f"resumed; it was halted because: {why}. Recorded in: {recorded}")
+    print("orders that are still open go on: `fairlead orders` shows them, `fairlead cancel ID` ends one")
 
 
 @click.command("panic")

@@ -107,7 +107,7 @@ def journal(settings: Settings) -> Check:
 
 
 def switch(settings: Settings) -> Check:
-    why = Switch(settings.journal.path.parent / "HALTED.json").why()
+    why = Switch.beside(settings.journal.path).why()
     if why:
         return warn("kill switch", f"set: {why}; no new risk leaves", "`fairlead resume` when you are sure")
     return ok("kill switch", "not set")

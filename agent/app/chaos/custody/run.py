@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,6 +36,7 @@ from agent.app.chaos.custody.world import (
     Gated,
     gated,
 )
+from agent.app.chaos.referee_process import RefereeProcess
 from chains.devnet.addresses import CHAINS as CHAINS_AT
 from chains.devnet.addresses import PERMIT2
 from chains.devnet.funding import create_safe, give_eth, give_token
@@ -55,40 +53,18 @@ Say = Callable[[str], None]
 MISTAKES = ("allowance", "module", "slack", "signer", "exchange")
 
 
-class Referee:
+class Referee(RefereeProcess):
     """The judging process. `begin` and `end` are all it hears of an attack."""
 
     def __init__(self, wallets: Sequence[Wallet], exchanges: Sequence[Exchange] = ()) -> None:
-        command = [sys.executable, "-m", "agent.app.chaos.custody.referee"]
-        root = Path(__file__).resolve().parents[4]
-        self.process = subprocess.Popen(
-            command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
         told = {"wallets": [asdict(w) for w in wallets], "exchanges": [asdict(e) for e in exchanges]}
-        self._ask({"do": "open"} | told)
+        super().__init__("agent.app.chaos.custody.referee", told)
 
     def begin(self) -> None:
-        self._ask({"do": "begin"})
+        self.ask({"do": "begin"})
 
     def end(self, repelled: bool, once: bool = False) -> dict[str, Any]:
-        return self._ask({"do": "end", "repelled": repelled, "once": once})
-
-    def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        if self.process.stdin is None or self.process.stdout is None:
-            raise Halt("REFEREE_GONE", "the referee has no ears")
-        self.process.stdin.write(json.dumps(message) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise Halt("REFEREE_GONE", "the referee's process ended", "what it said is on stderr")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def close(self) -> None:
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
-        self.process.wait(20)
+        return self.ask({"do": "end", "repelled": repelled, "once": once})
 
 
 @dataclass

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from typing import Any
 
+from agent.app.chaos.referee_process import RefereeProcess
 from agent.app.chaos.submission.arena import Arena, arena
 from agent.app.chaos.submission.cases import Told, live
 from agent.app.chaos.submission.fates import Fate, draw
 from agent.app.chaos.submission.lanes import Lane, Sender
 from agent.app.chaos.submission.weather import Weather
-from chains.errors import Halt, Usage
+from chains.errors import Usage
 from chains.types import Fees, UnsignedTx
 from contracts.codec import encode
 
@@ -28,7 +25,6 @@ LANES = 12
 AT_ONCE = 400
 """Cases in one world: the records of a relay, and Anvil's, are kept in memory."""
 DEAR = Fees(500 * 10**9, 10**9)
-ROOT = Path(__file__).resolve().parents[4]
 
 
 @dataclass
@@ -59,34 +55,6 @@ class Report:
         }
 
 
-class Referee:
-    """The judging process."""
-
-    def __init__(self, admin_url: str) -> None:
-        command = [sys.executable, "-m", "agent.app.chaos.submission.referee"]
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.ask({"do": "open", "admin": admin_url})
-
-    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        if self.process.stdin is None or self.process.stdout is None:
-            raise Halt("REFEREE_GONE", "the referee has no ears")
-        self.process.stdin.write(json.dumps(message) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise Halt("REFEREE_GONE", "the referee's process ended", "what it said is on stderr")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def close(self) -> None:
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
-        self.process.wait(20)
-
-
 MISTAKES = ("public", "estimate", "silent", "twice", "forgets", "reverts", "leaky")
 
 
@@ -115,7 +83,9 @@ async def _world(seed: int, cases: Sequence[int], report: Report, mistake: str, 
             lane.mistake = mistake
         if mistake == "leaky":
             await found.admin.call("relay_builder", [{"name": "titan", "leaks": "replay"}])
-        referee = await asyncio.to_thread(Referee, found.admin_url)
+        referee = await asyncio.to_thread(
+            RefereeProcess, "agent.app.chaos.submission.referee", {"admin": found.admin_url}
+        )
         try:
             told = await _all(found, weather, fates)
             question = {
