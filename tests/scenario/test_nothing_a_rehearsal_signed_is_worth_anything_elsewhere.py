@@ -74,7 +74,10 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worlds]:
 def trade(home: Home) -> dict[str, Any]:
     command = [sys.executable, "-m", "agent", "--settings", str(home.settings), "trade", "sell", "9", "ETH"]
     command += ["--for", "USDC", "--live", "--yes", "--max-loss", "600", "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    except subprocess.TimeoutExpired as late:
+        raise AssertionError(f"it did not end; as far as it came: {late.stderr!r}") from late
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer

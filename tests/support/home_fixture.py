@@ -113,10 +113,13 @@ class Home:
         return [sys.executable, "-m", "agent", *named, *words.split()]
 
     def run(self, words: str, settings: Path | None = None, patience_s: float = 90) -> Ran:
-        done = subprocess.run(
-            self.command(words, settings), env=self.env(), cwd=ROOT, capture_output=True, text=True,
-            timeout=patience_s, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        try:
+            done = subprocess.run(
+                self.command(words, settings), env=self.env(), cwd=ROOT, capture_output=True, text=True,
+                timeout=patience_s, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as late:
+            raise AssertionError(f"`{words}` did not end; as far as it came: {late.stderr!r}") from late
         assert "Traceback" not in done.stderr, done.stderr
         return Ran(done.returncode, done.stdout, done.stderr)
 
