@@ -267,6 +267,38 @@ class CancelRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelSigned:
+    """A transaction that is to take an order's nonce instead of it was signed; durable before it is sent.
+
+    `max_block` is the last block its roads keep it for. It is no form of the order: whoever wins, the nonce is used once.
+    """
+
+    cl_ord_id: ClOrdId
+    place: Place
+    tx_hash: Hash32
+    max_block: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class GasPaid:
+    """What a transaction of ours cost that did not decide its order, as the chain has it now: all zero once it is in no block.
+
+    So it is where somebody else executed what the owners signed, and our own transaction was mined at the sender's nonce all the same.
+    """
+
+    cl_ord_id: ClOrdId
+    place: Place
+    tx_hash: Hash32
+    block_number: int
+    block_hash: str
+    gas_used: int
+    gas_price_wei: int
+    l1_fee_wei: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class ParentClosed:
     """No further slice will come: done, cancelled, expired, breached or failed, in one word and one sentence."""
 
@@ -347,6 +379,6 @@ EVENTS: tuple[type, ...] = (
     Accepted, Sliced, Planned, Approved, Instructed, Breach, Prepared, Simulated, Authorized, Replaced, Refused, PartFailed, Submitted,
     Indeterminate,
     Observed, Reported, Settled, Attributed, CancelRequested, ParentClosed, Adopted, Halted, Resumed, Alarmed, Quoted,
-    Reconciled, Scheduled,
+    Reconciled, Scheduled, CancelSigned, GasPaid,
 )  # fmt: skip
 VERSIONS: dict[str, int] = {event.__name__: 1 for event in EVENTS}

@@ -6,7 +6,7 @@ passed, a venue's own word. A report may come twice, late, or after the end; the
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from agent.domain.errors import Denied, Halt, Reconcile, Reject, Retry, Usage
@@ -16,6 +16,7 @@ from agent.domain.instruments import AssetId, venue_of
 from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
 from agent.domain.reports import ExecutionReport, Fill, OrderSnapshot
 from agent.domain.submission_state import Observation, SubmissionState, observe
+from agent.execution.cancelling import Cancel, Cancels
 from agent.execution.outbox import Offers, observed, offers_of, signed_tx
 from agent.execution.recorder import Recorder
 from agent.execution.settlement import fill_of
@@ -67,9 +68,6 @@ class ChainWatch(Protocol):
         ...
 
 
-Cancel = Callable[[Authorized], Awaitable[Hash32 | None]]
-
-
 class Replaces(Protocol):
     """See `agent.execution.replacing`."""
 
@@ -102,8 +100,8 @@ class Tracker:
         halted: Callable[[], str] = lambda: "",
     ) -> None:
         self._clock, self._recorder, self._chains, self._venues = clock, recorder, chains, venues
-        self._decimals, self._cancel_on_chain, self._audit_s = decimals, cancel_on_chain, audit_s
-        self._cancels: dict[ClOrdId, Hash32] = {}
+        self._decimals, self._audit_s = decimals, audit_s
+        self._cancels = Cancels(clock, recorder, cancel_on_chain)
         self._replacer, self._handed, self._halted = replacer, set[Hash32](), halted
         self._stays, self._withdrawn = set[ClOrdId](), set[ClOrdId]()
         self.offers: Offers | None = None
@@ -153,12 +151,15 @@ class Tracker:
         if receipt is not None:  # any of what was signed for the nonce may have won
             authorized = next((a for a in record.signed if a.tx_hash == receipt.tx_hash), authorized)
         await self._catch_up(authorized, watch, record, receipt)
+        await self._cancels.count_gas(watch, authorized)
         state = record.submission
         if state in (SubmissionState.INCLUDED, SubmissionState.REVERTED):
             if receipt is None or receipt.block_hash != record.included_in:
                 await self._see(authorized, Observation.REORGED, text="the block that held it was replaced")
                 return None
             if not await watch.is_final(receipt, head):
+                return None
+            if await self._cancels.may_come(record, authorized, watch, head):
                 return None
             if state is SubmissionState.INCLUDED:
                 await self._see(authorized, Observation.FINALIZED)
@@ -186,12 +187,13 @@ class Tracker:
         self, authorized: Authorized, watch: ChainWatch, record: PartRecord, head: BlockRef
     ) -> Settled | None:
         state = record.submission
-        cancel_hash = self._cancels.get(authorized.part.cl_ord_id)
-        cancelled = None if cancel_hash is None else await watch.truth.receipt(cancel_hash)
+        cancelled = await self._cancels.receipt(record, watch)
         if state is SubmissionState.EXPIRED:
+            if await self._cancels.may_come(record, authorized, watch, head):
+                return None
             return self._settle(record)
         if state is SubmissionState.CANCELLED:
-            if cancel_hash is not None and (cancelled is None or cancelled.block_hash != record.included_in):
+            if record.cancels and (cancelled is None or cancelled.block_hash != record.included_in):
                 await self._see(authorized, Observation.REORGED, text="its cancellation was taken back")
                 return None
             if cancelled is not None and not await watch.is_final(cancelled, head):
@@ -201,15 +203,10 @@ class Tracker:
             await self._see(authorized, Observation.CANCEL_MINED, receipt=cancelled)
             return None
         if await watch.truth.nonce(authorized.sender) > authorized.nonce:
-            if (
-                await self._receipt(authorized, watch, record) is None
-            ):  # the nonce went to another transaction
-                if self._wants_cancel(record):  # an earlier run's cancelling transaction is that other one
-                    await self._see(authorized, Observation.CANCEL_MINED)
-                    return None
-                text = "its nonce was used by another transaction"
-                await self._see(authorized, Observation.EXPIRED, text=text)
-                await self._alarm("NONCE_TAKEN", f"{authorized.part.cl_ord_id}: {text}")
+            if await self._receipt(authorized, watch, record) is not None:
+                return None  # mined since it was looked for: the next look tells
+            if await self._cancels.receipt(record, watch) is None:
+                await self._taken(authorized)
             return None
         if head.timestamp > authorized.deadline_s and head.number > authorized.max_block:
             await self._see(
@@ -217,8 +214,8 @@ class Tracker:
             )
             return None
         if self._wants_cancel(record):
-            if cancel_hash is None:
-                await self._cancel(authorized)
+            if not self._cancels.tried(record):
+                await self._cancel(authorized, record)
             return None
         why = await watch.tend(signed_tx(authorized), authorized.protection, head, authorized.max_block)
         part = authorized.part.cl_ord_id
@@ -256,17 +253,27 @@ class Tracker:
             self._stays.add(part)
             await self._alarm("NOT_REPLACED", f"{part} keeps its fees and is followed on: {error}")
 
-    async def _cancel(self, authorized: Authorized) -> None:
+    async def _taken(self, authorized: Authorized) -> None:
+        part, nonce = authorized.part.cl_ord_id, authorized.nonce
+        if earlier := self._cancels.cost_at(authorized):
+            text = f"its nonce was used by a transaction of ours for {earlier}"
+            await self._see(authorized, Observation.EXPIRED, text=text)
+            return
+        text = "its nonce was used by another transaction"
+        await self._see(authorized, Observation.EXPIRED, text=text)
+        who = f"{authorized.sender}'s nonce {nonce} on chain {authorized.chain_id}"
+        told = f"{part}: {text}, {who}: another program or another Fairlead has this key"
+        await self._alarm("NONCE_TAKEN", told)
+
+    async def _cancel(self, authorized: Authorized, record: PartRecord) -> None:
         """Tried once; where it is refused the transaction is followed on: it may be in the next block already."""
         part = authorized.part.cl_ord_id
         try:
-            sent = await self._cancel_on_chain(authorized)
+            sent = await self._cancels.cancel(authorized)
         except (Reject, Reconcile, Denied, Usage) as error:
-            self._cancels[part] = Hash32("0x" + "0" * 64)
             await self._alarm("CANCEL_FAILED", f"{part} could not be cancelled, and is followed on: {error}")
             return
-        if sent is not None:
-            self._cancels[part] = sent
+        if sent:
             await self._report(authorized, ExecType.PENDING_CANCEL)
 
     def _wants_cancel(self, record: PartRecord) -> bool:
@@ -315,6 +322,7 @@ class Tracker:
                 gas_used=receipt.gas_used,
                 gas_price_wei=receipt.effective_gas_price_wei,
                 l1_fee_wei=receipt.l1_fee_wei,
+                tx_hash=receipt.tx_hash,
             )
         )
         await self._recorder.record(found)

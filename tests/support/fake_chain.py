@@ -13,6 +13,7 @@ from typing import Any
 import custody as c
 
 from agent.amm import Pool, Reverted, swap_exact_in
+from agent.app.bearer import EXECUTED
 from agent.domain.errors import Denied, Reconcile, Reject, Retry
 from agent.execution.settlement import TRANSFER
 from agent.ports import Clock
@@ -90,6 +91,7 @@ class FakeChain:
     pending: list[bytes] = field(default_factory=list)
     sent: list[bytes] = field(default_factory=list)
     """Every hand-over that reached the relay, in order."""
+    others: list[bytes] = field(default_factory=list)
     until: dict[bytes, int] = field(default_factory=dict)
     """The last block that the relay tries each transaction in, as it was asked."""
 
@@ -151,6 +153,10 @@ class FakeChain:
         world = self.world
         self.blocks[-1] = replace(self.blocks[-1], world=replace(world, nonce=world.nonce + 1))
 
+    def elsewhere(self, raw: bytes) -> None:
+        """Somebody who has seen it submits the Safe transaction inside ours, in the next block and at his own cost."""
+        self.others.append(raw)
+
     def swaps(self) -> int:
         """Successful transactions on the canonical chain."""
         self._advance()
@@ -202,9 +208,10 @@ class FakeChain:
         raise AssertionError("this chain knows no such call")
 
     async def logs(self, address: str, topics: Sequence[bytes], first: int, last: int) -> list[Log]:
-        """The Safe's ExecutionSuccess is not told here: nobody but its own sender submits."""
+        """The Safe's ExecutionSuccess where somebody else submitted; its own sender's are not told."""
         self._read()
-        return []
+        logs = [log for block in self.blocks for receipt in block.receipts.values() for log in receipt.logs]
+        return [log for log in logs if log.address == address and log.topics[0] in topics]
 
     async def fee_history(self) -> FeeHistory:
         self._read()
@@ -257,7 +264,11 @@ class FakeChain:
     def _mine(self, timestamp: int) -> None:
         last = self.blocks[-1]
         ref = self._ref(last.ref.number + 1, timestamp, last.ref.hash)
-        world, receipts, raws = last.world, {}, []
+        world, receipts, raws = last.world, dict[str, Receipt](), list[bytes]()
+        for raw in self.others:
+            world, theirs = self._by_another(world, ref, raw)
+            receipts[theirs.tx_hash] = theirs
+        self.others = []
         if self.mining:
             left = []
             for raw in sorted(self.pending, key=lambda r: -decode_raw(r).max_fee_wei):
@@ -283,6 +294,18 @@ class FakeChain:
         after = replace(world if reason else after, nonce=world.nonce + 1, ether=world.ether - gas * price)
         found = () if reason else tuple(replace(log, tx_hash=tx.hash) for log in logs)
         return after, Receipt(tx.hash, ref.number, ref.hash, 0 if reason else 1, gas, price, found)
+
+    def _by_another(self, world: World, ref: BlockRef, raw: bytes) -> tuple[World, Receipt]:
+        data = decode_raw(raw).data
+        a = decode_call("safe", data).args
+        tx = SafeTx(a["to"], a["value"], a["data"], a["operation"], world.safe_nonce)
+        after, logs, _, reason = self._safe(world, ref, data)
+        assert not reason, reason
+        name = Hash32("0x" + keccak(b"elsewhere" + raw).hex())
+        done = (EXECUTED, safe_tx_hash(self.chain_id, Address(c.SAFE), tx))
+        told = Log(Address(c.SAFE), done, bytes(32), ref.number, ref.hash, name, len(logs))
+        found = (*(replace(log, tx_hash=name) for log in logs), told)
+        return after, Receipt(name, ref.number, ref.hash, 1, 0, 0, found)
 
     def _safe(self, world: World, ref: BlockRef, data: bytes) -> tuple[World, tuple[Log, ...], int, str]:
         a = decode_call("safe", data).args
