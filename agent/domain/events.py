@@ -149,15 +149,15 @@ class Authorized:
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """Signed again for the same nonce, with higher fees and nothing else changed; durable before it is sent.
-
-    What was signed before may still be the one that is mined.
+    """Signed again with nothing changed but fees and, where another program used the one before, the sender's nonce (`nonce`; -1
+    where it is the same); durable before it is sent. What was signed before may still be the one that is mined.
     """
 
     part: Part
     tx_hash: Hash32
     raw: bytes
     at_ns: int
+    nonce: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +299,19 @@ class GasPaid:
 
 
 @dataclass(frozen=True, slots=True)
+class Certified:
+    """An owner took over, by a command, an account of which this journal had not told: what it lost, or never knew, is as it is.
+
+    `nonces` are the sender's next ones, per chain; `told` is every difference that was taken over, in words.
+    """
+
+    nonces: tuple[tuple[Place, int], ...]
+    told: tuple[str, ...]
+    source: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class ParentClosed:
     """No further slice will come: done, cancelled, expired, breached or failed, in one word and one sentence."""
 
@@ -379,6 +392,6 @@ EVENTS: tuple[type, ...] = (
     Accepted, Sliced, Planned, Approved, Instructed, Breach, Prepared, Simulated, Authorized, Replaced, Refused, PartFailed, Submitted,
     Indeterminate,
     Observed, Reported, Settled, Attributed, CancelRequested, ParentClosed, Adopted, Halted, Resumed, Alarmed, Quoted,
-    Reconciled, Scheduled, CancelSigned, GasPaid,
+    Reconciled, Scheduled, CancelSigned, GasPaid, Certified,
 )  # fmt: skip
 VERSIONS: dict[str, int] = {event.__name__: 1 for event in EVENTS}

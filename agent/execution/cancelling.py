@@ -92,25 +92,28 @@ class Cancels:
 
     async def count_gas(self, watch: Watch, authorized: Authorized) -> None:
         """Books what our transactions cost that decided nothing, for every part of this sender that more was signed for."""
-        book = self._recorder.book
-        for name in sorted(book.contested):
-            record = book.parts[name]
-            if _same_sender(record, authorized) and name not in self._decided:
-                await self._count(watch, record)
+        parts = self._recorder.book.parts
+        open_ = [
+            parts[name]
+            for name in sorted(self._recorder.book.contested - self._decided)
+            if _same_sender(parts[name], authorized) and not _told_elsewhere(parts[name])
+        ]
+        if open_:
+            used = await watch.truth.nonce(authorized.sender)
+            for record in open_:
+                await self._count(watch, record, used)
 
-    async def _count(self, watch: Watch, record: PartRecord) -> None:
-        if record.authorized is None or record.submission in UNDECIDED:
-            return  # whatever is mined now is the order's own story
-        ours = [form.tx_hash for form in record.signed] + [cancel.tx_hash for cancel in record.cancels]
-        if record.winner in ours:
-            return  # the nonce is used once, and by that
+    async def _count(self, watch: Watch, record: PartRecord, used: int) -> None:
+        ours = {f.tx_hash: f.nonce for f in record.signed}
+        assert record.authorized is not None
+        ours |= {cancel.tx_hash: record.authorized.nonce for cancel in record.cancels}
         mined: Receipt | None = None
-        used = await watch.truth.nonce(record.authorized.sender) > record.authorized.nonce
-        for tx_hash in ours if used else ():
-            mined = mined or await watch.truth.receipt(tx_hash)
-        if mined is not None and not record.winner and mined.tx_hash not in _cancels_of(record):
-            return  # a form of an order that had expired: that is told as its fill
-        if used and record.settled:
+        for tx_hash, nonce in ours.items():
+            if nonce < used and tx_hash != record.winner:
+                mined = mined or await watch.truth.receipt(tx_hash)
+        if mined is not None and not record.settled and mined.tx_hash not in _cancels_of(record):
+            return  # a form of an order that had expired: its own story tells of it
+        if record.settled and all(nonce < used for nonce in ours.values()):
             self._decided.add(record.part.cl_ord_id)
         for gone in [h for h in record.side_gas if mined is None or h != mined.tx_hash]:
             await self._tell(record, Hash32(gone), None)
@@ -137,6 +140,14 @@ def _cancels_of(record: PartRecord) -> set[Hash32]:
 
 def _cost(receipt: Receipt) -> int:
     return receipt.gas_used * receipt.effective_gas_price_wei + receipt.l1_fee_wei
+
+
+def _told_elsewhere(record: PartRecord) -> bool:
+    """Whether the order's own story tells of all gas: no block has decided yet, or what did is the one use of its only nonce."""
+    forms = record.signed
+    ours = {form.tx_hash for form in forms} | _cancels_of(record)
+    alone = len({form.nonce for form in forms}) == 1
+    return not forms or record.submission in UNDECIDED or (record.winner in ours and alone)
 
 
 def _same_sender(record: PartRecord, other: Authorized) -> bool:

@@ -44,10 +44,12 @@ class Book:
         self.holdings: dict[AssetId, Decimal] = {}
         self.gas_wei: dict[Place, int] = {}
         self.contested: set[ClOrdId] = set()
-        """Parts at whose nonce more was signed than the order, or which somebody else executed: any of ours may have cost gas."""
+        """Parts at whose nonce more was signed than the order, that expired, or that somebody else executed: ours may cost gas yet."""
         self.halted: ev.Halted | None = None
         self.alarms: list[ev.Alarmed] = []
         self.reconciled: dict[Place, ev.Reconciled] = {}
+        self.first_looked_ns: dict[Place, int] = {}
+        self.certified: ev.Certified | None = None
         self.scheduled: dict[str, ev.Scheduled] = {}
         self.events = 0
 
@@ -112,8 +114,9 @@ class Book:
         record = self.parts[event.part.cl_ord_id]
         assert record.authorized is not None  # `admit` saw to it
         record.earlier = (*record.earlier, record.authorized)
+        nonce = record.authorized.nonce if event.nonce < 0 else event.nonce
         record.authorized = replace(
-            record.authorized, tx_hash=event.tx_hash, raw=event.raw, at_ns=event.at_ns
+            record.authorized, tx_hash=event.tx_hash, raw=event.raw, at_ns=event.at_ns, nonce=nonce
         )
 
     def _refused(self, event: ev.Refused) -> None:
@@ -143,6 +146,8 @@ class Book:
             self._pay(record, event.place, event.gas_used * event.gas_price_wei + event.l1_fee_wei)
             if event.tx_hash not in {form.tx_hash for form in record.signed}:
                 self.contested.add(event.cl_ord_id)
+        elif event.seen is Observation.EXPIRED:
+            self.contested.add(event.cl_ord_id)
         elif event.seen is Observation.REORGED:
             self._pay(record, event.place, -record.own_gas_wei)
             record.included_in = record.winner = ""
@@ -230,6 +235,10 @@ class Book:
 
     def _reconciled(self, event: ev.Reconciled) -> None:
         self.reconciled[event.place] = event
+        self.first_looked_ns.setdefault(event.place, event.at_ns)
+
+    def _certified(self, event: ev.Certified) -> None:
+        self.certified = event
 
     def _scheduled(self, event: ev.Scheduled) -> None:
         self.scheduled[event.job] = event
@@ -469,4 +478,5 @@ _HANDLERS: dict[type, Callable[[Book, Any], None]] = {
     ev.Scheduled: Book._scheduled,
     ev.CancelSigned: Book._cancel_signed,
     ev.GasPaid: Book._gas_paid,
+    ev.Certified: Book._certified,
 }

@@ -14,7 +14,7 @@ import custody as c
 
 from agent.amm import Pool, Reverted, swap_exact_in
 from agent.app.bearer import EXECUTED
-from agent.domain.errors import Denied, Reconcile, Reject, Retry
+from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Retry
 from agent.execution.settlement import TRANSFER
 from agent.ports import Clock
 from chains import profiles
@@ -157,6 +157,10 @@ class FakeChain:
         """Somebody who has seen it submits the Safe transaction inside ours, in the next block and at his own cost."""
         self.others.append(raw)
 
+    def foreign_batch(self) -> None:
+        """The owners do something else with the Safe: its nonce is gone in the next block."""
+        self.others.append(b"")
+
     def swaps(self) -> int:
         """Successful transactions on the canonical chain."""
         self._advance()
@@ -204,14 +208,17 @@ class FakeChain:
     async def call(self, call: Call, block: int | str = "latest") -> CallResult:
         self._read()
         if decode_call("safe", call.data).function == "nonce":
-            return CallResult(True, self.blocks[-1].world.safe_nonce.to_bytes(32, "big"))
+            at = self.blocks[-1] if block == "latest" else None
+            at = at or next((b for b in self.blocks if b.ref.number == block), self.blocks[0])
+            return CallResult(True, at.world.safe_nonce.to_bytes(32, "big"))
         raise AssertionError("this chain knows no such call")
 
     async def logs(self, address: str, topics: Sequence[bytes], first: int, last: int) -> list[Log]:
-        """The Safe's ExecutionSuccess where somebody else submitted; its own sender's are not told."""
+        """The Safe's own, of whomever."""
         self._read()
         logs = [log for block in self.blocks for receipt in block.receipts.values() for log in receipt.logs]
-        return [log for log in logs if log.address == address and log.topics[0] in topics]
+        there = [log for log in logs if first <= log.block_number <= last]
+        return [log for log in there if log.address == address and log.topics[0] in topics]
 
     async def fee_history(self) -> FeeHistory:
         self._read()
@@ -296,22 +303,29 @@ class FakeChain:
         return after, Receipt(tx.hash, ref.number, ref.hash, 0 if reason else 1, gas, price, found)
 
     def _by_another(self, world: World, ref: BlockRef, raw: bytes) -> tuple[World, Receipt]:
-        data = decode_raw(raw).data
-        a = decode_call("safe", data).args
-        tx = SafeTx(a["to"], a["value"], a["data"], a["operation"], world.safe_nonce)
-        after, logs, _, reason = self._safe(world, ref, data)
-        assert not reason, reason
         name = Hash32("0x" + keccak(b"elsewhere" + raw).hex())
-        done = (EXECUTED, safe_tx_hash(self.chain_id, Address(c.SAFE), tx))
-        told = Log(Address(c.SAFE), done, bytes(32), ref.number, ref.hash, name, len(logs))
-        found = (*(replace(log, tx_hash=name) for log in logs), told)
+        if raw:
+            after, logs, _, reason = self._safe(world, ref, decode_raw(raw).data)
+            assert not reason, reason
+        else:
+            after, logs = replace(world, safe_nonce=world.safe_nonce + 1), (self._done(ref, keccak(b"?"), 0),)
+        found = tuple(replace(log, tx_hash=name) for log in logs)
         return after, Receipt(name, ref.number, ref.hash, 1, 0, 0, found)
+
+    def _done(self, ref: BlockRef, hashed: bytes, index: int) -> Log:
+        topics = (EXECUTED, hashed)
+        return Log(Address(c.SAFE), topics, bytes(32), ref.number, ref.hash, Hash32(""), index)
 
     def _safe(self, world: World, ref: BlockRef, data: bytes) -> tuple[World, tuple[Log, ...], int, str]:
         a = decode_call("safe", data).args
         tx = SafeTx(a["to"], a["value"], a["data"], a["operation"], world.safe_nonce)
-        check_packed(safe_tx_hash(self.chain_id, Address(c.SAFE), tx), a["signatures"], OWNERS, 2)
+        hashed = safe_tx_hash(self.chain_id, Address(c.SAFE), tx)
+        try:
+            check_packed(hashed, a["signatures"], OWNERS, 2)
+        except FairleadError:
+            return world, (), GAS_SAFE, "GS026"
         after, logs, gas, reason = self.apply(world, ref, ref.timestamp, Call(Address(c.SAFE), data))
+        logs = (*logs, self._done(ref, hashed, len(logs)))
         return replace(after, safe_nonce=world.safe_nonce + 1), logs, gas, reason
 
     def apply(
