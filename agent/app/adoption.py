@@ -13,6 +13,7 @@ from agent.domain.units import qty_exact
 if TYPE_CHECKING:
     from agent.app.wiring import App
     from agent.execution.desk import Desk
+    from agent.journal.book import Book
 
 
 async def balances_now(app: App) -> dict[Place, list[Balance]]:
@@ -35,21 +36,28 @@ async def adopt(app: App, desk: Desk) -> None:
     """Only where nothing of ours is in flight: an open order may explain a difference."""
     if desk.book.open_parts():
         return
-    symbols = app.directory.symbols
+    for event in await adoptions(app, desk.book):
+        await desk.journal.record(event)
+
+
+async def adoptions(app: App, book: Book) -> list[Reconciled | Adopted]:
+    """What takes every place's balances into a book, at today's prices; nothing where they are there already."""
+    symbols, found = app.directory.symbols, list[Reconciled | Adopted]()
     prices = await app.oracles.prices()
     for place, balances in (await balances_now(app)).items():
-        changed = [b for b in balances if b.free + b.locked != desk.book.holdings.get(b.asset, Decimal(0))]
+        changed = [b for b in balances if b.free + b.locked != book.holdings.get(b.asset, Decimal(0))]
         if not changed:
             continue
-        now = desk.clock.now_ns()
-        known = [b for b in changed if b.asset in desk.book.holdings]
+        now = app.clock.now_ns()
+        known = [b for b in changed if b.asset in book.holdings]
         if known:
-            await desk.journal.record(Reconciled(place, tuple(difference(desk, b) for b in known), now))
+            found.append(Reconciled(place, tuple(difference(book, b) for b in known), now))
         named = tuple((AssetId(b.asset), symbols[b.asset]) for b in changed if b.asset in symbols)
-        await desk.journal.record(Adopted(place, tuple(changed), named, prices, now))
+        found.append(Adopted(place, tuple(changed), named, prices, now))
+    return found
 
 
-def difference(desk: Desk, balance: Balance) -> str:
-    book = desk.book.holdings.get(balance.asset, Decimal(0))
+def difference(known: Book, balance: Balance) -> str:
+    book = known.holdings.get(balance.asset, Decimal(0))
     found = balance.free + balance.locked
     return f"{balance.asset}: the book says {book}, {place_of(balance.asset)} says {found}: adopted"

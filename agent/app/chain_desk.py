@@ -6,19 +6,20 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from agent.app.bearer import executed_by_another
+from agent.app.bearer import fate_of
 from agent.app.tending import Tending
 from agent.domain.errors import Retry, Usage
 from agent.domain.instruments import Place, chain_place
 from agent.execution.agent_batch import AgentRoad
 from agent.execution.batch import Routers
+from agent.execution.bearing import Fate
 from agent.ports import Clock
 from chains.gateway import Gateway
 from chains.heads import Heads
 from chains.profile import ChainProfile
 from chains.relay import Relay, sendable
 from chains.simulate import Simulator
-from chains.types import Address, BlockRef, Protection, Receipt, SignedTx
+from chains.types import Address, BlockRef, Hash32, Protection, Receipt, SignedTx
 
 
 @dataclass
@@ -141,9 +142,11 @@ class ChainDesk:
             signed, protection, head, max_block, self.relay, self.gateway, self.simulator
         )
 
-    async def executed_by_another(self, signed: SignedTx, wallet_nonce: int, since: int) -> Receipt | None:
+    async def wallet_fate(
+        self, signed: SignedTx, wallet_nonce: int, since: int, ours: frozenset[Hash32]
+    ) -> Fate:
         """See `agent.app.bearer`."""
-        return await executed_by_another(self.gateway, self.wallet, signed, wallet_nonce, since)
+        return await fate_of(self.gateway, self.wallet, signed, wallet_nonce, since, ours)
 
     async def is_final(self, receipt: Receipt, head: BlockRef) -> bool:
         """By the chain's own tag, or by depth where the settings say so."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from agent.ports import ExecutionVenue
 
 DAY_NS = 86_400 * 10**9
+UNKNOWN_HISTORY = "a journal before this one, or another program: `fairlead reconcile --adopt` takes the account over as it is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ async def _venue(app: App, venue: ExecutionVenue, book: Book) -> list[Difference
     for name, record in ours.items():
         if record.authorized is not None and not record.ended and name not in opened:
             found.append(await _missing(venue, place, record))
-    return found + await _fills(app, venue, place, ours)
+    return found + await _fills(app, venue, place, ours, book)
 
 
 async def _missing(venue: ExecutionVenue, place: Place, record: PartRecord) -> Difference:
@@ -134,7 +135,7 @@ async def _missing(venue: ExecutionVenue, place: Place, record: PartRecord) -> D
 
 
 async def _fills(
-    app: App, venue: ExecutionVenue, place: Place, ours: dict[ClOrdId, PartRecord]
+    app: App, venue: ExecutionVenue, place: Place, ours: dict[ClOrdId, PartRecord], book: Book
 ) -> list[Difference]:
     """The last day's executions at the venue beside those in the book, by their ids."""
     since = app.clock.now_ns() - DAY_NS
@@ -142,6 +143,8 @@ async def _fills(
     theirs: dict[str, tuple[ClOrdId, str]] = {}
     for symbol in configured.symbols if configured else ():
         for name, fill in await venue.fills(symbol, since):
+            if name not in ours and book.certified is not None and fill.at_ns <= book.certified.at_ns:
+                continue  # taken over with the balances it made
             theirs[fill.exec_id] = (name, f"{fill.qty_in} → {fill.qty_out}")
     booked = {
         fill.exec_id: name
@@ -189,18 +192,23 @@ async def _chain(app: App, desk: ChainDesk, book: Book) -> list[Difference]:
             told += f"in no block yet, deadline {record.authorized.deadline_s}"
             found.append(Difference(desk.place, "transaction", told, "it is in flight", True))
     if desk.sender is not None:
-        found += await _nonces(desk, [r for r in mine if r.authorized and r.authorized.sender == desk.sender])
+        signed = [r for r in mine if r.authorized and r.authorized.sender == desk.sender]
+        found += await _nonces(desk, signed, book)
     return found
 
 
-async def _nonces(desk: ChainDesk, mine: list[PartRecord]) -> list[Difference]:
+async def _nonces(desk: ChainDesk, mine: list[PartRecord], book: Book) -> list[Difference]:
     """The sending key's nonce on the chain against what this journal knows was used."""
     assert desk.sender is not None
     used, pending = await desk.gateway.nonce(desk.sender), await desk.gateway.nonce(desk.sender, "pending")
-    known = {r.authorized.nonce for r in mine if r.authorized is not None}
+    known = {form.nonce for r in mine for form in r.signed}
     waiting = {r.authorized.nonce for r in mine if r.authorized is not None and r.submission in UNDECIDED}
     found = []
-    first = min(known, default=used)
+    taken_over = dict(book.certified.nonces).get(desk.place) if book.certified is not None else None
+    if not known and taken_over is None and used:
+        told = f"{desk.sender} has used {used} nonces, and this journal signed for none of them"
+        found.append(Difference(desk.place, "history", told, UNKNOWN_HISTORY, False))
+    first = taken_over if taken_over is not None else min(known, default=used)
     strange = [n for n in range(first, used) if n not in known]
     if strange:
         told = f"{desk.sender} has used nonces {', '.join(map(str, strange))} that this journal did not sign"

@@ -119,7 +119,11 @@ class Teller:
                 )
                 return f"signed     {self._at(event.part.cl_ord_id)}: {what}"
             case ev.Replaced():
-                return f"replaced   {self._at(event.part.cl_ord_id)}: transaction {event.tx_hash[:18]}…, higher fees, same nonce"
+                return f"replaced   {self._at(event.part.cl_ord_id)}: transaction {event.tx_hash[:18]}…, {'higher fees, same nonce' if event.nonce < 0 else f'same call, nonce {event.nonce}'}"
+            case ev.CancelSigned():
+                return f"cancelling {self._at(event.cl_ord_id)}: transaction {event.tx_hash[:18]}… is to take its nonce"
+            case ev.GasPaid() if event.gas_used:
+                return f"paid       {self._at(event.cl_ord_id)}: {event.gas_used:,} gas for {event.tx_hash[:18]}…, which decided nothing"
             case ev.Refused():
                 return f"refused    {self._at(event.part.cl_ord_id)}: {event.rule}: {event.message} → {event.remedy}"
             case ev.PartFailed():

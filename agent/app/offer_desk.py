@@ -18,13 +18,14 @@ from agent.domain.events import ChainBatch, PartFailed, Prepared, Simulated
 from agent.domain.instruments import AssetId
 from agent.domain.orders import ChildOrder, Offer, Part
 from agent.domain.units import qty_exact
+from agent.execution.bearing import Fate
 from agent.execution.offers import check_quote, limit_raw
 from agent.execution.settlement import token_of
 from agent.ports import Clock
 from chains.gateway import Gateway
 from chains.intents.cow import CowBook, QuoteRequest, Told
 from chains.simulate import DELEGATECALL, SafeCall, balance_call
-from chains.types import Address, BlockRef, Call, CowOrder, Protection, Receipt, SignedTx
+from chains.types import Address, BlockRef, Call, CowOrder, Hash32, Protection, Receipt, SignedTx
 from contracts import multisend
 from contracts.universal_router import deadline_guard
 from keys.cow_order import APP_DATA, APP_DATA_HASH
@@ -144,8 +145,13 @@ class OfferDesk:
     async def is_final(self, receipt: Receipt, head: BlockRef) -> bool:
         return await self.desk.is_final(receipt, head)
 
-    async def executed_by_another(self, signed: SignedTx, wallet_nonce: int, since: int) -> Receipt | None:
-        return await self.desk.executed_by_another(signed, wallet_nonce, since)
+    async def wallet_fate(
+        self, signed: SignedTx, wallet_nonce: int, since: int, ours: frozenset[Hash32]
+    ) -> Fate:
+        return await self.desk.wallet_fate(signed, wallet_nonce, since, ours)
+
+    async def cancel(self, signed: SignedTx) -> bool:
+        return await self.desk.cancel(signed)
 
     async def tend(self, signed: SignedTx, protection: Protection, head: BlockRef, max_block: int) -> str:
         return await self.desk.tend(signed, protection, head, max_block)

@@ -40,6 +40,7 @@ from agent.domain.errors import Denied, FairleadError, Halt, Usage
 from agent.domain.events import Alarmed, Authorized
 from agent.domain.instruments import AssetId, Place, chain_of
 from agent.execution.authority import Authority, ChainAuthority, OwnerSignatures
+from agent.execution.cancelling import Cancel, Note
 from agent.execution.desk import Desk
 from agent.execution.halt import Switch
 from agent.execution.offer_authority import OfferAuthority
@@ -56,7 +57,7 @@ from agent.ports import Clock, ExecutionVenue
 from agent.transport.clock import SystemClock
 from chains.gas import Urgency, bid, bump_up
 from chains.gateway import Gateway
-from chains.types import Address, Call, Environment, Hash32, UnsignedTx
+from chains.types import Address, Call, Environment, UnsignedTx
 from contracts.codec import decode_result, encode
 from keys.client import SignerClient
 from keys.safe import SafeTx, exec_transaction, pack_signatures, safe_tx_hash
@@ -446,9 +447,7 @@ def patience(app: App) -> dict[int, Patience]:
     }
 
 
-def canceller(
-    app: App, sender: SignerSender, owners: OwnerSignatures
-) -> Callable[[Authorized], Awaitable[Hash32 | None]]:
+def canceller(app: App, sender: SignerSender, owners: OwnerSignatures) -> Cancel:
     """Cancels a transaction: asks its relay to drop it, and takes its place at the same nonce, by the same road.
 
     What the owners signed stays executable by whoever saw it until the Safe's own nonce is used or its deadline has passed.
@@ -456,7 +455,7 @@ def canceller(
     then an empty transfer uses the sender's nonce alone, and the signer signs nothing else at that Safe nonce until the deadline.
     """
 
-    async def cancel(authorized: Authorized) -> Hash32 | None:
+    async def cancel(authorized: Authorized, note: Note) -> None:
         desk = app.chains[authorized.chain_id]
         record = app.desk.book.parts.get(authorized.part.cl_ord_id) if app.desk is not None else None
         for form in record.signed if record is not None else (authorized,):
@@ -478,8 +477,8 @@ def canceller(
         else:
             empty = UnsignedTx(chain_id, nonce, authorized.sender, 0, b"", 21_000, fees)
             signed = await sender.cancel(empty, head.timestamp)
+        await note(signed, head.number + MAX_BLOCKS)
         await desk.send(signed, authorized.protection, head.number + MAX_BLOCKS)
-        return signed.hash
 
     return cancel
 

@@ -149,15 +149,15 @@ class Authorized:
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """Signed again for the same nonce, with higher fees and nothing else changed; durable before it is sent.
-
-    What was signed before may still be the one that is mined.
+    """Signed again with nothing changed but fees and, where another program used the one before, the sender's nonce (`nonce`; -1
+    where it is the same); durable before it is sent. What was signed before may still be the one that is mined.
     """
 
     part: Part
     tx_hash: Hash32
     raw: bytes
     at_ns: int
+    nonce: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +267,51 @@ class CancelRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelSigned:
+    """A transaction that is to take an order's nonce instead of it was signed; durable before it is sent.
+
+    `max_block` is the last block its roads keep it for. It is no form of the order: whoever wins, the nonce is used once.
+    """
+
+    cl_ord_id: ClOrdId
+    place: Place
+    tx_hash: Hash32
+    max_block: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class GasPaid:
+    """What a transaction of ours cost that did not decide its order, as the chain has it now: all zero once it is in no block.
+
+    So it is where somebody else executed what the owners signed, and our own transaction was mined at the sender's nonce all the same.
+    """
+
+    cl_ord_id: ClOrdId
+    place: Place
+    tx_hash: Hash32
+    block_number: int
+    block_hash: str
+    gas_used: int
+    gas_price_wei: int
+    l1_fee_wei: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """An owner took over, by a command, an account of which this journal had not told: what it lost, or never knew, is as it is.
+
+    `nonces` are the sender's next ones, per chain; `told` is every difference that was taken over, in words.
+    """
+
+    nonces: tuple[tuple[Place, int], ...]
+    told: tuple[str, ...]
+    source: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class ParentClosed:
     """No further slice will come: done, cancelled, expired, breached or failed, in one word and one sentence."""
 
@@ -347,6 +392,6 @@ EVENTS: tuple[type, ...] = (
     Accepted, Sliced, Planned, Approved, Instructed, Breach, Prepared, Simulated, Authorized, Replaced, Refused, PartFailed, Submitted,
     Indeterminate,
     Observed, Reported, Settled, Attributed, CancelRequested, ParentClosed, Adopted, Halted, Resumed, Alarmed, Quoted,
-    Reconciled, Scheduled,
+    Reconciled, Scheduled, CancelSigned, GasPaid, Certified,
 )  # fmt: skip
 VERSIONS: dict[str, int] = {event.__name__: 1 for event in EVENTS}

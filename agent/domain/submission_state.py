@@ -49,7 +49,7 @@ TRANSITIONS: dict[SubmissionState, dict[Observation, SubmissionState]] = {
                    O.REVERTED: S.REVERTED, O.EXPIRED: S.EXPIRED, O.CANCEL_MINED: S.CANCELLED},
     S.INCLUDED:   {O.REORGED: S.BROADCAST, O.FINALIZED: S.FINAL},
     S.REVERTED:   {O.REORGED: S.BROADCAST},
-    S.CANCELLED:  {O.REORGED: S.BROADCAST},
+    S.CANCELLED:  {O.REORGED: S.BROADCAST, O.INCLUDED: S.INCLUDED},    # an empty transfer leaves the owners' signatures worth something
     S.EXPIRED:    {O.INCLUDED: S.INCLUDED, O.REVERTED: S.REVERTED, O.REORGED: S.BROADCAST},   # whoever saw it could send it
     S.FINAL:      {},
 }
@@ -72,6 +72,7 @@ REPORT_OF: dict[tuple[SubmissionState, Observation], ExecType | None] = {
     (S.INCLUDED, O.FINALIZED): None,
     (S.REVERTED, O.REORGED): ExecType.NEW,
     (S.CANCELLED, O.REORGED): ExecType.NEW,
+    (S.CANCELLED, O.INCLUDED): ExecType.TRADE,
     (S.EXPIRED, O.INCLUDED): ExecType.TRADE,
     (S.EXPIRED, O.REVERTED): None,
     (S.EXPIRED, O.REORGED): ExecType.NEW,

@@ -17,7 +17,7 @@ from agent.domain.order_state import ExecType
 from agent.domain.reports import ExecutionReport
 from agent.domain.submission_state import Observation
 from agent.ports import Clock, ExecutionVenue, SignedRequest
-from chains.types import Protection, SignedTx
+from chains.types import Hash32, Protection, SignedTx
 
 Sent = Submitted | Indeterminate | Observed | Reported
 
@@ -142,13 +142,14 @@ def observed(
     gas_used: int = 0,
     gas_price_wei: int = 0,
     l1_fee_wei: int = 0,
+    tx_hash: Hash32 | None = None,
 ) -> Observed:
-    """An observation of this authorization's transaction."""
+    """An observation of this authorization's transaction, or of the one that decided about it in its stead."""
     return Observed(
         authorized.part.cl_ord_id,
         Place(authorized.part.place),
         seen,
-        authorized.tx_hash,
+        tx_hash or authorized.tx_hash,
         block_number,
         block_hash,
         gas_used,

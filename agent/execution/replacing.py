@@ -86,6 +86,21 @@ class Replacer:
         signed = await self._sender.sign(again, max(authorized.wallet_nonce, 0), head.timestamp)
         return Replaced(authorized.part, signed.hash, signed.raw, self._clock.now_ns())
 
+    async def again_at(self, authorized: Authorized, nonce: int, head: BlockRef) -> Replaced | None:
+        """The same call at the sender's next nonce, where another program used the one before; None where its time is over.
+
+        What the owners signed is the same, and the Safe's own nonce lets it execute once. Raises as `better`.
+        """
+        patience = self._chains.get(authorized.chain_id)
+        if patience is None or head.timestamp >= authorized.deadline_s:
+            return None
+        fresh = bid(await patience.fees.fee_history(), Urgency.URGENT)
+        tx = decode_raw(authorized.raw)
+        assert tx.to is not None
+        again = UnsignedTx(authorized.chain_id, nonce, tx.to, tx.value, tx.data, tx.gas, fresh)
+        signed = await self._sender.sign(again, max(authorized.wallet_nonce, 0), head.timestamp)
+        return Replaced(authorized.part, signed.hash, signed.raw, self._clock.now_ns(), nonce)
+
     async def hand_over(self, authorized: Authorized) -> None:
         """To all the roads that have the one before. Raises as they answer."""
         channel = self._channels[authorized.chain_id]

@@ -6,25 +6,27 @@ passed, a venue's own word. A report may come twice, late, or after the end; the
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from agent.domain.errors import Denied, Halt, Reconcile, Reject, Retry, Usage
-from agent.domain.events import Alarmed, Authorized, Indeterminate, PartFailed, Replaced, Reported, Settled
+from agent.domain.errors import Denied, Reconcile, Reject, Retry, Usage
+from agent.domain.events import Authorized, PartFailed, Replaced, Settled
 from agent.domain.ids import ClOrdId
-from agent.domain.instruments import AssetId, venue_of
-from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
-from agent.domain.reports import ExecutionReport, Fill, OrderSnapshot
+from agent.domain.instruments import AssetId
+from agent.domain.order_state import TERMINAL, ExecType
+from agent.domain.reports import Fill
 from agent.domain.submission_state import Observation, SubmissionState, observe
+from agent.execution.bearing import FREE, Fate
+from agent.execution.cancelling import Cancel, Cancels
 from agent.execution.outbox import Offers, observed, offers_of, signed_tx
 from agent.execution.recorder import Recorder
 from agent.execution.settlement import fill_of
+from agent.execution.venue_following import VenueFollower
 from agent.journal.book import NEVER_LEFT
 from agent.journal.records import PartRecord
 from agent.ports import Clock, ExecutionVenue
 from chains.types import Address, BlockRef, Hash32, Protection, Receipt, SignedTx
 
-GRACE_NS = 10 * 10**9
 BEARER_BLOCKS = 50
 """How far before its last block somebody else's submission is looked for: more than any signature is old then."""
 
@@ -58,16 +60,19 @@ class ChainWatch(Protocol):
 
     async def is_final(self, receipt: Receipt, head: BlockRef) -> bool: ...
 
-    async def executed_by_another(self, signed: SignedTx, wallet_nonce: int, since: int) -> Receipt | None:
-        """The receipt of somebody else who submitted what our owners signed, in a block from `since` on; gas none of ours."""
+    async def wallet_fate(
+        self, signed: SignedTx, wallet_nonce: int, since: int, ours: frozenset[Hash32]
+    ) -> Fate:
+        """What became of the wallet's own nonce in blocks from `since` on; `ours` are our own transactions."""
+        ...
+
+    async def cancel(self, signed: SignedTx) -> bool:
+        """Asks its relay to drop it."""
         ...
 
     async def tend(self, signed: SignedTx, protection: Protection, head: BlockRef, max_block: int) -> str:
         """Keeps what waits at its relay worth waiting for; why it is withdrawn from there now, or ''."""
         ...
-
-
-Cancel = Callable[[Authorized], Awaitable[Hash32 | None]]
 
 
 class Replaces(Protocol):
@@ -76,6 +81,8 @@ class Replaces(Protocol):
     async def better(
         self, authorized: Authorized, before: int, signed_ns: int, head: BlockRef
     ) -> Replaced | None: ...
+
+    async def again_at(self, authorized: Authorized, nonce: int, head: BlockRef) -> Replaced | None: ...
 
     async def hand_over(self, authorized: Authorized) -> None: ...
 
@@ -88,7 +95,7 @@ REPORT_OF_END = {
 """What an order is told when its transaction has reached such a state."""
 
 
-class Tracker:
+class Tracker(VenueFollower):
     def __init__(
         self,
         clock: Clock,
@@ -101,9 +108,9 @@ class Tracker:
         replacer: Replaces | None = None,
         halted: Callable[[], str] = lambda: "",
     ) -> None:
-        self._clock, self._recorder, self._chains, self._venues = clock, recorder, chains, venues
-        self._decimals, self._cancel_on_chain, self._audit_s = decimals, cancel_on_chain, audit_s
-        self._cancels: dict[ClOrdId, Hash32] = {}
+        super().__init__(clock, recorder, venues, audit_s)
+        self._chains, self._decimals = chains, decimals
+        self._cancels = Cancels(clock, recorder, cancel_on_chain)
         self._replacer, self._handed, self._halted = replacer, set[Hash32](), halted
         self._stays, self._withdrawn = set[ClOrdId](), set[ClOrdId]()
         self.offers: Offers | None = None
@@ -147,18 +154,23 @@ class Tracker:
             await self._see(authorized, Observation.RECEIVED)
         head = await watch.truth.block("latest")
         receipt = await self._receipt(authorized, watch, record)
+        fate = FREE
         if receipt is None and authorized.wallet_nonce >= 0:  # whoever has seen it could submit it
-            since = authorized.max_block - BEARER_BLOCKS
-            receipt = await watch.executed_by_another(signed_tx(authorized), authorized.wallet_nonce, since)
+            since, ours = authorized.max_block - BEARER_BLOCKS, frozenset(f.tx_hash for f in record.signed)
+            fate = await watch.wallet_fate(signed_tx(authorized), authorized.wallet_nonce, since, ours)
+            receipt = fate.receipt
         if receipt is not None:  # any of what was signed for the nonce may have won
             authorized = next((a for a in record.signed if a.tx_hash == receipt.tx_hash), authorized)
         await self._catch_up(authorized, watch, record, receipt)
+        await self._cancels.count_gas(watch, authorized)
         state = record.submission
         if state in (SubmissionState.INCLUDED, SubmissionState.REVERTED):
             if receipt is None or receipt.block_hash != record.included_in:
                 await self._see(authorized, Observation.REORGED, text="the block that held it was replaced")
                 return None
             if not await watch.is_final(receipt, head):
+                return None
+            if await self._cancels.may_come(record, authorized, watch, head):
                 return None
             if state is SubmissionState.INCLUDED:
                 await self._see(authorized, Observation.FINALIZED)
@@ -169,29 +181,31 @@ class Tracker:
             seen = Observation.INCLUDED if receipt.status == 1 else Observation.REVERTED
             await self._see(authorized, seen, receipt=receipt, wallet=watch.wallet)
             return None
-        return await self._absent(authorized, watch, record, head)
+        return await self._absent(authorized, watch, record, head, fate)
 
     async def _receipt(self, authorized: Authorized, watch: ChainWatch, record: PartRecord) -> Receipt | None:
         """Asked by hash only once a block has used the nonce: until then the hash is nobody's business, and there is none."""
+        forms = record.signed or (authorized,)
         if record.submission in (SubmissionState.AUTHORIZED, SubmissionState.BROADCAST):
-            if await watch.truth.nonce(authorized.sender) <= authorized.nonce:
-                return None
-        for form in record.signed or (authorized,):
+            used = await watch.truth.nonce(authorized.sender)
+            forms = tuple(form for form in forms if form.nonce < used)
+        for form in forms:
             receipt = await watch.truth.receipt(form.tx_hash)
             if receipt is not None:
                 return receipt
         return None
 
     async def _absent(
-        self, authorized: Authorized, watch: ChainWatch, record: PartRecord, head: BlockRef
+        self, authorized: Authorized, watch: ChainWatch, record: PartRecord, head: BlockRef, fate: Fate
     ) -> Settled | None:
         state = record.submission
-        cancel_hash = self._cancels.get(authorized.part.cl_ord_id)
-        cancelled = None if cancel_hash is None else await watch.truth.receipt(cancel_hash)
+        cancelled = await self._cancels.receipt(record, watch)
         if state is SubmissionState.EXPIRED:
+            if await self._cancels.may_come(record, authorized, watch, head):
+                return None
             return self._settle(record)
         if state is SubmissionState.CANCELLED:
-            if cancel_hash is not None and (cancelled is None or cancelled.block_hash != record.included_in):
+            if record.cancels and (cancelled is None or cancelled.block_hash != record.included_in):
                 await self._see(authorized, Observation.REORGED, text="its cancellation was taken back")
                 return None
             if cancelled is not None and not await watch.is_final(cancelled, head):
@@ -201,15 +215,15 @@ class Tracker:
             await self._see(authorized, Observation.CANCEL_MINED, receipt=cancelled)
             return None
         if await watch.truth.nonce(authorized.sender) > authorized.nonce:
-            if (
-                await self._receipt(authorized, watch, record) is None
-            ):  # the nonce went to another transaction
-                if self._wants_cancel(record):  # an earlier run's cancelling transaction is that other one
-                    await self._see(authorized, Observation.CANCEL_MINED)
-                    return None
-                text = "its nonce was used by another transaction"
-                await self._see(authorized, Observation.EXPIRED, text=text)
-                await self._alarm("NONCE_TAKEN", f"{authorized.part.cl_ord_id}: {text}")
+            if await self._receipt(authorized, watch, record) is not None:
+                return None  # mined since it was looked for: the next look tells
+            if await self._cancels.receipt(record, watch) is None:
+                await self._taken(authorized, watch, record, head, fate)
+            return None
+        if fate.foreign:
+            for form in record.signed:  # it can only revert now, and is worth nothing to wait for
+                await watch.cancel(signed_tx(form))
+            await self._end_taken(authorized, "SAFE_NONCE_TAKEN", _safe_nonce(authorized, watch))
             return None
         if head.timestamp > authorized.deadline_s and head.number > authorized.max_block:
             await self._see(
@@ -217,8 +231,8 @@ class Tracker:
             )
             return None
         if self._wants_cancel(record):
-            if cancel_hash is None:
-                await self._cancel(authorized)
+            if not self._cancels.tried(record):
+                await self._cancel(authorized, record)
             return None
         why = await watch.tend(signed_tx(authorized), authorized.protection, head, authorized.max_block)
         part = authorized.part.cl_ord_id
@@ -256,23 +270,64 @@ class Tracker:
             self._stays.add(part)
             await self._alarm("NOT_REPLACED", f"{part} keeps its fees and is followed on: {error}")
 
-    async def _cancel(self, authorized: Authorized) -> None:
+    async def _taken(
+        self, authorized: Authorized, watch: ChainWatch, record: PartRecord, head: BlockRef, fate: Fate
+    ) -> None:
+        """The sender's nonce went to a transaction that is no form of the order. While the Safe's own is free, the same call is
+        signed for the next one; where that is used too and by whom is not known, the deadline decides."""
+        own = self._cancels.cost_at(authorized)
+        who = f"{authorized.sender}'s nonce {authorized.nonce} on chain {authorized.chain_id}"
+        text = f"its nonce was used by {f'a transaction of ours for {own}' if own else 'another transaction'}"
+        in_time = head.timestamp <= authorized.deadline_s
+        if fate.used and not fate.foreign and in_time:
+            return
+        again = None
+        stopped = record.what or self._halted() or self._wants_cancel(record)
+        if self._replacer is not None and authorized.wallet_nonce >= 0 and not fate.used and not stopped:
+            try:
+                nonce = await watch.truth.nonce(authorized.sender)
+                again = await self._replacer.again_at(authorized, nonce, head)
+            except (Reject, Reconcile, Denied, Usage):
+                again = (
+                    None  # it is planned again instead, once what the owners signed is worth nothing any more
+                )
+        if again is None:
+            await self._end_taken(authorized, "" if own else "NONCE_TAKEN", f"{text}, {who}")
+            return
+        await self._recorder.record_durably(again)
+        if not own:
+            told = f"{authorized.part.cl_ord_id}: {text}, {who}; it goes on at nonce {again.nonce}"
+            await self._alarm("NONCE_TAKEN", told)
+        await self._hand_over_again(record)
+
+    async def _end_taken(self, authorized: Authorized, code: str, text: str) -> None:
+        await self._see(authorized, Observation.EXPIRED, text=text)
+        if code:
+            told = f"{authorized.part.cl_ord_id}: {text}: another program, or another Fairlead, has this key"
+            await self._alarm(code, told)
+
+    async def _hand_over_again(self, record: PartRecord) -> None:
+        assert self._replacer is not None and record.authorized is not None
+        self._handed.add(record.authorized.tx_hash)
+        try:
+            await self._replacer.hand_over(record.authorized)
+        except (Reject, Reconcile, Denied, Usage) as error:
+            part = record.part.cl_ord_id
+            await self._alarm(
+                "NOT_HANDED_OVER", f"{part} is followed on, and told again at its next look: {error}"
+            )
+        await self._see(record.authorized, Observation.REPLACED)
+
+    async def _cancel(self, authorized: Authorized, record: PartRecord) -> None:
         """Tried once; where it is refused the transaction is followed on: it may be in the next block already."""
         part = authorized.part.cl_ord_id
         try:
-            sent = await self._cancel_on_chain(authorized)
+            sent = await self._cancels.cancel(authorized)
         except (Reject, Reconcile, Denied, Usage) as error:
-            self._cancels[part] = Hash32("0x" + "0" * 64)
             await self._alarm("CANCEL_FAILED", f"{part} could not be cancelled, and is followed on: {error}")
             return
-        if sent is not None:
-            self._cancels[part] = sent
+        if sent:
             await self._report(authorized, ExecType.PENDING_CANCEL)
-
-    def _wants_cancel(self, record: PartRecord) -> bool:
-        child = self._recorder.book.children.get(record.part.child)
-        known = self._recorder.book.parents.get(child.child.parent) if child is not None else None
-        return record.cancel_requested or (known is not None and known.cancel_requested)
 
     async def _catch_up(
         self, authorized: Authorized, watch: ChainWatch, record: PartRecord, receipt: Receipt | None
@@ -315,6 +370,7 @@ class Tracker:
                 gas_used=receipt.gas_used,
                 gas_price_wei=receipt.effective_gas_price_wei,
                 l1_fee_wei=receipt.l1_fee_wei,
+                tx_hash=receipt.tx_hash,
             )
         )
         await self._recorder.record(found)
@@ -333,152 +389,13 @@ class Tracker:
         decimals = self._decimals[part.asset_in], self._decimals[part.asset_out]
         return fill_of(part, receipt, wallet, *decimals, self._clock.now_ns())
 
-    async def _report(
-        self,
-        authorized: Authorized,
-        exec_type: ExecType,
-        *,
-        fill: Fill | None = None,
-        reference: str = "",
-        text: str = "",
-    ) -> None:
-        part = authorized.part
-        report = ExecutionReport(
-            part.cl_ord_id,
-            part.place,
-            exec_type,
-            self._clock.now_ns(),
-            fill=fill,
-            exec_ref_id=reference,
-            text=text,
-        )
-        await self.ingest(report)
-
-    # ------------------------------------------------------------------ exchange
-
-    async def _follow_venue(self, authorized: Authorized) -> Settled:
-        """The stream usually tells first; the audit makes sure that silence is never taken for rest."""
-        assert authorized.order is not None
-        venue = self._venues[venue_of(authorized.part.place) or ""]
-        record = self._recorder.book.parts[authorized.part.cl_ord_id]
-        asked_at = self._clock.now_ns()
-        cancelled = False
-        while record.status not in TERMINAL:
-            try:
-                snapshot = await venue.query(authorized.part.cl_ord_id, authorized.order.symbol)
-                if snapshot is not None:
-                    await self.ingest_snapshot(snapshot, authorized)
-                elif self._was_acknowledged(record):
-                    await self._quarantine(venue, authorized, asked_at)
-                elif self._provably_absent(authorized, asked_at):
-                    await self._report(authorized, ExecType.EXPIRED, text="the venue never had it")
-                    break
-                if self._wants_cancel(record) and not cancelled and record.status not in TERMINAL:
-                    cancelled = await self._cancel_at(venue, authorized)
-            except Retry:
-                pass  # nothing was learnt
-            if record.status in TERMINAL:
-                break
-            await self._clock.sleep(0.25 if record.status is OrdStatus.PENDING_NEW else self._audit_s)
-        return self._settle(record)
-
-    def _provably_absent(self, authorized: Authorized, asked_at: int) -> bool:
-        """A request can arrive no later than its receive window; only after that a 'no such order' is the end of it."""
-        now = self._clock.now_ns()
-        return now - authorized.at_ns > 15 * 10**9 and now - asked_at > 2 * 10**9
-
-    def _was_acknowledged(self, record: PartRecord) -> bool:
-        return record.submitted or record.status is not OrdStatus.PENDING_NEW
-
-    async def _quarantine(self, venue: ExecutionVenue, authorized: Authorized, asked_at: int) -> None:
-        """A venue that acknowledged an order and now does not know it has not cancelled it: its trades are asked for, then a
-        person. Raises Reconcile QUARANTINED after the grace; the part stays open and indeterminate, and keeps its limits.
-        """
-        assert authorized.order is not None
-        part = authorized.part
-        for name, fill in await venue.fills(authorized.order.symbol, authorized.at_ns - 60 * 10**9):
-            if name == part.cl_ord_id:
-                await self.ingest(ExecutionReport(name, part.place, ExecType.TRADE, fill.at_ns, "", fill))
-        if (
-            self._clock.now_ns() - asked_at < GRACE_NS
-            or self._recorder.book.parts[part.cl_ord_id].status in TERMINAL
-        ):
-            return
-        why = f"{venue.name} acknowledged {part.cl_ord_id} and does not know it any more; it is not assumed cancelled"
-        await self._recorder.record(Indeterminate(part.cl_ord_id, part.place, why, self._clock.now_ns()))
-        raise Reconcile("QUARANTINED", why, f"ask {venue.name}, then `fairlead run --once`: it asks again")
-
-    async def _cancel_at(self, venue: ExecutionVenue, authorized: Authorized) -> bool:
-        assert authorized.order is not None
-        try:
-            await self._report(authorized, ExecType.PENDING_CANCEL)
-            snapshot = await venue.cancel(authorized.part.cl_ord_id, authorized.order.symbol)
-        except (Reject, Reconcile):
-            return True  # it ended meanwhile, or the answer is lost: the next query tells
-        await self.ingest_snapshot(snapshot, authorized)
-        return True
-
-    async def ingest_snapshot(self, snapshot: OrderSnapshot, authorized: Authorized) -> None:
-        """Turns a venue's view of an order into the reports that are missing here."""
-        part = authorized.part
-
-        async def tell(kind: ExecType, fill: Fill | None = None) -> None:
-            await self.ingest(
-                ExecutionReport(
-                    part.cl_ord_id, part.place, kind, snapshot.at_ns, snapshot.venue_order_id, fill
-                )
-            )
-
-        record = self._recorder.book.parts[part.cl_ord_id]
-        if record.status is OrdStatus.PENDING_NEW and snapshot.status is not OrdStatus.REJECTED:
-            await tell(ExecType.NEW)
-        for fill in snapshot.fills:
-            await tell(ExecType.TRADE, fill)
-        ended = {
-            OrdStatus.CANCELED: ExecType.CANCELED,
-            OrdStatus.REJECTED: ExecType.REJECTED,
-            OrdStatus.EXPIRED: ExecType.EXPIRED,
-        }.get(snapshot.status)
-        if ended is not None:
-            await tell(ended)
-
-    async def consume(self, venue: ExecutionVenue) -> None:
-        """Runs for as long as the desk does: everything the venue's stream tells."""
-        async for report in venue.stream():
-            try:
-                if report.cl_ord_id in self._recorder.book.parts:
-                    await self.ingest(report)
-                else:
-                    await self._alarm(
-                        "FOREIGN_ORDER", f"{venue.name} reports {report.cl_ord_id}, which is not ours"
-                    )
-            except Halt as impossible:  # one report that cannot be must not make us deaf to the rest
-                await self._alarm(impossible.code, f"{venue.name}, {report.cl_ord_id}: {impossible.message}")
-
-    async def ingest(self, report: ExecutionReport) -> None:
-        """Counts a report once, however often and by whatever road it comes. A fill after the end is believed and alarms."""
-        book = self._recorder.book
-        if book.is_duplicate(report):
-            return
-        if book.surprises(report):
-            status = book.parts[report.cl_ord_id].status
-            await self._recorder.record(Reported(report))
-            await self._alarm(
-                "FILL_AFTER_END",
-                f"{report.cl_ord_id} was {status.value if status else '?'} and was filled all the same",
-            )
-            return
-        await self._recorder.record(Reported(report))
-
-    # ------------------------------------------------------------------ both
-
-    def _settle(self, record: PartRecord) -> Settled:
-        return Settled(record.part, tuple(record.fills.values()), record.gas_wei, self._clock.now_ns())
-
-    async def _alarm(self, code: str, message: str) -> None:
-        await self._recorder.record(Alarmed(code, message, self._clock.now_ns()))
-
 
 def never_left(part: PartRecord, why: str, at_ns: int) -> PartFailed:
     """A part of an earlier run that was not signed: nothing of it can take effect."""
     return PartFailed(part.part, NEVER_LEFT, why, at_ns)
+
+
+def _safe_nonce(authorized: Authorized, watch: ChainWatch) -> str:
+    """What is said where another transaction of the wallet's own was executed at our nonce."""
+    where = f"nonce {authorized.wallet_nonce} of the Safe {watch.wallet} on chain {authorized.chain_id}"
+    return f"{where} was used by a transaction that this journal does not know"

@@ -6,6 +6,7 @@ book, and `canonical` gives the same text and hash. No decision is taken here.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal, localcontext
@@ -22,6 +23,7 @@ from agent.domain.reports import ExecutionReport, Fill
 from agent.domain.risk import Reservation
 from agent.domain.submission_state import UNDECIDED, Observation, SubmissionState, observe
 from agent.domain.units import WIDE
+from agent.journal.canonical import canonical
 from agent.journal.records import ChildRecord, Effect, ParentRecord, PartRecord, Position, fill_changes
 from agent.journal.references import unknown_to
 
@@ -41,9 +43,13 @@ class Book:
         self.positions: dict[str, Position] = {}
         self.holdings: dict[AssetId, Decimal] = {}
         self.gas_wei: dict[Place, int] = {}
+        self.contested: set[ClOrdId] = set()
+        """Parts at whose nonce more was signed than the order, that expired, or that somebody else executed: ours may cost gas yet."""
         self.halted: ev.Halted | None = None
         self.alarms: list[ev.Alarmed] = []
         self.reconciled: dict[Place, ev.Reconciled] = {}
+        self.first_looked_ns: dict[Place, int] = {}
+        self.certified: ev.Certified | None = None
         self.scheduled: dict[str, ev.Scheduled] = {}
         self.events = 0
 
@@ -108,8 +114,9 @@ class Book:
         record = self.parts[event.part.cl_ord_id]
         assert record.authorized is not None  # `admit` saw to it
         record.earlier = (*record.earlier, record.authorized)
+        nonce = record.authorized.nonce if event.nonce < 0 else event.nonce
         record.authorized = replace(
-            record.authorized, tx_hash=event.tx_hash, raw=event.raw, at_ns=event.at_ns
+            record.authorized, tx_hash=event.tx_hash, raw=event.raw, at_ns=event.at_ns, nonce=nonce
         )
 
     def _refused(self, event: ev.Refused) -> None:
@@ -132,13 +139,34 @@ class Book:
             return
         record.submission, _ = observe(record.submission, event.seen)
         if event.seen in (Observation.INCLUDED, Observation.REVERTED, Observation.CANCEL_MINED):
-            record.included_in = event.block_hash
-            spent = event.gas_used * event.gas_price_wei + event.l1_fee_wei
-            record.gas_wei += spent
-            self.gas_wei[event.place] = self.gas_wei.get(event.place, 0) + spent
+            if record.own_gas_wei:  # cancelled, and then executed by somebody else all the same
+                record.side_gas[record.winner] = record.own_gas_wei
+            record.included_in, record.winner = event.block_hash, event.tx_hash
+            self._pay(record, event.place, -record.side_gas.pop(event.tx_hash, 0))
+            self._pay(record, event.place, event.gas_used * event.gas_price_wei + event.l1_fee_wei)
+            if event.tx_hash not in {form.tx_hash for form in record.signed}:
+                self.contested.add(event.cl_ord_id)
+        elif event.seen is Observation.EXPIRED:
+            self.contested.add(event.cl_ord_id)
         elif event.seen is Observation.REORGED:
-            self.gas_wei[event.place] = self.gas_wei.get(event.place, 0) - record.gas_wei
-            record.gas_wei, record.included_in = 0, ""
+            self._pay(record, event.place, -record.own_gas_wei)
+            record.included_in = record.winner = ""
+
+    def _pay(self, record: PartRecord, place: Place, wei: int) -> None:
+        record.gas_wei += wei
+        self.gas_wei[place] = self.gas_wei.get(place, 0) + wei
+
+    def _cancel_signed(self, event: ev.CancelSigned) -> None:
+        record = self.parts[event.cl_ord_id]
+        record.cancels = (*record.cancels, event)
+        self.contested.add(event.cl_ord_id)
+
+    def _gas_paid(self, event: ev.GasPaid) -> None:
+        record = self.parts[event.cl_ord_id]
+        spent = event.gas_used * event.gas_price_wei + event.l1_fee_wei
+        self._pay(record, event.place, spent - record.side_gas.pop(event.tx_hash, 0))
+        if spent:
+            record.side_gas[event.tx_hash] = spent
 
     def _reported(self, event: ev.Reported) -> None:
         report = event.report
@@ -207,6 +235,10 @@ class Book:
 
     def _reconciled(self, event: ev.Reconciled) -> None:
         self.reconciled[event.place] = event
+        self.first_looked_ns.setdefault(event.place, event.at_ns)
+
+    def _certified(self, event: ev.Certified) -> None:
+        self.certified = event
 
     def _scheduled(self, event: ev.Scheduled) -> None:
         self.scheduled[event.job] = event
@@ -410,56 +442,11 @@ class Book:
 
     def canonical(self) -> dict[str, Any]:
         """The whole state as plain text in a fixed order; equal books give equal text."""
-        return {
-            "events": self.events,
-            "halted": self.halted is not None,
-            "parents": {
-                name: {
-                    "children": list(record.children),
-                    "closed": record.closed.status if record.closed else None,
-                    "filled_base": str(self.filled_base(name)),
-                    "filled_quote": str(self.filled_quote(name)),
-                    "cancel": record.cancel_requested,
-                }
-                for name, record in sorted(self.parents.items())
-            },
-            "parts": {
-                name: {
-                    "place": record.part.place,
-                    "status": record.status.value if record.status else None,
-                    "submission": record.submission.value if record.submission else None,
-                    "fills": {
-                        exec_id: [str(fill.qty_in), str(fill.qty_out), str(fill.fee_qty)]
-                        for exec_id, fill in sorted(record.fills.items())
-                    },
-                    "busted": sorted(record.busted),
-                    "gas_wei": str(record.gas_wei),
-                    "settled": record.settled,
-                    "failed": record.failed,
-                    "indeterminate": record.indeterminate,
-                    "nonce": record.authorized.nonce if record.authorized else None,
-                    **({"replaced": len(record.earlier)} if record.earlier else {}),
-                }
-                for name, record in sorted(self.parts.items())
-            },
-            "positions": {
-                symbol: [str(p.qty), str(p.cost), str(p.realised)]
-                for symbol, p in sorted(self.positions.items())
-            },
-            "holdings": {asset: str(qty) for asset, qty in sorted(self.holdings.items())},
-            "gas_wei": {place: str(wei) for place, wei in sorted(self.gas_wei.items())},
-            "alarms": len(self.alarms),
-            "scheduled": {
-                job: [found.rule, str(found.fire_ns)] for job, found in sorted(self.scheduled.items())
-            },
-        }
+        return canonical(self)
 
     def state_hash(self) -> str:
-        import json
-
-        return sha256(
-            json.dumps(self.canonical(), sort_keys=True, separators=(",", ":")).encode()
-        ).hexdigest()
+        text = json.dumps(canonical(self), sort_keys=True, separators=(",", ":"))
+        return sha256(text.encode()).hexdigest()
 
 
 _HANDLERS: dict[type, Callable[[Book, Any], None]] = {
@@ -489,4 +476,7 @@ _HANDLERS: dict[type, Callable[[Book, Any], None]] = {
     ev.Quoted: Book._quoted,
     ev.Reconciled: Book._reconciled,
     ev.Scheduled: Book._scheduled,
+    ev.CancelSigned: Book._cancel_signed,
+    ev.GasPaid: Book._gas_paid,
+    ev.Certified: Book._certified,
 }

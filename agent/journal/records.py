@@ -23,7 +23,8 @@ class PartRecord:
     """`status` is None until something was signed; `ended` means that nothing more can come but a surprise.
 
     `authorized` is what was signed last for its nonce, `earlier` what that replaced: any of them may be the one that is mined.
-    `included_in` is the block that was last seen to hold the transaction; `effects` is what each fill did to the positions.
+    `included_in` is the block that was last seen to hold the transaction, `winner` what decided the order there; `effects` is what
+    each fill did to the positions. `side_gas` is the part of `gas_wei` that other transactions of ours cost, by their hash.
     """
 
     part: Part
@@ -40,7 +41,10 @@ class PartRecord:
     busted: set[str] = field(default_factory=set)
     effects: dict[str, Effect] = field(default_factory=dict)
     included_in: str = ""
+    winner: str = ""
     gas_wei: int = 0
+    cancels: tuple[ev.CancelSigned, ...] = ()
+    side_gas: dict[str, int] = field(default_factory=dict)
     settled: bool = False
     failed: str = ""
     refused: ev.Refused | None = None
@@ -51,6 +55,11 @@ class PartRecord:
     def signed(self) -> tuple[ev.Authorized, ...]:
         """Everything signed for its nonce, the latest first."""
         return () if self.authorized is None else (self.authorized, *reversed(self.earlier))
+
+    @property
+    def own_gas_wei(self) -> int:
+        """What the transaction that decided the order cost us."""
+        return self.gas_wei - sum(self.side_gas.values())
 
     @property
     def on_chain(self) -> bool:

@@ -43,7 +43,7 @@ def unknown_to(known: Known, event: object) -> ClOrdId | None:
             | ev.Settled()
         ):
             among, name = known.parts, event.part.cl_ord_id
-        case ev.Submitted() | ev.Indeterminate() | ev.Observed():
+        case ev.Submitted() | ev.Indeterminate() | ev.Observed() | ev.CancelSigned() | ev.GasPaid():
             among, name = known.parts, event.cl_ord_id
         case _:
             return None

@@ -25,6 +25,7 @@ NEW_RISK: frozenset[str] = frozenset(
         "Prepared",
         "Simulated",
         "Authorized",
+        "Certified",
         "Replaced",
         "Quoted",
         "Resumed",

@@ -111,7 +111,7 @@ async def test_a_cancellation_that_is_reorganised_away_does_not_end_the_order(tm
 
 
 async def test_a_foreign_transaction_with_our_nonce_is_noticed(tmp_path: Path) -> None:
-    """Another program uses the same key: the part is over, an alarm says why, and the order goes on with the next nonce."""
+    """Another program uses the same key: an alarm says so, and what the owners signed goes on at the sender's next nonce."""
     office = Office(tmp_path, places=(HERE,))
     chain = office.chains[1]
     chain.mining = False
@@ -122,8 +122,7 @@ async def test_a_foreign_transaction_with_our_nonce_is_noticed(tmp_path: Path) -
         chain.foreign()
         chain.mining = True
         await doing
-        # The owners' signature for the Safe's nonce is still worth something until its deadline: that is waited for.
-        assert list(statuses(desk.book, parent)) == ["EXPIRED", "NONCE_HELD", "FILLED"]
+        assert list(statuses(desk.book, parent)) == ["FILLED"]
         assert [alarm.code for alarm in desk.book.alarms] == ["NONCE_TAKEN"]
     assert [tx.nonce for tx in office.sender.signed] == [0, 1]
     assert before[0] - office.held()[0] == 4 and chain.swaps() == 1

@@ -77,6 +77,7 @@ SUBMISSIONS = {
     (U.INCLUDED, O.FINALIZED): (U.FINAL, None),
     (U.REVERTED, O.REORGED): (U.BROADCAST, X.NEW),
     (U.CANCELLED, O.REORGED): (U.BROADCAST, X.NEW),
+    (U.CANCELLED, O.INCLUDED): (U.INCLUDED, X.TRADE),
     (U.EXPIRED, O.INCLUDED): (U.INCLUDED, X.TRADE),
     (U.EXPIRED, O.REVERTED): (U.REVERTED, None),
     (U.EXPIRED, O.REORGED): (U.BROADCAST, X.NEW),
@@ -199,9 +200,8 @@ def test_random_observations_of_a_transaction_keep_the_gas(walk: list[tuple[Obse
     book = book_with(place=place)
     record = book.parts[PART.cl_ord_id]
     for seen, block in walk:
-        event = Observed(
-            PART.cl_ord_id, place, seen, Hash32("0x01"), block, f"0x{block}", 100, 7 * block, 3, 0
-        )
+        tx = Hash32("0x02" if seen is O.CANCEL_MINED else "0x01")
+        event = Observed(PART.cl_ord_id, place, seen, tx, block, f"0x{block}", 100, 7 * block, 3, 0)
         before = book.canonical()
         state = record.submission
         assert state is not None
@@ -214,5 +214,9 @@ def test_random_observations_of_a_transaction_keep_the_gas(walk: list[tuple[Obse
         book.apply(event)
         assert record.submission is SUBMISSIONS[state, seen][0]
         mined = record.submission in (U.INCLUDED, U.REVERTED, U.CANCELLED, U.FINAL)
-        assert bool(record.gas_wei) == mined and bool(record.included_in) == mined
+        assert bool(record.own_gas_wei) == mined and bool(record.included_in) == mined
         assert book.gas_wei.get(place, 0) == record.gas_wei
+        # A cancel that was mined and lost to somebody else's execution was paid for, until a block takes it back.
+        assert set(record.side_gas) <= {"0x02"} and record.winner not in record.side_gas
+        if mined and seen is not O.FINALIZED:
+            assert record.own_gas_wei == 700 * block + 3

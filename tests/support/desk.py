@@ -31,6 +31,7 @@ from agent.domain.orders import Intent, ParentOrder, Side
 from agent.domain.risk import Limits, OraclePrice
 from agent.domain.units import raw_down
 from agent.execution.authority import Authority, ChainAuthority
+from agent.execution.cancelling import Cancel, Note
 from agent.execution.desk import Desk
 from agent.execution.halt import Switch
 from agent.execution.outbox import Outbox, signed_tx
@@ -46,7 +47,7 @@ from agent.market.pools import parse_pool
 from agent.market.view import AsOf, GasState, MarketView
 from chains import profiles
 from chains.gas import Urgency, bid, bump_up
-from chains.types import Address, Hash32, Protection, UnsignedTx
+from chains.types import Address, Protection, UnsignedTx
 
 HERE, BASE, PAPER = Place("eip155:1"), Place("eip155:8453"), Place("cex:paper")
 PX = Decimal(3000)
@@ -333,8 +334,8 @@ class Office:
             lots={"ETH": Decimal("0.000001"), "USDC": Decimal("0.01")},
         )
 
-    def _canceller(self, chains: dict[int, ChainDesk]) -> Callable[[Authorized], Any]:
-        async def cancel(authorized: Authorized) -> Hash32 | None:
+    def _canceller(self, chains: dict[int, ChainDesk]) -> Cancel:
+        async def cancel(authorized: Authorized, note: Note) -> None:
             desk = chains[authorized.chain_id]
             await desk.cancel(signed_tx(authorized))
             fresh = bid(await desk.gateway.fee_history(), Urgency.URGENT)
@@ -342,8 +343,8 @@ class Office:
             empty = UnsignedTx(authorized.chain_id, authorized.nonce, authorized.sender, 0, b"", 21_000, fees)
             head = await desk.gateway.block("latest")
             signed = await self.sender.cancel(empty, head.timestamp)
+            await note(signed, head.number + MAX_BLOCKS)
             await desk.send(signed, authorized.protection, head.number + MAX_BLOCKS)
-            return signed.hash
 
         return cancel
 

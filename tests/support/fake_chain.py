@@ -13,7 +13,8 @@ from typing import Any
 import custody as c
 
 from agent.amm import Pool, Reverted, swap_exact_in
-from agent.domain.errors import Denied, Reconcile, Reject, Retry
+from agent.app.bearer import EXECUTED
+from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Retry
 from agent.execution.settlement import TRANSFER
 from agent.ports import Clock
 from chains import profiles
@@ -90,6 +91,7 @@ class FakeChain:
     pending: list[bytes] = field(default_factory=list)
     sent: list[bytes] = field(default_factory=list)
     """Every hand-over that reached the relay, in order."""
+    others: list[bytes] = field(default_factory=list)
     until: dict[bytes, int] = field(default_factory=dict)
     """The last block that the relay tries each transaction in, as it was asked."""
 
@@ -151,6 +153,14 @@ class FakeChain:
         world = self.world
         self.blocks[-1] = replace(self.blocks[-1], world=replace(world, nonce=world.nonce + 1))
 
+    def elsewhere(self, raw: bytes) -> None:
+        """Somebody who has seen it submits the Safe transaction inside ours, in the next block and at his own cost."""
+        self.others.append(raw)
+
+    def foreign_batch(self) -> None:
+        """The owners do something else with the Safe: its nonce is gone in the next block."""
+        self.others.append(b"")
+
     def swaps(self) -> int:
         """Successful transactions on the canonical chain."""
         self._advance()
@@ -198,13 +208,17 @@ class FakeChain:
     async def call(self, call: Call, block: int | str = "latest") -> CallResult:
         self._read()
         if decode_call("safe", call.data).function == "nonce":
-            return CallResult(True, self.blocks[-1].world.safe_nonce.to_bytes(32, "big"))
+            at = self.blocks[-1] if block == "latest" else None
+            at = at or next((b for b in self.blocks if b.ref.number == block), self.blocks[0])
+            return CallResult(True, at.world.safe_nonce.to_bytes(32, "big"))
         raise AssertionError("this chain knows no such call")
 
     async def logs(self, address: str, topics: Sequence[bytes], first: int, last: int) -> list[Log]:
-        """The Safe's ExecutionSuccess is not told here: nobody but its own sender submits."""
+        """The Safe's own, of whomever."""
         self._read()
-        return []
+        logs = [log for block in self.blocks for receipt in block.receipts.values() for log in receipt.logs]
+        there = [log for log in logs if first <= log.block_number <= last]
+        return [log for log in there if log.address == address and log.topics[0] in topics]
 
     async def fee_history(self) -> FeeHistory:
         self._read()
@@ -257,7 +271,11 @@ class FakeChain:
     def _mine(self, timestamp: int) -> None:
         last = self.blocks[-1]
         ref = self._ref(last.ref.number + 1, timestamp, last.ref.hash)
-        world, receipts, raws = last.world, {}, []
+        world, receipts, raws = last.world, dict[str, Receipt](), list[bytes]()
+        for raw in self.others:
+            world, theirs = self._by_another(world, ref, raw)
+            receipts[theirs.tx_hash] = theirs
+        self.others = []
         if self.mining:
             left = []
             for raw in sorted(self.pending, key=lambda r: -decode_raw(r).max_fee_wei):
@@ -284,11 +302,30 @@ class FakeChain:
         found = () if reason else tuple(replace(log, tx_hash=tx.hash) for log in logs)
         return after, Receipt(tx.hash, ref.number, ref.hash, 0 if reason else 1, gas, price, found)
 
+    def _by_another(self, world: World, ref: BlockRef, raw: bytes) -> tuple[World, Receipt]:
+        name = Hash32("0x" + keccak(b"elsewhere" + raw).hex())
+        if raw:
+            after, logs, _, reason = self._safe(world, ref, decode_raw(raw).data)
+            assert not reason, reason
+        else:
+            after, logs = replace(world, safe_nonce=world.safe_nonce + 1), (self._done(ref, keccak(b"?"), 0),)
+        found = tuple(replace(log, tx_hash=name) for log in logs)
+        return after, Receipt(name, ref.number, ref.hash, 1, 0, 0, found)
+
+    def _done(self, ref: BlockRef, hashed: bytes, index: int) -> Log:
+        topics = (EXECUTED, hashed)
+        return Log(Address(c.SAFE), topics, bytes(32), ref.number, ref.hash, Hash32(""), index)
+
     def _safe(self, world: World, ref: BlockRef, data: bytes) -> tuple[World, tuple[Log, ...], int, str]:
         a = decode_call("safe", data).args
         tx = SafeTx(a["to"], a["value"], a["data"], a["operation"], world.safe_nonce)
-        check_packed(safe_tx_hash(self.chain_id, Address(c.SAFE), tx), a["signatures"], OWNERS, 2)
+        hashed = safe_tx_hash(self.chain_id, Address(c.SAFE), tx)
+        try:
+            check_packed(hashed, a["signatures"], OWNERS, 2)
+        except FairleadError:
+            return world, (), GAS_SAFE, "GS026"
         after, logs, gas, reason = self.apply(world, ref, ref.timestamp, Call(Address(c.SAFE), data))
+        logs = (*logs, self._done(ref, hashed, len(logs)))
         return replace(after, safe_nonce=world.safe_nonce + 1), logs, gas, reason
 
     def apply(

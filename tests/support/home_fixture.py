@@ -229,3 +229,40 @@ def left_alone(home: Home) -> None:
         if running.process.poll() is None:
             running.end(signal.SIGKILL)
     home.started.clear()
+
+
+@contextmanager
+def another_machine(home: Home, folder: Path, *, own_signer: bool = True) -> Iterator[Path]:
+    """Settings of a second machine with the same keys: a journal of its own and, where it is to sign, a signer with a ledger of
+    its own."""
+    made = folder / f"machine-{time.time_ns()}"
+    made.mkdir()
+    kept = home.settings
+    text = home.settings_path.read_text()
+    for old, new in (
+        (str(kept.journal.path), str(made / "journal.db")),
+        (str(kept.journal.emergency_path), str(made / "emergency.bin")),
+        (str(kept.alerts.file), str(made / "alerts.jsonl")),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    settings = made / "fairlead.toml"
+    if not own_signer:
+        settings.write_text(text)
+        yield settings
+        return
+    config = json.loads((home.settings_path.parent / "signer.json").read_text())
+    config["ledger"] = str(made / "spend-ledger.jsonl")
+    (made / "signer.json").write_text(json.dumps(config))
+    (made / "signer.json").chmod(0o600)
+    socket = made / "s.sock" if len(str(made)) < 90 else Path(f"/tmp/fairlead-{time.time_ns()}.sock")
+    settings.write_text(text.replace(str(kept.signer.socket), str(socket)))
+    command = ["-m", "keys.signer", "--socket", str(socket), "--config", str(made / "signer.json")]
+    signer = subprocess.Popen([sys.executable, *command], cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(socket.exists)
+        yield settings
+    finally:
+        signer.terminate()
+        signer.wait(timeout=30)
+        socket.unlink(missing_ok=True)

@@ -60,12 +60,14 @@ def command(
 
     async def work(app: App, stack: AsyncExitStack) -> int:
         from agent.app import lending
+        from agent.app.certifying import refuse_uncertified
         from agent.app.instructed import failure
         from agent.app.wiring import nothing_new_unless_written, open_trading
 
         desk = await open_trading(app, stack)
         if live:
             nothing_new_unless_written(app)
+            await refuse_uncertified(app, desk.book)
         action = await lending.prepare(app, verb, qty, asset, chain)
         before, after = lending.shown_health(action.health_before), lending.shown_health(action.health_after)
         if not as_json:

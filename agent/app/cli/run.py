@@ -148,6 +148,7 @@ async def _agents_road(app: App) -> None:
 
 async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int:
     from agent.app.carrier import Carrier, tell_alarms
+    from agent.app.certifying import refuse_uncertified
     from agent.app.scheduler import Scheduler, request_of_job
     from agent.app.unattended import Watch, admit, bound_words
     from agent.app.wiring import open_trading, tell_unless_written
@@ -160,6 +161,7 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
         print(bound_words(roads), flush=True)
     desk = await open_trading(app, stack)
     tell_unless_written(app)
+    await refuse_uncertified(app, desk.book)
     desk.journal.watchers.append(tell_alarms(_say))
     watch = Watch(app, desk, roads, max_loss_usd, _say) if roads is not None else None
     if watch is not None:

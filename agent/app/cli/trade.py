@@ -333,6 +333,7 @@ async def _carry(
     from dataclasses import replace
 
     from agent.app.carrier import Carrier
+    from agent.app.certifying import refuse_uncertified
     from agent.app.cli.common import journal_busy
     from agent.app.follow import Teller
     from agent.app.intents import guarded
@@ -344,6 +345,7 @@ async def _carry(
         return await _hand_over(app, parent, found, planned, view, as_json, by)
     desk = await open_trading(app, stack)
     nothing_new_unless_written(app)
+    await refuse_uncertified(app, desk.book)
     async with Carrier(app, desk, note) as carrier:
         if desk.book.open_parts() or any(r.closed is None for r in desk.book.parents.values()):
             note("finishing what an earlier run left open")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -28,6 +28,7 @@ from agent.domain.events import Authorized
 from agent.domain.instruments import Asset, Place, erc20_id
 from agent.domain.risk import Limits, OraclePrice
 from agent.execution.authority import Authority, ChainAuthority
+from agent.execution.cancelling import Cancel, Note
 from agent.execution.desk import Desk
 from agent.execution.halt import Switch
 from agent.execution.outbox import Outbox, signed_tx
@@ -51,7 +52,7 @@ from chains.relays.buildernet import BuilderNetRelay
 from chains.relays.flashbots import FlashbotsRelay
 from chains.relays.titan import TitanRelay
 from chains.simulate import Simulator
-from chains.types import Address, Hash32, Protection, SignedTx, UnsignedTx
+from chains.types import Address, Protection, SignedTx, UnsignedTx
 from contracts.hashing import keccak
 from keys.curve import SigningKey
 from keys.safe import SafeTx, safe_tx_hash
@@ -311,10 +312,10 @@ async def _nothing() -> None:
     return None
 
 
-def canceller(chain: ChainDesk, sender: Sender, book: Book) -> Callable[[Authorized], Any]:
+def canceller(chain: ChainDesk, sender: Sender, book: Book) -> Cancel:
     """As the wiring's for owners who are not asked: every form is taken back, an empty transfer takes the nonce."""
 
-    async def cancel(authorized: Authorized) -> Hash32 | None:
+    async def cancel(authorized: Authorized, note: Note) -> None:
         for form in book.parts[authorized.part.cl_ord_id].signed:
             await chain.cancel(signed_tx(form))
         fresh = bid(await chain.gateway.fee_history(), Urgency.URGENT)
@@ -322,7 +323,7 @@ def canceller(chain: ChainDesk, sender: Sender, book: Book) -> Callable[[Authori
         empty = UnsignedTx(1, authorized.nonce, authorized.sender, 0, b"", 21_000, fees)
         head = await chain.gateway.block("latest")
         signed = await sender.sign(empty, 0, head.timestamp)
+        await note(signed, head.number + MAX_BLOCKS)
         await chain.send(signed, authorized.protection, head.number + MAX_BLOCKS)
-        return signed.hash
 
     return cancel

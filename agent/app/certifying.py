@@ -1,0 +1,144 @@
+"""A journal that knows nothing of an account with history: nothing is traded until its owner has taken that over by a command.
+
+So it is on a new machine whose state was lost with the old one. Venues and chains tell what there is: open orders, fills, balances,
+used nonces. What they cannot tell is a private transaction that still waits somewhere; it carries a deadline, so it is waited out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.app.adoption import adoptions
+from agent.app.wiring import DEADLINE_S
+from agent.domain.errors import FairleadError, Reconcile
+from agent.domain.events import Adopted, Certified, Reconciled
+from agent.domain.instruments import Place
+from agent.journal.book import Book
+from chains.types import Protection
+
+if TYPE_CHECKING:
+    from agent.app.chain_desk import ChainDesk
+    from agent.app.comparison import Compared
+    from agent.app.wiring import App
+    from agent.ports import ExecutionVenue
+
+DAY_NS = 86_400 * 10**9
+OURS = "fl-"
+"""What every client order id of Fairlead's begins with."""
+
+
+async def history(app: App, book: Book) -> tuple[str, ...]:
+    """What has been done with this account that the journal does not know of; () where it has signed, or was taken over.
+
+    A place that does not answer may have history: unknown is not safe.
+    """
+    if book.certified is not None or any(r.authorized is not None for r in book.parts.values()):
+        return ()
+    found = [f"{name} does not answer: {why}" for name, why in app.unreachable.items()]
+    for desk in app.chains.values():
+        if desk.sender is None:
+            continue
+        try:
+            used = await desk.gateway.nonce(desk.sender, "pending")
+        except FairleadError as error:
+            found.append(f"{desk.profile.name} does not answer: {error}")
+            continue
+        if used:
+            found.append(f"{desk.sender} has sent {used} transactions on {desk.profile.name}")
+    for name, venue in app.venues.items():
+        found += await _at(app, name, venue)
+    return tuple(found)
+
+
+async def _at(app: App, name: str, venue: ExecutionVenue) -> list[str]:
+    configured = app.settings.venue(name)
+    try:
+        opened = len(await venue.open_orders())
+        since = app.clock.now_ns() - DAY_NS
+        done = sum([len(await venue.fills(s, since)) for s in configured.symbols]) if configured else 0
+    except FairleadError as error:
+        return [f"{name} does not answer: {error}"]
+    return [f"{name} has {opened} open orders and {done} fills of the last day"] if opened or done else []
+
+
+async def refuse_uncertified(app: App, book: Book) -> None:
+    """Raises Reconcile NOT_CERTIFIED."""
+    if found := await history(app, book):
+        raise Reconcile(
+            "NOT_CERTIFIED",
+            f"this journal knows nothing of an account with history: {'; '.join(found)}",
+            "`fairlead reconcile` shows what there is, `fairlead reconcile --adopt` takes it over; nothing is traded before",
+        )
+
+
+async def drop_ours(app: App) -> list[str]:
+    """Cancels the open orders that Fairlead's own client order ids name: nobody follows them any more. Raises as the venue."""
+    told = []
+    for name, venue in app.venues.items():
+        for order in await venue.open_orders():
+            if order.cl_ord_id.startswith(OURS):
+                ended = await venue.cancel(order.cl_ord_id, order.symbol)
+                told.append(f"{order.cl_ord_id} at {name}: {ended.status.value}, {ended.cum_qty} done")
+    return told
+
+
+async def certificate(
+    app: App, book: Book, compared: Compared, at_once: bool
+) -> list[Reconciled | Adopted | Certified]:
+    """The events that take the account over as it is. Raises Reconcile PARTS_OPEN, PLACES_UNKNOWN, ORDERS_OPEN, NONCES_PENDING,
+    NOT_QUIET where what there is may still change without anybody here seeing it."""
+    if opened := [r.part.cl_ord_id for r in book.open_parts() if r.authorized is not None]:
+        raise Reconcile(
+            "PARTS_OPEN",
+            f"signed and not over: {', '.join(opened)}",
+            "`fairlead run --once` finishes them first",
+        )
+    kinds = {
+        kind: [d for d in compared.differences if d.kind == kind] for kind in ("unreachable", "foreign order")
+    }
+    if kinds["unreachable"]:
+        what = "; ".join(d.what for d in kinds["unreachable"])
+        raise Reconcile("PLACES_UNKNOWN", what, "every place has to answer before an account is taken over")
+    if orders := [d for d in kinds["foreign order"] if f" as {OURS}" in d.what]:
+        raise Reconcile(
+            "ORDERS_OPEN",
+            "; ".join(d.what for d in orders),
+            "nobody follows them here: `--cancel` ends them, or end them at the exchange",
+        )
+    nonces = []
+    for desk in app.chains.values():
+        if desk.sender is not None:
+            nonces.append((desk.place, await _quiet(desk, book, at_once)))
+    now = app.clock.now_ns()
+    told = tuple(f"{d.place}: {d.kind}: {d.what}" for d in compared.differences)
+    looked = [
+        Reconciled(Place(p), tuple(d.what for d in compared.differences if d.place == p), now)
+        for p in compared.asked
+    ]
+    return [*looked, *await adoptions(app, book), Certified(tuple(nonces), told, "reconcile --adopt", now)]
+
+
+async def _quiet(desk: ChainDesk, book: Book, at_once: bool) -> int:
+    """The sender's next nonce, once nothing that was signed before the first look can still be mined."""
+    assert desk.sender is not None
+    used, pending = await desk.gateway.nonce(desk.sender), await desk.gateway.nonce(desk.sender, "pending")
+    if pending > used:
+        raise Reconcile(
+            "NONCES_PENDING",
+            f"{desk.sender} has {pending - used} transactions waiting on {desk.profile.name}",
+            "wait until they are mined, then try again",
+        )
+    if at_once or desk.protection is not Protection.PRIVATE:
+        return used
+    first_s = book.first_looked_ns.get(desk.place, desk.clock.now_ns()) // 10**9
+    left = first_s + DEADLINE_S - (await desk.gateway.block("latest")).timestamp
+    if left >= 0:
+        raise Reconcile(
+            "NOT_QUIET",
+            f"a private transaction of an earlier run could wait for {desk.profile.name} for another {left + 1} s of its blocks",
+            "try again then; `--at-once` where you know that there is none",
+        )
+    return used
+
+
+__all__ = ["certificate", "drop_ours", "history", "refuse_uncertified"]

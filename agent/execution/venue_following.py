@@ -1,0 +1,173 @@
+"""Follows an order at an exchange to its end, and counts every report once, wherever it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agent.domain.errors import Halt, Reconcile, Reject, Retry
+from agent.domain.events import Alarmed, Authorized, Indeterminate, Reported, Settled
+from agent.domain.instruments import venue_of
+from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
+from agent.domain.reports import ExecutionReport, Fill, OrderSnapshot
+from agent.execution.recorder import Recorder
+from agent.journal.records import PartRecord
+from agent.ports import Clock, ExecutionVenue
+
+GRACE_NS = 10 * 10**9
+
+
+class VenueFollower:
+    """What the tracker does at exchanges, and the reports that both of its halves make."""
+
+    def __init__(
+        self, clock: Clock, recorder: Recorder, venues: Mapping[str, ExecutionVenue], audit_s: float
+    ) -> None:
+        self._clock, self._recorder, self._venues, self._audit_s = clock, recorder, venues, audit_s
+
+    async def _follow_venue(self, authorized: Authorized) -> Settled:
+        """The stream usually tells first; the audit makes sure that silence is never taken for rest."""
+        assert authorized.order is not None
+        venue = self._venues[venue_of(authorized.part.place) or ""]
+        record = self._recorder.book.parts[authorized.part.cl_ord_id]
+        asked_at = self._clock.now_ns()
+        cancelled = False
+        while record.status not in TERMINAL:
+            try:
+                snapshot = await venue.query(authorized.part.cl_ord_id, authorized.order.symbol)
+                if snapshot is not None:
+                    await self.ingest_snapshot(snapshot, authorized)
+                elif self._was_acknowledged(record):
+                    await self._quarantine(venue, authorized, asked_at)
+                elif self._provably_absent(authorized, asked_at):
+                    await self._report(authorized, ExecType.EXPIRED, text="the venue never had it")
+                    break
+                if self._wants_cancel(record) and not cancelled and record.status not in TERMINAL:
+                    cancelled = await self._cancel_at(venue, authorized)
+            except Retry:
+                pass  # nothing was learnt
+            if record.status in TERMINAL:
+                break
+            await self._clock.sleep(0.25 if record.status is OrdStatus.PENDING_NEW else self._audit_s)
+        return self._settle(record)
+
+    def _provably_absent(self, authorized: Authorized, asked_at: int) -> bool:
+        """A request can arrive no later than its receive window; only after that a 'no such order' is the end of it."""
+        now = self._clock.now_ns()
+        return now - authorized.at_ns > 15 * 10**9 and now - asked_at > 2 * 10**9
+
+    def _was_acknowledged(self, record: PartRecord) -> bool:
+        return record.submitted or record.status is not OrdStatus.PENDING_NEW
+
+    async def _quarantine(self, venue: ExecutionVenue, authorized: Authorized, asked_at: int) -> None:
+        """A venue that acknowledged an order and now does not know it has not cancelled it: its trades are asked for, then a
+        person. Raises Reconcile QUARANTINED after the grace; the part stays open and indeterminate, and keeps its limits.
+        """
+        assert authorized.order is not None
+        part = authorized.part
+        for name, fill in await venue.fills(authorized.order.symbol, authorized.at_ns - 60 * 10**9):
+            if name == part.cl_ord_id:
+                await self.ingest(ExecutionReport(name, part.place, ExecType.TRADE, fill.at_ns, "", fill))
+        if (
+            self._clock.now_ns() - asked_at < GRACE_NS
+            or self._recorder.book.parts[part.cl_ord_id].status in TERMINAL
+        ):
+            return
+        why = f"{venue.name} acknowledged {part.cl_ord_id} and does not know it any more; it is not assumed cancelled"
+        await self._recorder.record(Indeterminate(part.cl_ord_id, part.place, why, self._clock.now_ns()))
+        raise Reconcile("QUARANTINED", why, f"ask {venue.name}, then `fairlead run --once`: it asks again")
+
+    async def _cancel_at(self, venue: ExecutionVenue, authorized: Authorized) -> bool:
+        assert authorized.order is not None
+        try:
+            await self._report(authorized, ExecType.PENDING_CANCEL)
+            snapshot = await venue.cancel(authorized.part.cl_ord_id, authorized.order.symbol)
+        except (Reject, Reconcile):
+            return True  # it ended meanwhile, or the answer is lost: the next query tells
+        await self.ingest_snapshot(snapshot, authorized)
+        return True
+
+    async def ingest_snapshot(self, snapshot: OrderSnapshot, authorized: Authorized) -> None:
+        """Turns a venue's view of an order into the reports that are missing here."""
+        part = authorized.part
+
+        async def tell(kind: ExecType, fill: Fill | None = None) -> None:
+            await self.ingest(
+                ExecutionReport(
+                    part.cl_ord_id, part.place, kind, snapshot.at_ns, snapshot.venue_order_id, fill
+                )
+            )
+
+        record = self._recorder.book.parts[part.cl_ord_id]
+        if record.status is OrdStatus.PENDING_NEW and snapshot.status is not OrdStatus.REJECTED:
+            await tell(ExecType.NEW)
+        for fill in snapshot.fills:
+            await tell(ExecType.TRADE, fill)
+        ended = {
+            OrdStatus.CANCELED: ExecType.CANCELED,
+            OrdStatus.REJECTED: ExecType.REJECTED,
+            OrdStatus.EXPIRED: ExecType.EXPIRED,
+        }.get(snapshot.status)
+        if ended is not None:
+            await tell(ended)
+
+    async def consume(self, venue: ExecutionVenue) -> None:
+        """Runs for as long as the desk does: everything the venue's stream tells."""
+        async for report in venue.stream():
+            try:
+                if report.cl_ord_id in self._recorder.book.parts:
+                    await self.ingest(report)
+                else:
+                    await self._alarm(
+                        "FOREIGN_ORDER", f"{venue.name} reports {report.cl_ord_id}, which is not ours"
+                    )
+            except Halt as impossible:  # one report that cannot be must not make us deaf to the rest
+                await self._alarm(impossible.code, f"{venue.name}, {report.cl_ord_id}: {impossible.message}")
+
+    async def ingest(self, report: ExecutionReport) -> None:
+        """Counts a report once, however often and by whatever road it comes. A fill after the end is believed and alarms."""
+        book = self._recorder.book
+        if book.is_duplicate(report):
+            return
+        if book.surprises(report):
+            status = book.parts[report.cl_ord_id].status
+            await self._recorder.record(Reported(report))
+            await self._alarm(
+                "FILL_AFTER_END",
+                f"{report.cl_ord_id} was {status.value if status else '?'} and was filled all the same",
+            )
+            return
+        await self._recorder.record(Reported(report))
+
+    # ------------------------------------------------------------------ reports
+
+    def _wants_cancel(self, record: PartRecord) -> bool:
+        child = self._recorder.book.children.get(record.part.child)
+        known = self._recorder.book.parents.get(child.child.parent) if child is not None else None
+        return record.cancel_requested or (known is not None and known.cancel_requested)
+
+    async def _report(
+        self,
+        authorized: Authorized,
+        exec_type: ExecType,
+        *,
+        fill: Fill | None = None,
+        reference: str = "",
+        text: str = "",
+    ) -> None:
+        part = authorized.part
+        report = ExecutionReport(
+            part.cl_ord_id,
+            part.place,
+            exec_type,
+            self._clock.now_ns(),
+            fill=fill,
+            exec_ref_id=reference,
+            text=text,
+        )
+        await self.ingest(report)
+
+    def _settle(self, record: PartRecord) -> Settled:
+        return Settled(record.part, tuple(record.fills.values()), record.gas_wei, self._clock.now_ns())
+
+    async def _alarm(self, code: str, message: str) -> None:
+        await self._recorder.record(Alarmed(code, message, self._clock.now_ns()))

@@ -1,0 +1,112 @@
+"""Another program has the sender's key, or the owners use the Safe by other means, while an order waits: noticed, survived, done once."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from desk import HERE, Grave, Office, order, statuses
+from fake_chain import FakeChain
+
+from agent.domain.events import Observed, Replaced
+from agent.domain.submission_state import Observation
+from agent.execution.reconcile import resume
+from agent.execution.spine import work
+
+STALL = 2
+"""Blocks within which an order goes on."""
+
+
+def mined_at(office: Office) -> int:
+    (seen,) = [e for e in office.events() if isinstance(e, Observed) and e.seen is Observation.INCLUDED]
+    return seen.block_number
+
+
+@pytest.mark.parametrize("dead", [False, True])
+@pytest.mark.parametrize("what", ["sender", "safe", "both"])
+async def test_it_goes_on(tmp_path: Path, what: str, dead: bool) -> None:
+    """`dead`: the desk is gone while it happens, and the next one finds out."""
+    office = Office(tmp_path, places=(HERE,))
+    chain: FakeChain = office.chains[1]
+    chain.mining = False
+    before, parent = office.held(), order(office, "4")
+    async with office.open() as desk:
+        doing = asyncio.create_task(work(parent, desk))
+        await desk.clock.sleep(20)
+        if dead:
+            doing.cancel()
+            await asyncio.gather(doing, return_exceptions=True)
+        if what != "safe":
+            chain.foreign()
+        if what != "sender":
+            chain.foreign_batch()
+        await office.clock.sleep(12)
+        taken = chain.head.ref.number
+        if not dead:
+            chain.mining = True
+            await doing
+    if dead:
+        async with office.open() as desk:
+            chain.mining = True
+            await resume(desk)
+    book = office.read_book()
+    kept = ["FILLED"] if what == "sender" else ["EXPIRED", "FILLED"]
+    assert list(statuses(book, parent)) == kept
+    told = "SAFE_NONCE_TAKEN" if what == "safe" else "NONCE_TAKEN"
+    codes = [alarm.code for alarm in book.alarms]
+    # Where both are gone, the sender's may be seen a block before the Safe's.
+    assert codes == [told] or (what == "both" and codes == [told, "SAFE_NONCE_TAKEN"])
+    assert mined_at(office) - taken <= STALL
+    assert {tx.nonce for tx in office.sender.signed} == ({0} if what == "safe" else {0, 1})
+    assert before[0] - office.held()[0] == 4 and book.gas_wei[HERE] == chain.gas_spent()
+    closed = book.parents[parent.cl_ord_id].closed
+    assert closed is not None and closed.status == "FILLED"
+
+
+@pytest.mark.parametrize("moment", ["before", "durable", "after"])
+async def test_dead_while_it_is_signed_for_the_next_nonce_it_is_done_once(
+    tmp_path: Path, moment: str
+) -> None:
+    office = Office(tmp_path, places=(HERE,))
+    chain: FakeChain = office.chains[1]
+    chain.mining = False
+    before, parent = office.held(), order(office, "4")
+    grave = Grave(strike=lambda at, event: at == moment and isinstance(event, Replaced))
+    async with office.open(grave) as desk:
+        doing = asyncio.create_task(work(parent, desk))
+        await desk.clock.sleep(20)
+        chain.foreign()
+        await desk.clock.sleep(14)
+        assert grave.dead
+        doing.cancel()
+        await asyncio.gather(doing, return_exceptions=True)
+    chain.mining = True
+    async with office.open() as desk:
+        await resume(desk)
+        assert list(statuses(desk.book, parent)) == ["FILLED"]
+        assert desk.book.gas_wei[HERE] == chain.gas_spent()
+    assert before[0] - office.held()[0] == 4
+
+
+async def test_an_old_form_that_is_mined_after_a_reorganisation_is_the_orders_own(tmp_path: Path) -> None:
+    """The foreign transaction is reorganised away, and what was signed first is mined at the first nonce after all."""
+    office = Office(tmp_path, places=(HERE,), finality=6)
+    chain: FakeChain = office.chains[1]
+    chain.mining = False
+    before, parent = office.held(), order(office, "4")
+    async with office.open() as desk:
+        doing = asyncio.create_task(work(parent, desk))
+        await desk.clock.sleep(20)
+        (first,) = chain.pending
+        fork = list(chain.blocks)
+        chain.foreign()
+        await desk.clock.sleep(14)
+        assert len(office.sender.signed) == 2
+        chain.adopt(fork)  # the branch without it
+        chain.pending, chain.mining = [first], True
+        await doing
+        (part,) = desk.book.parts.values()
+        assert part.winner == office.sender.signed[0].hash
+        assert part.gas_wei == desk.book.gas_wei[HERE] == chain.gas_spent() > 0
+    assert before[0] - office.held()[0] == 4 and chain.swaps() == 1
