@@ -39,6 +39,9 @@ def executed(home: Home, told: dict[str, Any], settings: Path) -> None:
     for owner in home.settings.wallet.owners[: home.settings.wallet.threshold]:
         signed = home.run(f"wallet sign {told['file']} --as {owner.label or owner.address} --json", settings)
         assert signed.status == 0, signed.err + signed.out
+        assert (
+            "NOT UNDERSTOOD" not in signed.out + signed.err and "UNKNOWN HERE" not in signed.out + signed.err
+        )
     done = home.run(
         f"wallet execute {told['file']} --live --yes --max-loss 5000000 --json", settings, patience_s=180
     )
