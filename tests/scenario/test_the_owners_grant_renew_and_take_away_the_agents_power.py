@@ -63,11 +63,11 @@ def test_the_whole_life_of_a_scope(home: Home, tmp_path: Path) -> None:
     assert any(f"${Decimal(bound['per_day_usd']):,.2f} in any 24 hours" in line for line in told["sentences"])
     shown = home.run("wallet scope", settings)
     assert "bound     whoever steals the agent's key takes at most" in shown.out
-    # Another number, of another place: what the signer would sign there, and how often a signature can be used.
+    # Another number, of another place: what the signer would send there in a day, each order once.
     (there,) = bound["exchanges"]
-    assert (there["name"], there["signed_per_day_usd"], there["repeats"]) == ("paper", "6000000.00", 200)
-    assert Decimal(there["per_day_usd"]) == 1_200_000_000
-    assert "at exchange paper: up to 1,200,000,000.00 USD a day, and no more than lies there" in shown.out
+    assert (there["name"], there["signed_per_day_usd"], there["repeats"]) == ("paper", "6000000.00", 1)
+    assert Decimal(there["per_day_usd"]) == 6_000_000
+    assert "at exchange paper: up to 6,000,000.00 USD a day, and no more than lies there" in shown.out
     executed(home, told, settings)
 
     held = home.run("wallet audit --json", settings)

@@ -21,7 +21,7 @@ ORDER = "/api/v3/order"
 TOP, BOTTOM = c.EXCHANGE_LIMIT["px_to"], c.EXCHANGE_LIMIT["px_from"]
 WHOLE, REST = "1.2", "0.6"
 """The largest order at the top of the band; what is left of the day after two of them."""
-_MANY = 6
+_MANY, _TRIES = 6, 40
 
 
 def _order(**changes: str) -> str:
@@ -85,10 +85,12 @@ EXCHANGE_ATTACKS: Mapping[str, tuple[str, str, str, Callable[[], str]]] = {
 
 
 def _asks(room: Room, method: str, path: str, query: str, venue: str = "paper") -> str:
-    """Asked of the signer; what it signs is an order wherever it was said to go, and is sent as one."""
-    answer = room.signer.exchange(method, path, query, venue)
+    """Asked of the signer; what it signs is an order wherever it was said to go, and is sent as one; what it only grants it is told to send."""
+    asked = f"thief-asks-{time.time_ns()}"
+    answer = room.signer.exchange(method, path, query, venue, request_id=asked)
     if "result" in answer:
         room.exchange.sends("POST", ORDER, query, answer["result"]["signature"])
+        room.signer.exchange(method, path, query, venue, request_id=asked, door="send")
     return refusal(answer)
 
 
@@ -132,6 +134,55 @@ DAYS = (
 )  # fmt: skip
 
 
+# ---------------------------------------------------------------------- what is sent by the signer
+def _ready(room: Room) -> None:
+    room.signer.fresh()
+    room.exchange.waits("SELL", TOP, "100")
+
+
+def _small(**changes: str) -> str:
+    return _order(**({"side": "BUY", "quantity": "0.1", "price": TOP} | changes))
+
+
+def _never_granted(room: Room) -> str:
+    return refusal(room.signer.exchange("POST", ORDER, _small(), request_id="never", door="send"))
+
+
+def _other_words(room: Room) -> str:
+    """The grant of a small order, and a large one told to be sent under its id."""
+    room.signer.exchange("POST", ORDER, _small(), request_id="small")
+    return refusal(room.signer.exchange("POST", ORDER, _small(quantity="3"), request_id="small", door="send"))
+
+
+def _elsewhere(room: Room) -> str:
+    room.signer.exchange("POST", ORDER, _small(), request_id="there")
+    withdraw = "/sapi/v1/capital/withdraw/apply"
+    return refusal(room.signer.exchange("POST", withdraw, _small(), request_id="there", door="send"))
+
+
+def _after_a_restart(room: Room) -> str:
+    """What was granted and perhaps sent before the signer ended is never sent afterwards."""
+    query = _small()
+    room.signer.exchange("POST", ORDER, query, request_id="old")
+    room.signer.restart()
+    return refusal(room.signer.exchange("POST", ORDER, query, request_id="old", door="send"))
+
+
+def _words(method: str, path: str, **changes: str) -> Callable[[Room], str]:
+    return lambda room: _asks(room, method, path, _small(**changes))
+
+
+KEPT = (
+    Move(EXCHANGE, "has an order sent that was never granted", _never_granted, "EXCHANGE_NOT_GRANTED:", _ready),
+    Move(EXCHANGE, "has other words sent than were granted", _other_words, "REQUEST_ID_REUSED:", _ready),
+    Move(EXCHANGE, "has a granted order sent to another endpoint", _elsewhere, "REQUEST_ID_REUSED:", _ready),
+    Move(EXCHANGE, "has a grant sent after the signer was restarted", _after_a_restart, "EXCHANGE_SENT_BEFORE:", _ready),
+    Move(EXCHANGE, "has a small order's words signed for a reading", _words("GET", "/api/v3/account"), "EXCHANGE_SENT_HERE:", _ready),
+    Move(EXCHANGE, "has a small order's words signed for a cancel", _words("DELETE", ORDER), "EXCHANGE_SENT_HERE:", _ready),
+    Move(EXCHANGE, "has a small order's words signed for the socket", _words("WS", "order.place", apiKey="public-ish-key"), "EXCHANGE_SENT_HERE:", _ready),
+)  # fmt: skip
+
+
 # ---------------------------------------------------------------------- what passes
 def _himself(side: str, price: str) -> tuple[Callable[[Room], object], Callable[[Room], str]]:
     """All that a day lets through, each order once; the thief on the other side at his price."""
@@ -156,20 +207,28 @@ def _himself(side: str, price: str) -> tuple[Callable[[Room], object], Callable[
 
 
 def _again_and_again(room: Room) -> str:
-    """One signature, for as long as the exchange takes it: filled at once, its order id is free again."""
+    """One order, for as long as the exchange takes it: filled at once, its id is free again. By its signature where one was
+    given, and by telling the signer to send it, under the id it was granted under and under others."""
     query = _order(side="BUY", quantity=WHOLE, price=TOP, newClientOrderId=f"r{now_ms()}", timestamp=str(now_ms() + 900))  # fmt: skip
-    answer = room.signer.exchange("POST", ORDER, query)
+    answer = room.signer.exchange("POST", ORDER, query, request_id="again")
     if "result" not in answer:
         raise Halt("CHAOS_WORLD", f"an order within the limits was refused: {refusal(answer)}")
     taken, until = 0, time.monotonic() + LIFE_MS / 1000 + 1
+    tries = 0
     while time.monotonic() < until:
         told = room.exchange.sends("POST", ORDER, query, answer["result"]["signature"])
-        taken += told.get("status") == "FILLED"
         if told.get("code") == -1021:
             break
         if told.get("code") == -1015:
             time.sleep(0.1)
-    return f"one signature carried out {taken} times"
+        by_signer = room.signer.exchange(
+            "POST", ORDER, query, request_id="again" if tries % 2 == 0 else f"again-{tries}", door="send"
+        )
+        taken += (told.get("status") == "FILLED") + ("FILLED" in str(by_signer.get("result", "")))
+        tries += 1
+        if told.get("code") == -1022 and tries > _TRIES:  # never a signature that is right
+            break
+    return f"one order carried out {taken} times"
 
 
 def _stocked(room: Room) -> None:
@@ -182,7 +241,8 @@ def moves() -> list[Move]:
     return [
         *(_at_exchange(name, attack) for name, attack in EXCHANGE_ATTACKS.items()),
         *DAYS,
-        Move(SELF, "buys his coins at the top of the band to the end of the day", top[1], "", top[0], repelled=False, once=True),
-        Move(SELF, "sells him coins at the bottom of the band to the end of the day", bottom[1], "", bottom[0], repelled=False, once=True),
-        Move(SELF, "uses one signature as often as the exchange takes it", _again_and_again, "", _stocked, repelled=False),
+        Move(SELF, "buys his coins at the top of the band to the end of the day", top[1], "", top[0], repelled=False),
+        Move(SELF, "sells him coins at the bottom of the band to the end of the day", bottom[1], "", bottom[0], repelled=False),
+        Move(SELF, "has one order carried out as often as the exchange takes it", _again_and_again, "", _stocked, repelled=False),
+        *KEPT,
     ]  # fmt: skip
