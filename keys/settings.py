@@ -11,10 +11,10 @@
        "tokens": {"0x…": {"per_tx_raw": "…", "per_day_raw": "…"}}, "native": {"per_tx_raw": "…", "per_day_raw": "…"},
        "transfer_to": [], "hooks": [], "delegates": [], "max_deadline_s": 900, "max_gas": 10000000, "max_fee_wei": "…",
        "gas_per_tx_wei": "…", "gas_per_day_wei": "…", "collateral_switch": false,
-       "agent": {"account": "0x…", "roles": "0x…", "gate": "0x…", "role": "0x…"}}]}
+       "agent": {"account": "0x…", "roles": "0x…", "gate": "0x…", "role": "0x…", "lends": ["supply", "repay"]}}]}
 
 `agent` (optional) names the road of the agent's own key, as `fairlead wallet scope` prints it: without it that key signs only what
-a threshold of owners signed.
+a threshold of owners signed. `lends` is what it may do at the listed lending pool through the Gate; left out, supply and repay.
 
 `clients` (optional) lists the OS user ids that may connect; without it only the signer's own user may.
 A key is a keystore's (`key`, `password`) or any kind of signer's (`kind` and the options of `keys/<kind>.py`, see `keys.signers`).
@@ -41,8 +41,10 @@ from chains.types import Address, Environment
 from contracts import abi
 from contracts.hashing import to_checksum
 from keys.policy_settings import (
+    LENDS,
     NATIVE,
     OFFICIAL_MULTISEND_CALL_ONLY,
+    SAFER,
     AgentPolicy,
     Cap,
     ChainPolicy,
@@ -294,9 +296,16 @@ def _role(value: Any, path: str) -> bytes:
 
 
 def _agent(value: Any, path: str) -> AgentPolicy:
-    r = _Reader(value, path, "account roles gate role")
+    r = _Reader(value, path, "account roles gate role lends")
+    lends = frozenset(r.get("lends", _list(_text), tuple(SAFER)))
+    if strange := sorted(lends - LENDS):
+        raise _bad(f"{path}.lends", f"{strange[0]!r} is none of {', '.join(sorted(LENDS))}")
     return AgentPolicy(
-        r.get("account", _address), r.get("roles", _address), r.get("gate", _address), r.get("role", _role)
+        r.get("account", _address),
+        r.get("roles", _address),
+        r.get("gate", _address),
+        r.get("role", _role),
+        lends,
     )
 
 

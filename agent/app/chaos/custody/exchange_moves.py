@@ -135,37 +135,38 @@ DAYS = (
 
 
 # ---------------------------------------------------------------------- what is sent by the signer
-def _ready(room: Room) -> None:
-    room.signer.fresh()
-    room.exchange.waits("SELL", TOP, "100")
+_GRANTED: dict[str, str] = {}
+"""The words of the one small order that is granted before such an attack begins."""
+
+
+def _granted(restart: bool = False) -> Callable[[Room], object]:
+    """An honest grant that was not sent, under the id `small`."""
+
+    def before(room: Room) -> None:
+        room.signer.fresh()
+        room.exchange.waits("SELL", TOP, "100")
+        _GRANTED["query"] = _small()
+        answer = room.signer.exchange("POST", ORDER, _GRANTED["query"], request_id="small")
+        if "result" not in answer:
+            raise Halt("CHAOS_WORLD", f"an honest order was refused: {refusal(answer)}")
+        if restart:
+            room.signer.restart()
+
+    return before
 
 
 def _small(**changes: str) -> str:
     return _order(**({"side": "BUY", "quantity": "0.1", "price": TOP} | changes))
 
 
-def _never_granted(room: Room) -> str:
-    return refusal(room.signer.exchange("POST", ORDER, _small(), request_id="never", door="send"))
+def _told_to_send(request_id: str, path: str = ORDER, **changes: str) -> Callable[[Room], str]:
+    """`changes` to what was granted; without any, those very words."""
 
+    def act(room: Room) -> str:
+        query = _small(**changes) if changes else _GRANTED["query"]
+        return refusal(room.signer.exchange("POST", path, query, request_id=request_id, door="send"))
 
-def _other_words(room: Room) -> str:
-    """The grant of a small order, and a large one told to be sent under its id."""
-    room.signer.exchange("POST", ORDER, _small(), request_id="small")
-    return refusal(room.signer.exchange("POST", ORDER, _small(quantity="3"), request_id="small", door="send"))
-
-
-def _elsewhere(room: Room) -> str:
-    room.signer.exchange("POST", ORDER, _small(), request_id="there")
-    withdraw = "/sapi/v1/capital/withdraw/apply"
-    return refusal(room.signer.exchange("POST", withdraw, _small(), request_id="there", door="send"))
-
-
-def _after_a_restart(room: Room) -> str:
-    """What was granted and perhaps sent before the signer ended is never sent afterwards."""
-    query = _small()
-    room.signer.exchange("POST", ORDER, query, request_id="old")
-    room.signer.restart()
-    return refusal(room.signer.exchange("POST", ORDER, query, request_id="old", door="send"))
+    return act
 
 
 def _words(method: str, path: str, **changes: str) -> Callable[[Room], str]:
@@ -173,13 +174,13 @@ def _words(method: str, path: str, **changes: str) -> Callable[[Room], str]:
 
 
 KEPT = (
-    Move(EXCHANGE, "has an order sent that was never granted", _never_granted, "EXCHANGE_NOT_GRANTED:", _ready),
-    Move(EXCHANGE, "has other words sent than were granted", _other_words, "REQUEST_ID_REUSED:", _ready),
-    Move(EXCHANGE, "has a granted order sent to another endpoint", _elsewhere, "REQUEST_ID_REUSED:", _ready),
-    Move(EXCHANGE, "has a grant sent after the signer was restarted", _after_a_restart, "EXCHANGE_SENT_BEFORE:", _ready),
-    Move(EXCHANGE, "has a small order's words signed for a reading", _words("GET", "/api/v3/account"), "EXCHANGE_SENT_HERE:", _ready),
-    Move(EXCHANGE, "has a small order's words signed for a cancel", _words("DELETE", ORDER), "EXCHANGE_SENT_HERE:", _ready),
-    Move(EXCHANGE, "has a small order's words signed for the socket", _words("WS", "order.place", apiKey="public-ish-key"), "EXCHANGE_SENT_HERE:", _ready),
+    Move(EXCHANGE, "has an order sent that was never granted", _told_to_send("never"), "EXCHANGE_NOT_GRANTED:", _granted()),
+    Move(EXCHANGE, "has other words sent than were granted", _told_to_send("small", quantity="3"), "REQUEST_ID_REUSED:", _granted()),
+    Move(EXCHANGE, "has a granted order sent to another endpoint", _told_to_send("small", "/sapi/v1/capital/withdraw/apply"), "REQUEST_ID_REUSED:", _granted()),
+    Move(EXCHANGE, "has a grant sent after the signer was restarted", _told_to_send("small"), "EXCHANGE_SENT_BEFORE:", _granted(restart=True)),
+    Move(EXCHANGE, "has a small order's words signed for a reading", _words("GET", "/api/v3/account"), "EXCHANGE_SENT_HERE:", _granted()),
+    Move(EXCHANGE, "has a small order's words signed for a cancel", _words("DELETE", ORDER), "EXCHANGE_SENT_HERE:", _granted()),
+    Move(EXCHANGE, "has a small order's words signed for the socket", _words("WS", "order.place", apiKey="public-ish-key"), "EXCHANGE_SENT_HERE:", _granted()),
 )  # fmt: skip
 
 
