@@ -4,7 +4,7 @@
 
 `known` names contracts by address: EIP-55 address to the interface's name ("erc20", "weth9", "permit2",
 "universal_router", "swap_router_02", "uniswap_v2_router", "balancer_v2_vault", "aave_v3_pool", "safe", "multi_send",
-"safe_proxy_factory", "zodiac_roles", "gate", "gpv2_settlement"). Anything not recognised, not canonical or nested too deep is an explicit Unknown leaf: nothing is dropped.
+"safe_proxy_factory", "zodiac_roles", "zodiac_module_factory", "gate", "singleton_factory", "aave_debt_token", "gpv2_settlement"). Anything not recognised, not canonical or nested too deep is an explicit Unknown leaf: nothing is dropped.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from contracts import decode_router, leaves, multisend
+from contracts import decode_powers, decode_router, leaves, multisend
 from contracts.codec import AbiError, DecodedCall, decode_call
 from contracts.leaves import Leaf
 
@@ -48,9 +48,13 @@ def to_leaves(
     if kind is None:
         return (leaves.Unknown(path, to, f"unlisted contract, selector 0x{data[:4].hex()}"),)
     handler = _HANDLERS.get(kind)
-    if handler is None:
+    if handler is None and kind != "singleton_factory":
         return (leaves.Unknown(path, to, f"nothing may be called on a {kind}"),)
     try:
+        if handler is None:  # takes no function's calldata, but code
+            if value:
+                raise AbiError(f"{value} wei for a contract that is created")
+            return (decode_powers.create2(f"{path} > create2" if path else "create2", to, data),)
         decoded = decode_call(kind, data)
         here = f"{path} > {kind}.{decoded.function}" if path else f"{kind}.{decoded.function}"
         return handler(_Context(known, to, value, here, depth), decoded)
@@ -243,7 +247,7 @@ def _roles(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
     _no_value(at)
     a: dict[str, Any] = call.args
     if call.function != "execTransactionWithRole":
-        return at.unknown(f"{call.function} on a Roles modifier")
+        return (decode_powers.power(at.path, at.to, "zodiac_roles", call),)
     opened = leaves.RoleExecution(
         at.path, at.to, a["to"], a["value"], a["operation"], a["roleKey"], a["shouldRevert"]
     )
@@ -255,8 +259,10 @@ def _roles(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
 
 def _gate(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
     _no_value(at)
+    if call.function in decode_powers.GATE_POWERS:
+        return decode_powers.gate_power(at.path, at.to, call)
     if call.function != "trade":
-        return at.unknown(f"{call.function} on a Gate")
+        return (decode_powers.gate_verb(at.path, at.to, call),)
     t = call.args["t"]
     names = ("tokenIn", "tokenOut", "amountIn", "minimumOut", "deadline", "router")
     opened = leaves.GateTrade(at.path, at.to, *(t[name] for name in names))
@@ -266,6 +272,16 @@ def _gate(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
         *to_leaves(inner, at.known, 0, at.path, at.depth + 1),
         leaves.GateEnd(at.path, at.to),
     )
+
+
+def _module_factory(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
+    _no_value(at)
+    return (decode_powers.module(at.path, at.to, call),)
+
+
+def _debt_token(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
+    _no_value(at)
+    return (decode_powers.power(at.path, at.to, "aave_debt_token", call),)
 
 
 _HANDLERS: Mapping[str, Callable[[_Context, DecodedCall], tuple[Leaf, ...]]] = {
@@ -281,6 +297,8 @@ _HANDLERS: Mapping[str, Callable[[_Context, DecodedCall], tuple[Leaf, ...]]] = {
     "aave_v3_pool": _aave,
     "safe_proxy_factory": _proxy_factory,
     "zodiac_roles": _roles,
+    "zodiac_module_factory": _module_factory,
     "gate": _gate,
+    "aave_debt_token": _debt_token,
     "gpv2_settlement": _gpv2_settlement,
 }

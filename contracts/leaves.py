@@ -7,6 +7,7 @@ Amounts are ints of base units, addresses EIP-55, deadlines seconds of the chain
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,48 @@ class RoleExecution(Leaf):
     operation: int
     role: bytes
     should_revert: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GateLend(Leaf):
+    """A Gate acts on its Safe's own account at the lending pool: `action` SUPPLY, WITHDRAW, BORROW, REPAY."""
+
+    action: str
+    token: str
+    amount: int
+    deadline: int
+
+
+@dataclass(frozen=True, slots=True)
+class GateRefuel(Leaf):
+    """A Gate turns `amount` of its Safe's WETH into gas money of the agent's account."""
+
+    amount: int
+    deadline: int
+
+
+@dataclass(frozen=True, slots=True)
+class Power(Leaf):
+    """A power given, changed or taken away: `function` of the Gate, Roles modifier or debt token `target`, which speaks `contract`.
+
+    `args` by name. Of the Gate's `queue` and `run` the call they carry follows as a leaf of its own.
+    """
+
+    contract: str
+    function: str
+    args: tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment(Leaf):
+    """A contract is created at `address` by CREATE2. `what`: "gate" or "zodiac_roles" by its very code, empty for any other.
+
+    `args` are the addresses it is set up with, by name.
+    """
+
+    address: str
+    what: str
+    args: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,7 +221,8 @@ class SignerClient:
     async def sign_exchange(
         self, request_id: str, venue: str, method: str, path: str, query: str
     ) -> tuple[str, str]:
-        """(signature in hex, API key) for `query`, the exact text that is sent. Raises Denied EXCHANGE_…."""
+        """(signature in hex, API key) for `query`, the exact text that is sent. The signature is empty where the signer sends the order
+        itself (`send_exchange`). Raises Denied EXCHANGE_…."""
         params = {
             "environment": self.environment.value,
             "venue": venue,
@@ -231,6 +232,23 @@ class SignerClient:
         }
         result = await self.request(request_id, "sign_exchange", params)
         return result["signature"], result["api_key"]
+
+    async def send_exchange(
+        self, request_id: str, venue: str, method: str, path: str, query: str
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """(status, headers, body) of the exchange's answer to an order that `sign_exchange` granted under this id. Sent once.
+
+        Raises Denied, Retry where nothing was sent, Reconcile where it may have been.
+        """
+        params = {
+            "environment": self.environment.value,
+            "venue": venue,
+            "method": method,
+            "path": path,
+            "query": query,
+        }
+        told = await self.request(request_id, "send_exchange", params)
+        return told["status"], told["headers"], told["body"].encode()
 
     async def relay_header(self, body: bytes) -> str:
         """X-Flashbots-Signature over the exact body: `address:signature` of its 0x hash as text (EIP-191)."""

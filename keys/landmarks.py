@@ -8,6 +8,7 @@ from __future__ import annotations
 from chains.errors import Usage
 from chains.profiles import load
 from chains.safe_versions import RELEASES
+from contracts import decode_powers, gate
 
 _KINDS = {
     "permit2": "permit2",
@@ -30,6 +31,7 @@ def contracts(chain_id: int) -> dict[str, str]:
         return {}
     known: dict[str, str] = {r.multi_send_call_only: "multi_send" for r in RELEASES}
     known |= {r.proxy_factory: "safe_proxy_factory" for r in RELEASES}
+    known |= {gate.FACTORY: "singleton_factory", decode_powers.MODULE_FACTORY: "zodiac_module_factory"}
     known |= {a: _KINDS[n] for n, a in profile.contracts.items() if n in _KINDS}
     if profile.aave is not None:
         known[profile.aave.pool] = "aave_v3_pool"
@@ -46,8 +48,12 @@ def tokens(chain_id: int) -> dict[str, tuple[str, int]]:
 
 
 def names(chain_id: int) -> dict[str, str]:
-    """Address to a short name for sentences."""
-    return {address: kind.replace("_", " ") for address, kind in contracts(chain_id).items()}
+    """Address to a short name for sentences, price feeds among them."""
+    found = {address: kind.replace("_", " ") for address, kind in contracts(chain_id).items()}
+    try:
+        return found | {address: f"Chainlink's {what}" for what, address in load(chain_id).feeds.items()}
+    except Usage:
+        return found
 
 
 def chain(chain_id: int) -> str:

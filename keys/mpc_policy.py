@@ -22,6 +22,7 @@ from typing import Any
 
 import rlp
 
+from chains import gate_code
 from chains.errors import Denied, FairleadError, Usage
 from chains.types import Address, Environment, UnsignedTx
 from contracts.hashing import checksum, keccak, to_checksum
@@ -197,7 +198,7 @@ def _typed(preimage: bytes, structs: list[Any], rules: Rules) -> Asked:
     if safe.typed(chain_id, wallet, tx).digest != typed.digest:
         raise _bad("is no Safe transaction")
     try:
-        read = sentences_of(chain_id, wallet, tx, landmarks.tokens(chain_id))
+        read = sentences_of(chain_id, wallet, tx, landmarks.tokens(chain_id), gate_code.compiled())
     except FairleadError as error:
         raise _no("safes", f"this cannot be read ({error.message})") from None
     return Asked(typed.digest, tuple(read))

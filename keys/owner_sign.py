@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chains import gate_code
 from chains.bounded_json import loads
 from chains.errors import Denied, FairleadError, Usage
 from chains.types import Environment
@@ -33,7 +34,8 @@ from keys.local_keystore import LocalKeystore, StoredKey
 from keys.policy_settings import NATIVE
 from keys.reading import sentences_of
 from keys.secrets import ask_on_tty
-from keys.sentences import ASKERS, describe_order
+from keys.sentences import describe_order
+from keys.sentences_words import ASKERS
 from keys.signers import Ask, Signer, open_signer, read_spec
 from keys.typed import TypedHash
 
@@ -103,7 +105,7 @@ def prepare(data: Mapping[str, Any], owner: Owner) -> tuple[list[str], Finish]:
     tokens = _tokens(named, chain_id)
     typed = safe.typed(chain_id, wallet, tx)
     lines = [
-        *sentences_of(chain_id, wallet, tx, tokens),
+        *sentences_of(chain_id, wallet, tx, tokens, gate_code.compiled()),
         f"Safe transaction hash: 0x{typed.digest.hex()}",
         owner.line,
     ]

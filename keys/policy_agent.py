@@ -1,10 +1,14 @@
-"""The agent's own road judged: Roles v2 → Gate.trade → Universal Router, decoded to the leaf. Pure.
+"""The agent's own road judged: Roles v2 → Gate.trade → Universal Router, or Gate.lend, decoded to the leaf. Pure.
 
     judge(tx, policy, now) -> Flow        what leaves the Safe, and until when the transaction can execute
 
 The chain keeps the same bounds (contracts/src/Gate.sol); this keeps them before a signature exists, and stricter ones: one verb,
 one router, the signer's own caps, and no output but the one that the Gate pays to the Safe. Inside the trade the Gate is the wallet: the
 router is paid beforehand, so nothing is pulled by allowance, and everything it gives has to be paid to the Gate, which forwards it.
+
+Lending happens on the Safe's own account, by calldata the Gate writes itself. Supplying and repaying lower its risk and take nothing from
+it: they need a listed token and a deadline, and no cap stops a rescue. Borrowing counts against the caps; both it and withdrawing are
+signed only where the settings say so (`lends`), and the Gate keeps health at the owners' floor.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from dataclasses import replace
 
 from chains.types import Address, UnsignedTx
 from contracts.decode import to_leaves
-from contracts.leaves import GateEnd, GateTrade, Leaf, RoleExecution, RouterCall, RouterEnd, Unknown
+from contracts.leaves import GateEnd, GateLend, GateTrade, Leaf, RoleExecution, RouterCall, RouterEnd, Unknown
 from keys.policy_flow import follow
 from keys.policy_settings import AgentPolicy, ChainPolicy
 from keys.policy_state import Flow, Refused
@@ -38,6 +42,9 @@ def judge(tx: UnsignedTx, sender: Address, policy: ChainPolicy, now: int) -> tup
         )
     known = {**policy.contracts, agent.roles: "zodiac_roles", agent.gate: "gate"}
     leaves = to_leaves(tx, known)
+    if len(leaves) == 2 and isinstance(leaves[1], GateLend):
+        _role_call(leaves, agent)
+        return _lent(leaves[1], agent, policy, now), leaves
     trade, inside = _opened(leaves, agent)
     if policy.contracts.get(trade.router) != "universal_router":
         raise Refused(
@@ -50,8 +57,8 @@ def judge(tx: UnsignedTx, sender: Address, policy: ChainPolicy, now: int) -> tup
     return _followed(trade, inside, replace(policy, safe=agent.gate), now), leaves
 
 
-def _opened(leaves: tuple[Leaf, ...], agent: AgentPolicy) -> tuple[GateTrade, tuple[Leaf, ...]]:
-    """The trade and what happens inside it, where exactly one trade of the Gate stands in exactly one call under the role."""
+def _role_call(leaves: tuple[Leaf, ...], agent: AgentPolicy) -> None:
+    """Exactly one call under the role, of the Gate, and nothing in it that is not understood."""
     for leaf in leaves:
         if isinstance(leaf, Unknown):
             raise Refused(
@@ -80,10 +87,34 @@ def _opened(leaves: tuple[Leaf, ...], agent: AgentPolicy) -> tuple[GateTrade, tu
             f"{opened.path} would hide a failure",
             "shouldRevert is true in what Fairlead builds.",
         )
+
+
+def _opened(leaves: tuple[Leaf, ...], agent: AgentPolicy) -> tuple[GateTrade, tuple[Leaf, ...]]:
+    """The trade and what happens inside it, where exactly one trade of the Gate stands in exactly one call under the role."""
+    _role_call(leaves, agent)
     trade, inside, end = leaves[1], leaves[2:-1], leaves[-1]
     if not isinstance(trade, GateTrade) or not isinstance(end, GateEnd) or not inside:
         raise Refused("unknown-call", trade.path, "Only Gate.trade is signed.")
     return trade, inside
+
+
+def _lent(leaf: GateLend, agent: AgentPolicy, policy: ChainPolicy, now: int) -> Flow:
+    flow, word = Flow(policy, now), leaf.action.lower()
+    if word not in agent.lends or "aave_v3_pool" not in policy.contracts.values():
+        raise Refused(
+            "agent-lending",
+            f"{leaf.path}: {word} {leaf.amount} of {leaf.token}",
+            f"The agent's key may {' and '.join(sorted(agent.lends))} where a lending pool is listed; `lends` says so in the settings.",
+        )
+    flow.token(leaf.token, leaf.path)
+    if not 0 < leaf.amount < 1 << 128:
+        raise Refused(
+            "amount", f"{leaf.path}: an amount of {leaf.amount}", "Every amount is explicit and above zero."
+        )
+    flow.dated(leaf.deadline, leaf.path)
+    if word == "borrow":
+        flow.leave(leaf.token, leaf.amount, leaf.path)
+    return flow
 
 
 def _followed(trade: GateTrade, inside: tuple[Leaf, ...], gate: ChainPolicy, now: int) -> Flow:

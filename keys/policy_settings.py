@@ -9,6 +9,8 @@ from chains.safe_versions import RELEASES
 from chains.types import ZERO_ADDRESS, Address, Environment
 
 NATIVE = ZERO_ADDRESS
+SAFER = frozenset({"supply", "repay"})
+LENDS = SAFER | {"withdraw", "borrow"}
 OFFICIAL_MULTISEND_CALL_ONLY: frozenset[str] = frozenset(r.multi_send_call_only for r in RELEASES)
 
 
@@ -22,12 +24,16 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class AgentPolicy:
-    """The agent's own road: its `account` calls `gate` through the Roles modifier `roles` under `role` (32 bytes), and nothing else."""
+    """The agent's own road: its `account` calls `gate` through the Roles modifier `roles` under `role` (32 bytes), and nothing else.
+
+    `lends`: what it may do on the Safe's lending account; without more, only what lowers its risk.
+    """
 
     account: Address
     roles: Address
     gate: Address
     role: bytes
+    lends: frozenset[str] = SAFER
 
 
 @dataclass(frozen=True, slots=True)

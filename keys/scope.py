@@ -26,16 +26,16 @@ from decimal import Decimal, localcontext
 
 from chains.errors import Usage
 from chains.types import ZERO_ADDRESS, Address, Call
-from contracts import gate
+from contracts import decode_powers, gate
 from contracts.abi_types import AbiError, Value
 from contracts.codec import encode, selector
-from contracts.hashing import address_bytes, checksum, keccak, to_checksum
+from contracts.hashing import address_bytes, keccak, to_checksum
 from contracts.multisend import Part, calldata
 from keys.safe import DELEGATECALL, SafeTx
 
 ROLE = keccak(b"fairlead.agent.1")
-ROLES_MASTERCOPY = Address("0x9646fDAD06d3e24444381f44362a3B0eB343D337")  # Zodiac Roles 2.1.0
-MODULE_FACTORY = Address("0x000000000000aDdB49795b0f9bA5BC298cDda236")  # Zodiac ModuleProxyFactory 1.2.0
+ROLES_MASTERCOPY = Address(decode_powers.ROLES_MASTERCOPY)
+MODULE_FACTORY = Address(decode_powers.MODULE_FACTORY)
 MODES = {"approve": 1, "push": 2}
 ACTIONS = {"supply": 1, "withdraw": 2, "borrow": 4, "repay": 8}
 USD = 10**18
@@ -264,11 +264,8 @@ def roles_address(scope: Scope, gate_at: Address) -> Address:
 
 
 def roles_of(safe: Address, gate_at: Address) -> Address:
-    """Where the factory puts it: CREATE2, salt keccak(keccak(initializer) ‖ 0), an EIP-1167 proxy as Zodiac writes it."""
-    salt = keccak(keccak(roles_initializer(safe, gate_at)) + bytes(32))
-    head, tail = "602d8060093d393df3363d3d373d3d3d363d73", "5af43d82803e903d91602b57fd5bf3"
-    code = bytes.fromhex(head) + address_bytes(ROLES_MASTERCOPY) + bytes.fromhex(tail)
-    return Address(checksum(keccak(b"\xff" + address_bytes(MODULE_FACTORY) + salt + keccak(code))[12:]))
+    """Where Zodiac's factory puts it, with salt nonce 0."""
+    return Address(decode_powers.proxy_address(ROLES_MASTERCOPY, roles_initializer(safe, gate_at), 0))
 
 
 def verbs(scope: Scope) -> tuple[str, ...]:

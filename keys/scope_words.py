@@ -7,7 +7,7 @@ from decimal import Decimal
 from chains.types import ZERO_ADDRESS
 from keys.scope import Scope, check
 from keys.scope_bound import Bound
-from keys.sentences import Tokens, amount
+from keys.sentences_words import Tokens, amount, ether, percent, span
 
 
 def sentences(scope: Scope, bound: Bound) -> tuple[str, ...]:
@@ -17,14 +17,14 @@ def sentences(scope: Scope, bound: Bound) -> tuple[str, ...]:
     said = [
         f"The account {scope.agent} may trade for the Safe {scope.safe} on chain {scope.chain_id}, as follows and not otherwise.",
         f"In any 24 hours it may trade {_usd(scope.per_day_usd)}, of it {_usd(scope.burst_usd)} at once.",
-        f"Each trade must bring the Safe at least {_percent(10_000 - scope.slack_bps)} of its value by the worse of two price sources; "
-        f"where these differ by more than {_percent(scope.divergence_bps)}, or one is stale, nothing is traded.",
-        f"A trade's deadline is at most {_span(scope.deadline_s)} away.",
+        f"Each trade must bring the Safe at least {percent(10_000 - scope.slack_bps)} of its value by the worse of two price sources; "
+        f"where these differ by more than {percent(scope.divergence_bps)}, or one is stale, nothing is traded.",
+        f"A trade's deadline is at most {span(scope.deadline_s)} away.",
     ]
     for pair in scope.pairs:
         a, b = scope.token(pair.token_a), scope.token(pair.token_b)
         second = (
-            f"the mean of {_span(pair.window_s)} of the pool {pair.source}"
+            f"the mean of {span(pair.window_s)} of the pool {pair.source}"
             if pair.window_s
             else f"the feed {pair.source}"
         )
@@ -41,22 +41,22 @@ def sentences(scope: Scope, bound: Bound) -> tuple[str, ...]:
     if scope.gas is not None:
         rule = scope.gas
         said.append(
-            f"It may turn {_ether(rule.burst_wei)} at once and {_ether(rule.per_day_wei)} a day of the Safe's WETH into gas money of "
-            f"{rule.account}, while that holds less than {_ether(rule.float_cap_wei)}."
+            f"It may turn {ether(rule.burst_wei)} at once and {ether(rule.per_day_wei)} a day of the Safe's WETH into gas money of "
+            f"{rule.account}, while that holds less than {ether(rule.float_cap_wei)}."
         )
     if scope.sequencer != ZERO_ADDRESS:
         said.append(
-            f"While {scope.sequencer} says the chain's sequencer is down, and {_span(scope.sequencer_grace_s)} after, no price is believed."
+            f"While {scope.sequencer} says the chain's sequencer is down, and {span(scope.sequencer_grace_s)} after, no price is believed."
         )
     said += [
-        f"All of this lapses {_span(scope.term_s)} after the Safe last renewed it.",
+        f"All of this lapses {span(scope.term_s)} after the Safe last renewed it.",
         "Any one owner, or the Safe, can freeze it at once; the Safe can take any part of it away at once.",
-        f"Anything more than this has to wait {_span(scope.delay_s)} after the Safe asked for it, and any one owner can cancel it meanwhile.",
+        f"Anything more than this has to wait {span(scope.delay_s)} after the Safe asked for it, and any one owner can cancel it meanwhile.",
         "It cannot change owners, modules or guards, send tokens anywhere, approve anyone, delegate credit or sign for the Safe.",
         f"Whoever steals its key can take at most {_usd(bound.per_day_usd)} in any 24 hours and {_usd(bound.per_hour_usd)} in any hour, "
         f"gas money of {_usd(bound.gas_per_day_usd)} a day included; if nobody ever looks, {_usd(bound.until_lapse_usd)} until it lapses.",
         "That number holds while the dollar feeds are right to within "
-        + ", ".join(f"{_percent(t.feed_error_bps)} for {t.symbol}" for t in scope.tokens)
+        + ", ".join(f"{percent(t.feed_error_bps)} for {t.symbol}" for t in scope.tokens)
         + ", or the second sources are.",
     ]
     if bound.fall_to_liquidation is not None:
@@ -87,19 +87,3 @@ def _lending(scope: Scope, tokens: Tokens) -> list[str]:
 
 def _usd(amount_usd: Decimal) -> str:
     return f"${amount_usd:,.2f}"
-
-
-def _percent(bps: int) -> str:
-    return f"{(Decimal(bps) / 100).normalize():f} %"
-
-
-def _ether(wei: int) -> str:
-    return f"{(Decimal(wei) / 10**18).normalize():f} ETH"
-
-
-def _span(seconds: int) -> str:
-    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if seconds and seconds % size == 0:
-            count = seconds // size
-            return f"{count} {unit}{'' if count == 1 else 's'}"
-    return f"{seconds} seconds"

@@ -6,54 +6,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from decimal import Context
 from typing import Any
 
 from chains.types import CowOrder
 from contracts import leaves as lf
-from contracts.universal_router import ADDRESS_THIS, CONTRACT_BALANCE, MSG_SENDER, NATIVE
+from contracts.universal_router import ADDRESS_THIS, MSG_SENDER, NATIVE
 from keys import cow_order
 from keys.safe import DELEGATECALL, SafeTx
 from keys.sentences_admin import admin
+from keys.sentences_powers import deployment, power, verb
+from keys.sentences_words import Tokens, amount, name, when
 
-Tokens = Mapping[str, tuple[str, int]]
-_WIDE = Context(prec=120)
 _ROUTERS = ("universal router", "swap router 02")
-ASKERS = "?"
-"""Ends a name that the asker gave: then decimals are the asker's word too, and base units and address are shown beside it."""
-_LAST_SECOND = 253_402_300_799
-
-
-def amount(raw: int, token: str, tokens: Tokens) -> str:
-    """`raw` base units as people write them, exactly."""
-    if raw in ((1 << 256) - 1, (1 << 160) - 1):
-        return f"ALL (unlimited) of {name(token, tokens)}"
-    if raw == CONTRACT_BALANCE:
-        return f"all the {name(token, tokens)} the router holds"
-    symbol, decimals = tokens.get(token, ("", 0)) if token != NATIVE else ("ETH", 18)
-    if not symbol:
-        return f"{raw} base units of {token}"
-    value = _WIDE.scaleb(_WIDE.create_decimal(raw), -decimals)
-    text = format(value, "f")
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    if symbol.endswith(ASKERS):
-        return f"{text} {symbol} ({raw} base units of {token})"
-    return f"{text} {symbol}"
-
-
-def name(token: str, tokens: Tokens) -> str:
-    if token == NATIVE:
-        return "ETH"
-    symbol = tokens[token][0] if token in tokens else token
-    return f"{symbol} ({token})" if symbol.endswith(ASKERS) else symbol
-
-
-def when(second: int) -> str:
-    """A second of the chain's clock as people read it, in UTC; one that no calendar has as the number it is."""
-    if second > _LAST_SECOND:
-        return f"second {second}, which is FOR EVER"
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def sentence(leaf: lf.Leaf, wallet: str, tokens: Tokens, router: bool = False) -> str:
@@ -123,6 +87,12 @@ def sentence(leaf: lf.Leaf, wallet: str, tokens: Tokens, router: bool = False) -
             return f"Executes a transaction of the Safe {x.target}:"
         case lf.CreateWallet():
             return f"Creates a wallet of {x.singleton}."
+        case lf.Power():
+            return power(x, wallet, tokens)
+        case lf.Deployment():
+            return deployment(x, wallet)
+        case lf.RoleExecution() | lf.GateTrade() | lf.GateEnd() | lf.GateLend() | lf.GateRefuel():
+            return verb(x, tokens)
     return f"{type(leaf).__name__} at {leaf.target}."
 
 

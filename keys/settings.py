@@ -5,21 +5,22 @@
      "owners": [{"key": "owner-1", "password": "file:…"}, {"kind": "aws_kms", "environment": "devnet", "address": "0x…", "key_id": "…", …}],
      "relay_auth": {"key": "searcher", "password": "file:…"},
      "exchanges": {"paper": {"dialect": "binance", "api_key": "file:…", "secret": "file:…", "allow": ["GET /api/v3/…"], "symbols": ["ETHUSDC"],
-       "limits": {"ETHUSDC": {"per_order": "…", "per_day": "…", "px_from": "…", "px_to": "…", "quote_usd": "1", "market": false}}, "repeats": 200}},
+       "limits": {"ETHUSDC": {"per_order": "…", "per_day": "…", "px_from": "…", "px_to": "…", "quote_usd": "1", "market": false}}, "sends_to": "https://…"}},
      "chains": [{"chain_id": 1, "safe": "0x…", "owners": ["0x…"], "threshold": 2, "weth": "0x…",
        "contracts": {"0x…": "universal_router"}, "spenders": ["0x…"],
        "tokens": {"0x…": {"per_tx_raw": "…", "per_day_raw": "…"}}, "native": {"per_tx_raw": "…", "per_day_raw": "…"},
        "transfer_to": [], "hooks": [], "delegates": [], "max_deadline_s": 900, "max_gas": 10000000, "max_fee_wei": "…",
        "gas_per_tx_wei": "…", "gas_per_day_wei": "…", "collateral_switch": false,
-       "agent": {"account": "0x…", "roles": "0x…", "gate": "0x…", "role": "0x…"}}]}
+       "agent": {"account": "0x…", "roles": "0x…", "gate": "0x…", "role": "0x…", "lends": ["supply", "repay"]}}]}
 
 `agent` (optional) names the road of the agent's own key, as `fairlead wallet scope` prints it: without it that key signs only what
-a threshold of owners signed.
+a threshold of owners signed. `lends` is what it may do at the listed lending pool through the Gate; left out, supply and repay.
 
 `clients` (optional) lists the OS user ids that may connect; without it only the signer's own user may.
 A key is a keystore's (`key`, `password`) or any kind of signer's (`kind` and the options of `keys/<kind>.py`, see `keys.signers`).
 An order at an exchange is signed only in an instrument with `limits` (keys/signer/exchange_orders.py says how it is counted); `repeats`
-is the most orders the exchange takes of one account in the six seconds a signature lives: 200 where it takes 100 in ten seconds.
+is the most orders the exchange takes of one account in the six seconds a signature lives: 200 where it takes 100 in ten seconds. With
+`sends_to` (the exchange's address) the signer sends orders itself: no signature of one leaves it, and each is carried out once.
 A password left out or null is asked for by the signer itself when `unlock` is called. Amounts are base units as decimal strings.
 Errors: Usage SIGNER_CONFIG_INVALID with the path of the value.
 """
@@ -40,8 +41,10 @@ from chains.types import Address, Environment
 from contracts import abi
 from contracts.hashing import to_checksum
 from keys.policy_settings import (
+    LENDS,
     NATIVE,
     OFFICIAL_MULTISEND_CALL_ONLY,
+    SAFER,
     AgentPolicy,
     Cap,
     ChainPolicy,
@@ -49,6 +52,7 @@ from keys.policy_settings import (
 )
 from keys.secrets import is_reference
 from keys.signer.exchange_orders import SymbolLimit
+from keys.signer.exchange_wire import checked
 from keys.signers import SignerSpec, read_spec, references
 
 __all__ = [
@@ -86,7 +90,8 @@ REPEATS = 200
 @dataclass(frozen=True, slots=True)
 class ExchangeReference:
     """`api_key` and `secret` are secret references; `allow` adds "METHOD path" pairs to the dialect's own; `symbols` that may be
-    named, none meaning any; `limits` by symbol, without which no order is signed; `repeats`: how often one signature may be used."""
+    named, none meaning any; `limits` by symbol, without which no order is signed; `repeats`: how often one signature may be used;
+    `sends_to`: where the signer sends orders itself, so that no signature of them leaves it; empty where it does not."""
 
     dialect: str
     api_key: str
@@ -95,6 +100,7 @@ class ExchangeReference:
     symbols: tuple[str, ...] = ()
     limits: Mapping[str, SymbolLimit] = field(default_factory=dict)
     repeats: int = REPEATS
+    sends_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +232,17 @@ def _held(value: Any, path: str) -> Held:
     return _key(value, path)
 
 
+def _host(value: Any, path: str) -> str:
+    text = _text(value, path)
+    try:
+        checked(text)
+    except ValueError as error:
+        raise _bad(path, str(error)) from None
+    return text
+
+
 def _exchange(value: Any, path: str) -> ExchangeReference:
-    r = _Reader(value, path, "dialect api_key secret allow symbols limits repeats")
+    r = _Reader(value, path, "dialect api_key secret allow symbols limits repeats sends_to")
     read = ExchangeReference(
         r.get("dialect", _text),
         r.get("api_key", _reference),
@@ -236,6 +251,7 @@ def _exchange(value: Any, path: str) -> ExchangeReference:
         r.get("symbols", _list(_text), ()),
         r.get("limits", _map(_text, _symbol_limit), {}),
         r.get("repeats", _int, REPEATS),
+        r.get("sends_to", _host, ""),
     )
     if read.repeats < 1:
         raise _bad(f"{path}.repeats", "must be 1 or more: a signature is used at least once")
@@ -280,9 +296,16 @@ def _role(value: Any, path: str) -> bytes:
 
 
 def _agent(value: Any, path: str) -> AgentPolicy:
-    r = _Reader(value, path, "account roles gate role")
+    r = _Reader(value, path, "account roles gate role lends")
+    lends = frozenset(r.get("lends", _list(_text), tuple(SAFER)))
+    if strange := sorted(lends - LENDS):
+        raise _bad(f"{path}.lends", f"{strange[0]!r} is none of {', '.join(sorted(LENDS))}")
     return AgentPolicy(
-        r.get("account", _address), r.get("roles", _address), r.get("gate", _address), r.get("role", _role)
+        r.get("account", _address),
+        r.get("roles", _address),
+        r.get("gate", _address),
+        r.get("role", _role),
+        lends,
     )
 
 

@@ -37,6 +37,8 @@ REMEDIES = {
     "PriceStale": "a feed is too old: wait until it is fresh",
     "PairNotListed": "the scope does not list the pair: `fairlead wallet scope`",
     "RouteNotListed": "the scope does not list the router: `fairlead wallet scope`",
+    "ReserveNotListed": "the scope does not list it: `fairlead wallet scope`",
+    "HealthLowered": "the owners' health floor stands: borrow or withdraw less, or supply first",
     "TokenCallFailed": "the Safe's allowance or balance is too small: `fairlead wallet audit`",
 }
 """What to do where Roles or the Gate says no, by the error it reverts with."""

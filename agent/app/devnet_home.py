@@ -13,7 +13,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from chains.devnet.addresses import CHAINS
 from chains.devnet.jsonrpc import Rpc
 from chains.devnet.paths import runtime_dir
 from chains.devnet.service import Status
-from chains.devnet.supervisor import Service
+from chains.devnet.supervisor import Service, free_port
 from chains.errors import FairleadError
 from chains.profiles import load
 from chains.safe_versions import RELEASES
@@ -129,14 +129,17 @@ def bring_up(
     mid = _mid_of(market) if market is not None else None
 
     def extra(status: Status) -> list[Service]:
-        services = [paper_service(folder, keys, mid, fast=fast), *bundler_services(status, folder)]
+        paper = replace(
+            paper_service(folder, keys, mid, fast=fast), port=(ports or {}).get(PAPER) or free_port()
+        )
+        services = [paper, *bundler_services(status, folder)]
         if cow and 1 in status.cheat_urls:
             services.append(cow_service(status.cheat_urls[1]))
         if keys is not None:
             safe = create_wallet(status, keys, progress)
             if market is None:
                 let_pools_remember(status)
-            write_signer(keys, safe, list(status.urls), market)
+            write_signer(keys, safe, list(status.urls), market, addresses(paper))
             services.append(signer_service(keys))
         return services
 
@@ -185,6 +188,11 @@ def paper_service(
     argv += [word for symbol in symbols for word in ("--symbol", symbol)]
     url = "http://127.0.0.1:{port}"
     return Service(name, argv, url, f"{url}/api/v3/ping")
+
+
+def addresses(*exchanges: Service) -> dict[str, str]:
+    """By name, where services with a port of their own will stand."""
+    return {s.name: f"http://127.0.0.1:{s.port}" for s in exchanges}
 
 
 def _mid_of(market: Mapping[str, Any]) -> str:
@@ -280,9 +288,13 @@ def let_pools_remember(status: Status) -> None:
 
 
 def write_signer(
-    keys: Throwaway, safe: Address, chain_ids: list[int], market: Mapping[str, Any] | None = None
+    keys: Throwaway,
+    safe: Address,
+    chain_ids: list[int],
+    market: Mapping[str, Any] | None = None,
+    exchanges: Mapping[str, str] | None = None,
 ) -> None:
-    """The signer's own policy: this Safe, these tokens, the audited routers, and caps.
+    """The signer's own policy: this Safe, these tokens, the audited routers, and caps. `exchanges`: by name where orders are sent.
 
     A loaded market's other tokens are listed with a cap of nothing: routes may pass through them, none may be spent.
     """
@@ -337,6 +349,7 @@ def write_signer(
                 "secret": keys.exchange_secret,
                 "symbols": ["ETHUSDC"],
                 "limits": {"ETHUSDC": _exchange_limit(_mid_of(market) if market is not None else "3000")},
+                **({"sends_to": exchanges[name]} if exchanges and name in exchanges else {}),
             }
             for name in (PAPER, REFERENCE)
         },

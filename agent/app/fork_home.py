@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from agent.app.devnet_home import (
     Home,
     Say,
     Throwaway,
+    addresses,
     create_wallet,
     demo_or_loaded,
     fresh_home,
@@ -37,7 +38,7 @@ from chains.devnet.nodes import environment_at
 from chains.devnet.paths import runtime_dir
 from chains.devnet.rehearsal import replace_safe_owners, safe_owners
 from chains.devnet.service import Status
-from chains.devnet.supervisor import Service
+from chains.devnet.supervisor import Service, free_port
 from chains.errors import Usage
 from chains.types import ZERO_ADDRESS, Address, Environment
 from contracts.codec import decode_result, encode
@@ -90,16 +91,18 @@ def bring_up_fork(
     def extra(status: Status) -> Sequence[Service]:
         cheats = status.cheat_urls[seen.chain_id]
         mid = _mid(cheats, seen.chain_id)
-        services = [paper_service(folder, keys, mid)]
+        services = [replace(paper_service(folder, keys, mid), port=free_port())]
         if keys is not None:
-            services.append(paper_service(folder, keys, mid, REFERENCE, ("ETH/USDC", "USDC/USDT=1")))
+            second = paper_service(folder, keys, mid, REFERENCE, ("ETH/USDC", "USDC/USDT=1"))
+            services.append(replace(second, port=free_port()))
+        exchanges = addresses(*services)
         if seen.ours and seen.chain_id in CHAINS:
             argv = [sys.executable, "-m", "chains.devnet.feeds", f"--rpc={cheats}"]
             services.append(Service("feeds", argv))
         if keys is not None:
             safe = _adopt(cheats, seen.safe, keys, progress) if seen.safe else None
             made.append(safe or create_wallet(status, keys, progress))
-            write_signer(keys, made[0], list(status.urls))
+            write_signer(keys, made[0], list(status.urls), exchanges=exchanges)
             services.append(signer_service(keys))
         return services
 

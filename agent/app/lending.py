@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
+from agent.app.agent_workshop import remedy_of
 from agent.app.chain_desk import ChainDesk
 from agent.app.instructed import instructed
 from agent.app.wiring import DEADLINE_S, App
@@ -18,6 +19,7 @@ from agent.domain.ids import ClOrdId, child_id, part_id
 from agent.domain.instruments import AssetId, Place
 from agent.domain.orders import Part
 from agent.domain.units import WIDE, parse_qty, qty_exact, raw_exact
+from agent.execution.agent_batch import lend_call
 from agent.execution.authority import EXEC_OVERHEAD_GAS
 from agent.execution.desk import Desk
 from agent.execution.settlement import token_of
@@ -104,19 +106,25 @@ async def prepare(app: App, verb: str, qty: str, symbol: str, chain_name: str) -
             f"no lending pool is known on {chain_name}, or the settings only watch",
             "try ethereum",
         )
+    if app.roads is not None and desk.road is None:
+        raise Denied(
+            "SCOPE_NONE",
+            f"{chain_name}: the owners grant the agent's key nothing there",
+            "add a [[scopes]] table for it, or let the owners sign (`--by owners`)",
+        )
     asset = asset_at(app, symbol, desk.place)
     raw = raw_exact(parse_qty(qty, "the quantity"), app.directory.assets[asset].decimals, "the quantity")
     pool, wallet = desk.profile.aave.pool, desk.wallet
     head = await desk.gateway.block("latest")
     deadline = head.timestamp + DEADLINE_S
-    guard = Call(desk.routers.universal_router, deadline_guard(wallet, token_of(asset), deadline))
-    batch = ChainBatch(
-        desk.profile.chain_id,
-        wallet,
-        (guard, *calls_of(verb, pool, token_of(asset), raw, wallet)),
-        deadline,
-        desk.protection,
-    )
+    if desk.road is not None:
+        deadline = head.timestamp + min(DEADLINE_S, desk.road.deadline_s)
+        check_scope(app, desk, verb, token_of(asset), symbol)
+        calls: tuple[Call, ...] = (lend_call(desk.road, verb, token_of(asset), raw, deadline),)
+    else:
+        guard = Call(desk.routers.universal_router, deadline_guard(wallet, token_of(asset), deadline))
+        calls = (guard, *calls_of(verb, pool, token_of(asset), raw, wallet))
+    batch = ChainBatch(desk.profile.chain_id, wallet, calls, deadline, desk.protection)
     other = next(a for a in app.directory.at(desk.place) if a != asset and "/erc20:" in a)
     leaves = verb in ("supply", "repay")
     child = child_id(ClOrdId(f"lend-{app.clock.now_ns()}"), 0)
@@ -134,7 +142,9 @@ async def prepare(app: App, verb: str, qty: str, symbol: str, chain_name: str) -
     )
     seen, before, after = await rehearse(desk, pool, batch)
     what = f"{verb} {qty} {symbol} at Aave V3 on {chain_name}"
-    gas = sum(step.gas_used for step in seen.steps[1:-1]) + 60_000
+    gas = (
+        sum(step.gas_used for step in seen.steps[1:-1]) + 60_000
+    )  # told after refunds, which come only at the end
     fee_wei = cost_at_most(
         gas_limit_up(gas + EXEC_OVERHEAD_GAS), bid(await desk.gateway.fee_history(), Urgency.NORMAL)
     )
@@ -144,17 +154,36 @@ async def prepare(app: App, verb: str, qty: str, symbol: str, chain_name: str) -
     return Action(verb, part, batch, what, gas, seen.block.number, before, after, fee_wei, fee_usd)
 
 
+def check_scope(app: App, desk: ChainDesk, verb: str, token: Address, symbol: str) -> None:
+    """Raises Denied SCOPE_RESERVE where the owners grant the agent's key nothing of the kind."""
+    assert app.roads is not None
+    scope = app.roads.opened[desk.profile.chain_id].scope
+    may = [action for reserve in scope.reserves if reserve.asset == token for action in reserve.actions]
+    if verb not in may:
+        raise Denied(
+            "SCOPE_RESERVE",
+            f"{desk.profile.name}: the agent's scope does not let it {verb} {symbol}"
+            + (f", only {' and '.join(sorted(may))} it" if may else ""),
+            "add it to scopes.reserves and have the owners grant it, or let the owners sign (`--by owners`)",
+        )
+
+
 async def rehearse(
     desk: ChainDesk, pool: Address, batch: ChainBatch
 ) -> tuple[Simulation, int | None, int | None]:
-    """The batch in the wallet's own name, with the health factor before and after it, in one simulated block."""
+    """The batch in the wallet's own name, or in that of the agent's account where its key signs, with the health factor before and
+    after it, in one simulated block."""
     assert desk.simulator is not None
+    caller = batch.wallet if desk.road is None else desk.road.account
     asked = Call(pool, encode("aave_v3_pool", "getUserAccountData", (batch.wallet,)))
-    steps = [Step(WATCHER, asked), *(Step(batch.wallet, call) for call in batch.calls), Step(WATCHER, asked)]
+    steps = [Step(WATCHER, asked), *(Step(caller, call) for call in batch.calls), Step(WATCHER, asked)]
     seen = await desk.simulator.run(steps)
     failed = next((step for step in seen.steps if not step.ok), None)
     if failed is not None:
         reason = AAVE_ERRORS.get(failed.reason, failed.reason)
+        if desk.road is not None:
+            hint = remedy_of(reason)
+            raise Reject("WOULD_REVERT", f"the Gate or the protocol refuses it: {reason}", hint)
         raise Reject("WOULD_REVERT", f"the protocol refuses it: {reason}", "nothing was signed")
     return seen, health(seen.steps[0].data), health(seen.steps[-1].data)
 

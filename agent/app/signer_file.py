@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from agent.app.settings_checks import signer_of
-from agent.app.settings_tree import Chain, Sender, Settings
+from agent.app.settings_tree import Chain, Sender, Settings, Venue
 from agent.domain.errors import Usage
 from agent.domain.instruments import chain_place
 from chains import profiles
 from chains.safe_versions import RELEASES
 from chains.types import Address
+from keys.secrets import is_reference
 from keys.settings import signer_settings
 from keys.signers import to_data
 
@@ -69,10 +70,20 @@ def _exchanges(settings: Settings) -> dict[str, Any]:
             "api_key": v.api_key,
             "secret": v.api_secret,
             "symbols": list(v.symbols),
+            **_sends_to(v),
         }
         for v in settings.venues
         if v.module == "binance_spot" and v.api_key is not None and v.api_secret is not None
     }
+
+
+def _sends_to(venue: Venue) -> dict[str, str]:
+    """The signer sends this exchange's orders itself; not where the address is a reference, which this file must not resolve."""
+    if venue.base_url is not None:
+        return {} if is_reference(venue.base_url) else {"sends_to": venue.base_url}
+    from agent.venues.binance_spot import VENUE
+
+    return {"sends_to": VENUE.rest_url}
 
 
 def _chain(settings: Settings, chain: Chain, caps: Caps) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from agent.app.agent_road import Roads, by_agent, take_agents_road
+from agent.app.cli.output import note
 from agent.domain.errors import Denied
 from agent.domain.events import Alarmed
 from chains.types import Environment
@@ -48,6 +49,21 @@ async def admit(app: App, most_usd: Decimal) -> Roads | None:
     refuse_bound(roads, most_usd)
     await roads.refuse_signer()
     return roads
+
+
+async def whose_key(app: App, by: str | None, live: bool) -> str:
+    """Opens the agent's own road where its key is to sign; gives what was asked for, "" where nothing was.
+
+    Raises Denied SCOPE_… where the chain is not as the settings say.
+    """
+    if by == "agent" or (by is None and by_agent(app.settings, unattended=False)):
+        roads = await take_agents_road(app)
+        roads.refuse_trouble()
+        if live:
+            await roads.refuse_signer()
+        note(bound_words(roads))
+        return "agent"
+    return by or ""
 
 
 def refuse_bound(roads: Roads, most_usd: Decimal) -> None:

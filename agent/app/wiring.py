@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import pkgutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -335,18 +335,26 @@ def connect_venue(configured: Venue, clock: Clock, signer: SignerClient) -> Exec
         ) from None
     api_key = resolve(configured.api_key).text().strip() if configured.api_key else ""
 
-    async def sign(method: str, path: str, payload: str) -> str:
+    def named(method: str, path: str, payload: str) -> str:
         from hashlib import sha256
 
-        request = f"{configured.name}-{sha256(f'{method} {path} {payload}'.encode()).hexdigest()[:32]}"
-        signature, _ = await signer.sign_exchange(request, configured.name, method, path, payload)
-        return signature
+        return f"{configured.name}-{sha256(f'{method} {path} {payload}'.encode()).hexdigest()[:32]}"
+
+    async def sign(method: str, path: str, payload: str) -> str:
+        asked = (named(method, path, payload), configured.name, method, path, payload)
+        return (await signer.sign_exchange(*asked))[0]
+
+    async def send(method: str, path: str, payload: str) -> tuple[int, Mapping[str, str], bytes]:
+        # A connection of its own: what waits for the exchange holds up no signature.
+        async with SignerClient(signer.path, signer.environment) as sends:
+            asked = (named(method, path, payload), configured.name, method, path, payload)
+            return await sends.send_exchange(*asked)
 
     url = resolve_endpoint(configured.base_url) if configured.base_url else None
     base_url = url.reveal() if url is not None else None
     socket = resolve_any(configured.ws_url).reveal() if configured.ws_url else None
     venue: ExecutionVenue = facts.connect(
-        configured.name, clock, api_key, sign, base_url=base_url, ws_url=socket
+        configured.name, clock, api_key, sign, base_url=base_url, ws_url=socket, send=send
     )
     return venue
 

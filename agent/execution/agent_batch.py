@@ -18,7 +18,11 @@ from agent.execution.batch import Routers, router_amounts, router_swap
 from agent.execution.settlement import token_of
 from chains.types import Address, Call
 from contracts.codec import encode
+from contracts.decode_powers import LENDING
 from contracts.universal_router import ADDRESS_THIS, Command, execute
+
+ACTIONS = {word.lower(): bit for bit, word in LENDING.items()}
+"""The Gate's lending verbs."""
 
 REACHED = (ConstantProductPool, ConcentratedPool, ConcentratedV4Pool)
 """The kinds of pools that the Universal Router trades with: the Gate's one route."""
@@ -81,11 +85,17 @@ def trade_call(
         "router": routers.universal_router,
         "data": execute(commands, deadline_s),
     }
-    inner = encode("gate", "trade", (trade,))
-    return Call(
-        road.roles,
-        encode("zodiac_roles", "execTransactionWithRole", (road.gate, 0, inner, 0, road.role, True)),
-    )
+    return _under_the_role(road, encode("gate", "trade", (trade,)))
+
+
+def lend_call(road: AgentRoad, verb: str, token: Address, raw: int, deadline_s: int) -> Call:
+    """`verb`: supply, withdraw, borrow or repay, on the Safe's own account; the Gate writes the pool's calldata itself."""
+    return _under_the_role(road, encode("gate", "lend", (ACTIONS[verb], token, raw, deadline_s)))
+
+
+def _under_the_role(road: AgentRoad, inner: bytes) -> Call:
+    data = encode("zodiac_roles", "execTransactionWithRole", (road.gate, 0, inner, 0, road.role, True))
+    return Call(road.roles, data)
 
 
 def _swap(

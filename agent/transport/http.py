@@ -8,7 +8,7 @@ any other status                         an answer, returned as it is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -82,6 +82,11 @@ class Http:
     ) -> Reply:
         """A request that may change something. Raises Retry only where it cannot have; else Reconcile."""
         return await self._send(method, path, query, body, headers or {}, weight, write=True)
+
+    async def write_by(self, ask: Callable[[], Awaitable[Reply]], weight: int = 1) -> Reply:
+        """As `write`, where somebody else sends the request: the same budget, the same judgement of the answer."""
+        await self.throttle.spend(weight, write=True)
+        return self._judge(await ask(), True)
 
     async def _send(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
@@ -11,7 +11,11 @@ from agent.ports import Clock, ExecutionVenue
 
 Sign = Callable[[str, str, str], Awaitable[str]]
 """(method, path, payload) to the signature in text, over exactly that payload. The signer judges method and path too
-("WS" and the method's name on a WebSocket API); the secret lives in its process."""
+("WS" and the method's name on a WebSocket API); the secret lives in its process. Empty where the signer keeps the signature and
+sends the request itself: by `Send`."""
+
+Send = Callable[[str, str, str], Awaitable[tuple[int, Mapping[str, str], bytes]]]
+"""(method, path, payload) that `Sign` granted to the exchange's own answer: status, headers, body. Sent once; errors as `agent.transport.http`."""
 
 
 class Connect(Protocol):
@@ -24,6 +28,7 @@ class Connect(Protocol):
         *,
         base_url: str | None = None,
         ws_url: str | None = None,
+        send: Send | None = None,
     ) -> ExecutionVenue:
         """`name` is the settings' name of the venue and the one in its asset ids; `base_url` replaces every address, `ws_url` then those of the sockets."""
         ...

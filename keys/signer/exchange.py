@@ -47,6 +47,12 @@ _BINANCE_PARAMETERS = frozenset(
     ).split()
 )
 DIALECTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {"binance": (_BINANCE, _BINANCE_PARAMETERS)}
+SENT: Mapping[str, frozenset[str]] = {
+    "binance": frozenset(
+        {"POST /api/v3/order", "POST /api/v3/order/test", "POST /api/v3/order/cancelReplace"}
+    )
+}
+"""By dialect: what carries an order and is sent by the signer itself where its settings say so."""
 _OUT = re.compile(
     r"withdraw|transfer|capital|apikey|api-key|sub-?account|convert|loan|margin|asset|pay\b|repay",
     re.IGNORECASE,

@@ -16,7 +16,6 @@ from chains.types import Address, Environment, Fees, UnsignedTx
 from contracts.hashing import to_checksum
 from keys import cow_order, safe, transactions
 from keys.policy import (
-    DAY_S,
     Allowed,
     OuterRequest,
     Refusal,
@@ -28,7 +27,7 @@ from keys.policy import (
 from keys.policy_orders import OrderRequest
 from keys.secrets import ask_on_tty
 from keys.settings import PolicySettings, SignerSettings
-from keys.signer import exchange, exchange_orders
+from keys.signer.exchange_desk import ExchangeDesk
 from keys.signer.ledger import SpendLedger, order_facts, safe_tx_facts
 from keys.signer.vault import Vault, locked_key
 from keys.signers import Signer
@@ -91,6 +90,7 @@ class Handlers:
         self.policy = PolicySettings(
             settings.environment, settings.chains, frozenset(vault.addresses(settings.senders))
         )
+        self.exchanges = ExchangeDesk(settings.exchanges, vault, ledger, self._granted)
         self._unlocking = asyncio.Lock()
         self.methods: Mapping[str, Callable[[str, Params], Awaitable[dict[str, Any]]]] = {
             "status": self.status,
@@ -101,6 +101,7 @@ class Handlers:
             "sign_batch": self.sign_batch,
             "sign_order": self.sign_order,
             "sign_exchange": self.sign_exchange,
+            "send_exchange": self.send_exchange,
             "sign_relay_auth": self.sign_relay_auth,
         }
 
@@ -153,14 +154,7 @@ class Handlers:
             "owners": {a: a in vault.owners for a in vault.addresses(self.settings.owners)},
             "relay_auth": relay,
             "exchanges": sorted(vault.secrets),
-            "exchange_limits": {
-                name: {
-                    "per_day_usd": f"{exchange_orders.day_usd_up(reference.limits):f}",
-                    "repeats": reference.repeats,
-                    "symbols": sorted(reference.limits),
-                }
-                for name, reference in self.settings.exchanges.items()
-            },
+            "exchange_limits": self.exchanges.facts(),
             "safes": {str(c): p.safe for c, p in self.settings.chains.items()},
             "agents": {
                 str(c): {"account": p.agent.account, "roles": p.agent.roles, "gate": p.agent.gate}
@@ -318,35 +312,18 @@ class Handlers:
         return self.vault.senders[sender]
 
     async def sign_exchange(self, request_id: str, params: Params) -> dict[str, Any]:
-        venue = _get(params, "venue", str)
-        if venue not in self.vault.secrets:
-            raise Usage(
-                "VENUE_UNKNOWN", f"no secret is configured for {venue[:40]!r}", "Name it under exchanges."
-            )
-        reference = self.settings.exchanges[venue]
-        method, path, query = (_get(params, n, str) for n in ("method", "path", "query"))
-        now_ms = time.time_ns() // 10**6
-        values = exchange.check(
-            reference.dialect,
-            reference.allow,
-            method,
-            path,
-            query,
-            now_ms=now_ms,
-            symbols=frozenset(reference.symbols),
-        )
-        digest = _digest("sign_exchange", {"venue": venue, "method": method, "path": path, "query": query})
-        endpoint, order = f"{method} {path}", exchange_orders.is_order(values)
-        if (order or endpoint.startswith(exchange.WRITES)) and not self._granted(request_id, digest):
-            facts = {"venue": venue, "endpoint": endpoint}
-            wall = now_ms // 1000
-            if order:
-                spent = self.ledger.ordered(venue, wall - DAY_S)
-                counted = exchange_orders.judge(values, reference.limits, spent, now_ms)
-                facts |= {"symbol": counted.symbol, "cost": f"{counted.cost:f}"}
-            self.ledger.record("exchange", request_id, digest, wall, facts)
-        signature = exchange.sign(self.vault.secrets[venue].reveal(), query)
-        return {"signature": signature, "api_key": self.vault.api_keys[venue].text()}
+        """A signature for a request to an exchange; of an order that is sent from here only the grant."""
+        asked = self._exchange_request(params)
+        return self.exchanges.sign(request_id, *asked, _exchange_digest(*asked))
+
+    async def send_exchange(self, request_id: str, params: Params) -> dict[str, Any]:
+        """Sends the order that `sign_exchange` granted under this very id: the exchange's status, headers and body."""
+        asked = self._exchange_request(params)
+        return await self.exchanges.send(request_id, *asked, _exchange_digest(*asked))
+
+    def _exchange_request(self, params: Params) -> tuple[str, str, str, str]:
+        venue, method, path, query = (_get(params, n, str) for n in ("venue", "method", "path", "query"))
+        return venue, method, path, query
 
     async def sign_relay_auth(self, request_id: str, params: Params) -> dict[str, Any]:
         message = _get(params, "message", str)
@@ -376,3 +353,7 @@ def _allow(verdict: Allowed | Refusal) -> Allowed:
 def _digest(method: str, content: Mapping[str, Any]) -> str:
     body = json.dumps([method, content], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(body.encode()).hexdigest()
+
+
+def _exchange_digest(venue: str, method: str, path: str, query: str) -> str:
+    return _digest("sign_exchange", {"venue": venue, "method": method, "path": path, "query": query})

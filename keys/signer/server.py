@@ -143,6 +143,7 @@ async def serve(socket_path: Path, settings: SignerSettings) -> None:
             await stop.wait()
             for task in list(server._clients):
                 task.cancel()
+        server.handlers.exchanges.close()
         os.unlink(socket_path)
     finally:
         ledger.close()

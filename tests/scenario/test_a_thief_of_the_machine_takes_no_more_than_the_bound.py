@@ -48,8 +48,10 @@ def check(status: int, report: dict[str, object], seed: int, count: int) -> None
     there, there_most = Decimal(counters["exchange_extracted_usd"]), Decimal(counters["exchange_bound_usd"])
     assert there <= there_most
     if count == len(every()):
-        # One signature used as often as the exchange takes it: far more than the day's orders carried out once.
-        assert there > Decimal(EXCHANGE_LIMIT["per_day"])
+        # All that a day lets through, carried out once and no more often: the signer sends the orders itself.
+        assert (
+            Decimal("0.6") * Decimal(EXCHANGE_LIMIT["per_day"]) < there <= Decimal(EXCHANGE_LIMIT["per_day"])
+        )
 
 
 def test_sixty_attacks(devnet: Status, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,6 +72,7 @@ CONTROLS = {
     "module": ("Safe.execTransactionFromModule", {"succeeded", "executed"}),
     "slack": ("his own pool, feeds at their edge, the second source held", {"bound"}),
     "signer": ("token away, dated", {"signed", "recipient", "moved"}),
+    "signatures": ("has one order carried out as often as the exchange takes it", {"bound"}),
     "exchange": ("buys his coins at the top of the band to the end of the day", {"bound"}),
 }
 

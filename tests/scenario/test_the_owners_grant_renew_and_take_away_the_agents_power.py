@@ -39,6 +39,9 @@ def executed(home: Home, told: dict[str, Any], settings: Path) -> None:
     for owner in home.settings.wallet.owners[: home.settings.wallet.threshold]:
         signed = home.run(f"wallet sign {told['file']} --as {owner.label or owner.address} --json", settings)
         assert signed.status == 0, signed.err + signed.out
+        assert (
+            "NOT UNDERSTOOD" not in signed.out + signed.err and "UNKNOWN HERE" not in signed.out + signed.err
+        )
     done = home.run(
         f"wallet execute {told['file']} --live --yes --max-loss 5000000 --json", settings, patience_s=180
     )
@@ -60,11 +63,11 @@ def test_the_whole_life_of_a_scope(home: Home, tmp_path: Path) -> None:
     assert any(f"${Decimal(bound['per_day_usd']):,.2f} in any 24 hours" in line for line in told["sentences"])
     shown = home.run("wallet scope", settings)
     assert "bound     whoever steals the agent's key takes at most" in shown.out
-    # Another number, of another place: what the signer would sign there, and how often a signature can be used.
+    # Another number, of another place: what the signer would send there in a day, each order once.
     (there,) = bound["exchanges"]
-    assert (there["name"], there["signed_per_day_usd"], there["repeats"]) == ("paper", "6000000.00", 200)
-    assert Decimal(there["per_day_usd"]) == 1_200_000_000
-    assert "at exchange paper: up to 1,200,000,000.00 USD a day, and no more than lies there" in shown.out
+    assert (there["name"], there["signed_per_day_usd"], there["repeats"]) == ("paper", "6000000.00", 1)
+    assert Decimal(there["per_day_usd"]) == 6_000_000
+    assert "at exchange paper: up to 6,000,000.00 USD a day, and no more than lies there" in shown.out
     executed(home, told, settings)
 
     held = home.run("wallet audit --json", settings)

@@ -31,7 +31,7 @@ def command() -> None:
     "--mistake",
     default="",
     metavar="NAME",
-    help="A control: the owners have made this mistake (allowance, module, slack, signer, exchange), and the referee must find it.",
+    help="A control: the owners have made this mistake (allowance, module, slack, signer, exchange, signatures), and the referee must find it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def custody(

@@ -31,6 +31,11 @@ UNDOES = {"supply": "withdraw", "withdraw": "supply", "borrow": "repay", "repay"
 @click.option("--live", is_flag=True, help="Really do it; the settings must say live, too.")
 @click.option("--yes", is_flag=True, help="Ask nothing; needs --max-loss.")
 @click.option("--max-loss", metavar="USD", help="The most that its transaction may cost.")
+@click.option(
+    "--by",
+    type=click.Choice(["owners", "agent"]),
+    help="Who signs; else as wallet.authority says. agent: its own key, within the scope the owners granted.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
 def command(
@@ -44,6 +49,7 @@ def command(
     live: bool,
     yes: bool,
     max_loss: str | None,
+    by: str | None,
     as_json: bool,
 ) -> int:
     """Supply, borrow, repay or withdraw at Aave V3: `fairlead lend supply 10 ETH --live`."""
@@ -62,8 +68,10 @@ def command(
         from agent.app import lending
         from agent.app.certifying import refuse_uncertified
         from agent.app.instructed import failure
+        from agent.app.unattended import whose_key
         from agent.app.wiring import nothing_new_unless_written, open_trading
 
+        await whose_key(app, by, live)
         desk = await open_trading(app, stack)
         if live:
             nothing_new_unless_written(app)

@@ -137,8 +137,9 @@ def trade(
 
     async def work(app: App, stack: AsyncExitStack) -> int:
         from agent.app.intents import check_max_loss
+        from agent.app.unattended import whose_key
 
-        chosen = await _whose_key(app, by, live)
+        chosen = await whose_key(app, by, live)
         request = _request(app, side, qty, base, quote, words)
         planned, view, found, parent = await _plan(app, request)
         if not as_json:
@@ -153,24 +154,6 @@ def trade(
         return await _carry(app, stack, request, parent, found, planned, view, as_json, chosen)
 
     return with_app(settings, work)
-
-
-async def _whose_key(app: App, by: str | None, live: bool) -> str:
-    """Opens the agent's own road where its key is to sign; gives what was asked for, "" where nothing was.
-
-    Raises Denied SCOPE_… where the chain is not as the settings say.
-    """
-    from agent.app.agent_road import by_agent, take_agents_road
-    from agent.app.unattended import bound_words
-
-    if by == "agent" or (by is None and by_agent(app.settings, unattended=False)):
-        roads = await take_agents_road(app)
-        roads.refuse_trouble()
-        if live:
-            await roads.refuse_signer()
-        note(bound_words(roads))
-        return "agent"
-    return by or ""
 
 
 # ---------------------------------------------------------------------- what was typed

@@ -76,11 +76,14 @@ def _facts(scope: Scope, told: Bound, there: Bounds, has: Granted) -> dict[str, 
     }
 
 
-def _signers_words(scope: Scope, has: Granted) -> dict[str, str]:
+def _signers_words(scope: Scope, has: Granted) -> dict[str, Any]:
     """What the signer's settings have to say of this road: both addresses follow from the Safe's, so they are known beforehand."""
+    from keys.policy_settings import SAFER
     from keys.scope import ROLE
 
-    return {"account": scope.agent, "roles": has.roles, "gate": has.gate, "role": f"0x{ROLE.hex()}"}
+    said: dict[str, Any] = {"account": scope.agent, "roles": has.roles, "gate": has.gate}
+    lends = sorted({action for reserve in scope.reserves for action in reserve.actions})
+    return said | {"role": f"0x{ROLE.hex()}"} | ({"lends": lends} if set(lends) - SAFER else {})
 
 
 def _instant(second: int) -> str | None:

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 from agent.app.settings_tree import Chain, Settings
 from agent.domain.errors import Denied, Usage
+from chains import gate_code
 from chains.gateway import Gateway
 from chains.types import Address, BlockRef
 from chains.wallets import SafeState, identify
-from contracts.decode import to_leaves
 from contracts.leaves import Leaf, RouterCall, Swap
-from contracts.multisend import Part
-from keys import landmarks
+from keys import reading
 from keys.policy_settings import OFFICIAL_MULTISEND_CALL_ONLY
 from keys.safe import DELEGATECALL, SafeTx
 from keys.safe_document import SafeDocument, Seen, check_against
@@ -65,10 +64,8 @@ async def safe_now(gateway: Gateway, wallet: Address) -> SafeNow:
 
 def leaves_of(document: SafeDocument) -> tuple[Leaf, ...]:
     """What the transaction finally does, by this installation's own knowledge of addresses."""
-    known = {a: "multi_send" for a in OFFICIAL_MULTISEND_CALL_ONLY}
-    known |= landmarks.contracts(document.chain_id) | {document.safe: "safe"}
-    tx = document.tx
-    return to_leaves(Part(tx.to, tx.value, tx.data), known, tx.operation)
+    known = reading.known_of(document.chain_id, document.safe, document.tx, {}, gate_code.compiled())
+    return reading.leaves_of(document.tx, known)
 
 
 def deadline_of(document: SafeDocument) -> int | None:

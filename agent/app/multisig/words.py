@@ -7,10 +7,11 @@ from typing import Any
 
 from agent.app.multisig.effects import Effects
 from agent.app.multisig.room import Tokens
-from agent.app.multisig.state import deadline_of, is_rejection, leaves_of
+from agent.app.multisig.state import deadline_of, is_rejection
+from chains import gate_code
 from keys import landmarks
+from keys.reading import sentences_of
 from keys.safe_document import SafeDocument, fields
-from keys.sentences import describe
 
 
 def instant(second: int) -> str:
@@ -22,15 +23,7 @@ def decoded(document: SafeDocument, tokens: Tokens) -> list[str]:
     """Where, which nonce, and every call to the leaf."""
     chain = document.chain_id
     named = {str(a): n for a, n in tokens.items()} | landmarks.tokens(chain)
-    lines = describe(
-        chain,
-        document.safe,
-        document.tx,
-        leaves_of(document),
-        named,
-        landmarks.names(chain),
-        landmarks.chain(chain),
-    )
+    lines = sentences_of(chain, document.safe, document.tx, named, gate_code.compiled())
     if is_rejection(document):
         lines[1:] = [
             f"1. Does nothing but use nonce {document.tx.nonce}: nothing else signed at it can execute afterwards."

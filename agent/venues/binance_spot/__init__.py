@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from agent.ports import Clock
 from agent.transport.http import TimeOuts
-from agent.venues import Sign, VenueFacts
+from agent.venues import Send, Sign, VenueFacts
 from agent.venues.binance_spot.session import BinanceSpot
 
 
@@ -19,9 +19,11 @@ def connect(
     base_url: str | None = None,
     ws_url: str | None = None,
     timeouts: TimeOuts | None = None,
+    send: Send | None = None,
 ) -> BinanceSpot:
-    """A session that is not started yet. `sign` gives the hex HMAC-SHA256; `base_url` replaces every address, `ws_url` then those of the sockets."""
-    return BinanceSpot(VENUE, name, clock, api_key, sign, base_url, timeouts or TimeOuts(), ws_url)
+    """A session that is not started yet. `sign` gives the hex HMAC-SHA256; `base_url` replaces every address, `ws_url` then those of
+    the sockets. `send` sends the orders for which `sign` gives no signature."""
+    return BinanceSpot(VENUE, name, clock, api_key, sign, base_url, timeouts or TimeOuts(), ws_url, send)
 
 
 VENUE = VenueFacts(

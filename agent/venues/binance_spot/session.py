@@ -19,7 +19,7 @@ from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
 from agent.transport.http import Http, Reply, TimeOuts
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
-from agent.venues import Sign, VenueFacts
+from agent.venues import Send, Sign, VenueFacts
 from agent.venues.binance_spot import codec
 from agent.venues.binance_spot.keeper import BookKeeper
 from agent.venues.binance_spot.reports import ReportStream
@@ -41,7 +41,9 @@ class BinanceSpot:
         base_url: str | None,
         timeouts: TimeOuts,
         ws_url: str | None = None,
+        send: Send | None = None,
     ) -> None:
+        self._send = send
         self._facts, self._name, self._clock, self._api_key, self._sign = facts, name, clock, api_key, sign
         rest = (base_url or facts.rest_url).rstrip("/")
         socket = (ws_url or "ws" + rest.removeprefix("http")).rstrip("/")
@@ -131,16 +133,32 @@ class BinanceSpot:
         signature = await self._sign("POST", f"{API}/order", payload)
         digest = hashlib.sha256(payload.encode()).hexdigest()
         self.reports.watch(order.symbol, order.cl_ord_id)
-        return SignedRequest(
-            order.cl_ord_id, "POST", f"{API}/order", f"{payload}&signature={signature}", digest
-        )
+        sent = f"{payload}&signature={signature}" if signature else payload
+        return SignedRequest(order.cl_ord_id, "POST", f"{API}/order", sent, digest)
 
     async def submit(self, request: SignedRequest) -> OrderSnapshot:
         """Sends these bytes once. Raises Reject, Retry (it never arrived) or Reconcile (it may have)."""
         self._need_markets()
-        headers = {"X-MBX-APIKEY": self._api_key, "Content-Type": "application/x-www-form-urlencoded"}
-        reply = await self.http.write(request.method, request.path, "", request.payload.encode(), headers)
+        if "&signature=" not in request.payload:
+            reply = await self._sent_by_signer(request)
+        else:
+            headers = {"X-MBX-APIKEY": self._api_key, "Content-Type": "application/x-www-form-urlencoded"}
+            reply = await self.http.write(request.method, request.path, "", request.payload.encode(), headers)
         return self._reader.placed(self._accepted(reply, "the answer to a new order", write=True))
+
+    async def _sent_by_signer(self, request: SignedRequest) -> Reply:
+        """Raises Usage EXCHANGE_NOT_SENT_HERE where nobody here sends for the signer, else as `submit`."""
+        send = self._send
+        if send is None:
+            raise Usage(
+                "EXCHANGE_NOT_SENT_HERE",
+                f"the signer keeps {self._name}'s signatures, and does not send here",
+            )
+
+        async def ask() -> Reply:
+            return Reply(*await send(request.method, request.path, request.payload))
+
+        return await self.http.write_by(ask)
 
     async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot:
         """The order after the cancel; one that had ended already is returned as it ended.

@@ -21,7 +21,7 @@ ORDER = "/api/v3/order"
 TOP, BOTTOM = c.EXCHANGE_LIMIT["px_to"], c.EXCHANGE_LIMIT["px_from"]
 WHOLE, REST = "1.2", "0.6"
 """The largest order at the top of the band; what is left of the day after two of them."""
-_MANY = 6
+_MANY, _TRIES = 6, 40
 
 
 def _order(**changes: str) -> str:
@@ -85,10 +85,12 @@ EXCHANGE_ATTACKS: Mapping[str, tuple[str, str, str, Callable[[], str]]] = {
 
 
 def _asks(room: Room, method: str, path: str, query: str, venue: str = "paper") -> str:
-    """Asked of the signer; what it signs is an order wherever it was said to go, and is sent as one."""
-    answer = room.signer.exchange(method, path, query, venue)
+    """Asked of the signer; what it signs is an order wherever it was said to go, and is sent as one; what it only grants it is told to send."""
+    asked = f"thief-asks-{time.time_ns()}"
+    answer = room.signer.exchange(method, path, query, venue, request_id=asked)
     if "result" in answer:
         room.exchange.sends("POST", ORDER, query, answer["result"]["signature"])
+        room.signer.exchange(method, path, query, venue, request_id=asked, door="send")
     return refusal(answer)
 
 
@@ -132,6 +134,56 @@ DAYS = (
 )  # fmt: skip
 
 
+# ---------------------------------------------------------------------- what is sent by the signer
+_GRANTED: dict[str, str] = {}
+"""The words of the one small order that is granted before such an attack begins."""
+
+
+def _granted(restart: bool = False) -> Callable[[Room], object]:
+    """An honest grant that was not sent, under the id `small`."""
+
+    def before(room: Room) -> None:
+        room.signer.fresh()
+        room.exchange.waits("SELL", TOP, "100")
+        _GRANTED["query"] = _small()
+        answer = room.signer.exchange("POST", ORDER, _GRANTED["query"], request_id="small")
+        if "result" not in answer:
+            raise Halt("CHAOS_WORLD", f"an honest order was refused: {refusal(answer)}")
+        if restart:
+            room.signer.restart()
+
+    return before
+
+
+def _small(**changes: str) -> str:
+    return _order(**({"side": "BUY", "quantity": "0.1", "price": TOP} | changes))
+
+
+def _told_to_send(request_id: str, path: str = ORDER, **changes: str) -> Callable[[Room], str]:
+    """`changes` to what was granted; without any, those very words."""
+
+    def act(room: Room) -> str:
+        query = _small(**changes) if changes else _GRANTED["query"]
+        return refusal(room.signer.exchange("POST", path, query, request_id=request_id, door="send"))
+
+    return act
+
+
+def _words(method: str, path: str, **changes: str) -> Callable[[Room], str]:
+    return lambda room: _asks(room, method, path, _small(**changes))
+
+
+KEPT = (
+    Move(EXCHANGE, "has an order sent that was never granted", _told_to_send("never"), "EXCHANGE_NOT_GRANTED:", _granted()),
+    Move(EXCHANGE, "has other words sent than were granted", _told_to_send("small", quantity="3"), "REQUEST_ID_REUSED:", _granted()),
+    Move(EXCHANGE, "has a granted order sent to another endpoint", _told_to_send("small", "/sapi/v1/capital/withdraw/apply"), "REQUEST_ID_REUSED:", _granted()),
+    Move(EXCHANGE, "has a grant sent after the signer was restarted", _told_to_send("small"), "EXCHANGE_SENT_BEFORE:", _granted(restart=True)),
+    Move(EXCHANGE, "has a small order's words signed for a reading", _words("GET", "/api/v3/account"), "EXCHANGE_SENT_HERE:", _granted()),
+    Move(EXCHANGE, "has a small order's words signed for a cancel", _words("DELETE", ORDER), "EXCHANGE_SENT_HERE:", _granted()),
+    Move(EXCHANGE, "has a small order's words signed for the socket", _words("WS", "order.place", apiKey="public-ish-key"), "EXCHANGE_SENT_HERE:", _granted()),
+)  # fmt: skip
+
+
 # ---------------------------------------------------------------------- what passes
 def _himself(side: str, price: str) -> tuple[Callable[[Room], object], Callable[[Room], str]]:
     """All that a day lets through, each order once; the thief on the other side at his price."""
@@ -156,20 +208,28 @@ def _himself(side: str, price: str) -> tuple[Callable[[Room], object], Callable[
 
 
 def _again_and_again(room: Room) -> str:
-    """One signature, for as long as the exchange takes it: filled at once, its order id is free again."""
+    """One order, for as long as the exchange takes it: filled at once, its id is free again. By its signature where one was
+    given, and by telling the signer to send it, under the id it was granted under and under others."""
     query = _order(side="BUY", quantity=WHOLE, price=TOP, newClientOrderId=f"r{now_ms()}", timestamp=str(now_ms() + 900))  # fmt: skip
-    answer = room.signer.exchange("POST", ORDER, query)
+    answer = room.signer.exchange("POST", ORDER, query, request_id="again")
     if "result" not in answer:
         raise Halt("CHAOS_WORLD", f"an order within the limits was refused: {refusal(answer)}")
     taken, until = 0, time.monotonic() + LIFE_MS / 1000 + 1
+    tries = 0
     while time.monotonic() < until:
         told = room.exchange.sends("POST", ORDER, query, answer["result"]["signature"])
-        taken += told.get("status") == "FILLED"
         if told.get("code") == -1021:
             break
         if told.get("code") == -1015:
             time.sleep(0.1)
-    return f"one signature carried out {taken} times"
+        by_signer = room.signer.exchange(
+            "POST", ORDER, query, request_id="again" if tries % 2 == 0 else f"again-{tries}", door="send"
+        )
+        taken += (told.get("status") == "FILLED") + ("FILLED" in str(by_signer.get("result", "")))
+        tries += 1
+        if told.get("code") == -1022 and tries > _TRIES:  # never a signature that is right
+            break
+    return f"one order carried out {taken} times"
 
 
 def _stocked(room: Room) -> None:
@@ -182,7 +242,8 @@ def moves() -> list[Move]:
     return [
         *(_at_exchange(name, attack) for name, attack in EXCHANGE_ATTACKS.items()),
         *DAYS,
-        Move(SELF, "buys his coins at the top of the band to the end of the day", top[1], "", top[0], repelled=False, once=True),
-        Move(SELF, "sells him coins at the bottom of the band to the end of the day", bottom[1], "", bottom[0], repelled=False, once=True),
-        Move(SELF, "uses one signature as often as the exchange takes it", _again_and_again, "", _stocked, repelled=False),
+        Move(SELF, "buys his coins at the top of the band to the end of the day", top[1], "", top[0], repelled=False),
+        Move(SELF, "sells him coins at the bottom of the band to the end of the day", bottom[1], "", bottom[0], repelled=False),
+        Move(SELF, "has one order carried out as often as the exchange takes it", _again_and_again, "", _stocked, repelled=False),
+        *KEPT,
     ]  # fmt: skip

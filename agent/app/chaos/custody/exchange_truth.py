@@ -12,16 +12,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Exchange:
-    """An account that is watched. `prices`: what an asset is truly worth in USD; `bound_usd`: what its owner was shown for a day.
-
-    `signed_usd`: all the orders of a day, each carried out once, which is the bound where no signature was used twice.
-    """
+    """An account that is watched. `prices`: what an asset is truly worth in USD; `bound_usd`: what its owner was shown for a day."""
 
     name: str
     port: int
     account: str
     prices: Mapping[str, str]
-    signed_usd: str
     bound_usd: str
 
 
@@ -35,10 +31,10 @@ class Account:
     def begin(self) -> None:
         self.was = self._balances()
 
-    def end(self, repelled: bool, used_once: bool) -> tuple[list[dict[str, str]], Decimal, Decimal]:
+    def end(self, repelled: bool) -> tuple[list[dict[str, str]], Decimal, Decimal]:
         """(violations, dollars taken, the most that may be taken in a day)."""
         now, name = self._balances(), self.told.name
-        taken, most = self._usd(self.was) - self._usd(now), self._usd_of(used_once)
+        taken, most = self._usd(self.was) - self._usd(now), Decimal(self.told.bound_usd)
         found = []
         if repelled and now != self.was:
             story = f"{name}: {_said(self.was)} became {_said(now)} in an attack to be repelled"
@@ -51,9 +47,6 @@ class Account:
                 }
             )
         return found, taken, most
-
-    def _usd_of(self, used_once: bool) -> Decimal:
-        return Decimal(self.told.signed_usd if used_once else self.told.bound_usd)
 
     def _usd(self, balances: Mapping[str, Decimal]) -> Decimal:
         return sum((qty * Decimal(self.told.prices[asset]) for asset, qty in balances.items()), Decimal(0))

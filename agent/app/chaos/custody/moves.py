@@ -28,7 +28,7 @@ class Move:
     """`act` makes the attack in a room that `before` prepared, and tells what the thief was told.
 
     `repelled`: it has to fail, and to be refused in words that contain `rule`. Otherwise it may pass, within the bound.
-    `once`: no exchange's signature is used twice. `first`: tried before all others in every seed.
+    `first`: tried before all others in every seed.
     """
 
     family: str
@@ -38,7 +38,6 @@ class Move:
     before: Callable[[Room], object] = lambda room: None
     repelled: bool = True
     first: bool = False
-    once: bool = False
 
 
 def against_the_gate(family: str, attack: Attack) -> Move:

@@ -4,8 +4,7 @@ python -m agent.app.chaos.custody.referee        one JSON object a line on stdin
 
     {"do": "open", "wallets": [...], "exchanges": [...]}  wallets and accounts, the true prices, the owners' numbers
     {"do": "begin"}                              an attack is about to be made
-    {"do": "end", "repelled": true, "once": …}   it has been made; must it have been repelled, or only stay within the bound?
-                                                 once: no exchange's signature was to be used twice
+    {"do": "end", "repelled": true}              it has been made; must it have been repelled, or only stay within the bound?
 
 The answer to `end` is {"violations": [{"rule", "story"}], "extracted_usd", "bound_usd", "exchange_extracted_usd",
 "exchange_bound_usd"}: what was taken at an exchange is bounded by another number than the chain's. No attacker speaks to it.
@@ -272,7 +271,7 @@ def answer(watches: list[Watch], accounts: list[Account], asked: dict[str, Any])
         taken, bound = taken + lost, bound + most
     there, there_most = Decimal(0), Decimal(0)
     for account in accounts:
-        found, lost, most = account.end(bool(asked["repelled"]), bool(asked["once"]))
+        found, lost, most = account.end(bool(asked["repelled"]))
         violations += found
         there, there_most = there + lost, there_most + most
     return {

@@ -14,7 +14,7 @@ from typing import Any
 
 from agent.app.chaos.custody import wallet as c
 from agent.app.chaos.custody.catalogue import every
-from agent.app.chaos.custody.exchange_room import OWNER_KEY, ExchangeRoom
+from agent.app.chaos.custody.exchange_room import OWNER_KEY, OWNER_SECRET, ExchangeRoom
 from agent.app.chaos.custody.exchange_truth import Exchange
 from agent.app.chaos.custody.moves import Move, Room
 from agent.app.chaos.custody.signer_room import SignerRoom
@@ -45,12 +45,11 @@ from chains.devnet.nodes import environment_at
 from chains.errors import Denied, FairleadError, Halt, Usage
 from chains.types import Environment
 from keys.scope import Scope
-from keys.settings import REPEATS
 
 TRUTH = {"ETH": "3000", "USDC": "1"}
 """What things are worth here; feeds say so too, but for attacks that let them drift."""
 Say = Callable[[str], None]
-MISTAKES = ("allowance", "module", "slack", "signer", "exchange")
+MISTAKES = ("allowance", "module", "slack", "signer", "exchange", "signatures")
 
 
 class Referee(RefereeProcess):
@@ -63,8 +62,8 @@ class Referee(RefereeProcess):
     def begin(self) -> None:
         self.ask({"do": "begin"})
 
-    def end(self, repelled: bool, once: bool = False) -> dict[str, Any]:
-        return self.ask({"do": "end", "repelled": repelled, "once": once})
+    def end(self, repelled: bool) -> dict[str, Any]:
+        return self.ask({"do": "end", "repelled": repelled})
 
 
 @dataclass
@@ -126,7 +125,12 @@ def arena(urls: Mapping[int, str], mistake: str = "") -> Iterator[tuple[Room, Re
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fairlead-")))
         loose = {"transfer_to": [c.THIEF]} if mistake == "signer" else {}
         lax = {"per_day": "300000"} if mistake == "exchange" else {}
-        signer = SignerRoom(world.rpc, folder, loose, c.EXCHANGE_LIMIT | lax)
+        (folder / "api-secret").write_text(OWNER_SECRET)
+        exchange = ExchangeRoom(folder)
+        stack.callback(exchange.stop)
+        exchange.start()
+        sends_to = "" if mistake == "signatures" else exchange.url
+        signer = SignerRoom(world.rpc, folder, loose, c.EXCHANGE_LIMIT | lax, sends_to)
         signer.prepare(world.url)
         stack.callback(signer.stop)
         if mistake == "allowance":
@@ -134,9 +138,6 @@ def arena(urls: Mapping[int, str], mistake: str = "") -> Iterator[tuple[Room, Re
         elif mistake == "module":
             world.safe_calls(world.safe, "safe", "enableModule", AGENT)
         told = replace(world.scope, slack_bps=100)
-        exchange = ExchangeRoom(folder)
-        stack.callback(exchange.stop)
-        exchange.start()
         watched = (_gated(world, told), _elsewhere(world), _signed(world, signer))
         referee = Referee(watched, (_at_exchange(exchange),))
         stack.callback(referee.close)
@@ -240,15 +241,13 @@ def _signed(world: Gated, signer: SignerRoom) -> Wallet:
 
 
 def _at_exchange(exchange: ExchangeRoom) -> Exchange:
-    """The account whose key the signer holds, with the number its owner is shown: a day's orders, each as often as it can be used."""
-    day = Decimal(c.EXCHANGE_LIMIT["per_day"])
+    """The account whose key the signer holds, with the number its owner is shown: a day's orders, each carried out once."""
     return Exchange(
         name="the account at the exchange",
         port=exchange.port,
         account=OWNER_KEY,
         prices=TRUTH,
-        signed_usd=str(day),
-        bound_usd=str(day * REPEATS),
+        bound_usd=c.EXCHANGE_LIMIT["per_day"],
     )
 
 
@@ -286,7 +285,7 @@ def _case(room: Room, referee: Referee, seed: int, case: int, move: Move, report
             if stopped.code == "CHAOS_WORLD":
                 raise  # an attack that could not be made is no attack repelled
             said = str(stopped)
-        verdict = referee.end(move.repelled, move.once)
+        verdict = referee.end(move.repelled)
     finally:
         for rpc, snapshot in zip(rpcs, snapshots, strict=True):
             rpc("evm_revert", snapshot)

@@ -33,6 +33,7 @@ class SignerRoom:
     folder: Path
     changes: dict[str, Any] = field(default_factory=dict)
     exchange_limit: dict[str, str] = field(default_factory=lambda: dict(c.EXCHANGE_LIMIT))
+    sends_to: str = ""
     process: subprocess.Popen[bytes] | None = None
     grants: int = 0
     asked: int = 0
@@ -59,7 +60,7 @@ class SignerRoom:
         give_eth(url, c.SAFE, 20 * c.ETH)
         give_eth(url, c.AGENT.address, c.ETH)
         chains = [c.chain_json(**self.changes)]
-        c.signer_files(self.folder, "devnet", self.exchange_limit, chains=chains)
+        c.signer_files(self.folder, "devnet", self.exchange_limit, self.sends_to, chains=chains)
 
     def fresh(self, history: c.EmptyLedger | None = None) -> None:
         """A signer with that history and no other; the one that runs stays where it has none and none is asked for."""
@@ -189,9 +190,19 @@ class SignerRoom:
         asked = {"environment": "devnet", "sender": sender, "tx": fields, "safe_nonce": safe_nonce}
         return self.ask("sign_tx", asked | {"chain_time": now})
 
-    def exchange(self, method: str, path: str, query: str, venue: str = "paper") -> Answer:
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        venue: str = "paper",
+        *,
+        request_id: str = "",
+        door: str = "sign",
+    ) -> Answer:
+        """`door`: sign, or send for what the signer granted under that id and sends itself."""
         asked = {"environment": "devnet", "venue": venue, "method": method, "path": path, "query": query}
-        return self.ask("sign_exchange", asked)
+        return self.ask(f"{door}_exchange", asked, request_id)
 
     def uses(self, tx: SafeTx, answer: Answer) -> None:
         """Signatures that were given are executed, by somebody with gas and no rights."""

@@ -186,6 +186,7 @@ def signer_files(
     folder: Path,
     environment: str = "devnet",
     exchange_limit: Mapping[str, str] = EXCHANGE_LIMIT,
+    sends_to: str = "",
     **changes: Any,
 ) -> Path:
     """Keystores, password files and the settings of a signer for this world; returns the settings' path."""
@@ -216,6 +217,7 @@ def signer_files(
                 "secret": f"file:{folder}/api-secret",
                 "symbols": ["ETHUSDC", "BTCUSDC"],
                 "limits": {"ETHUSDC": dict(exchange_limit)},
+                **({"sends_to": sends_to} if sends_to else {}),
             }
         },
         "chains": [chain_json()],

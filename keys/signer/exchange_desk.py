@@ -1,0 +1,136 @@
+"""What is signed, and what is sent, for the exchanges: judged from its own text, recorded durably, then signed; never the other way.
+
+An exchange's signature may be used as often as it takes it while it lives. Where the settings say `sends_to`, no order's signature
+leaves this process therefore: `sign` judges and books the order and gives nothing back, `send` then signs it and sends it once, to that
+host alone. A grant that was not sent when this process ended is void, so that no end of it lets anything be sent twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from chains.errors import Denied, Reconcile, Retry, Usage
+from keys.settings import ExchangeReference
+from keys.signer import exchange, exchange_orders
+from keys.signer.exchange_wire import Wire
+from keys.signer.ledger import SpendLedger
+from keys.signer.vault import Vault
+
+DAY_S = 86_400
+Granted = Callable[[str, str], bool]
+
+
+class ExchangeDesk:
+    def __init__(
+        self,
+        references: Mapping[str, ExchangeReference],
+        vault: Vault,
+        ledger: SpendLedger,
+        granted: Granted,
+    ) -> None:
+        """`granted(request_id, digest)`: whether this very request was recorded before; it refuses the id for another content."""
+        self._references, self._vault, self._ledger, self._granted = references, vault, ledger, granted
+        self._wires = {name: Wire(name, r.sends_to) for name, r in references.items() if r.sends_to}
+        self._waiting: dict[str, tuple[str, int]] = {}
+
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """For `status`: what a day's orders can cost, how often each can be carried out, and who sends them."""
+        return {
+            name: {
+                "per_day_usd": f"{exchange_orders.day_usd_up(reference.limits):f}",
+                "repeats": 1 if reference.sends_to else reference.repeats,
+                "sends": bool(reference.sends_to),
+                "symbols": sorted(reference.limits),
+            }
+            for name, reference in self._references.items()
+        }
+
+    def sign(
+        self, request_id: str, venue: str, method: str, path: str, query: str, digest: str
+    ) -> dict[str, Any]:
+        """Raises Denied EXCHANGE_…, Usage. An order that is sent from here gets the signature ""."""
+        reference, now_ms = self._reference(venue), time.time_ns() // 10**6
+        values = exchange.check(
+            reference.dialect,
+            reference.allow,
+            method,
+            path,
+            query,
+            now_ms=now_ms,
+            symbols=frozenset(reference.symbols),
+        )
+        endpoint, order = f"{method} {path}", exchange_orders.is_order(values)
+        kept = bool(reference.sends_to) and order
+        if (order or endpoint.startswith(exchange.WRITES)) and not self._granted(request_id, digest):
+            facts = {"venue": venue, "endpoint": endpoint}
+            wall = now_ms // 1000
+            if order:
+                spent = self._ledger.ordered(venue, wall - DAY_S)
+                counted = exchange_orders.judge(values, reference.limits, spent, now_ms)
+                facts |= {"symbol": counted.symbol, "cost": f"{counted.cost:f}"}
+            if kept and endpoint not in exchange.SENT[reference.dialect]:
+                raise Denied(
+                    "EXCHANGE_SENT_HERE",
+                    f"{endpoint} with an order's words: signed, it would open the door to trade, and it is not sent from here",
+                    f"{', '.join(sorted(exchange.SENT[reference.dialect]))} are, since `sends_to` is set for {venue}.",
+                )
+            self._ledger.record("exchange", request_id, digest, wall, facts)
+            if kept:
+                self._waiting[request_id] = (digest, now_ms)
+        if kept:
+            return {"signature": "", "api_key": self._vault.api_keys[venue].text()}
+        signature = exchange.sign(self._vault.secrets[venue].reveal(), query)
+        return {"signature": signature, "api_key": self._vault.api_keys[venue].text()}
+
+    async def send(
+        self, request_id: str, venue: str, method: str, path: str, query: str, digest: str
+    ) -> dict[str, Any]:
+        """Sends what `sign` granted, once. Raises Denied EXCHANGE_NOT_GRANTED, Retry, Reconcile."""
+        self._reference(venue)
+        wire = self._wires.get(venue)
+        if wire is None:
+            raise Usage(
+                "EXCHANGE_NOT_SENT_HERE",
+                f"no sends_to is set for {venue}",
+                "Set it in the signer's settings, or send the request with its signature.",
+            )
+        self._forget()
+        waiting, _ = self._waiting.get(request_id, ("", 0))
+        if waiting != digest:
+            if self._granted(request_id, digest):
+                raise Reconcile(
+                    "EXCHANGE_SENT_BEFORE",
+                    f"{method} {path} under this request may have been sent before, and is sent once",
+                    "ask by client order id",
+                )
+            raise Denied(
+                "EXCHANGE_NOT_GRANTED", f"{method} {path} was not granted", "Ask `sign_exchange` first."
+            )
+        kept = self._waiting.pop(request_id)
+        signature = exchange.sign(self._vault.secrets[venue].reveal(), query)
+        api_key = self._vault.api_keys[venue].text()
+        try:
+            told = await asyncio.to_thread(wire.send, method, path, query, signature, api_key)
+        except Retry:  # nothing was sent
+            self._waiting[request_id] = kept
+            raise
+        return {"status": told.status, "headers": dict(told.headers), "body": told.body}
+
+    def close(self) -> None:
+        for wire in self._wires.values():
+            wire.close()
+
+    def _forget(self) -> None:
+        """What is too old for any exchange to take is not kept."""
+        oldest = time.time_ns() // 10**6 - 10 * exchange_orders.LIFE_MS
+        self._waiting = {i: kept for i, kept in self._waiting.items() if kept[1] >= oldest}
+
+    def _reference(self, venue: str) -> ExchangeReference:
+        if venue not in self._vault.secrets:
+            raise Usage(
+                "VENUE_UNKNOWN", f"no secret is configured for {venue[:40]!r}", "Name it under exchanges."
+            )
+        return self._references[venue]
