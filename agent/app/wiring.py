@@ -329,9 +329,13 @@ def connect_venue(configured: Venue, clock: Clock, signer: SignerClient) -> Exec
     except (ImportError, AttributeError):
         from agent import venues
 
-        known = ", ".join(m.name for m in pkgutil.iter_modules(venues.__path__))
+        names = [m.name for m in pkgutil.iter_modules(venues.__path__)]
+        takes = [n for n in names if hasattr(importlib.import_module(f"agent.venues.{n}"), "VENUE")]
+        text = "takes no orders yet: market data only" if configured.module in names else "does not exist"
         raise Usage(
-            "UNKNOWN_VENUE_MODULE", f"there is no venue module '{configured.module}'", f"known: {known}"
+            "UNKNOWN_VENUE_MODULE",
+            f"the venue module '{configured.module}' {text}",
+            f"known: {', '.join(takes)}",
         ) from None
     api_key = resolve(configured.api_key).text().strip() if configured.api_key else ""
 

@@ -68,6 +68,14 @@ class Stream:
         if self._ws is not None:
             await self._ws.close()
 
+    async def say(self, text: str) -> None:
+        """Said on this connection; where it is down nothing is, and the next one begins with Up."""
+        if self._ws is not None and not self._ws.closed:
+            try:
+                await self._ws.send_str(text)
+            except (aiohttp.ClientError, OSError):
+                await self._ws.close()
+
     async def events(self) -> AsyncIterator[StreamEvent]:
         """Never ends; cancel the task that reads it."""
         pause_s, connection = FIRST_PAUSE_S, 0

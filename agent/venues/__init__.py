@@ -1,4 +1,6 @@
-"""Exchanges, one module each: VENUE (facts first), a pure codec, a thin session that is an `agent.ports.ExecutionVenue`."""
+"""Exchanges, one module each. FEED: its market data in the common schema (`agent.market.feed`), a pure codec and facts. VENUE, where
+orders are sent to it: facts first, a pure codec, a thin session that is an `agent.ports.ExecutionVenue`.
+"""
 
 from __future__ import annotations
 

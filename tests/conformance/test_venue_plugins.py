@@ -19,7 +19,8 @@ from agent.ports import ExecutionVenue
 from agent.transport.clock import SystemClock
 from agent.venues import VenueFacts
 
-NAMES = [m.name for m in pkgutil.iter_modules(agent.venues.__path__) if not m.name.startswith("_")]
+MODULES = [m.name for m in pkgutil.iter_modules(agent.venues.__path__) if not m.name.startswith("_")]
+NAMES = [name for name in MODULES if hasattr(importlib.import_module(f"agent.venues.{name}"), "VENUE")]
 
 
 async def no_signer(method: str, path: str, payload: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from agent.market.feeds import FeedFacts
 from agent.ports import Clock
 from agent.transport.http import TimeOuts
 from agent.venues import Send, Sign, VenueFacts
+from agent.venues.binance_spot import feed
 from agent.venues.binance_spot.session import BinanceSpot
 
 
@@ -45,4 +47,15 @@ VENUE = VenueFacts(
     connect=connect,
 )
 
-__all__ = ["VENUE", "BinanceSpot", "connect"]
+FEED = FeedFacts(
+    title="Binance Spot",
+    stream_url=VENUE.stream_url,
+    rest_url=VENUE.rest_url,
+    decode=feed.decode,
+    rules=feed.RULES,
+    answers=feed.ANSWERS,
+    subscribe=feed.subscribe,
+    snapshot=lambda symbol: (feed.snapshot_path(symbol), "depth"),
+)
+
+__all__ = ["FEED", "VENUE", "BinanceSpot", "connect"]
