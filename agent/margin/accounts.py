@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 from agent.domain.instruments import asset_id
+from agent.domain.units import WIDE
 from agent.margin import fields
+from agent.margin.doubts import doubt
 from agent.margin.model import Health, LiquidationPx, MarginModel, State, known_models, models
 from chains.bounded_json import loads
 
@@ -85,6 +87,8 @@ def _one(
     if chain not in times or not isinstance(times[chain], Mapping):
         raise fields.wrong(f"account {name}: at says nothing of {chain}")
     timestamp = fields.whole(times[chain], "timestamp", f"at {chain}")
+    if why := doubt(raw):
+        return Judged(name, model_name, chain, None, symbols, model.price_decimals, why)
     account = model.read(raw, decimals)
     return Judged(name, model_name, chain, model.health(account, timestamp), symbols, model.price_decimals)
 
@@ -108,7 +112,9 @@ def _assets(document: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, str]
 
 
 def px_text(px: LiquidationPx, price_decimals: int) -> str | None:
-    return None if px.px_raw is None else _plain(Decimal(px.px_raw).scaleb(-price_decimals))
+    decimals = price_decimals if px.decimals is None else px.decimals
+    with localcontext(WIDE):
+        return None if px.px_raw is None else _plain(Decimal(px.px_raw).scaleb(-decimals))
 
 
 def health_json(
@@ -125,6 +131,17 @@ def health_json(
         }
         return {"id": name, "model": model, "state": State.UNKNOWN.value, **unknown, **rest, "why": why}
     distance = health.distance_pct_down
+    more: dict[str, Any] = {}
+    if health.maintenance_raw is not None:
+        more["maintenance_raw"] = str(health.maintenance_raw)
+    if (taken := health.seized) is not None:
+        more["seized"] = {
+            "debt_asset": taken.debt_asset,
+            "repaid_raw": str(taken.repaid_raw),
+            "collateral": [{"asset": asset, "raw": str(raw)} for asset, raw in taken.collateral],
+            "fee_raw": str(taken.fee_raw),
+            "bad_debt_raw": str(taken.bad_debt_raw),
+        }
     return {
         "id": name,
         "model": model,
@@ -140,6 +157,7 @@ def health_json(
         "distance_pct": None if distance is None else _plain(distance),
         "seconds_to_liquidation": health.seconds_to_liquidation,
         "cheapest_rescue": None,
+        **more,
     }
 
 
