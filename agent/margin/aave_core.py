@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 from agent.margin import fields
 from agent.margin.aave_account import Account, Reserve, read_account
 from agent.margin.aave_seize import SeizeRules, largest
 from agent.margin.liquidation import Line, first_price, first_second
-from agent.margin.model import HEALTHY_1E18, Health, LiquidationPx, Side, State, state_of
+from agent.margin.model import HEALTHY_1E18, Health, LiquidationPx, Side, State, moved_px, state_of
 from agent.margin.ray import (
     PERCENT,
     binomial_interest,
@@ -80,21 +81,24 @@ class AaveModel:
 
     # ---- balances
 
+    def supply_index(self, r: Reserve, timestamp: int) -> int:
+        index, seconds = r.liquidity_index_1e27, timestamp - r.last_update
+        return ray_mul_half_up(linear_interest(r.liquidity_rate_1e27, seconds), index) if seconds else index
+
+    def debt_index(self, r: Reserve, timestamp: int) -> int:
+        index, seconds = r.borrow_index_1e27, timestamp - r.last_update
+        grow = taylor_interest if self.rules.taylor else binomial_interest
+        return ray_mul_half_up(grow(r.borrow_rate_1e27, seconds), index) if seconds else index
+
     def supply_raw(self, r: Reserve, timestamp: int) -> int:
         """The aToken's balance at `timestamp`."""
-        index, seconds = r.liquidity_index_1e27, timestamp - r.last_update
-        if seconds:
-            index = ray_mul_half_up(linear_interest(r.liquidity_rate_1e27, seconds), index)
-        return (ray_mul_down if self.rules.directed else ray_mul_half_up)(r.scaled_supply_raw, index)
+        times = ray_mul_down if self.rules.directed else ray_mul_half_up
+        return times(r.scaled_supply_raw, self.supply_index(r, timestamp))
 
     def debt_raw(self, r: Reserve, timestamp: int) -> int:
         """Variable and stable debt at `timestamp`."""
-        index, seconds = r.borrow_index_1e27, timestamp - r.last_update
-        if seconds:
-            grow = taylor_interest if self.rules.taylor else binomial_interest
-            index = ray_mul_half_up(grow(r.borrow_rate_1e27, seconds), index)
-        owed = (ray_mul_up if self.rules.directed else ray_mul_half_up)(r.scaled_debt_raw, index)
-        return owed + r.stable_debt_raw
+        times = ray_mul_up if self.rules.directed else ray_mul_half_up
+        return times(r.scaled_debt_raw, self.debt_index(r, timestamp)) + r.stable_debt_raw
 
     def counts(self, r: Reserve) -> bool:
         return r.collateral_enabled and (self.rules.by_category or r.liquidation_threshold_bps != 0)
@@ -189,6 +193,12 @@ class AaveModel:
             if before.price_1e8:
                 prices[""] = account.emode.price_1e8 * member.price_1e8 // before.price_1e8
         return self.data(self.holdings(moved, timestamp), prices).health_1e18
+
+    def at_moves(self, account: Account, moves: Mapping[str, Fraction], timestamp: int) -> int | None:
+        prices = {
+            r.asset: moved_px(r.price_1e8, moves[r.asset]) for r in account.reserves if r.asset in moves
+        }
+        return self.at_prices(account, prices, timestamp)
 
     # ---- where it flips
 

@@ -123,6 +123,9 @@ class BinancePortfolio:
         equity, required = totals(account, moved)
         return _scaled(equity, required)
 
+    def at_moves(self, account: Account, moves: Mapping[str, Fraction], timestamp: int) -> int | None:
+        return _scaled(*totals(account, moves))
+
     def health(self, account: Account, timestamp: int) -> Health:
         equity, required = totals(account, {})
         ratio = ratio_1e18_down(equity, required)

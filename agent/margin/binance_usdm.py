@@ -16,7 +16,7 @@ from agent.margin import fields
 from agent.margin.binance_brackets import read_brackets
 from agent.margin.exchange import PX_DECIMALS, Position, number, positive
 from agent.margin.model import Health
-from agent.margin.perps import PerpAccount, PerpRules, perp_health, ratio_at
+from agent.margin.perps import PerpAccount, PerpRules, moved, perp_health, ratio_at
 
 RULES = PerpRules(at_equality=True)
 
@@ -41,6 +41,9 @@ class BinanceUsdm:
 
     def at_prices(self, account: PerpAccount, prices_1e8: Mapping[str, int], timestamp: int) -> int | None:
         return ratio_at(account, RULES, {a: Fraction(p, 10**8) for a, p in prices_1e8.items()})
+
+    def at_moves(self, account: PerpAccount, moves: Mapping[str, Fraction], timestamp: int) -> int | None:
+        return ratio_at(account, RULES, moved(account, moves))
 
 
 def _position(raw: Any, where: str, decimals: Mapping[str, int]) -> Position:

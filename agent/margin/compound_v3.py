@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from agent.margin import fields
 from agent.margin.liquidation import first_second, highest_bad, lowest_bad
-from agent.margin.model import Health, LiquidationPx, Seized, Side, State, state_of
+from agent.margin.model import Health, LiquidationPx, Seized, Side, State, moved_px, state_of
 
 FACTOR = 10**18
 INDEX = 10**15
@@ -119,6 +120,10 @@ class CompoundV3:
 
     def at_prices(self, account: Account, prices_1e8: Mapping[str, int], timestamp: int) -> int | None:
         return self.factor(account, {**account.prices(), **prices_1e8}, timestamp)
+
+    def at_moves(self, account: Account, moves: Mapping[str, Fraction], timestamp: int) -> int | None:
+        prices = {a: moved_px(px, moves[a]) for a, px in account.prices().items() if a in moves}
+        return self.at_prices(account, prices, timestamp)
 
     def health(self, account: Account, timestamp: int) -> Health:
         """Raises Usage where the account was updated after `timestamp`."""

@@ -170,6 +170,12 @@ class DeribitPortfolio:
         book = Book(account)
         return _ratio(book.equity(at), book.loss(at))
 
+    def at_moves(self, account: Account, moves: Mapping[str, Fraction], timestamp: int) -> int | None:
+        at, book = float(moves.get(account.index, Fraction(1))) - 1.0, Book(account)
+        if at <= -1.0:
+            at = -0.999999
+        return _ratio(book.equity(at), book.loss(at))
+
     def at_vol(self, account: Account, factor: Fraction) -> Account:
         """The account with every volatility times `factor`, its equity by what the options then are worth."""
         vols = tuple(replace(o, vol=o.vol * factor) for o in account.options)

@@ -15,7 +15,7 @@ from typing import Any
 from agent.margin import fields
 from agent.margin.exchange import PX_DECIMALS, Position, number, positive, tier_doubt, with_cums
 from agent.margin.model import Health
-from agent.margin.perps import PerpAccount, PerpRules, perp_health, ratio_at
+from agent.margin.perps import PerpAccount, PerpRules, moved, perp_health, ratio_at
 
 RULES = PerpRules(at_equality=False)
 BACKSTOP = Fraction(2, 3)
@@ -42,6 +42,9 @@ class Hyperliquid:
 
     def at_prices(self, account: PerpAccount, prices_1e8: Mapping[str, int], timestamp: int) -> int | None:
         return ratio_at(account, RULES, {a: Fraction(p, 10**8) for a, p in prices_1e8.items()})
+
+    def at_moves(self, account: PerpAccount, moves: Mapping[str, Fraction], timestamp: int) -> int | None:
+        return ratio_at(account, RULES, moved(account, moves))
 
 
 def _position(raw: Any, where: str, decimals: Mapping[str, int]) -> Position:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 from agent.margin import fields
 from agent.margin.liquidation import first_second, highest_bad
-from agent.margin.model import Health, LiquidationPx, Seized, Side, State, state_of
+from agent.margin.model import Health, LiquidationPx, Seized, Side, State, moved_px, state_of
 
 WAD, RAY = 10**18, 10**27
 VALUE_UNIT = "USD_1e45"
@@ -84,10 +85,10 @@ class MakerVault:
         debt = account.art_1e18 * rate_at(account, timestamp)
         return account.ink_1e18 * spot_of(account, account.price_1e18) * WAD // debt if debt else None
 
-    def at_prices(self, account: Account, prices_1e8: Mapping[str, int], timestamp: int) -> int | None:
-        px = prices_1e8.get(account.collateral)
-        moved = account if px is None else replace(account, price_1e18=px * 10**10)
-        return self.factor(moved, timestamp)
+    def at_moves(self, account: Account, moves: Mapping[str, Fraction], timestamp: int) -> int | None:
+        """The debt counts a dollar for each, whatever its market price: so does the protocol."""
+        px = moved_px(account.price_1e18, moves.get(account.collateral, Fraction(1)))
+        return self.factor(replace(account, price_1e18=px), timestamp)
 
     def health(self, account: Account, timestamp: int) -> Health:
         """Raises Usage where the rate was dripped after `timestamp`."""

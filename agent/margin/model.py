@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
+from fractions import Fraction
 from functools import cache
 from importlib import import_module
 from typing import Any, Protocol
@@ -111,6 +112,15 @@ class MarginModel(Protocol):
         ...
 
     def health(self, account: Any, timestamp: int) -> Health: ...
+
+    def at_moves(self, account: Any, moves: Mapping[str, Fraction], timestamp: int) -> int | None:
+        """The factor (1e18, below one exactly where liquidated, None without debt) once assets' prices are times `moves`, floored."""
+        ...
+
+
+def moved_px(px_raw: int, move: Fraction) -> int:
+    """A price times a move, floored to its own unit."""
+    return int(px_raw * move.numerator // move.denominator)
 
 
 def state_of(health_1e18: int | None) -> State:

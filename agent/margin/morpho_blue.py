@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from agent.margin import fields
 from agent.margin.liquidation import first_second, highest_bad
-from agent.margin.model import Health, LiquidationPx, Seized, Side, State, state_of
+from agent.margin.model import Health, LiquidationPx, Seized, Side, State, moved_px, state_of
 from agent.margin.ray import div_up
 
 WAD = 10**18
@@ -127,13 +128,13 @@ class MorphoBlue:
         debt = debt_raw(account, timestamp)
         return most_borrow(account, price) * WAD // debt if debt else None
 
-    def at_prices(self, account: Account, prices_1e8: Mapping[str, int], timestamp: int) -> int | None:
-        """`prices_1e8` are of whole units in dollars, of both sides or of neither side relative to each other."""
-        lent, owed = prices_1e8.get(account.collateral), prices_1e8.get(account.loan)
-        price = account.oracle_price_1e36
-        if lent is not None and owed:
-            price = lent * 10**account.px_decimals // owed
-        return self.factor(account, price, timestamp)
+    def at_moves(self, account: Account, moves: Mapping[str, Fraction], timestamp: int) -> int | None:
+        """The oracle's price moves with the collateral and against the loan token."""
+        owed = moves.get(account.loan, Fraction(1))
+        if owed == 0:
+            return None
+        move = moves.get(account.collateral, Fraction(1)) / owed
+        return self.factor(account, moved_px(account.oracle_price_1e36, move), timestamp)
 
     def health(self, account: Account, timestamp: int) -> Health:
         """Raises Usage where the market was updated after `timestamp`."""

@@ -79,6 +79,10 @@ def ratio_at(account: PerpAccount, rules: PerpRules, prices: Mapping[str, Fracti
     return min(found) if found else None
 
 
+def moved(account: PerpAccount, moves: Mapping[str, Fraction]) -> dict[str, Fraction]:
+    return {p.asset: p.mark_px * moves[p.asset] for p in account.positions if p.asset in moves}
+
+
 def perp_health(account: PerpAccount, rules: PerpRules) -> Health:
     ratio = ratio_at(account, rules, {})
     equity = required = Fraction(0)
