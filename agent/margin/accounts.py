@@ -4,19 +4,24 @@ Output documented in one place, here: `px` is in USD per whole unit; `distance_p
 that makes the account liquidatable, in percent, rounded down; `health_1e18` is null without debt; an account whose model is
 not here is UNKNOWN with `why`, and every figure null. SAFE from 1.10 on, AT_RISK below, LIQUIDATABLE below 1. `aave_v3_0`
 also reads `stable_debt_raw` of a reserve (a balance, at the time asked for) and `price_1e8` of an e-mode with a price of its
-own. `cheapest_rescue` is null: no rescue is computed.
+own. `cheapest_rescue` is the least payment that brings an account which is not SAFE to 1.10: what to do, with which asset, how
+much, and the factor it leaves; null where there is none, or no need. Keys of the other models stand in their own files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 from agent.domain.instruments import asset_id
+from agent.domain.units import WIDE
 from agent.margin import fields
+from agent.margin.doubts import doubt
+from agent.margin.fixes import Fix, cheapest, fix_json
 from agent.margin.model import Health, LiquidationPx, MarginModel, State, known_models, models
+from agent.margin.surface import Member
 from chains.bounded_json import loads
 
 
@@ -31,6 +36,8 @@ class Judged:
     symbols: Mapping[str, str]
     price_decimals: int = 0
     why: str = ""
+    member: Member | None = None
+    fix: Fix | None = None
 
     @property
     def state(self) -> State:
@@ -85,8 +92,13 @@ def _one(
     if chain not in times or not isinstance(times[chain], Mapping):
         raise fields.wrong(f"account {name}: at says nothing of {chain}")
     timestamp = fields.whole(times[chain], "timestamp", f"at {chain}")
+    if why := doubt(raw):
+        return Judged(name, model_name, chain, None, symbols, model.price_decimals, why)
     account = model.read(raw, decimals)
-    return Judged(name, model_name, chain, model.health(account, timestamp), symbols, model.price_decimals)
+    member = Member(name, model, account, timestamp)
+    health = model.health(account, timestamp)
+    fix = cheapest(model, account, timestamp) if health.state in (State.AT_RISK, State.LIQUIDATABLE) else None
+    return Judged(name, model_name, chain, health, symbols, model.price_decimals, "", member, fix)
 
 
 def _assets(document: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, str]]:
@@ -108,11 +120,18 @@ def _assets(document: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, str]
 
 
 def px_text(px: LiquidationPx, price_decimals: int) -> str | None:
-    return None if px.px_raw is None else _plain(Decimal(px.px_raw).scaleb(-price_decimals))
+    decimals = price_decimals if px.decimals is None else px.decimals
+    with localcontext(WIDE):
+        return None if px.px_raw is None else _plain(Decimal(px.px_raw).scaleb(-decimals))
 
 
 def health_json(
-    name: str, model: str, health: Health | None, price_decimals: int = 0, why: str = ""
+    name: str,
+    model: str,
+    health: Health | None,
+    price_decimals: int = 0,
+    why: str = "",
+    fix: Fix | None = None,
 ) -> dict[str, Any]:
     """One account of `fairlead health --json`."""
     if health is None:
@@ -125,6 +144,17 @@ def health_json(
         }
         return {"id": name, "model": model, "state": State.UNKNOWN.value, **unknown, **rest, "why": why}
     distance = health.distance_pct_down
+    more: dict[str, Any] = {}
+    if health.maintenance_raw is not None:
+        more["maintenance_raw"] = str(health.maintenance_raw)
+    if (taken := health.seized) is not None:
+        more["seized"] = {
+            "debt_asset": taken.debt_asset,
+            "repaid_raw": str(taken.repaid_raw),
+            "collateral": [{"asset": asset, "raw": str(raw)} for asset, raw in taken.collateral],
+            "fee_raw": str(taken.fee_raw),
+            "bad_debt_raw": str(taken.bad_debt_raw),
+        }
     return {
         "id": name,
         "model": model,
@@ -139,7 +169,8 @@ def health_json(
         ],
         "distance_pct": None if distance is None else _plain(distance),
         "seconds_to_liquidation": health.seconds_to_liquidation,
-        "cheapest_rescue": None,
+        "cheapest_rescue": fix_json(fix),
+        **more,
     }
 
 

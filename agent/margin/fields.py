@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from typing import Any
 
@@ -45,3 +46,47 @@ def whole(raw: Mapping[str, Any], key: str, where: str, *, default: int | None =
     if value is None:
         raise wrong(f"{where}: {key} is missing")
     raise wrong(f"{where}: {key} is {value!r}, not a whole number of zero or more")
+
+
+def signed(raw: Mapping[str, Any], key: str, where: str, *, default: int | None = None) -> int:
+    """A whole number that may be below zero, as a number or a string of digits."""
+    value = raw.get(key, default)
+    if isinstance(value, str):
+        digits = value[1:] if value.startswith("-") else value
+        if digits.isascii() and digits.isdigit():
+            return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if value is None:
+        raise wrong(f"{where}: {key} is missing")
+    raise wrong(f"{where}: {key} is {value!r}, not a whole number")
+
+
+def flag(raw: Mapping[str, Any], key: str, where: str, *, default: bool | None = None) -> bool:
+    value = raw.get(key, default)
+    if not isinstance(value, bool):
+        raise wrong(f"{where}: {key} is true or false")
+    return value
+
+
+def listed(raw: Mapping[str, Any], key: str, where: str, decimals: Mapping[str, int]) -> str:
+    """An asset that the file's `assets` lists."""
+    asset = text(raw, key, where)
+    if asset not in decimals:
+        raise wrong(f"{where}: {asset} is not listed in assets")
+    return asset
+
+
+def fraction(raw: Mapping[str, Any], key: str, where: str, *, default: str | None = None) -> Decimal:
+    """A decimal string, exact: sizes, prices and rates of exchanges. Neither NaN nor infinite, at most 60 digits."""
+    value = raw.get(key, default)
+    if value is None:
+        raise wrong(f"{where}: {key} is missing")
+    if isinstance(value, str) and len(value) <= 60:
+        try:
+            found = Decimal(value)
+        except InvalidOperation:
+            found = Decimal("NaN")
+        if found.is_finite() and -40 <= found.adjusted() <= 40:
+            return found
+    raise wrong(f"{where}: {key} is {value!r}, not a decimal number in a string")

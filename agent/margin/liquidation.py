@@ -135,3 +135,46 @@ def first_second(bad: Callable[[int], bool]) -> int | None:
         else:
             good = middle
     return found
+
+
+def highest_bad(bad: Callable[[int], bool], now: int, most: int = MAX_PX_RAW) -> int | None:
+    """The largest price with bad(price), for a predicate that only falling prices make true; None where no price above 0 does."""
+    if bad(now):
+        good = max(now, 1)
+        while bad(good):
+            if good >= most:
+                return None
+            good *= 2
+        found = now
+    else:
+        if not bad(0):
+            return None
+        good, found = now, 0
+    while good - found > 1:
+        middle = (good + found) // 2
+        if bad(middle):
+            found = middle
+        else:
+            good = middle
+    return found if found > 0 else None
+
+
+def lowest_bad(bad: Callable[[int], bool], now: int, most: int = MAX_PX_RAW) -> int | None:
+    """The smallest price with bad(price), for a predicate that only rising prices make true; None where no price up to `most` does."""
+    if bad(now):
+        if bad(0):
+            return None
+        good, found = 0, now
+    else:
+        good, found = now, max(now, 1)
+        while not bad(found):
+            if found >= most:
+                return None
+            good, found = found, found * 2
+    while found - good > 1:
+        middle = (good + found) // 2
+        if bad(middle):
+            found = middle
+        else:
+            good = middle
+    return found

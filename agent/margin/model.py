@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
+from fractions import Fraction
 from functools import cache
 from importlib import import_module
 from typing import Any, Protocol
@@ -37,12 +38,14 @@ class LiquidationPx:
     """The price of `asset`, all others as they are, at which liquidation begins: `px_raw` in the model's price unit.
 
     BELOW: the highest price at which the account is liquidatable; ABOVE: the lowest; NONE: no price of it alone does that.
+    `decimals` are the price's own, where they are not those of the model.
     """
 
     asset: str
     side: Side
     px_raw: int | None
     now_raw: int
+    decimals: int | None = None
 
     @property
     def distance_pct_down(self) -> Decimal | None:
@@ -54,11 +57,26 @@ class LiquidationPx:
 
 
 @dataclass(frozen=True, slots=True)
+class Seized:
+    """What the largest liquidation that is allowed now takes, in base units: debt repaid, collateral lost, and of it the protocol's fee.
+
+    `bad_debt_raw` stays unpaid with nothing left to take.
+    """
+
+    debt_asset: str
+    repaid_raw: int
+    collateral: tuple[tuple[str, int], ...]
+    fee_raw: int = 0
+    bad_debt_raw: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """An account as its protocol computes it. Values are ints of `value_unit`; `health_1e18` is None without debt.
 
     `seconds_to_liquidation` is at fixed prices, and never too late: 0 where liquidatable, None where interest alone never
-    does it within a century.
+    does it within a century. `maintenance_raw` is the margin a margin account must keep, None for loans; `seized` is None
+    unless liquidatable.
     """
 
     state: State
@@ -68,6 +86,8 @@ class Health:
     value_unit: str
     liquidation_px: tuple[LiquidationPx, ...]
     seconds_to_liquidation: int | None
+    maintenance_raw: int | None = None
+    seized: Seized | None = None
 
     @property
     def distance_pct_down(self) -> Decimal | None:
@@ -92,6 +112,15 @@ class MarginModel(Protocol):
         ...
 
     def health(self, account: Any, timestamp: int) -> Health: ...
+
+    def at_moves(self, account: Any, moves: Mapping[str, Fraction], timestamp: int) -> int | None:
+        """The factor (1e18, below one exactly where liquidated, None without debt) once assets' prices are times `moves`, floored."""
+        ...
+
+
+def moved_px(px_raw: int, move: Fraction) -> int:
+    """A price times a move, floored to its own unit."""
+    return int(px_raw * move.numerator // move.denominator)
 
 
 def state_of(health_1e18: int | None) -> State:

@@ -24,7 +24,7 @@ LAST_UPDATE, RESERVE_ID, A_TOKEN, STABLE_DEBT, VARIABLE_DEBT = 6, 7, 8, 9, 10
 
 @dataclass(frozen=True, slots=True)
 class EMode:
-    """`collateral` are the assets whose thresholds it replaces; `price_source` ZERO_ADDRESS where prices stay the market's."""
+    """`collateral` are the assets whose thresholds it replaces, `ltvzero` those of them that lend nothing (3.6 on); `price_source` ZERO_ADDRESS where prices stay the market's."""
 
     id: int
     ltv_bps: int
@@ -32,6 +32,7 @@ class EMode:
     liquidation_bonus_bps: int
     price_source: Address
     collateral: tuple[Address, ...]
+    ltvzero: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +121,15 @@ async def read_account(
     rows = [Call(pool, call_data("getReserveData(address)", a)) for a in assets]
     prices = [Call(oracle, call_data("getAssetPrice(address)", a)) for a in assets]
     rest = [Call(oracle, call_data("BASE_CURRENCY_UNIT()")), Call(pool, call_data("getEModeCategoryData(uint8)", emode)),
-            Call(pool, call_data("getEModeCategoryCollateralBitmap(uint8)", emode))]  # fmt: skip
+            Call(pool, call_data("getEModeCategoryCollateralBitmap(uint8)", emode)),
+            Call(pool, call_data("getEModeCategoryLtvzeroBitmap(uint8)", emode))]  # fmt: skip
     answers = await _same(chain, ref, [*rows, *prices, *rest])
     reserves = [_words("getReserveData", r, 12) for r in answers[: len(assets)]]
     price_of = {
         a: _words("getAssetPrice", r, 1)[0] for a, r in zip(assets, answers[len(assets) :], strict=False)
     }
-    unit, category, bitmap = answers[-3:]
-    mode = _emode(emode, category, bitmap, assets, reserves) if emode else None
+    unit, category, bitmap, zeros = answers[-4:]
+    mode = _emode(emode, category, bitmap, zeros, assets, reserves) if emode else None
     emode_price = 0
     if mode is not None and mode.price_source != ZERO_ADDRESS:
         (answer,) = await _same(
@@ -200,6 +202,7 @@ def _emode(
     number: int,
     category: CallResult,
     bitmap: CallResult,
+    zeros: CallResult,
     assets: Sequence[Address],
     reserves: Sequence[Sequence[int]],
 ) -> EMode:
@@ -210,7 +213,9 @@ def _emode(
         members = [a for a, row in zip(assets, reserves, strict=True) if bits >> row[RESERVE_ID] & 1]
     else:
         members = [a for a, row in zip(assets, reserves, strict=True) if row[CONFIG] >> 168 & 0xFF == number]
-    return EMode(number, ltv, threshold, bonus, address_of(word(source)), tuple(members))
+    none = words(zeros.data)[0] if zeros.ok and len(zeros.data) >= 32 else 0
+    ltvzero = tuple(a for a, row in zip(assets, reserves, strict=True) if none >> row[RESERVE_ID] & 1)
+    return EMode(number, ltv, threshold, bonus, address_of(word(source)), tuple(members), ltvzero)
 
 
 def _words(what: str, result: CallResult, count: int) -> list[int]:

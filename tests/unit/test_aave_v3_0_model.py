@@ -198,12 +198,12 @@ def test_a_model_that_is_not_here_is_unknown_and_never_guessed(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     told = document()
-    told["accounts"] = [told["accounts"][0] | {"model": "aave_v3_6"}, told["accounts"][1]]
+    told["accounts"] = [told["accounts"][0] | {"model": "aave_v4"}, told["accounts"][1]]
     (tmp_path / "a.json").write_text(json.dumps(told))
     assert run(["health", str(tmp_path / "a.json"), "--json"]) == 0
     first, second = json.loads(capsys.readouterr().out)["accounts"]
     assert (first["state"], first["health_1e18"], first["collateral_value_raw"]) == ("UNKNOWN", None, None)
-    assert "aave_v3_6" in first["why"] and "aave_v3_0" in first["why"]
+    assert "aave_v4" in first["why"] and "aave_v3_0" in first["why"]
     assert set(second) == {
         "id", "model", "state", "health_1e18", "collateral_value_raw", "debt_value_raw", "value_unit", "liquidation_px",
         "distance_pct", "seconds_to_liquidation", "cheapest_rescue",
@@ -212,7 +212,7 @@ def test_a_model_that_is_not_here_is_unknown_and_never_guessed(
         set(p) == {"asset", "side", "px"} for p in second["liquidation_px"]
     )
     assert run(["health", str(tmp_path / "a.json")]) == 0
-    assert "there is no margin model 'aave_v3_6'" in capsys.readouterr().out
+    assert "there is no margin model 'aave_v4'" in capsys.readouterr().out
 
 
 def broken(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:

@@ -131,11 +131,9 @@ def _show_chain(one: ChainHealth) -> None:
         at = one.found.block.timestamp
         rows = []
         for r, px in zip(one.account.reserves, one.health.liquidation_px, strict=True):
-            supply, debt, price = r.supply_raw(at), r.debt_raw(at), px.now_raw
-            used = bool(supply) and r.collateral_enabled and r.liquidation_threshold_bps != 0
-            threshold = one.account.emode if one.account.in_emode(r) else r
-            assert threshold is not None
-            counts = f"{plain(Decimal(threshold.liquidation_threshold_bps).scaleb(-2))} %" if used else "not"
+            supply, debt, price = one.engine.supply_raw(r, at), one.engine.debt_raw(r, at), px.now_raw
+            used = bool(supply) and one.engine.counts(r)
+            counts = f"{plain(Decimal(one.account.threshold_bps(r)).scaleb(-2))} %" if used else "not"
             rows.append(
                 [
                     one.symbols.get(r.asset, r.asset),
@@ -173,12 +171,11 @@ def _summary(health: Health) -> None:
 
 
 def _live_json(one: ChainHealth) -> dict[str, Any]:
-    from agent.margin.aave_v3_0 import MODEL
     from agent.margin.accounts import health_json
 
     health = None if one.trouble else one.health
     name = f"aave_v3:eip155:{one.chain.chain_id}"
-    told = health_json(name, one.model or "aave_v3", health, MODEL.price_decimals, one.trouble)
+    told = health_json(name, one.model or "aave_v3", health, one.engine.price_decimals, one.trouble)
     told |= {
         "chain": f"eip155:{one.chain.chain_id}",
         "block": None,
@@ -203,8 +200,8 @@ def _live_json(one: ChainHealth) -> dict[str, Any]:
         {
             "asset": r.asset,
             "symbol": one.symbols.get(r.asset, ""),
-            "supplied_raw": str(r.supply_raw(at)),
-            "debt_raw": str(r.debt_raw(at)),
+            "supplied_raw": str(one.engine.supply_raw(r, at)),
+            "debt_raw": str(one.engine.debt_raw(r, at)),
             "collateral_enabled": r.collateral_enabled,
             "price_1e8": str(r.price_1e8),
         }

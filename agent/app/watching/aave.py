@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from agent.app.settings_tree import Chain
 from agent.domain.errors import FairleadError
 from agent.domain.instruments import erc20_id
-from agent.margin.aave_v3_0 import MODEL, VALUE_UNIT, Account, EMode, Reserve, account_data
+from agent.margin import aave_v3_0, aave_v3_3, aave_v3_4, aave_v3_5, aave_v3_6, aave_v3_7
+from agent.margin.aave_account import Account, EMode, Reserve
+from agent.margin.aave_core import VALUE_UNIT, AaveModel
+from agent.margin.doubts import price_doubt
 from agent.margin.model import Health, State
 from chains import profiles
 from chains.evm import address_of, selector
@@ -18,8 +21,18 @@ from chains.types import ZERO_ADDRESS, Address, Call
 from contracts.codec import encode
 
 NEVER = 2**256 - 1
-LAST_3_0_REVISION = 3
-"""POOL_REVISION of the last 3.0.x pool; 3.1 is 4. Later versions round otherwise."""
+BY_REVISION: dict[int, AaveModel] = {
+    1: aave_v3_0.MODEL,
+    2: aave_v3_0.MODEL,
+    3: aave_v3_0.MODEL,
+    6: aave_v3_3.MODEL,
+    7: aave_v3_3.MODEL,
+    8: aave_v3_4.MODEL,
+    9: aave_v3_5.MODEL,
+    10: aave_v3_6.MODEL,
+    11: aave_v3_7.MODEL,
+}
+"""The version by the pool's own POOL_REVISION. What is missing (3.1, 3.2, anything later) is UNKNOWN, never guessed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +47,7 @@ class ChainHealth:
     symbols: dict[str, str]
     trouble: str = ""
     model: str = ""
+    engine: AaveModel = aave_v3_0.MODEL
 
     @property
     def state(self) -> State:
@@ -76,13 +90,17 @@ def model_account(found: AaveAccount, chain_id: int) -> Account:
         own_source = mode.price_source != ZERO_ADDRESS
         inside = [r.price_1e8 for r in found.reserves if erc20_id(chain_id, r.asset) in members]
         price = inside[0] if own_source and inside else 0
-        emode = EMode(mode.ltv_bps, mode.liquidation_threshold_bps, members, price)
+        zero = frozenset(erc20_id(chain_id, a) for a in mode.ltvzero)
+        emode = EMode(
+            mode.ltv_bps, mode.liquidation_threshold_bps, members, price, mode.liquidation_bonus_bps, zero
+        )
     return Account(
         tuple(
             Reserve(
                 erc20_id(chain_id, r.asset), r.decimals, r.price_1e8, r.ltv_bps, r.liquidation_threshold_bps,
                 r.collateral_enabled, r.last_update, r.scaled_supply_raw, r.liquidity_index_1e27, r.liquidity_rate_1e27,
                 r.scaled_debt_raw, r.borrow_index_1e27, r.borrow_rate_1e27, r.stable_debt_raw,
+                r.liquidation_bonus_bps,
             )
             for r in found.reserves
         ),
@@ -90,9 +108,9 @@ def model_account(found: AaveAccount, chain_id: int) -> Account:
     )  # fmt: skip
 
 
-def equals_contract(account: Account, found: AaveAccount) -> bool:
+def equals_contract(account: Account, found: AaveAccount, engine: AaveModel = aave_v3_0.MODEL) -> bool:
     """Whether the model gives the contract's own figures, all of them, to the last digit."""
-    ours, theirs = account_data(account, found.block.timestamp), found.data
+    ours, theirs = engine.account_data(account, found.block.timestamp), found.data
     return (
         ours.collateral_base, ours.debt_base, ours.liquidation_threshold_bps, ours.ltv_bps,
         NEVER if ours.health_1e18 is None else ours.health_1e18,
@@ -113,18 +131,34 @@ async def chain_health(chain: Chain, gateway: Gateway, wallet: Address) -> Chain
         if error.verb == "HALT":
             raise
         return ChainHealth(chain, None, None, None, None, {}, str(error))
+    engine = BY_REVISION.get(found.revision)
     if not found.reserves:
         health = Health(State.SAFE, None, 0, 0, VALUE_UNIT, (), None)
-        return ChainHealth(chain, found, Account(()), health, True, symbols, model=MODEL.name)
-    if found.revision > LAST_3_0_REVISION:
-        why = f"the pool is revision {found.revision}; only 3.0.x (up to revision {LAST_3_0_REVISION}) is computed here"
+        name = engine.name if engine else aave_v3_0.MODEL.name
+        return ChainHealth(chain, found, Account(()), health, True, symbols, model=name)
+    if engine is None:
+        why = f"the pool is revision {found.revision}, and no model of that version is here"
         return ChainHealth(chain, found, None, None, None, symbols, why)
     account = model_account(found, chain.chain_id)
-    health, equal = MODEL.health(account, found.block.timestamp), equals_contract(account, found)
+    if doubt := doubts(found, symbols, chain.chain_id):
+        return ChainHealth(chain, found, account, None, None, symbols, doubt, engine.name, engine)
+    health = engine.health(account, found.block.timestamp)
+    equal = equals_contract(account, found, engine)
     trouble = (
         "" if equal else "the contract's figures are not the model's: it is of another version than it says"
     )
-    return ChainHealth(chain, found, account, health, equal, symbols, trouble, MODEL.name)
+    return ChainHealth(chain, found, account, health, equal, symbols, trouble, engine.name, engine)
+
+
+def doubts(found: AaveAccount, symbols: dict[str, str], chain_id: int) -> str:
+    """Why nothing can be said of the account, "" where it can: a market that is stopped, a price that is none."""
+    for r in found.reserves:
+        name = symbols.get(erc20_id(chain_id, r.asset), r.asset)
+        if r.paused or not r.active:
+            return f"the market of {name} is {'paused' if r.paused else 'not active'}"
+        if why := price_doubt(r.price_1e8, 8):
+            return f"{name}: {why}"
+    return ""
 
 
 async def _symbols(gateway: Gateway, chain_id: int, found: AaveAccount) -> dict[str, str]:

@@ -211,7 +211,7 @@ def _lent(one: ChainHealth, prices: Prices) -> list[Held]:
     for r in one.account.reserves:
         asset, symbol = AssetId(r.asset), one.symbols.get(r.asset, "")
         px = prices.px(symbol, asset)
-        for what, raw in (("supplied", r.supply_raw(at)), ("owed", -r.debt_raw(at))):
+        for what, raw in (("supplied", one.engine.supply_raw(r, at)), ("owed", -one.engine.debt_raw(r, at))):
             if raw:
                 where = f"aave on {one.chain.name}, {what}"
                 rows.append(Held(place, where, asset, symbol, qty_exact(raw, r.decimals), px))

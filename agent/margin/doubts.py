@@ -1,0 +1,71 @@
+"""What cannot be computed is UNKNOWN, never safe: prices that are none, stopped markets, rates below zero. Pure.
+
+Looked for in an account's own entry before a model reads it; each reason names the key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+MOST_USD = 10**15
+"""A whole unit of no asset is worth more dollars than that: a price beyond it is a broken feed."""
+
+_PRICE = re.compile(r"^(oracle_|base_)?price_1e(\d+)$")
+_RATE = re.compile(r"_rate_1e\d+$")
+
+
+def price_doubt(price: int, decimals: int) -> str:
+    """Why a price cannot be one, "" where it can."""
+    if price == 0:
+        return "its price is zero"
+    if price > MOST_USD * 10**decimals:
+        return f"its price, {price}, is beyond any asset's"
+    return ""
+
+
+def doubt(raw: Mapping[str, Any]) -> str:
+    """Why nothing can be said of an account of an accounts/1 file, "" where it can."""
+    for where, entry in [("", raw), *_entries(raw)]:
+        name = f"{entry.get('asset', where)}: " if where else ""
+        if entry.get("paused") is True:
+            return f"{name}the market is paused"
+        if entry.get("active") is False:
+            return f"{name}the market is not active"
+        for key, value in entry.items():
+            number = _number(value)
+            if number is None:
+                continue
+            if _RATE.search(key) and number < 0:
+                return f"{name}{key} is below zero"
+            if found := _PRICE.match(key):
+                # An eMode writes 0 for "no price of its own"; Morpho's price has decimals of its own.
+                if where == "emode" and number == 0:
+                    continue
+                decimals = 54 if found.group(1) == "oracle_" else int(found.group(2))
+                if number >= 0 and (why := price_doubt(number, decimals)):
+                    return f"{name}{key}: {why}"
+    return ""
+
+
+def _entries(raw: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    for key in ("reserves", "collateral"):
+        rows = raw.get(key)
+        if isinstance(rows, list):
+            found += [(key, row) for row in rows if isinstance(row, Mapping)]
+    modes = raw.get("emodes")
+    if isinstance(modes, Mapping):
+        found += [("emode", mode) for mode in modes.values() if isinstance(mode, Mapping)]
+    return found
+
+
+def _number(value: Any) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,100}", value):
+        return int(value)
+    return None

@@ -1,0 +1,89 @@
+"""The least payment that makes an account SAFE again, proved in integers by its own model. Pure.
+
+Every debt and every collateral is tried alone; of those that suffice the one worth least is told. What it costs to send is not
+counted, nor whether the money is at hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from agent.margin import aave_account, binance_pm, compound_v3, maker_vault, morpho_blue
+from agent.margin.changes import DOLLARS, deposited, deposits, owed, repaid
+from agent.margin.model import AT_RISK_1E18, MarginModel
+
+MOST_RAW = 10**60
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """`do` is repay, add_collateral or deposit; `raw` in base units of the asset (1e-8 dollars where it is USD)."""
+
+    do: str
+    asset: str
+    raw: int
+    factor_after_1e18: int | None
+
+
+def cheapest(model: MarginModel, account: Any, timestamp: int, target_1e18: int = AT_RISK_1E18) -> Fix | None:
+    """None where no single payment does it."""
+    found: list[tuple[int, Fix]] = []
+    for asset, debt in owed(model, account, timestamp).items():
+        fix = _least(model, account, timestamp, "repay", asset, debt, target_1e18)
+        if fix is not None:
+            found.append((_worth(account, asset, fix.raw), fix))
+    for asset in deposits(model, account):
+        do = "deposit" if asset == DOLLARS or isinstance(account, binance_pm.Account) else "add_collateral"
+        fix = _least(model, account, timestamp, do, asset, MOST_RAW, target_1e18)
+        if fix is not None:
+            found.append((_worth(account, asset, fix.raw), fix))
+    return min(found, key=lambda x: x[0])[1] if found else None
+
+
+def _least(
+    model: MarginModel, account: Any, timestamp: int, do: str, asset: str, most: int, target: int
+) -> Fix | None:
+    change = repaid if do == "repay" else deposited
+
+    def factor(raw: int) -> int | None:
+        return model.at_moves(change(model, account, asset, raw, timestamp), {}, timestamp)
+
+    def enough(raw: int) -> bool:
+        now = factor(raw)
+        return now is None or now >= target
+
+    low, high = 0, 1
+    while not enough(high):
+        if high >= most:
+            return None
+        low, high = high, min(high * 4, most)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return Fix(do, asset, high, factor(high))
+
+
+def _worth(account: Any, asset: str, raw: int) -> int:
+    """What to compare payments by, in one unit for an account."""
+    match account:
+        case aave_account.Account():
+            r = next(r for r in account.reserves if r.asset == asset)
+            return int(raw * r.price_1e8 * 10**18 // 10**r.decimals)
+        case compound_v3.Account():
+            decimals = {account.base: account.base_decimals} | {
+                c.asset: c.decimals for c in account.collateral
+            }
+            return int(raw * account.prices()[asset] * 10**18 // 10 ** decimals[asset])
+        case morpho_blue.Account() if asset == account.collateral:
+            return raw * account.oracle_price_1e36 // 10**36
+        case maker_vault.Account() if asset == account.collateral:
+            return raw * account.price_1e18 // 10**18
+    return raw
+
+
+def fix_json(fix: Fix | None) -> dict[str, str | None] | None:
+    if fix is None:
+        return None
+    after = None if fix.factor_after_1e18 is None else str(fix.factor_after_1e18)
+    return {"do": fix.do, "asset": fix.asset, "raw": str(fix.raw), "health_after_1e18": after}

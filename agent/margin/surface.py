@@ -1,0 +1,206 @@
+"""Where a book of accounts is liquidated: along a shock, over two assets, at its most likely point. Pure.
+
+Every model answers one question (its factor once prices are moved), in integers. Floats only find places: a place is told once the
+integers say that it is liquidated there and not a millionth of the shock before it. An account that cannot be computed is UNKNOWN at
+every place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from agent.margin.model import HEALTHY_1E18, MarginModel, State, state_of
+
+STEPS = 10**6
+"""A shock is told in millionths of itself."""
+SCAN = 64
+NEVER = 10**30
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One account of a book; `account` None where it is UNKNOWN, `why` then says so."""
+
+    name: str
+    model: MarginModel | None
+    account: Any
+    timestamp: int
+    why: str = ""
+
+    def factor(self, moves: Mapping[str, Fraction]) -> int | None:
+        assert self.model is not None
+        return self.model.at_moves(self.account, moves, self.timestamp)
+
+    def state(self, moves: Mapping[str, Fraction]) -> State:
+        return State.UNKNOWN if self.model is None or self.account is None else state_of(self.factor(moves))
+
+    def bad(self, moves: Mapping[str, Fraction]) -> bool:
+        factor = self.factor(moves)
+        return factor is not None and factor < HEALTHY_1E18
+
+
+def along(shock: Mapping[str, Fraction], millionths: int) -> dict[str, Fraction]:
+    """The moves at that part of a shock (−20 % is Fraction(-1, 5)); a price never falls below zero."""
+    part = Fraction(millionths, STEPS)
+    return {asset: max(1 + change * part, Fraction(0)) for asset, change in shock.items()}
+
+
+def first_part(member: Member, shock: Mapping[str, Fraction], most: int = 5 * STEPS) -> int | None:
+    """The first part of the shock, in millionths up to `most`, at which the account is liquidated; None where none is.
+
+    Both sides may move, so the way is scanned in even steps before it is halved: what lies wholly between two steps of a
+    64th of the way may be missed, where an account recovers again within it.
+    """
+    if member.bad(along(shock, 0)):
+        return 0
+    good = 0
+    for n in range(1, SCAN + 1):
+        found = most * n // SCAN
+        if member.bad(along(shock, found)):
+            while found - good > 1:
+                middle = (good + found) // 2
+                good, found = (good, middle) if member.bad(along(shock, middle)) else (middle, found)
+            return found
+        good = found
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Fall:
+    """An account's place in the order of falling: `part` of the shock in millionths, None where it stands throughout."""
+
+    name: str
+    state: State
+    part: int | None
+    drags: tuple[str, ...] = ()
+
+
+def order(
+    members: Sequence[Member], shock: Mapping[str, Fraction], within: int = STEPS // 10
+) -> tuple[Fall, ...]:
+    """What falls first along a shock. `drags` are those that follow within a tenth of the shock of an account's own fall.
+
+    UNKNOWN comes before all: it may have fallen already.
+    """
+    falls = []
+    for m in members:
+        if m.model is None or m.account is None:
+            falls.append(Fall(m.name, State.UNKNOWN, None))
+        else:
+            falls.append(Fall(m.name, m.state({}), first_part(m, shock)))
+    falls.sort(key=lambda f: (f.state is not State.UNKNOWN, NEVER if f.part is None else f.part, f.name))
+    return tuple(
+        Fall(
+            f.name,
+            f.state,
+            f.part,
+            tuple(
+                o.name
+                for o in falls
+                if o is not f
+                and f.part is not None
+                and o.part is not None
+                and f.part <= o.part <= f.part + within
+            ),
+        )
+        for f in falls
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LikelyPoint:
+    """The least unlikely way to be liquidated: `moves` of prices there, `sigmas` away over the horizon.
+
+    `at_the_end` is the chance of standing beyond it when the horizon ends, `within` a bound on touching it before (twice that, by
+    reflection). Estimates, by a lognormal world without drift.
+    """
+
+    moves: Mapping[str, Fraction]
+    sigmas: float
+    at_the_end: float
+    within: float
+
+
+def likely_point(
+    member: Member,
+    vols: Mapping[str, float],
+    correlations: Mapping[tuple[str, str], float],
+    days: float,
+) -> LikelyPoint | None:
+    """First-order reliability: the point of the surface nearest to now in standard deviations; None where none lies within 12.
+
+    `vols` are yearly, of every asset that may move; a pair without a correlation counts as 0.
+    """
+    assets = sorted(vols)
+    if not assets or member.bad({}):
+        return None
+    count = len(assets)
+    spread = np.eye(count)
+    for i, a in enumerate(assets):
+        for j, b in enumerate(assets):
+            if i != j:
+                spread[i, j] = correlations.get((a, b), correlations.get((b, a), 0.0))
+    scale = np.array([vols[a] for a in assets]) * math.sqrt(days / 365.0)
+    # A matrix of guessed correlations need not be positive definite: what is missing is put on its diagonal.
+    lowest = float(np.linalg.eigvalsh(spread)[0])
+    root = np.linalg.cholesky(spread + np.eye(count) * max(0.0, 1e-9 - lowest))
+
+    def moves(z: np.ndarray[Any, Any]) -> dict[str, Fraction]:
+        logs = np.clip(scale * (root @ z), -20.0, 20.0)
+        return {
+            a: Fraction(math.exp(float(x))).limit_denominator(10**12)
+            for a, x in zip(assets, logs, strict=True)
+        }
+
+    def gap(z: np.ndarray[Any, Any]) -> float:
+        factor = member.factor(moves(z))
+        return 50.0 if factor is None else math.log(max(factor, 1) / HEALTHY_1E18)
+
+    z = np.zeros(count)
+    for _ in range(40):
+        here, h = gap(z), 1e-3
+        slope = np.array([(gap(z + h * e) - gap(z - h * e)) / (2 * h) for e in np.eye(count)])
+        size = float(slope @ slope)
+        if size < 1e-18:
+            return None
+        step = (float(slope @ z) - here) / size * slope
+        if float(np.linalg.norm(step - z)) < 1e-7:
+            z = step
+            break
+        z = step if float(np.linalg.norm(step)) < 40 else step / float(np.linalg.norm(step)) * 40
+    length = float(np.linalg.norm(z))
+    if length == 0.0:
+        return None
+    # On the ray to it, the integers say where exactly.
+    way, good, found = z / length, 0.0, max(length, 0.25)
+    while not member.bad(moves(way * found)):
+        good, found = found, found * 1.25
+        if found > 12.0:
+            return None
+    for _ in range(50):
+        middle = (good + found) / 2.0
+        good, found = (good, middle) if member.bad(moves(way * middle)) else (middle, found)
+    tail = math.erfc(found / math.sqrt(2.0)) / 2.0
+    return LikelyPoint(moves(way * found), found, tail, min(2.0 * tail, 1.0))
+
+
+def grid(
+    members: Sequence[Member], across: Sequence[str], up: Sequence[str], levels: Sequence[Fraction]
+) -> list[list[tuple[State, str]]]:
+    """The worst state, and whose, at each pair of changes of two groups of assets; rows go with `up`, both in the order of `levels`."""
+    rank = {State.UNKNOWN: 3, State.LIQUIDATABLE: 2, State.AT_RISK: 1, State.SAFE: 0}
+    rows = []
+    for vertical in levels:
+        row = []
+        for level in levels:
+            moves = {a: 1 + level for a in across} | {a: 1 + vertical for a in up}
+            states = [(m.state(moves), m.name) for m in members]
+            row.append(max(states, key=lambda s: rank[s[0]], default=(State.SAFE, "")))
+        rows.append(row)
+    return rows
