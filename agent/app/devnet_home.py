@@ -43,7 +43,9 @@ GAS_WEI = 5 * 10**18
 PAPER_ETH, PAPER_USDC = "12", "60000"
 FAST_WEIGHT = 60_000
 PAPER_KEY = "devnet-paper-key"
-PAPER, REFERENCE, COW = "paper", "reference", "cow"
+PAPER, REFERENCE, COW, SANDWICH = "paper", "reference", "cow", "sandwich"
+SEARCHERS_S = "0.5"
+"""How long a fast block waits for more where a searcher is at work: real ones have twelve seconds."""
 
 Say = Callable[[str], None]
 
@@ -109,10 +111,11 @@ def bring_up(
     market: Mapping[str, Any] | None = None,
     wallet: bool = True,
     cow: bool = False,
+    sandwich: bool = False,
     progress: Say,
 ) -> Home:
-    """The devnet with all of it, or the one that runs already. `cow`: with a local order book and solver. Raises as
-    `chains.devnet.service.up`."""
+    """The devnet with all of it, or the one that runs already. `cow`: with a local order book and solver,
+    `sandwich`: with a bot that trades around what is public on chain 1. Raises as `chains.devnet.service.up`."""
     folder = runtime_dir(runtime)
     present = service.status(runtime=runtime)
     settings = folder / "home" / "fairlead.toml"
@@ -135,6 +138,8 @@ def bring_up(
         services = [paper, *bundler_services(status, folder)]
         if cow and 1 in status.cheat_urls:
             services.append(cow_service(status.cheat_urls[1]))
+        if sandwich and 1 in status.cheat_urls:
+            services.append(sandwich_service(status, market))
         if keys is not None:
             safe = create_wallet(status, keys, progress)
             if market is None:
@@ -144,7 +149,13 @@ def bring_up(
         return services
 
     status = service.up(
-        runtime=runtime, fast=fast, ports=ports, market=market, extra=extra, progress=progress
+        runtime=runtime,
+        fast=fast,
+        ports=ports,
+        market=market,
+        relay_options=("--gather", SEARCHERS_S) if sandwich and fast else (),
+        extra=extra,
+        progress=progress,
     )
     if keys is not None:
         write_settings(status, keys, settings, market)
@@ -209,6 +220,17 @@ def cow_service(cheat_url: str) -> Service:
     url = "http://127.0.0.1:{port}"
     argv = [sys.executable, "-m", "chains.devnet.cow_orderbook", "--port", "{port}", "--rpc", cheat_url]
     return Service(COW, argv, url, f"{url}/api/v1/version")
+
+
+def sandwich_service(status: Status, market: Mapping[str, Any] | None) -> Service:
+    """The sandwich bot of chain 1, around the Uniswap pools that quotes may use."""
+    url = "http://127.0.0.1:{port}"
+    argv = [sys.executable, "-m", "agent.app.adversary", "--port", "{port}", "--rpc", status.urls[1]]
+    argv += ["--cheat", status.cheat_urls[1]]
+    for pool in demo_or_loaded(status, 1, market):
+        if pool["kind"].startswith("uniswap"):
+            argv += ["--pool", f"{pool['kind']}:{pool['address']}"]
+    return Service(SANDWICH, argv, url, f"{url}/")
 
 
 def signer_service(keys: Throwaway) -> Service:

@@ -4,6 +4,7 @@
         latency=MS   until what arrives counts             cutoff=MS   before the slot's end nothing more is taken
         race=PCT     of cancels come too late for a slot   lag=BLOCKS  that the status API is behind; `lies` instead of telling
         leaks=publish   tells the public pool              leaks=replay   sends the inner call from an account of its own
+        leaks=sell      shows what it was handed to whoever asks at GET /builder/NAME/leaked (a searcher who pays for it)
 
 Who wins is drawn by the seed, once for every block built: a block that is built again after a reorganisation is drawn anew.
 Sources: the shares are blog figures of February 2026 (49, 28, 17 per cent); all else is devised to be worse than usual.
@@ -22,9 +23,10 @@ from chains.evm import checksum, keccak
 from chains.rawtx import RawTx, decode_raw
 from chains.types import Address, Hash32
 
-LEAKS = ("", "publish", "replay")
+LEAKS = ("", "publish", "replay", "sell")
 NUMBERS = ("latency", "cutoff", "race", "lag")
 NOBODY = ""
+SHOWN = 200
 
 
 @dataclass(slots=True)
@@ -70,7 +72,7 @@ def change(builder: Builder, name: str, value: object) -> None:
         raise Usage(
             "BAD_BUILDER",
             f"{builder.name}: {name}={text}",
-            f"known: {', '.join(NUMBERS)} (numbers), lies, leaks=publish, leaks=replay",
+            f"known: {', '.join(NUMBERS)} (numbers), lies, leaks=publish, leaks=replay, leaks=sell",
         )
 
 
@@ -83,6 +85,7 @@ class Auction:
     seed: int = 0
     rooms: dict[str, Pools] = field(default_factory=dict)
     winners: list[dict[str, Any]] = field(default_factory=list)
+    sold: dict[str, dict[Hash32, RawTx]] = field(default_factory=dict)
     rng: random.Random = field(default_factory=random.Random)
     drawn: int = 0
 
@@ -115,6 +118,13 @@ class Auction:
     def in_time(self, builder: Builder, lot: Lot, now_ms: int) -> bool:
         """Whether it had arrived, and was looked at, when this slot's bids closed."""
         return lot.arrived_ms + builder.latency <= now_ms - builder.cutoff
+
+    def sell(self, builder: Builder, tx: RawTx) -> None:
+        self.sold.setdefault(builder.name, {}).setdefault(tx.hash, tx)
+
+    def shown(self, builder: Builder) -> list[str]:
+        """Raw transactions that this builder gives away, the newest last; none where it keeps its word."""
+        return ["0x" + tx.raw.hex() for tx in list(self.sold.get(builder.name, {}).values())[-SHOWN:]]
 
     def cancels_late(self, builder: Builder) -> bool:
         """Whether the bid that holds it is placed already: then it may still land in the next block."""

@@ -9,6 +9,7 @@ Behind it stands an Anvil started with `--no-mining --order fifo`, on a port tha
   GET  /tx/HASH     status of a private transaction: PENDING INCLUDED FAILED CANCELLED UNKNOWN
   POST /builder/NAME            the same dialect at one builder alone, where --builder names some (see `builders`)
   GET  /builder/NAME/tx/HASH    its own status API, which may lag or lie
+  GET  /builder/NAME/leaked     what a builder that sells gives away; nothing where it keeps its word
   POST admin port   cheat methods for set-up and funding, faults, reorganisations, `relay_truth` for referees
 
 "Private" is an access-control property of this process: Anvil has no peers, and what the process does not tell nobody
@@ -27,6 +28,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import aiohttp
@@ -148,6 +150,13 @@ class Server:
         shown = self.doors[name].status(wanted)
         return answer(self.auction.status_told(bidder, shown, self.builder.head.number))
 
+    async def handle_leaked(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        bidder = self.auction.named(name) if self.auction is not None else None
+        if bidder is None or self.auction is None:
+            return answer({"error": f"there is no builder {name}"}, status=404)
+        return answer({"builder": name, "raws": self.auction.shown(bidder)})
+
     async def handle_about(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await HeadSocket(self.builder, self.public).serve(request, self._public_one)
@@ -196,7 +205,9 @@ async def respond(request: Any, run: Any) -> dict[str, Any]:
         return error_body(request_id, -32603, error.message)
 
 
-async def produce(server: Server, block_time: float, fast: bool, paused: asyncio.Event) -> None:
+async def produce(
+    server: Server, block_time: float, fast: bool, paused: asyncio.Event, gather_s: float = GATHER_S
+) -> None:
     """Blocks for ever: on the clock, or (fast) when something arrives and otherwise about once a second."""
     builder = server.builder
     next_at = time.monotonic() + block_time
@@ -206,7 +217,7 @@ async def produce(server: Server, block_time: float, fast: bool, paused: asyncio
             if fast:
                 try:
                     await asyncio.wait_for(server.arrived.wait(), timeout=block_time)
-                    await asyncio.sleep(GATHER_S)
+                    await asyncio.sleep(gather_s)
                 except TimeoutError:
                     pass
                 hurried = server.arrived.is_set() and builder.ahead_s() < MAX_AHEAD_S
@@ -246,7 +257,8 @@ async def serve(options: argparse.Namespace) -> None:
         app.add_routes(
             [web.post("/", server.handle_public), web.get("/", server.handle_about), web.post("/relay", server.handle_private),
              web.get("/tx/{hash}", server.handle_status), web.get("/relay/tx/{hash}", server.handle_status),
-             web.post("/builder/{name}", server.handle_private), web.get("/builder/{name}/tx/{hash}", server.handle_status)]
+             web.post("/builder/{name}", server.handle_private), web.get("/builder/{name}/tx/{hash}", server.handle_status),
+             web.get("/builder/{name}/leaked", server.handle_leaked)]
         )  # fmt: skip
         admin = AdminApi(builder, pools, public, faults, running, respond, answer)
         admin_app = web.Application(client_max_size=64 * MAX_BODY)
@@ -271,16 +283,20 @@ async def serve(options: argparse.Namespace) -> None:
             f" admin http://127.0.0.1:{bound[1]}" if len(bound) > 1 else ""
         )
         print(shown, flush=True)
+        # What reads raw transactions takes a second to load: not while the first one is on its way to its block.
+        loading = asyncio.create_task(asyncio.to_thread(import_module, "eth_account"))
         stop = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
-        producer = asyncio.create_task(produce(server, options.block_time, options.fast, running))
+        producer = asyncio.create_task(
+            produce(server, options.block_time, options.fast, running, options.gather)
+        )
         stopper = asyncio.create_task(stop.wait())
         await asyncio.wait({producer, stopper}, return_when=asyncio.FIRST_COMPLETED)
         failed = producer.done() and not producer.cancelled()
         for task in (producer, stopper):
             task.cancel()
-        await asyncio.gather(producer, stopper, return_exceptions=True)
+        await asyncio.gather(producer, stopper, loading, return_exceptions=True)
         for runner in runners:
             await runner.cleanup()
         if failed:
@@ -300,6 +316,13 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--block-time", type=float, help="seconds between blocks; 12, or 1 in fast mode")
     parser.add_argument("--fast", action="store_true", help="a block as soon as something arrives")
+    parser.add_argument(
+        "--gather",
+        type=float,
+        default=GATHER_S,
+        metavar="SECONDS",
+        help="fast mode: how long after the first arrival a block still takes more (searchers need some of it)",
+    )
     parser.add_argument(
         "--finality-depth", type=int, default=2, help="blocks behind the head that count as finalized"
     )

@@ -131,6 +131,8 @@ class AdminApi:
             raise refuse(-32602, f"there is no builder {name!r}")
         for word, value in told.items():
             change(found, word, value)
+        if "leaks" in told and auction is not None:
+            auction.sold.pop(name, None)  # what it sold so far is nobody's any more
         return True
 
     def _order_fault(self, params: list[Any]) -> int:

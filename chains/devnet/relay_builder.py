@@ -132,7 +132,7 @@ class Builder:
         )
 
     async def build(self) -> Head:
-        """One block: lots that hold in it first (by tip), then the public pool (by tip), each sender's nonces in order."""
+        """One block: lots that hold in it first (by tip per gas), then the public pool (by tip), each sender's nonces in order."""
         async with self.gate.build():
             await self._build()
         async with self.mined:
@@ -204,7 +204,7 @@ class Builder:
             chosen += fitting
         if self.lost_slots > 0 and self.rng.random() < self.lost_slots:
             return []
-        chosen.sort(key=lambda lot: (-min(tx.tip_at(base_fee) for tx in lot.txs), lot.arrived))
+        chosen.sort(key=lambda lot: (-lot.bid_at(base_fee), lot.arrived))
         return chosen
 
     def _fitting(

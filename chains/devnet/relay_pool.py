@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
+from fractions import Fraction
 from typing import Any
 
 from chains.rawtx import RawTx
@@ -50,6 +51,12 @@ class Lot:
         return (
             max(self.first, self.not_before) <= number <= self.last
             and self.min_timestamp <= timestamp <= self.max_timestamp
+        )
+
+    def bid_at(self, base_fee_wei: int) -> Fraction:
+        """What a builder earns by it per gas, wei: a bundle is worth what all of it pays."""
+        return Fraction(
+            sum(tx.tip_at(base_fee_wei) * tx.gas for tx in self.txs), sum(tx.gas for tx in self.txs) or 1
         )
 
 

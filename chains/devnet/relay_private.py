@@ -111,6 +111,10 @@ class PrivateApi:
         """What a builder does that breaks its word."""
         if self._bidder is None or not self._bidder.leaks:
             return
+        if self._bidder.leaks == "sell":
+            if self._auction is not None:
+                self._auction.sell(self._bidder, tx)
+            return
         told, head = tx, self._builder.head
         if self._bidder.leaks == "replay":
             me = replayer()

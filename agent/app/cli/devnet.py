@@ -40,9 +40,10 @@ def read_market(path: Path | None) -> dict[str, Any] | None:
 @click.option(
     "--with",
     "extras",
-    type=click.Choice(("cow",)),
+    type=click.Choice(("cow", "sandwich")),
     multiple=True,
-    help="Start more: cow, a CoW order book and solver on chain 1, for `trade --protection intent`.",
+    help="Start more: cow, a CoW order book and solver on chain 1, for `trade --protection intent`; sandwich, a bot that "
+    "trades around whatever is public there.",
 )
 @click.option("--no-wallet", is_flag=True, help="Chains and exchange only: no Safe, no keys, no signer.")
 @click.option(
@@ -59,10 +60,15 @@ def up(
     as_json: bool,
 ) -> None:
     """Bring it up (or say that it is up already)."""
-    from agent.app.devnet_home import COW, PAPER, bring_up
+    from agent.app.devnet_home import COW, PAPER, SANDWICH, bring_up
     from chains.devnet.addresses import CHAINS
 
-    named = (*(f"anvil-{chain}" for chain in CHAINS), "relay", PAPER, *((COW,) if COW in extras else ()))
+    named = (
+        *(f"anvil-{chain}" for chain in CHAINS),
+        "relay",
+        PAPER,
+        *(name for name in (COW, SANDWICH) if name in extras),
+    )
     chosen: dict[str, int] = {}
     for text in ports:
         name, _, number = text.partition("=")
@@ -80,6 +86,7 @@ def up(
         market=read_market(market),
         wallet=not no_wallet,
         cow=COW in extras,
+        sandwich=SANDWICH in extras,
         progress=note,
     )
     if as_json:
