@@ -143,10 +143,10 @@ class ChainDesk:
         )
 
     async def wallet_fate(
-        self, signed: SignedTx, wallet_nonce: int, since: int, ours: frozenset[Hash32]
+        self, signed: SignedTx, wallet_nonce: int, signed_at: int, ours: frozenset[Hash32]
     ) -> Fate:
         """See `agent.app.bearer`."""
-        return await fate_of(self.gateway, self.wallet, signed, wallet_nonce, since, ours)
+        return await fate_of(self.gateway, self.wallet, signed, wallet_nonce, signed_at, ours)
 
     async def is_final(self, receipt: Receipt, head: BlockRef) -> bool:
         """By the chain's own tag, or by depth where the settings say so."""

@@ -146,9 +146,9 @@ class OfferDesk:
         return await self.desk.is_final(receipt, head)
 
     async def wallet_fate(
-        self, signed: SignedTx, wallet_nonce: int, since: int, ours: frozenset[Hash32]
+        self, signed: SignedTx, wallet_nonce: int, signed_at: int, ours: frozenset[Hash32]
     ) -> Fate:
-        return await self.desk.wallet_fate(signed, wallet_nonce, since, ours)
+        return await self.desk.wallet_fate(signed, wallet_nonce, signed_at, ours)
 
     async def cancel(self, signed: SignedTx) -> bool:
         return await self.desk.cancel(signed)

@@ -40,6 +40,7 @@ from agent.domain.errors import Denied, FairleadError, Halt, Usage
 from agent.domain.events import Alarmed, Authorized
 from agent.domain.instruments import AssetId, Place, chain_of
 from agent.execution.authority import Authority, ChainAuthority, OwnerSignatures
+from agent.execution.bearing import MAX_BLOCKS
 from agent.execution.cancelling import Cancel, Note
 from agent.execution.desk import Desk
 from agent.execution.halt import Switch
@@ -67,7 +68,6 @@ if TYPE_CHECKING:
     from agent.app.agent_road import Roads
 
 DEADLINE_S = 180
-MAX_BLOCKS = 15
 REJECTION_GAS = 120_000
 """An empty call of a Safe to itself: the proxy, the nonce, three signatures, with room for more."""
 
@@ -495,4 +495,4 @@ def canceller(app: App, sender: SignerSender, owners: OwnerSignatures) -> Cancel
     return cancel
 
 
-__all__ = ["App", "open_app", "open_trading"]
+__all__ = ["MAX_BLOCKS", "App", "open_app", "open_trading"]

@@ -16,7 +16,7 @@ from agent.domain.instruments import AssetId
 from agent.domain.order_state import TERMINAL, ExecType
 from agent.domain.reports import Fill
 from agent.domain.submission_state import Observation, SubmissionState, observe
-from agent.execution.bearing import FREE, Fate
+from agent.execution.bearing import FREE, MAX_BLOCKS, Fate
 from agent.execution.cancelling import Cancel, Cancels
 from agent.execution.outbox import Offers, observed, offers_of, signed_tx
 from agent.execution.recorder import Recorder
@@ -26,9 +26,6 @@ from agent.journal.book import NEVER_LEFT
 from agent.journal.records import PartRecord
 from agent.ports import Clock, ExecutionVenue
 from chains.types import Address, BlockRef, Hash32, Protection, Receipt, SignedTx
-
-BEARER_BLOCKS = 50
-"""How far before its last block somebody else's submission is looked for: more than any signature is old then."""
 
 
 class ChainTruth(Protocol):
@@ -61,9 +58,9 @@ class ChainWatch(Protocol):
     async def is_final(self, receipt: Receipt, head: BlockRef) -> bool: ...
 
     async def wallet_fate(
-        self, signed: SignedTx, wallet_nonce: int, since: int, ours: frozenset[Hash32]
+        self, signed: SignedTx, wallet_nonce: int, signed_at: int, ours: frozenset[Hash32]
     ) -> Fate:
-        """What became of the wallet's own nonce in blocks from `since` on; `ours` are our own transactions."""
+        """What became of the wallet's own nonce since block `signed_at`; `ours` are our own transactions."""
         ...
 
     async def cancel(self, signed: SignedTx) -> bool:
@@ -156,8 +153,8 @@ class Tracker(VenueFollower):
         receipt = await self._receipt(authorized, watch, record)
         fate = FREE
         if receipt is None and authorized.wallet_nonce >= 0:  # whoever has seen it could submit it
-            since, ours = authorized.max_block - BEARER_BLOCKS, frozenset(f.tx_hash for f in record.signed)
-            fate = await watch.wallet_fate(signed_tx(authorized), authorized.wallet_nonce, since, ours)
+            at, ours = authorized.max_block - MAX_BLOCKS, frozenset(f.tx_hash for f in record.signed)
+            fate = await watch.wallet_fate(signed_tx(authorized), authorized.wallet_nonce, at, ours)
             receipt = fate.receipt
         if receipt is not None:  # any of what was signed for the nonce may have won
             authorized = next((a for a in record.signed if a.tx_hash == receipt.tx_hash), authorized)

@@ -1,6 +1,7 @@
 """A second Fairlead on another machine, with the same keys and a journal of its own, trades while an order of ours waits.
 
-Both sign for the same nonces: one is mined, the other notices, says so, and does its own order once.
+Both sign for the same nonces: one is mined, the other notices, says so, and does its own order once. On a chain in memory, at every
+combination of nonces: test_nonces_that_others_use_are_noticed_and_survived.
 """
 
 from __future__ import annotations
@@ -33,14 +34,17 @@ def weth(home: Home) -> Decimal:
     return total
 
 
-@pytest.mark.parametrize("killed", [pytest.param(False, marks=pytest.mark.full), True])
+@pytest.mark.full
+@pytest.mark.parametrize("killed", [False, True])
 def test_both_are_done_once(home: Home, tmp_path: Path, killed: bool) -> None:
     before, known = weth(home), set(home.book().parts)
     with another_machine(home, tmp_path) as other:
         assert home.run("reconcile --adopt --at-once --json", other).status == 0
+        # A builder that forgot ours takes theirs: to a builder that holds both they would be two prices of one transaction.
+        home.relay("relay_fault", {"road": "private", "kind": "swallow", "count": 1})
         ours, order = home.pending_trade()
         theirs = home.start(f"trade sell {PENDING} ETH --for USDC --live --yes --max-loss 900", other)
-        theirs.says("handed to  flashbots")
+        theirs.says("handed to  flashbots", patience_s=90)
         if killed:
             ours.end(signal.SIGKILL)
         home.go_on()

@@ -65,8 +65,10 @@ class Running:
         return self._err.read_text()
 
     def says(self, text: str, patience_s: float = 30) -> None:
-        wait_for(lambda: text in self.err or self.process.poll() is not None, patience_s)
-        assert text in self.err, self.err
+        try:
+            wait_for(lambda: text in self.err or self.process.poll() is not None, patience_s)
+        finally:
+            assert text in self.err, self.err
 
     def end(self, number: int | None = None, patience_s: float = 60) -> Ran:
         if number is not None:
