@@ -30,7 +30,7 @@ def split(packed: bytes) -> list[bytes]:
     while at < end:
         part = packed[at : at + 65]
         if len(part) < 65:
-            raise Odd(f"Signature of {len(packed)} bytes: no whole number of signatures")
+            raise Odd(f"Signature of {len(packed)} bytes: a multiple of 65 is expected")
         if part[64] == 0:
             place = int.from_bytes(part[32:64], "big")
             size = int.from_bytes(packed[place : place + 32], "big") if place <= len(packed) else 0
