@@ -24,16 +24,16 @@ from contracts.abi_types import AbiError
 from contracts.codec import encode, selector
 from contracts.hashing import address_bytes, keccak, to_checksum
 from contracts.multisend import Part, calldata
+from keys import safe_signatures
 from keys.safe import (
     CALL,
     DELEGATECALL,
     DOMAIN_TYPEHASH,
     SafeSetup,
-    check_packed,
     counterfactual_address,
     create_call,
-    pack_signatures,
 )
+from keys.typed import TypedHash
 
 MODULE = Address("0x75cf11467937ce3F2f357CE24ffc3DBF8fD5c226")
 MODULE_SETUP = Address("0x2dd68b007B46fBe91B9A7c3EDa5A7a1063cB5b47")
@@ -92,6 +92,18 @@ def safe_op_hash(
     entry_point: Address = ENTRY_POINT,
 ) -> bytes:
     """The 32 bytes each owner signs, equal to the module's getOperationHash; every field but the signature is in it."""
+    return safe_op_typed(chain_id, op, window, module, entry_point).digest
+
+
+def safe_op_typed(
+    chain_id: int,
+    op: UserOperation,
+    window: Window,
+    module: Address = MODULE,
+    entry_point: Address = ENTRY_POINT,
+) -> TypedHash:
+    """The same with its two halves: what `safe_signatures.nested_message` hands to an owner that is a contract, and what
+    `safe_signatures.check_call` asks the Safe about a signature that only the chain can confirm."""
     struct = (
         SAFE_OP_TYPEHASH,
         bytes(12) + address_bytes(op.sender),
@@ -108,7 +120,7 @@ def safe_op_hash(
         _word(window.until),
         bytes(12) + address_bytes(entry_point),
     )
-    return keccak(b"\x19\x01" + module_domain(chain_id, module) + keccak(b"".join(struct)))
+    return TypedHash(module_domain(chain_id, module), keccak(b"".join(struct)), "user operation of a Safe")
 
 
 def signed(
@@ -120,12 +132,13 @@ def signed(
     threshold: int,
     module: Address = MODULE,
 ) -> UserOperation:
-    """The operation with its owners' signatures, sorted and cut to the threshold. Raises Denied as `safe.pack_signatures`,
-    Usage for a window without end."""
+    """The operation with its owners' signatures, sorted and cut to the threshold: of a key, of a message, a contract's or for a hash
+    approved on chain, each as `safe_signatures.read` takes it. Raises Denied as `safe_signatures.pack`, Usage for a window without end."""
     if not window.until:
         raise _invalid("valid_until", "is missing: whoever sees a signed operation can send it for ever")
     digest = safe_op_hash(chain_id, op, window, module)
-    return replace(op, signature=window.pack() + pack_signatures(digest, signatures, owners, threshold))
+    given = [safe_signatures.read(digest, signature) for signature in signatures]
+    return replace(op, signature=window.pack() + safe_signatures.pack(given, owners, threshold))
 
 
 def window_of(op: UserOperation) -> tuple[Window, bytes]:
@@ -148,7 +161,8 @@ def check_signed(
     now: int,
     module: Address = MODULE,
 ) -> tuple[Address, ...]:
-    """Who signed, checked as the Safe will. `now` is the chain's time in seconds.
+    """Who signed, checked as the module and the Safe will. `now` is the chain's time in seconds. A contract's signature and an approved
+    hash are claims until the Safe itself confirms them (`safe_signatures.check_call` with `safe_op_typed`).
 
     Raises Denied: SAFE_BELOW_THRESHOLD, SAFE_SIGNATURE_FOREIGN (also for any field changed since), SAFE_SIGNATURE_UNSORTED,
     USER_OP_EXPIRED, USER_OP_SIGNATURE_MISSING. One that is not due yet passes: a bundler keeps it out, not us.
@@ -161,7 +175,10 @@ def check_signed(
             "have it signed anew with a later end",
         )
     digest = safe_op_hash(chain_id, op, window, module)
-    return check_packed(digest, packed_signatures, {to_checksum(o) for o in owners}, threshold)
+    found = safe_signatures.unpack_exactly(
+        digest, packed_signatures, {to_checksum(o) for o in owners}, threshold
+    )
+    return tuple(signature.owner for signature in found)
 
 
 def is_void(op: UserOperation, following: int, now: int) -> bool:

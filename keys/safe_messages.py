@@ -12,7 +12,9 @@ from collections.abc import Collection, Iterable
 from chains.errors import Usage
 from chains.types import Address
 from contracts.hashing import keccak
-from keys.safe import domain_separator, pack_signatures
+from keys import safe_signatures
+from keys.safe import domain_separator
+from keys.typed import TypedHash
 
 SAFE_MSG_TYPEHASH = keccak(b"SafeMessage(bytes message)")
 MAGIC = bytes.fromhex("1626ba7e")
@@ -41,5 +43,12 @@ def signature(
     owners: Collection[str],
     threshold: int,
 ) -> bytes:
-    """The Safe's own signature of `data_hash`: its owners', packed. Raises Denied as `safe.pack_signatures`."""
-    return pack_signatures(hash_digest(chain_id, safe, data_hash), signatures, owners, threshold)
+    """The Safe's own signature of `data_hash`: its owners', packed, of every form that a Safe takes. Raises Denied as `safe_signatures.pack`."""
+    digest = hash_digest(chain_id, safe, data_hash)
+    return safe_signatures.pack([safe_signatures.read(digest, s) for s in signatures], owners, threshold)
+
+
+def hash_typed(chain_id: int, safe: Address, data_hash: bytes) -> TypedHash:
+    """`hash_digest` with its two halves, for owners that are contracts. Raises Usage where it has not 32 bytes."""
+    hash_digest(chain_id, safe, data_hash)
+    return safe_signatures.safe_message(chain_id, safe, data_hash)

@@ -150,6 +150,17 @@ def unpack(
     return tuple(found)
 
 
+def unpack_exactly(
+    digest: bytes, packed: bytes, owners: Collection[str], threshold: int
+) -> tuple[OwnerSignature, ...]:
+    """As `unpack`, and not a byte more than that: a 4337 module refuses padding, which would only cost gas. Raises Denied."""
+    found = unpack(digest, packed, owners, threshold)
+    needed = threshold * _PART + sum(32 + len(s.data) for s in found if s.form is Form.CONTRACT)
+    if len(packed) != needed:
+        raise _invalid(f"{len(packed)} bytes of signatures where {needed} are needed")
+    return found
+
+
 def read(digest: bytes, given: bytes) -> OwnerSignature:
     """One signature by itself, as `OwnerSignature.alone` writes it. Raises Denied SAFE_SIGNATURE_INVALID."""
     found = read_all(digest, given)

@@ -5,13 +5,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 
 from agent.app import scoping
 from agent.app.multisig.room import Room
 from agent.app.scoping import Granted
 from agent.domain.risk import BreachReason
+from chains.gateway import Gateway
+from chains.types import Address, Call
+from chains.userops import ENTRY_POINT as EP07
+from chains.userops_08 import ENTRY_POINT as EP08
 from chains.wallets import SafeState
+from contracts.codec import encode
 from keys.scope import Scope
 from keys.scope_bound import Bound, bound
 
@@ -20,7 +26,8 @@ from keys.scope_bound import Bound, bound
 class Audit:
     """`others` are the doors beside the Gate: modules, a guard, owners the settings do not know.
 
-    `bound` counts the gas money that is really on the agent's account, where that is more than the settings say.
+    `bound` counts the gas money that is really the agent's account's, where that is more than the settings say: what it holds, and what lies
+    for it in the EntryPoints where it is an ERC-4337 account. Every transaction that fails, or that others had signed, is paid out of it.
     """
 
     chain: str
@@ -76,10 +83,17 @@ class Audit:
 
 async def audit(room: Room, scope: Scope, creation: bytes) -> Audit:
     """Raises Retry where the chain does not answer, Usage NO_FEED, Reject PRICE_UNKNOWN, and as `safe_now`."""
-    held = await room.gateway.balance(scope.agent)
+    held = await gas_held(room.gateway, scope.agent)
     told = bound(replace(scope, gas_float_wei=max(scope.gas_float_wei, held)), await scoping.native_usd(room))
     has = await scoping.granted(room, scope, creation)
     return Audit(room.chain.name, scope, has, others(room, (await room.now()).state), told)
+
+
+async def gas_held(gateway: Gateway, account: Address) -> int:
+    """Wei that the account can burn as gas: its own, and its deposits in the EntryPoints. Raises Retry where the chain does not answer."""
+    asked = [Call(at, encode("entry_point_07", "balanceOf", (account,))) for at in (EP07, EP08)]
+    own, (_, told) = await asyncio.gather(gateway.balance(account), gateway.multicall(asked))
+    return own + sum(int.from_bytes(t.data, "big") for t in told if t.ok and len(t.data) == 32)
 
 
 def others(room: Room, state: SafeState) -> tuple[str, ...]:

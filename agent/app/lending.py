@@ -100,17 +100,17 @@ async def prepare(app: App, verb: str, qty: str, symbol: str, chain_name: str) -
     if chain is None:
         raise Usage("UNKNOWN_CHAIN", f"there is no chain '{chain_name}' in the settings", "see [[chains]]")
     desk = app.chains[chain.chain_id]
-    if desk.profile.aave is None or desk.simulator is None:
-        raise Usage(
-            "NO_LENDING",
-            f"no lending pool is known on {chain_name}, or the settings only watch",
-            "try ethereum",
-        )
     if app.roads is not None and desk.road is None:
         raise Denied(
             "SCOPE_NONE",
             f"{chain_name}: the owners grant the agent's key nothing there",
             "add a [[scopes]] table for it, or let the owners sign (`--by owners`)",
+        )
+    if desk.profile.aave is None or desk.simulator is None:
+        raise Usage(
+            "NO_LENDING",
+            f"no lending pool is known on {chain_name}, or the settings only watch",
+            "try ethereum",
         )
     asset = asset_at(app, symbol, desk.place)
     raw = raw_exact(parse_qty(qty, "the quantity"), app.directory.assets[asset].decimals, "the quantity")

@@ -12,7 +12,7 @@ answered 422 with the reason under the field or under `nonFieldErrors`; 400 for 
   GET, POST  /api/v1/multisig-transactions/{hash}/confirmations/
 Hashes are asked of the Safe itself (getTransactionHash), owners and approved hashes likewise, executions are read from its logs:
 this file shares no code with the client it is spoken to by. Proposals are kept in memory only. Not here: delegates, messages,
-decoded data, and signatures of contracts (v 0), which are refused as such.
+decoded data.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from typing import Any
 import aiohttp
 import orjson
 from aiohttp import web
-from coincurve import PublicKey
 
 from chains.bounded_json import loads
+from chains.devnet.txservice_signatures import Odd, packed, preimage, signer, split
 from chains.errors import FairleadError, Reject, Usage
 from chains.evm import checksum, from_hex, hex_bytes, keccak, number
 from chains.rpc import Rpc, SecretUrl
@@ -45,7 +45,6 @@ FAILURE = hex_bytes(keccak(b"ExecutionFailure(bytes32,uint256)"))
 GUARD_SLOT = int.from_bytes(keccak(b"guard_manager.guard.address"), "big")
 MAX_BODY = 4 << 20
 _HASH = re.compile(r"0x[0-9a-f]{64}")
-_HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 
 
 class Refused(Exception):
@@ -90,6 +89,15 @@ class Node:
             raise invalid(
                 f"Could not get Safe {to} from blockchain, check contract exists on network"
             ) from None
+
+    async def holds(self, safe: str, digest: bytes, preimage: bytes, alone: bytes) -> bool:
+        """The Safe's own word on one owner's signature."""
+        data = encode("safe", "checkNSignatures", (digest, preimage, alone, 1))
+        try:
+            await self._rpc.call("eth_call", [{"to": safe, "data": hex_bytes(data)}, "latest"])
+        except Reject:
+            return False
+        return True
 
     async def slot(self, safe: str, slot: int) -> str:
         return checksum("0x" + (await self._rpc.call("eth_getStorageAt", [safe, hex(slot), "latest"]))[-40:])
@@ -156,7 +164,9 @@ class Service:
             raise invalid(
                 f"Sender={sender} is not an owner or delegate. Current owners={list(owners)}. Delegates=set()"
             )
-        signatures = await self._signatures(safe, right, hexadecimal(body, "signature"), owners)
+        signatures = await self._signatures(
+            safe, right, hexadecimal(body, "signature"), owners, (*fields, nonce)
+        )
         if signatures and sender not in signatures:
             raise invalid(f"Signature does not match sender={sender}. Calculated owners={list(signatures)}")
         origin = body.get("origin")
@@ -188,28 +198,34 @@ class Service:
         if await self._node.view(kept.safe, "nonce") > kept.nonce:
             raise invalid(f"Transaction with safe-tx-hash={safe_hash} was already executed", "signature")
         owners = await self._node.view(kept.safe, "getOwners")
-        for owner, (signature, kind) in (await self._signatures(kept.safe, safe_hash, given, owners)).items():
+        for owner, (signature, kind) in (
+            await self._signatures(kept.safe, safe_hash, given, owners, (*kept.fields, kept.nonce))
+        ).items():
             kept.confirmations.setdefault(owner, (signature, kind, when()))
 
     async def _signatures(
-        self, safe: str, safe_hash: str, packed: bytes, owners: Any
+        self, safe: str, safe_hash: str, given_bytes: bytes, owners: Any, fields: tuple[Any, ...]
     ) -> dict[str, tuple[str, str]]:
-        """By owner: (signature, type). Every one must be an owner's, and none twice."""
-        if len(packed) % 65:
-            raise invalid(f"Signature of {len(packed)} bytes: a multiple of 65 is expected", "signature")
+        """By owner: (signature, type). Every one must be an owner's and hold, and none twice. What only the chain can tell of, a contract's
+        and an approved hash, is asked of the Safe itself."""
         found: dict[str, tuple[str, str]] = {}
-        for start in range(0, len(packed), 65):
-            part = packed[start : start + 65]
-            owner, kind = signer(from_hex(safe_hash), part)
+        digest = from_hex(safe_hash)
+        try:
+            given = [(alone, *signer(digest, alone)) for alone in split(given_bytes)]
+        except Odd as odd:
+            raise invalid(str(odd), "signature") from None
+        for alone, owner, kind in given:
             if owner not in owners:
                 raise invalid(f"Signer={owner} is not an owner. Current owners={list(owners)}", "signature")
-            if kind == "APPROVED_HASH" and not await self._node.view(
-                safe, "approvedHashes", owner, from_hex(safe_hash)
-            ):
-                raise invalid(f"Signature={hex_bytes(part)} for owner={owner} is not valid", "signature")
+            if kind == "APPROVED_HASH" and not await self._node.view(safe, "approvedHashes", owner, digest):
+                raise invalid(f"Signature={hex_bytes(alone)} for owner={owner} is not valid", "signature")
+            if kind == "CONTRACT_SIGNATURE":
+                asked = preimage(await self._node.view(safe, "domainSeparator"), fields)
+                if not await self._node.holds(safe, digest, asked, alone):
+                    raise invalid(f"Signature={hex_bytes(alone)} for owner={owner} is not valid", "signature")
             if owner in found:
                 raise invalid(f"Signature for owner={owner} is duplicated", "signature")
-            found[owner] = (hex_bytes(part), kind)
+            found[owner] = (hex_bytes(alone), kind)
         return found
 
     # ------------------------------------------------------------------ reads
@@ -279,8 +295,8 @@ class Service:
         }  # fmt: skip
 
     def _packed(self, kept: Kept) -> str:
-        ordered = sorted(kept.confirmations.items(), key=lambda item: int(item[0], 16))
-        return "0x" + "".join(signature[2:] for _, (signature, *_) in ordered)
+        given = ((owner, from_hex(signature)) for owner, (signature, *_) in kept.confirmations.items())
+        return hex_bytes(packed(given))
 
     def confirmations(self, kept: Kept) -> list[dict[str, Any]]:
         return [
@@ -346,25 +362,6 @@ def hexadecimal(body: Mapping[str, Any], name: str) -> bytes:
         return bytes.fromhex(value[2:])
     except ValueError:
         raise invalid(f"{value} is not an hexadecimal", name) from None
-
-
-def signer(digest: bytes, part: bytes) -> tuple[str, str]:
-    """(owner, type) of 65 bytes r ‖ s ‖ v."""
-    v = part[64]
-    if v == 0:
-        raise invalid("CONTRACT_SIGNATURE is not checked by this local service", "signature")
-    if v == 1:
-        return checksum("0x" + part[12:32].hex()), "APPROVED_HASH"
-    kind = "ETH_SIGN" if v > 30 else "EOA"
-    signed = keccak(b"\x19Ethereum Signed Message:\n32" + digest) if kind == "ETH_SIGN" else digest
-    recovery = v - (31 if kind == "ETH_SIGN" else 27)
-    try:
-        if recovery not in (0, 1) or int.from_bytes(part[32:64], "big") > _HALF_ORDER:
-            raise ValueError
-        public = PublicKey.from_signature_and_message(part[:64] + bytes((recovery,)), signed, hasher=None)
-    except ValueError:
-        raise invalid(f"Signature={hex_bytes(part)} is not valid", "signature") from None
-    return checksum("0x" + keccak(public.format(compressed=False)[1:])[12:].hex()), kind
 
 
 # ---------------------------------------------------------------------- HTTP

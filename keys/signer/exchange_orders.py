@@ -17,7 +17,8 @@ What is an order is told by the parameters and not by the endpoint, which the si
 
 A signature is used as often as the exchange takes it: it refuses a client's order id only while that order is open, and whoever
 trades with himself fills it at once. The life of a signature is therefore short (`LIFE_MS`), and `repeats`, the most orders the
-exchange takes of one account meanwhile, multiplies what a day can cost.
+exchange takes of one account meanwhile, multiplies what a day can cost; unless the signer sends orders itself (`exchange_desk`), when
+no signature of one leaves it.
 """
 
 from __future__ import annotations

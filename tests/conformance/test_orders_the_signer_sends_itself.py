@@ -7,13 +7,21 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import custody as c
 import pytest
 
+from agent.app.chaos.custody.exchange_room import OWNER_SECRET, ExchangeRoom
 from agent.app.exchange_bound import bounds_of, sentence
+from agent.app.settings_tree import Venue
+from agent.app.wiring import connect_venue
+from agent.domain.ids import ClOrdId
+from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
+from agent.transport.clock import SystemClock
 from chains.errors import Denied, Reconcile, Retry, Usage
 from chains.types import Environment
 from keys.client import SignerClient, start_signer
@@ -217,3 +225,44 @@ def test_orders_go_nowhere_that_others_can_read(url: str, tmp_path: Path) -> Non
     with pytest.raises(Usage, match="sends_to"):
         load(c.signer_files(tmp_path, sends_to=url))
     assert checked("https://api.binance.com").hostname and checked("http://127.0.0.1:1").port == 1
+
+
+async def test_the_exchanges_client_places_orders_through_the_signer(tmp_path: Path) -> None:
+    """The client is the one for every exchange of the dialect; what it is given back is the exchange's own answer."""
+    (tmp_path / "api-secret").write_text(OWNER_SECRET)
+    room = ExchangeRoom(tmp_path)
+    room.start()
+    try:
+        config = c.signer_files(tmp_path, sends_to=room.url)
+        process = start_signer(tmp_path / "s.sock", config, tmp_path / "signer.log")
+        try:
+            async with client(tmp_path) as signer:
+                told = {"name": "paper", "module": "binance_spot", "base_url": room.url}
+                configured = Venue.model_validate(told | {"api_key": f"file:{tmp_path / 'api-key'}"})
+                venue = connect_venue(configured, SystemClock(), signer)
+                await venue.start()
+                try:
+                    order = VenueOrder(ClOrdId("mine"), "ETHUSDC", Side.BUY, OrdType.LIMIT, TimeInForce.GTC, Decimal("0.1"), Decimal("2000"))  # fmt: skip
+                    request = await venue.authorize(order)
+                    assert "signature" not in request.payload, (
+                        "what the journal and the agent keep opens nothing"
+                    )
+                    placed = await venue.submit(request)
+                    assert placed.cl_ord_id == "mine" and placed.cum_qty == 0
+                    with pytest.raises(Reconcile):
+                        await venue.submit(request)
+                    found = await venue.query(ClOrdId("mine"), "ETHUSDC")
+                    assert found is not None
+                    assert (await venue.cancel(ClOrdId("mine"), "ETHUSDC")).cl_ord_id == "mine"
+                    dear = replace(order, cl_ord_id=ClOrdId("dear"), order_qty=Decimal("10"))
+                    with pytest.raises(Denied) as over:
+                        await venue.authorize(dear)
+                    assert over.value.code == "EXCHANGE_PER_ORDER", (
+                        "refused before anything is recorded as signed"
+                    )
+                finally:
+                    await venue.close()
+        finally:
+            stop(process)
+    finally:
+        room.stop()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 from userop_support import SafeWorld
 
+from agent.app.auditing import gas_held
 from agent.app.chaos.custody.world import AGENT, ETH, THIEF, USDC, USDC_ONE, WETH, gated
 from chains.devnet.service import Status
 from contracts.multisend import Part
+from keys.scope_bound import bound
 from keys.scope_state import readings
 
 pytestmark = pytest.mark.devnet
@@ -34,10 +37,22 @@ async def test_the_account_trades_and_pays_its_own_gas(safe_world: SafeWorld, de
     assert world.balance(WETH, account) == before[2], "nothing passes through the account"
     assert world.balance(WETH, world.gate) == world.balance(USDC, world.gate) == 0
 
+    # The printed bound is that of any other member; what can be burnt as gas is what the account has, its deposit included.
+    deposit = await safe_world.deposit(account)
+    held = await gas_held(safe_world.chain, account)
+    assert deposit > 0
+    assert held == int(world.rpc("eth_getBalance", account, "latest"), 16) + deposit
+    mine, keys = (
+        replace(world.scope, gas_float_wei=held),
+        replace(world.scope, agent=AGENT, gas_float_wei=held),
+    )
+    assert bound(mine, Decimal(3_000)) == bound(keys, Decimal(3_000))
+    lost = bound(mine, Decimal(3_000)).gas_per_day_usd
+
     # What the Gate refuses it refuses to an account, too: the operation fails, and moves nothing.
     theft = world.through(world.trade(ETH, data=world.single(ETH, recipient=THIEF)))
     assert "ReceivedBelowMinimum" in world.why(theft, account)
-    held = world.fingerprint()
+    kept = world.fingerprint()
     gas = await safe_world.estimated(safe_world.operation(account, Part(call.to, 0, call.data), nonce=1))
     hostile = safe_world.operation(account, Part(theft.to, 0, theft.data), nonce=1)
     hostile = replace(
@@ -48,5 +63,8 @@ async def test_the_account_trades_and_pays_its_own_gas(safe_world: SafeWorld, de
     )
     refused = await safe_world.settled(await safe_world.bundler.send(safe_world.signed(hostile)))
     assert not refused.success
-    assert world.fingerprint() == held and world.balance(USDC, THIEF) == 0
+    assert world.fingerprint() == kept and world.balance(USDC, THIEF) == 0
+    burnt = Decimal(refused.gas_cost_wei) / ETH * 3_000
+    assert 0 < burnt <= lost, "a failing operation costs gas, which the bound counts"
+    assert held - await gas_held(safe_world.chain, account) == refused.gas_cost_wei
     world.rpc.close()

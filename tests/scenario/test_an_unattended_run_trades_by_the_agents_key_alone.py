@@ -386,3 +386,38 @@ def test_the_power_lapses_is_warned_of_and_renewed(agent_home: AgentHome) -> Non
     daemon = home.home.start(MOST, home.settings_path)
     daemon.says("running:")
     daemon.end(signal.SIGTERM)
+
+
+def test_the_agents_key_supplies_and_repays_and_lowers_no_health(agent_home: AgentHome) -> None:
+    """Its own call through Roles and Gate: the owners' nonce stays, the Gate keeps nothing, and what the scope leaves out is named."""
+    home, pay = agent_home, "--live --yes --max-loss 200 --json"
+    before = home.world()
+    done = home.run(f"lend supply 2 ETH --by agent {pay}")
+    assert done.status == 0 and done.json["done"] is True, done.err + done.out
+    assert "takes at most" in done.err, "whose key signs is said with its bound"
+    after = home.world()
+    assert before["safe WETH"] - after["safe WETH"] == 2 * 10**18 and after["gate WETH"] == 0
+    assert after["safe nonce"] == before["safe nonce"] and after["agent nonce"] == before["agent nonce"] + 1
+    record = home.book().parts[done.json["cl_ord_id"]]
+    assert record.authorized is not None and record.authorized.wallet_nonce == -1
+    assert decode_raw(record.authorized.raw).to == home.road["roles"]
+    assert home.ledger[-1]["spend"] == {}, "nothing left the wallet by the signer's own count"
+
+    for words, code in (
+        ("lend withdraw 1 ETH", "SCOPE_RESERVE"),
+        ("lend supply 100 USDC", "SCOPE_RESERVE"),
+        ("lend supply 1 ETH --chain base", "SCOPE_NONE"),
+    ):
+        refused = home.run(f"{words} --by agent {pay}")
+        assert refused.status == 3 and refused.json["error"]["code"] == code, refused.out
+        assert refused.json["error"]["hint"]
+
+    owed = home.run(f"lend borrow 1000 USDC {pay}", home.owners_path)
+    assert owed.status == 0, owed.err + owed.out
+    held = home.balance("USDC")
+    paid = home.run(f"lend repay 1001 USDC --by agent {pay}")
+    assert paid.status == 0 and paid.json["health_after"] == "no debt", paid.err + paid.out
+    left = held - home.balance("USDC")
+    assert 1_000 * 10**6 <= left < 1_001 * 10**6, "what was more than the debt came back"
+    assert home.balance("USDC", home.road["gate"]) == 0
+    assert home.run("journal verify --json").status == 0

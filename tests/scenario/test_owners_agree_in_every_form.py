@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from home_fixture import Home, Ran
 from many_owners import OtherWallet, another_wallet
+from tx_service import ask, tx_service
 
 from agent.app.multisig import files
 from chains.devnet.funding import create_safe, give_eth
@@ -144,3 +145,39 @@ def test_a_foreign_signature_is_refused_in_every_form(wallet: OtherWallet, tmp_p
         assert refused(merged(wallet, path, "0x" + given.alone.hex())) == (3, "SAFE_SIGNATURE_FOREIGN")
     assert refused(merged(wallet, path, "0xzz")) == (2, "BAD_SIGNATURE")
     assert refused(merged(wallet, path, "0x00")) == (3, "SAFE_SIGNATURE_INVALID")
+
+
+def test_contracts_and_approvals_meet_at_a_transaction_service(
+    wallet: OtherWallet, inner: Address, tmp_path: Path
+) -> None:
+    """Every form is given to the service, which asks the Safe itself about those that only the chain can tell of."""
+    path, home = tmp_path / "service.json", wallet.home
+    document = proposed(wallet, path)
+    approves(wallet, 2, document)
+    with tx_service(home.cheat_urls[1]) as service:
+        by_hash = f"{service}/api/v2/multisig-transactions/{document.hash}/"
+        confirm = f"{service}/api/v1/multisig-transactions/{document.hash}/confirmations/"
+        for given in (nested(document, inner, INNER[:2]), "0x" + ss.by_approval(wallet.keys.owners[2].address).alone.hex(), as_message(wallet, 1, document)):  # fmt: skip
+            assert merged(wallet, path, given).status == 0
+        signed = home.run(f"wallet sign {path} --as owner-1 --service {service} --json")
+        assert signed.status == 0 and len(signed.json["signed_by"]) == 4, signed.out + signed.err
+        told = ask(by_hash)[1]
+        kinds = {c["signatureType"]: c["owner"] for c in told["confirmations"]}
+        assert set(kinds) == {"EOA", "ETH_SIGN", "APPROVED_HASH", "CONTRACT_SIGNATURE"}
+        assert kinds["CONTRACT_SIGNATURE"] == inner
+        # What it packs is what the Safe takes; and what does not hold it refuses.
+        packed = bytes.fromhex(told["signatures"][2:])
+        with Rpc(home.cheat_urls[1]) as rpc:
+            asked = ss.check_call(wallet.safe, document.typed, packed)
+            rpc("eth_call", {"to": asked.to, "data": "0x" + asked.data.hex()}, "latest")
+        for wrong in (
+            nested(document, inner, INNER[:1]),
+            "0x" + ss.by_contract(PAYEE, b"\1" * 65).alone.hex(),
+            "0x" + ss.by_contract(inner, b"").alone.hex()[:-2],
+        ):
+            status, why = ask(confirm, {"signature": wrong})
+            assert status == 422 and "signature" in why, why
+        done = home.run(
+            f"wallet execute {document.hash} --chain ethereum --service {service} --live --yes --max-loss 500 --json"
+        )
+        assert done.status == 0 and len(done.json["signed_by"]) == 4, done.out + done.err

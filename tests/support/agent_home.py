@@ -41,6 +41,10 @@ SCOPE: dict[str, Any] = {
         {"symbol": "WETH", "allowance": "1000"},
         {"symbol": "USDC", "allowance": "1000000", "max_age_s": 86400, "feed_error_bps": 25},
     ],
+    "reserves": [
+        {"symbol": "WETH", "actions": ["supply", "repay"]},
+        {"symbol": "USDC", "actions": ["repay"]},
+    ],
 }
 
 

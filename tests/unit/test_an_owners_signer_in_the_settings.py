@@ -84,6 +84,7 @@ def test_the_sender_may_have_any_kind_of_signer_and_the_signers_own_file_names_i
         assert policy.tokens[WETH] == Cap(5, 20) and policy.tokens[USDC] == Cap(0, 0)
         assert policy.owners == {OWNER_A, OWNER_B} and policy.threshold == 2 and not read.owners
         assert data["exchanges"]["paper"]["secret"] == "credential:paper"
+        assert read.exchanges["paper"].sends_to == (found.venues[0].base_url or "https://api.binance.com")
     path = tmp_path / "own" / "signer.json"
     signer_file.write(path, data)
     assert path.stat().st_mode & 0o777 == 0o600 and read_signer_file(path) == read

@@ -24,8 +24,9 @@ from agent.domain.errors import Reject
 from agent.domain.ids import ClOrdId
 from agent.domain.orders import Part
 from agent.domain.routes import Leg
-from agent.execution.agent_batch import AgentRoad, trade_call
+from agent.execution.agent_batch import AgentRoad, lend_call, trade_call
 from agent.execution.batch import floors
+from chains.errors import Usage
 from chains.types import Address, Call, Environment, Fees, UnsignedTx
 from contracts import universal_router as ur
 from contracts.codec import decode_call, encode
@@ -94,9 +95,41 @@ def test_a_dearer_replacement_is_the_same_spend() -> None:
     assert isinstance(other, Refusal) and other.rule == "nonce-reused"
 
 
+@pytest.mark.parametrize("verb", ["supply", "repay"])
+@pytest.mark.parametrize("environment", [Environment.DEVNET, Environment.LIVE])
+def test_what_lowers_the_safes_risk_is_signed_and_uses_up_no_cap(verb: str, environment: Environment) -> None:
+    full = c.EmptyLedger()
+    full.spends[c.WETH] = 100 * E18
+    verdict = judged(outer(lent(verb)), policy(environment), full)
+    assert isinstance(verdict, Allowed), verdict
+    assert dict(verdict.spend) == {} and verdict.deadline == c.DEADLINE and verdict.gas_wei
+
+
+def test_what_raises_it_is_signed_only_where_the_settings_say_so() -> None:
+    lends = c.settings(agent=AGENT_JSON | {"lends": ["withdraw", "borrow"]})
+    verdict = judged(outer(lent("borrow", c.USDC, 5 * 10**6)), lends)
+    assert isinstance(verdict, Allowed) and dict(verdict.spend) == {c.USDC: 5 * 10**6}, "a loan counts"
+    assert isinstance(judged(outer(lent("withdraw")), lends), Allowed)
+    over = judged(outer(lent("borrow", c.USDC, 10**15)), lends)
+    assert isinstance(over, Refusal) and over.rule == "cap-per-tx"
+    none = judged(outer(lent("supply")), lends)
+    assert isinstance(none, Refusal) and none.rule == "agent-lending", (
+        "and then nothing that it does not name"
+    )
+    with pytest.raises(Usage, match="lends"):
+        c.settings(agent=AGENT_JSON | {"lends": ["sell"]})
+
+
 def changed(**changes: Any) -> Call:
     """An honest trade with one argument of the role's call changed."""
-    call = call_of(SELL["V2 and V3"])
+    return within(call_of(SELL["V2 and V3"]), **changes)
+
+
+def lent(verb: str, token: str = c.WETH, raw: int = E18, deadline: int = c.DEADLINE) -> Call:
+    return lend_call(ROAD, verb, Address(token), raw, deadline)
+
+
+def within(call: Call, **changes: Any) -> Call:
     args = decode_call("zodiac_roles", call.data).args | changes
     order = ("to", "value", "data", "operation", "roleKey", "shouldRevert")
     data = encode("zodiac_roles", "execTransactionWithRole", tuple(args[name] for name in order))
@@ -164,10 +197,20 @@ HOSTILE: dict[str, tuple[Any, str]] = {
         Call(ROLES, encode("zodiac_roles", "assignRoles", (c.THIEF, (ROLE,), (True,)))),
         "unknown-call",
     ),
-    "lending": (
-        changed(data=encode("gate", "lend", (2, c.WETH, E18, c.DEADLINE))),
+    "a withdrawal from the lending pool": (lent("withdraw"), "agent-lending"),
+    "a loan": (lent("borrow", c.USDC, 10**6), "agent-lending"),
+    "two lending verbs at once": (
+        changed(data=encode("gate", "lend", (3, c.WETH, E18, c.DEADLINE))),
         "unknown-call",
     ),
+    "a repayment of nothing": (lent("repay", c.USDC, 0), "amount"),
+    "a repayment of everything": (lent("repay", c.USDC, 2**256 - 1), "amount"),
+    "an unlisted token lent": (lent("supply", c.THIEF), "token"),
+    "lending without an end": (lent("supply", deadline=c.NOW + 86_400), "deadline-too-far"),
+    "lending too late": (lent("supply", deadline=c.NOW - 1), "deadline"),
+    "lending under another role": (within(lent("supply"), roleKey=b"\1" * 32), "agent-role"),
+    "lending with a failure hidden": (within(lent("repay", c.USDC), shouldRevert=False), "agent-revert"),
+    "lending by a delegatecall": (within(lent("supply"), operation=1), "unknown-call"),
     "gas money": (changed(data=encode("gate", "refuel", (E18, c.DEADLINE))), "unknown-call"),
     "another verb of the Gate": (changed(data=encode("gate", "setAgent", (c.THIEF,))), "unknown-call"),
     "an unlisted token": (traded(tokenOut=c.THIEF), "token"),

@@ -1,0 +1,113 @@
+"""From an order's fields to the exchange's answer: the agent sends what the signer signed, or the signer sends it itself.
+
+    python scripts/bench.d/exchange.py [--orders 80]
+
+The paper exchange and the signer as processes of their own on this machine, the same client. The second road is what `sends_to` in the
+signer's settings chooses: no signature leaves the signer's process, and each order is carried out once. Exit 1 where it costs more than
+two milliseconds at the median.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from decimal import Decimal
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests/support"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import custody as c
+
+from agent.app.chaos.custody.exchange_room import OWNER_SECRET, ExchangeRoom
+from agent.app.settings_tree import Venue
+from agent.app.wiring import connect_venue
+from agent.domain.ids import ClOrdId
+from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
+from agent.transport.clock import SystemClock
+from chains.types import Environment
+from keys.client import SignerClient, start_signer
+
+MOST_MS = 2.0
+LIMIT = {"per_order": "100000", "per_day": "100000000", "px_from": "1", "px_to": "10000"}
+
+
+def order(number: int) -> VenueOrder:
+    return VenueOrder(
+        cl_ord_id=ClOrdId(f"bench-{number}"),
+        symbol="ETHUSDC",
+        side=Side.BUY,
+        ord_type=OrdType.LIMIT,
+        time_in_force=TimeInForce.IOC,
+        order_qty=Decimal("0.1"),
+        px=Decimal("1000"),
+    )
+
+
+async def placed(folder: Path, url: str, orders: int) -> list[float]:
+    """Milliseconds of each order, authorized and submitted. Raises what the client raises."""
+    found = []
+    async with SignerClient(folder / "s.sock", Environment.DEVNET) as signer:
+        configured = Venue.model_validate(
+            {
+                "name": "paper",
+                "module": "binance_spot",
+                "base_url": url,
+                "api_key": f"file:{folder / 'api-key'}",
+            }
+        )
+        venue = connect_venue(configured, SystemClock(), signer)
+        await venue.start()
+        try:
+            for number in range(orders):
+                began = time.perf_counter()
+                await venue.submit(await venue.authorize(order(number)))
+                found.append((time.perf_counter() - began) * 1e3)
+        finally:
+            await venue.close()
+    return sorted(found)
+
+
+def measured(sends: bool, orders: int) -> list[float]:
+    with tempfile.TemporaryDirectory(prefix="fairlead-bench-") as name:
+        folder = Path(name)
+        (folder / "api-secret").write_text(OWNER_SECRET)
+        exchange = ExchangeRoom(folder)
+        exchange.start()
+        try:
+            config = c.signer_files(folder, exchange_limit=LIMIT, sends_to=exchange.url if sends else "")
+            signer = start_signer(folder / "s.sock", config, folder / "signer.log")
+            try:
+                return asyncio.run(placed(folder, exchange.url, orders))
+            finally:
+                signer.terminate()
+                signer.wait(20)
+        finally:
+            exchange.stop()
+
+
+def line(name: str, found: list[float]) -> float:
+    p50 = statistics.median(found)
+    print(f"{name:<46} p50 {p50:7.3f} ms   p99 {found[int(len(found) * 0.99)]:7.3f} ms   n {len(found)}")
+    return p50
+
+
+def main() -> int:
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--orders", type=int, default=80, help="fewer than the exchange takes in ten seconds")
+    given = words.parse_args()
+    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    leaves = line("the signature leaves, the agent sends", measured(False, given.orders))
+    stays = line("the signature stays, the signer sends", measured(True, given.orders))
+    print(f"the signer's own sending costs {stays - leaves:+.3f} ms at the median (at most {MOST_MS})")
+    return 0 if stays - leaves <= MOST_MS else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
