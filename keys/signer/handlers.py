@@ -15,6 +15,8 @@ from chains.errors import Denied, Usage
 from chains.types import Address, Environment, Fees, UnsignedTx
 from contracts.hashing import to_checksum
 from keys import cow_order, safe, transactions
+from keys import hyperliquid as agent_wallet
+from keys.curve import SigningKey
 from keys.policy import (
     DAY_S,
     Allowed,
@@ -28,7 +30,7 @@ from keys.policy import (
 from keys.policy_orders import OrderRequest
 from keys.secrets import ask_on_tty
 from keys.settings import PolicySettings, SignerSettings
-from keys.signer import exchange, exchange_orders
+from keys.signer import exchange, exchange_orders, hyperliquid
 from keys.signer.ledger import SpendLedger, order_facts, safe_tx_facts
 from keys.signer.vault import Vault, locked_key
 from keys.signers import Signer
@@ -326,6 +328,8 @@ class Handlers:
         reference = self.settings.exchanges[venue]
         method, path, query = (_get(params, n, str) for n in ("method", "path", "query"))
         now_ms = time.time_ns() // 10**6
+        if reference.dialect == hyperliquid.DIALECT:
+            return self._sign_hyperliquid(request_id, venue, method, path, query, now_ms)
         values = exchange.check(
             reference.dialect,
             reference.allow,
@@ -348,6 +352,31 @@ class Handlers:
         signature = exchange.sign(self.vault.secrets[venue].reveal(), query)
         return {"signature": signature, "api_key": self.vault.api_keys[venue].text()}
 
+    def _sign_hyperliquid(
+        self, request_id: str, venue: str, method: str, path: str, payload: str, now_ms: int
+    ) -> dict[str, Any]:
+        """A fresh nonce and the agent wallet's signature; the same request gets the same again."""
+        reference = self.settings.exchanges[venue]
+        asked = hyperliquid.check(method, path, payload, now_ms=now_ms, symbols=frozenset(reference.symbols))
+        key = SigningKey(_agent_secret(self.vault.secrets[venue].text(), venue))
+        digest = _digest("sign_exchange", {"venue": venue, "method": method, "path": path, "query": payload})
+        if not self._granted(request_id, digest):
+            wall = now_ms // 1000
+            costs = hyperliquid.judged(
+                asked, reference.limits, self.ledger.ordered(venue, wall - DAY_S), now_ms
+            )
+            nonce = max(now_ms, self.ledger.exchange_nonce(key.address) + 1)
+            facts: dict[str, Any] = {"venue": venue, "endpoint": f"{method} {path} {asked.kind}"}
+            facts |= {"account": key.address, "nonce": str(nonce)}
+            facts |= {"costs": [[one.symbol, f"{one.cost:f}"] for one in costs]}
+            self.ledger.record("exchange", request_id, digest, wall, facts)
+        nonce = self.ledger.nonce_of(request_id)
+        hashed = agent_wallet.action_hash(asked.action, nonce, None, asked.expires_ms)
+        live = self.settings.environment is Environment.LIVE
+        raw = key.sign(agent_wallet.agent_digest(hashed, mainnet=live))
+        signed = {"nonce": nonce, "r": "0x" + raw[:32].hex(), "s": "0x" + raw[32:64].hex(), "v": raw[64]}
+        return {"signature": json.dumps(signed), "api_key": self.vault.api_keys[venue].text()}
+
     async def sign_relay_auth(self, request_id: str, params: Params) -> dict[str, Any]:
         message = _get(params, "message", str)
         if not _RELAY_MESSAGE.fullmatch(message):
@@ -360,6 +389,15 @@ class Handlers:
             raise locked_key("relay_auth")
         signature = await _sign(self.vault.relay, self.vault.relay.sign_message, message.encode())
         return {"address": self.vault.relay.address, "signature": "0x" + signature.hex()}
+
+
+def _agent_secret(text: str, venue: str) -> bytes:
+    try:
+        return bytes.fromhex(text.strip().removeprefix("0x"))
+    except ValueError:
+        raise Usage(
+            "BAD_PRIVATE_KEY", f"the secret of {venue} is no private key in hex", "Name the agent wallet's."
+        ) from None
 
 
 async def _sign(key: Signer, ask: Callable[[Asked], Signed], what: Asked) -> Signed:
