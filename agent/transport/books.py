@@ -7,6 +7,7 @@ up again, with growing pauses. A consumer that is slow reads `news`: the newest 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from agent.domain.errors import Retry, Usage
@@ -43,6 +44,7 @@ class Books:
         self._stream, self._clock, self._fetch, self._hear = stream, clock, fetch, hear
         self._said = facts.subscribe(symbols)[1]
         self._count: int | None = None
+        self._loaded = asyncio.Event()
 
     def doubts(self) -> Mapping[str, Doubt | None]:
         now_ns = self._clock.now_ns()
@@ -57,6 +59,13 @@ class Books:
             )
         bids, asks = ladder.sound(self._clock.now_ns())
         return VenueBook(symbol, bids, asks, ladder.heard_ns)
+
+    async def first(self, seconds: float) -> None:
+        """Waits for a sound book of each symbol, so long at most."""
+        try:
+            await asyncio.wait_for(self._loaded.wait(), seconds)
+        except TimeoutError:
+            return  # `book` says what is missing
 
     async def run(self) -> None:
         """Never ends; cancel the task that runs it."""
@@ -123,7 +132,12 @@ class Books:
         if step is Step.STALE and was_sound:
             await self._resync(ladder)
         elif step is Step.APPLIED:
-            self.news.put(ladder.symbol, self.priorities.get(ladder.symbol, Priority.WATCHED), ladder)
+            self._tell(ladder)
+
+    def _tell(self, ladder: Ladder) -> None:
+        self.news.put(ladder.symbol, self.priorities.get(ladder.symbol, Priority.WATCHED), ladder)
+        if not self._loaded.is_set() and all(one.doubt is None for one in self.ladders.values()):
+            self._loaded.set()
 
     async def _resync(self, ladder: Ladder) -> None:
         self.resyncs += 1
@@ -150,6 +164,6 @@ class Books:
             if isinstance(event, BookSnapshot):
                 ladder = self.ladders[symbol]
                 if ladder.load(event, self._clock.now_ns()) is not Step.STALE:
-                    self.news.put(symbol, self.priorities.get(symbol, Priority.WATCHED), ladder)
+                    self._tell(ladder)
                     return
         await self._stream.drop(f"no snapshot of {symbol} fits what was heard since")
