@@ -19,7 +19,9 @@ a threshold of owners signed.
 `clients` (optional) lists the OS user ids that may connect; without it only the signer's own user may.
 A key is a keystore's (`key`, `password`) or any kind of signer's (`kind` and the options of `keys/<kind>.py`, see `keys.signers`).
 An order at an exchange is signed only in an instrument with `limits` (keys/signer/exchange_orders.py says how it is counted); `repeats`
-is the most orders the exchange takes of one account in the six seconds a signature lives: 200 where it takes 100 in ten seconds.
+is the most orders the exchange takes of one account in the six seconds a signature lives: 200 where it takes 100 in ten seconds. With
+dialect "hyperliquid" `secret` is an agent wallet's key in hex, `api_key` the account's address, instruments are named by asset number,
+and `repeats` is 1: its nonces are taken once (keys/signer/hyperliquid.py).
 A password left out or null is asked for by the signer itself when `unlock` is called. Amounts are base units as decimal strings.
 Errors: Usage SIGNER_CONFIG_INVALID with the path of the value.
 """
