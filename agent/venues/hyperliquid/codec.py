@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -24,6 +24,8 @@ from agent.domain.instruments import Place, cex_id
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import Balance, Fill, OrderSnapshot
+from agent.market.reading import above_zero, ns_of_ms, number, side, whole
+from agent.market.reading import name as text_of
 from agent.ports import VenueInstrument
 
 SPOT_ASSETS, SPOT_DECIMALS, DIGITS = 10_000, 8, 5
@@ -47,7 +49,7 @@ def understood(what: str, *, write: bool = False) -> Iterator[None]:
     """Turns a payload that is not what the documentation says into Halt, or Reconcile where it answered a write."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, InvalidOperation, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError) as error:
         kind = Reconcile if write else Halt
         raise kind(
             "VENUE_DIALECT",
@@ -201,7 +203,7 @@ def markets(meta: Any, mids: Mapping[str, str], maker_bps: Decimal, taker_bps: D
                 symbol,
                 base["name"],
                 quote["name"],
-                step_up(Decimal(mids[coin]), SPOT_DECIMALS - digits),
+                step_up(number(mids[coin]), SPOT_DECIMALS - digits),
                 lot,
                 lot,
                 MIN_NOTIONAL,
@@ -284,28 +286,33 @@ class Reader:
     def name(self, row: Mapping[str, Any]) -> ClOrdId:
         """Whose order it is: ours by its cloid, else by the number that the venue gave it."""
         text = row.get("cloid")
-        return cl_ord_id(text) or self.names.get(text or "") or ClOrdId(f"oid-{row['oid']}")
+        if text is not None and not isinstance(text, str):
+            raise TypeError("a cloid that is no text")
+        return cl_ord_id(text) or self.names.get(text or "") or ClOrdId(f"oid-{whole(row['oid'])}")
 
     def order(self, row: Any, word: str, at_ms: int, fills: Iterable[Fill] = ()) -> OrderSnapshot:
         """A row of openOrders, orderStatus or orderUpdates. `cum_qty` is what fills tell, where they do."""
         with understood("an order"):
             told = tuple(fills)
             market = self._known[row["coin"]]
-            size = Decimal(row.get("origSz", row["sz"]))
+            left = number(row["sz"])
+            size = above_zero(row["origSz"]) if "origSz" in row else left
             base = cex_id(self.venue, market.instrument.base)
             filled = sum(((f.qty_out if f.asset_out == base else f.qty_in) for f in told), Decimal(0))
-            cum_qty = filled if told else size - Decimal(row["sz"])
+            cum_qty = filled if told else size - left
+            if not 0 <= left <= size:
+                raise ValueError(f"{left} left of {size}")
             return OrderSnapshot(
                 self.name(row),
-                str(row["oid"]),
+                str(whole(row["oid"])),
                 market.instrument.symbol,
-                Side.BUY if row["side"] == "B" else Side.SELL,
+                side(row["side"], "B", "A"),
                 status_of(word, cum_qty),
                 size,
-                Decimal(row["limitPx"]),
+                number(row["limitPx"]),
                 cum_qty,
                 told,
-                int(at_ms) * 1_000_000,
+                ns_of_ms(at_ms),
             )
 
     def fill(self, row: Any) -> tuple[ClOrdId, str, Fill] | None:
@@ -314,23 +321,22 @@ class Reader:
             market = self._known.get(row["coin"])
             if market is None:
                 return None
-            instrument, buys = market.instrument, {"B": True, "A": False}[row["side"]]
+            instrument, buys = market.instrument, side(row["side"], "B", "A") is Side.BUY
             base, quote = cex_id(self.venue, instrument.base), cex_id(self.venue, instrument.quote)
-            qty, notional = Decimal(row["sz"]), Decimal(row["sz"]) * Decimal(row["px"])
-            if qty <= 0 or notional <= 0:
-                raise ValueError("a fill of nothing")
+            qty = above_zero(row["sz"])
+            notional = qty * above_zero(row["px"])
             fill = Fill(
-                f"{instrument.symbol}:{int(row['tid'])}",
+                f"{instrument.symbol}:{whole(row['tid'])}",
                 self.place,
                 quote if buys else base,
                 base if buys else quote,
                 notional if buys else qty,
                 qty if buys else notional,
-                cex_id(self.venue, row.get("feeToken") or instrument.quote),
-                max(Decimal(row["fee"]), Decimal(0)),
-                int(row["time"]) * 1_000_000,
+                cex_id(self.venue, text_of(row.get("feeToken") or instrument.quote)),
+                max(number(row["fee"]), Decimal(0)),
+                ns_of_ms(row["time"]),
             )
-            return self.name(row), str(row["oid"]), fill
+            return self.name(row), str(whole(row["oid"])), fill
 
 
 def balances(data: Any, venue: str) -> list[Balance]:
@@ -340,7 +346,7 @@ def balances(data: Any, venue: str) -> list[Balance]:
         for row in data["balances"]:
             total, hold = Decimal(row["total"]), Decimal(row["hold"])
             if total:
-                found.append(Balance(cex_id(venue, row["coin"]), total - hold, hold))
+                found.append(Balance(cex_id(venue, text_of(row["coin"])), total - hold, hold))
         return found
 
 
@@ -348,4 +354,4 @@ def positions(data: Any) -> dict[str, Decimal]:
     """clearinghouseState: perpetuals by coin, below zero where short."""
     with understood("clearinghouseState"):
         rows = [row["position"] for row in data["assetPositions"]]
-        return {row["coin"]: Decimal(row["szi"]) for row in rows}
+        return {text_of(row["coin"]): number(row["szi"]) for row in rows}
