@@ -20,7 +20,9 @@ a threshold of owners signed. `lends` is what it may do at the listed lending po
 A key is a keystore's (`key`, `password`) or any kind of signer's (`kind` and the options of `keys/<kind>.py`, see `keys.signers`).
 An order at an exchange is signed only in an instrument with `limits` (keys/signer/exchange_orders.py says how it is counted); `repeats`
 is the most orders the exchange takes of one account in the six seconds a signature lives: 200 where it takes 100 in ten seconds. With
-`sends_to` (the exchange's address) the signer sends orders itself: no signature of one leaves it, and each is carried out once.
+`sends_to` (the exchange's address) the signer sends orders itself: no signature of one leaves it, and each is carried out once. With
+dialect "hyperliquid" `secret` is an agent wallet's key in hex, `api_key` the account's address, instruments are named by asset number,
+and `repeats` is 1: its nonces are taken once (keys/signer/hyperliquid.py).
 A password left out or null is asked for by the signer itself when `unlock` is called. Amounts are base units as decimal strings.
 Errors: Usage SIGNER_CONFIG_INVALID with the path of the value.
 """
@@ -255,6 +257,8 @@ def _exchange(value: Any, path: str) -> ExchangeReference:
     )
     if read.repeats < 1:
         raise _bad(f"{path}.repeats", "must be 1 or more: a signature is used at least once")
+    if read.sends_to and read.dialect == "hyperliquid":
+        raise _bad(f"{path}.sends_to", "is not for this dialect: its signatures are taken once as it is")
     for symbol in read.limits:
         if read.symbols and symbol not in read.symbols:
             raise _bad(f"{path}.limits.{symbol}", "is not among the symbols")

@@ -63,18 +63,19 @@ def _sender(sender: Sender) -> dict[str, Any]:
     return {"key": str(sender.keystore), "password": sender.password}
 
 
+_DIALECTS = {"binance_spot": "binance", "hyperliquid": "hyperliquid"}
+
+
 def _exchanges(settings: Settings) -> dict[str, Any]:
-    return {
-        v.name: {
-            "dialect": "binance",
-            "api_key": v.api_key,
-            "secret": v.api_secret,
-            "symbols": list(v.symbols),
-            **_sends_to(v),
-        }
-        for v in settings.venues
-        if v.module == "binance_spot" and v.api_key is not None and v.api_secret is not None
-    }
+    """The exchanges whose secrets the signer holds. At Hyperliquid instruments are named by asset number, which the owner adds."""
+    found: dict[str, Any] = {}
+    for v in settings.venues:
+        if v.api_key is None or v.api_secret is None or v.module not in _DIALECTS:
+            continue
+        found[v.name] = {"dialect": _DIALECTS[v.module], "api_key": v.api_key, "secret": v.api_secret}
+        hyperliquid = v.module == "hyperliquid"
+        found[v.name] |= {"repeats": 1} if hyperliquid else {"symbols": list(v.symbols), **_sends_to(v)}
+    return found
 
 
 def _sends_to(venue: Venue) -> dict[str, str]:

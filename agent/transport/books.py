@@ -7,6 +7,7 @@ up again, with growing pauses. A consumer that is slow reads `news`: the newest 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from agent.domain.errors import Retry, Usage
@@ -19,7 +20,7 @@ from agent.transport.stream import Down, Quiet, Stream, Text, Up
 
 Fetch = Callable[[str], Awaitable[bytes]]
 """A path to the answer's body. Raises Retry."""
-TRIES = 3
+TRIES, PAUSE_S, LOOK_NS = 3, 0.2, 1_000_000_000
 
 
 class Books:
@@ -43,6 +44,8 @@ class Books:
         self._stream, self._clock, self._fetch, self._hear = stream, clock, fetch, hear
         self._said = facts.subscribe(symbols)[1]
         self._count: int | None = None
+        self._loaded = asyncio.Event()
+        self._next_look_ns = 0
 
     def doubts(self) -> Mapping[str, Doubt | None]:
         now_ns = self._clock.now_ns()
@@ -57,6 +60,13 @@ class Books:
             )
         bids, asks = ladder.sound(self._clock.now_ns())
         return VenueBook(symbol, bids, asks, ladder.heard_ns)
+
+    async def first(self, seconds: float) -> None:
+        """Waits for a sound book of each symbol, so long at most."""
+        try:
+            await asyncio.wait_for(self._loaded.wait(), seconds)
+        except TimeoutError:
+            return  # `book` says what is missing
 
     async def run(self) -> None:
         """Never ends; cancel the task that runs it."""
@@ -101,6 +111,17 @@ class Books:
                 self._count = event.number
             else:
                 await self._other(event)
+        await self._look()
+
+    async def _look(self) -> None:
+        """Once a second: what has been silent for too long on a line that speaks is fetched again."""
+        now_ns = self._clock.now_ns()
+        if now_ns < self._next_look_ns:
+            return
+        self._next_look_ns = now_ns + LOOK_NS
+        for ladder in self.ladders.values():
+            if ladder.look(now_ns) is Doubt.SILENT:
+                await self._resync(ladder)
 
     async def _other(self, event: Event) -> None:
         if isinstance(event, Note) and self.facts.reply is not None:
@@ -114,16 +135,19 @@ class Books:
         ladder = self.ladders.get(event.symbol)
         if ladder is None:
             return
-        was_sound, now_ns = ladder.doubt is None, self._clock.now_ns()
-        if isinstance(event, BookSnapshot):
-            step = ladder.load(event, now_ns)
-            was_sound = True  # one that does not load is a doubt of its own
-        else:
-            step = ladder.apply(event, now_ns)
-        if step is Step.STALE and was_sound:
+        before, now_ns = ladder.doubt, self._clock.now_ns()
+        whole = isinstance(event, BookSnapshot)
+        step = ladder.load(event, now_ns) if isinstance(event, BookSnapshot) else ladder.apply(event, now_ns)
+        # a snapshot that does not load is a doubt of its own; any other doubt but silence has its snapshot on the way
+        if step is Step.STALE and (whole or before in (None, Doubt.SILENT)):
             await self._resync(ladder)
         elif step is Step.APPLIED:
-            self.news.put(ladder.symbol, self.priorities.get(ladder.symbol, Priority.WATCHED), ladder)
+            self._tell(ladder)
+
+    def _tell(self, ladder: Ladder) -> None:
+        self.news.put(ladder.symbol, self.priorities.get(ladder.symbol, Priority.WATCHED), ladder)
+        if not self._loaded.is_set() and all(one.doubt is None for one in self.ladders.values()):
+            self._loaded.set()
 
     async def _resync(self, ladder: Ladder) -> None:
         self.resyncs += 1
@@ -141,7 +165,9 @@ class Books:
         if self.facts.snapshot is None or self._fetch is None:
             return
         path, answer = self.facts.snapshot(symbol)
-        for _ in range(TRIES):
+        for number in range(TRIES):
+            if number:
+                await self._clock.sleep(PAUSE_S)
             try:
                 (event,) = self.facts.answers[answer](symbol, await self._fetch(path))
             except Retry as error:
@@ -150,6 +176,6 @@ class Books:
             if isinstance(event, BookSnapshot):
                 ladder = self.ladders[symbol]
                 if ladder.load(event, self._clock.now_ns()) is not Step.STALE:
-                    self.news.put(symbol, self.priorities.get(symbol, Priority.WATCHED), ladder)
+                    self._tell(ladder)
                     return
         await self._stream.drop(f"no snapshot of {symbol} fits what was heard since")

@@ -67,9 +67,10 @@ class Http:
         query: str = "",
         headers: Mapping[str, str] | None = None,
         weight: int = 1,
+        body: bytes = b"",
     ) -> Reply:
-        """A request that changes nothing. Raises Retry."""
-        return await self._send(method, path, query, b"", headers or {}, weight, write=False)
+        """A request that changes nothing, also one that asks with a body. Raises Retry."""
+        return await self._send(method, path, query, body, headers or {}, weight, write=False)
 
     async def write(
         self,

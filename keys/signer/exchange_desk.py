@@ -14,7 +14,7 @@ from typing import Any
 
 from chains.errors import Denied, Reconcile, Retry, Usage
 from keys.settings import ExchangeReference
-from keys.signer import exchange, exchange_orders
+from keys.signer import exchange, exchange_orders, hyperliquid, hyperliquid_desk
 from keys.signer.exchange_wire import Wire
 from keys.signer.ledger import SpendLedger
 from keys.signer.vault import Vault
@@ -30,9 +30,12 @@ class ExchangeDesk:
         vault: Vault,
         ledger: SpendLedger,
         granted: Granted,
+        *,
+        live: bool,
     ) -> None:
         """`granted(request_id, digest)`: whether this very request was recorded before; it refuses the id for another content."""
         self._references, self._vault, self._ledger, self._granted = references, vault, ledger, granted
+        self._live = live
         self._wires = {name: Wire(name, r.sends_to) for name, r in references.items() if r.sends_to}
         self._waiting: dict[str, tuple[str, int]] = {}
 
@@ -53,6 +56,9 @@ class ExchangeDesk:
     ) -> dict[str, Any]:
         """Raises Denied EXCHANGE_…, Usage. An order that is sent from here gets the signature ""."""
         reference, now_ms = self._reference(venue), time.time_ns() // 10**6
+        if reference.dialect == hyperliquid.DIALECT:
+            asked = (request_id, venue, method, path, query)
+            return self._sign_as_agent_wallet(reference, asked, digest, now_ms)
         values = exchange.check(
             reference.dialect,
             reference.allow,
@@ -83,6 +89,30 @@ class ExchangeDesk:
         if kept:
             return {"signature": "", "api_key": self._vault.api_keys[venue].text()}
         signature = exchange.sign(self._vault.secrets[venue].reveal(), query)
+        return {"signature": signature, "api_key": self._vault.api_keys[venue].text()}
+
+    def _sign_as_agent_wallet(
+        self, reference: ExchangeReference, asked: tuple[str, str, str, str, str], digest: str, now_ms: int
+    ) -> dict[str, Any]:
+        request_id, venue, *_ = asked
+        try:
+            secret = bytes.fromhex(self._vault.secrets[venue].text().strip().removeprefix("0x"))
+        except ValueError:
+            raise Usage(
+                "BAD_PRIVATE_KEY",
+                f"the secret of {venue} is no private key in hex",
+                "Name the agent wallet's.",
+            ) from None
+        signature = hyperliquid_desk.sign(
+            reference,
+            secret,
+            self._ledger,
+            lambda: self._granted(request_id, digest),
+            asked,
+            digest,
+            now_ms=now_ms,
+            live=self._live,
+        )
         return {"signature": signature, "api_key": self._vault.api_keys[venue].text()}
 
     async def send(

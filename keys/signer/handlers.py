@@ -90,7 +90,9 @@ class Handlers:
         self.policy = PolicySettings(
             settings.environment, settings.chains, frozenset(vault.addresses(settings.senders))
         )
-        self.exchanges = ExchangeDesk(settings.exchanges, vault, ledger, self._granted)
+        self.exchanges = ExchangeDesk(
+            settings.exchanges, vault, ledger, self._granted, live=settings.environment is Environment.LIVE
+        )
         self._unlocking = asyncio.Lock()
         self.methods: Mapping[str, Callable[[str, Params], Awaitable[dict[str, Any]]]] = {
             "status": self.status,

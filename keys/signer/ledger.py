@@ -51,6 +51,8 @@ class SpendLedger:
         self._gas: dict[tuple[int, str, int], tuple[int, int]] = {}
         self._orders: dict[tuple[int, str], list[GrantedOrder]] = {}
         self._exchange_orders: dict[tuple[str, str], list[tuple[int, Decimal]]] = {}
+        self._exchange_nonces: dict[str, int] = {}
+        self._nonce_of: dict[str, int] = {}
         self._broken = False
         self.syncs, self.sync_ns = 0, 0
         try:
@@ -102,9 +104,8 @@ class SpendLedger:
         self._requests[entry["id"]] = entry["request"]
         if entry["kind"] == "order":
             self._fold_order(entry)
-        if entry["kind"] == "exchange" and "symbol" in entry:
-            made = self._exchange_orders.setdefault((entry["venue"], entry["symbol"]), [])
-            made.append((int(entry["at"]), Decimal(entry["cost"])))
+        if entry["kind"] == "exchange":
+            self._fold_exchange(entry)
         if entry["kind"] not in ("safe_tx", "tx"):
             return
         chain, at = int(entry["chain_id"]), int(entry["at"])
@@ -126,6 +127,22 @@ class SpendLedger:
                 self._sender_nonces[key].append(signed)
             before = self._gas.get(key, (at, 0))
             self._gas[key] = (at, max(before[1], int(entry["gas_wei"])))
+
+    def _fold_exchange(self, entry: dict[str, Any]) -> None:
+        costs = (
+            entry["costs"]
+            if "costs" in entry
+            else [[entry["symbol"], entry["cost"]]]
+            if "symbol" in entry
+            else []
+        )
+        for symbol, cost in costs:
+            made = self._exchange_orders.setdefault((entry["venue"], symbol), [])
+            made.append((int(entry["at"]), Decimal(cost)))
+        if "nonce" in entry:
+            nonce, account = int(entry["nonce"]), entry["account"]
+            self._exchange_nonces[account] = max(nonce, self._exchange_nonces.get(account, 0))
+            self._nonce_of[entry["id"]] = nonce
 
     def _fold_order(self, entry: dict[str, Any]) -> None:
         chain, safe, token = int(entry["chain_id"]), entry["safe"], entry["sell_token"]
@@ -205,6 +222,14 @@ class SpendLedger:
             for (name, symbol), made in self._exchange_orders.items()
             if name == venue
         }
+
+    def exchange_nonce(self, account: str) -> int:
+        """The highest that was given out for this key, 0 for none."""
+        return self._exchange_nonces.get(account, 0)
+
+    def nonce_of(self, request_id: str) -> int:
+        """The one given out with this granted request. Raises KeyError."""
+        return self._nonce_of[request_id]
 
     def gas_spent(self, chain_id: int, sender: str, since: int) -> int:
         return sum(

@@ -235,3 +235,21 @@ async def test_a_crossed_book_a_garbled_frame_and_silence_are_doubts_too() -> No
         ladder = books.ladders["BTC-PERPETUAL"]
         await until(lambda: venue.connections >= 3 and Doubt.SILENT in ladder.times)
         assert set(ladder.times) == {Doubt.CROSSED, Doubt.FRAME, Doubt.SILENT} and books.bad_frames == 1
+
+
+async def test_a_symbol_that_was_silent_for_too_long_is_stale_and_heals_when_the_line_speaks() -> None:
+    async def script(venue: Venue, connection: int) -> None:
+        await goes_on.wait()
+        await venue.tell(usdm(100, 101, 102, [["98", "5"]], []))
+
+    goes_on = asyncio.Event()
+    first = {"lastUpdateId": 100, "bids": [["99", "1"]], "asks": [["101", "1"]]}
+    later = {"lastUpdateId": 102, "bids": [["97", "1"]], "asks": [["101", "1"]]}
+    quick = replace(binance_usdm.FEED, rules=replace(binance_usdm.FEED.rules, quiet_ns=200_000_000))
+    async with following(Venue(script, [first, later]), quick, "BTCUSDT") as books:
+        await until(lambda: sound(books, "BTCUSDT") is not None)
+        await until(lambda: sound(books, "BTCUSDT") is None)
+        assert books.ladders["BTCUSDT"].doubt is Doubt.SILENT
+        goes_on.set()
+        await until(lambda: sound(books, "BTCUSDT") is not None)
+        assert books.book("BTCUSDT").bids == ((D(97), D(1)),)

@@ -1,0 +1,357 @@
+"""Hyperliquid's actions and answers: orders to actions, payloads to nouns, refusals to verbs. Pure; amounts are text until Decimal.
+
+Sources: the venue's published API documentation. Only its spot pairs are traded through the port: a perpetual is no holding of its
+coin, and a plan that took it for one would sell what is not there. A client order id of ours travels in the 16 bytes of a cloid and
+is read back from it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from agent.domain.errors import FairleadError, Halt, Reconcile, Reject, Usage
+from agent.domain.ids import ClOrdId
+from agent.domain.instruments import Place, cex_id
+from agent.domain.order_state import OrdStatus
+from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
+from agent.domain.reports import Balance, Fill, OrderSnapshot
+from agent.market.reading import above_zero, ns_of_ms, number, side, whole
+from agent.market.reading import name as text_of
+from agent.ports import VenueInstrument
+
+SPOT_ASSETS, SPOT_DECIMALS, DIGITS = 10_000, 8, 5
+MIN_NOTIONAL = Decimal(10)
+TIF = {TimeInForce.GTC: "Gtc", TimeInForce.IOC: "Ioc"}
+_OURS = re.compile(r"fl-([a-z2-7]{20})")
+_MARK = b"fl\x01"
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """A spot pair: `coin` is its name on the wire ("@107"), `asset` its number in actions."""
+
+    instrument: VenueInstrument
+    coin: str
+    asset: int
+
+
+@contextmanager
+def understood(what: str, *, write: bool = False) -> Iterator[None]:
+    """Turns a payload that is not what the documentation says into Halt, or Reconcile where it answered a write."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError) as error:
+        kind = Reconcile if write else Halt
+        raise kind(
+            "VENUE_DIALECT",
+            f"{what} is not as documented: {type(error).__name__} {str(error)[:120]}",
+            "report it with the payload",
+        ) from None
+
+
+def load(body: bytes, what: str, *, write: bool = False) -> Any:
+    with understood(what, write=write):
+        return orjson.loads(body)
+
+
+# ids
+
+
+def cloid(cl_ord_id: ClOrdId) -> str:
+    """16 bytes of hex. Our own ids (100 bits) are kept whole; any other is hashed, and known again only by whoever remembers it."""
+    ours = _OURS.fullmatch(cl_ord_id)
+    if ours is None:
+        return "0x" + hashlib.sha256(cl_ord_id.encode()).digest()[:16].hex()
+    packed = base64.b32decode(
+        ours[1].upper() + "AAAA"
+    )  # 24 characters are 15 bytes; the last two and a half are empty
+    return "0x" + (_MARK + packed[:13]).hex()
+
+
+def cl_ord_id(text: str | None) -> ClOrdId | None:
+    """Our id out of a cloid, None for what is none of ours."""
+    if not text or not text.startswith("0x" + _MARK.hex()) or len(text) != 34:
+        return None
+    packed = bytes.fromhex(text[2:])[len(_MARK) :]
+    name = ClOrdId("fl-" + base64.b32encode(packed + b"\0\0").decode().lower()[:20])
+    return name if cloid(name) == text else None
+
+
+# actions
+
+
+def wire(value: Decimal) -> str:
+    """Plain digits, no exponent, no trailing zeros: the form that is hashed."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def order_action(order: VenueOrder, market: Market) -> dict[str, Any]:
+    """Raises Usage for what the venue would refuse: off its grid, below 10 of quote, a type or time it has not."""
+    return {"type": "order", "orders": [order_wire(order, market)], "grouping": "na"}
+
+
+def order_wire(order: VenueOrder, market: Market) -> dict[str, Any]:
+    instrument = market.instrument
+    if order.ord_type is not OrdType.LIMIT or order.px is None:
+        raise Usage("MISSING_PRICE", "an order at Hyperliquid needs a price", "give --limit")
+    if order.time_in_force not in TIF:
+        raise Usage("UNSUPPORTED_TIF", f"{order.time_in_force.value} is not offered there", "GTC or IOC")
+    if order.order_qty <= 0 or order.order_qty % instrument.lot:
+        raise Usage(
+            "OFF_GRID",
+            f"quantity {wire(order.order_qty)} is no multiple of {wire(instrument.lot)}",
+            f"{instrument.symbol} trades in such steps",
+        )
+    if not on_grid(order.px, instrument.lot):
+        raise Usage(
+            "OFF_GRID",
+            f"price {wire(order.px)} has more than {DIGITS} digits that count, or too many decimals",
+            f"{instrument.symbol} is priced in steps of {wire(instrument.tick)} now",
+        )
+    if order.px * order.order_qty < instrument.min_notional:
+        raise Usage(
+            "BELOW_MIN_NOTIONAL",
+            f"the order is worth less than {wire(instrument.min_notional)} {instrument.quote}",
+        )
+    return {
+        "a": market.asset,
+        "b": order.side is Side.BUY,
+        "p": wire(order.px),
+        "s": wire(order.order_qty),
+        "r": False,
+        "t": {"limit": {"tif": TIF[order.time_in_force]}},
+        "c": cloid(order.cl_ord_id),
+    }
+
+
+def on_grid(px: Decimal, lot: Decimal) -> bool:
+    """Whole prices always; others with at most five digits that count and 8 decimals less those of the lot."""
+    if px <= 0:
+        return False
+    if px == px.to_integral_value():
+        return True
+    parts = px.normalize().as_tuple()
+    assert isinstance(parts.exponent, int)
+    return len(parts.digits) <= DIGITS and -parts.exponent <= SPOT_DECIMALS - _decimals(lot)
+
+
+def _decimals(lot: Decimal) -> int:
+    exponent = lot.normalize().as_tuple().exponent
+    assert isinstance(exponent, int)
+    return max(0, -exponent)
+
+
+def cancel_action(cl_ord_id: ClOrdId, market: Market) -> dict[str, Any]:
+    return {"type": "cancelByCloid", "cancels": [{"asset": market.asset, "cloid": cloid(cl_ord_id)}]}
+
+
+def modify_action(order: VenueOrder, market: Market) -> dict[str, Any]:
+    """The order with this client order id becomes this one and keeps the id."""
+    return {"type": "modify", "oid": cloid(order.cl_ord_id), "order": order_wire(order, market)}
+
+
+def schedule_action(at_ms: int | None) -> dict[str, Any]:
+    """Everything is cancelled at that instant, 5 s ahead at least; None takes that back."""
+    return {"type": "scheduleCancel"} | ({} if at_ms is None else {"time": at_ms})
+
+
+def to_sign(action: Mapping[str, Any], expires_ms: int) -> str:
+    """What the signer judges and signs."""
+    return orjson.dumps({"action": action, "expiresAfter": expires_ms}).decode()
+
+
+def signed_body(asked: str, signature: str) -> str:
+    """The request's body: what was signed, with the nonce and the signature that the signer gave. Raises Halt."""
+    with understood("the signer's answer"):
+        told, parts = orjson.loads(asked), orjson.loads(signature)
+        body = {
+            "action": told["action"],
+            "nonce": parts["nonce"],
+            "signature": {key: parts[key] for key in ("r", "s", "v")},
+            "vaultAddress": None,
+            "expiresAfter": told["expiresAfter"],
+        }
+        return orjson.dumps(body).decode()
+
+
+# answers
+
+
+def markets(meta: Any, mids: Mapping[str, str], maker_bps: Decimal, taker_bps: Decimal) -> dict[str, Market]:
+    """Spot pairs with a price, by "BASE/QUOTE". `mids`: by the wire's name, where prices are now: the step follows from it."""
+    found: dict[str, Market] = {}
+    with understood("spotMeta"):
+        tokens = {token["index"]: token for token in meta["tokens"]}
+        for pair in meta["universe"]:
+            base, quote = (tokens[index] for index in pair["tokens"])
+            symbol, coin = f"{base['name']}/{quote['name']}", pair["name"]
+            if coin not in mids or symbol in found:
+                continue
+            digits = int(base["szDecimals"])
+            lot = Decimal(1).scaleb(-digits)
+            instrument = VenueInstrument(
+                symbol,
+                base["name"],
+                quote["name"],
+                step_up(number(mids[coin]), SPOT_DECIMALS - digits),
+                lot,
+                lot,
+                MIN_NOTIONAL,
+                taker_bps,
+                maker_bps,
+            )
+            found[symbol] = Market(instrument, coin, SPOT_ASSETS + int(pair["index"]))
+    return found
+
+
+def step_up(px: Decimal, decimals: int) -> Decimal:
+    """A step that keeps five digits up to twice this price, and is no finer than the venue's decimals; 1 at most."""
+    if px <= 0:
+        raise ValueError(f"a price of {px}")
+    finest = Decimal(1).scaleb(-decimals)
+    return min(max(Decimal(1).scaleb((2 * px).adjusted() - DIGITS + 1), finest), Decimal(1))
+
+
+def refusal(text: str, *, write: bool) -> FairleadError:
+    """The verb of the venue's words."""
+    low = text.lower()
+    said = f"the venue says: {text[:200]}"
+    if write and ("duplicate" in low or ("already" in low and ("cloid" in low or "nonce" in low))):
+        return Reconcile("DUPLICATE_CLIENT_ID", said, "ask by client order id")
+    if "insufficient" in low:
+        return Reject("INSUFFICIENT_BALANCE", said, "look at the balances there")
+    if "does not exist" in low:
+        return Reject("UNAUTHORIZED", said, "have the owner's wallet approve the agent wallet")
+    if "nonce" in low or "expire" in low:
+        return Reject("REQUEST_EXPIRED", said, "check this machine's clock")
+    if "could not immediately match" in low:
+        return Reject("NOT_MATCHED", said, "the market moved: price it anew")
+    if "never placed" in low or "already canceled" in low:
+        return Reject("NO_SUCH_ORDER", said)
+    return Reject("VENUE_REFUSED", said)
+
+
+def statuses(body: Any) -> list[Any]:
+    """What became of each order of an action. Raises Reject, Reconcile for an error of the whole action."""
+    with understood("the answer to an action", write=True):
+        if body["status"] == "err":
+            raise refusal(str(body["response"]), write=True)
+        if body["status"] != "ok":
+            raise ValueError(f"status {str(body['status'])[:40]}")
+        response = body["response"]
+        found = response.get("data", {}).get("statuses", [])
+        if not isinstance(found, list):
+            raise TypeError("statuses are no list")
+        for one in found:
+            if isinstance(one, dict) and "error" in one:
+                raise refusal(str(one["error"]), write=True)
+        return found
+
+
+def status_of(word: str, cum_qty: Decimal) -> OrdStatus:
+    """Raises KeyError for a word that is not documented."""
+    if word in ("open", "triggered"):
+        return OrdStatus.PARTIALLY_FILLED if cum_qty else OrdStatus.NEW
+    if word == "filled":
+        return OrdStatus.FILLED
+    if word == "iocCancelRejected":
+        return OrdStatus.EXPIRED
+    if word in ("canceled", "scheduledCancel") or word.endswith("Canceled"):
+        return OrdStatus.CANCELED
+    if word == "rejected" or word.endswith("Rejected"):
+        return OrdStatus.REJECTED
+    raise KeyError(word)
+
+
+class Reader:
+    """Payloads of one account to nouns; knows the pairs by their name on the wire."""
+
+    def __init__(self, venue: str, known: Mapping[str, Market]) -> None:
+        self.venue, self.place, self._known = venue, Place(f"cex:{venue}"), known
+        self.names: dict[str, ClOrdId] = {}
+
+    def market(self, coin: str) -> Market | None:
+        return self._known.get(coin)
+
+    def name(self, row: Mapping[str, Any]) -> ClOrdId:
+        """Whose order it is: ours by its cloid, else by the number that the venue gave it."""
+        text = row.get("cloid")
+        if text is not None and not isinstance(text, str):
+            raise TypeError("a cloid that is no text")
+        return cl_ord_id(text) or self.names.get(text or "") or ClOrdId(f"oid-{whole(row['oid'])}")
+
+    def order(self, row: Any, word: str, at_ms: int, fills: Iterable[Fill] = ()) -> OrderSnapshot:
+        """A row of openOrders, orderStatus or orderUpdates. `cum_qty` is what fills tell, where they do."""
+        with understood("an order"):
+            told = tuple(fills)
+            market = self._known[row["coin"]]
+            left = number(row["sz"])
+            size = above_zero(row["origSz"]) if "origSz" in row else left
+            base = cex_id(self.venue, market.instrument.base)
+            filled = sum(((f.qty_out if f.asset_out == base else f.qty_in) for f in told), Decimal(0))
+            cum_qty = filled if told else size - left
+            if not 0 <= left <= size:
+                raise ValueError(f"{left} left of {size}")
+            return OrderSnapshot(
+                self.name(row),
+                str(whole(row["oid"])),
+                market.instrument.symbol,
+                side(row["side"], "B", "A"),
+                status_of(word, cum_qty),
+                size,
+                number(row["limitPx"]),
+                cum_qty,
+                told,
+                ns_of_ms(at_ms),
+            )
+
+    def fill(self, row: Any) -> tuple[ClOrdId, str, Fill] | None:
+        """(our name, the venue's order number, fill); None for what is no spot pair. A rebate counts as no fee."""
+        with understood("a fill"):
+            market = self._known.get(row["coin"])
+            if market is None:
+                return None
+            instrument, buys = market.instrument, side(row["side"], "B", "A") is Side.BUY
+            base, quote = cex_id(self.venue, instrument.base), cex_id(self.venue, instrument.quote)
+            qty = above_zero(row["sz"])
+            notional = qty * above_zero(row["px"])
+            fill = Fill(
+                f"{instrument.symbol}:{whole(row['tid'])}",
+                self.place,
+                quote if buys else base,
+                base if buys else quote,
+                notional if buys else qty,
+                qty if buys else notional,
+                cex_id(self.venue, text_of(row.get("feeToken") or instrument.quote)),
+                max(number(row["fee"]), Decimal(0)),
+                ns_of_ms(row["time"]),
+            )
+            return self.name(row), str(whole(row["oid"])), fill
+
+
+def balances(data: Any, venue: str) -> list[Balance]:
+    """spotClearinghouseState: what is held for orders is locked."""
+    with understood("spotClearinghouseState"):
+        found = []
+        for row in data["balances"]:
+            total, hold = Decimal(row["total"]), Decimal(row["hold"])
+            if total:
+                found.append(Balance(cex_id(venue, text_of(row["coin"])), total - hold, hold))
+        return found
+
+
+def positions(data: Any) -> dict[str, Decimal]:
+    """clearinghouseState: perpetuals by coin, below zero where short."""
+    with understood("clearinghouseState"):
+        rows = [row["position"] for row in data["assetPositions"]]
+        return {text_of(row["coin"]): number(row["szi"]) for row in rows}
