@@ -11,7 +11,7 @@ much, and the factor it leaves; null where there is none, or no need. Keys of th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from typing import Any
 
@@ -38,6 +38,7 @@ class Judged:
     why: str = ""
     member: Member | None = None
     fix: Fix | None = None
+    decimals: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def state(self) -> State:
@@ -98,7 +99,7 @@ def _one(
     member = Member(name, model, account, timestamp)
     health = model.health(account, timestamp)
     fix = cheapest(model, account, timestamp) if health.state in (State.AT_RISK, State.LIQUIDATABLE) else None
-    return Judged(name, model_name, chain, health, symbols, model.price_decimals, "", member, fix)
+    return Judged(name, model_name, chain, health, symbols, model.price_decimals, "", member, fix, decimals)
 
 
 def _assets(document: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, str]]:

@@ -193,10 +193,12 @@ def likely_point(
 def grid(
     members: Sequence[Member], across: Sequence[str], up: Sequence[str], levels: Sequence[Fraction]
 ) -> list[list[tuple[State, str]]]:
-    """The worst state, and whose, at each pair of changes of two groups of assets; rows go with `up`, both in the order of `levels`."""
+    """The worst state, and whose, at each pair of changes of two groups of assets; rows go with `up` (one where that is none), both
+    in the order of `levels`.
+    """
     rank = {State.UNKNOWN: 3, State.LIQUIDATABLE: 2, State.AT_RISK: 1, State.SAFE: 0}
     rows = []
-    for vertical in levels:
+    for vertical in levels if up else [Fraction(0)]:
         row = []
         for level in levels:
             moves = {a: 1 + level for a in across} | {a: 1 + vertical for a in up}
