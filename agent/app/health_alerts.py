@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from agent.app.alarm import raise_alarm
 from agent.app.cli.output import note
 from agent.app.settings_tree import Settings
 from agent.app.watching.aave import ChainHealth, name_of
-from agent.margin.model import State
+from agent.app.watching.loans import Loan
+from agent.margin.fixes import Fix
+from agent.margin.model import Health, State
 from chains.bounded_json import loads
 
 AGAIN_S = 6 * 3600
@@ -37,10 +39,16 @@ class News:
         return f"HEALTH_{self.state.value}"
 
 
-def tell(settings: Settings, found: Sequence[ChainHealth], now_s: int) -> list[News]:
+def tell(settings: Settings, found: Sequence[ChainHealth], loans: Sequence[Loan], now_s: int) -> list[News]:
     """Alerts what is due, and gives it back. What was told is written down first: an alert that fails is said, not repeated."""
     path = settings.journal.path.parent / "health-alerts.json"
-    news = [_news(one) for one in found if not one.empty]
+    news = [
+        _news(name_of(one), one.state, one.health, one.trouble, one.fix, one.symbols)
+        for one in found
+        if not one.empty
+    ]
+    judged = [loan.judged for loan in loans]
+    news += [_news(j.id, j.state, j.health, j.why, j.fix, j.symbols) for j in judged]
     told = _read(path)
     due, kept = sift(news, told, now_s)
     _write(path, kept)
@@ -73,24 +81,21 @@ def sift(
     return due, kept
 
 
-def _news(one: ChainHealth) -> News:
-    if one.state is State.UNKNOWN or one.health is None:
-        return News(
-            name_of(one),
-            State.UNKNOWN,
-            f"its health cannot be told, and is not taken for safe: {one.trouble}",
-        )
-    factor = one.health.health_1e18
+def _news(
+    name: str, state: State, health: Health | None, why: str, fix: Fix | None, symbols: Mapping[str, str]
+) -> News:
+    if state is State.UNKNOWN or health is None:
+        return News(name, State.UNKNOWN, f"its health cannot be told, and is not taken for safe: {why}")
+    factor = health.health_1e18
     shown = "no debt" if factor is None else f"health {factor // 10**18}.{factor % 10**18 // 10**14:04d}"
-    fix = one.fix
     words = {
         State.SAFE: f"safe again, {shown}",
         State.AT_RISK: f"at risk, {shown}",
         State.LIQUIDATABLE: f"may be liquidated now, {shown}",
-    }[one.state]
+    }[state]
     if fix is not None:
-        words += f"; {fix.do.replace('_', ' ')} {fix.raw} base units of {one.symbols.get(fix.asset, fix.asset)} makes it safe"
-    return News(name_of(one), one.state, words)
+        words += f"; {fix.do.replace('_', ' ')} {fix.raw} base units of {symbols.get(fix.asset, fix.asset)} makes it safe"
+    return News(name, state, words)
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent.app.watching.aave import ChainHealth
+    from agent.app.watching.loans import Loan
     from agent.app.watching.reading import Reading
     from agent.margin.accounts import Judged
     from agent.margin.fixes import Fix
@@ -47,35 +48,39 @@ def command(ctx: click.Context, file: str | None, as_json: bool, alert: bool) ->
     from agent.app.watching.reading import head_words, read
 
     settings = load_settings(ctx)
-    found, heads, now_s = read(settings, chains_of)
+    found, loans, heads, now_s = read(settings, chains_of)
     if alert:
         from agent.app.health_alerts import tell
 
-        tell(settings, found, now_s)
+        tell(settings, found, loans, now_s)
     if as_json:
         emit_json(
             {
                 "environment": settings.environment.value,
                 "wallet": settings.wallet.address,
-                "accounts": [_live_json(one) for one in found],
+                "accounts": [_live_json(one) for one in found] + [_loan_json(one) for one in loans],
             }
         )
         return
     header(settings.environment.value, settings.wallet.address, head_words(heads, now_s))
-    if not found:
+    if not found and not loans:
         print("\nnone of the configured chains has an Aave market")
     for one in found:
         _show_chain(one, now_s)
-    _falls_first(found)
+    for loan in loans:
+        _show_judged(loan.judged)
+        if loan.block is not None:
+            print(f"  read at         block {loan.block.number}")
+    _falls_first(found, loans)
 
 
-def _falls_first(found: list[ChainHealth]) -> None:
+def _falls_first(found: list[ChainHealth], loans: list[Loan]) -> None:
     """The order of falling, were everything but dollar coins to fall alike."""
     from agent.app.stress import fall_together, percent
-    from agent.app.watching.aave import members_of
+    from agent.app.watching.book import members_of
     from agent.margin.surface import STEPS
 
-    members, symbols = members_of(found)
+    members, symbols = members_of(found, loans)
     falls = [f for f in fall_together(members, symbols) if f.part is None or f.part <= STEPS]
     if not any(f.part is not None or f.state.value == "UNKNOWN" for f in falls):
         return
@@ -88,14 +93,20 @@ def _falls_first(found: list[ChainHealth]) -> None:
             print(f"  {f.name}: at -{percent(f.part)} %{drags}")
 
 
-async def chains_of(reading: Reading) -> tuple[list[ChainHealth], Any, int]:
+async def chains_of(reading: Reading) -> tuple[list[ChainHealth], list[Loan], Any, int]:
     from agent.app.watching.aave import chain_health
+    from agent.app.watching.loans import loans_of
     from chains.types import Address
 
     wallet = Address(reading.settings.wallet.address)
-    asked = [chain_health(c, reading.gateways[c.chain_id], wallet) for c in reading.settings.chains]
-    found, heads = await asyncio.gather(asyncio.gather(*asked), reading.heads())
-    return [one for one in found if one is not None], heads, reading.now_s
+    chains = reading.settings.chains
+    asked = [chain_health(c, reading.gateways[c.chain_id], wallet) for c in chains]
+    others = [loans_of(c, reading.gateways[c.chain_id], wallet) for c in chains]
+    found, loans, heads = await asyncio.gather(
+        asyncio.gather(*asked), asyncio.gather(*others), reading.heads()
+    )
+    known = [one for one in found if one is not None]
+    return known, [loan for of_chain in loans for loan in of_chain], heads, reading.now_s
 
 
 # ---- an accounts/1 file
@@ -116,13 +127,17 @@ def _file(file: str, as_json: bool) -> None:
         return
     header("file", Path(file).name if file != "-" else "standard input", f"{len(judged)} accounts")
     for one in judged:
-        print(f"\n{one.id} · {one.model} · {one.chain} · {_coloured(one.state.value)}")
-        if one.health is None:
-            print(f"  {one.why}")
-            continue
-        _summary(one.health)
-        _prices(one)
-        _fix(one.fix, one.symbols, one.decimals)
+        _show_judged(one)
+
+
+def _show_judged(one: Judged) -> None:
+    print(f"\n{one.id} · {one.model} · {one.chain} · {_coloured(one.state.value)}")
+    if one.health is None:
+        print(f"  {one.why}")
+        return
+    _summary(one.health)
+    _prices(one)
+    _fix(one.fix, one.symbols, one.decimals)
 
 
 def text_of(file: str) -> bytes:
@@ -241,6 +256,16 @@ def _fix(fix: Fix | None, symbols: Mapping[str, str], decimals: Mapping[str, int
     digits = decimals.get(fix.asset, 8)
     shown = quantity_up(qty_exact(fix.raw, digits), min(digits, 6))
     print(f"  cheapest fix    {fix.do.replace('_', ' ')} {shown} {symbols.get(fix.asset, fix.asset)}")
+
+
+def _loan_json(loan: Loan) -> dict[str, Any]:
+    from agent.margin.accounts import health_json
+
+    j = loan.judged
+    told = health_json(j.id, j.model, j.health, j.price_decimals, j.why, j.fix) | {"chain": j.chain}
+    told["block"] = loan.block.number if loan.block else None
+    told["timestamp"] = loan.block.timestamp if loan.block else None
+    return told
 
 
 def _live_json(one: ChainHealth) -> dict[str, Any]:

@@ -68,12 +68,12 @@ def _from_file(file: str) -> Book:
 def _from_wallet(ctx: click.Context) -> Book:
     from agent.app.cli.common import load_settings
     from agent.app.cli.health import chains_of
-    from agent.app.watching.aave import members_of
+    from agent.app.watching.book import members_of
     from agent.app.watching.reading import head_words, read
 
     settings = load_settings(ctx)
-    found, heads, now_s = read(settings, chains_of)
-    members, symbols = members_of(found)
+    found, loans, heads, now_s = read(settings, chains_of)
+    members, symbols = members_of(found, loans)
     return members, symbols, (settings.environment.value, settings.wallet.address, head_words(heads, now_s))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.app.settings_tree import Chain
@@ -14,7 +13,6 @@ from agent.margin.aave_core import VALUE_UNIT, AaveModel
 from agent.margin.doubts import price_doubt
 from agent.margin.fixes import Fix, cheapest
 from agent.margin.model import Health, State
-from agent.margin.surface import Member
 from chains import profiles
 from chains.evm import address_of, selector
 from chains.gateway import Gateway
@@ -160,23 +158,6 @@ async def chain_health(chain: Chain, gateway: Gateway, wallet: Address) -> Chain
         "" if equal else "the contract's figures are not the model's: it is of another version than it says"
     )
     return ChainHealth(chain, found, account, health, equal, symbols, trouble, engine.name, engine)
-
-
-def members_of(found: Sequence[ChainHealth]) -> tuple[list[Member], dict[str, str]]:
-    """The accounts as a book, and what their assets are called; an UNKNOWN one stays in it as such."""
-    members: list[Member] = []
-    symbols: dict[str, str] = {}
-    for one in found:
-        if one.empty:
-            continue
-        known = not one.trouble and one.account is not None and one.found is not None
-        at = one.found.block.timestamp if one.found is not None else 0
-        member = Member(
-            name_of(one), one.engine if known else None, one.account if known else None, at, one.trouble
-        )
-        members.append(member)
-        symbols |= one.symbols
-    return members, symbols
 
 
 def name_of(one: ChainHealth) -> str:
