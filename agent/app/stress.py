@@ -12,7 +12,8 @@ from agent.margin.deribit_pm import Account as DeribitAccount
 from agent.margin.deribit_pm import DeribitPortfolio
 from agent.margin.model import State
 from agent.margin.shocks import moved_assets, unused
-from agent.margin.surface import STEPS, Fall, Member, along, order
+from agent.margin.surface import STEPS, Fall, LikelyPoint, Member, along, likely_point, order
+from agent.margin.transfers import Flight, arrived
 
 PARTS_PCT = (0, 25, 50, 75, 100, 150)
 DOLLAR_COINS = frozenset(
@@ -39,6 +40,8 @@ class Stress:
     rows: tuple[Row, ...]
     falls: tuple[Fall, ...]
     unmoved: tuple[str, ...]
+    with_transfers: tuple[Fall, ...] = ()
+    likely: Mapping[str, LikelyPoint | None] | None = None
 
     @property
     def liquidated(self) -> list[str]:
@@ -49,8 +52,22 @@ class Stress:
         return [r.member.name for r in self.rows if r.states[0] is State.UNKNOWN]
 
 
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """The world of a likeliest point: yearly volatilities by symbol, one correlation for every pair, days."""
+
+    vols: Mapping[str, Fraction]
+    correlation: Fraction
+    days: int
+
+
 def stress(
-    members: Sequence[Member], symbols: Mapping[str, str], shock: Mapping[str, Fraction], vol: Fraction
+    members: Sequence[Member],
+    symbols: Mapping[str, str],
+    shock: Mapping[str, Fraction],
+    vol: Fraction,
+    flights: tuple[Flight, ...] = (),
+    horizon: Horizon | None = None,
 ) -> Stress:
     """Raises Usage UNKNOWN_SYMBOL where a symbol of the shock moves nothing of the book."""
     if members and (idle := unused(shock, symbols)):
@@ -68,7 +85,32 @@ def stress(
             factors.append(m.factor(moves) if m.account is not None else None)
         rows.append(Row(before, tuple(states), tuple(factors)))
     unmoved = sorted({s for a, s in symbols.items() if a not in changes})
-    return Stress(shock, vol, changes, tuple(rows), order(shaken, changes), tuple(unmoved))
+    later = [there for one in shaken if (there := arrived(one, flights)) is not None]
+    return Stress(
+        shock,
+        vol,
+        changes,
+        tuple(rows),
+        order(shaken, changes),
+        tuple(unmoved),
+        order(later, changes),
+        _likely(members, symbols, horizon) if horizon else None,
+    )
+
+
+def _likely(
+    members: Sequence[Member], symbols: Mapping[str, str], horizon: Horizon
+) -> dict[str, LikelyPoint | None]:
+    names = [n for n in horizon.vols if moved_assets({n: Fraction(1)}, symbols)]
+    vols = {n: float(horizon.vols[n]) for n in names}
+    pairs = {(a, b): float(horizon.correlation) for a in names for b in names if a < b}
+
+    def expand(moves: dict[str, Fraction]) -> dict[str, Fraction]:
+        changes = moved_assets({name: move - 1 for name, move in moves.items()}, symbols)
+        return {asset: 1 + change for asset, change in changes.items()}
+
+    known = [m for m in members if m.model is not None and m.account is not None]
+    return {m.name: likely_point(m, vols, pairs, float(horizon.days), expand) for m in known}
 
 
 def fall_together(members: Sequence[Member], symbols: Mapping[str, str]) -> tuple[Fall, ...]:
@@ -120,6 +162,19 @@ def stress_json(found: Stress) -> dict[str, Any]:
             for f in found.falls
             if f.part is not None
         ],
+        "falls_with_transfers": [{"id": f.name, "at_pct": percent(f.part)} for f in found.with_transfers],
+        "likeliest": None if found.likely is None else {n: _likely_json(p) for n, p in found.likely.items()},
         "would_be_liquidated": found.liquidated,
         "unknown": found.unknown,
+    }
+
+
+def _likely_json(point: LikelyPoint | None) -> dict[str, Any] | None:
+    if point is None:
+        return None
+    return {
+        "moves_pct": {name: f"{float(move - 1) * 100:+.2f}" for name, move in point.moves.items()},
+        "sigmas": round(point.sigmas, 4),
+        "at_the_end_bps": round(point.at_the_end * 10_000, 2),
+        "within_bps": round(point.within * 10_000, 2),
     }

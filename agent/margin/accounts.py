@@ -22,6 +22,7 @@ from agent.margin.doubts import doubt
 from agent.margin.fixes import Fix, cheapest, fix_json
 from agent.margin.model import Health, LiquidationPx, MarginModel, State, known_models, models
 from agent.margin.surface import Member
+from agent.margin.transfers import Flight, read_flights
 from chains.bounded_json import loads
 
 
@@ -58,10 +59,18 @@ def _no_float(text: str) -> Any:
     raise ValueError(f"{text} is a fraction: amounts are whole base units")
 
 
+def flights_of(text: str | bytes) -> tuple[Flight, ...]:
+    """What is on its way to accounts of a file that `judge_text` has taken. Raises Usage naming what is wrong where."""
+    document = loads(text.encode() if isinstance(text, str) else text, parse_float=_no_float)
+    if "transfers" not in document:
+        return ()
+    return read_flights(document, _assets(document)[0], [str(a["id"]) for a in document["accounts"]])
+
+
 def judge(document: Any) -> list[Judged]:
     if not isinstance(document, Mapping) or document.get("fairlead") != "accounts/1":
         raise fields.wrong('the file does not say "fairlead": "accounts/1"')
-    fields.only(document, "the file", {"fairlead", "note", "at", "assets", "accounts"})
+    fields.only(document, "the file", {"fairlead", "note", "at", "assets", "accounts", "transfers"})
     times = document.get("at")
     if not isinstance(times, Mapping):
         raise fields.wrong("at is not an object of chains")
@@ -74,6 +83,8 @@ def judge(document: Any) -> list[Judged]:
         if name in [j.id for j in found]:
             raise fields.wrong(f"account {name} stands there twice")
         found.append(_one(raw, name, times, decimals, symbols))
+    if "transfers" in document:
+        read_flights(document, decimals, [j.id for j in found])
     return found
 
 

@@ -216,3 +216,68 @@ def test_an_account_that_is_not_safe_is_told_its_cheapest_fix(ask: Ask) -> None:
     _, out, _ = ask(document, "health")
     assert "cheapest fix    repay 1,500 USDC" in out
     assert WETH != PERP
+
+
+def in_flight(**given: Any) -> dict[str, Any]:
+    document = every_model()
+    base = {
+        "to": "aave",
+        "asset": USDC,
+        "raw": str(5_000 * 10**6),
+        "arrives": 1_700_000_500,
+        "haircut_bps": 2_000,
+    }
+    return document | {"transfers": [base | given]}
+
+
+def test_what_is_on_its_way_counts_apart_and_with_a_haircut(ask: Ask) -> None:
+    words = ("stress", "--shock", "ETH=-20%", "--json")
+    _, plain, _ = ask(every_model(), *words)
+    _, out, _ = ask(in_flight(), *words)
+    without, told = json.loads(plain), json.loads(out)
+    # Nothing that is not there makes an account look safer.
+    assert (
+        told["accounts"] == without["accounts"]
+        and told["would_be_liquidated"] == without["would_be_liquidated"]
+    )
+    (flight,) = told["falls_with_transfers"]
+    # 4,000 of the 5,000 pay debt: 17,000 / 8.25 is 2,060.61, 31.31 % down, 156.57 % of the shock.
+    assert flight["id"] == "aave" and float(flight["at_pct"]) == pytest.approx(156.5656, abs=1e-3)
+    _, out, _ = ask(in_flight(to="perps", asset="USD", raw=str(1_000 * 10**8)), *words)
+    assert [f["id"] for f in json.loads(out)["falls_with_transfers"]] == ["perps"]
+    for wrong, says in (
+        ({"to": "x"}, "no account x"),
+        ({"haircut_bps": 10_001}, "haircut_bps"),
+        ({"asset": "x"}, "not listed"),
+    ):
+        status, out, _ = ask(in_flight(**wrong), *words)
+        assert status == 2 and says in json.loads(out)["error"]["message"]
+
+
+def test_the_likeliest_way_to_be_liquidated(ask: Ask) -> None:
+    words = (
+        "stress",
+        "--shock",
+        "ETH=-20%",
+        "--yearly",
+        "ETH=80%,USDC=5%",
+        "--days",
+        "30",
+        "--correlation",
+        "0%",
+        "--json",
+    )
+    _, out, _ = ask(every_model(), *words)
+    found = json.loads(out)["likeliest"]
+    # Aave's: ln(2,545.45 / 3,000) over 0.8·√(30/365), the dollar coin's share being small.
+    assert found["aave"]["sigmas"] == pytest.approx(0.1643 / 0.22935, rel=0.01)
+    assert float(found["aave"]["moves_pct"]["ETH"]) < -14 and float(found["aave"]["moves_pct"]["USDC"]) > 0
+    assert found["usdm"]["moves_pct"]["ETH"].startswith("+") and set(found) >= {
+        "spark",
+        "comet",
+        "morpho",
+        "vault",
+    }
+    assert ask(every_model(), "stress", "--shock", "ETH=-20%", "--yearly", "ETH=-5%")[0] == 2
+    _, out, _ = ask(every_model(), *words[:-1])
+    assert "likeliest  aave: ETH -1" in out

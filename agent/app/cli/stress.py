@@ -11,8 +11,9 @@ from agent.app.cli.output import emit_json, header, note, table
 from chains.errors import Usage
 
 if TYPE_CHECKING:
-    from agent.app.stress import Stress
+    from agent.app.stress import Horizon, Stress
     from agent.margin.surface import Member
+    from agent.margin.transfers import Flight
 
 
 @click.command("stress")
@@ -25,12 +26,27 @@ if TYPE_CHECKING:
 )
 @click.option("--vol", default="0%", metavar="PERCENT", help="Change of all implied volatilities, as +30%.")
 @click.option(
+    "--yearly",
+    metavar="LIST",
+    help="Yearly volatilities, as ETH=80%,BTC=60%: also tell the likeliest way to be liquidated.",
+)
+@click.option("--correlation", default="80%", metavar="PERCENT", help="Of every pair under --yearly.")
+@click.option("--days", type=click.IntRange(1, 3650), default=30, help="The horizon of --yearly.")
+@click.option(
     "--html", metavar="OUT", help="Also write a page with the surface drawn; needs nothing else to be read."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
 def command(
-    ctx: click.Context, file: str | None, shock: str, vol: str, html: str | None, as_json: bool
+    ctx: click.Context,
+    file: str | None,
+    shock: str,
+    vol: str,
+    yearly: str | None,
+    correlation: str,
+    days: int,
+    html: str | None,
+    as_json: bool,
 ) -> None:
     """What of the wallet's accounts (or of an accounts/1 FILE) a shock would liquidate: a matrix, and what falls first."""
     from agent.app.stress import stress, stress_json
@@ -39,8 +55,9 @@ def command(
     asked, change = parse_shock(shock), parse_percent(vol)
     if change <= -1:
         raise Usage("BAD_SHOCK", "volatility cannot fall by all of it", "write --vol -50%")
-    members, symbols, line = _from_file(file) if file is not None else _from_wallet(ctx)
-    found = stress(members, symbols, asked, change)
+    horizon = _horizon(yearly, correlation, days) if yearly else None
+    members, symbols, line, flights = _from_file(file) if file is not None else _from_wallet(ctx)
+    found = stress(members, symbols, asked, change, flights, horizon)
     if html is not None:
         _write(html, " · ".join(line), members, symbols, found)
     if as_json:
@@ -50,19 +67,31 @@ def command(
     _show(found)
 
 
-Book = tuple[list["Member"], dict[str, str], tuple[str, str, str]]
+Book = tuple[list["Member"], dict[str, str], tuple[str, str, str], tuple["Flight", ...]]
+
+
+def _horizon(yearly: str, correlation: str, days: int) -> Horizon:
+    from agent.app.stress import Horizon
+    from agent.margin.shocks import parse_percent, parse_shock
+
+    vols, pair = parse_shock(yearly), parse_percent(correlation)
+    if any(v <= 0 or v > 10 for v in vols.values()) or not -1 < pair < 1:
+        why = "volatilities are above 0 and at most 1000 %, a correlation is between -100 % and 100 %"
+        raise Usage("BAD_SHOCK", why, "write --yearly ETH=80% --correlation 80%")
+    return Horizon(vols, pair, days)
 
 
 def _from_file(file: str) -> Book:
     from agent.app.cli.health import text_of
-    from agent.margin.accounts import judge_text
+    from agent.margin.accounts import flights_of, judge_text
     from agent.margin.surface import Member
 
-    judged = judge_text(text_of(file))
+    text = text_of(file)
+    judged = judge_text(text)
     members = [j.member or Member(j.id, None, None, 0, j.why) for j in judged]
     symbols = dict(judged[0].symbols) if judged else {}
     name = Path(file).name if file != "-" else "standard input"
-    return members, symbols, ("file", name, f"{len(judged)} accounts")
+    return members, symbols, ("file", name, f"{len(judged)} accounts"), flights_of(text)
 
 
 def _from_wallet(ctx: click.Context) -> Book:
@@ -74,7 +103,12 @@ def _from_wallet(ctx: click.Context) -> Book:
     settings = load_settings(ctx)
     found, loans, heads, now_s = read(settings, chains_of)
     members, symbols = members_of(found, loans)
-    return members, symbols, (settings.environment.value, settings.wallet.address, head_words(heads, now_s))
+    return (
+        members,
+        symbols,
+        (settings.environment.value, settings.wallet.address, head_words(heads, now_s)),
+        (),
+    )
 
 
 def _write(out: str, title: str, members: Any, symbols: Any, found: Stress) -> None:
@@ -113,6 +147,17 @@ def _show(found: Stress) -> None:
         elif f.part is not None:
             drags = f"; then soon {', '.join(f.drags)}" if f.drags else ""
             print(f"falls      {f.name} at {percent(f.part)} % of the shock{drags}")
+    for f in found.with_transfers:
+        when = f"at {percent(f.part)} % of the shock" if f.part is not None else "not at all"
+        print(f"in flight  {f.name} would fall {when}, had what is on its way to it arrived")
+    for name, point in (found.likely or {}).items():
+        if point is not None:
+            moves = ", ".join(
+                f"{asset} {float(move - 1) * 100:+.1f} %" for asset, move in point.moves.items()
+            )
+            print(
+                f"likeliest  {name}: {moves}; {point.sigmas:.2f} sigma, {point.within * 100:.2f} % within the horizon"
+            )
     if found.unmoved:
         print(f"unmoved    {', '.join(found.unmoved)}")
     gone = found.liquidated
