@@ -161,6 +161,16 @@ class Chain(Table):
     lending_pool: Address | None = Field(
         None, description="The Aave V3 Pool of this chain, for `fairlead health`. None means its profile's."
     )
+    comets: tuple[Address, ...] = Field(
+        (), description="The Compound III markets of this chain that `fairlead health` looks at."
+    )
+    morpho: Address = Field(
+        "0xBBBBBbbBBb9cC5e90e3b3Af64bdAF62C37EEFFCb",
+        description="Morpho Blue on this chain, for `morpho_markets`.",
+    )
+    morpho_markets: tuple[Annotated[str, Field(pattern="^0x[0-9a-fA-F]{64}$")], ...] = Field(
+        (), description="The ids of the Morpho Blue markets of this chain that `fairlead health` looks at."
+    )
 
 
 class Venue(Table):

@@ -11,7 +11,7 @@ much, and the factor it leaves; null where there is none, or no need. Keys of th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from typing import Any
 
@@ -22,6 +22,7 @@ from agent.margin.doubts import doubt
 from agent.margin.fixes import Fix, cheapest, fix_json
 from agent.margin.model import Health, LiquidationPx, MarginModel, State, known_models, models
 from agent.margin.surface import Member
+from agent.margin.transfers import Flight, read_flights
 from chains.bounded_json import loads
 
 
@@ -38,6 +39,7 @@ class Judged:
     why: str = ""
     member: Member | None = None
     fix: Fix | None = None
+    decimals: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def state(self) -> State:
@@ -57,10 +59,18 @@ def _no_float(text: str) -> Any:
     raise ValueError(f"{text} is a fraction: amounts are whole base units")
 
 
+def flights_of(text: str | bytes) -> tuple[Flight, ...]:
+    """What is on its way to accounts of a file that `judge_text` has taken. Raises Usage naming what is wrong where."""
+    document = loads(text.encode() if isinstance(text, str) else text, parse_float=_no_float)
+    if "transfers" not in document:
+        return ()
+    return read_flights(document, _assets(document)[0], [str(a["id"]) for a in document["accounts"]])
+
+
 def judge(document: Any) -> list[Judged]:
     if not isinstance(document, Mapping) or document.get("fairlead") != "accounts/1":
         raise fields.wrong('the file does not say "fairlead": "accounts/1"')
-    fields.only(document, "the file", {"fairlead", "note", "at", "assets", "accounts"})
+    fields.only(document, "the file", {"fairlead", "note", "at", "assets", "accounts", "transfers"})
     times = document.get("at")
     if not isinstance(times, Mapping):
         raise fields.wrong("at is not an object of chains")
@@ -73,6 +83,8 @@ def judge(document: Any) -> list[Judged]:
         if name in [j.id for j in found]:
             raise fields.wrong(f"account {name} stands there twice")
         found.append(_one(raw, name, times, decimals, symbols))
+    if "transfers" in document:
+        read_flights(document, decimals, [j.id for j in found])
     return found
 
 
@@ -98,7 +110,7 @@ def _one(
     member = Member(name, model, account, timestamp)
     health = model.health(account, timestamp)
     fix = cheapest(model, account, timestamp) if health.state in (State.AT_RISK, State.LIQUIDATABLE) else None
-    return Judged(name, model_name, chain, health, symbols, model.price_decimals, "", member, fix)
+    return Judged(name, model_name, chain, health, symbols, model.price_decimals, "", member, fix, decimals)
 
 
 def _assets(document: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, str]]:

@@ -32,12 +32,12 @@ def cheapest(model: MarginModel, account: Any, timestamp: int, target_1e18: int 
     for asset, debt in owed(model, account, timestamp).items():
         fix = _least(model, account, timestamp, "repay", asset, debt, target_1e18)
         if fix is not None:
-            found.append((_worth(account, asset, fix.raw), fix))
+            found.append((_worth(account, fix), fix))
     for asset in deposits(model, account):
         do = "deposit" if asset == DOLLARS or isinstance(account, binance_pm.Account) else "add_collateral"
         fix = _least(model, account, timestamp, do, asset, MOST_RAW, target_1e18)
         if fix is not None:
-            found.append((_worth(account, asset, fix.raw), fix))
+            found.append((_worth(account, fix), fix))
     return min(found, key=lambda x: x[0])[1] if found else None
 
 
@@ -64,8 +64,9 @@ def _least(
     return Fix(do, asset, high, factor(high))
 
 
-def _worth(account: Any, asset: str, raw: int) -> int:
+def _worth(account: Any, fix: Fix) -> int:
     """What to compare payments by, in one unit for an account."""
+    asset, raw = fix.asset, fix.raw
     match account:
         case aave_account.Account():
             r = next(r for r in account.reserves if r.asset == asset)
@@ -75,9 +76,9 @@ def _worth(account: Any, asset: str, raw: int) -> int:
                 c.asset: c.decimals for c in account.collateral
             }
             return int(raw * account.prices()[asset] * 10**18 // 10 ** decimals[asset])
-        case morpho_blue.Account() if asset == account.collateral:
+        case morpho_blue.Account() if fix.do != "repay":
             return raw * account.oracle_price_1e36 // 10**36
-        case maker_vault.Account() if asset == account.collateral:
+        case maker_vault.Account() if fix.do != "repay":
             return raw * account.price_1e18 // 10**18
     return raw
 

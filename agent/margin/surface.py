@@ -8,7 +8,7 @@ every place.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -21,6 +21,8 @@ STEPS = 10**6
 """A shock is told in millionths of itself."""
 SCAN = 64
 NEVER = 10**30
+FARTHEST = 12.0
+"""Standard deviations beyond which nothing is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +134,12 @@ def likely_point(
     vols: Mapping[str, float],
     correlations: Mapping[tuple[str, str], float],
     days: float,
+    expand: Callable[[dict[str, Fraction]], Mapping[str, Fraction]] = dict,
 ) -> LikelyPoint | None:
     """First-order reliability: the point of the surface nearest to now in standard deviations; None where none lies within 12.
 
-    `vols` are yearly, of every asset that may move; a pair without a correlation counts as 0.
+    `vols` are yearly, of every asset that may move; a pair without a correlation counts as 0. Where they are of symbols, `expand` gives
+    what a symbol's moves do to assets; the point is told in the symbols' own moves.
     """
     assets = sorted(vols)
     if not assets or member.bad({}):
@@ -159,33 +163,43 @@ def likely_point(
         }
 
     def gap(z: np.ndarray[Any, Any]) -> float:
-        factor = member.factor(moves(z))
+        factor = member.factor(expand(moves(z)))
         return 50.0 if factor is None else math.log(max(factor, 1) / HEALTHY_1E18)
 
-    z = np.zeros(count)
-    for _ in range(40):
-        here, h = gap(z), 1e-3
+    def downhill(z: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+        h = 1e-3
         slope = np.array([(gap(z + h * e) - gap(z - h * e)) / (2 * h) for e in np.eye(count)])
-        size = float(slope @ slope)
-        if size < 1e-18:
-            return None
-        step = (float(slope @ z) - here) / size * slope
-        if float(np.linalg.norm(step - z)) < 1e-7:
-            z = step
+        size = float(np.linalg.norm(slope))
+        return -slope / size if size > 1e-9 else None
+
+    def shoot(way: np.ndarray[Any, Any]) -> float | None:
+        """How far along a direction the integers say that it is liquidated first."""
+        good, found = 0.0, 0.125
+        while not member.bad(expand(moves(way * found))):
+            good, found = found, found + 0.125
+            if found > FARTHEST:
+                return None
+        for _ in range(50):
+            middle = (good + found) / 2.0
+            good, found = (good, middle) if member.bad(expand(moves(way * middle))) else (middle, found)
+        return found
+
+    # From the surface's own slope where a ray meets it to the next ray: the nearest point is where the two agree.
+    way = downhill(np.zeros(count))
+    best: tuple[float, np.ndarray[Any, Any]] | None = None
+    for _ in range(12):
+        far = shoot(way) if way is not None else None
+        if way is None or far is None:
             break
-        z = step if float(np.linalg.norm(step)) < 40 else step / float(np.linalg.norm(step)) * 40
-    length = float(np.linalg.norm(z))
-    if length == 0.0:
+        if best is None or far < best[0]:
+            best = (far, way)
+        turned = downhill(way * far)
+        if turned is None or float(np.linalg.norm(turned - way)) < 1e-6:
+            break
+        way = (way + turned) / float(np.linalg.norm(way + turned))
+    if best is None:
         return None
-    # On the ray to it, the integers say where exactly.
-    way, good, found = z / length, 0.0, max(length, 0.25)
-    while not member.bad(moves(way * found)):
-        good, found = found, found * 1.25
-        if found > 12.0:
-            return None
-    for _ in range(50):
-        middle = (good + found) / 2.0
-        good, found = (good, middle) if member.bad(moves(way * middle)) else (middle, found)
+    found, way = best
     tail = math.erfc(found / math.sqrt(2.0)) / 2.0
     return LikelyPoint(moves(way * found), found, tail, min(2.0 * tail, 1.0))
 
@@ -193,10 +207,12 @@ def likely_point(
 def grid(
     members: Sequence[Member], across: Sequence[str], up: Sequence[str], levels: Sequence[Fraction]
 ) -> list[list[tuple[State, str]]]:
-    """The worst state, and whose, at each pair of changes of two groups of assets; rows go with `up`, both in the order of `levels`."""
+    """The worst state, and whose, at each pair of changes of two groups of assets; rows go with `up` (one where that is none), both
+    in the order of `levels`.
+    """
     rank = {State.UNKNOWN: 3, State.LIQUIDATABLE: 2, State.AT_RISK: 1, State.SAFE: 0}
     rows = []
-    for vertical in levels:
+    for vertical in levels if up else [Fraction(0)]:
         row = []
         for level in levels:
             moves = {a: 1 + level for a in across} | {a: 1 + vertical for a in up}

@@ -15,7 +15,7 @@ import pytest
 from agent.app.cli import run
 from chains.devnet.addresses import AAVE, CHAINS, PERMIT2
 from chains.devnet.artifacts import artifact
-from chains.devnet.funding import create_safe, give_eth, give_token
+from chains.devnet.funding import create_safe, give_eth, give_token, set_feed_price
 from chains.devnet.jsonrpc import Rpc
 from chains.devnet.service import Status
 
@@ -186,8 +186,15 @@ def test_health_shows_the_contracts_own_answer_beside_ours(
     assert "equal to the last digit" in capsys.readouterr().out
 
 
-def test_a_pool_of_a_later_version_is_unknown(wallet: Wallet, capsys: pytest.CaptureFixture[str]) -> None:
-    """The same storage under code that answers another POOL_REVISION: no guess is made."""
+@pytest.mark.parametrize(
+    ("revision", "says"),
+    [(99, "revision 99, and no model"), (10, "another version than it says")],
+    ids=["of-no-known-version", "of-another-than-it-says"],
+)
+def test_a_pool_that_is_not_what_a_model_computes_is_unknown(
+    wallet: Wallet, capsys: pytest.CaptureFixture[str], revision: int, says: str
+) -> None:
+    """The same storage under code that answers another POOL_REVISION: no guess is made, and a false one is found out."""
     wallet.history()
     assert wallet.init() == 0
     capsys.readouterr()
@@ -195,18 +202,61 @@ def test_a_pool_of_a_later_version_is_unknown(wallet: Wallet, capsys: pytest.Cap
     code = wallet.rpc("eth_getCode", pool, "latest")
     behind = "0x" + "ee" * 20
     wallet.rpc("anvil_setCode", behind, code)
-    # Answers POOL_REVISION() with 9 and hands everything else to the genuine proxy's code.
-    wallet.rpc("anvil_setCode", pool, revision_nine_before(behind))
+    # Answers POOL_REVISION() and hands everything else to the genuine proxy's code.
+    wallet.rpc("anvil_setCode", pool, revision_before(behind, revision))
+    # A year of interest: the series of later versions differs from the binomial of this one.
+    wallet.rpc("evm_increaseTime", 365 * 86_400)
+    wallet.rpc("evm_mine")
     assert wallet.fairlead("health", "--json") == 0
     (account,) = out(capsys)["accounts"]
     assert (account["state"], account["health_1e18"], account["liquidation_px"]) == ("UNKNOWN", None, [])
-    assert "revision 9" in account["why"] and account["contract"]["health_1e18"] is not None
+    assert says in account["why"] and account["contract"]["health_1e18"] is not None
+    assert wallet.fairlead("stress", "--shock", "ETH=-1%", "--json") == 0
+    assert out(capsys)["unknown"] == ["aave_v3:eip155:1"]
 
 
-def revision_nine_before(target: str) -> str:
+def test_news_of_health_is_alerted_once_with_the_journals_head(
+    wallet: Wallet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wallet.history()
+    assert wallet.init() == 0
+    alerts = wallet.folder / "alerts.jsonl"
+    with wallet.settings.open("a") as settings:
+        settings.write(f'\n[alerts]\nfile = "{alerts}"\n')
+    capsys.readouterr()
+    told = []
+    # 8 WETH at 82.5 % against 5,000: at risk below 833.33, gone below 757.58.
+    for price in (3_000, 800, 800, 700, 700, 3_000):
+        set_feed_price(wallet.status.cheat_urls[1], "ETH", price * 10**8)
+        assert wallet.fairlead("health", "--alert", "--json") == 0
+        told.append(out(capsys)["accounts"][0]["state"])
+    assert told == ["SAFE", "AT_RISK", "AT_RISK", "LIQUIDATABLE", "LIQUIDATABLE", "SAFE"]
+    lines = [json.loads(line) for line in alerts.read_text().splitlines()]
+    assert [line["code"] for line in lines] == ["HEALTH_AT_RISK", "HEALTH_LIQUIDATABLE", "HEALTH_SAFE"]
+    assert all(set(line["head"]) == {"seq", "hash"} and line["wallet"] == wallet.address for line in lines)
+    assert "makes it safe" in lines[0]["message"]
+
+
+def test_the_wallets_health_ends_with_what_falls_first(
+    wallet: Wallet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wallet.history()
+    assert wallet.init() == 0
+    set_feed_price(wallet.status.cheat_urls[1], "ETH", 800 * 10**8)
+    capsys.readouterr()
+    assert wallet.fairlead("health") == 0
+    shown = capsys.readouterr().out
+    # 5,000 dollar coins over 6.6 is about 757.58, five per cent below 800.
+    assert "cheapest fix    repay" in shown and "age of data" in shown
+    assert "falls first" in shown and "aave_v3:eip155:1: at -5." in shown
+    assert wallet.fairlead("stress", "--shock", "ETH=-10%") == 0
+    assert "liquidated aave_v3:eip155:1" in capsys.readouterr().out
+
+
+def revision_before(target: str, revision: int) -> str:
     selector = artifact("AavePool").call("POOL_REVISION").hex()
-    answer = "6009" + "600052" + "6020" + "6000" + "f3"
-    # calldataload(0) >> 224 == selector ? return 9 : delegatecall(target) and give back what it gave.
+    answer = f"60{revision:02x}" + "600052" + "6020" + "6000" + "f3"
+    # calldataload(0) >> 224 == selector ? return it : delegatecall(target) and give back what it gave.
     head = "60003560e01c63" + selector + "14"
     rest = "366000600037" + "60006000" + "366000" + "73" + target[2:] + "5af4" + "3d6000" + "6000" + "3e"
     jump_bad = "3d6000fd"

@@ -101,7 +101,9 @@ def test_the_likeliest_point_of_two_assets_against_two_million_paths() -> None:
 def test_a_grid_shows_the_worst_and_unknown_above_all() -> None:
     book = [lender(10 * ETH, 20_000 * USD, "loan"), perp("-5", "4000", "short")]
     levels = [Fraction(n, 10) for n in (-3, 0, 3)]
-    (row,) = {tuple(r) for r in grid(book, ["weth"], [], levels)}
+    ((*cells,),) = grid(book, ["weth"], [], levels)
+    row = tuple(cells)
+    assert len(grid(book, ["weth"], ["usdc"], levels)) == 3
     assert row == ((State.LIQUIDATABLE, "loan"), (State.SAFE, row[1][1]), (State.LIQUIDATABLE, "short"))
     dark = grid([*book, Member("v4", None, None, AT)], ["weth"], [], levels)
     assert {cell for r in dark for cell in r} == {(State.UNKNOWN, "v4")}

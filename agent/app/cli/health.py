@@ -14,50 +14,99 @@ from agent.app.cli.output import emit_json, header, note, plain, table
 from chains.errors import Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agent.app.watching.aave import ChainHealth
+    from agent.app.watching.loans import Loan
     from agent.app.watching.reading import Reading
     from agent.margin.accounts import Judged
+    from agent.margin.fixes import Fix
     from agent.margin.model import Health, LiquidationPx
 
 
 @click.command("health")
 @click.argument("file", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.option(
+    "--alert",
+    is_flag=True,
+    help="Also alert what is not SAFE: once, again when it worsens or stays so for six hours.",
+)
 @click.pass_context
-def command(ctx: click.Context, file: str | None, as_json: bool) -> None:
+def command(ctx: click.Context, file: str | None, as_json: bool, alert: bool) -> None:
     """Health factor, liquidation price per asset and state: of the settings' wallet on every chain, or of an accounts/1 FILE."""
     if file is not None:
+        if alert:
+            raise Usage(
+                "NO_ALERTS_HERE",
+                "alerts belong to the settings' wallet, not to a file",
+                "leave out --alert or FILE",
+            )
         _file(file, as_json)
         return
     from agent.app.cli.common import load_settings
     from agent.app.watching.reading import head_words, read
 
     settings = load_settings(ctx)
-    found, heads, now_s = read(settings, _chains)
+    found, loans, heads, now_s = read(settings, chains_of)
+    if alert:
+        from agent.app.health_alerts import tell
+
+        tell(settings, found, loans, now_s)
     if as_json:
         emit_json(
             {
                 "environment": settings.environment.value,
                 "wallet": settings.wallet.address,
-                "accounts": [_live_json(one) for one in found],
+                "accounts": [_live_json(one) for one in found] + [_loan_json(one) for one in loans],
             }
         )
         return
     header(settings.environment.value, settings.wallet.address, head_words(heads, now_s))
-    if not found:
+    if not found and not loans:
         print("\nnone of the configured chains has an Aave market")
     for one in found:
-        _show_chain(one)
+        _show_chain(one, now_s)
+    for loan in loans:
+        _show_judged(loan.judged)
+        if loan.block is not None:
+            print(f"  read at         block {loan.block.number}")
+    _falls_first(found, loans)
 
 
-async def _chains(reading: Reading) -> tuple[list[ChainHealth], Any, int]:
+def _falls_first(found: list[ChainHealth], loans: list[Loan]) -> None:
+    """The order of falling, were everything but dollar coins to fall alike."""
+    from agent.app.stress import fall_together, percent
+    from agent.app.watching.book import members_of
+    from agent.margin.surface import STEPS
+
+    members, symbols = members_of(found, loans)
+    falls = [f for f in fall_together(members, symbols) if f.part is None or f.part <= STEPS]
+    if not any(f.part is not None or f.state.value == "UNKNOWN" for f in falls):
+        return
+    print("\nfalls first, were all but dollar coins to fall alike")
+    for f in falls:
+        if f.state.value == "UNKNOWN":
+            print(f"  {f.name}: UNKNOWN, it may have fallen already")
+        elif f.part is not None:
+            drags = f"; then soon {', '.join(f.drags)}" if f.drags else ""
+            print(f"  {f.name}: at -{percent(f.part)} %{drags}")
+
+
+async def chains_of(reading: Reading) -> tuple[list[ChainHealth], list[Loan], Any, int]:
     from agent.app.watching.aave import chain_health
+    from agent.app.watching.loans import loans_of
     from chains.types import Address
 
     wallet = Address(reading.settings.wallet.address)
-    asked = [chain_health(c, reading.gateways[c.chain_id], wallet) for c in reading.settings.chains]
-    found, heads = await asyncio.gather(asyncio.gather(*asked), reading.heads())
-    return [one for one in found if one is not None], heads, reading.now_s
+    chains = reading.settings.chains
+    asked = [chain_health(c, reading.gateways[c.chain_id], wallet) for c in chains]
+    others = [loans_of(c, reading.gateways[c.chain_id], wallet) for c in chains]
+    found, loans, heads = await asyncio.gather(
+        asyncio.gather(*asked), asyncio.gather(*others), reading.heads()
+    )
+    known = [one for one in found if one is not None]
+    return known, [loan for of_chain in loans for loan in of_chain], heads, reading.now_s
 
 
 # ---- an accounts/1 file
@@ -66,23 +115,32 @@ async def _chains(reading: Reading) -> tuple[list[ChainHealth], Any, int]:
 def _file(file: str, as_json: bool) -> None:
     from agent.margin.accounts import health_json, judge_text
 
-    judged = judge_text(_text(file))
+    judged = judge_text(text_of(file))
     if as_json:
         emit_json(
-            {"accounts": [health_json(j.id, j.model, j.health, j.price_decimals, j.why) for j in judged]}
+            {
+                "accounts": [
+                    health_json(j.id, j.model, j.health, j.price_decimals, j.why, j.fix) for j in judged
+                ]
+            }
         )
         return
     header("file", Path(file).name if file != "-" else "standard input", f"{len(judged)} accounts")
     for one in judged:
-        print(f"\n{one.id} · {one.model} · {one.chain} · {_coloured(one.state.value)}")
-        if one.health is None:
-            print(f"  {one.why}")
-            continue
-        _summary(one.health)
-        _prices(one)
+        _show_judged(one)
 
 
-def _text(file: str) -> bytes:
+def _show_judged(one: Judged) -> None:
+    print(f"\n{one.id} · {one.model} · {one.chain} · {_coloured(one.state.value)}")
+    if one.health is None:
+        print(f"  {one.why}")
+        return
+    _summary(one.health)
+    _prices(one)
+    _fix(one.fix, one.symbols, one.decimals)
+
+
+def text_of(file: str) -> bytes:
     try:
         return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except FileNotFoundError:
@@ -93,21 +151,25 @@ def _text(file: str) -> bytes:
 
 
 def _prices(one: Judged) -> None:
+    from agent.app.watching.words import quantity
+
     assert one.health is not None
     rows = []
     for px in one.health.liquidation_px:
-        now = plain(Decimal(px.now_raw).scaleb(-one.price_decimals))
-        rows.append([one.symbols.get(px.asset, px.asset), now, *_liquidation(px)])
-    table(["asset", "price USD", "liquidated", "distance"], rows, right=[1, 3])
+        digits = one.price_decimals if px.decimals is None else px.decimals
+        now = quantity(Decimal(px.now_raw).scaleb(-digits), 8)
+        rows.append([one.symbols.get(px.asset, px.asset), now, *_liquidation(px, digits)])
+    dollars = one.health.value_unit.startswith("USD")
+    table(["asset", "price USD" if dollars else "price", "liquidated", "distance"], rows, right=[1, 3])
 
 
-def _liquidation(found: LiquidationPx) -> list[str]:
+def _liquidation(found: LiquidationPx, digits: int = 8) -> list[str]:
     """Shortened the safe way: what is shown is reached no later than the exact price, which --json tells."""
     from agent.app.watching.words import quantity, quantity_up
 
     if found.px_raw is None:
         return ["at no price", ""]
-    px, places = Decimal(found.px_raw).scaleb(-8), 4 if found.px_raw >= 10**8 else 8
+    px, places = Decimal(found.px_raw).scaleb(-digits), 4 if found.px_raw >= 10**digits else 8
     shown = quantity_up(px, places) if found.side.value == "below" else quantity(px, places)
     distance = found.distance_pct_down
     sign = "-" if found.side.value == "below" else "+"
@@ -117,8 +179,8 @@ def _liquidation(found: LiquidationPx) -> list[str]:
 # ---- the settings' wallet
 
 
-def _show_chain(one: ChainHealth) -> None:
-    from agent.app.watching.words import amount, quantity_up
+def _show_chain(one: ChainHealth, now_s: int) -> None:
+    from agent.app.watching.words import age, amount, quantity_up
     from agent.domain.units import qty_exact
 
     print(f"\naave v3 on {one.chain.name} · {_coloured(one.state.value)}")
@@ -147,7 +209,9 @@ def _show_chain(one: ChainHealth) -> None:
         columns = ["asset", "supplied", "counts", "borrowed", "price USD", "liquidated", "distance"]
         table(columns, rows, right=[1, 2, 3, 4, 6])
         _summary(one.health)
+        _fix(one.fix, one.symbols, {r.asset: r.decimals for r in one.account.reserves})
     if one.found is not None:
+        print(f"  age of data     {age(now_s - one.found.block.timestamp)}")
         theirs = one.found.data.health_1e18
         told = "no debt" if theirs == 2**256 - 1 else plain(Decimal(theirs).scaleb(-18))
         verdict = {True: "equal to the last digit", False: "NOT EQUAL", None: "not computed here"}[one.equal]
@@ -157,25 +221,61 @@ def _show_chain(one: ChainHealth) -> None:
 
 
 def _summary(health: Health) -> None:
-    from agent.app.watching.words import age, usd
+    from agent.app.watching.words import age, quantity, quantity_up
 
-    unit = Decimal("1e-8")
+    unit, name = _unit(health.value_unit)
     factor = "none: no debt" if health.health_1e18 is None else plain(Decimal(health.health_1e18).scaleb(-18))
-    print(f"  health factor   {factor}")
-    print(f"  collateral      {usd(health.collateral_value_raw * unit)} USD")
-    print(f"  debt            {usd(health.debt_value_raw * unit)} USD")
+    margin = health.maintenance_raw is not None
+    print(f"  {'margin ratio ' if margin else 'health factor'}   {factor}")
+    print(
+        f"  {'equity    ' if margin else 'collateral'}      {quantity(health.collateral_value_raw * unit, 2)}{name}"
+    )
+    if health.debt_value_raw or not margin:
+        print(f"  debt            {quantity_up(health.debt_value_raw * unit, 2)}{name}")
+    if health.maintenance_raw is not None:
+        print(f"  maintenance     {quantity_up(health.maintenance_raw * unit, 2)}{name}")
     if health.distance_pct_down:
         print(f"  distance        {plain(health.distance_pct_down)} % of one price")
     if health.seconds_to_liquidation:
         print(f"  by interest     {age(health.seconds_to_liquidation)} at today's prices and rates")
 
 
+def _unit(value_unit: str) -> tuple[Decimal, str]:
+    """What a value's unit is worth and is called; base units of a token stay what they are."""
+    if value_unit.startswith("USD_1e"):
+        return Decimal(1).scaleb(-int(value_unit[6:])), " USD"
+    return Decimal(1), f" base units{value_unit.removeprefix('raw')}"
+
+
+def _fix(fix: Fix | None, symbols: Mapping[str, str], decimals: Mapping[str, int]) -> None:
+    from agent.app.watching.words import quantity_up
+    from agent.domain.units import qty_exact
+
+    if fix is None:
+        return
+    digits = decimals.get(fix.asset, 8)
+    shown = quantity_up(qty_exact(fix.raw, digits), min(digits, 6))
+    print(f"  cheapest fix    {fix.do.replace('_', ' ')} {shown} {symbols.get(fix.asset, fix.asset)}")
+
+
+def _loan_json(loan: Loan) -> dict[str, Any]:
+    from agent.margin.accounts import health_json
+
+    j = loan.judged
+    told = health_json(j.id, j.model, j.health, j.price_decimals, j.why, j.fix) | {"chain": j.chain}
+    told["block"] = loan.block.number if loan.block else None
+    told["timestamp"] = loan.block.timestamp if loan.block else None
+    return told
+
+
 def _live_json(one: ChainHealth) -> dict[str, Any]:
+    from agent.app.watching.aave import name_of
     from agent.margin.accounts import health_json
 
     health = None if one.trouble else one.health
-    name = f"aave_v3:eip155:{one.chain.chain_id}"
-    told = health_json(name, one.model or "aave_v3", health, one.engine.price_decimals, one.trouble)
+    told = health_json(
+        name_of(one), one.model or "aave_v3", health, one.engine.price_decimals, one.trouble, one.fix
+    )
     told |= {
         "chain": f"eip155:{one.chain.chain_id}",
         "block": None,

@@ -11,6 +11,7 @@ from agent.margin import aave_v3_0, aave_v3_3, aave_v3_4, aave_v3_5, aave_v3_6, 
 from agent.margin.aave_account import Account, EMode, Reserve
 from agent.margin.aave_core import VALUE_UNIT, AaveModel
 from agent.margin.doubts import price_doubt
+from agent.margin.fixes import Fix, cheapest
 from agent.margin.model import Health, State
 from chains import profiles
 from chains.evm import address_of, selector
@@ -48,6 +49,15 @@ class ChainHealth:
     trouble: str = ""
     model: str = ""
     engine: AaveModel = aave_v3_0.MODEL
+
+    @property
+    def fix(self) -> Fix | None:
+        """The least payment that makes it SAFE, where it is not and is known."""
+        if self.trouble or self.account is None or self.found is None:
+            return None
+        if self.state not in (State.AT_RISK, State.LIQUIDATABLE):
+            return None
+        return cheapest(self.engine, self.account, self.found.block.timestamp)
 
     @property
     def state(self) -> State:
@@ -148,6 +158,10 @@ async def chain_health(chain: Chain, gateway: Gateway, wallet: Address) -> Chain
         "" if equal else "the contract's figures are not the model's: it is of another version than it says"
     )
     return ChainHealth(chain, found, account, health, equal, symbols, trouble, engine.name, engine)
+
+
+def name_of(one: ChainHealth) -> str:
+    return f"aave_v3:eip155:{one.chain.chain_id}"
 
 
 def doubts(found: AaveAccount, symbols: dict[str, str], chain_id: int) -> str:

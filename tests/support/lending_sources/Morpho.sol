@@ -36,6 +36,42 @@ contract Harness is Morpho {
         return true;
     }
 
+    function borrowRateView(MarketParams memory, Market memory) external view returns (uint256) {
+        return rateNow;
+    }
+
+    function decimals() external pure returns (uint8) {
+        return 18;
+    }
+
+    function symbol() external pure returns (string memory) {
+        return "TOKEN";
+    }
+
+    // A market with a borrower that stay, for readers.
+    function place(Given calldata g, address who) external {
+        MarketParams memory params = MarketParams(address(this), address(this), address(this), address(this), g.lltv);
+        Id id = params.id();
+        rateNow = g.rate;
+        price = g.price;
+        idToMarketParams[id] = params;
+        market[id] = Market(type(uint120).max, type(uint120).max, g.totalAssets, g.totalShares, uint128(block.timestamp - g.age), 0);
+        position[id][who] = Position(0, g.shares, g.collateral);
+    }
+
+    function idOf(uint256 lltv) external view returns (Id) {
+        return MarketParams(address(this), address(this), address(this), address(this), lltv).id();
+    }
+
+    // Debt once interest is accrued, and whether healthy.
+    function look(uint256 lltv, address who) external returns (uint256, bool) {
+        MarketParams memory params = MarketParams(address(this), address(this), address(this), address(this), lltv);
+        Id id = params.id();
+        _accrueInterest(params, id);
+        uint256 debt = uint256(position[id][who].borrowShares).toAssetsUp(market[id].totalBorrowAssets, market[id].totalBorrowShares);
+        return (debt, _isHealthy(params, id, who));
+    }
+
     // Each: debt in assets, whether healthy, whether liquidating `seize` went, shares and collateral left, debt repaid, bad debt.
     function run(Given[] calldata all) external returns (uint256[6][] memory found) {
         found = new uint256[6][](all.length);

@@ -1,0 +1,80 @@
+"""An accounts/1 document with one account of every kind of model, each a little different from the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+RAY = 10**27
+CHAIN, CEX = "eip155:1", "cex:any"
+WETH, USDC, DAI, WSTETH = (f"{CHAIN}/erc20:0x{n:040x}" for n in (1, 2, 3, 4))
+PERP = "cex:any/ETH"
+
+
+def reserve(asset: str, px: int, **given: Any) -> dict[str, Any]:
+    return {
+        "asset": asset, "price_1e8": str(px), "ltv_bps": 8000, "liquidation_threshold_bps": 8250, "liquidation_bonus_bps": 10500,
+        "collateral_enabled": True, "last_update": 1_700_000_000, "scaled_supply_raw": "0", "liquidity_index_1e27": str(RAY),
+        "liquidity_rate_1e27": "0", "scaled_debt_raw": "0", "borrow_index_1e27": str(RAY), "borrow_rate_1e27": "0", **given,
+    }  # fmt: skip
+
+
+def aave(name: str, model: str, debt: int) -> dict[str, Any]:
+    rows = [
+        reserve(WETH, 3_000 * 10**8, scaled_supply_raw=str(10 * 10**18)),
+        reserve(USDC, 10**8, scaled_debt_raw=str(debt * 10**6)),
+    ]
+    return {"id": name, "model": model, "chain": CHAIN, "emode": 0, "reserves": rows}
+
+
+def every_model() -> dict[str, Any]:
+    """At 3,000 dollars a coin; each of them falls at another price."""
+    comet = {
+        "id": "comet", "model": "compound_v3", "chain": CHAIN, "base": USDC, "base_price_1e8": str(10**8),
+        "principal_raw": str(-19_000 * 10**6), "borrow_index_1e15": str(10**15), "supply_index_1e15": str(10**15),
+        "borrow_rate_1e18": "1000000000", "last_update": 1_700_000_000,
+        "collateral": [
+            {"asset": WETH, "balance_raw": str(10 * 10**18), "price_1e8": str(3_000 * 10**8), "borrow_cf_1e18": str(8 * 10**17),
+             "liquidate_cf_1e18": str(85 * 10**16), "liquidation_factor_1e18": str(95 * 10**16)}
+        ],
+    }  # fmt: skip
+    morpho = {
+        "id": "morpho", "model": "morpho_blue", "chain": CHAIN, "loan": USDC, "collateral": WSTETH, "lltv_1e18": str(86 * 10**16),
+        "oracle_price_1e36": str(3_600 * 10**24), "collateral_raw": str(10 * 10**18), "borrow_shares_raw": str(21_000 * 10**12),
+        "total_borrow_assets_raw": str(10**12), "total_borrow_shares_raw": str(10**18), "borrow_rate_1e18": "0",
+        "last_update": 1_700_000_000,
+    }  # fmt: skip
+    vault = {
+        "id": "vault", "model": "maker_vault", "chain": CHAIN, "collateral": WETH, "debt": DAI, "ink_1e18": str(10 * 10**18),
+        "art_1e18": str(12_000 * 10**18), "rate_1e27": str(RAY), "duty_1e27": str(RAY), "last_update": 1_700_000_000,
+        "price_1e18": str(3_000 * 10**18), "mat_1e27": str(15 * 10**26),
+    }  # fmt: skip
+    position = {"asset": PERP, "entry_px": "3000", "mark_px": "3000"}
+    perps = {
+        "id": "perps", "model": "hyperliquid", "chain": CEX, "balance": "4000",
+        "positions": [position | {"size": "5", "tiers": [["0", "25"], ["1000000", "15"]]}],
+    }  # fmt: skip
+    usdm = {
+        "id": "usdm", "model": "binance_usdm", "chain": CEX, "balance": "2500",
+        "positions": [position | {"size": "-5", "brackets": [["0", "0.004", "0"]]}],
+    }  # fmt: skip
+    unified = {
+        "id": "unified", "model": "binance_pm", "chain": CEX,
+        "assets": [{"asset": PERP, "equity": "3", "loan": "2", "index_px": "3000", "collateral_rate": "0.95"}], "positions": [],
+    }  # fmt: skip
+    options = {
+        "id": "options", "model": "deribit_pm", "chain": CEX, "index": PERP, "index_px": "3000", "equity": "9000",
+        "futures": [["1", "3000"]], "options": [["-10", "P", "2400", "30", "0.7", "3000"]],
+    }  # fmt: skip
+    return {
+        "fairlead": "accounts/1",
+        "at": {CHAIN: {"timestamp": 1_700_000_100}, CEX: {"timestamp": 1_700_000_100}},
+        "assets": [
+            {"id": asset, "symbol": symbol, "decimals": decimals}
+            for asset, symbol, decimals in (
+                (WETH, "WETH", 18), (USDC, "USDC", 6), (DAI, "DAI", 18), (WSTETH, "wstETH", 18), (PERP, "ETH", 8),
+            )
+        ],
+        "accounts": [
+            aave("spark", "aave_v3_0", 20_000), aave("aave", "aave_v3_6", 21_000), comet, morpho, vault, perps, usdm, unified, options,
+        ],
+    }  # fmt: skip
