@@ -106,6 +106,10 @@ class PoolReader:
         self._skipped: dict[str, str] = {}
         self._last: tuple[int, Hash32] | None = None
 
+    @property
+    def reads_any(self) -> bool:
+        return bool(self._specs)
+
     async def snapshot(self, block: int | str = "latest") -> PoolSnapshot:
         """The pools at `block`. Reads only prices and liquidity where nothing else can have changed."""
         at = await self._reader.block(block)

@@ -76,7 +76,8 @@ class LiveMarket:
         Where the agent's own key signs, what it may not trade is left out already.
         """
         groups = (self.directory.group(base), self.directory.group(quote))
-        view = await self._gather((*groups[0], *groups[1]), groups)
+        trading = [chain_id for chain_id, reader in self._readers.items() if reader.reads_any]
+        view = await self._gather((*groups[0], *groups[1]), groups, trading)
         return view if self.narrow is None else await self.narrow(view, groups)
 
     async def whole(self) -> MarketView:
@@ -86,15 +87,18 @@ class LiveMarket:
         for group in groups:
             if not any(set(group) <= set(wider) for wider in widest):
                 widest.append(group)
-        return await self._gather(tuple(self.directory.assets), tuple(widest))
+        return await self._gather(tuple(self.directory.assets), tuple(widest), list(self._readers))
 
     async def _gather(
-        self, wanted: tuple[AssetId, ...], groups: tuple[tuple[AssetId, ...], ...]
+        self, wanted: tuple[AssetId, ...], groups: tuple[tuple[AssetId, ...], ...], chain_ids: Sequence[int]
     ) -> MarketView:
         self.left_out = {}
-        parts = await asyncio.gather(
-            *(self._chain(chain_id, wanted) for chain_id in self._readers),
-            *(self._venue(name, venue, wanted) for name, venue in self._venues.items()),
+        parts, native_px = await asyncio.gather(
+            asyncio.gather(
+                *(self._chain(chain_id, wanted) for chain_id in chain_ids),
+                *(self._venue(name, venue, wanted) for name, venue in self._venues.items()),
+            ),
+            self._native_prices(),
         )
         view = MarketView(assets=dict(self.directory.assets), pools={}, gas={})
         assets = dict(view.assets)
@@ -126,7 +130,7 @@ class LiveMarket:
             books=tuple(books),
             inventory=inventory,
             equivalents=tuple(group for group in groups if len(group) > 1),
-            reference_px_native=await self._native_prices(),
+            reference_px_native=native_px,
         )
 
     async def _native_prices(self) -> dict[AssetId, Decimal]:
@@ -230,16 +234,23 @@ class LiveMarket:
     async def _chain(self, chain_id: int, wanted: tuple[AssetId, ...]) -> MarketView | None:
         desk = self._chains[chain_id]
         try:
-            snapshot = await self._readers[chain_id].snapshot()
             tokens = [a for a in wanted if a.startswith(f"eip155:{chain_id}/erc20:")]
-            balances = await self.balances(desk, tokens, snapshot.block)
-            fees = bid(await desk.gateway.fee_history(), Urgency.NORMAL)
+            (snapshot, balances), history = await asyncio.gather(
+                self._states(desk, tokens), desk.gateway.fee_history()
+            )
+            fees = bid(history, Urgency.NORMAL)
         except FairleadError as error:
             if error.verb == "HALT":
                 raise
             self.left_out[desk.profile.name] = str(error)
             return None
         return self._chain_view(desk, snapshot, balances, fees.max_priority_fee_wei)
+
+    async def _states(
+        self, desk: ChainDesk, tokens: list[AssetId]
+    ) -> tuple[PoolSnapshot, dict[AssetId, int]]:
+        snapshot = await self._readers[desk.profile.chain_id].snapshot()
+        return snapshot, await self.balances(desk, tokens, snapshot.block)
 
     def _chain_view(
         self, desk: ChainDesk, snapshot: PoolSnapshot, balances: dict[AssetId, int], tip_wei: int
@@ -297,11 +308,13 @@ class LiveMarket:
         self, name: str, venue: ExecutionVenue, wanted: tuple[AssetId, ...]
     ) -> MarketView | None:
         configured = self._settings.venue(name)
+        if configured is None or not configured.symbols:
+            return None  # it is asked for prices alone
         try:
             instruments = {i.symbol: i for i in await venue.instruments()}
             balances = {b.asset: b for b in await venue.balances()}
             books, inventory, seen = [], {}, []
-            for symbol in configured.symbols if configured else ():
+            for symbol in configured.symbols:
                 instrument = instruments.get(symbol)
                 if instrument is None:
                     raise Usage(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal, localcontext
 
@@ -18,7 +19,7 @@ from agent.journal.book import Book
 from agent.market.view import MarketView
 from agent.ports import Clock
 from agent.risk.validator import Situation
-from chains.gas import Urgency, bid
+from chains.gas import FeeHistory, Urgency, bid
 
 Prices = Callable[[], Awaitable[tuple[OraclePrice, ...]]]
 Ready = Callable[[Place], Awaitable[str]]
@@ -40,7 +41,13 @@ class World:
 
     async def situation(self, plan: Planned, view: MarketView, book: Book) -> Situation:
         now = self._clock.now_ns()
-        prices = await self._prices()
+        on_chains = [part for part in plan.parts if chain_of(part.place) is not None]
+        prices, readiness, read = await asyncio.gather(
+            self._all_prices(),
+            asyncio.gather(*(self._ready(part.place) for part in plan.parts)),
+            asyncio.gather(*(self._gas_facts(self._chains[chain_of(p.place) or 0]) for p in on_chains)),
+        )
+        facts = {part.place: seen for part, seen in zip(on_chains, read, strict=True)}
         native: dict[Place, int] = {}
         fees: dict[Place, int] = {}
         ready: dict[Place, str] = {}
@@ -51,9 +58,9 @@ class World:
             for part in plan.parts
             if part.place in powers
         }
-        for part in plan.parts:
+        for part, no in zip(plan.parts, readiness, strict=True):
             chain_id = chain_of(part.place)
-            ready[part.place] = await self._wallet_ready(part.place)
+            ready[part.place] = no
             if chain_id is None:
                 continue
             chain = self._chains[chain_id]
@@ -62,9 +69,8 @@ class World:
             if part.place in powers:
                 around = OVERHEAD_GAS + OVERHEAD_PER_LEG * len(part.legs)
             gas = sum(plan.route.legs[i].gas for i in part.legs) + around
-            fee = bid(await chain.gateway.fee_history(), Urgency.NORMAL)
-            fees[part.place] = fees_up(gas, fee.max_fee_wei)
-            native[part.place] = await chain.gateway.balance(chain.sender) if chain.sender else 0
+            history, native[part.place] = facts[part.place]
+            fees[part.place] = fees_up(gas, bid(history, Urgency.NORMAL).max_fee_wei)
         return Situation(
             now_ns=now,
             prices=prices,
@@ -85,6 +91,18 @@ class World:
             no_road=no_road,
             no_power=no_power,
         )
+
+    async def _all_prices(self) -> tuple[OraclePrice, ...]:
+        return await self._prices()
+
+    async def _ready(self, place: Place) -> str:
+        return await self._wallet_ready(place)
+
+    async def _gas_facts(self, chain: ChainDesk) -> tuple[FeeHistory, int]:
+        """What gas went for, and what the sender has for it, wei."""
+        if chain.sender is None:
+            return await chain.gateway.fee_history(), 0
+        return await asyncio.gather(chain.gateway.fee_history(), chain.gateway.balance(chain.sender))
 
     def _held(self, view: MarketView, book: Book, plan: Planned) -> dict[AssetId, int]:
         """What stands in each place now, less what other open children have reserved and not yet spent."""
