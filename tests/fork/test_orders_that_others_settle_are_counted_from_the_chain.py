@@ -192,7 +192,8 @@ def test_panic_names_the_order_and_a_cancel_goes_on_while_trading_is_halted(cow:
     running = cow.home.start(SELL)
     running.says("handed to  cow")
     try:
-        assert "a solver may settle it at its limit until" in cow.home.run("panic --yes --json").out
+        told = cow.home.run("panic --yes --json").out
+        assert "a solver may settle it at its limit until" in told and "cow says open, 0 % of it sold" in told
         (order,) = cow.home.orders()["orders"]
         cow.home.run(f"cancel {order['cl_ord_id']}", patience_s=120)
         running.end(patience_s=120)
