@@ -23,6 +23,8 @@ from chains.types import Address, Hash32, Protection, SignedTx, UnsignedTx
 CANARY_GAS = 40_000
 """A transfer with a note in its calldata; more than it takes."""
 NOTE = b"fairlead canary "
+WAIT_BLOCKS = 4
+"""A canary is good for three blocks; one more shows what was made of it."""
 
 Sign = Callable[[UnsignedTx], Awaitable[SignedTx]]
 
@@ -90,6 +92,23 @@ class Canaries:
             self.leaks[canary.road] = why
             self.roads.drop(canary.road, f"leaked canary {self.sent[canary.road]}: {why}")
         return why
+
+    async def let_fly(
+        self,
+        road: str,
+        number: int,
+        copied: Callable[[bytes], Awaitable[str]],
+        next_head: Callable[[], Awaitable[None]],
+    ) -> bool:
+        """One canary from its sending until it can tell nothing more, or `WAIT_BLOCKS` heads have come; whether a block holds it.
+        Raises as `send` and `look`."""
+        await self.send(road, number)
+        for _ in range(WAIT_BLOCKS):
+            if await self.look(copied) or await self.spent():
+                break
+            await next_head()
+        await self.look(copied)
+        return await self.spent()
 
     async def _seen(self, canary: Canary) -> str:
         found = await self.gateway.transaction(canary.signed.hash)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import aiohttp
 
 from agent.app.chain_desk import ChainDesk
 from agent.app.endpoints import call_endpoints, head_endpoints, resolve_endpoint
+from agent.app.leaky_roads import LeakyRoads
 from agent.app.settings import Settings
 from agent.app.settings_tree import Chain
 from agent.execution.halt import Switch
@@ -13,7 +16,6 @@ from agent.ports import Clock
 from chains import profiles, relays
 from chains.gateway import Gateway
 from chains.heads import Heads, silence_s
-from chains.relay import Relay
 from chains.relay_set import RelaySet
 from chains.rpc import Rpc
 from chains.simulate import Simulator
@@ -38,7 +40,9 @@ def chain_desk(
     return ChainDesk(
         profile=profile,
         gateway=gateway,
-        relay=relay_of(chain, session, signer) if sender else None,
+        relay=relay_of(chain, session, signer, LeakyRoads.beside(settings.journal.path).of(chain.chain_id))
+        if sender
+        else None,
         simulator=Simulator(chain.chain_id, gateway, rpcs) if sender else None,
         wallet=Address(settings.wallet.address),
         sender=Address(sender.address) if sender else None,
@@ -59,11 +63,22 @@ def road_of(chain: Chain) -> Protection:
     return Protection.PRIVATE if chain.protection is Protection.INTENT else chain.protection
 
 
-def relay_of(chain: Chain, session: aiohttp.ClientSession, signer: SignerClient) -> Relay | None:
-    """All of the chain's configured relays that honour its road, used together; there is no fall-back to another road."""
+def relay_of(
+    chain: Chain,
+    session: aiohttp.ClientSession,
+    signer: SignerClient,
+    leaked: Mapping[str, str] | None = None,
+) -> RelaySet | None:
+    """All of the chain's configured relays that honour its road, used together, less those that `leaked` (why, by name); there is no
+    fall-back to another road."""
     found = [
         relays.connect(configured.name, resolve_endpoint(configured.url), session, header=signer.relay_header)
         for configured in chain.relays
         if road_of(chain) in relays.load(configured.name).honours
     ]
-    return RelaySet(found) if found else None
+    if not found:
+        return None
+    together = RelaySet(found)
+    for name, why in (leaked or {}).items():
+        together.drop(name, why)
+    return together

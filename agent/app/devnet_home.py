@@ -20,6 +20,7 @@ from typing import Any
 
 from agent.app import template
 from agent.app.devnet_bundler import bundler_services
+from agent.app.devnet_extras import COW, SEARCHERS_S, cow_service, give_canaries, roads, sandwich_service
 from chains.devnet import funding, service
 from chains.devnet.addresses import CHAINS
 from chains.devnet.jsonrpc import Rpc
@@ -43,9 +44,7 @@ GAS_WEI = 5 * 10**18
 PAPER_ETH, PAPER_USDC = "12", "60000"
 FAST_WEIGHT = 60_000
 PAPER_KEY = "devnet-paper-key"
-PAPER, REFERENCE, COW, SANDWICH = "paper", "reference", "cow", "sandwich"
-SEARCHERS_S = "0.5"
-"""How long a fast block waits for more where a searcher is at work: real ones have twelve seconds."""
+PAPER, REFERENCE = "paper", "reference"
 
 Say = Callable[[str], None]
 
@@ -112,10 +111,13 @@ def bring_up(
     wallet: bool = True,
     cow: bool = False,
     sandwich: bool = False,
+    builders: Sequence[str] = (),
     progress: Say,
 ) -> Home:
     """The devnet with all of it, or the one that runs already. `cow`: with a local order book and solver,
-    `sandwich`: with a bot that trades around what is public on chain 1. Raises as `chains.devnet.service.up`."""
+    `sandwich`: with a bot that trades around what is public on chain 1, `builders`: with these (words of `chains.devnet.builders`) behind its
+    relay, each a private road of its own in the settings, and a key with gas for canaries. Raises as `chains.devnet.service.up`."""
+    names = roads(builders)
     folder = runtime_dir(runtime)
     present = service.status(runtime=runtime)
     settings = folder / "home" / "fairlead.toml"
@@ -139,7 +141,7 @@ def bring_up(
         if cow and 1 in status.cheat_urls:
             services.append(cow_service(status.cheat_urls[1]))
         if sandwich and 1 in status.cheat_urls:
-            services.append(sandwich_service(status, market))
+            services.append(sandwich_service(status, demo_or_loaded(status, 1, market)))
         if keys is not None:
             safe = create_wallet(status, keys, progress)
             if market is None:
@@ -153,12 +155,17 @@ def bring_up(
         fast=fast,
         ports=ports,
         market=market,
-        relay_options=("--gather", SEARCHERS_S) if sandwich and fast else (),
+        relay_options=(
+            *(("--gather", SEARCHERS_S) if sandwich and fast else ()),
+            *(word for text in builders for word in ("--builder", text)),
+        ),
         extra=extra,
         progress=progress,
     )
     if keys is not None:
-        write_settings(status, keys, settings, market)
+        write_settings(status, keys, settings, market, builders=names)
+        if names:
+            give_canaries(status, keys.folder, keys.environment)
         return Home(status, settings)
     return Home(status, None)
 
@@ -213,24 +220,6 @@ def _mid_of(market: Mapping[str, Any]) -> str:
         (px for asset, px in market.get("reference_px_native", {}).items() if asset.lower() == usdc), None
     )
     return str((1 / Decimal(px)).quantize(Decimal("0.01"))) if px else "3000"
-
-
-def cow_service(cheat_url: str) -> Service:
-    """The order book of chain 1; its solver settles by Anvil's cheat methods, as the devnet's operator."""
-    url = "http://127.0.0.1:{port}"
-    argv = [sys.executable, "-m", "chains.devnet.cow_orderbook", "--port", "{port}", "--rpc", cheat_url]
-    return Service(COW, argv, url, f"{url}/api/v1/version")
-
-
-def sandwich_service(status: Status, market: Mapping[str, Any] | None) -> Service:
-    """The sandwich bot of chain 1, around the Uniswap pools that quotes may use."""
-    url = "http://127.0.0.1:{port}"
-    argv = [sys.executable, "-m", "agent.app.adversary", "--port", "{port}", "--rpc", status.urls[1]]
-    argv += ["--cheat", status.cheat_urls[1]]
-    for pool in demo_or_loaded(status, 1, market):
-        if pool["kind"].startswith("uniswap"):
-            argv += ["--pool", f"{pool['kind']}:{pool['address']}"]
-    return Service(SANDWICH, argv, url, f"{url}/")
 
 
 def signer_service(keys: Throwaway) -> Service:
@@ -432,8 +421,10 @@ def write_settings(
     market: Mapping[str, Any] | None = None,
     safe: Address | None = None,
     pools: Mapping[int, list[dict[str, str]]] | None = None,
+    builders: Sequence[str] = (),
 ) -> None:
-    """The settings of a home. `safe` where it is not the one made by `create_wallet`; `pools` where the market is not ours."""
+    """The settings of a home. `safe` where it is not the one made by `create_wallet`; `pools` where the market is not ours; `builders` are those
+    that chain 1's own transactions go to instead of the relay."""
     owners = sorted((key.address for key in keys.owners), key=str.lower)
     urls = {s.name: s.url for s in status.services}
     chains, weth, usdc, oracle_eth, oracle_usdc = [], [], [], [], []
@@ -447,7 +438,8 @@ def write_settings(
             "name": profile.name,
             "chain_id": chain_id,
             "rpc": [url, "ws" + url.removeprefix("http")],
-            "relays": [relay],
+            "relays": [{"name": name, "url": f"{url}/builder/{name}"} for name in builders if relayed]
+            or [relay],
             "pools": pools[chain_id] if pools is not None else demo_or_loaded(status, chain_id, market),
         }
         entry |= {"finality": "finalized"} if relayed else {"finality": "depth", "finality_depth": 2}

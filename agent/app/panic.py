@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from agent.app.chain_desks import relay_of
+from agent.app.endpoints import resolve_endpoint
 from agent.app.places import place_named
 from agent.app.readonly import read_book
 from agent.app.settings_tree import Settings, Venue
@@ -23,9 +24,12 @@ from agent.domain.submission_state import UNDECIDED
 from agent.execution.outbox import signed_tx
 from agent.journal.records import PartRecord
 from agent.transport.clock import SystemClock
+from chains.intents.cow import CowBook
 from keys.client import SignerClient
 
 TIMEOUT_S = 20.0
+CLOCK_SLACK_S = 60
+"""How far this machine's clock may be ahead of the chain's before an order's end is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,6 @@ async def everything(settings: Settings) -> list[Done]:
     pending = [r for r in opened if r.submission in UNDECIDED]
     if problem:
         found.append(Done("journal", "not read", False, problem))
-    found += [_offer(settings, record) for record in opened if record.is_offer]
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
         signer = SignerClient(settings.signer.socket, settings.environment)
@@ -53,6 +56,10 @@ async def everything(settings: Settings) -> list[Done]:
         work: list[tuple[str, Awaitable[list[Done]]]] = [
             (venue.name, _venue(venue, signer)) for venue in settings.venues
         ]
+        now_s = SystemClock().now_ns() // 10**9
+        for record in (r for r in opened if r.is_offer):
+            where = place_named(settings, record.part.place)
+            work.append((where, _offer(settings, session, record, now_s)))
         for record in pending:
             where = place_named(settings, record.part.place)
             work.append((where, _drop(settings, session, signer, where, record)))
@@ -70,16 +77,43 @@ def _failed(where: str, error: BaseException) -> Done:
     return Done(where, "failed", False, str(error) or type(error).__name__)
 
 
-def _offer(settings: Settings, record: PartRecord) -> Done:
-    """An order for others to settle ends by a transaction of the Safe, or by itself: neither is done within a moment."""
+async def _offer(
+    settings: Settings, session: aiohttp.ClientSession, record: PartRecord, now_s: int
+) -> list[Done]:
+    """What is left of an order for others to settle. Nothing withdraws it at once: the order book's DELETE takes signatures of ordinary
+    accounts alone (EIP-712, eth_sign), and a Safe's order ends by a transaction of its owners, or by its last second.
+
+    That second is proof, once no block can be dated before it any more; what the book says is told as its word.
+    """
     authorized = record.authorized
-    assert authorized is not None
-    return Done(
-        place_named(settings, record.part.place),
-        f"order {authorized.request_digest[:18]}…",
-        False,
-        f"a solver may settle it at its limit until {authorized.deadline_s}; `fairlead cancel {record.part.cl_ord_id}` ends it on chain",
-    )
+    assert authorized is not None and authorized.offer is not None
+    where, uid = place_named(settings, record.part.place), authorized.request_digest
+    if now_s > authorized.deadline_s + CLOCK_SLACK_S:
+        return [
+            Done(
+                where,
+                f"order {uid[:18]}…",
+                True,
+                "its last second has passed: no block can settle it any more",
+            )
+        ]
+    chain = settings.chain(authorized.chain_id)
+    said = "no order book is configured to be asked"
+    if chain is not None and chain.order_book is not None:
+        try:
+            book = CowBook(resolve_endpoint(chain.order_book.url), session)
+            told = await asyncio.wait_for(book.order(uid), TIMEOUT_S / 2)
+            sold = 0 if told is None else told.sold_raw * 100 // authorized.offer.order.sell_raw
+            said = (
+                f"{book.name} has no such order"
+                if told is None
+                else f"{book.name} says {told.status}, {sold} % of it sold"
+            )
+        except (FairleadError, TimeoutError) as error:
+            said = f"the order book does not answer ({type(error).__name__})"
+    left = f"a solver may settle it at its limit until {authorized.deadline_s}"
+    ends = f"`fairlead cancel {record.part.cl_ord_id}` ends it on chain, the only way for a Safe's order"
+    return [Done(where, f"order {uid[:18]}…", False, f"{said}; {left}; {ends}")]
 
 
 def _open_parts(settings: Settings) -> tuple[list[PartRecord], str]:

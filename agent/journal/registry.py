@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from agent.domain.events import EVENTS, VERSIONS
 from agent.journal.codec import Codec, Upcaster
 
@@ -11,7 +13,9 @@ RENAMED: dict[str, str] = {}
 """A type's old name → its name today."""
 
 
+@cache
 def event_codec() -> Codec:
+    """One for the process: to learn how thirty types are written takes a journal's opening longer than all else."""
     return Codec(EVENTS, versions=VERSIONS, upcasters=UPCASTERS, renamed=RENAMED)
 
 

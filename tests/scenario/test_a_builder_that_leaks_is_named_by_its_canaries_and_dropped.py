@@ -45,13 +45,10 @@ async def flock(world: RelayWorld) -> Canaries:
 
 
 async def let_fly(world: RelayWorld, canaries: Canaries, road: str, number: int) -> None:
-    await canaries.send(road, number)
-    for _ in range(4):  # before its blocks, and after each of them
-        await canaries.look(in_public(world.rpc))
-        if road in canaries.leaks or await canaries.spent():
-            break
+    async def mined() -> None:
         await world.mine()
-    await canaries.look(in_public(world.rpc))
+
+    await canaries.let_fly(road, number, in_public(world.rpc), mined)
 
 
 @pytest.mark.parametrize("leaks", ["publish", "replay"])

@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "route": ("route", "The best split over a market file."),
     "journal": ("journal", "Show, verify, export and replay the record."),
     "report": ("report", "What trades cost: losses to front-runners, tips, refunds."),
+    "relay": ("relay", "The private roads: list, try with canaries, restore."),
     "wallet": ("wallet", "The Safe: show, create, propose, sign, execute, approvals."),
     "keys": ("keys", "Keystores: new, import, list."),
     "signer": ("signer", "The process that holds the keys."),

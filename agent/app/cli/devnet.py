@@ -45,6 +45,13 @@ def read_market(path: Path | None) -> dict[str, Any] | None:
     help="Start more: cow, a CoW order book and solver on chain 1, for `trade --protection intent`; sandwich, a bot that "
     "trades around whatever is public there.",
 )
+@click.option(
+    "--builder",
+    "builders",
+    multiple=True,
+    metavar="NAME:SHARE",
+    help="Builders titan, buildernet, flashbots behind chain 1's relay, each a private road, like titan:49:leaks=publish; again for each.",
+)
 @click.option("--no-wallet", is_flag=True, help="Chains and exchange only: no Safe, no keys, no signer.")
 @click.option(
     "--runtime", type=click.Path(path_type=Path), metavar="FOLDER", help="Where its state and logs live."
@@ -55,12 +62,14 @@ def up(
     fast: bool,
     ports: tuple[str, ...],
     extras: tuple[str, ...],
+    builders: tuple[str, ...],
     no_wallet: bool,
     runtime: Path | None,
     as_json: bool,
 ) -> None:
     """Bring it up (or say that it is up already)."""
-    from agent.app.devnet_home import COW, PAPER, SANDWICH, bring_up
+    from agent.app.devnet_extras import COW, SANDWICH, canary_key
+    from agent.app.devnet_home import PAPER, bring_up
     from chains.devnet.addresses import CHAINS
 
     named = (
@@ -87,6 +96,7 @@ def up(
         wallet=not no_wallet,
         cow=COW in extras,
         sandwich=SANDWICH in extras,
+        builders=builders,
         progress=note,
     )
     if as_json:
@@ -98,6 +108,11 @@ def up(
             f"\nsettings  {home.settings}\ntry       fairlead quote sell 25 ETH --for USDC\nend it    fairlead devnet down"
             + (f" --runtime {runtime}" if runtime else "")
         )
+        key = canary_key(home.folder)
+        if key is not None:
+            print(
+                f"canaries  fairlead relay canary --live --keystore {key.path} --password file:{home.folder / 'password'}"
+            )
 
 
 @command.command()

@@ -12,6 +12,7 @@ import aiohttp
 
 from agent.app.endpoints import call_endpoints, head_endpoints, resolve_endpoint
 from agent.app.exchange_bound import UNKNOWN, bounds_of, sentence
+from agent.app.leaky_roads import LeakyRoads
 from agent.app.settings import Settings
 from agent.app.settings_tree import Chain, Venue
 from agent.app.watching.check import Check, fail, guarded, ok, skip, warn
@@ -95,6 +96,7 @@ async def relays(reading: Reading, chain: Chain) -> list[Check]:
     """Whether something answers there. A refusal is an answer: what a relay tells strangers is its own affair."""
     body = b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}'
     found = []
+    leaked = LeakyRoads.beside(reading.settings.journal.path).of(chain.chain_id)
     for relay in chain.relays:
         name, url = f"relay {chain.name}", resolve_endpoint(relay.url)
         try:
@@ -103,6 +105,10 @@ async def relays(reading: Reading, chain: Chain) -> list[Check]:
             found.append(fail(name, f"{relay.name}: {error.message}", error.hint or "is the relay up?"))
             continue
         told = f"{relay.name} at {url.origin} answers"
+        if relay.name in leaked:
+            told = f"{relay.name} leaked and is not used: {leaked[relay.name]}"
+            found.append(warn(name, told, f"another road, or `fairlead relay restore {relay.name}`"))
+            continue
         found.append(
             ok(name, told) if status < 500 else fail(name, f"{told} HTTP {status}", "try again later")
         )
