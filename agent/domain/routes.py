@@ -62,6 +62,14 @@ class PlaceSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class ProofBranch:
+    """Prices that hold for the plans which trade none of the pairs `off`, each (sold, bought)."""
+
+    off: tuple[tuple[AssetId, AssetId], ...]
+    prices: tuple[tuple[AssetId, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Certificate:
     """A proof of how far a route can be from the best one over the pools and books that were loaded.
 
@@ -76,6 +84,7 @@ class Certificate:
     pools: int
     books: int
     cross_domain: bool
+    branches: tuple[ProofBranch, ...] = ()
     seal: str = ""
 
 

@@ -9,7 +9,7 @@ is only a proposal: `agent.routing.certificate` computes what it proves. Source 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +18,9 @@ from agent.domain.instruments import AssetId, place_of
 from agent.routing.tables import PRICE_STRIDE, SIZE_STRIDE, Floats, Ints, Tables
 
 _NEAR = 0.90
-_STEPS = 12
+_STEPS = 20
 _MOST = 0.5
+_PARTS = np.array([1.0, 0.7, 0.4, 0.2, 0.1, 0.04, 0.015, 0.005])
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Dual:
         amount: float,
         targets: Mapping[AssetId, float],
         gas_rate: Mapping[str, float],
-        allowed: Callable[[int], bool] | None = None,
+        ways: Collection[tuple[AssetId, AssetId]] | None = None,
         circular: bool = False,
     ) -> None:
         self.tables = tables
@@ -55,8 +56,12 @@ class Dual:
         usable = kept[t.i] & kept[t.j]
         if not circular:
             usable &= ~fixed[t.i] & ~from_source[t.j]
-        if allowed is not None:
-            usable &= np.array([allowed(e) for e in range(len(t.hops))], dtype=bool)
+        if ways is not None:
+            trades = np.zeros((len(t.nodes), len(t.nodes)), dtype=bool)
+            for given, got in ways:
+                if given in t.number and got in t.number:
+                    trades[t.number[given], t.number[got]] = True
+            usable &= trades[t.i, t.j]
         self.edges: Ints = np.flatnonzero(usable)
         self.kept, self.fixed = kept, fixed
         self._around: dict[int, Ints] = {}
@@ -134,6 +139,39 @@ class Dual:
         f = self.flows(v, edges, cap)
         x = f.gain - self.q[edges] - self.tick_q[edges] * f.ticks
         return float(self.supply @ v + _bent(x, tau).sum())
+
+    def onward(self, v: Floats, flow: float, rounds: int) -> Floats:
+        """Prices at which no edge pays for a flow worth up to `flow`: what a unit still nets on the best way on, gas and all.
+
+        `v` says how much of each node such a flow is. Backwards from the targets, `rounds` edges far; a node no way leads on from
+        keeps its price in `v`.
+        """
+        t = self.tables
+        edges = np.tile(self.edges, len(_PARTS))
+        i, j = t.i[edges], t.j[edges]
+        size = flow / v[i]
+        source = np.flatnonzero(self.supply)
+        if len(source):
+            size = np.where(np.isin(i, source), np.minimum(size, self.supply[i]), size)
+        size *= np.repeat(_PARTS, len(self.edges))
+        net = size * t.keep[edges]
+        k = np.searchsorted(t.size_key, edges * SIZE_STRIDE + np.log(np.maximum(net, 1e-300)), side="right")
+        k = np.clip(k - 1, t.first[edges], t.last[edges])
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            inverse = 1 / np.maximum(t.s[k], 1e-160) + np.where(
+                t.lin[k] > 0, (net - t.ins[k]) / t.lin[k], 0.0
+            )
+            got = t.outs[k] + t.lout[k] * (t.s[k] - 1 / inverse)
+        cost = self.q[edges] + self.tick_q[edges] * (k - t.first[edges])
+        best = np.where(self.fixed, v, 0.0)
+        for _ in range(rounds):
+            worth = np.where(best[j] > 0, (best[j] * got - cost) / size, 0.0)
+            found = best.copy()
+            np.maximum.at(found, i, worth)
+            if np.array_equal(found, best):
+                break
+            best = found
+        return np.where(best > 0, best, v)
 
     def settle(self, v: Floats, cap: Floats | None, tau: float, nodes: Ints, steps: Floats) -> Floats:
         """One pass over `nodes`: each takes the best of its price times `steps`, all the others standing still."""
@@ -213,7 +251,7 @@ class Dual:
                 h = hess[np.ix_(free, free)]
                 scale = np.diag(h) + np.abs(g) + 1e-12 * abs(now)
                 moved = False
-                for _ in range(7):
+                for _ in range(9):
                     try:
                         step = -np.linalg.solve(h + np.diag(damp * scale), g)
                     except np.linalg.LinAlgError:
@@ -233,7 +271,7 @@ class Dual:
                     break
                 v = trial
                 edges = self.near(v, self.edges)
-                if best is not None and best - after < 1e-9 * abs(after) + abs(tau) * 1e-2:
+                if best is not None and best - after < 1e-9 * abs(after) + abs(tau) * 2e-3:
                     break
                 best = after
         return v

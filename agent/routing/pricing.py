@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
@@ -70,11 +70,14 @@ def order_prices(
     out: float,
     net: float,
     in_time: Callable[[], bool],
+    ways: Collection[tuple[AssetId, AssetId]] | None = None,
+    together: bool = False,
 ) -> dict[AssetId, float]:
     """Values of a raw unit of every node in raw units of the bought asset, for the bound around a plan of output `out`.
 
     `amount` is sold; `sources` are what each can give at most and how much of `amount` a raw unit of it is, `targets` what a raw
-    unit counts as. Nodes that no pool prices are worth one.
+    unit counts as; `ways` are the pairs that may be traded (None: any).
+    `together` also moves most of the market as one, which finds more and sometimes goes too far. Nodes that no pool prices are worth one.
     """
     t = market.tables
     buys = [node for node in targets if node in t.number]
@@ -82,7 +85,7 @@ def order_prices(
     if not buys or not sells:
         return dict.fromkeys(nodes, 1.0)
     gas = {str(place): rate for place, rate in gas_rate.items()}
-    dual = Dual(t, nodes, sells, amount / sources[sells[0]][1], targets, gas)
+    dual = Dual(t, nodes, sells, amount / sources[sells[0]][1], targets, gas, ways)
     base = market.values.copy()
     for node in reversed(buys):
         k = t.number[node]
@@ -109,22 +112,41 @@ def order_prices(
     def worth(v: Floats) -> float:
         return dual.value(v, dual.near(v, dual.edges), caps(v), 0.0)
 
-    v = min((placed(float(s * m)) for s in (1.0, out / total) for m in _CLUSTER), key=worth)
+    def hot(v: Floats, limit: Floats) -> Ints:
+        edges = dual.near(v, dual.edges)
+        f = dual.flows(v, edges, limit)
+        x = f.gain - dual.q[edges] - dual.tick_q[edges] * f.ticks
+        order = np.argsort(-x)[:_HOT]
+        busy = edges[order[x[order] > 0]]
+        return np.unique(np.concatenate((t.i[busy], t.j[busy], given)))
+
+    sold = np.isin(np.arange(len(t.nodes)), given)
+    inner = ~sold & ~np.isin(np.arange(len(t.nodes)), fixed)
+    starts = [placed(float(s * m)) for s in (1.0, out / total) for m in _CLUSTER]
+    # Small orders pay for whole legs: then the value of a node is what the whole flow nets on its best way on.
+    for rounds in (2, 3, 4, 6):
+        v = dual.onward(placed(1.0), out, rounds)
+        v[given] = pars * float(np.max(v[given] / pars))
+        starts.append(v)
+        w = v.copy()
+        w[given] = pars * (max(net, 1.0) / amount)
+        starts.append(w)
+    v = min(starts, key=worth)
     best, least = v, worth(v)
     for width, taus in zip(
         _FINE, ((-0.3, -0.1), (-0.1, -0.03), (-0.03, -0.01), (-0.01, -0.002)), strict=True
     ):
         if not in_time():
             break
+        # Most of the market moves as one: against what is bought, and against what is sold.
+        for moves in (inner, inner | sold) if together else ():
+            scaled = [np.where(moves, v * step, v) for step in (*width, *_CLUSTER[:1])]
+            v = min(scaled, key=worth)
         limit = caps(v)
+        if width is _FINE[0]:
+            v = dual.settle(v, limit, 0.0, hot(v, limit), _CLUSTER)
         v = dual.solve(v, limit, tuple(tau * q for tau in taus), in_time)
-        edges = dual.near(v, dual.edges)
-        f = dual.flows(v, edges, limit)
-        x = f.gain - dual.q[edges] - dual.tick_q[edges] * f.ticks
-        busy = edges[np.argsort(-x)[:_HOT]]
-        busy = busy[np.sort(-x)[:_HOT][: len(busy)] < 0]
-        hot = np.unique(np.concatenate((t.i[busy], t.j[busy], given)))
-        v = dual.settle(v, limit, 0.0, hot, width)
+        v = dual.settle(v, limit, 0.0, hot(v, limit), width)
         now = worth(v)
         if now < least:
             best, least = v, now

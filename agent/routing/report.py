@@ -112,7 +112,10 @@ def certificate_json(found: Certificate | None) -> dict[str, Any] | None:
         return None
     return {
         "prices": dict(found.prices),
-        "branches": [],
+        "branches": [
+            {"off": [list(way) for way in branch.off], "prices": dict(branch.prices)}
+            for branch in found.branches
+        ],
         "bound_raw": str(found.bound_raw),
         "gap_bps": found.gap_bps,
         "market_digest": found.market_digest,

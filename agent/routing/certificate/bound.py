@@ -16,7 +16,7 @@ Each round takes the caps of the one before, and none is ever loosened.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
@@ -49,6 +49,8 @@ from agent.routing.certificate.units import (
 )
 
 ROUNDS = 16
+MAX_PAIRS = 3
+_HUBS = 12
 _WORTH_A_ROUND = 10**3
 
 
@@ -68,6 +70,30 @@ class Sale(NamedTuple):
     edge: Edge
     i: int
     j: int
+
+    @property
+    def pair(self) -> tuple[AssetId, AssetId]:
+        return self.edge.nodes[self.i], self.edge.nodes[self.j]
+
+
+class Branch(NamedTuple):
+    """Prices for the plans that trade none of the pairs `off`, each (sold, bought)."""
+
+    off: tuple[tuple[AssetId, AssetId], ...]
+    prices: Mapping[AssetId, str]
+
+
+def covered(branches: Sequence[Branch]) -> None:
+    """A plan that goes forward never trades two assets both ways: each branch forbids one way of every chosen pair, and all
+    combinations must be there. Raises Reject BAD_CERTIFICATE."""
+    seen = {frozenset(branch.off) for branch in branches}
+    pairs = {frozenset(way) for branch in branches for way in branch.off}
+    whole = all(
+        len(branch.off) == len(pairs) and {frozenset(way) for way in branch.off} == pairs
+        for branch in branches
+    )
+    if not whole or len(seen) != len(branches) or len(branches) != 1 << len(pairs) or len(pairs) > MAX_PAIRS:
+        raise Reject("BAD_CERTIFICATE", "branches: they do not cover every plan once", "each chosen pair is forbidden one way or the other")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,27 +123,62 @@ class Setting:
             self.edges.append(Edge(pool, nodes, gas, per_tick))
         self.sources, self.targets = frozenset(order.sources), frozenset(order.targets)
         self.caps = source_caps(order)
+        self._near: dict[AssetId, set[AssetId]] = {}
         self.nodes = self._between()
+        self._only = self._detours()
+        self.widest: Gain | None = None
+        """Of the last bound, the sale that gains most: where it is worth branching."""
         self.sales = [sale for edge in self.edges for sale in self._sales(edge)]
 
     def _sales(self, edge: Edge) -> list[Sale]:
         inside = [k for k, node in enumerate(edge.nodes) if node in self.nodes]
         if len(inside) < 2:
             return []
-        if isinstance(edge.pool, BalancerStablePool | CurvePool) or (
-            isinstance(edge.pool, SolidlyPool) and edge.pool.stable
-        ):
+        if isinstance(edge.pool, BalancerStablePool | CurvePool) and len(edge.nodes) > 2:
             return [Sale(edge, 0, 0)]
         return [
             Sale(edge, i, j)
             for i in inside
             for j in inside
-            if i != j and edge.nodes[i] not in self.targets and edge.nodes[j] not in self.sources
+            if i != j and self._leads(edge.nodes[i], edge.nodes[j])
         ]
+
+    @property
+    def ways(self) -> frozenset[tuple[AssetId, AssetId]]:
+        """The pairs (sold, bought) that a plan can trade."""
+        found = {sale.pair for sale in self.sales if sale.i != sale.j}
+        for sale in self.sales:
+            if sale.i == sale.j:
+                found |= {(a, b) for a in sale.edge.nodes for b in sale.edge.nodes if self._leads(a, b)}
+        return frozenset(found)
+
+    def _leads(self, given: AssetId, got: AssetId) -> bool:
+        """Whether some way forward from source to target trades one for the other."""
+        if given in self.targets or got in self.sources or given == got:
+            return False
+        onward, hither = self._only.get(given), self._only.get(got)
+        return (onward is None or got in onward[0]) and (hither is None or given in hither[1])
+
+    def _detours(self) -> dict[AssetId, tuple[set[AssetId], set[AssetId]]]:
+        """For the best connected assets: what still reaches a target, and what a source still reaches, without each.
+
+        Where all ways on lead back through an asset, selling it for the sake of that detour goes in a circle.
+        """
+        hubs = sorted(
+            self.nodes - self.sources - self.targets, key=lambda node: (-len(self._near[node]), node)
+        )
+        found = {}
+        for hub in hubs[:_HUBS]:
+            without = frozenset((hub,))
+            found[hub] = (
+                _reached(self._near, self.targets, self.sources | without),
+                _reached(self._near, self.sources, self.targets | without),
+            )
+        return found
 
     def _between(self) -> frozenset[AssetId]:
         """The assets a plan can pass through: a dead end, or what no path reaches, is on no way from source to target."""
-        near: dict[AssetId, set[AssetId]] = {}
+        near = self._near
         groups = [edge.nodes for edge in self.edges]
         groups += [(book.base, book.quote) for book in self.order.view.books]
         for group in groups:
@@ -138,8 +199,23 @@ class Setting:
                     waiting.append(other)
         return frozenset(kept)
 
-    def bound_raw(self, prices: Mapping[AssetId, str], net_out: int = 0) -> int:
+    def proved_raw(self, prices: Mapping[AssetId, str], branches: Sequence[Branch], net_out: int) -> int:
+        """What the prices prove, or the branches where they prove more: every plan belongs to one of them.
+
+        Raises Reject BAD_CERTIFICATE where the branches do not cover all plans.
+        """
+        whole = self.bound_raw(prices, net_out)
+        if not branches:
+            return whole
+        covered(branches)
+        return min(whole, max(self.bound_raw(branch.prices, net_out, branch.off) for branch in branches))
+
+    def bound_raw(
+        self, prices: Mapping[AssetId, str], net_out: int = 0, off: Collection[tuple[AssetId, AssetId]] = ()
+    ) -> int:
         """The bound in raw units of the bought asset, rounded up; `net_out` is what a plan at hand is known to net.
+
+        Of the pairs in `off` (sold, bought) nothing is traded.
 
         Raises Reject BAD_CERTIFICATE where an asset on the way has no price.
         """
@@ -148,7 +224,8 @@ class Setting:
         held = held_value(self.order, value)
         base = held + self._books(value, caps)
         have = net_out << SHIFT
-        gains = [g for sale in self.sales if (g := self._gain(sale, value, caps)).gross > 0]
+        sales = [sale for sale in self.sales if not off or sale.i == sale.j or sale.pair not in off]
+        gains = [g for sale in sales if (g := self._gain(sale, value, caps)).gross > 0]
         total = base + sum(gain.net for gain in gains if gain.net > 0)
         for _ in range(ROUNDS):
             gap = total - have
@@ -162,6 +239,7 @@ class Setting:
             before, total = total, min(total, base + sum(gain.net for gain in gains if gain.net > 0))
             if (before - total) * _WORTH_A_ROUND < before - have:
                 break
+        self.widest = max(gains, key=lambda gain: gain.net, default=None)
         return -(-total >> SHIFT)
 
     def _values(self, name: str, prices: Mapping[AssetId, str]) -> dict[AssetId, int]:
@@ -217,9 +295,11 @@ class Setting:
     def _gain(self, sale: Sale, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> Gain:
         edge, i, j = sale
         pool = edge.pool
-        if i == j:
-            gross = self._invariant(edge, value, caps)
-            return Gain(sale, gross, gross - edge.gas, None)
+        if isinstance(pool, BalancerStablePool | CurvePool) or (
+            isinstance(pool, SolidlyPool) and pool.stable
+        ):
+            gross = self._invariant(sale, value, caps)
+            return Gain(sale, gross, gross - edge.gas, None if i == j else edge.nodes[i])
         given, got = edge.nodes[i], edge.nodes[j]
         v_in, v_out, cap = value[given], value[got], caps.get(given)
         if isinstance(pool, ConcentratedPool | ConcentratedV4Pool):
@@ -238,7 +318,8 @@ class Setting:
             raise TypeError(pool)
         return Gain(sale, gross, gross - edge.gas, given)
 
-    def _invariant(self, edge: Edge, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> int:
+    def _invariant(self, sale: Sale, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> int:
+        edge = sale.edge
         pool = edge.pool
         scale: tuple[int, ...]
         balances: tuple[int, ...]
@@ -259,7 +340,7 @@ class Setting:
         low: list[int] = []
         high: list[int | None] = []
         cap: list[int | None] = []
-        for node, s in zip(edge.nodes, scale, strict=True):
+        for k, (node, s) in enumerate(zip(edge.nodes, scale, strict=True)):
             if node not in self.nodes:
                 # Never traded here: it may have any price at all.
                 low.append(0)
@@ -270,9 +351,12 @@ class Setting:
             price = Fraction(value[node] * WAD, s)
             paid, taken = price * (1 - fee_out), price / (1 - fee_in)
             most = caps.get(node)
-            low.append(0 if node in self.sources else -(-paid.numerator // paid.denominator))
-            high.append(None if node in self.targets else taken.numerator // taken.denominator)
-            if node in self.targets:
+            one_way = sale.i != sale.j
+            only_in = node in self.sources or (one_way and k == sale.i)
+            only_out = node in self.targets or (one_way and k == sale.j)
+            low.append(0 if only_in else -(-paid.numerator // paid.denominator))
+            high.append(None if only_out else taken.numerator // taken.denominator)
+            if only_out:
                 cap.append(0)
             elif most is None:
                 cap.append(None)

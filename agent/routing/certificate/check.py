@@ -13,11 +13,11 @@ from fractions import Fraction
 from typing import Any
 
 from agent.amm import Pool, Reverted, swap_exact_in
-from agent.domain.errors import FairleadError, Usage
+from agent.domain.errors import FairleadError, Reject, Usage
 from agent.domain.instruments import AssetId, Place, place_of
 from agent.market.book import buy_base, sell_base
 from agent.market.view import MarketView
-from agent.routing.certificate.bound import Setting
+from agent.routing.certificate.bound import MAX_PAIRS, Branch, Setting
 from agent.routing.certificate.seal import gap_bps, seal_of
 from agent.routing.certificate.units import Order
 from agent.routing.graph import Graph
@@ -88,7 +88,6 @@ class _Check:
         self._is("market_digest", self.proof["market_digest"], view.digest)
         wanted = {"pools": len(view.pools), "books": len(view.books), "cross_domain": order.cross_domain}
         self._is("universe", self.proof["universe"], wanted)
-        self._is("branches", self.proof["branches"], [])
         out = net = bound = 0
         gap: float | None = None
         try:
@@ -125,16 +124,32 @@ class _Check:
             self.why.append(f"{name}: the route says {str(told)[:80]}, it is {str(found)[:80]}")
 
     def _bound(self, net: int) -> int:
-        prices = self.proof["prices"]
-        if not isinstance(prices, dict) or not all(isinstance(text, str) for text in prices.values()):
-            self.why.append("prices: not an object of prices as text")
-            return 0
         setting = Setting(self.order)
+        prices = self._prices("prices", self.proof["prices"], setting)
+        branches: list[Branch] = []
+        told = self.proof["branches"]
+        if not isinstance(told, list) or len(told) > 1 << MAX_PAIRS:
+            raise Reject("BAD_CERTIFICATE", "branches: not a list of them")
+        for k, entry in enumerate(told):
+            ways = entry.get("off") if isinstance(entry, dict) else None
+            if not isinstance(ways, list) or not all(
+                isinstance(way, list) and len(way) == 2 and all(isinstance(end, str) for end in way)
+                for way in ways
+            ):
+                raise Reject("BAD_CERTIFICATE", f"branches[{k}].off: not a list of pairs")
+            off = tuple((AssetId(given), AssetId(got)) for given, got in ways)
+            branches.append(Branch(off, self._prices(f"branches[{k}].prices", entry.get("prices"), setting)))
+        return setting.proved_raw(prices, branches, net)
+
+    def _prices(self, name: str, prices: Any, setting: Setting) -> dict[AssetId, str]:
+        if not isinstance(prices, dict) or not all(isinstance(text, str) for text in prices.values()):
+            raise Reject("BAD_CERTIFICATE", f"{name}: not an object of prices as text")
         strange = sorted(set(prices) - setting.nodes)
         if strange:
-            self.why.append(f"prices: {strange[0]} is on no way from what is sold to what is bought")
-            return 0
-        return setting.bound_raw({AssetId(asset): text for asset, text in prices.items()}, net)
+            raise Reject(
+                "BAD_CERTIFICATE", f"{name}: {strange[0]} is on no way from what is sold to what is bought"
+            )
+        return {AssetId(asset): text for asset, text in prices.items()}
 
     def _replay(self) -> int:
         """What the legs give in order, in units of the bought asset, rounded down."""
