@@ -20,6 +20,7 @@ _FINE = tuple(
 _TYPICAL_GAS = 100_000
 _ROOM = 1.0003
 _HOT = 24
+_NOTHING = 1e-40
 
 
 class MarketPrices:
@@ -77,13 +78,13 @@ def order_prices(
 
     `amount` is sold; `sources` are what each can give at most and how much of `amount` a raw unit of it is, `targets` what a raw
     unit counts as; `ways` are the pairs that may be traded (None: any).
-    `together` also moves most of the market as one, which finds more and sometimes goes too far. Nodes that no pool prices are worth one.
+    `together` also moves most of the market as one, which finds more and sometimes goes too far. What no pool or book prices is worth next to nothing.
     """
     t = market.tables
     buys = [node for node in targets if node in t.number]
     sells = [node for node in sources if node in t.number]
     if not buys or not sells:
-        return dict.fromkeys(nodes, 1.0)
+        return dict.fromkeys(nodes, _NOTHING)
     gas = {str(place): rate for place, rate in gas_rate.items()}
     dual = Dual(t, nodes, sells, amount / sources[sells[0]][1], targets, gas, ways)
     base = market.values.copy()
@@ -152,7 +153,7 @@ def order_prices(
             best, least = v, now
         else:
             v = best
-    return {node: float(best[t.number[node]]) if node in t.number else 1.0 for node in nodes}
+    return {node: float(best[t.number[node]]) if node in t.number else _NOTHING for node in nodes}
 
 
 __all__ = ["MarketPrices", "order_prices"]
