@@ -8,6 +8,7 @@ from dataclasses import replace
 from agent.domain.instruments import AssetId
 from agent.domain.routes import Route
 from agent.market.view import MarketView
+from agent.routing.certify import certified
 from agent.routing.greedy import best_plan
 from agent.routing.problem import pose
 from agent.routing.report import route_of
@@ -26,7 +27,7 @@ def timed_route(
     alone: frozenset[str] = frozenset(),
     deadline_ms: int | None = None,
 ) -> Route:
-    """`route_sell`, with `took_ms` filled in: search (candidates and split), exact (costs and report), total."""
+    """`route_sell`, certified, with `took_ms` filled in: search (candidates and split), exact (costs, certificate, report), total."""
     started = time.perf_counter()
 
     def in_time() -> bool:
@@ -45,7 +46,7 @@ def timed_route(
     )
     plan = best_plan(problem, in_time)
     searched = time.perf_counter()
-    route = route_of(problem, plan)
+    route = certified(problem, route_of(problem, plan), in_time)
     ended = time.perf_counter()
     took = (
         ("search", round((searched - started) * 1e3, 3)),

@@ -62,6 +62,33 @@ class PlaceSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class ProofBranch:
+    """Prices that hold for the plans which trade none of the pairs `off`, each (sold, bought)."""
+
+    off: tuple[tuple[AssetId, AssetId], ...]
+    prices: tuple[tuple[AssetId, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A proof of how far a route can be from the best one over the pools and books that were loaded.
+
+    `prices` are values of a whole unit of each asset in whole units of the bought one, as decimal text; `bound_raw` is the most
+    that any plan nets, proved by them; `gap_bps` is None where the route nets nothing. `seal` is a digest of the whole answer.
+    """
+
+    prices: tuple[tuple[AssetId, str], ...]
+    bound_raw: int
+    gap_bps: float | None
+    market_digest: str
+    pools: int
+    books: int
+    cross_domain: bool
+    branches: tuple[ProofBranch, ...] = ()
+    seal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """A plan re-simulated exactly: holding one means its legs give `out_raw` on the market named by `market_digest`."""
 
@@ -75,3 +102,4 @@ class Route:
     places: tuple[PlaceSummary, ...]
     market_digest: str
     took_ms: tuple[tuple[str, float], ...] = ()
+    certificate: Certificate | None = None

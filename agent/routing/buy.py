@@ -16,6 +16,7 @@ from agent.domain.instruments import AssetId, Place
 from agent.domain.routes import Route
 from agent.domain.units import qty_exact, raw_down
 from agent.market.view import MarketView
+from agent.routing.certify import certified
 from agent.routing.graph import Graph, swap, within
 from agent.routing.greedy import best_split, finished, whole
 from agent.routing.plan import Plan, gas_raw_up, make_plan, overhead_raw_up
@@ -108,7 +109,7 @@ def route_buy(
             "NO_ROUTE", f"no path pays that much {view.assets[buy].symbol}", "try a smaller quantity"
         )
     problem, plan = best
-    return route_of(problem, trim(problem, plan, buy_raw))
+    return certified(problem, route_of(problem, trim(problem, plan, buy_raw)), in_time)
 
 
 def inventory(view: MarketView, sell: AssetId, cross_domain: bool) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from agent.amm import Pool, Reverted, Swapped, swap_exact_in
 from agent.domain.instruments import AssetId, Place, place_of
@@ -12,6 +13,9 @@ from agent.market.book import Book
 from agent.market.view import MarketView
 from agent.routing.curves import Curve, curve_of
 from agent.routing.spot import net_rate
+
+if TYPE_CHECKING:
+    from agent.routing.pricing import MarketPrices
 
 _KEEP_PER_ASSET = 3
 _KEEP_PATHS = 20
@@ -71,6 +75,8 @@ class Graph:
         self, view: MarketView, never: frozenset[str] = frozenset(), alone: frozenset[str] = frozenset()
     ) -> None:
         self.alone = alone
+        self._view = view
+        self._prices: MarketPrices | None = None
         self._curves: dict[str, Curve] = {}
         wrapped = {f"{place}/slip44:60": gas.native_as for place, gas in view.gas.items()}
         self.edges: dict[AssetId, list[tuple[Pool, AssetId]]] = defaultdict(list)
@@ -89,6 +95,14 @@ class Graph:
         if found is None:
             found = self._curves[pool.id] = curve_of(pool)
         return found
+
+    def prices(self) -> MarketPrices:
+        """The market's tables and prices, made when first asked for."""
+        if self._prices is None:
+            from agent.routing.pricing import MarketPrices
+
+            self._prices = MarketPrices(self._view)
+        return self._prices
 
     def distances(self, target: AssetId, limit: int, without: AssetId) -> dict[AssetId, int]:
         """Hops to `target` of every asset within `limit`, on ways that do not come through `without`."""

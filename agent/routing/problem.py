@@ -40,6 +40,7 @@ class Problem:
     gas_rate: dict[Place, float]
     max_legs: int
     overheads: Mapping[Place, GasState] = field(default_factory=dict)
+    cross_domain: bool = False
 
     def to_source(self, amount: int, asset: AssetId) -> int:
         """Units of `sell` as units of one of its equivalents, rounded down."""
@@ -153,7 +154,9 @@ def pose(
         place: gas.price_wei * scale / float(px) if float(px) else 0.0 for place, gas in view.gas.items()
     }
     overheads = {place: gas for place, gas in view.gas.items() if gas.tx_gas or gas.tx_gas_per_leg}
-    return Problem(view, graph, sell, buy, amount, sources, tuple(paths), px, rates, max_legs, overheads)
+    return Problem(
+        view, graph, sell, buy, amount, sources, tuple(paths), px, rates, max_legs, overheads, cross_domain
+    )
 
 
 def _plain(raw: int, decimals: int) -> str:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from agent.domain.instruments import AssetId, Place
-from agent.domain.routes import Costs, Leg, PlaceSummary, Route
+from agent.domain.routes import Certificate, Costs, Leg, PlaceSummary, Route
 from agent.domain.units import WIDE
 from agent.routing.graph import within
 from agent.routing.plan import Plan, gas_raw_up
@@ -106,6 +106,24 @@ def route_of(problem: Problem, plan: Plan) -> Route:
     )  # fmt: skip
 
 
+def certificate_json(found: Certificate | None) -> dict[str, Any] | None:
+    """The `certificate` object of FORMATS, null where none was issued."""
+    if found is None:
+        return None
+    return {
+        "prices": dict(found.prices),
+        "branches": [
+            {"off": [list(way) for way in branch.off], "prices": dict(branch.prices)}
+            for branch in found.branches
+        ],
+        "bound_raw": str(found.bound_raw),
+        "gap_bps": found.gap_bps,
+        "market_digest": found.market_digest,
+        "universe": {"pools": found.pools, "books": found.books, "cross_domain": found.cross_domain},
+        "seal": found.seal,
+    }
+
+
 def route_json(route: Route) -> dict[str, Any]:
     """The `route` object of FORMATS. `places` is informative: what each chain or exchange contributes."""
     return {
@@ -132,7 +150,7 @@ def route_json(route: Route) -> dict[str, Any]:
             }
             for p in route.places
         ],
-        "certificate": None,
+        "certificate": certificate_json(route.certificate),
         "market_digest": route.market_digest,
         "took_ms": dict(route.took_ms),
     }  # fmt: skip

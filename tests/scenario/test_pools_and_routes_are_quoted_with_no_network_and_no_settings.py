@@ -109,17 +109,39 @@ def test_a_file_that_is_none_is_one_clear_error(fairlead: Any, tmp_path: Path) -
 def test_a_route_has_the_documented_shape(fairlead: Any, market_file: str) -> None:
     status, route = fairlead("route", market_file, "--sell", WETH, "--qty", "20", "--buy", USDC)
     assert status == 0
-    assert (route["sell"], route["buy"], route["in_raw"], route["certificate"]) == (
-        WETH,
-        USDC,
-        str(20 * 10**18),
-        None,
-    )
+    assert (route["sell"], route["buy"], route["in_raw"]) == (WETH, USDC, str(20 * 10**18))
+    proof = route["certificate"]
+    assert set(proof) == {"prices", "branches", "bound_raw", "gap_bps", "market_digest", "universe", "seal"}
+    assert int(proof["bound_raw"]) >= int(route["net_out_raw"]) and 0 <= proof["gap_bps"] < 1
+    assert proof["universe"] == {"pools": 5, "books": 1, "cross_domain": False}
     assert set(route["costs"]) == {"gas_raw", "transfer_raw", "fees_raw", "native_px"}
     assert set(route["took_ms"]) == {"search", "exact", "total"}
     assert int(route["net_out_raw"]) == int(route["out_raw"]) - int(route["costs"]["gas_raw"])
     assert all(set(leg) == {"id", "in", "out", "in_raw", "out_raw"} for leg in route["legs"])
     assert all(leg["id"].startswith("eip155:1/") for leg in route["legs"]), "equivalents need --cross-domain"
+
+
+def test_a_certificate_is_checked_at_the_command_line(
+    fairlead: Any, market_file: str, tmp_path: Path
+) -> None:
+    argv = ("route", market_file, "--sell", WETH, "--qty", "33", "--buy", USDC, "--cross-domain")
+    status, route = fairlead(*argv)
+    file = tmp_path / "route.json"
+    file.write_text(json.dumps(route))
+    status, told = fairlead("certificate", "check", str(file), market_file)
+    assert (status, told["valid"], told["why"]) == (0, True, [])
+    assert told["bound_raw"] == route["certificate"]["bound_raw"]
+    assert told["net_out_raw"] == route["net_out_raw"]
+    route["certificate"]["bound_raw"] = route["net_out_raw"]
+    file.write_text(json.dumps(route))
+    status, told = fairlead("certificate", "check", str(file), market_file)
+    assert (status, told["valid"]) == (4, False) and told["why"]
+    for text, code in (("[1, 2]", "BAD_ROUTE"), ("{", "BAD_ROUTE"), ('{"sell": 1}', "BAD_ROUTE")):
+        file.write_text(text)
+        status, told = fairlead("certificate", "check", str(file), market_file)
+        assert (status, told["error"]["code"]) == (2, code)
+    status, told = fairlead("certificate", "check", str(tmp_path / "none"), market_file)
+    assert (status, told["error"]["code"]) == (2, "NO_SUCH_FILE")
 
 
 def test_across_places_each_gives_no_more_than_it_holds(fairlead: Any, market_file: str) -> None:

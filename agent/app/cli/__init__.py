@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "market": ("market", "Market snapshots."),
     "pool": ("pool", "Exact quotes of one pool from a market file."),
     "route": ("route", "The best split over a market file."),
+    "certificate": ("certificate", "Check the proof that a route carries."),
     "journal": ("journal", "Show, verify, export and replay the record."),
     "report": ("report", "What trades cost: losses to front-runners, tips, refunds."),
     "relay": ("relay", "The private roads: list, try with canaries, restore."),

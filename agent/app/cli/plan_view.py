@@ -32,6 +32,7 @@ def plan_json(planned: Planned, view: MarketView, found: Preview) -> dict[str, A
 
 
 async def show_plan(app: App, settings: Settings, planned: Planned, view: MarketView, found: Preview) -> None:
+    from agent.app.cli.route import proof_line
     from agent.app.places import place_named
     from agent.domain.orders import Side
     from agent.domain.units import qty_exact
@@ -77,6 +78,7 @@ async def show_plan(app: App, settings: Settings, planned: Planned, view: Market
         + (f", planned in {ms:.0f} ms" if ms else "")
     )
     print(f"floor     {found.floor:,.6f} {out_name} if every minimum is just met")
+    print(proof_line(route))
     print(f"partial   {named(settings, found.worst_partial)}")
     if found.worst_loss_usd is not None:
         print(f"at worst  {found.worst_loss_usd:,.2f} USD below the reference price")

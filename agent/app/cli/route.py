@@ -82,3 +82,17 @@ def show_route(view: MarketView, route: Route) -> None:
     table(("place", "in", "out", "avg price", "fee", "gas", "impact bps"), places, right=(1, 2, 3, 4, 5, 6))
     click.echo(f"sells {amount(route.in_raw, route.sell)}, buys {amount(route.out_raw, route.buy)}, "
                f"gas {amount(route.costs.gas_raw, route.buy)}, net {amount(route.net_out_raw, route.buy)}")  # fmt: skip
+    click.echo(proof_line(route))
+
+
+def proof_line(route: Route) -> str:
+    """How far the plan can be from the best one, in words."""
+    proof = route.certificate
+    if proof is None:
+        return "no certificate"
+    gap = (
+        "nets nothing after gas"
+        if proof.gap_bps is None
+        else f"within {proof.gap_bps:.2f} bps of the optimum"
+    )
+    return f"proof     {gap} of what was loaded ({proof.pools} pools, {proof.books} books)"

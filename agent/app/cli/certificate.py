@@ -1,0 +1,60 @@
+"""`fairlead certificate check`: a route's proof judged again from the market file alone."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group()
+def command() -> None:
+    """Proofs of how far a route is from the best one."""
+
+
+@command.command()
+@click.argument("route")
+@click.argument("file")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def check(route: str, file: str, as_json: bool) -> int:
+    """Compute every figure of ROUTE (what `route --json` printed) again over the market FILE it was made for."""
+    import sys
+    from pathlib import Path
+
+    import orjson
+
+    from agent.app.cli.marketfile import load_market
+    from agent.app.cli.output import emit_json
+    from agent.routing.certificate.check import check as judged
+    from chains.errors import Usage
+
+    try:
+        text = sys.stdin.buffer.read() if route == "-" else Path(route).read_bytes()
+    except OSError as problem:
+        raise Usage("NO_SUCH_FILE", f"{route} cannot be read: {problem.strerror}", "name a file that `route --json` wrote") from None  # fmt: skip
+    try:
+        document = orjson.loads(text)
+    except orjson.JSONDecodeError as bad:
+        raise Usage("BAD_ROUTE", f"{route} is not JSON: {bad}", "give what `fairlead route --json` prints") from None  # fmt: skip
+    found = judged(document, load_market(file))
+    if as_json:
+        emit_json(
+            {
+                "valid": found.valid,
+                "bound_raw": str(found.bound_raw),
+                "out_raw": str(found.out_raw),
+                "net_out_raw": str(found.net_out_raw),
+                "gap_bps": found.gap_bps,
+                "why": list(found.why),
+            }
+        )
+    elif found.valid:
+        gap = "nets nothing" if found.gap_bps is None else f"is within {found.gap_bps:.3f} bps of the optimum"
+        universe = document["certificate"]["universe"]
+        click.echo(
+            f"valid: the route {gap} of what was loaded ({universe['pools']} pools, {universe['books']} books), "
+            "and of nothing beyond it"
+        )
+    else:
+        click.echo("not valid:")
+        for line in found.why:
+            click.echo(f"  {line}")
+    return 0 if found.valid else 4

@@ -1,0 +1,262 @@
+"""`certificate check`: a route's own figures computed again from the market alone, and the bound from its prices.
+
+What the legs give comes from the exact pools and books; gas, fees and the price of gas from their definitions; the bound from
+`agent.routing.certificate.bound`. The search is not asked. It certifies the market that was loaded, and nothing beyond it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from agent.amm import Pool, Reverted, swap_exact_in
+from agent.domain.errors import FairleadError, Reject, Usage
+from agent.domain.instruments import AssetId, Place, place_of
+from agent.market.book import buy_base, sell_base
+from agent.market.view import MarketView
+from agent.routing.certificate.bound import MAX_PAIRS, Branch, Setting
+from agent.routing.certificate.seal import gap_bps, seal_of
+from agent.routing.certificate.units import Order
+from agent.routing.graph import Graph
+from agent.routing.problem import native_price
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the check computed, raw units of the bought asset; `why` names every figure that is not as the route says."""
+
+    valid: bool
+    bound_raw: int
+    out_raw: int
+    net_out_raw: int
+    gap_bps: float | None
+    why: tuple[str, ...]
+
+
+class _Wrong(Exception):
+    """A leg that cannot be executed; nothing after it can be judged."""
+
+
+def whole_number(name: str, value: Any) -> int:
+    """A base-unit amount from its text. Raises Usage BAD_ROUTE naming the field."""
+    if not isinstance(value, str) or not value.lstrip("-").isdigit() or len(value) > 400:
+        raise Usage("BAD_ROUTE", f"{name} is {value!r}, not base units as text", "give a route as `fairlead route --json` prints it")  # fmt: skip
+    return int(value)
+
+
+def check(route: Any, view: MarketView) -> Verdict:
+    """Judges a route document against its market. Raises Usage BAD_ROUTE where it is no route with a certificate."""
+    shape = ("sell", "buy", "in_raw", "out_raw", "net_out_raw", "costs", "legs", "certificate")
+    if not isinstance(route, dict) or any(key not in route for key in shape):
+        raise Usage("BAD_ROUTE", "this is not a route", "give what `fairlead route --json` prints")
+    proof, costs, legs = route["certificate"], route["costs"], route["legs"]
+    if not isinstance(proof, dict) or not isinstance(costs, dict) or not isinstance(legs, list):
+        raise Usage(
+            "BAD_ROUTE", "the route carries no certificate", "give what `fairlead route --json` prints"
+        )
+    for holder, keys in (
+        (proof, ("prices", "branches", "bound_raw", "market_digest", "universe", "seal")),
+        (costs, ("gas_raw", "transfer_raw", "fees_raw", "native_px")),
+    ):
+        missing = [key for key in keys if key not in holder]
+        if missing:
+            raise Usage("BAD_ROUTE", f"{missing[0]} is missing", "give what `fairlead route --json` prints")
+    sell, buy = route["sell"], route["buy"]
+    if sell not in view.assets or buy not in view.assets:
+        return Verdict(False, 0, 0, 0, None, ("sell or buy is no asset of this market",))
+    universe = proof["universe"] if isinstance(proof["universe"], dict) else {}
+    order = Order(
+        view, AssetId(sell), AssetId(buy), whole_number("in_raw", route["in_raw"]), universe.get("cross_domain") is True,
+        native_price(view, Graph(view), AssetId(buy)),
+    )  # fmt: skip
+    return _Check(order, route, proof, costs, legs).verdict()
+
+
+class _Check:
+    def __init__(self, order: Order, route: Any, proof: Any, costs: Any, legs: list[Any]) -> None:
+        self.order, self.route, self.proof, self.costs, self.legs = order, route, proof, costs, legs
+        self.why: list[str] = []
+        self.gas: dict[Place, int] = {}
+        self.done: list[tuple[AssetId, AssetId, int, int, int, AssetId]] = []
+        """(in, out, in raw, out raw, fee raw, fee asset) of every leg."""
+
+    def verdict(self) -> Verdict:
+        order, view = self.order, self.order.view
+        self._is("market_digest", self.proof["market_digest"], view.digest)
+        wanted = {"pools": len(view.pools), "books": len(view.books), "cross_domain": order.cross_domain}
+        self._is("universe", self.proof["universe"], wanted)
+        out = net = bound = 0
+        gap: float | None = None
+        try:
+            out = self._replay()
+        except _Wrong as wrong:
+            self.why.append(str(wrong))
+        else:
+            net = out - self._gas_up()
+            self._is("out_raw", self.route["out_raw"], str(out))
+            self._is("costs.native_px", self.costs["native_px"], order.native_px)
+            self._is("costs.gas_raw", self.costs["gas_raw"], str(out - net))
+            self._is("costs.transfer_raw", self.costs["transfer_raw"], "0")
+            self._is("costs.fees_raw", self.costs["fees_raw"], str(self._fees_up()))
+            self._is("net_out_raw", self.route["net_out_raw"], str(net))
+        try:
+            bound = self._bound(net)
+        except FairleadError as bad:
+            self.why.append(bad.message)
+        else:
+            self._is("bound_raw", self.proof["bound_raw"], str(bound))
+            if bound < net:
+                self.why.append("bound_raw: what is netted is above the bound")
+            gap = gap_bps(bound, net)
+            self._is("gap_bps", self.proof.get("gap_bps"), gap)
+        try:
+            sealed = seal_of(self.route)
+        except (TypeError, ValueError, RecursionError):
+            sealed = ""
+        self._is("seal", self.proof["seal"], sealed)
+        return Verdict(not self.why, bound, out, net, gap, tuple(self.why))
+
+    def _is(self, name: str, told: Any, found: Any) -> None:
+        if told != found or type(told) is not type(found):
+            self.why.append(f"{name}: the route says {str(told)[:80]}, it is {str(found)[:80]}")
+
+    def _bound(self, net: int) -> int:
+        setting = Setting(self.order)
+        prices = self._prices("prices", self.proof["prices"], setting)
+        branches: list[Branch] = []
+        told = self.proof["branches"]
+        if not isinstance(told, list) or len(told) > 1 << MAX_PAIRS:
+            raise Reject("BAD_CERTIFICATE", "branches: not a list of them")
+        for k, entry in enumerate(told):
+            ways = entry.get("off") if isinstance(entry, dict) else None
+            if not isinstance(ways, list) or not all(
+                isinstance(way, list) and len(way) == 2 and all(isinstance(end, str) for end in way)
+                for way in ways
+            ):
+                raise Reject("BAD_CERTIFICATE", f"branches[{k}].off: not a list of pairs")
+            off = tuple((AssetId(given), AssetId(got)) for given, got in ways)
+            branches.append(Branch(off, self._prices(f"branches[{k}].prices", entry.get("prices"), setting)))
+        return setting.proved_raw(prices, branches, net)
+
+    def _prices(self, name: str, prices: Any, setting: Setting) -> dict[AssetId, str]:
+        if not isinstance(prices, dict) or not all(isinstance(text, str) for text in prices.values()):
+            raise Reject("BAD_CERTIFICATE", f"{name}: not an object of prices as text")
+        strange = sorted(set(prices) - setting.nodes)
+        if strange:
+            raise Reject(
+                "BAD_CERTIFICATE", f"{name}: {strange[0]} is on no way from what is sold to what is bought"
+            )
+        return {AssetId(asset): text for asset, text in prices.items()}
+
+    def _replay(self) -> int:
+        """What the legs give in order, in units of the bought asset, rounded down."""
+        order, view = self.order, self.order.view
+        states: dict[str, Pool] = {}
+        purse: dict[AssetId, int] = {}
+        spent: dict[AssetId, int] = {}
+        out = 0
+        books = {book.id: book for book in view.books}
+        for k, leg in enumerate(self.legs):
+            at = f"legs[{k}]"
+            if not isinstance(leg, dict) or any(
+                key not in leg for key in ("id", "in", "out", "in_raw", "out_raw")
+            ):
+                raise _Wrong(f"{at}: not a leg")
+            name, given, got = leg["id"], leg["in"], leg["out"]
+            if given not in view.assets or got not in view.assets or given == got:
+                raise _Wrong(f"{at}: no two assets of this market")
+            amount, told = whole_number(f"{at}.in_raw", leg["in_raw"]), whole_number(f"{at}.out_raw", leg["out_raw"])  # fmt: skip
+            if amount <= 0:
+                raise _Wrong(f"{at}.in_raw: {amount} is nothing to sell")
+            if given in order.sources:
+                spent[given] = spent.get(given, 0) + amount
+            elif purse.get(given, 0) < amount:
+                raise _Wrong(f"{at}: sells {amount} of {given}, {purse.get(given, 0)} came in before")
+            else:
+                purse[given] -= amount
+            if name in books:
+                book = books[name]
+                base, quote = view.assets[book.base].decimals, view.assets[book.quote].decimals
+                if {given, got} != {book.base, book.quote}:
+                    raise _Wrong(f"{at}: {name} does not trade these two")
+                fill = (sell_base if given == book.base else buy_base)(book, amount, base, quote)
+                if fill is None or fill.in_raw != amount:
+                    raise _Wrong(f"{at}.in_raw: the book does not take {amount}")
+                paid, fee, fee_asset = fill.out_raw, fill.fee_raw, fill.fee_asset
+            elif name in view.pools:
+                paid, fee, fee_asset = self._swap(at, name, given, got, amount, states)
+            else:
+                raise _Wrong(f"{at}.id: {name} is no pool or book of this market")
+            self._is(f"{at}.out_raw", told, paid)
+            self.done.append((given, got, amount, paid, fee, fee_asset))
+            if name in books and got in order.targets:
+                out += self._at_par(got, paid)
+            else:
+                purse[got] = purse.get(got, 0) + paid
+        self._sold(spent)
+        return out + sum(self._at_par(a, raw) for a, raw in purse.items() if a in order.targets)
+
+    def _swap(
+        self, at: str, name: str, given: AssetId, got: AssetId, amount: int, states: dict[str, Pool]
+    ) -> tuple[int, int, AssetId]:
+        pool = states.get(name) or self.order.view.pools[name]
+
+        def inside(asset: AssetId) -> str:
+            return asset if asset in pool.assets else f"{place_of(asset)}/slip44:60"
+
+        if not {inside(given), inside(got)} <= set(pool.assets):
+            raise _Wrong(f"{at}: {name} does not hold these two")
+        swapped = swap_exact_in(pool, inside(given), inside(got), amount)
+        if isinstance(swapped, Reverted):
+            raise _Wrong(f"{at}: {name} reverts: {swapped.reason}")
+        if not swapped.complete:
+            raise _Wrong(f"{at}: {name} cannot take {amount}")
+        states[name] = swapped.after
+        place = place_of(given)
+        self.gas[place] = self.gas.get(place, 0) + swapped.gas
+        return swapped.amount_out, swapped.fee, AssetId(swapped.fee_asset)
+
+    def _at_par(self, asset: AssetId, raw: int) -> int:
+        worth = raw * self.order.par(asset)
+        return worth.numerator // worth.denominator
+
+    def _sold(self, spent: Mapping[AssetId, int]) -> None:
+        view, finest, total = self.order.view, self.order.view.assets[self.order.sell].decimals, 0
+        for asset, raw in spent.items():
+            held = view.inventory.get(asset)
+            if held is not None and raw > held:
+                self.why.append(f"legs sell {raw} of {asset}, {held} are held")
+            decimals = view.assets[asset].decimals
+            total += -(-raw * 10**finest // 10**decimals)
+        self._is("in_raw", self.route["in_raw"], str(total))
+
+    def _gas_up(self) -> int:
+        px = Decimal(self.order.native_px)
+        if not px:
+            return 0
+        view = self.order.view
+        wei = sum(units * view.gas[place].price_wei for place, units in self.gas.items() if place in view.gas)
+        top, bottom = px.as_integer_ratio()
+        unit: int = 10 ** view.assets[self.order.buy].decimals
+        return -(-wei * unit * bottom // (10**18 * top))
+
+    def _fees_up(self) -> int:
+        """Fees at what a unit of each asset became on the way, from the last leg backwards."""
+        worth = {asset: self.order.par(asset) for asset in self.order.view.same(self.order.buy)}
+        got: dict[AssetId, Fraction] = {}
+        used: dict[AssetId, int] = {}
+        for given, out, amount, paid, _, _ in reversed(self.done):
+            got[given] = got.get(given, Fraction(0)) + paid * worth.get(out, Fraction(0))
+            used[given] = used.get(given, 0) + amount
+            worth[given] = got[given] / used[given]
+        total = sum(
+            (fee * worth.get(name, worth.get(given, Fraction(0))) for given, _, _, _, fee, name in self.done),
+            Fraction(0),
+        )
+        return -(-total.numerator // total.denominator)
+
+
+__all__ = ["Verdict", "check", "whole_number"]

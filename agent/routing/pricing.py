@@ -1,0 +1,159 @@
+"""From a market and a plan to the certificate's prices: prices of the market once, then those of one order around its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+import numpy as np
+
+from agent.domain.instruments import AssetId, Place
+from agent.market.view import MarketView
+from agent.routing.dual import Dual
+from agent.routing.tables import Floats, Ints, Tables, depth_prices
+
+_WIDE = np.exp([0, 0.003, -0.003, 0.01, -0.01, 0.03, -0.03, 0.1, -0.1, 0.3, -0.3, 0.7, -0.7, 1.5, -1.5, 3, -3, 6, -6])  # fmt: skip
+_CLUSTER = np.exp([0, 0.0003, -0.0003, 0.001, -0.001, 0.003, -0.003, 0.01, -0.01, 0.03, -0.03, 0.06, -0.06, 0.1, -0.1, 0.13, -0.13, 0.2, -0.2])  # fmt: skip
+_FINE = tuple(
+    np.exp(np.array([0, 1, -1, 0.5, -0.5, 0.25, -0.25, 0.12, -0.12, 0.06, -0.06]) * width)
+    for width in (0.1, 0.01, 1e-3, 1e-4)
+)
+_TYPICAL_GAS = 100_000
+_ROOM = 1.0003
+_HOT = 24
+_NOTHING = 1e-40
+
+
+class MarketPrices:
+    """The curves of one market as tables, and prices at which its pools have little to gain from each other."""
+
+    def __init__(self, view: MarketView) -> None:
+        self.tables = Tables(view)
+        t = self.tables
+        self.values: Floats = np.ones(len(t.nodes))
+        self.parts: Ints = np.zeros(len(t.nodes), dtype=np.int64)
+        """Which of the unconnected parts of the market a node is in; values are in units of each part's own root."""
+        done: set[AssetId] = set()
+        degree = np.bincount(t.i, minlength=len(t.nodes)) if len(t.i) else np.zeros(0, dtype=np.int64)
+        for root in (gas.native_as for gas in view.gas.values()):
+            self._component(view, root, degree, done)
+        for k in np.argsort(-degree):
+            if t.nodes[int(k)] not in done:
+                self._component(view, t.nodes[int(k)], degree, done)
+
+    def _component(self, view: MarketView, root: AssetId, degree: Ints, done: set[AssetId]) -> None:
+        t = self.tables
+        if root in done or root not in t.number:
+            return
+        found = depth_prices(view, t, root)
+        done.update(found)
+        nodes = np.array([t.number[node] for node in found], dtype=np.int64)
+        v: Floats = np.full(len(t.nodes), 1e-30)
+        v[nodes] = [found[t.nodes[int(k)]] for k in nodes]
+        rates = {str(place): float(gas.price_wei) for place, gas in view.gas.items()}
+        scale = max([rate for rate in rates.values()] or [0.0]) * _TYPICAL_GAS or float(
+            np.median(1 / v[nodes])
+        )
+        dual = Dual(t, frozenset(found), (), 0.0, {root: 1.0}, rates, circular=True)
+        for _ in range(3):
+            v = dual.settle(v, None, -0.3 * scale, nodes[np.argsort(-degree[nodes])], _WIDE)
+        v = dual.solve(v, None, (0.3 * scale, 0.1 * scale, 0.03 * scale), lambda: True, 25)
+        self.values[nodes] = v[nodes]
+        self.parts[nodes] = len(done)
+
+
+def order_prices(
+    market: MarketPrices,
+    nodes: frozenset[AssetId],
+    sources: Mapping[AssetId, tuple[float, float]],
+    amount: float,
+    targets: Mapping[AssetId, float],
+    gas_rate: Mapping[Place, float],
+    out: float,
+    net: float,
+    in_time: Callable[[], bool],
+    ways: Collection[tuple[AssetId, AssetId]] | None = None,
+    together: bool = False,
+) -> dict[AssetId, float]:
+    """Values of a raw unit of every node in raw units of the bought asset, for the bound around a plan of output `out`.
+
+    `amount` is sold; `sources` are what each can give at most and how much of `amount` a raw unit of it is, `targets` what a raw
+    unit counts as; `ways` are the pairs that may be traded (None: any).
+    `together` also moves most of the market as one, which finds more and sometimes goes too far. What no pool or book prices is worth next to nothing.
+    """
+    t = market.tables
+    buys = [node for node in targets if node in t.number]
+    sells = [node for node in sources if node in t.number]
+    if not buys or not sells:
+        return dict.fromkeys(nodes, _NOTHING)
+    gas = {str(place): rate for place, rate in gas_rate.items()}
+    dual = Dual(t, nodes, sells, amount / sources[sells[0]][1], targets, gas, ways)
+    base = market.values.copy()
+    for node in reversed(buys):
+        k = t.number[node]
+        inside = market.parts == market.parts[k]
+        base[inside] = market.values[inside] * (targets[node] / market.values[k])
+    fixed = np.array([t.number[node] for node in buys])
+    given = np.array([t.number[node] for node in sells])
+    most_given = np.array([sources[node][0] for node in sells])
+    pars = np.array([sources[node][1] for node in sells])
+    total = amount * float(base[given[0]]) / float(pars[0])
+    q = max(max(gas_rate.values(), default=0.0) * _TYPICAL_GAS, out * 1e-7)
+
+    def placed(scale: float) -> Floats:
+        v = base * scale
+        v[given] = pars * (max(net, 1.0) / amount)
+        v[fixed] = [targets[t.nodes[int(k)]] for k in fixed]
+        return v
+
+    def caps(v: Floats) -> Floats:
+        most = out * _ROOM / v
+        most[given] = most_given
+        return most
+
+    def worth(v: Floats) -> float:
+        return dual.value(v, dual.near(v, dual.edges), caps(v), 0.0)
+
+    def hot(v: Floats, limit: Floats) -> Ints:
+        edges = dual.near(v, dual.edges)
+        f = dual.flows(v, edges, limit)
+        x = f.gain - dual.q[edges] - dual.tick_q[edges] * f.ticks
+        order = np.argsort(-x)[:_HOT]
+        busy = edges[order[x[order] > 0]]
+        return np.unique(np.concatenate((t.i[busy], t.j[busy], given)))
+
+    sold = np.isin(np.arange(len(t.nodes)), given)
+    inner = ~sold & ~np.isin(np.arange(len(t.nodes)), fixed)
+    starts = [placed(float(s * m)) for s in (1.0, out / total) for m in _CLUSTER]
+    # Small orders pay for whole legs: then the value of a node is what the whole flow nets on its best way on.
+    for rounds in (2, 3, 4, 6):
+        v = dual.onward(placed(1.0), out, rounds)
+        v[given] = pars * float(np.max(v[given] / pars))
+        starts.append(v)
+        w = v.copy()
+        w[given] = pars * (max(net, 1.0) / amount)
+        starts.append(w)
+    v = min(starts, key=worth)
+    best, least = v, worth(v)
+    for width, taus in zip(
+        _FINE, ((-0.3, -0.1), (-0.1, -0.03), (-0.03, -0.01), (-0.01, -0.002)), strict=True
+    ):
+        if not in_time():
+            break
+        # Most of the market moves as one: against what is bought, and against what is sold.
+        for moves in (inner, inner | sold) if together else ():
+            scaled = [np.where(moves, v * step, v) for step in (*width, *_CLUSTER[:1])]
+            v = min(scaled, key=worth)
+        limit = caps(v)
+        if width is _FINE[0]:
+            v = dual.settle(v, limit, 0.0, hot(v, limit), _CLUSTER)
+        v = dual.solve(v, limit, tuple(tau * q for tau in taus), in_time)
+        v = dual.settle(v, limit, 0.0, hot(v, limit), width)
+        now = worth(v)
+        if now < least:
+            best, least = v, now
+        else:
+            v = best
+    return {node: float(best[t.number[node]]) if node in t.number else _NOTHING for node in nodes}
+
+
+__all__ = ["MarketPrices", "order_prices"]

@@ -1,0 +1,150 @@
+"""How far from the best the router's answers are, proved: the recorded user orders over the recorded mainnet market.
+
+    python scripts/bench.d/certificates.py [--count 60] [--seed 1] [--all] [--json]
+
+Every answer is certified and its certificate checked by the checker alone. The gap is net of gas, against everything that was
+loaded, whatever limits on legs and hops the router keeps to. Beside it stand the best single path and a hundred greedy chunks over
+the same candidate paths. The market holds arbitrage of its own (one stable pool alone is 13 % off), and bounds contain
+what circles between assets in between could earn: orders it touches are counted apart by --json. Times are CPU times of this process.
+Exit 1 where a certificate is missing or not valid, or an answer is below a baseline.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import platform
+import random
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy
+
+from agent.domain.errors import FairleadError
+from agent.market.file import parse_text
+from agent.market.view import MarketView
+from agent.routing.certificate.check import check
+from agent.routing.certify import certified
+from agent.routing.graph import Graph
+from agent.routing.greedy import best_plan, single_path, whole
+from agent.routing.plan import make_plan
+from agent.routing.problem import Problem, pose
+from agent.routing.report import route_json, route_of
+from agent.routing.search import Search
+
+ROOT = Path(__file__).resolve().parents[2]
+CHUNKS = 100
+
+
+def data_folder() -> Path:
+    return Path(os.environ.get("FAIRLEAD_DATA", ROOT.parent / "shared" / "data"))
+
+
+def baselines(problem: Problem) -> dict[str, int]:
+    """Net outputs of the best single path and of a greedy split in equal chunks, both executed exactly."""
+    search, found = Search(problem), {}
+    splits = [single_path(search, k) for k in range(len(problem.paths))]
+    nets = [
+        p.net for s in splits if s is not None and (p := whole(problem, make_plan(problem, s))) is not None
+    ]
+    if nets:
+        found["one path"] = max(nets)
+    split = search.run(problem.amount, CHUNKS, 1.0)
+    plan = whole(problem, make_plan(problem, split)) if not split.left else None
+    if plan is not None:
+        found["greedy 100"] = plan.net
+    return found
+
+
+def one(view: MarketView, graph: Graph, order: dict[str, Any]) -> dict[str, Any] | None:
+    """Everything measured of one order; None where there is no route."""
+    try:
+        begun = time.process_time()
+        problem = pose(view, order["sell"], order["buy"], int(order["sell_raw"]), max_hops=4, graph=graph)
+        plan = best_plan(problem)
+        searched = time.process_time()
+    except FairleadError:
+        return None
+    route = certified(problem, route_of(problem, plan))
+    ended = time.process_time()
+    verdict = check(json.loads(json.dumps(route_json(route))), view)
+    checked = time.process_time()
+    beside = baselines(problem)
+    return {
+        "pair": f"{view.assets[route.sell].symbol}>{view.assets[route.buy].symbol}",
+        "legs": len(route.legs),
+        "gap_bps": route.certificate.gap_bps if route.certificate else None,
+        "gas_bps": plan.gas_raw * 1e4 / plan.net if plan.net > 0 else None,
+        "certified": route.certificate is not None,
+        "valid": verdict.valid,
+        "search_ms": (searched - begun) * 1e3,
+        "certify_ms": (ended - searched) * 1e3,
+        "check_ms": (checked - ended) * 1e3,
+        "over_bps": {n: (plan.net - net) * 1e4 / net if net > 0 else None for n, net in beside.items()},
+        "below": [name for name, net in beside.items() if plan.net < net],
+    }
+
+
+def spread(values: list[float]) -> str:
+    ordered = sorted(values)
+    shown = (
+        ordered[min(int(len(ordered) * share), len(ordered) - 1)] for share in (0.25, 0.5, 0.75, 0.95, 0.99)
+    )
+    return " · ".join(f"p{p} {value:.4g}" for p, value in zip((25, 50, 75, 95, 99), shown, strict=True))
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--count", type=int, default=60)
+    options.add_argument("--all", action="store_true", help="every recorded order")
+    options.add_argument("--json", action="store_true")
+    asked = options.parse_args()
+    file = data_folder() / "markets" / "ethereum-2023-09-12.market.json.gz"
+    if not file.exists():
+        print(f"the recorded market is not at {file}: set FAIRLEAD_DATA", file=sys.stderr)
+        return 0
+    view = parse_text(gzip.decompress(file.read_bytes()))
+    text = gzip.decompress((file.parent / "ethereum-2023-09-12.orders.json.gz").read_bytes())
+    orders = json.loads(text)["orders"]
+    if not asked.all:
+        orders = random.Random(asked.seed).sample(orders, min(asked.count, len(orders)))
+    graph = Graph(view)
+    started = time.process_time()
+    graph.prices()
+    prepared = (time.process_time() - started) * 1e3
+    rows = [row for order in orders if (row := one(view, graph, order)) is not None]
+    machine = {
+        "machine": platform.machine(), "cpus": os.cpu_count(), "python": platform.python_version(),
+        "numpy": numpy.__version__, "seed": asked.seed, "market": view.digest[:12],
+    }  # fmt: skip
+    if asked.json:
+        print(json.dumps({**machine, "rows": rows}, indent=2))
+    else:
+        gaps = [row["gap_bps"] for row in rows if row["gap_bps"] is not None]
+        print(" · ".join(f"{key} {value}" for key, value in machine.items()))
+        print(f"{len(orders)} orders, {len(rows)} with a route, {sum(r['certified'] for r in rows)} certified, "
+              f"{sum(not r['valid'] for r in rows)} not valid, {len(rows) - len(gaps)} that net nothing")  # fmt: skip
+        print(f"net gap, bps            {spread(gaps)}")
+        for limit in (0.5, 5.0, 50.0):
+            print(f"  within {limit:>4} bps       {sum(gap <= limit for gap in gaps)} of {len(gaps)}")
+        for name in ("one path", "greedy 100"):
+            over = [row["over_bps"][name] for row in rows if row["over_bps"].get(name) is not None]
+            print(f"over {name:<11} bps    {spread(over)} · least {min(over):.4g}")
+        print(f"prices of the market ms {prepared:.0f}, once a state")
+        for name in ("search", "certify", "check"):
+            print(f"{name:<8} ms             {spread([row[f'{name}_ms'] for row in rows])}")
+    return 1 if any(not row["valid"] or not row["certified"] or row["below"] for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
