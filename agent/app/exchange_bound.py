@@ -60,7 +60,7 @@ def sentence(bound: ExchangeBound) -> str:
     if not signed:
         return f"at exchange {bound.name}: nothing, since the signer signs no order there"
     again = (
-        f": {signed:,.2f} USD of orders may be signed, each signature used up to {bound.repeats} times while it lives"
+        f": {signed:,.2f} USD of orders may be signed, each signature used up to {bound.repeats} times while it lives; `sends_to` in the signer's settings ends that"
         if bound.repeats > 1
         else ""
     )
