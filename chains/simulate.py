@@ -108,9 +108,6 @@ class Simulator:
         self._fork: Rpc | None = None
         self._at: BlockRef | None = None
         self._lock = asyncio.Lock()
-        self._last: list[Any] | None = None
-        self.used = asyncio.Event()
-        """Set once something was simulated: then a new head is worth preparing for."""
 
     async def __aenter__(self) -> Simulator:
         await self.start()
@@ -200,8 +197,6 @@ class Simulator:
             if overrides:
                 block["stateOverrides"] = {address: _override(o) for address, o in overrides.items()}
             request = {"blockStateCalls": [block], "validation": False, "traceTransfers": False}
-            self._last = [block]
-            self.used.set()
             answer = await fork.call("eth_simulateV1", [request, hex(ref.number)])
         try:
             results = [_result(entry) for entry in answer[0]["calls"]]
@@ -271,19 +266,6 @@ class Simulator:
         fork = self._fork
         if fork is not None:
             await fork.batch([("eth_getCode", [a, "latest"]) for a in addresses])
-
-    async def stand_by(self) -> None:
-        """Moves to the head and carries the last simulation out there again, for nothing but the state that it reads: the next one
-        like it then finds all of it on this machine. Raises as `run`."""
-        async with self._lock:
-            ref = await self._gateway.block()
-            if self._last is None or (self._at is not None and self._at.hash == ref.hash):
-                return
-            fork = await self._move_to(ref)
-            overrides = {"number": hex(ref.number + 1), "time": hex(max(ref.timestamp + 1, int(time.time())))}
-            again = [{**block, "blockOverrides": overrides} for block in self._last]
-            request = {"blockStateCalls": again, "validation": False, "traceTransfers": False}
-            await fork.call("eth_simulateV1", [request, hex(ref.number)])
 
     async def _move_to(self, ref: BlockRef) -> Rpc:
         if self._fork is None or self._anvil is None:

@@ -20,7 +20,7 @@ from agent.app.chain_desk import ChainDesk
 from agent.app.chain_desks import chain_desk
 from agent.app.cli.output import note
 from agent.app.endpoints import open_gateways, resolve_any, resolve_endpoint
-from agent.app.feeds import head_feeds, standing_by, stop_tasks
+from agent.app.feeds import head_feeds, stop_tasks
 from agent.app.leftovers import Leftovers
 from agent.app.live_market import LiveMarket
 from agent.app.local_proof import prove_environment
@@ -268,7 +268,6 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
     leftovers = Leftovers(app.chains, recorder, app.clock, note)
     recorder.watchers.append((await stack.enter_async_context(leftovers)).saw)
     streams += head_feeds(app.chains.values(), recorder, app.clock)
-    streams += standing_by(app.chains.values())
     stack.push_async_callback(stop_tasks, streams)
     return app.desk
 
