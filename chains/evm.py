@@ -5,6 +5,7 @@ All pure. `word`/`words` speak the ABI's 32-byte big-endian words; `quantity` an
 
 from __future__ import annotations
 
+import re
 from functools import cache, lru_cache
 
 from chains.errors import Usage
@@ -27,6 +28,9 @@ __all__ = [
     "word",
     "words",
 ]
+
+
+_HASH = re.compile("[0-9a-f]{64}")
 
 
 @lru_cache(maxsize=65_536)
@@ -94,6 +98,6 @@ def from_hex(text: str) -> bytes:
 
 def hash32(text: str | bytes) -> Hash32:
     body = text.hex() if isinstance(text, bytes) else text.lower().removeprefix("0x")
-    if len(body) != 64 or any(c not in "0123456789abcdef" for c in body):
+    if _HASH.fullmatch(body) is None:
         raise Usage("BAD_HASH", "not a 32-byte hash", "a hash is 0x followed by 64 hex digits")
     return Hash32("0x" + body)
