@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from math import log, sqrt
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,6 @@ from agent.amm import (
     ConcentratedPool,
     ConcentratedV4Pool,
     ConstantProductPool,
-    CurvePool,
     Pool,
     SolidlyPool,
     WeightedPool,
@@ -249,4 +247,4 @@ def depth_prices(view: MarketView, tables: Tables, root: AssetId) -> dict[AssetI
     return {tables.nodes[node]: worth for node, worth in value.items()}
 
 
-__all__ = ["CurvePool", "Decimal", "Tables", "depth_prices", "log"]
+__all__ = ["Tables", "depth_prices"]

@@ -5,8 +5,8 @@
 Every answer is certified and its certificate checked by the checker alone. The gap is net of gas, against everything that was
 loaded, whatever limits on legs and hops the router keeps to. Beside it stand the best single path and a hundred greedy chunks over
 the same candidate paths. The market holds arbitrage of its own (one stable pool alone is 13 % off), and bounds contain
-what circles between assets in between could earn: orders it touches are counted apart by --json. Times are CPU times of this process.
-Exit 1 where a certificate is missing or not valid, or an answer is below a baseline.
+what circles between assets in between could earn: there the gap is wide however good the plan. Times are CPU times of this process.
+`certificates.txt` beside this keeps a run. Exit 1 where a certificate is missing or not valid, or an answer is below a baseline.
 """
 
 from __future__ import annotations

@@ -37,7 +37,6 @@ from agent.domain.instruments import AssetId
 from agent.routing.certificate.invariants import Trade, gain_up, weighted_gain_up
 from agent.routing.certificate.ranges import PIPS, product_gain_up, ranges_gain_up
 from agent.routing.certificate.units import (
-    ONE,
     SHIFT,
     Order,
     gas_place,
@@ -410,4 +409,4 @@ def in_whole(order: Order, asset: AssetId, per_raw: float) -> str:
     return repr(float(per_raw) * 10.0 ** (assets[asset].decimals - assets[order.buy].decimals))
 
 
-__all__ = ["ONE", "Setting", "in_whole"]
+__all__ = ["MAX_PAIRS", "Branch", "Gain", "Setting", "covered", "in_whole"]

@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
 from agent.domain.errors import Reject
-from agent.domain.instruments import AssetId, Place, place_of
+from agent.domain.instruments import AssetId, Place
 from agent.market.view import MarketView
 
 SHIFT = 192
@@ -129,7 +129,6 @@ __all__ = [
     "gas_place",
     "gas_values",
     "held_value",
-    "place_of",
     "source_caps",
     "unit_prices",
     "wrapped_names",
