@@ -95,7 +95,10 @@ def desk(own_home: Home, tmp_path: Path) -> Iterator[Desk]:
         }
         settings = tmp_path / "fairlead.toml"
         template.write(values, settings, note="Its journal stands on a small disk.")
-        yield Desk(home, disk, settings)
+        desk = Desk(home, disk, settings)
+        taken = desk.run("reconcile --adopt --at-once")
+        assert taken.status == 0, taken.out + taken.err
+        yield desk
         left_alone(home)
 
 

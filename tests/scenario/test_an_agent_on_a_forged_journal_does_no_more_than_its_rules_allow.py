@@ -61,6 +61,9 @@ def effects(home: Home) -> tuple[object, ...]:
 def traded(home: Home, folder: Path, qty: str) -> tuple[Path, Path, str]:
     """(settings, journal, head) after an honest trade."""
     settings, journal = of_its_own(home, folder), folder / "journal.db"
+    assert home.run("reconcile --adopt --at-once", settings).status == 0, (
+        "others have traded with this home's keys"
+    )
     done = home.run(f"trade sell {qty} ETH --for USDC --live --yes --max-loss 900", settings, 180)
     assert done.status == 0, done.err
     told = home.run("journal verify --json", settings).json

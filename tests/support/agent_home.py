@@ -194,6 +194,8 @@ def granted(home: Home, **scope: Any) -> Iterator[AgentHome]:
 @pytest.fixture(scope="session")
 def agent_home_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentHome]:
     with brought_up(tmp_path_factory) as home, granted(home) as made:
+        taken = made.run("reconcile --adopt --at-once")  # the account is used by other journals, too
+        assert taken.status == 0, taken.out + taken.err
         yield made
 
 
