@@ -84,6 +84,9 @@ class Replaces(Protocol):
     async def hand_over(self, authorized: Authorized) -> None: ...
 
 
+NEAR_S = 3_600
+"""What has no deadline as near as this is a wallet's creation, which its address alone keeps from being done twice."""
+
 REPORT_OF_END = {
     SubmissionState.REVERTED: ExecType.REJECTED,
     SubmissionState.EXPIRED: ExecType.EXPIRED,
@@ -276,8 +279,8 @@ class Tracker(VenueFollower):
         own = self._cancels.cost_at(authorized)
         who = f"{authorized.sender}'s nonce {authorized.nonce} on chain {authorized.chain_id}"
         text = f"its nonce was used by {f'a transaction of ours for {own}' if own else 'another transaction'}"
-        part, alone = authorized.part.cl_ord_id, authorized.wallet_nonce < 0
-        in_time = head.timestamp <= authorized.deadline_s
+        part, in_time = authorized.part.cl_ord_id, head.timestamp <= authorized.deadline_s
+        alone = authorized.wallet_nonce < 0 and authorized.deadline_s < head.timestamp + NEAR_S
         if fate.used and not fate.foreign and in_time:
             return
         if alone and in_time:
