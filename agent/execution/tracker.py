@@ -84,6 +84,9 @@ class Replaces(Protocol):
     async def hand_over(self, authorized: Authorized) -> None: ...
 
 
+NEAR_S = 3_600
+"""What has no deadline as near as this is a wallet's creation, which its address alone keeps from being done twice."""
+
 REPORT_OF_END = {
     SubmissionState.REVERTED: ExecType.REJECTED,
     SubmissionState.EXPIRED: ExecType.EXPIRED,
@@ -109,7 +112,7 @@ class Tracker(VenueFollower):
         self._chains, self._decimals = chains, decimals
         self._cancels = Cancels(clock, recorder, cancel_on_chain)
         self._replacer, self._handed, self._halted = replacer, set[Hash32](), halted
-        self._stays, self._withdrawn = set[ClOrdId](), set[ClOrdId]()
+        self._stays, self._withdrawn, self._taken_told = set[ClOrdId](), set[ClOrdId](), set[ClOrdId]()
         self.offers: Offers | None = None
 
     async def follow(self, authorized: Authorized) -> Settled:
@@ -271,12 +274,19 @@ class Tracker(VenueFollower):
         self, authorized: Authorized, watch: ChainWatch, record: PartRecord, head: BlockRef, fate: Fate
     ) -> None:
         """The sender's nonce went to a transaction that is no form of the order. While the Safe's own is free, the same call is
-        signed for the next one; where that is used too and by whom is not known, the deadline decides."""
+        signed for the next one; where that is used too and by whom is not known, the deadline decides. So it does where there is
+        none: a reorganisation could give the nonce back to what was signed, and only that kept it from being done twice."""
         own = self._cancels.cost_at(authorized)
         who = f"{authorized.sender}'s nonce {authorized.nonce} on chain {authorized.chain_id}"
         text = f"its nonce was used by {f'a transaction of ours for {own}' if own else 'another transaction'}"
-        in_time = head.timestamp <= authorized.deadline_s
+        part, in_time = authorized.part.cl_ord_id, head.timestamp <= authorized.deadline_s
+        alone = authorized.wallet_nonce < 0 and authorized.deadline_s < head.timestamp + NEAR_S
         if fate.used and not fate.foreign and in_time:
+            return
+        if alone and in_time:
+            if not own and part not in self._taken_told:
+                self._taken_told.add(part)
+                await self._alarm("NONCE_TAKEN", f"{part}: {text}, {who}; it ends at its deadline")
             return
         again = None
         stopped = record.what or self._halted() or self._wants_cancel(record)
@@ -289,12 +299,12 @@ class Tracker(VenueFollower):
                     None  # it is planned again instead, once what the owners signed is worth nothing any more
                 )
         if again is None:
-            await self._end_taken(authorized, "" if own else "NONCE_TAKEN", f"{text}, {who}")
+            told = own or part in self._taken_told
+            await self._end_taken(authorized, "" if told else "NONCE_TAKEN", f"{text}, {who}")
             return
         await self._recorder.record_durably(again)
         if not own:
-            told = f"{authorized.part.cl_ord_id}: {text}, {who}; it goes on at nonce {again.nonce}"
-            await self._alarm("NONCE_TAKEN", told)
+            await self._alarm("NONCE_TAKEN", f"{part}: {text}, {who}; it goes on at nonce {again.nonce}")
         await self._hand_over_again(record)
 
     async def _end_taken(self, authorized: Authorized, code: str, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What cannot be computed is UNKNOWN, never safe: prices that are none, stopped markets, rates below zero. Pure.
+"""What cannot be computed is UNKNOWN, never safe: prices that are none, stopped markets, rates below zero, indexes of nothing. Pure.
 
 Looked for in an account's own entry before a model reads it; each reason names the key.
 """
@@ -14,6 +14,24 @@ MOST_USD = 10**15
 
 _PRICE = re.compile(r"^(oracle_|base_)?price_1e(\d+)$")
 _RATE = re.compile(r"_rate_1e\d+$")
+_INDEX = re.compile(r"_index_1e\d+$")
+_SHARE = re.compile(r"^(?:liquidation_threshold_bps|liquidate_cf_1e18|borrow_cf_1e18)$")
+_RAY = 10**27
+MOST_DUTY_1E27 = _RAY + _RAY // 10**5
+"""A second's growth: 36 % an hour. Beyond it no century can be computed, and no vault has it."""
+
+
+def growth_doubt(key: str, number: int) -> str:
+    """Why what debts and deposits are multiplied with cannot be that, "" where it can: times zero every debt were none."""
+    if _RATE.search(key) and number < 0:
+        return f"{key} is below zero"
+    if _INDEX.search(key) and number == 0:
+        return f"{key} is zero: every debt times it would be none"
+    if _SHARE.match(key) and number > (10_000 if key.endswith("_bps") else 10**18):
+        return f"{key} counts collateral for more than it is worth"
+    if key == "duty_1e27" and not _RAY <= number <= MOST_DUTY_1E27:
+        return f"{key} is {'below no interest at all' if number < _RAY else 'beyond any interest'}"
+    return ""
 
 
 def price_doubt(price: int, decimals: int) -> str:
@@ -37,8 +55,8 @@ def doubt(raw: Mapping[str, Any]) -> str:
             number = _number(value)
             if number is None:
                 continue
-            if _RATE.search(key) and number < 0:
-                return f"{name}{key} is below zero"
+            if why := growth_doubt(key, number):
+                return f"{name}{why}"
             if found := _PRICE.match(key):
                 # An eMode writes 0 for "no price of its own"; Morpho's price has decimals of its own.
                 if where == "emode" and number == 0:

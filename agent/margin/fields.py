@@ -9,6 +9,18 @@ from typing import Any
 
 from agent.domain.errors import Usage
 
+MOST_DIGITS = 100
+"""No figure of a contract (78 digits) or an exchange is longer; what is, is no amount and would only be slow."""
+_BEYOND = 10**MOST_DIGITS
+
+
+def _cut(value: Any) -> str:
+    """A value of a stranger's, short enough for a message; Python itself refuses to print a whole number of many digits."""
+    if isinstance(value, int) and abs(value) >= _BEYOND:
+        return f"a number of more than {MOST_DIGITS} digits"
+    told = repr(value)
+    return told if len(told) <= 80 else told[:80] + "…"
+
 
 def wrong(message: str) -> Usage:
     return Usage("BAD_ACCOUNTS_FILE", message, "the format is accounts/1")
@@ -39,13 +51,13 @@ def rows(raw: Mapping[str, Any], key: str, where: str) -> list[Any]:
 def whole(raw: Mapping[str, Any], key: str, where: str, *, default: int | None = None) -> int:
     """A whole number, zero or more, as a number or a string of digits."""
     value = raw.get(key, default)
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= MOST_DIGITS:
         return int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _BEYOND:
         return value
     if value is None:
         raise wrong(f"{where}: {key} is missing")
-    raise wrong(f"{where}: {key} is {value!r}, not a whole number of zero or more")
+    raise wrong(f"{where}: {key} is {_cut(value)}, not a whole number of zero or more")
 
 
 def signed(raw: Mapping[str, Any], key: str, where: str, *, default: int | None = None) -> int:
@@ -53,13 +65,13 @@ def signed(raw: Mapping[str, Any], key: str, where: str, *, default: int | None 
     value = raw.get(key, default)
     if isinstance(value, str):
         digits = value[1:] if value.startswith("-") else value
-        if digits.isascii() and digits.isdigit():
+        if digits.isascii() and digits.isdigit() and len(digits) <= MOST_DIGITS:
             return int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _BEYOND:
         return value
     if value is None:
         raise wrong(f"{where}: {key} is missing")
-    raise wrong(f"{where}: {key} is {value!r}, not a whole number")
+    raise wrong(f"{where}: {key} is {_cut(value)}, not a whole number")
 
 
 def flag(raw: Mapping[str, Any], key: str, where: str, *, default: bool | None = None) -> bool:
@@ -89,4 +101,4 @@ def fraction(raw: Mapping[str, Any], key: str, where: str, *, default: str | Non
             found = Decimal("NaN")
         if found.is_finite() and -40 <= found.adjusted() <= 40:
             return found
-    raise wrong(f"{where}: {key} is {value!r}, not a decimal number in a string")
+    raise wrong(f"{where}: {key} is {_cut(value)}, not a decimal number in a string")

@@ -6,6 +6,7 @@ What the legs give comes from the exact pools and books; gas, fees and the price
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -36,13 +37,16 @@ class Verdict:
     why: tuple[str, ...]
 
 
+_WHOLE = re.compile(r"-?[0-9]{1,400}")
+
+
 class _Wrong(Exception):
     """A leg that cannot be executed; nothing after it can be judged."""
 
 
 def whole_number(name: str, value: Any) -> int:
     """A base-unit amount from its text. Raises Usage BAD_ROUTE naming the field."""
-    if not isinstance(value, str) or not value.lstrip("-").isdigit() or len(value) > 400:
+    if not isinstance(value, str) or not _WHOLE.fullmatch(value):
         raise Usage("BAD_ROUTE", f"{name} is {value!r}, not base units as text", "give a route as `fairlead route --json` prints it")  # fmt: skip
     return int(value)
 
@@ -65,6 +69,8 @@ def check(route: Any, view: MarketView) -> Verdict:
         if missing:
             raise Usage("BAD_ROUTE", f"{missing[0]} is missing", "give what `fairlead route --json` prints")
     sell, buy = route["sell"], route["buy"]
+    if not isinstance(sell, str) or not isinstance(buy, str):
+        raise Usage("BAD_ROUTE", "sell or buy is no asset's name", "give what `fairlead route --json` prints")
     if sell not in view.assets or buy not in view.assets:
         return Verdict(False, 0, 0, 0, None, ("sell or buy is no asset of this market",))
     universe = proof["universe"] if isinstance(proof["universe"], dict) else {}
@@ -85,7 +91,8 @@ class _Check:
 
     def verdict(self) -> Verdict:
         order, view = self.order, self.order.view
-        self._is("market_digest", self.proof["market_digest"], view.digest)
+        self._is("certificate.market_digest", self.proof["market_digest"], view.digest)
+        self._is("market_digest", self.route.get("market_digest"), view.digest)
         wanted = {"pools": len(view.pools), "books": len(view.books), "cross_domain": order.cross_domain}
         self._is("universe", self.proof["universe"], wanted)
         out = net = bound = 0
@@ -166,6 +173,8 @@ class _Check:
             ):
                 raise _Wrong(f"{at}: not a leg")
             name, given, got = leg["id"], leg["in"], leg["out"]
+            if not all(isinstance(one, str) for one in (name, given, got)):
+                raise _Wrong(f"{at}: id, in and out are names")
             if given not in view.assets or got not in view.assets or given == got:
                 raise _Wrong(f"{at}: no two assets of this market")
             amount, told = whole_number(f"{at}.in_raw", leg["in_raw"]), whole_number(f"{at}.out_raw", leg["out_raw"])  # fmt: skip

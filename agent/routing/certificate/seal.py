@@ -7,13 +7,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-_SEALED = ("sell", "buy", "in_raw", "out_raw", "net_out_raw", "costs", "legs")
+_SEALED = ("sell", "buy", "in_raw", "out_raw", "net_out_raw", "costs", "legs", "places")
 
 
 def seal_of(route: Mapping[str, Any]) -> str:
-    """sha256 of the canonical JSON (keys sorted, no spaces) of a route's figures, legs and certificate, the seal left out."""
+    """sha256 of the canonical JSON (keys sorted, no spaces) of a route's figures, legs, places and certificate, the seal left out."""
     certificate = {key: value for key, value in route["certificate"].items() if key != "seal"}
-    told = {key: route[key] for key in _SEALED} | {"certificate": certificate}
+    told = {key: route.get(key) for key in _SEALED} | {"certificate": certificate}
     text = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
