@@ -62,8 +62,9 @@ async def _at(app: App, name: str, venue: ExecutionVenue) -> list[str]:
 
 
 async def refuse_uncertified(app: App, book: Book) -> None:
-    """Raises Reconcile NOT_CERTIFIED."""
+    """Raises Reconcile NOT_CERTIFIED, Retry SIGNER_UNREACHABLE."""
     if found := await history(app, book):
+        await app.signer.status()  # without it no exchange answers: that is told as what it is
         raise Reconcile(
             "NOT_CERTIFIED",
             f"this journal knows nothing of an account with history: {'; '.join(found)}",

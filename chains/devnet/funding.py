@@ -34,26 +34,32 @@ def give_eth(cheat_url: str, to: str, amount_wei: int) -> None:
         rpc("anvil_setBalance", to, hex(balance + amount_wei))
 
 
+_TRIES = 3
+
+
 def give_token(cheat_url: str, token: str, to: str, amount_raw: int) -> None:
     """Add `amount_raw` of WETH (backed by ETH), USDC or a mock token to the balance of `to`, by storage."""
     with _devnet(cheat_url) as rpc:
         chain = _chain(rpc)
         token = to_checksum_address(token)
         slot = {chain.weth: BALANCE_SLOT["WETH"], chain.usdc: BALANCE_SLOT["USDC"]}.get(token, _MOCK_SLOT)
-        before = token_balance(rpc, token, to)
-        rpc("anvil_setStorageAt", token, mapping_slot(to, slot), word(before + amount_raw))
+        for _ in range(_TRIES):  # what is written while a block is being built may be lost with it
+            before = token_balance(rpc, token, to)
+            rpc("anvil_setStorageAt", token, mapping_slot(to, slot), word(before + amount_raw))
+            if amount_raw == 0 or token_balance(rpc, token, to) != before:
+                break
+        else:
+            raise Usage(
+                "TOKEN_UNKNOWN",
+                f"{token} keeps its balances elsewhere",
+                "WETH, USDC and mock tokens can be given",
+            )
         if token == chain.weth:
             backing = int(rpc("eth_getBalance", token, "latest"), 16)
             rpc("anvil_setBalance", token, hex(backing + amount_raw))
         elif token != chain.usdc:
             supply = int(rpc("eth_getStorageAt", token, hex(_MOCK_SUPPLY_SLOT), "latest"), 16)
             rpc("anvil_setStorageAt", token, word(_MOCK_SUPPLY_SLOT), word(supply + amount_raw))
-        if token_balance(rpc, token, to) != before + amount_raw:
-            raise Usage(
-                "TOKEN_UNKNOWN",
-                f"{token} keeps its balances elsewhere",
-                "WETH, USDC and mock tokens can be given",
-            )
 
 
 def token_balance(rpc: Rpc, token: str, of: str) -> int:

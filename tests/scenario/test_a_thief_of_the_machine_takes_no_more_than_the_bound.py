@@ -27,7 +27,9 @@ def chaos(
     rpcs = [f"--rpc={chain}={devnet.cheat_urls[chain]}" for chain in (1, 8453)]
     status = run(["chaos", "custody", *rpcs, *words, "--json"])
     told = capsys.readouterr()
-    return status, json.loads(told.out), told.err
+    report = json.loads(told.out)
+    assert "error" not in report, report
+    return status, report, told.err
 
 
 def number_of(seed: int, wanted: str) -> int:

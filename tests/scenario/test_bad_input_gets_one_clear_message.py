@@ -55,6 +55,8 @@ def closed_port() -> int:
 
 def cap(settings: Values, home: TradingHome, folder: Path) -> None:
     settings["venues"][0]["counterparty_cap_usd"] = "1"
+    for chain in settings["chains"]:
+        chain["pools"] = []
 
 
 def fewer_owners(settings: Values, home: TradingHome, folder: Path) -> None:
@@ -159,7 +161,7 @@ CASES = {
     "collar": Case(("trade", "sell", "20", "ETH", "--for", "USDC", *LIVE), "PRICE_COLLAR", 3, "", limit(price_collar_bps=1)),
     "slippage": Case((*SELL, "--max-slippage-bps", "500", *LIVE), "SLIPPAGE_TOO_WIDE", 3, "500"),
     "asset not allowed": Case((*SELL, *LIVE), "ASSET_NOT_ALLOWED", 3, "USDC", limit(allow_assets=["ETH", "WETH"])),
-    "counterparty cap": Case(("trade", "sell", "10", "ETH", "--for", "USDC", *LIVE), "COUNTERPARTY_CAP", 3, "paper", cap),
+    "counterparty cap": Case(("trade", "buy", "1", "ETH", "--for", "USDC", *LIVE), "COUNTERPARTY_CAP", 3, "paper", cap),
     "stale market": Case((*SELL, *LIVE), "STALE_MARKET", 3, "eip155:1", stale),
     "stale prices": Case((*SELL, *LIVE), "PRICE_UNKNOWN", 3, "", limit(max_price_age_s=1)),
     "below the Safe's threshold": Case((*SELL, *LIVE), "WALLET_NOT_READY", 3, "the Safe wants 2", fewer_owners),
