@@ -53,6 +53,8 @@ def adopted(home: Home, fresh: Path, *, waits: bool) -> None:
         done = home.run(f"reconcile --adopt {'' if waits else '--at-once'} --json", fresh)
         if done.status == 0:
             assert done.json["certified"] and done.json["adopted"]
+            places = {line.partition(":")[0] for line in done.json["adopted"]}
+            assert {"paper", "ethereum"} <= places, "each line says where"
             return
         assert waits and code(done) == "NOT_QUIET" and time.monotonic() < until, done.out
         time.sleep(10)

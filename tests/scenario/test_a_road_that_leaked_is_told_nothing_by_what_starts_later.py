@@ -143,6 +143,8 @@ def test_a_person_names_it_with_one_command(tmp_path: Path) -> None:
             f"file:{home / 'password'}",
         )
         assert fairlead(*canary)["roads"][0]["sent"] == 0, "a dry run"
+        nowhere = fairlead(*words, "relay", "canary", "--keystore", str(home / "none.json"), status=2)
+        assert nowhere["error"]["code"] == "NO_SUCH_FILE" and "none.json" in nowhere["error"]["message"]
         told = fairlead(*canary, "--live", "--count", "20", status=4)
         by_name = {road["road"]: road for road in told["roads"]}
         assert by_name["titan"]["leaked"] and by_name["titan"]["sent"] <= 20

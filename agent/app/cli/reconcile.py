@@ -48,6 +48,7 @@ def command(ctx: click.Context, adopt: bool, cancel: bool, at_once: bool, as_jso
 async def _adopt(app: App, cancel: bool, at_once: bool, as_json: bool) -> int:
     from agent.app.certifying import certificate, drop_ours
     from agent.app.comparison import compare
+    from agent.app.places import place_named
     from agent.app.readonly import append_event, read_book
     from agent.journal.book import Book
 
@@ -64,7 +65,10 @@ async def _adopt(app: App, cancel: bool, at_once: bool, as_json: bool) -> int:
     for event in events:
         if not await append_event(settings, app.clock, event):
             raise Retry("JOURNAL_LOCKED", "another process holds the journal", "end it, then try again")
-    told = [f"{d.kind}: {d.what}" for d in compared.differences]
+    told = [
+        f"{place_named(settings, d.place) if d.place else 'home'}: {d.kind}: {d.what}"
+        for d in compared.differences
+    ]
     if as_json:
         emit_json({"certified": True, "adopted": told, "cancelled": ended})
         return 0

@@ -177,6 +177,10 @@ def _key(settings: Settings, keystore: Path, password: str | None) -> SigningKey
         *(o.address for o in wallet.owners),
         *([wallet.sender.address] if wallet.sender else []),
     }
+    if not keystore.is_file():
+        raise Usage(
+            "NO_SUCH_FILE", f"--keystore: there is no file {keystore}", "make one: fairlead keys new canary"
+        )
     store = LocalKeystore(keystore.parent)
     stored = store.find(str(keystore), settings.environment)
     if stored.address.lower() in {a.lower() for a in used}:
