@@ -27,6 +27,8 @@ WAIT_BLOCKS = 4
 """A canary is good for three blocks; one more shows what was made of it."""
 
 Sign = Callable[[UnsignedTx], Awaitable[SignedTx]]
+Copied = Callable[[bytes, str], Awaitable[str]]
+"""Whose transaction, besides the one of that hash, carries this calldata: its hash, or ''."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,9 @@ class Canaries:
         head = await self.gateway.block("latest")
         nonce = await self.gateway.nonce(self.sender)
         history: FeeHistory = await self.gateway.fee_history()
-        note = NOTE + f"{road} {number}".encode()
+        note = (
+            NOTE + f"{road} {number} {nonce}".encode()
+        )  # no other of this account's says the same, in whichever flight
         tx = UnsignedTx(self.chain_id, nonce, self.sender, 0, note, CANARY_GAS, bid(history, Urgency.PATIENT))
         signed = await self.sign(tx)
         self.out = Canary(road, signed, note)
@@ -76,7 +80,7 @@ class Canaries:
     def _member(self, road: str) -> Relay:
         return next(m for m in self.roads.members if m.profile.name == road)
 
-    async def look(self, copied: Callable[[bytes], Awaitable[str]] | None = None) -> str:
+    async def look(self, copied: Copied | None = None) -> str:
         """Why the road of the canary that is out must have told, or ''. It is dropped then. Raises Retry where nobody answers.
 
         `copied` looks for the canary's calldata in the public pool and in blocks: another's transaction with it, or ''.
@@ -86,8 +90,8 @@ class Canaries:
             return ""
         why = await self._seen(canary)
         if not why and copied is not None:
-            other = await copied(canary.note)
-            why = f"its calldata was in {other}" if other and other != canary.signed.hash else ""
+            other = await copied(canary.note, canary.signed.hash)
+            why = f"its calldata was in {other}" if other else ""
         if why:
             self.leaks[canary.road] = why
             self.roads.drop(canary.road, f"leaked canary {self.sent[canary.road]}: {why}")
@@ -97,7 +101,7 @@ class Canaries:
         self,
         road: str,
         number: int,
-        copied: Callable[[bytes], Awaitable[str]],
+        copied: Copied,
         next_head: Callable[[], Awaitable[None]],
     ) -> bool:
         """One canary from its sending until it can tell nothing more, or `WAIT_BLOCKS` heads have come; whether a block holds it.
@@ -140,13 +144,13 @@ class Canaries:
                 return  # it counts for three blocks only
 
 
-def in_public(rpc: Rpc) -> Callable[[bytes], Awaitable[str]]:
-    """Looks for calldata in an endpoint's public pool and its last two blocks; the hash of what holds it, or ''.
+def in_public(rpc: Rpc) -> Copied:
+    """Looks for calldata in an endpoint's public pool and its last two blocks; the hash of what else holds it, or ''.
 
     An endpoint without `txpool_content` shows its blocks alone. Raises Retry where it does not answer.
     """
 
-    async def copied(note: bytes) -> str:
+    async def copied(note: bytes, own: str) -> str:
         wanted = note.hex()
         found: list[dict[str, object]] = []
         with suppress(Reject):
@@ -156,6 +160,7 @@ def in_public(rpc: Rpc) -> Callable[[bytes], Awaitable[str]]:
         for number in range(max(head - 1, 0), head + 1):
             block = await rpc.call("eth_getBlockByNumber", [hex(number), True])
             found += block["transactions"] if block is not None else []
-        return next((str(tx["hash"]) for tx in found if wanted in str(tx.get("input") or tx.get("data"))), "")
+        holding = (str(tx["hash"]) for tx in found if wanted in str(tx.get("input") or tx.get("data")))
+        return next((other for other in holding if other != own), "")
 
     return copied

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from agent.app.canaries import CANARY_GAS, Canaries, in_public
+from agent.app.canaries import CANARY_GAS, Canaries, Copied, in_public
 from agent.app.settings_tree import Chain
 from chains.errors import FairleadError, Retry, Usage
 from chains.gas import Urgency, bid
@@ -41,7 +41,7 @@ class RoadTold:
 async def fly(
     canaries: Canaries,
     count: int,
-    copied: Callable[[bytes], Awaitable[str]],
+    copied: Copied,
     next_head: Callable[[], Awaitable[None]],
     leaked: Callable[[str, str], None],
     say: Callable[[str], None],
@@ -68,11 +68,11 @@ async def fly(
     return tuple(told.values())
 
 
-def anywhere(rpcs: Sequence[Rpc]) -> Callable[[bytes], Awaitable[str]]:
+def anywhere(rpcs: Sequence[Rpc]) -> Copied:
     """Looks at every endpoint of the chain; one that does not answer shows nothing."""
 
-    async def copied(note: bytes) -> str:
-        found = await asyncio.gather(*(in_public(rpc)(note) for rpc in rpcs), return_exceptions=True)
+    async def copied(note: bytes, own: str) -> str:
+        found = await asyncio.gather(*(in_public(rpc)(note, own) for rpc in rpcs), return_exceptions=True)
         for one in found:
             if isinstance(one, BaseException) and not isinstance(one, FairleadError):
                 raise one

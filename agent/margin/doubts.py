@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 MOST_USD = 10**15
 """A whole unit of no asset is worth more dollars than that: a price beyond it is a broken feed."""
 
 _PRICE = re.compile(r"^(oracle_|base_)?price_1e(\d+)$")
+_EXCHANGE_PRICE = re.compile(r"^(?:mark|index|entry)_px$")
 _RATE = re.compile(r"_rate_1e\d+$")
 _INDEX = re.compile(r"_index_1e\d+$")
 _SHARE = re.compile(r"^(?:liquidation_threshold_bps|liquidate_cf_1e18|borrow_cf_1e18)$")
@@ -52,6 +54,8 @@ def doubt(raw: Mapping[str, Any]) -> str:
         if entry.get("active") is False:
             return f"{name}the market is not active"
         for key, value in entry.items():
+            if _EXCHANGE_PRICE.match(key) and _beyond(value):
+                return f"{name}{key}: its price, {value[:40]}, is beyond any asset's"
             number = _number(value)
             if number is None:
                 continue
@@ -69,7 +73,7 @@ def doubt(raw: Mapping[str, Any]) -> str:
 
 def _entries(raw: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     found: list[tuple[str, Mapping[str, Any]]] = []
-    for key in ("reserves", "collateral"):
+    for key in ("reserves", "collateral", "positions", "assets"):
         rows = raw.get(key)
         if isinstance(rows, list):
             found += [(key, row) for row in rows if isinstance(row, Mapping)]
@@ -77,6 +81,13 @@ def _entries(raw: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     if isinstance(modes, Mapping):
         found += [("emode", mode) for mode in modes.values() if isinstance(mode, Mapping)]
     return found
+
+
+def _beyond(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and len(value) <= 60 and Decimal(value) >= MOST_USD
+    except InvalidOperation:
+        return False  # the model's own reading says what is wrong with it
 
 
 def _number(value: Any) -> int | None:

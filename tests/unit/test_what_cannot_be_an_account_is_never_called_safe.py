@@ -39,6 +39,8 @@ def alone(name: str, way: tuple[Any, ...], value: Any) -> dict[str, Any]:
         ("vault", ("duty_1e27",), "0", "below no interest"),
         ("vault", ("duty_1e27",), str(2 * 10**27), "beyond any interest"),
         ("aave", ("reserves", 0, "liquidation_threshold_bps"), 10_001, "for more than it is worth"),
+        ("perps", ("positions", 0, "mark_px"), "1" + "0" * 38, "beyond any asset's"),
+        ("unified", ("assets", 0, "index_px"), "1e15", "beyond any asset's"),
         ("comet", ("collateral", 0, "liquidate_cf_1e18"), str(10**18 + 1), "for more than it is worth"),
     ],
 )
