@@ -34,6 +34,7 @@ from agent.execution.authority import Authority, ChainAuthority
 from agent.execution.cancelling import Cancel, Note
 from agent.execution.desk import Desk
 from agent.execution.halt import Switch
+from agent.execution.offer_authority import NO_WALLET_NONCE
 from agent.execution.outbox import Outbox, signed_tx
 from agent.execution.recorder import Recorder
 from agent.execution.replacing import Patience, Replacer, fees_of
@@ -181,6 +182,13 @@ LIMITS = Limits(
 )
 
 
+class AgentsAuthority(Authority):
+    """What it signs is told as the agent's own: nothing of it uses the Safe's nonce."""
+
+    def _authorized(self, *args: Any) -> Authorized:
+        return replace(super()._authorized(*args), wallet_nonce=NO_WALLET_NONCE)
+
+
 @dataclass
 class Office:
     """What stays when a process dies: the chains, the exchange, the folder with the journal. `open` is one process's life."""
@@ -204,6 +212,8 @@ class Office:
     patience_s: float = 1e9
     """How long what was signed waits before its fees are raised: here for ever, unless a test says."""
 
+    agent_signs: bool = False
+
     def __post_init__(self) -> None:
         self.chains = {
             chain_id: FakeChain(
@@ -216,6 +226,7 @@ class Office:
                 },
                 block_s=12 if chain_id == 1 else 2,
                 finality=self.finality,
+                numbered=not self.agent_signs,
             )
             for chain_id in (1, 8453)
             if f"eip155:{chain_id}" in self.places
@@ -307,7 +318,8 @@ class Office:
             )
             for chain_id, found in chains.items()
         }
-        authority = Authority(clock, book, authorities, venues, self.owners, self.sender, outbox, ready)
+        kind = AgentsAuthority if self.agent_signs else Authority
+        authority = kind(clock, book, authorities, venues, self.owners, self.sender, outbox, ready)
         tracker = Tracker(
             clock, recorder, chains, venues, DIRECTORY.decimals, self._canceller(chains), self.audit_s,
             Replacer(clock, self.sender, {i: Patience(c.gateway, self.patience_s) for i, c in chains.items()}, chains),

@@ -82,6 +82,8 @@ class FakeChain:
     tokens: Mapping[str, int]
     block_s: int = 2
     finality: int = 2
+    numbered: bool = True
+    """Whether a call uses up the Safe's nonce; by the agent's own key it does not."""
     mining: bool = True
     base_fee_wei: int = BASE_FEE
     honours: frozenset[Protection] = frozenset({Protection.PRIVATE})
@@ -326,7 +328,7 @@ class FakeChain:
             return world, (), GAS_SAFE, "GS026"
         after, logs, gas, reason = self.apply(world, ref, ref.timestamp, Call(Address(c.SAFE), data))
         logs = (*logs, self._done(ref, hashed, len(logs)))
-        return replace(after, safe_nonce=world.safe_nonce + 1), logs, gas, reason
+        return replace(after, safe_nonce=world.safe_nonce + self.numbered), logs, gas, reason
 
     def apply(
         self, world: World, ref: BlockRef, now_s: int, call: Call
