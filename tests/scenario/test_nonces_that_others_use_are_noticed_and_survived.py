@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from desk import HERE, Grave, Office, order, statuses
-from fake_chain import FakeChain, World
+from fake_chain import FakeChain
 
-from agent.domain.events import Authorized, Observed, Replaced
+from agent.domain.events import Observed, Replaced
 from agent.domain.submission_state import Observation
-from agent.execution.authority import Authority
-from agent.execution.offer_authority import NO_WALLET_NONCE
 from agent.execution.reconcile import resume
 from agent.execution.spine import work
-from chains.types import BlockRef
 
 STALL = 2
 """Blocks within which an order goes on."""
@@ -118,22 +113,10 @@ async def test_an_old_form_that_is_mined_after_a_reorganisation_is_the_orders_ow
 
 
 async def test_a_call_without_the_safes_nonce_is_not_done_again_while_it_could_come_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """By the agent's own key nothing but the sender's nonce keeps a call from being done twice, and a reorganisation gives that back."""
-    signs = Authority._authorized
-    freed = FakeChain._safe
-
-    def alone(*args: Any) -> Authorized:
-        return replace(signs(*args), wallet_nonce=NO_WALLET_NONCE)
-
-    def unnumbered(chain: FakeChain, world: World, ref: BlockRef, data: bytes) -> Any:
-        after, *rest = freed(chain, world, ref, data)
-        return replace(after, safe_nonce=world.safe_nonce), *rest
-
-    monkeypatch.setattr(Authority, "_authorized", alone)
-    monkeypatch.setattr(FakeChain, "_safe", unnumbered)
-    office = Office(tmp_path, places=(HERE,), finality=6)
+    office = Office(tmp_path, places=(HERE,), finality=6, alone=True)
     chain: FakeChain = office.chains[1]
     chain.mining = False
     before, parent = office.held(), order(office, "4")

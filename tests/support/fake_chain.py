@@ -94,6 +94,8 @@ class FakeChain:
     others: list[bytes] = field(default_factory=list)
     until: dict[bytes, int] = field(default_factory=dict)
     """The last block that the relay tries each transaction in, as it was asked."""
+    numbered: bool = True
+    """Whether the wallet counts what it executed; the agent's Gate does not."""
 
     def __post_init__(self) -> None:
         self.profile_data: ChainProfile = profiles.load(self.chain_id)
@@ -326,7 +328,7 @@ class FakeChain:
             return world, (), GAS_SAFE, "GS026"
         after, logs, gas, reason = self.apply(world, ref, ref.timestamp, Call(Address(c.SAFE), data))
         logs = (*logs, self._done(ref, hashed, len(logs)))
-        return replace(after, safe_nonce=world.safe_nonce + 1), logs, gas, reason
+        return replace(after, safe_nonce=world.safe_nonce + self.numbered), logs, gas, reason
 
     def apply(
         self, world: World, ref: BlockRef, now_s: int, call: Call
