@@ -116,7 +116,7 @@ async def test_a_call_without_the_safes_nonce_is_not_done_again_while_it_could_c
     tmp_path: Path,
 ) -> None:
     """By the agent's own key nothing but the sender's nonce keeps a call from being done twice, and a reorganisation gives that back."""
-    office = Office(tmp_path, places=(HERE,), finality=6, agent_signs=True)
+    office = Office(tmp_path, places=(HERE,), finality=6, alone=True)
     chain: FakeChain = office.chains[1]
     chain.mining = False
     before, parent = office.held(), order(office, "4")

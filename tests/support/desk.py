@@ -30,11 +30,10 @@ from agent.domain.instruments import Asset, AssetId, Place, cex_id, erc20_id
 from agent.domain.orders import Intent, ParentOrder, Side
 from agent.domain.risk import Limits, OraclePrice
 from agent.domain.units import raw_down
-from agent.execution.authority import Authority, ChainAuthority
+from agent.execution.authority import NO_WALLET_NONCE, Authority, ChainAuthority
 from agent.execution.cancelling import Cancel, Note
 from agent.execution.desk import Desk
 from agent.execution.halt import Switch
-from agent.execution.offer_authority import NO_WALLET_NONCE
 from agent.execution.outbox import Outbox, signed_tx
 from agent.execution.recorder import Recorder
 from agent.execution.replacing import Patience, Replacer, fees_of
@@ -182,8 +181,8 @@ LIMITS = Limits(
 )
 
 
-class AgentsAuthority(Authority):
-    """What it signs is told as the agent's own: nothing of it uses the Safe's nonce."""
+class Alone(Authority):
+    """Signs as for owners, and tells of no nonce of the wallet's: there is none where the agent's key signs."""
 
     def _authorized(self, *args: Any) -> Authorized:
         return replace(super()._authorized(*args), wallet_nonce=NO_WALLET_NONCE)
@@ -209,10 +208,10 @@ class Office:
     prompt_disk: bool = False
     """Whether waiting for the disk lets nobody else run: then the real disk's timing decides no order of events."""
     audit_s: float = 1.0
+    alone: bool = False
+    """Whether the sender's nonce is all that keeps a call from being done twice, as it is for the agent's own key."""
     patience_s: float = 1e9
     """How long what was signed waits before its fees are raised: here for ever, unless a test says."""
-
-    agent_signs: bool = False
 
     def __post_init__(self) -> None:
         self.chains = {
@@ -226,7 +225,7 @@ class Office:
                 },
                 block_s=12 if chain_id == 1 else 2,
                 finality=self.finality,
-                numbered=not self.agent_signs,
+                numbered=not self.alone,
             )
             for chain_id in (1, 8453)
             if f"eip155:{chain_id}" in self.places
@@ -318,8 +317,9 @@ class Office:
             )
             for chain_id, found in chains.items()
         }
-        kind = AgentsAuthority if self.agent_signs else Authority
-        authority = kind(clock, book, authorities, venues, self.owners, self.sender, outbox, ready)
+        authority = (Alone if self.alone else Authority)(
+            clock, book, authorities, venues, self.owners, self.sender, outbox, ready
+        )
         tracker = Tracker(
             clock, recorder, chains, venues, DIRECTORY.decimals, self._canceller(chains), self.audit_s,
             Replacer(clock, self.sender, {i: Patience(c.gateway, self.patience_s) for i, c in chains.items()}, chains),

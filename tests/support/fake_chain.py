@@ -82,8 +82,6 @@ class FakeChain:
     tokens: Mapping[str, int]
     block_s: int = 2
     finality: int = 2
-    numbered: bool = True
-    """Whether a call uses up the Safe's nonce; by the agent's own key it does not."""
     mining: bool = True
     base_fee_wei: int = BASE_FEE
     honours: frozenset[Protection] = frozenset({Protection.PRIVATE})
@@ -96,6 +94,8 @@ class FakeChain:
     others: list[bytes] = field(default_factory=list)
     until: dict[bytes, int] = field(default_factory=dict)
     """The last block that the relay tries each transaction in, as it was asked."""
+    numbered: bool = True
+    """Whether the wallet counts what it executed; the agent's Gate does not."""
 
     def __post_init__(self) -> None:
         self.profile_data: ChainProfile = profiles.load(self.chain_id)
