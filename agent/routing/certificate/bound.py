@@ -225,7 +225,7 @@ class Setting:
         have = net_out << SHIFT
         sales = [sale for sale in self.sales if not off or sale.i == sale.j or sale.pair not in off]
         gains = [g for sale in sales if (g := self._gain(sale, value, caps)).gross > 0]
-        total = base + sum(gain.net for gain in gains if gain.net > 0)
+        total = base + self._net(gains)
         for _ in range(ROUNDS):
             gap = total - have
             if gap <= 0:
@@ -235,11 +235,19 @@ class Setting:
             caps = {node: min(most, caps.get(node, most)) for node, most in tighter.items()}
             base = held + self._books(value, caps)
             gains = [g for gain in gains if (g := self._gain(gain.sale, value, caps)).gross > 0]
-            before, total = total, min(total, base + sum(gain.net for gain in gains if gain.net > 0))
+            before, total = total, min(total, base + self._net(gains))
             if (before - total) * _WORTH_A_ROUND < before - have:
                 break
         self.widest = max(gains, key=lambda gain: gain.net, default=None)
         return -(-total >> SHIFT)
+
+    def _net(self, gains: list[Gain]) -> int:
+        """The most that can be earned together after gas."""
+        return sum(gain.net for gain in gains if gain.net > 0)
+
+    def _turns(self, given: AssetId, got: AssetId) -> list[tuple[AssetId, AssetId]]:
+        """The names under which one asset can be sold for another."""
+        return [(given, got)]
 
     def _values(self, name: str, prices: Mapping[AssetId, str]) -> dict[AssetId, int]:
         value = unit_prices(self.order, prices)
@@ -288,7 +296,8 @@ class Setting:
             asks = [(Fraction(px * qty) * quote, keep * Fraction(qty) * base) for px, qty in book.asks]
             for given, got, levels in ((book.base, book.quote, bids), (book.quote, book.base, asks)):
                 if given not in self.targets and got not in self.sources:
-                    total += levels_gain_up(levels, value[given], value[got], caps.get(given))
+                    for a, b in self._turns(given, got):
+                        total += levels_gain_up(levels, value[a], value[b], caps.get(a))
         return total
 
     def _gain(self, sale: Sale, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> Gain:
