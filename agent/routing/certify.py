@@ -26,6 +26,7 @@ Way: TypeAlias = tuple[AssetId, AssetId]
 _TIGHT = 10_000
 """A gap of a basis point is not branched for."""
 _WORTH = 20
+_AGAIN = 1
 
 
 def _way(gain: Gain | None, chosen: list[Way]) -> Way | None:
@@ -75,27 +76,31 @@ def certified(problem: Problem, route: Route, in_time: Callable[[], bool] = _alw
     out, net = float(route.out_raw), float(max(route.net_out_raw, 0))
     market = problem.graph.prices()
 
+    latest: dict[AssetId, float] = {}
+
     def proved(
         of: Setting,
         tables: MarketPrices,
         ways: frozenset[Way],
         off: tuple[Way, ...] = (),
         far: Ints | None = None,
+        together: bool = False,
+        begin: Mapping[AssetId, float] | None = None,
     ) -> tuple[int, Branch, Gain | None]:
-        """The least bound of the prices tried, with them, and the sale that gains most at them."""
-        best: tuple[int, Branch, Gain | None] | None = None
-        for together in (False, True) if far is None else (False,):
-            found = order_prices(
-                tables, of.nodes, sources, float(order.amount), targets, problem.gas_rate, out, net, in_time, ways - set(off), together, far
-            )  # fmt: skip
-            prices = _written(order, found)
-            bound = of.bound_raw(prices, route.net_out_raw, off)
-            if best is None or bound < best[0]:
-                best = bound, Branch(off, prices), of.widest
-            if (best[0] - route.net_out_raw) * _TIGHT <= best[0] or not in_time():
-                break
-        assert best is not None
-        return best
+        """The bound of the prices found, with them, and the sale that gains most at them."""
+        found = order_prices(
+            tables, of.nodes, sources, float(order.amount), targets, problem.gas_rate, out, net, in_time, ways - set(off), together, far, begin
+        )  # fmt: skip
+        latest.clear()
+        latest.update(found)
+        prices = _written(order, found)
+        return of.bound_raw(prices, route.net_out_raw, off), Branch(off, prices), of.widest
+
+    def least(off: tuple[Way, ...]) -> tuple[int, Branch, Gain | None]:
+        first = proved(setting, market, ways, off)
+        if (first[0] - route.net_out_raw) * _TIGHT <= first[0] or not in_time():
+            return first
+        return min(first, proved(setting, market, ways, off, together=True), key=lambda leaf: leaf[0])
 
     def wide() -> bool:
         return in_time() and (bound - route.net_out_raw) * _TIGHT > bound
@@ -109,19 +114,27 @@ def certified(problem: Problem, route: Route, in_time: Callable[[], bool] = _alw
         twice = layered(market, {hub, *order.targets})
         numbers = twice.tables.number
         behind = np.array([numbers[n] for n in sides.split.values() if n in numbers], dtype=np.int64)
-        found, sold, _ = proved(sides, twice, sides.ways, (), behind)
+        begin = {**latest, **{name: latest[node] for node, name in sides.split.items()}}
+        found, sold, _ = proved(sides, twice, sides.ways, (), behind, begin=begin)
+        for _ in range(_AGAIN):
+            if (found - route.net_out_raw) * _TIGHT <= found or not in_time():
+                break
+            again, better, _ = proved(sides, twice, sides.ways, (), behind, begin=dict(latest))
+            before, (found, sold) = found, min((found, sold), (again, better), key=lambda leaf: leaf[0])
+            if (before - found) * _WORTH < before - route.net_out_raw:
+                break
         if (bound - found) * _WORTH >= bound - route.net_out_raw:
             bound, passed = found, (hub, sold)
+    if passed is None and wide():
+        bound, root, widest = min(
+            (bound, root, widest), proved(setting, market, ways, together=True), key=lambda leaf: leaf[0]
+        )
     branches, chosen = [root], list[Way]()
     while len(chosen) < MAX_PAIRS and passed is None and wide():
         way = _way(widest, chosen)
         if way is None:
             break
-        tried = [
-            proved(setting, market, ways, (*branch.off, one))
-            for branch in branches
-            for one in (way, way[::-1])
-        ]
+        tried = [least((*branch.off, one)) for branch in branches for one in (way, way[::-1])]
         most, _, wider = max(tried, key=lambda leaf: leaf[0])
         if (bound - most) * _WORTH < bound - route.net_out_raw:
             break

@@ -75,12 +75,13 @@ def order_prices(
     ways: Collection[tuple[AssetId, AssetId]] | None = None,
     together: bool = False,
     far: Ints | None = None,
+    begin: Mapping[AssetId, float] | None = None,
 ) -> dict[AssetId, float]:
     """Values of a raw unit of every node in raw units of the bought asset, for the bound around a plan of output `out`.
 
     `amount` is sold; `sources` are what each can give at most and how much of `amount` a raw unit of it is, `targets` what a raw
     unit counts as; `ways` are the pairs that may be traded (None: any).
-    `far` are nodes (by number) that may all be worth less than they are elsewhere. `together` also moves most of the market as one, which finds more and sometimes goes too far. What no pool or book prices is worth next to nothing.
+    `begin` are prices found before, to start from too. `far` are nodes (by number) that may all be worth less than they are elsewhere. `together` also moves most of the market as one, which finds more and sometimes goes too far. What no pool or book prices is worth next to nothing.
     """
     t = market.tables
     buys = [node for node in targets if node in t.number]
@@ -134,6 +135,9 @@ def order_prices(
         w = v.copy()
         w[given] = pars * (max(net, 1.0) / amount)
         starts.append(w)
+    if begin is not None:
+        known = np.array([begin.get(node, 0.0) for node in t.nodes])
+        starts.append(np.where(known > 0, known, starts[0]))
     if far is not None:
         # What lies behind a mispriced pool is worth less by as much as it is mispriced.
         for share in _BEHIND:
