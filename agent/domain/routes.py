@@ -70,6 +70,15 @@ class ProofBranch:
 
 
 @dataclass(frozen=True, slots=True)
+class PassingProof:
+    """Two prices of every asset: for plans that come to it before `asset` is sold, and after."""
+
+    asset: AssetId
+    before: tuple[tuple[AssetId, str], ...]
+    after: tuple[tuple[AssetId, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Certificate:
     """A proof of how far a route can be from the best one over the pools and books that were loaded.
 
@@ -86,6 +95,7 @@ class Certificate:
     cross_domain: bool
     branches: tuple[ProofBranch, ...] = ()
     seal: str = ""
+    passing: PassingProof | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
+import numpy as np
+
 from agent.domain.instruments import AssetId
-from agent.domain.routes import Certificate, ProofBranch, Route
+from agent.domain.routes import Certificate, PassingProof, ProofBranch, Route
 from agent.routing.certificate.bound import MAX_PAIRS, Branch, Gain, Setting, in_whole
+from agent.routing.certificate.passing import AFTER, Passing, sides_of
 from agent.routing.certificate.seal import gap_bps, seal_of
 from agent.routing.certificate.units import Order
-from agent.routing.pricing import order_prices
+from agent.routing.layers import layered
+from agent.routing.pricing import MarketPrices, order_prices
 from agent.routing.problem import Problem
 from agent.routing.report import route_json
+from agent.routing.tables import Ints
 
 Way: TypeAlias = tuple[AssetId, AssetId]
 
 _TIGHT = 10_000
 """A gap of a basis point is not branched for."""
 _WORTH = 20
+_AGAIN = 1
 
 
 def _way(gain: Gain | None, chosen: list[Way]) -> Way | None:
@@ -28,6 +35,25 @@ def _way(gain: Gain | None, chosen: list[Way]) -> Way | None:
         return None
     way = gain.sale.pair
     return None if way in chosen or way[::-1] in chosen else way
+
+
+def _hub(problem: Problem, setting: Setting) -> AssetId | None:
+    """The asset in between that circles would go through: a gas token, else the one most pools trade."""
+    inner = setting.nodes - setting.sources - setting.targets
+    natives = [gas.native_as for gas in problem.view.gas.values() if gas.native_as in inner]
+    if natives:
+        return natives[0]
+    trades = Counter(node for sale in setting.sales for node in set(sale.pair) if node in inner)
+    return max(sorted(trades), key=lambda node: trades[node], default=None)
+
+
+def _written(order: Order, prices: Mapping[AssetId, float]) -> dict[AssetId, str]:
+    """Prices as a certificate writes them; none is higher after a hub than before it."""
+    found = {}
+    for name in sorted(prices):
+        node = AssetId(name.removesuffix(AFTER))
+        found[name] = in_whole(order, node, min(prices[name], prices[node]))
+    return found
 
 
 def _always() -> bool:
@@ -48,34 +74,67 @@ def certified(problem: Problem, route: Route, in_time: Callable[[], bool] = _alw
     }
     targets = {asset: float(order.par(asset)) for asset in order.targets if asset in setting.nodes}
     out, net = float(route.out_raw), float(max(route.net_out_raw, 0))
+    market = problem.graph.prices()
+
+    latest: dict[AssetId, float] = {}
+
+    def proved(
+        of: Setting,
+        tables: MarketPrices,
+        ways: frozenset[Way],
+        off: tuple[Way, ...] = (),
+        far: Ints | None = None,
+        together: bool = False,
+        begin: Mapping[AssetId, float] | None = None,
+    ) -> tuple[int, Branch, Gain | None]:
+        """The bound of the prices found, with them, and the sale that gains most at them."""
+        found = order_prices(
+            tables, of.nodes, sources, float(order.amount), targets, problem.gas_rate, out, net, in_time, ways - set(off), together, far, begin
+        )  # fmt: skip
+        latest.clear()
+        latest.update(found)
+        prices = _written(order, found)
+        return of.bound_raw(prices, route.net_out_raw, off), Branch(off, prices), of.widest
+
+    def least(off: tuple[Way, ...]) -> tuple[int, Branch, Gain | None]:
+        first = proved(setting, market, ways, off)
+        if (first[0] - route.net_out_raw) * _TIGHT <= first[0] or not in_time():
+            return first
+        return min(first, proved(setting, market, ways, off, together=True), key=lambda leaf: leaf[0])
+
+    def wide() -> bool:
+        return in_time() and (bound - route.net_out_raw) * _TIGHT > bound
 
     ways = setting.ways
-
-    def proved(off: tuple[Way, ...]) -> tuple[int, Branch, Gain | None]:
-        """The least bound of the prices tried, with them, and the sale that gains most at them."""
-        best: tuple[int, Branch, Gain | None] | None = None
-        for together in (False, True):
-            found = order_prices(
-                problem.graph.prices(), setting.nodes, sources, float(order.amount), targets, problem.gas_rate, out, net, in_time,
-                ways - set(off), together,
-            )  # fmt: skip
-            prices = {node: in_whole(order, node, found[node]) for node in sorted(setting.nodes)}
-            bound = setting.bound_raw(prices, route.net_out_raw, off)
-            if best is None or bound < best[0]:
-                best = bound, Branch(off, prices), setting.widest
-            if (best[0] - route.net_out_raw) * _TIGHT <= best[0] or not in_time():
+    bound, root, widest = proved(setting, market, ways)
+    passed: tuple[AssetId, Branch] | None = None
+    hub = _hub(problem, setting) if wide() else None
+    if hub is not None:
+        sides = Passing(setting, hub)
+        twice = layered(market, {hub, *order.targets})
+        numbers = twice.tables.number
+        behind = np.array([numbers[n] for n in sides.split.values() if n in numbers], dtype=np.int64)
+        begin = {**latest, **{name: latest[node] for node, name in sides.split.items()}}
+        found, sold, _ = proved(sides, twice, sides.ways, (), behind, begin=begin)
+        for _ in range(_AGAIN):
+            if (found - route.net_out_raw) * _TIGHT <= found or not in_time():
                 break
-        assert best is not None
-        return best
-
-    bound, root, widest = proved(())
-    branches = [root]
-    chosen: list[Way] = []
-    while len(chosen) < MAX_PAIRS and in_time() and (bound - route.net_out_raw) * _TIGHT > bound:
+            again, better, _ = proved(sides, twice, sides.ways, (), behind, begin=dict(latest))
+            before, (found, sold) = found, min((found, sold), (again, better), key=lambda leaf: leaf[0])
+            if (before - found) * _WORTH < before - route.net_out_raw:
+                break
+        if (bound - found) * _WORTH >= bound - route.net_out_raw:
+            bound, passed = found, (hub, sold)
+    if passed is None and wide():
+        bound, root, widest = min(
+            (bound, root, widest), proved(setting, market, ways, together=True), key=lambda leaf: leaf[0]
+        )
+    branches, chosen = [root], list[Way]()
+    while len(chosen) < MAX_PAIRS and passed is None and wide():
         way = _way(widest, chosen)
         if way is None:
             break
-        tried = [proved((*branch.off, one)) for branch in branches for one in (way, way[::-1])]
+        tried = [least((*branch.off, one)) for branch in branches for one in (way, way[::-1])]
         most, _, wider = max(tried, key=lambda leaf: leaf[0])
         if (bound - most) * _WORTH < bound - route.net_out_raw:
             break
@@ -84,6 +143,7 @@ def certified(problem: Problem, route: Route, in_time: Callable[[], bool] = _alw
     proof = Certificate(
         tuple(root.prices.items()), bound, gap_bps(bound, route.net_out_raw), route.market_digest, len(view.pools), len(view.books), cross,
         tuple(ProofBranch(branch.off, tuple(branch.prices.items())) for branch in branches) if chosen else (),
+        "", passed and PassingProof(passed[0], *(tuple(side.items()) for side in sides_of(passed[1].prices))),
     )  # fmt: skip
     sealed = replace(route, certificate=proof)
     return replace(sealed, certificate=replace(proof, seal=seal_of(route_json(sealed))))

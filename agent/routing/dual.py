@@ -95,7 +95,7 @@ class Dual:
         first, last = t.first[edges], t.last[edges]
         ratio = vi / (vj * keep)
         want = np.sqrt(ratio)
-        at = np.searchsorted(t.price_key, edges * PRICE_STRIDE - np.log(want), side="right") - 1
+        at = np.searchsorted(t.price_key, t.row[edges] * PRICE_STRIDE - np.log(want), side="right") - 1
         at = np.clip(at, first, last)
         high = t.s[at]
         low = np.where(at < last, t.s[np.minimum(at + 1, len(t.s) - 1)], high)
@@ -109,7 +109,9 @@ class Dual:
             over = np.flatnonzero(net > most)
             if len(over):
                 o, m = edges[over], most[over]
-                k = np.searchsorted(t.size_key, o * SIZE_STRIDE + np.log(np.maximum(m, 1e-300)), side="right")
+                k = np.searchsorted(
+                    t.size_key, t.row[o] * SIZE_STRIDE + np.log(np.maximum(m, 1e-300)), side="right"
+                )
                 k = np.clip(k - 1, first[over], last[over])
                 with np.errstate(divide="ignore", invalid="ignore"):
                     inverse = 1 / np.maximum(t.s[k], 1e-160) + np.where(
@@ -155,7 +157,9 @@ class Dual:
             size = np.where(np.isin(i, source), np.minimum(size, self.supply[i]), size)
         size *= np.repeat(_PARTS, len(self.edges))
         net = size * t.keep[edges]
-        k = np.searchsorted(t.size_key, edges * SIZE_STRIDE + np.log(np.maximum(net, 1e-300)), side="right")
+        k = np.searchsorted(
+            t.size_key, t.row[edges] * SIZE_STRIDE + np.log(np.maximum(net, 1e-300)), side="right"
+        )
         k = np.clip(k - 1, t.first[edges], t.last[edges])
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             inverse = 1 / np.maximum(t.s[k], 1e-160) + np.where(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _KEEP_PER_ASSET = 3
 _KEEP_PATHS = 20
+_KEEP_NET = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,25 +147,35 @@ class Graph:
                     (done if other == target else reached[other]).append(found)
             beam = []
             for asset, entries in reached.items():
+                # A small order pays for its gas: the way that needs least of it is kept even where others give more.
                 entries.sort(key=lambda entry: -entry[0])
-                beam.extend((asset, out, gas, hops) for out, gas, hops in entries[:_KEEP_PER_ASSET])
+                kept = entries[:_KEEP_PER_ASSET]
+                lean = min(entries, key=lambda entry: entry[1])
+                kept += [lean] if lean[1] < min(entry[1] for entry in kept) else []
+                beam.extend((asset, out, gas, hops) for out, gas, hops in kept)
         done.sort(key=lambda entry: -entry[0])
         return done
 
 
-def pool_paths(graph: Graph, source: AssetId, target: AssetId, amount: int, max_hops: int) -> list[Path]:
-    """Candidates for selling `amount` raw: good at a sixth of it (deep pools) or at a hundredth (good prices)."""
+def pool_paths(
+    graph: Graph, source: AssetId, target: AssetId, amount: int, max_hops: int, gas_rate: float = 0.0
+) -> tuple[list[Path], list[Path]]:
+    """Candidates for selling `amount` raw: first those good at a sixth of it (deep pools) or at a hundredth (good prices), then more:
+    the best after gas, and what is good at the whole amount, which is all a small order goes by.
+
+    `gas_rate` is the price of a unit of gas in raw units of `target`.
+    """
     chosen: dict[tuple[Hop, ...], None] = {}
-    for share in (6, 100):
-        part = max(amount // share, 1)
-        ranked = graph.paths(source, target, part, max_hops)
+    more: dict[tuple[Hop, ...], None] = {}
+    for share in (6, 100, 1):
+        ranked = graph.paths(source, target, max(amount // share, 1), max_hops)
         direct = [hops for _, _, hops in ranked if len(hops) == 1]
-        for hops in [*(hops for _, _, hops in ranked[:_KEEP_PATHS]), *direct[:8]]:
-            chosen[hops] = None
-    if not chosen:
-        for _, _, hops in graph.paths(source, target, amount, max_hops)[:_KEEP_PATHS]:
-            chosen[hops] = None
-    return [Path(hops) for hops in chosen]
+        if share > 1 or not chosen:
+            chosen.update(dict.fromkeys([*(hops for _, _, hops in ranked[:_KEEP_PATHS]), *direct[:8]]))
+        # Of a part of the order, only that part of the gas.
+        netted = sorted(ranked, key=lambda entry: entry[1] * gas_rate / share - entry[0])
+        more.update(dict.fromkeys(hops for _, _, hops in (*netted[:_KEEP_NET], *ranked[:_KEEP_NET])))
+    return [Path(hops) for hops in chosen], [Path(hops) for hops in more if hops not in chosen]
 
 
 def book_paths(books: Iterable[Book], source: AssetId, target: AssetId) -> list[Path]:

@@ -13,6 +13,7 @@ from agent.domain.instruments import AssetId, place_of
 from agent.domain.routes import Route
 from agent.market.view import MarketView
 from agent.routing.graph import Hop
+from agent.routing.local import improved
 from agent.routing.plan import Plan, make_plan
 from agent.routing.problem import Problem, pose
 from agent.routing.report import route_of
@@ -21,6 +22,7 @@ from agent.routing.search import Search, Split
 _COARSE, _FINE = 40, 1000
 _SMALL = 12
 _SETTLINGS, _GAIN = 6, 200_000
+_COARSE_TO_FINE = ((2, 60), (20, 400))
 _CLEARLY = 1e-3
 _SLACK, _SLACK_RAW = 1e-6, 10.0
 """How far an exact plan may exceed its float estimate: far more than it ever does."""
@@ -155,13 +157,14 @@ def best_split(problem: Problem, in_time: Callable[[], bool] = _always) -> tuple
     best = _best_single(search, broken)
     seen: set[tuple[tuple[int, int], ...]] = set()
     # A small market is searched more widely: its quotes are few.
-    small = len(problem.paths) <= _SMALL
+    narrow = frozenset(range(len(problem.paths) - problem.extra)) if problem.extra else None
+    small = len(problem.paths) - problem.extra <= _SMALL
     shares = [1.0, 0.1, 0.0] if small else [1.0, 0.1]
     while shares:
         if best is not None and not in_time():
             break
         share, refused = shares.pop(0), len(broken)
-        split = search.run(problem.amount, _COARSE, share, banned=frozenset(broken))
+        split = search.run(problem.amount, _COARSE, share, banned=frozenset(broken), only=narrow)
         used = tuple(sorted(split.amounts.items()))
         if used in seen:
             continue
@@ -169,11 +172,11 @@ def best_split(problem: Problem, in_time: Callable[[], bool] = _always) -> tuple
         candidates: list[Split] = []
         if not split.left:
             step = max(problem.amount // _COARSE, 1)
-            candidates = [_refine(search, split, step, _FINE, share, None, frozenset(broken)), split]
+            candidates = [_refine(search, split, step, _FINE, share, narrow, frozenset(broken)), split]
         if best is not None and (split.left or len(split.flows) >= problem.max_legs):
             # Thin paths took all the legs: start again from what can take most, and add to it.
             step = problem.amount // 5
-            candidates.append(_refine(search, best[1], step, 5 * _COARSE, share, None, frozenset(broken)))
+            candidates.append(_refine(search, best[1], step, 5 * _COARSE, share, narrow, frozenset(broken)))
         made = False
         for candidate in candidates:
             plan = whole(problem, make_plan(problem, candidate, broken)) if not candidate.left else None
@@ -194,7 +197,20 @@ def best_split(problem: Problem, in_time: Callable[[], bool] = _always) -> tuple
             f"no path takes the whole amount of {names[0]} for {names[1]}",
             "try a smaller quantity",
         )
-    return best
+    return improved(search, *best, settled, in_time)
+
+
+def settled(search: Search, split: Split) -> tuple[Plan, Split] | None:
+    """A split thinned and settled, with its exact plan; None where a pool refuses it."""
+    amount, only = search.problem.amount, frozenset(split.amounts)
+    for part, fine in _COARSE_TO_FINE:
+        finer = _refine(search, split, max(amount // part, 1), fine, 0.0, only)
+        if not finer.left and finer.worth > split.worth:
+            split = finer
+    plan = whole(search.problem, make_plan(search.problem, split))
+    if plan is None:
+        return None
+    return finished(search, *_thin(search.problem, search, split, plan))
 
 
 def finished(search: Search, split: Split, plan: Plan) -> tuple[Plan, Split]:

@@ -17,6 +17,7 @@ _FINE = tuple(
     np.exp(np.array([0, 1, -1, 0.5, -0.5, 0.25, -0.25, 0.12, -0.12, 0.06, -0.06]) * width)
     for width in (0.1, 0.01, 1e-3, 1e-4)
 )
+_BEHIND = (0.995, 0.98, 0.95, 0.9, 0.85, 0.75, 0.5, 0.2)
 _TYPICAL_GAS = 100_000
 _ROOM = 1.0003
 _HOT = 24
@@ -73,12 +74,14 @@ def order_prices(
     in_time: Callable[[], bool],
     ways: Collection[tuple[AssetId, AssetId]] | None = None,
     together: bool = False,
+    far: Ints | None = None,
+    begin: Mapping[AssetId, float] | None = None,
 ) -> dict[AssetId, float]:
     """Values of a raw unit of every node in raw units of the bought asset, for the bound around a plan of output `out`.
 
     `amount` is sold; `sources` are what each can give at most and how much of `amount` a raw unit of it is, `targets` what a raw
     unit counts as; `ways` are the pairs that may be traded (None: any).
-    `together` also moves most of the market as one, which finds more and sometimes goes too far. What no pool or book prices is worth next to nothing.
+    `begin` are prices found before, to start from too. `far` are nodes (by number) that may all be worth less than they are elsewhere. `together` also moves most of the market as one, which finds more and sometimes goes too far. What no pool or book prices is worth next to nothing.
     """
     t = market.tables
     buys = [node for node in targets if node in t.number]
@@ -132,6 +135,15 @@ def order_prices(
         w = v.copy()
         w[given] = pars * (max(net, 1.0) / amount)
         starts.append(w)
+    if begin is not None:
+        known = np.array([begin.get(node, 0.0) for node in t.nodes])
+        starts.append(np.where(known > 0, known, starts[0]))
+    if far is not None:
+        # What lies behind a mispriced pool is worth less by as much as it is mispriced.
+        for share in _BEHIND:
+            w = min(starts, key=worth).copy()
+            w[far] *= share
+            starts.append(w)
     v = min(starts, key=worth)
     best, least = v, worth(v)
     for width, taus in zip(
@@ -143,6 +155,9 @@ def order_prices(
         for moves in (inner, inner | sold) if together else ():
             scaled = [np.where(moves, v * step, v) for step in (*width, *_CLUSTER[:1])]
             v = min(scaled, key=worth)
+        if far is not None:
+            shifted = [np.where(np.isin(np.arange(len(v)), far), v * step, v) for step in width]
+            v = min(shifted, key=worth)
         limit = caps(v)
         if width is _FINE[0]:
             v = dual.settle(v, limit, 0.0, hot(v, limit), _CLUSTER)

@@ -41,6 +41,8 @@ class Problem:
     max_legs: int
     overheads: Mapping[Place, GasState] = field(default_factory=dict)
     cross_domain: bool = False
+    extra: int = 0
+    """How many of the last paths only single paths and the local search look at."""
 
     def to_source(self, amount: int, asset: AssetId) -> int:
         """Units of `sell` as units of one of its equivalents, rounded down."""
@@ -134,7 +136,13 @@ def pose(
                 f"{in_words(amount, dec)} {names[0]} to sell, {in_words(held, dec)} held in {len(sources)} places",
                 "sell less, or move inventory first",
             )
+    px = native_price(view, graph, buy)
+    scale = 10.0 ** (view.assets[buy].decimals - 18)
+    rates = {
+        place: gas.price_wei * scale / float(px) if float(px) else 0.0 for place, gas in view.gas.items()
+    }
     paths: list[Path] = []
+    more: list[Path] = []
     for source in sources:
         size = amount if source.cap is None else min(amount, source.cap)
         if size <= 0:
@@ -142,24 +150,17 @@ def pose(
         raw = rescale_down(size, dec, view.assets[source.asset].decimals)
         for target in targets:
             if place_of(target) == place_of(source.asset) and raw:
-                paths += pool_paths(graph, source.asset, target, raw, max_hops)
+                per_gas = rates.get(place_of(target), 0.0)
+                per_gas *= 10.0 ** (view.assets[target].decimals - view.assets[buy].decimals)
+                first, others = pool_paths(graph, source.asset, target, raw, max_hops, per_gas)
+                paths += first
+                more += others
                 paths += book_paths(view.books, source.asset, target)
-    if not paths:
+    if not paths and not more:
         raise Reject(
             "NO_ROUTE", f"no path sells {names[0]} for {names[1]}", "other sizes or places may have one"
         )
-    px = native_price(view, graph, buy)
-    scale = 10.0 ** (view.assets[buy].decimals - 18)
-    rates = {
-        place: gas.price_wei * scale / float(px) if float(px) else 0.0 for place, gas in view.gas.items()
-    }
     overheads = {place: gas for place, gas in view.gas.items() if gas.tx_gas or gas.tx_gas_per_leg}
     return Problem(
-        view, graph, sell, buy, amount, sources, tuple(paths), px, rates, max_legs, overheads, cross_domain
-    )
-
-
-def _plain(raw: int, decimals: int) -> str:
-    """A quantity as people write it."""
-    text = f"{qty_exact(raw, decimals):f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+        view, graph, sell, buy, amount, sources, (*paths, *more), px, rates, max_legs, overheads, cross_domain, len(more)
+    )  # fmt: skip

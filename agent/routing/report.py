@@ -110,12 +110,14 @@ def certificate_json(found: Certificate | None) -> dict[str, Any] | None:
     """The `certificate` object of FORMATS, null where none was issued."""
     if found is None:
         return None
+    branches: list[dict[str, Any]] = [
+        {"off": [list(way) for way in branch.off], "prices": dict(branch.prices)} for branch in found.branches
+    ]
+    if (hub := found.passing) is not None:
+        branches.append({"hub": hub.asset, "prices": dict(hub.before), "after": dict(hub.after)})
     return {
         "prices": dict(found.prices),
-        "branches": [
-            {"off": [list(way) for way in branch.off], "prices": dict(branch.prices)}
-            for branch in found.branches
-        ],
+        "branches": branches,
         "bound_raw": str(found.bound_raw),
         "gap_bps": found.gap_bps,
         "market_digest": found.market_digest,

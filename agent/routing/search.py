@@ -166,6 +166,16 @@ class Search:
             return None
         return self.quote(index, self.problem.amount, _Run(self.problem), 1.0)
 
+    def margins(self, amounts: Mapping[int, int], part: int) -> dict[int, float]:
+        """What every path gives per unit for `part` on top of `amounts`, first uses free; paths that cannot take it are left out."""
+        run = _Run(self.problem)
+        for index, held in amounts.items():
+            quote = self.quote(index, held, run, 0.0)
+            if quote is not None:
+                self._apply(index, held, quote, run)
+        found = ((k, self.quote(k, part, run, 0.0)) for k in range(len(self.paths)))
+        return {k: quote.gain / part for k, quote in found if quote is not None}
+
     def run(
         self,
         amount: int,

@@ -79,6 +79,8 @@ class Tables:
         self.first: Ints = self.last - counts + 1
         self.s, self.ins, self.outs = (_flat([getattr(r, n) for r in rows]) for n in ("s", "ins", "outs"))
         self.lin, self.lout = (_flat([getattr(r, n) for r in rows]) for n in ("lin", "lout"))
+        self.row: Ints = np.arange(len(rows), dtype=np.int64)
+        """Whose knots an edge walks: two edges may share them."""
         owner = np.repeat(np.arange(len(rows), dtype=np.float64), counts)
         self.price_key: Floats = owner * PRICE_STRIDE - np.log(np.maximum(self.s, _LOWEST))
         self.size_key: Floats = owner * SIZE_STRIDE + np.log(np.maximum(self.ins, 1e-300))

@@ -1,7 +1,8 @@
 """How far from the best the router's answers are, proved: the recorded user orders over the recorded mainnet market.
 
-    python scripts/bench.d/certificates.py [--count 60] [--seed 1] [--all] [--json]
+    python scripts/bench.d/certificates.py [--count 60] [--seed 1] [--all] [--gross] [--json]
 
+With `--gross` gas costs nothing and the market is first rid of its arbitrage, by exact swaps: the gap of the routing alone.
 Every answer is certified and its certificate checked by the checker alone. The gap is net of gas, against everything that was
 loaded, whatever limits on legs and hops the router keeps to. Beside it stand the best single path and a hundred greedy chunks over
 the same candidate paths. The market holds arbitrage of its own (one stable pool alone is 13 % off), and bounds contain
@@ -19,6 +20,7 @@ import platform
 import random
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ import numpy
 from agent.domain.errors import FairleadError
 from agent.market.file import parse_text
 from agent.market.view import MarketView
+from agent.routing.arbitrage import traded_out
 from agent.routing.certificate.check import check
 from agent.routing.certify import certified
 from agent.routing.graph import Graph
@@ -108,6 +111,7 @@ def main() -> int:
     options.add_argument("--count", type=int, default=60)
     options.add_argument("--all", action="store_true", help="every recorded order")
     options.add_argument("--json", action="store_true")
+    options.add_argument("--gross", action="store_true", help="no gas, on the market after its arbitrage")
     asked = options.parse_args()
     file = data_folder() / "markets" / "ethereum-2023-09-12.market.json.gz"
     if not file.exists():
@@ -118,6 +122,13 @@ def main() -> int:
     orders = json.loads(text)["orders"]
     if not asked.all:
         orders = random.Random(asked.seed).sample(orders, min(asked.count, len(orders)))
+    if asked.gross:
+        begun = time.process_time()
+        free = {p: replace(g, base_fee_wei=0, priority_fee_wei=0) for p, g in view.gas.items()}
+        done = traded_out(replace(view, gas=free))
+        view, held = done.view, view.digest[:12]
+        print(f"arbitrage traded out of {held}: {done.trades} exact swaps, worth {done.gain / 1e18:.3f} ETH, "
+              f"digest then {view.digest}, {(time.process_time() - begun) * 1e3:.0f} ms")  # fmt: skip
     graph = Graph(view)
     started = time.process_time()
     graph.prices()

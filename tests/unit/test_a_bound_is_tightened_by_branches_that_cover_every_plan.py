@@ -23,6 +23,7 @@ from agent.routing.problem import pose
 from agent.routing.report import route_json, route_of
 
 ODD = "eip155:1/erc20:0x1111111111111111111111111111111111111111"
+OTHER = "eip155:1/erc20:0x2222222222222222222222222222222222222222"
 A, B, C = AssetId("a"), AssetId("b"), AssetId("c")
 
 
@@ -32,17 +33,22 @@ def odd_pool(name: str, other: str, odd: float, others: float, decimals: int) ->
 
 
 def torn_market() -> MarketView:
-    """ODD is worth 1 WETH in one pool and 1.1 in another, and can be had and left without WETH as well."""
+    """ODD is worth 1 OTHER in one pool and 1.1 in another, and either can be had and left without the other."""
     pools = [
         v2("aa", USDC, WETH, 3_000_000, 1_000),
         v2("bb", DAI, WETH, 3_000_000, 1_000),
-        odd_pool("cc", WETH, 1_000, 1_000, 18),
-        odd_pool("dd", WETH, 1_000, 1_100, 18),
+        odd_pool("cc", OTHER, 1_000, 1_000, 18),
+        odd_pool("dd", OTHER, 1_000, 1_100, 18),
         odd_pool("ee", USDC, 100, 300_000, 6),
         odd_pool("ff", DAI, 100, 300_000, 18),
     ]
+    for name, asset, size in (("a1", USDC, 6), ("a2", DAI, 18)):
+        pools.append({**odd_pool(name, asset, 100, 300_000, size), "assets": [OTHER, asset]})
     made = document(pools)
-    made["assets"].append({"id": ODD, "symbol": "ODD", "decimals": 18})
+    made["assets"] += [
+        {"id": ODD, "symbol": "ODD", "decimals": 18},
+        {"id": OTHER, "symbol": "OTHER", "decimals": 18},
+    ]
     return parse_market(json.loads(json.dumps(made)))
 
 

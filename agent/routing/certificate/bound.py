@@ -225,7 +225,7 @@ class Setting:
         have = net_out << SHIFT
         sales = [sale for sale in self.sales if not off or sale.i == sale.j or sale.pair not in off]
         gains = [g for sale in sales if (g := self._gain(sale, value, caps)).gross > 0]
-        total = base + sum(gain.net for gain in gains if gain.net > 0)
+        total = base + self._net(gains)
         for _ in range(ROUNDS):
             gap = total - have
             if gap <= 0:
@@ -235,11 +235,19 @@ class Setting:
             caps = {node: min(most, caps.get(node, most)) for node, most in tighter.items()}
             base = held + self._books(value, caps)
             gains = [g for gain in gains if (g := self._gain(gain.sale, value, caps)).gross > 0]
-            before, total = total, min(total, base + sum(gain.net for gain in gains if gain.net > 0))
+            before, total = total, min(total, base + self._net(gains))
             if (before - total) * _WORTH_A_ROUND < before - have:
                 break
         self.widest = max(gains, key=lambda gain: gain.net, default=None)
         return -(-total >> SHIFT)
+
+    def _net(self, gains: list[Gain]) -> int:
+        """The most that can be earned together after gas."""
+        return sum(gain.net for gain in gains if gain.net > 0)
+
+    def _turns(self, given: AssetId, got: AssetId) -> list[tuple[AssetId, AssetId]]:
+        """The names under which one asset can be sold for another."""
+        return [(given, got)]
 
     def _values(self, name: str, prices: Mapping[AssetId, str]) -> dict[AssetId, int]:
         value = unit_prices(self.order, prices)
@@ -257,15 +265,8 @@ class Setting:
     ) -> dict[AssetId, int]:
         """How much of every asset a better plan can ever have to sell."""
         everything = base + sum(gain.gross for gain in gains if gain.net >= 0)
-        left = gap
         # Of the pools that cost more than they gain, those that gain most for what they lose, as far as the gap goes.
-        losing = sorted((g for g in gains if g.net < 0), key=lambda g: Fraction(g.net, g.gross), reverse=True)
-        for gain in losing:
-            part = min(left, -gain.net)
-            everything += -(-gain.gross * part // -gain.net)
-            left -= part
-            if not left:
-                break
+        everything += most_within([(-g.net, g.gross) for g in gains if g.net < 0], gap)
         later: dict[AssetId, int] = {}
         for gain in gains:
             if gain.net >= 0 and gain.out_of is not None:
@@ -288,7 +289,8 @@ class Setting:
             asks = [(Fraction(px * qty) * quote, keep * Fraction(qty) * base) for px, qty in book.asks]
             for given, got, levels in ((book.base, book.quote, bids), (book.quote, book.base, asks)):
                 if given not in self.targets and got not in self.sources:
-                    total += levels_gain_up(levels, value[given], value[got], caps.get(given))
+                    for a, b in self._turns(given, got):
+                        total += levels_gain_up(levels, value[a], value[b], caps.get(a))
         return total
 
     def _gain(self, sale: Sale, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> Gain:
@@ -368,6 +370,20 @@ class Setting:
         return gross
 
 
+def most_within(things: Sequence[tuple[int, int]], room: int) -> int:
+    """At least what can be gained by things of (loss > 0, gain), parts of them too, while the losses stay within `room`; rounded up.
+
+    By duality: for any rate, room * rate + the sum of max(0, gain - loss * rate). The rate is that of the thing that fills the room.
+    """
+    left = room
+    for loss, gain in sorted(things, key=lambda thing: thing[0] / thing[1]):
+        left -= loss
+        if left < 0:
+            over = sum(max(0, g * loss - lost * gain) for lost, g in things)
+            return -(-(room * gain + over) // loss)
+    return sum(gain for _, gain in things)
+
+
 def levels_gain_up(levels: list[tuple[Fraction, Fraction]], v_in: int, v_out: int, cap: int | None) -> int:
     """What the levels (in raw, out raw; best first) gain that pay at the prices, up to `cap` raw in; rounded up."""
     total, left = Fraction(0), None if cap is None else Fraction(cap)
@@ -409,4 +425,4 @@ def in_whole(order: Order, asset: AssetId, per_raw: float) -> str:
     return repr(float(per_raw) * 10.0 ** (assets[asset].decimals - assets[order.buy].decimals))
 
 
-__all__ = ["MAX_PAIRS", "Branch", "Gain", "Setting", "covered", "in_whole"]
+__all__ = ["MAX_PAIRS", "Branch", "Gain", "Setting", "covered", "in_whole", "most_within"]

@@ -19,6 +19,7 @@ from agent.domain.instruments import AssetId, Place, place_of
 from agent.market.book import buy_base, sell_base
 from agent.market.view import MarketView
 from agent.routing.certificate.bound import MAX_PAIRS, Branch, Setting
+from agent.routing.certificate.passing import Passing, after
 from agent.routing.certificate.seal import gap_bps, seal_of
 from agent.routing.certificate.units import Order
 from agent.routing.graph import Graph
@@ -137,6 +138,8 @@ class _Check:
         told = self.proof["branches"]
         if not isinstance(told, list) or len(told) > 1 << MAX_PAIRS:
             raise Reject("BAD_CERTIFICATE", "branches: not a list of them")
+        if len(told) == 1 and isinstance(told[0], dict) and "hub" in told[0]:
+            return min(setting.bound_raw(prices, net), self._passed(told[0], setting, net))
         for k, entry in enumerate(told):
             ways = entry.get("off") if isinstance(entry, dict) else None
             if not isinstance(ways, list) or not all(
@@ -147,6 +150,14 @@ class _Check:
             off = tuple((AssetId(given), AssetId(got)) for given, got in ways)
             branches.append(Branch(off, self._prices(f"branches[{k}].prices", entry.get("prices"), setting)))
         return setting.proved_raw(prices, branches, net)
+
+    def _passed(self, entry: Mapping[str, Any], setting: Setting, net: int) -> int:
+        if not isinstance(entry["hub"], str):
+            raise Reject("BAD_CERTIFICATE", "branches[0].hub: names no asset")
+        sides = Passing(setting, AssetId(entry["hub"]))
+        prices = self._prices("branches[0].prices", entry.get("prices"), setting)
+        far = self._prices("branches[0].after", entry.get("after"), setting)
+        return sides.bound_raw({**prices, **{after(node): text for node, text in far.items()}}, net)
 
     def _prices(self, name: str, prices: Any, setting: Setting) -> dict[AssetId, str]:
         if not isinstance(prices, dict) or not all(isinstance(text, str) for text in prices.values()):

@@ -1,0 +1,108 @@
+"""A tighter bound: every asset has two prices, one for plans that come to it before a chosen asset (the hub), one for after.
+
+Plans go forward: assets stand in an order. Seen from the hub each other asset is sold either before the hub is or after it, never
+both, and a circle through the hub is no plan at all. So a sale of the hub leads to assets that count at their prices after it,
+a sale for the hub leaves assets that count at their prices before it, and what other pools do happens on one side. A leg from
+an asset before to one after is counted as one on the near side, which is worth no less because no price rises on passing the hub. A plan that
+leaves the hub out has all its assets before it. The bound is the sum of `bound`, over both sides; of the ways in which one pair of a pool can be
+sold (two directions, two sides) a plan uses one, so only the best of them counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import product
+
+from agent.domain.errors import Reject
+from agent.domain.instruments import AssetId
+from agent.routing.certificate.bound import Edge, Gain, Sale, Setting
+from agent.routing.certificate.units import unit_prices
+
+AFTER = "~after"
+
+
+def after(node: AssetId) -> AssetId:
+    """The name of an asset where it counts at its price after the hub."""
+    return AssetId(node + AFTER)
+
+
+def sides_of(prices: Mapping[AssetId, str]) -> tuple[dict[AssetId, str], dict[AssetId, str]]:
+    """Prices by the names of both sides as two sets by asset: before the hub, and after it."""
+    near = {node: text for node, text in prices.items() if not node.endswith(AFTER)}
+    return near, {AssetId(n.removesuffix(AFTER)): text for n, text in prices.items() if n.endswith(AFTER)}
+
+
+class Passing(Setting):
+    """The setting of a bound with a hub. Raises Reject BAD_CERTIFICATE where `hub` is no asset in between."""
+
+    def __init__(self, whole: Setting, hub: AssetId) -> None:
+        self.__dict__.update(whole.__dict__)
+        self.hub = hub
+        if hub not in whole.nodes or hub in whole.sources or hub in whole.targets:
+            raise Reject("BAD_CERTIFICATE", f"passing.asset: {hub} is on no way from what is sold to what is bought")  # fmt: skip
+        self.split = {n: after(n) for n in whole.nodes - whole.sources - whole.targets - {hub}}
+        self.nodes = whole.nodes | frozenset(self.split.values())
+        self.sales = [turned for sale in whole.sales for turned in self._turned(sale)]
+
+    def _turned(self, sale: Sale) -> list[Sale]:
+        edge, i, j = sale
+        if i == j:
+            if len(edge.nodes) == 3:
+                # Without both a leg among assets before and one among assets after, four in all, either everything bought
+                # counts as before or everything sold as after, and that is worth no less.
+                far = tuple(self.split.get(node, node) for node in edge.nodes)
+                return [sale, Sale(Edge(edge.pool, far, edge.gas, edge.per_tick), i, j)]
+            names = [(n, self.split[n]) if n in self.split else (n,) for n in edge.nodes]
+            return [Sale(Edge(edge.pool, tuple(held), edge.gas, edge.per_tick), i, j) for held in product(*names)]  # fmt: skip
+        there = tuple(self.split.get(node, node) for node in edge.nodes)
+        found = []
+        for given, got in self._turns(*sale.pair):
+            near = (given, got) == sale.pair and given != self.hub
+            found.append(sale if near else Sale(Edge(edge.pool, there, edge.gas, edge.per_tick), i, j))
+        return found
+
+    def _turns(self, given: AssetId, got: AssetId) -> list[tuple[AssetId, AssetId]]:
+        found = [(given, got)] if given != self.hub else []
+        if got != self.hub and given not in self.sources:
+            found.append((self.split.get(given, given), self.split.get(got, got)))
+        return found
+
+    @property
+    def ways(self) -> frozenset[tuple[AssetId, AssetId]]:
+        """As of the whole setting, in the names of both sides."""
+        found = {sale.pair for sale in self.sales if sale.i != sale.j}
+        named = {name: node for node, name in self.split.items()}
+        for sale in self.sales:
+            if sale.i == sale.j:
+                found |= {
+                    (a, b)
+                    for a in sale.edge.nodes
+                    for b in sale.edge.nodes
+                    if self._leads(named.get(a, a), named.get(b, b)) and (a, b) in self._turns(named.get(a, a), named.get(b, b))
+                }  # fmt: skip
+        return frozenset(found)
+
+    def _net(self, gains: list[Gain]) -> int:
+        best: dict[tuple[str, frozenset[int]], int] = {}
+        for gain in gains:
+            if gain.net > 0:
+                pair = gain.sale.edge.pool.id, frozenset((gain.sale.i, gain.sale.j))
+                best[pair] = max(best.get(pair, 0), gain.net)
+        return sum(best.values())
+
+    def _values(self, name: str, prices: Mapping[AssetId, str]) -> dict[AssetId, int]:
+        near, far = sides_of(prices)
+        value, later = unit_prices(self.order, near), unit_prices(self.order, far)
+        for node, named in self.split.items():
+            if node not in later or node not in value:
+                raise Reject("BAD_CERTIFICATE", f"passing: {node} has no price", "every asset that a plan can pass through needs two")  # fmt: skip
+            if later[node] > value[node]:
+                raise Reject("BAD_CERTIFICATE", f"passing: {node} is worth more after than before")
+            value[named] = later[node]
+        missing = self.nodes - value.keys()
+        if missing:
+            raise Reject("BAD_CERTIFICATE", f"passing: {min(missing)} has no price")
+        return value
+
+
+__all__ = ["AFTER", "Passing", "after", "sides_of"]
