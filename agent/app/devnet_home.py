@@ -6,45 +6,34 @@ passwords in the runtime folder. The live environment never reads any of it.
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
 import shutil
-import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from agent.app import template
 from agent.app.devnet_bundler import bundler_services
 from agent.app.devnet_extras import COW, SEARCHERS_S, cow_service, give_canaries, roads, sandwich_service
+from agent.app.devnet_signer import PAPER, REFERENCE, mid_of, signer_service, socket_path, write_signer
+from agent.app.throwaway_keys import PAPER_KEY, Throwaway, make_keys, private_file
 from chains.devnet import funding, service
 from chains.devnet.addresses import CHAINS
 from chains.devnet.jsonrpc import Rpc
 from chains.devnet.paths import runtime_dir
 from chains.devnet.service import Status
 from chains.devnet.supervisor import Service, free_port
-from chains.errors import FairleadError
 from chains.profiles import load
-from chains.safe_versions import RELEASES
 from chains.types import Address, Environment
 from contracts.codec import encode
-from keys.local_keystore import LocalKeystore, StoredKey
-from keys.secrets import resolve
 
-OWNERS, THRESHOLD = 3, 2
-LIGHT_SCRYPT_N = 4096
-"""geth's --lightkdf: these keys guard nothing, and opening five of them should not take five seconds."""
 WETH_RAW = {1: 60 * 10**18, 8453: 20 * 10**18, 42161: 5 * 10**18}
 USDC_RAW = {1: 200_000 * 10**6, 8453: 60_000 * 10**6, 42161: 20_000 * 10**6}
 GAS_WEI = 5 * 10**18
 PAPER_ETH, PAPER_USDC = "12", "60000"
 FAST_WEIGHT = 60_000
-PAPER_KEY = "devnet-paper-key"
-PAPER, REFERENCE = "paper", "reference"
 
 Say = Callable[[str], None]
 
@@ -57,49 +46,6 @@ class Home:
     @property
     def folder(self) -> Path:
         return self.status.runtime / "home"
-
-
-@dataclass
-class Throwaway:
-    """The keys of one home: three owners, the account that sends and pays gas, the relay's reputation key."""
-
-    folder: Path
-    environment: Environment
-    owners: tuple[StoredKey, ...]
-    sender: StoredKey
-    relay_auth: StoredKey
-    threshold: int = THRESHOLD
-
-    @property
-    def password(self) -> str:
-        return f"file:{self.folder / 'password'}"
-
-    @property
-    def exchange_secret(self) -> str:
-        return f"file:{self.folder / 'exchange-secret'}"
-
-
-def private_file(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-        out.write(text)
-
-
-def make_keys(
-    folder: Path, environment: Environment, owners: int = OWNERS, threshold: int = THRESHOLD
-) -> Throwaway:
-    """Fresh keys and secrets below `folder`, which must not exist yet."""
-    folder.mkdir(parents=True, mode=0o700)
-    private_file(folder / "password", secrets.token_hex(16))
-    private_file(folder / "exchange-secret", secrets.token_hex(32))
-    private_file(folder / "exchange-key", PAPER_KEY)
-    store = LocalKeystore(folder / "keystore")
-    password = resolve(f"file:{folder / 'password'}")
-
-    def key(name: str) -> StoredKey:
-        return store.create(name, environment, password, LIGHT_SCRYPT_N)
-
-    made = tuple(key(f"owner-{i + 1}") for i in range(owners))
-    return Throwaway(folder, environment, made, key("sender"), key("relay-auth"), threshold)
 
 
 def bring_up(
@@ -131,7 +77,7 @@ def bring_up(
         )
     keys = make_keys(fresh_home(folder), Environment.DEVNET) if wallet else None
 
-    mid = _mid_of(market) if market is not None else None
+    mid = mid_of(market) if market is not None else None
 
     def extra(status: Status) -> list[Service]:
         paper = replace(
@@ -213,50 +159,6 @@ def addresses(*exchanges: Service) -> dict[str, str]:
     return {s.name: f"http://127.0.0.1:{s.port}" for s in exchanges}
 
 
-def _mid_of(market: Mapping[str, Any]) -> str:
-    """Where the exchange's book should stand beside a loaded market: USDC per WETH by the reference prices."""
-    usdc = f"eip155:1/erc20:{CHAINS[1].usdc}".lower()
-    px = next(
-        (px for asset, px in market.get("reference_px_native", {}).items() if asset.lower() == usdc), None
-    )
-    return str((1 / Decimal(px)).quantize(Decimal("0.01"))) if px else "3000"
-
-
-def signer_service(keys: Throwaway) -> Service:
-    path = socket_path(keys.folder)
-    argv = [
-        sys.executable,
-        "-m",
-        "keys.signer",
-        "--socket",
-        str(path),
-        "--config",
-        str(keys.folder / "signer.json"),
-    ]
-
-    def ready() -> bool:
-        with socket.socket(socket.AF_UNIX) as probe:
-            try:
-                probe.connect(str(path))
-            except OSError:
-                return False
-        return True
-
-    return Service("signer", argv, f"unix:{path}", ready)
-
-
-def socket_path(folder: Path) -> Path:
-    """A Unix socket's path holds at most 107 bytes: a long runtime folder gets a short one elsewhere."""
-    path = folder / "signer.sock"
-    if len(os.fsencode(path)) < 100:
-        return path
-    from hashlib import sha256
-
-    short = Path("/tmp") / f"fairlead-{os.getuid()}-{sha256(os.fsencode(folder)).hexdigest()[:12]}"
-    short.mkdir(mode=0o700, exist_ok=True)
-    return short / "signer.sock"
-
-
 def create_wallet(status: Status, keys: Throwaway, progress: Say, version: str = "1.4.1") -> Address:
     """One Safe at one address on every chain, with inventory there and gas for its sender."""
     progress("creating a 2-of-3 Safe on every chain and funding it")
@@ -271,23 +173,6 @@ def create_wallet(status: Status, keys: Throwaway, progress: Say, version: str =
     return safe
 
 
-def agents_road(safe: Address, account: str) -> dict[str, dict[str, str]]:
-    """Where the agent's own road of a Safe leads, as the signer's settings say it; it opens when the owners grant a scope.
-
-    Nothing where set-up has not compiled the Gate: then no scope can be granted from here either.
-    """
-    from agent.app.scoping import gate_creation
-    from contracts import gate
-    from keys.scope import ROLE, roles_of
-
-    try:
-        at = Address(gate.address(gate_creation(), safe))
-    except FairleadError:
-        return {}
-    road = {"account": account, "roles": roles_of(safe, at), "gate": at, "role": f"0x{ROLE.hex()}"}
-    return {"agent": road}
-
-
 def let_pools_remember(status: Status) -> None:
     """The demo's V3 pools tell a mean price however often they are traded: a scope's second source."""
     from chains.devnet.demo import demo_pools
@@ -296,88 +181,6 @@ def let_pools_remember(status: Status) -> None:
         for kind, address in demo_pools(status.contracts, CHAINS[chain_id]):
             if kind == "uniswap_v3":
                 funding.remember_prices(url, address)
-
-
-def write_signer(
-    keys: Throwaway,
-    safe: Address,
-    chain_ids: list[int],
-    market: Mapping[str, Any] | None = None,
-    exchanges: Mapping[str, str] | None = None,
-) -> None:
-    """The signer's own policy: this Safe, these tokens, the audited routers, and caps. `exchanges`: by name where orders are sent.
-
-    A loaded market's other tokens are listed with a cap of nothing: routes may pass through them, none may be spent.
-    """
-    chains = []
-    for chain_id in chain_ids:
-        chain, profile = CHAINS[chain_id], load(chain_id)
-        contracts = {
-            profile.contracts["permit2"]: "permit2",
-            profile.contracts["universal_router"]: "universal_router",
-            **{r.proxy_factory: "safe_proxy_factory" for r in RELEASES},
-            **{r.multi_send_call_only: "multi_send" for r in RELEASES},
-        }
-        spenders = [profile.contracts["permit2"], profile.contracts["universal_router"]]
-        if "balancer_vault" in profile.contracts:
-            contracts[profile.contracts["balancer_vault"]] = "balancer_v2_vault"
-            spenders.append(profile.contracts["balancer_vault"])
-        if "cow_settlement" in profile.contracts:
-            contracts[profile.contracts["cow_settlement"]] = "gpv2_settlement"
-            contracts[profile.contracts["cow_vault_relayer"]] = "gpv2_vault_relayer"
-        if profile.aave is not None:
-            contracts[profile.aave.pool] = "aave_v3_pool"
-            spenders.append(profile.aave.pool)
-        chains.append(
-            {
-                "chain_id": chain_id,
-                "safe": safe,
-                "owners": [key.address for key in keys.owners],
-                "threshold": keys.threshold,
-                "weth": chain.weth,
-                **agents_road(safe, keys.sender.address),
-                "contracts": contracts,
-                "spenders": spenders,
-                "tokens": {
-                    **_passing(market, chain_id),
-                    chain.weth: {"per_tx_raw": str(200 * 10**18), "per_day_raw": str(1000 * 10**18)},
-                    chain.usdc: {"per_tx_raw": str(600_000 * 10**6), "per_day_raw": str(3_000_000 * 10**6)},
-                },
-            }
-        )
-    password = keys.password
-    config = {
-        "environment": keys.environment.value,
-        "ledger": str(keys.folder / "spend-ledger.jsonl"),
-        "keystore": str(keys.folder / "keystore"),
-        "senders": [{"key": keys.sender.name, "password": password}],
-        "owners": [{"key": key.name, "password": password} for key in keys.owners],
-        "relay_auth": {"key": keys.relay_auth.name, "password": password},
-        "exchanges": {
-            name: {
-                "dialect": "binance",
-                "api_key": f"file:{keys.folder / 'exchange-key'}",
-                "secret": keys.exchange_secret,
-                "symbols": ["ETHUSDC"],
-                "limits": {"ETHUSDC": _exchange_limit(_mid_of(market) if market is not None else "3000")},
-                **({"sends_to": exchanges[name]} if exchanges and name in exchanges else {}),
-            }
-            for name in (PAPER, REFERENCE)
-        },
-        "chains": chains,
-    }
-    private_file(keys.folder / "signer.json", json.dumps(config, indent=1))
-
-
-def _exchange_limit(mid: str) -> dict[str, str]:
-    """What orders at the paper exchange may cost, in USDC: a sale counts at twice the middle of the book."""
-    low, high = Decimal(mid) / 10, Decimal(mid) * 2
-    return {
-        "per_order": "600000",
-        "per_day": "6000000",
-        "px_from": f"{low.quantize(Decimal('1e-8')):f}",
-        "px_to": f"{high.quantize(Decimal('1e-8')):f}",
-    }
 
 
 def demo_or_loaded(status: Status, chain_id: int, market: Mapping[str, Any] | None) -> list[dict[str, str]]:
@@ -395,15 +198,6 @@ def demo_or_loaded(status: Status, chain_id: int, market: Mapping[str, Any] | No
         found = demo_pools(status.contracts, chain)
     with Rpc(status.urls[chain_id]) as rpc:
         return [{"kind": kind, "address": _pool_id(rpc, kind, address)} for kind, address in found]
-
-
-def _passing(market: Mapping[str, Any] | None, chain_id: int) -> dict[str, dict[str, str]]:
-    """A loaded market's tokens, listed with a cap of nothing."""
-    if market is None or chain_id != 1:
-        return {}
-    from chains.devnet.market import plan_market
-
-    return {token: {"per_tx_raw": "0", "per_day_raw": "0"} for token in plan_market(market, CHAINS[1]).tokens}
 
 
 def _pool_id(rpc: Rpc, kind: str, address: str) -> str:

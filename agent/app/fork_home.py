@@ -14,23 +14,18 @@ from pathlib import Path
 
 from agent.app.devnet_home import (
     GAS_WEI,
-    OWNERS,
-    REFERENCE,
-    THRESHOLD,
     Home,
     Say,
-    Throwaway,
     addresses,
     create_wallet,
     demo_or_loaded,
     fresh_home,
-    make_keys,
     paper_service,
-    signer_service,
     write_settings,
-    write_signer,
 )
+from agent.app.devnet_signer import REFERENCE, signer_service, write_signer
 from agent.app.endpoints import resolve_endpoint
+from agent.app.throwaway_keys import OWNERS, THRESHOLD, Throwaway, make_keys
 from chains.devnet import funding, service
 from chains.devnet.addresses import CHAINS, SAFE, Chain
 from chains.devnet.jsonrpc import Rpc, RpcError

@@ -8,42 +8,14 @@ Maintenance is |size|·mark·rate − cum of the bracket; liquidation begins whe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 from agent.margin import fields
 from agent.margin.binance_brackets import read_brackets
-from agent.margin.exchange import PX_DECIMALS, Position, number, positive
-from agent.margin.model import Health
-from agent.margin.perps import PerpAccount, PerpRules, moved, perp_health, ratio_at
+from agent.margin.exchange import Position, number, positive
+from agent.margin.perps import PerpModel, PerpRules
 
 RULES = PerpRules(at_equality=True)
-
-
-@dataclass(frozen=True, slots=True)
-class BinanceUsdm:
-    name: str = "binance_usdm"
-    price_decimals: int = PX_DECIMALS
-
-    def read(self, account: Mapping[str, Any], decimals: Mapping[str, int]) -> PerpAccount:
-        where = f"account {account.get('id', '?')}"
-        fields.only(account, where, {"id", "model", "chain", "balance", "positions"})
-        rows = fields.rows(account, "positions", where)
-        found = tuple(_position(r, f"{where}, position {n}", decimals) for n, r in enumerate(rows))
-        names = [p.asset for p in found]
-        if len(set(names)) < len(names):
-            raise fields.wrong(f"{where}: an asset has two positions")
-        return PerpAccount(number(account, "balance", where), found)
-
-    def health(self, account: PerpAccount, timestamp: int) -> Health:
-        return perp_health(account, RULES)
-
-    def at_prices(self, account: PerpAccount, prices_1e8: Mapping[str, int], timestamp: int) -> int | None:
-        return ratio_at(account, RULES, {a: Fraction(p, 10**8) for a, p in prices_1e8.items()})
-
-    def at_moves(self, account: PerpAccount, moves: Mapping[str, Fraction], timestamp: int) -> int | None:
-        return ratio_at(account, RULES, moved(account, moves))
 
 
 def _position(raw: Any, where: str, decimals: Mapping[str, int]) -> Position:
@@ -60,4 +32,4 @@ def _position(raw: Any, where: str, decimals: Mapping[str, int]) -> Position:
     )
 
 
-MODEL = BinanceUsdm()
+MODEL = PerpModel("binance_usdm", RULES, _position)

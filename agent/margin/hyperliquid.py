@@ -8,43 +8,13 @@ on margining, margin tiers and liquidations. Keys: `balance` (cross collateral i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 from agent.margin import fields
-from agent.margin.exchange import PX_DECIMALS, Position, number, positive, tier_doubt, with_cums
-from agent.margin.model import Health
-from agent.margin.perps import PerpAccount, PerpRules, moved, perp_health, ratio_at
+from agent.margin.exchange import Position, number, positive, tier_doubt, with_cums
+from agent.margin.perps import PerpModel, PerpRules
 
 RULES = PerpRules(at_equality=False)
-BACKSTOP = Fraction(2, 3)
-"""Below this part of maintenance the venue's own vault takes what the book did not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hyperliquid:
-    name: str = "hyperliquid"
-    price_decimals: int = PX_DECIMALS
-
-    def read(self, account: Mapping[str, Any], decimals: Mapping[str, int]) -> PerpAccount:
-        where = f"account {account.get('id', '?')}"
-        fields.only(account, where, {"id", "model", "chain", "balance", "positions"})
-        rows = fields.rows(account, "positions", where)
-        found = tuple(_position(r, f"{where}, position {n}", decimals) for n, r in enumerate(rows))
-        names = [p.asset for p in found]
-        if len(set(names)) < len(names):
-            raise fields.wrong(f"{where}: an asset has two positions")
-        return PerpAccount(number(account, "balance", where), found)
-
-    def health(self, account: PerpAccount, timestamp: int) -> Health:
-        return perp_health(account, RULES)
-
-    def at_prices(self, account: PerpAccount, prices_1e8: Mapping[str, int], timestamp: int) -> int | None:
-        return ratio_at(account, RULES, {a: Fraction(p, 10**8) for a, p in prices_1e8.items()})
-
-    def at_moves(self, account: PerpAccount, moves: Mapping[str, Fraction], timestamp: int) -> int | None:
-        return ratio_at(account, RULES, moved(account, moves))
 
 
 def _position(raw: Any, where: str, decimals: Mapping[str, int]) -> Position:
@@ -70,4 +40,4 @@ def _position(raw: Any, where: str, decimals: Mapping[str, int]) -> Position:
     )
 
 
-MODEL = Hyperliquid()
+MODEL = PerpModel("hyperliquid", RULES, _position)

@@ -89,17 +89,22 @@ def _last_bad(low: int, high: int, bad: Callable[[int], bool], step: Callable[[i
         if bad(top):
             return top
         if bad(bottom):
-            good, found = top, bottom
-            while good - found > 1:
-                middle = (good + found) // 2
-                if bad(middle):
-                    found = middle
-                else:
-                    good = middle
+            found = _narrowed(bad, top, bottom)
             # An asset that is both lent and borrowed floors twice: the flip may flicker for a few ticks.
             return max((p for p in range(found, min(found + 32, top) + 1) if bad(p)), default=found)
         top = bottom - 1
     return None
+
+
+def _narrowed(bad: Callable[[int], bool], good: int, found: int) -> int:
+    """The last bad value on the way from `found`, which is bad, to `good`, which is not."""
+    while abs(found - good) > 1:
+        middle = (good + found) // 2
+        if bad(middle):
+            found = middle
+        else:
+            good = middle
+    return found
 
 
 def _same_level(low: int, top: int, level: int, step: Callable[[int], int]) -> int:
@@ -128,13 +133,7 @@ def first_second(bad: Callable[[int], bool]) -> int | None:
         good, found = found, found * 2
         if good >= CENTURY_S:
             return None
-    while found - good > 1:
-        middle = (good + found) // 2
-        if bad(middle):
-            found = middle
-        else:
-            good = middle
-    return found
+    return _narrowed(bad, good, found)
 
 
 def highest_bad(bad: Callable[[int], bool], now: int, most: int = MAX_PX_RAW) -> int | None:
@@ -150,12 +149,7 @@ def highest_bad(bad: Callable[[int], bool], now: int, most: int = MAX_PX_RAW) ->
         if not bad(0):
             return None
         good, found = now, 0
-    while good - found > 1:
-        middle = (good + found) // 2
-        if bad(middle):
-            found = middle
-        else:
-            good = middle
+    found = _narrowed(bad, good, found)
     return found if found > 0 else None
 
 
@@ -171,10 +165,4 @@ def lowest_bad(bad: Callable[[int], bool], now: int, most: int = MAX_PX_RAW) -> 
             if found >= most:
                 return None
             good, found = found, found * 2
-    while found - good > 1:
-        middle = (good + found) // 2
-        if bad(middle):
-            found = middle
-        else:
-            good = middle
-    return found
+    return _narrowed(bad, good, found)

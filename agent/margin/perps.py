@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
+from agent.margin import fields
 from agent.margin.exchange import (
     ONE,
     PX_DECIMALS,
     VALUE_UNIT,
     Position,
+    number,
     ratio_1e18_down,
     to_raw_down,
     to_raw_up,
@@ -118,3 +121,36 @@ def one_sided(asset: str, below: bool, now: int, bad: Callable[[int], bool]) -> 
     px = highest_bad(bad, now) if below else lowest_bad(bad, now)
     side = Side.NONE if px is None else Side.BELOW if below else Side.ABOVE
     return LiquidationPx(asset, side, px, now, PX_DECIMALS)
+
+
+ReadPosition = Callable[[Any, str, Mapping[str, int]], Position]
+"""(row, where it stands for messages, decimals by asset) to a position. Raises as `agent.margin.fields`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PerpModel:
+    """An exchange's model by its rules and its way of writing a position; accounts have `balance` and `positions`, one an asset."""
+
+    name: str
+    rules: PerpRules
+    position: ReadPosition
+    price_decimals: int = PX_DECIMALS
+
+    def read(self, account: Mapping[str, Any], decimals: Mapping[str, int]) -> PerpAccount:
+        where = f"account {account.get('id', '?')}"
+        fields.only(account, where, {"id", "model", "chain", "balance", "positions"})
+        rows = fields.rows(account, "positions", where)
+        found = tuple(self.position(r, f"{where}, position {n}", decimals) for n, r in enumerate(rows))
+        names = [p.asset for p in found]
+        if len(set(names)) < len(names):
+            raise fields.wrong(f"{where}: an asset has two positions")
+        return PerpAccount(number(account, "balance", where), found)
+
+    def health(self, account: PerpAccount, timestamp: int) -> Health:
+        return perp_health(account, self.rules)
+
+    def at_prices(self, account: PerpAccount, prices_1e8: Mapping[str, int], timestamp: int) -> int | None:
+        return ratio_at(account, self.rules, {a: Fraction(p, 10**8) for a, p in prices_1e8.items()})
+
+    def at_moves(self, account: PerpAccount, moves: Mapping[str, Fraction], timestamp: int) -> int | None:
+        return ratio_at(account, self.rules, moved(account, moves))

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from chains.errors import Retry
 from chains.evm import address_of, call_data, word, words
+from chains.lending.answers import at_same_block, words_of
 from chains.profile import Aave
 from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, CallResult, ChainReader
 
 # Position of each word in getReserveData's answer.
 CONFIG, LIQUIDITY_INDEX, LIQUIDITY_RATE, BORROW_INDEX, BORROW_RATE = 0, 1, 2, 3, 4
 LAST_UPDATE, RESERVE_ID, A_TOKEN, STABLE_DEBT, VARIABLE_DEBT = 6, 7, 8, 9, 10
+
+_words = partial(words_of, "the Aave market", "is the market's address right for this chain?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ async def read_account(
     rest = [Call(oracle, call_data("BASE_CURRENCY_UNIT()")), Call(pool, call_data("getEModeCategoryData(uint8)", emode)),
             Call(pool, call_data("getEModeCategoryCollateralBitmap(uint8)", emode)),
             Call(pool, call_data("getEModeCategoryLtvzeroBitmap(uint8)", emode))]  # fmt: skip
-    answers = await _same(chain, ref, [*rows, *prices, *rest])
+    answers = await at_same_block(chain, ref, [*rows, *prices, *rest])
     reserves = [_words("getReserveData", r, 12) for r in answers[: len(assets)]]
     price_of = {
         a: _words("getAssetPrice", r, 1)[0] for a, r in zip(assets, answers[len(assets) :], strict=False)
@@ -132,7 +135,7 @@ async def read_account(
     mode = _emode(emode, category, bitmap, zeros, assets, reserves) if emode else None
     emode_price = 0
     if mode is not None and mode.price_source != ZERO_ADDRESS:
-        (answer,) = await _same(
+        (answer,) = await at_same_block(
             chain, ref, [Call(oracle, call_data("getAssetPrice(address)", mode.price_source))]
         )
         emode_price = _words("getAssetPrice", answer, 1)[0]
@@ -142,7 +145,7 @@ async def read_account(
         asked += [Call(address_of(word(row[A_TOKEN])), call_data("scaledBalanceOf(address)", user))]
         asked += [Call(address_of(word(row[VARIABLE_DEBT])), call_data("scaledBalanceOf(address)", user))]
         asked += [Call(address_of(word(row[STABLE_DEBT])), call_data("balanceOf(address)", user))]
-    held = await _same(chain, ref, asked)
+    held = await at_same_block(chain, ref, asked)
     positions = []
     for i, (asset, row) in enumerate(zip(assets, reserves, strict=True)):
         supply, debt = (_words("scaledBalanceOf", r, 1)[0] for r in held[3 * i : 3 * i + 2])
@@ -159,16 +162,6 @@ async def read_account(
             positions.append(_position(asset, row, own_price, flags, supply, debt, stable))
     base_unit = _words("BASE_CURRENCY_UNIT", unit, 1)[0]
     return AaveAccount(user, ref, revision, base_unit, emode, (mode,) if mode else (), tuple(positions), data)
-
-
-async def _same(chain: ChainReader, ref: BlockRef, calls: Sequence[Call]) -> list[CallResult]:
-    """More calls at the very same block, named by its hash."""
-    if not calls:
-        return []
-    again, results = await chain.multicall(calls, ref.hash)
-    if again.hash != ref.hash:
-        raise Retry("BLOCK_MOVED", f"block {ref.number} was reorganised under the read", "ask again")
-    return results
 
 
 def _position(
@@ -216,17 +209,6 @@ def _emode(
     none = words(zeros.data)[0] if zeros.ok and len(zeros.data) >= 32 else 0
     ltvzero = tuple(a for a, row in zip(assets, reserves, strict=True) if none >> row[RESERVE_ID] & 1)
     return EMode(number, ltv, threshold, bonus, address_of(word(source)), tuple(members), ltvzero)
-
-
-def _words(what: str, result: CallResult, count: int) -> list[int]:
-    found = words(result.data)
-    if not result.ok or len(found) < count:
-        raise Retry(
-            "MALFORMED_ANSWER",
-            f"the Aave market did not answer {what}",
-            "is the market's address right for this chain?",
-        )
-    return found
 
 
 def _addresses(result: CallResult) -> list[Address]:

@@ -7,14 +7,17 @@ in 1e18, indices in 1e15. Layouts: Comet's UserBasic, TotalsBasic and AssetInfo.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from chains.errors import Retry
-from chains.evm import address_of, call_data, word, words
-from chains.types import Address, BlockRef, Call, CallResult, ChainReader
+from chains.evm import address_of, call_data, word
+from chains.lending.answers import at_same_block, words_of
+from chains.types import Address, BlockRef, Call, ChainReader
 
 MOST_ASSETS = 24
+
+_words = partial(words_of, "the Compound III market", "is the market's address right for this chain?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +75,14 @@ async def read_account(
     if count > MOST_ASSETS:
         raise Retry("MALFORMED_ANSWER", f"{comet} says it has {count} assets", "is it a Compound III market?")
     rates = [ask("getBorrowRate(uint256)", utilization), ask("getSupplyRate(uint256)", utilization)]
-    answers = await _same(chain, ref, [*(ask("getAssetInfo(uint8)", n) for n in range(count)), *rates])
+    answers = await at_same_block(
+        chain, ref, [*(ask("getAssetInfo(uint8)", n) for n in range(count)), *rates]
+    )
     infos = [_words("getAssetInfo", r, 8) for r in answers[:count]]
     borrow_rate, supply_rate = (_words("rate", r, 1)[0] for r in answers[count:])
     assets = [address_of(word(info[1])) for info in infos]
     feeds = [address_of(word(told[1][0])), *(address_of(word(info[2])) for info in infos)]
-    prices_and_held = await _same(
+    prices_and_held = await at_same_block(
         chain,
         ref,
         [
@@ -109,22 +114,3 @@ def _digits(scale: int) -> int:
 
 def _int104(value: int) -> int:
     return value - 2**256 if value >> 255 else value
-
-
-async def _same(chain: ChainReader, ref: BlockRef, calls: Sequence[Call]) -> list[CallResult]:
-    """More calls at the very same block, named by its hash."""
-    again, results = await chain.multicall(calls, ref.hash)
-    if again.hash != ref.hash:
-        raise Retry("BLOCK_MOVED", f"block {ref.number} was reorganised under the read", "ask again")
-    return results
-
-
-def _words(what: str, result: CallResult, count: int) -> list[int]:
-    found = words(result.data)
-    if not result.ok or len(found) < count:
-        raise Retry(
-            "MALFORMED_ANSWER",
-            f"the Compound III market did not answer {what}",
-            "is the market's address right for this chain?",
-        )
-    return found

@@ -6,14 +6,19 @@ collateral decimals). Layouts: Morpho.sol's idToMarketParams, market and positio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from chains.errors import Retry
-from chains.evm import address_of, call_data, word, words
-from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, CallResult, ChainReader
+from chains.evm import address_of, call_data, word
+from chains.lending.answers import at_same_block, words_of
+from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, ChainReader
 
 RATE = "borrowRateView((address,address,address,address,uint256),(uint128,uint128,uint128,uint128,uint128,uint128))"
+
+_words = partial(
+    words_of, "the Morpho market", "are Morpho's address and the market's id right for this chain?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ async def read_position(
     ]
     if irm != ZERO_ADDRESS:
         asked.append(Call(irm, call_data(RATE, *params, *totals)))
-    rest = await _same(chain, ref, asked)
+    rest = await at_same_block(chain, ref, asked)
     loan_decimals, collateral_decimals, price = (
         _words(what, r, 1)[0] for what, r in zip(("decimals", "decimals", "price"), rest[:3], strict=True)
     )
@@ -74,22 +79,3 @@ async def read_position(
         market, ref, loan, loan_decimals, collateral, collateral_decimals, params[4], price, position[2], position[1], totals[2],
         totals[3], rate, totals[4],
     )  # fmt: skip
-
-
-async def _same(chain: ChainReader, ref: BlockRef, calls: Sequence[Call]) -> list[CallResult]:
-    """More calls at the very same block, named by its hash."""
-    again, results = await chain.multicall(calls, ref.hash)
-    if again.hash != ref.hash:
-        raise Retry("BLOCK_MOVED", f"block {ref.number} was reorganised under the read", "ask again")
-    return results
-
-
-def _words(what: str, result: CallResult, count: int) -> list[int]:
-    found = words(result.data)
-    if not result.ok or len(found) < count:
-        raise Retry(
-            "MALFORMED_ANSWER",
-            f"the Morpho market did not answer {what}",
-            "are Morpho's address and the market's id right for this chain?",
-        )
-    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import time
 from decimal import Decimal
@@ -10,36 +9,14 @@ from pathlib import Path
 
 import pytest
 from home_fixture import Home, another_machine
+from resting_order import leave_open
 
 from agent.app.readonly import read_book
 from agent.app.settings import load
-from agent.app.settings_tree import Settings
-from agent.app.wiring import connect_venue
-from agent.domain.ids import ClOrdId
-from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
-from agent.transport.clock import SystemClock
-from keys.client import SignerClient
 
 pytestmark = pytest.mark.devnet
 
 TRADE = "trade sell 0.5 ETH --for USDC --live --yes --max-loss 90 --json"
-
-
-def leave_open(settings: Settings, name: str) -> None:
-    """An order of the lost machine's that still rests at the exchange."""
-
-    async def place() -> None:
-        signer = SignerClient(settings.signer.socket, settings.environment)
-        venue = connect_venue(settings.venues[0], SystemClock(), signer)
-        await venue.start()
-        order = VenueOrder(
-            ClOrdId(name), "ETHUSDC", Side.BUY, OrdType.LIMIT, TimeInForce.GTC, Decimal(1), Decimal("2000.00")
-        )
-        await venue.submit(await venue.authorize(order))
-        await venue.close()
-        await signer.close()
-
-    asyncio.run(place())
 
 
 def code(ran: object) -> str:

@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from home_fixture import Home
-
-from agent.app.settings_tree import Settings
-from agent.app.wiring import connect_venue
-from agent.domain.ids import ClOrdId
-from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
-from agent.transport.clock import SystemClock
-from keys.client import SignerClient
+from resting_order import leave_open
 
 pytestmark = pytest.mark.devnet
 
 
-def a_stranger_orders(settings: Settings, name: str) -> None:
-    """Somebody with the same API key leaves an order that this journal does not know."""
-
-    async def place() -> None:
-        signer = SignerClient(settings.signer.socket, settings.environment)
-        venue = connect_venue(settings.venues[0], SystemClock(), signer)
-        await venue.start()
-        order = VenueOrder(
-            ClOrdId(name), "ETHUSDC", Side.BUY, OrdType.LIMIT, TimeInForce.GTC, Decimal(1), Decimal("2000.00")
-        )
-        await venue.submit(await venue.authorize(order))
-        await venue.close()
-        await signer.close()
-
-    asyncio.run(place())
-
-
 def test_reconcile_names_a_foreign_order_and_leaves_it_and_panic_cancels_it(home: Home) -> None:
     assert home.run("reconcile --json").status == 0
-    a_stranger_orders(home.settings, "stranger-1")
+    leave_open(home.settings, "stranger-1")
     seen = home.run("reconcile --json")
     assert seen.status == 5
     (difference,) = [d for d in seen.json["differences"] if d["kind"] == "foreign order"]
@@ -71,7 +46,7 @@ def test_a_private_transaction_is_dropped_beside_the_process_that_follows_it(hom
 
 
 def test_neither_a_broken_journal_nor_a_dead_rpc_stops_it(home: Home, tmp_path: Path) -> None:
-    a_stranger_orders(home.settings, "stranger-2")
+    leave_open(home.settings, "stranger-2")
     broken = home.settings_path.with_name("broken.toml")
     text = home.settings_path.read_text()
     for url in {chain.rpc[0] for chain in home.settings.chains}:

@@ -11,15 +11,10 @@ from pathlib import Path
 
 from home_fixture import Home
 
-from agent.app.devnet_home import (
-    Throwaway,
-    create_wallet,
-    make_keys,
-    socket_path,
-    write_settings,
-    write_signer,
-)
+from agent.app.devnet_home import create_wallet, write_settings
+from agent.app.devnet_signer import socket_path, write_signer
 from agent.app.multisig import files
+from agent.app.throwaway_keys import Throwaway, make_keys
 from chains.devnet import service
 from chains.devnet.funding import give_eth
 from chains.devnet.jsonrpc import Rpc

@@ -69,7 +69,8 @@ def up(
 ) -> None:
     """Bring it up (or say that it is up already)."""
     from agent.app.devnet_extras import COW, SANDWICH, canary_key
-    from agent.app.devnet_home import PAPER, bring_up
+    from agent.app.devnet_home import bring_up
+    from agent.app.devnet_signer import PAPER
     from chains.devnet.addresses import CHAINS
 
     named = (

@@ -9,7 +9,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.app.devnet_home import GAS_WEI, Throwaway, make_keys, socket_path, write_signer
+from agent.app.devnet_home import GAS_WEI
+from agent.app.devnet_signer import socket_path, write_signer
+from agent.app.throwaway_keys import Throwaway, make_keys
 from chains.devnet.funding import give_eth
 from chains.devnet.jsonrpc import Rpc
 from chains.devnet.nodes import set_marker
