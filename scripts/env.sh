@@ -5,6 +5,8 @@ set -euo pipefail
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 CACHE="${FAIRLEAD_CACHE:-${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/fairlead}"
 export FAIRLEAD_CACHE="$CACHE"
+# Where the environment forbids it, Python would compile every module anew in each of the hundreds of processes started from here.
+unset PYTHONDONTWRITEBYTECODE
 export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
 UV_VERSION=0.13.8
 # The system's certificates, as pip and npm use them: some networks have an authority of their own.
