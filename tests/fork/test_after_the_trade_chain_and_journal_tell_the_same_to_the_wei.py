@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trading_home import Run, TradingHome
+from forked import Ran
+from trading_home import TradingHome
 from web3 import HTTPProvider, Web3
 
 from agent.app import template
@@ -121,7 +122,7 @@ def with_pools(home: TradingHome, folder: Path, kind: str) -> str:
     return str(path)
 
 
-def traded(run: Run) -> dict[str, Any]:
+def traded(run: Ran) -> dict[str, Any]:
     assert run.status == 0, f"{run.status} {run.out[-3000:]} {run.err[-3000:]}"
     found: dict[str, Any] = run.json
     assert found["parent"]["status"] == "FILLED"
@@ -248,7 +249,7 @@ def test_the_record_verifies_and_replays_to_the_same_state(
     assert book is not None and book.state_hash() in text
 
 
-def damaged(trading_home: TradingHome, folder: Path, how: str) -> Run:
+def damaged(trading_home: TradingHome, folder: Path, how: str) -> Ran:
     source = trading_home.settings.journal.path
     for path in source.parent.glob(source.name + "*"):
         if not path.name.endswith(".lock"):

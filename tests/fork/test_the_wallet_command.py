@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import custody as c
 import pytest
+from forked import Ran, fairlead
 
 from chains.devnet.funding import create_safe
 from chains.devnet.service import Status
@@ -36,16 +35,11 @@ WETH = ["eip155:1/erc20:{weth}"]
 """
 
 
-def show(folder: Path, settings: str, *argv: str) -> subprocess.CompletedProcess[str]:
+def show(folder: Path, settings: str, *argv: str) -> Ran:
     path = folder / "fairlead.toml"
     path.write_text(settings)
-    return subprocess.run(
-        [sys.executable, "-m", "agent", "--settings", str(path), "wallet", "show", *argv],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, "FAIRLEAD_HOME": str(folder)},
+    return fairlead(
+        ["--settings", str(path), "wallet", "show", *argv], {**os.environ, "FAIRLEAD_HOME": str(folder)}, 60
     )
 
 
@@ -62,8 +56,8 @@ def test_a_safe_is_shown_as_the_chain_has_it(devnet: Status, tmp_path: Path) -> 
         "weth": c.WETH,
     }
     done = show(tmp_path, SETTINGS.format(**values), "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
-    (chain,) = json.loads(done.stdout)["chains"]
+    assert done.status == 0, done.out + done.err
+    (chain,) = json.loads(done.out)["chains"]
     assert (chain["kind"], chain["version"], chain["owners"], chain["threshold"]) == (
         "SAFE",
         "1.4.1",
@@ -71,17 +65,17 @@ def test_a_safe_is_shown_as_the_chain_has_it(devnet: Status, tmp_path: Path) -> 
         2,
     )
     assert (chain["nonce"], chain["modules"], chain["guard"], chain["remarks"]) == (0, [], None, [])
-    text = show(tmp_path, SETTINGS.format(**values)).stdout
+    text = show(tmp_path, SETTINGS.format(**values)).out
     assert text.startswith(f"devnet · {wallet} · ethereum ") and "2 of 3" in text
 
     wrong = values | {"threshold": 1, "owner": c.AGENT.address}
-    (chain,) = json.loads(show(tmp_path, SETTINGS.format(**wrong), "--json").stdout)["chains"]
+    (chain,) = json.loads(show(tmp_path, SETTINGS.format(**wrong), "--json").out)["chains"]
     assert len(chain["remarks"]) == 2
 
-    (chain,) = json.loads(show(tmp_path, SETTINGS.format(**values), owners[0], "--json").stdout)["chains"]
+    (chain,) = json.loads(show(tmp_path, SETTINGS.format(**values), owners[0], "--json").out)["chains"]
     assert chain["kind"] == "EOA"
     dead = values | {"url": "http://127.0.0.1:9"}
-    (chain,) = json.loads(show(tmp_path, SETTINGS.format(**dead), "--json").stdout)["chains"]
+    (chain,) = json.loads(show(tmp_path, SETTINGS.format(**dead), "--json").out)["chains"]
     assert chain["error"]["verb"] == "RETRY"
     bad = show(tmp_path, SETTINGS.format(**values), "0x12", "--json")
-    assert bad.returncode == 2 and json.loads(bad.stdout)["error"]["code"] == "BAD_ADDRESS"
+    assert bad.status == 2 and json.loads(bad.out)["error"]["code"] == "BAD_ADDRESS"

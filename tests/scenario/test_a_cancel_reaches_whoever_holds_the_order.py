@@ -6,7 +6,7 @@ import signal
 from decimal import Decimal
 
 import pytest
-from home_fixture import PENDING, Home, wait_for
+from home_fixture import PENDING, Home
 
 from chains.devnet.jsonrpc import Rpc
 from contracts.codec import encode
@@ -25,7 +25,7 @@ def test_a_running_trade_is_cancelled_from_another_terminal(home: Home) -> None:
     assert part["waits_for"] == "a block" and part["submission"] == "BROADCAST"
     assert order["cancel"] == f"fairlead cancel {name}" and order["resume"] is None
     cancel = home.start(f"cancel {name[:9]} --json")
-    wait_for(lambda: chain_part(home.orders()["orders"][0])["status"] == "PENDING_CANCEL")
+    home.wait_for(lambda: chain_part(home.orders()["orders"][0])["status"] == "PENDING_CANCEL")
     home.go_on()
     told, traded = cancel.end(), trade.end()
     assert told.status == 0 and traded.status == 4, (told.err, traded.err)
@@ -54,7 +54,7 @@ def test_after_a_kill_the_cancel_itself_follows_the_order_to_its_end(home: Home)
     assert left["carried_by"] is None and left["orders"][0]["resume"] == "fairlead run --once"
     cancel = home.start(f"cancel {name} --json")
     cancel.says("is recorded")
-    wait_for(lambda: chain_part(home.orders()["orders"][0])["status"] == "PENDING_CANCEL")
+    home.wait_for(lambda: chain_part(home.orders()["orders"][0])["status"] == "PENDING_CANCEL")
     home.go_on()
     told = cancel.end()
     receipt = home.receipt(str(part["tx_hash"]))

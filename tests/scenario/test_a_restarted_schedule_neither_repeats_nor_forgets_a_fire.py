@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from home_fixture import Home, wait_for
+from home_fixture import Home
 
 pytestmark = pytest.mark.devnet
 EVERY_S = 4
@@ -35,12 +35,12 @@ def test_a_kill_between_two_fires(home: Home, tmp_path: Path) -> None:
     settings = home.settings_path.with_name("jobs.toml")
     settings.write_text(home.settings_path.read_text() + JOB)
     daemon = home.start("run --live --yes --max-loss 50", settings)
-    wait_for(lambda: len(fires(home)) >= 2)
+    home.wait_for(lambda: len(fires(home)) >= 2)
     daemon.end(signal.SIGKILL)
     before = fires(home)
     time.sleep(3 * EVERY_S + 1)
     daemon = home.start("run --live --yes --max-loss 50", settings)
-    wait_for(lambda: len(fires(home)) >= len(before) + 3)
+    home.wait_for(lambda: len(fires(home)) >= len(before) + 3)
     assert daemon.end(signal.SIGTERM).status in (0, 5)
     after = fires(home)
     assert len(set(after)) == len(after), "a fire was repeated"

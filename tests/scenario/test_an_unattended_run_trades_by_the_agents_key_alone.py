@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from agent_home import AgentHome, later
-from home_fixture import wait_for
+from home_fixture import HELD_S, wait_for
 from trading_home import Lives
 
 from agent.domain.order_state import OrdStatus
@@ -329,7 +329,8 @@ def test_a_drift_under_way_stops_new_orders_until_the_chain_agrees_again(agent_h
     told = daemon.err.count(": order ")
     wait_for(lambda: "as the settings say again" in daemon.err and daemon.err.count(": order ") > told, 60)
     assert daemon.end(signal.SIGTERM).status in (0, 5)
-    assert home.run("run --once").status in (0, 4)
+    # The owners execute by the same sender: an order may have lost its nonce to them, and then ends at its deadline.
+    assert home.run("run --once", patience_s=HELD_S).status in (0, 4)
     assert "allowance WETH" in daemon.err
 
 

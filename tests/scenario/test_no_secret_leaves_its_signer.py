@@ -176,7 +176,7 @@ def tell_all(story: Story, fork: Path) -> None:
     refused = story.settings("refused", attended(story, wrong))
 
     daemon = Running(
-        story.home.command("run --live --yes --max-loss 900", plain), story.env, story.home.folder
+        story.home.command("run --live --yes --max-loss 900", plain), story.env, story.home.folder, anew=True
     )
     story.home.started.append(daemon)
     daemon.says("inbox open")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from home_fixture import Home, Ran, wait_for
+from home_fixture import Home, Ran
 from many_owners import OtherWallet, another_wallet
 
 from agent.app.cli import run
@@ -279,7 +279,7 @@ def test_killed_after_it_was_sent_it_is_followed_to_its_end_and_never_sent_twice
     def open_parts() -> list[Any]:
         return [r for r in home.book().open_parts() if r.submitted]
 
-    wait_for(lambda: bool(open_parts()) or running.process.poll() is not None)
+    home.wait_for(lambda: bool(open_parts()) or running.process.poll() is not None)
     running.end(signal.SIGKILL)
     (left,) = open_parts()
     again = home.run(f"wallet execute {path} {UNATTENDED}")
@@ -298,11 +298,13 @@ def test_one_that_waits_is_cancelled_by_using_both_its_nonces(home: Home, tmp_pa
     signed(home, path, "owner-1", "owner-2")
     home.pause()
     running = home.start(f"wallet execute {path} {UNATTENDED}")
-    wait_for(lambda: any(r.submitted for r in home.book().open_parts()) or running.process.poll() is not None)
+    home.wait_for(
+        lambda: any(r.submitted for r in home.book().open_parts()) or running.process.poll() is not None
+    )
     running.end(signal.SIGKILL)
     (left,) = home.book().open_parts()
     cancelling = home.start(f"cancel {left.part.cl_ord_id} --json")
-    wait_for(lambda: any(r.status is OrdStatus.PENDING_CANCEL for r in home.book().open_parts()))
+    home.wait_for(lambda: any(r.status is OrdStatus.PENDING_CANCEL for r in home.book().open_parts()))
     home.go_on()
     assert cancelling.end().status == 0, cancelling.err
     assert usdc_of(home, PAYEE) == before and view(home, "nonce") == nonce + 1

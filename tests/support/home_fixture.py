@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from devnet_fixture import _built
+from forked import Forked, Ran, fairlead
 
 from agent.app.devnet_home import bring_up
 from agent.app.readonly import read_book
@@ -35,30 +36,26 @@ PENDING = 16
 """Enough that chain 1's pools are needed, whatever earlier tests did to prices."""
 WETH_RAW = 1_000 * 10**18
 
+AGENT = [sys.executable, "-m", "agent"]
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@dataclass
-class Ran:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 class Running:
     """A command at work, its output in files."""
 
-    def __init__(self, command: list[str], env: dict[str, str], folder: Path) -> None:
+    process: subprocess.Popen[bytes] | Forked
+
+    def __init__(self, command: list[str], env: dict[str, str], folder: Path, *, anew: bool = False) -> None:
+        """`anew`: `python -m agent` is really started, also where a fork of what has read the code would do the same."""
         stamp = time.time_ns()
         self._out, self._err = folder / f"{stamp}.out", folder / f"{stamp}.err"
         with self._out.open("w") as out, self._err.open("w") as err:
-            self.process = subprocess.Popen(
-                command, env=env, cwd=ROOT, stdout=out, stderr=err, stdin=subprocess.DEVNULL
-            )
+            if command[: len(AGENT)] == AGENT and not anew:
+                self.process = Forked(command[len(AGENT) :], env, ROOT, out, err)
+            else:
+                self.process = subprocess.Popen(
+                    command, env=env, cwd=ROOT, stdout=out, stderr=err, stdin=subprocess.DEVNULL
+                )
 
     @property
     def err(self) -> str:
@@ -77,13 +74,13 @@ class Running:
         return Ran(self.process.returncode, self._out.read_text(), self.err)
 
 
-def wait_for(happened: Callable[[], bool], patience_s: float = 30) -> None:
+def wait_for(happened: Callable[[], bool], patience_s: float = 30, said: Callable[[], str] = str) -> None:
     until = time.monotonic() + patience_s
     while time.monotonic() < until:
         if happened():
             return
         time.sleep(0.1)
-    raise AssertionError("it did not happen")
+    raise AssertionError(f"it did not happen in {patience_s} s\n{said()}")
 
 
 HELD_S = 300
@@ -112,23 +109,24 @@ class Home:
 
     def command(self, words: str, settings: Path | None = None) -> list[str]:
         named = ["--settings", str(settings)] if settings else []
-        return [sys.executable, "-m", "agent", *named, *words.split()]
+        return [*AGENT, *named, *words.split()]
 
     def run(self, words: str, settings: Path | None = None, patience_s: float = 90) -> Ran:
-        try:
-            done = subprocess.run(
-                self.command(words, settings), env=self.env(), cwd=ROOT, capture_output=True, text=True,
-                timeout=patience_s, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired as late:
-            raise AssertionError(f"`{words}` did not end; as far as it came: {late.stderr!r}") from late
-        assert "Traceback" not in done.stderr, done.stderr
-        return Ran(done.returncode, done.stdout, done.stderr)
+        argv = self.command(words, settings)[len(AGENT) :]
+        done = fairlead(argv, self.env(), patience_s)
+        assert "Traceback" not in done.err, done.err
+        return done
 
     def start(self, words: str, settings: Path | None = None) -> Running:
         running = Running(self.command(words, settings), self.env(), self.folder)
         self.started.append(running)
         return running
+
+    def wait_for(self, happened: Callable[[], bool], patience_s: float = 60) -> None:
+        """As the function; where it does not happen it tells what every command at work has said."""
+        wait_for(
+            happened, patience_s, lambda: "\n".join(f"{r.process.args!r}:\n{r.err}" for r in self.started)
+        )
 
     def book(self) -> Book:
         return read_book(self.settings) or Book()

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from forked import Ran, fairlead
 
 from agent.app.settings_tree import Settings
 from chains.devnet.jsonrpc import Rpc
@@ -79,17 +80,9 @@ class TradingHome:
                     return Decimal(row["free"]) + Decimal(row["locked"])
         return Decimal(0)
 
-    def fairlead(self, *argv: str, timeout: float = 300, env: dict[str, str] | None = None) -> Run:
+    def fairlead(self, *argv: str, timeout: float = 300, env: dict[str, str] | None = None) -> Ran:
         """The command line, in a process of its own."""
-        done = subprocess.run(
-            [sys.executable, "-m", "agent", *argv],
-            cwd=ROOT,
-            env={**self.env, **(env or {})},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
-        return Run(done.returncode, done.stdout, done.stderr)
+        return fairlead([*argv], {**self.env, **(env or {})}, timeout)
 
     @property
     def env(self) -> dict[str, str]:
@@ -99,17 +92,6 @@ class TradingHome:
             "FAIRLEAD_SETTINGS": str(self.settings_path),
             "FAIRLEAD_HOME": str(self.runtime / "user"),
         }
-
-
-@dataclass(frozen=True)
-class Run:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 @pytest.fixture(scope="session")
