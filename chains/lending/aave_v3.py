@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from chains.answers import at_same_block, words_of
 from chains.evm import address_of, call_data, word, words
-from chains.lending.answers import at_same_block, words_of
 from chains.profile import Aave
 from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, CallResult, ChainReader
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from chains.answers import at_same_block, words_of
 from chains.errors import Retry
 from chains.evm import address_of, call_data, word
-from chains.lending.answers import at_same_block, words_of
 from chains.types import Address, BlockRef, Call, ChainReader
 
 MOST_ASSETS = 24

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from chains.answers import at_same_block, words_of
 from chains.errors import Retry
 from chains.evm import address_of, call_data, word
-from chains.lending.answers import at_same_block, words_of
 from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, ChainReader
 
 RATE = "borrowRateView((address,address,address,address,uint256),(uint128,uint128,uint128,uint128,uint128,uint128))"
