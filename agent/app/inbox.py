@@ -24,7 +24,8 @@ from chains.bounded_json import loads
 FORMAT = "inbox/1"
 KINDS = frozenset({"cancel", "halt", "resume", "intent"})
 LOOK_S = 0.2
-PATIENCE_S = 4.0
+PATIENCE_S = 15.0
+"""A process on a busy machine, or beside a slow disk, may be away for seconds; a cancel is not taken back for that."""
 KEEP_NS = 3_600 * 10**9
 MAX_BYTES = 64_000
 
