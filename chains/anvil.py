@@ -122,7 +122,8 @@ class Anvil:
             except ProcessLookupError:
                 pass
             try:
-                await asyncio.wait_for(self.process.wait(), patience)
+                async with asyncio.timeout(patience):
+                    await self.process.wait()
                 return
             except TimeoutError:
                 continue
@@ -155,7 +156,8 @@ async def answers(port: int) -> bool:
     try:
         writer.write(head.encode() + body)
         await writer.drain()
-        answer = await asyncio.wait_for(reader.read(), 2.0)
+        async with asyncio.timeout(2.0):
+            answer = await reader.read()
     except (OSError, TimeoutError):
         return False
     finally:

@@ -128,7 +128,8 @@ async def subscribe(chain_id: int, url: SecretUrl, silence_s: float) -> AsyncGen
         await web3.eth.subscribe("newHeads")
         stream = web3.socket.process_subscriptions()
         while True:
-            message = await asyncio.wait_for(anext(stream, None), silence_s)
+            async with asyncio.timeout(silence_s):
+                message = await anext(stream, None)
             if message is None:
                 raise _lost(url)
             yield _head(message)
@@ -148,7 +149,8 @@ async def subscribe(chain_id: int, url: SecretUrl, silence_s: float) -> AsyncGen
         # The first call raises what ended web3's listener, and leaves the socket open.
         for _ in range(2):
             try:
-                await asyncio.wait_for(provider.disconnect(), CLOSE_S)
+                async with asyncio.timeout(CLOSE_S):
+                    await provider.disconnect()
                 break
             except wrong:
                 continue

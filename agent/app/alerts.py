@@ -16,6 +16,7 @@ import aiohttp
 
 from agent.domain.events import Alarmed, Halted, Resumed
 from agent.journal.chain import Head
+from chains.ending import ended
 from chains.rpc import SecretUrl
 
 QUEUE = 1_000
@@ -51,11 +52,11 @@ class Alerts:
         """What is queued gets a moment to leave."""
         assert self._task is not None
         try:
-            await asyncio.wait_for(self._queue.join(), CLOSING_S)
+            async with asyncio.timeout(CLOSING_S):
+                await self._queue.join()
         except TimeoutError:
             self._say("alerts: not all could be delivered before the end")
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await ended([self._task])
 
     def saw(self, event: object) -> None:
         match event:

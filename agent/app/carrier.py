@@ -21,6 +21,7 @@ from agent.execution.desk import Desk
 from agent.execution.reconcile import close_what_never_left, settle_open_parts
 from agent.execution.spine import work
 from agent.journal.registry import event_codec
+from chains.ending import ended
 from chains.types import Environment
 
 if TYPE_CHECKING:
@@ -71,9 +72,7 @@ class Carrier:
     ) -> None:
         tasks: list[asyncio.Task[None]] = [*self._tasks.values()]
         tasks += [task for task in (self._serving, self._following) if task is not None]
-        for task in tasks:
-            task.cancel()
-        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        for outcome in await ended(tasks):
             if isinstance(outcome, Exception) and error is None:
                 raise outcome
 

@@ -14,6 +14,7 @@ from agent.execution.agent_batch import AgentRoad
 from agent.execution.batch import Routers
 from agent.execution.bearing import Fate
 from agent.ports import Clock
+from chains.ending import ended
 from chains.gateway import Gateway
 from chains.heads import Heads
 from chains.profile import ChainProfile
@@ -130,9 +131,7 @@ class ChainDesk:
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+            await ended(waits)
 
     async def tend(self, signed: SignedTx, protection: Protection, head: BlockRef, max_block: int) -> str:
         """Once for every new head: see `agent.app.tending`."""

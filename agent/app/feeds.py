@@ -10,6 +10,7 @@ from agent.domain.errors import Halt
 from agent.domain.events import Alarmed
 from agent.execution.recorder import Recorder
 from agent.ports import Clock
+from chains.ending import ended
 from chains.heads import Heads
 
 
@@ -31,6 +32,4 @@ async def hear(desk: ChainDesk, heads: Heads, recorder: Recorder, clock: Clock) 
 
 
 async def stop_tasks(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await ended(tasks)

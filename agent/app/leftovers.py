@@ -15,6 +15,7 @@ from agent.domain.events import Alarmed, Settled
 from agent.domain.instruments import address_of, chain_of
 from agent.execution.recorder import Recorder
 from agent.ports import Clock
+from chains.ending import ended
 from chains.types import Address
 
 CLOSING_S = 5.0
@@ -39,11 +40,11 @@ class Leftovers:
         """What is queued gets a moment: a command that ends with its trade has looked."""
         assert self._task is not None
         try:
-            await asyncio.wait_for(self._queue.join(), CLOSING_S)
+            async with asyncio.timeout(CLOSING_S):
+                await self._queue.join()
         except TimeoutError:
             self._say("approvals after the last trade were not looked at: `fairlead wallet approvals`")
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await ended([self._task])
 
     def saw(self, event: object) -> None:
         if not isinstance(event, Settled) or (chain_id := chain_of(event.part.place)) is None:

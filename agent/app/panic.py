@@ -63,12 +63,15 @@ async def everything(settings: Settings) -> list[Done]:
         for record in pending:
             where = place_named(settings, record.part.place)
             work.append((where, _drop(settings, session, signer, where, record)))
-        told = await asyncio.gather(
-            *(asyncio.wait_for(each, TIMEOUT_S) for _, each in work), return_exceptions=True
-        )
+        told = await asyncio.gather(*(_in_time(each) for _, each in work), return_exceptions=True)
     for (where, _), outcome in zip(work, told, strict=True):
         found += [_failed(where, outcome)] if isinstance(outcome, BaseException) else outcome
     return found
+
+
+async def _in_time(work: Awaitable[list[Done]]) -> list[Done]:
+    async with asyncio.timeout(TIMEOUT_S):
+        return await work
 
 
 def _failed(where: str, error: BaseException) -> Done:
@@ -102,7 +105,8 @@ async def _offer(
     if chain is not None and chain.order_book is not None:
         try:
             book = CowBook(resolve_endpoint(chain.order_book.url), session)
-            told = await asyncio.wait_for(book.order(uid), TIMEOUT_S / 2)
+            async with asyncio.timeout(TIMEOUT_S / 2):
+                told = await book.order(uid)
             sold = 0 if told is None else told.sold_raw * 100 // authorized.offer.order.sell_raw
             said = (
                 f"{book.name} has no such order"

@@ -64,7 +64,8 @@ class Books:
     async def first(self, seconds: float) -> None:
         """Waits for a sound book of each symbol, so long at most."""
         try:
-            await asyncio.wait_for(self._loaded.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._loaded.wait()
         except TimeoutError:
             return  # `book` says what is missing
 

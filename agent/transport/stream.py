@@ -107,7 +107,8 @@ class Stream:
     async def _messages(self, ws: aiohttp.ClientWebSocketResponse) -> AsyncIterator[Text | Quiet]:
         while True:
             try:
-                message = await asyncio.wait_for(ws.receive(), self._quiet_s)
+                async with asyncio.timeout(self._quiet_s):
+                    message = await ws.receive()
             except TimeoutError:
                 yield Quiet(self._quiet_s or 0.0)
                 continue

@@ -216,7 +216,8 @@ async def produce(
         try:
             if fast:
                 try:
-                    await asyncio.wait_for(server.arrived.wait(), timeout=block_time)
+                    async with asyncio.timeout(block_time):
+                        await server.arrived.wait()
                     await asyncio.sleep(gather_s)
                 except TimeoutError:
                     pass

@@ -60,6 +60,20 @@ def test_two_places_catch_everything_the_top_of_a_lane_and_of_the_signer() -> No
     assert sorted(broad) == ["agent/execution/lanes.py", "keys/signer/server.py"]
 
 
+def test_no_wait_loses_a_cancel() -> None:
+    """`asyncio.wait_for` forgets one that comes together with the answer (Python before 3.12): a command then never ends."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path, tree in sources(*PACKAGES)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr == "wait_for"
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "asyncio"
+    ]
+    assert not found, f"use asyncio.timeout: {found}"
+
+
 def test_the_core_reads_no_clock_no_chance_and_no_environment() -> None:
     banned = re.compile(
         r"\b(time\.(time|monotonic|perf_counter)|datetime\.now|random\.|secrets\.|os\.environ|uuid4|logging\.)"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.app.cli.output import emit_json, header, note, plain, table
+from chains.ending import ended
 from chains.errors import Denied, Usage
 
 if TYPE_CHECKING:
@@ -186,9 +187,7 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
         try:
             await _until_stopped(stop, carrier, tasks)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await ended(tasks)
     return _stopped(app)
 
 
@@ -269,9 +268,7 @@ async def _shadow(app: App) -> int:
         for task in done:
             task.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(tasks)
     return 0
 
 

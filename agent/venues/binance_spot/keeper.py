@@ -118,7 +118,8 @@ class BookKeeper:
         """Raises Retry STALE_BOOK for a book that is not proved to be in sequence."""
         patience_s = RESYNC_S if self.book_of.last_id else FIRST_BOOK_S
         try:
-            await asyncio.wait_for(self._synced.wait(), patience_s)
+            async with asyncio.timeout(patience_s):
+                await self._synced.wait()
         except TimeoutError:
             raise self._refuse(self.book_of.stale or "no snapshot yet") from None
         if self.failed is not None:

@@ -18,6 +18,7 @@ from agent.domain.reports import ExecutionReport, OrderSnapshot
 from agent.ports import Clock
 from agent.transport.stream import Stream, Text, Up
 from agent.venues.binance_spot import codec
+from chains import ending
 
 if TYPE_CHECKING:
     from agent.venues.binance_spot.session import BinanceSpot
@@ -84,9 +85,7 @@ class ReportStream:
                     raise item
                 yield item
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await ending.ended(tasks)
 
     def _fresh(self, report: ExecutionReport) -> bool:
         """False for what was told already, and for an acknowledgement that comes after later news of the order."""

@@ -23,6 +23,7 @@ from agent.venues import Send, Sign, VenueFacts
 from agent.venues.binance_spot import codec
 from agent.venues.binance_spot.keeper import BookKeeper
 from agent.venues.binance_spot.reports import ReportStream
+from chains.ending import ended
 
 API = "/api/v3"
 PAGE = 1_000
@@ -85,9 +86,7 @@ class BinanceSpot:
 
     async def close(self) -> None:
         tasks = [task for _, task in self._keepers.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(tasks)
         self._keepers.clear()
         await self.http.close()
 

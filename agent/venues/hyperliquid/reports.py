@@ -15,6 +15,7 @@ from agent.domain.reports import ExecutionReport, OrderSnapshot
 from agent.ports import Clock
 from agent.transport.stream import Stream, Text, Up
 from agent.venues.hyperliquid import codec
+from chains.ending import ended
 
 if TYPE_CHECKING:
     from agent.venues.hyperliquid.session import Hyperliquid
@@ -54,9 +55,7 @@ class Reports:
                     raise report
                 yield report
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await ended(tasks)
 
     async def _listen(self, stream: Stream, told: Told) -> None:
         try:

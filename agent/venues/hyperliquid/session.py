@@ -27,6 +27,7 @@ from agent.transport.throttle import Throttle
 from agent.venues import Sign, VenueFacts
 from agent.venues.hyperliquid import codec
 from agent.venues.hyperliquid.reports import Reports
+from chains.ending import ended
 
 PAGE = 2_000
 FIRST_BOOK_S = 5.0
@@ -78,9 +79,7 @@ class Hyperliquid:
 
     async def close(self) -> None:
         tasks = [task for _, task in self._books.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(tasks)
         self._books.clear()
         await self.http.close()
 

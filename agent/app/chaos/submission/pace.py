@@ -46,7 +46,8 @@ class Pace:
             return
         self._rest(name)
         try:
-            await asyncio.wait_for(self._told.wait(), wait_s)
+            async with asyncio.timeout(wait_s):
+                await self._told.wait()
         except TimeoutError:
             pass
         if name in self.working:
@@ -64,7 +65,8 @@ class Pace:
         self._rested.clear()
         if self.busy:
             try:
-                await asyncio.wait_for(self._rested.wait(), self.patience_s)
+                async with asyncio.timeout(self.patience_s):
+                    await self._rested.wait()
             except TimeoutError:
                 pass
 
