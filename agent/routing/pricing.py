@@ -24,6 +24,7 @@ _ROOM = 1.0003
 _HOT = 24
 _NOTHING = 1e-40
 _LITTLE = 0.02
+_SETTLES = 3
 
 
 class MarketPrices:
@@ -57,7 +58,11 @@ class MarketPrices:
             np.median(1 / v[nodes])
         )
         dual = Dual(t, frozenset(found), (), 0.0, {root: 1.0}, rates, circular=True)
-        for _ in range(3):
+        if len(nodes) < 3:
+            # The middle of the one pair they are is as good as any.
+            self.values[nodes], self.parts[nodes] = v[nodes], len(done)
+            return
+        for _ in range(_SETTLES):
             v = dual.settle(v, None, -0.3 * scale, nodes[np.argsort(-degree[nodes])], _WIDE)
         v = dual.solve(v, None, (0.3 * scale, 0.1 * scale, 0.03 * scale), lambda: True, 25)
         self.values[nodes] = v[nodes]

@@ -10,7 +10,7 @@ from decimal import Decimal
 from random import Random
 
 import pytest
-from markets import DAI, USDC, WETH, document, random_market, v2
+from markets import DAI, USDC, WETH, book, document, random_market, v2
 from small_markets import NEAR, small_market
 
 from agent.amm import Reverted, swap_exact_in
@@ -103,3 +103,14 @@ def test_a_single_pool_is_bounded_by_its_own_exact_output() -> None:
     problem = pose(view, WETH, USDC, 25 * 10**18)
     route = certified(problem, route_of(problem, best_plan(problem)))
     assert route.certificate is not None and Decimal(str(route.certificate.gap_bps)) < Decimal("0.001")
+
+
+def test_where_a_book_sells_at_the_margin_the_bound_is_met() -> None:
+    """Prices are sought over books as over pools: split between the two, the plan is within a basis point."""
+    deep = [[str(3000 - 2 * k), "2"] for k in range(40)]
+    made = document([v2("aa", USDC, WETH, 30_000_000, 10_000)], books=[book() | {"bids": deep}])
+    view = parse_market(made)
+    problem = pose(view, WETH, USDC, 40 * 10**18, cross_domain=True)
+    route = certified(problem, route_of(problem, best_plan(problem)))
+    assert len(route.legs) == 2
+    assert route.certificate is not None and route.certificate.gap_bps < 0.5

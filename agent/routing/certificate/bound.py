@@ -28,6 +28,7 @@ from agent.amm import BalancerStablePool, CurvePool
 from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
 from agent.routing.certificate.gains import Edge, Ends, Gain, Sale, gain_of
+from agent.routing.certificate.levels import Side, levels_gain_up, sides_of_book
 from agent.routing.certificate.losses import Leg, Losses, Onward, both_ways, most_and_room
 from agent.routing.certificate.spots import MARGIN, Rates, first_rates
 from agent.routing.certificate.units import (
@@ -129,7 +130,18 @@ class Setting:
         for sale in self.sales:
             if sale.i == sale.j:
                 found |= {(a, b) for a in sale.edge.nodes for b in sale.edge.nodes if self._leads(a, b)}
-        return frozenset(found)
+        return frozenset(found | self._traded())
+
+    def _traded(self) -> set[tuple[AssetId, AssetId]]:
+        """The pairs that books trade."""
+        return {
+            turn
+            for book in self.order.view.books
+            if {book.base, book.quote} <= self.nodes
+            for given, got in ((book.base, book.quote), (book.quote, book.base))
+            if self._leads(given, got)
+            for turn in self._turns(given, got)
+        }
 
     def _leads(self, given: AssetId, got: AssetId) -> bool:
         """Whether some way forward from source to target trades one for the other."""
@@ -370,21 +382,19 @@ class Setting:
         return caps
 
     def _books(self, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> int:
-        """What taking the levels of the books that pay at the prices earns, within the caps; lots and minima are left out."""
+        """What taking the levels of the books that pay at the prices earns, within the caps."""
         total = 0
-        assets = self.order.view.assets
-        for book in self.order.view.books:
-            if not {book.base, book.quote} <= self.nodes:
-                continue
-            keep = 1 - Fraction(book.taker_fee_bps) / 10_000
-            base, quote = 10 ** assets[book.base].decimals, 10 ** assets[book.quote].decimals
-            bids = [(Fraction(qty) * base, keep * Fraction(px * qty) * quote) for px, qty in book.bids]
-            asks = [(Fraction(px * qty) * quote, keep * Fraction(qty) * base) for px, qty in book.asks]
-            for given, got, levels in ((book.base, book.quote, bids), (book.quote, book.base, asks)):
-                if given not in self.targets and got not in self.sources:
-                    for a, b in self._turns(given, got):
-                        total += levels_gain_up(levels, value[a], value[b], caps.get(a))
+        for side in self.sides:
+            if side.given in self.nodes and side.got in self.nodes:
+                if side.given not in self.targets and side.got not in self.sources:
+                    for a, b in self._turns(side.given, side.got):
+                        total += levels_gain_up(side, value[a], value[b], caps.get(a))
         return total
+
+    @cached_property
+    def sides(self) -> list[Side]:
+        view = self.order.view
+        return [side for book in view.books for side in sides_of_book(view, book)]
 
 
 def most_within(things: Sequence[tuple[int, int]], room: int) -> int:
@@ -399,19 +409,6 @@ def most_within(things: Sequence[tuple[int, int]], room: int) -> int:
             over = sum(max(0, g * loss - lost * gain) for lost, g in things)
             return -(-(room * gain + over) // loss)
     return sum(gain for _, gain in things)
-
-
-def levels_gain_up(levels: list[tuple[Fraction, Fraction]], v_in: int, v_out: int, cap: int | None) -> int:
-    """What the levels (in raw, out raw; best first) gain that pay at the prices, up to `cap` raw in; rounded up."""
-    total, left = Fraction(0), None if cap is None else Fraction(cap)
-    for taken, paid in levels:
-        gain = paid * v_out - taken * v_in
-        if gain <= 0 or left == 0:
-            break
-        part = Fraction(1) if left is None or left >= taken else left / taken
-        total += gain * part
-        left = None if left is None else left - taken * part
-    return -(-total.numerator // total.denominator)
 
 
 def _reached(

@@ -91,7 +91,7 @@ class Passing(Setting):
                     for b in sale.edge.nodes
                     if self._leads(named.get(a, a), named.get(b, b)) and (a, b) in self._turns(named.get(a, a), named.get(b, b))
                 }  # fmt: skip
-        return frozenset(found)
+        return frozenset(found | self._traded())
 
     def _loose(self) -> list[tuple[AssetId, ...]]:
         far = [tuple(self.split.get(node, node) for node in group) for group in super()._loose()]
