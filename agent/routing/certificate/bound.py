@@ -30,6 +30,7 @@ from agent.domain.instruments import AssetId
 from agent.routing.certificate.gains import Edge, Ends, Gain, Sale, gain_of
 from agent.routing.certificate.levels import Side, levels_gain_up, sides_of_book
 from agent.routing.certificate.losses import Leg, Losses, Onward, both_ways, most_and_room
+from agent.routing.certificate.sizes import bought_up, idle_size_up, size_up
 from agent.routing.certificate.spots import MARGIN, Rates, first_rates
 from agent.routing.certificate.units import (
     SHIFT,
@@ -228,7 +229,7 @@ class Setting:
             paying = [sale for sale in paying if sale.i == sale.j or sale.pair not in off]
         held = held_value(self.order, value)
         base = held + self._books(value, caps)
-        gains = [g for sale in paying if (g := gain_of(sale, self.ends, value, caps)).gross > 0]
+        gains = [g for sale in paying if (g := self._gain(sale, value, caps)).gross > 0]
         total = base + self._net(gains)
         around: Losses | None = None
         for _ in range(ROUNDS):
@@ -243,8 +244,11 @@ class Setting:
                 break
             tighter = self._caps(base, room, gains, value)
             caps = {node: min(bound, caps.get(node, bound)) for node, bound in tighter.items()}
+            if room <= _FAR * self.least_gas:
+                for node, most in self._onward(sales, gains, around, room, value, caps).items():
+                    caps[node] = min(most, caps.get(node, most))
             base = held + self._books(value, caps)
-            gains = [g for gain in gains if (g := gain_of(gain.sale, self.ends, value, caps)).gross > 0]
+            gains = [g for gain in gains if (g := self._gain(gain.sale, value, caps)).gross > 0]
             total = min(total, base + self._net(gains))
             if (before - total) * _WORTH_A_ROUND < before - have:
                 break
@@ -281,6 +285,54 @@ class Setting:
                 found.append(sale)
         return found
 
+    def _first(self, sale: Sale, value: Mapping[AssetId, int]) -> float:
+        """The logarithm of what the first unit sold is worth, by what it was."""
+        given, got = sale.pair
+        return self.rates[sale.edge.pool.id][sale.i][sale.j] + log(value[got]) - log(value[given])
+
+    def _gain(self, sale: Sale, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> Gain:
+        gain = gain_of(sale, self.ends, value, caps)
+        if gain.gross > 0 and sale.i != sale.j:
+            got = sale.pair[1]
+            most = None if got in self.targets else self._sold_on(got, caps)
+            if most is not None:
+                gross = bought_up(gain.gross, most, value[got], self._first(sale, value))
+                return Gain(sale, gross, min(gain.net, gross - sale.edge.gas), gain.out_of)
+        return gain
+
+    def _sold_on(self, node: AssetId, caps: Mapping[AssetId, int]) -> int | None:
+        """The most of an asset that is sold after it was bought."""
+        return caps.get(node)
+
+    def _onward(
+        self, sales: Sequence[Sale], gains: Sequence[Gain], around: Losses, room: int, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]
+    ) -> dict[AssetId, int]:  # fmt: skip
+        """How much of every asset the sales that are left can take, where all of them tell."""
+        took: dict[AssetId, int] = {}
+        loose = {node for group in self._loose() for node in group} | self.sources
+        left: set[tuple[str, AssetId, AssetId]] = set()
+        for gain in gains:
+            given, got = gain.sale.pair
+            left.add((gain.sale.edge.pool.id, given, got))
+            if given in loose or given == got:
+                continue
+            lost = around.around(given, got)
+            if lost is not None and lost + max(-gain.net, 0) < room:
+                least = gain.sale.edge.gas + max(gain.net, 0) - (room - lost)
+                took[given] = took.get(given, 0) + size_up(gain, least, self.ends, value, caps)
+        for sale in sales:
+            given, got = sale.pair
+            if given in loose or given == got or (sale.edge.pool.id, given, got) in left:
+                continue
+            lost = around.around(given, got)
+            if lost is not None and lost + sale.edge.gas < room:
+                most = idle_size_up(room - lost - sale.edge.gas, value[given], self._first(sale, value))
+                if most is None:
+                    loose.add(given)
+                else:
+                    took[given] = took.get(given, 0) + most
+        return {node: took.get(node, 0) for node in self.nodes - loose - self.targets}
+
     def _around(self, gains: Sequence[Gain], room: int) -> Losses:
         busy: list[Leg] = [(*g.sale.pair, max(-g.net, 0)) for g in gains if g.sale.i != g.sale.j]
         return Losses(self.idle, busy, self.sources, self.targets, room)
@@ -298,6 +350,10 @@ class Setting:
                 for got in group:
                     legs[given, got] = 0
         return both_ways(legs)
+
+    @cached_property
+    def least_gas(self) -> int:
+        return min((sale.edge.gas for sale in self.sales if sale.edge.gas), default=0)
 
     def _loose(self) -> list[tuple[AssetId, ...]]:
         """Groups of assets that trade with each other at no loss that is told."""

@@ -93,6 +93,11 @@ class Passing(Setting):
                 }  # fmt: skip
         return frozenset(found | self._traded())
 
+    def _sold_on(self, node: AssetId, caps: Mapping[AssetId, int]) -> int | None:
+        # What is bought before the hub may be sold after it.
+        near, far = caps.get(node), caps.get(self.split.get(node, node))
+        return None if near is None or far is None else max(near, far)
+
     def _loose(self) -> list[tuple[AssetId, ...]]:
         far = [tuple(self.split.get(node, node) for node in group) for group in super()._loose()]
         return [*super()._loose(), *far]
