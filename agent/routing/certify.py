@@ -11,7 +11,8 @@ import numpy as np
 
 from agent.domain.instruments import AssetId
 from agent.domain.routes import Certificate, PassingProof, ProofBranch, Route
-from agent.routing.certificate.bound import MAX_PAIRS, Branch, Gain, Setting, in_whole
+from agent.routing.certificate.bound import MAX_PAIRS, Branch, Known, Proof, Setting, in_whole
+from agent.routing.certificate.gains import Gain
 from agent.routing.certificate.passing import AFTER, Passing, sides_of
 from agent.routing.certificate.seal import gap_bps, seal_of
 from agent.routing.certificate.units import Order
@@ -23,8 +24,8 @@ from agent.routing.tables import Ints
 
 Way: TypeAlias = tuple[AssetId, AssetId]
 
-_TIGHT = 10_000
-"""A gap of a basis point is not branched for."""
+_TIGHT = 20_000
+"""A gap of half a basis point is not worth more search."""
 _WORTH = 20
 _AGAIN = 1
 
@@ -65,7 +66,7 @@ def certified(problem: Problem, route: Route, in_time: Callable[[], bool] = _alw
     view = problem.view
     cross = problem.cross_domain
     order = Order(view, problem.sell, problem.buy, route.in_raw, cross, problem.native_px)
-    setting = Setting(order)
+    setting = Setting(order, problem.graph.first_rates)
     finest = view.assets[problem.sell].decimals
     sources = {
         asset: (float(most), 10.0 ** (finest - view.assets[asset].decimals))
@@ -86,31 +87,37 @@ def certified(problem: Problem, route: Route, in_time: Callable[[], bool] = _alw
         far: Ints | None = None,
         together: bool = False,
         begin: Mapping[AssetId, float] | None = None,
-    ) -> tuple[int, Branch, Gain | None]:
-        """The bound of the prices found, with them, and the sale that gains most at them."""
+        known: Known | None = None,
+    ) -> tuple[int, Branch, Proof]:
+        """The bound of the prices found, with them, and all that they prove."""
         found = order_prices(
-            tables, of.nodes, sources, float(order.amount), targets, problem.gas_rate, out, net, in_time, ways - set(off), together, far, begin
+            tables, of.nodes, sources, float(order.amount), targets, problem.gas_rate, out, net, in_time, ways - set(off), together, far, begin, net / _TIGHT
         )  # fmt: skip
         latest.clear()
         latest.update(found)
         prices = _written(order, found)
-        return of.bound_raw(prices, route.net_out_raw, off), Branch(off, prices), of.widest
+        proof = of.proof(prices, route.net_out_raw, off, known)
+        return proof.bound_raw, Branch(off, prices), proof
 
-    def least(off: tuple[Way, ...]) -> tuple[int, Branch, Gain | None]:
-        first = proved(setting, market, ways, off)
+    def least(off: tuple[Way, ...]) -> tuple[int, Branch, Proof]:
+        first = proved(setting, market, ways, off, known=whole.known)
         if (first[0] - route.net_out_raw) * _TIGHT <= first[0] or not in_time():
             return first
-        return min(first, proved(setting, market, ways, off, together=True), key=lambda leaf: leaf[0])
+        return min(
+            first,
+            proved(setting, market, ways, off, together=True, known=whole.known),
+            key=lambda leaf: leaf[0],
+        )
 
     def wide() -> bool:
         return in_time() and (bound - route.net_out_raw) * _TIGHT > bound
 
     ways = setting.ways
-    bound, root, widest = proved(setting, market, ways)
+    bound, root, whole = proved(setting, market, ways)
     passed: tuple[AssetId, Branch] | None = None
     hub = _hub(problem, setting) if wide() else None
     if hub is not None:
-        sides = Passing(setting, hub)
+        sides = Passing(setting, hub, whole.known)
         twice = layered(market, {hub, *order.targets})
         numbers = twice.tables.number
         behind = np.array([numbers[n] for n in sides.split.values() if n in numbers], dtype=np.int64)
@@ -126,10 +133,10 @@ def certified(problem: Problem, route: Route, in_time: Callable[[], bool] = _alw
         if (bound - found) * _WORTH >= bound - route.net_out_raw:
             bound, passed = found, (hub, sold)
     if passed is None and wide():
-        bound, root, widest = min(
-            (bound, root, widest), proved(setting, market, ways, together=True), key=lambda leaf: leaf[0]
+        bound, root, whole = min(
+            (bound, root, whole), proved(setting, market, ways, together=True), key=lambda leaf: leaf[0]
         )
-    branches, chosen = [root], list[Way]()
+    branches, chosen, widest = [root], list[Way](), whole.widest
     while len(chosen) < MAX_PAIRS and passed is None and wide():
         way = _way(widest, chosen)
         if way is None:
@@ -138,7 +145,7 @@ def certified(problem: Problem, route: Route, in_time: Callable[[], bool] = _alw
         most, _, wider = max(tried, key=lambda leaf: leaf[0])
         if (bound - most) * _WORTH < bound - route.net_out_raw:
             break
-        bound, branches, widest = most, [branch for _, branch, _ in tried], wider
+        bound, branches, widest = most, [branch for _, branch, _ in tried], wider.widest
         chosen.append(way)
     proof = Certificate(
         tuple(root.prices.items()), bound, gap_bps(bound, route.net_out_raw), route.market_digest, len(view.pools), len(view.books), cross,

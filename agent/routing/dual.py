@@ -18,7 +18,10 @@ from agent.domain.instruments import AssetId, place_of
 from agent.routing.tables import PRICE_STRIDE, SIZE_STRIDE, Floats, Ints, Tables
 
 _NEAR = 0.90
-_STEPS = 20
+_MATTERS = 0.6
+_BEYOND = 1.05
+_SLACK = 1e-6
+_STEPS = 14
 _MOST = 0.5
 _PARTS = np.array([1.0, 0.7, 0.4, 0.2, 0.1, 0.04, 0.015, 0.005])
 
@@ -65,6 +68,9 @@ class Dual:
         self.edges: Ints = np.flatnonzero(usable)
         self.kept, self.fixed = kept, fixed
         self._around: dict[int, Ints] = {}
+        with np.errstate(divide="ignore"):
+            self._spot: Floats = np.log(t.spot)
+        self._least: Floats = np.full(len(t.i), np.log(_NEAR))
         rates = np.array([gas_rate.get(place_of(node), 0.0) for node in t.nodes])
         self.q: Floats = t.gas * rates[t.i]
         self.tick_q: Floats = t.per_tick * rates[t.i]
@@ -76,12 +82,15 @@ class Dual:
             self.supply[first] = amount
             self.group[[t.number[node] for node in sources]] = first
 
+    def flow_of(self, worth: float) -> None:
+        """Says how much can flow at most: an edge on which all of that does not earn most of its gas is left out."""
+        self._least = np.log1p(_MATTERS * self.q / (worth * _BEYOND)) - _SLACK
+
     def near(self, v: Floats, edges: Ints) -> Ints:
-        """The edges whose price is not hopelessly bad at `v`."""
+        """The edges whose first unit pays enough at `v` to matter."""
         t = self.tables
-        with np.errstate(divide="ignore", invalid="ignore"):
-            rate = t.spot[edges] * v[t.j[edges]] / v[t.i[edges]]
-        return edges[rate > _NEAR]
+        logs = np.log(v)
+        return edges[(self._spot + logs[t.j] - logs[t.i] > self._least)[edges]]
 
     def flows(self, v: Floats, edges: Ints, cap: Floats | None) -> Flows:
         """The best sale on every edge at prices `v`, of no more than `cap` (by node, gross raw; None: any size)."""
@@ -142,11 +151,11 @@ class Dual:
         x = f.gain - self.q[edges] - self.tick_q[edges] * f.ticks
         return float(self.supply @ v + _bent(x, tau).sum())
 
-    def onward(self, v: Floats, flow: float, rounds: int) -> Floats:
+    def onward(self, v: Floats, flow: float, rounds: Collection[int]) -> list[Floats]:
         """Prices at which no edge pays for a flow worth up to `flow`: what a unit still nets on the best way on, gas and all.
 
-        `v` says how much of each node such a flow is. Backwards from the targets, `rounds` edges far; a node no way leads on from
-        keeps its price in `v`.
+        `v` says how much of each node such a flow is. Backwards from the targets, as many edges far as each of `rounds` (ascending)
+        says; a node no way leads on from keeps its price in `v`.
         """
         t = self.tables
         edges = np.tile(self.edges, len(_PARTS))
@@ -165,17 +174,17 @@ class Dual:
             inverse = 1 / np.maximum(t.s[k], 1e-160) + np.where(
                 t.lin[k] > 0, (net - t.ins[k]) / t.lin[k], 0.0
             )
-            got = t.outs[k] + t.lout[k] * (t.s[k] - 1 / inverse)
-        cost = self.q[edges] + self.tick_q[edges] * (k - t.first[edges])
+            got = (t.outs[k] + t.lout[k] * (t.s[k] - 1 / inverse)) / size
+            cost = (self.q[edges] + self.tick_q[edges] * (k - t.first[edges])) / size
         best = np.where(self.fixed, v, 0.0)
-        for _ in range(rounds):
-            worth = np.where(best[j] > 0, (best[j] * got - cost) / size, 0.0)
-            found = best.copy()
-            np.maximum.at(found, i, worth)
-            if np.array_equal(found, best):
-                break
-            best = found
-        return np.where(best > 0, best, v)
+        found = []
+        for number in range(1, max(rounds) + 1):
+            worth = np.where(best[j] > 0, best[j] * got - cost, 0.0)
+            best = best.copy()
+            np.maximum.at(best, i, worth)
+            if number in rounds:
+                found.append(np.where(best > 0, best, v))
+        return found
 
     def settle(self, v: Floats, cap: Floats | None, tau: float, nodes: Ints, steps: Floats) -> Floats:
         """One pass over `nodes`: each takes the best of its price times `steps`, all the others standing still."""
@@ -255,7 +264,7 @@ class Dual:
                 h = hess[np.ix_(free, free)]
                 scale = np.diag(h) + np.abs(g) + 1e-12 * abs(now)
                 moved = False
-                for _ in range(9):
+                for _ in range(7):
                     try:
                         step = -np.linalg.solve(h + np.diag(damp * scale), g)
                     except np.linalg.LinAlgError:
@@ -265,7 +274,7 @@ class Dual:
                     moves = np.zeros(n)
                     moves[names[free]] = np.clip(step, -_MOST, _MOST)
                     trial *= np.exp(moves[self.group])
-                    after = self.value(trial, edges, cap, tau)
+                    after = self.value(trial, self.near(trial, self.edges), cap, tau)
                     if after < now:
                         moved = True
                         damp = max(damp / 10, 1e-10)

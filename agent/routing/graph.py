@@ -79,6 +79,8 @@ class Graph:
         self._view = view
         self._prices: MarketPrices | None = None
         self._curves: dict[str, Curve] = {}
+        self.first_rates: dict[str, list[list[float]]] = {}
+        """What certificates of this market found of its pools."""
         wrapped = {f"{place}/slip44:60": gas.native_as for place, gas in view.gas.items()}
         self.edges: dict[AssetId, list[tuple[Pool, AssetId]]] = defaultdict(list)
         for pool in view.pools.values():

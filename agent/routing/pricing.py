@@ -13,6 +13,7 @@ from agent.routing.tables import Floats, Ints, Tables, depth_prices
 
 _WIDE = np.exp([0, 0.003, -0.003, 0.01, -0.01, 0.03, -0.03, 0.1, -0.1, 0.3, -0.3, 0.7, -0.7, 1.5, -1.5, 3, -3, 6, -6])  # fmt: skip
 _CLUSTER = np.exp([0, 0.0003, -0.0003, 0.001, -0.001, 0.003, -0.003, 0.01, -0.01, 0.03, -0.03, 0.06, -0.06, 0.1, -0.1, 0.13, -0.13, 0.2, -0.2])  # fmt: skip
+_COARSE = _CLUSTER[[0, 5, 6, 9, 10, 13, 14, 17, 18]]
 _FINE = tuple(
     np.exp(np.array([0, 1, -1, 0.5, -0.5, 0.25, -0.25, 0.12, -0.12, 0.06, -0.06]) * width)
     for width in (0.1, 0.01, 1e-3, 1e-4)
@@ -22,6 +23,8 @@ _TYPICAL_GAS = 100_000
 _ROOM = 1.0003
 _HOT = 24
 _NOTHING = 1e-40
+_LITTLE = 0.02
+_SETTLES = 3
 
 
 class MarketPrices:
@@ -55,7 +58,11 @@ class MarketPrices:
             np.median(1 / v[nodes])
         )
         dual = Dual(t, frozenset(found), (), 0.0, {root: 1.0}, rates, circular=True)
-        for _ in range(3):
+        if len(nodes) < 3:
+            # The middle of the one pair they are is as good as any.
+            self.values[nodes], self.parts[nodes] = v[nodes], len(done)
+            return
+        for _ in range(_SETTLES):
             v = dual.settle(v, None, -0.3 * scale, nodes[np.argsort(-degree[nodes])], _WIDE)
         v = dual.solve(v, None, (0.3 * scale, 0.1 * scale, 0.03 * scale), lambda: True, 25)
         self.values[nodes] = v[nodes]
@@ -76,12 +83,14 @@ def order_prices(
     together: bool = False,
     far: Ints | None = None,
     begin: Mapping[AssetId, float] | None = None,
+    enough: float = 0.0,
 ) -> dict[AssetId, float]:
     """Values of a raw unit of every node in raw units of the bought asset, for the bound around a plan of output `out`.
 
     `amount` is sold; `sources` are what each can give at most and how much of `amount` a raw unit of it is, `targets` what a raw
     unit counts as; `ways` are the pairs that may be traded (None: any).
     `begin` are prices found before, to start from too. `far` are nodes (by number) that may all be worth less than they are elsewhere. `together` also moves most of the market as one, which finds more and sometimes goes too far. What no pool or book prices is worth next to nothing.
+    The search ends where the bound is within `enough` of `net`.
     """
     t = market.tables
     buys = [node for node in targets if node in t.number]
@@ -90,6 +99,7 @@ def order_prices(
         return dict.fromkeys(nodes, _NOTHING)
     gas = {str(place): rate for place, rate in gas_rate.items()}
     dual = Dual(t, nodes, sells, amount / sources[sells[0]][1], targets, gas, ways)
+    dual.flow_of(max(out, 1.0))
     base = market.values.copy()
     for node in reversed(buys):
         k = t.number[node]
@@ -126,10 +136,9 @@ def order_prices(
 
     sold = np.isin(np.arange(len(t.nodes)), given)
     inner = ~sold & ~np.isin(np.arange(len(t.nodes)), fixed)
-    starts = [placed(float(s * m)) for s in (1.0, out / total) for m in _CLUSTER]
+    starts = [placed(float(s * m)) for s in (1.0, out / total) for m in _COARSE]
     # Small orders pay for whole legs: then the value of a node is what the whole flow nets on its best way on.
-    for rounds in (2, 3, 4, 6):
-        v = dual.onward(placed(1.0), out, rounds)
+    for v in dual.onward(placed(1.0), out, (2, 3, 4, 6)):
         v[given] = pars * float(np.max(v[given] / pars))
         starts.append(v)
         w = v.copy()
@@ -144,12 +153,13 @@ def order_prices(
             w = min(starts, key=worth).copy()
             w[far] *= share
             starts.append(w)
-    v = min(starts, key=worth)
-    best, least = v, worth(v)
+    found = [worth(start) for start in starts]
+    best, least = starts[int(np.argmin(found))], min(found)
+    v = best
     for width, taus in zip(
         _FINE, ((-0.3, -0.1), (-0.1, -0.03), (-0.03, -0.01), (-0.01, -0.002)), strict=True
     ):
-        if not in_time():
+        if not in_time() or least - net <= enough:
             break
         # Most of the market moves as one: against what is bought, and against what is sold.
         for moves in (inner, inner | sold) if together else ():
@@ -164,10 +174,13 @@ def order_prices(
         v = dual.solve(v, limit, tuple(tau * q for tau in taus), in_time)
         v = dual.settle(v, limit, 0.0, hot(v, limit), width)
         now = worth(v)
+        before = least
         if now < least:
             best, least = v, now
         else:
             v = best
+        if least - net <= enough or (width is not _FINE[0] and before - least < _LITTLE * (least - net)):
+            break
     return {node: float(best[t.number[node]]) if node in t.number else _NOTHING for node in nodes}
 
 

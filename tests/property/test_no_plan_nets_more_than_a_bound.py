@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 from random import Random
-from typing import Any
 
 import pytest
-from markets import DAI, USDC, WETH, document, random_market, v2, v3
+from markets import DAI, USDC, WETH, book, document, random_market, v2
+from small_markets import NEAR, small_market
 
 from agent.amm import Reverted, swap_exact_in
 from agent.domain.instruments import AssetId
@@ -27,53 +27,6 @@ from agent.routing.problem import native_price, pose
 from agent.routing.report import route_of
 
 ROUTES = (((WETH, USDC),), ((WETH, DAI), (DAI, USDC)))
-NEAR = {WETH: 3000.0, DAI: 1.0, USDC: 1.0}
-
-
-def any_kind(draw: Random, name: str, a: str, b: str) -> dict[str, Any]:
-    """A pool of two of the three assets of a kind drawn at random, around their usual prices."""
-    depth = 10 ** draw.uniform(4, 7)
-    off = 1 + draw.uniform(-0.01, 0.01)
-    in_a, in_b = depth / NEAR[a], depth / NEAR[b] * off
-    plain = v2(name, a, b, in_a, in_b, draw.choice((100, 3000, 10_000)), draw.choice((0, 90_000)))
-    balances = plain["reserves_raw"]
-    kinds = ["v2", "v3", "weighted", "solidly_volatile"]
-    if {a, b} == {DAI, USDC}:
-        kinds += ["curve", "balancer", "solidly_stable"] * 2
-    kind = draw.choice(kinds)
-    base = {"id": plain["id"], "assets": [a, b], "gas": plain["gas"]}
-    if kind == "v2":
-        return plain
-    if kind == "v3":
-        # Token 0 is the one whose price is told per unit.
-        return v3(name, a, b, NEAR[a] / NEAR[b] * off, int(depth * 10**9), draw.choice((100, 500, 3000)))
-    if kind == "weighted":
-        w = draw.choice((5, 8, 2, 1)) * 10**17
-        low = str(int(int(balances[1]) * (10**18 - w) // w))
-        return {**base, "kind": "balancer_v2_weighted", "balances_raw": [balances[0], low], "weights_1e18": [str(w), str(10**18 - w)], "fee_1e18": "1000000000000000"}  # fmt: skip
-    if kind in ("solidly_volatile", "solidly_stable"):
-        return {**base, "kind": kind, "reserves_raw": balances, "fee_1e4": str(draw.choice((0, 1, 30)))}
-    skew = [str(int(int(balances[0]) * draw.uniform(0.2, 1))), balances[1]]
-    amp = {
-        "balances_raw": skew,
-        "a": str(draw.choice((1, 50, 2000))),
-        "a_precision": "100",
-        "rates_1e18": [str(10**18)] * 2,
-    }
-    if kind == "curve":
-        return {
-            **base,
-            **amp,
-            "kind": "curve_stableswap",
-            "fee_1e10": "4000000",
-            "admin_fee_1e10": "5000000000",
-        }
-    return {**base, **amp, "kind": "balancer_v2_stable", "a_precision": "1000", "fee_1e18": "400000000000000"}
-
-
-def small_market(draw: Random) -> MarketView:
-    pairs = [(USDC, WETH), (USDC, WETH), (WETH, DAI), (DAI, USDC), (DAI, USDC)]
-    return parse_market(document([any_kind(draw, f"{k:02x}", *pair) for k, pair in enumerate(pairs)]))
 
 
 def drawn_net(view: MarketView, draw: Random, amount: int, native_px: str) -> int | None:
@@ -150,3 +103,14 @@ def test_a_single_pool_is_bounded_by_its_own_exact_output() -> None:
     problem = pose(view, WETH, USDC, 25 * 10**18)
     route = certified(problem, route_of(problem, best_plan(problem)))
     assert route.certificate is not None and Decimal(str(route.certificate.gap_bps)) < Decimal("0.001")
+
+
+def test_where_a_book_sells_at_the_margin_the_bound_is_met() -> None:
+    """Prices are sought over books as over pools: split between the two, the plan is within a basis point."""
+    deep = [[str(3000 - 2 * k), "2"] for k in range(40)]
+    made = document([v2("aa", USDC, WETH, 30_000_000, 10_000)], books=[book() | {"bids": deep}])
+    view = parse_market(made)
+    problem = pose(view, WETH, USDC, 40 * 10**18, cross_domain=True)
+    route = certified(problem, route_of(problem, best_plan(problem)))
+    assert len(route.legs) == 2
+    assert route.certificate is not None and route.certificate.gap_bps < 0.5

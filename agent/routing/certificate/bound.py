@@ -19,23 +19,19 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
+from itertools import accumulate
+from math import log
 from typing import NamedTuple
 
-from agent.amm import (
-    BalancerStablePool,
-    ConcentratedPool,
-    ConcentratedV4Pool,
-    ConstantProductPool,
-    CurvePool,
-    Pool,
-    SolidlyPool,
-    WeightedPool,
-)
-from agent.amm.math import WAD
+from agent.amm import BalancerStablePool, CurvePool
 from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
-from agent.routing.certificate.invariants import Trade, gain_up, weighted_gain_up
-from agent.routing.certificate.ranges import PIPS, product_gain_up, ranges_gain_up
+from agent.routing.certificate.gains import Edge, Ends, Gain, Sale, gain_of
+from agent.routing.certificate.levels import Side, levels_gain_up, sides_of_book
+from agent.routing.certificate.losses import Leg, Losses, Onward, both_ways, most_and_room
+from agent.routing.certificate.sizes import bought_up, idle_size_up, size_up
+from agent.routing.certificate.spots import MARGIN, Rates, first_rates
 from agent.routing.certificate.units import (
     SHIFT,
     Order,
@@ -50,29 +46,9 @@ from agent.routing.certificate.units import (
 ROUNDS = 16
 MAX_PAIRS = 3
 _HUBS = 12
-_WORTH_A_ROUND = 10**3
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """One pool with the nodes its assets are, and what its use and a crossed tick cost, as values rounded down."""
-
-    pool: Pool
-    nodes: tuple[AssetId, ...]
-    gas: int
-    per_tick: int
-
-
-class Sale(NamedTuple):
-    """Selling the edge's asset `i` for its asset `j`; where both are 0, all trading with a pool taken together."""
-
-    edge: Edge
-    i: int
-    j: int
-
-    @property
-    def pair(self) -> tuple[AssetId, AssetId]:
-        return self.edge.nodes[self.i], self.edge.nodes[self.j]
+_WORTH_A_ROUND = 200
+_FAR = 4
+"""A plan that can lose more than this many times the usual gas reaches everything."""
 
 
 class Branch(NamedTuple):
@@ -96,26 +72,34 @@ def covered(branches: Sequence[Branch]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Gain:
-    """What a sale can earn: `gross` without gas, `net` with it (negative where it does not pay)."""
+class Known:
+    """What plans can be that net more than the one at hand: the sales they can use, and the most of each asset they ever sell."""
 
-    sale: Sale
-    gross: int
-    net: int
-    out_of: AssetId | None
-    """The one asset it takes in, where it can take in but one."""
+    sales: tuple[Sale, ...]
+    caps: Mapping[AssetId, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The bound in raw units of the bought asset, rounded up, and of the sales left the one that gains most: where to branch."""
+
+    bound_raw: int
+    known: Known
+    widest: Gain | None
 
 
 class Setting:
     """The part of a bound that does not depend on the prices: edges with their gas, and the ends of the order."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: Order, rates: Rates | None = None) -> None:
+        """`rates` are those of the view's pools found before, and take what is found here."""
         self.order = order
-        rates = gas_values(order)
+        self.rates: Rates = {} if rates is None else rates
+        prices = gas_values(order)
         names = wrapped_names(order.view)
         self.edges: list[Edge] = []
         for pool in order.view.pools.values():
-            rate = rates.get(gas_place(pool.id), Fraction(0))
+            rate = prices.get(gas_place(pool.id), Fraction(0))
             nodes = tuple(names.get(asset) or AssetId(asset) for asset in pool.assets)
             gas = pool.gas * rate.numerator // rate.denominator
             per_tick = pool.gas_per_tick * rate.numerator // rate.denominator
@@ -125,8 +109,6 @@ class Setting:
         self._near: dict[AssetId, set[AssetId]] = {}
         self.nodes = self._between()
         self._only = self._detours()
-        self.widest: Gain | None = None
-        """Of the last bound, the sale that gains most: where it is worth branching."""
         self.sales = [sale for edge in self.edges for sale in self._sales(edge)]
 
     def _sales(self, edge: Edge) -> list[Sale]:
@@ -149,7 +131,18 @@ class Setting:
         for sale in self.sales:
             if sale.i == sale.j:
                 found |= {(a, b) for a in sale.edge.nodes for b in sale.edge.nodes if self._leads(a, b)}
-        return frozenset(found)
+        return frozenset(found | self._traded())
+
+    def _traded(self) -> set[tuple[AssetId, AssetId]]:
+        """The pairs that books trade."""
+        return {
+            turn
+            for book in self.order.view.books
+            if {book.base, book.quote} <= self.nodes
+            for given, got in ((book.base, book.quote), (book.quote, book.base))
+            if self._leads(given, got)
+            for turn in self._turns(given, got)
+        }
 
     def _leads(self, given: AssetId, got: AssetId) -> bool:
         """Whether some way forward from source to target trades one for the other."""
@@ -203,47 +196,215 @@ class Setting:
 
         Raises Reject BAD_CERTIFICATE where the branches do not cover all plans.
         """
-        whole = self.bound_raw(prices, net_out)
+        whole = self.proof(prices, net_out)
         if not branches:
-            return whole
+            return whole.bound_raw
         covered(branches)
-        return min(whole, max(self.bound_raw(branch.prices, net_out, branch.off) for branch in branches))
+        parts = [self.proof(branch.prices, net_out, branch.off, whole.known) for branch in branches]
+        return min(whole.bound_raw, max(part.bound_raw for part in parts))
 
     def bound_raw(
         self, prices: Mapping[AssetId, str], net_out: int = 0, off: Collection[tuple[AssetId, AssetId]] = ()
     ) -> int:
-        """The bound in raw units of the bought asset, rounded up; `net_out` is what a plan at hand is known to net.
+        """The bound of `proof`."""
+        return self.proof(prices, net_out, off).bound_raw
 
-        Of the pairs in `off` (sold, bought) nothing is traded.
+    def proof(
+        self,
+        prices: Mapping[AssetId, str],
+        net_out: int = 0,
+        off: Collection[tuple[AssetId, AssetId]] = (),
+        known: Known | None = None,
+    ) -> Proof:
+        """What the prices prove; `net_out` is what a plan at hand is known to net, `known` what other prices proved beside it.
 
-        Raises Reject BAD_CERTIFICATE where an asset on the way has no price.
+        Of the pairs in `off` (sold, bought) nothing is traded. Raises Reject BAD_CERTIFICATE where an asset on the way has no price.
         """
         value = self._values("prices", prices)
-        caps: dict[AssetId, int] = dict(self.caps)
+        caps: dict[AssetId, int] = dict(self.caps if known is None else known.caps)
+        have = net_out << SHIFT
+        sales = self.sales if known is None else known.sales
+        paying = self._paying(sales, value)
+        if off:
+            paying = [sale for sale in paying if sale.i == sale.j or sale.pair not in off]
         held = held_value(self.order, value)
         base = held + self._books(value, caps)
-        have = net_out << SHIFT
-        sales = [sale for sale in self.sales if not off or sale.i == sale.j or sale.pair not in off]
-        gains = [g for sale in sales if (g := self._gain(sale, value, caps)).gross > 0]
+        gains = [g for sale in paying if (g := self._gain(sale, value, caps)).gross > 0]
         total = base + self._net(gains)
+        around: Losses | None = None
         for _ in range(ROUNDS):
-            gap = total - have
-            if gap <= 0:
+            if total <= have:
                 break
-            gains = [gain for gain in gains if gain.net > -gap]
-            tighter = self._caps(base, gap, gains, value)
-            caps = {node: min(most, caps.get(node, most)) for node, most in tighter.items()}
+            room = base + self._net(gains) - have
+            around = self._around(gains, room)
+            most, room, gains = self._affordable(gains, around, have - base)
+            before, total = total, min(total, base + most)
+            if total <= have or not room:
+                total = min(total, have)
+                break
+            tighter = self._caps(base, room, gains, value)
+            caps = {node: min(bound, caps.get(node, bound)) for node, bound in tighter.items()}
+            if room <= _FAR * self.least_gas:
+                for node, most in self._onward(sales, gains, around, room, value, caps).items():
+                    caps[node] = min(most, caps.get(node, most))
             base = held + self._books(value, caps)
             gains = [g for gain in gains if (g := self._gain(gain.sale, value, caps)).gross > 0]
-            before, total = total, min(total, base + self._net(gains))
+            total = min(total, base + self._net(gains))
             if (before - total) * _WORTH_A_ROUND < before - have:
                 break
-        self.widest = max(gains, key=lambda gain: gain.net, default=None)
-        return -(-total >> SHIFT)
+        usable = (
+            sales if around is None else self._usable(sales, gains, around, base + self._net(gains) - have)
+        )
+        widest = max(gains, key=lambda gain: gain.net, default=None)
+        return Proof(-(-max(total, have) >> SHIFT), Known(tuple(usable), caps), widest)
 
-    def _net(self, gains: list[Gain]) -> int:
+    @property
+    def ends(self) -> Ends:
+        return Ends(self.nodes, self.sources, self.targets)
+
+    def _paying(self, sales: Sequence[Sale], value: Mapping[AssetId, int]) -> list[Sale]:
+        """The sales whose first unit pays: no other gains anything."""
+        logs = {node: log(worth) for node, worth in value.items() if node in self.nodes}
+        found = []
+        for sale in sales:
+            edge, i, j = sale
+            rates = self.rates.get(edge.pool.id)
+            if rates is None:
+                rates = self.rates[edge.pool.id] = first_rates(edge.pool)
+            nodes = edge.nodes
+            if i != j:
+                if rates[i][j] + logs[nodes[j]] - logs[nodes[i]] > -MARGIN:
+                    found.append(sale)
+            elif any(
+                rates[a][b] + logs[nodes[b]] - logs[nodes[a]] > -MARGIN
+                for a in range(len(nodes))
+                if nodes[a] in logs
+                for b in range(len(nodes))
+                if nodes[b] in logs
+            ):
+                found.append(sale)
+        return found
+
+    def _first(self, sale: Sale, value: Mapping[AssetId, int]) -> float:
+        """The logarithm of what the first unit sold is worth, by what it was."""
+        given, got = sale.pair
+        return self.rates[sale.edge.pool.id][sale.i][sale.j] + log(value[got]) - log(value[given])
+
+    def _gain(self, sale: Sale, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> Gain:
+        gain = gain_of(sale, self.ends, value, caps)
+        if gain.gross > 0 and sale.i != sale.j:
+            got = sale.pair[1]
+            most = None if got in self.targets else self._sold_on(got, caps)
+            if most is not None:
+                gross = bought_up(gain.gross, most, value[got], self._first(sale, value))
+                return Gain(sale, gross, min(gain.net, gross - sale.edge.gas), gain.out_of)
+        return gain
+
+    def _sold_on(self, node: AssetId, caps: Mapping[AssetId, int]) -> int | None:
+        """The most of an asset that is sold after it was bought."""
+        return caps.get(node)
+
+    def _onward(
+        self, sales: Sequence[Sale], gains: Sequence[Gain], around: Losses, room: int, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]
+    ) -> dict[AssetId, int]:  # fmt: skip
+        """How much of every asset the sales that are left can take, where all of them tell."""
+        took: dict[AssetId, int] = {}
+        loose = {node for group in self._loose() for node in group} | self.sources
+        left: set[tuple[str, AssetId, AssetId]] = set()
+        for gain in gains:
+            given, got = gain.sale.pair
+            left.add((gain.sale.edge.pool.id, given, got))
+            if given in loose or given == got:
+                continue
+            lost = around.around(given, got)
+            if lost is not None and lost + max(-gain.net, 0) < room:
+                least = gain.sale.edge.gas + max(gain.net, 0) - (room - lost)
+                took[given] = took.get(given, 0) + size_up(gain, least, self.ends, value, caps)
+        for sale in sales:
+            given, got = sale.pair
+            if given in loose or given == got or (sale.edge.pool.id, given, got) in left:
+                continue
+            lost = around.around(given, got)
+            if lost is not None and lost + sale.edge.gas < room:
+                most = idle_size_up(room - lost - sale.edge.gas, value[given], self._first(sale, value))
+                if most is None:
+                    loose.add(given)
+                else:
+                    took[given] = took.get(given, 0) + most
+        return {node: took.get(node, 0) for node in self.nodes - loose - self.targets}
+
+    def _around(self, gains: Sequence[Gain], room: int) -> Losses:
+        busy: list[Leg] = [(*g.sale.pair, max(-g.net, 0)) for g in gains if g.sale.i != g.sale.j]
+        return Losses(self.idle, busy, self.sources, self.targets, room)
+
+    @cached_property
+    def idle(self) -> tuple[Onward, Onward]:
+        """What every pair loses at least that is traded without a gain: its gas. Books, and pools whose pairs are counted
+        together, count nothing."""
+        legs: dict[tuple[AssetId, AssetId], int] = {}
+        for sale in self.sales:
+            if sale.i != sale.j:
+                legs[sale.pair] = min(legs.get(sale.pair, sale.edge.gas), sale.edge.gas)
+        for group in self._loose():
+            for given in group:
+                for got in group:
+                    legs[given, got] = 0
+        return both_ways(legs)
+
+    @cached_property
+    def least_gas(self) -> int:
+        return min((sale.edge.gas for sale in self.sales if sale.edge.gas), default=0)
+
+    def _loose(self) -> list[tuple[AssetId, ...]]:
+        """Groups of assets that trade with each other at no loss that is told."""
+        books = [(book.base, book.quote) for book in self.order.view.books]
+        return [*books, *{sale.edge.nodes for sale in self.sales if sale.i == sale.j}]
+
+    def _affordable(self, gains: Sequence[Gain], around: Losses, least: int) -> tuple[int, int, list[Gain]]:
+        """(most, room, gains): what the gains earn together with what reaching them loses, what a plan that earns more than `least` can
+        lose in all, and the gains it can have."""
+        needed: list[tuple[int, Gain]] = []
+        for gain in gains:
+            lost = self._lost(gain, around)
+            if lost is not None:
+                needed.append((lost + max(-gain.net, 0), gain))
+        needed.sort(key=lambda step: step[0])
+        steps, sums = [], self._sums([gain for _, gain in needed])
+        for (lost, _), so_far in zip(needed, sums, strict=True):
+            steps.append((lost, so_far))
+        most, room = most_and_room(steps, least)
+        return most, room, [gain for lost, gain in needed if lost < room]
+
+    def _lost(self, gain: Gain, around: Losses) -> int | None:
+        if gain.sale.i != gain.sale.j:
+            return around.around(*gain.sale.pair)
+        nodes = gain.sale.edge.nodes
+        found = [lost for a in nodes for b in nodes if a != b and (lost := around.around(a, b)) is not None]
+        return min(found, default=None)
+
+    def _usable(self, sales: Sequence[Sale], gains: Sequence[Gain], around: Losses, room: int) -> list[Sale]:
+        """The sales that a plan can use which loses less than `room`."""
+        left = {(g.sale.edge.pool.id, g.sale.pair) for g in gains}
+        found = []
+        for sale in sales:
+            if (sale.edge.pool.id, sale.pair) in left:
+                found.append(sale)
+            elif sale.i == sale.j:
+                lost = self._lost(Gain(sale, 0, 0, None), around)
+                if lost is not None and lost < room:
+                    found.append(sale)
+            elif (lost := around.around(*sale.pair)) is not None and lost + sale.edge.gas < room:
+                found.append(sale)
+        return found
+
+    def _sums(self, gains: Sequence[Gain]) -> list[int]:
+        """What the first one, two, three … of the gains can earn together after gas."""
+        return list(accumulate(max(gain.net, 0) for gain in gains))
+
+    def _net(self, gains: Sequence[Gain]) -> int:
         """The most that can be earned together after gas."""
-        return sum(gain.net for gain in gains if gain.net > 0)
+        sums = self._sums(gains)
+        return sums[-1] if sums else 0
 
     def _turns(self, given: AssetId, got: AssetId) -> list[tuple[AssetId, AssetId]]:
         """The names under which one asset can be sold for another."""
@@ -261,12 +422,12 @@ class Setting:
         return value
 
     def _caps(
-        self, base: int, gap: int, gains: list[Gain], value: Mapping[AssetId, int]
+        self, base: int, room: int, gains: Sequence[Gain], value: Mapping[AssetId, int]
     ) -> dict[AssetId, int]:
         """How much of every asset a better plan can ever have to sell."""
         everything = base + sum(gain.gross for gain in gains if gain.net >= 0)
-        # Of the pools that cost more than they gain, those that gain most for what they lose, as far as the gap goes.
-        everything += most_within([(-g.net, g.gross) for g in gains if g.net < 0], gap)
+        # Of the pools that cost more than they gain, those that gain most for what they lose, as far as `room` goes.
+        everything += most_within([(-g.net, g.gross) for g in gains if g.net < 0], room)
         later: dict[AssetId, int] = {}
         for gain in gains:
             if gain.net >= 0 and gain.out_of is not None:
@@ -277,97 +438,19 @@ class Setting:
         return caps
 
     def _books(self, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> int:
-        """What taking the levels of the books that pay at the prices earns, within the caps; lots and minima are left out."""
+        """What taking the levels of the books that pay at the prices earns, within the caps."""
         total = 0
-        assets = self.order.view.assets
-        for book in self.order.view.books:
-            if not {book.base, book.quote} <= self.nodes:
-                continue
-            keep = 1 - Fraction(book.taker_fee_bps) / 10_000
-            base, quote = 10 ** assets[book.base].decimals, 10 ** assets[book.quote].decimals
-            bids = [(Fraction(qty) * base, keep * Fraction(px * qty) * quote) for px, qty in book.bids]
-            asks = [(Fraction(px * qty) * quote, keep * Fraction(qty) * base) for px, qty in book.asks]
-            for given, got, levels in ((book.base, book.quote, bids), (book.quote, book.base, asks)):
-                if given not in self.targets and got not in self.sources:
-                    for a, b in self._turns(given, got):
-                        total += levels_gain_up(levels, value[a], value[b], caps.get(a))
+        for side in self.sides:
+            if side.given in self.nodes and side.got in self.nodes:
+                if side.given not in self.targets and side.got not in self.sources:
+                    for a, b in self._turns(side.given, side.got):
+                        total += levels_gain_up(side, value[a], value[b], caps.get(a))
         return total
 
-    def _gain(self, sale: Sale, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> Gain:
-        edge, i, j = sale
-        pool = edge.pool
-        if isinstance(pool, BalancerStablePool | CurvePool) or (
-            isinstance(pool, SolidlyPool) and pool.stable
-        ):
-            gross = self._invariant(sale, value, caps)
-            return Gain(sale, gross, gross - edge.gas, None if i == j else edge.nodes[i])
-        given, got = edge.nodes[i], edge.nodes[j]
-        v_in, v_out, cap = value[given], value[got], caps.get(given)
-        if isinstance(pool, ConcentratedPool | ConcentratedV4Pool):
-            fee = pool.fee_pips if isinstance(pool, ConcentratedPool) else pool.swap_fee_pips(i)
-            gross, net = ranges_gain_up(pool, i, PIPS - fee, v_in, v_out, cap, edge.per_tick)
-            return Gain(sale, gross, net - edge.gas, given)
-        if isinstance(pool, WeightedPool):
-            gross = weighted_gain_up(pool, i, j, v_in, v_out, cap)
-        elif isinstance(pool, ConstantProductPool | SolidlyPool):
-            keep, whole = _kept(pool)
-            gross = product_gain_up(pool.reserves[i], pool.reserves[j], keep, whole, v_in, v_out, cap)
-            if gross and isinstance(pool, SolidlyPool):
-                # Its fee is rounded down: one unit of the input may go in free of it.
-                gross += v_in
-        else:
-            raise TypeError(pool)
-        return Gain(sale, gross, gross - edge.gas, given)
-
-    def _invariant(self, sale: Sale, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> int:
-        edge = sale.edge
-        pool = edge.pool
-        scale: tuple[int, ...]
-        balances: tuple[int, ...]
-        if isinstance(pool, SolidlyPool):
-            scale = (WAD * WAD // pool.units[0], WAD * WAD // pool.units[1])
-            balances = (pool.reserves[0] * WAD // pool.units[0], pool.reserves[1] * WAD // pool.units[1])
-            fee_in, fee_out = Fraction(pool.fee_1e4, 10_000), Fraction(0)
-        elif isinstance(pool, CurvePool):
-            scale = pool.scaling
-            balances = tuple(x * s // WAD for x, s in zip(pool.balances, scale, strict=True))
-            fee_in, fee_out = Fraction(0), Fraction(pool.fee_1e10, 10**10)
-        elif isinstance(pool, BalancerStablePool):
-            scale = pool.scaling
-            balances = tuple(x * s // WAD for x, s in zip(pool.balances, scale, strict=True))
-            fee_in, fee_out = Fraction(pool.fee_1e18, WAD), Fraction(0)
-        else:
-            raise TypeError(pool)
-        low: list[int] = []
-        high: list[int | None] = []
-        cap: list[int | None] = []
-        for k, (node, s) in enumerate(zip(edge.nodes, scale, strict=True)):
-            if node not in self.nodes:
-                # Never traded here: it may have any price at all.
-                low.append(0)
-                high.append(None)
-                cap.append(0)
-                continue
-            # Per unit of the pool's own scale.
-            price = Fraction(value[node] * WAD, s)
-            paid, taken = price * (1 - fee_out), price / (1 - fee_in)
-            most = caps.get(node)
-            one_way = sale.i != sale.j
-            only_in = node in self.sources or (one_way and k == sale.i)
-            only_out = node in self.targets or (one_way and k == sale.j)
-            low.append(0 if only_in else -(-paid.numerator // paid.denominator))
-            high.append(None if only_out else taken.numerator // taken.denominator)
-            if only_out:
-                cap.append(0)
-            elif most is None:
-                cap.append(None)
-            else:
-                net = Fraction(most * s, WAD) * (1 - fee_in)
-                cap.append(-(-net.numerator // net.denominator) + 1)
-        gross = gain_up(pool, Trade(balances, tuple(low), tuple(high), tuple(cap)))
-        if gross and isinstance(pool, SolidlyPool):
-            gross += max(value[node] for node in edge.nodes)
-        return gross
+    @cached_property
+    def sides(self) -> list[Side]:
+        view = self.order.view
+        return [side for book in view.books for side in sides_of_book(view, book)]
 
 
 def most_within(things: Sequence[tuple[int, int]], room: int) -> int:
@@ -382,19 +465,6 @@ def most_within(things: Sequence[tuple[int, int]], room: int) -> int:
             over = sum(max(0, g * loss - lost * gain) for lost, g in things)
             return -(-(room * gain + over) // loss)
     return sum(gain for _, gain in things)
-
-
-def levels_gain_up(levels: list[tuple[Fraction, Fraction]], v_in: int, v_out: int, cap: int | None) -> int:
-    """What the levels (in raw, out raw; best first) gain that pay at the prices, up to `cap` raw in; rounded up."""
-    total, left = Fraction(0), None if cap is None else Fraction(cap)
-    for taken, paid in levels:
-        gain = paid * v_out - taken * v_in
-        if gain <= 0 or left == 0:
-            break
-        part = Fraction(1) if left is None or left >= taken else left / taken
-        total += gain * part
-        left = None if left is None else left - taken * part
-    return -(-total.numerator // total.denominator)
 
 
 def _reached(
@@ -413,16 +483,10 @@ def _reached(
     return found
 
 
-def _kept(pool: ConstantProductPool | SolidlyPool) -> tuple[int, int]:
-    if isinstance(pool, ConstantProductPool):
-        return PIPS - pool.fee_pips, PIPS
-    return 10_000 - pool.fee_1e4, 10_000
-
-
 def in_whole(order: Order, asset: AssetId, per_raw: float) -> str:
     """A price per raw unit, in raw units of the bought asset, as a certificate writes it."""
     assets = order.view.assets
     return repr(float(per_raw) * 10.0 ** (assets[asset].decimals - assets[order.buy].decimals))
 
 
-__all__ = ["MAX_PAIRS", "Branch", "Gain", "Setting", "covered", "in_whole", "most_within"]
+__all__ = ["MAX_PAIRS", "Branch", "Known", "Proof", "Setting", "covered", "in_whole", "most_within"]

@@ -18,7 +18,7 @@ from agent.domain.errors import FairleadError, Reject, Usage
 from agent.domain.instruments import AssetId, Place, place_of
 from agent.market.book import buy_base, sell_base
 from agent.market.view import MarketView
-from agent.routing.certificate.bound import MAX_PAIRS, Branch, Setting
+from agent.routing.certificate.bound import MAX_PAIRS, Branch, Known, Setting
 from agent.routing.certificate.passing import Passing, after
 from agent.routing.certificate.seal import gap_bps, seal_of
 from agent.routing.certificate.units import Order
@@ -139,7 +139,8 @@ class _Check:
         if not isinstance(told, list) or len(told) > 1 << MAX_PAIRS:
             raise Reject("BAD_CERTIFICATE", "branches: not a list of them")
         if len(told) == 1 and isinstance(told[0], dict) and "hub" in told[0]:
-            return min(setting.bound_raw(prices, net), self._passed(told[0], setting, net))
+            whole = setting.proof(prices, net)
+            return min(whole.bound_raw, self._passed(told[0], setting, whole.known, net))
         for k, entry in enumerate(told):
             ways = entry.get("off") if isinstance(entry, dict) else None
             if not isinstance(ways, list) or not all(
@@ -151,10 +152,10 @@ class _Check:
             branches.append(Branch(off, self._prices(f"branches[{k}].prices", entry.get("prices"), setting)))
         return setting.proved_raw(prices, branches, net)
 
-    def _passed(self, entry: Mapping[str, Any], setting: Setting, net: int) -> int:
+    def _passed(self, entry: Mapping[str, Any], setting: Setting, known: Known, net: int) -> int:
         if not isinstance(entry["hub"], str):
             raise Reject("BAD_CERTIFICATE", "branches[0].hub: names no asset")
-        sides = Passing(setting, AssetId(entry["hub"]))
+        sides = Passing(setting, AssetId(entry["hub"]), known)
         prices = self._prices("branches[0].prices", entry.get("prices"), setting)
         far = self._prices("branches[0].after", entry.get("after"), setting)
         return sides.bound_raw({**prices, **{after(node): text for node, text in far.items()}}, net)

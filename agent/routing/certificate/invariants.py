@@ -15,19 +15,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import expm1, inf, log1p, sqrt
+from math import expm1, inf, ldexp, log, log1p, sqrt
 from typing import TypeAlias
 
 from agent.amm import BalancerStablePool, CurvePool, SolidlyPool, WeightedPool
 from agent.amm.math import WAD
-from agent.routing.certificate.units import ONE
+from agent.routing.certificate.units import ONE, SHIFT
 
 Kept: TypeAlias = BalancerStablePool | CurvePool | SolidlyPool
 
 _SLACK = 4e-12
 _TINY = 1e-12
 _UNITS = 64
-_HALVINGS = 60
+_STEPS = 60
+_CLOSE = 1e-8
+_LARGE = 1e200
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,13 @@ def _moved(
     i: int,
     j: int,
     paid: float,
+    level: float,
 ) -> list[float] | None:
-    """The balances after `paid` net of asset `i` moved `j` along the invariant; None where floats find none."""
+    """The balances after `paid` net of asset `i` moved `j` along the invariant (`level` of it before); None where floats find none."""
     z = list(x)
     z[i] += paid
     if isinstance(pool, SolidlyPool):
-        k, at, known = x[0] * x[1] * (x[0] ** 2 + x[1] ** 2), x[j], z[i]
+        k, at, known = level, x[j], z[i]
         for _ in range(64):
             step = (known * at * (known * known + at * at) - k) / (known * (known * known + 3 * at * at))
             at -= step
@@ -93,14 +96,14 @@ def _moved(
     else:
         n = len(x)
         ann = pool.amp * n / pool.amp_precision
-        d = stable_invariant(ann, x)
+        d = level
         c, total = d, 0.0
         for k, at in enumerate(z):
             if k != j:
                 c *= d / (at * n)
                 total += at
         c *= d / (ann * n)
-        b, y = total + d / ann, d
+        b, y = total + d / ann, max(x[j], d - total)
         for _ in range(255):
             before = y
             y = (y * y + c) / (2 * y + b - d)
@@ -119,37 +122,56 @@ def _stops(
 ) -> list[list[float]]:
     """Where the best sale of every pair that pays at all ends: at its price, or at its cap."""
     found: list[list[float]] = []
-    grads = partials(pool, x)
+    grads, level = partials(pool, x), _own_level(pool, x)
     for i in range(len(x)):
         if cap[i] <= 0:
             continue
         for j in range(len(x)):
             if i == j or low[j] <= 0 or grads[i] * low[j] <= grads[j] * high[i]:
                 continue
-            # Bisection on how far balance i grows: its price falls all the way.
-            end = _moved(pool, x, i, j, cap[i]) if cap[i] < 1e6 * x[i] else None
-            if end is not None:
-                at_end = partials(pool, end)
-                if at_end[i] * low[j] >= at_end[j] * high[i]:
-                    found.append(end)
-                    continue
-            less, more = 0.0, min(cap[i], 1e6 * x[i])
-            near = list(x)
-            for _ in range(_HALVINGS):
-                middle = (less + more) / 2 if less or more < 1e-9 * x[i] else more / 16
-                z = _moved(pool, x, i, j, middle)
-                if z is None:
-                    more = middle
-                    continue
-                at = partials(pool, z)
-                if at[i] * low[j] >= at[j] * high[i]:
-                    less, near = middle, z
-                else:
-                    more = middle
-                if more - less <= 1e-12 * more:
-                    break
-            found.append(near)
+            found.append(_stop(pool, x, i, j, log(low[j]) - log(high[i]), cap[i], level))
     return found
+
+
+def _own_level(pool: Kept, x: Sequence[float]) -> float:
+    if isinstance(pool, SolidlyPool):
+        return x[0] * x[1] * (x[0] ** 2 + x[1] ** 2)
+    return stable_invariant(pool.amp * len(x) / pool.amp_precision, x)
+
+
+def _stop(
+    pool: Kept, x: Sequence[float], i: int, j: int, limit: float, cap: float, level: float
+) -> list[float]:
+    """Where selling `i` for `j` stops paying, or the cap. The gain is flat at its top, so a near point bounds it as well."""
+
+    def pays(paid: float) -> tuple[float, list[float]] | None:
+        z = _moved(pool, x, i, j, paid, level)
+        if z is None:
+            return None
+        at = partials(pool, z)
+        return (log(at[i]) - log(at[j]) + limit, z) if at[i] > 0 and at[j] > 0 else None
+
+    less, more = 0.0, min(cap, 1e6 * x[i])
+    near = list(x)
+    end = pays(more)
+    if end is not None and end[0] >= 0 and cap < 1e6 * x[i]:
+        return end[1]
+    above = below = None
+    for step in range(_STEPS):
+        # By the secant of how well it pays, which falls all the way; every third step halves, so that it always ends.
+        middle = (less + more) / 2
+        if not less and more > 1e-9 * x[i]:
+            middle = more / 16
+        elif above is not None and below is not None and step % 3:
+            middle = less + (more - less) * min(max(above / (above - below), 0.02), 0.98)
+        tried = pays(middle)
+        if tried is not None and tried[0] >= 0:
+            less, near, above = middle, tried[1], tried[0]
+        else:
+            more, below = middle, None if tried is None else tried[0]
+        if more - less <= _CLOSE * more or (tried is not None and abs(tried[0]) <= _TINY):
+            break
+    return near
 
 
 def weighted_gain_up(pool: WeightedPool, i: int, j: int, v_in: int, v_out: int, cap: int | None) -> int:
@@ -169,7 +191,12 @@ def weighted_gain_up(pool: WeightedPool, i: int, j: int, v_in: int, v_out: int, 
         return 0
     taken, paid = -low * y * expm1(-r * log1p(share)), high * x * share
     gain = taken - paid + (taken + paid) * _SLACK + low + high
-    return int(Fraction(gain) * ONE) + 1 if gain > 0 else 0
+    return _value_up(gain) if gain > 0 else 0
+
+
+def _value_up(units: float) -> int:
+    # A power of two moves a float's exponent alone; what is too large for that takes the long way.
+    return (int(ldexp(units, SHIFT)) if units < _LARGE else int(Fraction(units) * ONE)) + 1
 
 
 def gain_up(pool: Kept, trade: Trade) -> int:
@@ -184,7 +211,7 @@ def gain_up(pool: Kept, trade: Trade) -> int:
     if not stops:
         return 0
     found = min(_bound_up(pool, x, low, high, cap, z) for z in stops)
-    return int(Fraction(found) * ONE) + 1 if found > 0 else 0
+    return _value_up(found) if found > 0 else 0
 
 
 def _bound_up(

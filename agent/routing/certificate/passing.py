@@ -10,12 +10,15 @@ sold (two directions, two sides) a plan uses one, so only the best of them count
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import product
 
 from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
-from agent.routing.certificate.bound import Edge, Gain, Sale, Setting
+from agent.routing.certificate.bound import Known, Setting
+from agent.routing.certificate.gains import Edge, Gain, Sale
+from agent.routing.certificate.losses import Onward, both_ways
 from agent.routing.certificate.units import unit_prices
 
 AFTER = "~after"
@@ -35,14 +38,22 @@ def sides_of(prices: Mapping[AssetId, str]) -> tuple[dict[AssetId, str], dict[As
 class Passing(Setting):
     """The setting of a bound with a hub. Raises Reject BAD_CERTIFICATE where `hub` is no asset in between."""
 
-    def __init__(self, whole: Setting, hub: AssetId) -> None:
-        self.__dict__.update(whole.__dict__)
+    def __init__(self, whole: Setting, hub: AssetId, known: Known | None = None) -> None:
+        """`known` is what a bound of the whole proved of plans better than the one at hand."""
+        self.__dict__.update({name: held for name, held in whole.__dict__.items() if name != "idle"})
         self.hub = hub
         if hub not in whole.nodes or hub in whole.sources or hub in whole.targets:
             raise Reject("BAD_CERTIFICATE", f"passing.asset: {hub} is on no way from what is sold to what is bought")  # fmt: skip
         self.split = {n: after(n) for n in whole.nodes - whole.sources - whole.targets - {hub}}
         self.nodes = whole.nodes | frozenset(self.split.values())
-        self.sales = [turned for sale in whole.sales for turned in self._turned(sale)]
+        sales = whole.sales if known is None else known.sales
+        self.sales = [turned for sale in sales for turned in self._turned(sale)]
+        if known is not None:
+            # What is sold of an asset is all sold on one side of the hub.
+            self.caps = {
+                **known.caps,
+                **{name: known.caps[n] for n, name in self.split.items() if n in known.caps},
+            }
 
     def _turned(self, sale: Sale) -> list[Sale]:
         edge, i, j = sale
@@ -80,15 +91,33 @@ class Passing(Setting):
                     for b in sale.edge.nodes
                     if self._leads(named.get(a, a), named.get(b, b)) and (a, b) in self._turns(named.get(a, a), named.get(b, b))
                 }  # fmt: skip
-        return frozenset(found)
+        return frozenset(found | self._traded())
 
-    def _net(self, gains: list[Gain]) -> int:
+    def _sold_on(self, node: AssetId, caps: Mapping[AssetId, int]) -> int | None:
+        # What is bought before the hub may be sold after it.
+        near, far = caps.get(node), caps.get(self.split.get(node, node))
+        return None if near is None or far is None else max(near, far)
+
+    def _loose(self) -> list[tuple[AssetId, ...]]:
+        far = [tuple(self.split.get(node, node) for node in group) for group in super()._loose()]
+        return [*super()._loose(), *far]
+
+    @cached_property
+    def idle(self) -> tuple[Onward, Onward]:
+        on, back = super().idle
+        sides = both_ways({(node, name): 0 for node, name in self.split.items()})
+        return _joined(on, sides[0]), _joined(back, sides[1])
+
+    def _sums(self, gains: Sequence[Gain]) -> list[int]:
         best: dict[tuple[str, frozenset[int]], int] = {}
+        total, sums = 0, []
         for gain in gains:
             if gain.net > 0:
                 pair = gain.sale.edge.pool.id, frozenset((gain.sale.i, gain.sale.j))
+                total += max(gain.net - best.get(pair, 0), 0)
                 best[pair] = max(best.get(pair, 0), gain.net)
-        return sum(best.values())
+            sums.append(total)
+        return sums
 
     def _values(self, name: str, prices: Mapping[AssetId, str]) -> dict[AssetId, int]:
         near, far = sides_of(prices)
@@ -103,6 +132,10 @@ class Passing(Setting):
         if missing:
             raise Reject("BAD_CERTIFICATE", f"passing: {min(missing)} has no price")
         return value
+
+
+def _joined(one: Onward, other: Onward) -> Onward:
+    return {node: (*one.get(node, ()), *other.get(node, ())) for node in one.keys() | other.keys()}
 
 
 __all__ = ["AFTER", "Passing", "after", "sides_of"]

@@ -1,0 +1,150 @@
+"""Sales to pools and what each can gain at the prices of a bound: the curve's own best sale, rounded up. One function for every kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+from agent.amm import (
+    BalancerStablePool,
+    ConcentratedPool,
+    ConcentratedV4Pool,
+    ConstantProductPool,
+    CurvePool,
+    Pool,
+    SolidlyPool,
+    WeightedPool,
+)
+from agent.amm.math import WAD
+from agent.domain.instruments import AssetId
+from agent.routing.certificate.invariants import Trade, gain_up, weighted_gain_up
+from agent.routing.certificate.ranges import PIPS, product_gain_up, ranges_gain_up
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One pool with the nodes its assets are, and what its use and a crossed tick cost, as values rounded down."""
+
+    pool: Pool
+    nodes: tuple[AssetId, ...]
+    gas: int
+    per_tick: int
+
+
+class Sale(NamedTuple):
+    """Selling the edge's asset `i` for its asset `j`; where both are 0, all trading with a pool taken together."""
+
+    edge: Edge
+    i: int
+    j: int
+
+    @property
+    def pair(self) -> tuple[AssetId, AssetId]:
+        return self.edge.nodes[self.i], self.edge.nodes[self.j]
+
+
+@dataclass(slots=True)
+class Gain:
+    """What a sale can earn: `gross` without gas, `net` with it (negative where it does not pay)."""
+
+    sale: Sale
+    gross: int
+    net: int
+    out_of: AssetId | None
+    """The one asset it takes in, where it can take in but one."""
+
+
+class Ends(NamedTuple):
+    """What a plan passes through, what it sells and what it buys."""
+
+    nodes: frozenset[AssetId]
+    sources: frozenset[AssetId]
+    targets: frozenset[AssetId]
+
+
+def gain_of(sale: Sale, ends: Ends, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> Gain:
+    """The most a sale can gain at prices `value` (by raw unit) when no more than `caps` can be sold, rounded up."""
+    edge, i, j = sale
+    pool = edge.pool
+    if isinstance(pool, BalancerStablePool | CurvePool) or (isinstance(pool, SolidlyPool) and pool.stable):
+        gross = _invariant(sale, ends, value, caps)
+        return Gain(sale, gross, gross - edge.gas, None if i == j else edge.nodes[i])
+    given, got = edge.nodes[i], edge.nodes[j]
+    v_in, v_out, cap = value[given], value[got], caps.get(given)
+    if isinstance(pool, ConcentratedPool | ConcentratedV4Pool):
+        fee = pool.fee_pips if isinstance(pool, ConcentratedPool) else pool.swap_fee_pips(i)
+        gross, net = ranges_gain_up(pool, i, PIPS - fee, v_in, v_out, cap, edge.per_tick)
+        return Gain(sale, gross, net - edge.gas, given)
+    if isinstance(pool, WeightedPool):
+        gross = weighted_gain_up(pool, i, j, v_in, v_out, cap)
+    elif isinstance(pool, ConstantProductPool | SolidlyPool):
+        keep, whole = _kept(pool)
+        gross = product_gain_up(pool.reserves[i], pool.reserves[j], keep, whole, v_in, v_out, cap)
+        if gross and isinstance(pool, SolidlyPool):
+            # Its fee is rounded down: one unit of the input may go in free of it.
+            gross += v_in
+    else:
+        raise TypeError(pool)
+    return Gain(sale, gross, gross - edge.gas, given)
+
+
+def _invariant(sale: Sale, ends: Ends, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> int:
+    edge = sale.edge
+    pool = edge.pool
+    scale: tuple[int, ...]
+    balances: tuple[int, ...]
+    if isinstance(pool, SolidlyPool):
+        scale = (WAD * WAD // pool.units[0], WAD * WAD // pool.units[1])
+        balances = (pool.reserves[0] * WAD // pool.units[0], pool.reserves[1] * WAD // pool.units[1])
+        fee_in, fee_out = Fraction(pool.fee_1e4, 10_000), Fraction(0)
+    elif isinstance(pool, CurvePool):
+        scale = pool.scaling
+        balances = tuple(x * s // WAD for x, s in zip(pool.balances, scale, strict=True))
+        fee_in, fee_out = Fraction(0), Fraction(pool.fee_1e10, 10**10)
+    elif isinstance(pool, BalancerStablePool):
+        scale = pool.scaling
+        balances = tuple(x * s // WAD for x, s in zip(pool.balances, scale, strict=True))
+        fee_in, fee_out = Fraction(pool.fee_1e18, WAD), Fraction(0)
+    else:
+        raise TypeError(pool)
+    low: list[int] = []
+    high: list[int | None] = []
+    cap: list[int | None] = []
+    for k, (node, s) in enumerate(zip(edge.nodes, scale, strict=True)):
+        if node not in ends.nodes:
+            # Never traded here: it may have any price at all.
+            low.append(0)
+            high.append(None)
+            cap.append(0)
+            continue
+        # Per unit of the pool's own scale.
+        price = Fraction(value[node] * WAD, s)
+        paid, taken = price * (1 - fee_out), price / (1 - fee_in)
+        most = caps.get(node)
+        one_way = sale.i != sale.j
+        only_in = node in ends.sources or (one_way and k == sale.i)
+        only_out = node in ends.targets or (one_way and k == sale.j)
+        low.append(0 if only_in else -(-paid.numerator // paid.denominator))
+        high.append(None if only_out else taken.numerator // taken.denominator)
+        if only_out:
+            cap.append(0)
+        elif most is None:
+            cap.append(None)
+        else:
+            net = Fraction(most * s, WAD) * (1 - fee_in)
+            cap.append(-(-net.numerator // net.denominator) + 1)
+    gross = gain_up(pool, Trade(balances, tuple(low), tuple(high), tuple(cap)))
+    if gross and isinstance(pool, SolidlyPool):
+        gross += max(value[node] for node in edge.nodes)
+    return gross
+
+
+def _kept(pool: ConstantProductPool | SolidlyPool) -> tuple[int, int]:
+    if isinstance(pool, ConstantProductPool):
+        return PIPS - pool.fee_pips, PIPS
+    return 10_000 - pool.fee_1e4, 10_000
+
+
+__all__ = ["Edge", "Ends", "Gain", "Sale", "gain_of"]
