@@ -15,6 +15,8 @@
 
 `agent` (optional) names the road of the agent's own key, as `fairlead wallet scope` prints it: without it that key signs only what
 a threshold of owners signed. `lends` is what it may do at the listed lending pool through the Gate; left out, supply and repay.
+`key` (optional) says that the account is a Safe that takes user operations (ERC-4337, module 0.3.0, EntryPoint 0.7), and that this key of
+`senders` is its one owner: then the road is taken by user operations alone (keys/policy_operations.py).
 
 `clients` (optional) lists the OS user ids that may connect; without it only the signer's own user may.
 A key is a keystore's (`key`, `password`) or any kind of signer's (`kind` and the options of `keys/<kind>.py`, see `keys.signers`).
@@ -300,7 +302,7 @@ def _role(value: Any, path: str) -> bytes:
 
 
 def _agent(value: Any, path: str) -> AgentPolicy:
-    r = _Reader(value, path, "account roles gate role lends")
+    r = _Reader(value, path, "account key roles gate role lends")
     lends = frozenset(r.get("lends", _list(_text), tuple(SAFER)))
     if strange := sorted(lends - LENDS):
         raise _bad(f"{path}.lends", f"{strange[0]!r} is none of {', '.join(sorted(LENDS))}")
@@ -310,6 +312,7 @@ def _agent(value: Any, path: str) -> AgentPolicy:
         r.get("gate", _address),
         r.get("role", _role),
         lends,
+        r.get("key", _address, None),
     )
 
 
@@ -344,8 +347,12 @@ def _chain(value: Any, path: str) -> ChainPolicy:
     agent: AgentPolicy | None = r.get("agent", _agent, None)
     if agent is not None:
         for name, address in (("roles", agent.roles), ("gate", agent.gate)):
-            if address in known or address == agent.account:
+            if address in known or address in (agent.account, agent.key):
                 raise _bad(f"{path}.agent.{name}", "has another part here already")
+        if agent.key == agent.account:
+            raise _bad(
+                f"{path}.agent.key", "is the account itself: leave it out where a key sends for itself"
+            )
     numbers = "max_deadline_s max_gas max_fee_wei gas_per_tx_wei gas_per_day_wei".split()
     given: dict[str, Any] = {n: r.get(n, _int) for n in numbers if n in r.data}
     return ChainPolicy(
