@@ -31,8 +31,6 @@ from contracts.codec import decode_call, encode
 NONCE_KEY = int.from_bytes(b"fairlead", "big")
 VERIFICATION_GAS = 200_000
 """Of a Safe with one owner: about 90,000 on the genuine contracts, the payment to the EntryPoint included. What is not used is not paid."""
-CALL_OVERHEAD_GAS = 40_000
-"""What the module and the Safe add around the call they carry."""
 EMPTY_CALL_GAS = 80_000
 """For an operation that does nothing but use its nonce."""
 _SIGNATURE_BYTES = 12 + 65
@@ -68,6 +66,11 @@ def from_raw(raw: bytes) -> UserOperation:
         return from_json(json.loads(raw))
     except ValueError:
         raise Usage("USER_OP_INVALID", "the recorded bytes are no user operation") from None
+
+
+def priced(op: UserOperation) -> UserOperation:
+    """The operation with what a bundler is owed beside the metered gas."""
+    return replace(op, pre_verification_gas=pre_verification_gas(op))
 
 
 def as_signed(chain_id: int, op: UserOperation, entry_point: Address = ENTRY_POINT) -> SignedTx:

@@ -122,6 +122,14 @@ class OrderBook(Table):
     )
 
 
+class BundlerTable(Table):
+    url: Endpoint = Field(description="The bundler's URL (ERC-7769), or a reference to it.")
+    private: bool = Field(
+        False,
+        description="Whether its operator promises to show operations to nobody before their block: no shared mempool of operations, bundles sent privately. A bundler does not say so itself; without it no PRIVATE plan is given to it.",
+    )
+
+
 class Chain(Table):
     name: Name = Field(description="The chain's module in chains/profiles.")
     chain_id: Annotated[int, Field(ge=1)] = Field(
@@ -141,6 +149,10 @@ class Chain(Table):
     order_book: OrderBook | None = Field(
         None,
         description="The order book that INTENT orders of this chain go to. None means that there are none.",
+    )
+    bundler: BundlerTable | None = Field(
+        None,
+        description="Where user operations go, for a scope whose account is one behind ERC-4337. None means that there are none.",
     )
     pools: tuple[Pool, ...] = Field((), description="The pools that quotes and routes may use.")
     finality: Literal["finalized", "safe", "depth"] = Field(
