@@ -22,7 +22,7 @@ a threshold of owners signed. `lends` is what it may do at the listed lending po
 A key is a keystore's (`key`, `password`) or any kind of signer's (`kind` and the options of `keys/<kind>.py`, see `keys.signers`).
 An order at an exchange is signed only in an instrument with `limits` (keys/signer/exchange_orders.py says how it is counted); `repeats`
 is the most orders the exchange takes of one account in the six seconds a signature lives: 200 where it takes 100 in ten seconds. With
-`sends_to` (the exchange's address) the signer sends orders itself: no signature of one leaves it, and each is carried out once. With
+`sends_to` (the exchange's address, or a reference to it) the signer sends orders itself: no signature of one leaves it, and each is carried out once. With
 dialect "hyperliquid" `secret` is an agent wallet's key in hex, `api_key` the account's address, instruments are named by asset number,
 and `repeats` is 1: its nonces are taken once (keys/signer/hyperliquid.py).
 A password left out or null is asked for by the signer itself when `unlock` is called. Amounts are base units as decimal strings.
@@ -238,6 +238,8 @@ def _held(value: Any, path: str) -> Held:
 
 def _host(value: Any, path: str) -> str:
     text = _text(value, path)
+    if is_reference(text):
+        return text
     try:
         checked(text)
     except ValueError as error:
@@ -415,7 +417,7 @@ def environment_names(settings: SignerSettings) -> tuple[str, ...]:
     """The variables that env: references need: the only ones a signer's process gets besides the plain ones."""
     held = [*settings.senders, *settings.owners, *([settings.relay_auth] if settings.relay_auth else [])]
     named = [text for key in held for text in _references(key)]
-    named += [text for e in settings.exchanges.values() for text in (e.api_key, e.secret)]
+    named += [text for e in settings.exchanges.values() for text in (e.api_key, e.secret, e.sends_to)]
     return tuple(sorted({r[4:] for r in named if r.startswith("env:")}))
 
 
