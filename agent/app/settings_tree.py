@@ -82,6 +82,10 @@ class Wallet(Table):
         (), description="The Safe's owners that this installation knows. None means watch-only."
     )
     sender: Sender | None = Field(None, description="The account that submits. None means watch-only.")
+    delegates: tuple[Address, ...] = Field(
+        (),
+        description="Code that an owner's or the sender's key may be told to run by EIP-7702 (`fairlead wallet delegate`). None means none: whoever such code obeys can do all that the key can.",
+    )
     authority: Literal["auto", "owners", "agent"] = Field(
         "auto",
         description="Who signs. owners: always they. agent: always the agent's own key, within its [[scopes]]. auto: owners sign what a person asks for (`trade`), the agent's key what nobody watches (`run`), where there are [[scopes]].",
