@@ -14,12 +14,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from chains import errors
 from chains.types import Address, CowOrder, Environment, Hash32, SignedTx, UnsignedTx
+from chains.userops import UserOperation, to_json, user_op_hash
 from contracts.hashing import keccak
 from keys import cow_order, safe
 from keys.secrets import minimal_environment
@@ -198,6 +199,30 @@ class SignerClient:
         if chain_time is not None:
             params["chain_time"] = chain_time
         return _signed(outer.chain_id, await self.request(request_id, "sign_batch", params))
+
+    async def sign_operation(
+        self,
+        request_id: str,
+        chain_id: int,
+        op: UserOperation,
+        valid_until: int,
+        chain_time: int | None = None,
+    ) -> UserOperation:
+        """The agent's own user operation with its account's signature. Raises Denied POLICY_… with the rule, Halt USER_OP_HASH_DIFFERS."""
+        params: dict[str, Any] = {
+            "environment": self.environment.value,
+            "chain_id": chain_id,
+            "op": to_json(op),
+            "valid_until": valid_until,
+        }
+        if chain_time is not None:
+            params["chain_time"] = chain_time
+        result = await self.request(request_id, "sign_operation", params)
+        if result["hash"] != user_op_hash(chain_id, op):
+            raise errors.Halt(
+                "USER_OP_HASH_DIFFERS", "the signer computes another hash of the same operation"
+            )
+        return replace(op, signature=bytes.fromhex(result["signature"][2:]))
 
     async def sign_order(
         self, request_id: str, order: CowOrder, *, sign: bool, chain_time: int | None = None

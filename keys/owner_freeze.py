@@ -45,8 +45,8 @@ def transaction(data: Mapping[str, Any]) -> UnsignedTx:
     )
 
 
-def sign(tx: UnsignedTx, given: argparse.Namespace, environment: Environment) -> SignedTx:
-    """Opens the owner's key, which asks for its password or on its screen, and signs. Raises Usage, Denied, Retry."""
+def open_key(given: argparse.Namespace, environment: Environment, what: str) -> Signer:
+    """The key that was named, open; its password is asked for where none is given, saying `what` for. Raises Usage, Denied, Retry."""
     signer: Signer
     if given.signer is not None:
         try:
@@ -56,17 +56,24 @@ def sign(tx: UnsignedTx, given: argparse.Namespace, environment: Environment) ->
         signer = open_signer(spec, environment, ask_on_tty)
     elif given.keystore is not None:
         store, stored = find(given.keystore, environment, None, given.address)
-        question = f"Password of {stored.name} to freeze the agent, empty to refuse: "
+        question = f"Password of {stored.name} {what}, empty to refuse: "
         signer = open_stored(store, stored, given.password, ask_on_tty, question)
     else:
         raise Usage("KEY_UNKNOWN", "no key was named", "Give --keystore or --signer.")
+    if signer.address.lower() != given.address.lower():
+        signer.close()
+        raise Usage(
+            "KEY_UNKNOWN",
+            f"the key is that of {signer.address}, not of {given.address}",
+            "Check the settings.",
+        )
+    return signer
+
+
+def sign(tx: UnsignedTx, given: argparse.Namespace, environment: Environment) -> SignedTx:
+    """Opens the owner's key, which asks for its password or on its screen, and signs. Raises Usage, Denied, Retry."""
+    signer = open_key(given, environment, "to freeze the agent")
     try:
-        if signer.address.lower() != given.address.lower():
-            raise Usage(
-                "KEY_UNKNOWN",
-                f"the key is that of {signer.address}, not of {given.address}",
-                "Check the settings.",
-            )
         return signer.sign_transaction(tx)
     finally:
         signer.close()

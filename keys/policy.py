@@ -153,7 +153,7 @@ def judge_outer(
         return Refusal(refused.rule, refused.what, refused.remedy)
 
 
-def _chain(environment: Environment, chain_id: int, settings: PolicySettings) -> ChainPolicy:
+def chain_of(environment: Environment, chain_id: int, settings: PolicySettings) -> ChainPolicy:
     if environment is not settings.environment:
         raise Refused(
             "environment",
@@ -169,7 +169,7 @@ def _chain(environment: Environment, chain_id: int, settings: PolicySettings) ->
 
 
 def _safe_tx(request: SafeTxRequest, settings: PolicySettings, ledger: LedgerView) -> Allowed:
-    policy = _chain(request.environment, request.chain_id, settings)
+    policy = chain_of(request.environment, request.chain_id, settings)
     tx = request.tx
     if request.safe != policy.safe:
         raise Refused(
@@ -289,12 +289,12 @@ def _outer(
     request: OuterRequest, settings: PolicySettings, ledger: LedgerView, judged: Allowed | None
 ) -> Allowed:
     tx = request.tx
-    policy = _chain(request.environment, tx.chain_id, settings)
+    policy = chain_of(request.environment, tx.chain_id, settings)
     if request.sender not in settings.senders:
         raise Refused(
             "sender", f"{request.sender} is not a sending key of this signer", "`status` lists them."
         )
-    gas_wei = _gas(request, policy, ledger)
+    gas_wei = gas_of(request, policy, ledger)
     content = keccak(b"".join((tx.to.lower().encode(), tx.value.to_bytes(32, "big"), tx.data)))
     earlier = ledger.sender_nonce(tx.chain_id, request.sender, tx.nonce)
     if tx.to == request.sender:
@@ -314,7 +314,7 @@ def _outer(
     if policy.contracts.get(tx.to) == "safe_proxy_factory":
         return _creation(tx, content, gas_wei, earlier, request.now)
     if policy.agent is not None and tx.to == policy.agent.roles:
-        return _agents_own(request, policy, ledger, content, gas_wei, earlier)
+        return agents_own(request, policy, ledger, content, gas_wei, earlier)
     if tx.data[:4] == ROLE_CALL:
         raise Refused(
             "agent-road",
@@ -379,7 +379,7 @@ def _outer(
     return Allowed(allowed.safe_hash, content, allowed.spend, gas_wei, allowed.deadline, allowed.leaves)
 
 
-def _agents_own(
+def agents_own(
     request: OuterRequest,
     policy: ChainPolicy,
     ledger: LedgerView,
@@ -414,7 +414,7 @@ def _creation(tx: UnsignedTx, content: bytes, gas_wei: int, earlier: tuple[Signe
     return Allowed(b"", content, gas_wei=gas_wei)
 
 
-def _gas(request: OuterRequest, policy: ChainPolicy, ledger: LedgerView) -> int:
+def gas_of(request: OuterRequest, policy: ChainPolicy, ledger: LedgerView) -> int:
     tx = request.tx
     gas_wei = tx.gas * tx.fees.max_fee_wei
     if tx.gas > policy.max_gas or tx.fees.max_fee_wei > policy.max_fee_wei or gas_wei > policy.gas_per_tx_wei:

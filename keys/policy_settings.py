@@ -26,7 +26,8 @@ class Cap:
 class AgentPolicy:
     """The agent's own road: its `account` calls `gate` through the Roles modifier `roles` under `role` (32 bytes), and nothing else.
 
-    `lends`: what it may do on the Safe's lending account; without more, only what lowers its risk.
+    `lends`: what it may do on the Safe's lending account; without more, only what lowers its risk. `key`: where the account is an ERC-4337
+    one (a Safe with the 4337 module), the key that is its one owner; None where the account is a key's own.
     """
 
     account: Address
@@ -34,6 +35,7 @@ class AgentPolicy:
     gate: Address
     role: bytes
     lends: frozenset[str] = SAFER
+    key: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,14 @@
 
 `agent` (optional) names the road of the agent's own key, as `fairlead wallet scope` prints it: without it that key signs only what
 a threshold of owners signed. `lends` is what it may do at the listed lending pool through the Gate; left out, supply and repay.
+`key` (optional) says that the account is a Safe that takes user operations (ERC-4337, module 0.3.0, EntryPoint 0.7), and that this key of
+`senders` is its one owner: then the road is taken by user operations alone (keys/policy_operations.py).
 
 `clients` (optional) lists the OS user ids that may connect; without it only the signer's own user may.
 A key is a keystore's (`key`, `password`) or any kind of signer's (`kind` and the options of `keys/<kind>.py`, see `keys.signers`).
 An order at an exchange is signed only in an instrument with `limits` (keys/signer/exchange_orders.py says how it is counted); `repeats`
 is the most orders the exchange takes of one account in the six seconds a signature lives: 200 where it takes 100 in ten seconds. With
-`sends_to` (the exchange's address) the signer sends orders itself: no signature of one leaves it, and each is carried out once. With
+`sends_to` (the exchange's address, or a reference to it) the signer sends orders itself: no signature of one leaves it, and each is carried out once. With
 dialect "hyperliquid" `secret` is an agent wallet's key in hex, `api_key` the account's address, instruments are named by asset number,
 and `repeats` is 1: its nonces are taken once (keys/signer/hyperliquid.py).
 A password left out or null is asked for by the signer itself when `unlock` is called. Amounts are base units as decimal strings.
@@ -236,6 +238,8 @@ def _held(value: Any, path: str) -> Held:
 
 def _host(value: Any, path: str) -> str:
     text = _text(value, path)
+    if is_reference(text):
+        return text
     try:
         checked(text)
     except ValueError as error:
@@ -300,7 +304,7 @@ def _role(value: Any, path: str) -> bytes:
 
 
 def _agent(value: Any, path: str) -> AgentPolicy:
-    r = _Reader(value, path, "account roles gate role lends")
+    r = _Reader(value, path, "account key roles gate role lends")
     lends = frozenset(r.get("lends", _list(_text), tuple(SAFER)))
     if strange := sorted(lends - LENDS):
         raise _bad(f"{path}.lends", f"{strange[0]!r} is none of {', '.join(sorted(LENDS))}")
@@ -310,6 +314,7 @@ def _agent(value: Any, path: str) -> AgentPolicy:
         r.get("gate", _address),
         r.get("role", _role),
         lends,
+        r.get("key", _address, None),
     )
 
 
@@ -344,8 +349,12 @@ def _chain(value: Any, path: str) -> ChainPolicy:
     agent: AgentPolicy | None = r.get("agent", _agent, None)
     if agent is not None:
         for name, address in (("roles", agent.roles), ("gate", agent.gate)):
-            if address in known or address == agent.account:
+            if address in known or address in (agent.account, agent.key):
                 raise _bad(f"{path}.agent.{name}", "has another part here already")
+        if agent.key == agent.account:
+            raise _bad(
+                f"{path}.agent.key", "is the account itself: leave it out where a key sends for itself"
+            )
     numbers = "max_deadline_s max_gas max_fee_wei gas_per_tx_wei gas_per_day_wei".split()
     given: dict[str, Any] = {n: r.get(n, _int) for n in numbers if n in r.data}
     return ChainPolicy(
@@ -408,7 +417,7 @@ def environment_names(settings: SignerSettings) -> tuple[str, ...]:
     """The variables that env: references need: the only ones a signer's process gets besides the plain ones."""
     held = [*settings.senders, *settings.owners, *([settings.relay_auth] if settings.relay_auth else [])]
     named = [text for key in held for text in _references(key)]
-    named += [text for e in settings.exchanges.values() for text in (e.api_key, e.secret)]
+    named += [text for e in settings.exchanges.values() for text in (e.api_key, e.secret, e.sends_to)]
     return tuple(sorted({r[4:] for r in named if r.startswith("env:")}))
 
 

@@ -22,6 +22,7 @@ from agent.domain.risk import BreachReason
 from agent.execution.agent_batch import AgentRoad
 from agent.market.view import MarketView
 from chains.types import Call
+from chains.userops import ENTRY_POINT
 from contracts.codec import decode_result, decode_revert, encode
 from keys.scope import ROLE, Scope, gate_address, roles_address
 
@@ -69,6 +70,8 @@ class Roads:
     async def _check(self, one: Opened) -> Audit | None:
         try:
             one.audit = await audit(one.room, one.scope, one.creation)
+            if (account := self._app.chains[one.room.chain.chain_id].by_operation) is not None:
+                await account.check()
         except FairleadError as error:
             if error.verb == "HALT":
                 raise
@@ -98,7 +101,7 @@ class Roads:
         told = dict((await self._app.signer.status()).get("agents", {}))
         for chain_id, one in self.opened.items():
             road, knows = one.road, told.get(str(chain_id))
-            if knows != {"account": road.account, "roles": road.roles, "gate": road.gate}:
+            if knows != signers_road(road, self.settings):
                 what = "another road" if knows else "no road"
                 raise Denied(
                     "SIGNER_OTHER_ROAD",
@@ -198,14 +201,20 @@ async def take_agents_road(app: App) -> Roads:
         desk = app.chains[chain.chain_id]
         room = Room(settings, chain, desk.profile, desk.gateway, app.session, app.clock)
         scope = await scoping.scope_of(room, table)
-        if scope.agent != desk.sender:
+        if table.account == "safe_4337" and desk.operations is None:
+            raise Usage(
+                "NO_BUNDLER",
+                f"{table.chain}: the agent's account takes user operations, and these settings name no bundler or sender",
+                "add [chains.bundler] and [wallet.sender]",
+            )
+        if table.account == "key" and scope.agent != desk.sender:
             raise Denied(
                 "AGENT_IS_NOT_THE_SENDER",
                 f"{table.chain}: the scope is for {scope.agent}, [wallet.sender] is {desk.sender}",
                 "the role's member sends its own transactions: name the same account in both",
             )
         creation = scoping.gate_creation()
-        road = road_of(scope, creation)
+        road = road_of(scope, creation, table.account)
         one = Opened(room, scope, creation, road)
         desk.road = road
         opened[chain.chain_id] = one
@@ -215,7 +224,14 @@ async def take_agents_road(app: App) -> Roads:
     return app.roads
 
 
-def road_of(scope: Scope, creation: bytes) -> AgentRoad:
+def signers_road(road: AgentRoad, settings: Settings) -> dict[str, str]:
+    """The road as the signer's `status` tells it, where it is the one the settings mean."""
+    sender = settings.wallet.sender
+    key = {"key": sender.address} if road.entry_point is not None and sender is not None else {}
+    return {"account": road.account, "roles": road.roles, "gate": road.gate} | key
+
+
+def road_of(scope: Scope, creation: bytes, account: str = "key") -> AgentRoad:
     """Raises Usage GATE_CODE."""
     gate = gate_address(scope, creation)
     return AgentRoad(
@@ -226,4 +242,5 @@ def road_of(scope: Scope, creation: bytes) -> AgentRoad:
         tokens=frozenset(t.address for t in scope.tokens),
         pairs=frozenset(frozenset((p.token_a, p.token_b)) for p in scope.pairs),
         deadline_s=scope.deadline_s,
+        entry_point=ENTRY_POINT if account == "safe_4337" else None,
     )

@@ -13,7 +13,7 @@ from agent.app.chain_desk import ChainDesk
 from agent.domain.errors import Denied, Reject
 from agent.domain.events import Approved, ChainBatch, PartFailed, Prepared, Simulated
 from agent.domain.orders import Part
-from agent.execution.agent_batch import AgentRoad, trade_call
+from agent.execution.agent_batch import AgentRoad, sent_as, trade_call
 from agent.execution.authority import EXEC_OVERHEAD_GAS
 from agent.execution.batch import floors
 from agent.execution.settlement import token_of
@@ -97,7 +97,7 @@ async def simulate(
     assert batch is not None and simulator is not None
     sold, bought = token_of(part.asset_in), token_of(part.asset_out)
     watched = [(sold, batch.wallet), (bought, batch.wallet), (sold, road.gate), (bought, road.gate)]
-    seen = await simulator.run([Step(road.account, batch.calls[0])], watch=watched)
+    seen = await simulator.run([Step(*sent_as(road, batch.calls[0]))], watch=watched)
     if not seen.ok:
         return _failed(part, "WOULD_REVERT", f"{seen.reason} → {remedy_of(seen.reason)}", now_ns())
     given, got = -seen.changes[watched[0]], seen.changes[watched[1]]
@@ -112,10 +112,10 @@ async def simulate(
     minimum = floors(part, legs, got, approved.planned.child.max_slippage_bps)
     least = max(sum(minimum.values()), await oracle_floor(simulator, road, part))
     call = _call(part, approved, view, chain, road, batch.deadline_s, minimum, least)
-    gas = seen.steps[0].gas_used
+    gas = seen.steps[0].gas_used + road.more_gas
     # Gas used is told after refunds, which come only at the end: locks and allowances are set and unset on the way.
     final = await simulator.run(
-        [Step(road.account, call, gas_limit_up(gas + EXEC_OVERHEAD_GAS))], watch=watched
+        [Step(*sent_as(road, call), gas_limit_up(gas + EXEC_OVERHEAD_GAS))], watch=watched
     )
     if not final.ok:
         return _failed(part, "WOULD_REVERT", f"{final.reason} → {remedy_of(final.reason)}", now_ns())
@@ -125,7 +125,7 @@ async def simulate(
         order=None,
         out_raw=final.changes[watched[1]],
         floor_raw=least,
-        gas=final.steps[0].gas_used,
+        gas=final.steps[0].gas_used + road.more_gas,
         block_number=final.block.number,
         at_ns=now_ns(),
     )

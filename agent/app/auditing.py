@@ -9,6 +9,8 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from agent.app import scoping
+from agent.app.agent_account import account_findings
+from agent.app.delegating import accounts, running
 from agent.app.multisig.room import Room
 from agent.app.scoping import Granted
 from agent.domain.risk import BreachReason
@@ -24,7 +26,8 @@ from keys.scope_bound import Bound, bound
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """`others` are the doors beside the Gate: modules, a guard, owners the settings do not know.
+    """`others` are the doors beside the Gate: modules, a guard, owners the settings do not know; the same of the agent's account, where
+    that is a Safe behind ERC-4337; and keys of the settings that run code.
 
     `bound` counts the gas money that is really the agent's account's, where that is more than the settings say: what it holds, and what lies
     for it in the EntryPoints where it is an ERC-4337 account. Every transaction that fails, or that others had signed, is paid out of it.
@@ -86,7 +89,14 @@ async def audit(room: Room, scope: Scope, creation: bytes) -> Audit:
     held = await gas_held(room.gateway, scope.agent)
     told = bound(replace(scope, gas_float_wei=max(scope.gas_float_wei, held)), await scoping.native_usd(room))
     has = await scoping.granted(room, scope, creation)
-    return Audit(room.chain.name, scope, has, others(room, (await room.now()).state), told)
+    doors = others(room, (await room.now()).state)
+    if scoping.table_for(room).account == "safe_4337":
+        sender = room.settings.wallet.sender
+        key = Address(sender.address) if sender is not None else None
+        doors += await account_findings(room.gateway, scope.agent, key)
+    runs = await running(room.gateway, accounts(room.settings))
+    doors += tuple(one.sentence for one in runs if one.delegate is not None)
+    return Audit(room.chain.name, scope, has, doors, told)
 
 
 async def gas_held(gateway: Gateway, account: Address) -> int:

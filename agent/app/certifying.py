@@ -14,6 +14,7 @@ from agent.domain.errors import FairleadError, Reconcile
 from agent.domain.events import Adopted, Certified, Reconciled
 from agent.domain.instruments import Place
 from agent.journal.book import Book
+from chains.operations import sequence_of
 from chains.types import Protection
 
 if TYPE_CHECKING:
@@ -40,11 +41,14 @@ async def history(app: App, book: Book) -> tuple[str, ...]:
             continue
         try:
             used = await desk.gateway.nonce(desk.sender, "pending")
+            done = sequence_of(await desk.operations.next_nonce()) if desk.operations is not None else 0
         except FairleadError as error:
             found.append(f"{desk.profile.name} does not answer: {error}")
             continue
         if used:
             found.append(f"{desk.sender} has sent {used} transactions on {desk.profile.name}")
+        if done and desk.operations is not None:
+            found.append(f"{desk.operations.account} has sent {done} user operations on {desk.profile.name}")
     for name, venue in app.venues.items():
         found += await _at(app, name, venue)
     return tuple(found)

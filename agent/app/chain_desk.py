@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent.app.bearer import fate_of
+from agent.app.operations import Operations, OperationTruth
 from agent.app.tending import Tending
 from agent.domain.errors import Retry, Usage
 from agent.domain.instruments import Place, chain_place
@@ -51,14 +52,32 @@ class ChainDesk:
     """Why trading is halted, or ''."""
     takes_offers: bool = False
     """Whether an order book is configured for orders that others settle."""
+    operations: Operations | None = None
+    """Where the agent's account is one behind ERC-4337."""
 
     @property
     def place(self) -> Place:
         return chain_place(self.profile.chain_id)
 
     @property
-    def truth(self) -> Gateway:
-        return self.gateway
+    def truth(self) -> Gateway | OperationTruth:
+        return self.gateway if self.operations is None else OperationTruth(self.gateway, self.operations)
+
+    @property
+    def by_operation(self) -> Operations | None:
+        """Where this process trades by user operations."""
+        return self.operations if self.road is not None and self.road.entry_point is not None else None
+
+    def _theirs(self, signed: SignedTx) -> Operations | None:
+        """Whose signed operation it is; None for a transaction."""
+        mine = self.operations is not None and signed.sender == self.operations.account
+        return self.operations if mine else None
+
+    async def gas_money(self) -> int:
+        """Wei that whoever sends here has for gas; 0 where nobody does."""
+        if self.by_operation is not None:
+            return await self.by_operation.gas_money()
+        return await self.gateway.balance(self.sender) if self.sender is not None else 0
 
     @property
     def routers(self) -> Routers:
@@ -82,6 +101,8 @@ class ChainDesk:
 
     @property
     def name(self) -> str:
+        if self.by_operation is not None:
+            return f"bundler {self.by_operation.name}"
         return self.relay.profile.name if self.relay else "none"
 
     def no_road(self, protection: Protection) -> str:
@@ -90,6 +111,8 @@ class ChainDesk:
             if not self.takes_offers:
                 return "no order book that takes INTENT orders is configured"
             protection = self.protection  # the allowance is a transaction of ours
+        elif self.by_operation is not None:
+            return self.by_operation.no_road(protection)
         if self.relay is None:
             return f"no relay that honours {protection.value} is configured"
         if protection not in self.relay.profile.honours:
@@ -97,6 +120,8 @@ class ChainDesk:
         return ""
 
     async def send(self, signed: SignedTx, protection: Protection, max_block: int) -> str:
+        if (account := self._theirs(signed)) is not None:
+            return await account.send(signed, protection)
         if self.relay is None:
             raise Usage(
                 "NO_RELAY",
@@ -111,7 +136,8 @@ class ChainDesk:
         return received.reference
 
     async def cancel(self, signed: SignedTx) -> bool:
-        if self.relay is None:
+        """A bundler gives nothing back: an operation ends by its nonce or its time."""
+        if self.relay is None or self._theirs(signed) is not None:
             return False
         return await self.relay.cancel(signed)
 
@@ -134,7 +160,10 @@ class ChainDesk:
             await ended(waits)
 
     async def tend(self, signed: SignedTx, protection: Protection, head: BlockRef, max_block: int) -> str:
-        """Once for every new head: see `agent.app.tending`."""
+        """Once for every new head: see `agent.app.tending`, and `Operations.tend`."""
+        if (account := self._theirs(signed)) is not None:
+            await account.tend(signed, protection, head, self.halted())
+            return ""
         if self.relay is None:
             return ""
         return await self.tending.tend(

@@ -9,6 +9,7 @@ import aiohttp
 from agent.app.chain_desk import ChainDesk
 from agent.app.endpoints import call_endpoints, head_endpoints, resolve_endpoint
 from agent.app.leaky_roads import LeakyRoads
+from agent.app.operations import operations_of
 from agent.app.settings import Settings
 from agent.app.settings_tree import Chain
 from agent.execution.halt import Switch
@@ -49,6 +50,7 @@ def chain_desk(
         protection=road,
         wanted=chain.protection,
         takes_offers=chain.order_book is not None,
+        operations=operations_of(settings, chain, gateway, session, signer) if sender else None,
         finality=chain.finality,
         finality_depth=chain.finality_depth,
         poll_s=0.2 if fast else profile.block_time_ms / 4000,

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from agent.app.adoption import balances_now
+from agent.app.operations import signed_at
 from agent.app.places import place_named
 from agent.domain.errors import FairleadError
 from agent.domain.ids import ClOrdId
@@ -20,6 +21,8 @@ from agent.domain.order_state import TERMINAL
 from agent.domain.submission_state import UNDECIDED
 from agent.journal.book import Book
 from agent.journal.records import PartRecord
+from chains.operations import sequence_of
+from chains.types import Address
 
 if TYPE_CHECKING:
     from agent.app.chain_desk import ChainDesk
@@ -177,12 +180,14 @@ async def _fills(
 async def _chain(app: App, desk: ChainDesk, book: Book) -> list[Difference]:
     found: list[Difference] = []
     mine = [r for r in book.parts.values() if r.authorized is not None and r.part.place == desk.place]
+    if desk.operations is not None:
+        desk.operations.since = signed_at(book, desk.operations.account)
     for record in mine:
         if record.submission not in UNDECIDED or record.ended or record.authorized is None:
             continue
         receipt = None
         for form in record.signed:
-            receipt = receipt or await desk.gateway.receipt(form.tx_hash)
+            receipt = receipt or await desk.truth.receipt(form.tx_hash)
         tx_hash = receipt.tx_hash if receipt is not None else record.authorized.tx_hash
         told = f"{record.part.cl_ord_id}: transaction {tx_hash} is "
         if receipt is not None:
@@ -193,41 +198,52 @@ async def _chain(app: App, desk: ChainDesk, book: Book) -> list[Difference]:
             found.append(Difference(desk.place, "transaction", told, "it is in flight", True))
     if desk.sender is not None:
         signed = [r for r in mine if r.authorized and r.authorized.sender == desk.sender]
-        found += await _nonces(desk, signed, book)
+        used, pending = (
+            await desk.gateway.nonce(desk.sender),
+            await desk.gateway.nonce(desk.sender, "pending"),
+        )
+        taken_over = dict(book.certified.nonces).get(desk.place) if book.certified is not None else None
+        found += _nonces(desk.place, desk.sender, signed, used, pending, taken_over)
+    if (account := desk.operations) is not None:
+        signed = [r for r in mine if r.authorized and r.authorized.sender == account.account]
+        used = sequence_of(await account.next_nonce())
+        found += _nonces(desk.place, account.account, signed, used, used, None)
     return found
 
 
-async def _nonces(desk: ChainDesk, mine: list[PartRecord], book: Book) -> list[Difference]:
-    """The sending key's nonce on the chain against what this journal knows was used."""
-    assert desk.sender is not None
-    used, pending = await desk.gateway.nonce(desk.sender), await desk.gateway.nonce(desk.sender, "pending")
-    known = {form.nonce for r in mine for form in r.signed}
-    waiting = {r.authorized.nonce for r in mine if r.authorized is not None and r.submission in UNDECIDED}
+def _nonces(
+    place: Place, who: Address, mine: list[PartRecord], used: int, pending: int, taken_over: int | None
+) -> list[Difference]:
+    """Whoever sends: the nonces used on the chain against what this journal knows was used. Of an account behind ERC-4337 they are the
+    sequence of our own key at the EntryPoint."""
+    known = {sequence_of(form.nonce) for r in mine for form in r.signed}
+    waiting = {
+        sequence_of(r.authorized.nonce)
+        for r in mine
+        if r.authorized is not None and r.submission in UNDECIDED
+    }
     found = []
-    taken_over = dict(book.certified.nonces).get(desk.place) if book.certified is not None else None
     if not known and taken_over is None and used:
-        told = f"{desk.sender} has used {used} nonces, and this journal signed for none of them"
-        found.append(Difference(desk.place, "history", told, UNKNOWN_HISTORY, False))
+        told = f"{who} has used {used} nonces, and this journal signed for none of them"
+        found.append(Difference(place, "history", told, UNKNOWN_HISTORY, False))
     first = taken_over if taken_over is not None else min(known, default=used)
     strange = [n for n in range(first, used) if n not in known]
     if strange:
-        told = f"{desk.sender} has used nonces {', '.join(map(str, strange))} that this journal did not sign"
+        told = f"{who} has used nonces {', '.join(map(str, strange))} that this journal did not sign"
         found.append(
             Difference(
-                desk.place, "foreign nonce", told, "another program has this key, or another journal", False
+                place, "foreign nonce", told, "another program has this key, or another journal", False
             )
         )
     unseen = [n for n in range(used, pending) if n not in waiting]
     if unseen:
-        told = f"{desk.sender} has transactions waiting at nonces {', '.join(map(str, unseen))} that are not ours"
-        found.append(Difference(desk.place, "foreign nonce", told, "another program has this key", False))
+        told = f"{who} has transactions waiting at nonces {', '.join(map(str, unseen))} that are not ours"
+        found.append(Difference(place, "foreign nonce", told, "another program has this key", False))
     ahead = sorted(n for n in known if n >= used and n not in waiting)
     if ahead:
         told = f"the book has nonces {', '.join(map(str, ahead))} as decided; the chain has used {used} only"
         found.append(
-            Difference(
-                desk.place, "nonce", told, "a block was replaced: `fairlead run --once` looks again", False
-            )
+            Difference(place, "nonce", told, "a block was replaced: `fairlead run --once` looks again", False)
         )
     return found
 

@@ -13,11 +13,13 @@ from chains.devnet.supervisor import Service
 from keys.curve import SigningKey
 
 CHAIN = 1
+BUNDLER = "bundler"
 _FUNDS_WEI = 100 * 10**18
 
 
 def bundler_services(status: Status, folder: Path) -> list[Service]:
-    """The bundler of chain 1, none where that chain does not run. It bundles through the chain's own door, as its block builder would."""
+    """The bundler of chain 1, none where that chain does not run. It bundles through the chain's own door, as its block builder would:
+    what it sends is in no public pool, and it has no peers. That is what `private = true` means in the devnet's settings."""
     url = status.cheat_urls.get(CHAIN)
     if url is None:
         return []
@@ -36,4 +38,4 @@ def bundler_services(status: Status, folder: Path) -> list[Service]:
         "--key-file",
         str(key_file),
     ]
-    return [Service("bundler", argv, "http://127.0.0.1:{port}", "http://127.0.0.1:{port}/")]
+    return [Service(BUNDLER, argv, "http://127.0.0.1:{port}", "http://127.0.0.1:{port}/")]

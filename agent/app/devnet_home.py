@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.app import template
-from agent.app.devnet_bundler import bundler_services
+from agent.app.devnet_bundler import BUNDLER, bundler_services
 from agent.app.devnet_extras import COW, SEARCHERS_S, cow_service, give_canaries, roads, sandwich_service
 from agent.app.devnet_signer import PAPER, REFERENCE, mid_of, signer_service, socket_path, write_signer
 from agent.app.throwaway_keys import PAPER_KEY, Throwaway, make_keys, private_file
@@ -237,6 +237,8 @@ def write_settings(
             "pools": pools[chain_id] if pools is not None else demo_or_loaded(status, chain_id, market),
         }
         entry |= {"finality": "finalized"} if relayed else {"finality": "depth", "finality_depth": 2}
+        if chain_id == 1 and BUNDLER in urls:
+            entry["bundler"] = {"url": urls[BUNDLER], "private": True}
         if chain_id == 1 and COW in urls:
             entry["order_book"] = {"name": "cow", "url": urls[COW]}
         chains.append(entry)

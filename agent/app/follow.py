@@ -21,6 +21,7 @@ from agent.domain.submission_state import Observation
 from agent.domain.units import qty_exact
 from agent.journal.book import Book
 from agent.journal.records import PartRecord
+from chains.operations import is_keyed, sequence_of
 
 WAITS: dict[str, tuple[str, str]] = {
     "PLANNED": ("its lane", "it is prepared and rehearsed"),
@@ -51,8 +52,15 @@ def stage_of(record: PartRecord) -> str:
     return "WORKING" if record.submitted else "AUTHORIZED"
 
 
+def _named(nonce: int) -> str:
+    """What is signed under such a nonce, by its size: an account's own, or one of an EntryPoint's keys."""
+    return "user operation" if is_keyed(nonce) else "transaction"
+
+
 def _alone(event: ev.Authorized) -> str:
     """Said where no owner signed: the sending account's own call, within what the owners granted it."""
+    if is_keyed(event.nonce):
+        return f", by the agent's account {event.sender} alone"
     return ", by the sending account alone" if event.wallet_nonce < 0 else ""
 
 
@@ -97,6 +105,10 @@ class Teller:
         record = self._book.parts.get(part)
         return place_named(self._settings, record.part.place) if record else "?"
 
+    def _kind(self, part: ClOrdId) -> str:
+        signed = self._book.parts[part].authorized
+        return _named(signed.nonce if signed is not None else 0)
+
     def _line(self, event: object) -> str:
         match event:
             case ev.Planned():
@@ -112,16 +124,16 @@ class Teller:
                     f"order {event.request_digest[:18]}… for others to settle"
                     if event.offer
                     else (
-                        f"transaction {event.tx_hash[:18]}… nonce {event.nonce}{_alone(event)}"
+                        f"{_named(event.nonce)} {event.tx_hash[:18]}… nonce {sequence_of(event.nonce)}{_alone(event)}"
                         if event.order is None
                         else f"order {event.part.cl_ord_id}"
                     )
                 )
                 return f"signed     {self._at(event.part.cl_ord_id)}: {what}"
             case ev.Replaced():
-                return f"replaced   {self._at(event.part.cl_ord_id)}: transaction {event.tx_hash[:18]}…, {'higher fees, same nonce' if event.nonce < 0 else f'same call, nonce {event.nonce}'}"
+                return f"replaced   {self._at(event.part.cl_ord_id)}: {self._kind(event.part.cl_ord_id)} {event.tx_hash[:18]}…, {'higher fees, same nonce' if event.nonce < 0 else f'same call, nonce {event.nonce}'}"
             case ev.CancelSigned():
-                return f"cancelling {self._at(event.cl_ord_id)}: transaction {event.tx_hash[:18]}… is to take its nonce"
+                return f"cancelling {self._at(event.cl_ord_id)}: {self._kind(event.cl_ord_id)} {event.tx_hash[:18]}… is to take its nonce"
             case ev.GasPaid() if event.gas_used:
                 return f"paid       {self._at(event.cl_ord_id)}: {event.gas_used:,} gas for {event.tx_hash[:18]}…, which decided nothing"
             case ev.Refused():

@@ -52,26 +52,35 @@ async def freeze_by(room: Room, owner: Owner, has: Granted) -> Hash32:
     }
     signed = await _signed(room, owner, request, nonce)
     # Public on purpose: the sooner everybody has it the better, and there is nothing in it to take advantage of.
-    rpc = Rpc(call_endpoints(room.chain)[0], room.session)
-    await send_raw(rpc, signed, "public")
+    if not await sent_openly(room, signed):
+        raise Reject("FREEZE_REVERTED", f"{signed.hash} reverted", "`fairlead wallet audit` tells more")
+    return signed.hash
+
+
+async def sent_openly(room: Room, signed: SignedTx) -> bool:
+    """Sent to the chain's own endpoint, and whether it succeeded once it is mined. Raises Reconcile NOT_MINED_YET."""
+    await send_raw(Rpc(call_endpoints(room.chain)[0], room.session), signed, "public")
     until = room.clock.now_ns() + int(PATIENCE_S * 1e9)
     while room.clock.now_ns() < until:
         receipt = await room.gateway.receipt(signed.hash)
         if receipt is not None:
-            if receipt.status != 1:
-                raise Reject(
-                    "FREEZE_REVERTED", f"{signed.hash} reverted", "`fairlead wallet audit` tells more"
-                )
-            return signed.hash
+            return receipt.status == 1
         await room.clock.sleep(0.5)
     raise Reconcile(
-        "FREEZE_PENDING", f"{signed.hash} was sent and is not mined yet", "ask again: `fairlead wallet audit`"
+        "NOT_MINED_YET", f"{signed.hash} was sent and is not mined yet", "ask again: `fairlead wallet audit`"
     )
 
 
 async def _signed(room: Room, owner: Owner, request: dict[str, object], nonce: int) -> SignedTx:
+    return await signed_attended(room, owner, "keys.owner_freeze", [], request, nonce)
+
+
+async def signed_attended(
+    room: Room, owner: Owner, module: str, more: list[str], request: dict[str, object], nonce: int
+) -> SignedTx:
+    """By a process of its own, which asks for the key. Raises Denied OWNER_DID_NOT_SIGN."""
     attended = attended_owner(owner)
-    command = [sys.executable, "-m", "keys.owner_freeze", *attended.command]
+    command = [sys.executable, "-m", module, *attended.command, *more]
     command += ["--address", owner.address, "--environment", room.settings.environment.value]
     process = await asyncio.create_subprocess_exec(
         *command,

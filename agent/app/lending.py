@@ -19,7 +19,7 @@ from agent.domain.ids import ClOrdId, child_id, part_id
 from agent.domain.instruments import AssetId, Place
 from agent.domain.orders import Part
 from agent.domain.units import WIDE, parse_qty, qty_exact, raw_exact
-from agent.execution.agent_batch import lend_call
+from agent.execution.agent_batch import lend_call, sent_as
 from agent.execution.authority import EXEC_OVERHEAD_GAS
 from agent.execution.desk import Desk
 from agent.execution.settlement import token_of
@@ -143,7 +143,9 @@ async def prepare(app: App, verb: str, qty: str, symbol: str, chain_name: str) -
     seen, before, after = await rehearse(desk, pool, batch)
     what = f"{verb} {qty} {symbol} at Aave V3 on {chain_name}"
     gas = (
-        sum(step.gas_used for step in seen.steps[1:-1]) + 60_000
+        sum(step.gas_used for step in seen.steps[1:-1])
+        + 60_000
+        + (desk.road.more_gas if desk.road is not None else 0)
     )  # told after refunds, which come only at the end
     fee_wei = cost_at_most(
         gas_limit_up(gas + EXEC_OVERHEAD_GAS), bid(await desk.gateway.fee_history(), Urgency.NORMAL)
@@ -174,9 +176,9 @@ async def rehearse(
     """The batch in the wallet's own name, or in that of the agent's account where its key signs, with the health factor before and
     after it, in one simulated block."""
     assert desk.simulator is not None
-    caller = batch.wallet if desk.road is None else desk.road.account
+    sent = [(batch.wallet, c) if desk.road is None else sent_as(desk.road, c) for c in batch.calls]
     asked = Call(pool, encode("aave_v3_pool", "getUserAccountData", (batch.wallet,)))
-    steps = [Step(WATCHER, asked), *(Step(caller, call) for call in batch.calls), Step(WATCHER, asked)]
+    steps = [Step(WATCHER, asked), *(Step(*one) for one in sent), Step(WATCHER, asked)]
     seen = await desk.simulator.run(steps)
     failed = next((step for step in seen.steps if not step.ok), None)
     if failed is not None:

@@ -25,6 +25,7 @@ from agent.execution.outbox import signed_tx
 from agent.journal.records import PartRecord
 from agent.transport.clock import SystemClock
 from chains.intents.cow import CowBook
+from chains.operations import is_keyed
 from keys.client import SignerClient
 
 TIMEOUT_S = 20.0
@@ -174,6 +175,10 @@ async def _drop(
     """Asks the relay to drop a private transaction. It is confirmed by nobody but the chain, once its nonce is used."""
     authorized = record.authorized
     assert authorized is not None
+    if is_keyed(authorized.nonce):
+        told = f"a bundler gives nothing back: it may execute until its deadline {authorized.deadline_s}"
+        ends = f"`fairlead cancel {record.part.cl_ord_id}` uses its nonce for nothing"
+        return [Done(where, f"user operation {authorized.tx_hash}", False, f"{told}; {ends}")]
     what = f"transaction {authorized.tx_hash}"
     chain = settings.chain(authorized.chain_id)
     relay = relay_of(chain, session, signer) if chain is not None else None

@@ -30,6 +30,7 @@ def cross_checks(settings: Settings) -> Iterator[Found]:
     yield from _limits(settings)
     yield from _oracles(settings)
     yield from _jobs(settings)
+    yield from _accounts(settings)
     if settings.environment is Environment.LIVE:
         yield from _live(settings)
 
@@ -166,6 +167,33 @@ def _order_book(number: int, chain: Chain) -> Iterator[Found]:
             "is empty, and the allowance of an INTENT order is a transaction that goes privately",
             "add a [[chains.relays]] table",
         )
+
+
+def _accounts(settings: Settings) -> Iterator[Found]:
+    """The agents behind ERC-4337."""
+    sender = settings.wallet.sender
+    for number, scope in enumerate(settings.scopes):
+        chain = settings.chain(scope.chain)
+        if scope.account == "key":
+            continue
+        if scope.agent is None or (sender is not None and scope.agent == sender.address):
+            yield (
+                f"scopes[{number}].agent",
+                "is no account of its own, and account says that it is a Safe behind ERC-4337",
+                "name the account's address; [wallet.sender] is its one owner's",
+            )
+        if scope.agent == settings.wallet.address:
+            yield (
+                f"scopes[{number}].agent",
+                "is the wallet itself",
+                "the agent's account is another Safe, which holds gas money and nothing else",
+            )
+        if chain is not None and chain.bundler is None:
+            yield (
+                f"scopes[{number}].account",
+                f"takes user operations, and {chain.name} has no bundler",
+                "add a [chains.bundler] table with its url",
+            )
 
 
 def _contracts(chain: Chain) -> Mapping[str, str]:

@@ -54,6 +54,10 @@ class ScopeTable(Table):
     agent: Address | None = Field(
         None, description="The agent's account, which sends and pays gas. None means [wallet.sender]."
     )
+    account: Literal["key", "safe_4337"] = Field(
+        "key",
+        description="What that account is. key: [wallet.sender] itself. safe_4337: a Safe with the Safe 4337 module 0.3.0 (EntryPoint 0.7) whose one owner is [wallet.sender]: it trades by user operations, through [chains.bundler], and pays their gas.",
+    )
     per_day_usd: PositiveMoney = Field(description="What may be traded in any 24 hours, in USD.")
     burst_usd: PositiveMoney = Field(description="The part of it that may be traded at once.")
     slack_bps: Bps = Field(100, description="What a trade may bring less than the worse of two sources says.")

@@ -82,6 +82,10 @@ class Wallet(Table):
         (), description="The Safe's owners that this installation knows. None means watch-only."
     )
     sender: Sender | None = Field(None, description="The account that submits. None means watch-only.")
+    delegates: tuple[Address, ...] = Field(
+        (),
+        description="Code that an owner's or the sender's key may be told to run by EIP-7702 (`fairlead wallet delegate`). None means none: whoever such code obeys can do all that the key can.",
+    )
     authority: Literal["auto", "owners", "agent"] = Field(
         "auto",
         description="Who signs. owners: always they. agent: always the agent's own key, within its [[scopes]]. auto: owners sign what a person asks for (`trade`), the agent's key what nobody watches (`run`), where there are [[scopes]].",
@@ -122,6 +126,14 @@ class OrderBook(Table):
     )
 
 
+class BundlerTable(Table):
+    url: Endpoint = Field(description="The bundler's URL (ERC-7769), or a reference to it.")
+    private: bool = Field(
+        False,
+        description="Whether its operator promises to show operations to nobody before their block: no shared mempool of operations, bundles sent privately. A bundler does not say so itself; without it no PRIVATE plan is given to it.",
+    )
+
+
 class Chain(Table):
     name: Name = Field(description="The chain's module in chains/profiles.")
     chain_id: Annotated[int, Field(ge=1)] = Field(
@@ -141,6 +153,10 @@ class Chain(Table):
     order_book: OrderBook | None = Field(
         None,
         description="The order book that INTENT orders of this chain go to. None means that there are none.",
+    )
+    bundler: BundlerTable | None = Field(
+        None,
+        description="Where user operations go, for a scope whose account is one behind ERC-4337. None means that there are none.",
     )
     pools: tuple[Pool, ...] = Field((), description="The pools that quotes and routes may use.")
     finality: Literal["finalized", "safe", "depth"] = Field(

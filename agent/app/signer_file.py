@@ -19,7 +19,6 @@ from agent.domain.instruments import chain_place
 from chains import profiles
 from chains.safe_versions import RELEASES
 from chains.types import Address
-from keys.secrets import is_reference
 from keys.settings import signer_settings
 from keys.signers import to_data
 
@@ -79,9 +78,9 @@ def _exchanges(settings: Settings) -> dict[str, Any]:
 
 
 def _sends_to(venue: Venue) -> dict[str, str]:
-    """The signer sends this exchange's orders itself; not where the address is a reference, which this file must not resolve."""
+    """The signer sends this exchange's orders itself. A reference stays one: only the signer resolves it."""
     if venue.base_url is not None:
-        return {} if is_reference(venue.base_url) else {"sends_to": venue.base_url}
+        return {"sends_to": venue.base_url}
     from agent.venues.binance_spot import VENUE
 
     return {"sends_to": VENUE.rest_url}

@@ -16,6 +16,7 @@ import aiohttp
 from agent import algos
 from agent.algos.step import Algorithm
 from agent.app.alerts import Alerts
+from agent.app.cancel_road import canceller
 from agent.app.chain_desk import ChainDesk
 from agent.app.chain_desks import chain_desk
 from agent.app.cli.output import note
@@ -27,6 +28,7 @@ from agent.app.local_proof import prove_environment
 from agent.app.multisig.before_signing import effects_shown
 from agent.app.multisig.signing import signs_here
 from agent.app.offer_desk import offer_desks
+from agent.app.operations import EitherSender, signed_at
 from agent.app.oracles import Oracles
 from agent.app.order_signatures import SignerOrders
 from agent.app.places import Directory, directory
@@ -37,18 +39,17 @@ from agent.app.wallet_check import WalletCheck
 from agent.app.workshop import Workshop
 from agent.app.world import World
 from agent.domain.errors import Denied, FairleadError, Halt, Usage
-from agent.domain.events import Alarmed, Authorized
+from agent.domain.events import Alarmed
 from agent.domain.instruments import AssetId, Place, chain_of
 from agent.execution.authority import Authority, ChainAuthority, OwnerSignatures
 from agent.execution.bearing import MAX_BLOCKS
-from agent.execution.cancelling import Cancel, Note
 from agent.execution.desk import Desk
 from agent.execution.halt import Switch
 from agent.execution.offer_authority import OfferAuthority
 from agent.execution.offer_road import OfferRoad
-from agent.execution.outbox import Outbox, signed_tx
+from agent.execution.outbox import Outbox
 from agent.execution.recorder import Recorder
-from agent.execution.replacing import Patience, Replacer, fees_of
+from agent.execution.replacing import Patience, Replacer
 from agent.execution.tracker import Tracker
 from agent.execution.wallet_batches import WalletBatches
 from agent.journal.book import Book
@@ -56,20 +57,16 @@ from agent.journal.registry import event_codec, is_derisking
 from agent.journal.store import Journal
 from agent.ports import Clock, ExecutionVenue
 from agent.transport.clock import SystemClock
-from chains.gas import Urgency, bid, bump_up
 from chains.gateway import Gateway
-from chains.types import Address, Call, Environment, UnsignedTx
+from chains.types import Address, Call, Environment
 from contracts.codec import decode_result, encode
 from keys.client import SignerClient
-from keys.safe import SafeTx, exec_transaction, pack_signatures, safe_tx_hash
 from keys.secrets import resolve
 
 if TYPE_CHECKING:
     from agent.app.agent_road import Roads
 
 DEADLINE_S = 180
-REJECTION_GAS = 120_000
-"""An empty call of a Safe to itself: the proxy, the nonce, three signatures, with room for more."""
 
 
 def algorithms() -> dict[str, Algorithm]:
@@ -208,7 +205,10 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
             await stack.enter_async_context(chain.simulator)
     offers = offer_desks(settings, app.chains, app.session, app.clock, DEADLINE_S)
     outbox = Outbox(app.clock, app.chains, app.venues)
-    sender = SignerSender(app.signer, Address(settings.wallet.sender.address))
+    accounts = {c: d.operations for c, d in app.chains.items() if d.operations is not None}
+    for account in accounts.values():
+        account.since = signed_at(book, account.account)
+    sender = EitherSender(SignerSender(app.signer, Address(settings.wallet.sender.address)), accounts)
     owners = owner_signatures(app)
     authorities = {chain_id: chain_authority(settings, desk) for chain_id, desk in app.chains.items()}
     authority = Authority(
@@ -406,6 +406,7 @@ def order_signatures(signer: SignerClient, owners: OwnerSignatures) -> SignerOrd
 
 def chain_authority(settings: Settings, desk: ChainDesk) -> ChainAuthority:
     assert desk.simulator is not None and desk.sender is not None
+    account = desk.by_operation
     return ChainAuthority(
         gateway=desk.gateway,
         local=desk.simulator,
@@ -413,9 +414,10 @@ def chain_authority(settings: Settings, desk: ChainDesk) -> ChainAuthority:
         owners=tuple(Address(o.address) for o in settings.wallet.owners),
         threshold=settings.wallet.threshold,
         multi_send=desk.multi_send,
-        sender=desk.sender,
+        sender=desk.sender if account is None else account.account,
         max_blocks=MAX_BLOCKS,
         agent_roles=desk.road.roles if desk.road is not None else None,
+        next_nonce=account.next_nonce if account is not None else None,
     )
 
 
@@ -457,42 +459,6 @@ def patience(app: App) -> dict[int, Patience]:
         chain_id: Patience(desk.gateway, max(3 * desk.profile.block_time_ms / 1000, 12.0))
         for chain_id, desk in app.chains.items()
     }
-
-
-def canceller(app: App, sender: SignerSender, owners: OwnerSignatures) -> Cancel:
-    """Cancels a transaction: asks its relay to drop it, and takes its place at the same nonce, by the same road.
-
-    What the owners signed stays executable by whoever saw it until the Safe's own nonce is used or its deadline has passed.
-    So the Safe's rejection goes there, an empty call to itself that uses both nonces. Owners who sign attended are not asked:
-    then an empty transfer uses the sender's nonce alone, and the signer signs nothing else at that Safe nonce until the deadline.
-    """
-
-    async def cancel(authorized: Authorized, note: Note) -> None:
-        desk = app.chains[authorized.chain_id]
-        record = app.desk.book.parts.get(authorized.part.cl_ord_id) if app.desk is not None else None
-        for form in record.signed if record is not None else (authorized,):
-            await desk.cancel(signed_tx(form))
-        fees = bump_up(
-            fees_of(authorized.raw), at_least=bid(await desk.gateway.fee_history(), Urgency.URGENT)
-        )
-        head = await desk.gateway.block("latest")
-        chain_id, nonce = authorized.chain_id, authorized.nonce
-        if isinstance(owners, SignerOwners) and authorized.wallet_nonce >= 0:
-            nothing = SafeTx(desk.wallet, 0, b"", 0, authorized.wallet_nonce)
-            found = await owners.collect(chain_id, desk.wallet, nothing, head.timestamp)
-            listed = tuple(Address(o.address) for o in app.settings.wallet.owners)
-            digest = safe_tx_hash(chain_id, desk.wallet, nothing)
-            packed = pack_signatures(digest, found.values(), listed, app.settings.wallet.threshold)
-            data = exec_transaction(nothing, packed)
-            outer = UnsignedTx(chain_id, nonce, desk.wallet, 0, data, REJECTION_GAS, fees)
-            signed = await sender.sign(outer, nothing.nonce, head.timestamp)
-        else:
-            empty = UnsignedTx(chain_id, nonce, authorized.sender, 0, b"", 21_000, fees)
-            signed = await sender.cancel(empty, head.timestamp)
-        await note(signed, head.number + MAX_BLOCKS)
-        await desk.send(signed, authorized.protection, head.number + MAX_BLOCKS)
-
-    return cancel
 
 
 __all__ = ["MAX_BLOCKS", "App", "open_app", "open_trading"]

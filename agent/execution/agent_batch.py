@@ -11,13 +11,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.amm import ConcentratedPool, ConcentratedV4Pool, ConstantProductPool, Pool
-from agent.domain.errors import Reject
+from agent.domain.errors import Reject, Usage
 from agent.domain.orders import Part
 from agent.domain.routes import Leg
 from agent.execution.batch import Routers, router_amounts, router_swap
 from agent.execution.settlement import token_of
+from chains.operations import executing
 from chains.types import Address, Call
-from contracts.codec import encode
+from contracts.abi_types import AbiError
+from contracts.codec import decode_call, encode
 from contracts.decode_powers import LENDING
 from contracts.universal_router import ADDRESS_THIS, Command, execute
 
@@ -39,6 +41,14 @@ class AgentRoad:
     tokens: frozenset[Address]
     pairs: frozenset[frozenset[Address]]
     deadline_s: int
+    entry_point: Address | None = None
+    """Where the account is a Safe behind ERC-4337: what calls it, so that its call is rehearsed as it will be made."""
+
+    @property
+    def more_gas(self) -> int:
+        """What a call through Safe and module needs beyond what it uses: four more calls deep, each of which keeps a 64th back
+        (EIP-150), and limits that hold before any refund comes."""
+        return 0 if self.entry_point is None else 80_000
 
 
 def trade_call(
@@ -91,6 +101,22 @@ def trade_call(
 def lend_call(road: AgentRoad, verb: str, token: Address, raw: int, deadline_s: int) -> Call:
     """`verb`: supply, withdraw, borrow or repay, on the Safe's own account; the Gate writes the pool's calldata itself."""
     return _under_the_role(road, encode("gate", "lend", (ACTIONS[verb], token, raw, deadline_s)))
+
+
+def sent_as(road: AgentRoad, call: Call) -> tuple[Address, Call]:
+    """Who sends what, for a rehearsal: the account its call, or the EntryPoint the account's own that carries it."""
+    if road.entry_point is None:
+        return road.account, call
+    return road.entry_point, Call(road.account, executing(call))
+
+
+def deadline_of(data: bytes) -> int:
+    """The deadline inside a call under the role, in seconds of the chain's clock. Raises Usage for anything else."""
+    try:
+        inner = decode_call("gate", decode_call("zodiac_roles", data).args["data"])
+        return int(inner.args["t"]["deadline"] if inner.function == "trade" else inner.args["deadline"])
+    except (AbiError, KeyError) as error:
+        raise Usage("NO_DEADLINE", f"a call of the agent's that carries no deadline: {error}", "") from None
 
 
 def _under_the_role(road: AgentRoad, inner: bytes) -> Call:

@@ -78,7 +78,8 @@ class SenderSignature(Protocol):
 
 @dataclass
 class ChainAuthority:
-    """What authority needs of one chain. `agent_roles`: the Roles modifier whose member the sender is, where its own key trades."""
+    """What authority needs of one chain. `agent_roles`: the Roles modifier whose member the sender is, where its own key trades;
+    `next_nonce`: where the sender's nonces are not its transactions, but an EntryPoint's."""
 
     gateway: Gateway
     local: LocalCall
@@ -89,6 +90,7 @@ class ChainAuthority:
     sender: Address
     max_blocks: int
     agent_roles: Address | None = None
+    next_nonce: Callable[[], Awaitable[int]] | None = None
     urgency: Urgency = Urgency.NORMAL
     fees: dict[str, Fees] = field(default_factory=dict)
 
@@ -144,7 +146,7 @@ class Authority:
             *await asyncio.gather(
                 chain.gateway.block("latest"),
                 self._wallet_nonce(chain, chain_id),
-                chain.gateway.nonce(chain.sender),
+                chain.next_nonce() if chain.next_nonce is not None else chain.gateway.nonce(chain.sender),
                 chain.gateway.fee_history(),
             ),
         )

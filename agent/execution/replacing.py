@@ -2,7 +2,7 @@
 
 What was signed before stays a possible winner until the nonce is mined: nothing here forgets it. Target, value, calldata and gas
 stay as they are, so the owners' signatures and the deadline inside are the same, and nobody is asked again.
-Source of the bump: nodes replace at +10 % (geth) or +12.5 % (others) on both fees.
+Source of the bump: nodes replace at +10 % (geth) or +12.5 % (others) on both fees, bundlers at +10 % (ERC-7769).
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Protocol
 from agent.domain.events import Authorized, Replaced
 from agent.execution.outbox import Channel, signed_tx
 from agent.ports import Clock
+from chains import operations
 from chains.gas import FeeHistory, Urgency, base_fee_after_up, bid, bump_up
 from chains.rawtx import decode_raw
-from chains.types import BlockRef, Fees, SignedTx, UnsignedTx
+from chains.types import BlockRef, Call, Fees, SignedTx, UnsignedTx
 
 MOST = 3
 """Replacements of one nonce: what `chains.gas.reserve_wei` keeps gas money for."""
@@ -42,8 +43,20 @@ class Patience:
 
 def fees_of(raw: bytes) -> Fees:
     """What signed bytes bid, wei a gas."""
+    if operations.is_operation(raw):
+        return operations.from_raw(raw).fees
     tx = decode_raw(raw)
     return Fees(tx.max_fee_wei, tx.max_priority_fee_wei)
+
+
+def call_of(raw: bytes) -> tuple[Call, int]:
+    """What signed bytes call, and the gas they give that call."""
+    if operations.is_operation(raw):
+        op = operations.from_raw(raw)
+        return operations.call_inside(op), op.call_gas
+    tx = decode_raw(raw)
+    assert tx.to is not None
+    return Call(tx.to, tx.data, tx.value), tx.gas
 
 
 class Replacer:
@@ -72,15 +85,14 @@ class Replacer:
         if not waited and bids.max_fee_wei >= base_fee_after_up(head.base_fee_wei, 1) + 1:
             return None
         fresh = bid(await patience.fees.fee_history(), Urgency.URGENT)
-        tx = decode_raw(authorized.raw)
-        assert tx.to is not None
+        call, gas = call_of(authorized.raw)
         again = UnsignedTx(
             authorized.chain_id,
             authorized.nonce,
-            tx.to,
-            tx.value,
-            tx.data,
-            tx.gas,
+            call.to,
+            call.value,
+            call.data,
+            gas,
             bump_up(bids, at_least=fresh),
         )
         signed = await self._sender.sign(again, max(authorized.wallet_nonce, 0), head.timestamp)
@@ -95,9 +107,8 @@ class Replacer:
         if patience is None or head.timestamp >= authorized.deadline_s:
             return None
         fresh = bid(await patience.fees.fee_history(), Urgency.URGENT)
-        tx = decode_raw(authorized.raw)
-        assert tx.to is not None
-        again = UnsignedTx(authorized.chain_id, nonce, tx.to, tx.value, tx.data, tx.gas, fresh)
+        call, gas = call_of(authorized.raw)
+        again = UnsignedTx(authorized.chain_id, nonce, call.to, call.value, call.data, gas, fresh)
         signed = await self._sender.sign(again, max(authorized.wallet_nonce, 0), head.timestamp)
         return Replaced(authorized.part, signed.hash, signed.raw, self._clock.now_ns(), nonce)
 

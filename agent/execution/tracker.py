@@ -25,6 +25,7 @@ from agent.execution.venue_following import VenueFollower
 from agent.journal.book import NEVER_LEFT
 from agent.journal.records import PartRecord
 from agent.ports import Clock, ExecutionVenue
+from chains.operations import sequence_of
 from chains.types import Address, BlockRef, Hash32, Protection, Receipt, SignedTx
 
 
@@ -277,7 +278,7 @@ class Tracker(VenueFollower):
         signed for the next one; where that is used too and by whom is not known, the deadline decides. So it does where there is
         none: a reorganisation could give the nonce back to what was signed, and only that kept it from being done twice."""
         own = self._cancels.cost_at(authorized)
-        who = f"{authorized.sender}'s nonce {authorized.nonce} on chain {authorized.chain_id}"
+        who = f"{authorized.sender}'s nonce {sequence_of(authorized.nonce)} on chain {authorized.chain_id}"
         text = f"its nonce was used by {f'a transaction of ours for {own}' if own else 'another transaction'}"
         part, in_time = authorized.part.cl_ord_id, head.timestamp <= authorized.deadline_s
         alone = authorized.wallet_nonce < 0 and authorized.deadline_s < head.timestamp + NEAR_S

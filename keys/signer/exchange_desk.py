@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from chains.errors import Denied, Reconcile, Retry, Usage
+from keys.secrets import is_reference, resolve
 from keys.settings import ExchangeReference
 from keys.signer import exchange, exchange_orders, hyperliquid, hyperliquid_desk
 from keys.signer.exchange_wire import Wire
@@ -21,6 +22,18 @@ from keys.signer.vault import Vault
 
 DAY_S = 86_400
 Granted = Callable[[str, str], bool]
+
+
+def _wire(name: str, sends_to: str) -> Wire:
+    """Raises Usage SENDS_TO_INVALID, and as a reference that cannot be resolved; never with the address in it, which may hold a key."""
+    if not is_reference(sends_to):
+        return Wire(name, sends_to)
+    try:
+        return Wire(name, resolve(sends_to).text().strip())
+    except ValueError as error:
+        raise Usage(
+            "SENDS_TO_INVALID", f"what exchanges.{name}.sends_to refers to {error}", "put the address there"
+        ) from None
 
 
 class ExchangeDesk:
@@ -36,7 +49,7 @@ class ExchangeDesk:
         """`granted(request_id, digest)`: whether this very request was recorded before; it refuses the id for another content."""
         self._references, self._vault, self._ledger, self._granted = references, vault, ledger, granted
         self._live = live
-        self._wires = {name: Wire(name, r.sends_to) for name, r in references.items() if r.sends_to}
+        self._wires = {name: _wire(name, r.sends_to) for name, r in references.items() if r.sends_to}
         self._waiting: dict[str, tuple[str, int]] = {}
 
     def facts(self) -> dict[str, dict[str, Any]]:

@@ -9,12 +9,15 @@ import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from chains.errors import Denied, Usage
 from chains.types import Address, Environment, Fees, UnsignedTx
+from chains.userops import from_json, to_json, user_op_hash
 from contracts.hashing import to_checksum
-from keys import cow_order, safe, transactions
+from keys import cow_order, erc4337, safe, transactions
+from keys.erc4337 import Window
 from keys.policy import (
     Allowed,
     OuterRequest,
@@ -24,6 +27,7 @@ from keys.policy import (
     judge_outer,
     judge_safe_tx,
 )
+from keys.policy_operations import OperationRequest, judge_operation, signing_key
 from keys.policy_orders import OrderRequest
 from keys.secrets import ask_on_tty
 from keys.settings import PolicySettings, SignerSettings
@@ -101,6 +105,7 @@ class Handlers:
             "sign_safe_tx": self.sign_safe_tx,
             "sign_tx": self.sign_tx,
             "sign_batch": self.sign_batch,
+            "sign_operation": self.sign_operation,
             "sign_order": self.sign_order,
             "sign_exchange": self.sign_exchange,
             "send_exchange": self.send_exchange,
@@ -160,6 +165,7 @@ class Handlers:
             "safes": {str(c): p.safe for c, p in self.settings.chains.items()},
             "agents": {
                 str(c): {"account": p.agent.account, "roles": p.agent.roles, "gate": p.agent.gate}
+                | ({"key": p.agent.key} if p.agent.key is not None else {})
                 for c, p in self.settings.chains.items()
                 if p.agent is not None
             },
@@ -282,6 +288,29 @@ class Handlers:
             request_id, OuterRequest(environment, sender, carrier, tx.nonce, now, wall, False), judged
         )
         return {**signed, "safe_tx_hash": "0x" + safe_hash.hex()}
+
+    async def sign_operation(self, request_id: str, params: Params) -> dict[str, Any]:
+        """The signature field of a user operation of the agent's account: its times and its one owner's signature."""
+        environment, chain_id = self._environment(params), _number(params, "chain_id")
+        op, window = from_json(_get(params, "op", dict)), Window(_number(params, "valid_until"))
+        now, wall = self._now(params)
+        bare = to_json(replace(op, signature=b""))
+        asked = {"chain_id": chain_id, "op": bare, "valid_until": window.until}
+        digest = _digest("sign_operation", asked)
+        policy = self.policy.chains.get(chain_id)
+        owner = signing_key(policy.agent if policy is not None else None, op.sender)
+        key = self._sender(owner) if owner is not None else None
+        if not self._granted(request_id, digest):
+            request = OperationRequest(environment, chain_id, op, window, now, wall)
+            allowed = _allow(judge_operation(request, self.policy, self.ledger))
+            facts = safe_tx_facts(chain_id, self.policy.chains[chain_id].safe, 0, allowed)
+            facts |= {"sender": op.sender, "nonce": op.nonce, "content": allowed.content.hex(), "gas_wei": str(allowed.gas_wei)}  # fmt: skip
+            self.ledger.record("tx", request_id, digest, wall, facts)
+        if key is None or owner is None:  # granted by settings that are no longer these
+            raise locked_key(op.sender)
+        signature = await _sign(key, key.sign_typed, erc4337.safe_op_typed(chain_id, op, window))
+        whole = erc4337.signed(chain_id, op, window, [signature], [owner], 1)
+        return {"signature": "0x" + whole.signature.hex(), "hash": user_op_hash(chain_id, whole)}
 
     async def sign_order(self, request_id: str, params: Params) -> dict[str, Any]:
         """Judges a CoW order and records it: from then on its allowance may be signed. `sign` false asks for nothing more: a

@@ -227,13 +227,28 @@ def test_orders_go_nowhere_that_others_can_read(url: str, tmp_path: Path) -> Non
     assert checked("https://api.binance.com").hostname and checked("http://127.0.0.1:1").port == 1
 
 
+def test_a_reference_that_names_no_address_is_refused_without_telling_it(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("https://user:secret@api.example.com")
+    (tmp_path / "url").chmod(0o600)
+    config = c.signer_files(tmp_path, sends_to=f"file:{tmp_path}/url")
+    assert load(config).exchanges["paper"].sends_to == f"file:{tmp_path}/url"
+    with pytest.raises(Usage, match=r"exchanges\.paper\.sends_to") as wrong:
+        start_signer(tmp_path / "s.sock", config, tmp_path / "signer.log")
+    assert "example" not in wrong.value.message and "secret" not in wrong.value.message.replace(
+        "sends_to", ""
+    )
+
+
 async def test_the_exchanges_client_places_orders_through_the_signer(tmp_path: Path) -> None:
-    """The client is the one for every exchange of the dialect; what it is given back is the exchange's own answer."""
+    """The client is the one for every exchange of the dialect; what it is given back is the exchange's own answer. Its address is
+    given to the signer by reference."""
     (tmp_path / "api-secret").write_text(OWNER_SECRET)
     room = ExchangeRoom(tmp_path)
     room.start()
     try:
-        config = c.signer_files(tmp_path, sends_to=room.url)
+        (tmp_path / "url").write_text(room.url + "\n")
+        (tmp_path / "url").chmod(0o600)
+        config = c.signer_files(tmp_path, sends_to=f"file:{tmp_path}/url")
         process = start_signer(tmp_path / "s.sock", config, tmp_path / "signer.log")
         try:
             async with client(tmp_path) as signer:

@@ -20,7 +20,7 @@ from chains.types import Address
 from keys import safe
 from keys.curve import address_of, recover
 from keys.policy_settings import Cap
-from keys.settings import KeyReference, signer_settings
+from keys.settings import KeyReference, environment_names, signer_settings
 from keys.settings import load as read_signer_file
 from keys.signers import SignerSpec, read_spec, to_data
 
@@ -90,6 +90,14 @@ def test_the_sender_may_have_any_kind_of_signer_and_the_signers_own_file_names_i
     assert path.stat().st_mode & 0o777 == 0o600 and read_signer_file(path) == read
     with pytest.raises(Usage, match="is there already"):
         signer_file.write(path, data)
+
+
+def test_an_exchange_whose_address_is_a_reference_is_sent_to_by_the_signer_too(tmp_path: Path) -> None:
+    """The reference is written as it stands, kept in the signer's environment, and resolved by nobody but the signer."""
+    found = sent_by({"signer": KMS})
+    venues = tuple(v.model_copy(update={"base_url": "env:PAPER_URL"}) for v in found.venues)
+    read = signer_settings(signer_file.content(found.model_copy(update={"venues": venues}), {}))
+    assert read.exchanges["paper"].sends_to == "env:PAPER_URL" and "PAPER_URL" in environment_names(read)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,12 @@ def test_a_file_is_refused_by_name(hostile: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "code"), [("keys.owner_sign", "SAFE_TX_INVALID"), ("keys.owner_freeze", "FREEZE_INVALID")]
+    ("module", "code"),
+    [
+        ("keys.owner_sign", "SAFE_TX_INVALID"),
+        ("keys.owner_freeze", "FREEZE_INVALID"),
+        ("keys.owner_delegate", "DELEGATION_INVALID"),
+    ],
 )
 @pytest.mark.parametrize("content", HOSTILE, ids=range(len(HOSTILE)))
 def test_what_an_owners_process_is_handed_on_its_pipe(module: str, code: str, content: bytes) -> None:

@@ -128,7 +128,11 @@ def _wallets(met: list[Met]) -> list[str]:
 def _wallet(m: Met) -> list[str]:
     safe = m.wallet.safe
     if safe is None:
-        kind = {"EOA": "an ordinary account, or nothing yet", "OTHER": "a contract that is no known Safe"}
+        kind = {
+            "EOA": "an ordinary account, or nothing yet",
+            "OTHER": "a contract that is no known Safe",
+            "DELEGATED_EOA": f"a key's account that runs the code of {m.wallet.delegate} (EIP-7702): whoever that code obeys can do all that the key can",
+        }
         return [f"   wallet     {kind.get(m.wallet.kind.value, m.wallet.kind.value)}"]
     guard = "none" if safe.guard == ZERO_ADDRESS else safe.guard
     return [

@@ -29,6 +29,7 @@ ELSEWHERE = {
     "renew": "wallet_scope:renew",
     "rotate-agent": "wallet_scope:rotate_agent",
     "freeze": "wallet_scope:freeze",
+    "delegate": "wallet_delegate:delegate",
 }
 
 

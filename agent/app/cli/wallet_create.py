@@ -42,6 +42,12 @@ if TYPE_CHECKING:
     help="1.3.0, 1.4.1 or 1.5.0 (another, another address).",
 )
 @click.option(
+    "--user-operations",
+    "operations",
+    is_flag=True,
+    help="With the Safe 4337 module 0.3.0: it takes ERC-4337 user operations (another address).",
+)
+@click.option(
     "--chain",
     "names",
     multiple=True,
@@ -53,7 +59,7 @@ if TYPE_CHECKING:
 @click.option("--max-loss", metavar="USD", help="The most that all its transactions may cost together.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
-def create(ctx: click.Context, /, owners: tuple[str, ...], threshold: int, salt: int, layer2: bool, version: str,
+def create(ctx: click.Context, /, owners: tuple[str, ...], threshold: int, salt: int, layer2: bool, version: str, operations: bool,
            names: tuple[str, ...], live: bool, yes: bool, max_loss: str | None, as_json: bool) -> int:  # fmt: skip
     """A Safe at one address on several chains: `fairlead wallet create --owner 0x… --owner 0x… --threshold 2`.
 
@@ -93,7 +99,7 @@ def create(ctx: click.Context, /, owners: tuple[str, ...], threshold: int, salt:
             at = app.chains[chain.chain_id]
             try:
                 found[chain.name] = await creating.plan(
-                    at.profile, at.gateway, who, threshold, salt, layer2, version
+                    at.profile, at.gateway, who, threshold, salt, layer2, version, operations
                 )
             except FairleadError as error:
                 found[chain.name] = error

@@ -74,7 +74,7 @@ def outstanding(ctx: click.Context, /, service: str | None, service_key: str | N
     opened = [entry for t in told for entry in t.get("open", ())]
     for mine in own:
         print(
-            f"\nchain {mine['chain_id']}: signed by the account {mine['sender']} itself, nonce {mine['nonce']}, until {mine['deadline']}\n"
+            f"\nchain {mine['chain_id']}: a {mine['kind']} signed by the account {mine['sender']} itself, nonce {mine['nonce']}, until {mine['deadline']}\n"
             f"{mine['tx_hash']}\nrevoke it  {mine['revoke']}"
         )
     if not opened and not own:

@@ -81,12 +81,15 @@ def _facts(scope: Scope, told: Bound, there: Bounds, has: Granted) -> dict[str, 
     }
 
 
-def _signers_words(scope: Scope, has: Granted) -> dict[str, Any]:
+def _signers_words(settings: Settings, scope: Scope, has: Granted) -> dict[str, Any]:
     """What the signer's settings have to say of this road: both addresses follow from the Safe's, so they are known beforehand."""
     from keys.policy_settings import SAFER
     from keys.scope import ROLE
 
-    said: dict[str, Any] = {"account": scope.agent, "roles": has.roles, "gate": has.gate}
+    sender, chain = settings.wallet.sender, settings.chain(scope.chain_id)
+    behind = [t for t in settings.scopes if chain and t.chain == chain.name and t.account == "safe_4337"]
+    key = {"key": sender.address} if behind and sender is not None else {}
+    said: dict[str, Any] = {"account": scope.agent, **key, "roles": has.roles, "gate": has.gate}
     lends = sorted({action for reserve in scope.reserves for action in reserve.actions})
     return said | {"role": f"0x{ROLE.hex()}"} | ({"lends": lends} if set(lends) - SAFER else {})
 
@@ -160,7 +163,7 @@ def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_
                 "file": str(path) if path else None,
                 "safe_tx_hash": proposed[0].document.hash if proposed else None,
                 "next": following if path or has.none_yet else None,
-                "signer": {"chain_id": powers.chain_id, "agent": _signers_words(powers, has)},
+                "signer": {"chain_id": powers.chain_id, "agent": _signers_words(settings, powers, has)},
             }
         )
         return 0
@@ -170,7 +173,7 @@ def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_
     _show_bound(told, there)
     print(
         f"\nsigner    so that its policy knows this road, its settings say under chain {powers.chain_id}:\n"
-        f'          "agent": {json.dumps(_signers_words(powers, has))}'
+        f'          "agent": {json.dumps(_signers_words(settings, powers, has))}'
     )
     if path is not None:
         print(

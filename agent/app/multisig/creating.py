@@ -20,8 +20,10 @@ from chains.profile import ChainProfile
 from chains.safe_versions import RELEASES, SafeRelease, release
 from chains.simulate import Step
 from chains.types import Address, BlockRef, Call
+from chains.userops import ENTRY_POINT
 from chains.wallets import Wallet, identify
 from contracts.codec import decode_result, encode
+from keys import erc4337
 from keys.safe import SafeSetup, counterfactual_address, create_call
 
 if TYPE_CHECKING:
@@ -65,13 +67,17 @@ async def plan(
     salt: int,
     layer2: bool,
     version: str = "1.4.1",
+    operations: bool = False,
 ) -> Planned:
-    """Raises Usage as `setup_calldata` and SAFE_VERSION_UNKNOWN, Reject SAFE_NOT_DEPLOYED where the official contracts are not on the
-    chain."""
+    """`operations`: with the 4337 module, so that it takes user operations. Raises Usage as `setup_calldata` and SAFE_VERSION_UNKNOWN, Reject
+    SAFE_NOT_DEPLOYED where the official contracts are not on the chain."""
     found = await _deployed(profile, gateway, version, layer2)
     factory, handler = found.proxy_factory, found.fallback_handler
     singleton = found.safe_l2 if layer2 else found.safe
     setup = SafeSetup(owners, threshold, handler, salt)
+    if operations:
+        await _takes_operations(profile, gateway, version)
+        setup = erc4337.setup(owners, threshold, salt)
     answer = await gateway.call(Call(factory, encode("safe_proxy_factory", "proxyCreationCode")))
     code = decode_result("safe_proxy_factory", "proxyCreationCode", answer.data)[0]
     address = counterfactual_address(factory, singleton, code, setup)
@@ -94,6 +100,24 @@ async def _deployed(profile: ChainProfile, gateway: Gateway, version: str, layer
         f"Safe {version} is not on {profile.name}: no code of its {missing}",
         "leave the chain out, or choose another --safe-version",
     )
+
+
+async def _takes_operations(profile: ChainProfile, gateway: Gateway, version: str) -> None:
+    """Raises Usage SAFE_VERSION_UNKNOWN, Reject SAFE_NOT_DEPLOYED."""
+    if version == "1.3.0":
+        raise Usage(
+            "SAFE_VERSION_UNKNOWN",
+            "the 4337 module 0.3.0 is for Safe 1.4.1 and later",
+            "leave --safe-version out",
+        )
+    named = {"4337 module": erc4337.MODULE, "module set-up": erc4337.MODULE_SETUP, "EntryPoint": ENTRY_POINT}
+    for name, at in named.items():
+        if not await gateway.code(at):
+            raise Reject(
+                "SAFE_NOT_DEPLOYED",
+                f"user operations are not possible on {profile.name}: no code of the {name} at {at}",
+                "leave the chain out, or --user-operations",
+            )
 
 
 async def prepare(app: App, desk: ChainDesk, planned: Planned) -> Creation:

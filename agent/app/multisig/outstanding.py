@@ -16,6 +16,7 @@ from agent.app.multisig.state import SafeNow, deadline_of, is_rejection
 from agent.app.multisig.words import instant
 from agent.domain.errors import FairleadError
 from agent.journal.book import Book
+from chains.operations import is_keyed, sequence_of
 from chains.types import Address
 from contracts.codec import AbiError, decode_call
 from keys import safe_signatures as ss
@@ -140,7 +141,8 @@ def agents_own(book: Book | None) -> list[dict[str, Any]]:
                 "cl_ord_id": name,
                 "chain_id": signed.chain_id,
                 "sender": signed.sender,
-                "nonce": signed.nonce,
+                "nonce": sequence_of(signed.nonce),
+                "kind": "user operation" if is_keyed(signed.nonce) else "transaction",
                 "tx_hash": signed.tx_hash,
                 "deadline": instant(signed.deadline_s),
                 "revoke": f"fairlead cancel {order}",

@@ -11,18 +11,24 @@ from functools import partial
 from typing import Any
 
 from agent.app import scoping
-from agent.app.agent_road import road_of
+from agent.app.agent_road import road_of, signers_road
 from agent.app.auditing import Audit, audit
+from agent.app.endpoints import resolve_endpoint
 from agent.app.multisig.room import Room
 from agent.app.settings_scope import ScopeTable
+from agent.app.settings_tree import Chain
 from agent.app.unattended import span, warning_of
 from agent.app.watching.check import Check, fail, guarded, ok, skip, warn
 from agent.app.watching.reading import Reading
+from agent.domain.errors import FairleadError
 from agent.domain.instruments import chain_of
 from agent.execution.settlement import token_of
 from agent.journal.book import Book
 from agent.transport.clock import SystemClock
 from chains import profiles
+from chains.bundler import Bundler
+from chains.rpc import Rpc
+from chains.types import Protection
 from keys.client import SignerClient
 
 DAY_S, APART_S = 86_400, 60
@@ -49,9 +55,42 @@ async def scope(reading: Reading, table: ScopeTable, signer: SignerClient) -> li
     if found.granted.none_yet and found.trouble is not None:
         return [warn(name, found.trouble.message, found.trouble.remedy)]
     told = [_state(name, found), _bound(name, found)]
-    road = road_of(powers, scoping.gate_creation())
+    wanted = signers_road(road_of(powers, scoping.gate_creation(), table.account), settings)
     agents = dict((await signer.status()).get("agents", {}))
-    return [*told, *_signers_road(name, agents.get(str(chain.chain_id)), road.account, road.roles, road.gate)]
+    if table.account == "safe_4337":
+        told += await bundler(reading, chain)
+    return [*told, *_signers_road(name, agents.get(str(chain.chain_id)), wanted)]
+
+
+async def bundler(reading: Reading, chain: Chain) -> list[Check]:
+    """Whether the bundler answers for the right chain and EntryPoint, and what of an operation it keeps to itself."""
+    name = f"bundler {chain.name}"
+    if chain.bundler is None:
+        return [
+            fail(
+                name,
+                "the agent's account takes user operations, and there is none",
+                "add [chains.bundler]",
+                2,
+            )
+        ]
+    url = resolve_endpoint(chain.bundler.url)
+    try:
+        await Bundler(Rpc(url, reading.session), reading.gateways[chain.chain_id]).check()
+    except FairleadError as error:
+        return [fail(name, error.message, error.hint or "is the bundler up?", error.exit_status)]
+    if chain.bundler.private:
+        told = "declared private: that nobody but its operator sees an operation before its block rests on his word alone"
+        return [ok(name, f"{url.origin} answers; {told}")]
+    told = (
+        "not declared private: an operation may be seen by anybody before its block, as in a public mempool"
+    )
+    if chain.protection is Protection.PUBLIC:
+        return [ok(name, f"{url.origin} answers; {told}; plans of this chain are PUBLIC")]
+    remedy = (
+        '`private = true` under [chains.bundler] where its operator promises it, or protection = "PUBLIC"'
+    )
+    return [fail(name, f"{url.origin} answers, and is {told}: no PRIVATE plan is given to it", remedy, 3)]
 
 
 def _state(name: str, found: Audit) -> Check:
@@ -72,8 +111,7 @@ def _bound(name: str, found: Audit) -> Check:
     )
 
 
-def _signers_road(name: str, told: Any, account: str, roles: str, gate: str) -> list[Check]:
-    wanted = {"account": account, "roles": roles, "gate": gate}
+def _signers_road(name: str, told: Any, wanted: Mapping[str, str]) -> list[Check]:
     if told is None:
         return [
             warn(

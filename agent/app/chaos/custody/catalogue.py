@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.app.chaos.custody import (
+    account_moves,
     approval_attacks,
     door_attacks,
     exchange_moves,
@@ -39,4 +40,5 @@ def every() -> list[Move]:
         *signer_moves.moves(),
         *exchange_moves.moves(),
         *journal_moves.moves(),
+        *account_moves.moves(),
     ]

@@ -1,0 +1,110 @@
+"""A key of one's own is told to run code (EIP-7702), or no longer: signs that one transaction, attended, and nothing else.
+
+    python -m keys.owner_delegate --environment ENV --address 0x… --allow 0x… (--keystore FOLDER_OR_FILE | --signer JSON) < request.json
+
+The request is {"chain_id", "nonce", "delegate", "gas", "max_fee_wei", "max_priority_fee_wei"}, amounts as decimal strings. The transaction is
+the account's own, to itself, without value or calldata; the authorization in it is for this chain and for the nonce after it. Only code
+that `--allow` lists is delegated to; the zero address, which takes a delegation back, always. What that means is told on stderr before the
+key is asked for. {"raw", "hash"} go to stdout. Where the key is named, and exit statuses, as `keys.owner_freeze`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chains.bounded_json import loads
+from chains.errors import FairleadError, Usage
+from chains.types import ZERO_ADDRESS, Address, Environment, Fees, SignedTx, UnsignedTx
+from contracts.hashing import to_checksum
+from keys.delegations import Authorization, judge, sign, sign_set_code
+from keys.hardening import harden
+from keys.owner_freeze import open_key
+from keys.policy_settings import ChainPolicy
+from keys.signers import Signer
+
+MOST_GAS = 500_000
+_FIELDS = ("chain_id", "nonce", "gas", "max_fee_wei", "max_priority_fee_wei")
+
+
+def read(data: Mapping[str, Any], account: Address) -> tuple[UnsignedTx, Authorization]:
+    """The one transaction this signs, and the authorization in it. Raises Usage DELEGATION_INVALID."""
+    try:
+        numbers = {name: int(data[name]) for name in _FIELDS}
+        delegate = Address(to_checksum(data["delegate"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise Usage("DELEGATION_INVALID", f"the request is not whole: {error}") from None
+    if any(value < 0 for value in numbers.values()) or numbers["gas"] > MOST_GAS:
+        raise Usage("DELEGATION_INVALID", f"a number is negative, or gas is more than {MOST_GAS:,}")
+    fees = Fees(numbers["max_fee_wei"], numbers["max_priority_fee_wei"])
+    chain_id, nonce = numbers["chain_id"], numbers["nonce"]
+    tx = UnsignedTx(chain_id, nonce, account, 0, b"", numbers["gas"], fees)
+    return tx, Authorization(chain_id, delegate, nonce + 1)
+
+
+def words(auth: Authorization, account: str) -> str:
+    """What the authorization does, for whoever is to sign it."""
+    where = f"on chain {auth.chain_id}"
+    if auth.delegate == ZERO_ADDRESS:
+        return f"Takes back what {account} was told to run {where}: from then on it is an ordinary key's account again."
+    return (
+        f"FROM THEN ON {account} RUNS THE CODE OF {auth.delegate} {where}. Whoever that code obeys can do everything this key can, without asking "
+        "it again: move all its coins and tokens, use every approval it has, consent in its name where contracts are asked. It lasts until it is taken back."
+    )
+
+
+def policy_of(chain_id: int, account: Address, allow: frozenset[str]) -> ChainPolicy:
+    """As far as a delegation is judged by it."""
+    return ChainPolicy(chain_id, account, frozenset(), 1, {}, frozenset(), {}, ZERO_ADDRESS, delegates=allow)
+
+
+def signed(signer: Signer, tx: UnsignedTx, auth: Authorization, policy: ChainPolicy) -> SignedTx:
+    """Raises Denied POLICY_DELEGATE, DELEGATION_UNSUPPORTED."""
+    return sign_set_code(signer, tx, [sign(signer, auth, policy)], policy)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="keys.owner_delegate", description="A key is told to run code.")
+    parser.add_argument("--address", required=True, help="the key's address; another key is refused")
+    parser.add_argument("--environment", required=True, choices=[e.value for e in Environment])
+    parser.add_argument("--allow", action="append", default=[], help="code that it may be told to run")
+    parser.add_argument("--keystore", type=Path, help="the folder of keystores, or one keystore file")
+    parser.add_argument("--signer", metavar="JSON", help="a key of any kind, as keys.signers describes it")
+    parser.add_argument(
+        "--password", metavar="REFERENCE", help="a secret reference; else the terminal is asked"
+    )
+    given = parser.parse_args(argv)
+    harden()
+    try:
+        try:
+            data = loads(sys.stdin.buffer.read(1 << 16))
+        except ValueError:
+            data = None
+        if not isinstance(data, dict):
+            raise Usage("DELEGATION_INVALID", "stdin is not a JSON object")
+        account = Address(to_checksum(given.address))
+        tx, auth = read(data, account)
+        policy = policy_of(tx.chain_id, account, frozenset(to_checksum(a) for a in given.allow))
+        judge(auth, policy)
+        print(words(auth, account), file=sys.stderr, flush=True)
+        signer = open_key(given, Environment(given.environment), "to sign this delegation")
+        try:
+            found = signed(signer, tx, auth, policy)
+        finally:
+            signer.close()
+        print(json.dumps({"raw": "0x" + found.raw.hex(), "hash": found.hash}), flush=True)
+    except FairleadError as error:
+        print(f"error {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("error OWNER_REFUSED: nothing was signed", file=sys.stderr)
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
