@@ -229,6 +229,22 @@ def weight_a_minute(data: Any) -> int | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """Of the account, not of the key: which key may withdraw the venue tells on a page of its own only."""
+
+    trade: bool
+    withdraw: bool
+    kinds: tuple[str, ...]
+
+
+def permissions(data: Any) -> Permissions:
+    with understood("account"):
+        return Permissions(
+            bool(data["canTrade"]), bool(data["canWithdraw"]), tuple(str(k) for k in data["permissions"])
+        )
+
+
 def commission_bps(data: Any) -> tuple[Decimal, Decimal]:
     """(maker, taker) of this account, in basis points."""
     with understood("account"):
@@ -363,7 +379,3 @@ class Reader:
             return ExecutionReport(
                 ClOrdId(own_id), self.place, kind, ns(event["T"]), str(event["i"]), fill, "", text
             )
-
-
-def levels(rows: Any) -> list[tuple[Decimal, Decimal]]:
-    return [(Decimal(px), Decimal(qty)) for px, qty in rows]

@@ -15,17 +15,20 @@ from agent.domain.errors import Denied, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.orders import VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
+from agent.market.conflation import Priority
+from agent.market.feeds import FeedFacts
 from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
+from agent.transport.books import Books
 from agent.transport.http import Http, Reply, TimeOuts
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
 from agent.venues import Send, Sign, VenueFacts
-from agent.venues.binance_spot import codec
-from agent.venues.binance_spot.keeper import BookKeeper
+from agent.venues.binance_spot import codec, feed
 from agent.venues.binance_spot.reports import ReportStream
 
 API = "/api/v3"
 PAGE = 1_000
+FIRST_BOOK_S, RESYNC_S = 5.0, 0.5
 
 
 class BinanceSpot:
@@ -34,6 +37,7 @@ class BinanceSpot:
     def __init__(
         self,
         facts: VenueFacts,
+        feed_facts: FeedFacts,
         name: str,
         clock: Clock,
         api_key: str,
@@ -55,7 +59,16 @@ class BinanceSpot:
         self._instruments: dict[str, VenueInstrument] = {}
         self._reader = codec.Reader(name, self._instruments)
         self._ahead_ms = 0
-        self._keepers: dict[str, tuple[BookKeeper, asyncio.Task[None]]] = {}
+        self._held: frozenset[str] = frozenset()
+        self._following: asyncio.Task[None] | None = None
+        self.books = Books(
+            replace(feed_facts, subscribe=feed.subscribe_books, probe_s=facts.book_quiet_s),
+            (),
+            Stream(lambda: self.http.client, f"{self._stream_url}/ws", clock),
+            clock,
+            self._depth,
+            rank=self._rank,
+        )
         self._started = False
         self.reports = ReportStream(self, clock, facts.audit_s)
 
@@ -66,6 +79,15 @@ class BinanceSpot:
     @property
     def reader(self) -> codec.Reader:
         return self._reader
+
+    @property
+    def ahead_ms(self) -> int:
+        """How far the venue's clock was measured to be before ours."""
+        return self._ahead_ms
+
+    async def permissions(self) -> codec.Permissions:
+        """What the venue says that this account may do. Raises as the other reads."""
+        return codec.permissions(await self.signed_read("account", {"omitZeroBalances": "true"}, 20))
 
     async def start(self) -> None:
         """Sets the clock's offset and loads the markets. Raises Retry within the time-outs where the venue is not there."""
@@ -84,11 +106,10 @@ class BinanceSpot:
         self.reports.begin()
 
     async def close(self) -> None:
-        tasks = [task for _, task in self._keepers.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._keepers.clear()
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+            self._following = None
         await self.http.close()
 
     # market
@@ -100,28 +121,32 @@ class BinanceSpot:
     async def book(self, symbol: str) -> VenueBook:
         """Raises Retry STALE_BOOK, Usage UNKNOWN_SYMBOL. The first call for a symbol begins to follow it."""
         self._instrument(symbol)
-        if symbol not in self._keepers:
-            stream = Stream(
-                lambda: self.http.client,
-                f"{self._stream_url}/stream?streams={symbol.lower()}@depth@100ms",
-                self._clock,
-                quiet_s=self._facts.book_quiet_s,
-            )
+        if self._following is not None and self._following.done():
+            ended, self._following = self._following, None
+            ended.result()  # told once; the next call begins anew
+        if self._following is None:
+            self._following = asyncio.create_task(self.books.run(), name=f"{self._name} books")
+        new = symbol not in self.books.ladders
+        await self.books.follow(symbol)
+        await self.books.first(symbol, FIRST_BOOK_S if new else RESYNC_S)
+        return self.books.book(symbol)
 
-            async def snapshot(levels: int) -> Any:
-                weight = 5 if levels <= 100 else 50
-                return await self.public("depth", {"symbol": symbol, "limit": levels}, weight=weight)
+    def _rank(self, symbol: str) -> Priority:
+        if self.reports.works(symbol):
+            return Priority.WORKING
+        instrument = self._instruments.get(symbol)
+        return Priority.HELD if instrument is not None and instrument.base in self._held else Priority.WATCHED
 
-            keeper = BookKeeper(symbol, stream, snapshot, self._clock, int(self._facts.book_stale_s * 1e9))
-            self._keepers[symbol] = (
-                keeper,
-                asyncio.create_task(keeper.run(), name=f"{self._name} book {symbol}"),
+    async def _depth(self, path: str) -> bytes:
+        """Raises Retry also where the venue refuses: a book that cannot be had is stale, whatever the reason."""
+        path, _, query = path.partition("?")
+        reply = await self.http.read("GET", path, query, weight=5 if query.endswith("limit=5") else 50)
+        if reply.status >= 400:
+            says = codec.refusal(reply.body)
+            raise Retry(
+                "NO_SNAPSHOT", f"{self._name} gives no depth: {says.code} {says.msg}", "see its status"
             )
-        keeper, task = self._keepers[symbol]
-        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-            del self._keepers[symbol]  # told once; the next call begins anew
-            raise error
-        return await keeper.book()
+        return reply.body
 
     # orders
 
@@ -233,9 +258,10 @@ class BinanceSpot:
 
     async def balances(self) -> Sequence[Balance]:
         self._need_markets()
-        return tuple(
-            codec.balances(await self.signed_read("account", {"omitZeroBalances": "true"}, 20), self._name)
-        )
+        data = await self.signed_read("account", {"omitZeroBalances": "true"}, 20)
+        found = tuple(codec.balances(data, self._name))
+        self._held = frozenset(b.asset.rpartition("/")[2] for b in found if b.free or b.locked)
+        return found
 
     def stream(self) -> AsyncIterator[ExecutionReport]:
         """Reports of this account as they happen, each execution once, merged with an audit over REST."""
@@ -274,6 +300,7 @@ class BinanceSpot:
         after = self._clock.now_ns()
         with codec.understood("time"):
             self._ahead_ms = int(data["serverTime"]) - (before + after) // 2_000_000
+        self.books.clocks(self._ahead_ms * 1_000_000)
 
     async def _set_fees(self) -> None:
         """This account's own rates; where they cannot be read the published tier stands, which is the dearest."""
