@@ -35,12 +35,14 @@ class Absent(Signer):
         raise Retry("SIGNER_ABSENT", "no signer answers", "start `fairlead signer run`")
 
 
-def settings(door: Door, **more: Any) -> Settings:
+def settings(door: Door, folder: Path, **more: Any) -> Settings:
+    (folder / "key").write_text(KEY)
+    (folder / "key").chmod(0o600)
     venue = {
         "name": "paper",
         "module": "binance_spot",
         "base_url": door.url,
-        "api_key": "env:PAPER_KEY",
+        "api_key": f"file:{folder / 'key'}",
         "symbols": ["ETHUSDC"],
         "counterparty_cap_usd": "100000",
     }
@@ -54,14 +56,9 @@ async def checked(found: Settings, signer: Any = None, name: str = "paper") -> d
     return {check.name: check for check in worst}
 
 
-@pytest.fixture(autouse=True)
-def api_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PAPER_KEY", KEY)
-
-
-async def test_all_is_well() -> None:
+async def test_all_is_well(tmp_path: Path) -> None:
     async with paper() as door:
-        told = await checked(settings(door))
+        told = await checked(settings(door, tmp_path))
     assert {check.level for check in told.values()} == {Level.OK}, told
     assert "not withdraw" in told["rights paper"].message
     assert "50" in told["balances paper"].message and "0 open" in told["orders paper"].message
@@ -69,17 +66,17 @@ async def test_all_is_well() -> None:
     assert "5,000.00 USD" in told["signer paper"].message and "of 6000" in told["limits paper"].message
 
 
-async def test_what_is_ill_is_named_with_its_remedy() -> None:
+async def test_what_is_ill_is_named_with_its_remedy(tmp_path: Path) -> None:
     async with paper() as door:
         told = await checked(
-            settings(door, symbols=["ETHUSDC", "DOGEUSDC"], counterparty_cap_usd="0"), Absent()
+            settings(door, tmp_path, symbols=["ETHUSDC", "DOGEUSDC"], counterparty_cap_usd="0"), Absent()
         )
         assert told["cap paper"].level is Level.WARN
         assert told["books paper"].level is Level.FAIL and "DOGEUSDC" in told["books paper"].message
         assert told["signer paper"].level is Level.FAIL and told["signer paper"].remedy
         with pytest.raises(Usage, match="known: paper"):
-            await checked(settings(door), name="papr")
-    gone = await checked(settings(door))
+            await checked(settings(door, tmp_path), name="papr")
+    gone = await checked(settings(door, tmp_path))
     assert gone["venue paper"].level is Level.FAIL and "cannot be reached" in gone["venue paper"].message
 
 

@@ -14,13 +14,16 @@ from aiohttp import web
 from agent.app.testvenue import wire
 from agent.app.testvenue.admin import Admin
 from agent.app.testvenue.auth import account_of, check_signed, split_signature
+from agent.app.testvenue.book import Order
 from agent.app.testvenue.faults import Fault, Faults
 from agent.app.testvenue.limits import Limits, TooMany
+from agent.app.testvenue.lists import ListDoors, Replaced
 from agent.app.testvenue.spec import VenueError, exchange_info
 from agent.app.testvenue.streams import Connection, Hub, market_message
 from agent.app.testvenue.venue import Account, Venue
 
 Params = dict[str, str]
+ORDERS = frozenset({"order.place", "order.replace", "list.oco", "list.oto", "list.otoco"})
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -41,6 +44,7 @@ class Server:
         self.venue, self.limits, self.faults = venue, limits or Limits(), Faults()
         self.hub = Hub(venue, self.faults)
         self.closing = asyncio.Event()
+        self.lists = lists = ListDoors(venue, self._find, self._cancel_as)
         get, signed = self._public, self._signed
         self.routes = [
             get("ping", "ping", 1, lambda p, a: {}),
@@ -58,6 +62,14 @@ class Server:
             signed("allOrders", "GET", "allOrders", 20, self.all_orders),
             signed("myTrades", "GET", "myTrades", 20, self.my_trades),
             signed("account", "GET", "account", 20, self.account),
+            signed("order.amend", "PUT", "order/amend/keepPriority", 4, lists.amend),
+            signed("order.replace", "POST", "order/cancelReplace", 1, lists.replace),
+            signed("list.oco", "POST", "orderList/oco", 1, lists.oco),
+            signed("list.oto", "POST", "orderList/oto", 1, lists.oto),
+            signed("list.otoco", "POST", "orderList/otoco", 1, lists.otoco),
+            signed("list.query", "GET", "orderList", 4, lists.query),
+            signed("list.cancel", "DELETE", "orderList", 1, lists.cancel),
+            signed("list.open", "GET", "openOrderList", 6, lists.opened),
         ]
 
     @staticmethod
@@ -133,7 +145,7 @@ class Server:
             now_ms = self.venue.now_ms()
             self.limits.spend(weight_of(route, request.query), now_ms)
             params, account = await self._authenticate(route, request)
-            if route.name == "order.place" and account is not None:
+            if route.name in ORDERS and account is not None:
                 headers["X-MBX-ORDER-COUNT-10S"] = str(self.limits.order(account.key, now_ms))
             response = web.json_response(route.run(params, account))
         except TooMany as error:
@@ -226,6 +238,9 @@ class Server:
     def test(self, params: Params, account: Account) -> Any:
         self.venue.engine.check(wire.new_order(self.venue.engine, account.key, params, secrets.token_hex(11)))
         return {}
+
+    def _cancel_as(self, order: Order, cancel_id: str) -> None:
+        self.hub.cancel_ids[order.order_id] = cancel_id
 
     def _find(self, params: Params, account: Account, missing: VenueError) -> Any:
         symbol = wire.symbol_of(self.venue.engine, params)
@@ -389,4 +404,5 @@ async def _name_itself(request: web.Request, response: web.StreamResponse) -> No
 
 
 def _refusal(error: VenueError) -> web.Response:
-    return web.json_response({"code": error.code, "msg": error.msg}, status=error.http)
+    more = {"data": error.data} if isinstance(error, Replaced) else {}
+    return web.json_response({"code": error.code, "msg": error.msg, **more}, status=error.http)

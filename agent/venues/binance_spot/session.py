@@ -24,6 +24,7 @@ from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
 from agent.venues import Send, Sign, VenueFacts
 from agent.venues.binance_spot import codec, feed
+from agent.venues.binance_spot.lists import OrderLists
 from agent.venues.binance_spot.reports import ReportStream
 
 API = "/api/v3"
@@ -71,6 +72,7 @@ class BinanceSpot:
         )
         self._started = False
         self.reports = ReportStream(self, clock, facts.audit_s)
+        self.lists = OrderLists(self)
 
     @property
     def name(self) -> str:
@@ -120,7 +122,7 @@ class BinanceSpot:
 
     async def book(self, symbol: str) -> VenueBook:
         """Raises Retry STALE_BOOK, Usage UNKNOWN_SYMBOL. The first call for a symbol begins to follow it."""
-        self._instrument(symbol)
+        self.instrument(symbol)
         if self._following is not None and self._following.done():
             ended, self._following = self._following, None
             ended.result()  # told once; the next call begins anew
@@ -152,7 +154,7 @@ class BinanceSpot:
 
     async def authorize(self, order: VenueOrder) -> SignedRequest:
         """Raises Usage for what the venue's filters would refuse; nothing is sent."""
-        instrument = self._instrument(order.symbol)
+        instrument = self.instrument(order.symbol)
         params = codec.new_order_params(order, instrument)
         payload = codec.query_string({**params, **self._stamp()})
         signature = await self._sign("POST", f"{API}/order", payload)
@@ -190,7 +192,7 @@ class BinanceSpot:
 
         Raises Reject NO_SUCH_ORDER where the venue never had it, Reconcile where the answer was lost.
         """
-        self._instrument(symbol)
+        self.instrument(symbol)
         params = {"symbol": symbol, "origClientOrderId": cl_ord_id}
         query, headers = await self._signed("DELETE", "order", params)
         reply = await self.http.write("DELETE", f"{API}/order", query, b"", headers)
@@ -212,13 +214,13 @@ class BinanceSpot:
 
     async def query(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot | None:
         """None only for the venue's own -2013; a request still under way may yet arrive until its receive window ends."""
-        self._instrument(symbol)
+        self.instrument(symbol)
         params = {"symbol": symbol, "origClientOrderId": cl_ord_id}
         query, headers = await self._signed("GET", "order", params)
         reply = await self.http.read("GET", f"{API}/order", query, headers, 4)
         if reply.status >= 400 and codec.refusal(reply.body).code == codec.NO_SUCH_ORDER:
             return None
-        return await self._with_fills(self._reader.order(await self._checked(reply, "an order")))
+        return await self._with_fills(self._reader.order(await self.checked(reply, "an order")))
 
     async def order_by_venue_id(self, symbol: str, venue_order_id: str) -> OrderSnapshot:
         data = await self.signed_read("order", {"symbol": symbol, "orderId": venue_order_id}, 4)
@@ -233,7 +235,7 @@ class BinanceSpot:
 
     async def fills(self, symbol: str, since_ns: int) -> Sequence[tuple[ClOrdId, Fill]]:
         """Every fill of the account since then, oldest first, page by page."""
-        self._instrument(symbol)
+        self.instrument(symbol)
         rows = await self.trades_since(symbol, since_ns // 1_000_000)
         names: dict[str, ClOrdId] = {}
         found: list[tuple[ClOrdId, Fill]] = []
@@ -279,7 +281,7 @@ class BinanceSpot:
                 "start the venue and look at its error",
             )
 
-    def _instrument(self, symbol: str) -> VenueInstrument:
+    def instrument(self, symbol: str) -> VenueInstrument:
         self._need_markets()
         if symbol not in self._instruments:
             near = [s for s in self._instruments if s[:3] == symbol[:3]][:5]
@@ -327,9 +329,27 @@ class BinanceSpot:
     async def signed_read(self, path: str, params: Mapping[str, str | int], weight: int) -> Any:
         self._need_markets()
         query, headers = await self._signed("GET", path, params)
-        return await self._checked(await self.http.read("GET", f"{API}/{path}", query, headers, weight), path)
+        return await self.checked(await self.http.read("GET", f"{API}/{path}", query, headers, weight), path)
 
-    async def _checked(self, reply: Reply, what: str) -> Any:
+    async def signed_reply(
+        self, method: str, path: str, params: Mapping[str, str | int], weight: int
+    ) -> Reply:
+        """The venue's own answer, whatever its status; sent by the signer where it keeps the signature. GET is a read, all else a write."""
+        self._need_markets()
+        payload = codec.query_string({**params, **self._stamp()})
+        signature = await self._sign(method, f"{API}/{path}", payload)
+        if not signature:
+            request = SignedRequest(ClOrdId(""), method, f"{API}/{path}", payload, "")
+            return await self._sent_by_signer(request)
+        query, headers = f"{payload}&signature={signature}", {"X-MBX-APIKEY": self._api_key}
+        if method == "GET":
+            return await self.http.read(method, f"{API}/{path}", query, headers, weight)
+        return await self.http.write(method, f"{API}/{path}", query, b"", headers, weight)
+
+    async def signed_write(self, method: str, path: str, params: Mapping[str, str | int], what: str) -> Any:
+        return self._accepted(await self.signed_reply(method, path, params, 1), what, write=True)
+
+    async def checked(self, reply: Reply, what: str) -> Any:
         if reply.status >= 400 and codec.refusal(reply.body).code == codec.CLOCK_OFF:
             await self._set_clock()
         return self._accepted(reply, what, write=False)
