@@ -43,6 +43,9 @@ class Server:
     def __init__(self, venue: Venue, limits: Limits | None = None) -> None:
         self.venue, self.limits, self.faults = venue, limits or Limits(), Faults()
         self.hub = Hub(venue, self.faults)
+        self._last: dict[str, tuple[int, Any]] = {}
+        real_ms = venue.now_ms
+        venue.now_ms = lambda: real_ms() + self.faults.clock_ms
         self.closing = asyncio.Event()
         self.lists = lists = ListDoors(venue, self._find, self._cancel_as)
         get, signed = self._public, self._signed
@@ -119,9 +122,7 @@ class Server:
         try:
             return await handler(request)
         except TooMany as error:
-            response = _refusal(error)
-            response.headers["Retry-After"] = str(error.retry_after_s)
-            return response
+            return _turned_away(error)
         except VenueError as error:
             return _refusal(error)
 
@@ -129,11 +130,16 @@ class Server:
         async def door(request: web.Request) -> web.StreamResponse:
             fault = self.faults.take(route.name)
             if fault is not None:
-                early = await self._before(fault)
+                early = await self._before(fault, request)
                 if early is not None:
                     return early
             response = await self._answer(route, request)
+            stale, self._last[route.name] = self._last.get(route.name), (response.status, response.body)
             if fault is not None:
+                if fault.kind == "stale" and stale is not None:
+                    return web.Response(status=stale[0], body=stale[1], content_type="application/json")
+                if fault.kind == "twice":
+                    return await self._answer(route, request)
                 return await self._after(fault, request, response)
             return response
 
@@ -149,8 +155,7 @@ class Server:
                 headers["X-MBX-ORDER-COUNT-10S"] = str(self.limits.order(account.key, now_ms))
             response = web.json_response(route.run(params, account))
         except TooMany as error:
-            response = _refusal(error)
-            response.headers["Retry-After"] = str(error.retry_after_s)
+            response = _turned_away(error)
         except VenueError as error:
             response = _refusal(error)
         except OSError:  # the command log could not be written: nothing took effect
@@ -171,14 +176,26 @@ class Server:
         check_signed(account, params, payload, signature, self.venue.now_ms())
         return params, account
 
-    async def _before(self, fault: Fault) -> web.StreamResponse | None:
-        if fault.kind == "delay":
+    async def _before(self, fault: Fault, request: web.Request) -> web.StreamResponse | None:
+        if fault.kind in ("delay", "late"):
+            await request.read()
             await self._wait(fault.delay_ms / 1_000)
         elif fault.kind == "hang_before":
             await self._wait(3_600)
             return _refusal(VenueError(fault.code, fault.msg, fault.status))
         elif fault.kind == "error_before":
             return _refusal(VenueError(fault.code, fault.msg, fault.status))
+        elif fault.kind == "reset_before":
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=500)
+        elif fault.kind in ("limited", "banned"):
+            text = "Too many requests; please use WebSocket Streams for live updates."
+            return _turned_away(
+                TooMany(429 if fault.kind == "limited" else 418, fault.delay_ms // 1_000, -1003, text)
+            )
+        elif fault.kind == "maintenance":
+            return web.Response(status=503, text="<html>under maintenance</html>", content_type="text/html")
         return None
 
     async def _after(self, fault: Fault, request: web.Request, response: web.Response) -> web.StreamResponse:
@@ -188,6 +205,9 @@ class Server:
             return _refusal(VenueError(fault.code, fault.msg, fault.status))
         elif fault.kind == "reset_after" and request.transport is not None:
             request.transport.abort()
+        elif fault.kind == "partial" and isinstance(response.body, bytes):
+            body = response.body[: len(response.body) // 2]
+            return web.Response(status=response.status, body=body, content_type="application/json")
         return response
 
     async def _wait(self, seconds: float) -> None:
@@ -401,6 +421,12 @@ async def _name_itself(request: web.Request, response: web.StreamResponse) -> No
     """So that a rehearsal can tell it from the exchange whose dialect it speaks."""
     if request.path == "/api/v3/ping":
         response.headers["X-Fairlead-Exchange"] = "paper"
+
+
+def _turned_away(error: TooMany) -> web.Response:
+    response = _refusal(error)
+    response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
 
 
 def _refusal(error: VenueError) -> web.Response:
