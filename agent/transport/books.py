@@ -122,7 +122,10 @@ class Books:
             group.create_task(self._apply())
             if self.facts.probe is not None and self._fetch is not None:
                 group.create_task(self._watch())
-            await self._read()
+            try:
+                await self._read()
+            finally:
+                self._group = None  # whoever asks for a book from now on starts no task that nobody would end
 
     # the line
 

@@ -24,6 +24,7 @@ from agent.app.testvenue.venue import Account, Venue
 
 Params = dict[str, str]
 ORDERS = frozenset({"order.place", "order.replace", "list.oco", "list.oto", "list.otoco"})
+DATED = ("timestamp", "recvWindow", "signature")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -40,10 +41,13 @@ class Route:
 
 
 class Server:
+    """`speed`: how much quicker its clock goes than the wall's; what is late is late by that clock."""
+
     def __init__(self, venue: Venue, limits: Limits | None = None) -> None:
         self.venue, self.limits, self.faults = venue, limits or Limits(), Faults()
         self.hub = Hub(venue, self.faults)
-        self._last: dict[str, tuple[int, Any]] = {}
+        self._last: dict[Any, tuple[int, Any]] = {}
+        self.speed = 1
         real_ms = venue.now_ms
         venue.now_ms = lambda: real_ms() + self.faults.clock_ms
         self.closing = asyncio.Event()
@@ -134,7 +138,8 @@ class Server:
                 if early is not None:
                     return early
             response = await self._answer(route, request)
-            stale, self._last[route.name] = self._last.get(route.name), (response.status, response.body)
+            asked = route.name, tuple(sorted(p for p in request.query.items() if p[0] not in DATED))
+            stale, self._last[asked] = self._last.get(asked), (response.status, response.body)
             if fault is not None:
                 if fault.kind == "stale" and stale is not None:
                     return web.Response(status=stale[0], body=stale[1], content_type="application/json")
@@ -168,7 +173,7 @@ class Server:
         return response
 
     async def _authenticate(self, route: Route, request: web.Request) -> tuple[Params, Account | None]:
-        body = await request.text() if request.can_read_body else ""
+        body = await request.text() if request.body_exists else ""
         params, payload, signature = split_signature(request.url.raw_query_string, body)
         if not route.signed:
             return params, None
@@ -179,7 +184,7 @@ class Server:
     async def _before(self, fault: Fault, request: web.Request) -> web.StreamResponse | None:
         if fault.kind in ("delay", "late"):
             await request.read()
-            await self._wait(fault.delay_ms / 1_000)
+            await self._wait(fault.delay_ms / 1_000 / self.speed)
         elif fault.kind == "hang_before":
             await self._wait(3_600)
             return _refusal(VenueError(fault.code, fault.msg, fault.status))
