@@ -77,12 +77,21 @@ class VenueFollower:
         raise Reconcile("QUARANTINED", why, f"ask {venue.name}, then `fairlead run --once`: it asks again")
 
     async def _cancel_at(self, venue: ExecutionVenue, authorized: Authorized) -> bool:
+        """Whether no further cancel is needed. One whose answer was lost may not have arrived, and an order that the venue does not
+        know yet may still arrive: both are cancelled again as long as the order is there."""
         assert authorized.order is not None
+        record = self._recorder.book.parts[authorized.part.cl_ord_id]
         try:
-            await self._report(authorized, ExecType.PENDING_CANCEL)
+            if record.status in (
+                OrdStatus.NEW,
+                OrdStatus.PARTIALLY_FILLED,
+            ):  # what nobody acknowledged is not there yet
+                await self._report(authorized, ExecType.PENDING_CANCEL)
             snapshot = await venue.cancel(authorized.part.cl_ord_id, authorized.order.symbol)
-        except (Reject, Reconcile):
-            return True  # it ended meanwhile, or the answer is lost: the next query tells
+        except Reject:
+            return self._was_acknowledged(record)  # it ended meanwhile: the next query tells
+        except Reconcile:
+            return False
         await self.ingest_snapshot(snapshot, authorized)
         return True
 

@@ -35,8 +35,11 @@ class Conflation(Generic[T]):
     def __len__(self) -> int:
         return sum(len(waiting) for waiting in self._waiting)
 
-    def put(self, symbol: str, priority: Priority, state: T) -> None:
-        """The newest state always wins. An instrument keeps its turn among its equals, and changes class with its last `priority`."""
+    def put(self, symbol: str, priority: Priority, state: T) -> tuple[str, Priority, T] | None:
+        """The newest state always wins. An instrument keeps its turn among its equals, and changes class with its last `priority`.
+
+        Gives what had to give way for want of room: another instrument's state, or this one where all that waits matters more.
+        """
         for other in Priority:
             if other is not priority and symbol in self._waiting[other]:
                 del self._waiting[other][symbol]
@@ -48,10 +51,26 @@ class Conflation(Generic[T]):
             least = next(p for p in reversed(Priority) if self._waiting[p])
             if least < priority:  # all that waits matters more
                 self.dropped[priority] += 1
-                return
-            del self._waiting[least][next(iter(self._waiting[least]))]
+                return symbol, priority, state
+            gone = next(iter(self._waiting[least]))
+            lost = self._waiting[least].pop(gone)
             self.dropped[least] += 1
+            mine[symbol] = state
+            return gone, least, lost
         mine[symbol] = state
+        return None
+
+    def waiting(self, symbol: str) -> tuple[Priority, T] | None:
+        """What waits of this instrument, left where it is."""
+        for priority, states in zip(Priority, self._waiting, strict=True):
+            if symbol in states:
+                return priority, states[symbol]
+        return None
+
+    def forget(self, symbol: str) -> None:
+        """Nothing waits of this instrument any more."""
+        for states in self._waiting:
+            states.pop(symbol, None)
 
     def take(self) -> tuple[str, Priority, T] | None:
         """The longest waiting of the most important class; None where nothing is new."""

@@ -38,6 +38,7 @@ class Doubt(Enum):
     CLOCK = "the venue's clock is not where it should be"
     LINE = "the connection is down"
     FRAME = "a frame could not be read"
+    BEHIND = "updates came faster than they could be taken"
 
 
 Checksum = Callable[[Rows, Rows], int]

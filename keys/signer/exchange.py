@@ -18,6 +18,7 @@ import re
 from collections.abc import Mapping
 
 from chains.errors import Denied, Usage
+from keys.signer import exchange_lists
 
 _BINANCE_READS = "order openOrders allOrders account myTrades rateLimit/order account/commission orderList openOrderList".split()
 _BINANCE = frozenset(
@@ -29,6 +30,8 @@ _BINANCE = frozenset(
         "PUT /api/v3/order/amend/keepPriority",
         "DELETE /api/v3/order",
         "DELETE /api/v3/openOrders",
+        "DELETE /api/v3/orderList",
+        *exchange_lists.ENDPOINTS,
     ]
     + [
         f"WS {name}"
@@ -38,18 +41,26 @@ _BINANCE = frozenset(
         ).split()
     ]
 )
-_BINANCE_PARAMETERS = frozenset(
-    (
-        "symbol side type timeInForce quantity quoteOrderQty price newClientOrderId origClientOrderId orderId stopPrice icebergQty "
-        "newOrderRespType selfTradePreventionMode recvWindow timestamp startTime endTime fromId limit computeCommissionRates "
-        "omitZeroBalances cancelReplaceMode cancelNewClientOrderId cancelOrigClientOrderId cancelOrderId cancelRestrictions newQty "
-        "strategyId strategyType trailingDelta apiKey orderRateLimitExceededMode"
-    ).split()
+_BINANCE_PARAMETERS = (
+    frozenset(
+        (
+            "symbol side type timeInForce quantity quoteOrderQty price newClientOrderId origClientOrderId orderId stopPrice icebergQty "
+            "newOrderRespType selfTradePreventionMode recvWindow timestamp startTime endTime fromId limit computeCommissionRates "
+            "omitZeroBalances cancelReplaceMode cancelNewClientOrderId cancelOrigClientOrderId cancelOrderId cancelRestrictions newQty "
+            "strategyId strategyType trailingDelta apiKey orderRateLimitExceededMode"
+        ).split()
+    )
+    | exchange_lists.PARAMETERS
 )
 DIALECTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {"binance": (_BINANCE, _BINANCE_PARAMETERS)}
 SENT: Mapping[str, frozenset[str]] = {
     "binance": frozenset(
-        {"POST /api/v3/order", "POST /api/v3/order/test", "POST /api/v3/order/cancelReplace"}
+        {
+            "POST /api/v3/order",
+            "POST /api/v3/order/test",
+            "POST /api/v3/order/cancelReplace",
+            *exchange_lists.ENDPOINTS,
+        }
     )
 }
 """By dialect: what carries an order and is sent by the signer itself where its settings say so."""

@@ -7,6 +7,7 @@ so an order is counted at all that can be lost by it, in quote units:
     SELL quantity           quantity × max(px_to, price)     all of it given away while it is worth px_to
     BUY quantity at price   quantity × price                 all of it paid for nothing
     BUY quoteOrderQty       quoteOrderQty
+    a list                  its orders that can trade together, and the dearest of those of which one trades (exchange_lists)
 
 A market purchase of a quantity, and a market sale for an amount of quote, cost whatever the book says: neither has a bound, and
 neither is signed. The band is a second lock and lowers no number: an exchange puts query and body together without a separator,
@@ -29,6 +30,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal, localcontext
 
 from chains.errors import Denied
+from keys.signer import exchange_lists
 
 MARKS = frozenset({"side", "type", "quantity", "quoteOrderQty", "price"})
 """Any of these makes a request an order, wherever it says it goes."""
@@ -74,7 +76,7 @@ class Counted:
 
 
 def is_order(values: Mapping[str, str]) -> bool:
-    return not MARKS.isdisjoint(values)
+    return not MARKS.isdisjoint(values) or exchange_lists.is_list(values)
 
 
 def judge(
@@ -91,9 +93,8 @@ def judge(
         raise Denied(
             "EXCHANGE_LIMITS", f"an order in {symbol[:40] or 'no symbol'}, for which no limits are set", _SEE
         )
-    _shape(values, now_ms)
     with localcontext(_WIDE):
-        cost = _cost(values, limit)
+        cost = _all_of(values, limit, now_ms)
         if cost > limit.per_order:
             raise Denied(
                 "EXCHANGE_PER_ORDER",
@@ -108,6 +109,19 @@ def judge(
                 "Wait until earlier orders are a day old. " + _SEE,
             )
     return Counted(symbol, cost)
+
+
+def _all_of(values: Mapping[str, str], limit: SymbolLimit, now_ms: int) -> Decimal:
+    """Of a list: what all its orders that can trade together cost, and the dearest of those of which one trades."""
+    if not exchange_lists.is_list(values):
+        _shape(values, now_ms)
+        return _cost(values, limit)
+    dated = {name: values[name] for name in ("timestamp", "recvWindow", *_UNUSED) if name in values}
+    found = exchange_lists.legs(values)
+    for leg in (*found.together, *found.either):
+        _shape({**dated, **leg}, now_ms)
+    together = sum((_cost(leg, limit) for leg in found.together), Decimal(0))
+    return together + max((_cost(leg, limit) for leg in found.either), default=Decimal(0))
 
 
 def _shape(values: Mapping[str, str], now_ms: int) -> None:

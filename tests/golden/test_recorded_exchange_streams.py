@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import os
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
-import orjson
 import pytest
 
 from agent.app.testvenue.engine import Engine, NewOrder
 from agent.app.testvenue.liquidity import Tape, read_tape, tape_specs
-from agent.venues.binance_spot import codec
-from agent.venues.binance_spot.depth import DepthBook, Step
+from agent.market.feed import BookDelta, BookSnapshot, Ticker
+from agent.market.ladder import Ladder, Step
+from agent.venues.binance_spot import feed
 
 DATA = Path(os.environ.get("FAIRLEAD_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data"))
 
@@ -27,34 +28,28 @@ def recorded(name: str) -> Path:
 
 
 def test_the_book_agrees_with_the_touch_it_was_told() -> None:
-    import gzip
-
-    book, compared = DepthBook("BTCUSDT"), 0
-    early: list[dict[str, Any]] = []
-    touch: dict[int, tuple[Decimal, Decimal]] = {}
+    touch: dict[int, tuple[Decimal | None, Decimal | None]] = {}
+    book, compared = Ladder("BTCUSDT", replace(feed.RULES, skew_ns=0, quiet_ns=0)), 0
     with gzip.open(recorded("hftbacktest__spot_btcusdt_20240808.gz"), "rt") as file:
         for line in itertools.islice(file, 9_000):
-            message = orjson.loads(line[line.index("{") :])
-            data, name = message.get("data", message), message.get("stream", "")
-            if "lastUpdateId" in data:
-                step = book.snapshot(
-                    int(data["lastUpdateId"]), codec.levels(data["bids"]), codec.levels(data["asks"]), 0
-                )
-                assert step is Step.APPLIED
-                for row in early:  # heard before the snapshot came, and some of it newer
-                    levels_b, levels_a = codec.levels(row["b"]), codec.levels(row["a"])
-                    assert book.difference(row["U"], row["u"], levels_b, levels_a, 0) is not Step.GAP
-            elif name.endswith("@bookTicker"):
-                touch[data["u"]] = Decimal(data["b"]), Decimal(data["a"])
-            elif "@depth" in name and not book.last_id:
-                early.append(data)
-            elif "@depth" in name:
-                step = book.difference(
-                    data["U"], data["u"], codec.levels(data["b"]), codec.levels(data["a"]), 0
-                )
-                assert step in (Step.APPLIED, Step.OLD)
-                if step is Step.APPLIED and data["u"] in touch:
-                    assert (max(book.bids), min(book.asks)) == touch[data["u"]]
+            text = line[line.index("{") :]
+            if "lastUpdateId" in text:
+                (snapshot,) = feed.depth("BTCUSDT", text)
+                assert isinstance(snapshot, BookSnapshot)
+                assert (
+                    book.load(snapshot, 0) is Step.APPLIED
+                )  # with what was heard before it, some of it newer
+                continue
+            (event,) = feed.decode(text)
+            if isinstance(event, Ticker) and event.seq is not None:
+                touch[event.seq] = event.bid, event.ask
+            elif isinstance(event, BookDelta):
+                loaded = book.doubt is None
+                step = book.apply(event, 0)
+                assert step is not Step.STALE or not loaded
+                if step is Step.APPLIED and event.last in touch:
+                    bid, ask = book.touch()
+                    assert bid is not None and ask is not None and (bid[0], ask[0]) == touch[event.last]
                     compared += 1
     assert compared > 50
 

@@ -12,7 +12,9 @@ pytestmark = pytest.mark.devnet
 
 
 def test_reconcile_names_a_foreign_order_and_leaves_it_and_panic_cancels_it(home: Home) -> None:
-    home.run("reconcile --adopt --cancel --at-once --json")  # whatever other tests' machines did with these keys
+    home.run(
+        "reconcile --adopt --cancel --at-once --json"
+    )  # whatever other tests' machines did with these keys
     equal = home.run("reconcile --json")
     assert equal.status == 0, equal.out
     leave_open(home.settings, "stranger-1")

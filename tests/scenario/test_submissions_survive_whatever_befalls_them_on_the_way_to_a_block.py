@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.app.chaos.submission.fates import KINDS, MOMENTS, draw
+from agent.app.chaos.deaths import MOMENTS
+from agent.app.chaos.submission.fates import KINDS, draw
 from agent.app.cli import run
 from agent.app.cli.chaos import VIOLATED
 from chains.devnet import state

@@ -27,7 +27,7 @@ from agent.app.testvenue.spec import SymbolSpec
 from agent.app.testvenue.venue import Account, Venue
 from agent.transport.clock import SystemClock
 from agent.transport.http import TimeOuts
-from agent.venues.binance_spot import VENUE, BinanceSpot
+from agent.venues.binance_spot import FEED, VENUE, BinanceSpot
 
 KEY, SECRET = "test-key", "test-secret"
 ACCOUNT = f"key={KEY}:secret={SECRET}:ETH=50:USDC=100000"
@@ -52,7 +52,7 @@ def session(url: str, timeouts: TimeOuts | None = None, audit_s: float | None = 
 
     # audits many times a second would use up the minute that real ones leave free
     facts = VENUE if audit_s is None else replace(VENUE, audit_s=audit_s, weight_per_minute=10**7)
-    return BinanceSpot(facts, "paper", SystemClock(), KEY, sign, url, timeouts or TimeOuts(1.0, 0.5))
+    return BinanceSpot(facts, FEED, "paper", SystemClock(), KEY, sign, url, timeouts or TimeOuts(1.0, 0.5))
 
 
 class Door:

@@ -20,11 +20,15 @@ COLOURS = {"ok": "\033[32m", "warn": "\033[33m", "fail": "\033[1;31m", "skip": "
 
 
 @click.command("doctor")
+@click.option("--venue", metavar="NAME", help="This exchange alone, and everything about it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
-def command(ctx: click.Context, as_json: bool) -> int:
+def command(ctx: click.Context, venue: str | None, as_json: bool) -> int:
     """Checks the installation, the chains, the wallet and everything else an order needs. It changes nothing; an approval that was left
     over raises an alarm, in the record and to whoever gets the alerts.
+
+    With --venue: its clock, key, permissions, limits and balances, what the signer lets an order cost there, and its books for three
+    seconds: how often one was in doubt, what was superseded and what was dropped.
 
     Ends with 0 where nothing fails (warnings are no failures), 2 where the settings are wrong, 3 where what fails is ours
     to put right, 4 where it is an endpoint's, a venue's or an oracle's, 6 where the journal does not hold: the highest of them.
@@ -41,6 +45,8 @@ def command(ctx: click.Context, as_json: bool) -> int:
         return _tell(None, "", found, as_json)
     mode = "watch-only" if settings.watch_only else "may be live with --live" if settings.live else "dry-run"
     found.append(ok("settings", f"{settings.environment.value}, {mode}"))
+    if venue is not None:
+        return _tell(settings, f"venue {venue}", [*found, *asyncio.run(_ask_venue(settings, venue))], as_json)
     heads, asked = asyncio.run(_ask(settings))
     found += [
         *asked,
@@ -86,6 +92,15 @@ async def _ask(settings: Settings) -> tuple[str, list[Check]]:
         )
         scopes = await scope_checks(reading, signer, _book(settings))
         return head_words(heads, reading.now_s), quieted([*around, *wallet, *scopes, *priced])
+
+
+async def _ask_venue(settings: Settings, name: str) -> list[Check]:
+    from agent.app.watching.check import guarded
+    from agent.app.watching.venue_check import venue_checks
+    from keys.client import SignerClient
+
+    async with SignerClient(settings.signer.socket, settings.environment) as signer:
+        return await guarded(f"venue {name}", lambda: venue_checks(settings, name, signer))
 
 
 def _book(settings: Settings) -> Any:

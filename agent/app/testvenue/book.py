@@ -9,14 +9,18 @@ from decimal import Decimal
 
 from agent.app.testvenue.spec import ZERO
 
-OPEN = ("NEW", "PARTIALLY_FILLED")
+OPEN = ("NEW", "PARTIALLY_FILLED", "PENDING_NEW")
 HOUSE = "house"
 FEES = "fees"
 
 
 @dataclass(slots=True)
 class Order:
-    """One order. `locked` is what it holds of its owner's balance: quote for a purchase, base for a sale."""
+    """One order. `locked` is what it holds of its owner's balance: quote for a purchase, base for a sale.
+
+    `resting`: it stands in the book, with `tip` of it to be seen and traded with (all of it, but for an iceberg). `list_id` -1: it
+    belongs to no list.
+    """
 
     order_id: int
     account: str
@@ -35,6 +39,12 @@ class Order:
     executed: Decimal = ZERO
     cum_quote: Decimal = ZERO
     locked: Decimal = ZERO
+    stop_px: Decimal = ZERO
+    iceberg: Decimal = ZERO
+    tip: Decimal = ZERO
+    resting: bool = False
+    triggered: bool = False
+    list_id: int = -1
 
     @property
     def remaining(self) -> Decimal:
@@ -89,7 +99,8 @@ class BookSide:
         return list(self._levels.get(px, {}).values())
 
     def qty_at(self, px: Decimal) -> Decimal:
-        return sum((order.remaining for order in self._levels.get(px, {}).values()), ZERO)
+        """What is to be seen at a price."""
+        return sum((order.tip for order in self._levels.get(px, {}).values()), ZERO)
 
     def acceptable(self, px: Decimal, limit: Decimal | None) -> bool:
         """Whether a taker limited to `limit` trades with a resting price of `px`."""

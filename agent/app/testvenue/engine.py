@@ -1,350 +1,270 @@
-"""The matching engine: price-time priority, exact Decimals, balances that only move between accounts.
+"""The matching engine with what waits beside its books: stops, and orders of which one cancels or triggers another.
 
-It is a deterministic machine: the same commands in the same order give the same ids, trades and balances, which is
-what lets the server rebuild itself from its journal. Time is an argument. The house account stands for everybody else:
-it may owe, so the sum of every balance is what was deposited, always.
+As the exchange documents it: a stop is in no book until a trade reaches its price. Of an OCO pair the one that trades or is triggered
+expires the other, and cancelling either cancels both. The orders an OTO's first one triggers come once it is filled whole, and expire
+with it otherwise. Both of an OCO hold their owner's funds once: as much as the dearer of them needs.
 """
 
 from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, field
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 
-from agent.app.testvenue.book import FEES, HOUSE, Book, LevelChange, Order
-from agent.app.testvenue.spec import EIGHT, ZERO, SymbolSpec, VenueError, check_filters, check_notional
+from agent.app.testvenue.book import HOUSE, Order
+from agent.app.testvenue.matching import Execution, Fill, Matching, NewOrder, Outcome, Trade
+from agent.app.testvenue.spec import ZERO, SymbolSpec, VenueError, check_filters
+
+STOPS = ("STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT")
+WAITING = "PENDING_NEW"
 
 
 @dataclass(frozen=True, slots=True)
-class NewOrder:
-    """A checked request: decimals are exact, `px` is None for a market order, one of `qty` and `quote_qty` is given."""
+class NewList:
+    """`kind` OCO: two orders. OTO: what works and what it triggers. OTOCO: what works and an OCO pair."""
 
     account: str
     symbol: str
-    cl_ord_id: str
-    side: str
-    type: str
-    tif: str
-    px: Decimal | None
-    qty: Decimal | None
-    quote_qty: Decimal | None
-    stp: str = "EXPIRE_MAKER"
-
-
-@dataclass(frozen=True, slots=True)
-class Fill:
-    """One account's half of a trade."""
-
-    trade_id: int
-    order_id: int
-    account: str
-    symbol: str
-    px: Decimal
-    qty: Decimal
-    commission: Decimal
-    commission_asset: str
-    is_buyer: bool
-    is_maker: bool
-    time_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Trade:
-    trade_id: int
-    symbol: str
-    px: Decimal
-    qty: Decimal
-    buyer_is_maker: bool
-    time_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """What happened to an order: `order` is a copy as it stood just after."""
-
-    order: Order
-    exec_type: str
-    fill: Fill | None = None
+    list_cl_id: str
+    kind: str
+    orders: tuple[NewOrder, ...]
 
 
 @dataclass(slots=True)
-class Outcome:
-    executions: list[Execution] = field(default_factory=list)
-    trades: list[Trade] = field(default_factory=list)
-    changes: list[LevelChange] = field(default_factory=list)
-    order: Order | None = None
+class OrderList:
+    """`first` is what works before the others may, None for a pair alone; `later` are requests by order id, placed when it is filled."""
 
-    def extend(self, other: Outcome) -> None:
-        self.executions += other.executions
-        self.trades += other.trades
-        self.changes += other.changes
+    list_id: int
+    account: str
+    symbol: str
+    cl_id: str
+    kind: str
+    order_ids: tuple[int, ...]
+    time_ms: int
+    first: int | None = None
+    later: dict[int, NewOrder] = field(default_factory=dict)
+    done: bool = False
 
 
-class Engine:
+class Engine(Matching):
     """`maker_rate` and `taker_rate` are fractions of what is received, taken in that asset, rounded down to 8 places."""
 
     def __init__(self, specs: list[SymbolSpec], maker_rate: Decimal, taker_rate: Decimal) -> None:
-        self.specs = {spec.symbol: spec for spec in specs}
-        self.books = {symbol: Book(symbol) for symbol in self.specs}
-        self.maker_rate, self.taker_rate = maker_rate, taker_rate
-        self.free: dict[tuple[str, str], Decimal] = {}
-        self.locked: dict[tuple[str, str], Decimal] = {}
-        self.orders: dict[int, Order] = {}
-        self.fills: list[Fill] = []
-        self.trades: list[Trade] = []
-        self._open_ids: dict[tuple[str, str], Order] = {}
-        self._last_by_id: dict[tuple[str, str, str], Order] = {}
-        self._next_order, self._next_trade = 1, 1
-
-    # balances
-
-    def deposit(self, account: str, asset: str, qty: Decimal) -> None:
-        self._credit(account, asset, qty)
-
-    def assets_of(self, account: str) -> list[str]:
-        return sorted({asset for who, asset in (*self.free, *self.locked) if who == account})
-
-    def total(self, asset: str) -> Decimal:
-        """Everything every account holds of an asset: what was deposited."""
-        return sum((q for book in (self.free, self.locked) for (_, a), q in book.items() if a == asset), ZERO)
-
-    def _credit(self, account: str, asset: str, qty: Decimal) -> None:
-        self.free[account, asset] = self.free.get((account, asset), ZERO) + qty
-
-    def _lock(self, order: Order, asset: str, qty: Decimal) -> None:
-        if order.account == HOUSE:
-            return
-        self._credit(order.account, asset, -qty)
-        self.locked[order.account, asset] = self.locked.get((order.account, asset), ZERO) + qty
-        order.locked += qty
-
-    def _unlock(self, order: Order, asset: str, qty: Decimal) -> None:
-        if order.account == HOUSE:
-            return
-        self.locked[order.account, asset] -= qty
-        order.locked -= qty
-        self._credit(order.account, asset, qty)
-
-    # look-ups
-
-    def find(self, account: str, symbol: str, order_id: int | None, cl_ord_id: str | None) -> Order | None:
-        """By venue id, else by client id: the open order of that id, else the latest that carried it."""
-        if order_id is not None:
-            order = self.orders.get(order_id)
-            return (
-                order if order is not None and order.account == account and order.symbol == symbol else None
-            )
-        return self._last_by_id.get((account, symbol, cl_ord_id or ""))
-
-    def open_orders(self, account: str, symbol: str | None = None) -> list[Order]:
-        mine = (o for (who, _), o in self._open_ids.items() if who == account)
-        return sorted((o for o in mine if symbol in (None, o.symbol)), key=lambda o: o.order_id)
+        super().__init__(specs, maker_rate, taker_rate)
+        self.stops: dict[str, dict[int, Order]] = {symbol: {} for symbol in self.specs}
+        self.lists: dict[int, OrderList] = {}
+        self._next_list = 1
 
     # commands
 
     def check(self, request: NewOrder) -> None:
-        """Every reason an order is refused for, in the venue's order. Raises VenueError; changes nothing."""
-        if request.account == HOUSE:
-            return
-        spec, book = self.specs[request.symbol], self.books[request.symbol]
-        other = book.other(request.side)
-        check_filters(spec, request.px, request.qty, other.best() or book.last_px)
-        if request.quote_qty is not None:
-            check_notional(spec, request.quote_qty)
-        if (request.account, request.cl_ord_id) in self._open_ids:
-            raise VenueError(-2010, "Duplicate order sent.")
-        if len(self.open_orders(request.account, request.symbol)) >= spec.max_open_orders:
-            raise VenueError(-1013, "Filter failure: MAX_NUM_ORDERS")
-        best = other.best()
-        if request.type == "LIMIT_MAKER" and best is not None and other.acceptable(best, request.px):
-            raise VenueError(-2010, "Order would immediately match and take.")
-        asset = spec.quote if request.side == "BUY" else spec.base
-        if self.free.get((request.account, asset), ZERO) < self._needed(request):
-            raise VenueError(-2010, "Account has insufficient balance for requested action.")
+        if request.iceberg is not None:
+            if request.tif != "GTC" or request.px is None:
+                raise VenueError(-1013, "Iceberg orders must be limit orders with timeInForce GTC.")
+            if request.qty is None or request.iceberg > request.qty:
+                raise VenueError(-1013, "Filter failure: ICEBERG_PARTS")
+            check_filters(self.specs[request.symbol], None, request.iceberg, None)
+        if request.type in STOPS:
+            self._check_stop(request)
+        super().check(request)
+
+    def _check_stop(self, request: NewOrder) -> None:
+        stop, spec = request.stop_px or ZERO, self.specs[request.symbol]
+        check_filters(spec, stop, None, None)
+        if request.px is None and request.side == "BUY":
+            raise VenueError(-1013, "This symbol takes market stops for sales only.")
+        last = self.books[request.symbol].last_px
+        if last is not None and _reached(request.type, request.side, stop, last):
+            raise VenueError(-2010, "Stop price would trigger immediately.")
 
     def place(self, request: NewOrder, now_ms: int) -> Outcome:
-        """Accepts, matches, and rests or expires what is left. Raises VenueError before anything changed."""
+        if request.type not in STOPS:
+            return self._settled(super().place(request, now_ms), now_ms)
         self.check(request)
-        spec, book, outcome = self.specs[request.symbol], self.books[request.symbol], Outcome()
-        order = Order(
-            self._next_order,
-            request.account,
-            request.symbol,
-            request.cl_ord_id,
-            request.side,
-            request.type,
-            request.tif,
-            request.px or ZERO,
-            request.qty if request.qty is not None else self._qty_for_quote(request),
-            request.quote_qty or ZERO,
-            request.stp,
-            now_ms,
-            now_ms,
-        )
-        self._next_order += 1
-        self.orders[order.order_id] = order
-        self._open_ids[order.account, order.cl_ord_id] = order
-        self._last_by_id[order.account, order.symbol, order.cl_ord_id] = order
-        self._lock(order, spec.quote if order.side == "BUY" else spec.base, self._needed(request))
-        outcome.order = order
-        outcome.executions.append(Execution(copy(order), "NEW"))
-        if order.tif == "FOK" and self._fillable(order) < order.qty:
-            self._end(order, "EXPIRED", now_ms, outcome)
-        else:
-            self._match(order, request.px, now_ms, outcome)
-        if order.is_open:
-            if order.type == "MARKET" or order.tif in ("IOC", "FOK"):
-                self._end(order, "EXPIRED", now_ms, outcome)
-            else:
-                book.own(order.side).add(order)
-                book.touched(order.side, order.px)
-        outcome.changes += book.drain()
-        return outcome
+        outcome = Outcome()
+        order = self._accept(request, now_ms, outcome)
+        self._lock(order, self._held_in(order), self._needed(request))
+        self.stops[request.symbol][order.order_id] = order
+        return self._settled(outcome, now_ms)
 
     def cancel(self, order: Order, now_ms: int) -> Outcome:
-        """Raises VenueError -2011 where the order is no longer open."""
-        if not order.is_open:
-            raise VenueError(-2011, "Unknown order sent.")
-        outcome = Outcome(order=order)
-        book = self.books[order.symbol]
-        book.own(order.side).remove(order)
-        book.touched(order.side, order.px)
-        self._end(order, "CANCELED", now_ms, outcome)
-        outcome.changes += book.drain()
-        return outcome
+        return self._settled(super().cancel(order, now_ms), now_ms)
 
     def set_level(self, symbol: str, side: str, px: Decimal, qty: Decimal, now_ms: int) -> Outcome:
-        """Makes the house stand with exactly `qty` at a price; other people's orders in the way are traded with."""
-        book, outcome = self.books[symbol], Outcome()
-        for order in book.own(side).at(px):
-            if order.account == HOUSE:
-                outcome.extend(self.cancel(order, now_ms))
-        if qty > 0:
-            cl_ord_id = f"house-{self._next_order}"
-            outcome.extend(
-                self.place(NewOrder(HOUSE, symbol, cl_ord_id, side, "LIMIT", "GTC", px, qty, None), now_ms)
-            )
-        return outcome
+        return self._settled(super().set_level(symbol, side, px, qty, now_ms), now_ms)
 
-    def house_qty(self, symbol: str, side: str, px: Decimal) -> Decimal:
-        return sum((o.remaining for o in self.books[symbol].own(side).at(px) if o.account == HOUSE), ZERO)
+    def place_list(self, request: NewList, now_ms: int) -> Outcome:
+        """Raises VenueError before anything changed."""
+        self.check_list(request)
+        outcome, list_id = Outcome(), self._next_list
+        self._next_list += 1
+        first = None if request.kind == "OCO" else request.orders[0]
+        orders: list[Order] = []
+        if first is not None:
+            working = self._accept(first, now_ms, outcome)
+            self._lock(working, self._held_in(working), self._needed(first))
+            orders.append(working)
+        rest = request.orders if first is None else request.orders[1:]
+        for one in rest:
+            orders.append(self._accept(one, now_ms, outcome, WAITING if first is not None else "NEW"))
+        for order in orders:
+            order.list_id = list_id
+        found = OrderList(
+            list_id,
+            request.account,
+            request.symbol,
+            request.list_cl_id,
+            request.kind,
+            tuple(o.order_id for o in orders),
+            now_ms,
+        )
+        self.lists[list_id] = found
+        if first is not None:
+            found.first = orders[0].order_id
+            found.later = dict(zip(found.order_ids[1:], rest, strict=True))
+            self._work(orders[0], first.px, now_ms, outcome)
+        else:
+            self._place_pair(list(zip(orders, rest, strict=True)), now_ms, outcome)
+        outcome.changes += self.books[request.symbol].drain()
+        return self._settled(outcome, now_ms)
+
+    def check_list(self, request: NewList) -> None:
+        """Raises VenueError for what one of its orders would be refused for, and for a pair that is none."""
+        names = [one.cl_ord_id for one in request.orders]
+        if len(set(names)) != len(names):
+            raise VenueError(-2010, "Duplicate order sent.")
+        if any(found.cl_id == request.list_cl_id and not found.done for found in self.lists.values()):
+            raise VenueError(-2010, "Duplicate order list sent.")
+        working = request.orders if request.kind == "OCO" else request.orders[:1]
+        for one in request.orders:
+            if (request.account, one.cl_ord_id) in self._open_ids:
+                raise VenueError(-2010, "Duplicate order sent.")
+            check_filters(self.specs[request.symbol], one.px, one.qty, one.stop_px)
+        pair = request.orders if request.kind == "OCO" else request.orders[1:]
+        if len(pair) == 2:
+            self._check_pair(*pair)
+        for one in working:
+            self.check(one)
+
+    @staticmethod
+    def _check_pair(above: NewOrder, below: NewOrder) -> None:
+        high = above.stop_px if above.stop_px is not None else above.px
+        low = below.stop_px if below.stop_px is not None else below.px
+        if above.type not in STOPS and below.type not in STOPS:
+            raise VenueError(-1013, "An OCO takes one stop at least.")
+        if high is None or low is None or high <= low:
+            raise VenueError(
+                -1165, "A limit order in a buy OCO must be below, and in a sell OCO above the stop."
+            )
 
     # inside
 
-    def _needed(self, request: NewOrder) -> Decimal:
-        if request.side == "SELL":
-            return request.qty if request.qty is not None else self._qty_for_quote(request)
-        if request.px is not None:
-            return request.px * (request.qty or ZERO)
-        if request.quote_qty is not None:
-            return request.quote_qty
-        cost, left = ZERO, request.qty or ZERO
-        for px, qty in self.books[request.symbol].other(request.side).levels():
-            take = min(qty, left)
-            cost, left = cost + take * px, left - take
-            if left == 0:
-                break
-        return cost
-
-    def _qty_for_quote(self, request: NewOrder) -> Decimal:
-        """The base quantity that `quote_qty` buys or fetches in this book, in whole lots, rounded down."""
-        left, total, lot = request.quote_qty or ZERO, ZERO, self.specs[request.symbol].lot
-        for px, qty in self.books[request.symbol].other(request.side).levels():
-            take = min(qty, (left / px / lot).to_integral_value(ROUND_DOWN) * lot)
-            total, left = total + take, left - take * px
-            if take < qty:
-                break
-        return total
-
-    def _fillable(self, order: Order) -> Decimal:
-        total = ZERO
-        side = self.books[order.symbol].other(order.side)
-        for px in side.prices():
-            if not side.acceptable(px, order.px):
-                break
-            total += sum((o.remaining for o in side.at(px) if not self._prevented(order, o)), ZERO)
-        return total
-
-    @staticmethod
-    def _prevented(taker: Order, maker: Order) -> bool:
-        return taker.account == maker.account and taker.stp == "EXPIRE_MAKER"
-
-    def _match(self, taker: Order, limit: Decimal | None, now_ms: int, outcome: Outcome) -> None:
-        book = self.books[taker.symbol]
-        side = book.other(taker.side)
-        maker_side = "SELL" if taker.side == "BUY" else "BUY"
-        while taker.remaining > 0 and (px := side.best()) is not None and side.acceptable(px, limit):
-            for maker in side.at(px):
-                if self._prevented(taker, maker):
-                    side.remove(maker)
-                    self._end(maker, "EXPIRED_IN_MATCH", now_ms, outcome)
-                    continue
-                self._trade(taker, maker, min(taker.remaining, maker.remaining), now_ms, outcome)
-                if maker.remaining == 0:
-                    side.remove(maker)
-                if taker.remaining == 0:
-                    break
-            book.touched(maker_side, px)
-
-    def _trade(self, taker: Order, maker: Order, qty: Decimal, now_ms: int, outcome: Outcome) -> None:
-        spec, px = self.specs[taker.symbol], maker.px
-        buyer_is_maker = maker.side == "BUY"
-        trade = Trade(self._next_trade, taker.symbol, px, qty, buyer_is_maker, now_ms)
-        self._next_trade += 1
-        self.trades.append(trade)
-        self.books[taker.symbol].last_px = px
-        outcome.trades.append(trade)
-        for order, rate in ((maker, self.maker_rate), (taker, self.taker_rate)):
-            buys = order.side == "BUY"
-            received, asset = (qty, spec.base) if buys else (qty * px, spec.quote)
-            given, given_asset = (qty * px, spec.quote) if buys else (qty, spec.base)
-            commission = ZERO if order.account == HOUSE else (received * rate).quantize(EIGHT, ROUND_DOWN)
-            if order.account == HOUSE:
-                self._credit(HOUSE, given_asset, -given)
+    def _place_pair(self, pair: list[tuple[Order, NewOrder]], now_ms: int, outcome: Outcome) -> None:
+        """The dearer of them locks for both."""
+        dearest = max(pair, key=lambda one: self._needed(one[1]))
+        self._lock(dearest[0], self._held_in(dearest[0]), self._needed(dearest[1]))
+        for order, request in pair:
+            if not order.is_open:
+                continue
+            if order.type in STOPS:
+                self.stops[order.symbol][order.order_id] = order
             else:
-                self.locked[order.account, given_asset] -= given
-                order.locked -= given
-            self._credit(order.account, asset, received - commission)
-            self._credit(FEES, asset, commission)
-            order.executed, order.cum_quote, order.update_ms = (
-                order.executed + qty,
-                order.cum_quote + qty * px,
-                now_ms,
-            )
-            order.status = "FILLED" if order.remaining == 0 else "PARTIALLY_FILLED"
-            fill = Fill(
-                trade.trade_id,
-                order.order_id,
-                order.account,
-                order.symbol,
-                px,
-                qty,
-                commission,
-                asset,
-                buys,
-                order is maker,
-                now_ms,
-            )
-            if order.account != HOUSE:
-                self.fills.append(fill)
-            if order.status == "FILLED":
-                self._close(order)
-            elif buys and order.px > px:
-                self._unlock(order, spec.quote, (order.px - px) * qty)
-            outcome.executions.append(Execution(copy(order), "TRADE", fill))
+                self._work(order, request.px, now_ms, outcome)
 
-    def _end(self, order: Order, status: str, now_ms: int, outcome: Outcome) -> None:
-        order.status, order.update_ms = status, now_ms
-        self._close(order)
-        kind = "TRADE_PREVENTION" if status == "EXPIRED_IN_MATCH" else status
-        outcome.executions.append(Execution(copy(order), kind))
+    def _leave(self, order: Order) -> None:
+        self.stops[order.symbol].pop(order.order_id, None)
+        super()._leave(order)
 
-    def _close(self, order: Order) -> None:
-        spec = self.specs[order.symbol]
-        if order.locked:
-            self._unlock(order, spec.quote if order.side == "BUY" else spec.base, order.locked)
-        self._open_ids.pop((order.account, order.cl_ord_id), None)
-        if order.account == HOUSE:
-            # the house's own book keeping is not history: it would grow for as long as the server runs
-            self.orders.pop(order.order_id, None)
-            self._last_by_id.pop((HOUSE, order.symbol, order.cl_ord_id), None)
+    def _alone(self, order: Order, now_ms: int, outcome: Outcome) -> None:
+        found = self.lists.get(order.list_id)
+        if found is None or order.order_id == found.first:
+            return
+        for other in (self.orders[i] for i in found.order_ids):
+            if other is not order and other.order_id != found.first and other.is_open:
+                self._leave(other)
+                self._end(other, "EXPIRED", now_ms, outcome)
+        needed = order.remaining * (order.px if order.side == "BUY" else 1)
+        if order.is_open and order.locked < needed:
+            self._lock(order, self._held_in(order), needed - order.locked)
+
+    def _settled(self, outcome: Outcome, now_ms: int) -> Outcome:
+        """What this outcome sets off, and what that does, until nothing more happens."""
+        seen = 0
+        while True:
+            while seen < len(outcome.executions):
+                execution, seen = outcome.executions[seen], seen + 1
+                if execution.order.list_id >= 0:
+                    self._consequences(self.lists[execution.order.list_id], now_ms, outcome)
+            if not self._trigger(now_ms, outcome):
+                return outcome
+
+    def _consequences(self, found: OrderList, now_ms: int, outcome: Outcome) -> None:
+        orders = [self.orders[i] for i in found.order_ids]
+        pair = [o for o in orders if o.order_id != found.first]
+        first = self.orders[found.first] if found.first is not None else None
+        if first is not None and found.later:
+            if first.status == "FILLED":
+                self._begin_later(found, now_ms, outcome)
+            elif not first.is_open:
+                found.later = {}
+                self._end_all(pair, "EXPIRED", now_ms, outcome)
+        if first is not None and first.is_open and any(not o.is_open for o in pair):
+            self._end_all([first, *pair], "CANCELED", now_ms, outcome)
+        elif not found.later and any(o.status in ("CANCELED", "EXPIRED_IN_MATCH") for o in pair):
+            ended = "CANCELED" if any(o.status == "CANCELED" for o in pair) else "EXPIRED"
+            self._end_all(pair, ended, now_ms, outcome)
+        found.done = not any(o.is_open for o in orders)
+
+    def _end_all(self, orders: list[Order], status: str, now_ms: int, outcome: Outcome) -> None:
+        for order in orders:
+            if order.is_open:
+                self._leave(order)
+                self._end(order, status, now_ms, outcome)
+                outcome.changes += self.books[order.symbol].drain()
+
+    def _begin_later(self, found: OrderList, now_ms: int, outcome: Outcome) -> None:
+        """The orders that waited, as if they were sent now: what would be refused now is rejected."""
+        later, found.later = found.later, {}
+        waiting = [(self.orders[i], request) for i, request in later.items()]
+        try:
+            for order, request in waiting:
+                self._open_ids.pop((order.account, order.cl_ord_id), None)
+                self.check(request)
+        except VenueError:
+            for order, _ in waiting:
+                self._end(order, "REJECTED", now_ms, outcome)
+            return
+        finally:
+            for order, _ in waiting:
+                if order.is_open:
+                    self._open_ids[order.account, order.cl_ord_id] = order
+        for order, _ in waiting:
+            order.status, order.update_ms = "NEW", now_ms
+            outcome.executions.append(Execution(copy(order), "NEW"))
+        self._place_pair(waiting, now_ms, outcome)
+        outcome.changes += self.books[found.symbol].drain()
+
+    def _trigger(self, now_ms: int, outcome: Outcome) -> bool:
+        """Lets the first stop go whose price the last trade reached; whether there was one."""
+        for symbol, waiting in self.stops.items():
+            last = self.books[symbol].last_px
+            if not waiting or last is None:
+                continue
+            for order in list(waiting.values()):
+                if _reached(order.type, order.side, order.stop_px, last):
+                    self._alone(order, now_ms, outcome)
+                    self._leave(order)
+                    order.triggered, order.update_ms = True, now_ms
+                    outcome.executions.append(Execution(copy(order), "NEW"))
+                    self._work(order, order.px or None, now_ms, outcome)
+                    outcome.changes += self.books[symbol].drain()
+                    return True
+        return False
+
+
+def _reached(kind: str, side: str, stop: Decimal, last: Decimal) -> bool:
+    falling = (side == "SELL") == kind.startswith("STOP_LOSS")
+    return last <= stop if falling else last >= stop
+
+
+__all__ = ["HOUSE", "Engine", "Execution", "Fill", "NewList", "NewOrder", "OrderList", "Outcome", "Trade"]

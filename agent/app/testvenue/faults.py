@@ -1,17 +1,29 @@
 """Faults on demand (devnet only): what a network and an overloaded exchange do to a client, one by one.
 
-HTTP (`on` is an operation such as order.place or depth.rest, or any): error_before · hang_before · delay · error_after · hang_after ·
-reset_after; "after" means that the request took effect. Streams (`on` is user, depth, trade or bookTicker): drop ·
-duplicate · delay · silence (the socket stays open and answers pings) · close.
+HTTP (`on` is an operation such as order.place or depth.rest, or any):
+    error_before · hang_before · delay · reset_before (the request is lost on its way) · limited (429) · banned (418) · maintenance (503)
+    late (it takes effect after `delay_ms`, when its client has given up) · twice (a proxy delivers it twice and hands on the second answer)
+    error_after · hang_after · reset_after · partial (half of the answer's JSON) · stale (the answer of the last time it was asked)
+"after" means that the request took effect.
+Streams (`on` is user, depth, trade or bookTicker):
+    drop · duplicate · delay · reorder (it comes after the next one) · partial (half of its JSON) · silence (the socket stays open and
+    answers pings) · half_open (this connection never says anything again, and stays open) · close
+The clock (`on` is clock): jump, by `delay_ms`, which may be below zero.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-HTTP_KINDS = frozenset({"error_before", "hang_before", "delay", "error_after", "hang_after", "reset_after"})
-STREAM_KINDS = frozenset({"drop", "duplicate", "delay", "silence", "close"})
+BEFORE = frozenset(
+    {"error_before", "hang_before", "delay", "late", "reset_before", "limited", "banned", "maintenance"}
+)
+HTTP_KINDS = BEFORE | {"error_after", "hang_after", "reset_after", "partial", "stale", "twice"}
+STREAM_KINDS = frozenset(
+    {"drop", "duplicate", "delay", "reorder", "partial", "silence", "half_open", "close"}
+)
 STREAMS = frozenset({"user", "depth", "trade", "bookTicker"})
 
 
@@ -35,6 +47,8 @@ class Fault:
 class Faults:
     def __init__(self) -> None:
         self.active: list[Fault] = []
+        self.clock_ms = 0
+        self.struck: Counter[str] = Counter()
 
     def add(self, data: dict[str, Any]) -> Fault:
         """Raises ValueError for an unknown field or a kind that does not belong."""
@@ -44,6 +58,10 @@ class Faults:
                 f"a fault has on, kind, count, skip, delay_ms, status, code, msg; not {sorted(unknown)}"
             )
         fault = Fault(**data)
+        if fault.on == "clock" and fault.kind == "jump":
+            self.clock_ms += fault.delay_ms
+            self.struck["clock jump"] += 1
+            return fault
         kinds = STREAM_KINDS if fault.on in STREAMS else HTTP_KINDS
         if fault.kind not in kinds:
             raise ValueError(f"'{fault.kind}' cannot befall '{fault.on}'; one of {sorted(kinds)} can")
@@ -60,6 +78,7 @@ class Faults:
                 continue
             if fault.count is None or fault.struck < fault.count:
                 fault.struck += 1
+                self.struck[f"{on} {fault.kind}"] += 1
                 return fault
         return None
 

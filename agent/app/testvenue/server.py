@@ -14,13 +14,17 @@ from aiohttp import web
 from agent.app.testvenue import wire
 from agent.app.testvenue.admin import Admin
 from agent.app.testvenue.auth import account_of, check_signed, split_signature
+from agent.app.testvenue.book import Order
 from agent.app.testvenue.faults import Fault, Faults
 from agent.app.testvenue.limits import Limits, TooMany
+from agent.app.testvenue.lists import ListDoors, Replaced
 from agent.app.testvenue.spec import VenueError, exchange_info
 from agent.app.testvenue.streams import Connection, Hub, market_message
 from agent.app.testvenue.venue import Account, Venue
 
 Params = dict[str, str]
+ORDERS = frozenset({"order.place", "order.replace", "list.oco", "list.oto", "list.otoco"})
+DATED = ("timestamp", "recvWindow", "signature")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -37,10 +41,17 @@ class Route:
 
 
 class Server:
+    """`speed`: how much quicker its clock goes than the wall's; what is late is late by that clock."""
+
     def __init__(self, venue: Venue, limits: Limits | None = None) -> None:
         self.venue, self.limits, self.faults = venue, limits or Limits(), Faults()
         self.hub = Hub(venue, self.faults)
+        self._last: dict[Any, tuple[int, Any]] = {}
+        self.speed = 1
+        real_ms = venue.now_ms
+        venue.now_ms = lambda: real_ms() + self.faults.clock_ms
         self.closing = asyncio.Event()
+        self.lists = lists = ListDoors(venue, self._find, self._cancel_as)
         get, signed = self._public, self._signed
         self.routes = [
             get("ping", "ping", 1, lambda p, a: {}),
@@ -58,6 +69,14 @@ class Server:
             signed("allOrders", "GET", "allOrders", 20, self.all_orders),
             signed("myTrades", "GET", "myTrades", 20, self.my_trades),
             signed("account", "GET", "account", 20, self.account),
+            signed("order.amend", "PUT", "order/amend/keepPriority", 4, lists.amend),
+            signed("order.replace", "POST", "order/cancelReplace", 1, lists.replace),
+            signed("list.oco", "POST", "orderList/oco", 1, lists.oco),
+            signed("list.oto", "POST", "orderList/oto", 1, lists.oto),
+            signed("list.otoco", "POST", "orderList/otoco", 1, lists.otoco),
+            signed("list.query", "GET", "orderList", 4, lists.query),
+            signed("list.cancel", "DELETE", "orderList", 1, lists.cancel),
+            signed("list.open", "GET", "openOrderList", 6, lists.opened),
         ]
 
     @staticmethod
@@ -107,9 +126,7 @@ class Server:
         try:
             return await handler(request)
         except TooMany as error:
-            response = _refusal(error)
-            response.headers["Retry-After"] = str(error.retry_after_s)
-            return response
+            return _turned_away(error)
         except VenueError as error:
             return _refusal(error)
 
@@ -117,11 +134,17 @@ class Server:
         async def door(request: web.Request) -> web.StreamResponse:
             fault = self.faults.take(route.name)
             if fault is not None:
-                early = await self._before(fault)
+                early = await self._before(fault, request)
                 if early is not None:
                     return early
             response = await self._answer(route, request)
+            asked = route.name, tuple(sorted(p for p in request.query.items() if p[0] not in DATED))
+            stale, self._last[asked] = self._last.get(asked), (response.status, response.body)
             if fault is not None:
+                if fault.kind == "stale" and stale is not None:
+                    return web.Response(status=stale[0], body=stale[1], content_type="application/json")
+                if fault.kind == "twice":
+                    return await self._answer(route, request)
                 return await self._after(fault, request, response)
             return response
 
@@ -133,12 +156,11 @@ class Server:
             now_ms = self.venue.now_ms()
             self.limits.spend(weight_of(route, request.query), now_ms)
             params, account = await self._authenticate(route, request)
-            if route.name == "order.place" and account is not None:
+            if route.name in ORDERS and account is not None:
                 headers["X-MBX-ORDER-COUNT-10S"] = str(self.limits.order(account.key, now_ms))
             response = web.json_response(route.run(params, account))
         except TooMany as error:
-            response = _refusal(error)
-            response.headers["Retry-After"] = str(error.retry_after_s)
+            response = _turned_away(error)
         except VenueError as error:
             response = _refusal(error)
         except OSError:  # the command log could not be written: nothing took effect
@@ -151,7 +173,7 @@ class Server:
         return response
 
     async def _authenticate(self, route: Route, request: web.Request) -> tuple[Params, Account | None]:
-        body = await request.text() if request.can_read_body else ""
+        body = await request.text() if request.body_exists else ""
         params, payload, signature = split_signature(request.url.raw_query_string, body)
         if not route.signed:
             return params, None
@@ -159,14 +181,26 @@ class Server:
         check_signed(account, params, payload, signature, self.venue.now_ms())
         return params, account
 
-    async def _before(self, fault: Fault) -> web.StreamResponse | None:
-        if fault.kind == "delay":
-            await self._wait(fault.delay_ms / 1_000)
+    async def _before(self, fault: Fault, request: web.Request) -> web.StreamResponse | None:
+        if fault.kind in ("delay", "late"):
+            await request.read()
+            await self._wait(fault.delay_ms / 1_000 / self.speed)
         elif fault.kind == "hang_before":
             await self._wait(3_600)
             return _refusal(VenueError(fault.code, fault.msg, fault.status))
         elif fault.kind == "error_before":
             return _refusal(VenueError(fault.code, fault.msg, fault.status))
+        elif fault.kind == "reset_before":
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=500)
+        elif fault.kind in ("limited", "banned"):
+            text = "Too many requests; please use WebSocket Streams for live updates."
+            return _turned_away(
+                TooMany(429 if fault.kind == "limited" else 418, fault.delay_ms // 1_000, -1003, text)
+            )
+        elif fault.kind == "maintenance":
+            return web.Response(status=503, text="<html>under maintenance</html>", content_type="text/html")
         return None
 
     async def _after(self, fault: Fault, request: web.Request, response: web.Response) -> web.StreamResponse:
@@ -176,6 +210,9 @@ class Server:
             return _refusal(VenueError(fault.code, fault.msg, fault.status))
         elif fault.kind == "reset_after" and request.transport is not None:
             request.transport.abort()
+        elif fault.kind == "partial" and isinstance(response.body, bytes):
+            body = response.body[: len(response.body) // 2]
+            return web.Response(status=response.status, body=body, content_type="application/json")
         return response
 
     async def _wait(self, seconds: float) -> None:
@@ -227,6 +264,9 @@ class Server:
     def test(self, params: Params, account: Account) -> Any:
         self.venue.engine.check(wire.new_order(self.venue.engine, account.key, params, secrets.token_hex(11)))
         return {}
+
+    def _cancel_as(self, order: Order, cancel_id: str) -> None:
+        self.hub.cancel_ids[order.order_id] = cancel_id
 
     def _find(self, params: Params, account: Account, missing: VenueError) -> Any:
         symbol = wire.symbol_of(self.venue.engine, params)
@@ -389,5 +429,12 @@ async def _name_itself(request: web.Request, response: web.StreamResponse) -> No
         response.headers["X-Fairlead-Exchange"] = "paper"
 
 
+def _turned_away(error: TooMany) -> web.Response:
+    response = _refusal(error)
+    response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
+
+
 def _refusal(error: VenueError) -> web.Response:
-    return web.json_response({"code": error.code, "msg": error.msg}, status=error.http)
+    more = {"data": error.data} if isinstance(error, Replaced) else {}
+    return web.json_response({"code": error.code, "msg": error.msg, **more}, status=error.http)

@@ -28,15 +28,28 @@ class Connection:
     account: str = ""
     subscription: int | None = None
     queue: asyncio.Queue[tuple[float, str]] = field(default_factory=lambda: asyncio.Queue(QUEUE))
+    dead: bool = False
+    held: str = ""
 
-    def send(self, stream: str, event: wire.Json, delay_s: float) -> None:
+    def send(self, stream: str, event: wire.Json, delay_s: float, kind: str = "") -> None:
+        """`kind` of the fault that befalls it, if one does."""
         body: wire.Json = event
         if self.subscription is not None and stream == "user":
             body = {"subscriptionId": self.subscription, "event": event}
         elif self.combined:
             body = {"stream": stream, "data": event}
-        if not self.queue.full():
-            self.queue.put_nowait((delay_s, json.dumps(body)))
+        text = json.dumps(body)
+        if kind == "partial":
+            text = text[: len(text) // 2]
+        if self.dead:
+            return
+        if kind == "reorder" and not self.held:
+            self.held = text
+            return
+        for one in (text, self.held):
+            if one and not self.queue.full():
+                self.queue.put_nowait((delay_s, one))
+        self.held = ""
 
 
 class Hub:
@@ -87,13 +100,16 @@ class Hub:
                 copies = 2
             elif fault.kind == "delay":
                 delay_s = fault.delay_ms / 1_000
+            elif fault.kind == "half_open":
+                for taker in takers:
+                    taker.dead = True
             elif fault.kind == "close":
                 for taker in takers:
                     taker.queue.put_nowait((0.0, ""))
                 return
         for taker in takers:
             for _ in range(copies):
-                taker.send(stream, event, delay_s)
+                taker.send(stream, event, delay_s, fault.kind if fault is not None else "")
 
     async def depth_forever(self) -> None:
         while True:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.app.testvenue.book import HOUSE, Order
-from agent.app.testvenue.engine import Engine, NewOrder, Outcome
+from agent.app.testvenue.engine import Engine, NewList, NewOrder, Outcome
 from agent.app.testvenue.liquidity import Maker, Tape, TapeEvent
 from agent.app.testvenue.spec import VenueError
 
@@ -97,8 +97,20 @@ class Venue:
     def place(self, request: NewOrder) -> Outcome:
         """Raises VenueError, and then nothing has changed or been logged."""
         self.engine.check(request)
-        fields = {k: (str(v) if isinstance(v, Decimal) else v) for k, v in asdict(request).items()}
-        return self._run({"op": "place", "t": self.now_ms(), "r": fields}, durable=request.account != HOUSE)
+        command = {"op": "place", "t": self.now_ms(), "r": _fields(request)}
+        return self._run(command, durable=request.account != HOUSE)
+
+    def place_list(self, request: NewList) -> Outcome:
+        """Raises VenueError, and then nothing has changed or been logged."""
+        self.engine.check_list(request)
+        fields = asdict(request) | {"orders": [_fields(order) for order in request.orders]}
+        return self._run({"op": "list", "t": self.now_ms(), "r": fields}, durable=True)
+
+    def amend(self, order: Order, qty: Decimal) -> Outcome:
+        """Raises VenueError, and then nothing has changed or been logged."""
+        self.engine.check_amend(order, qty)
+        command = {"op": "amend", "t": self.now_ms(), "id": order.order_id, "qty": str(qty)}
+        return self._run(command, durable=True)
 
     def cancel(self, order: Order) -> Outcome:
         if not order.is_open:
@@ -132,10 +144,14 @@ class Venue:
         now_ms = int(command["t"])
         match command["op"]:
             case "place":
+                return self.engine.place(_request(command["r"]), now_ms)
+            case "list":
                 fields = dict(command["r"])
-                for name in ("px", "qty", "quote_qty"):
-                    fields[name] = None if fields[name] is None else Decimal(fields[name])
-                return self.engine.place(NewOrder(**fields), now_ms)
+                fields["orders"] = tuple(_request(order) for order in fields["orders"])
+                return self.engine.place_list(NewList(**fields), now_ms)
+            case "amend":
+                order = self.engine.orders[int(command["id"])]
+                return self.engine.amend(order, Decimal(command["qty"]), now_ms)
             case "cancel":
                 return self.engine.cancel(self.engine.orders[int(command["id"])], now_ms)
             case "level":
@@ -151,3 +167,16 @@ class Venue:
                 return outcome
             case other:
                 raise ValueError(f"the command log holds an unknown command '{other}'")
+
+
+def _fields(request: NewOrder) -> dict[str, Any]:
+    return {k: (str(v) if isinstance(v, Decimal) else v) for k, v in asdict(request).items()}
+
+
+def _request(fields: dict[str, Any]) -> NewOrder:
+    amounts = {
+        name: Decimal(fields[name])
+        for name in ("px", "qty", "quote_qty", "stop_px", "iceberg")
+        if fields.get(name) is not None
+    }
+    return NewOrder(**{**fields, **amounts})

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 
 from agent.app.testvenue.book import Book, LevelChange, Order
-from agent.app.testvenue.engine import Engine, Execution, Fill, NewOrder, Trade
+from agent.app.testvenue.engine import STOPS, Engine, Execution, Fill, NewOrder, Trade
 from agent.app.testvenue.spec import ZERO, VenueError, fmt
 
 CLIENT_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
 CLIENT_ID_TEXT = r"^[\.A-Z\:/a-z0-9_-]{1,36}$"
 NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
+TYPES = ("LIMIT", "MARKET", "LIMIT_MAKER", *STOPS)
+STP = ("NONE", "EXPIRE_MAKER", "EXPIRE_TAKER", "EXPIRE_BOTH")
 Json = dict[str, object]
 
 
@@ -69,7 +71,7 @@ def new_order(engine: Engine, account: str, params: Mapping[str, str], default_i
     side, kind = required(params, "side"), required(params, "type")
     if side not in ("BUY", "SELL"):
         raise VenueError(-1117, "Invalid side.")
-    if kind not in ("LIMIT", "MARKET", "LIMIT_MAKER"):
+    if kind not in TYPES:
         raise VenueError(-1116, "Invalid orderType.")
     cl_ord_id = params.get("newClientOrderId", default_id)
     if not CLIENT_ID.fullmatch(cl_ord_id):
@@ -83,15 +85,22 @@ def new_order(engine: Engine, account: str, params: Mapping[str, str], default_i
         decimal(params, "quantity"),
         decimal(params, "quoteOrderQty"),
     )
-    if kind == "LIMIT":
+    stop_px, iceberg = decimal(params, "stopPrice"), decimal(params, "icebergQty")
+    if kind in STOPS:
+        required(params, "stopPrice")
+    elif stop_px is not None:
+        raise VenueError(-1106, "Parameter 'stopPrice' sent when not required.")
+    if kind in ("LIMIT", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"):
         required(params, "timeInForce")
         if tif not in ("GTC", "IOC", "FOK"):
             raise VenueError(-1115, "Invalid timeInForce.")
     elif tif:
         raise VenueError(-1106, "Parameter 'timeInForce' sent when not required.")
-    if kind == "MARKET":
+    if kind in ("MARKET", "STOP_LOSS", "TAKE_PROFIT"):
         if px is not None:
             raise VenueError(-1106, "Parameter 'price' sent when not required.")
+        if kind != "MARKET":
+            required(params, "quantity")
         if (qty is None) == (quote_qty is None):
             raise VenueError(
                 -1102, "Param 'quantity' or 'quoteOrderQty' must be sent, but both were empty/null!"
@@ -102,9 +111,11 @@ def new_order(engine: Engine, account: str, params: Mapping[str, str], default_i
         if quote_qty is not None:
             raise VenueError(-1106, "Parameter 'quoteOrderQty' sent when not required.")
     stp = params.get("selfTradePreventionMode", "EXPIRE_MAKER")
-    if stp not in ("NONE", "EXPIRE_MAKER"):
+    if stp not in STP:
         raise VenueError(-1130, "Data sent for parameter 'selfTradePreventionMode' is not valid.")
-    return NewOrder(account, symbol, cl_ord_id, side, kind, tif or "GTC", px, qty, quote_qty, stp)
+    return NewOrder(
+        account, symbol, cl_ord_id, side, kind, tif or "GTC", px, qty, quote_qty, stp, stop_px, iceberg
+    )
 
 
 def order_json(order: Order) -> Json:
@@ -112,7 +123,7 @@ def order_json(order: Order) -> Json:
     return {
         "symbol": order.symbol,
         "orderId": order.order_id,
-        "orderListId": -1,
+        "orderListId": order.list_id,
         "clientOrderId": order.cl_ord_id,
         "price": fmt(order.px),
         "origQty": fmt(order.qty),
@@ -122,11 +133,11 @@ def order_json(order: Order) -> Json:
         "timeInForce": order.tif,
         "type": order.type,
         "side": order.side,
-        "stopPrice": fmt(ZERO),
-        "icebergQty": fmt(ZERO),
+        "stopPrice": fmt(order.stop_px),
+        "icebergQty": fmt(order.iceberg),
         "time": order.time_ms,
         "updateTime": order.update_ms,
-        "isWorking": True,
+        "isWorking": order.type not in STOPS or order.triggered,
         "workingTime": order.time_ms,
         "origQuoteOrderQty": fmt(order.quote_qty),
         "selfTradePreventionMode": order.stp,
@@ -138,7 +149,7 @@ def placed_json(order: Order, fills: list[Fill], kind: str) -> Json:
     body: Json = {
         "symbol": order.symbol,
         "orderId": order.order_id,
-        "orderListId": -1,
+        "orderListId": order.list_id,
         "clientOrderId": order.cl_ord_id,
         "transactTime": order.time_ms,
     }
@@ -176,7 +187,7 @@ def cancelled_json(order: Order, cancel_id: str) -> Json:
         "symbol": order.symbol,
         "origClientOrderId": order.cl_ord_id,
         "orderId": order.order_id,
-        "orderListId": -1,
+        "orderListId": order.list_id,
         "clientOrderId": cancel_id,
         "transactTime": order.update_ms,
         "price": fmt(order.px),
@@ -292,9 +303,9 @@ def execution_report(execution: Execution, now_ms: int, cancel_id: str = "") -> 
         "f": order.tif,
         "q": fmt(order.qty),
         "p": fmt(order.px),
-        "P": fmt(ZERO),
-        "F": fmt(ZERO),
-        "g": -1,
+        "P": fmt(order.stop_px),
+        "F": fmt(order.iceberg),
+        "g": order.list_id,
         "C": order.cl_ord_id if execution.exec_type == "CANCELED" else "",
         "x": execution.exec_type,
         "X": order.status,
@@ -307,7 +318,7 @@ def execution_report(execution: Execution, now_ms: int, cancel_id: str = "") -> 
         "N": fill.commission_asset if fill else None,
         "T": order.update_ms,
         "t": fill.trade_id if fill else -1,
-        "w": order.status in ("NEW", "PARTIALLY_FILLED"),
+        "w": order.resting,
         "m": fill.is_maker if fill else False,
         "M": False,
         "O": order.time_ms,

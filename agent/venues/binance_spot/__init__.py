@@ -25,7 +25,9 @@ def connect(
 ) -> BinanceSpot:
     """A session that is not started yet. `sign` gives the hex HMAC-SHA256; `base_url` replaces every address, `ws_url` then those of
     the sockets. `send` sends the orders for which `sign` gives no signature."""
-    return BinanceSpot(VENUE, name, clock, api_key, sign, base_url, timeouts or TimeOuts(), ws_url, send)
+    return BinanceSpot(
+        VENUE, FEED, name, clock, api_key, sign, base_url, timeouts or TimeOuts(), ws_url, send
+    )
 
 
 VENUE = VenueFacts(
@@ -56,6 +58,7 @@ FEED = FeedFacts(
     answers=feed.ANSWERS,
     subscribe=feed.subscribe,
     snapshot=lambda symbol: (feed.snapshot_path(symbol), "depth"),
+    probe=lambda symbol: (feed.snapshot_path(symbol, 5), "depth"),
 )
 
 __all__ = ["FEED", "VENUE", "BinanceSpot", "connect"]

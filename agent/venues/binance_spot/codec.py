@@ -56,6 +56,8 @@ NAMES = {
     -2013: "NO_SUCH_ORDER",
     -2014: "BAD_API_KEY",
     -2015: "API_KEY_REFUSED",
+    -2018: "NO_SUCH_LIST",
+    -2038: "AMEND_REJECTED",
 }
 HINTS = {
     -1021: "check this machine's clock",
@@ -139,7 +141,7 @@ def number(value: Decimal) -> str:
 
 def new_order_params(order: VenueOrder, instrument: VenueInstrument) -> dict[str, str | int]:
     """Raises Usage OFF_GRID or MISSING_PRICE for an order the venue's filters would refuse."""
-    _on_grid("quantity", order.order_qty, instrument.lot, instrument)
+    check_grid("quantity", order.order_qty, instrument.lot, instrument)
     if order.order_qty < instrument.min_qty:
         raise Usage(
             "BELOW_MIN_QTY",
@@ -156,7 +158,7 @@ def new_order_params(order: VenueOrder, instrument: VenueInstrument) -> dict[str
     if order.ord_type is OrdType.LIMIT:
         if order.px is None:
             raise Usage("MISSING_PRICE", "a limit order needs a price", "give --limit")
-        _on_grid("price", order.px, instrument.tick, instrument)
+        check_grid("price", order.px, instrument.tick, instrument)
         if order.px * order.order_qty < instrument.min_notional:
             raise Usage(
                 "BELOW_MIN_NOTIONAL",
@@ -166,7 +168,8 @@ def new_order_params(order: VenueOrder, instrument: VenueInstrument) -> dict[str
     return params
 
 
-def _on_grid(what: str, value: Decimal, step: Decimal, instrument: VenueInstrument) -> None:
+def check_grid(what: str, value: Decimal, step: Decimal, instrument: VenueInstrument) -> None:
+    """Raises Usage OFF_GRID."""
     if value <= 0 or (step and value % step != 0):
         raise Usage(
             "OFF_GRID",
@@ -227,6 +230,22 @@ def weight_a_minute(data: Any) -> int | None:
             ):
                 return int(rule["limit"])
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """Of the account, not of the key: which key may withdraw the venue tells on a page of its own only."""
+
+    trade: bool
+    withdraw: bool
+    kinds: tuple[str, ...]
+
+
+def permissions(data: Any) -> Permissions:
+    with understood("account"):
+        return Permissions(
+            bool(data["canTrade"]), bool(data["canWithdraw"]), tuple(str(k) for k in data["permissions"])
+        )
 
 
 def commission_bps(data: Any) -> tuple[Decimal, Decimal]:
@@ -363,7 +382,3 @@ class Reader:
             return ExecutionReport(
                 ClOrdId(own_id), self.place, kind, ns(event["T"]), str(event["i"]), fill, "", text
             )
-
-
-def levels(rows: Any) -> list[tuple[Decimal, Decimal]]:
-    return [(Decimal(px), Decimal(qty)) for px, qty in rows]

@@ -170,5 +170,11 @@ def subscribe(symbols: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     return f"/stream?streams={streams}", ()
 
 
-def snapshot_path(symbol: str) -> str:
-    return f"/api/v3/depth?symbol={symbol}&limit=1000"
+def subscribe_books(symbols: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """As `subscribe`, of books alone and said on the line: symbols can be added while it is up."""
+    streams = ",".join(f'"{s.lower()}@depth@100ms"' for s in symbols)
+    return "/ws", (f'{{"method":"SUBSCRIBE","params":[{streams}],"id":1}}',)
+
+
+def snapshot_path(symbol: str, levels: int = 1000) -> str:
+    return f"/api/v3/depth?symbol={symbol}&limit={levels}"

@@ -56,6 +56,10 @@ class ReportStream:
         self._symbols.setdefault(symbol, None)
         self._watched[cl_ord_id] = symbol, self._clock.now_ns() + GIVE_UP_NS
 
+    def works(self, symbol: str) -> bool:
+        """Whether an order of ours there is open, or about to be."""
+        return any(where == symbol for where, _ in self._watched.values())
+
     async def name_of(self, symbol: str, venue_order_id: str) -> ClOrdId:
         if venue_order_id not in self._names:
             order = await self._venue.order_by_venue_id(symbol, venue_order_id)

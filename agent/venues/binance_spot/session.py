@@ -15,18 +15,22 @@ from agent.domain.errors import Denied, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.orders import VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
+from agent.market.conflation import Priority
+from agent.market.feeds import FeedFacts
 from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
+from agent.transport.books import Books
 from agent.transport.http import Http, Reply, TimeOuts
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
 from agent.venues import Send, Sign, VenueFacts
-from agent.venues.binance_spot import codec
-from agent.venues.binance_spot.keeper import BookKeeper
+from agent.venues.binance_spot import codec, feed
+from agent.venues.binance_spot.lists import OrderLists
 from agent.venues.binance_spot.reports import ReportStream
 from chains.ending import ended
 
 API = "/api/v3"
 PAGE = 1_000
+FIRST_BOOK_S, RESYNC_S = 5.0, 0.5
 
 
 class BinanceSpot:
@@ -35,6 +39,7 @@ class BinanceSpot:
     def __init__(
         self,
         facts: VenueFacts,
+        feed_facts: FeedFacts,
         name: str,
         clock: Clock,
         api_key: str,
@@ -56,9 +61,19 @@ class BinanceSpot:
         self._instruments: dict[str, VenueInstrument] = {}
         self._reader = codec.Reader(name, self._instruments)
         self._ahead_ms = 0
-        self._keepers: dict[str, tuple[BookKeeper, asyncio.Task[None]]] = {}
+        self._held: frozenset[str] = frozenset()
+        self._following: asyncio.Task[None] | None = None
+        self.books = Books(
+            replace(feed_facts, subscribe=feed.subscribe_books, probe_s=facts.book_quiet_s),
+            (),
+            Stream(lambda: self.http.client, f"{self._stream_url}/ws", clock),
+            clock,
+            self._depth,
+            rank=self._rank,
+        )
         self._started = False
         self.reports = ReportStream(self, clock, facts.audit_s)
+        self.lists = OrderLists(self)
 
     @property
     def name(self) -> str:
@@ -67,6 +82,15 @@ class BinanceSpot:
     @property
     def reader(self) -> codec.Reader:
         return self._reader
+
+    @property
+    def ahead_ms(self) -> int:
+        """How far the venue's clock was measured to be before ours."""
+        return self._ahead_ms
+
+    async def permissions(self) -> codec.Permissions:
+        """What the venue says that this account may do. Raises as the other reads."""
+        return codec.permissions(await self.signed_read("account", {"omitZeroBalances": "true"}, 20))
 
     async def start(self) -> None:
         """Sets the clock's offset and loads the markets. Raises Retry within the time-outs where the venue is not there."""
@@ -85,9 +109,9 @@ class BinanceSpot:
         self.reports.begin()
 
     async def close(self) -> None:
-        tasks = [task for _, task in self._keepers.values()]
-        await ended(tasks)
-        self._keepers.clear()
+        if self._following is not None:
+            await ended([self._following])
+            self._following = None
         await self.http.close()
 
     # market
@@ -98,35 +122,39 @@ class BinanceSpot:
 
     async def book(self, symbol: str) -> VenueBook:
         """Raises Retry STALE_BOOK, Usage UNKNOWN_SYMBOL. The first call for a symbol begins to follow it."""
-        self._instrument(symbol)
-        if symbol not in self._keepers:
-            stream = Stream(
-                lambda: self.http.client,
-                f"{self._stream_url}/stream?streams={symbol.lower()}@depth@100ms",
-                self._clock,
-                quiet_s=self._facts.book_quiet_s,
-            )
+        self.instrument(symbol)
+        if self._following is not None and self._following.done():
+            ended, self._following = self._following, None
+            ended.result()  # told once; the next call begins anew
+        if self._following is None:
+            self._following = asyncio.create_task(self.books.run(), name=f"{self._name} books")
+        new = symbol not in self.books.ladders
+        await self.books.follow(symbol)
+        await self.books.first(symbol, FIRST_BOOK_S if new else RESYNC_S)
+        return self.books.book(symbol)
 
-            async def snapshot(levels: int) -> Any:
-                weight = 5 if levels <= 100 else 50
-                return await self.public("depth", {"symbol": symbol, "limit": levels}, weight=weight)
+    def _rank(self, symbol: str) -> Priority:
+        if self.reports.works(symbol):
+            return Priority.WORKING
+        instrument = self._instruments.get(symbol)
+        return Priority.HELD if instrument is not None and instrument.base in self._held else Priority.WATCHED
 
-            keeper = BookKeeper(symbol, stream, snapshot, self._clock, int(self._facts.book_stale_s * 1e9))
-            self._keepers[symbol] = (
-                keeper,
-                asyncio.create_task(keeper.run(), name=f"{self._name} book {symbol}"),
+    async def _depth(self, path: str) -> bytes:
+        """Raises Retry also where the venue refuses: a book that cannot be had is stale, whatever the reason."""
+        path, _, query = path.partition("?")
+        reply = await self.http.read("GET", path, query, weight=5 if query.endswith("limit=5") else 50)
+        if reply.status >= 400:
+            says = codec.refusal(reply.body)
+            raise Retry(
+                "NO_SNAPSHOT", f"{self._name} gives no depth: {says.code} {says.msg}", "see its status"
             )
-        keeper, task = self._keepers[symbol]
-        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-            del self._keepers[symbol]  # told once; the next call begins anew
-            raise error
-        return await keeper.book()
+        return reply.body
 
     # orders
 
     async def authorize(self, order: VenueOrder) -> SignedRequest:
         """Raises Usage for what the venue's filters would refuse; nothing is sent."""
-        instrument = self._instrument(order.symbol)
+        instrument = self.instrument(order.symbol)
         params = codec.new_order_params(order, instrument)
         payload = codec.query_string({**params, **self._stamp()})
         signature = await self._sign("POST", f"{API}/order", payload)
@@ -164,7 +192,7 @@ class BinanceSpot:
 
         Raises Reject NO_SUCH_ORDER where the venue never had it, Reconcile where the answer was lost.
         """
-        self._instrument(symbol)
+        self.instrument(symbol)
         params = {"symbol": symbol, "origClientOrderId": cl_ord_id}
         query, headers = await self._signed("DELETE", "order", params)
         reply = await self.http.write("DELETE", f"{API}/order", query, b"", headers)
@@ -186,13 +214,13 @@ class BinanceSpot:
 
     async def query(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot | None:
         """None only for the venue's own -2013; a request still under way may yet arrive until its receive window ends."""
-        self._instrument(symbol)
+        self.instrument(symbol)
         params = {"symbol": symbol, "origClientOrderId": cl_ord_id}
         query, headers = await self._signed("GET", "order", params)
         reply = await self.http.read("GET", f"{API}/order", query, headers, 4)
         if reply.status >= 400 and codec.refusal(reply.body).code == codec.NO_SUCH_ORDER:
             return None
-        return await self._with_fills(self._reader.order(await self._checked(reply, "an order")))
+        return await self._with_fills(self._reader.order(await self.checked(reply, "an order")))
 
     async def order_by_venue_id(self, symbol: str, venue_order_id: str) -> OrderSnapshot:
         data = await self.signed_read("order", {"symbol": symbol, "orderId": venue_order_id}, 4)
@@ -207,7 +235,7 @@ class BinanceSpot:
 
     async def fills(self, symbol: str, since_ns: int) -> Sequence[tuple[ClOrdId, Fill]]:
         """Every fill of the account since then, oldest first, page by page."""
-        self._instrument(symbol)
+        self.instrument(symbol)
         rows = await self.trades_since(symbol, since_ns // 1_000_000)
         names: dict[str, ClOrdId] = {}
         found: list[tuple[ClOrdId, Fill]] = []
@@ -232,9 +260,10 @@ class BinanceSpot:
 
     async def balances(self) -> Sequence[Balance]:
         self._need_markets()
-        return tuple(
-            codec.balances(await self.signed_read("account", {"omitZeroBalances": "true"}, 20), self._name)
-        )
+        data = await self.signed_read("account", {"omitZeroBalances": "true"}, 20)
+        found = tuple(codec.balances(data, self._name))
+        self._held = frozenset(b.asset.rpartition("/")[2] for b in found if b.free or b.locked)
+        return found
 
     def stream(self) -> AsyncIterator[ExecutionReport]:
         """Reports of this account as they happen, each execution once, merged with an audit over REST."""
@@ -252,7 +281,7 @@ class BinanceSpot:
                 "start the venue and look at its error",
             )
 
-    def _instrument(self, symbol: str) -> VenueInstrument:
+    def instrument(self, symbol: str) -> VenueInstrument:
         self._need_markets()
         if symbol not in self._instruments:
             near = [s for s in self._instruments if s[:3] == symbol[:3]][:5]
@@ -273,6 +302,7 @@ class BinanceSpot:
         after = self._clock.now_ns()
         with codec.understood("time"):
             self._ahead_ms = int(data["serverTime"]) - (before + after) // 2_000_000
+        self.books.clocks(self._ahead_ms * 1_000_000)
 
     async def _set_fees(self) -> None:
         """This account's own rates; where they cannot be read the published tier stands, which is the dearest."""
@@ -299,9 +329,27 @@ class BinanceSpot:
     async def signed_read(self, path: str, params: Mapping[str, str | int], weight: int) -> Any:
         self._need_markets()
         query, headers = await self._signed("GET", path, params)
-        return await self._checked(await self.http.read("GET", f"{API}/{path}", query, headers, weight), path)
+        return await self.checked(await self.http.read("GET", f"{API}/{path}", query, headers, weight), path)
 
-    async def _checked(self, reply: Reply, what: str) -> Any:
+    async def signed_reply(
+        self, method: str, path: str, params: Mapping[str, str | int], weight: int
+    ) -> Reply:
+        """The venue's own answer, whatever its status; sent by the signer where it keeps the signature. GET is a read, all else a write."""
+        self._need_markets()
+        payload = codec.query_string({**params, **self._stamp()})
+        signature = await self._sign(method, f"{API}/{path}", payload)
+        if not signature:
+            request = SignedRequest(ClOrdId(""), method, f"{API}/{path}", payload, "")
+            return await self._sent_by_signer(request)
+        query, headers = f"{payload}&signature={signature}", {"X-MBX-APIKEY": self._api_key}
+        if method == "GET":
+            return await self.http.read(method, f"{API}/{path}", query, headers, weight)
+        return await self.http.write(method, f"{API}/{path}", query, b"", headers, weight)
+
+    async def signed_write(self, method: str, path: str, params: Mapping[str, str | int], what: str) -> Any:
+        return self._accepted(await self.signed_reply(method, path, params, 1), what, write=True)
+
+    async def checked(self, reply: Reply, what: str) -> Any:
         if reply.status >= 400 and codec.refusal(reply.body).code == codec.CLOCK_OFF:
             await self._set_clock()
         return self._accepted(reply, what, write=False)

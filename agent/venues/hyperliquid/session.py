@@ -98,7 +98,7 @@ class Hyperliquid:
             )
             books = Books(self._feed, (coin,), stream, self._clock)
             self._books[symbol] = books, asyncio.create_task(books.run(), name=f"{self._name} book {symbol}")
-            await books.first(FIRST_BOOK_S)
+            await books.first(coin, FIRST_BOOK_S)
         found = self._books[symbol][0].book(coin)
         return VenueBook(symbol, found.bids, found.asks, found.at_ns)
 

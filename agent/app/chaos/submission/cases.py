@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agent.app.chaos.deaths import Dead, Doom
 from agent.app.chaos.submission.arena import Arena
 from agent.app.chaos.submission.fates import Fate
-from agent.app.chaos.submission.lanes import Dead, Doom, Lane
+from agent.app.chaos.submission.lanes import Lane
 from agent.domain.errors import FairleadError, Halt
 from agent.domain.events import CancelRequested
 from agent.domain.ids import intent_id, parent_id

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from agent.app.chaos.deaths import MOMENTS, Death
+
 KINDS = ("refuse", "down", "accept_then_5xx", "accept_then_hang", "swallow", "delay")
 BUILDERS = ("titan", "buildernet", "flashbots")
 """The devnet's builders, named by the relays that speak to them; `stranger` is one that no plan names."""
@@ -15,18 +17,8 @@ WORDS = (
     "flashbots:17:race=50:latency=5:lies",
     "stranger:2",
 )
-MOMENTS = ("before", "after", "durable")
 LAST_EVENT = 22
 """An order that meets no trouble writes about as many events: later deaths strike those that do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Death:
-    """The desk dies at its `at`-th event: `before` it is written, `after`, or when it is `durable`. `real`: by SIGKILL."""
-
-    at: int
-    moment: str
-    real: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,6 @@ What is signed and not on record dies with the desk that signed it: nobody else 
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,7 +15,8 @@ from typing import Any
 import aiohttp
 
 from agent.app.chain_desk import ChainDesk
-from agent.app.chaos.submission.fates import BUILDERS, Death
+from agent.app.chaos.deaths import Doom, DyingStore
+from agent.app.chaos.submission.fates import BUILDERS
 from agent.app.chaos.submission.pace import Pace, PacedDesk
 from agent.app.live_market import LiveMarket
 from agent.app.places import Directory
@@ -36,7 +35,6 @@ from agent.execution.recorder import Recorder
 from agent.execution.replacing import Patience, Replacer, fees_of
 from agent.execution.tracker import Tracker
 from agent.journal.book import Book
-from agent.journal.chain import Seq
 from agent.journal.registry import event_codec, is_derisking
 from agent.journal.store import Journal
 from agent.transport.clock import SystemClock
@@ -80,51 +78,6 @@ LIMITS = Limits(
     min_gas_reserve_wei=((HERE, 10**16),),
     counterparty_cap_usd=(),
 )
-
-
-class Dead(BaseException):
-    """The desk is gone: nothing in it may catch this."""
-
-
-@dataclass
-class Doom:
-    """When this life ends; `death` None is never. `seen` counts its events."""
-
-    death: Death | None = None
-    seen: int = 0
-    dead: bool = False
-
-    def due(self, moment: str) -> bool:
-        at = self.seen - (moment != "before")
-        return self.death is not None and (at, moment) == (self.death.at, self.death.moment)
-
-    def check(self, moment: str) -> None:
-        due = self.due(moment)
-        if self.death is not None and self.death.real and due:
-            os.kill(os.getpid(), signal.SIGKILL)
-        if self.dead or due:
-            self.dead = True
-            raise Dead(f"{moment} event {self.seen}")
-
-
-class DyingStore:
-    """The real journal, which asks at every step whether this was the last."""
-
-    def __init__(self, journal: Journal, doom: Doom) -> None:
-        self._journal, self._doom = journal, doom
-
-    def append(self, event: object) -> Seq:
-        self._doom.check("before")
-        seq = self._journal.append(event)
-        self._doom.seen += 1
-        self._doom.check("after")
-        if self._doom.due("durable"):
-            self._journal.checkpoint()
-            self._doom.check("durable")
-        return seq
-
-    async def durable(self, seq: Seq) -> None:
-        await self._journal.durable(seq)
 
 
 class PoolMarket(LiveMarket):

@@ -15,9 +15,10 @@ from typing import Any
 
 import aiohttp
 
+from agent.app.chaos.deaths import Doom
 from agent.app.chaos.submission.cases import one_life, order
 from agent.app.chaos.submission.fates import draw
-from agent.app.chaos.submission.lanes import Doom, Ground, Lane
+from agent.app.chaos.submission.lanes import Ground, Lane
 from agent.transport.clock import SystemClock
 from chains.gateway import Gateway
 from chains.rpc import Rpc

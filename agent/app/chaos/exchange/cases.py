@@ -1,0 +1,167 @@
+"""One case: its faults are ordered, its desk lives and dies as its fate says, until its order is closed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.app.chaos.deaths import Dead, Doom
+from agent.app.chaos.exchange.fates import Fate
+from agent.app.chaos.exchange.ground import Exchange
+from agent.app.chaos.exchange.lanes import Lane
+from agent.domain.errors import FairleadError, Halt
+from agent.domain.events import CancelRequested
+from agent.domain.ids import intent_id, parent_id
+from agent.domain.orders import Intent, ParentOrder, Side
+from agent.execution.desk import Desk
+from agent.execution.reconcile import resume
+from agent.execution.spine import work
+from chains.types import Protection
+
+LIFE_S = 40
+"""By the exchange's clock."""
+PATIENCE_S = 25.0
+"""By the wall's: a case that takes longer has stopped for good, which is a violation."""
+ROOT = Path(__file__).resolve().parents[4]
+
+
+@dataclass
+class Told:
+    """How a case went; what it says of its orders stands in the lane's journal."""
+
+    fate: Fate
+    lane: Lane
+    parent: str = ""
+    deaths: int = 0
+    sigkills: int = 0
+    stopped: str = ""
+
+
+def order(fate: Fate, lane: Lane, now_ns: int) -> ParentOrder:
+    intent = Intent(
+        id=intent_id("devnet", lane.name, str(fate.seed), str(fate.case)),
+        source="chaos",
+        side=Side.BUY if fate.buys else Side.SELL,
+        base="ETH",
+        quote="USDC",
+        qty=fate.qty,
+        limit_px=None,
+        algo="market",
+        algo_params=(),
+        max_slippage_bps=fate.slippage_bps,
+        protection=Protection.PRIVATE,
+        created_ns=now_ns,
+        expire_ns=now_ns + LIFE_S * 10**9,
+    )
+    return ParentOrder(parent_id(intent.id), intent)
+
+
+async def live(lane: Lane, fate: Fate, exchange: Exchange) -> Told:
+    """From the order to its end, whatever befalls it."""
+    told = Told(fate, lane)
+    exchange.refill()
+    faults = exchange.server.faults
+    for fault in fate.faults:
+        faults.add(dict(fault))
+    parent = order(fate, lane, lane.clock.now_ns())
+    told.parent = parent.cl_ord_id
+    house = asyncio.create_task(_house(exchange, fate))
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await _lives(lane, fate, parent, told)
+    except TimeoutError:
+        told.stopped = f"nothing more happened within {PATIENCE_S:g} s"
+    finally:
+        house.cancel()
+        await asyncio.gather(house, return_exceptions=True)
+        faults.clear()
+        faults.clock_ms = 0
+    return told
+
+
+async def _lives(lane: Lane, fate: Fate, parent: ParentOrder, told: Told) -> None:
+    for number, death in enumerate((*fate.deaths, None)):
+        if death is not None and death.real:
+            told.sigkills += await _real_life(lane, fate, parent, number)
+            told.deaths += 1
+            continue
+        told.deaths += death is not None
+        try:
+            async with lane.open(Doom(death), fate) as desk:
+                await one_life(desk, parent, fate)
+            told.deaths -= death is not None
+            return
+        except* Dead:
+            pass  # the next life begins
+        except* FairleadError as stopped:
+            told.stopped = str(stopped.exceptions[0])
+
+
+async def _real_life(lane: Lane, fate: Fate, parent: ParentOrder, number: int) -> bool:
+    """A life in another process. True where it ended by SIGKILL; raises Halt CHAOS_WORLD where it ended badly otherwise."""
+    job = {
+        "seed": fate.seed,
+        "case": fate.case,
+        "death": number,
+        "lane": lane.number,
+        "url": lane.url,
+        "folder": str(lane.folder),
+        "since_ns": lane.clock.since_ns,
+        "created_ns": parent.intent.created_ns,
+    }
+    command = [sys.executable, "-m", "agent.app.chaos.exchange.life", json.dumps(job)]
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
+    try:
+        ended = await process.wait()
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    if ended not in (0, -signal.SIGKILL):
+        raise Halt("CHAOS_WORLD", f"case {fate.case}: a desk's process ended with {ended}", "see stderr")
+    return ended != 0
+
+
+async def one_life(desk: Desk, parent: ParentOrder, fate: Fate) -> None:
+    known = parent.cl_ord_id in desk.book.parents
+    async with asyncio.TaskGroup() as group:
+        doing = group.create_task(_work(desk, parent, known))
+        if fate.ends == "us":
+            group.create_task(_cancel(desk, parent, fate, doing))
+
+
+async def _work(desk: Desk, parent: ParentOrder, known: bool) -> None:
+    if known:
+        await resume(desk)
+    else:
+        await work(parent, desk)
+
+
+async def _cancel(desk: Desk, parent: ParentOrder, fate: Fate, doing: asyncio.Task[Any]) -> None:
+    waiting = asyncio.ensure_future(desk.clock.sleep(fate.pause_s + 1))
+    await asyncio.wait({waiting, doing}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    record = desk.book.parents.get(parent.cl_ord_id)
+    if not doing.done() and record is not None and record.closed is None and not record.cancel_requested:
+        asked = CancelRequested(parent.cl_ord_id, "chaos", desk.clock.now_ns())
+        await desk.journal.record_durably(asked)
+
+
+async def _house(exchange: Exchange, fate: Fate) -> None:
+    """Trades with what rests, once a share of each order and after a while with all of it; or ends it, as the fate says."""
+    seen: dict[int, int] = {}
+    while True:
+        await exchange.clock.sleep(0.6)
+        for resting in exchange.resting():
+            rounds = seen[resting.order_id] = seen.get(resting.order_id, 0) + 1
+            if rounds == 2:
+                exchange.trade_with(resting, fate.share)
+            elif rounds == 4 and fate.ends == "them":
+                exchange.end(resting)
+            elif rounds == 10:
+                exchange.trade_with(resting, type(fate.share)(1))

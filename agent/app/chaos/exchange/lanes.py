@@ -1,0 +1,256 @@
+"""The lives of a desk: the real engine over the real session, with an account at an exchange of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from decimal import Decimal, localcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from agent.app.chaos.deaths import Doom, DyingStore
+from agent.app.chaos.exchange.fates import Fate
+from agent.app.chaos.exchange.ground import KEY, SECRET, SYMBOL, QuickClock
+from agent.app.live_market import LiveMarket
+from agent.app.places import Directory
+from agent.app.wiring import algorithms
+from agent.app.workshop import Workshop
+from agent.app.world import World
+from agent.domain.errors import FairleadError, Reject, Retry
+from agent.domain.events import Approved, Authorized, Indeterminate
+from agent.domain.ids import ClOrdId
+from agent.domain.instruments import Asset, Place, cex_id
+from agent.domain.order_state import ExecType
+from agent.domain.orders import ChildOrder, Part, Side, TimeInForce, VenueOrder
+from agent.domain.risk import Limits, OraclePrice
+from agent.domain.routes import Leg, Route
+from agent.domain.units import WIDE, quantize_down, raw_exact
+from agent.execution.authority import Authority
+from agent.execution.desk import Desk
+from agent.execution.halt import Switch
+from agent.execution.outbox import Outbox, Sent
+from agent.execution.recorder import Recorder
+from agent.execution.tracker import Tracker
+from agent.journal.book import Book
+from agent.journal.registry import event_codec, is_derisking
+from agent.journal.store import Journal
+from agent.market.book import buy_base_exact
+from agent.market.view import MarketView
+from agent.routing.greedy import best_plan
+from agent.routing.problem import pose
+from agent.routing.report import route_of
+from agent.transport.http import TimeOuts
+from agent.venues.binance_spot import FEED, VENUE, BinanceSpot
+
+PAPER = Place("cex:paper")
+ETH, USDC = cex_id("paper", "ETH"), cex_id("paper", "USDC")
+DIRECTORY = Directory(
+    {"ETH": (ETH,), "USDC": (USDC,)}, {ETH: Asset(ETH, "ETH", 8), USDC: Asset(USDC, "USDC", 8)}
+)
+PX = Decimal(3_000)
+MISTAKES = ("resends", "assumes", "forgets")
+READ_S, WRITE_S = 0.25, 0.12
+"""The wall's seconds; a write that is late by less than the exchange's five is given up on before."""
+LIMITS = Limits(
+    per_order_usd=Decimal(250_000),
+    per_day_usd=Decimal(100_000_000),
+    allow_assets=("ETH", "USDC"),
+    allow_venues=(PAPER,),
+    price_collar_bps=300,
+    max_slippage_bps=300,
+    max_price_age_s=3600,
+    max_market_age_s=60,
+    min_gas_reserve_wei=(),
+    counterparty_cap_usd=((PAPER, Decimal(100_000_000)),),
+)
+
+
+class BookMarket(LiveMarket):
+    """The live market over one exchange, with a price that everybody agrees on."""
+
+    def __init__(self, clock: QuickClock, venue: BinanceSpot) -> None:
+        configured: Any = SimpleNamespace(venue=lambda name: SimpleNamespace(symbols=(SYMBOL,)))
+        self._clock, self._settings, self.directory = clock, configured, DIRECTORY
+        self._chains, self._readers, self._venues = {}, {}, {"paper": venue}
+        self.left_out, self.unreachable, self.narrow = {}, {}, None
+        self._prices = prices_of(clock)
+
+    def _route(self, view: MarketView, child: ChildOrder) -> Route:
+        """The best plan over the one book, without the proof of it: nothing here asks how far from the best it is."""
+        held = self.with_inventory(view, child)
+        wanted = raw_exact(child.qty, 8, "the quantity")
+        sold, bought, amount = ETH, USDC, wanted
+        if child.side is Side.BUY:
+            fill = buy_base_exact(held.books[0], wanted, 8, 8)
+            if fill is None:
+                raise Reject("NO_ROUTE", f"the book does not sell {child.qty} ETH", "wait")
+            sold, bought, amount = USDC, ETH, fill.in_raw
+        problem = pose(held, sold, bought, amount, max_legs=1, max_hops=1)
+        return route_of(problem, best_plan(problem))
+
+
+class RestingWorkshop(Workshop):
+    """As the fate says, the order waits in the book instead of taking what is there."""
+
+    def __init__(self, clock: QuickClock, venue: BinanceSpot, fate: Fate | None) -> None:
+        super().__init__(clock, {}, {"paper": venue}, 60)
+        self._fate, self._venue = fate, venue
+
+    async def _venue_order(
+        self, part: Part, legs: Sequence[Leg], approved: Approved, slippage: int
+    ) -> VenueOrder:
+        order = await super()._venue_order(part, legs, approved, slippage)
+        if self._fate is None or not self._fate.rests:
+            return order
+        book = await self._venue.book(SYMBOL)
+        best = book.bids[0][0] if order.side is Side.BUY else book.asks[0][0]
+        sign = -1 if order.side is Side.BUY else 1
+        with localcontext(WIDE):
+            px = quantize_down(best * (10_000 + sign * self._fate.away_bps) / 10_000, Decimal("0.01"))
+        return replace(order, time_in_force=TimeInForce.GTC, px=px)
+
+
+def prices_of(clock: QuickClock) -> Any:
+    async def prices() -> tuple[OraclePrice, ...]:
+        at_s = clock.now_ns() // 10**9
+        worth = {"ETH": PX, "USDC": Decimal(1)}
+        return tuple(
+            OraclePrice(f"{n} {s}", s, px, at_s) for s, px in worth.items() for n in ("first", "second")
+        )
+
+    return prices
+
+
+async def sign(method: str, path: str, payload: str) -> str:
+    return hmac.new(SECRET.encode(), payload.encode(), hashlib.sha256).hexdigest()
+
+
+@dataclass
+class Lane:
+    """An account, its journal and its address; `open` is one life of its desk. `mistake`: what it does wrong, for a control."""
+
+    number: int
+    url: str
+    folder: Path
+    clock: QuickClock
+    mistake: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"lane {self.number}"
+
+    @property
+    def journal_path(self) -> Path:
+        return self.folder / f"journal-{self.number}.db"
+
+    @property
+    def switch(self) -> Switch:
+        return Switch(self.folder / f"HALTED-{self.number}.json")
+
+    def session(self) -> BinanceSpot:
+        facts = replace(VENUE, weight_per_minute=10**9)
+        return BinanceSpot(facts, FEED, "paper", self.clock, KEY, sign, self.url, TimeOuts(READ_S, WRITE_S))
+
+    @asynccontextmanager
+    async def open(self, doom: Doom, fate: Fate | None) -> AsyncIterator[Desk]:
+        journal = Journal.open(
+            self.journal_path,
+            clock=self.clock,
+            environment="devnet",
+            codec=event_codec(),
+            derisking=is_derisking,
+        )
+        venue, telling = self.session(), None
+        try:
+            book = Book()
+            for event in journal.events():
+                book.apply(event)
+            journal.remember("book", book.state_hash)
+            await started(venue, self.clock)
+            desk = self._desk(journal, book, doom, venue, fate)
+            telling = asyncio.create_task(desk.tracker.consume(venue))
+            yield desk
+        finally:
+            if telling is not None:
+                telling.cancel()
+                await asyncio.gather(telling, return_exceptions=True)
+            await venue.close()
+            journal.close()
+
+    def _desk(self, journal: Journal, book: Book, doom: Doom, venue: BinanceSpot, fate: Fate | None) -> Desk:
+        clock, venues = self.clock, {"paper": venue}
+        recorder = Recorder(DyingStore(journal, doom), book)
+        outbox = Outbox(clock, {}, venues)
+        if self.mistake in ("resends", "assumes"):
+            outbox = Careless(clock, {}, venues)
+            outbox.mistake = self.mistake
+        nobody: Any = None
+        return Desk(
+            environment="devnet",
+            clock=clock,
+            journal=recorder,
+            book=book,
+            limits=LIMITS,
+            switch=self.switch,
+            market=BookMarket(clock, venue),
+            world=World(clock, DIRECTORY, {}, self.switch, prices_of(clock), _ready, lambda: ""),
+            workshop=RestingWorkshop(clock, venue, fate),
+            authority=Authority(clock, book, {}, venues, nobody, nobody, outbox, _nothing),
+            outbox=outbox,
+            tracker=Tracker(clock, recorder, {}, venues, DIRECTORY.decimals, nobody),
+            algos=algorithms(),
+            decimals=DIRECTORY.decimals,
+            lots={"ETH": Decimal("0.0001"), "USDC": Decimal("0.01")},
+        )
+
+    def read_book(self) -> Book:
+        """The journal of a desk that is gone, folded afresh."""
+        journal = Journal.open(self.journal_path, clock=self.clock, environment="devnet", codec=event_codec())
+        try:
+            book = Book()
+            for event in journal.events():
+                book.apply(event)
+            return book
+        finally:
+            journal.close()
+
+
+class Careless(Outbox):
+    """A control: what was not answered is sent again under another id ("resends"), or taken for refused ("assumes")."""
+
+    mistake = ""
+
+    async def submit(self, authorized: Authorized) -> Sent:
+        sent = await super().submit(authorized)
+        if not isinstance(sent, Indeterminate) or authorized.order is None:
+            return sent
+        if self.mistake == "assumes":
+            return self._report(authorized, ExecType.REJECTED, "no answer came")
+        venue = self._venues["paper"]
+        again = replace(authorized.order, cl_ord_id=ClOrdId(f"{authorized.order.cl_ord_id}-again"))
+        with suppress(FairleadError):
+            await venue.submit(await venue.authorize(again))
+        return sent
+
+
+async def started(venue: BinanceSpot, clock: QuickClock) -> None:
+    """Through whatever befalls a start."""
+    while True:
+        try:
+            await venue.start()
+            return
+        except Retry:
+            await clock.sleep(0.5)
+
+
+async def _ready(place: Place) -> str:
+    return ""
+
+
+async def _nothing() -> None:
+    return None

@@ -1,0 +1,148 @@
+"""The judge of order lives, in a process of its own: it opens each exchange's own books and compares what a desk's journal says.
+
+python -m agent.app.chaos.exchange.referee     one JSON object a line in, one out: {"do": "open"}, {"do": "judge", "lanes": […]}
+
+A lane: {"lane", "url", "parents": [{"case", "id", "qty", "status", "why"}], "parts": [{"id", "parent", "status", "sent", "fills": [[exec
+id, in, out, fee]]}], "holdings": {asset: change}}. It is told nothing of what befell them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter, defaultdict
+from decimal import Decimal
+from typing import Any
+from urllib.request import urlopen
+
+ENDED = {"FILLED": "FILLED", "CANCELED": "CANCELED", "EXPIRED": "EXPIRED", "EXPIRED_IN_MATCH": "EXPIRED", "REJECTED": "REJECTED"}  # fmt: skip
+NEVER = ("EXPIRED", "REJECTED", None)
+"""What a journal may say of an order that its exchange never had."""
+
+
+def truth_of(url: str) -> dict[str, Any]:
+    with urlopen(f"{url}/admin/truth", timeout=60) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
+
+
+class Judge:
+    def __init__(self) -> None:
+        self.violations: list[dict[str, Any]] = []
+        self.counters = dict.fromkeys(
+            ("duplicates", "lost_orders", "lost_fills", "balance_errors", "cases", "orders", "fills"), 0
+        )
+
+    def broken(self, case: int, rule: str, counter: str, story: str) -> None:
+        self.violations.append({"case": case, "rule": rule, "story": story})
+        self.counters[counter] += 1
+
+    def lane(self, told: dict[str, Any], truth: dict[str, Any]) -> None:
+        cases = {parent["id"]: int(parent["case"]) for parent in told["parents"]}
+        case_of = {part["id"]: cases.get(part["parent"], -1) for part in told["parts"]}
+        last = max(cases.values(), default=-1)
+        there = {order["clientOrderId"]: order for order in truth["orders"]}
+        self.counters["cases"] += len(cases)
+        self.counters["orders"] += len(truth["orders"])
+        self.counters["fills"] += len(truth["trades"])
+        self._once(truth["orders"], case_of, last)
+        fills = self._fills_there(truth)
+        done: dict[str, Decimal] = defaultdict(Decimal)
+        for part in told["parts"]:
+            self._part(part, case_of[part["id"]], there.get(part["id"]), fills.get(part["id"], {}))
+            if part["id"] in there:
+                done[part["parent"]] += Decimal(there[part["id"]]["executedQty"])
+        for parent in told["parents"]:
+            self._parent(parent, done[parent["id"]])
+        self._balances(told, truth, last)
+
+    def _once(self, orders: list[dict[str, Any]], case_of: dict[str, int], last: int) -> None:
+        for name, count in Counter(order["clientOrderId"] for order in orders).items():
+            if count > 1:
+                self.broken(
+                    case_of.get(name, last), "sent-twice", "duplicates", f"{count} orders are called {name}"
+                )
+            if name not in case_of:
+                self.broken(last, "unknown-order", "duplicates", f"the exchange has {name}, no journal does")
+
+    @staticmethod
+    def _fills_there(truth: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
+        names = {order["orderId"]: order["clientOrderId"] for order in truth["orders"]}
+        found: dict[str, dict[str, list[str]]] = defaultdict(dict)
+        for row in truth["trades"]:
+            base, quote = Decimal(row["qty"]), Decimal(row["price"]) * Decimal(row["qty"])
+            given, got = (quote, base) if row["isBuyer"] else (base, quote)
+            amounts = [given, got, Decimal(row["commission"])]
+            found[names[row["orderId"]]][f"{row['symbol']}:{row['id']}"] = [plain(one) for one in amounts]
+        return found
+
+    def _part(
+        self, part: dict[str, Any], case: int, order: dict[str, Any] | None, fills: dict[str, list[str]]
+    ) -> None:
+        name, status = part["id"], part["status"]
+        if order is None:
+            if part["sent"] and status not in NEVER:
+                self.broken(
+                    case, "no-such-order", "lost_orders", f"{name} is {status} and nowhere at the exchange"
+                )
+        elif ENDED.get(order["status"]) != status:
+            story = f"{name} is {order['status']} at the exchange, the journal says {status}"
+            self.broken(case, "other-end", "lost_orders", story)
+        told = {exec_id: amounts for exec_id, *amounts in part["fills"]}
+        for exec_id in sorted(set(told) | set(fills)):
+            if exec_id not in told:
+                self.broken(case, "lost-fill", "lost_fills", f"{name}: {exec_id} is in no journal")
+            elif exec_id not in fills:
+                self.broken(case, "invented-fill", "duplicates", f"{name}: {exec_id} never was")
+            elif [plain(Decimal(one)) for one in told[exec_id]] != fills[exec_id]:
+                story = f"{name}: {exec_id} is told as {told[exec_id]}, it was {fills[exec_id]}"
+                self.broken(case, "other-fill", "lost_fills", story)
+
+    def _parent(self, parent: dict[str, Any], done: Decimal) -> None:
+        case, qty = int(parent["case"]), Decimal(parent["qty"])
+        # what is bought arrives less the fee, so that as much more may be ordered
+        if done > qty * Decimal("1.0011") + Decimal("0.0002"):
+            self.broken(case, "too-much", "duplicates", f"{done} were traded where {qty} were wanted")
+        if parent["status"] is None:
+            self.broken(
+                case, "never-closed", "lost_orders", f"the order was never closed: {parent['why'] or '?'}"
+            )
+        if parent["status"] == "FILLED" and done < qty * Decimal("0.98"):
+            self.broken(case, "too-little", "lost_fills", f"FILLED, and {done} of {qty} were traded")
+
+    def _balances(self, told: dict[str, Any], truth: dict[str, Any], last: int) -> None:
+        for rows in truth["balances"].values():
+            for row in rows:
+                if Decimal(row["locked"]):
+                    self.broken(
+                        last, "still-locked", "lost_orders", f"{row['locked']} {row['asset']} are held"
+                    )
+                held = Decimal(row["free"]) + Decimal(row["locked"])
+                moved = held - Decimal(told["deposits"].get(row["asset"], "0"))
+                says = Decimal(told["holdings"].get(f"cex:paper/{row['asset']}", "0"))
+                if moved != says:
+                    story = f"{row['asset']} moved by {moved}, the journal says {says}"
+                    self.broken(last, "other-balance", "balance_errors", story)
+
+
+def plain(value: Decimal) -> str:
+    return f"{value.normalize():f}"
+
+
+def answer(asked: dict[str, Any]) -> dict[str, Any]:
+    if asked["do"] == "open":
+        return {"watching": True}
+    judge = Judge()
+    for lane in asked["lanes"]:
+        judge.lane(lane, truth_of(lane["url"]))
+    return {"violations": judge.violations, "counters": judge.counters}
+
+
+def main() -> int:
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line))), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""`doctor --venue X`: what a live user looks at before anything is sent there."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from agent.app.exchange_bound import UNKNOWN, bounds_of, sentence
+from agent.app.settings import Settings
+from agent.app.settings_tree import Venue
+from agent.app.watching.check import Check, fail, ok, skip, warn
+from agent.domain.errors import FairleadError, Usage
+from agent.ports import Clock, ExecutionVenue
+from keys.client import SignerClient
+
+CLOCK_WARN_MS, CLOCK_FAIL_MS = 500, 4_000
+WATCH_S = 3.0
+NO_CAP = "set counterparty_cap_usd of it: Fairlead cannot withdraw, and says what you should"
+
+
+async def venue_checks(
+    settings: Settings,
+    name: str,
+    signer: SignerClient,
+    clock: Clock | None = None,
+    watch_s: float = WATCH_S,
+) -> list[Check]:
+    """Raises Usage UNKNOWN_VENUE; every other trouble is a finding."""
+    from agent.app.wiring import connect_venue
+    from agent.transport.clock import SystemClock
+
+    configured = settings.venue(name)
+    if configured is None:
+        known = ", ".join(v.name for v in settings.venues) or "there is none"
+        raise Usage("UNKNOWN_VENUE", f"no venue in the settings is called '{name}'", f"known: {known}")
+    clock = clock or SystemClock()
+    exchange = connect_venue(configured, clock, signer)
+    label, found = f"venue {name}", []
+    try:
+        began_ns = clock.now_ns()
+        await exchange.start()
+        took_ms = (clock.now_ns() - began_ns) // 10**6
+        found.append(ok(label, f"answers, {len(await exchange.instruments())} markets in {took_ms} ms"))
+        found += _clock(label, exchange)
+        if configured.api_key is None:
+            found.append(skip(f"key {name}", "none is configured: it is asked for prices alone"))
+        else:
+            found += await _account(configured, exchange)
+        found += await _symbols(configured, exchange, watch_s)
+        found += _limits(label, exchange)
+    except FairleadError as error:
+        found.append(fail(label, error.message, error.hint or "is the venue up?", error.exit_status))
+    finally:
+        await exchange.close()
+    return [*found, *await _signer(configured, signer)]
+
+
+def _clock(label: str, exchange: ExecutionVenue) -> list[Check]:
+    ahead_ms = getattr(exchange, "ahead_ms", None)
+    if ahead_ms is None:
+        return [
+            skip(f"clock {exchange.name}", "its clock is not asked for: its requests carry nonces of ours")
+        ]
+    said = f"its clock is {abs(ahead_ms)} ms {'ahead of' if ahead_ms >= 0 else 'behind'} ours, which requests allow for"
+    if abs(ahead_ms) > CLOCK_FAIL_MS:
+        return [fail(f"clock {exchange.name}", said, "set this machine's clock (NTP)", 3)]
+    if abs(ahead_ms) > CLOCK_WARN_MS:
+        return [warn(f"clock {exchange.name}", said, "set this machine's clock (NTP)")]
+    return [ok(f"clock {exchange.name}", said)]
+
+
+async def _account(configured: Venue, exchange: ExecutionVenue) -> list[Check]:
+    name = configured.name
+    balances = [b for b in await exchange.balances() if b.free or b.locked]
+    opened = await exchange.open_orders()
+    told = ", ".join(f"{b.free + b.locked:f} {b.asset.rpartition('/')[2]}" for b in balances[:6])
+    found = [
+        ok(f"key {name}", "it takes our key and our signature"),
+        ok(f"balances {name}", f"{told or 'nothing'}{' and more' if len(balances) > 6 else ''}"),
+        ok(f"orders {name}", f"{len(opened)} open"),
+    ]
+    asked = getattr(exchange, "permissions", None)
+    if asked is not None:
+        may = await asked()
+        if not may.trade:
+            found.append(
+                fail(f"rights {name}", "the account may not trade", "give its key the right to trade", 4)
+            )
+        elif may.withdraw:
+            found.append(
+                warn(
+                    f"rights {name}",
+                    f"the account may trade ({', '.join(may.kinds)}) and withdraw; whether the key may, it does not tell",
+                    "see the key's own page: no withdrawals, this machine's address alone, only your symbols, a sub-account of its own",
+                )
+            )
+        else:
+            found.append(
+                ok(f"rights {name}", f"the account may trade ({', '.join(may.kinds)}) and not withdraw")
+            )
+    if not configured.counterparty_cap_usd:
+        found.append(
+            warn(f"cap {name}", "no cap: orders that would add to what lies there are denied", NO_CAP)
+        )
+    return found
+
+
+async def _symbols(configured: Venue, exchange: ExecutionVenue, watch_s: float) -> list[Check]:
+    """Each symbol's book, followed for a while: whether it comes and stays in step, and what the line cost."""
+    label = f"books {configured.name}"
+    if not configured.symbols:
+        return [skip(label, "no symbols are configured: nothing is traded there")]
+    known = {i.symbol for i in await exchange.instruments()}
+    unknown = [s for s in configured.symbols if s not in known]
+    found = [fail(label, f"it does not trade {s}", "check its symbols in the settings", 3) for s in unknown]
+    there = [s for s in configured.symbols if s in known]
+    answers = await asyncio.gather(*(exchange.book(s) for s in there), return_exceptions=True)
+    for symbol, answer in zip(there, answers, strict=True):
+        if isinstance(answer, FairleadError):
+            found.append(fail(label, answer.message, answer.hint or "try again", answer.exit_status))
+        elif isinstance(answer, BaseException):
+            raise answer
+        elif not answer.bids or not answer.asks:
+            found.append(warn(label, f"{symbol} has no bids or no asks", "nothing can be traded there now"))
+    await asyncio.sleep(watch_s if there else 0)
+    books = getattr(exchange, "books", None)
+    if books is not None:
+        found.append(_line(label, books.told(), watch_s))
+    return found
+
+
+def _line(label: str, told: dict[str, Any], watch_s: float) -> Check:
+    dropped, superseded = sum(told["dropped"].values()), sum(told["superseded"].values())
+    said = (
+        f"{told['books']} followed for {watch_s:g} s: {told['resyncs']} fetched again, {told['gaps']} gaps, {told['bad_frames']} bad frames, "
+        f"{superseded} updates superseded, {dropped} dropped, at most {told['most_waiting']} waiting"
+    )
+    if told["in_doubt"]:
+        names = ", ".join(f"{s} ({why})" for s, why in told["in_doubt"].items())
+        return fail(label, f"{said}; in doubt: {names}", "nothing is routed on them; try again", 4)
+    if dropped:
+        return warn(label, said, "this machine is too busy for so many symbols: name fewer")
+    return ok(label, said)
+
+
+def _limits(label: str, exchange: ExecutionVenue) -> list[Check]:
+    http = getattr(exchange, "http", None)
+    if http is None:
+        return []
+    name, used, limit = f"limits {exchange.name}", http.throttle.used, http.throttle.limit
+    said = f"{used} of {limit} request weight used this minute, by its own count"
+    if used * 2 > limit:
+        return [warn(name, said, "something else uses the same address or key; give Fairlead its own")]
+    return [ok(name, said)]
+
+
+async def _signer(configured: Venue, signer: SignerClient) -> list[Check]:
+    name = f"signer {configured.name}"
+    if configured.api_key is None:
+        return []
+    try:
+        told = await signer.status()
+    except FairleadError as error:
+        return [fail(name, error.message, error.hint or "start `fairlead signer run`", error.exit_status)]
+    bounds = bounds_of(told, [configured.name])
+    if bounds is None:
+        return [warn(name, UNKNOWN, "restart it: it is of an older version")]
+    if not bounds:
+        return [fail(name, "it holds no key of this exchange", "add it to the signer's file", 3)]
+    return [ok(name, sentence(bounds[0]))]

@@ -1,0 +1,91 @@
+"""`doctor --venue`: clock, key, rights, balances, books and limits of one exchange, each well and each ill, over the local server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from paper import KEY, Door, paper, sign
+from settings_values import values
+
+from agent.app import template
+from agent.app.settings import Settings, parse
+from agent.app.watching.check import Check, Level
+from agent.app.watching.venue_check import _line, venue_checks
+from agent.domain.errors import Retry, Usage
+
+
+class Signer:
+    """Signs as the signer's process does for this account, and tells of it what `status` tells."""
+
+    limits: dict[str, Any] = {"paper": {"per_day_usd": "5000", "repeats": 1}}
+
+    async def sign_exchange(
+        self, request_id: str, venue: str, method: str, path: str, payload: str
+    ) -> tuple[str, str]:
+        return await sign(method, path, payload), KEY
+
+    async def status(self) -> dict[str, Any]:
+        return {"exchange_limits": self.limits}
+
+
+class Absent(Signer):
+    async def status(self) -> dict[str, Any]:
+        raise Retry("SIGNER_ABSENT", "no signer answers", "start `fairlead signer run`")
+
+
+def settings(door: Door, folder: Path, **more: Any) -> Settings:
+    (folder / "key").write_text(KEY)
+    (folder / "key").chmod(0o600)
+    venue = {
+        "name": "paper",
+        "module": "binance_spot",
+        "base_url": door.url,
+        "api_key": f"file:{folder / 'key'}",
+        "symbols": ["ETHUSDC"],
+        "counterparty_cap_usd": "100000",
+    }
+    path = Path("/nowhere/fairlead.toml")
+    return parse(template.render(values(venues=[venue | more]), path), path).settings
+
+
+async def checked(found: Settings, signer: Any = None, name: str = "paper") -> dict[str, Check]:
+    asked = await venue_checks(found, name, signer or Signer(), watch_s=0.15)
+    worst = sorted(asked, key=lambda check: check.level is not Level.OK)
+    return {check.name: check for check in worst}
+
+
+async def test_all_is_well(tmp_path: Path) -> None:
+    async with paper() as door:
+        told = await checked(settings(door, tmp_path))
+    assert {check.level for check in told.values()} == {Level.OK}, told
+    assert "not withdraw" in told["rights paper"].message
+    assert "50" in told["balances paper"].message and "0 open" in told["orders paper"].message
+    assert "1 followed" in told["books paper"].message and "0 dropped" in told["books paper"].message
+    assert "5,000.00 USD" in told["signer paper"].message and "of 6000" in told["limits paper"].message
+
+
+async def test_what_is_ill_is_named_with_its_remedy(tmp_path: Path) -> None:
+    async with paper() as door:
+        told = await checked(
+            settings(door, tmp_path, symbols=["ETHUSDC", "DOGEUSDC"], counterparty_cap_usd="0"), Absent()
+        )
+        assert told["cap paper"].level is Level.WARN
+        assert told["books paper"].level is Level.FAIL and "DOGEUSDC" in told["books paper"].message
+        assert told["signer paper"].level is Level.FAIL and told["signer paper"].remedy
+        with pytest.raises(Usage, match="known: paper"):
+            await checked(settings(door, tmp_path), name="papr")
+    gone = await checked(settings(door, tmp_path))
+    assert gone["venue paper"].level is Level.FAIL and "cannot be reached" in gone["venue paper"].message
+
+
+def test_a_line_that_falls_behind_says_what_it_dropped() -> None:
+    told: dict[str, Any] = {
+        "books": 3, "in_doubt": {}, "resyncs": 4, "gaps": 1, "bad_frames": 0, "most_waiting": 512,
+        "superseded": {"WORKING": 0, "HELD": 0, "WATCHED": 7}, "dropped": {"WORKING": 0, "HELD": 0, "WATCHED": 513},
+    }  # fmt: skip
+    warned = _line("books x", told, 3)
+    assert warned.level is Level.WARN and "513 dropped" in warned.message and "name fewer" in warned.remedy
+    failed = _line("books x", told | {"in_doubt": {"A": "an update is missing"}}, 3)
+    assert failed.level is Level.FAIL and "A (an update is missing)" in failed.message
