@@ -121,7 +121,7 @@ def test_two_daemons_with_one_store_run_each_fire_once(home: Home, tmp_path: Pat
         first = home.settings_path.with_name("first.toml")
         first.write_text(home.settings_path.read_text() + shared + job)
         second.write_text(second.read_text() + shared + job)
-        adopted = home.run("reconcile --adopt", second)
+        adopted = home.run("reconcile --adopt --at-once", second)
         assert adopted.status == 0, adopted.out + adopted.err
         a, b = home.start(RUN, first), home.start(RUN, second)
 
