@@ -56,7 +56,7 @@ class ChainProfile:
 
 CONTRACT_NAMES = frozenset(
     """multicall3 permit2 universal_router uniswap_v2_factory uniswap_v2_router uniswap_v3_factory uniswap_v3_quoter_v2
-    uniswap_v3_router_02 uniswap_v4_pool_manager uniswap_v4_state_view uniswap_v4_position_manager uniswap_v4_quoter balancer_vault safe safe_l2
+    uniswap_v3_router_02 uniswap_v3_position_manager uniswap_v4_pool_manager uniswap_v4_state_view uniswap_v4_position_manager uniswap_v4_quoter balancer_vault safe safe_l2
     safe_proxy_factory safe_multi_send safe_multi_send_call_only safe_fallback_handler gas_price_oracle node_interface cow_settlement
     cow_vault_relayer""".split()
 )

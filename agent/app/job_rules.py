@@ -13,7 +13,7 @@ from agent.algos.twap import seconds_of
 from agent.domain.errors import Usage
 
 if TYPE_CHECKING:
-    from agent.app.settings_tree import Job
+    from agent.app.settings_jobs import Timing
 
 SECOND = 10**9
 
@@ -62,7 +62,7 @@ class Rule:
         return int(found.astimezone(UTC).timestamp()) * SECOND
 
 
-def rule_of(job: Job) -> Rule:
+def rule_of(job: Timing) -> Rule:
     """Raises Usage BAD_DURATION, BAD_CRON, BAD_ZONE."""
     if job.every is not None:
         return Rule(f"every {job.every}", every_s=seconds_of(job.every, "every"))

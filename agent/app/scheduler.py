@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING
 
 from agent.app.carrier import Carrier
 from agent.app.intents import Request, check_max_loss, request_of
-from agent.app.job_rules import SECOND, Rule, rule_of
+from agent.app.job_rules import SECOND, Rule
+from agent.app.jobs.guard import Fire, Guard
+from agent.app.jobs.hedging import hedge_request
+from agent.app.jobs.triggers import jitter_ns, trigger_of
+from agent.app.jobs.watched import moments
 from agent.app.proposals import held_to_price, propose
+from agent.app.settings_jobs import HedgeJob, Timing
 from agent.app.settings_tree import Job
 from agent.domain.errors import FairleadError
-from agent.domain.events import Accepted, Alarmed, ParentClosed, Scheduled
+from agent.domain.events import Accepted, Alarmed, Fired, ParentClosed, Scheduled
 from agent.domain.orders import ParentOrder
 from agent.execution.desk import Desk
 from agent.journal.book import Book
@@ -27,19 +32,22 @@ RETRY_S = 2.0
 PATIENCE_NS = 300 * SECOND
 
 
-def source_of(job: Job) -> str:
+def source_of(job: Timing) -> str:
     return f"job:{job.name}"
 
 
-def words_of(job: Job) -> str:
+def words_of(job: Timing) -> str:
     """What a job does, as it would be typed."""
+    if isinstance(job, HedgeJob):
+        return f"hedge {job.hedge} " + " ".join(f"{key}={value}" for key, value in job.hedge_with.items())
+    assert isinstance(job, Job)
     text = f"{job.side} {job.qty.normalize():f} {job.base} for {job.quote}"
     text += f" --limit {job.limit}" if job.limit is not None else ""
     text += f" --algo {job.algo}" if job.algo else ""
     return text + (f" --over {job.over} --slices {job.slices}" if job.over else "")
 
 
-def last_fire(book: Book, job: Job) -> int | None:
+def last_fire(book: Book, job: Timing) -> int | None:
     """When the newest order of a job was due."""
     fires = [
         r.parent.intent.created_ns for r in book.parents.values() if r.parent.intent.source == source_of(job)
@@ -71,7 +79,7 @@ def due(rule: Rule, known: Scheduled | None, fired_ns: int | None, now_ns: int) 
 class Scheduler:
     """Runs every enabled job until cancelled. `max_loss_usd` bounds each of its orders' worst outcome.
 
-    `before_fire` raises where nothing new may be begun now.
+    `before_fire` raises where nothing new may be begun now. `guard` says which fires are ours and lets none through that must not be.
     """
 
     def __init__(
@@ -82,19 +90,30 @@ class Scheduler:
         max_loss_usd: Decimal,
         tell: Callable[[str], None],
         before_fire: Callable[[], Awaitable[None]] | None = None,
+        *,
+        guard: Guard,
     ) -> None:
-        self._before_fire = before_fire
+        self._before_fire, self._guard = before_fire, guard
         self._app, self._desk, self._carrier, self._tell = app, desk, carrier, tell
         self._max_loss_usd = max_loss_usd
+        self.firing: set[str] = set()
+        """Names of the jobs that are at a fire just now: they are not to be cancelled."""
 
-    async def run(self, job: Job) -> None:
-        rule, clock, book = rule_of(job), self._desk.clock, self._desk.book
+    async def run(self, job: Timing) -> None:
+        rule = trigger_of(job)
+        if not isinstance(rule, Rule):
+            async for fire in moments(self._app, self._desk.clock, job, rule, self._guard.quiet_until):
+                await self._fire(job, fire, PATIENCE_NS)
+            return
+        clock, book = self._desk.clock, self._desk.book
         while True:
             found = due(rule, book.scheduled.get(job.name), last_fire(book, job), clock.now_ns())
             for fire_ns in found.skipped:
                 self._tell(f"job {job.name}: the fire of {told(fire_ns)} was missed and is skipped")
+                await self._fired(job, str(fire_ns), "MISSED", "nothing ran then")
             for fire_ns in found.fires:
-                await self._fire(job, rule, fire_ns)
+                patience = min(rule.period_ns(fire_ns) // 2, PATIENCE_NS)
+                await self._fire(job, Fire(str(fire_ns), fire_ns, resume=True), patience)
             known = book.scheduled.get(job.name)
             if known is None or (known.rule, known.fire_ns) != (rule.text, found.next_ns):
                 await self._desk.journal.record_durably(
@@ -102,36 +121,94 @@ class Scheduler:
                 )
             await clock.sleep(max((found.next_ns - clock.now_ns()) / 1e9, 0.01))
 
-    async def _fire(self, job: Job, rule: Rule, fire_ns: int) -> None:
-        """One order: priced, bounded, taken on. A market that cannot be read is asked again for a while."""
-        until = self._desk.clock.now_ns() + min(rule.period_ns(fire_ns) // 2, PATIENCE_NS)
-        request = request_of_job(self._app, job)
+    async def _fired(self, job: Timing, key: str, outcome: str, why: str) -> None:
+        await self._desk.journal.record(Fired(job.name, key, outcome, why, self._desk.clock.now_ns()))
+
+    async def _fire(self, job: Timing, fire: Fire, patience_ns: int) -> None:
+        self.firing.add(job.name)
+        try:
+            outcome, why = await self._outcome(job, fire, patience_ns)
+            if outcome in ("SKIPPED", "MISSED", "NOTHING"):
+                self._tell(f"job {job.name} of {told(fire.at_ns)}: {outcome.lower()}: {why}")
+            if outcome:
+                await self._fired(job, fire.key, outcome, why)
+                self._guard.finish(job, fire)
+        finally:
+            self.firing.discard(job.name)
+
+    async def _outcome(self, job: Timing, fire: Fire, patience_ns: int) -> tuple[str, str]:
+        """What became of a fire, and why; ("", "") where another daemon runs it."""
+        clock, book = self._desk.clock, self._desk.book
+        late_ns = clock.now_ns() - fire.at_ns
+        if job.missed == "skip" and late_ns > patience_ns:
+            return "MISSED", f"it came {late_ns // SECOND} s late"
+        if wait_ns := jitter_ns(job, fire.key):
+            await clock.sleep(max(fire.at_ns + wait_ns - clock.now_ns(), 1) / 1e9)
+        until = clock.now_ns() + patience_ns
+        try:
+            if not self._guard.claim(job, fire, clock.now_ns(), until):
+                return "", ""
+            if why := self._guard.refusal(job, book):
+                return "SKIPPED", why
+        except FairleadError as error:
+            if error.verb == "HALT":
+                raise
+            return await self._no_order(job, fire, error)
+        return await self._order(job, fire, until)
+
+    async def _order(self, job: Timing, fire: Fire, until: int) -> tuple[str, str]:
+        """One order: decided, priced, bounded, taken on. A market that cannot be read is asked again for a while."""
+        clock, book = self._desk.clock, self._desk.book
+        request: Request | None = None
         while True:
             try:
                 if self._before_fire is not None:
                     await self._before_fire()
+                request, why = await wanted(self._app, job, book)
+                if request is None:
+                    return "NOTHING", why
                 found = await propose(
-                    self._app, request, salt=f"{job.name} {fire_ns}", source=source_of(job), created_ns=fire_ns,
+                    self._app, request, salt=f"{job.name} {fire.key}", source=source_of(job), created_ns=fire.at_ns,
                     note=self._tell,
                 )  # fmt: skip
                 check_max_loss(found.preview, self._max_loss_usd)
+                if over := await self._guard.over_budget(job, request, book, clock.now_ns()):
+                    return "SKIPPED", over
+                if job.shadow:
+                    seen = found.preview
+                    self._tell(f"job {job.name} of {told(fire.at_ns)} would {words_of(job)}: {seen.net:,.2f}")
+                    return "SHADOW", f"{request.side.value} {request.qty} {request.base}: {seen.net:f}"
+                if not self._guard.begin(job, fire, clock.now_ns()):
+                    return "", ""
             except FairleadError as error:
                 if error.verb == "HALT":
                     raise
-                if error.verb in ("RETRY", "REJECT") and self._desk.clock.now_ns() < until:
-                    await self._desk.clock.sleep(RETRY_S)
+                if error.verb in ("RETRY", "REJECT") and clock.now_ns() < until:
+                    await clock.sleep(RETRY_S)
                     continue
-                await self._give_up(job, request, fire_ns, error)
-                return
-            parent = fresh(held_to_price(found, request), self._desk.clock.now_ns())
-            if parent.cl_ord_id in self._desk.book.parents:
-                return
-            await self._desk.journal.record_durably(Accepted(parent, self._desk.clock.now_ns()))
-            self._tell(f"job {job.name} of {told(fire_ns)}: order {parent.cl_ord_id}: {words_of(job)}")
+                if request is None:
+                    return await self._no_order(job, fire, error)
+                await self._give_up(job, request, fire, error)
+                return "FAILED", str(error)
+            parent = fresh(held_to_price(found, request), clock.now_ns())
+            if any(
+                r.parent.intent.source == source_of(job) and r.parent.intent.created_ns == fire.at_ns
+                for r in book.parents.values()
+            ):
+                return "", ""
+            await self._desk.journal.record_durably(Accepted(parent, clock.now_ns()))
+            self._tell(
+                f"job {job.name} of {told(fire.at_ns)}: order {parent.cl_ord_id}: "
+                f"{words_of(job)}{f': {why}' if why else ''}"
+            )
             self._carrier.start(parent)
-            return
+            return "ORDER", parent.cl_ord_id
 
-    async def _give_up(self, job: Job, request: Request, fire_ns: int, why: FairleadError) -> None:
+    async def _no_order(self, job: Timing, fire: Fire, why: FairleadError) -> tuple[str, str]:
+        await self._alarm(job, fire, why)
+        return "FAILED", str(why)
+
+    async def _give_up(self, job: Timing, request: Request, fire: Fire, why: FairleadError) -> None:
         """The fire is over without an order: it is accepted and closed, so that no restart fires it again."""
         from agent.app.intents import parent_of
 
@@ -140,14 +217,26 @@ class Scheduler:
         protection = desk.wanted or desk.protection
         parent = parent_of(
             request, app.settings.environment.value, app.settings.wallet.address, protection,
-            f"{job.name} {fire_ns}", fire_ns, source_of(job),
+            f"{job.name} {fire.key}", fire.at_ns, source_of(job),
         )  # fmt: skip
         record = self._desk.journal.record
         if parent.cl_ord_id not in self._desk.book.parents:
             await record(Accepted(parent, now))
             await record(ParentClosed(parent.cl_ord_id, "FAILED", str(why), now))
-        await record(Alarmed("JOB_NOT_DONE", f"job {job.name} of {told(fire_ns)}: {why}", now))
-        self._tell(f"job {job.name} of {told(fire_ns)} was not done: {why}")
+        await self._alarm(job, fire, why)
+
+    async def _alarm(self, job: Timing, fire: Fire, why: FairleadError) -> None:
+        now, what = self._desk.clock.now_ns(), f"job {job.name} of {told(fire.at_ns)}"
+        await self._desk.journal.record(Alarmed("JOB_NOT_DONE", f"{what}: {why}", now))
+        self._tell(f"{what} was not done: {why}")
+
+
+async def wanted(app: App, job: Timing, book: Book) -> tuple[Request | None, str]:
+    """The order a fire asks for now, or None; with the reason where it was decided. Raises FairleadError where it cannot be told."""
+    if isinstance(job, HedgeJob):
+        return await hedge_request(app, job, book, source_of(job))
+    assert isinstance(job, Job)
+    return request_of_job(app, job), ""
 
 
 def request_of_job(app: App, job: Job) -> Request:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from agent.app.job_rules import rule_of
+from agent.algos.twap import seconds_of
+from agent.app.job_checks import job_problems
 from agent.app.settings_tree import Chain, Oracle, Owner, Sender, Settings
 from agent.domain.errors import Usage
 from agent.domain.instruments import chain_of, venue_of
@@ -46,7 +47,7 @@ def _unique(settings: Settings) -> Iterator[Found]:
         ("chains", [chain.name for chain in settings.chains]),
         ("chains", [f"id {chain.chain_id}" for chain in settings.chains]),
         ("venues", [venue.name for venue in settings.venues]),
-        ("jobs", [job.name for job in settings.jobs]),
+        ("jobs", [job.name for job in (*settings.jobs, *settings.hedges)]),
         ("wallet.owners", [owner.address for owner in settings.wallet.owners]),
     ):
         for value, count in Counter(values).items():
@@ -273,24 +274,13 @@ def _oracles(settings: Settings) -> Iterator[Found]:
 
 
 def _jobs(settings: Settings) -> Iterator[Found]:
-    symbols = [*settings.assets, *settings.equivalents]
-    for number, job in enumerate(settings.jobs):
-        where = f"jobs[{number}]"
-        if (job.every is None) == (job.cron is None):
-            yield (
-                f"{where}.every",
-                "a job has either `every` or `cron`",
-                'write every = "4h", or cron = "30 9 * * *"',
-            )
-            continue
-        for name in ("base", "quote"):
-            symbol = getattr(job, name)
-            if symbol not in symbols:
-                yield f"{where}.{name}", f"there is no asset '{symbol}'", _known(symbol, symbols)
-        try:
-            rule_of(job)
-        except Usage as wrong:
-            yield f"{where}.{'cron' if job.cron else 'every'}", wrong.message, wrong.hint
+    for table, jobs in (("jobs", settings.jobs), ("hedges", settings.hedges)):
+        for number, job in enumerate(jobs):
+            yield from job_problems(settings, job, f"{table}[{number}]")
+    try:
+        seconds_of(settings.daemon.ping_every, "ping_every")
+    except Usage as wrong:
+        yield "daemon.ping_every", wrong.message, wrong.hint
 
 
 def _oracle(settings: Settings, where: str, source: Oracle) -> Iterator[Found]:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from agent.app.settings_jobs import Daemon, HedgeJob, Timing
 from agent.app.settings_scope import ScopeTable
 from agent.app.settings_table import Table
 from agent.app.settings_types import (
@@ -265,18 +266,7 @@ class Signer(Table):
     )
 
 
-class Job(Table):
-    name: Name = Field(description="What you call this job; its orders carry the name.")
-    every: str | None = Field(
-        None, description="How often, like 90s, 10m, 4h or 1d, counted from midnight UTC of 1 January 1970."
-    )
-    cron: str | None = Field(
-        None, description="When, as a cron expression of five fields, like 30 9 * * 1-5; instead of `every`."
-    )
-    timezone: str = Field(
-        "UTC",
-        description="The zone the cron expression is meant in, like Europe/Zurich. A change of the clocks neither repeats nor drops a time.",
-    )
+class Job(Timing):
     side: Literal["sell", "buy"] = Field(description="sell or buy.")
     qty: PositiveMoney = Field(description="How much of `base`, in whole units.")
     base: Symbol = Field(description="What is sold or bought, by symbol.")
@@ -288,7 +278,6 @@ class Job(Table):
     over: str | None = Field(None, description="For twap: how long, like 10m.")
     slices: Annotated[int, Field(ge=1, le=10_000)] | None = Field(None, description="For twap: how many.")
     max_slippage_bps: Bps = Field(50, description="How far below its plan an execution may fall.")
-    enabled: bool = Field(True, description="Whether `fairlead run` fires it.")
 
 
 class JournalTable(Table):
@@ -340,6 +329,13 @@ class Settings(Table):
 
     jobs: tuple[Job, ...] = Field(
         (), description="Orders that `fairlead run` sends by itself, one [[jobs]] table each."
+    )
+    hedges: tuple[HedgeJob, ...] = Field(
+        (), description="Hedging jobs: what to send is decided at each fire, one [[hedges]] table each."
+    )
+    daemon: Daemon = Field(
+        default_factory=Daemon.model_construct,
+        description="How `fairlead run` keeps its jobs and is watched.",
     )
 
     scopes: tuple[ScopeTable, ...] = Field(

@@ -388,10 +388,21 @@ class Scheduled:
     at_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """What became of one fire of a job, named by `key`: ORDER (`told` is its id), NOTHING to do, SHADOW, SKIPPED, MISSED or FAILED."""
+
+    job: str
+    key: str
+    outcome: str
+    told: str
+    at_ns: int
+
+
 EVENTS: tuple[type, ...] = (
     Accepted, Sliced, Planned, Approved, Instructed, Breach, Prepared, Simulated, Authorized, Replaced, Refused, PartFailed, Submitted,
     Indeterminate,
     Observed, Reported, Settled, Attributed, CancelRequested, ParentClosed, Adopted, Halted, Resumed, Alarmed, Quoted,
-    Reconciled, Scheduled, CancelSigned, GasPaid, Certified,
+    Reconciled, Scheduled, CancelSigned, GasPaid, Certified, Fired,
 )  # fmt: skip
 VERSIONS: dict[str, int] = {event.__name__: 1 for event in EVENTS}

@@ -51,6 +51,7 @@ class Book:
         self.first_looked_ns: dict[Place, int] = {}
         self.certified: ev.Certified | None = None
         self.scheduled: dict[str, ev.Scheduled] = {}
+        self.fired: dict[str, list[ev.Fired]] = {}
         self.events = 0
 
     # ------------------------------------------------------------------ the fold
@@ -242,6 +243,9 @@ class Book:
 
     def _scheduled(self, event: ev.Scheduled) -> None:
         self.scheduled[event.job] = event
+
+    def _fired(self, event: ev.Fired) -> None:
+        self.fired.setdefault(event.job, []).append(event)
 
     def _book_fill(self, record: PartRecord, fill: Fill) -> None:
         with localcontext(WIDE):
@@ -476,6 +480,7 @@ _HANDLERS: dict[type, Callable[[Book, Any], None]] = {
     ev.Quoted: Book._quoted,
     ev.Reconciled: Book._reconciled,
     ev.Scheduled: Book._scheduled,
+    ev.Fired: Book._fired,
     ev.CancelSigned: Book._cancel_signed,
     ev.GasPaid: Book._gas_paid,
     ev.Certified: Book._certified,

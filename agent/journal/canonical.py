@@ -50,4 +50,5 @@ def canonical(book: Book) -> dict[str, Any]:
         "gas_wei": {place: str(wei) for place, wei in sorted(book.gas_wei.items())},
         "alarms": len(book.alarms),
         "scheduled": {job: [found.rule, str(found.fire_ns)] for job, found in sorted(book.scheduled.items())},
+        "fired": {job: [f.key for f in found] for job, found in sorted(book.fired.items())},
     }

@@ -19,6 +19,7 @@ CHAIN = ChainProfile(
         "uniswap_v2_factory": Address("0x8909Dc15e40173Ff4699343b6eB8132c65e18eC6"),
         "uniswap_v2_router": Address("0x4752ba5DBc23f44D87826276BF6Fd6b1C372aD24"),
         "uniswap_v3_factory": Address("0x33128a8fC17869897dcE68Ed026d694621f6FDfD"),
+        "uniswap_v3_position_manager": Address("0x03a520b32C04BF3bEEf7BEb72E919cf822Ed34f1"),
         "uniswap_v3_quoter_v2": Address("0x3d4e44Eb1374240CE5F1B871ab261CD16335B76a"),
         "uniswap_v3_router_02": Address("0x2626664c2603336E57B271c5C0b26F421741e481"),
         "uniswap_v4_pool_manager": Address("0x498581fF718922c3f8e6A244956aF099B2652b2b"),

@@ -19,6 +19,7 @@ CHAIN = ChainProfile(
         "uniswap_v2_factory": Address("0x5C69bEe701ef814a2B6a3EDD4B1652CB9cc5aA6f"),
         "uniswap_v2_router": Address("0x7a250d5630B4cF539739dF2C5dAcb4c659F2488D"),
         "uniswap_v3_factory": Address("0x1F98431c8aD98523631AE4a59f267346ea31F984"),
+        "uniswap_v3_position_manager": Address("0xC36442b4a4522E871399CD717aBDD847Ab11FE88"),
         "uniswap_v3_quoter_v2": Address("0x61fFE014bA17989E743c5F6cB21bF9697530B21e"),
         "uniswap_v3_router_02": Address("0x68b3465833fb72A70ecDF485E0e4C7bD8665Fc45"),
         "uniswap_v4_pool_manager": Address("0x000000000004444c5dc75cB358380D2e3dE08A90"),

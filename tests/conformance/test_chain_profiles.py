@@ -58,7 +58,7 @@ def test_the_devnet_deploys_to_the_same_addresses(chain: ChainProfile) -> None:
     assert (chain.wrapped_native, chain.usdc) == (local.weth, local.usdc)
     assert chain.feeds["ETH/USD"] == local.feeds["ETH"] and chain.feeds["USDC/USD"] == local.feeds["USDC"]
     assert {
-        "uniswap_v2_factory": uniswap.v2_factory, "uniswap_v3_factory": uniswap.v3_factory, "uniswap_v3_quoter_v2": uniswap.quoter_v2,
+        "uniswap_v2_factory": uniswap.v2_factory, "uniswap_v3_factory": uniswap.v3_factory, "uniswap_v3_position_manager": uniswap.v3_npm, "uniswap_v3_quoter_v2": uniswap.quoter_v2,
         "uniswap_v3_router_02": uniswap.router02, "uniswap_v4_pool_manager": uniswap.v4_pool_manager,
         "uniswap_v4_state_view": uniswap.v4_state_view, "universal_router": uniswap.universal_router, "multicall3": addresses.MULTICALL3,
         "permit2": addresses.PERMIT2, "safe": addresses.SAFE["Safe"], "safe_proxy_factory": addresses.SAFE["SafeProxyFactory"],

@@ -218,6 +218,9 @@ class Teller:
             f"job-{chance.randrange(4)}", word(chance), self.now_ns + chance.randrange(4), self.now_ns
         )
 
+    def fire(self, chance: random.Random, book: Book) -> object:
+        return ev.Fired(f"job-{chance.randrange(4)}", str(self.now_ns), "NOTHING", word(chance), self.now_ns)
+
     def reconcile(self, chance: random.Random, book: Book) -> object:
         return ev.Reconciled(CHAIN, (word(chance),), self.now_ns)
 
@@ -260,5 +263,5 @@ _OFTEN = [Teller.authorize, Teller.observe, Teller.report] * 4 + [
 _MOVES: Sequence[Callable[[Teller, random.Random, Book], object]] = [
     *_OFTEN, Teller.approve, Teller.breach, Teller.instruct, Teller.prepare, Teller.refuse, Teller.fail, Teller.submit,
     Teller.lose_sight, Teller.settle, Teller.ask_to_cancel, Teller.close, Teller.attribute, Teller.adopt, Teller.halt,
-    Teller.resume, Teller.alarm, Teller.schedule, Teller.reconcile, Teller.quote,
+    Teller.resume, Teller.alarm, Teller.schedule, Teller.fire, Teller.reconcile, Teller.quote,
 ]  # fmt: skip

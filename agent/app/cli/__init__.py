@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "health": ("health", "Collateral health and liquidation prices."),
     "stress": ("stress", "What a shock would liquidate, and what falls first."),
     "run": ("run", "Carry scheduled orders until stopped."),
-    "jobs": ("run:jobs", "The scheduled orders, their last and next fire."),
+    "jobs": ("jobs", "Scheduled and hedging orders: list, add, remove, stop, next."),
     "reconcile": ("reconcile", "Compare the books with venues and chains."),
     "market": ("market", "Market snapshots."),
     "pool": ("pool", "Exact quotes of one pool from a market file."),

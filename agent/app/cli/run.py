@@ -1,4 +1,4 @@
-"""`fairlead run`: the daemon that finishes what is open, takes orders over and fires the settings' jobs; `fairlead jobs`."""
+"""`fairlead run`: the daemon that finishes what is open, takes orders over and fires the jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.app.cli.output import emit_json, header, note, plain, table
+from agent.app.cli.output import emit_json, header, note, plain
 from chains.ending import ended
 from chains.errors import Denied, Usage
 
@@ -148,14 +148,24 @@ async def _agents_road(app: App) -> None:
 
 
 async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int:
+    from functools import partial
+
     from agent.app.carrier import Carrier, tell_alarms
     from agent.app.certifying import refuse_uncertified
+    from agent.app.jobs.facts import confirmed_px
+    from agent.app.jobs.guard import Guard, owner_of, store_of
+    from agent.app.jobs.known import all_jobs
+    from agent.app.jobs.supervisor import Supervisor
     from agent.app.scheduler import Scheduler, request_of_job
+    from agent.app.settings_tree import Job
     from agent.app.unattended import Watch, admit, bound_words
     from agent.app.wiring import open_trading, tell_unless_written
 
-    for job in app.settings.jobs:
-        request_of_job(app, job)  # a wrong word is told now, not when it is due
+    store = store_of(app.settings)
+    jobs = all_jobs(app.settings, store)
+    for job in jobs:
+        if isinstance(job, Job):
+            request_of_job(app, job)  # a wrong word is told now, not when it is due
     header(app.settings.environment.value, app.settings.wallet.address, await app.head_line())
     roads = await admit(app, max_loss_usd)
     if roads is not None:
@@ -178,9 +188,11 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
         else:
             await app.adopt_balances()
         before = watch.before_fire if watch is not None else None
-        scheduler = Scheduler(app, desk, carrier, max_loss_usd, _say, before)
-        enabled = [job for job in app.settings.jobs if job.enabled]
-        tasks = [asyncio.create_task(scheduler.run(job), name=f"job {job.name}") for job in enabled]
+        guard = Guard(store, owner_of(app.settings), partial(confirmed_px, app))
+        scheduler = Scheduler(app, desk, carrier, max_loss_usd, _say, before, guard=guard)
+        enabled = [job for job in jobs if job.enabled]
+        supervisor = Supervisor(app.settings, store, scheduler, app.clock, _say)
+        tasks = [asyncio.create_task(supervisor.run(), name="jobs")]
         if watch is not None:
             tasks.append(asyncio.create_task(watch.run(), name="scopes"))
         _say(f"running: {len(enabled)} jobs, inbox open; end it with Ctrl-C or SIGTERM")
@@ -226,42 +238,24 @@ def _say(text: str) -> None:
 
 async def _shadow(app: App) -> int:
     """Prices every job when it is due; holds no journal, signs nothing."""
-    from agent.app.job_rules import rule_of
-    from agent.app.proposals import propose
-    from agent.app.scheduler import request_of_job, source_of, told, words_of
-    from chains.errors import FairleadError
+    from agent.app.jobs.guard import store_of
+    from agent.app.jobs.known import all_jobs
+    from agent.app.jobs.shadow import priced
+    from agent.app.scheduler import request_of_job
+    from agent.app.settings_tree import Job
 
-    requests = {job.name: request_of_job(app, job) for job in app.settings.jobs if job.enabled}
+    jobs = [job for job in all_jobs(app.settings, store_of(app.settings)) if job.enabled]
+    for job in jobs:
+        if isinstance(job, Job):
+            request_of_job(app, job)
     header(app.settings.environment.value, app.settings.wallet.address, await app.head_line())
     await _agents_road(app)
     _say(
-        f"shadow: {len(requests)} jobs are priced when due, nothing is signed; --live --yes --max-loss USD does it"
+        f"shadow: {len(jobs)} jobs are priced when due, nothing is signed; --live --yes --max-loss USD does it"
     )
-
-    async def one(job: Any) -> None:
-        rule = rule_of(job)
-        while True:
-            fire_ns = rule.next_after(app.clock.now_ns())
-            await app.clock.sleep(max((fire_ns - app.clock.now_ns()) / 1e9, 0.01))
-            try:
-                found = await propose(
-                    app, requests[job.name], salt=f"{job.name} {fire_ns}", source=source_of(job),
-                    created_ns=fire_ns, note=_say,
-                )  # fmt: skip
-            except FairleadError as error:
-                _say(f"job {job.name} of {told(fire_ns)} would not be done: {error}")
-                continue
-            seen = found.preview
-            loss = (
-                f", at worst {seen.worst_loss_usd:,.2f} USD lost" if seen.worst_loss_usd is not None else ""
-            )
-            _say(
-                f"job {job.name} of {told(fire_ns)} would {words_of(job)}: {seen.net:,.2f} at {seen.net_px:,.4f}{loss}"
-            )
-
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    tasks = [asyncio.create_task(one(job)) for job in app.settings.jobs if job.enabled]
+    tasks = [asyncio.create_task(priced(app, job, _say)) for job in jobs]
     try:
         waiting = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
@@ -270,67 +264,3 @@ async def _shadow(app: App) -> int:
     finally:
         await ended(tasks)
     return 0
-
-
-# ---------------------------------------------------------------------- jobs
-
-
-@click.command("jobs")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-@click.pass_context
-def jobs(ctx: click.Context, as_json: bool) -> None:
-    """The settings' jobs: what each does, when it fired last and what became of that, when it fires next."""
-    from agent.app.cli.common import load_settings
-    from agent.app.readonly import read_book
-    from agent.app.tail import held_by
-    from agent.app.watching.reading import head_words, read
-    from agent.journal.book import Book
-
-    settings = load_settings(ctx)
-    book, now_ns = read_book(settings) or Book(), time.time_ns()
-    found = [_job_json(job, book, now_ns) for job in settings.jobs]
-    pid = held_by(settings)
-    if as_json:
-        emit_json({"jobs": found, "carried_by": pid})
-        return
-    heads = read(settings, lambda reading: reading.heads())
-    header(settings.environment.value, settings.wallet.address, head_words(heads, now_ns // 10**9))
-    if not found:
-        print("no jobs: add a [[jobs]] table to the settings; `fairlead config explain jobs` tells its keys")
-        return
-    rows = [
-        [
-            j["name"],
-            j["does"],
-            j["when"],
-            j["last_fire"] or "never",
-            f"{j['last_order']} {j['last_status']}" if j["last_order"] else "–",
-            (j["next_fire"] or "–") if j["enabled"] else "disabled",
-        ]
-        for j in found
-    ]
-    table(("job", "does", "when", "last fire", "its order", "next fire"), rows)
-    if pid is None:
-        print("no process runs them now: `fairlead run --live --yes --max-loss USD`")
-
-
-def _job_json(job: Any, book: Any, now_ns: int) -> dict[str, Any]:
-    from agent.app.follow import instant
-    from agent.app.job_rules import rule_of
-    from agent.app.scheduler import last_fire, source_of, words_of
-
-    rule = rule_of(job)
-    fired = last_fire(book, job)
-    orders = [r for r in book.parents.values() if r.parent.intent.source == source_of(job)]
-    newest = max(orders, key=lambda r: r.parent.intent.created_ns, default=None)
-    closed = newest.closed if newest is not None else None
-    return {
-        "name": job.name,
-        "does": words_of(job),
-        "when": rule.text,
-        "enabled": job.enabled,
-        "last_fire": instant(fired).replace(".000000000Z", "Z") if fired is not None else None,
-        "last_order": newest.parent.cl_ord_id if newest is not None else None,
-        "last_status": (closed.status if closed else "WORKING") if newest is not None else None,
-        "next_fire": instant(rule.next_after(now_ns)).replace(".000000000Z", "Z") if job.enabled else None,
-    }

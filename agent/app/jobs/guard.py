@@ -1,0 +1,117 @@
+"""Which fires are this daemon's, and which are let through: leases, stops, overlap and budget."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+
+from agent.app.intents import Request
+from agent.app.jobs.sqlite_store import SqliteStore
+from agent.app.jobs.store import ALL, CLAIMED, JobStore
+from agent.app.jobs.triggers import Condition, trigger_of
+from agent.app.settings_jobs import HedgeJob, Timing
+from agent.app.settings_tree import Settings
+from agent.domain.errors import Denied
+from agent.domain.ids import digest_of
+from agent.domain.units import WIDE
+from agent.journal.book import DAY_NS, Book
+
+SLACK_NS = 60 * 10**9
+"""A lease outlives the patience of whoever prices under it by so much."""
+Px = Callable[[str], Awaitable[Decimal | None]]
+"""The confirmed price of a symbol in USD now, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """`key` names it among the job's fires; `resume` where the journal tells whether it was done already."""
+
+    key: str
+    at_ns: int
+    resume: bool = False
+
+
+def store_of(settings: Settings) -> SqliteStore:
+    return SqliteStore(settings.daemon.jobs_store or settings.journal.path.parent / "jobs.db")
+
+
+def owner_of(settings: Settings) -> str:
+    """Who asks: the same after a restart, another one for another journal or host."""
+    return f"{socket.gethostname()}:{digest_of(str(settings.journal.path))[:8]}"
+
+
+def spent_usd(book: Book, source: str, since_ns: int, base_px: Decimal, quote_px: Decimal) -> Decimal:
+    """What the orders of a source came to since then: ended ones by their fills, open ones whole."""
+    total = Decimal(0)
+    with localcontext(WIDE):
+        for name, record in book.parents.items():
+            intent = record.parent.intent
+            if intent.source != source or intent.created_ns < since_ns:
+                continue
+            if record.closed is None:
+                total += intent.qty * base_px
+            else:
+                total += book.filled_quote(name) * quote_px
+    return total
+
+
+class Guard:
+    """`shared` is what several daemons may have in common; `px` prices budgets."""
+
+    def __init__(self, shared: JobStore, owner: str, px: Px) -> None:
+        self._store, self._owner, self._px = shared, owner, px
+
+    def claim(self, job: Timing, fire: Fire, now_ns: int, until_ns: int) -> bool:
+        """Whether this daemon runs the fire. Raises Retry JOBS_STORE."""
+        trigger = trigger_of(job)
+        spacing = trigger.again_ns if isinstance(trigger, Condition) else 0
+        return self._store.claim(
+            job.name, fire.key, fire.at_ns, self._owner, now_ns, until_ns + SLACK_NS, spacing, fire.resume
+        )
+
+    def begin(self, job: Timing, fire: Fire, now_ns: int) -> bool:
+        return self._store.begin(job.name, fire.key, self._owner, now_ns)
+
+    def finish(self, job: Timing, fire: Fire) -> None:
+        self._store.finish(job.name, fire.key, self._owner)
+
+    def quiet_until(self, job: Timing, again_ns: int) -> int:
+        """When a condition that holds may fire again, by what any daemon did."""
+        done = [one.at_ns for one in self._store.leases(job.name) if one.state != CLAIMED]
+        return max(done, default=-again_ns) + again_ns
+
+    def refusal(self, job: Timing, book: Book) -> str:
+        """Why this fire is not to be, or ''."""
+        stopped = self._store.stopped()
+        for name in (ALL, job.name):
+            if name in stopped:
+                return f"stopped: {stopped[name]}"
+        overlap = job.overlap or ("skip" if isinstance(job, HedgeJob) else "allow")
+        if overlap == "skip":
+            works = [
+                name
+                for name, record in book.parents.items()
+                if record.parent.intent.source == f"job:{job.name}" and record.closed is None
+            ]
+            if works:
+                return f"{works[0]} of an earlier fire still works"
+        return ""
+
+    async def over_budget(self, job: Timing, request: Request, book: Book, now_ns: int) -> str:
+        """Why the budget does not hold this order, or ''. Raises Denied PRICE_UNKNOWN."""
+        if job.budget_usd is None:
+            return ""
+        base, quote = await self._px(request.base), await self._px(request.quote)
+        if base is None or quote is None:
+            missing = request.base if base is None else request.quote
+            raise Denied(
+                "PRICE_UNKNOWN", f"a budget in USD needs a price of {missing}", f"check oracles.{missing}"
+            )
+        with localcontext(WIDE):
+            spent = spent_usd(book, f"job:{job.name}", now_ns - DAY_NS, base, quote)
+            worth = request.qty * base
+        if spent + worth <= job.budget_usd:
+            return ""
+        return f"{worth:,.2f} USD more than the {spent:,.2f} of the last 24 hours is over its budget of {job.budget_usd:,.2f}"

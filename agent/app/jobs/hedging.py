@@ -1,0 +1,60 @@
+"""A hedging job's fire: the state is read, the policy decides, its wish becomes a request like anybody's. One order a fire, sales first."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from agent.app.intents import Request, request_of
+from agent.app.job_checks import hedge_named
+from agent.app.jobs import facts
+from agent.app.jobs.guard import spent_usd
+from agent.app.settings_jobs import HedgeJob
+from agent.hedging.liquidity import Range
+from agent.hedging.policy import State
+from agent.hedging.uniswap_v3_lp import ids
+from agent.hedging.weights import wanted as weights_wanted
+from agent.journal.book import Book
+
+if TYPE_CHECKING:
+    from agent.app.wiring import App
+
+
+async def hedge_request(app: App, job: HedgeJob, book: Book, source: str) -> tuple[Request | None, str]:
+    """The order that would put things right, or None; and why. Raises FairleadError where the state cannot be told."""
+    from agent.app.wiring import algorithms
+
+    policy, given = hedge_named(job.hedge), job.hedge_with
+    decided = policy.decide(given, await state_of(app, job, book, source))
+    if not decided.wishes:
+        return None, decided.why
+    wish = decided.wishes[0]
+    request = request_of(
+        app.directory, algorithms(), wish.side.value.lower(), f"{wish.qty:f}", wish.base, wish.quote,
+        algo=job.algo, max_slippage_bps=job.max_slippage_bps,
+    )  # fmt: skip
+    return request, decided.why
+
+
+async def state_of(app: App, job: HedgeJob, book: Book, source: str) -> State:
+    policy, given = hedge_named(job.hedge), job.hedge_with
+    quote = given["quote"]
+    symbols = [given["base"]] if "base" in given else list(weights_wanted(given))
+    positions: tuple[Range, ...] = ()
+    if "ranges" in policy.needs:
+        positions = await facts.ranges(app, facts.chain_named(app, given), ids(given))
+    named = {name for one in positions for name in one.symbols if name}
+    px = await facts.confirmed_prices(app, {*symbols, quote, *named})
+    debt = await facts.loan(app, facts.chain_named(app, given)) if "loan" in policy.needs else None
+    base_px, quote_px = px.get(symbols[0]), px.get(quote)
+    spent = Decimal(0)
+    if base_px is not None and quote_px is not None:
+        spent = spent_usd(book, source, 0, base_px, quote_px)
+    return State(
+        now_ns=app.clock.now_ns(),
+        px=px,
+        held=await facts.held(app, symbols, quote),
+        ranges=positions,
+        loan=debt,
+        spent_usd=spent,
+    )

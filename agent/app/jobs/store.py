@@ -1,0 +1,88 @@
+"""Where added jobs stand, which are stopped, and who runs which fire: one interface, so that several daemons can share it.
+
+A fire goes CLAIMED (somebody prices it, for as long as its lease lasts) → BEGUN (its order is about to be recorded; nobody else ever runs
+it) → DONE. A lease that lapsed before BEGUN may be claimed by another daemon; what was BEGUN is run by nobody else, whatever became of
+whoever began it: a fire that was lost is said, one that was done twice costs money.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+CLAIMED, BEGUN, DONE = "CLAIMED", "BEGUN", "DONE"
+ALL = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJob:
+    """`table` is "jobs" or "hedges", `body` the table's keys as JSON."""
+
+    name: str
+    table: str
+    body: str
+    added_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """`at_ns` is when the fire was due, `until_ns` when the lease lapses."""
+
+    job: str
+    key: str
+    at_ns: int
+    owner: str
+    until_ns: int
+    state: str
+
+
+class JobStore(Protocol):
+    """Every method is one transaction, seen by all daemons at once. Raises Retry JOBS_STORE where the store does not answer."""
+
+    def add(self, job: StoredJob) -> bool:
+        """False where one of that name is there already."""
+        ...
+
+    def remove(self, name: str) -> bool:
+        """False where there is none. Its fires stay: one of the same name added later runs none of them again."""
+        ...
+
+    def jobs(self) -> tuple[StoredJob, ...]: ...
+
+    def stop(self, name: str, why: str) -> None:
+        """`name` may be ALL. Holds for jobs of the settings as well."""
+        ...
+
+    def start(self, name: str) -> bool:
+        """False where it was not stopped."""
+        ...
+
+    def stopped(self) -> dict[str, str]:
+        """Why, by name."""
+        ...
+
+    def claim(
+        self,
+        job: str,
+        key: str,
+        at_ns: int,
+        owner: str,
+        now_ns: int,
+        until_ns: int,
+        spacing_ns: int = 0,
+        resume: bool = False,
+    ) -> bool:
+        """Whether `owner` runs this fire. Not where another does or did, nor where another fire of the job stands less than `spacing_ns`
+        before. With `resume` what `owner` itself had BEGUN is given back to it: whoever asks so knows by its journal what was done.
+        """
+        ...
+
+    def begin(self, job: str, key: str, owner: str, now_ns: int) -> bool:
+        """False where the lease is no longer the owner's: nothing may be done then."""
+        ...
+
+    def finish(self, job: str, key: str, owner: str) -> None: ...
+
+    def leases(self, job: str, limit: int = 20) -> tuple[Lease, ...]:
+        """The newest first."""
+        ...

@@ -1,0 +1,140 @@
+"""Every job store keeps the same promises: one that several hosts share has to pass this as it stands."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from memory_job_store import MemoryJobStore
+
+from agent.app.jobs.sqlite_store import SqliteStore
+from agent.app.jobs.store import ALL, BEGUN, CLAIMED, DONE, JobStore, StoredJob
+from agent.domain.errors import Retry
+
+Open = Callable[[], JobStore]
+"""One more daemon at the same store."""
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    if request.param == "sqlite":
+        return lambda: SqliteStore(tmp_path / "deep" / "jobs.db")
+    shared = MemoryJobStore()
+    return lambda: shared
+
+
+def test_jobs_are_added_once_and_removed_once(opened: Open) -> None:
+    one, other = opened(), opened()
+    assert one.jobs() == () and not one.remove("a")
+    job = StoredJob("a", "jobs", '{"every": "4h"}', 5)
+    assert one.add(job) and not other.add(StoredJob("a", "hedges", "{}", 6))
+    assert other.add(StoredJob("b", "hedges", "{}", 7))
+    assert [j.name for j in one.jobs()] == ["a", "b"] and other.jobs()[0] == job
+    assert other.remove("a") and not one.remove("a")
+    assert [j.name for j in one.jobs()] == ["b"]
+
+
+def test_a_stop_is_seen_by_every_daemon(opened: Open) -> None:
+    one, other = opened(), opened()
+    assert one.stopped() == {} and not one.start("a")
+    one.stop("a", "too dear"), other.stop(ALL, "night"), one.stop("a", "dearer")
+    assert other.stopped() == {"a": "dearer", ALL: "night"}
+    assert other.start("a") and one.stopped() == {ALL: "night"}
+
+
+def test_a_fire_is_one_daemons_until_its_lease_lapses(opened: Open) -> None:
+    one, other = opened(), opened()
+    assert one.claim("a", "k", 100, "x", 100, 200)
+    assert not other.claim("a", "k", 100, "y", 199, 300)
+    assert one.claim("a", "k", 100, "x", 150, 200), "whoever holds it may ask again"
+    assert other.claim("b", "k", 100, "y", 100, 200), "another job's fires are its own"
+    assert other.claim("a", "k", 100, "y", 200, 300), "the lease has lapsed"
+    assert not one.begin("a", "k", "x", 210), "whoever lost the lease must do nothing"
+    assert other.begin("a", "k", "y", 210)
+    (found,) = one.leases("a")
+    assert (found.owner, found.state, found.at_ns) == ("y", BEGUN, 100)
+
+
+def test_a_lease_that_lapsed_cannot_begin_even_where_nobody_else_asked(opened: Open) -> None:
+    store = opened()
+    assert store.claim("a", "k", 100, "x", 100, 200)
+    assert not store.begin("a", "k", "x", 200)
+    assert not store.begin("a", "other", "x", 100) and not store.begin("a", "k", "y", 150)
+
+
+def test_what_was_begun_is_nobody_elses_for_ever(opened: Open) -> None:
+    one, other = opened(), opened()
+    assert one.claim("a", "k", 100, "x", 100, 200) and one.begin("a", "k", "x", 150)
+    assert not other.claim("a", "k", 100, "y", 10**18, 2 * 10**18, resume=True)
+    assert not one.claim("a", "k", 100, "x", 160, 300), "unless it says that its journal knows"
+    assert one.claim("a", "k", 100, "x", 10**18, 2 * 10**18, resume=True)
+    assert one.begin("a", "k", "x", 3 * 10**18), "begun stays begun"
+    one.finish("a", "k", "y")
+    assert one.leases("a")[0].state == BEGUN, "only its owner ends it"
+    one.finish("a", "k", "x")
+    assert one.leases("a")[0].state == DONE
+    assert not one.claim("a", "k", 100, "x", 300, 400, resume=True)
+
+
+def test_fires_of_a_condition_keep_their_distance_whoever_saw_it(opened: Open) -> None:
+    one, other = opened(), opened()
+    assert one.claim("a", "1000", 1000, "x", 1000, 1100, spacing_ns=500)
+    assert not other.claim("a", "1003", 1003, "y", 1003, 1100, spacing_ns=500), "it is being priced"
+    assert other.claim("a", "1101", 1101, "y", 1101, 1200, spacing_ns=500), (
+        "who priced it is gone and did nothing"
+    )
+    assert other.begin("a", "1101", "y", 1150)
+    assert not one.claim("a", "1600", 1600, "x", 1600, 1700, spacing_ns=500)
+    assert one.claim("a", "1601", 1601, "x", 1601, 1700, spacing_ns=500)
+    assert [lease.key for lease in one.leases("a", 2)] == ["1601", "1101"]
+
+
+def test_removing_a_job_forgets_no_fire(opened: Open) -> None:
+    store = opened()
+    store.add(StoredJob("a", "jobs", "{}", 0))
+    assert store.claim("a", "k", 1, "x", 1, 9) and store.begin("a", "k", "x", 2)
+    store.finish("a", "k", "x")
+    store.remove("a"), store.add(StoredJob("a", "jobs", "{}", 1))
+    assert not store.claim("a", "k", 1, "x", 3, 9)
+
+
+@pytest.mark.parametrize("fires", [25, pytest.param(400, marks=pytest.mark.full)])
+def test_daemons_that_race_begin_each_fire_once(opened: Open, fires: int) -> None:
+    """Four at once, each killed now and then between its claim and its beginning; the clock only grows."""
+    begun: list[tuple[str, str]] = []
+    lock, tick = threading.Lock(), [0]
+
+    def now() -> int:
+        with lock:
+            tick[0] += 1
+            return tick[0]
+
+    def daemon(name: str) -> None:
+        chance, store = random.Random(name), opened()
+        for number in range(fires):
+            for _ in range(3):
+                at = now()
+                if store.claim("a", str(number), number, name, at, at + 5) and chance.random() < 0.7:
+                    if store.begin("a", str(number), name, now()):
+                        begun.append((str(number), name))
+                        store.finish("a", str(number), name)
+
+    daemons = [threading.Thread(target=daemon, args=(name,)) for name in "wxyz"]
+    for one in daemons:
+        one.start()
+    for one in daemons:
+        one.join()
+    keys = [key for key, _ in begun]
+    assert len(keys) == len(set(keys)) > fires // 2
+    assert sum(lease.state == CLAIMED for lease in opened().leases("a", fires)) <= fires - len(keys)
+
+
+def test_a_store_that_is_no_store_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    path.write_text("this is a letter, and by no means a database of anything at all" * 20)
+    with pytest.raises(Retry) as refused:
+        SqliteStore(path).jobs()
+    assert refused.value.code == "JOBS_STORE" and str(path) in refused.value.message

@@ -1,0 +1,144 @@
+"""Jobs added by command beside a running daemon: shadows, hedges, conditions, budgets and stops, and what the journal tells of each fire."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from home_fixture import Home, another_machine
+
+from agent.app.jobs.sqlite_store import SqliteStore
+from agent.app.jobs.store import DONE
+from agent.journal.book import Book
+
+pytestmark = pytest.mark.devnet
+RUN = "run --live --yes --max-loss 50"
+CALM = "--hedge delta --with base=ETH --with quote=USDC --with risk_aversion=0.001 --with cost_bps=5"
+
+
+def outcomes(book: Book, job: str) -> list[str]:
+    return [fire.outcome for fire in book.fired.get(job, [])]
+
+
+def settings_of(home: Home, name: str, more: str = "") -> Path:
+    path = home.settings_path.with_name(f"{name}.toml")
+    path.write_text(home.settings_path.read_text() + f'\n[daemon]\njobs_store = "{name}.db"\n{more}')
+    return path
+
+
+def add(home: Home, settings: Path, words: list[str]) -> Any:
+    """Arguments with blanks in them, as a shell would give them."""
+    from forked import fairlead
+
+    return fairlead(["--settings", str(settings), "jobs", "add", *words], home.env(), 60)
+
+
+def test_what_is_added_beside_a_running_daemon_fires_within_its_bounds(home: Home) -> None:
+    settings = settings_of(home, "bounded")
+    daemon = home.start(RUN, settings)
+    assert home.run("jobs add ghost sell 0.05 ETH --for USDC --every 1s", settings).status == 0
+    assert (
+        home.run("jobs add drip sell 0.05 ETH --for USDC --every 1s --budget 200 --live", settings).status
+        == 0
+    )
+    calm = [
+        *CALM.split(),
+        "--with",
+        "target=100",
+        "--with",
+        "gamma=-9000",
+        "--blocks",
+        "base 1",
+        "--live",
+    ]
+    assert add(home, settings, ["calm", *calm]).status == 0
+    high = ["high", "sell", "0.01", "ETH", "--for", "USDC", "--price", "ETH above 1", "--live"]
+    assert add(home, settings, high).status == 0
+    daemon.says("running:")
+
+    def all_fired() -> bool:
+        book = home.book()
+        return (
+            "SHADOW" in outcomes(book, "ghost")
+            and {"ORDER", "SKIPPED"} <= set(outcomes(book, "drip"))
+            and "NOTHING" in outcomes(book, "calm")
+            and "ORDER" in outcomes(book, "high")
+        )
+
+    home.wait_for(lambda: all_fired() or daemon.process.poll() is not None)
+    assert home.run("jobs stop ghost --why noisy", settings).status == 0
+    home.wait_for(lambda: "SKIPPED" in outcomes(home.book(), "ghost"))
+    assert home.run("jobs remove calm", settings).status == 0
+    daemon.says("job calm is gone")
+    assert daemon.end(signal.SIGTERM).status in (0, 5), daemon.err
+
+    book = home.book()
+    assert outcomes(book, "drip").count("ORDER") == 1, "a second one would be over the budget"
+    assert any("over its budget of 200" in fire.told for fire in book.fired["drip"])
+    assert outcomes(book, "high") == ["ORDER"], "quiet for an hour after its fire"
+    assert "the band is" in book.fired["calm"][0].told
+    sources = {record.parent.intent.source for record in book.parents.values()}
+    assert {"job:drip", "job:high"} <= sources and not {"job:ghost", "job:calm"} & sources
+
+    told = home.run("jobs history drip --json", settings).json["fires"]
+    order = next(row for row in told if row["outcome"] == "ORDER")
+    assert order["order"] in book.parents and order["fire"].endswith("Z")
+    listed = {row["name"]: row for row in home.run("jobs --json", settings).json["jobs"]}
+    assert listed.keys() == {"ghost", "drip", "high"}
+    assert listed["ghost"]["shadow"] and listed["ghost"]["stopped"] == "stopped: noisy"
+    assert listed["drip"]["source"] == "added" and listed["drip"]["next_fire"]
+    coming = home.run("jobs next drip --count 3 --json", settings).json["next"]
+    assert len(coming) == 3 and coming[0]["due"] < coming[1]["due"]
+    assert [row["job"] for row in home.run("jobs next high --json", settings).json["next"]] == ["high"]
+    for wrong, code in (
+        ("jobs remove calm --json", "UNKNOWN_JOB"),
+        ("jobs add drip sell 1 ETH --for USDC --every 4h --json", "JOB_EXISTS"),
+        ("jobs add odd sell 1 ETH --for USDC --json", "BAD_JOB"),
+        ("jobs add odd sell 1 ETTH --for USDC --every 4h --json", "BAD_JOB"),
+        ("jobs add odd sell much ETH --for USDC --every 4h --json", "BAD_JOB"),
+        ("jobs add odd --hedge deltta --every 4h --json", "BAD_JOB"),
+        ("jobs add odd --hedge delta --with base --every 4h --json", "BAD_USAGE"),
+        ("jobs add odd sell 1 ETH --for USDC --every 10s --jitter 9s --json", "BAD_JOB"),
+        ("jobs stop --json", "BAD_USAGE"),
+        ("jobs history nobody --json", "UNKNOWN_JOB"),
+    ):
+        ran = home.run(wrong, settings)
+        assert ran.status == 2 and ran.json["error"]["code"] == code and ran.json["error"]["hint"], (
+            wrong,
+            ran.out,
+        )
+
+
+@pytest.mark.full
+def test_two_daemons_with_one_store_run_each_fire_once(home: Home, tmp_path: Path) -> None:
+    """Two machines with journals of their own, one of them killed on the way: no fire is in both journals."""
+    with another_machine(home, tmp_path) as second:
+        store = tmp_path / "shared.db"
+        shared = f'\n[daemon]\njobs_store = "{store}"\n'
+        job = '\n[[jobs]]\nname = "one"\nevery = "3s"\nside = "sell"\nqty = "0.01"\nbase = "ETH"\nquote = "USDC"\n'
+        first = home.settings_path.with_name("first.toml")
+        first.write_text(home.settings_path.read_text() + shared + job)
+        second.write_text(second.read_text() + shared + job)
+        adopted = home.run("reconcile --adopt --at-once", second)
+        assert adopted.status == 0, adopted.out + adopted.err
+        a, b = home.start(RUN, first), home.start(RUN, second)
+
+        def done() -> int:
+            return sum(lease.state == DONE for lease in SqliteStore(store).leases("one", 1_000))
+
+        home.wait_for(lambda: done() >= 6)
+        a.end(signal.SIGKILL)
+        before = done()
+        home.wait_for(lambda: done() >= before + 2)
+        assert b.end(signal.SIGTERM).status in (0, 5), b.err
+        from agent.app.readonly import read_book
+        from agent.app.settings import load
+
+        keys = []
+        for path in (first, second):
+            book = read_book(load(path))
+            assert book is not None
+            keys += [f.key for f in book.fired.get("one", []) if f.outcome == "ORDER"]
+        assert len(keys) == len(set(keys)) >= 6
