@@ -15,14 +15,13 @@ from agent.domain.instruments import Place
 from agent.domain.risk import OraclePrice
 from agent.domain.units import WIDE, qty_exact
 from agent.ports import ExecutionVenue
-from chains.gateway import Gateway
-from chains.types import Address, Call
+from chains.types import Address, Call, ChainReader
 from contracts.codec import decode_result, encode
 
 
 class Oracles:
     def __init__(
-        self, settings: Settings, gateways: Mapping[int, Gateway], venues: Mapping[str, ExecutionVenue]
+        self, settings: Settings, gateways: Mapping[int, ChainReader], venues: Mapping[str, ExecutionVenue]
     ) -> None:
         self._settings, self._gateways, self._venues = settings, gateways, venues
 

@@ -101,8 +101,8 @@ class World:
     async def _gas_facts(self, chain: ChainDesk) -> tuple[FeeHistory, int]:
         """What gas went for, and what the sender has for it, wei."""
         if chain.sender is None:
-            return await chain.gateway.fee_history(), 0
-        return await asyncio.gather(chain.gateway.fee_history(), chain.gateway.balance(chain.sender))
+            return await chain.warm.fee_history(), 0
+        return await asyncio.gather(chain.warm.fee_history(), chain.warm.balance(chain.sender))
 
     def _held(self, view: MarketView, book: Book, plan: Planned) -> dict[AssetId, int]:
         """What stands in each place now, less what other open children have reserved and not yet spent."""
