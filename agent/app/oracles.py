@@ -18,6 +18,11 @@ from agent.ports import ExecutionVenue
 from chains.types import Address, Call, ChainReader
 from contracts.codec import decode_result, encode
 
+ROUND_AND_DIGITS = (
+    encode("chainlink_aggregator", "latestRoundData"),
+    encode("chainlink_aggregator", "decimals"),
+)
+
 
 class Oracles:
     def __init__(
@@ -50,13 +55,11 @@ class Oracles:
         return tuple(price for some in found for price in some)
 
     async def _feeds(self, chain_id: int, wanted: list[tuple[str, Oracle]]) -> list[OraclePrice]:
-        calls = []
-        for _, source in wanted:
-            feed = Address(str(source.address))
-            calls += [
-                Call(feed, encode("chainlink_aggregator", "latestRoundData")),
-                Call(feed, encode("chainlink_aggregator", "decimals")),
-            ]
+        calls = [
+            Call(feed, asked)
+            for feed in (Address(str(s.address)) for _, s in wanted)
+            for asked in ROUND_AND_DIGITS
+        ]
         try:
             _, answers = await self._gateways[chain_id].multicall(calls)
         except FairleadError as error:

@@ -218,8 +218,9 @@ async def cancel_all_ms(app: Any, names: list[ClOrdId]) -> float:
     loading = asyncio.create_task(load())
     await asyncio.sleep(0.2)
     began = time.perf_counter()
-    await asyncio.gather(*(venue.cancel(name, "ETHUSDC") for name in names))
+    ended = await venue.cancel_many([(name, "ETHUSDC") for name in names])
     took = ms(began)
+    assert {order.status.value for order in ended.values()} == {"CANCELED"}, ended
     busy = False
     await loading
     assert not await venue.open_orders()
