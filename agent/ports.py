@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
+from agent.domain.errors import FairleadError
 from agent.domain.events import Authorized, Refused, Simulated
 from agent.domain.ids import ClOrdId
 from agent.domain.orders import VenueOrder
@@ -106,6 +107,12 @@ class ExecutionVenue(Protocol):
     async def submit(self, request: SignedRequest) -> OrderSnapshot: ...
 
     async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot: ...
+
+    async def cancel_many(
+        self, orders: Sequence[tuple[ClOrdId, str]]
+    ) -> Mapping[ClOrdId, OrderSnapshot | FairleadError]:
+        """Ends these orders (name, symbol) in as few requests as the venue has for it; what `cancel` would tell or raise, for each."""
+        ...
 
     async def query(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot | None:
         """None only where the venue definitely says that it has no such order."""

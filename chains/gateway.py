@@ -77,7 +77,25 @@ class Gateway:
     def endpoints(self) -> list[Endpoint]:
         return self._endpoints
 
+    @property
+    def quorum(self) -> int:
+        return self._quorum
+
+    @property
+    def own_numbers(self) -> bool:
+        """Whether the EVM's block.number is this chain's own."""
+        return self._own_numbers
+
+    @property
+    def highest(self) -> int:
+        """The highest block that any answer to this process was of or spoke of; 0 before the first."""
+        return self._best()
+
     # ---- plain reads
+
+    async def batch(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Any | FairleadError]:
+        """Reads in one request to one endpoint, the best that answers; a refused one is its error in the list."""
+        return await self._first(lambda e: e.rpc.batch(requests))
 
     async def block(self, tag: int | str = "latest") -> BlockRef:
         """A block by number, hash or tag. Raises Retry where no endpoint has it (yet)."""
@@ -222,7 +240,11 @@ class Gateway:
             # The head first: "none" then means none in any block up to it.
             head = await self._head_of(endpoint)
             raw = await endpoint.rpc.call("eth_getTransactionReceipt", [tx_hash])
-            return head, decode_rpc.receipt(raw) if raw else None
+            if not raw:
+                return head, None
+            found = decode_rpc.receipt(raw)
+            endpoint.head = max(endpoint.head, found.block_number)
+            return head, found
 
         answers = await self._ask_all(one)
         found = [(head, receipt) for _, (head, receipt) in answers if receipt is not None]

@@ -13,6 +13,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -20,13 +22,15 @@ from typing import Any
 from chains.errors import FairleadError, Halt, Retry
 from chains.evm import hash32
 from chains.rpc import SecretUrl
-from chains.types import BlockRef
+from chains.types import BlockRef, Hash32
 
 ANSWER_S = 3.0
 CLOSE_S = 2.0
 FIRST_BACKOFF_S, MAX_BACKOFF_S = 0.5, 30.0
 # More than a few blocks late is silence; a missed slot or two is not, nor is a busy machine.
 SILENT_BLOCKS, LEAST_SILENCE_S = 4, 10.0
+REMEMBERED = 32
+"""So many heads are kept, to tell by which blocks one follows another."""
 
 
 def silence_s(block_time_ms: int) -> float:
@@ -35,8 +39,9 @@ def silence_s(block_time_ms: int) -> float:
 
 
 class Heads:
-    """The newest head of one chain. `newest` is the last one told (lower than before after a reorganisation), `told` counts
-    them, `live` says whether a subscription stands, `trouble` why the last one ended."""
+    """The newest head of one chain. `newest` is the last one told (lower than before after a reorganisation), `told_at_s` when, by the
+    monotonic clock, `recent` those before it; `told` counts them, `live` says whether a subscription stands, `trouble` why the last
+    one ended."""
 
     def __init__(
         self,
@@ -49,6 +54,8 @@ class Heads:
         self._chain_id, self._urls, self._silence_s, self._backoff_s = chain_id, urls, silence_s, backoff_s
         self._wanted, self._news = asyncio.Event(), asyncio.Event()
         self.newest: BlockRef | None = None
+        self.recent: OrderedDict[Hash32, BlockRef] = OrderedDict()
+        self.told_at_s = 0.0
         self.told = 0
         self.live = False
         self.trouble: FairleadError | None = None
@@ -74,9 +81,16 @@ class Heads:
             wait_s = min(2 * wait_s, most_s)
 
     def _tell(self, head: BlockRef) -> None:
-        self.newest, self.told = head, self.told + 1
+        self.newest, self.told, self.told_at_s = head, self.told + 1, time.monotonic()
+        self.recent[head.hash] = head
+        while len(self.recent) > REMEMBERED:
+            self.recent.popitem(last=False)
         waiting, self._news = self._news, asyncio.Event()
         waiting.set()
+
+    def want(self) -> None:
+        """Have the subscription made, for whoever looks at `newest` and does not wait."""
+        self._wanted.set()
 
     async def after(self, told: int) -> BlockRef:
         """The newest head once more than `told` were told: at once where that is so already, so none is missed."""

@@ -7,14 +7,14 @@ where its liquidity events say that they changed, or where the block last read i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from chains.abi_views import ratio_text, symbol_text, uint_array
 from chains.errors import Reject, Retry, Usage
 from chains.evm import address_of, checksum, keccak, selector, signed, word, words
-from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, ChainReader, Hash32
+from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, ChainReader, Hash32, LogFilter
 
 GAS = {
     "uniswap_v2": (90_000, 0),
@@ -120,9 +120,46 @@ class PoolReader:
         await self._read_ticks(
             [f for f in self._fixed.values() if f.ticks is None and _has_ticks(f.spec.kind)], at
         )
-        pools = await self._states(at)
+        pools = await self._states_of(list(self._fixed.values()), at, self._reader)
         self._last = (at.number, at.hash)
         return PoolSnapshot(at, tuple(pools), dict(self._tokens), tuple(self._skipped.items()))
+
+    # ---- for who follows the pools from block to block
+
+    def log_sources(self) -> tuple[LogFilter, ...]:
+        """Where everything is logged that may change a pool read here."""
+        alone = tuple(
+            Address(f.spec.id) for f in self._fixed.values() if f.spec.kind in ("uniswap_v2", "uniswap_v3")
+        )
+        found: list[LogFilter] = [(alone, ())] if alone else []
+        shared: dict[Address, list[bytes]] = {}
+        for f in self._fixed.values():
+            if f.spec.kind == "uniswap_v4" and self._v4 is not None:
+                shared.setdefault(self._v4.pool_manager, []).append(bytes.fromhex(f.spec.id[2:]))
+            elif f.spec.kind.startswith("balancer"):
+                shared.setdefault(f.values["vault"], []).append(bytes.fromhex(f.spec.id[2:]))
+        return (*found, *(((where,), (None, tuple(ids))) for where, ids in shared.items()))
+
+    def changes_unheard(self) -> frozenset[str]:
+        """Ids of pools whose fees, amplification or rates move with no log where theirs are followed: read at every block."""
+        chain = self._reader.chain_id
+        return frozenset(
+            f"eip155:{chain}/{f.spec.id}" for f in self._fixed.values() if f.spec.kind.startswith("balancer")
+        )
+
+    async def states_of(
+        self, ids: Collection[str], at: BlockRef, reader: ChainReader
+    ) -> dict[str, dict[str, Any]]:
+        """These pools' states at a block by `reader`, with the ticks that the last snapshot here had. Raises Retry BLOCK_MOVED."""
+        chain = self._reader.chain_id
+        fixed = [f for f in self._fixed.values() if f"eip155:{chain}/{f.spec.id}" in ids]
+        return {entry["id"]: entry for entry in await self._states_of(fixed, at, reader)}
+
+    async def ticks_gone(self, identity: str, ticks: Sequence[int], at: BlockRef) -> frozenset[int]:
+        """Those of the ticks that bound no position any more, at a block."""
+        f = next(f for f in self._fixed.values() if identity.endswith(f"/{f.spec.id}"))
+        nets = await self._views([self._tick_call(f, tick) for tick in ticks], at)
+        return frozenset(t for t, n in zip(ticks, nets, strict=True) if not words(_certain(n, f))[0])
 
     # ---- constants
 
@@ -276,12 +313,13 @@ class PoolReader:
 
     # ---- states
 
-    async def _states(self, at: BlockRef) -> list[dict[str, Any]]:
-        fixed = list(self._fixed.values())
+    async def _states_of(
+        self, fixed: Sequence[_Fixed], at: BlockRef, reader: ChainReader
+    ) -> list[dict[str, Any]]:
         calls: list[Call] = []
         for f in fixed:
             calls += self._state_calls(f)
-        answers = iter(await self._views(calls, at))
+        answers = iter(await self._views(calls, at, reader))
         return [self._state(f, [_certain(next(answers), f) for _ in self._state_calls(f)]) for f in fixed]
 
     def _state_calls(self, f: _Fixed) -> list[Call]:
@@ -350,11 +388,13 @@ class PoolReader:
             "rates_1e18": [str(rate) for rate in rates],
         }
 
-    async def _views(self, calls: Sequence[Call], at: BlockRef) -> list[bytes | None]:
+    async def _views(
+        self, calls: Sequence[Call], at: BlockRef, reader: ChainReader | None = None
+    ) -> list[bytes | None]:
         """The answers, None where a view reverted; all of them of the block `at`."""
         if not calls:
             return []
-        block, results = await self._reader.multicall(calls, at.number)
+        block, results = await (reader or self._reader).multicall(calls, at.number)
         if block.hash != at.hash:
             raise Retry(
                 "BLOCK_MOVED", f"block {at.number} was replaced while its pools were read", "read again"

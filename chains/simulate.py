@@ -27,7 +27,7 @@ from chains.fork_proxy import ForkProxy
 from chains.gateway import Gateway
 from chains.multicall import MULTICALL3
 from chains.rpc import Rpc
-from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, Log
+from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, ChainReader, Log
 from contracts import codec, multisend
 from contracts.abi_types import AbiError
 
@@ -101,13 +101,18 @@ class Simulator:
     def __init__(
         self, chain_id: int, gateway: Gateway, rpcs: Sequence[Rpc], *, binary: str | None = None
     ) -> None:
-        self._chain_id, self._gateway, self._binary = chain_id, gateway, binary
+        self._chain_id, self._binary = chain_id, binary
+        self._gateway: ChainReader = gateway
         self.proxy = ForkProxy(rpcs)
         self._anvil: Anvil | None = None
         self._session: aiohttp.ClientSession | None = None
         self._fork: Rpc | None = None
         self._at: BlockRef | None = None
         self._lock = asyncio.Lock()
+
+    def follow(self, reader: ChainReader) -> None:
+        """Have the head told by another reader of the same chain than the gateway."""
+        self._gateway = reader
 
     async def __aenter__(self) -> Simulator:
         await self.start()

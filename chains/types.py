@@ -136,6 +136,10 @@ class CowOrder:
     partially_fillable: bool = False
 
 
+LogFilter = tuple[tuple[Address, ...], tuple[tuple[bytes, ...] | None, ...]]
+"""Which logs: of these addresses, with these topics; a topic's place that is None takes any."""
+
+
 class ChainReader(Protocol):
     """The reads that pool, lending and wallet readers need; `chains.gateway.Gateway` is the real one.
 

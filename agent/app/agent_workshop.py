@@ -74,7 +74,7 @@ async def prepare(
         )
     legs = [approved.planned.route.legs[i] for i in part.legs]
     minimum = floors(part, legs, part.out_raw, approved.planned.child.max_slippage_bps)
-    head = await chain.gateway.block("latest")
+    head = await chain.warm.block("latest")
     until = head.timestamp + min(deadline_s, road.deadline_s)
     call = _call(part, approved, view, chain, road, until, minimum, max(sum(minimum.values()), floor))
     batch = ChainBatch(

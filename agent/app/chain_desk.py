@@ -22,6 +22,7 @@ from chains.profile import ChainProfile
 from chains.relay import Relay, sendable
 from chains.simulate import Simulator
 from chains.types import Address, BlockRef, Hash32, Protection, Receipt, SignedTx
+from chains.warm import Warm
 
 
 @dataclass
@@ -43,6 +44,8 @@ class ChainDesk:
     poll_s: float
     clock: Clock
     heads: Heads | None = None
+    warm: Warm = field(init=False)
+    """The same reads as the gateway's, made once for a block where new heads are told."""
     native_pools: set[str] = field(default_factory=set)
     tending: Tending = field(default_factory=Tending)
     road: AgentRoad | None = None
@@ -77,7 +80,7 @@ class ChainDesk:
         """Wei that whoever sends here has for gas; 0 where nobody does."""
         if self.by_operation is not None:
             return await self.by_operation.gas_money()
-        return await self.gateway.balance(self.sender) if self.sender is not None else 0
+        return await self.warm.balance(self.sender) if self.sender is not None else 0
 
     @property
     def routers(self) -> Routers:
@@ -95,6 +98,8 @@ class ChainDesk:
         return self.profile.contracts["safe_multi_send_call_only"]
 
     def __post_init__(self) -> None:
+        # A missed slot is no silence; a head older than two of them says nothing of now.
+        self.warm = Warm(self.gateway, self.heads, fresh_s=2 * self.profile.block_time_ms / 1000 + 1)
         self.tending.halted = self.halted
 
     # ------------------------------------------------------------------ the outbox's channel
@@ -131,7 +136,7 @@ class ChainDesk:
         item = sendable(signed, protection, self.relay.profile)
         block = None
         if self.relay.profile.per_block:
-            block = (await self.gateway.block("latest")).number + 1
+            block = (await self.warm.block("latest")).number + 1
         received = await self.relay.send(item, block=block, max_block=max_block)
         return received.reference
 

@@ -38,7 +38,7 @@ def chain_desk(
     fast = settings.environment is not Environment.LIVE
     sender = settings.wallet.sender
     road = road_of(chain)
-    return ChainDesk(
+    desk = ChainDesk(
         profile=profile,
         gateway=gateway,
         relay=relay_of(chain, session, signer, LeakyRoads.beside(settings.journal.path).of(chain.chain_id))
@@ -58,6 +58,9 @@ def chain_desk(
         halted=Switch.beside(settings.journal.path).why,
         heads=Heads(chain.chain_id, sockets, silence_s=silence_s(profile.block_time_ms)) if sockets else None,
     )
+    if desk.simulator is not None:
+        desk.simulator.follow(desk.warm)
+    return desk
 
 
 def road_of(chain: Chain) -> Protection:

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 from agent.domain.instruments import AssetId
-from agent.domain.routes import Route
+from agent.domain.routes import Certificate, Route
 from agent.market.view import MarketView
 from agent.routing.certify import certified
 from agent.routing.greedy import best_plan
@@ -26,8 +26,12 @@ def timed_route(
     never: frozenset[str] = frozenset(),
     alone: frozenset[str] = frozenset(),
     deadline_ms: int | None = None,
+    proved: bool = True,
 ) -> Route:
-    """`route_sell`, certified, with `took_ms` filled in: search (candidates and split), exact (costs, certificate, report), total."""
+    """`route_sell`, certified, with `took_ms` filled in: search (candidates and split), exact (costs, certificate, report), total.
+
+    With `proved` False the certificate is left to `proof_of`.
+    """
     started = time.perf_counter()
 
     def in_time() -> bool:
@@ -46,7 +50,9 @@ def timed_route(
     )
     plan = best_plan(problem, in_time)
     searched = time.perf_counter()
-    route = certified(problem, route_of(problem, plan), in_time)
+    route = route_of(problem, plan)
+    if proved:
+        route = certified(problem, route, in_time)
     ended = time.perf_counter()
     took = (
         ("search", round((searched - started) * 1e3, 3)),
@@ -54,3 +60,28 @@ def timed_route(
         ("total", round((ended - started) * 1e3, 3)),
     )
     return replace(route, took_ms=took)
+
+
+def proof_of(
+    view: MarketView,
+    route: Route,
+    *,
+    max_legs: int,
+    cross_domain: bool,
+    never: frozenset[str],
+    alone: frozenset[str],
+) -> Certificate:
+    """The certificate that `timed_route` over the same view would have given the route."""
+    problem = pose(
+        view,
+        route.sell,
+        route.buy,
+        route.in_raw,
+        max_legs=max_legs,
+        cross_domain=cross_domain,
+        never=never,
+        alone=alone,
+    )
+    found = certified(problem, replace(route, took_ms=(), certificate=None)).certificate
+    assert found is not None
+    return found

@@ -11,7 +11,7 @@ from typing import Any
 from agent.amm import Pool
 from agent.app.agent_power import ScopedView
 from agent.app.chain_desk import ChainDesk
-from agent.app.clocked import timed_route
+from agent.app.clocked import proof_of, timed_route
 from agent.app.places import Directory
 from agent.app.settings_tree import Chain, Settings
 from agent.app.workshop import overhead_gas
@@ -19,7 +19,7 @@ from agent.domain.errors import Denied, FairleadError, Reject, Retry, Usage
 from agent.domain.instruments import Asset, AssetId, Place, erc20_id, native_id, place_of
 from agent.domain.orders import ChildOrder, Side
 from agent.domain.risk import OraclePrice
-from agent.domain.routes import Route
+from agent.domain.routes import Certificate, Route
 from agent.domain.units import WIDE, raw_down, raw_exact
 from agent.execution.batch import MAX_CHAIN_LEGS, UNCHAINABLE, UNTRADEABLE
 from agent.market.book import Book
@@ -27,6 +27,7 @@ from agent.market.pools import parse_pool
 from agent.market.view import AsOf, GasState, MarketView, pool_place
 from agent.ports import Clock, ExecutionVenue, VenueBook
 from chains.gas import Urgency, bid
+from chains.pool_keeper import PoolKeeper
 from chains.pools import PoolReader, PoolSnapshot, PoolSpec, V4Contracts
 from chains.types import Address, BlockRef, Call, Protection
 from contracts.codec import decode_result, encode
@@ -35,8 +36,8 @@ Narrow = Callable[[MarketView, tuple[Sequence[AssetId], Sequence[AssetId]]], Awa
 """What may be traded of a view, given the two groups of assets."""
 
 
-def pool_reader(desk: ChainDesk, chain: Chain) -> PoolReader:
-    """The chain's configured pools."""
+def pool_keeper(desk: ChainDesk, chain: Chain) -> PoolKeeper:
+    """The chain's configured pools, kept up with its blocks."""
     contracts = desk.profile.contracts
     v4 = None
     if "uniswap_v4_pool_manager" in contracts:
@@ -45,7 +46,8 @@ def pool_reader(desk: ChainDesk, chain: Chain) -> PoolReader:
             contracts["uniswap_v4_state_view"],
             contracts["uniswap_v4_position_manager"],
         )
-    return PoolReader(desk.gateway, [PoolSpec(pool.kind, pool.address) for pool in chain.pools], v4)
+    reader = PoolReader(desk.gateway, [PoolSpec(pool.kind, pool.address) for pool in chain.pools], v4)
+    return PoolKeeper(reader, desk.warm)
 
 
 class LiveMarket:
@@ -64,11 +66,18 @@ class LiveMarket:
         self._clock, self._settings, self.directory = clock, settings, directory
         self._chains, self._venues = chains, venues
         self._readers = {
-            c.chain_id: pool_reader(chains[c.chain_id], c) for c in settings.chains if c.chain_id in chains
+            c.chain_id: pool_keeper(chains[c.chain_id], c) for c in settings.chains if c.chain_id in chains
         }
+        self._parsed: dict[str, tuple[dict[str, Any], Pool]] = {}
+        self._views = 0
         self.left_out: dict[str, str] = {}
         self.unreachable: dict[str, str] = {}
         self.narrow: Narrow | None = None
+
+    async def close(self) -> None:
+        """Ends what is read beside the road."""
+        for keeper in self._readers.values():
+            await keeper.close()
 
     async def view(self, base: str, quote: str) -> MarketView:
         """Raises Usage UNKNOWN_ASSET, and Retry NO_MARKET where no place answered at all.
@@ -93,6 +102,10 @@ class LiveMarket:
         self, wanted: tuple[AssetId, ...], groups: tuple[tuple[AssetId, ...], ...], chain_ids: Sequence[int]
     ) -> MarketView:
         self.left_out = {}
+        self._views += 1
+        if self._views == 2:  # one look needs no feed of heads; whoever looks again will at every block
+            for desk in self._chains.values():
+                desk.warm.want()
         parts, native_px = await asyncio.gather(
             asyncio.gather(
                 *(self._chain(chain_id, wanted) for chain_id in chain_ids),
@@ -152,7 +165,8 @@ class LiveMarket:
             }
 
     def route(self, view: MarketView, child: ChildOrder) -> Route:
-        """The plan for a slice over every place we hold inventory in. A purchase finds what must be given for it.
+        """The plan for a slice over every place we hold inventory in, a sale's without its certificate: that is `proof`.
+        A purchase finds what must be given for it.
 
         Raises Denied SCOPE_… where there would be one without the limits of the agent's scope.
         """
@@ -178,6 +192,7 @@ class LiveMarket:
                 cross_domain=True,
                 never=UNTRADEABLE,
                 alone=UNCHAINABLE,
+                proved=False,
             )
         from agent.routing.buy import route_buy
 
@@ -188,6 +203,19 @@ class LiveMarket:
             paid,
             bought,
             wanted,
+            max_legs=MAX_CHAIN_LEGS,
+            cross_domain=True,
+            never=UNTRADEABLE,
+            alone=UNCHAINABLE,
+        )
+
+    def proof(self, view: MarketView, child: ChildOrder, route: Route) -> Certificate:
+        """How far that plan can be from the best one over the same view."""
+        if route.certificate is not None:
+            return route.certificate
+        return proof_of(
+            self.with_inventory(self.within(view, child), child),
+            route,
             max_legs=MAX_CHAIN_LEGS,
             cross_domain=True,
             never=UNTRADEABLE,
@@ -236,7 +264,7 @@ class LiveMarket:
         try:
             tokens = [a for a in wanted if a.startswith(f"eip155:{chain_id}/erc20:")]
             (snapshot, balances), history = await asyncio.gather(
-                self._states(desk, tokens), desk.gateway.fee_history()
+                self._states(desk, tokens), desk.warm.fee_history()
             )
             fees = bid(history, Urgency.NORMAL)
         except FairleadError as error:
@@ -263,13 +291,17 @@ class LiveMarket:
             asset = erc20_id(chain_id, token.address)
             assets[asset] = self.directory.assets.get(asset) or Asset(asset, token.symbol, token.decimals)
         assets.setdefault(wrapped, Asset(wrapped, "W" + desk.profile.native, 18))
-        pools: dict[str, Any] = {}
+        pools: dict[str, Pool] = {}
         for entry in snapshot.pools:
-            # The router unwraps for a pool of native ether, so that such a pool trades our wrapped ether.
-            told = {**entry, "assets": [wrapped if a == native else a for a in entry["assets"]]}
-            pools[entry["id"]] = parse_pool(str(entry["id"]), told, assets)
+            name = str(entry["id"])
+            was = self._parsed.get(name)
+            if was is None or was[0] is not entry:
+                # The router unwraps for a pool of native ether, so that such a pool trades our wrapped ether.
+                told = {**entry, "assets": [wrapped if a == native else a for a in entry["assets"]]}
+                was = self._parsed[name] = (entry, parse_pool(name, told, assets))
+            pools[name] = was[1]
             if native in entry["assets"]:
-                desk.native_pools.add(entry["id"])
+                desk.native_pools.add(name)
         block = snapshot.block
         once = overhead_gas(0)
         gas = GasState(block.number, block.base_fee_wei, tip_wei, wrapped, once, overhead_gas(1) - once)
@@ -288,7 +320,7 @@ class LiveMarket:
         calls = [
             Call(Address(t.rpartition(":")[2]), encode("erc20", "balanceOf", (desk.wallet,))) for t in tokens
         ]
-        _, results = await desk.gateway.multicall(calls, block.number if block else "latest")
+        _, results = await desk.warm.multicall(calls, block.number if block else "latest")
         return {
             token: int(decode_result("erc20", "balanceOf", r.data)[0])
             for token, r in zip(tokens, results, strict=True)

@@ -15,14 +15,18 @@ from agent.domain.instruments import Place
 from agent.domain.risk import OraclePrice
 from agent.domain.units import WIDE, qty_exact
 from agent.ports import ExecutionVenue
-from chains.gateway import Gateway
-from chains.types import Address, Call
+from chains.types import Address, Call, ChainReader
 from contracts.codec import decode_result, encode
+
+ROUND_AND_DIGITS = (
+    encode("chainlink_aggregator", "latestRoundData"),
+    encode("chainlink_aggregator", "decimals"),
+)
 
 
 class Oracles:
     def __init__(
-        self, settings: Settings, gateways: Mapping[int, Gateway], venues: Mapping[str, ExecutionVenue]
+        self, settings: Settings, gateways: Mapping[int, ChainReader], venues: Mapping[str, ExecutionVenue]
     ) -> None:
         self._settings, self._gateways, self._venues = settings, gateways, venues
 
@@ -51,13 +55,11 @@ class Oracles:
         return tuple(price for some in found for price in some)
 
     async def _feeds(self, chain_id: int, wanted: list[tuple[str, Oracle]]) -> list[OraclePrice]:
-        calls = []
-        for _, source in wanted:
-            feed = Address(str(source.address))
-            calls += [
-                Call(feed, encode("chainlink_aggregator", "latestRoundData")),
-                Call(feed, encode("chainlink_aggregator", "decimals")),
-            ]
+        calls = [
+            Call(feed, asked)
+            for feed in (Address(str(s.address)) for _, s in wanted)
+            for asked in ROUND_AND_DIGITS
+        ]
         try:
             _, answers = await self._gateways[chain_id].multicall(calls)
         except FairleadError as error:

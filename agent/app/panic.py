@@ -141,11 +141,10 @@ async def _venue(configured: Venue, signer: SignerClient) -> list[Done]:
     try:
         await venue.start()
         opened = list(await venue.open_orders())
-        outcomes = await asyncio.gather(
-            *(venue.cancel(order.cl_ord_id, order.symbol) for order in opened), return_exceptions=True
-        )
+        outcomes = await venue.cancel_many([(order.cl_ord_id, order.symbol) for order in opened])
         left = {order.cl_ord_id for order in await venue.open_orders()}
-        for order, outcome in zip(opened, outcomes, strict=True):
+        for order in opened:
+            outcome = outcomes[order.cl_ord_id]
             about = f"{order.side.value.lower()} {order.order_qty} {order.symbol} {order.cl_ord_id}"
             gone = order.cl_ord_id not in left
             done.append(Done(name, about, gone, _told(outcome, gone)))

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 
 from agent.app.settings_tree import Settings
 from agent.domain.instruments import Place, chain_of
-from chains.gateway import Gateway
-from chains.types import Address, Call, Environment
+from chains.types import Address, Call, ChainReader, Environment
 from contracts.codec import decode_result, encode
 
 
 class WalletCheck:
-    def __init__(self, settings: Settings, gateways: Mapping[int, Gateway]) -> None:
+    def __init__(self, settings: Settings, gateways: Mapping[int, ChainReader]) -> None:
         self._settings, self._gateways = settings, gateways
 
     async def why_not(self, place: Place) -> str:

@@ -148,9 +148,11 @@ async def open_app(settings: Settings, stack: AsyncExitStack) -> App:
             continue
         stack.push_async_callback(venue.close)
         venues[configured.name] = venue
-    oracles = Oracles(settings, gateways, venues)
+    warm = {chain_id: desk.warm for chain_id, desk in chains.items()}
+    oracles = Oracles(settings, warm, venues)
     market = LiveMarket(clock, settings, known, chains, venues, oracles.prices)
     market.unreachable = unreachable
+    stack.push_async_callback(market.close)
     return App(
         settings=settings,
         clock=clock,
@@ -163,7 +165,7 @@ async def open_app(settings: Settings, stack: AsyncExitStack) -> App:
         oracles=oracles,
         switch=Switch.beside(settings.journal.path),
         signer=signer,
-        wallets=WalletCheck(settings, gateways),
+        wallets=WalletCheck(settings, warm),
         unreachable=unreachable,
     )
 
@@ -408,7 +410,7 @@ def chain_authority(settings: Settings, desk: ChainDesk) -> ChainAuthority:
     assert desk.simulator is not None and desk.sender is not None
     account = desk.by_operation
     return ChainAuthority(
-        gateway=desk.gateway,
+        gateway=desk.warm,
         local=desk.simulator,
         wallet=desk.wallet,
         owners=tuple(Address(o.address) for o in settings.wallet.owners),

@@ -52,7 +52,7 @@ class Workshop:
             return await agent_workshop.prepare(
                 part, approved, view, chain, chain.road, self._deadline_s, self._clock.now_ns
             )
-        head = await chain.gateway.block("latest")
+        head = await chain.warm.block("latest")
         batch = ChainBatch(
             chain_id=chain_id,
             wallet=chain.wallet,

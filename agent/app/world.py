@@ -100,7 +100,7 @@ class World:
 
     async def _gas_facts(self, chain: ChainDesk) -> tuple[FeeHistory, int]:
         """What gas went for, and what the sender has for it, wei."""
-        return await asyncio.gather(chain.gateway.fee_history(), chain.gas_money())
+        return await asyncio.gather(chain.warm.fee_history(), chain.gas_money())
 
     def _held(self, view: MarketView, book: Book, plan: Planned) -> dict[AssetId, int]:
         """What stands in each place now, less what other open children have reserved and not yet spent."""

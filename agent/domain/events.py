@@ -16,7 +16,7 @@ from agent.domain.instruments import AssetId, Place
 from agent.domain.orders import ChildOrder, Offer, ParentOrder, Part, VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill
 from agent.domain.risk import BreachReason, OraclePrice, Reservation
-from agent.domain.routes import Route
+from agent.domain.routes import Certificate, Route
 from agent.domain.submission_state import Observation
 from chains.types import Address, Call, Hash32, Protection
 
@@ -49,6 +49,18 @@ class Planned:
     arrival_px: Decimal
     touches: tuple[tuple[Place, Decimal], ...]
     native_px: tuple[tuple[Place, Decimal], ...]
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """How far a plan can be from the best one: the certificate of a child's route, made once what was planned is over.
+
+    Nothing on the road waits for it, so that a block's plan leaves before its proof is sought.
+    """
+
+    child: ClOrdId
+    certificate: Certificate
     at_ns: int
 
 
@@ -403,6 +415,6 @@ EVENTS: tuple[type, ...] = (
     Accepted, Sliced, Planned, Approved, Instructed, Breach, Prepared, Simulated, Authorized, Replaced, Refused, PartFailed, Submitted,
     Indeterminate,
     Observed, Reported, Settled, Attributed, CancelRequested, ParentClosed, Adopted, Halted, Resumed, Alarmed, Quoted,
-    Reconciled, Scheduled, CancelSigned, GasPaid, Certified, Fired,
+    Reconciled, Scheduled, CancelSigned, GasPaid, Certified, Fired, Proved,
 )  # fmt: skip
 VERSIONS: dict[str, int] = {event.__name__: 1 for event in EVENTS}

@@ -23,6 +23,7 @@ from agent.ports import Clock, ExecutionVenue
 from chains.gas import FeeHistory, Urgency, bid, gas_limit_up
 from chains.gateway import Gateway
 from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, Fees, Hash32, SignedTx, UnsignedTx
+from chains.warm import Warm
 from contracts import multisend
 from contracts.codec import decode_result, encode
 from keys import safe_signatures
@@ -81,7 +82,7 @@ class ChainAuthority:
     """What authority needs of one chain. `agent_roles`: the Roles modifier whose member the sender is, where its own key trades;
     `next_nonce`: where the sender's nonces are not its transactions, but an EntryPoint's."""
 
-    gateway: Gateway
+    gateway: Gateway | Warm
     local: LocalCall
     wallet: Address
     owners: tuple[Address, ...]

@@ -19,6 +19,7 @@ from agent.domain.events import (
     PartFailed,
     Planned,
     Prepared,
+    Proved,
     Simulated,
 )
 from agent.domain.ids import ClOrdId
@@ -26,7 +27,7 @@ from agent.domain.instruments import AssetId
 from agent.domain.order_state import TERMINAL
 from agent.domain.orders import ChildOrder, ParentOrder, Part, Side
 from agent.domain.risk import BreachReason, Limits
-from agent.domain.routes import Route
+from agent.domain.routes import Certificate, Route
 from agent.domain.units import WIDE
 from agent.execution.attribution import attribute
 from agent.execution.halt import Switch
@@ -52,6 +53,10 @@ class Market(Protocol):
 
     def route(self, view: MarketView, child: ChildOrder) -> Route:
         """Raises Reject NO_ROUTE, Denied NO_INVENTORY, Retry STALE_MARKET."""
+        ...
+
+    def proof(self, view: MarketView, child: ChildOrder, route: Route) -> Certificate:
+        """How far that plan can be from the best one over the same view."""
         ...
 
 
@@ -248,6 +253,12 @@ class Desk:
                 return Breach(child.cl_ord_id, (reason,), self.clock.now_ns())
         self.views[child.cl_ord_id] = view
         return plan
+
+    def prove(self, plan: Planned) -> Proved:
+        """The certificate of a plan, sought when nothing waits for it any more."""
+        child = plan.child
+        found = self.market.proof(self.views[child.cl_ord_id], child, plan.route)
+        return Proved(child.cl_ord_id, found, self.clock.now_ns())
 
     async def review(self, plan: Planned) -> Approved | Breach:
         try:

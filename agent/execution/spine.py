@@ -57,6 +57,7 @@ async def carry(child: ChildOrder, desk: Desk) -> None:
         return
 
     await desk.lanes.run({part: partial(carry_part, part, verdict, desk) for part in planned.parts})
+    await record(desk.prove(planned))  # how far from the best the plan can have been: nothing waits for that
 
 
 async def carry_part(part: Part, approved: Approved, desk: Desk) -> Settled | Refused | PartFailed:

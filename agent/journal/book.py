@@ -241,6 +241,9 @@ class Book:
     def _certified(self, event: ev.Certified) -> None:
         self.certified = event
 
+    def _proved(self, event: ev.Proved) -> None:
+        """A judgement of what was planned: it moves nothing."""
+
     def _scheduled(self, event: ev.Scheduled) -> None:
         self.scheduled[event.job] = event
 
@@ -479,6 +482,7 @@ _HANDLERS: dict[type, Callable[[Book, Any], None]] = {
     ev.Alarmed: Book._alarmed,
     ev.Quoted: Book._quoted,
     ev.Reconciled: Book._reconciled,
+    ev.Proved: Book._proved,
     ev.Scheduled: Book._scheduled,
     ev.Fired: Book._fired,
     ev.CancelSigned: Book._cancel_signed,

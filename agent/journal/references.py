@@ -31,6 +31,8 @@ def unknown_to(known: Known, event: object) -> ClOrdId | None:
             among, name = known.parents, event.parent
         case ev.Planned():
             among, name = known.children, event.child.cl_ord_id
+        case ev.Proved():
+            among, name = known.children, event.child
         case ev.Approved():
             among, name = known.children, event.planned.child.cl_ord_id
         case (

@@ -4,11 +4,15 @@ orders are sent to it: facts first, a pure codec, a thin session that is an `age
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
+from agent.domain.errors import FairleadError
+from agent.domain.ids import ClOrdId
+from agent.domain.reports import OrderSnapshot
 from agent.ports import Clock, ExecutionVenue
 
 Sign = Callable[[str, str, str], Awaitable[str]]
@@ -56,3 +60,18 @@ class VenueFacts:
     book_stale_s: float
     audit_s: float
     connect: Connect
+
+
+async def one_by_one(
+    cancel: Callable[[ClOrdId, str], Awaitable[OrderSnapshot]], orders: Sequence[tuple[ClOrdId, str]]
+) -> dict[ClOrdId, OrderSnapshot | FairleadError]:
+    """`cancel_many` where a venue ends one order a request: side by side, each with its own outcome."""
+
+    async def one(name: ClOrdId, symbol: str) -> OrderSnapshot | FairleadError:
+        try:
+            return await cancel(name, symbol)
+        except FairleadError as error:
+            return error
+
+    told = await asyncio.gather(*(one(name, symbol) for name, symbol in orders))
+    return dict(zip((name for name, _ in orders), told, strict=True))

@@ -15,7 +15,7 @@ from agent.domain.errors import Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
-from agent.domain.reports import ExecutionReport
+from agent.domain.reports import ExecutionReport, OrderSnapshot
 from agent.ports import ExecutionVenue
 from agent.transport.clock import SystemClock
 
@@ -249,3 +249,27 @@ async def test_before_it_has_started_it_says_so_at_once(rig: Rig) -> None:
             await asyncio.wait_for(call, 1)
         assert early.value.code == "MARKETS_NOT_LOADED"
     await idle.close()
+
+
+async def test_many_orders_end_together_and_each_tells_its_own_end(rig: Rig) -> None:
+    """Open ones, one that ended before, one partly done, one that never was; what is not named stays open."""
+    for n in range(4):
+        await rig.venue.submit(await rig.venue.authorize(limit(f"many-{n}", Side.BUY, str(1000 + n), "0.1")))
+    await rig.venue.cancel(ClOrdId("many-3"), "ETHUSDC")
+    best = (await rig.venue.book("ETHUSDC")).bids[0][0]
+    await rig.venue.submit(await rig.venue.authorize(limit("partly", Side.BUY, str(best + D("0.01")), "2")))
+    await rig.house("SELL", str(best + D("0.01")), "0.5")
+    names = ["many-0", "many-1", "many-3", "partly", "never"]
+    ended = await rig.venue.cancel_many([(ClOrdId(n), "ETHUSDC") for n in names])
+    assert [o.cl_ord_id for o in await rig.venue.open_orders()] == ["many-2"]
+    assert list(ended) and set(ended) == set(names)
+    missing = ended.pop(ClOrdId("never"))
+    assert isinstance(missing, Reject) and missing.code == "NO_SUCH_ORDER"
+    done = {str(n): o for n, o in ended.items() if isinstance(o, OrderSnapshot)}
+    assert {o.status for o in done.values()} == {OrdStatus.CANCELED} and len(done) == 4
+    assert done["partly"].cum_qty == D("0.5") == sum((f.qty_out for f in done["partly"].fills), D(0))
+    # Nothing but these is open now: a venue that can ends them in one request, and tells the same.
+    await rig.venue.submit(await rig.venue.authorize(limit("many-4", Side.BUY, "1004", "0.1")))
+    both = await rig.venue.cancel_many([(ClOrdId(n), "ETHUSDC") for n in ("many-2", "many-4")])
+    assert [o.status for o in both.values() if isinstance(o, OrderSnapshot)] == [OrdStatus.CANCELED] * 2
+    assert not await rig.venue.open_orders() and await rig.venue.cancel_many([]) == {}

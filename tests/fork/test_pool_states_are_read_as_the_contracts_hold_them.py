@@ -9,48 +9,22 @@ import aiohttp
 import pytest
 from eth_abi.abi import decode
 from mainnet_world import FOREVER, call_data
+from pool_lists import AT, V4, specs
 
 from agent.amm import Pool, Reverted, Swapped, swap_exact_in, swap_exact_out
 from agent.domain.instruments import Asset, AssetId
 from agent.market.pools import parse_pool
-from chains.devnet.addresses import BALANCER, CHAINS
+from chains.devnet.addresses import BALANCER
 from chains.devnet.funding import give_eth, give_token
 from chains.devnet.jsonrpc import Rpc as Blocking
 from chains.devnet.service import Status
-from chains.evm import selector
 from chains.gateway import Gateway
-from chains.pools import PoolReader, PoolSnapshot, PoolSpec, V4Contracts
+from chains.pools import PoolReader, PoolSnapshot, PoolSpec
 from chains.rpc import Rpc
-from chains.types import Address
 
 pytestmark = pytest.mark.devnet
 TRADER = "0x00000000000000000000000000000000000a11ce"
 ZERO = "0x" + "0" * 40
-AT = CHAINS[1].uniswap
-V4 = V4Contracts(Address(AT.v4_pool_manager), Address(AT.v4_state_view), Address(AT.v4_position_manager))
-
-
-def specs(status: Status) -> list[PoolSpec]:
-    """Every pool the devnet's manifest lists on chain 1."""
-    found: list[PoolSpec] = []
-    with Blocking(status.urls[1]) as rpc:
-        for c in status.contracts:
-            if c.chain != 1:
-                continue
-            if c.name.startswith("UniswapV2 ") or c.name.startswith("UniswapV3 "):
-                found.append(PoolSpec("uniswap_v2" if "V2" in c.name else "uniswap_v3", c.address))
-            elif c.name.startswith("UniswapV4 "):
-                found.append(PoolSpec("uniswap_v4", c.why.split()[1]))
-            elif c.name in ("Balancer 50WETH-50USDC", "Balancer USDC-USDT-DAI"):
-                kind = "balancer_v2_weighted" if "50" in c.name else "balancer_v2_stable"
-                pool_id = rpc(
-                    "eth_call", {"to": c.address, "data": "0x" + selector("getPoolId()").hex()}, "latest"
-                )
-                found.append(PoolSpec(kind, pool_id))
-    assert {s.kind for s in found} == {
-        "uniswap_v2", "uniswap_v3", "uniswap_v4", "balancer_v2_weighted", "balancer_v2_stable"
-    }  # fmt: skip
-    return found
 
 
 @asynccontextmanager

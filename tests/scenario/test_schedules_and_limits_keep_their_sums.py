@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +12,17 @@ from desk import BASE, HERE, LIMITS, PAPER, Grave, Office, order, statuses
 
 from agent.algos import twap
 from agent.algos.step import Progress
-from agent.domain.events import Approved, Breach, CancelRequested, Halted, ParentClosed, Sliced
+from agent.domain.events import (
+    Approved,
+    Authorized,
+    Breach,
+    CancelRequested,
+    Halted,
+    ParentClosed,
+    Planned,
+    Proved,
+    Sliced,
+)
 from agent.domain.instruments import Place
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import Side
@@ -31,18 +40,27 @@ async def test_four_hours_pass_in_a_moment_and_the_slices_are_equal_and_exact(tm
     office = Office(tmp_path)
     before, grave = office.held(), Grave()
     parent = order(office, "10", algo="twap", params=TWAP, life_s=5 * 3600)
-    began_ns, began = office.clock.now_ns(), time.perf_counter()
+    began_ns = office.clock.now_ns()
     async with office.open(grave) as desk:
         await work(parent, desk)
         closed = desk.book.parents[parent.cl_ord_id].closed
         assert closed is not None and closed.status == "FILLED"
-    assert time.perf_counter() - began < 5
     made = slices(grave)
     assert len(made) == 16
     assert sum((event.child.qty for event in made), Decimal(0)) == 10
     assert {event.child.qty for event in made} == {Decimal("0.625")}
     offsets = [(event.at_ns - began_ns) / 1e9 for event in made]
     assert all(0 <= at - 900 * n < 6 for n, at in enumerate(offsets)), offsets
+    # Nothing on the road waited for a proof of how good its plan was, and each has one in the end.
+    plans = {e.child.cl_ord_id: e for e in grave.seen if isinstance(e, Planned)}
+    proofs = [(n, e) for n, e in enumerate(grave.seen) if isinstance(e, Proved)]
+    signed = {e.part.child: n for n, e in enumerate(grave.seen) if isinstance(e, Authorized)}
+    assert {e.child for _, e in proofs} == set(plans) == set(signed) and len(proofs) == 16
+    for n, proof in proofs:
+        route = plans[proof.child].route
+        assert route.certificate is None and n > signed[proof.child]
+        assert proof.certificate.bound_raw >= route.net_out_raw
+        assert proof.certificate.market_digest == route.market_digest
     assert before[0] - office.held()[0] == 10
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from decimal import Decimal
 
 from agent.app.testvenue import wire
@@ -16,11 +16,12 @@ from agent.app.testvenue.engine import Engine, NewOrder, Outcome
 from agent.app.testvenue.liquidity import Maker, seeded_levels
 from agent.app.testvenue.spec import SymbolSpec, VenueError, exchange_info
 from agent.app.testvenue.venue import Account, Venue
-from agent.domain.errors import Reconcile, Reject, Retry, Usage
+from agent.domain.errors import FairleadError, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.orders import VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
 from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
+from agent.venues import one_by_one
 from agent.venues.binance_spot import codec
 
 OWNER = "owner"
@@ -137,6 +138,11 @@ class FakeVenue:
         if order.is_open:
             self.venue.cancel(order)
         return self._snapshot(order)
+
+    async def cancel_many(
+        self, orders: Sequence[tuple[ClOrdId, str]]
+    ) -> Mapping[ClOrdId, OrderSnapshot | FairleadError]:
+        return await one_by_one(self.cancel, orders)
 
     async def query(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot | None:
         self._need_symbol(symbol)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from markets import DAI, USDC, WETH, book, document, three_places, v2, v3
 
-from agent.app.clocked import timed_route
+from agent.app.clocked import proof_of, timed_route
 from agent.domain.errors import FairleadError
 from agent.domain.instruments import AssetId
 from agent.market.file import parse_market
@@ -101,3 +101,12 @@ def test_free_gas_and_an_unknown_price_of_gas_are_certified() -> None:
     market = document([v2("aa", DAI, USDC, 3_000_000, 3_000_000)])
     market["reference_px_native"] = {}
     assert solved(market, DAI, USDC, 10**21).gap_bps < 0.01
+
+
+def test_a_proof_sought_later_is_the_one_sought_at_once() -> None:
+    view = parse_market(three_places())
+    more: dict[str, Any] = {"max_legs": 8, "cross_domain": False, "never": frozenset(), "alone": frozenset()}
+    at_once = timed_route(view, AssetId(WETH), AssetId(USDC), 40 * 10**18, **more)
+    later = timed_route(view, AssetId(WETH), AssetId(USDC), 40 * 10**18, proved=False, **more)
+    assert later.certificate is None and at_once.certificate is not None
+    assert proof_of(view, later, **more) == at_once.certificate

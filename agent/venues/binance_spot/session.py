@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from agent.domain.errors import Denied, Reconcile, Reject, Retry, Usage
+from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.orders import VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
@@ -22,7 +22,7 @@ from agent.transport.books import Books
 from agent.transport.http import Http, Reply, TimeOuts
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
-from agent.venues import Send, Sign, VenueFacts
+from agent.venues import Send, Sign, VenueFacts, one_by_one
 from agent.venues.binance_spot import codec, feed
 from agent.venues.binance_spot.lists import OrderLists
 from agent.venues.binance_spot.reports import ReportStream
@@ -206,11 +206,46 @@ class BinanceSpot:
         try:
             return await self._with_fills(cancelled)
         except Retry as error:
-            raise Reconcile(
-                "FILLS_UNKNOWN",
-                f"{cl_ord_id} is cancelled; its fills could not be read: {error.message}",
-                "ask by client order id",
-            ) from None
+            raise fills_unknown(cl_ord_id, error) from None
+
+    async def cancel_many(
+        self, orders: Sequence[tuple[ClOrdId, str]]
+    ) -> Mapping[ClOrdId, OrderSnapshot | FairleadError]:
+        """One request a symbol where nothing else is open there: the venue ends all of a symbol or one order. As the port says."""
+        ended: dict[ClOrdId, OrderSnapshot | FairleadError] = {}
+        wanted: dict[str, set[ClOrdId]] = {}
+        for name, symbol in orders:
+            wanted.setdefault(symbol, set()).add(name)
+        several = [symbol for symbol, names in wanted.items() if len(names) > 1]
+        try:
+            opened = await self.open_orders() if several else ()
+        except Retry:
+            opened = ()  # one by one then: each says what became of it
+        for symbol in several:
+            there = {order.cl_ord_id for order in opened if order.symbol == symbol}
+            if len(there) > 1 and there <= wanted[symbol]:
+                ended |= await self._cancel_symbol(symbol)
+        left = [(name, symbol) for name, symbol in orders if name not in ended]
+        return ended | await one_by_one(self.cancel, left)
+
+    async def _cancel_symbol(self, symbol: str) -> dict[ClOrdId, OrderSnapshot | FairleadError]:
+        """Every open order of a symbol; empty where the answer does not say which: they are asked after one by one."""
+        query, headers = await self._signed("DELETE", "openOrders", {"symbol": symbol})
+        try:
+            reply = await self.http.write("DELETE", f"{API}/openOrders", query, b"", headers)
+            rows = self._accepted(reply, "the answer to a cancel of all", write=True)
+            found = [self._reader.cancelled(row) for row in rows]
+        except (Reject, Retry, Reconcile, Denied):
+            return {}
+
+        async def whole(order: OrderSnapshot) -> OrderSnapshot | FairleadError:
+            try:
+                return await self._with_fills(order)
+            except Retry as error:
+                return fills_unknown(order.cl_ord_id, error)
+
+        told = await asyncio.gather(*(whole(order) for order in found))
+        return dict(zip((order.cl_ord_id for order in found), told, strict=True))
 
     async def query(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot | None:
         """None only for the venue's own -2013; a request still under way may yet arrive until its receive window ends."""
@@ -372,3 +407,11 @@ class BinanceSpot:
         params: dict[str, str | int] = {"apiKey": self._api_key, **self._stamp()}
         signature = await self._sign("WS", codec.SUBSCRIBE, codec.sorted_payload(params))
         return codec.subscribe_message(params, signature)
+
+
+def fills_unknown(cl_ord_id: ClOrdId, why: Retry) -> Reconcile:
+    return Reconcile(
+        "FILLS_UNKNOWN",
+        f"{cl_ord_id} is cancelled; its fills could not be read: {why.message}",
+        "ask by client order id",
+    )

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from agent.domain.errors import Reconcile, Reject, Retry, Usage
+from agent.domain.errors import FairleadError, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import VenueOrder
@@ -24,7 +24,7 @@ from agent.transport.books import Books
 from agent.transport.http import Http, Reply, TimeOuts
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
-from agent.venues import Sign, VenueFacts
+from agent.venues import Sign, VenueFacts, one_by_one
 from agent.venues.hyperliquid import codec
 from agent.venues.hyperliquid.reports import Reports
 from chains.ending import ended
@@ -131,6 +131,10 @@ class Hyperliquid:
                 raise Reject("NO_SUCH_ORDER", f"{self._name} has no order {cl_ord_id}") from None
             return ended
         return await self._after_write(cl_ord_id)
+
+    async def cancel_many(self, orders: Sequence[tuple[ClOrdId, str]]) -> Mapping[ClOrdId, OrderSnapshot | FairleadError]:  # fmt: skip
+        """One action for each, side by side. As the port says."""
+        return await one_by_one(self.cancel, orders)
 
     async def modify(self, order: VenueOrder) -> OrderSnapshot:
         """The order of this id becomes this one. Raises as `submit`."""

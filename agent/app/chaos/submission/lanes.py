@@ -42,6 +42,7 @@ from chains import profiles
 from chains.devnet.addresses import CHAINS
 from chains.gas import Urgency, bid, bump_up
 from chains.gateway import Gateway
+from chains.pool_keeper import PoolKeeper
 from chains.pools import PoolReader, PoolSpec
 from chains.relay import Relay
 from chains.relay_auth import local_header, local_signer
@@ -85,7 +86,8 @@ class PoolMarket(LiveMarket):
 
     def __init__(self, desk: ChainDesk, reader: PoolReader) -> None:
         self.directory, self._chains, self._venues = DIRECTORY, {1: desk}, {}
-        self._readers, self._prices = {1: reader}, prices
+        self._readers, self._prices = {1: PoolKeeper(reader, desk.warm)}, prices
+        self._parsed, self._views = {}, 0
         self.left_out, self.unreachable, self.narrow = {}, {}, None
 
 
