@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from agent.app.job_rules import rule_of
+from agent.app.settings_rescue_checks import rescue_checks
 from agent.app.settings_tree import Chain, Oracle, Owner, Sender, Settings
 from agent.domain.errors import Usage
 from agent.domain.instruments import chain_of, venue_of
@@ -30,6 +31,7 @@ def cross_checks(settings: Settings) -> Iterator[Found]:
     yield from _limits(settings)
     yield from _oracles(settings)
     yield from _jobs(settings)
+    yield from rescue_checks(settings)
     if settings.environment is Environment.LIVE:
         yield from _live(settings)
 
@@ -46,6 +48,8 @@ def _unique(settings: Settings) -> Iterator[Found]:
         ("chains", [f"id {chain.chain_id}" for chain in settings.chains]),
         ("venues", [venue.name for venue in settings.venues]),
         ("jobs", [job.name for job in settings.jobs]),
+        ("rescues", [rescue.name for rescue in settings.rescues]),
+        ("rescues", [f"chain {rescue.chain}" for rescue in settings.rescues]),
         ("wallet.owners", [owner.address for owner in settings.wallet.owners]),
     ):
         for value, count in Counter(values).items():

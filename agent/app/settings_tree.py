@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from agent.app.settings_rescue import RescueTable
 from agent.app.settings_scope import ScopeTable
 from agent.app.settings_table import Table
 from agent.app.settings_types import (
@@ -324,6 +325,11 @@ class Settings(Table):
 
     jobs: tuple[Job, ...] = Field(
         (), description="Orders that `fairlead run` sends by itself, one [[jobs]] table each."
+    )
+
+    rescues: tuple[RescueTable, ...] = Field(
+        (),
+        description="Lending accounts that `fairlead run` brings back to health, one [[rescues]] table each; `fairlead rescue` shows what it would do.",
     )
 
     scopes: tuple[ScopeTable, ...] = Field(

@@ -149,6 +149,8 @@ async def _agents_road(app: App) -> None:
 async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int:
     from agent.app.carrier import Carrier, tell_alarms
     from agent.app.certifying import refuse_uncertified
+    from agent.app.rescue.sight import desk_of
+    from agent.app.rescue.watch import RescueWatch
     from agent.app.scheduler import Scheduler, request_of_job
     from agent.app.unattended import Watch, admit, bound_words
     from agent.app.wiring import open_trading, tell_unless_written
@@ -159,6 +161,9 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
     roads = await admit(app, max_loss_usd)
     if roads is not None:
         print(bound_words(roads), flush=True)
+    rescues = [rule for rule in app.settings.rescues if rule.enabled]
+    for rule in rescues:
+        desk_of(app, rule)  # a chain on which nothing could be done is told now
     desk = await open_trading(app, stack)
     tell_unless_written(app)
     await refuse_uncertified(app, desk.book)
@@ -180,9 +185,12 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
         scheduler = Scheduler(app, desk, carrier, max_loss_usd, _say, before)
         enabled = [job for job in app.settings.jobs if job.enabled]
         tasks = [asyncio.create_task(scheduler.run(job), name=f"job {job.name}") for job in enabled]
+        watches = [RescueWatch(app, desk, rule, _say, before) for rule in rescues]
+        tasks += [asyncio.create_task(one.run(), name=f"rescue {one.name}") for one in watches]
         if watch is not None:
             tasks.append(asyncio.create_task(watch.run(), name="scopes"))
-        _say(f"running: {len(enabled)} jobs, inbox open; end it with Ctrl-C or SIGTERM")
+        guarded = f", {len(rescues)} accounts watched" if rescues else ""
+        _say(f"running: {len(enabled)} jobs{guarded}, inbox open; end it with Ctrl-C or SIGTERM")
         try:
             await _until_stopped(stop, carrier, tasks)
         finally:
@@ -292,6 +300,7 @@ def jobs(ctx: click.Context, as_json: bool) -> None:
     settings = load_settings(ctx)
     book, now_ns = read_book(settings) or Book(), time.time_ns()
     found = [_job_json(job, book, now_ns) for job in settings.jobs]
+    found += [_rescue_json(rule, book) for rule in settings.rescues]
     pid = held_by(settings)
     if as_json:
         emit_json({"jobs": found, "carried_by": pid})
@@ -299,7 +308,9 @@ def jobs(ctx: click.Context, as_json: bool) -> None:
     heads = read(settings, lambda reading: reading.heads())
     header(settings.environment.value, settings.wallet.address, head_words(heads, now_ns // 10**9))
     if not found:
-        print("no jobs: add a [[jobs]] table to the settings; `fairlead config explain jobs` tells its keys")
+        print(
+            "no jobs: add a [[jobs]] or [[rescues]] table to the settings; `fairlead config explain jobs` tells its keys"
+        )
         return
     rows = [
         [
@@ -315,6 +326,31 @@ def jobs(ctx: click.Context, as_json: bool) -> None:
     table(("job", "does", "when", "last fire", "its order", "next fire"), rows)
     if pid is None:
         print("no process runs them now: `fairlead run --live --yes --max-loss USD`")
+
+
+def _rescue_json(rule: Any, book: Any) -> dict[str, Any]:
+    """A rescue as a job: it fires by health, so that no time of a next fire is known."""
+    from agent.app.follow import instant
+    from agent.app.rescue.acting import MARK
+    from agent.app.rescue.watch import shown
+
+    parts = book.parts.values()
+    done = [r for r in parts if r.authorized is not None and r.what.startswith(f"{MARK}{rule.name} ")]
+    newest = max(done, key=lambda r: r.authorized.at_ns, default=None) if done else None
+    return {
+        "name": rule.name,
+        "does": shown(rule),
+        "when": f"health below {rule.trigger}",
+        "enabled": rule.enabled,
+        "last_fire": instant(newest.authorized.at_ns).replace(".000000000Z", "Z")
+        if newest is not None
+        else None,
+        "last_order": newest.part.cl_ord_id if newest is not None else None,
+        "last_status": (newest.submission.value if newest.submission else None)
+        if newest is not None
+        else None,
+        "next_fire": None,
+    }
 
 
 def _job_json(job: Any, book: Any, now_ns: int) -> dict[str, Any]:
