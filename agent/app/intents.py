@@ -12,7 +12,7 @@ from agent.app.workshop import overhead_gas
 from agent.domain.errors import Denied, Usage
 from agent.domain.events import Planned
 from agent.domain.ids import IntentId, intent_id, parent_id
-from agent.domain.instruments import Place
+from agent.domain.instruments import Place, label_of
 from agent.domain.orders import ChildOrder, Intent, ParentOrder, Side
 from agent.domain.routes import PlaceSummary, Route
 from agent.domain.units import WIDE, parse_qty, qty_exact
@@ -161,7 +161,8 @@ def preview(planned: Planned, view: MarketView, usd: dict[str, Decimal]) -> Prev
         smallest = min(planned.parts, key=lambda p: qty_exact(p.in_raw, view.assets[p.asset_in].decimals))
         alone_in = qty_exact(smallest.in_raw, view.assets[smallest.asset_in].decimals)
         alone_out = qty_exact(smallest.floor_raw, view.assets[smallest.asset_out].decimals)
-        in_name, out_name = (child.base, child.quote) if selling else (child.quote, child.base)
+        base, quote = label_of(child.base), label_of(child.quote)
+        in_name, out_name = (base, quote) if selling else (quote, base)
         partial = (
             f"only {smallest.place} is done: {short(alone_in)} {in_name} become at least "
             f"{short(alone_out)} {out_name}, {short(given - alone_in)} {in_name} stay"

@@ -25,7 +25,7 @@ from agent.execution.desk import Desk
 from agent.execution.settlement import token_of
 from chains.gas import Urgency, bid, cost_at_most, gas_limit_up
 from chains.simulate import WATCHER, Simulation, Step
-from chains.types import Address, Call
+from chains.types import Address, BlockRef, Call
 from contracts.codec import decode_result, encode
 from contracts.universal_router import deadline_guard
 
@@ -57,7 +57,7 @@ class Action:
     """`health_before` and `health_after` are the protocol's own health factors in 1e18, None without debt.
 
     `fee_wei` is the most its transaction may cost as it would be bid for now; `fee_usd` the same in dollars, None where no
-    source prices the gas token.
+    source prices the gas token. `time_s` is the time of the rehearsed block.
     """
 
     verb: str
@@ -70,6 +70,7 @@ class Action:
     health_after: int | None
     fee_wei: int
     fee_usd: Decimal | None
+    time_s: int
 
 
 def calls_of(verb: str, pool: Address, token: Address, raw: int, wallet: Address) -> tuple[Call, ...]:
@@ -114,12 +115,30 @@ async def prepare(app: App, verb: str, qty: str, symbol: str, chain_name: str) -
         )
     asset = asset_at(app, symbol, desk.place)
     raw = raw_exact(parse_qty(qty, "the quantity"), app.directory.assets[asset].decimals, "the quantity")
-    pool, wallet = desk.profile.aave.pool, desk.wallet
-    head = await desk.gateway.block("latest")
+    what = f"{verb} {qty} {symbol} at Aave V3 on {chain_name}"
+    name = ClOrdId(f"lend-{app.clock.now_ns()}")
+    return await prepared(app, desk, verb, asset, raw, what, name, desk.profile.aave.pool)
+
+
+async def prepared(
+    app: App,
+    desk: ChainDesk,
+    verb: str,
+    asset: AssetId,
+    raw: int,
+    what: str,
+    name: ClOrdId,
+    pool: Address,
+    at: BlockRef | None = None,
+) -> Action:
+    """The action under a name of the caller's, rehearsed on top of `at` (the head where None). Raises as `prepare`."""
+    assert desk.simulator is not None
+    wallet = desk.wallet
+    head = at or await desk.gateway.block("latest")
     deadline = head.timestamp + DEADLINE_S
     if desk.road is not None:
         deadline = head.timestamp + min(DEADLINE_S, desk.road.deadline_s)
-        check_scope(app, desk, verb, token_of(asset), symbol)
+        check_scope(app, desk, verb, token_of(asset), app.directory.assets[asset].symbol)
         calls: tuple[Call, ...] = (lend_call(desk.road, verb, token_of(asset), raw, deadline),)
     else:
         guard = Call(desk.routers.universal_router, deadline_guard(wallet, token_of(asset), deadline))
@@ -127,7 +146,7 @@ async def prepare(app: App, verb: str, qty: str, symbol: str, chain_name: str) -
     batch = ChainBatch(desk.profile.chain_id, wallet, calls, deadline, desk.protection)
     other = next(a for a in app.directory.at(desk.place) if a != asset and "/erc20:" in a)
     leaves = verb in ("supply", "repay")
-    child = child_id(ClOrdId(f"lend-{app.clock.now_ns()}"), 0)
+    child = child_id(name, 0)
     part = Part(
         cl_ord_id=part_id(child, desk.place, 1),
         child=child,
@@ -140,8 +159,8 @@ async def prepare(app: App, verb: str, qty: str, symbol: str, chain_name: str) -
         floor_raw=0,
         legs=(),
     )
-    seen, before, after = await rehearse(desk, pool, batch)
-    what = f"{verb} {qty} {symbol} at Aave V3 on {chain_name}"
+    time_s = max(head.timestamp + 1, app.clock.now_ns() // 10**9)
+    seen, before, after = await rehearse(desk, pool, batch, head, time_s)
     gas = (
         sum(step.gas_used for step in seen.steps[1:-1])
         + 60_000
@@ -153,7 +172,7 @@ async def prepare(app: App, verb: str, qty: str, symbol: str, chain_name: str) -
     px = (await app.oracles.medians()).get(desk.profile.native)
     with localcontext(WIDE):
         fee_usd = qty_exact(fee_wei, 18) * px if px is not None else None
-    return Action(verb, part, batch, what, gas, seen.block.number, before, after, fee_wei, fee_usd)
+    return Action(verb, part, batch, what, gas, seen.block.number, before, after, fee_wei, fee_usd, time_s)
 
 
 def check_scope(app: App, desk: ChainDesk, verb: str, token: Address, symbol: str) -> None:
@@ -171,7 +190,7 @@ def check_scope(app: App, desk: ChainDesk, verb: str, token: Address, symbol: st
 
 
 async def rehearse(
-    desk: ChainDesk, pool: Address, batch: ChainBatch
+    desk: ChainDesk, pool: Address, batch: ChainBatch, at: BlockRef, time_s: int
 ) -> tuple[Simulation, int | None, int | None]:
     """The batch in the wallet's own name, or in that of the agent's account where its key signs, with the health factor before and
     after it, in one simulated block."""
@@ -179,7 +198,7 @@ async def rehearse(
     sent = [(batch.wallet, c) if desk.road is None else sent_as(desk.road, c) for c in batch.calls]
     asked = Call(pool, encode("aave_v3_pool", "getUserAccountData", (batch.wallet,)))
     steps = [Step(WATCHER, asked), *(Step(*one) for one in sent), Step(WATCHER, asked)]
-    seen = await desk.simulator.run(steps)
+    seen = await desk.simulator.run(steps, at=at, time_s=time_s)
     failed = next((step for step in seen.steps if not step.ok), None)
     if failed is not None:
         reason = AAVE_ERRORS.get(failed.reason, failed.reason)

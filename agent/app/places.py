@@ -22,10 +22,16 @@ class Directory:
     assets: Mapping[AssetId, Asset]
 
     def group(self, symbol: str) -> tuple[AssetId, ...]:
-        """Raises Usage UNKNOWN_ASSET naming the nearest known symbol."""
-        found = self.groups.get(symbol) or self.groups.get(symbol.upper())
-        if found:
+        """`SYMBOL@PLACE` is what of it is in that place. Raises Usage UNKNOWN_ASSET naming the nearest known symbol."""
+        symbol, _, place = symbol.partition("@")
+        if place:
+            found = tuple(a for a in self.group(symbol) if place_of(a) == place)
+            if not found:
+                raise Usage("UNKNOWN_ASSET", f"there is no {symbol} at {place}", "add it under [assets]")
             return found
+        known = self.groups.get(symbol) or self.groups.get(symbol.upper())
+        if known:
+            return known
         near = get_close_matches(symbol.upper(), self.groups, n=1)
         raise Usage(
             "UNKNOWN_ASSET",
@@ -36,7 +42,8 @@ class Directory:
     def name(self, symbol: str) -> str:
         """The group's own spelling."""
         self.group(symbol)
-        return symbol if symbol in self.groups else symbol.upper()
+        label, at, place = symbol.partition("@")
+        return (label if label in self.groups else label.upper()) + at + place
 
     def symbol_of(self, asset: AssetId) -> str | None:
         """The widest group the asset belongs to."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from agent.algos.twap import seconds_of
 from agent.app.job_checks import job_problems
+from agent.app.settings_rescue_checks import rescue_checks
 from agent.app.settings_tree import Chain, Oracle, Owner, Sender, Settings
 from agent.domain.errors import Usage
 from agent.domain.instruments import chain_of, venue_of
@@ -32,6 +33,7 @@ def cross_checks(settings: Settings) -> Iterator[Found]:
     yield from _oracles(settings)
     yield from _jobs(settings)
     yield from _accounts(settings)
+    yield from rescue_checks(settings)
     if settings.environment is Environment.LIVE:
         yield from _live(settings)
 
@@ -48,6 +50,8 @@ def _unique(settings: Settings) -> Iterator[Found]:
         ("chains", [f"id {chain.chain_id}" for chain in settings.chains]),
         ("venues", [venue.name for venue in settings.venues]),
         ("jobs", [job.name for job in (*settings.jobs, *settings.hedges)]),
+        ("rescues", [rescue.name for rescue in settings.rescues]),
+        ("rescues", [f"chain {rescue.chain}" for rescue in settings.rescues]),
         ("wallet.owners", [owner.address for owner in settings.wallet.owners]),
     ):
         for value, count in Counter(values).items():

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from agent.app.settings_jobs import Daemon, HedgeJob, Timing
+from agent.app.settings_rescue import RescueTable
 from agent.app.settings_scope import ScopeTable
 from agent.app.settings_table import Table
 from agent.app.settings_types import (
@@ -336,6 +337,11 @@ class Settings(Table):
     daemon: Daemon = Field(
         default_factory=Daemon.model_construct,
         description="How `fairlead run` keeps its jobs and is watched.",
+    )
+
+    rescues: tuple[RescueTable, ...] = Field(
+        (),
+        description="Lending accounts that `fairlead run` brings back to health, one [[rescues]] table each; `fairlead rescue` shows what it would do.",
     )
 
     scopes: tuple[ScopeTable, ...] = Field(

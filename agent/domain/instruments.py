@@ -48,6 +48,11 @@ def place_of(asset: AssetId) -> Place:
     return Place(asset.partition("/")[0])
 
 
+def label_of(name: str) -> str:
+    """The symbol in a name people trade by: USDC of `USDC@eip155:1`, which means that asset in that one place."""
+    return name.partition("@")[0]
+
+
 def chain_place(chain_id: int) -> Place:
     return Place(f"eip155:{chain_id}")
 

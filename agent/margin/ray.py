@@ -78,3 +78,11 @@ def taylor_interest(rate: int, seconds: int) -> int:
     """Growth, in ray, of compounding without end: 1 + x + x²/2 + x³/6 nested as the later contracts nest it."""
     x = rate * seconds // SECONDS_PER_YEAR
     return RAY + x + ray_mul_half_up(x, x // 2 + ray_mul_half_up(x, x // 6))
+
+
+def ray_div_half_up(a: int, b: int) -> int:
+    return (a * RAY + b // 2) // b
+
+
+def ray_div_down(a: int, b: int) -> int:
+    return a * RAY // b

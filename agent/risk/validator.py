@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 
 from agent.domain.events import Approved, Breach, Planned
-from agent.domain.instruments import AssetId, Place, chain_of
+from agent.domain.instruments import AssetId, Place, chain_of, label_of
 from agent.domain.orders import Side
 from agent.domain.risk import BreachReason, Limits, OraclePrice, Reservation
 from agent.domain.units import WIDE, bps_between, qty_exact
@@ -75,7 +75,7 @@ def reference_px(symbol: str, limits: Limits, situation: Situation, traded: set[
 
 def notional_usd(planned: Planned, limits: Limits, situation: Situation) -> Decimal | None:
     """The larger of the two sides' values: what is given, at the reference price."""
-    px = reference_px(planned.child.base, limits, situation, traded_sources(planned))
+    px = reference_px(label_of(planned.child.base), limits, situation, traded_sources(planned))
     if px is None:
         return None
     with localcontext(WIDE):
@@ -94,7 +94,7 @@ def kill_switch(planned: Planned, limits: Limits, situation: Situation) -> list[
 
 def allow_list(planned: Planned, limits: Limits, situation: Situation) -> list[BreachReason]:
     found = []
-    for symbol in (planned.child.base, planned.child.quote):
+    for symbol in (label_of(planned.child.base), label_of(planned.child.quote)):
         if symbol not in limits.allow_assets:
             found.append(
                 BreachReason(
@@ -115,7 +115,7 @@ def allow_list(planned: Planned, limits: Limits, situation: Situation) -> list[B
 def two_sources(planned: Planned, limits: Limits, situation: Situation) -> list[BreachReason]:
     found = []
     traded = traded_sources(planned)
-    for symbol in (planned.child.base, planned.child.quote):
+    for symbol in (label_of(planned.child.base), label_of(planned.child.quote)):
         count = len(fresh_sources(symbol, limits, situation, traded))
         if count < 2:
             found.append(
@@ -131,8 +131,8 @@ def two_sources(planned: Planned, limits: Limits, situation: Situation) -> list[
 def price_collar(planned: Planned, limits: Limits, situation: Situation) -> list[BreachReason]:
     """The plan's price, gas included, against the reference: worse than the collar is refused."""
     traded = traded_sources(planned)
-    base = reference_px(planned.child.base, limits, situation, traded)
-    quote = reference_px(planned.child.quote, limits, situation, traded)
+    base = reference_px(label_of(planned.child.base), limits, situation, traded)
+    quote = reference_px(label_of(planned.child.quote), limits, situation, traded)
     if base is None or quote is None:
         return []  # two_sources says it
     route, child = planned.route, planned.child

@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lend": ("lend", "Supply, borrow, repay, withdraw at a lending pool."),
     "health": ("health", "Collateral health and liquidation prices."),
     "stress": ("stress", "What a shock would liquidate, and what falls first."),
+    "rescue": ("rescue", "The cheapest way back to health for a lending account, shown and done."),
     "run": ("run", "Carry scheduled orders until stopped."),
     "jobs": ("jobs", "Scheduled and hedging orders: list, add, remove, stop, next."),
     "reconcile": ("reconcile", "Compare the books with venues and chains."),

@@ -12,6 +12,7 @@ from chains.errors import Denied, Usage
 
 if TYPE_CHECKING:
     from agent.app.settings_jobs import Timing
+    from agent.app.settings_rescue import RescueTable
     from agent.app.settings_tree import Settings
     from agent.journal.book import Book
 
@@ -44,6 +45,7 @@ def listed(ctx: click.Context, as_json: bool) -> None:
     store, book, now_ns = store_of(settings), read_book(settings) or Book(), time.time_ns()
     stopped, own = store.stopped(), {job.name for job in in_settings(settings)}
     found = [_told(job, book, now_ns, stopped, job.name in own) for job in all_jobs(settings, store)]
+    found += [_rescue_told(rule, book) for rule in settings.rescues]
     pid = held_by(settings)
     if as_json:
         emit_json({"jobs": found, "stopped": stopped, "carried_by": pid})
@@ -52,7 +54,7 @@ def listed(ctx: click.Context, as_json: bool) -> None:
     header(settings.environment.value, settings.wallet.address, head_words(heads, now_ns // 10**9))
     if not found:
         print(
-            "no jobs: `fairlead jobs add`, or a [[jobs]] table in the settings; `fairlead config explain jobs` tells its keys"
+            "no jobs: `fairlead jobs add`, or a [[jobs]] or [[rescues]] table in the settings; `fairlead config explain jobs` tells its keys"
         )
         return
     rows = [
@@ -97,6 +99,32 @@ def _told(job: Timing, book: Book, now_ns: int, stopped: dict[str, str], own: bo
         "last_status": (closed.status if closed else "WORKING") if newest is not None else None,
         "last_outcome": outcomes[-1].outcome if outcomes else None,
         "next_fire": told(trigger.next_after(now_ns)) if fires_next and isinstance(trigger, Rule) else None,
+    }
+
+
+def _rescue_told(rule: RescueTable, book: Book) -> dict[str, Any]:
+    """A rescue as a job: it fires by health, so that no time of a next fire is known."""
+    from agent.app.rescue.acting import MARK
+    from agent.app.rescue.watch import shown
+    from agent.app.scheduler import told
+
+    mark = f"{MARK}{rule.name} "
+    sent = [(r.authorized.at_ns, r) for r in book.parts.values() if r.authorized and r.what.startswith(mark)]
+    at_ns, newest = max(sent, key=lambda one: one[0], default=(None, None))
+    state = newest.submission if newest is not None else None
+    return {
+        "name": rule.name,
+        "does": shown(rule),
+        "when": f"health below {rule.trigger}",
+        "enabled": rule.enabled,
+        "shadow": False,
+        "source": "settings",
+        "stopped": None,
+        "last_fire": told(at_ns) if at_ns is not None else None,
+        "last_order": newest.part.cl_ord_id if newest is not None else None,
+        "last_status": state.value if state is not None else None,
+        "last_outcome": None,
+        "next_fire": None,
     }
 
 

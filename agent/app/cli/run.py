@@ -156,6 +156,8 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
     from agent.app.jobs.guard import Guard, owner_of, store_of
     from agent.app.jobs.known import all_jobs
     from agent.app.jobs.supervisor import Supervisor
+    from agent.app.rescue.sight import desk_of
+    from agent.app.rescue.watch import RescueWatch
     from agent.app.scheduler import Scheduler, request_of_job
     from agent.app.settings_tree import Job
     from agent.app.unattended import Watch, admit, bound_words
@@ -170,6 +172,9 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
     roads = await admit(app, max_loss_usd)
     if roads is not None:
         print(bound_words(roads), flush=True)
+    rescues = [rule for rule in app.settings.rescues if rule.enabled]
+    for rule in rescues:
+        desk_of(app, rule)  # a chain on which nothing could be done is told now
     desk = await open_trading(app, stack)
     tell_unless_written(app)
     await refuse_uncertified(app, desk.book)
@@ -193,9 +198,12 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
         enabled = [job for job in jobs if job.enabled]
         supervisor = Supervisor(app.settings, store, scheduler, app.clock, _say)
         tasks = [asyncio.create_task(supervisor.run(), name="jobs")]
+        watches = [RescueWatch(app, desk, rule, _say, before) for rule in rescues]
+        tasks += [asyncio.create_task(one.run(), name=f"rescue {one.name}") for one in watches]
         if watch is not None:
             tasks.append(asyncio.create_task(watch.run(), name="scopes"))
-        _say(f"running: {len(enabled)} jobs, inbox open; end it with Ctrl-C or SIGTERM")
+        guarded = f", {len(rescues)} accounts watched" if rescues else ""
+        _say(f"running: {len(enabled)} jobs{guarded}, inbox open; end it with Ctrl-C or SIGTERM")
         try:
             await _until_stopped(stop, carrier, tasks)
         finally:

@@ -1,0 +1,242 @@
+"""`fairlead rescue`: the cheapest way to bring a lending account back to health, shown first, done with --live."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agent.app.cli.output import emit_json, header, note, plain
+from chains.errors import Denied, Usage
+
+if TYPE_CHECKING:
+    from agent.app.rescue.acting import Done
+    from agent.app.rescue.pricing import Options
+    from agent.app.rescue.sight import Sight
+    from agent.app.settings_rescue import RescueTable
+    from agent.app.settings_tree import Settings
+    from agent.app.wiring import App
+    from agent.execution.desk import Desk
+    from agent.margin.rescue import Plan
+
+
+@click.command("rescue")
+@click.option("--chain", metavar="NAME", help="Only the account of this chain.")
+@click.option("--target", metavar="HEALTH", help="The health factor to restore; else that of [[rescues]].")
+@click.option("--live", is_flag=True, help="Really do it; the settings must say live, too.")
+@click.option("--yes", is_flag=True, help="Ask nothing; needs --max-loss.")
+@click.option("--max-loss", metavar="USD", help="The most that gas and spread may cost.")
+@click.option(
+    "--by",
+    type=click.Choice(["owners", "agent"]),
+    help="Who signs; else as wallet.authority says. agent: its own key, within the scope the owners granted.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    chain: str | None,
+    target: str | None,
+    live: bool,
+    yes: bool,
+    max_loss: str | None,
+    by: str | None,
+    as_json: bool,
+) -> int:
+    """Bring Aave V3 accounts of the wallet back to their target health by the cheapest means at hand.
+
+    What costs is counted: gas and spread. The yield that the money no longer earns where it is now is not.
+    Exit status 0: every account is at its target, or would be; 4: for one of them there is no way, and what is missing is told.
+    """
+    from agent.app.cli.common import load_settings, with_app
+    from agent.domain.units import parse_qty
+
+    settings = load_settings(ctx)
+    if live and not settings.live:
+        raise Denied("NOT_LIVE", "the settings do not say live = true", "set it, if you mean it")
+    if live and yes and max_loss is None:
+        raise Usage("MAX_LOSS_MISSING", "--live --yes needs --max-loss USD", "say what may be lost at most")
+    most = parse_qty(max_loss, "--max-loss") if max_loss is not None else None
+    wanted = parse_qty(target, "--target") if target is not None else None
+    rules = rules_of(settings, chain, wanted)
+
+    async def work(app: App, stack: AsyncExitStack) -> int:
+        from agent.app.certifying import refuse_uncertified
+        from agent.app.unattended import whose_key
+        from agent.app.wiring import nothing_new_unless_written, open_trading
+
+        await whose_key(app, by, live)
+        desk = await open_trading(app, stack)
+        if live:
+            nothing_new_unless_written(app)
+            await refuse_uncertified(app, desk.book)
+        if not as_json:
+            header(settings.environment.value, settings.wallet.address, await app.head_line())
+        reached = [
+            rule for rule in rules if chain is not None or rule in settings.rescues or _may_act(app, rule)
+        ]
+        told = [await _one(app, desk, rule, live, yes, most, as_json) for rule in reached]
+        if as_json:
+            emit_json({"accounts": [facts for facts in told if facts is not None], "done": live})
+        elif not live:
+            note("dry run: nothing was signed or sent; --live does it")
+        return 4 if any(facts is not None and facts["missing_way"] for facts in told) else 0
+
+    return with_app(settings, work)
+
+
+def _may_act(app: App, rule: RescueTable) -> bool:
+    """A chain that nobody named is left out where the agent's key signs and the owners grant it nothing there."""
+    chain = app.settings.chain(rule.chain)
+    return app.roads is None or (chain is not None and chain.chain_id in app.roads.opened)
+
+
+def rules_of(settings: Settings, chain: str | None, target: Decimal | None) -> list[RescueTable]:
+    """The settings' rules, and for chains without one what a rule says by itself. Raises Usage UNKNOWN_CHAIN, BAD_TARGET."""
+    from agent.app.settings_rescue import RescueTable
+
+    if chain is not None and settings.chain(chain) is None:
+        raise Usage("UNKNOWN_CHAIN", f"there is no chain '{chain}' in the settings", "see [[chains]]")
+    if target is not None and target <= 1:
+        raise Usage(
+            "BAD_TARGET", f"--target {target} is where liquidation begins", "it must be above 1, like 1.35"
+        )
+    written = {rule.chain: rule for rule in settings.rescues}
+    names = [c.name for c in settings.chains if chain in (None, c.name)]
+    rules = [written.get(name) or RescueTable.model_validate({"name": name, "chain": name}) for name in names]
+    return [r if target is None else r.model_copy(update={"target": target}) for r in rules]
+
+
+async def _one(
+    app: App, desk: Desk, rule: RescueTable, live: bool, yes: bool, most: Decimal | None, as_json: bool
+) -> dict[str, Any] | None:
+    """One chain's account, shown and, where asked for, rescued move by move. None where there is none."""
+    from agent.app.rescue import acting, pricing
+    from agent.app.rescue.sight import look, next_s
+    from agent.app.rescue.words import health_words
+    from agent.margin.rescue import MOST_MOVES
+
+    done: list[Done] = []
+    first: dict[str, Any] | None = None
+    for _ in range(MOST_MOVES + 1):
+        sight = await look(app, rule)
+        if sight is None or sight.one.empty:
+            return None
+        now_ns = app.clock.now_ns()
+        spent = acting.spent_usd(desk.book, sight, now_ns)
+        found = pricing.options(app, sight, spent, next_s(app, sight))
+        facts = facts_of(app, sight, found)
+        if first is None:
+            first = facts
+            if not as_json:
+                _show(app, sight, found)
+        if open_one := acting.in_flight(desk.book, sight):
+            raise Denied(
+                "RESCUE_IN_FLIGHT",
+                f"{sight.name} is being rescued: {open_one}",
+                "`fairlead run --once` follows it to its end",
+            )
+        if not live or found.stopped is not None or not found.plans:
+            break
+        if not yes and not done:
+            from agent.app.cli.trade import ask
+
+            ask(as_json)
+        ended = await acting.act(
+            app, desk, sight, found.plans[0], most if most is not None else rule.most_cost_usd
+        )
+        if ended is None:
+            continue
+        done.append(ended)
+        if not as_json:
+            print(
+                f"  settled {ended.cl_ord_id} in block {ended.block}: {ended.what}; health factor {health_words(ended.health_1e18)}"
+            )
+    assert first is not None
+    still = bool(facts["missing_way"]) if live else bool(first["missing_way"])
+    return {**first, "missing_way": still, "done": [_done_json(d) for d in done]}
+
+
+def facts_of(app: App, sight: Sight, found: Options) -> dict[str, Any]:
+    """One account of `fairlead rescue --json`. Raw amounts are base units, health factors in 1e18."""
+    from agent.app.rescue.words import missing_words
+
+    below = sight.below(sight.rule.target)
+    return {
+        "id": sight.name,
+        "rule": sight.rule.name,
+        "state": sight.one.state.value,
+        "health_1e18": None if sight.health_1e18 is None else str(sight.health_1e18),
+        "trigger": plain(sight.rule.trigger),
+        "target": plain(sight.rule.target),
+        "due": sight.below(sight.rule.trigger),
+        "doubts": [
+            {"code": d.code, "message": d.message, "hint": d.hint, "stops": d.stops} for d in found.doubts
+        ],
+        "plans": [_plan_json(app, sight, p) for p in found.plans],
+        "missing": [
+            {"do": n.do, "asset": n.asset, "raw": str(n.raw), "how": list(missing_words(app, sight, n))}
+            for n in found.missing
+        ],
+        "missing_way": (below and not found.plans) or found.stopped is not None,
+    }
+
+
+def _plan_json(app: App, sight: Sight, plan: Plan) -> dict[str, Any]:
+    from agent.app.rescue.acting import words
+
+    return {
+        "moves": [
+            {
+                "do": m.means.do,
+                "asset": m.means.asset,
+                "raw": str(m.raw),
+                "swap_from": m.means.swap_from,
+                "words": words(app, sight, m),
+            }
+            for m in plan.moves
+        ],
+        "cost_usd_at_most": plain(round(plan.cost_usd, 2)),
+        "paid_usd": plain(round(plan.paid_usd, 2)),
+        "health_after_1e18": None if plan.health_1e18 is None else str(plan.health_1e18),
+    }
+
+
+def _done_json(done: Done) -> dict[str, Any]:
+    return {
+        "cl_ord_id": done.cl_ord_id,
+        "what": done.what,
+        "block": done.block,
+        "predicted_1e18": None if done.predicted_1e18 is None else str(done.predicted_1e18),
+        "health_1e18": None if done.health_1e18 is None else str(done.health_1e18),
+    }
+
+
+def _show(app: App, sight: Sight, found: Options) -> None:
+    from agent.app.rescue.acting import words
+    from agent.app.rescue.words import health_words, missing_words
+
+    rule = sight.rule
+    print(
+        f"\naave v3 on {rule.chain} · {sight.one.state.value} · health factor {health_words(sight.health_1e18)}"
+    )
+    print(f"  rescued below {plain(rule.trigger)}, up to {plain(rule.target)}")
+    for doubt in found.doubts:
+        print(f"  {doubt.code}: {doubt.message} → {doubt.hint}")
+    for number, plan in enumerate(found.plans):
+        does = ", then ".join(words(app, sight, m) for m in plan.moves)
+        name = "cheapest" if number == 0 else "or      "
+        print(
+            f"  {name}  {does}: health factor {health_words(plan.health_1e18)}, costs at most {plan.cost_usd:,.2f} USD"
+        )
+    if found.plans:
+        print("  counted are gas and spread; what the money earns where it is now is not")
+        return
+    if not sight.unknown and not sight.below(rule.target):
+        print("  nothing to do")
+    for need in found.missing:
+        for line in missing_words(app, sight, need):
+            print(f"  missing   {line}")

@@ -1,0 +1,204 @@
+"""A plan's moves on the one road, each rehearsed, held against its prediction, signed, followed; and what earlier rescues did.
+
+Names are derived from the account and the number of rescues the journal already knows of it: a restart finds what it began under the
+same name and begins nothing beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from typing import TYPE_CHECKING
+
+from agent.app import lending
+from agent.app.cli.common import first_error
+from agent.app.cli.output import note
+from agent.app.instructed import failure
+from agent.app.intents import check_max_loss, request_of
+from agent.app.proposals import held_to_price, propose
+from agent.app.rescue.pricing import VERB_OF
+from agent.app.rescue.sight import Sight, token_known
+from agent.domain.errors import Halt, Reject
+from agent.domain.events import Alarmed
+from agent.domain.ids import ClOrdId, digest_of
+from agent.domain.instruments import AssetId
+from agent.domain.units import WIDE, qty_exact, quantize_up
+from agent.execution.desk import Desk
+from agent.execution.spine import work
+from agent.journal.records import PartRecord
+from agent.margin.rescue import Move, Plan, health_after, worth_usd
+from chains.lending.aave_v3 import account_data
+
+if TYPE_CHECKING:
+    from agent.app.wiring import App
+    from agent.journal.book import Book
+
+DAY_NS = 86_400 * 10**9
+MORE_BPS = 20
+"""How much more than is owed a sale is to bring."""
+SOURCE = "rescue:"
+MARK = "rescue "
+"""How the sentence of every rescue's payment begins in the journal."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A payment that is final. `health_1e18` is the contract's own at its block, `predicted_1e18` the plan's for that block's time."""
+
+    cl_ord_id: ClOrdId
+    what: str
+    block: int
+    predicted_1e18: int | None
+    health_1e18: int | None
+
+
+def payments(book: Book, account: str) -> list[PartRecord]:
+    """Every payment of a rescue of that account that the journal knows, whatever became of it."""
+    return [r for r in book.parts.values() if r.what.startswith(MARK) and f" {account}: " in r.what]
+
+
+def in_flight(book: Book, sight: Sight) -> str:
+    """The payment or sale of a rescue that is begun and not over, "" where there is none."""
+    for record in payments(book, sight.name):
+        if not record.ended:
+            return f"{record.part.cl_ord_id}: {record.what}"
+    for parent in book.parents.values():
+        if parent.parent.intent.source == source_of(sight) and parent.closed is None:
+            return f"{parent.parent.cl_ord_id}: a sale"
+    return ""
+
+
+def spent_usd(book: Book, sight: Sight, now_ns: int) -> Decimal:
+    """What was paid in within 24 hours, at the protocol's prices of now; a payment of an asset no longer there counts by nothing."""
+    account, total = sight.one.account, Decimal(0)
+    if account is None:
+        return total
+    known = {r.asset for r in account.reserves}
+    for record in payments(book, sight.name):
+        signed = record.authorized
+        if signed is None or record.failed or now_ns - signed.at_ns > DAY_NS:
+            continue
+        asset = str(record.part.asset_in)
+        if asset in known:
+            total = WIDE.add(total, worth_usd(account, asset, record.part.in_raw))
+    return total
+
+
+def words(app: App, sight: Sight, move: Move) -> str:
+    """What a move does, as it would be typed."""
+    known = token_known(app, move.means.asset)
+    assert known is not None
+    asset = app.directory.assets[known]
+    first = ""
+    if move.means.swap_from:
+        first = f"buy it with {app.directory.assets[AssetId(move.means.swap_from)].symbol} and "
+    return f"{first}{VERB_OF[move.means.do]} {qty_exact(move.raw, asset.decimals):f} {asset.symbol}"
+
+
+async def prepare(app: App, book: Book, sight: Sight, move: Move) -> lending.Action:
+    """The move rehearsed on top of the block that was seen. Raises as `lending.prepare`."""
+    known = token_known(app, move.means.asset)
+    assert known is not None and sight.one.found is not None
+    what = f"{MARK}{sight.rule.name} {sight.name}: {words(app, sight, move)}"
+    name = ClOrdId(digest_of("rescue", sight.name, len(payments(book, sight.name))))
+    return await lending.prepared(
+        app,
+        sight.desk,
+        VERB_OF[move.means.do],
+        known,
+        move.raw,
+        what,
+        name,
+        sight.market.pool,
+        at=sight.one.found.block,
+    )
+
+
+def source_of(sight: Sight) -> str:
+    """Whose order a sale is, as jobs are named."""
+    return f"{SOURCE}{sight.rule.name}"
+
+
+async def buy(app: App, desk: Desk, sight: Sight, move: Move, most_cost_usd: Decimal) -> None:
+    """What is owed is bought on that chain with another asset of the wallet: an order like any other, held to its preview.
+
+    A little more than is needed, since interest goes on. Raises as `propose`, Denied MAX_LOSS, Reject NOT_EXECUTED.
+    """
+    known, sold = token_known(app, move.means.asset), AssetId(move.means.swap_from)
+    assert known is not None
+    place, symbols = sight.desk.place, app.directory.symbols
+    decimals = app.directory.assets[known].decimals
+    with localcontext(WIDE):
+        qty = quantize_up(qty_exact(move.raw, decimals) * (10_000 + MORE_BPS) / 10_000, Decimal("0.000001"))
+    request = request_of(
+        app.directory, dict(desk.algos), "buy", f"{qty:f}", f"{symbols[known]}@{place}", f"{symbols[sold]}@{place}",
+        max_slippage_bps=sight.rule.max_slippage_bps,
+    )  # fmt: skip
+    earlier = [r for r in desk.book.parents.values() if r.parent.intent.source == source_of(sight)]
+    found = await propose(
+        app, request, salt=f"{sight.name} {len(earlier)}", source=source_of(sight), created_ns=desk.clock.now_ns(), note=note,
+    )  # fmt: skip
+    check_max_loss(found.preview, most_cost_usd)
+    parent = held_to_price(found, request)
+    try:
+        await work(parent, desk)
+    except BaseExceptionGroup as group:
+        raise first_error(group) from None
+    closed = desk.book.parents[parent.cl_ord_id].closed
+    if closed is None or closed.status != "FILLED":
+        why = closed.why if closed is not None else "its story goes on"
+        raise Reject(
+            "NOT_EXECUTED", f"{sight.name}: the sale {parent.cl_ord_id}: {why}", "it is planned anew"
+        )
+
+
+def predicted(sight: Sight, move: Move, time_s: int) -> int | None:
+    """The health factor after the move in a block of that time, by the version's own arithmetic."""
+    assert sight.one.account is not None
+    return health_after(sight.one.engine, sight.one.account, time_s, [move])
+
+
+async def act(app: App, desk: Desk, sight: Sight, plan: Plan, most_cost_usd: Decimal) -> Done | None:
+    """The plan's first step, to its end; what else is needed is planned anew from what is then seen. None where that was a sale.
+
+    Raises Halt HALTED, Denied MAX_LOSS, PRICE_UNKNOWN or SCOPE_…, Reject WOULD_REVERT or NOT_EXECUTED, Reconcile INDETERMINATE.
+    """
+    move = plan.moves[0]
+    if move.means.swap_from:
+        await buy(app, desk, sight, move, most_cost_usd)
+        return None
+    action = await prepare(app, desk.book, sight, move)
+    lending.check_max_loss(action, most_cost_usd)
+    foretold = predicted(sight, move, action.time_s)
+    if foretold != action.health_after:
+        # The contract is right, whatever we say: that it still helps is what counts.
+        told = f"{sight.name}: the rehearsal leaves {lending.shown_health(action.health_after)}, the model {lending.shown_health(foretold)}"
+        await desk.journal.record(Alarmed("RESCUE_MISPREDICTED", told, desk.clock.now_ns()))
+    if action.health_after is not None and action.health_before is not None:
+        if action.health_after <= action.health_before:
+            raise Reject(
+                "RESCUE_USELESS", f"{action.what} would not raise the health factor", "`fairlead health`"
+            )
+    ended = await lending.carry_out(action, desk)
+    if (no := failure(ended, desk, action.part.cl_ord_id)) is not None:
+        raise no
+    return await told_of(sight, move, desk.book.parts[action.part.cl_ord_id])
+
+
+async def told_of(sight: Sight, move: Move, record: PartRecord) -> Done:
+    """What came of it, read at the block that holds it."""
+    assert record.authorized is not None
+    receipt = await sight.desk.gateway.receipt(record.authorized.tx_hash)
+    if receipt is None:
+        for form in record.signed:
+            receipt = receipt or await sight.desk.gateway.receipt(form.tx_hash)
+    if receipt is None:
+        raise Halt(
+            "NO_RECEIPT", f"{record.part.cl_ord_id} is final and no chain knows it", "`fairlead reconcile`"
+        )
+    block = await sight.desk.gateway.block(receipt.block_number)
+    data = await account_data(sight.desk.gateway, sight.market, sight.desk.wallet, block.number)
+    now = None if data.health_1e18 == 2**256 - 1 else data.health_1e18
+    return Done(
+        record.part.cl_ord_id, record.what, block.number, predicted(sight, move, block.timestamp), now
+    )

@@ -1,0 +1,169 @@
+"""What can be paid into an account out of the wallet, what getting it done costs, and which plans the limits leave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal, localcontext
+from typing import TYPE_CHECKING
+
+from agent.app.rescue.sight import Doubt, Sight, token_known
+from agent.domain.instruments import AssetId
+from agent.domain.units import WIDE, qty_exact, raw_down
+from agent.execution.settlement import token_of
+from agent.margin.aave_moves import REPAY
+from agent.margin.rescue import Means, Need, Plan, needs, plans, ways
+from chains.gas import cost_at_most
+
+if TYPE_CHECKING:
+    from agent.app.wiring import App
+
+LEND_GAS = 700_000
+"""What a payment at the pool takes at most through the wallet or the Gate, for comparing plans; the rehearsal then tells the truth."""
+SALE_GAS = 600_000
+"""The same of a sale."""
+SALE_BPS, SALE_SHORT_BPS = 60, 150
+"""What a sale is taken to lose before it is priced, and how much less than its worth is counted on."""
+LIFE_S = 180
+"""A plan still reaches its target when it is included that late: interest is counted up to then."""
+VERB_OF = {REPAY: "repay", "add_collateral": "supply"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """`plans` reach the target within the limits, the cheapest first. Where there is none, `missing` is what else would do, each alone."""
+
+    plans: tuple[Plan, ...]
+    missing: tuple[Need, ...]
+    doubts: tuple[Doubt, ...]
+
+    @property
+    def stopped(self) -> Doubt | None:
+        return next((d for d in self.doubts if d.stops), None)
+
+
+def target_1e18(sight: Sight) -> int:
+    with localcontext(WIDE):
+        return int((sight.rule.target * 10**18).to_integral_value(ROUND_CEILING))
+
+
+def options(app: App, sight: Sight, spent_usd: Decimal, time_s: int) -> Options:
+    """`spent_usd` is what rescues of this account paid in during the last 24 hours; `time_s` the time of the next block.
+
+    Nothing where the account is at its target.
+    """
+    one = sight.one
+    if one.account is None or one.found is None or not sight.below(sight.rule.target):
+        return Options((), (), sight.doubts)
+    doubts = [*sight.doubts, *gas_doubts(sight)]
+    times, target = (time_s, time_s + LIFE_S), target_1e18(sight)
+    means, untold = means_of(app, sight, time_s)
+    doubts += untold
+    found = plans(one.engine, one.account, times, target, means)
+    kept = [p for p in found if over(sight, p, spent_usd) is None]
+    if found and not kept and (why := over(sight, found[0], spent_usd)) is not None:
+        doubts.append(why)
+    missing = () if found else tuple(needs(one.engine, one.account, times, target, means))
+    return Options(tuple(kept), missing, tuple(doubts))
+
+
+def means_of(app: App, sight: Sight, time_s: int) -> tuple[list[Means], list[Doubt]]:
+    """Every asset of the wallet there that repays or secures, and what stands in the way of one."""
+    one, found, doubts = sight.one, list[Means](), list[Doubt]()
+    assert one.account is not None
+    fee = sight.usd_of_wei(cost_at_most(LEND_GAS, sight.fees)) or Decimal(0)
+    for do, asset in ways(one.engine, one.account, time_s):
+        known = token_known(app, asset)
+        if known is None or (do != REPAY and not sight.rule.add_collateral):
+            continue
+        held, why = sight.held.get(known, 0), not_granted(app, sight, VERB_OF[do], known)
+        if why is not None:
+            doubts += [why] if held else []
+            continue
+        if held:
+            found.append(Means(do, asset, held, fee))
+        if do == REPAY and sight.rule.swap and not any(d.no_sale for d in sight.doubts):
+            found += sales(app, sight, asset, known, fee)
+    return found, doubts
+
+
+def sales(app: App, sight: Sight, asset: str, known: AssetId, fee: Decimal) -> list[Means]:
+    """What the wallet's other assets there would bring of `asset`, by our own prices, no more than one order may be."""
+    gas = sight.usd_of_wei(cost_at_most(SALE_GAS, sight.fees))
+    bought, limits = app.directory.symbols.get(known, ""), app.settings.limits
+    px = sight.prices.get(bought)
+    if gas is None or px is None or bought not in limits.allow_assets:
+        return []
+    found = []
+    for other, raw in sight.held.items():
+        sold = app.directory.symbols.get(other, "")
+        if not raw or sold == bought or sold not in limits.allow_assets or sold not in sight.prices:
+            continue
+        road = sight.desk.road
+        if road is not None and frozenset((token_of(other), token_of(known))) not in road.pairs:
+            continue
+        with localcontext(WIDE):
+            usd = min(
+                qty_exact(raw, app.directory.assets[other].decimals) * sight.prices[sold],
+                limits.per_order_usd,
+            )
+            brings = usd * (10_000 - SALE_SHORT_BPS) / 10_000 / px
+        most = raw_down(brings, app.directory.assets[known].decimals)
+        found.append(Means(REPAY, asset, most, fee + gas, SALE_BPS, other))
+    return found
+
+
+def not_granted(app: App, sight: Sight, verb: str, asset: AssetId) -> Doubt | None:
+    """Why the agent's key may not do it; None where it may, and where owners sign."""
+    if app.roads is None:
+        return None
+    scope = app.roads.opened[sight.desk.profile.chain_id].scope
+    may = [action for r in scope.reserves if r.asset == token_of(asset) for action in r.actions]
+    if verb in may:
+        return None
+    symbol = app.directory.assets[asset].symbol
+    return Doubt(
+        "SCOPE_RESERVE",
+        f"{sight.rule.chain}: the wallet has {symbol}, and the agent's scope does not let it {verb} it",
+        "add it to scopes.reserves and have the owners grant it",
+    )
+
+
+def gas_doubts(sight: Sight) -> list[Doubt]:
+    """GAS_EMPTY stops: the account that sends cannot pay one payment's gas. The reserve of [limits] is there for this, and may be used."""
+    needed = cost_at_most(LEND_GAS, sight.fees)
+    if sight.sender_wei < needed:
+        coin = sight.desk.profile.native
+        return [
+            Doubt(
+                "GAS_EMPTY",
+                f"{sight.rule.chain}: {sight.desk.sender} has {qty_exact(sight.sender_wei, 18):f} {coin} for gas, a rescue needs up to "
+                f"{qty_exact(needed, 18):f}",
+                f"send {qty_exact(needed - sight.sender_wei, 18):f} {coin} to {sight.desk.sender}",
+                stops=True,
+            )
+        ]
+    return []
+
+
+def over(sight: Sight, plan: Plan, spent_usd: Decimal) -> Doubt | None:
+    """Which limit of the rule a plan breaks."""
+    rule = sight.rule
+    if plan.paid_usd > rule.most_usd:
+        return Doubt(
+            "RESCUE_OVER_LIMIT",
+            f"{rule.name}: {plan.paid_usd:.2f} USD would have to be paid in, most_usd is {rule.most_usd}",
+            "raise rescues.most_usd, or pay in by hand",
+        )
+    if plan.paid_usd + spent_usd > rule.per_day_usd:
+        return Doubt(
+            "RESCUE_OVER_DAY",
+            f"{rule.name}: {plan.paid_usd:.2f} USD on top of {spent_usd:.2f} of the last 24 hours are more than per_day_usd ({rule.per_day_usd})",
+            "raise rescues.per_day_usd, or pay in by hand",
+        )
+    if plan.cost_usd > rule.most_cost_usd:
+        return Doubt(
+            "RESCUE_TOO_DEAR",
+            f"{rule.name}: it would cost up to {plan.cost_usd:.2f} USD, most_cost_usd is {rule.most_cost_usd}",
+            "raise rescues.most_cost_usd, or wait for cheaper gas",
+        )
+    return None

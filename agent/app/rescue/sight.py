@@ -1,0 +1,232 @@
+"""One Aave V3 account of the wallet with everything a rescue decides by: health, balances, fees, and what makes any of it doubtful.
+
+Each doubt has a name and is told; none is passed over in silence. What the protocol itself would liquidate by is acted on all the same:
+a repayment or more collateral is right at any price, so that only what cannot be computed, or cannot be sent, stops it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from typing import TYPE_CHECKING
+
+from agent.app.chain_desk import ChainDesk
+from agent.app.settings_rescue import RescueTable
+from agent.app.watching.aave import ChainHealth, chain_health, market_of, name_of
+from agent.domain.errors import Denied, FairleadError, Usage
+from agent.domain.instruments import AssetId, Place
+from agent.domain.units import WIDE, qty_exact, raw_down
+from agent.execution.settlement import token_of
+from agent.margin.model import State
+from chains.evm import address_of, call_data
+from chains.gas import Urgency, bid
+from chains.gateway import Gateway
+from chains.profile import Aave
+from chains.types import Address, Call, Fees
+from contracts.codec import decode_result, encode
+
+if TYPE_CHECKING:
+    from agent.app.wiring import App
+
+WAD = 10**18
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """`stops`: nothing can be done before it is over. `no_sale`: no price is believed, so nothing is sold."""
+
+    code: str
+    message: str
+    hint: str
+    stops: bool = False
+    no_sale: bool = False
+
+
+@dataclass(frozen=True)
+class Sight:
+    """`held` are the wallet's balances there in base units, `at_venues` what exchanges hold of the same asset; `sender_wei` pays the
+    gas; `prices` are our own sources' medians by symbol, for estimates."""
+
+    rule: RescueTable
+    desk: ChainDesk
+    market: Aave
+    one: ChainHealth
+    held: Mapping[AssetId, int]
+    at_venues: Mapping[tuple[str, AssetId], Decimal]
+    fees: Fees
+    sender_wei: int
+    prices: Mapping[str, Decimal]
+    doubts: tuple[Doubt, ...]
+
+    @property
+    def name(self) -> str:
+        return name_of(self.one)
+
+    @property
+    def health_1e18(self) -> int | None:
+        return self.one.health.health_1e18 if self.one.health is not None else None
+
+    @property
+    def unknown(self) -> bool:
+        return self.one.state is State.UNKNOWN
+
+    def below(self, threshold: Decimal) -> bool:
+        """Whether the health factor is known, and below that."""
+        health = self.health_1e18
+        return not self.unknown and health is not None and health < raw_down(threshold, 18)
+
+    @property
+    def stopped(self) -> Doubt | None:
+        return next((d for d in self.doubts if d.stops), None)
+
+    def usd_of_wei(self, wei: int) -> Decimal | None:
+        with localcontext(WIDE):
+            px = self.prices.get(self.desk.profile.native)
+            return None if px is None else qty_exact(wei, 18) * px
+
+
+def desk_of(app: App, rule: RescueTable) -> ChainDesk:
+    """Raises Usage NO_LENDING or Denied SCOPE_NONE where nothing could ever be done on that chain."""
+    chain = app.settings.chain(rule.chain)
+    assert chain is not None, "the settings were checked"
+    desk = app.chains[chain.chain_id]
+    if app.roads is not None and desk.road is None:
+        raise Denied(
+            "SCOPE_NONE",
+            f"{rule.chain}: the owners grant the agent's key nothing there",
+            "add a [[scopes]] table for it, or let the owners sign (`--by owners`)",
+        )
+    if desk.simulator is None:
+        raise Usage("NO_LENDING", f"the settings only watch {rule.chain}", "add [wallet.sender]")
+    return desk
+
+
+async def look(app: App, rule: RescueTable) -> Sight | None:
+    """None where the chain has no Aave market. An account that cannot be read is UNKNOWN. Raises Retry where the chain is silent."""
+    chain = app.settings.chain(rule.chain)
+    assert chain is not None, "the settings were checked"
+    desk = desk_of(app, rule)
+    market, one = await asyncio.gather(
+        market_of(chain, desk.gateway), chain_health(chain, desk.gateway, desk.wallet)
+    )
+    if market is None or one is None:
+        return None
+    tokens = [a for a in app.directory.at(desk.place) if "/erc20:" in a]
+    assert desk.sender is not None
+    held, history, wei, prices, stale, down = await asyncio.gather(
+        app.market.balances(desk, tokens),
+        desk.gateway.fee_history(),
+        desk.gateway.balance(desk.sender),
+        app.oracles.medians(),
+        _stale(app, rule, desk, market, one),
+        _sequencer(app, rule, desk),
+    )
+    fees = bid(history, Urgency.URGENT)
+    doubts = [*stale, *down]
+    if one.state is State.UNKNOWN:
+        doubts.append(
+            Doubt(
+                "HEALTH_UNKNOWN",
+                f"{name_of(one)}: its health cannot be told, and is not taken for safe: {one.trouble}",
+                "`fairlead health`; rescue it by hand if you know better",
+                stops=True,
+            )
+        )
+    at_venues = await _at_venues(app)
+    return Sight(rule, desk, market, one, held, at_venues, fees, wei, prices, tuple(doubts))
+
+
+def next_s(app: App, sight: Sight) -> int:
+    """The time of the block a payment would be in at the soonest."""
+    assert sight.one.found is not None
+    return max(sight.one.found.block.timestamp + 1, app.clock.now_ns() // 10**9)
+
+
+async def _stale(app: App, rule: RescueTable, desk: ChainDesk, market: Aave, one: ChainHealth) -> list[Doubt]:
+    """The protocol's own sources asked for their age: its health factor is no fresher than they are."""
+    if one.found is None or not one.found.reserves:
+        return []
+    reserves = one.found.reserves
+    asked = [Call(market.oracle, call_data("getSourceOfAsset(address)", r.asset)) for r in reserves]
+    ref, found = await desk.gateway.multicall(asked)
+    sources = [address_of(a.data) if a.ok and len(a.data) >= 32 else None for a in found]
+    calls = [Call(s or market.oracle, encode("chainlink_aggregator", "latestRoundData")) for s in sources]
+    _, answers = await desk.gateway.multicall(calls, ref.number)
+    doubts = []
+    for r, source, answer in zip(reserves, sources, answers, strict=True):
+        symbol = next((s for a, s in one.symbols.items() if a.endswith(r.asset)), r.asset)
+        limit = _limit_s(app, rule, source)
+        hint = "look at the market yourself: what it would be liquidated by may be about to jump"
+        if source is None or not answer.ok or len(answer.data) < 160:
+            message = f"{symbol}: the protocol's price source does not tell its age"
+            doubts.append(Doubt("ORACLE_AGE_UNKNOWN", message, hint, no_sale=True))
+            continue
+        updated = int(decode_result("chainlink_aggregator", "latestRoundData", answer.data)[3])
+        if (age := ref.timestamp - updated) > limit:
+            message = f"{symbol}: the protocol's price is {age} s old, {limit} s are allowed"
+            doubts.append(Doubt("ORACLE_STALE", message, hint, no_sale=True))
+    return doubts
+
+
+def _limit_s(app: App, rule: RescueTable, source: Address | None) -> int:
+    """A feed's own limit of age, where [oracles] gives it one; the rule's else."""
+    known = [o for sources in app.settings.oracles.values() for o in sources if o.address == source]
+    own = [o.max_age_s for o in known if o.max_age_s is not None]
+    return max([rule.max_price_age_s, *own])
+
+
+async def _sequencer(app: App, rule: RescueTable, desk: ChainDesk) -> list[Doubt]:
+    """Chainlink's uptime feed: its answer is 0 while the sequencer is up, since `startedAt`."""
+    scope = next((s for s in app.settings.scopes if s.chain == rule.chain), None)
+    feed = rule.sequencer or (scope.sequencer if scope is not None else None)
+    if feed is None:
+        return []
+    return await sequencer_doubts(
+        desk.gateway, Address(feed), rule.chain, scope.sequencer_grace_s if scope is not None else 3_600
+    )
+
+
+async def sequencer_doubts(gateway: Gateway, feed: Address, chain: str, grace_s: int) -> list[Doubt]:
+    """SEQUENCER_DOWN stops; within `grace_s` of its return, when liquidations wait too, nothing is sold, and paying in goes on."""
+    ref, (answer,) = await gateway.multicall([Call(feed, encode("chainlink_aggregator", "latestRoundData"))])
+    if not answer.ok or len(answer.data) < 160:
+        message = f"{chain}: the sequencer's uptime feed {feed} does not answer"
+        return [Doubt("SEQUENCER_UNKNOWN", message, "is its address right?", no_sale=True)]
+    _, status, started, _, _ = decode_result("chainlink_aggregator", "latestRoundData", answer.data)
+    if int(status) != 0:
+        message = f"{chain}: the sequencer is down: nothing sent there is ordered"
+        return [Doubt("SEQUENCER_DOWN", message, "it is tried again as soon as it is up", stops=True)]
+    if (since := ref.timestamp - int(started)) < grace_s:
+        message = f"{chain}: the sequencer is up again for {since} s, {grace_s} s are waited before prices are believed"
+        return [Doubt("SEQUENCER_GRACE", message, "nothing is sold meanwhile", no_sale=True)]
+    return []
+
+
+async def _at_venues(app: App) -> dict[tuple[str, AssetId], Decimal]:
+    """What lies free at exchanges, by (exchange, its own asset id). One that does not answer holds nothing for a rescue."""
+    found: dict[tuple[str, AssetId], Decimal] = {}
+    for name, venue in app.venues.items():
+        known = set(app.directory.at(Place(f"cex:{name}")))
+        try:
+            balances = await venue.balances()
+        except FairleadError as error:
+            if error.verb == "HALT":
+                raise
+            continue
+        found |= {(name, b.asset): b.free for b in balances if b.asset in known and b.free > 0}
+    return found
+
+
+def token_known(app: App, asset: str) -> AssetId | None:
+    """The settings' own id of a token, None where they do not list it."""
+    wanted = token_of(AssetId(asset))
+    return next(
+        (
+            a
+            for a in app.directory.assets
+            if "/erc20:" in a and a.split("/")[0] == asset.split("/")[0] and token_of(a) == wanted
+        ),
+        None,
+    )

@@ -1,0 +1,148 @@
+"""The rescue as a job of `fairlead run`: it looks at every new block, warns first, acts at the trigger, and says why where it cannot.
+
+What is in flight is never begun again: the journal knows a payment before it is signed, and names are derived from what it knows. A
+condition is told once while it lasts; after a restart it may be told once more, never less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from agent.app.rescue import acting, pricing
+from agent.app.rescue.sight import Doubt, Sight, look, next_s
+from agent.app.rescue.words import health_words, missing_words
+from agent.app.settings_rescue import RescueTable
+from agent.domain.errors import FairleadError
+from agent.domain.events import Alarmed
+from agent.execution.desk import Desk
+
+if TYPE_CHECKING:
+    from agent.app.wiring import App
+
+RETRY_S = 2.0
+
+
+class RescueWatch:
+    """Runs one rule until cancelled. `before_act` raises where nothing new may be begun now."""
+
+    def __init__(
+        self,
+        app: App,
+        desk: Desk,
+        rule: RescueTable,
+        tell: Callable[[str], None],
+        before_act: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._app, self._desk, self._rule, self._tell, self._before = app, desk, rule, tell, before_act
+        self._told: set[str] = set()
+        self._failure = ""
+
+    @property
+    def name(self) -> str:
+        return self._rule.name
+
+    async def run(self) -> None:
+        chain = self._app.settings.chain(self._rule.chain)
+        assert chain is not None, "the settings were checked"
+        watch = self._app.chains[chain.chain_id]
+        while True:
+            told = watch.heads_told()
+            try:
+                await self.step()
+                self._failure = ""
+            except FairleadError as error:
+                if error.verb == "HALT" and error.code != "HALTED":
+                    raise
+                await self._failed(error)
+                await self._desk.clock.sleep(RETRY_S)
+            await watch.next_look(told)
+
+    async def step(self) -> None:
+        """One look, and what it calls for."""
+        sight = await look(self._app, self._rule)
+        if sight is None:
+            await self._say("RESCUE_NO_MARKET", f"{self._rule.chain} has no Aave market", "drop the rule")
+            return
+        conditions = [(d.code, d.message, d.hint) for d in sight.doubts]
+        if sight.below(self._rule.warn):
+            text = f"{sight.name}: health factor {health_words(sight.health_1e18)} is below {self._rule.warn}"
+            conditions.append(
+                (
+                    "RESCUE_NEAR",
+                    text,
+                    f"below {self._rule.trigger} it is rescued; `fairlead rescue` shows how",
+                )
+            )
+        await self._conditions(conditions)
+        if sight.below(self._rule.trigger) and not acting.in_flight(self._desk.book, sight):
+            await self._rescue(sight)
+
+    async def _rescue(self, sight: Sight) -> None:
+        app, desk = self._app, self._desk
+        spent = acting.spent_usd(desk.book, sight, desk.clock.now_ns())
+        found = pricing.options(app, sight, spent, next_s(app, sight))
+        if (stop := found.stopped) is not None:
+            await self._cannot(sight, [stop])
+            return
+        if not found.plans:
+            lines = [line for need in found.missing for line in missing_words(app, sight, need)]
+            own = [d for d in found.doubts if d not in sight.doubts]
+            await self._cannot(sight, own, lines)
+            return
+        if self._before is not None:
+            await self._before()
+        plan = found.plans[0]
+        does = ", then ".join(acting.words(app, sight, move) for move in plan.moves)
+        self._tell(f"rescue {self._rule.name}: health factor {health_words(sight.health_1e18)}: {does}")
+        done = await acting.act(app, desk, sight, plan, self._rule.most_cost_usd)
+        self._told.discard("RESCUE_IMPOSSIBLE")
+        if done is None:
+            return
+        await self._desk.journal.record(
+            Alarmed(
+                "RESCUED",
+                f"{sight.name}: {done.what.removeprefix(acting.MARK)} in block {done.block}; health factor {health_words(sight.health_1e18)} → "
+                f"{health_words(done.health_1e18)} (foretold {health_words(done.predicted_1e18)})",
+                desk.clock.now_ns(),
+            )
+        )
+
+    async def _cannot(self, sight: Sight, why: list[Doubt], lines: list[str] | None = None) -> None:
+        told = [f"{d.message} → {d.hint}" for d in why]
+        told += ["it needs " + "; or ".join(lines)] if lines else []
+        told = told or ["nothing in the wallet repays or secures it"]
+        text = f"{sight.name}: health factor {health_words(sight.health_1e18)} is below {self._rule.trigger} and nothing can be done: "
+        await self._say("RESCUE_IMPOSSIBLE", text + "; ".join(told), "")
+
+    async def _conditions(self, found: list[tuple[str, str, str]]) -> None:
+        """Tells what is new, forgets what is over."""
+        lasting = {"RESCUE_IMPOSSIBLE"} if any(code == "RESCUE_NEAR" for code, _, _ in found) else set()
+        for code, message, hint in found:
+            await self._say(code, message, hint)
+        self._told &= {code for code, _, _ in found} | lasting
+
+    async def _failed(self, error: FairleadError) -> None:
+        """Told once for as long as nothing else comes of it."""
+        if error.code == self._failure:
+            return
+        self._failure = error.code
+        text = f"rescue {self._rule.name}: {error.message} → {error.hint or 'it is tried again'}"
+        await self._desk.journal.record(Alarmed(error.code, text, self._desk.clock.now_ns()))
+
+    async def _say(self, code: str, message: str, hint: str) -> None:
+        if code in self._told:
+            return
+        self._told.add(code)
+        text = f"{message} → {hint}" if hint else message
+        await self._desk.journal.record(Alarmed(code, text, self._desk.clock.now_ns()))
+
+
+def shown(rule: RescueTable) -> str:
+    """What the rule does, for `fairlead jobs`."""
+    return f"rescue the Aave V3 account on {rule.chain} up to {plain_of(rule.target)}"
+
+
+def plain_of(value: Decimal) -> str:
+    return f"{value.normalize():f}"

@@ -1,0 +1,53 @@
+"""The `[[rescues]]` tables: which lending accounts are brought back to health, from when on, how far, and for how much."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field
+
+from agent.app.settings_table import Table
+from agent.app.settings_types import Address, Bps, Name, PositiveMoney, Seconds
+
+
+class RescueTable(Table):
+    name: Name = Field(description="What you call it; its alerts and transactions carry the name.")
+    chain: Name = Field(description="The chain whose Aave V3 account of the wallet is watched, by name.")
+    warn: PositiveMoney = Field(
+        Decimal("1.25"), description="Below this health factor somebody is told, and nothing is done."
+    )
+    trigger: PositiveMoney = Field(
+        Decimal("1.15"), description="Below this health factor `fairlead run` rescues by itself."
+    )
+    target: PositiveMoney = Field(
+        Decimal("1.35"), description="The health factor that a rescue restores, at the least."
+    )
+    most_usd: PositiveMoney = Field(
+        Decimal("10000"),
+        description="The most that one rescue may pay in, in USD. It stays the wallet's own.",
+    )
+    per_day_usd: PositiveMoney = Field(
+        Decimal("20000"),
+        description="The most that rescues of this account may pay in within 24 hours, in USD.",
+    )
+    most_cost_usd: PositiveMoney = Field(
+        Decimal("200"), description="The most that one rescue may lose to gas and spread, in USD."
+    )
+    add_collateral: bool = Field(
+        True, description="Whether more collateral may be supplied, besides repaying."
+    )
+    swap: bool = Field(
+        True, description="Whether another asset of the wallet may be sold for the one that is owed."
+    )
+    max_slippage_bps: Annotated[Bps, Field(ge=1)] = Field(
+        50, description="How far below its plan such a sale may fall."
+    )
+    max_price_age_s: Seconds = Field(
+        3_900,
+        description="An answer of the protocol's own price source older than this is stale; a source under [oracles] with an age of its own keeps that.",
+    )
+    sequencer: Address | None = Field(
+        None, description="On an L2: Chainlink's sequencer uptime feed. None means the scope's of this chain."
+    )
+    enabled: bool = Field(True, description="Whether `fairlead run` watches it.")

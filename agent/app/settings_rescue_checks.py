@@ -1,0 +1,45 @@
+"""What no single key of a `[[rescues]]` table can tell: thresholds in their order, a chain that exists. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agent.app.settings_tree import Settings
+
+
+def rescue_checks(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """(TOML path, message, hint)."""
+    names = [chain.name for chain in settings.chains]
+    for number, rule in enumerate(settings.rescues):
+        where = f"rescues[{number}]"
+        if rule.chain not in names:
+            near = get_close_matches(rule.chain, names, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names)}"
+            yield f"{where}.chain", f"there is no chain '{rule.chain}'", hint
+        if rule.trigger <= 1:
+            yield (
+                f"{where}.trigger",
+                f"at {rule.trigger} the account is being liquidated already",
+                "it must be above 1; 1.15 leaves time to act",
+            )
+        if rule.target <= rule.trigger:
+            yield (
+                f"{where}.target",
+                f"{rule.target} is not above trigger ({rule.trigger}): each rescue would be followed by another",
+                "leave some room, like 1.35",
+            )
+        if rule.warn < rule.trigger:
+            yield (
+                f"{where}.warn",
+                f"{rule.warn} is below trigger ({rule.trigger}): nobody would be warned before it acts",
+                "make it the trigger, or more",
+            )
+        if rule.most_usd > rule.per_day_usd:
+            yield (
+                f"{where}.most_usd",
+                f"{rule.most_usd} is more than per_day_usd ({rule.per_day_usd})",
+                "no single rescue may exceed a day",
+            )

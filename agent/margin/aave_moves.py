@@ -1,0 +1,34 @@
+"""An Aave V3 account after a repayment or a supply, to the last unit of scaled balance, as each version rounds it. Pure.
+
+Sources: VariableDebtToken.burn and AToken.mint of core-v3 1.19.3 (scaled amounts half-up) and of aave-v3-origin 3.6.0 (from 3.5
+on both are floored). `changes` rounds against the account instead, whatever the version: that is for suggestions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agent.margin.aave_account import Account
+from agent.margin.aave_core import AaveModel
+from agent.margin.ray import ray_div_down, ray_div_half_up
+
+REPAY, ADD_COLLATERAL = "repay", "add_collateral"
+
+
+def moved(model: AaveModel, account: Account, do: str, asset: str, raw: int, timestamp: int) -> Account:
+    """The account once `raw` base units of `asset` are repaid or supplied in a block of that time.
+
+    A repayment of more than the debt takes the debt alone. Only reserves that the account has a balance in are known here.
+    """
+    divide = ray_div_down if model.rules.directed else ray_div_half_up
+    rows = []
+    for r in account.reserves:
+        if r.asset == asset and do == REPAY:
+            whole = raw >= model.debt_raw(r, timestamp) - r.stable_debt_raw
+            burnt = divide(raw, model.debt_index(r, timestamp))
+            r = replace(r, scaled_debt_raw=0 if whole else max(r.scaled_debt_raw - burnt, 0))
+        elif r.asset == asset and do == ADD_COLLATERAL:
+            minted = divide(raw, model.supply_index(r, timestamp))
+            r = replace(r, scaled_supply_raw=r.scaled_supply_raw + minted)
+        rows.append(r)
+    return replace(account, reserves=tuple(rows))

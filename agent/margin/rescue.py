@@ -1,0 +1,191 @@
+"""The cheapest way to bring an Aave V3 account back to a target health, out of what is at hand. Pure, proved in integers.
+
+Minimal payments (reference: x = D − C/H for a repayment, x = (H·D − C)/LT for collateral) are found by bisection on the version's
+own arithmetic, so that the last unit is right, and there is no least size. What a payment costs is the gas and the spread of getting
+it done; the money itself stays the wallet's. The yield that it no longer earns elsewhere is left out of account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from itertools import permutations
+
+from agent.domain.units import WIDE
+from agent.margin.aave_account import Account
+from agent.margin.aave_core import AaveModel
+from agent.margin.aave_moves import ADD_COLLATERAL, REPAY, moved
+from agent.margin.changes import deposits, owed
+from agent.margin.ray import div_up
+
+MOST_MOVES = 3
+"""More payments than that in one plan are not tried: each is a transaction of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What may be paid in: `most_raw` base units of `asset`, as a repayment or as collateral.
+
+    Paying costs `fixed_usd` however much it is, and `bps` of what is paid; `swap_from` names the asset that is to be sold for it
+    first, "" where `asset` itself is in the wallet.
+    """
+
+    do: str
+    asset: str
+    most_raw: int
+    fixed_usd: Decimal
+    bps: int = 0
+    swap_from: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    means: Means
+    raw: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`moves` in their order. `cost_usd` is lost, `paid_usd` only moves; `health_1e18` is what it leaves, None without debt."""
+
+    moves: tuple[Move, ...]
+    cost_usd: Decimal
+    paid_usd: Decimal
+    health_1e18: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What would do it alone, whoever brings it: `raw` base units on top of what is at hand."""
+
+    do: str
+    asset: str
+    raw: int
+
+
+def plans(
+    model: AaveModel, account: Account, times: Sequence[int], target_1e18: int, means: Sequence[Means]
+) -> list[Plan]:
+    """Combinations that reach the target at each of `times`, the cheapest first; of equals the one that pays least.
+
+    Each single payment that does is there, and of several together those that could be cheaper.
+
+    The health told is that at the first of `times`.
+    """
+    found: list[Plan] = []
+    for count in range(1, min(MOST_MOVES, len(means)) + 1):
+        for order in permutations(means, count):
+            # More payments are tried only where their fees alone do not cost as much as what was found already.
+            if (
+                count > 1
+                and found
+                and sum((m.fixed_usd for m in order), Decimal(0)) >= min(p.cost_usd for p in found)
+            ):
+                continue
+            plan = _filled(model, account, times, target_1e18, order)
+            if plan is not None:
+                found.append(plan)
+    return sorted(found, key=lambda p: (p.cost_usd, p.paid_usd, len(p.moves)))
+
+
+def _filled(
+    model: AaveModel, account: Account, times: Sequence[int], target: int, order: Sequence[Means]
+) -> Plan | None:
+    """All of each but the last, and of the last what is still needed. None where that does not do, or less would."""
+    if len({(m.do, m.asset, m.swap_from) for m in order}) < len(order) or _twice(order):
+        return None
+    moves = [Move(m, m.most_raw) for m in order[:-1]]
+    if any(m.raw <= 0 for m in moves) or healthy(model, account, times, target, moves):
+        return None
+    last = order[-1]
+    raw = least(model, account, times, target, moves, last)
+    if raw is None:
+        return None
+    moves.append(Move(last, raw))
+    cost = sum((cost_usd(account, m) for m in moves), Decimal(0))
+    paid = sum((worth_usd(account, m.means.asset, m.raw) for m in moves), Decimal(0))
+    return Plan(tuple(moves), cost, paid, health_after(model, account, times[0], moves))
+
+
+def _twice(order: Sequence[Means]) -> bool:
+    """Whether an asset of the wallet is counted on more than once: as itself and sold, or sold for two things."""
+    used = [m.swap_from or m.asset for m in order]
+    return len(set(used)) < len(used)
+
+
+def least(
+    model: AaveModel,
+    account: Account,
+    times: Sequence[int],
+    target: int,
+    before: Sequence[Move],
+    means: Means,
+) -> int | None:
+    """The least base units of `means`, on top of what comes before, that reach the target. None where all of it does not."""
+
+    def enough(raw: int) -> bool:
+        return healthy(model, account, times, target, [*before, Move(means, raw)])
+
+    if means.most_raw <= 0 or not enough(means.most_raw):
+        return None
+    low, high = 0, means.most_raw
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def healthy(
+    model: AaveModel, account: Account, times: Sequence[int], target: int, moves: Sequence[Move]
+) -> bool:
+    factors = [health_after(model, account, at, moves) for at in times]
+    return all(f is None or f >= target for f in factors)
+
+
+def health_after(model: AaveModel, account: Account, timestamp: int, moves: Sequence[Move]) -> int | None:
+    """The contract's own health factor in 1e18 after all of `moves` in a block of that time."""
+    for move in moves:
+        account = moved(model, account, move.means.do, move.means.asset, move.raw, timestamp)
+    return model.account_data(account, timestamp).health_1e18
+
+
+def needs(
+    model: AaveModel, account: Account, times: Sequence[int], target_1e18: int, means: Sequence[Means]
+) -> list[Need]:
+    """What is missing, for each debt and collateral alone, once all of the wallet's own `means` are spent. Least worth first."""
+    held = [Move(m, m.most_raw) for m in means if not m.swap_from and m.most_raw > 0]
+    found = []
+    for do, asset in ways(model, account, times[0]):
+        raw = least(
+            model, account, times, target_1e18, held, Means(do, asset, _most(account, asset), Decimal(0))
+        )
+        if raw is not None:
+            found.append(Need(do, asset, raw))
+    return sorted(found, key=lambda n: worth_usd(account, n.asset, n.raw))
+
+
+def ways(model: AaveModel, account: Account, timestamp: int) -> Iterator[tuple[str, str]]:
+    """What can be paid in at all: each debt, each collateral that counts."""
+    for asset in owed(model, account, timestamp):
+        yield REPAY, asset
+    for asset in deposits(model, account):
+        yield ADD_COLLATERAL, asset
+
+
+def _most(account: Account, asset: str) -> int:
+    """A billion dollars' worth: beyond that no payment helps, and bisection need not look."""
+    r = next(r for r in account.reserves if r.asset == asset)
+    return div_up(10**9 * 10**8 * 10**r.decimals, max(r.price_1e8, 1))
+
+
+def worth_usd(account: Account, asset: str, raw: int) -> Decimal:
+    """By the protocol's own price."""
+    r = next(r for r in account.reserves if r.asset == asset)
+    with localcontext(WIDE):
+        return Decimal(raw * r.price_1e8).scaleb(-8 - r.decimals)
+
+
+def cost_usd(account: Account, move: Move) -> Decimal:
+    with localcontext(WIDE):
+        return move.means.fixed_usd + worth_usd(account, move.means.asset, move.raw) * move.means.bps / 10_000

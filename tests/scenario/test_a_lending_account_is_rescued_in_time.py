@@ -1,0 +1,142 @@
+"""Real borrowing at the genuine pool, a price that falls step by step: what is planned is what is done, to the last digit."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from agent_home import AgentHome
+from home_fixture import wait_for
+
+from chains.devnet.addresses import CHAINS
+from chains.devnet.funding import give_token, set_feed_price
+from chains.profiles.ethereum import CHAIN
+
+pytestmark = pytest.mark.devnet
+RESCUE: dict[str, Any] = {"name": "house", "chain": "ethereum", "most_usd": "9000", "per_day_usd": "60000"}
+PAY = "--live --yes --max-loss 200 --json"
+DAEMON = "run --live --yes --max-loss 20000"
+NO_DEBT = 2**256 - 1
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_owed_afterwards(agent_home_session: AgentHome) -> Iterator[None]:
+    yield
+    home = agent_home_session
+    if factor(home) != NO_DEBT:
+        assert home.run(f"lend repay 20000 USDC {PAY}", home.owners_path).status == 0
+
+
+@pytest.fixture
+def indebted(agent_home: AgentHome) -> Iterator[AgentHome]:
+    """At 3,000 dollars an ETH the account has a health factor of 1.65, whatever was supplied and borrowed before."""
+    home = agent_home
+    if account_data(home)[0] == 0:
+        assert home.run(f"lend supply 2 ETH {PAY}", home.owners_path).status == 0
+    collateral, debt, _, threshold, *_ = account_data(home)
+    more = (collateral * threshold * 100 // (165 * 10_000) - debt) // 10**8
+    if more > 0:
+        done = home.run(f"lend borrow {more} USDC {PAY}", home.owners_path)
+        assert done.status == 0, done.err + done.out
+    assert factor(home) // 10**15 in range(1_645, 1_655)
+    yield home
+    eth_at(home, 3_000)
+
+
+def eth_at(home: AgentHome, usd: int) -> None:
+    set_feed_price(home.home.cheat_urls[1], "ETH", usd * 10**8)
+
+
+def account_data(home: AgentHome) -> tuple[Any, ...]:
+    assert CHAIN.aave is not None
+    return home.read(CHAIN.aave.pool, "aave_v3_pool", "getUserAccountData", home.safe)
+
+
+def factor(home: AgentHome) -> int:
+    return int(account_data(home)[5])
+
+
+def give(home: AgentHome, token: str, raw: int) -> None:
+    give_token(home.home.cheat_urls[1], token, home.safe, raw)
+
+
+def test_the_daemon_warns_first_and_rescues_in_time(indebted: AgentHome) -> None:
+    """Step by step down: nothing, a warning, the rescue; then nothing more is due and nothing is done twice."""
+    home = indebted
+    settings = home.variant("rescue", rescues=[RESCUE])
+    daemon = home.home.start(DAEMON, settings)
+    daemon.says("1 accounts watched")
+    known = set(home.book().parts)
+    eth_at(home, 2_200)
+    daemon.says("RESCUE_NEAR")
+    assert set(home.book().parts) == known, "a warning is no act"
+    before = home.world()
+    eth_at(home, 2_000)
+    daemon.says("RESCUED", 60)
+    daemon.end(signal.SIGTERM)
+    (name,) = set(home.book().parts) - known
+    record = home.book().parts[name]
+    assert record.authorized is not None and record.authorized.wallet_nonce == -1, "no owner signed"
+    (told,) = [a.message for a in home.book().alarms if a.code == "RESCUED"]
+    after, foretold = re.findall(r"→ ([\d.]+) \(foretold ([\d.]+)\)", told)[0]
+    assert after == foretold and Decimal(after) >= Decimal("1.35"), told
+    assert before["safe USDC"] - home.world()["safe USDC"] == record.part.in_raw
+    (job,) = [j for j in home.run("jobs --json", settings).json["jobs"] if j["name"] == "house"]
+    assert job["last_order"] == name and job["when"] == "health below 1.15"
+
+
+def test_killed_with_the_payment_in_flight_it_is_paid_once(indebted: AgentHome) -> None:
+    home = indebted
+    settings = home.variant("rescue", rescues=[RESCUE])
+    known, before = set(home.book().parts), home.world()
+    eth_at(home, 2_000)
+    home.home.pause()
+    try:
+        daemon = home.home.start(DAEMON, settings)
+        wait_for(lambda: any(r.submitted for name, r in home.book().parts.items() if name not in known))
+        daemon.end(signal.SIGKILL)
+        again = home.home.start(DAEMON, settings)
+        again.says("running:")
+    finally:
+        home.home.go_on()
+    wait_for(lambda: factor(home) >= 135 * 10**16)
+    wait_for(lambda: all(r.ended for r in home.book().parts.values()))
+    assert again.end(signal.SIGTERM).status == 0
+    (name,) = set(home.book().parts) - known
+    after = home.world()
+    assert after["agent nonce"] == before["agent nonce"] + 1
+    assert before["safe USDC"] - after["safe USDC"] == home.book().parts[name].part.in_raw
+
+
+def test_the_command_shows_what_is_missing_sells_and_repays(indebted: AgentHome) -> None:
+    """An empty wallet is told the exact amount, and the withdrawal nobody here can make; with WETH in it some is sold and paid in."""
+    home, usdc, weth = indebted, CHAINS[1].usdc, CHAINS[1].weth
+    rule = RESCUE | {"warn": "1.8", "trigger": "1.8", "target": "1.9", "add_collateral": False}
+    settings = home.variant("sale", rescues=[rule])
+    held, ether = home.balance("USDC"), home.balance("WETH")
+    give(home, usdc, -held)
+    give(home, weth, -ether)
+    try:
+        bare = home.run("rescue --by agent --json", settings)
+        (account,) = bare.json["accounts"]
+        assert bare.status == 4 and account["due"] is True and account["plans"] == [], bare.err + bare.out
+        need = account["missing"][0]
+        assert need["do"] == "repay" and home.safe in need["how"][0]
+        assert any("withdraw" in line and "paper" in line for line in need["how"]), need
+        give(home, weth, ether)
+        done = home.run(f"rescue --by agent {PAY}", settings)
+        assert done.status == 0, done.err + done.out
+        (account,) = done.json["accounts"]
+        assert "buy it with" in account["plans"][0]["moves"][0]["words"], account
+        (paid,) = account["done"]
+        assert paid["predicted_1e18"] == paid["health_1e18"] and int(paid["health_1e18"]) >= 19 * 10**17
+        assert ether > home.balance("WETH")
+        again = home.run("rescue --by agent --json", settings)
+        assert again.status == 0 and again.json["accounts"][0]["plans"] == [], again.out
+    finally:
+        give(home, usdc, held)
+        give(home, weth, ether - home.balance("WETH"))
