@@ -41,7 +41,9 @@ async def propose(
     for limit in view.limits if isinstance(view, ScopedView) else ():
         if limit.rule not in CUTS and (limit.rule != NO_SCOPE or source == "cli"):  # a job needs no reminder
             note(f"left out: {limit.message} ({limit.rule})")
-    plan = planned(child, app.market.route(view, child), view, now)
+    route = app.market.route(view, child)
+    route = replace(route, certificate=app.market.proof(view, child, route))  # whoever decides reads it
+    plan = planned(child, route, view, now)
     return Proposal(plan, view, preview(plan, view, await app.oracles.medians()), parent)
 
 
