@@ -109,7 +109,7 @@ class _Prover:
         found = order_prices(
             sides[1] if sides else self._market, of.nodes, self._sources, float(self.order.amount), self._targets, self.problem.gas_rate,
             float(self.out), float(max(self.net, 0)), self._in_time, ways, after is not None and not sides,
-            sides[2] if sides else None, after and after.values, max(self.net, 0) / _TIGHT, of.caps if sides else known.caps if known is not None else None,
+            sides[2] if sides else None, after and after.values, max(self.net, 0) / _TIGHT, None if known is None else known.caps,
         )  # fmt: skip
         prices = _written(self.order, found)
         return _Found(Branch(off, prices), of.proof(prices, self.net, off, None if sides else known), found)
