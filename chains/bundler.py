@@ -23,7 +23,8 @@ from chains.errors import Denied, FairleadError, Halt, Reconcile, Reject, Retry
 from chains.evm import number
 from chains.rpc import Rpc, RpcReject
 from chains.types import ZERO_ADDRESS, Address, Call, ChainReader, Hash32, Log
-from chains.userops import ENTRY_POINT, UserOperation, from_json, split_nonce, to_json, user_op_hash
+from chains.userops import ENTRY_POINT, UserOperation, from_json, split_nonce, to_json
+from chains.userops_08 import hash_at
 from contracts.abi_types import AbiError
 from contracts.codec import decode_event, decode_result, decode_revert, encode, topic
 
@@ -150,7 +151,7 @@ class Bundler:
             raise Reject(
                 "ENTRY_POINT_UNSUPPORTED",
                 f"the bundler {self._rpc.origin} does not serve the EntryPoint {self.entry_point}",
-                "use a bundler for EntryPoint 0.7",
+                "use a bundler for that EntryPoint",
             )
 
     async def entry_points(self) -> tuple[str, ...]:
@@ -192,7 +193,7 @@ class Bundler:
 
     async def send(self, op: UserOperation) -> Sent:
         """Hands a signed operation over. See the module for what it raises."""
-        expected = user_op_hash(self._chain.chain_id, op, self.entry_point)
+        expected = hash_at(self.entry_point, self._chain.chain_id, op)
         key, sequence = split_nonce(op.nonce)
         following = split_nonce(await self.next_nonce(op.sender, key))[1]
         if sequence < following:
@@ -234,7 +235,7 @@ class Bundler:
             )
         except (FairleadError, AttributeError, TypeError):
             raise _malformed(self._rpc, "eth_getUserOperationByHash") from None
-        if user_op_hash(self._chain.chain_id, op, self.entry_point) != op_hash:
+        if hash_at(self.entry_point, self._chain.chain_id, op) != op_hash:
             raise _malformed(self._rpc, "eth_getUserOperationByHash")
         return op
 

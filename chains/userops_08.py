@@ -15,6 +15,7 @@ from functools import lru_cache
 from chains.errors import Usage
 from chains.types import Address, Hash32
 from chains.userops import UserOperation, packed
+from chains.userops import user_op_hash as hash_07
 from contracts.hashing import address_bytes, keccak
 
 ENTRY_POINT = Address("0x4337084D9E255Ff0702461CF8895CE9E3b5Ff108")
@@ -75,3 +76,10 @@ def user_op_hash(
     """The operation's name, and what a plain account signs. Raises Usage as `struct_hash`."""
     digest = keccak(b"\x19\x01" + domain_separator(chain_id, entry_point) + struct_hash(op, delegate))
     return Hash32("0x" + digest.hex())
+
+
+def hash_at(entry_point: Address, chain_id: int, op: UserOperation) -> Hash32:
+    """The operation's name at an EntryPoint, 0.7's or 0.8's. Raises Usage where its factory is the marker: its sender has delegated already."""
+    if entry_point == ENTRY_POINT:
+        return user_op_hash(chain_id, op)
+    return hash_07(chain_id, op, entry_point)

@@ -4,7 +4,7 @@
 
 `known` names contracts by address: EIP-55 address to the interface's name ("erc20", "weth9", "permit2",
 "universal_router", "swap_router_02", "uniswap_v2_router", "balancer_v2_vault", "aave_v3_pool", "safe", "multi_send",
-"safe_proxy_factory", "zodiac_roles", "zodiac_module_factory", "gate", "singleton_factory", "aave_debt_token", "gpv2_settlement"). Anything not recognised, not canonical or nested too deep is an explicit Unknown leaf: nothing is dropped.
+"safe_proxy_factory", "zodiac_roles", "zodiac_delay", "zodiac_module_factory", "gate", "singleton_factory", "aave_debt_token", "gpv2_settlement"). Anything not recognised, not canonical or nested too deep is an explicit Unknown leaf: nothing is dropped.
 """
 
 from __future__ import annotations
@@ -257,6 +257,26 @@ def _roles(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
     return (opened, *to_leaves(inner, at.known, a["operation"], at.path, at.depth + 1))
 
 
+def _delay(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
+    _no_value(at)
+    kind = _QUEUES.get(call.function)
+    if kind is None:
+        return (decode_powers.power(at.path, at.to, "zodiac_delay", call),)
+    a: dict[str, Any] = call.args
+    opened = leaves.DelayCall(at.path, at.to, kind, a["to"], a["value"], a["operation"])
+    if a["operation"] > 1:
+        return (opened, *at.unknown(f"operation {a['operation']}"))
+    inner = multisend.Part(a["to"], a["value"], a["data"])
+    return (opened, *to_leaves(inner, at.known, a["operation"], at.path, at.depth + 1))
+
+
+_QUEUES = {
+    "execTransactionFromModule": "QUEUE",
+    "execTransactionFromModuleReturnData": "QUEUE",
+    "executeNextTx": "RUN",
+}
+
+
 def _gate(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
     _no_value(at)
     if call.function in decode_powers.GATE_POWERS:
@@ -297,6 +317,7 @@ _HANDLERS: Mapping[str, Callable[[_Context, DecodedCall], tuple[Leaf, ...]]] = {
     "aave_v3_pool": _aave,
     "safe_proxy_factory": _proxy_factory,
     "zodiac_roles": _roles,
+    "zodiac_delay": _delay,
     "zodiac_module_factory": _module_factory,
     "gate": _gate,
     "aave_debt_token": _debt_token,

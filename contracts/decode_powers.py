@@ -31,12 +31,25 @@ ROLES_POWERS = frozenset(
     ).split()
 )
 CREDIT_POWERS = frozenset({"approveDelegation"})
-POWERS = {"gate": GATE_POWERS, "zodiac_roles": ROLES_POWERS, "aave_debt_token": CREDIT_POWERS}
+DELAY_MASTERCOPY = (
+    "0xd54895B1121A2eE3f37b502F507631FA1331BED6"  # Zodiac Delay, as @gnosis.pm/zodiac 4.0.3 lists it
+)
+DELAY_OWN = frozenset({"setTxCooldown", "setTxExpiration", "setTxNonce", "skipExpired"})
+DELAY_POWERS = DELAY_OWN | frozenset(
+    "enableModule disableModule setAvatar setTarget setGuard transferOwnership renounceOwnership".split()
+)
+"""What a Delay is told by its owner; what other modifiers know by the same selector is told of one only where it is known to be one."""
+POWERS = {
+    "gate": GATE_POWERS,
+    "zodiac_roles": ROLES_POWERS,
+    "zodiac_delay": DELAY_OWN,
+    "aave_debt_token": CREDIT_POWERS,
+}
 """By interface: the functions that give, change or take away a power. No two of them share a selector."""
 
 
 def power(path: str, target: str, contract: str, call: DecodedCall) -> Power:
-    if call.function not in POWERS[contract]:
+    if call.function not in (DELAY_POWERS if contract == "zodiac_delay" else POWERS[contract]):
         raise AbiError(f"{call.function} on a {contract}")
     return Power(path, target, contract, call.function, tuple(call.args.items()))
 
@@ -79,6 +92,8 @@ def module(path: str, target: str, call: DecodedCall) -> Deployment:
     if call.function != "deployModule":
         raise AbiError(f"{call.function} on Zodiac's module factory")
     at = proxy_address(a["masterCopy"], a["initializer"], a["saltNonce"])
+    if a["masterCopy"] == DELAY_MASTERCOPY:
+        return Deployment(path, target, at, "zodiac_delay", _delay_setup(a["initializer"]))
     if a["masterCopy"] != ROLES_MASTERCOPY:
         return Deployment(path, target, at, "", ())
     setup = decode_call("zodiac_roles", a["initializer"])
@@ -88,6 +103,20 @@ def module(path: str, target: str, call: DecodedCall) -> Deployment:
     named = zip(("owner", "avatar", "target"), (12, 44, 76), strict=True)
     return Deployment(
         path, target, at, "zodiac_roles", tuple((n, checksum(words[i : i + 20])) for n, i in named)
+    )
+
+
+def _delay_setup(initializer: bytes) -> tuple[tuple[str, str], ...]:
+    """Owner, avatar and target, and the two spans in seconds."""
+    setup = decode_call("zodiac_delay", initializer)
+    words = setup.args.get("initParams", b"")
+    if setup.function != "setUp" or len(words) != 160 or any(any(words[i : i + 12]) for i in (0, 32, 64)):
+        raise AbiError("a Delay set up otherwise than with owner, avatar, target, cooldown and expiration")
+    named = zip(("owner", "avatar", "target"), (12, 44, 76), strict=True)
+    spans = (("cooldown", words[96:128]), ("expiration", words[128:160]))
+    return (
+        *((n, checksum(words[i : i + 20])) for n, i in named),
+        *((n, str(int.from_bytes(word, "big"))) for n, word in spans),
     )
 
 

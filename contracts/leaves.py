@@ -186,6 +186,17 @@ class RoleExecution(Leaf):
 
 
 @dataclass(frozen=True, slots=True)
+class DelayCall(Leaf):
+    """A Zodiac Delay's queue: `kind` QUEUE, where one of its modules has the call at `to` that follows wait, or RUN, where the oldest
+    that waits, which follows, is executed as the Safe; anybody may ask for that."""
+
+    kind: str
+    to: str
+    value: int
+    operation: int
+
+
+@dataclass(frozen=True, slots=True)
 class GateLend(Leaf):
     """A Gate acts on its Safe's own account at the lending pool: `action` SUPPLY, WITHDRAW, BORROW, REPAY."""
 

@@ -124,7 +124,7 @@ def _speaks(data: bytes) -> str:
     """The interface whose power this calldata names; empty where none, or where the same words are a Safe's own."""
     if data[:4] in interface("safe").by_selector:
         return ""
-    for kind, functions in POWERS.items():
+    for kind, functions in {**POWERS, "zodiac_delay": POWERS["zodiac_delay"] | {"executeNextTx"}}.items():
         entry = interface(kind).by_selector.get(data[:4])
         if entry is not None and entry.name in functions:
             return kind

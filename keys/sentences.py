@@ -14,6 +14,7 @@ from contracts.universal_router import ADDRESS_THIS, MSG_SENDER, NATIVE
 from keys import cow_order
 from keys.safe import DELEGATECALL, SafeTx
 from keys.sentences_admin import admin
+from keys.sentences_delay import queue
 from keys.sentences_powers import deployment, power, verb
 from keys.sentences_words import Tokens, amount, name, when
 
@@ -87,6 +88,8 @@ def sentence(leaf: lf.Leaf, wallet: str, tokens: Tokens, router: bool = False) -
             return f"Executes a transaction of the Safe {x.target}:"
         case lf.CreateWallet():
             return f"Creates a wallet of {x.singleton}."
+        case lf.DelayCall():
+            return queue(x)
         case lf.Power():
             return power(x, wallet, tokens)
         case lf.Deployment():

@@ -12,7 +12,8 @@ from typing import Any
 from chains.types import ZERO_ADDRESS
 from contracts import abi, codec
 from contracts import leaves as lf
-from contracts.decode_powers import LENDING
+from contracts.decode_powers import DELAY_OWN, LENDING
+from keys import sentences_delay
 from keys.scope import ROLE
 from keys.sentences_conditions import conditions
 from keys.sentences_words import Tokens, amount, ether, name, percent, span, usd_up, when
@@ -27,7 +28,10 @@ def power(leaf: lf.Power, wallet: str, tokens: Tokens) -> str:
     args = dict(leaf.args)
     if leaf.contract == "aave_debt_token":
         return _credit(leaf.target, args, tokens)
-    said = (_GATE if leaf.contract == "gate" else _ROLES)[leaf.function](args, tokens)
+    if leaf.contract == "zodiac_delay":
+        said = sentences_delay.SAY[leaf.function](args)
+    else:
+        said = (_GATE if leaf.contract == "gate" else _ROLES)[leaf.function](args, tokens)
     return f"{leaf.target}: {said}" if said.endswith(":") else f"{leaf.target}: {said}."
 
 
@@ -40,6 +44,11 @@ def deployment(leaf: lf.Deployment, wallet: str) -> str:
         own = "this wallet" if args["owner"] == wallet else f"SOMEBODY ELSE ({args['owner']})"
         acts = "" if args["avatar"] == args["owner"] else f", acting for SOMEBODY ELSE ({args['avatar']})"
         return f"Creates {leaf.address}, a Zodiac Roles modifier owned by {own}{acts}; all that it can reach is {args['target']}."
+    if leaf.what == "zodiac_delay":
+        own = "this wallet" if args["owner"] == wallet else f"SOMEBODY ELSE ({args['owner']})"
+        acts = "this wallet" if args["target"] == wallet else f"ANOTHER ({args['target']})"
+        ends = f", and expires {span(int(args['expiration']))} later" if int(args["expiration"]) else ""
+        return f"Creates {leaf.address}, a Zodiac Delay owned by {own}, acting for {acts}: what is queued in it waits {span(int(args['cooldown']))}{ends}."
     return f"CREATES A CONTRACT UNKNOWN HERE at {leaf.address}."
 
 
@@ -248,6 +257,7 @@ _ROLES: Mapping[str, Say] = {
 SAID: Mapping[str, frozenset[str]] = {
     "gate": frozenset(_GATE),
     "zodiac_roles": frozenset(_ROLES),
+    "zodiac_delay": DELAY_OWN & frozenset(sentences_delay.SAY),
     "aave_debt_token": frozenset({"approveDelegation"}),
 }
 """By interface: the functions there are sentences for."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from agent.app import scoping
 from agent.app.agent_account import account_findings
 from agent.app.delegating import accounts, running
+from agent.app.multisig.delays import delays_of, sentence
 from agent.app.multisig.room import Room
 from agent.app.scoping import Granted
 from agent.domain.risk import BreachReason
@@ -89,7 +90,9 @@ async def audit(room: Room, scope: Scope, creation: bytes) -> Audit:
     held = await gas_held(room.gateway, scope.agent)
     told = bound(replace(scope, gas_float_wei=max(scope.gas_float_wei, held)), await scoping.native_usd(room))
     has = await scoping.granted(room, scope, creation)
-    doors = others(room, (await room.now()).state)
+    here = await room.now()
+    doors = others(room, here.state)
+    doors += tuple(sentence(d, room.wallet) for d in await delays_of(room.gateway, here.state.modules))
     if scoping.table_for(room).account == "safe_4337":
         sender = room.settings.wallet.sender
         key = Address(sender.address) if sender is not None else None

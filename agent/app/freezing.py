@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Mapping
 
 from agent.app.endpoints import call_endpoints
 from agent.app.multisig.room import Room
@@ -78,7 +79,21 @@ async def _signed(room: Room, owner: Owner, request: dict[str, object], nonce: i
 async def signed_attended(
     room: Room, owner: Owner, module: str, more: list[str], request: dict[str, object], nonce: int
 ) -> SignedTx:
-    """By a process of its own, which asks for the key. Raises Denied OWNER_DID_NOT_SIGN."""
+    """A transaction, by a process of its own, which asks for the key. Raises Denied OWNER_DID_NOT_SIGN."""
+    told = await answered_attended(room, owner, module, more, request)
+    return SignedTx(
+        room.chain.chain_id,
+        Address(owner.address),
+        nonce,
+        bytes.fromhex(told["raw"][2:]),
+        Hash32(told["hash"]),
+    )
+
+
+async def answered_attended(
+    room: Room, owner: Owner, module: str, more: list[str], request: Mapping[str, object]
+) -> dict[str, str]:
+    """What such a process answers. Raises Denied OWNER_DID_NOT_SIGN."""
     attended = attended_owner(owner)
     command = [sys.executable, "-m", module, *attended.command, *more]
     command += ["--address", owner.address, "--environment", room.settings.environment.value]
@@ -92,11 +107,5 @@ async def signed_attended(
     out, _ = await process.communicate(json.dumps(request).encode())
     if process.returncode != 0:
         raise Denied("OWNER_DID_NOT_SIGN", f"owner {owner.address} did not sign", "nothing was sent")
-    told = loads(out)
-    return SignedTx(
-        room.chain.chain_id,
-        Address(owner.address),
-        nonce,
-        bytes.fromhex(told["raw"][2:]),
-        Hash32(told["hash"]),
-    )
+    told: dict[str, str] = loads(out)
+    return told

@@ -142,6 +142,11 @@ class Operations:
         found = await self._bundler.receipt(op_hash, max(since - OLDER, 1))
         return None if found is None else as_receipt(found)
 
+    async def bundle_of(self, op_hash: Hash32, since: int) -> Hash32 | None:
+        """The transaction that carried an operation into a block, by the EntryPoint's event; None where it is in none."""
+        found = await self._bundler.receipt(op_hash, max(since - OLDER, 1))
+        return None if found is None else found.tx_hash
+
 
 def as_receipt(found: UserOpReceipt) -> Receipt:
     """Gas used times price, and a rest where the charge is no multiple of it, are what the EntryPoint charged, to the wei."""

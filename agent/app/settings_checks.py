@@ -193,6 +193,12 @@ def _accounts(settings: Settings) -> Iterator[Found]:
                 "is the wallet itself",
                 "the agent's account is another Safe, which holds gas money and nothing else",
             )
+        if chain is not None and chain.bundler is not None and chain.bundler.entry_point != "0.7":
+            yield (
+                f"scopes[{number}].account",
+                f"is a Safe of EntryPoint 0.7, and the bundler of {chain.name} is for {chain.bundler.entry_point}",
+                'a bundler with entry_point = "0.7"',
+            )
         if chain is not None and chain.bundler is None:
             yield (
                 f"scopes[{number}].account",

@@ -134,6 +134,10 @@ class BundlerTable(Table):
         False,
         description="Whether its operator promises to show operations to nobody before their block: no shared mempool of operations, bundles sent privately. A bundler does not say so itself; without it no PRIVATE plan is given to it.",
     )
+    entry_point: Literal["0.7", "0.8"] = Field(
+        "0.7",
+        description="Whose operations it takes: EntryPoint 0.7, of Safes with the 4337 module, or 0.8, of keys that run code (`fairlead wallet operate`).",
+    )
 
 
 class Chain(Table):

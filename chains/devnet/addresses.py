@@ -46,6 +46,7 @@ ZODIAC = {
     "ModuleProxyFactory": "0x000000000000aDdB49795b0f9bA5BC298cDda236",
     "Integrity": "0x6a6Af4b16458Bc39817e4019fB02BD3b26d41049",
     "Packer": "0x61C5B1bE435391fDd7BC6703F3740C0d11728a8C",
+    "Delay": "0xd54895B1121A2eE3f37b502F507631FA1331BED6",
 }
 
 # ERC-4337. The proxy is Arachnid's deterministic deployment proxy, which a new Anvil has; the module's salt is zero.

@@ -1,6 +1,6 @@
-"""A small ERC-4337 bundler for the devnet: EntryPoint 0.7, standard RPC, its own funded key.
+"""A small ERC-4337 bundler for the devnet: EntryPoint 0.7 or 0.8, standard RPC, its own funded key.
 
-    python -m chains.devnet.bundler --port P --rpc http://127.0.0.1:CHAIN --key-file FILE [--unsafe]
+    python -m chains.devnet.bundler --port P --rpc http://127.0.0.1:CHAIN --key-file FILE [--unsafe] [--entry-point 0.8]
 
   POST /    ERC-7769: eth_sendUserOperation, eth_estimateUserOperationGas, eth_getUserOperationByHash,
             eth_getUserOperationReceipt, eth_supportedEntryPoints, eth_chainId; and for tests debug_bundler_setBundlingMode,
@@ -42,7 +42,9 @@ from chains.errors import Denied, FairleadError, Retry, Usage
 from chains.evm import number
 from chains.rpc import Rpc, RpcReject
 from chains.types import Address
-from chains.userops import ENTRY_POINT, UserOperation, bundled, from_json, handle_ops, to_json, user_op_hash
+from chains.userops import ENTRY_POINT, UserOperation, bundled, from_json, handle_ops, to_json
+from chains.userops_08 import ENTRY_POINT as ENTRY_POINT_08
+from chains.userops_08 import hash_at
 from contracts.codec import topic
 
 MAX_BODY = 1024 * 1024
@@ -58,10 +60,12 @@ _SPARE_GAS = 150_000
 class Node:
     """The bundler's work: pool, simulation, bundles."""
 
-    def __init__(self, rpc: Rpc, chain_id: int, account: Any, rules: bool = True) -> None:
-        self._rpc, self._chain_id, self._account = rpc, chain_id, account
+    def __init__(
+        self, rpc: Rpc, chain_id: int, account: Any, rules: bool = True, entry_point: Address = ENTRY_POINT
+    ) -> None:
+        self._rpc, self._chain_id, self._account, self.entry_point = rpc, chain_id, account, entry_point
         self.address = Address(str(account.address))
-        self.simulation, self.pool = Simulation(rpc, rules=rules), Pool()
+        self.simulation, self.pool = Simulation(rpc, entry_point, rules), Pool()
         self.arrived, self.auto = asyncio.Event(), True
         self._bundling = asyncio.Lock()
 
@@ -70,11 +74,11 @@ class Node:
             case "eth_chainId":
                 return hex(self._chain_id)
             case "eth_supportedEntryPoints":
-                return [ENTRY_POINT]
+                return [self.entry_point]
             case "eth_sendUserOperation":
-                return await self.take(_operation(params))
+                return await self.take(self._operation(params))
             case "eth_estimateUserOperationGas":
-                return await self.simulation.estimate(_operation(params, estimating=True))
+                return await self.simulation.estimate(self._operation(params, estimating=True))
             case "eth_getUserOperationByHash":
                 return await self.by_hash(_hash(params))
             case "eth_getUserOperationReceipt":
@@ -94,9 +98,16 @@ class Node:
                 return "ok"
         raise refused(-32601, f"the method {method} does not exist/is not available")
 
+    def _operation(self, params: list[Any], *, estimating: bool = False) -> UserOperation:
+        if len(params) < 2:
+            raise refused(-32602, "a user operation and an EntryPoint are needed")
+        if str(params[1]).lower() != self.entry_point.lower():
+            raise refused(-32602, f"the EntryPoint {params[1]} is not supported")
+        return from_json(params[0], estimating=estimating)
+
     async def take(self, op: UserOperation) -> str:
         """Into the pool, or RpcReject with ERC-7769's code."""
-        op_hash = user_op_hash(self._chain_id, op)
+        op_hash = hash_at(self.entry_point, self._chain_id, op)
         self.pool.check(op, op_hash)
         owed = pre_verification_gas(op)
         if op.pre_verification_gas < owed:
@@ -144,7 +155,7 @@ class Node:
         return sum(op.gas_limit for op in ops) * 64 // 63 + _SPARE_GAS
 
     async def _send(self, chosen: list[Entry], gas: int, head: dict[str, Any]) -> str:
-        call = handle_ops([entry.op for entry in chosen], self.address)
+        call = handle_ops([entry.op for entry in chosen], self.address, self.entry_point)
         tip = min(entry.op.fees.max_priority_fee_wei for entry in chosen)
         fields = {
             "chainId": self._chain_id,
@@ -163,7 +174,7 @@ class Node:
         try:
             tx_hash = str(await self._rpc.call("eth_sendRawTransaction", ["0x" + raw.hex()], write=True))
             mined = decode_receipt(await self._mined(tx_hash))
-            done = {found.op_hash for found in receipts(mined.logs)}
+            done = {found.op_hash for found in receipts(mined.logs, self.entry_point)}
             self.pool.drop([entry for entry in chosen if entry.hash in done])
             return tx_hash
         finally:
@@ -188,7 +199,7 @@ class Node:
     async def by_hash(self, op_hash: str) -> dict[str, Any] | None:
         if (waiting := self.pool.find(op_hash)) is not None:
             place = {"blockNumber": None, "blockHash": None, "transactionHash": None}
-            return {"userOperation": to_json(waiting.op), "entryPoint": ENTRY_POINT, **place}
+            return {"userOperation": to_json(waiting.op), "entryPoint": self.entry_point, **place}
         log = await self._logged(op_hash)
         if log is None:
             return None
@@ -197,22 +208,22 @@ class Node:
             ops = bundled(bytes.fromhex(tx["input"][2:]))
         except Usage:
             return None  # bundled by another contract, whose calldata is its own
-        op = next((op for op in ops if user_op_hash(self._chain_id, op) == op_hash), None)
+        op = next((op for op in ops if hash_at(self.entry_point, self._chain_id, op) == op_hash), None)
         if op is None:
             return None
         place = {k: log[k] for k in ("blockNumber", "blockHash", "transactionHash")}
-        return {"userOperation": to_json(op), "entryPoint": ENTRY_POINT, **place}
+        return {"userOperation": to_json(op), "entryPoint": self.entry_point, **place}
 
     async def receipt(self, op_hash: str) -> dict[str, Any] | None:
         log = await self._logged(op_hash)
         if log is None:
             return None
         raw = await self._rpc.call("eth_getTransactionReceipt", [log["transactionHash"]])
-        found = next(r for r in receipts(decode_receipt(raw).logs) if r.op_hash == op_hash)
+        found = next(r for r in receipts(decode_receipt(raw).logs, self.entry_point) if r.op_hash == op_hash)
         own = {entry.log_index for entry in found.logs}
         return {
             "userOpHash": found.op_hash,
-            "entryPoint": ENTRY_POINT,
+            "entryPoint": self.entry_point,
             "sender": found.sender,
             "nonce": hex(found.nonce),
             "paymaster": found.paymaster or "0x",
@@ -226,7 +237,12 @@ class Node:
 
     async def _logged(self, op_hash: str) -> dict[str, Any] | None:
         event = "0x" + topic("entry_point_07", "UserOperationEvent").hex()
-        wanted = {"address": ENTRY_POINT, "topics": [event, op_hash], "fromBlock": "0x0", "toBlock": "latest"}
+        wanted = {
+            "address": self.entry_point,
+            "topics": [event, op_hash],
+            "fromBlock": "0x0",
+            "toBlock": "latest",
+        }
         found: list[dict[str, Any]] = await self._rpc.call("eth_getLogs", [wanted])
         return found[-1] if found else None
 
@@ -247,14 +263,6 @@ class Node:
                 print(f"bundler: no bundle this time: {error}", file=sys.stderr, flush=True)
                 await asyncio.sleep(PAUSE_S)
                 self.arrived.set()
-
-
-def _operation(params: list[Any], *, estimating: bool = False) -> UserOperation:
-    if len(params) < 2:
-        raise refused(-32602, "a user operation and an EntryPoint are needed")
-    if str(params[1]).lower() != ENTRY_POINT.lower():
-        raise refused(-32602, f"the EntryPoint {params[1]} is not supported")
-    return from_json(params[0], estimating=estimating)
 
 
 def _hash(params: list[Any]) -> str:
@@ -281,9 +289,11 @@ async def _handle(node: Node, request: web.Request) -> web.Response:
 async def serve(options: argparse.Namespace, account: Any) -> None:
     async with aiohttp.ClientSession() as session:
         rpc = Rpc(options.rpc, session, timeout_s=30)
-        node = Node(rpc, number(await rpc.call("eth_chainId")), account, not options.unsafe)
-        if await rpc.call("eth_getCode", [ENTRY_POINT, "latest"]) == "0x":
-            raise Usage("NO_ENTRY_POINT", f"there is no EntryPoint at {ENTRY_POINT} on this chain")
+        entry_point = ENTRY_POINT_08 if options.entry_point == "0.8" else ENTRY_POINT
+        chain_id = number(await rpc.call("eth_chainId"))
+        node = Node(rpc, chain_id, account, not options.unsafe, entry_point)
+        if await rpc.call("eth_getCode", [entry_point, "latest"]) == "0x":
+            raise Usage("NO_ENTRY_POINT", f"there is no EntryPoint at {entry_point} on this chain")
         await node.simulation.start()
         app = web.Application(client_max_size=MAX_BODY)
         app.add_routes([web.post("/", lambda request: _handle(node, request))])
@@ -333,6 +343,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--unsafe", action="store_true", help="take operations whose validation breaks ERC-7562's rules"
     )
+    parser.add_argument("--entry-point", choices=("0.7", "0.8"), default="0.7", help="whose operations")
     options = parser.parse_args(arguments)
     try:
         if environment_at(options.rpc) is None:

@@ -20,6 +20,7 @@ from chains.evm import from_hex, number, word
 from chains.rpc import Rpc, RpcReject
 from chains.types import Address, Fees
 from chains.userops import ENTRY_POINT, Paymaster, UserOperation, handle_ops, packed
+from chains.userops_08 import ENTRY_POINT as ENTRY_POINT_08
 from contracts.codec import decode_revert, encode, interface
 
 MAX_VERIFICATION_GAS, MAX_CALL_GAS = 10_000_000, 20_000_000
@@ -63,10 +64,11 @@ class Simulation:
 
     def __init__(self, rpc: Rpc, entry_point: Address = ENTRY_POINT, rules: bool = True) -> None:
         self._rpc, self._entry_point, self._simulations, self._rules = rpc, entry_point, "", rules
+        self._named = "EntryPointSimulations08" if entry_point == ENTRY_POINT_08 else "EntryPointSimulations"
 
     async def start(self) -> None:
         """Makes the simulations' runtime code; their constructor insists on not being deployed. Raises Retry, RpcReject."""
-        creation = "0x" + artifact("EntryPointSimulations").creation().hex()
+        creation = "0x" + artifact(self._named).creation().hex()
         early = {"number": "0x1"}
         self._simulations = await self._rpc.call(
             "eth_call", [{"data": creation, "gas": hex(_CALL_GAS)}, "latest", {}, early]
@@ -112,7 +114,7 @@ class Simulation:
         return bool(staked) and stake >= MIN_STAKE_WEI and delay >= MIN_UNSTAKE_S
 
     def _validating(self, op: UserOperation) -> dict[str, Any]:
-        data = artifact("EntryPointSimulations").call("simulateValidation", tuple(packed(op).values()))
+        data = artifact(self._named).call("simulateValidation", tuple(packed(op).values()))
         return {"to": self._entry_point, "data": "0x" + data.hex(), "gas": hex(_CALL_GAS)}
 
     async def estimate(self, op: UserOperation) -> dict[str, str]:
@@ -179,7 +181,7 @@ class Simulation:
 
     async def _validation(self, op: UserOperation, overrides: dict[str, Any]) -> tuple[int, int, int]:
         """(preOpGas, validationData of the account, of the paymaster). Raises RpcReject with ERC-7769's code."""
-        simulations = artifact("EntryPointSimulations")
+        simulations = artifact(self._named)
         call = self._validating(op)
         state = {**overrides, self._entry_point: {"code": self._simulations}}
         try:

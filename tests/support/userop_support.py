@@ -82,14 +82,20 @@ def sale(wallet: str, amount: int, minimum: int = 1) -> tuple[Part, Part]:
 
 
 @contextmanager
-def bundler_process(rpc_url: str, folder: Path, key: bytes = keccak(b"bundler")) -> Iterator[tuple[str, str]]:
-    """The devnet's bundler as a process of its own: (its url, its account)."""
+def bundler_process(
+    rpc_url: str, folder: Path, *more: str, key: bytes = keccak(b"bundler")
+) -> Iterator[tuple[str, str]]:
+    """The devnet's bundler as a process of its own, with `more` words on its command line: (its url, its account)."""
     key_file = folder / "bundler.key"
     key_file.write_text(key.hex())
     command = [sys.executable, "-m", "chains.devnet.bundler", "--port", "0", "--rpc", rpc_url]
     log = (folder / "bundler.log").open("w")
     process = subprocess.Popen(
-        [*command, "--key-file", str(key_file)], cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True
+        [*command, "--key-file", str(key_file), *more],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
     )
     try:
         assert process.stdout is not None

@@ -69,6 +69,7 @@ def test_a_file_is_refused_by_name(hostile: Path, name: str) -> None:
         ("keys.owner_sign", "SAFE_TX_INVALID"),
         ("keys.owner_freeze", "FREEZE_INVALID"),
         ("keys.owner_delegate", "DELEGATION_INVALID"),
+        ("keys.owner_operate", "OPERATION_INVALID"),
     ],
 )
 @pytest.mark.parametrize("content", HOSTILE, ids=range(len(HOSTILE)))

@@ -126,6 +126,8 @@ def _wallets(met: list[Met]) -> list[str]:
 
 
 def _wallet(m: Met) -> list[str]:
+    from agent.app.multisig.delays import sentence, waiting
+
     safe = m.wallet.safe
     if safe is None:
         kind = {
@@ -139,6 +141,12 @@ def _wallet(m: Met) -> list[str]:
         f"   wallet     Safe {safe.version}, {safe.threshold} of {len(safe.owners)} must sign",
         *(f"   owner      {owner}" for owner in safe.owners),
         *(f"   module     {module}  can spend without any owner" for module in safe.modules),
+        *(f"   delay      {sentence(delay, m.wallet.address)}" for delay in m.delays),
+        *(
+            f"   waits      number {one.queued.number}: {one.state}; {line}"
+            for one in waiting(m.profile.name, m.wallet.address, m.delays)
+            for line in one.sentences(m.profile.chain_id, {})
+        ),
         f"   modules    {'see above' if safe.modules else 'none'} · guard {guard} · fallback handler {_handler(m)}",
     ]
 
@@ -219,6 +227,11 @@ def _json(m: Met) -> dict[str, Any]:
         }
         for a in m.held.approvals
     ]
+    from agent.app.multisig.delays import waiting
+
+    delayed = waiting(m.profile.name, m.wallet.address, m.delays)
+    told["delays"] = [d.address for d in m.delays]
+    told["delayed"] = [one.json(m.profile.chain_id, {}) for one in delayed]
     lending = m.lending
     told["lending"] = None
     if lending is not None:

@@ -89,7 +89,9 @@ async def _one(
 ) -> MevReceipt | FairleadError:
     from agent.app.mev import examine
     from agent.domain.errors import FairleadError, Usage
+    from agent.execution.bearing import MAX_BLOCKS
     from agent.execution.settlement import token_of
+    from chains.operations import is_keyed
     from chains.types import Hash32
 
     exec_id = next(iter(record.fills))
@@ -101,10 +103,14 @@ async def _one(
         if desk.profile.chain_id not in opened:
             opened.add(desk.profile.chain_id)
             await stack.enter_async_context(desk.simulator)
+        mined = Hash32(exec_id.partition("@")[0])
+        if desk.operations is not None and is_keyed(record.authorized.nonce):
+            bundled = await desk.operations.bundle_of(mined, record.authorized.max_block - MAX_BLOCKS)
+            mined = bundled if bundled is not None else mined
         return await examine(
             desk.gateway,
             desk.simulator,
-            Hash32(exec_id.partition("@")[0]),
+            mined,
             desk.wallet,
             token_of(record.part.asset_out),
         )

@@ -30,6 +30,7 @@ ELSEWHERE = {
     "rotate-agent": "wallet_scope:rotate_agent",
     "freeze": "wallet_scope:freeze",
     "delegate": "wallet_delegate:delegate",
+    "operate": "wallet_operate:operate",
 }
 
 

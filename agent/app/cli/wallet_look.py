@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 def outstanding(ctx: click.Context, /, service: str | None, service_key: str | None, chain: str | None, as_json: bool) -> int:  # fmt: skip
     """Safe transactions that are signed, or proposed, and not executed: until when, what they would do, how to revoke them.
 
-    Beside them what the agent's own account signed and no block has decided yet (`agent` in JSON).
+    Beside them what the agent's own account signed and no block has decided yet (`agent` in JSON), and what waits in a Zodiac Delay that is
+    a module of the Safe: that needs no signature any more (`delayed`).
     """
     from agent.app.cli.common import load_settings
     from agent.app.multisig import files, serving
@@ -55,14 +56,18 @@ def outstanding(ctx: click.Context, /, service: str | None, service_key: str | N
     services = {c.chain_id: serving.address_of(service, service_key, c) for c in chosen}
     told = asyncio.run(_outstanding(settings, chosen, known, services))
     failed = [t["error"] for t in told if "error" in t]
+    late = [entry for t in told for entry in t.get("delayed", ())]
     if as_json:
         unreadable = [{"file": str(path), "why": str(why)} for path, why in known.unreadable]
         emit_json(
             {
                 "wallet": wallet,
                 "environment": settings.environment.value,
-                "chains": [{k: v for k, v in t.items() if k not in ("open", "line")} for t in told],
+                "chains": [
+                    {k: v for k, v in t.items() if k not in ("open", "line", "delayed")} for t in told
+                ],
                 "open": [entry for t in told for entry in t.get("open", ())],
+                "delayed": late,
                 "agent": own,
                 "unreadable": unreadable,
             }
@@ -77,7 +82,14 @@ def outstanding(ctx: click.Context, /, service: str | None, service_key: str | N
             f"\nchain {mine['chain_id']}: a {mine['kind']} signed by the account {mine['sender']} itself, nonce {mine['nonce']}, until {mine['deadline']}\n"
             f"{mine['tx_hash']}\nrevoke it  {mine['revoke']}"
         )
-    if not opened and not own:
+    for entry in late:
+        print(
+            f"\n{entry['chain']} Delay {entry['delay']} number {entry['number']}: {entry['state']}\n{entry['hash']}"
+        )
+        for line in entry["sentences"]:
+            print(f"  {line}")
+        print(f"revoke it  {entry['revoke']}")
+    if not opened and not own and not late:
         print("nothing is outstanding" + (" where the chain answered" if failed else ""))
         return 4 if failed else 0
     for entry in opened:
@@ -99,6 +111,8 @@ async def _outstanding(
 ) -> list[dict[str, Any]]:
     import aiohttp
 
+    from agent.app.multisig.delays import delays_of
+    from agent.app.multisig.delays import waiting as delayed
     from agent.app.multisig.outstanding import outstanding as look
     from agent.app.multisig.room import open_room
     from agent.app.multisig.words import decoded
@@ -108,7 +122,8 @@ async def _outstanding(
         try:
             room = await open_room(settings, chain, session)
             now, found, wrong = await look(room, known, services[chain.chain_id])
-            tokens = await room.tokens() if found else {}
+            late = delayed(chain.name, room.wallet, await delays_of(room.gateway, now.state.modules))
+            tokens = await room.tokens() if found or late else {}
         except FairleadError as error:
             if error.code == "NOT_A_SAFE":
                 return facts | {"line": f"{chain.name} no Safe", "open": []}
@@ -120,7 +135,10 @@ async def _outstanding(
             return entry.json() | {"sentences": decoded(entry.document, tokens)}
 
         block = {"block": now.block.number, "nonce": now.state.nonce}
-        return facts | block | {"line": room.head_line(now.block), "open": [shown(entry) for entry in found]}
+        named = {str(a): n for a, n in tokens.items()}
+        waits = [one.json(chain.chain_id, named) for one in late]
+        listed = [shown(entry) for entry in found]
+        return facts | block | {"line": room.head_line(now.block), "open": listed, "delayed": waits}
 
     async with aiohttp.ClientSession() as session:
         return list(await asyncio.gather(*(one(chain, session) for chain in chains)))

@@ -11,12 +11,14 @@ from typing import Any
 import aiohttp
 
 from agent.app.endpoints import resolve_endpoint
+from agent.app.multisig.delays import delays_of, waiting
 from agent.app.settings_tree import Chain
 from agent.app.watching.aave import ChainHealth, chain_health
 from agent.app.watching.approvals import Held, held_by
 from agent.domain.errors import FairleadError, Usage
 from agent.domain.instruments import erc20_id
 from chains import profiles
+from chains.delays import Delay
 from chains.gateway import Gateway
 from chains.profile import ChainProfile
 from chains.rpc import Rpc, SecretUrl
@@ -45,6 +47,7 @@ class Met:
     wallet: Wallet
     held: Held
     lending: ChainHealth | None
+    delays: tuple[Delay, ...] = ()
 
 
 def wallet_address(text: str) -> Address:
@@ -134,7 +137,8 @@ async def _meet_on(wallet: Address, endpoints: Sequence[Endpoint], session: aioh
     found, held, lending = await asyncio.gather(
         identify(gateway, wallet), held_by(profile, gateway, wallet), chain_health(chain, gateway, wallet)
     )
-    return Met(profile, chain.rpc, found, held, lending)
+    delays = await delays_of(gateway, found.safe.modules) if found.safe is not None else ()
+    return Met(profile, chain.rpc, found, held, lending, delays)
 
 
 def the_safe(met: Sequence[Met]) -> SafeState | None:
@@ -172,6 +176,10 @@ def warnings(met: Sequence[Met]) -> list[str]:
             if a.unlimited
         ]
         told += [f"{name}: token {token} does not answer" for token in m.held.holdings.silent]
+        told += [
+            f"{name}: number {one.queued.number} of the Delay {one.delay.address}: {one.state}"
+            for one in waiting(name, m.wallet.address, m.delays)
+        ]
         if m.lending is not None and m.lending.trouble:
             told.append(f"{name}: Aave account UNKNOWN: {m.lending.trouble}")
     return told

@@ -12,7 +12,7 @@ from typing import Any
 
 from agent.app import scoping
 from agent.app.agent_road import road_of, signers_road
-from agent.app.auditing import Audit, audit
+from agent.app.auditing import Audit, audit, gas_held
 from agent.app.endpoints import resolve_endpoint
 from agent.app.multisig.room import Room
 from agent.app.settings_scope import ScopeTable
@@ -20,6 +20,7 @@ from agent.app.settings_tree import Chain
 from agent.app.unattended import span, warning_of
 from agent.app.watching.check import Check, fail, guarded, ok, skip, warn
 from agent.app.watching.reading import Reading
+from agent.app.watching.words import amount
 from agent.domain.errors import FairleadError
 from agent.domain.instruments import chain_of
 from agent.execution.settlement import token_of
@@ -28,7 +29,7 @@ from agent.transport.clock import SystemClock
 from chains import profiles
 from chains.bundler import Bundler
 from chains.rpc import Rpc
-from chains.types import Protection
+from chains.types import Address, Protection
 from keys.client import SignerClient
 
 DAY_S, APART_S = 86_400, 60
@@ -58,8 +59,17 @@ async def scope(reading: Reading, table: ScopeTable, signer: SignerClient) -> li
     wanted = signers_road(road_of(powers, scoping.gate_creation(), table.account), settings)
     agents = dict((await signer.status()).get("agents", {}))
     if table.account == "safe_4337":
-        told += await bundler(reading, chain)
+        told += [*await _gas_money(reading, chain, name, powers.agent), *await bundler(reading, chain)]
     return [*told, *_signers_road(name, agents.get(str(chain.chain_id)), wanted)]
+
+
+async def _gas_money(reading: Reading, chain: Chain, name: str, account: Address) -> list[Check]:
+    """What the account has for its operations; the sending key pays for none of them."""
+    wei = await gas_held(reading.gateways[chain.chain_id], account)
+    told = f"the agent's account {account} has {amount(wei, 18)} for gas, its deposit in the EntryPoints included"
+    if not wei:
+        return [fail(name, told, "send it some: it pays for its own operations", 3)]
+    return [ok(name, told)]
 
 
 async def bundler(reading: Reading, chain: Chain) -> list[Check]:

@@ -21,3 +21,4 @@ def deploy_all(builder: Builder) -> None:
         aave.deploy(builder)
         cow.deploy(builder)
     erc4337.deploy_08(builder)
+    zodiac.deploy_delay(builder)

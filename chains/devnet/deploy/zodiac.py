@@ -15,6 +15,7 @@ from chains.devnet.artifacts import script_hex
 from chains.devnet.builder import Builder
 from chains.errors import Halt
 
+EXACT = "CREATE2 over the package's code gives its listed address"
 _DEPLOY = keccak(text="deploy(bytes,bytes32)")[:4]
 
 
@@ -42,8 +43,18 @@ def deploy(b: Builder) -> None:
             f"Zodiac {name}",
             ZODIAC[name],
             "exact",
-            "CREATE2 over the package's code gives its listed address",
+            EXACT,
         )
+
+
+def deploy_delay(b: Builder) -> None:
+    """The Delay modifier. Last of all: what is built before it stays where it was."""
+    salt, creation = (
+        script_hex("Delay.js", 'exports.salt = "'),
+        script_hex("Delay.js", 'exports.initCode = "'),
+    )
+    _create2(b, creation, salt, ZODIAC["Delay"])
+    b.record("Zodiac Delay", ZODIAC["Delay"], "exact", EXACT)
 
 
 def _create2(b: Builder, creation: bytes, salt: bytes, expect: str) -> None:

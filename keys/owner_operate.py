@@ -1,0 +1,105 @@
+"""A key that runs code operates through EntryPoint 0.8: signs one user operation of its own account, attended, and nothing else.
+
+    python -m keys.owner_operate --environment ENV --address 0x… --allow 0x… (--keystore FOLDER_OR_FILE | --signer JSON) < request.json
+
+The request is {"chain_id", "delegate", "op"}, the operation as ERC-7769's object. It carries one call, in the canonical `execute` of
+Simple7702Account; what that call does is told on stderr before the key is asked for. An operation that creates its sender, that somebody
+else pays, or whose account runs code that `--allow` does not list is refused. {"signature"} goes to stdout. Where the key is named, and
+exit statuses, as `keys.owner_freeze`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from chains.bounded_json import loads
+from chains.errors import FairleadError, Usage
+from chains.types import Address, Environment
+from chains.userops import UserOperation, from_json
+from contracts.abi_types import AbiError
+from contracts.codec import decode_call, encode
+from contracts.hashing import to_checksum
+from keys import reading
+from keys.delegations import typed_operation
+from keys.hardening import harden
+from keys.owner_delegate import policy_of
+from keys.owner_freeze import open_key
+from keys.safe import SafeTx
+
+
+def read(data: Mapping[str, Any], account: Address) -> tuple[int, Address, UserOperation, SafeTx]:
+    """Chain, delegate, the bare operation, and the call it carries. Raises Usage OPERATION_INVALID, USER_OP_INVALID."""
+    try:
+        chain_id, delegate = int(data["chain_id"]), Address(to_checksum(data["delegate"]))
+        op = replace(from_json(data["op"]), signature=b"")
+        args = decode_call("simple_7702_account", op.call_data).args
+    except (KeyError, TypeError, ValueError, AbiError) as error:
+        raise Usage("OPERATION_INVALID", f"the request is not whole: {error}") from None
+    if op.sender != account or op.factory is not None or op.paymaster is not None:
+        raise Usage(
+            "OPERATION_INVALID", "the operation is another account's, creates one, or is paid by another"
+        )
+    call = SafeTx(Address(args["target"]), args["value"], args["data"], 0, 0)
+    if executing(call.to, call.value, call.data) != op.call_data:
+        raise Usage("OPERATION_INVALID", "its callData is not the canonical form of one call")
+    return chain_id, delegate, op, call
+
+
+def executing(to: str, value: int, data: bytes) -> bytes:
+    """callData of one call by an account that runs Simple7702Account."""
+    return encode("simple_7702_account", "execute", (to, value, data))
+
+
+def words(chain_id: int, account: Address, op: UserOperation, call: SafeTx) -> list[str]:
+    """What it does, and what it may cost, for whoever is to sign it."""
+    said = reading.sentences_of(chain_id, account, call, {})[1:]
+    return [f"As {account} on chain {chain_id}, for at most {op.prefund_wei} wei of gas:", *said]
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="keys.owner_operate", description="A key that runs code operates.")
+    parser.add_argument("--address", required=True, help="the key's address; another key is refused")
+    parser.add_argument("--environment", required=True, choices=[e.value for e in Environment])
+    parser.add_argument("--allow", action="append", default=[], help="code that it may run")
+    parser.add_argument("--keystore", type=Path, help="the folder of keystores, or one keystore file")
+    parser.add_argument("--signer", metavar="JSON", help="a key of any kind, as keys.signers describes it")
+    parser.add_argument(
+        "--password", metavar="REFERENCE", help="a secret reference; else the terminal is asked"
+    )
+    given = parser.parse_args(argv)
+    harden()
+    try:
+        try:
+            data = loads(sys.stdin.buffer.read(1 << 20))
+        except ValueError:
+            data = None
+        if not isinstance(data, dict):
+            raise Usage("OPERATION_INVALID", "stdin is not a JSON object")
+        account = Address(to_checksum(given.address))
+        chain_id, delegate, op, call = read(data, account)
+        policy = policy_of(chain_id, account, frozenset(to_checksum(a) for a in given.allow))
+        typed = typed_operation(chain_id, op, delegate, policy)
+        print("\n".join(words(chain_id, account, op, call)), file=sys.stderr, flush=True)
+        signer = open_key(given, Environment(given.environment), "to sign this operation")
+        try:
+            signature = signer.sign_typed(typed)
+        finally:
+            signer.close()
+        print(json.dumps({"signature": "0x" + signature.hex()}), flush=True)
+    except FairleadError as error:
+        print(f"error {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("error OWNER_REFUSED: nothing was signed", file=sys.stderr)
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""What the road does with an operation as with a transaction: higher fees for the same call, and a receipt that is paid to the wei."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import agent_calls as plain
+import pytest
+from manual_clock import ManualClock
+from planned_legs import SELL
+
+from agent.app.operations import EitherSender, Operations, as_receipt
+from agent.domain.errors import Denied, Usage
+from agent.domain.events import Authorized
+from agent.domain.ids import ClOrdId
+from agent.domain.orders import Part
+from agent.execution.agent_batch import deadline_of, sent_as
+from agent.execution.replacing import Patience, Replacer, call_of, fees_of
+from chains import operations
+from chains.bundler import UserOpReceipt
+from chains.gas import FeeHistory
+from chains.types import Address, BlockRef, Fees, Hash32, Protection, SignedTx, UnsignedTx
+from chains.userops import ENTRY_POINT, UserOperation, check_replacement
+
+ACCOUNT = Address("0x3333333333333333333333333333333333333333")
+CALL = plain.call_of(SELL["V2 and V3"])
+OP = UserOperation(
+    ACCOUNT, operations.keyed(4), operations.executing(CALL), 600_000, 200_000, 90_000, Fees(30 * 10**9, 10**9), signature=b"\x01" * 77
+)  # fmt: skip
+HEAD = BlockRef(100, Hash32("0x" + "1" * 64), Hash32("0x" + "2" * 64), 1, 10**9)
+
+
+class Signs:
+    """Signs whatever it is asked for, and remembers it."""
+
+    def __init__(self) -> None:
+        self.asked: list[UnsignedTx] = []
+
+    async def sign(self, tx: UnsignedTx, safe_nonce: int, now_s: int, *, attended: bool = False) -> SignedTx:
+        self.asked.append(tx)
+        return operations.as_signed(1, replace(OP, fees=tx.fees))
+
+
+class Fees10:
+    async def fee_history(self, blocks: int = 10) -> FeeHistory:
+        return FeeHistory(90, (10**9,) * (blocks + 1), ((10**9,) * 3,) * blocks)
+
+
+def authorized(raw: bytes) -> Authorized:
+    part = Part(ClOrdId("p"), ClOrdId("c"), plain.HERE, 0, plain.WETH, plain.USDC, 1, 1, 1, (0,))
+    return Authorized(
+        part, None, 1, ACCOUNT, OP.nonce, -1, Hash32("0x" + "3" * 64), raw, "", Protection.PRIVATE, 15, 2**40, 1, 0
+    )  # fmt: skip
+
+
+async def test_an_operation_that_waits_is_signed_again_for_the_same_call_with_both_fees_up() -> None:
+    raw = operations.to_raw(OP)
+    assert call_of(raw) == (CALL, 600_000) and fees_of(raw) == OP.fees
+    clock, signs = ManualClock(), Signs()
+    replacer = Replacer(clock, signs, {1: Patience(Fees10(), 12.0)}, {})
+    assert await replacer.better(authorized(raw), 0, clock.now_ns(), HEAD) is None, "it has not waited yet"
+    waited = clock.now_ns() - 13 * 10**9
+    better = await replacer.better(authorized(raw), 0, waited, HEAD)
+    assert better is not None and operations.is_operation(better.raw)
+    (asked,) = signs.asked
+    assert (asked.to, asked.data, asked.value, asked.gas, asked.nonce) == (
+        CALL.to,
+        CALL.data,
+        0,
+        600_000,
+        OP.nonce,
+    )
+    check_replacement(OP, replace(OP, fees=asked.fees))
+
+
+@pytest.mark.parametrize("cost", [472_621 * 10**9, 472_621 * 10**9 + 17, 5])
+@pytest.mark.parametrize("success", [True, False])
+def test_the_receipt_costs_what_the_entry_point_charged_and_a_failed_call_is_a_failed_one(
+    cost: int, success: bool
+) -> None:
+    told = UserOpReceipt(
+        Hash32("0x" + "4" * 64), ACCOUNT, OP.nonce, None, success, 472_621, cost, Hash32("0x" + "5" * 64), 7,
+        Hash32("0x" + "6" * 64), "" if success else "OverBudget()", b"", (),
+    )  # fmt: skip
+    receipt = as_receipt(told)
+    assert receipt.gas_used * receipt.effective_gas_price_wei + receipt.l1_fee_wei == cost
+    assert receipt.status == int(success) and receipt.tx_hash == told.op_hash
+
+
+def test_it_is_rehearsed_as_the_entry_point_will_call_it_and_lapses_with_its_call() -> None:
+    behind = replace(plain.ROAD, account=ACCOUNT, entry_point=ENTRY_POINT)
+    sender, call = sent_as(behind, CALL)
+    assert (sender, call.to, call.data) == (ENTRY_POINT, ACCOUNT, OP.call_data)
+    assert sent_as(plain.ROAD, CALL) == (plain.ROAD.account, CALL)
+    assert behind.more_gas > plain.ROAD.more_gas == 0
+    assert deadline_of(CALL.data) == plain.c.DEADLINE
+    with pytest.raises(Usage, match="NO_DEADLINE"):
+        deadline_of(b"\x01\x02\x03\x04")
+
+
+async def test_a_private_plan_reaches_no_bundler_that_is_not_declared_private() -> None:
+    nobody: Operations = Operations(ACCOUNT, None, None, None, "https://bundler.example", False)  # type: ignore[arg-type]
+    with pytest.raises(Denied, match="PROTECTION_NOT_HONOURED"):
+        await nobody.send(operations.as_signed(1, OP), Protection.PRIVATE)
+    assert nobody.no_road(Protection.PUBLIC) == "" and nobody.no_road(Protection.INTENT)
+    sender = EitherSender(None, {})  # type: ignore[arg-type]
+    with pytest.raises(Usage, match="NO_BUNDLER"):
+        await sender.sign(UnsignedTx(1, OP.nonce, ACCOUNT, 0, b"", 1, OP.fees), 0, 1)
