@@ -74,6 +74,11 @@ class LiveMarket:
         self.unreachable: dict[str, str] = {}
         self.narrow: Narrow | None = None
 
+    def on_difference(self, tell: Callable[[str], None]) -> None:
+        """Who is told, in a sentence, when pools that were followed turn out not to be the chain's."""
+        for keeper in self._readers.values():
+            keeper.differed = tell
+
     async def close(self) -> None:
         """Ends what is read beside the road."""
         for keeper in self._readers.values():
