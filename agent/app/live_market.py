@@ -108,7 +108,9 @@ class LiveMarket:
     ) -> MarketView:
         self.left_out = {}
         self._views += 1
-        if self._views == 2:  # one look needs no feed of heads; whoever looks again will at every block
+        if (
+            self._views == 3
+        ):  # a preview and its plan need no feed of heads; whoever looks again will at every block
             for desk in self._chains.values():
                 desk.warm.want()
         parts, native_px = await asyncio.gather(
