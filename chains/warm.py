@@ -34,6 +34,8 @@ FORGOTTEN_AFTER = 32
 FOLLOWED = 8
 """A head further than this from the last one read is met by reading anew, not by following every block between."""
 MOST_CALLS = 400
+FAILURES, REST_BLOCKS = 3, 64
+"""After so many blocks running that could not be read like this (an endpoint that takes no batches, say) it is let be for a while."""
 
 
 class Warm:
@@ -52,6 +54,7 @@ class Warm:
         self._history: FeeHistory | None = None
         self._filters: tuple[LogFilter, ...] = ()
         self._passed: list[tuple[BlockRef, tuple[Log, ...]]] = []
+        self._failures, self._again_at = 0, 0
         self.requests = 0
 
     @property
@@ -173,6 +176,8 @@ class Warm:
             return None
         if time.monotonic() - heads.told_at_s > self._fresh_s or heads.newest.number < self._gateway.highest:
             return None
+        if self._failures >= FAILURES and heads.newest.number < self._again_at:
+            return None
         return heads.newest
 
     async def _current(self) -> BlockRef | None:
@@ -191,7 +196,9 @@ class Warm:
                     await self._read(head)
                 except (Retry, Reject):
                     self._at, self._passed, self._unreadable = None, [], head.hash
+                    self._failures, self._again_at = self._failures + 1, head.number + REST_BLOCKS
                     return None
+                self._failures = 0
             return self._at
 
     def _between(self, head: BlockRef) -> list[BlockRef] | None:

@@ -1,11 +1,13 @@
-"""Subscriptions to new heads: one task a chain, for as long as a desk is open."""
+"""Subscriptions to new heads: one task a chain, for as long as a desk is open; and the alarm where what was followed was not the chain."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 
 from agent.app.chain_desk import ChainDesk
+from agent.app.live_market import LiveMarket
 from agent.domain.errors import Halt
 from agent.domain.events import Alarmed
 from agent.execution.recorder import Recorder
@@ -29,6 +31,16 @@ async def hear(desk: ChainDesk, heads: Heads, recorder: Recorder, clock: Clock) 
         await heads.run()
     except Halt as error:
         await recorder.record(Alarmed(error.code, f"{desk.profile.name}: {error.message}", clock.now_ns()))
+
+
+def alarm_on_difference(market: LiveMarket, recorder: Recorder, clock: Clock) -> None:
+    """A check that finds followed pools other than the chain's is an alarm: they are read whole again, and somebody should know."""
+
+    def differed(what: str) -> None:
+        with suppress(Halt):  # the journal failed: that is told where it failed
+            recorder.take(Alarmed("POOL_STATE_DIFFERED", what, clock.now_ns()))
+
+    market.on_difference(differed)
 
 
 async def stop_tasks(tasks: list[asyncio.Task[None]]) -> None:

@@ -74,6 +74,11 @@ class LiveMarket:
         self.unreachable: dict[str, str] = {}
         self.narrow: Narrow | None = None
 
+    def on_difference(self, tell: Callable[[str], None]) -> None:
+        """Who is told, in a sentence, when pools that were followed turn out not to be the chain's."""
+        for keeper in self._readers.values():
+            keeper.differed = tell
+
     async def close(self) -> None:
         """Ends what is read beside the road."""
         for keeper in self._readers.values():
@@ -103,7 +108,9 @@ class LiveMarket:
     ) -> MarketView:
         self.left_out = {}
         self._views += 1
-        if self._views == 2:  # one look needs no feed of heads; whoever looks again will at every block
+        if (
+            self._views == 3
+        ):  # a preview and its plan need no feed of heads; whoever looks again will at every block
             for desk in self._chains.values():
                 desk.warm.want()
         parts, native_px = await asyncio.gather(

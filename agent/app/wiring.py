@@ -21,7 +21,7 @@ from agent.app.chain_desk import ChainDesk
 from agent.app.chain_desks import chain_desk
 from agent.app.cli.output import note
 from agent.app.endpoints import open_gateways, resolve_any, resolve_endpoint
-from agent.app.feeds import head_feeds, stop_tasks
+from agent.app.feeds import alarm_on_difference, head_feeds, stop_tasks
 from agent.app.leftovers import Leftovers
 from agent.app.live_market import LiveMarket
 from agent.app.local_proof import prove_environment
@@ -202,6 +202,7 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
     recorder = Recorder(journal, book)
     recorder.watchers.append((await stack.enter_async_context(alerts_of(app, journal))).saw)
     alarm_on_failure(journal, recorder, app.clock)
+    alarm_on_difference(app.market, recorder, app.clock)
     for chain in app.chains.values():
         if chain.simulator is not None:
             await stack.enter_async_context(chain.simulator)
@@ -213,16 +214,8 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
     sender = EitherSender(SignerSender(app.signer, Address(settings.wallet.sender.address)), accounts)
     owners = owner_signatures(app)
     authorities = {chain_id: chain_authority(settings, desk) for chain_id, desk in app.chains.items()}
-    authority = Authority(
-        app.clock,
-        book,
-        authorities,
-        app.venues,
-        owners,
-        sender,
-        outbox,
-        signer_ready(app),
-    )
+    ready = signer_ready(app)
+    authority = Authority(app.clock, book, authorities, app.venues, owners, sender, outbox, ready)
     tracker = Tracker(
         app.clock,
         recorder,

@@ -23,6 +23,7 @@ from agent.domain.units import qty_exact, raw_exact
 from agent.execution.desk import Desk
 from agent.execution.reconcile import resume
 from agent.execution.spine import work
+from agent.journal.book import Book
 from chains.types import Protection
 
 LIFE_S = 240
@@ -115,7 +116,6 @@ async def live(lane: Lane, fate: Fate, found: Arena) -> Told:
         with suppress(asyncio.CancelledError):
             await clearing
     await admin.call("relay_fault", [{"clear": True, "owner": lane.owner}])
-    _read(lane, parent, told)
     return told
 
 
@@ -131,6 +131,7 @@ async def _real_life(lane: Lane, fate: Fate, death: int, found: Arena) -> bool:
         "url": lane.ground.url,
         "pool": lane.ground.pool,
     }
+    lane.close()
     command = [sys.executable, "-m", "agent.app.chaos.submission.life", json.dumps(job)]
     found.pace.end(lane.name)
     found.pace.alone += 1
@@ -182,8 +183,9 @@ async def _head(found: Arena) -> int:
     return int(await found.admin.call("eth_blockNumber"), 16)
 
 
-def _read(lane: Lane, parent: ParentOrder, told: Told) -> None:
-    book = lane.read_book()
+def read(book: Book, told: Told) -> None:
+    """What the wallet's journal, folded afresh, says of the case."""
+    parent = order(told.lane, told.fate, 0)
     record = book.parents.get(parent.cl_ord_id)
     told.status = record.closed.status if record is not None and record.closed is not None else None
     if record is None:

@@ -23,6 +23,7 @@ from agent.app.places import Directory
 from agent.app.wiring import MAX_BLOCKS, algorithms
 from agent.app.workshop import Workshop
 from agent.app.world import World
+from agent.domain.errors import Halt
 from agent.domain.events import Authorized
 from agent.domain.instruments import Asset, Place, erc20_id
 from agent.domain.risk import Limits, OraclePrice
@@ -129,7 +130,10 @@ class Ground:
 
 @dataclass
 class Lane:
-    """One Safe, its sender and its reputation key; `open` is one life of its desk."""
+    """One Safe, its sender and its reputation key; `open` is one life of its desk.
+
+    A life that ends well leaves its journal open for the next order, as a running desk does; whoever follows a death reads the disk.
+    """
 
     number: int
     safe: Address
@@ -140,6 +144,7 @@ class Lane:
     mistake: str = ""
     switch: Switch = field(init=False)
     reader: PoolReader = field(init=False)
+    _kept: tuple[Journal, Book] | None = None
 
     def __post_init__(self) -> None:
         self.sender = sender_of(self.number)
@@ -188,6 +193,15 @@ class Lane:
 
     @asynccontextmanager
     async def open(self, doom: Doom) -> AsyncIterator[Desk]:
+        if self._kept is None:
+            self._kept = self._from_disk()
+        try:
+            yield self._desk(*self._kept, doom)
+        except BaseException:
+            self.close()
+            raise
+
+    def _from_disk(self) -> tuple[Journal, Book]:
         journal = Journal.open(
             self.journal_path,
             clock=SystemClock(),
@@ -200,9 +214,16 @@ class Lane:
             for event in journal.events():
                 book.apply(event)
             journal.remember("book", book.state_hash)
-            yield self._desk(journal, book, doom)
-        finally:
+        except BaseException:
             journal.close()
+            raise
+        return journal, book
+
+    def close(self) -> None:
+        """Ends what the last life left open."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept[0].close()
 
     def _desk(self, journal: Journal, book: Book, doom: Doom) -> Desk:
         clock, sender, chain = SystemClock(), Sender(self.sender), self.chain_desk()
@@ -242,7 +263,9 @@ class Lane:
         )
 
     def read_book(self) -> Book:
-        """The journal of a desk that is gone, folded afresh."""
+        """The journal of a desk that is gone, folded afresh. Raises Halt CHAOS_WORLD where the living book was another."""
+        living = self._kept[1].state_hash() if self._kept is not None else None
+        self.close()
         journal = Journal.open(
             self.journal_path, clock=SystemClock(), environment="devnet", codec=event_codec()
         )
@@ -250,6 +273,10 @@ class Lane:
             book = Book()
             for event in journal.events():
                 book.apply(event)
+            if living is not None and living != book.state_hash():
+                raise Halt(
+                    "CHAOS_WORLD", f"{self.name}: its journal does not give the book it had", "keep its seed"
+                )
             return book
         finally:
             journal.close()

@@ -12,10 +12,11 @@ from typing import Any
 
 from agent.app.chaos.referee_process import RefereeProcess
 from agent.app.chaos.submission.arena import Arena, arena
-from agent.app.chaos.submission.cases import Told, live
+from agent.app.chaos.submission.cases import Told, live, read
 from agent.app.chaos.submission.fates import Fate, draw
 from agent.app.chaos.submission.lanes import Lane, Sender
 from agent.app.chaos.submission.weather import Weather
+from agent.journal.book import Book
 from chains.errors import Usage
 from chains.types import Fees, UnsignedTx
 from contracts.codec import encode
@@ -88,10 +89,15 @@ async def _world(seed: int, cases: Sequence[int], report: Report, mistake: str, 
         )
         try:
             told = await _all(found, weather, fates)
+            books = {lane.number: await asyncio.to_thread(lane.read_book) for lane in found.lanes}
+            for one in told:
+                read(books[one.lane.number], one)
+                if mistake == "forgets":
+                    one.fills.clear()
             question = {
                 "do": "judge",
                 "cases": [one.to_json() for one in told],
-                "lanes": [_lane(lane, told) for lane in found.lanes],
+                "lanes": [_lane(lane, books[lane.number], told) for lane in found.lanes],
                 "reorgs": weather.reorgs,
             }
             verdict = await asyncio.to_thread(referee.ask, question)
@@ -105,8 +111,7 @@ async def _world(seed: int, cases: Sequence[int], report: Report, mistake: str, 
         report.counters[f"ended_{(one.status or 'open').lower()}"] += 1
 
 
-def _lane(lane: Lane, told: Sequence[Told]) -> dict[str, Any]:
-    book = lane.read_book()
+def _lane(lane: Lane, book: Book, told: Sequence[Told]) -> dict[str, Any]:
     mine = [one.fate.case for one in told if one.lane is lane]
     gas = sum(book.gas_wei.values())
     return {"sender": lane.sender.address, "gas_wei": str(gas), "last_case": mine[-1] if mine else -1}
@@ -135,9 +140,9 @@ async def _all(found: Arena, weather: Weather, fates: Sequence[Fate]) -> list[To
             fate = waiting.pop()
             told.append(await live(lane, fate, found))
             if lane.mistake == "twice":
-                await live(_forgetful(lane), fate, found)
-            elif lane.mistake == "forgets":
-                told[-1].fills.clear()
+                again = _forgetful(lane)
+                await live(again, fate, found)
+                again.close()
             elif lane.mistake == "reverts":
                 await _revert(lane, found)
 
