@@ -126,7 +126,10 @@ class Hub:
     ) -> web.WebSocketResponse:
         """Runs a connection to its end; `on_text(connection, message)` answers what the client says."""
         ws = connection.ws
-        await ws.prepare(request)
+        try:
+            await ws.prepare(request)
+        except ConnectionError:  # the client was gone before it was answered
+            return ws
         self.connections.add(connection)
         sender = asyncio.create_task(self._send_forever(connection))
         try:
