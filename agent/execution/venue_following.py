@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 
 from agent.domain.errors import Halt, Reconcile, Reject, Retry
 from agent.domain.events import Alarmed, Authorized, Indeterminate, Reported, Settled
@@ -121,16 +121,24 @@ class VenueFollower:
 
     async def consume(self, venue: ExecutionVenue) -> None:
         """Runs for as long as the desk does: everything the venue's stream tells."""
-        async for report in venue.stream():
-            try:
-                if report.cl_ord_id in self._recorder.book.parts:
-                    await self.ingest(report)
-                else:
-                    await self._alarm(
-                        "FOREIGN_ORDER", f"{venue.name} reports {report.cl_ord_id}, which is not ours"
-                    )
-            except Halt as impossible:  # one report that cannot be must not make us deaf to the rest
-                await self._alarm(impossible.code, f"{venue.name}, {report.cl_ord_id}: {impossible.message}")
+        told = venue.stream()
+        try:
+            async for report in told:
+                await self._hear(venue, report)
+        finally:  # also where the record ends this: what it has running must not outlive its venue
+            if isinstance(told, AsyncGenerator):
+                await told.aclose()
+
+    async def _hear(self, venue: ExecutionVenue, report: ExecutionReport) -> None:
+        try:
+            if report.cl_ord_id in self._recorder.book.parts:
+                await self.ingest(report)
+            else:
+                await self._alarm(
+                    "FOREIGN_ORDER", f"{venue.name} reports {report.cl_ord_id}, which is not ours"
+                )
+        except Halt as impossible:  # one report that cannot be must not make us deaf to the rest
+            await self._alarm(impossible.code, f"{venue.name}, {report.cl_ord_id}: {impossible.message}")
 
     async def ingest(self, report: ExecutionReport) -> None:
         """Counts a report once, however often and by whatever road it comes. A fill after the end is believed and alarms."""
