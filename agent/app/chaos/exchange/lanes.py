@@ -175,11 +175,13 @@ class Lane:
             telling = asyncio.create_task(desk.tracker.consume(venue))
             yield desk
         finally:
-            if telling is not None:
-                telling.cancel()
-                await asyncio.gather(telling, return_exceptions=True)
-            await venue.close()
-            journal.close()
+            try:
+                if telling is not None:
+                    telling.cancel()
+                    await asyncio.gather(telling, return_exceptions=True)
+                await venue.close()
+            finally:  # also where the end of a case's patience interrupts this
+                journal.close()
 
     def _desk(self, journal: Journal, book: Book, doom: Doom, venue: BinanceSpot, fate: Fate | None) -> Desk:
         clock, venues = self.clock, {"paper": venue}
