@@ -33,6 +33,7 @@ class FakeVenue:
     `next_submit`: "lost_before" (a time-out, nothing arrived), "lost_after" (a time-out, it took effect), "unreachable".
     `next_cancel`: "lost_before" and "lost_after" as well.
     `forgets`: it knows no order and no trade, and tells nothing, for as long as that is true.
+    `breaks`: so many streams end at once, refused.
     `stale`: a reason makes `book` refuse. `silent`: the stream tells nothing; its audit does, every `audit_s`.
     """
 
@@ -63,6 +64,7 @@ class FakeVenue:
         self.sent: list[SignedRequest] = []
         self.stale = ""
         self.silent = False
+        self.breaks = 0
         self.forgets = False
 
     # trouble and the house's hand
@@ -185,6 +187,9 @@ class FakeVenue:
         return self._told()
 
     async def _told(self) -> AsyncIterator[ExecutionReport]:
+        if self.breaks:
+            self.breaks -= 1
+            raise Reject("API_KEY_REFUSED", f"{self._name} says -2015", "check the API key")
         queue: asyncio.Queue[ExecutionReport] = asyncio.Queue()
         for report in self._history:
             queue.put_nowait(report)
