@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 
-from agent.domain.errors import Halt, Reconcile, Reject, Retry
+from agent.domain.errors import FairleadError, Halt, Reconcile, Reject, Retry
 from agent.domain.events import Alarmed, Authorized, Indeterminate, Reported, Settled
 from agent.domain.instruments import venue_of
 from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
@@ -14,6 +14,8 @@ from agent.journal.records import PartRecord
 from agent.ports import Clock, ExecutionVenue
 
 GRACE_NS = 10 * 10**9
+AGAIN_S, LONGEST_S = 5.0, 300.0
+"""Until reports that stopped are listened to again, twice as long each time."""
 
 
 class VenueFollower:
@@ -121,16 +123,34 @@ class VenueFollower:
 
     async def consume(self, venue: ExecutionVenue) -> None:
         """Runs for as long as the desk does: everything the venue's stream tells."""
-        async for report in venue.stream():
+        pause_s = AGAIN_S
+        while True:
+            told = venue.stream()
             try:
-                if report.cl_ord_id in self._recorder.book.parts:
-                    await self.ingest(report)
-                else:
-                    await self._alarm(
-                        "FOREIGN_ORDER", f"{venue.name} reports {report.cl_ord_id}, which is not ours"
-                    )
-            except Halt as impossible:  # one report that cannot be must not make us deaf to the rest
-                await self._alarm(impossible.code, f"{venue.name}, {report.cl_ord_id}: {impossible.message}")
+                async for report in told:
+                    pause_s = AGAIN_S
+                    await self._hear(venue, report)
+            except (
+                FairleadError
+            ) as stopped:  # orders are asked after meanwhile; what nobody asks after is only heard here
+                again = f"it is listened to again in {pause_s:g} s"
+                await self._alarm("REPORTS_STOPPED", f"{venue.name} tells nothing more: {stopped}; {again}")
+            finally:  # also where the record ends this: what it has running must not outlive its venue
+                if isinstance(told, AsyncGenerator):
+                    await told.aclose()
+            await self._clock.sleep(pause_s)
+            pause_s = min(pause_s * 2, LONGEST_S)
+
+    async def _hear(self, venue: ExecutionVenue, report: ExecutionReport) -> None:
+        try:
+            if report.cl_ord_id in self._recorder.book.parts:
+                await self.ingest(report)
+            else:
+                await self._alarm(
+                    "FOREIGN_ORDER", f"{venue.name} reports {report.cl_ord_id}, which is not ours"
+                )
+        except Halt as impossible:  # one report that cannot be must not make us deaf to the rest
+            await self._alarm(impossible.code, f"{venue.name}, {report.cl_ord_id}: {impossible.message}")
 
     async def ingest(self, report: ExecutionReport) -> None:
         """Counts a report once, however often and by whatever road it comes. A fill after the end is believed and alarms."""

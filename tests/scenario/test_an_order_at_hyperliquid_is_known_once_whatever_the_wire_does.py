@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from hyper_server import ACCOUNT, AGENT, HyperServer, hyper_server
+from venue_rigs import hyper_account
 
 from agent.domain.errors import Reconcile, Reject, Usage
 from agent.domain.ids import ClOrdId, child_id, parent_id, part_id
@@ -18,50 +15,13 @@ from agent.domain.instruments import cex_id
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import ExecutionReport
-from agent.transport.http import TimeOuts
-from agent.venues.hyperliquid import FEED, VENUE, Hyperliquid
-from keys.hyperliquid import action_hash, agent_digest
-from keys.signer import hyperliquid as policy
+from agent.venues.hyperliquid import Hyperliquid
 
 D = Decimal
 NAMES = [
     part_id(child_id(parent_id("i-x"), n), "cex:hl", 1)  # type: ignore[arg-type]
     for n in range(9)
 ]
-
-
-class Clock:
-    def __init__(self, server: HyperServer) -> None:
-        self._server = server
-
-    def now_ns(self) -> int:
-        return self._server.now_ms * 1_000_000
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(min(seconds, 0.05))
-
-
-@asynccontextmanager
-async def account() -> AsyncIterator[tuple[HyperServer, Hyperliquid]]:
-    """A session whose signatures come from the signer's own policy and arithmetic."""
-    async with hyper_server() as server:
-
-        async def sign(method: str, path: str, payload: str) -> str:
-            asked = policy.check(method, path, payload, now_ms=server.now_ms)
-            nonce = server.now_ms + len(signed)
-            signed.append(nonce)
-            hashed = action_hash(asked.action, nonce, None, asked.expires_ms)
-            raw = AGENT.sign(agent_digest(hashed, mainnet=False))
-            return json.dumps({"nonce": nonce, "r": "0x" + raw[:32].hex(), "s": "0x" + raw[32:64].hex(), "v": raw[64]})  # fmt: skip
-
-        signed: list[int] = []
-        facts = replace(VENUE, audit_s=0.05)
-        venue = Hyperliquid(facts, FEED, "hl", Clock(server), ACCOUNT, sign, server.url, None, TimeOuts())
-        await venue.start()
-        try:
-            yield server, venue
-        finally:
-            await venue.close()
 
 
 def order(name: ClOrdId = NAMES[0], **changes: object) -> VenueOrder:
@@ -90,7 +50,7 @@ async def gathered(venue: Hyperliquid, count: int, more_s: float = 0.3) -> list[
 
 
 async def test_an_order_lives_from_placing_to_its_end() -> None:
-    async with account() as (server, venue):
+    async with hyper_account() as (server, venue):
         (instrument,) = await venue.instruments()
         assert (instrument.symbol, instrument.tick, instrument.lot) == ("PURR/USDC", D("0.001"), D("0.01"))
         book = await venue.book("PURR/USDC")
@@ -117,7 +77,7 @@ async def test_an_order_lives_from_placing_to_its_end() -> None:
 
 
 async def test_what_is_taken_at_once_comes_back_with_its_fills_and_fees() -> None:
-    async with account() as (_, venue):
+    async with hyper_account() as (_, venue):
         taken = await venue.submit(
             await venue.authorize(order(px=D(22), order_qty=D(7), time_in_force=TimeInForce.IOC))
         )
@@ -134,7 +94,7 @@ async def test_what_is_taken_at_once_comes_back_with_its_fills_and_fees() -> Non
 
 async def test_a_lost_answer_is_asked_after_by_its_id_and_its_bytes_do_nothing_twice() -> None:
     """Numbers 1 and 3: the venue took it, we never heard."""
-    async with account() as (server, venue):
+    async with hyper_account() as (server, venue):
         request = await venue.authorize(order())
         server.lose = 1
         with pytest.raises(Reconcile):
@@ -153,7 +113,7 @@ async def test_a_lost_answer_is_asked_after_by_its_id_and_its_bytes_do_nothing_t
 
 async def test_fills_told_twice_by_the_socket_and_again_by_the_audit_count_once() -> None:
     """Number 7."""
-    async with account() as (server, venue):
+    async with hyper_account() as (server, venue):
         server.twice = True
         reading = asyncio.create_task(gathered(venue, 3))
         while not server._sockets:  # noqa: ASYNC110
@@ -170,7 +130,7 @@ async def test_fills_told_twice_by_the_socket_and_again_by_the_audit_count_once(
 
 async def test_a_socket_that_says_nothing_costs_no_fill() -> None:
     """Number 9: the audit finds it."""
-    async with account() as (server, venue):
+    async with hyper_account() as (server, venue):
         server.mute = True
         await venue.submit(await venue.authorize(order()))
         await server.fill(server.actions[0]["orders"][0]["c"], D(2), D("20.1"))
@@ -180,7 +140,7 @@ async def test_a_socket_that_says_nothing_costs_no_fill() -> None:
 
 async def test_a_fill_after_the_cancel_is_told_too_and_in_another_process() -> None:
     """Number 8, and 5: the id is read out of the cloid by a session that never saw the order."""
-    async with account() as (server, venue):
+    async with hyper_account() as (server, venue):
         await venue.submit(await venue.authorize(order()))
         await venue.cancel(NAMES[0], "PURR/USDC")
         cloid = server.actions[0]["orders"][0]["c"]
@@ -200,7 +160,7 @@ async def test_a_fill_after_the_cancel_is_told_too_and_in_another_process() -> N
     ({"symbol": "BTC"}, "UNKNOWN_SYMBOL"),
 ])  # fmt: skip
 async def test_what_the_venue_would_refuse_is_not_sent(changes: dict[str, object], code: str) -> None:
-    async with account() as (server, venue):
+    async with hyper_account() as (server, venue):
         with pytest.raises(Usage) as refused:
             await venue.authorize(order(**changes))
         assert refused.value.code == code and not server.actions

@@ -32,7 +32,9 @@ class FakeVenue:
     """Deterministic by (seed, commands, clock). The attributes below make trouble; `sent` is what reached the wire.
 
     `next_submit`: "lost_before" (a time-out, nothing arrived), "lost_after" (a time-out, it took effect), "unreachable".
+    `next_cancel`: "lost_before" and "lost_after" as well.
     `forgets`: it knows no order and no trade, and tells nothing, for as long as that is true.
+    `breaks`: so many streams end at once, refused.
     `stale`: a reason makes `book` refuse. `silent`: the stream tells nothing; its audit does, every `audit_s`.
     """
 
@@ -59,9 +61,11 @@ class FakeVenue:
         self._queues: list[asyncio.Queue[ExecutionReport]] = []
         self._history: list[ExecutionReport] = []
         self.next_submit: list[str] = []
+        self.next_cancel: list[str] = []
         self.sent: list[SignedRequest] = []
         self.stale = ""
         self.silent = False
+        self.breaks = 0
         self.forgets = False
 
     # trouble and the house's hand
@@ -132,7 +136,15 @@ class FakeVenue:
 
     async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot:
         self._need_symbol(symbol)
+        trouble = self.next_cancel.pop(0) if self.next_cancel else ""
+        lost = Reconcile("VENUE_TIMEOUT", f"{self._name} did not answer", "ask by client order id")
+        if trouble == "lost_before":
+            raise lost
         order = self.venue.engine.find(OWNER, symbol, None, cl_ord_id)
+        if order is not None and order.is_open and trouble == "lost_after":
+            self.venue.cancel(order)
+        if trouble == "lost_after":
+            raise lost
         if order is None:
             raise Reject("NO_SUCH_ORDER", f"{self._name} has no order {cl_ord_id}")
         if order.is_open:
@@ -181,6 +193,9 @@ class FakeVenue:
         return self._told()
 
     async def _told(self) -> AsyncIterator[ExecutionReport]:
+        if self.breaks:
+            self.breaks -= 1
+            raise Reject("API_KEY_REFUSED", f"{self._name} says -2015", "check the API key")
         queue: asyncio.Queue[ExecutionReport] = asyncio.Queue()
         for report in self._history:
             queue.put_nowait(report)

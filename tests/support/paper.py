@@ -99,9 +99,9 @@ class Door:
 
 
 @asynccontextmanager
-async def paper(limits: Limits | None = None) -> AsyncIterator[Door]:
-    """In this process, ended with the block."""
-    server = Server(new_venue(), limits)
+async def paper(limits: Limits | None = None, venue: Venue | None = None) -> AsyncIterator[Door]:
+    """In this process, ended with the block; `venue` with a past of its own."""
+    server = Server(venue or new_venue(), limits)
     runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -1,4 +1,4 @@
-"""`fairlead chaos custody|submission`: attacks on the wallet, faults on the way to a block; on a devnet of their own, judged by a referee."""
+"""`fairlead chaos custody|submission|exchange`: attacks on the wallet, faults on the way to a block and at an exchange; judged by a referee."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VIOLATED = 3
 
 @click.group("chaos")
 def command() -> None:
-    """Seeded attacks and faults, on a devnet that is made for them and goes with them."""
+    """Seeded attacks and faults, on a devnet or exchanges that are made for them and go with them."""
 
 
 @command.command()
@@ -103,6 +103,43 @@ def submission(seed: int, count: int | None, case: int | None, mistake: str, as_
         for broken in report.violations:
             print(f"case {broken['case']} · {broken['rule']}: {broken['story']}")
             print(f"  → fairlead chaos submission --seed {seed} --case {broken['case']}")
+    return VIOLATED if report.violations else 0
+
+
+@command.command()
+@click.option("--seed", type=int, default=1, show_default=True, metavar="N")
+@click.option("--count", type=click.IntRange(1), metavar="K", help="How many orders; 100 by default.")
+@click.option(
+    "--case", "case", type=click.IntRange(0), metavar="C", help="This one order of the seed, alone."
+)
+@click.option(
+    "--mistake",
+    default="",
+    metavar="NAME",
+    help="A control: desks do this wrong (resends, forgets), and the referee must find it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def exchange(seed: int, count: int | None, case: int | None, mistake: str, as_json: bool) -> int:
+    """Orders at paper exchanges that lose, repeat, delay and garble, by desks that die; judged by the exchanges' own books."""
+    from agent.app.chaos.exchange.run import run
+
+    if case is not None and count is not None:
+        raise Usage("BAD_CASES", "--case is one case and --count is many", "give one of them")
+    report = run(seed, [case] if case is not None else list(range(count or 100)), mistake=mistake, say=note)
+    if as_json:
+        emit_json(report.to_json())
+    else:
+        found = report.counters
+        header("devnet", "throw-away accounts", f"seed {seed}")
+        print(
+            f"{report.count} cases, {found['orders']} orders and {found['fills']} fills at the exchanges, {found['faults']} faults, "
+            f"{found['deaths']} deaths of a desk ({found['sigkills']} by SIGKILL)"
+        )
+        for name in ("duplicates", "lost_orders", "lost_fills", "balance_errors"):
+            print(f"{name.replace('_', ' ')}: {found[name]}")
+        for broken in report.violations:
+            print(f"case {broken['case']} · {broken['rule']}: {broken['story']}")
+            print(f"  → fairlead chaos exchange --seed {seed} --case {broken['case']}")
     return VIOLATED if report.violations else 0
 
 

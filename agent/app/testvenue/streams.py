@@ -121,12 +121,13 @@ class Hub:
                     "depth", f"{symbol.lower()}@depth@100ms", wire.depth_update(symbol, changes, now_ms)
                 )
 
-    async def serve(
-        self, request: web.Request, connection: Connection, on_text: Any
-    ) -> web.WebSocketResponse:
+    async def serve(self, request: web.Request, connection: Connection, on_text: Any) -> web.StreamResponse:
         """Runs a connection to its end; `on_text(connection, message)` answers what the client says."""
         ws = connection.ws
-        await ws.prepare(request)
+        try:
+            await ws.prepare(request)
+        except ConnectionError:  # the client was gone before it was answered
+            return web.Response(status=400)
         self.connections.add(connection)
         sender = asyncio.create_task(self._send_forever(connection))
         try:

@@ -99,8 +99,13 @@ def query_string(params: Mapping[str, str | int]) -> str:
 
 
 def load(body: bytes, what: str, *, write: bool = False) -> Any:
-    with understood(what, write=write):
+    """Raises Retry GARBLED for what is no JSON: it broke on its way, and what was asked can be asked again; a write is Reconcile."""
+    try:
         return orjson.loads(body)
+    except ValueError:
+        kind = Reconcile if write else Retry
+        text = f"{what} came as {len(body)} bytes that are no JSON"
+        raise kind("GARBLED", text, "ask by client order id" if write else "ask again") from None
 
 
 def refusal(body: bytes) -> VenueSays:

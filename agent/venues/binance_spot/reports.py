@@ -121,7 +121,11 @@ class ReportStream:
     async def _hear(
         self, text: str, stream: Stream, queue: asyncio.Queue[ExecutionReport | FairleadError]
     ) -> None:
-        message = codec.load(text.encode(), "a user-data event")
+        try:
+            message = codec.load(text.encode(), "a user-data event")
+        except Retry as garbled:
+            await stream.drop(garbled.message)  # what it said an audit finds, as soon as the next line is up
+            return
         with codec.understood("a user-data event"):
             status, event = message.get("status"), message.get("event", message)
             kind = event.get("e") if isinstance(event, dict) else None

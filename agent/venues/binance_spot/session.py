@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Retry, Usage
+from agent.domain.errors import Denied, FairleadError, Halt, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.orders import VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
@@ -121,11 +121,15 @@ class BinanceSpot:
         return tuple(self._instruments.values())
 
     async def book(self, symbol: str) -> VenueBook:
-        """Raises Retry STALE_BOOK, Usage UNKNOWN_SYMBOL. The first call for a symbol begins to follow it."""
+        """Raises Retry STALE_BOOK, Usage UNKNOWN_SYMBOL, Halt BOOKS_STOPPED. The first call for a symbol begins to follow it."""
         self.instrument(symbol)
         if self._following is not None and self._following.done():
             ended, self._following = self._following, None
-            ended.result()  # told once; the next call begins anew
+            error = None if ended.cancelled() else ended.exception()
+            if error is not None:  # told once; the next call begins anew
+                raise Halt(
+                    "BOOKS_STOPPED", f"{self._name}: {type(error).__name__}: {error}", "a bug: report it"
+                ) from error
         if self._following is None:
             self._following = asyncio.create_task(self.books.run(), name=f"{self._name} books")
         new = symbol not in self.books.ladders

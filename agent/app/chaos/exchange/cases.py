@@ -99,7 +99,13 @@ async def _lives(lane: Lane, fate: Fate, parent: ParentOrder, told: Told) -> Non
         except* Dead:
             pass  # the next life begins
         except* FairleadError as stopped:
-            told.stopped = str(stopped.exceptions[0])
+            told.stopped = str(first_of(stopped))
+
+
+def first_of(group: BaseExceptionGroup[Any]) -> BaseException:
+    """The first error inside, however deep it lies."""
+    found = group.exceptions[0]
+    return first_of(found) if isinstance(found, BaseExceptionGroup) else found
 
 
 async def _real_life(lane: Lane, fate: Fate, parent: ParentOrder, number: int) -> bool:

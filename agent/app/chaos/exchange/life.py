@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.app.chaos.deaths import Doom
-from agent.app.chaos.exchange.cases import one_life, order
+from agent.app.chaos.exchange.cases import first_of, one_life, order
 from agent.app.chaos.exchange.fates import draw
 from agent.app.chaos.exchange.ground import QuickClock
 from agent.app.chaos.exchange.lanes import Lane
@@ -28,7 +28,7 @@ async def life(job: dict[str, Any]) -> None:
         try:
             await one_life(desk, order(fate, lane, job["created_ns"]), fate)
         except* FairleadError as stopped:
-            print(f"case {fate.case}: {stopped.exceptions[0]}", file=sys.stderr)  # the next life resumes it
+            print(f"case {fate.case}: {first_of(stopped)}", file=sys.stderr)  # the next life resumes it
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from agent.app.chaos.deaths import Doom
-from agent.app.chaos.exchange.cases import Told, live
+from agent.app.chaos.exchange.cases import PATIENCE_S, Told, live
 from agent.app.chaos.exchange.fates import Fate, draw
 from agent.app.chaos.exchange.ground import DEPOSITS, Exchange, QuickClock, exchange
 from agent.app.chaos.exchange.lanes import MISTAKES, Lane
@@ -22,7 +22,7 @@ from agent.execution.reconcile import resume
 from chains.errors import Usage
 
 Say = Callable[[str], None]
-LANES, AT_ONCE = 16, 400
+LANES, AT_ONCE = 8, 400
 LAST_LOOK_S = 12.0
 """By the exchange's clock: two audits after everything is over."""
 
@@ -96,9 +96,10 @@ async def _all(lanes: Sequence[tuple[Lane, Exchange]], fates: Sequence[Fate]) ->
     async def work(lane: Lane, ground: Exchange) -> None:
         while waiting:
             told.append(await live(lane, waiting.pop(), ground))
-        async with lane.open(Doom(), None) as desk:
-            await resume(desk)
-            await desk.clock.sleep(LAST_LOOK_S)
+        with suppress(TimeoutError, ExceptionGroup):  # what is not closed then the referee sees
+            async with asyncio.timeout(PATIENCE_S), lane.open(Doom(), None) as desk:
+                await resume(desk)
+                await desk.clock.sleep(LAST_LOOK_S)
 
     async with asyncio.TaskGroup() as group:
         for lane, ground in lanes:

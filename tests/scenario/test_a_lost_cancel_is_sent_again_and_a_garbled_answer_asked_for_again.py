@@ -1,0 +1,76 @@
+"""Found by `chaos exchange`: what was cancelled before it was acknowledged is not quarantined, and half an answer is none."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from desk import PAPER, Office, order
+from paper import paper, session
+
+from agent.domain.errors import Retry
+from agent.domain.events import CancelRequested
+from agent.domain.ids import ClOrdId
+from agent.domain.order_state import OrdStatus
+from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
+from agent.execution.spine import work
+
+
+@pytest.mark.parametrize(("befalls", "ends"), [("lost_before", "EXPIRED"), ("lost_after", "FILLED")])
+async def test_a_cancel_before_any_answer_leaves_the_order_to_what_the_venue_says(
+    tmp_path: Path, befalls: str, ends: str
+) -> None:
+    office = Office(tmp_path, places=(PAPER,))
+    assert office.venue is not None
+    office.venue.next_submit, office.venue.next_cancel = [befalls], ["lost_before", "lost_after"]
+    async with office.open() as desk:
+        parent = order(office, "3")
+        signed = asyncio.Event()
+        desk.journal.watchers.append(
+            lambda event: signed.set() if type(event).__name__ == "Authorized" else None
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(work(parent, desk))
+            await signed.wait()
+            now = desk.clock.now_ns()
+            await desk.journal.record_durably(CancelRequested(parent.cl_ord_id, "test", now))
+        (record,) = desk.book.parts.values()
+        assert record.settled and record.status is OrdStatus(ends)
+        assert "QUARANTINED" not in {alarm.code for alarm in desk.book.alarms}
+        assert len(office.venue.sent) == 1
+        if befalls == "lost_before":
+            assert office.venue.next_cancel == [], "a cancel whose answer was lost was not sent again"
+
+
+async def test_half_an_answer_is_asked_for_again_and_half_an_event_costs_an_audit() -> None:
+    async with paper() as door:
+        venue = session(door.url, audit_s=30)
+        await venue.start()
+        for on, ask in (("account", venue.balances), ("openOrders", venue.open_orders)):
+            await door.fault(on, "partial")
+            with pytest.raises(Retry) as garbled:
+                await ask()
+            assert garbled.value.code == "GARBLED"
+            await ask()
+        told: list[str] = []
+
+        async def read() -> None:
+            async for report in venue.stream():
+                told.append(f"{report.cl_ord_id} {report.exec_type.value}")
+                if len(told) == 2:
+                    return
+
+        reading = asyncio.create_task(read())
+        await asyncio.sleep(0.2)
+        await door.fault("user", "partial", count=1)
+        limit = VenueOrder(
+            ClOrdId("a"), "ETHUSDC", Side.BUY, OrdType.LIMIT, TimeInForce.GTC, Decimal(1), Decimal(2900)
+        )
+        await venue.submit(await venue.authorize(limit))
+        await asyncio.sleep(0.3)
+        await venue.cancel(ClOrdId("a"), "ETHUSDC")
+        await asyncio.wait_for(reading, 5)
+        assert told == ["a NEW", "a CANCELED"], "the half event was not made good by an audit"
+        await venue.close()

@@ -1,0 +1,176 @@
+"""One account at each exchange that orders go to, over a local server in its dialect: what a conformance suite needs of any of them.
+
+A venue is added with an entry in RIGS, and no test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from fake_venue import FakeVenue
+from hyper_server import ACCOUNT, AGENT, HyperServer, hyper_server
+from paper import paper, session
+
+from agent.domain.ids import ClOrdId, child_id, parent_id, part_id
+from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
+from agent.ports import ExecutionVenue
+from agent.transport.clock import SystemClock
+from agent.transport.http import TimeOuts
+from agent.venues.hyperliquid import FEED, VENUE, Hyperliquid
+from agent.venues.hyperliquid.codec import cloid
+from keys.hyperliquid import action_hash, agent_digest
+from keys.signer import hyperliquid as policy
+
+D = Decimal
+
+
+def name_of(number: int) -> ClOrdId:
+    """An id as orders get them; every venue must take it."""
+    return part_id(child_id(parent_id("i-x"), number), "cex:x", 1)  # type: ignore[arg-type]
+
+
+@dataclass
+class Rig:
+    """`near` and `far`: a price that takes, and one that rests below the book. `fill(name, qty)`: somebody trades with a resting bid there,
+    and with all that stands before it. `lose_answer`: of the next order, after it took effect."""
+
+    venue: ExecutionVenue
+    idle: ExecutionVenue
+    symbol: str
+    near: Decimal
+    far: Decimal
+    off_grid: Decimal
+    deep: Decimal
+    fill: Callable[[ClOrdId, Decimal], Awaitable[None]]
+    lose_answer: Callable[[], Awaitable[None]]
+    orders_there: Callable[[], Awaitable[int]]
+
+    def bid(
+        self, number: int = 0, qty: str = "2", px: Decimal | None = None, ioc: bool = False
+    ) -> VenueOrder:
+        tif = TimeInForce.IOC if ioc else TimeInForce.GTC
+        price = px or (self.near if ioc else self.far)
+        return VenueOrder(name_of(number), self.symbol, Side.BUY, OrdType.LIMIT, tif, D(qty), price)
+
+
+@asynccontextmanager
+async def spot() -> AsyncIterator[Rig]:
+    async with paper() as door:
+        real = session(door.url)
+
+        async def fill(name: ClOrdId, qty: Decimal) -> None:
+            depth = await real.public("depth", {"symbol": "ETHUSDC", "limit": 1_000}, 50)
+            bids = [(D(px), D(size)) for px, size in depth["bids"]]
+            before = sum((size for px, size in bids if px > D(2990)), D(0))
+            there = sum((size for px, size in bids if px == D(2990)), D(0))
+            mine = await real.query(name, "ETHUSDC")
+            assert mine is not None
+            first = there - (mine.order_qty - mine.cum_qty)
+            await door.house("SELL", "2990", str(before + first + qty))
+
+        async def lose() -> None:
+            await door.fault("order.place", "reset_after")
+
+        async def there() -> int:
+            return len((await door.truth())["orders"])
+
+        await real.start()
+        idle = session("http://127.0.0.1:9")
+        yield Rig(real, idle, "ETHUSDC", D(3100), D(2990), D("2990.001"), D(8000), fill, lose, there)
+        await idle.close()
+        await real.close()
+
+
+@asynccontextmanager
+async def memory() -> AsyncIterator[Rig]:
+    fake = FakeVenue(SystemClock())
+
+    async def fill(name: ClOrdId, qty: Decimal) -> None:
+        book = await fake.book("ETHUSDC")
+        before = sum((size for px, size in book.bids if px > D(2990)), D(0))
+        there = sum((size for px, size in book.bids if px == D(2990)), D(0))
+        mine = await fake.query(name, "ETHUSDC")
+        assert mine is not None
+        fake.house("SELL", "2990", str(before + there - (mine.order_qty - mine.cum_qty) + qty))
+
+    async def lose() -> None:
+        fake.next_submit.append("lost_after")
+
+    async def there() -> int:
+        return sum(1 for o in fake.venue.engine.orders.values() if o.account == "owner")
+
+    await fake.start()
+    idle = FakeVenue(SystemClock())
+    yield Rig(fake, idle, "ETHUSDC", D(3100), D(2990), D("2990.001"), D(8000), fill, lose, there)
+
+
+class HyperClock:
+    def __init__(self, server: HyperServer) -> None:
+        self._server = server
+
+    def now_ns(self) -> int:
+        return self._server.now_ms * 1_000_000
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(min(seconds, 0.05))
+
+
+@asynccontextmanager
+async def hyper_account() -> AsyncIterator[tuple[HyperServer, Hyperliquid]]:
+    """A session whose signatures come from the signer's own policy and arithmetic."""
+    async with hyper_server() as server:
+
+        async def sign(method: str, path: str, payload: str) -> str:
+            asked = policy.check(method, path, payload, now_ms=server.now_ms)
+            nonce = server.now_ms + len(signed)
+            signed.append(nonce)
+            hashed = action_hash(asked.action, nonce, None, asked.expires_ms)
+            raw = AGENT.sign(agent_digest(hashed, mainnet=False))
+            return json.dumps({"nonce": nonce, "r": "0x" + raw[:32].hex(), "s": "0x" + raw[32:64].hex(), "v": raw[64]})  # fmt: skip
+
+        signed: list[int] = []
+        facts = replace(VENUE, audit_s=0.05)
+        venue = Hyperliquid(
+            facts, FEED, "hl", HyperClock(server), ACCOUNT, sign, server.url, None, TimeOuts()
+        )
+        await venue.start()
+        try:
+            yield server, venue
+        finally:
+            await venue.close()
+
+
+@asynccontextmanager
+async def hyperliquid() -> AsyncIterator[Rig]:
+    async with hyper_account() as (server, venue):
+
+        async def fill(name: ClOrdId, qty: Decimal) -> None:
+            await server.fill(cloid(name), qty, D("20.1"))
+
+        async def lose() -> None:
+            server.lose = 1
+
+        async def there() -> int:
+            return len(server.orders)
+
+        idle = Hyperliquid(
+            VENUE, FEED, "hl", HyperClock(server), ACCOUNT, _unasked, "http://127.0.0.1:9", None, TimeOuts()
+        )
+        yield Rig(venue, idle, "PURR/USDC", D(22), D("20.1"), D("20.1234"), D(7), fill, lose, there)
+        await idle.close()
+
+
+async def _unasked(method: str, path: str, payload: str) -> str:
+    raise AssertionError("nothing is signed for a session that was not started")
+
+
+RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
+    "binance_spot": spot,
+    "memory": memory,
+    "hyperliquid": hyperliquid,
+}
