@@ -108,6 +108,46 @@ def _filled(
     return Plan(tuple(moves), cost, paid, health_after(model, account, times[0], moves))
 
 
+def best_effort(
+    model: AaveModel, account: Account, times: Sequence[int], means: Sequence[Means], room_usd: Decimal
+) -> Plan | None:
+    """What helps most where no plan reaches the target: all that is at hand, repayments first, for no more than `room_usd`.
+
+    None where that would cost more than it pays in, or raise nothing.
+    """
+    moves, left, used = list[Move](), room_usd, set[str]()
+    for one in sorted(means, key=lambda m: (m.swap_from != "", m.do != REPAY)):
+        source = one.swap_from or one.asset
+        raw = min(one.most_raw, _worth_of(account, one.asset, left))
+        if one.do == REPAY:
+            raw = min(raw, _owed_after(model, account, times[-1], moves, one.asset))
+        move = Move(one, raw)
+        if source in used or raw <= 0 or worth_usd(account, one.asset, raw) <= cost_usd(account, move):
+            continue
+        used.add(source)
+        moves.append(move)
+        left = WIDE.subtract(left, worth_usd(account, one.asset, raw))
+    before, after = (health_after(model, account, times[0], m) for m in ([], moves))
+    if not moves or (before is not None and after is not None and after <= before):
+        return None
+    cost = sum((cost_usd(account, m) for m in moves), Decimal(0))
+    paid = sum((worth_usd(account, m.means.asset, m.raw) for m in moves), Decimal(0))
+    return Plan(tuple(moves), cost, paid, after)
+
+
+def _worth_of(account: Account, asset: str, usd: Decimal) -> int:
+    """Base units of an asset that are worth no more than so many dollars, by the protocol's price."""
+    r = next(r for r in account.reserves if r.asset == asset)
+    with localcontext(WIDE):
+        return int(max(usd, Decimal(0)).scaleb(8 + r.decimals)) // max(r.price_1e8, 1)
+
+
+def _owed_after(model: AaveModel, account: Account, timestamp: int, moves: Sequence[Move], asset: str) -> int:
+    for move in moves:
+        account = moved(model, account, move.means.do, move.means.asset, move.raw, timestamp)
+    return owed(model, account, timestamp).get(asset, 0)
+
+
 def _twice(order: Sequence[Means]) -> bool:
     """Whether an asset of the wallet is counted on more than once: as itself and sold, or sold for two things."""
     used = [m.swap_from or m.asset for m in order]

@@ -15,7 +15,7 @@ from agent.margin import aave_v3_0, aave_v3_6
 from agent.margin.aave_account import Account, Reserve
 from agent.margin.aave_moves import ADD_COLLATERAL, REPAY
 from agent.margin.ray import RAY
-from agent.margin.rescue import Means, Move, health_after, healthy, needs, plans, worth_usd
+from agent.margin.rescue import Means, Move, best_effort, health_after, healthy, needs, plans, worth_usd
 
 AT = 1_700_000_000
 TARGET = 135 * 10**16
@@ -143,3 +143,25 @@ def test_thresholds_in_the_wrong_order_are_refused_by_name() -> None:
         with pytest.raises(Usage) as error:
             rescued(**keys)
         assert says in error.value.message, error.value.message
+
+
+def test_where_the_target_is_out_of_reach_all_that_helps_is_paid() -> None:
+    one, model = account(5), aave_v3_0.MODEL
+    little = [
+        Means(ADD_COLLATERAL, "weth", 10**16, GAS),
+        Means(REPAY, "usdc", 50 * 10**6, GAS),
+        Means(REPAY, "usdc", 40 * 10**6, 2 * GAS, 60, "weth"),
+        Means(REPAY, "dai", 10**18, GAS),
+    ]
+    assert plans(model, one, (AT,), 3 * 10**18, little) == []
+    effort = best_effort(model, one, (AT,), little, Decimal(1_000))
+    assert effort is not None and effort.health_1e18 is not None
+    # A dai costs three dollars to pay in, and the WETH is not counted twice.
+    assert [(m.means.do, m.means.asset, m.raw) for m in effort.moves] == [
+        (REPAY, "usdc", 50 * 10**6), (ADD_COLLATERAL, "weth", 10**16),
+    ]  # fmt: skip
+    assert effort.health_1e18 > (health_after(model, one, AT, []) or 0)
+    held = best_effort(model, one, (AT,), little, Decimal(20))
+    assert held is not None and Decimal("19.99") < held.paid_usd <= 20
+    assert best_effort(model, one, (AT,), little, Decimal(2)) is None, "it would cost more than it pays in"
+    assert best_effort(model, one, (AT,), [Means(REPAY, "usdc", 10**12, GAS)], Decimal(10**6)) is not None

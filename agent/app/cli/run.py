@@ -185,7 +185,7 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
         scheduler = Scheduler(app, desk, carrier, max_loss_usd, _say, before)
         enabled = [job for job in app.settings.jobs if job.enabled]
         tasks = [asyncio.create_task(scheduler.run(job), name=f"job {job.name}") for job in enabled]
-        watches = [RescueWatch(app, desk, rule, _say, before) for rule in rescues]
+        watches = [RescueWatch(app, desk, rule, max_loss_usd, _say, before) for rule in rescues]
         tasks += [asyncio.create_task(one.run(), name=f"rescue {one.name}") for one in watches]
         if watch is not None:
             tasks.append(asyncio.create_task(watch.run(), name="scopes"))

@@ -25,17 +25,19 @@ RETRY_S = 2.0
 
 
 class RescueWatch:
-    """Runs one rule until cancelled. `before_act` raises where nothing new may be begun now."""
+    """Runs one rule until cancelled. A payment may cost neither more than the rule says nor than `most_cost_usd`. `before_act` raises where nothing new may be begun now."""
 
     def __init__(
         self,
         app: App,
         desk: Desk,
         rule: RescueTable,
+        most_cost_usd: Decimal,
         tell: Callable[[str], None],
         before_act: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._app, self._desk, self._rule, self._tell, self._before = app, desk, rule, tell, before_act
+        self._most_cost_usd = min(rule.most_cost_usd, most_cost_usd)
         self._told: set[str] = set()
         self._failure = ""
 
@@ -86,17 +88,23 @@ class RescueWatch:
         if (stop := found.stopped) is not None:
             await self._cannot(sight, [stop])
             return
+        lines = [line for need in found.missing for line in missing_words(app, sight, need)]
+        own = [d for d in found.doubts if d not in sight.doubts]
         if not found.plans:
-            lines = [line for need in found.missing for line in missing_words(app, sight, need)]
-            own = [d for d in found.doubts if d not in sight.doubts]
             await self._cannot(sight, own, lines)
             return
+        if found.short:
+            why = [f"{d.message} → {d.hint}" for d in own] + (
+                ["it needs " + "; or ".join(lines)] if lines else []
+            )
+            text = f"{sight.name}: the target {self._rule.target} is out of reach, what helps is done: "
+            await self._say("RESCUE_SHORT", text + "; ".join(why), "")
         if self._before is not None:
             await self._before()
         plan = found.plans[0]
         does = ", then ".join(acting.words(app, sight, move) for move in plan.moves)
         self._tell(f"rescue {self._rule.name}: health factor {health_words(sight.health_1e18)}: {does}")
-        done = await acting.act(app, desk, sight, plan, self._rule.most_cost_usd)
+        done = await acting.act(app, desk, sight, plan, self._most_cost_usd)
         self._told.discard("RESCUE_IMPOSSIBLE")
         if done is None:
             return
@@ -118,7 +126,11 @@ class RescueWatch:
 
     async def _conditions(self, found: list[tuple[str, str, str]]) -> None:
         """Tells what is new, forgets what is over."""
-        lasting = {"RESCUE_IMPOSSIBLE"} if any(code == "RESCUE_NEAR" for code, _, _ in found) else set()
+        lasting = (
+            {"RESCUE_IMPOSSIBLE", "RESCUE_SHORT"}
+            if any(code == "RESCUE_NEAR" for code, _, _ in found)
+            else set()
+        )
         for code, message, hint in found:
             await self._say(code, message, hint)
         self._told &= {code for code, _, _ in found} | lasting
