@@ -247,6 +247,9 @@ async def _shadow(app: App) -> int:
         f"shadow: {len(requests)} jobs are priced when due, nothing is signed; --live --yes --max-loss USD does it"
     )
 
+    if app.settings.rescues:
+        _say("rescues are not watched in the shadow: `fairlead rescue` shows what one would do now")
+
     async def one(job: Any) -> None:
         rule = rule_of(job)
         while True:
