@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal, localcontext
 from typing import TYPE_CHECKING
 
-from agent.app.rescue.sight import Doubt, Sight, token_known
+from agent.app.rescue.doubts import Doubt
+from agent.app.rescue.sight import Sight, token_known
 from agent.domain.instruments import AssetId
 from agent.domain.units import WIDE, qty_exact, raw_down
 from agent.execution.settlement import token_of

@@ -13,7 +13,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from agent.app.rescue import acting, pricing
-from agent.app.rescue.sight import Doubt, Sight, look, next_s
+from agent.app.rescue.doubts import Doubt
+from agent.app.rescue.sight import Sight, look, next_s
 from agent.app.rescue.words import health_words, missing_words
 from agent.app.settings_rescue import RescueTable
 from agent.domain.errors import FairleadError
@@ -48,7 +49,7 @@ class RescueWatch:
     ) -> None:
         self._app, self._desk, self._rule, self._tell, self._before = app, desk, rule, tell, before_act
         self._most_cost_usd = min(rule.most_cost_usd, most_cost_usd)
-        self._told: set[str] = set()
+        self._told: set[tuple[str, int]] = set()
         self._unread = self._undone = ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting: _Start | None = None
@@ -99,7 +100,9 @@ class RescueWatch:
                 )
             )
         await self._conditions(conditions)
-        if sight.below(self._rule.trigger) and not self._busy(sight):
+        if not sight.below(self._rule.trigger):
+            self._undone = ""
+        elif not self._busy(sight):
             if await acting.seen_since(self._desk.book, sight):
                 await self._rescue(sight)
 
@@ -114,19 +117,21 @@ class RescueWatch:
         spent = acting.spent_usd(desk.book, sight, desk.clock.now_ns())
         found = pricing.options(app, sight, spent, next_s(app, sight))
         if (stop := found.stopped) is not None:
-            await self._cannot(sight, [stop])
+            await self._cannot(sight, [stop], [], 0)
             return
         lines = [line for need in found.missing for line in missing_words(app, sight, need)]
+        # What is missing is told again each time it has doubled.
+        size = found.missing[0].raw.bit_length() if found.missing else 0
         own = [d for d in found.doubts if d not in sight.doubts]
         if not found.plans:
-            await self._cannot(sight, own, lines)
+            await self._cannot(sight, own, lines, size)
             return
         if found.short:
             why = [f"{d.message} → {d.hint}" for d in own] + (
                 ["it needs " + "; or ".join(lines)] if lines else []
             )
             text = f"{sight.name}: the target {self._rule.target} is out of reach, what helps is done: "
-            await self._say("RESCUE_SHORT", text + "; ".join(why), "")
+            await self._say("RESCUE_SHORT", text + "; ".join(why), "", size)
         if self._before is not None:
             await self._before()
         plan = found.plans[0]
@@ -153,7 +158,7 @@ class RescueWatch:
             if self._starting is start:
                 self._starting = None
         self._undone = ""
-        self._told.discard("RESCUE_IMPOSSIBLE")
+        self._told = {(code, size) for code, size in self._told if code != "RESCUE_IMPOSSIBLE"}
         if done is None:
             return
         await desk.journal.record(
@@ -165,12 +170,12 @@ class RescueWatch:
             )
         )
 
-    async def _cannot(self, sight: Sight, why: list[Doubt], lines: list[str] | None = None) -> None:
+    async def _cannot(self, sight: Sight, why: list[Doubt], lines: list[str], size: int) -> None:
         told = [f"{d.message} → {d.hint}" for d in why]
         told += ["it needs " + "; or ".join(lines)] if lines else []
         told = told or ["nothing in the wallet repays or secures it"]
         text = f"{sight.name}: health factor {health_words(sight.health_1e18)} is below {self._rule.trigger} and nothing can be done: "
-        await self._say("RESCUE_IMPOSSIBLE", text + "; ".join(told), "")
+        await self._say("RESCUE_IMPOSSIBLE", text + "; ".join(told), "", size)
 
     async def _conditions(self, found: list[tuple[str, str, str]]) -> None:
         """Tells what is new, forgets what is over."""
@@ -181,7 +186,8 @@ class RescueWatch:
         )
         for code, message, hint in found:
             await self._say(code, message, hint)
-        self._told &= {code for code, _, _ in found} | lasting
+        stays = {code for code, _, _ in found} | lasting
+        self._told = {(code, size) for code, size in self._told if code in stays}
 
     async def _failed(self, error: FairleadError, before: str) -> str:
         """Told once for as long as nothing else comes of it; gives what to compare the next one with."""
@@ -190,10 +196,10 @@ class RescueWatch:
             await self._desk.journal.record(Alarmed(error.code, text, self._desk.clock.now_ns()))
         return error.code
 
-    async def _say(self, code: str, message: str, hint: str) -> None:
-        if code in self._told:
+    async def _say(self, code: str, message: str, hint: str, size: int = 0) -> None:
+        if (code, size) in self._told:
             return
-        self._told.add(code)
+        self._told.add((code, size))
         text = f"{message} → {hint}" if hint else message
         await self._desk.journal.record(Alarmed(code, text, self._desk.clock.now_ns()))
 
