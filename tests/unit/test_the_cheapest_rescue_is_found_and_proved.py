@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from settings_values import values
+from troubled_loans import AT, GAS, account, means
 
 from agent.app.settings import parse
 from agent.app.template import render, toml
@@ -17,37 +18,7 @@ from agent.margin.aave_moves import ADD_COLLATERAL, REPAY
 from agent.margin.ray import RAY
 from agent.margin.rescue import Means, Move, best_effort, health_after, healthy, needs, plans, worth_usd
 
-AT = 1_700_000_000
 TARGET = 135 * 10**16
-GAS = Decimal("3")
-
-
-def account(seed: int) -> Account:
-    """Two collaterals, two debts, interest on all of them, health anywhere about 1."""
-    r = random.Random(seed)
-
-    def row(asset: str, decimals: int, px: int, threshold: int, supply: int, debt: int) -> Reserve:
-        index = RAY + r.randrange(RAY // 3)
-        return Reserve(
-            asset, decimals, px, threshold, threshold, threshold > 0, AT - r.randrange(1, 10**6), supply, index, RAY // 50,
-            debt, index + r.randrange(RAY // 9), RAY // 20,
-        )  # fmt: skip
-
-    weth = row("weth", 18, r.randrange(1_500, 2_200) * 10**8 + 7, 8_250, r.randrange(10**18, 3 * 10**18), 0)
-    wbtc = row("wbtc", 8, 60_000 * 10**8 + 3, 7_500, r.randrange(10**6), 0)
-    usdc = row("usdc", 6, 10**8 - 5, 0, 0, r.randrange(1_500 * 10**6, 3_000 * 10**6))
-    dai = row("dai", 18, 10**8 + 11, 0, 0, r.randrange(10**20))
-    return Account((weth, wbtc, usdc, dai))
-
-
-def means(r: random.Random) -> list[Means]:
-    poor = r.choice((1, 1, 30))
-    return [
-        Means(REPAY, "usdc", r.randrange(3_000 * 10**6) // poor, GAS),
-        Means(REPAY, "dai", r.randrange(10**20), GAS),
-        Means(ADD_COLLATERAL, "weth", r.randrange(2 * 10**18) // poor, GAS),
-        Means(REPAY, "usdc", r.randrange(3_000 * 10**6) // poor, 2 * GAS, 60, "wbtc"),
-    ]
 
 
 def check(count: int) -> None:
@@ -111,7 +82,7 @@ def test_what_costs_least_comes_first_and_of_equals_what_pays_least() -> None:
     assert found[0].paid_usd < found[1].paid_usd and found[0].cost_usd == found[1].cost_usd == GAS
     # What the wallet has of one is too little: all of it, and the rest of the other.
     short = Means(REPAY, "usdc", 1_000 * 10**6, GAS)
-    (both,) = plans(model, one, (AT,), TARGET, [short, Means(ADD_COLLATERAL, "weth", 2 * 10**18, GAS)])
+    both, *_ = plans(model, one, (AT,), TARGET, [short, Means(ADD_COLLATERAL, "weth", 2 * 10**18, GAS)])
     assert [m.means.do for m in both.moves] == [REPAY, ADD_COLLATERAL] and both.moves[0].raw == 10**9
     assert plans(model, one, (AT,), TARGET, [short]) == []
     need = needs(model, one, (AT,), TARGET, [short])[0]
