@@ -25,7 +25,7 @@ class RescueTable(Table):
     )
     most_usd: PositiveMoney = Field(
         Decimal("10000"),
-        description="The most that one rescue may pay in, in USD. It stays the wallet's own.",
+        description="The most that one payment of a rescue may be, in USD. It stays the wallet's own.",
     )
     per_day_usd: PositiveMoney = Field(
         Decimal("20000"),

@@ -7,10 +7,10 @@ it done; the money itself stays the wallet's. The yield that it no longer earns 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
-from itertools import permutations
+from itertools import combinations
 
 from agent.domain.units import WIDE
 from agent.margin.aave_account import Account
@@ -74,19 +74,28 @@ def plans(
     The health told is that at the first of `times`.
     """
     found: list[Plan] = []
+    if not healthy(model, account, times[-1:], target_1e18, [Move(m, m.most_raw) for m in means]):
+        return []  # not even all of it, counted twice where it could be used twice
     for count in range(1, min(MOST_MOVES, len(means)) + 1):
-        for order in permutations(means, count):
+        for order in _orders(means, count):
             # More payments are tried only where their fees alone do not cost as much as what was found already.
             if (
                 count > 1
                 and found
-                and sum((m.fixed_usd for m in order), Decimal(0)) >= min(p.cost_usd for p in found)
+                and sum((m.fixed_usd for m in order), Decimal(0)) > min(p.cost_usd for p in found)
             ):
                 continue
             plan = _filled(model, account, times, target_1e18, order)
             if plan is not None:
                 found.append(plan)
     return sorted(found, key=lambda p: (p.cost_usd, p.paid_usd, len(p.moves)))
+
+
+def _orders(means: Sequence[Means], count: int) -> Iterator[tuple[Means, ...]]:
+    """Every choice of the one that is paid in part, behind every set of those that are paid whole."""
+    for last in means:
+        for whole in combinations([m for m in means if m is not last], count - 1):
+            yield (*whole, last)
 
 
 def _filled(
@@ -108,6 +117,46 @@ def _filled(
     return Plan(tuple(moves), cost, paid, health_after(model, account, times[0], moves))
 
 
+def best_effort(
+    model: AaveModel, account: Account, times: Sequence[int], means: Sequence[Means], room_usd: Decimal
+) -> Plan | None:
+    """What helps most where no plan reaches the target: all that is at hand, repayments first, for no more than `room_usd`.
+
+    None where that would cost more than it pays in, or raise nothing.
+    """
+    moves, left, used = list[Move](), room_usd, set[str]()
+    for one in sorted(means, key=lambda m: (m.swap_from != "", m.do != REPAY)):
+        source = one.swap_from or one.asset
+        raw = min(one.most_raw, _worth_of(account, one.asset, left))
+        if one.do == REPAY:
+            raw = min(raw, _owed_after(model, account, times[-1], moves, one.asset))
+        move = Move(one, raw)
+        if source in used or raw <= 0 or worth_usd(account, one.asset, raw) <= cost_usd(account, move):
+            continue
+        used.add(source)
+        moves.append(move)
+        left = WIDE.subtract(left, worth_usd(account, one.asset, raw))
+    before, after = (health_after(model, account, times[0], m) for m in ([], moves))
+    if not moves or (before is not None and after is not None and after <= before):
+        return None
+    cost = sum((cost_usd(account, m) for m in moves), Decimal(0))
+    paid = sum((worth_usd(account, m.means.asset, m.raw) for m in moves), Decimal(0))
+    return Plan(tuple(moves), cost, paid, after)
+
+
+def _worth_of(account: Account, asset: str, usd: Decimal) -> int:
+    """Base units of an asset that are worth no more than so many dollars, by the protocol's price."""
+    r = next(r for r in account.reserves if r.asset == asset)
+    with localcontext(WIDE):
+        return int(max(usd, Decimal(0)).scaleb(8 + r.decimals)) // max(r.price_1e8, 1)
+
+
+def _owed_after(model: AaveModel, account: Account, timestamp: int, moves: Sequence[Move], asset: str) -> int:
+    for move in moves:
+        account = moved(model, account, move.means.do, move.means.asset, move.raw, timestamp)
+    return owed(model, account, timestamp).get(asset, 0)
+
+
 def _twice(order: Sequence[Means]) -> bool:
     """Whether an asset of the wallet is counted on more than once: as itself and sold, or sold for two things."""
     used = [m.swap_from or m.asset for m in order]
@@ -124,16 +173,54 @@ def least(
 ) -> int | None:
     """The least base units of `means`, on top of what comes before, that reach the target. None where all of it does not."""
 
-    def enough(raw: int) -> bool:
-        return healthy(model, account, times, target, [*before, Move(means, raw)])
+    # Interest makes the last of the times the hardest as a rule; the others are asked once it is met.
+    *others, hardest = times
 
-    if means.most_raw <= 0 or not enough(means.most_raw):
+    def factor(raw: int) -> int | None:
+        return health_after(model, account, hardest, [*before, Move(means, raw)])
+
+    def enough(raw: int) -> bool:
+        found = factor(raw)
+        if found is not None and found < target:
+            return False
+        return healthy(model, account, others, target, [*before, Move(means, raw)])
+
+    most = means.most_raw
+    if means.do == REPAY:
+        most = min(most, _owed_after(model, account, hardest, before, means.asset))
+    if most <= 0 or not enough(most):
         return None
-    low, high = 0, means.most_raw
+    low, high = _bracket(means.do, most, target, factor, enough)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return high
+
+
+def _bracket(
+    do: str, most: int, target: int, factor: Callable[[int], int | None], enough: Callable[[int], bool]
+) -> tuple[int, int]:
+    """Around the answer: the factor is linear in what is supplied, and its inverse in what is repaid. Never believed unproved."""
+    first, last = factor(0), factor(most)
+    if first is None or first >= target:
+        return 0, most
+    if do == REPAY:
+        part, whole = (target - first) * (last or 1), ((last or 1) - first) * target
+        part, whole = (target - first, target) if last is None else (part, whole)
+    else:
+        part, whole = target - first, (last or target) - first
+    guess = min(max(most * part // whole, 1), most) if whole > 0 else most
+    width = max(guess >> 36, 4)
+    low, high = 0, most
+    while width < most:
+        if high == most and guess + width < most and enough(guess + width):
+            high = guess + width
+        if low == 0 and guess - width > 0 and not enough(guess - width):
+            low = guess - width
+        if low and high < most:
+            break
+        width *= 64
+    return low, high
 
 
 def healthy(

@@ -75,7 +75,11 @@ def test_the_daemon_warns_first_and_rescues_in_time(indebted: AgentHome) -> None
     daemon.says("RESCUE_NEAR")
     assert set(home.book().parts) == known, "a warning is no act"
     before = home.world()
+    assert home.run("halt not-now", settings).status == 0
     eth_at(home, 2_000)
+    daemon.says("ALARM HALTED")
+    assert home.world() == before, "the kill switch holds for rescues, too"
+    assert home.run("resume", settings).status == 0
     daemon.says("RESCUED", 60)
     daemon.end(signal.SIGTERM)
     (name,) = set(home.book().parts) - known

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from settings_values import values
+from troubled_loans import AT, GAS, account, means
 
 from agent.app.settings import parse
 from agent.app.template import render, toml
@@ -15,39 +16,9 @@ from agent.margin import aave_v3_0, aave_v3_6
 from agent.margin.aave_account import Account, Reserve
 from agent.margin.aave_moves import ADD_COLLATERAL, REPAY
 from agent.margin.ray import RAY
-from agent.margin.rescue import Means, Move, health_after, healthy, needs, plans, worth_usd
+from agent.margin.rescue import Means, Move, best_effort, health_after, healthy, needs, plans, worth_usd
 
-AT = 1_700_000_000
 TARGET = 135 * 10**16
-GAS = Decimal("3")
-
-
-def account(seed: int) -> Account:
-    """Two collaterals, two debts, interest on all of them, health anywhere about 1."""
-    r = random.Random(seed)
-
-    def row(asset: str, decimals: int, px: int, threshold: int, supply: int, debt: int) -> Reserve:
-        index = RAY + r.randrange(RAY // 3)
-        return Reserve(
-            asset, decimals, px, threshold, threshold, threshold > 0, AT - r.randrange(1, 10**6), supply, index, RAY // 50,
-            debt, index + r.randrange(RAY // 9), RAY // 20,
-        )  # fmt: skip
-
-    weth = row("weth", 18, r.randrange(1_500, 2_200) * 10**8 + 7, 8_250, r.randrange(10**18, 3 * 10**18), 0)
-    wbtc = row("wbtc", 8, 60_000 * 10**8 + 3, 7_500, r.randrange(10**6), 0)
-    usdc = row("usdc", 6, 10**8 - 5, 0, 0, r.randrange(1_500 * 10**6, 3_000 * 10**6))
-    dai = row("dai", 18, 10**8 + 11, 0, 0, r.randrange(10**20))
-    return Account((weth, wbtc, usdc, dai))
-
-
-def means(r: random.Random) -> list[Means]:
-    poor = r.choice((1, 1, 30))
-    return [
-        Means(REPAY, "usdc", r.randrange(3_000 * 10**6) // poor, GAS),
-        Means(REPAY, "dai", r.randrange(10**20), GAS),
-        Means(ADD_COLLATERAL, "weth", r.randrange(2 * 10**18) // poor, GAS),
-        Means(REPAY, "usdc", r.randrange(3_000 * 10**6) // poor, 2 * GAS, 60, "wbtc"),
-    ]
 
 
 def check(count: int) -> None:
@@ -111,7 +82,7 @@ def test_what_costs_least_comes_first_and_of_equals_what_pays_least() -> None:
     assert found[0].paid_usd < found[1].paid_usd and found[0].cost_usd == found[1].cost_usd == GAS
     # What the wallet has of one is too little: all of it, and the rest of the other.
     short = Means(REPAY, "usdc", 1_000 * 10**6, GAS)
-    (both,) = plans(model, one, (AT,), TARGET, [short, Means(ADD_COLLATERAL, "weth", 2 * 10**18, GAS)])
+    both, *_ = plans(model, one, (AT,), TARGET, [short, Means(ADD_COLLATERAL, "weth", 2 * 10**18, GAS)])
     assert [m.means.do for m in both.moves] == [REPAY, ADD_COLLATERAL] and both.moves[0].raw == 10**9
     assert plans(model, one, (AT,), TARGET, [short]) == []
     need = needs(model, one, (AT,), TARGET, [short])[0]
@@ -143,3 +114,25 @@ def test_thresholds_in_the_wrong_order_are_refused_by_name() -> None:
         with pytest.raises(Usage) as error:
             rescued(**keys)
         assert says in error.value.message, error.value.message
+
+
+def test_where_the_target_is_out_of_reach_all_that_helps_is_paid() -> None:
+    one, model = account(5), aave_v3_0.MODEL
+    little = [
+        Means(ADD_COLLATERAL, "weth", 10**16, GAS),
+        Means(REPAY, "usdc", 50 * 10**6, GAS),
+        Means(REPAY, "usdc", 40 * 10**6, 2 * GAS, 60, "weth"),
+        Means(REPAY, "dai", 10**18, GAS),
+    ]
+    assert plans(model, one, (AT,), 3 * 10**18, little) == []
+    effort = best_effort(model, one, (AT,), little, Decimal(1_000))
+    assert effort is not None and effort.health_1e18 is not None
+    # A dai costs three dollars to pay in, and the WETH is not counted twice.
+    assert [(m.means.do, m.means.asset, m.raw) for m in effort.moves] == [
+        (REPAY, "usdc", 50 * 10**6), (ADD_COLLATERAL, "weth", 10**16),
+    ]  # fmt: skip
+    assert effort.health_1e18 > (health_after(model, one, AT, []) or 0)
+    held = best_effort(model, one, (AT,), little, Decimal(20))
+    assert held is not None and Decimal("19.99") < held.paid_usd <= 20
+    assert best_effort(model, one, (AT,), little, Decimal(2)) is None, "it would cost more than it pays in"
+    assert best_effort(model, one, (AT,), [Means(REPAY, "usdc", 10**12, GAS)], Decimal(10**6)) is not None

@@ -1,4 +1,5 @@
-"""`fairlead chaos custody|submission|exchange`: attacks on the wallet, faults on the way to a block and at an exchange; judged by a referee."""
+"""`fairlead chaos custody|submission|exchange|rescue`: attacks on the wallet, faults on the way to a block and at an exchange, crises of a loan;
+on a devnet or at exchanges of their own, judged by a referee."""
 
 from __future__ import annotations
 
@@ -103,6 +104,46 @@ def submission(seed: int, count: int | None, case: int | None, mistake: str, as_
         for broken in report.violations:
             print(f"case {broken['case']} · {broken['rule']}: {broken['story']}")
             print(f"  → fairlead chaos submission --seed {seed} --case {broken['case']}")
+    return VIOLATED if report.violations else 0
+
+
+@command.command()
+@click.option("--seed", type=int, default=1, show_default=True, metavar="N")
+@click.option("--count", type=click.IntRange(1), metavar="K", help="How many crises; 20 by default.")
+@click.option(
+    "--case", "case", type=click.IntRange(0), metavar="C", help="This one crisis of the seed, alone."
+)
+@click.option(
+    "--mistake",
+    default="",
+    metavar="NAME",
+    help="A control: nobody watches (asleep), or money goes elsewhere (thief), and the referee must find it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def rescue(seed: int, count: int | None, case: int | None, mistake: str, as_json: bool) -> int:
+    """A loan whose collateral falls fast, with dear gas, stale prices, a relay that is down and a daemon that is killed."""
+    from agent.app.chaos.rescue.run import run
+
+    if case is not None and count is not None:
+        raise Usage("BAD_CASES", "--case is one case and --count is many", "give one of them")
+    report = run(seed, [case] if case is not None else list(range(count or 20)), mistake=mistake, say=note)
+    if as_json:
+        emit_json(report.to_json())
+    else:
+        found = report.counters
+        header("devnet", "a throw-away Safe", f"seed {seed}")
+        print(
+            f"{found['crises']} crises, {found['infeasible']} infeasible, {found['survived']} survived, {found['fallen']} fallen; "
+            f"{found['payments']} payments, {found['sigkills']} deaths of the daemon"
+        )
+        for name, who in (
+            ("lost_cents", "lost"), ("lost_all_knowing_cents", "by one who knows all"),
+            ("lost_repaying_cents", "by repaying all from the wallet at the trigger"), ("lost_doing_nothing_cents", "by doing nothing"),
+        ):  # fmt: skip
+            print(f"{who}: {found[name] / 100:,.2f} USD")
+        for broken in report.violations:
+            print(f"case {broken['case']} · {broken['rule']}: {broken['story']}")
+            print(f"  → fairlead chaos rescue --seed {seed} --case {broken['case']}")
     return VIOLATED if report.violations else 0
 
 

@@ -181,7 +181,8 @@ def facts_of(app: App, sight: Sight, found: Options) -> dict[str, Any]:
             {"do": n.do, "asset": n.asset, "raw": str(n.raw), "how": list(missing_words(app, sight, n))}
             for n in found.missing
         ],
-        "missing_way": (below and not found.plans) or found.stopped is not None,
+        "short": found.short,
+        "missing_way": (below and (not found.plans or found.short)) or found.stopped is not None,
     }
 
 
@@ -232,7 +233,9 @@ def _show(app: App, sight: Sight, found: Options) -> None:
         print(
             f"  {name}  {does}: health factor {health_words(plan.health_1e18)}, costs at most {plan.cost_usd:,.2f} USD"
         )
-    if found.plans:
+    if found.short:
+        print(f"  that is all that can be done here: the target {plain(rule.target)} is out of reach")
+    elif found.plans:
         print("  counted are gas and spread; what the money earns where it is now is not")
         return
     if not sight.unknown and not sight.below(rule.target):

@@ -198,7 +198,7 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
         enabled = [job for job in jobs if job.enabled]
         supervisor = Supervisor(app.settings, store, scheduler, app.clock, _say)
         tasks = [asyncio.create_task(supervisor.run(), name="jobs")]
-        watches = [RescueWatch(app, desk, rule, _say, before) for rule in rescues]
+        watches = [RescueWatch(app, desk, rule, max_loss_usd, _say, before) for rule in rescues]
         tasks += [asyncio.create_task(one.run(), name=f"rescue {one.name}") for one in watches]
         if watch is not None:
             tasks.append(asyncio.create_task(watch.run(), name="scopes"))
@@ -261,6 +261,8 @@ async def _shadow(app: App) -> int:
     _say(
         f"shadow: {len(jobs)} jobs are priced when due, nothing is signed; --live --yes --max-loss USD does it"
     )
+    if app.settings.rescues:
+        _say("rescues are not watched in the shadow: `fairlead rescue` shows what one would do now")
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     tasks = [asyncio.create_task(priced(app, job, _say)) for job in jobs]

@@ -58,14 +58,36 @@ def payments(book: Book, account: str) -> list[PartRecord]:
 
 
 def in_flight(book: Book, sight: Sight) -> str:
-    """The payment or sale of a rescue that is begun and not over, "" where there is none."""
+    """The payment that is in no block yet, or the sale that is not over; "" where there is neither.
+
+    What is in a block is in the health that is read of it, though it is followed on to its finality.
+    """
     for record in payments(book, sight.name):
-        if not record.ended:
+        if not record.ended and not record.included_in:
             return f"{record.part.cl_ord_id}: {record.what}"
     for parent in book.parents.values():
         if parent.parent.intent.source == source_of(sight) and parent.closed is None:
             return f"{parent.parent.cl_ord_id}: a sale"
     return ""
+
+
+async def seen_since(book: Book, sight: Sight) -> bool:
+    """Whether what was seen holds every payment that is in a block: one that is not in it would be paid a second time."""
+    assert sight.one.found is not None
+    for record in payments(book, sight.name):
+        if record.ended or not record.included_in:
+            continue
+        receipts = [await sight.desk.gateway.receipt(form.tx_hash) for form in record.signed]
+        blocks = [r.block_number for r in receipts if r is not None]
+        if not blocks or min(blocks) > sight.one.found.block.number:
+            return False
+    return True
+
+
+def begun(book: Book, sight: Sight) -> int:
+    """How many payments and sales the journal knows of: it grows when one begins."""
+    sales = [p for p in book.parents.values() if p.parent.intent.source == source_of(sight)]
+    return len(payments(book, sight.name)) + len(sales)
 
 
 def spent_usd(book: Book, sight: Sight, now_ns: int) -> Decimal:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal, localcontext
 from typing import TYPE_CHECKING
 
-from agent.app.rescue.sight import Doubt, Sight, token_known
+from agent.app.rescue.doubts import Doubt
+from agent.app.rescue.sight import Sight, token_known
 from agent.domain.instruments import AssetId
 from agent.domain.units import WIDE, qty_exact, raw_down
 from agent.execution.settlement import token_of
 from agent.margin.aave_moves import REPAY
-from agent.margin.rescue import Means, Need, Plan, needs, plans, ways
+from agent.margin.rescue import Means, Need, Plan, best_effort, needs, plans, ways
 from chains.gas import cost_at_most
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ VERB_OF = {REPAY: "repay", "add_collateral": "supply"}
 
 @dataclass(frozen=True)
 class Options:
-    """`plans` reach the target within the limits, the cheapest first. Where there is none, `missing` is what else would do, each alone."""
+    """`plans` reach the target within the limits, the cheapest first. Where none does, there is at most one, which is `short` of it, and
+    `missing` is what would do once the wallet is spent, each alone."""
 
     plans: tuple[Plan, ...]
     missing: tuple[Need, ...]
     doubts: tuple[Doubt, ...]
+    short: bool = False
 
     @property
     def stopped(self) -> Doubt | None:
@@ -62,8 +65,14 @@ def options(app: App, sight: Sight, spent_usd: Decimal, time_s: int) -> Options:
     kept = [p for p in found if over(sight, p, spent_usd) is None]
     if found and not kept and (why := over(sight, found[0], spent_usd)) is not None:
         doubts.append(why)
+    if kept:
+        return Options(tuple(kept), (), tuple(doubts))
     missing = () if found else tuple(needs(one.engine, one.account, times, target, means))
-    return Options(tuple(kept), missing, tuple(doubts))
+    room = min(sight.rule.most_usd, sight.rule.per_day_usd - spent_usd)
+    effort = best_effort(one.engine, one.account, times, means, room)
+    if effort is None or over(sight, effort, spent_usd) is not None:
+        return Options((), missing, tuple(doubts))
+    return Options((effort,), missing, tuple(doubts), short=True)
 
 
 def means_of(app: App, sight: Sight, time_s: int) -> tuple[list[Means], list[Doubt]]:

@@ -13,6 +13,7 @@ from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING
 
 from agent.app.chain_desk import ChainDesk
+from agent.app.rescue.doubts import Doubt, sequencer_doubts, stale_doubts
 from agent.app.settings_rescue import RescueTable
 from agent.app.watching.aave import ChainHealth, chain_health, market_of, name_of
 from agent.domain.errors import Denied, FairleadError, Usage
@@ -20,28 +21,14 @@ from agent.domain.instruments import AssetId, Place
 from agent.domain.units import WIDE, qty_exact, raw_down
 from agent.execution.settlement import token_of
 from agent.margin.model import State
-from chains.evm import address_of, call_data
 from chains.gas import Urgency, bid
-from chains.gateway import Gateway
 from chains.profile import Aave
-from chains.types import Address, Call, Fees
-from contracts.codec import decode_result, encode
+from chains.types import Address, Fees
 
 if TYPE_CHECKING:
     from agent.app.wiring import App
 
 WAD = 10**18
-
-
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """`stops`: nothing can be done before it is over. `no_sale`: no price is believed, so nothing is sold."""
-
-    code: str
-    message: str
-    hint: str
-    stops: bool = False
-    no_sale: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,29 +132,15 @@ def next_s(app: App, sight: Sight) -> int:
 
 
 async def _stale(app: App, rule: RescueTable, desk: ChainDesk, market: Aave, one: ChainHealth) -> list[Doubt]:
-    """The protocol's own sources asked for their age: its health factor is no fresher than they are."""
     if one.found is None or not one.found.reserves:
         return []
-    reserves = one.found.reserves
-    asked = [Call(market.oracle, call_data("getSourceOfAsset(address)", r.asset)) for r in reserves]
-    ref, found = await desk.gateway.multicall(asked)
-    sources = [address_of(a.data) if a.ok and len(a.data) >= 32 else None for a in found]
-    calls = [Call(s or market.oracle, encode("chainlink_aggregator", "latestRoundData")) for s in sources]
-    _, answers = await desk.gateway.multicall(calls, ref.number)
-    doubts = []
-    for r, source, answer in zip(reserves, sources, answers, strict=True):
-        symbol = next((s for a, s in one.symbols.items() if a.endswith(r.asset)), r.asset)
-        limit = _limit_s(app, rule, source)
-        hint = "look at the market yourself: what it would be liquidated by may be about to jump"
-        if source is None or not answer.ok or len(answer.data) < 160:
-            message = f"{symbol}: the protocol's price source does not tell its age"
-            doubts.append(Doubt("ORACLE_AGE_UNKNOWN", message, hint, no_sale=True))
-            continue
-        updated = int(decode_result("chainlink_aggregator", "latestRoundData", answer.data)[3])
-        if (age := ref.timestamp - updated) > limit:
-            message = f"{symbol}: the protocol's price is {age} s old, {limit} s are allowed"
-            doubts.append(Doubt("ORACLE_STALE", message, hint, no_sale=True))
-    return doubts
+    names = {address_in(asset): symbol for asset, symbol in one.symbols.items()}
+    assets = {r.asset: names.get(r.asset, r.asset) for r in one.found.reserves}
+    return await stale_doubts(desk.gateway, market.oracle, assets, lambda source: _limit_s(app, rule, source))
+
+
+def address_in(asset: str) -> Address:
+    return token_of(AssetId(asset))
 
 
 def _limit_s(app: App, rule: RescueTable, source: Address | None) -> int:
@@ -186,22 +159,6 @@ async def _sequencer(app: App, rule: RescueTable, desk: ChainDesk) -> list[Doubt
     return await sequencer_doubts(
         desk.gateway, Address(feed), rule.chain, scope.sequencer_grace_s if scope is not None else 3_600
     )
-
-
-async def sequencer_doubts(gateway: Gateway, feed: Address, chain: str, grace_s: int) -> list[Doubt]:
-    """SEQUENCER_DOWN stops; within `grace_s` of its return, when liquidations wait too, nothing is sold, and paying in goes on."""
-    ref, (answer,) = await gateway.multicall([Call(feed, encode("chainlink_aggregator", "latestRoundData"))])
-    if not answer.ok or len(answer.data) < 160:
-        message = f"{chain}: the sequencer's uptime feed {feed} does not answer"
-        return [Doubt("SEQUENCER_UNKNOWN", message, "is its address right?", no_sale=True)]
-    _, status, started, _, _ = decode_result("chainlink_aggregator", "latestRoundData", answer.data)
-    if int(status) != 0:
-        message = f"{chain}: the sequencer is down: nothing sent there is ordered"
-        return [Doubt("SEQUENCER_DOWN", message, "it is tried again as soon as it is up", stops=True)]
-    if (since := ref.timestamp - int(started)) < grace_s:
-        message = f"{chain}: the sequencer is up again for {since} s, {grace_s} s are waited before prices are believed"
-        return [Doubt("SEQUENCER_GRACE", message, "nothing is sold meanwhile", no_sale=True)]
-    return []
 
 
 async def _at_venues(app: App) -> dict[tuple[str, AssetId], Decimal]:

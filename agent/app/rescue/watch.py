@@ -6,17 +6,21 @@ condition is told once while it lasts; after a restart it may be told once more,
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from agent.app.rescue import acting, pricing
-from agent.app.rescue.sight import Doubt, Sight, look, next_s
+from agent.app.rescue.doubts import Doubt
+from agent.app.rescue.sight import Sight, look, next_s
 from agent.app.rescue.words import health_words, missing_words
 from agent.app.settings_rescue import RescueTable
 from agent.domain.errors import FairleadError
 from agent.domain.events import Alarmed
 from agent.execution.desk import Desk
+from agent.margin.rescue import Plan
 
 if TYPE_CHECKING:
     from agent.app.wiring import App
@@ -24,40 +28,60 @@ if TYPE_CHECKING:
 RETRY_S = 2.0
 
 
+@dataclass(eq=False)
+class _Start:
+    """A step that was begun when the journal knew of so many, and may not be in it yet."""
+
+    begun: int
+
+
 class RescueWatch:
-    """Runs one rule until cancelled. `before_act` raises where nothing new may be begun now."""
+    """Runs one rule until cancelled. A payment may cost neither more than the rule says nor than `most_cost_usd`. `before_act` raises where nothing new may be begun now."""
 
     def __init__(
         self,
         app: App,
         desk: Desk,
         rule: RescueTable,
+        most_cost_usd: Decimal,
         tell: Callable[[str], None],
         before_act: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._app, self._desk, self._rule, self._tell, self._before = app, desk, rule, tell, before_act
-        self._told: set[str] = set()
-        self._failure = ""
+        self._most_cost_usd = min(rule.most_cost_usd, most_cost_usd)
+        self._told: set[tuple[str, int]] = set()
+        self._unread = self._undone = ""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._starting: _Start | None = None
+        self._not_before_ns = 0
+        self._fatal: FairleadError | None = None
 
     @property
     def name(self) -> str:
         return self._rule.name
 
     async def run(self) -> None:
+        """Raises what means that nothing can be recorded, or signed, any more."""
         chain = self._app.settings.chain(self._rule.chain)
         assert chain is not None, "the settings were checked"
         watch = self._app.chains[chain.chain_id]
-        while True:
-            told = watch.heads_told()
-            try:
-                await self.step()
-                self._failure = ""
-            except FairleadError as error:
-                if error.verb == "HALT" and error.code != "HALTED":
-                    raise
-                await self._failed(error)
-                await self._desk.clock.sleep(RETRY_S)
-            await watch.next_look(told)
+        try:
+            while self._fatal is None:
+                told = watch.heads_told()
+                try:
+                    await self.step()
+                    self._unread = ""
+                except FairleadError as error:
+                    if error.verb == "HALT" and error.code != "HALTED":
+                        raise
+                    self._unread = await self._failed(error, self._unread)
+                    await self._desk.clock.sleep(RETRY_S)
+                await watch.next_look(told)
+            raise self._fatal
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def step(self) -> None:
         """One look, and what it calls for."""
@@ -76,31 +100,68 @@ class RescueWatch:
                 )
             )
         await self._conditions(conditions)
-        if sight.below(self._rule.trigger) and not acting.in_flight(self._desk.book, sight):
-            await self._rescue(sight)
+        if not sight.below(self._rule.trigger):
+            self._undone = ""
+        elif not self._busy(sight):
+            if await acting.seen_since(self._desk.book, sight):
+                await self._rescue(sight)
+
+    def _busy(self, sight: Sight) -> bool:
+        """Whether a step is on its way to a block, or about to be; after a failure for a moment, too."""
+        book, now = self._desk.book, self._desk.clock.now_ns()
+        starting = self._starting is not None and acting.begun(book, sight) == self._starting.begun
+        return starting or now < self._not_before_ns or bool(acting.in_flight(book, sight))
 
     async def _rescue(self, sight: Sight) -> None:
         app, desk = self._app, self._desk
         spent = acting.spent_usd(desk.book, sight, desk.clock.now_ns())
         found = pricing.options(app, sight, spent, next_s(app, sight))
         if (stop := found.stopped) is not None:
-            await self._cannot(sight, [stop])
+            await self._cannot(sight, [stop], [], 0)
             return
+        lines = [line for need in found.missing for line in missing_words(app, sight, need)]
+        # What is missing is told again each time it has doubled.
+        size = found.missing[0].raw.bit_length() if found.missing else 0
+        own = [d for d in found.doubts if d not in sight.doubts]
         if not found.plans:
-            lines = [line for need in found.missing for line in missing_words(app, sight, need)]
-            own = [d for d in found.doubts if d not in sight.doubts]
-            await self._cannot(sight, own, lines)
+            await self._cannot(sight, own, lines, size)
             return
+        if found.short:
+            why = [f"{d.message} → {d.hint}" for d in own] + (
+                ["it needs " + "; or ".join(lines)] if lines else []
+            )
+            text = f"{sight.name}: the target {self._rule.target} is out of reach, what helps is done: "
+            await self._say("RESCUE_SHORT", text + "; ".join(why), "", size)
         if self._before is not None:
             await self._before()
         plan = found.plans[0]
         does = ", then ".join(acting.words(app, sight, move) for move in plan.moves)
         self._tell(f"rescue {self._rule.name}: health factor {health_words(sight.health_1e18)}: {does}")
-        done = await acting.act(app, desk, sight, plan, self._rule.most_cost_usd)
-        self._told.discard("RESCUE_IMPOSSIBLE")
+        # It is followed to its finality beside the watch: a price that falls on is seen meanwhile.
+        self._starting = start = _Start(acting.begun(desk.book, sight))
+        task = asyncio.create_task(self._carry(sight, plan, start), name=f"rescue {self._rule.name} at work")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _carry(self, sight: Sight, plan: Plan, start: _Start) -> None:
+        desk = self._desk
+        try:
+            done = await acting.act(self._app, desk, sight, plan, self._most_cost_usd)
+        except FairleadError as error:
+            if error.verb == "HALT" and error.code != "HALTED":
+                self._fatal = error
+                return
+            self._not_before_ns = desk.clock.now_ns() + int(RETRY_S * 1e9)
+            self._undone = await self._failed(error, self._undone)
+            return
+        finally:
+            if self._starting is start:
+                self._starting = None
+        self._undone = ""
+        self._told = {(code, size) for code, size in self._told if code != "RESCUE_IMPOSSIBLE"}
         if done is None:
             return
-        await self._desk.journal.record(
+        await desk.journal.record(
             Alarmed(
                 "RESCUED",
                 f"{sight.name}: {done.what.removeprefix(acting.MARK)} in block {done.block}; health factor {health_words(sight.health_1e18)} → "
@@ -109,32 +170,36 @@ class RescueWatch:
             )
         )
 
-    async def _cannot(self, sight: Sight, why: list[Doubt], lines: list[str] | None = None) -> None:
+    async def _cannot(self, sight: Sight, why: list[Doubt], lines: list[str], size: int) -> None:
         told = [f"{d.message} → {d.hint}" for d in why]
         told += ["it needs " + "; or ".join(lines)] if lines else []
         told = told or ["nothing in the wallet repays or secures it"]
         text = f"{sight.name}: health factor {health_words(sight.health_1e18)} is below {self._rule.trigger} and nothing can be done: "
-        await self._say("RESCUE_IMPOSSIBLE", text + "; ".join(told), "")
+        await self._say("RESCUE_IMPOSSIBLE", text + "; ".join(told), "", size)
 
     async def _conditions(self, found: list[tuple[str, str, str]]) -> None:
         """Tells what is new, forgets what is over."""
-        lasting = {"RESCUE_IMPOSSIBLE"} if any(code == "RESCUE_NEAR" for code, _, _ in found) else set()
+        lasting = (
+            {"RESCUE_IMPOSSIBLE", "RESCUE_SHORT"}
+            if any(code == "RESCUE_NEAR" for code, _, _ in found)
+            else set()
+        )
         for code, message, hint in found:
             await self._say(code, message, hint)
-        self._told &= {code for code, _, _ in found} | lasting
+        stays = {code for code, _, _ in found} | lasting
+        self._told = {(code, size) for code, size in self._told if code in stays}
 
-    async def _failed(self, error: FairleadError) -> None:
-        """Told once for as long as nothing else comes of it."""
-        if error.code == self._failure:
-            return
-        self._failure = error.code
-        text = f"rescue {self._rule.name}: {error.message} → {error.hint or 'it is tried again'}"
-        await self._desk.journal.record(Alarmed(error.code, text, self._desk.clock.now_ns()))
+    async def _failed(self, error: FairleadError, before: str) -> str:
+        """Told once for as long as nothing else comes of it; gives what to compare the next one with."""
+        if error.code != before:
+            text = f"rescue {self._rule.name}: {error.message} → {error.hint or 'it is tried again'}"
+            await self._desk.journal.record(Alarmed(error.code, text, self._desk.clock.now_ns()))
+        return error.code
 
-    async def _say(self, code: str, message: str, hint: str) -> None:
-        if code in self._told:
+    async def _say(self, code: str, message: str, hint: str, size: int = 0) -> None:
+        if (code, size) in self._told:
             return
-        self._told.add(code)
+        self._told.add((code, size))
         text = f"{message} → {hint}" if hint else message
         await self._desk.journal.record(Alarmed(code, text, self._desk.clock.now_ns()))
 

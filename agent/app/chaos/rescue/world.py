@@ -1,0 +1,270 @@
+"""The ground of the crises: a Safe's loan set up anew for each, prices and fees as drawn, and a real daemon that lives and dies.
+
+Everything here uses cheat methods of the devnet, which refuse to work against anything else.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agent.app import template
+from agent.app.chaos.rescue.crises import CALM_GWEI, TOP_1E8, Crisis, Slot
+from agent.app.readonly import read_book
+from agent.app.settings import load
+from agent.app.settings_tree import Settings
+from chains.devnet.addresses import CHAINS
+from chains.devnet.funding import give_token, set_feed_price, token_balance
+from chains.devnet.jsonrpc import Rpc
+from chains.errors import Halt
+from chains.profiles.ethereum import CHAIN
+from contracts.codec import decode_result, encode
+
+ROOT = Path(__file__).resolve().parents[4]
+GWEI, ETHER = 10**9, 10**18
+COLLATERAL_RAW = 2 * ETHER
+SLOT_S, BRIEF_S, DOWN_S = 12.0, 0.4, 1.5
+"""As long as a slot of the real chain the daemon is waited for where it should act; elsewhere it need only have had a look."""
+TRIGGER, TARGET, WARN, MOST_USD, MOST_COST_USD = "1.15", "1.35", "1.25", 50_000, 1_000
+RULE: dict[str, Any] = {
+    "name": "crisis", "chain": "ethereum", "warn": WARN, "trigger": TRIGGER, "target": TARGET, "most_usd": str(MOST_USD),
+    "per_day_usd": "1000000000", "most_cost_usd": str(MOST_COST_USD), "swap": False,
+}  # fmt: skip
+Say = Callable[[str], None]
+
+
+@dataclass
+class World:
+    """`url` is the relay's admin port of chain 1; `settings_path` has the rule, and journal and alerts of its own."""
+
+    settings_path: Path
+    url: str
+    folder: Path
+    say: Say
+    daemon: subprocess.Popen[bytes] | None = None
+    sigkills: int = 0
+    lives: int = 0
+    alerts_before: int = 0
+    settings: Settings = field(init=False)
+    rpc: Rpc = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.settings = load(self.settings_path)
+        self.rpc = Rpc(self.url, timeout_s=60)
+
+    @property
+    def safe(self) -> str:
+        return str(self.settings.wallet.address)
+
+    @property
+    def pool(self) -> str:
+        assert CHAIN.aave is not None
+        return CHAIN.aave.pool
+
+    # ------------------------------------------------------------------ the daemon
+
+    def begin(self) -> None:
+        """Starts the daemon. Raises Halt CHAOS_WORLD where it does not come up."""
+        self.lives += 1
+        err = self.folder / f"daemon-{self.lives}.err"
+        argv = [
+            sys.executable,
+            "-m",
+            "agent",
+            "--settings",
+            str(self.settings_path),
+            "run",
+            "--live",
+            "--yes",
+            "--max-loss",
+            "20000",
+        ]
+        with err.open("wb") as out:
+            self.daemon = subprocess.Popen(
+                argv, cwd=ROOT, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=dict(os.environ)
+            )
+        until = time.monotonic() + 60
+        while "running:" not in (told := err.read_text()):
+            if self.daemon.poll() is not None or time.monotonic() > until:
+                raise Halt("CHAOS_WORLD", f"the daemon did not come up: {told[-600:]}", "")
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """SIGKILL, and a new life at once; nothing where there is none."""
+        if self.daemon is None:
+            return
+        self.daemon.send_signal(signal.SIGKILL)
+        self.daemon.wait(20)
+        self.sigkills += 1
+        self.begin()
+
+    def end(self) -> None:
+        """The daemon is ended, the chain goes on by itself at calm fees."""
+        if self.daemon is not None and self.daemon.poll() is None:
+            self.daemon.terminate()
+            try:
+                self.daemon.wait(30)
+            except subprocess.TimeoutExpired:
+                self.daemon.kill()
+                self.daemon.wait(20)
+        self.rpc("relay_fault")
+        self._fee(CALM_GWEI)
+        self.rpc("relay_mine", 1)
+        self.rpc("relay_resume")
+        self.rpc.close()
+
+    # ------------------------------------------------------------------ the loan
+
+    def read(self, to: str, contract: str, function: str, *args: Any) -> tuple[Any, ...]:
+        data = "0x" + encode(contract, function, args).hex()
+        return decode_result(
+            contract, function, bytes.fromhex(self.rpc("eth_call", {"to": to, "data": data}, "latest")[2:])
+        )
+
+    def health(self) -> int:
+        return int(self.read(self.pool, "aave_v3_pool", "getUserAccountData", self.safe)[5])
+
+    def head(self) -> int:
+        return int(self.rpc("eth_blockNumber"), 16)
+
+    def _as_safe(self, to: str, data: bytes) -> None:
+        """In the Safe's own name, without its nonce: the ground is laid, nobody acts."""
+        fees = {"maxFeePerGas": hex(500 * GWEI), "maxPriorityFeePerGas": "0x1"}
+        tx = {"from": self.safe, "to": to, "data": "0x" + data.hex(), "gas": hex(1_500_000), **fees}
+        receipt = self.rpc("eth_getTransactionReceipt", self.rpc("eth_sendTransaction", tx))
+        if receipt is None or receipt["status"] != "0x1":
+            raise Halt("CHAOS_WORLD", f"the ground could not be laid: a call to {to} reverted", "")
+
+    def _hold(self, token: str, raw: int) -> None:
+        give_token(self.url, token, self.safe, raw - token_balance(self.rpc, token, self.safe))
+
+    def lay(self, crisis: Crisis) -> None:
+        """Prices at the top, calm fees; two WETH supplied, a debt for the drawn health, the drawn wallet."""
+        at, rpc = CHAINS[1], self.rpc
+        self.alerts_before = len(self._alerts())
+        rpc("relay_pause")
+        rpc("relay_fault")
+        self._fee(CALM_GWEI)
+        set_feed_price(self.url, "USDC", 10**8)
+        set_feed_price(self.url, "ETH", TOP_1E8)
+        rpc("anvil_impersonateAccount", self.safe)
+        rpc("anvil_setBalance", self.safe, hex(10 * ETHER))
+        sender = self.settings.wallet.sender
+        assert sender is not None
+        rpc("anvil_setBalance", sender.address, hex(5 * ETHER))
+        collateral, debt, *_ = self.read(self.pool, "aave_v3_pool", "getUserAccountData", self.safe)
+        if debt:
+            self._hold(at.usdc, debt // 50)  # 1e-8 dollars to twice as many USDC
+            self._lend("repay", at.usdc, 2**256 - 1)
+            if self.daemon is not None:  # it is to see that the last crisis is over
+                time.sleep(2 * BRIEF_S)
+        if collateral:
+            self._as_safe(self.pool, encode("aave_v3_pool", "withdraw", (at.weth, 2**256 - 1, self.safe)))
+        self._hold(at.weth, COLLATERAL_RAW)
+        self._lend("supply", at.weth, COLLATERAL_RAW)
+        collateral, _, _, threshold, *_ = self.read(
+            self.pool, "aave_v3_pool", "getUserAccountData", self.safe
+        )
+        owed = collateral * threshold // crisis.health_bps // 100
+        self._as_safe(self.pool, encode("aave_v3_pool", "borrow", (at.usdc, owed, 2, 0, self.safe)))
+        self._hold(at.usdc, owed * crisis.usdc_bps // 10_000)
+        self._hold(at.weth, COLLATERAL_RAW * crisis.weth_bps // 10_000)
+
+    def _lend(self, verb: str, token: str, raw: int) -> None:
+        held = token_balance(self.rpc, token, self.safe)
+        self._as_safe(token, encode("erc20", "approve", (self.pool, held)))
+        words = (token, raw, self.safe, 0) if verb == "supply" else (token, raw, 2, self.safe)
+        self._as_safe(self.pool, encode("aave_v3_pool", verb, words))
+        self._as_safe(token, encode("erc20", "approve", (self.pool, 0)))
+
+    def steal(self) -> None:
+        """For a control: a dollar of the Safe goes where no rule sends it."""
+        give_token(self.url, CHAINS[1].usdc, self.safe, 10**6)
+        self._as_safe(CHAINS[1].usdc, encode("erc20", "transfer", (CHAINS[1].weth, 2 * 10**6)))
+
+    def _fee(self, gwei: int) -> None:
+        self.rpc("anvil_setNextBlockBaseFeePerGas", hex(gwei * GWEI))
+
+    # ------------------------------------------------------------------ a crisis
+
+    def befall(self, slot: Slot, hopeless: bool) -> None:
+        """One slot: what is drawn happens, the daemon has its time, then a block takes what the relay holds."""
+        rpc = self.rpc
+        rpc("relay_fault")
+        if slot.down:
+            rpc("relay_fault", {"road": "private", "kind": "down", "count": 9_999})
+        if slot.gap_s:
+            rpc("evm_increaseTime", slot.gap_s)
+            rpc("relay_mine", 1)
+            time.sleep(2 * BRIEF_S)
+        if slot.death == "before":
+            self.kill()
+        self._fee(slot.base_gwei)
+        set_feed_price(self.url, "ETH", slot.px_1e8)
+        self._wait(DOWN_S if slot.down or hopeless else SLOT_S)
+        if slot.death == "after":
+            self.kill()
+        self._fee(slot.base_gwei)
+        rpc("relay_mine", 1)
+
+    def _wait(self, most_s: float) -> None:
+        until = time.monotonic() + most_s
+        if self.health() >= _1e18(TRIGGER):
+            time.sleep(BRIEF_S)
+            return
+        while time.monotonic() < until and not self.rpc("relay_truth")["private_pending"]:
+            if self.health() >= _1e18(TRIGGER) or self._gave_up():
+                return
+            time.sleep(0.05)
+
+    def _gave_up(self) -> bool:
+        """Whether the daemon has told, in this crisis, that nothing can be done."""
+        return '"RESCUE_IMPOSSIBLE"' in "\n".join(self._alerts()[self.alerts_before :])
+
+    def _alerts(self) -> list[str]:
+        path = self.settings.alerts.file
+        return path.read_text().splitlines() if path is not None and path.exists() else []
+
+    def settle(self, hopeless: bool) -> None:
+        """Blocks until nothing of the daemon's is open, and the loan is well where it can be."""
+        self.rpc("relay_fault")
+        until = time.monotonic() + 90
+        while time.monotonic() < until:
+            self.rpc("relay_mine", 1)
+            time.sleep(0.15)
+            if not self._open() and (hopeless or self.health() >= _1e18(TRIGGER) or self._gave_up()):
+                return
+        if self._open():
+            raise Halt("CHAOS_WORLD", "what the daemon signed did not come to an end", "")
+
+    def _open(self) -> bool:
+        book = read_book(self.settings)
+        return book is not None and bool(book.open_parts())
+
+
+def _1e18(text: str) -> int:
+    whole, _, part = text.partition(".")
+    return int(whole + part.ljust(18, "0"))
+
+
+def with_rule(settings_path: Path, folder: Path) -> Path:
+    """The settings with the crises' rule, and a journal and alerts of their own."""
+    import tomllib
+
+    values = tomllib.loads(settings_path.read_text())
+    values |= {
+        "rescues": [RULE],
+        "jobs": [],
+        "journal": {"path": str(folder / "journal.db"), "emergency_path": str(folder / "emergency.bin")},
+        "alerts": {"file": str(folder / "alerts.jsonl")},
+    }
+    path = settings_path.with_name(f"crises-{folder.name}.toml")
+    template.write(values, path, note="Made for crises.", replace=True)
+    return path
