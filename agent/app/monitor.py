@@ -7,21 +7,29 @@ ask 127.0.0.1 learns of orders, jobs and alarms by number.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp import web
 
+from agent.algos.twap import seconds_of
+from agent.app.feeds import stop_tasks
 from agent.domain.errors import Usage
 from agent.journal.book import Book
 from agent.journal.chain import Head
 from agent.ports import Clock
 from chains.rpc import SecretUrl
+
+if TYPE_CHECKING:
+    from agent.app.wiring import App
+    from agent.execution.desk import Desk
 
 LOOPBACK = "127.0.0.1"
 NAMES = frozenset({LOOPBACK, "localhost"})
@@ -108,6 +116,40 @@ def family(name: str, kind: str, about: str, samples: list[tuple[Mapping[str, st
 
 def _escaped(text: str) -> str:
     return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def vitals_of(app: App, desk: Desk) -> Vitals:
+    """Of a daemon: trouble is a halt, or a journal that cannot be written."""
+    journal = app.journal
+    assert journal is not None
+
+    def trouble() -> str:
+        failure = journal.failure
+        if failure is not None:
+            return f"{failure.code}: {failure.message}"
+        why = app.switch.why() or (desk.book.halted.why if desk.book.halted is not None else "")
+        return f"trading is halted: {why}" if why else ""
+
+    return Vitals(app.settings.environment.value, desk.book, journal.head, trouble, app.clock)
+
+
+@asynccontextmanager
+async def monitored(app: App, desk: Desk, say: Callable[[str], None]) -> AsyncIterator[None]:
+    """What the settings' [daemon] asks for, for as long as it is entered. Raises Usage PORT_IN_USE, and as `resolve_endpoint`."""
+    from agent.app.endpoints import resolve_endpoint
+
+    table, vitals = app.settings.daemon, vitals_of(app, desk)
+    async with AsyncExitStack() as stack:
+        if table.port is not None:
+            served = await stack.enter_async_context(Monitor(vitals, table.port))
+            say(f"watched at {served.url}/health and {served.url}/metrics")
+        if table.ping is not None:
+            url, every_s = resolve_endpoint(table.ping), seconds_of(table.ping_every, "daemon.ping_every")
+            asking = asyncio.create_task(
+                ping(url, every_s, app.session, app.clock, vitals.trouble, say), name="ping"
+            )
+            stack.push_async_callback(stop_tasks, [asking])
+        yield
 
 
 class Monitor:
