@@ -132,6 +132,15 @@ def test_daemons_that_race_begin_each_fire_once(opened: Open, fires: int) -> Non
     assert sum(lease.state == CLAIMED for lease in opened().leases("a", fires)) <= fires - len(keys)
 
 
+def test_only_the_newest_of_what_is_done_are_kept(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "jobs.db", kept=3)
+    assert store.claim("a", "open", 0, "x", 0, 100) and store.begin("a", "open", "x", 1)
+    for n in range(1, 8):
+        assert store.claim("a", str(n), n, "x", n, 100) and store.begin("a", str(n), "x", n)
+        store.finish("a", str(n), "x")
+    assert [lease.key for lease in store.leases("a")] == ["7", "6", "5", "open"], "what is not over is kept"
+
+
 def test_a_store_that_is_no_store_is_said(tmp_path: Path) -> None:
     path = tmp_path / "jobs.db"
     path.write_text("this is a letter, and by no means a database of anything at all" * 20)

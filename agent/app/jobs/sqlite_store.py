@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from agent.app.jobs.store import BEGUN, CLAIMED, DONE, Lease, StoredJob
+from agent.app.jobs.store import BEGUN, CLAIMED, DONE, KEPT, Lease, StoredJob
 from agent.domain.errors import Retry
 
 _TABLES = """
@@ -25,8 +25,8 @@ BUSY_S = 5.0
 class SqliteStore:
     """Opens the file for each transaction, so that a moved or restored one is never written through an old handle."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, kept: int = KEPT) -> None:
+        self.path, self._kept = path, kept
 
     def add(self, job: StoredJob) -> bool:
         with self._writing() as db:
@@ -104,6 +104,11 @@ class SqliteStore:
         with self._writing() as db:
             db.execute(
                 "UPDATE fires SET state = ? WHERE job = ? AND key = ? AND owner = ?", (DONE, job, key, owner)
+            )
+            db.execute(
+                "DELETE FROM fires WHERE job = ? AND state = ? AND at_ns < "
+                "(SELECT at_ns FROM fires WHERE job = ? ORDER BY at_ns DESC LIMIT 1 OFFSET ?)",
+                (job, DONE, job, self._kept - 1),
             )
 
     def leases(self, job: str, limit: int = 20) -> tuple[Lease, ...]:
