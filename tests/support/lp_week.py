@@ -34,11 +34,11 @@ from agent.hedging.liquidity import Range
 from agent.journal.book import Book
 from agent.journal.registry import event_codec, is_derisking
 from agent.journal.store import Journal
-from chains.devnet.addresses import CHAINS
+from chains.devnet.addresses import AAVE, CHAINS
 from chains.devnet.artifacts import artifact
 from chains.devnet.builder import Builder
 from chains.devnet.demo import FOREVER, sqrt_price_x96
-from chains.devnet.funding import give_token, set_feed_price
+from chains.devnet.funding import give_token, set_feed_price, token_balance
 from chains.devnet.jsonrpc import Rpc
 from chains.devnet.service import Status
 from chains.evm import checksum
@@ -89,11 +89,26 @@ class LpWorld:
 
     def swap(self, side: Side, weth_raw: int) -> None:
         """The wallet's own: so much WETH is sold, or bought."""
-        ends = (CHAIN.weth, CHAIN.usdc) if side is Side.SELL else (CHAIN.usdc, CHAIN.weth)
-        name, bound = ("exactInputSingle", 0) if side is Side.SELL else ("exactOutputSingle", 2**127)
-        self._do(
-            "SwapRouter02", CHAIN.uniswap.router02, name, (*ends, FEE, WALLET, weth_raw, bound, 0), who=WALLET
-        )
+        if side is Side.SELL:
+            self._swap("exactInputSingle", CHAIN.weth, CHAIN.usdc, weth_raw, 0)
+        else:
+            self._swap("exactOutputSingle", CHAIN.usdc, CHAIN.weth, weth_raw, 2**127)
+
+    def buy_dollars(self, usdc_raw: int) -> None:
+        self._swap("exactOutputSingle", CHAIN.weth, CHAIN.usdc, usdc_raw, 2**127)
+
+    def _swap(self, function: str, given: str, got: str, raw: int, bound: int) -> None:
+        wish = (given, got, FEE, WALLET, raw, bound, 0)
+        self._do("SwapRouter02", CHAIN.uniswap.router02, function, wish, who=WALLET)
+
+    def borrow(self, weth: int, usdc: int) -> None:
+        """A loan at Aave: so much WETH is supplied, so much USDC borrowed and, with all other USDC of the wallet, gone."""
+        pool = AAVE["Pool"]
+        self._do("MockERC20", CHAIN.weth, "approve", pool, 2**255, who=WALLET)
+        self._do("AavePool", pool, "supply", CHAIN.weth, weth * 10**18, WALLET, 0, who=WALLET)
+        self._do("AavePool", pool, "borrow", CHAIN.usdc, usdc * 10**6, 2, 0, WALLET, who=WALLET)
+        held = token_balance(self._builder.rpc, CHAIN.usdc, WALLET)
+        self._do("MockERC20", CHAIN.usdc, "transfer", MOVER, held, who=WALLET)
 
     def move_to(self, px: Decimal) -> None:
         """Somebody trades the pool to a price, and both chains' feeds follow."""
@@ -137,7 +152,10 @@ class SwapCarrier:
         self.done: list[ParentOrder] = []
 
     def start(self, parent: ParentOrder) -> None:
-        self._world.swap(parent.side, int(parent.qty.scaleb(18)))
+        if parent.intent.base == "USDC":
+            self._world.buy_dollars(int(parent.qty.scaleb(6)))
+        else:
+            self._world.swap(parent.side, int(parent.qty.scaleb(18)))
         self._recorder.take(ParentClosed(parent.cl_ord_id, "FILLED", "swapped", self._world.clock.now_ns()))
         self.done.append(parent)
 
