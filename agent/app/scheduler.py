@@ -129,15 +129,22 @@ class Scheduler:
         try:
             outcome, why = await self._outcome(job, fire, patience_ns)
             if self._stale(job, fire, outcome):
-                self._guard.finish(job, fire)
+                self._over(job, fire)
                 return
             if outcome in ("SKIPPED", "MISSED", "NOTHING"):
                 self._tell(f"job {job.name} of {told(fire.at_ns)}: {outcome.lower()}: {why}")
             if outcome:
                 await self._fired(job, fire.key, outcome, why)
-                self._guard.finish(job, fire)
+                self._over(job, fire)
         finally:
             self.firing.discard(job.name)
+
+    def _over(self, job: Timing, fire: Fire) -> None:
+        """A store that does not answer now leaves the fire as begun, which nobody runs again either."""
+        try:
+            self._guard.finish(job, fire)
+        except FairleadError as error:
+            self._tell(f"job {job.name} of {told(fire.at_ns)}: {error}")
 
     def _stale(self, job: Timing, fire: Fire, outcome: str) -> bool:
         """Whether it is the same as last time and of a job that may look every block: the journal holds news, not looks."""

@@ -18,6 +18,7 @@ from memory_job_store import MemoryJobStore
 
 from agent.app.jobs.facts import confirmed_px
 from agent.app.jobs.guard import Guard
+from agent.app.jobs.sqlite_store import SqliteStore
 from agent.app.jobs.store import BEGUN, DONE, JobStore
 from agent.app.proposals import propose
 from agent.app.scheduler import Scheduler, request_of_job, source_of
@@ -126,6 +127,26 @@ async def scenes(devnet: Status, tmp_path: Path) -> None:
             assert (halted.outcome, halted.told) == ("SKIPPED", "trading is halted: night")
             app.switch.clear()
             assert store.leases("well")[0].state == DONE
+
+            # a store that is broken: every fire is told and none gives an order, and the job goes on asking
+            broken = tmp_path / "broken.db"
+            broken.write_text("no database" * 200)
+            store = SqliteStore(broken)
+            for name, more in (("blind", {}), ("blinder", {"every": None, "price": "ETH above 1"})):
+                unknown = asyncio.ensure_future(first_fire(job(name, **more)))
+                if not more:
+                    failed = await unknown
+                    assert failed.outcome == "FAILED" and "JOBS_STORE" in failed.told
+                    continue
+                until = clock.jumps + 3
+                while clock.jumps < until:  # noqa: ASYNC110
+                    await asyncio.sleep(0.002)
+                assert not unknown.done() and name not in desk.book.fired, (
+                    "what may have been done is not done again"
+                )
+                unknown.cancel()
+                await asyncio.gather(unknown, return_exceptions=True)
+            assert len(carrier.done) == orders
 
             # another daemon takes each lease just before its order would be recorded
             thief = Elsewhere()

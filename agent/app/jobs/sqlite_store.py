@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from agent.app.jobs.store import BEGUN, CLAIMED, DONE, KEPT, Lease, StoredJob
-from agent.domain.errors import Retry
+from agent.domain.errors import Denied, Retry
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS jobs (name TEXT PRIMARY KEY, tbl TEXT NOT NULL, body TEXT NOT NULL, added_ns INTEGER NOT NULL) WITHOUT ROWID;
@@ -127,6 +128,7 @@ class SqliteStore:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._belongs_to_us()
             db = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
             try:
                 db.executescript(_TABLES)
@@ -141,3 +143,14 @@ class SqliteStore:
                 f"the jobs' file {self.path} does not answer: {wrong}",
                 "check its permissions, its disk and who holds it",
             ) from wrong
+
+    def _belongs_to_us(self) -> None:
+        """Whoever can write here can have orders sent. Raises Denied JOBS_STORE_OPEN, and OSError."""
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        if self.path.stat().st_mode & 0o022:
+            raise Denied(
+                "JOBS_STORE_OPEN",
+                f"others may write to the jobs' file {self.path}",
+                f"chmod go-w {self.path}",
+            )
