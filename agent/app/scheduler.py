@@ -128,13 +128,29 @@ class Scheduler:
         self.firing.add(job.name)
         try:
             outcome, why = await self._outcome(job, fire, patience_ns)
+            if self._stale(job, fire, outcome):
+                self._over(job, fire)
+                return
             if outcome in ("SKIPPED", "MISSED", "NOTHING"):
                 self._tell(f"job {job.name} of {told(fire.at_ns)}: {outcome.lower()}: {why}")
             if outcome:
                 await self._fired(job, fire.key, outcome, why)
-                self._guard.finish(job, fire)
+                self._over(job, fire)
         finally:
             self.firing.discard(job.name)
+
+    def _over(self, job: Timing, fire: Fire) -> None:
+        """A store that does not answer now leaves the fire as begun, which nobody runs again either."""
+        try:
+            self._guard.finish(job, fire)
+        except FairleadError as error:
+            self._tell(f"job {job.name} of {told(fire.at_ns)}: {error}")
+
+    def _stale(self, job: Timing, fire: Fire, outcome: str) -> bool:
+        """Whether it is the same as last time and of a job that may look every block: the journal holds news, not looks."""
+        before = self._desk.book.fired.get(job.name)
+        same = before is not None and before[-1].outcome == outcome
+        return same and not fire.resume and outcome in ("NOTHING", "SHADOW", "SKIPPED")
 
     async def _outcome(self, job: Timing, fire: Fire, patience_ns: int) -> tuple[str, str]:
         """What became of a fire, and why; ("", "") where another daemon runs it."""
@@ -148,7 +164,8 @@ class Scheduler:
         try:
             if not self._guard.claim(job, fire, clock.now_ns(), until):
                 return "", ""
-            if why := self._guard.refusal(job, book):
+            halted = self._app.switch.why() or (book.halted.why if book.halted is not None else "")
+            if why := f"trading is halted: {halted}" if halted else self._guard.refusal(job, book):
                 return "SKIPPED", why
         except FairleadError as error:
             if error.verb == "HALT":

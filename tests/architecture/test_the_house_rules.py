@@ -94,6 +94,7 @@ def test_no_amount_is_annotated_as_a_float() -> None:
         "agent/domain",
         "agent/amm",
         "agent/risk",
+        "agent/hedging",
         "agent/execution",
         "agent/venues",
         "agent/journal",

@@ -12,7 +12,7 @@ from memory_job_store import MemoryJobStore
 
 from agent.app.jobs.sqlite_store import SqliteStore
 from agent.app.jobs.store import ALL, BEGUN, CLAIMED, DONE, JobStore, StoredJob
-from agent.domain.errors import Retry
+from agent.domain.errors import Denied, Retry
 
 Open = Callable[[], JobStore]
 """One more daemon at the same store."""
@@ -130,6 +130,26 @@ def test_daemons_that_race_begin_each_fire_once(opened: Open, fires: int) -> Non
     keys = [key for key, _ in begun]
     assert len(keys) == len(set(keys)) > fires // 2
     assert sum(lease.state == CLAIMED for lease in opened().leases("a", fires)) <= fires - len(keys)
+
+
+def test_only_the_newest_of_what_is_done_are_kept(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "jobs.db", kept=3)
+    assert store.claim("a", "open", 0, "x", 0, 100) and store.begin("a", "open", "x", 1)
+    for n in range(1, 8):
+        assert store.claim("a", str(n), n, "x", n, 100) and store.begin("a", str(n), "x", n)
+        store.finish("a", str(n), "x")
+    assert [lease.key for lease in store.leases("a")] == ["7", "6", "5", "open"], "what is not over is kept"
+
+
+def test_a_file_that_others_may_write_to_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    store = SqliteStore(path)
+    store.stop("a", "why")
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o620)
+    with pytest.raises(Denied) as refused:
+        store.jobs()
+    assert refused.value.code == "JOBS_STORE_OPEN" and "chmod" in refused.value.hint
 
 
 def test_a_store_that_is_no_store_is_said(tmp_path: Path) -> None:

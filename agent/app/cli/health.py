@@ -16,6 +16,7 @@ from chains.errors import Usage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agent.app.settings_tree import Settings
     from agent.app.watching.aave import ChainHealth
     from agent.app.watching.loans import Loan
     from agent.app.watching.reading import Reading
@@ -32,9 +33,26 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Also alert what is not SAFE: once, again when it worsens or stays so for six hours.",
 )
+@click.option("--watch", is_flag=True, help="Again and again until Ctrl-C; on a terminal in place.")
+@click.option(
+    "--every", type=click.FloatRange(0.2, 3600), default=5.0, show_default=True, help="Seconds, for --watch."
+)
+@click.option("--count", type=click.IntRange(1), help="For --watch: stop after so many looks.")
 @click.pass_context
-def command(ctx: click.Context, file: str | None, as_json: bool, alert: bool) -> None:
+def command(
+    ctx: click.Context,
+    file: str | None,
+    as_json: bool,
+    alert: bool,
+    watch: bool,
+    every: float,
+    count: int | None,
+) -> None:
     """Health factor, liquidation price per asset and state: of the settings' wallet on every chain, or of an accounts/1 FILE."""
+    if watch and (as_json or file is not None):
+        raise Usage(
+            "WATCH_ALONE", "--watch draws the settings' wallet for people to read", "leave out --json or FILE"
+        )
     if file is not None:
         if alert:
             raise Usage(
@@ -45,9 +63,19 @@ def command(ctx: click.Context, file: str | None, as_json: bool, alert: bool) ->
         _file(file, as_json)
         return
     from agent.app.cli.common import load_settings
-    from agent.app.watching.reading import head_words, read
 
     settings = load_settings(ctx)
+    if watch:
+        from agent.app.cli.watching import drawn_again
+
+        drawn_again(lambda: _look(settings, False, alert), every, count)
+    else:
+        _look(settings, as_json, alert)
+
+
+def _look(settings: Settings, as_json: bool, alert: bool) -> None:
+    from agent.app.watching.reading import head_words, read
+
     found, loans, heads, now_s = read(settings, chains_of)
     if alert:
         from agent.app.health_alerts import tell

@@ -156,6 +156,7 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
     from agent.app.jobs.guard import Guard, owner_of, store_of
     from agent.app.jobs.known import all_jobs
     from agent.app.jobs.supervisor import Supervisor
+    from agent.app.monitor import monitored
     from agent.app.rescue.sight import desk_of
     from agent.app.rescue.watch import RescueWatch
     from agent.app.scheduler import Scheduler, request_of_job
@@ -186,7 +187,7 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     stack.callback(loop.remove_signal_handler, signal.SIGTERM)
-    async with Carrier(app, desk, _say) as carrier:
+    async with Carrier(app, desk, _say) as carrier, monitored(app, desk, _say):
         names = await carrier.take_up()
         if names:
             _say(f"going on with {', '.join(names)}")

@@ -69,8 +69,10 @@ def chain_named(app: App, given: Mapping[str, str]) -> Chain:
     return chain
 
 
-async def ranges(app: App, chain: Chain, ids: tuple[int, ...]) -> tuple[Range, ...]:
-    """The positions at one block. Raises Denied NOT_OURS where the wallet does not own one: it would be hedged for somebody else."""
+async def ranges(
+    app: App, chain: Chain, ids: tuple[int, ...], called: tuple[str, ...] = ()
+) -> tuple[Range, ...]:
+    """The positions at one block; a token in the group of one of the names in `called` goes by that. Raises Denied NOT_OURS where the wallet does not own one: it would be hedged for somebody else."""
     from chains.v3_positions import read_positions
 
     read = await read_positions(app.gateways[chain.chain_id], ids)
@@ -88,7 +90,10 @@ async def ranges(app: App, chain: Chain, ids: tuple[int, ...]) -> tuple[Range, .
                 f"position {one.token_id} holds a token that is no asset of the settings",
                 "add it to [assets]",
             )
-        names = [app.directory.symbol_of(asset) or "" for asset in assets]
+        names = [
+            next((c for c in called if asset in app.directory.group(c)), app.directory.symbol_of(asset) or "")
+            for asset in assets
+        ]
         digits = [app.directory.assets[asset].decimals for asset in assets]
         found.append(
             Range(

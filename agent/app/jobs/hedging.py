@@ -42,7 +42,7 @@ async def state_of(app: App, job: HedgeJob, book: Book, source: str) -> State:
     symbols = [given["base"]] if "base" in given else list(weights_wanted(given))
     positions: tuple[Range, ...] = ()
     if "ranges" in policy.needs:
-        positions = await facts.ranges(app, facts.chain_named(app, given), ids(given))
+        positions = await facts.ranges(app, facts.chain_named(app, given), ids(given), (given["base"], quote))
     named = {name for one in positions for name in one.symbols if name}
     px = await facts.confirmed_prices(app, {*symbols, quote, *named})
     debt = await facts.loan(app, facts.chain_named(app, given)) if "loan" in policy.needs else None

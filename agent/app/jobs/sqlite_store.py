@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from agent.app.jobs.store import BEGUN, CLAIMED, DONE, Lease, StoredJob
-from agent.domain.errors import Retry
+from agent.app.jobs.store import BEGUN, CLAIMED, DONE, KEPT, Lease, StoredJob
+from agent.domain.errors import Denied, Retry
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS jobs (name TEXT PRIMARY KEY, tbl TEXT NOT NULL, body TEXT NOT NULL, added_ns INTEGER NOT NULL) WITHOUT ROWID;
@@ -25,8 +26,8 @@ BUSY_S = 5.0
 class SqliteStore:
     """Opens the file for each transaction, so that a moved or restored one is never written through an old handle."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, kept: int = KEPT) -> None:
+        self.path, self._kept = path, kept
 
     def add(self, job: StoredJob) -> bool:
         with self._writing() as db:
@@ -105,6 +106,11 @@ class SqliteStore:
             db.execute(
                 "UPDATE fires SET state = ? WHERE job = ? AND key = ? AND owner = ?", (DONE, job, key, owner)
             )
+            db.execute(
+                "DELETE FROM fires WHERE job = ? AND state = ? AND at_ns < "
+                "(SELECT at_ns FROM fires WHERE job = ? ORDER BY at_ns DESC LIMIT 1 OFFSET ?)",
+                (job, DONE, job, self._kept - 1),
+            )
 
     def leases(self, job: str, limit: int = 20) -> tuple[Lease, ...]:
         words = "SELECT job, key, at_ns, owner, until_ns, state FROM fires WHERE job = ? ORDER BY at_ns DESC, key DESC LIMIT ?"
@@ -122,6 +128,7 @@ class SqliteStore:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._belongs_to_us()
             db = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
             try:
                 db.executescript(_TABLES)
@@ -136,3 +143,14 @@ class SqliteStore:
                 f"the jobs' file {self.path} does not answer: {wrong}",
                 "check its permissions, its disk and who holds it",
             ) from wrong
+
+    def _belongs_to_us(self) -> None:
+        """Whoever can write here can have orders sent. Raises Denied JOBS_STORE_OPEN, and OSError."""
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        if self.path.stat().st_mode & 0o022:
+            raise Denied(
+                "JOBS_STORE_OPEN",
+                f"others may write to the jobs' file {self.path}",
+                f"chmod go-w {self.path}",
+            )

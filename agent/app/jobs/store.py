@@ -12,6 +12,7 @@ from typing import Protocol
 
 CLAIMED, BEGUN, DONE = "CLAIMED", "BEGUN", "DONE"
 ALL = "*"
+KEPT = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,9 @@ class JobStore(Protocol):
         """False where the lease is no longer the owner's: nothing may be done then."""
         ...
 
-    def finish(self, job: str, key: str, owner: str) -> None: ...
+    def finish(self, job: str, key: str, owner: str) -> None:
+        """Over. Of what is DONE all but the job's newest KEPT fires may be forgotten: nobody asks for one so old."""
+        ...
 
     def leases(self, job: str, limit: int = 20) -> tuple[Lease, ...]:
         """The newest first."""

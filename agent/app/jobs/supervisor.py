@@ -16,7 +16,7 @@ from agent.ports import Clock
 if TYPE_CHECKING:
     from agent.app.scheduler import Scheduler
 
-LOOK_S = 3.0
+LOOK_S = 1.0
 
 
 class Supervisor:

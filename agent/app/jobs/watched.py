@@ -34,8 +34,9 @@ async def moments(
         return
     blind = False
     while True:
-        value = None
+        value, quiet = None, 0
         try:
+            quiet = quiet_until(job, trigger.again_ns)
             value = await _value(app, trigger)
         except FairleadError as error:
             if error.verb == "HALT":
@@ -43,11 +44,7 @@ async def moments(
         if value is None and not blind:
             note(f"job {job.name}: {trigger.text}: it is not known now, and fires nothing")
         blind = value is None
-        if (
-            value is not None
-            and trigger.holds(value)
-            and clock.now_ns() >= quiet_until(job, trigger.again_ns)
-        ):
+        if value is not None and trigger.holds(value) and clock.now_ns() >= quiet:
             at_ns = clock.now_ns()
             yield Fire(str(at_ns), at_ns)
         await clock.sleep(CONDITION_S)
