@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from agent.domain.instruments import AssetId
@@ -12,6 +13,9 @@ from agent.routing.certify import certified
 from agent.routing.greedy import best_plan
 from agent.routing.problem import pose
 from agent.routing.report import route_of
+
+_TO_SEARCH, _TO_PROVE = 0.5, 0.8
+"""The parts of a deadline after which the plan, and then its proof, is sought no further: both are made exact after that."""
 
 
 def timed_route(
@@ -27,11 +31,13 @@ def timed_route(
     alone: frozenset[str] = frozenset(),
     deadline_ms: int | None = None,
 ) -> Route:
-    """`route_sell`, certified, with `took_ms` filled in: search (candidates and split), exact (costs, certificate, report), total."""
+    """`route_sell`, certified, with `took_ms` filled in: search (candidates and split), exact (costs, certificate, report), total.
+
+    `deadline_ms` bounds plan and certificate together; what was found by then is made exact, and its bound holds all the same."""
     started = time.perf_counter()
 
-    def in_time() -> bool:
-        return deadline_ms is None or (time.perf_counter() - started) * 1e3 < deadline_ms
+    def within(share: float) -> Callable[[], bool]:
+        return lambda: deadline_ms is None or (time.perf_counter() - started) * 1e3 < deadline_ms * share
 
     problem = pose(
         view,
@@ -44,9 +50,9 @@ def timed_route(
         never=never,
         alone=alone,
     )
-    plan = best_plan(problem, in_time)
+    plan = best_plan(problem, within(_TO_SEARCH))
     searched = time.perf_counter()
-    route = certified(problem, route_of(problem, plan), in_time)
+    route = certified(problem, route_of(problem, plan), within(_TO_PROVE))
     ended = time.perf_counter()
     took = (
         ("search", round((searched - started) * 1e3, 3)),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -61,96 +61,126 @@ def _always() -> bool:
     return True
 
 
-def certified(problem: Problem, route: Route, in_time: Callable[[], bool] = _always) -> Route:
-    """The route with a certificate over everything its market holds. Past `in_time` the prices are what was found so far."""
-    view = problem.view
-    cross = problem.cross_domain
-    order = Order(view, problem.sell, problem.buy, route.in_raw, cross, problem.native_px)
-    setting = Setting(order, problem.graph.first_rates)
-    finest = view.assets[problem.sell].decimals
-    sources = {
-        asset: (float(most), 10.0 ** (finest - view.assets[asset].decimals))
-        for asset, most in setting.caps.items()
-        if asset in setting.nodes
-    }
-    targets = {asset: float(order.par(asset)) for asset in order.targets if asset in setting.nodes}
-    out, net = float(route.out_raw), float(max(route.net_out_raw, 0))
-    market = problem.graph.prices()
+class _Found(NamedTuple):
+    """Prices found, what they prove, and the same prices by node as floats: where to search on from."""
 
-    latest: dict[AssetId, float] = {}
+    branch: Branch
+    proof: Proof
+    values: Mapping[AssetId, float]
 
-    def proved(
-        of: Setting,
-        tables: MarketPrices,
-        ways: frozenset[Way],
-        off: tuple[Way, ...] = (),
-        far: Ints | None = None,
-        together: bool = False,
-        begin: Mapping[AssetId, float] | None = None,
-        known: Known | None = None,
-    ) -> tuple[int, Branch, Proof]:
-        """The bound of the prices found, with them, and all that they prove."""
-        found = order_prices(
-            tables, of.nodes, sources, float(order.amount), targets, problem.gas_rate, out, net, in_time, ways - set(off), together, far, begin, net / _TIGHT
-        )  # fmt: skip
-        latest.clear()
-        latest.update(found)
-        prices = _written(order, found)
-        proof = of.proof(prices, route.net_out_raw, off, known)
-        return proof.bound_raw, Branch(off, prices), proof
+    @property
+    def bound(self) -> int:
+        return self.proof.bound_raw
 
-    def least(off: tuple[Way, ...]) -> tuple[int, Branch, Proof]:
-        first = proved(setting, market, ways, off, known=whole.known)
-        if (first[0] - route.net_out_raw) * _TIGHT <= first[0] or not in_time():
-            return first
-        return min(
-            first,
-            proved(setting, market, ways, off, together=True, known=whole.known),
-            key=lambda leaf: leaf[0],
+
+class _Prover:
+    """The search for prices around one route, step by step while it pays."""
+
+    def __init__(self, problem: Problem, route: Route, in_time: Callable[[], bool]) -> None:
+        self.problem, self.net, self.out, self._in_time = problem, route.net_out_raw, route.out_raw, in_time
+        view = problem.view
+        self.order = Order(
+            view, problem.sell, problem.buy, route.in_raw, problem.cross_domain, problem.native_px
         )
+        self.setting = setting = Setting(self.order, problem.graph.first_rates)
+        finest = view.assets[problem.sell].decimals
+        self._sources = {
+            asset: (float(most), 10.0 ** (finest - view.assets[asset].decimals))
+            for asset, most in setting.caps.items()
+            if asset in setting.nodes
+        }
+        self._targets = {a: float(self.order.par(a)) for a in self.order.targets if a in setting.nodes}
+        self._market = problem.graph.prices()
 
-    def wide() -> bool:
-        return in_time() and (bound - route.net_out_raw) * _TIGHT > bound
+    def wide(self, bound: int) -> bool:
+        """Whether the gap is worth more search, and there is time for it."""
+        return self._in_time() and (bound - self.net) * _TIGHT > bound
 
-    ways = setting.ways
-    bound, root, whole = proved(setting, market, ways)
-    passed: tuple[AssetId, Branch] | None = None
-    hub = _hub(problem, setting) if wide() else None
-    if hub is not None:
-        sides = Passing(setting, hub, whole.known)
-        twice = layered(market, {hub, *order.targets})
+    def find(
+        self,
+        off: tuple[Way, ...] = (),
+        after: _Found | None = None,
+        known: Known | None = None,
+        sides: tuple[Passing, MarketPrices, Ints] | None = None,
+    ) -> _Found:
+        """Prices sought from those of `after` on, over what is `known` to matter, for both sides of a hub where they are given."""
+        of: Setting = sides[0] if sides else self.setting
+        ways = of.ways(known.sales if known is not None and not sides else None) - set(off)
+        found = order_prices(
+            sides[1] if sides else self._market, of.nodes, self._sources, float(self.order.amount), self._targets, self.problem.gas_rate,
+            float(self.out), float(max(self.net, 0)), self._in_time, ways, after is not None and not sides,
+            sides[2] if sides else None, after and after.values, max(self.net, 0) / _TIGHT, None if known is None else known.caps,
+        )  # fmt: skip
+        prices = _written(self.order, found)
+        return _Found(Branch(off, prices), of.proof(prices, self.net, off, None if sides else known), found)
+
+    def passed(self, first: _Found) -> tuple[AssetId, _Found] | None:
+        """The best bound with a hub, None where there is none."""
+        hub = _hub(self.problem, self.setting)
+        if hub is None:
+            return None
+        sides = Passing(self.setting, hub, first.proof.known)
+        twice = layered(self._market, {hub, *self.order.targets})
         numbers = twice.tables.number
         behind = np.array([numbers[n] for n in sides.split.values() if n in numbers], dtype=np.int64)
-        begin = {**latest, **{name: latest[node] for node, name in sides.split.items()}}
-        found, sold, _ = proved(sides, twice, sides.ways, (), behind, begin=begin)
+        doubled = {**first.values, **{name: first.values[node] for node, name in sides.split.items()}}
+        best = self.find((), first._replace(values=doubled), None, (sides, twice, behind))
         for _ in range(_AGAIN):
-            if (found - route.net_out_raw) * _TIGHT <= found or not in_time():
+            if not self.wide(best.bound):
                 break
-            again, better, _ = proved(sides, twice, sides.ways, (), behind, begin=dict(latest))
-            before, (found, sold) = found, min((found, sold), (again, better), key=lambda leaf: leaf[0])
-            if (before - found) * _WORTH < before - route.net_out_raw:
+            again = self.find((), best, None, (sides, twice, behind))
+            if (best.bound - again.bound) * _WORTH < best.bound - self.net:
                 break
-        if (bound - found) * _WORTH >= bound - route.net_out_raw:
-            bound, passed = found, (hub, sold)
-    if passed is None and wide():
-        bound, root, whole = min(
-            (bound, root, whole), proved(setting, market, ways, together=True), key=lambda leaf: leaf[0]
-        )
-    branches, chosen, widest = [root], list[Way](), whole.widest
-    while len(chosen) < MAX_PAIRS and passed is None and wide():
-        way = _way(widest, chosen)
-        if way is None:
-            break
-        tried = [least((*branch.off, one)) for branch in branches for one in (way, way[::-1])]
-        most, _, wider = max(tried, key=lambda leaf: leaf[0])
-        if (bound - most) * _WORTH < bound - route.net_out_raw:
-            break
-        bound, branches, widest = most, [branch for _, branch, _ in tried], wider.widest
-        chosen.append(way)
+            best = again
+        return hub, best
+
+    def branched(self, whole: _Found, best: _Found) -> list[_Found]:
+        """`best` split by the ways pairs are traded, for as long as that tightens the bound."""
+        leaves, chosen, widest = [best], list[Way](), best.proof.widest
+        while len(chosen) < MAX_PAIRS and self.wide(bound := _most(leaves)):
+            way = _way(widest, chosen)
+            if way is None:
+                break
+            tried: list[_Found] = []
+            for leaf in leaves:
+                for one in (way, way[::-1]):
+                    tried.append(self.find((*leaf.branch.off, one), leaf, whole.proof.known))
+                    if (bound - tried[-1].bound) * _WORTH < bound - self.net:
+                        # No better than before: the other ways need not be tried.
+                        return leaves
+            leaves, widest = tried, max(tried, key=lambda leaf: leaf.bound).proof.widest
+            chosen.append(way)
+        return leaves
+
+
+def _most(leaves: Sequence[_Found]) -> int:
+    return max(leaf.bound for leaf in leaves)
+
+
+def certified(problem: Problem, route: Route, in_time: Callable[[], bool] = _always) -> Route:
+    """The route with a certificate over everything its market holds. Past `in_time` the prices are what was found so far."""
+    prover = _Prover(problem, route, in_time)
+    whole = prover.find()
+    leaves: list[_Found] = []
+    bound, passed = whole.bound, None
+    best = whole
+    if prover.wide(bound):
+        best = min(whole, prover.find((), whole, whole.proof.known), key=lambda found: found.bound)
+        bound, leaves = best.bound, [best]
+    if prover.wide(bound):
+        through = prover.passed(whole)
+        if through is not None and (bound - through[1].bound) * _WORTH >= bound - route.net_out_raw:
+            bound, passed = through[1].bound, through
+    if passed is None and prover.wide(bound):
+        leaves = prover.branched(whole, best)
+        bound = min(bound, _most(leaves))
+    view = problem.view
+    plain = passed is not None or bound == whole.bound
     proof = Certificate(
-        tuple(root.prices.items()), bound, gap_bps(bound, route.net_out_raw), route.market_digest, len(view.pools), len(view.books), cross,
-        tuple(ProofBranch(branch.off, tuple(branch.prices.items())) for branch in branches) if chosen else (),
-        "", passed and PassingProof(passed[0], *(tuple(side.items()) for side in sides_of(passed[1].prices))),
+        tuple(whole.branch.prices.items()), bound, gap_bps(bound, route.net_out_raw), route.market_digest, len(view.pools), len(view.books),
+        problem.cross_domain,
+        () if plain else tuple(ProofBranch(leaf.branch.off, tuple(leaf.branch.prices.items())) for leaf in leaves),
+        "", passed and PassingProof(passed[0], *(tuple(side.items()) for side in sides_of(passed[1].branch.prices))),
     )  # fmt: skip
     sealed = replace(route, certificate=proof)
     return replace(sealed, certificate=replace(proof, seal=seal_of(route_json(sealed))))

@@ -21,6 +21,7 @@ _NEAR = 0.90
 _MATTERS = 0.6
 _BEYOND = 1.05
 _SLACK = 1e-6
+_ENDLESS = 1e200
 _STEPS = 14
 _MOST = 0.5
 _PARTS = np.array([1.0, 0.7, 0.4, 0.2, 0.1, 0.04, 0.015, 0.005])
@@ -70,6 +71,7 @@ class Dual:
         self._around: dict[int, Ints] = {}
         with np.errstate(divide="ignore"):
             self._spot: Floats = np.log(t.spot)
+        self._most: Floats | None = None
         self._least: Floats = np.full(len(t.i), np.log(_NEAR))
         rates = np.array([gas_rate.get(place_of(node), 0.0) for node in t.nodes])
         self.q: Floats = t.gas * rates[t.i]
@@ -85,6 +87,10 @@ class Dual:
     def flow_of(self, worth: float) -> None:
         """Says how much can flow at most: an edge on which all of that does not earn most of its gas is left out."""
         self._least = np.log1p(_MATTERS * self.q / (worth * _BEYOND)) - _SLACK
+
+    def sold_on(self, most: Floats) -> None:
+        """Says how much of each node is sold on at most, raw: more that an edge buys of it gains nothing."""
+        self._most = most[self.tables.j]
 
     def near(self, v: Floats, edges: Ints) -> Ints:
         """The edges whose first unit pays enough at `v` to matter."""
@@ -143,6 +149,13 @@ class Dual:
             paid[ends], got[ends], bend[ends] = t.ins[e] / keep[ends], t.outs[e], 0.0
             gain[ends] = short[worse]
             ticks[ends] -= 1
+        if self._most is not None:
+            # As the bound counts it: all that is sold on at the rate of the first unit.
+            most = np.minimum(self._most[edges], _ENDLESS)
+            enough = np.flatnonzero(gain > most * (vj - vi / t.spot[edges]))
+            got[enough], bend[enough] = most[enough], 0.0
+            paid[enough] = most[enough] / t.spot[edges[enough]]
+            gain[enough] = vj[enough] * got[enough] - vi[enough] * paid[enough]
         return Flows(paid, got, gain, bend, ticks)
 
     def value(self, v: Floats, edges: Ints, cap: Floats | None, tau: float) -> float:

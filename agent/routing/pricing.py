@@ -24,6 +24,7 @@ _ROOM = 1.0003
 _HOT = 24
 _NOTHING = 1e-40
 _LITTLE = 0.02
+_ENDLESS = 1e300
 _SETTLES = 3
 
 
@@ -84,13 +85,14 @@ def order_prices(
     far: Ints | None = None,
     begin: Mapping[AssetId, float] | None = None,
     enough: float = 0.0,
+    known: Mapping[AssetId, int] | None = None,
 ) -> dict[AssetId, float]:
     """Values of a raw unit of every node in raw units of the bought asset, for the bound around a plan of output `out`.
 
     `amount` is sold; `sources` are what each can give at most and how much of `amount` a raw unit of it is, `targets` what a raw
     unit counts as; `ways` are the pairs that may be traded (None: any).
     `begin` are prices found before, to start from too. `far` are nodes (by number) that may all be worth less than they are elsewhere. `together` also moves most of the market as one, which finds more and sometimes goes too far. What no pool or book prices is worth next to nothing.
-    The search ends where the bound is within `enough` of `net`.
+    `known` is how much of a node is ever sold. The search ends where the bound is within `enough` of `net`.
     """
     t = market.tables
     buys = [node for node in targets if node in t.number]
@@ -100,6 +102,12 @@ def order_prices(
     gas = {str(place): rate for place, rate in gas_rate.items()}
     dual = Dual(t, nodes, sells, amount / sources[sells[0]][1], targets, gas, ways)
     dual.flow_of(max(out, 1.0))
+    ever = np.full(len(t.nodes), np.inf)
+    if known is not None:
+        ever[:] = [min(float(known[n]), _ENDLESS) if n in known else _ENDLESS for n in t.nodes]
+        onward = ever.copy()
+        onward[[t.number[node] for node in (*buys, *sells)]] = np.inf
+        dual.sold_on(onward)
     base = market.values.copy()
     for node in reversed(buys):
         k = t.number[node]
@@ -121,7 +129,7 @@ def order_prices(
     def caps(v: Floats) -> Floats:
         most = out * _ROOM / v
         most[given] = most_given
-        return most
+        return np.asarray(np.minimum(most, ever))
 
     def worth(v: Floats) -> float:
         return dual.value(v, dual.near(v, dual.edges), caps(v), 0.0)
@@ -145,8 +153,8 @@ def order_prices(
         w[given] = pars * (max(net, 1.0) / amount)
         starts.append(w)
     if begin is not None:
-        known = np.array([begin.get(node, 0.0) for node in t.nodes])
-        starts.append(np.where(known > 0, known, starts[0]))
+        before_it = np.array([begin.get(node, 0.0) for node in t.nodes])
+        starts.append(np.where(before_it > 0, before_it, starts[0]))
     if far is not None:
         # What lies behind a mispriced pool is worth less by as much as it is mispriced.
         for share in _BEHIND:

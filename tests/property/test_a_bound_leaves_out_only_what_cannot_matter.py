@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from itertools import permutations
 from random import Random
+from typing import Any
 
 import pytest
 from markets import DAI, USDC, WETH
 from small_markets import NEAR, small_market
 
+from agent.amm import Reverted, swap_exact_in
 from agent.domain.instruments import AssetId
+from agent.market.view import MarketView
 from agent.routing.certificate.bound import Setting
 from agent.routing.certificate.gains import gain_of
 from agent.routing.certificate.losses import Losses, both_ways, most_and_room
 from agent.routing.certificate.spots import MARGIN
 from agent.routing.certificate.units import Order, unit_prices
+from agent.routing.plan import gas_raw_up
+
+NATIVE = "0.000333333333"
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_a_sale_whose_first_unit_does_not_pay_gains_nothing(seed: int) -> None:
     draw = Random(seed)
     view = small_market(draw)
-    order = Order(view, AssetId(WETH), AssetId(USDC), 10**20, False, "0.0003")
+    order = Order(view, AssetId(WETH), AssetId(USDC), 10**20, False, NATIVE)
     setting = Setting(order)
     skipped = 0
     for wild in (1e-10, 1e-6, 1e-4, 0.01, 0.3):
@@ -35,6 +41,67 @@ def test_a_sale_whose_first_unit_does_not_pay_gains_nothing(seed: int) -> None:
                 assert gross <= MARGIN * sum(value[node] * 10**27 for node in sale.edge.nodes)
                 skipped += gross == 0
     assert skipped
+
+
+def drawn_plan(view: MarketView, draw: Random, amount: int) -> tuple[int, dict[str, int], set[Any]] | None:
+    """(what it nets, what was sold of every asset, the sales used) of a plan drawn at random, None where it does not execute."""
+    states, sold, used, out, gas = dict(view.pools), dict[str, int](), set[Any](), 0, 0
+    left, parts = amount, draw.randint(1, 2)
+    for k in range(parts):
+        held = left if k == parts - 1 else left * draw.randint(0, 100) // 100
+        left -= held
+        for given, got in draw.choice((((WETH, USDC),), ((WETH, DAI), (DAI, USDC)))):
+            pool = states[draw.choice([n for n, p in states.items() if {given, got} <= set(p.assets)])]
+            swapped = swap_exact_in(pool, given, got, held)
+            # A plan sells each pair of a pool by one leg.
+            if (pool.id, given, got) in used or isinstance(swapped, Reverted) or not swapped.complete:
+                return None
+            sold[given] = sold.get(given, 0) + held
+            gas += swapped.gas
+            used.add((pool.id, given, got))
+            states[pool.id], held = swapped.after, swapped.amount_out
+        out += held
+    return out - gas_raw_up(view, {next(iter(view.gas)): gas}, AssetId(USDC), NATIVE), sold, used
+
+
+def better_plans_are_known(seed: int, plans: int) -> int:
+    """Plans that net more than another one, whose every sale and amount must be among what the bound still allows."""
+    draw = Random(seed)
+    view = small_market(draw)
+    # Gas from a ten thousandth of the amount to all of it.
+    amount = int(10 ** draw.uniform(15.5, 19.5))
+    order = Order(view, AssetId(WETH), AssetId(USDC), amount, False, NATIVE)
+    setting, seen = Setting(order), 0
+    made = sorted((m for _ in range(plans) if (m := drawn_plan(view, draw, amount))), key=lambda m: m[0])
+    for have in {made[len(made) * k // 10][0] for k in (5, 8, 9)} if made else ():
+        if have <= 0:
+            continue
+        wild = draw.choice((1e-4, 1e-3, 0.01))
+        prices = {
+            AssetId(a): repr(NEAR[a] * 2.718 ** draw.uniform(-wild, wild)) for a in NEAR if a in setting.nodes
+        }
+        known = setting.proof(prices, have).known
+        again = setting.proof(prices, have, (), known).known
+        for told in (known, again):
+            pairs = {(sale.edge.pool.id, *sale.pair) for sale in told.sales}
+            for net, sold, used in made:
+                if net > have:
+                    seen += 1
+                    assert used <= pairs
+                    assert all(
+                        raw <= told.caps[AssetId(a)] for a, raw in sold.items() if AssetId(a) in told.caps
+                    )
+    return seen
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_no_better_plan_uses_what_a_bound_has_ruled_out(seed: int) -> None:
+    better_plans_are_known(seed, 40)
+
+
+@pytest.mark.full
+def test_no_better_plan_uses_what_a_bound_has_ruled_out_in_many_markets() -> None:
+    assert sum(better_plans_are_known(seed, 80) for seed in range(1000, 3000)) > 20_000
 
 
 NODES = [AssetId(name) for name in "sabct"]

@@ -11,7 +11,8 @@ then only worsen each other's prices, so the gains of its pairs are counted one 
 Two things make it tight where gas weighs. At the moment an asset is sold, all that is held is worth at most the value sold plus
 the gains made so far; so no more of it can flow than that is worth (`cap`). And a plan that is better than the one at hand cannot
 use pools whose gas costs more than they gain by more than the gap: that limits in turn what can be gained on the way.
-Each round takes the caps of the one before, and none is ever loosened.
+Each round takes the caps of the one before, and none is ever loosened. What it takes to reach a sale is in `losses`, what can come to
+an asset and go on from it in `sizes`; whatever that rules out for better plans (`Known`) stays ruled out at other prices.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
 from agent.routing.certificate.gains import Edge, Ends, Gain, Sale, gain_of
 from agent.routing.certificate.levels import Side, levels_gain_up, sides_of_book
-from agent.routing.certificate.losses import Leg, Losses, Onward, both_ways, most_and_room
+from agent.routing.certificate.losses import Leg, Losses, Onward, both_ways, most_and_room, most_within
+from agent.routing.certificate.sizes import Through, bought_up, idle_size_up, least_of, whole_up
 from agent.routing.certificate.spots import MARGIN, Rates, first_rates
 from agent.routing.certificate.units import (
     SHIFT,
@@ -46,6 +48,7 @@ ROUNDS = 16
 MAX_PAIRS = 3
 _HUBS = 12
 _WORTH_A_ROUND = 200
+_LITTLE = 8
 _FAR = 4
 """A plan that can lose more than this many times the usual gas reaches everything."""
 
@@ -123,14 +126,19 @@ class Setting:
             if i != j and self._leads(edge.nodes[i], edge.nodes[j])
         ]
 
-    @property
-    def ways(self) -> frozenset[tuple[AssetId, AssetId]]:
-        """The pairs (sold, bought) that a plan can trade."""
-        found = {sale.pair for sale in self.sales if sale.i != sale.j}
-        for sale in self.sales:
-            if sale.i == sale.j:
-                found |= {(a, b) for a in sale.edge.nodes for b in sale.edge.nodes if self._leads(a, b)}
+    def ways(self, sales: Sequence[Sale] | None = None) -> frozenset[tuple[AssetId, AssetId]]:
+        """The pairs (sold, bought) that a plan can trade, with `sales` alone where they are given."""
+        found: set[tuple[AssetId, AssetId]] = set()
+        for sale in self.sales if sales is None else sales:
+            if sale.i != sale.j:
+                found.add(sale.pair)
+            else:
+                found |= {(a, b) for a in sale.edge.nodes for b in sale.edge.nodes if self._trades(a, b)}
         return frozenset(found | self._traded())
+
+    def _trades(self, given: AssetId, got: AssetId) -> bool:
+        """Whether a pool whose pairs are counted together can have these two traded, by their names here."""
+        return self._leads(given, got)
 
     def _traded(self) -> set[tuple[AssetId, AssetId]]:
         """The pairs that books trade."""
@@ -228,7 +236,7 @@ class Setting:
             paying = [sale for sale in paying if sale.i == sale.j or sale.pair not in off]
         held = held_value(self.order, value)
         base = held + self._books(value, caps)
-        gains = [g for sale in paying if (g := gain_of(sale, self.ends, value, caps)).gross > 0]
+        gains = [g for sale in paying if (g := self._gain(sale, value, caps)).gross > 0]
         total = base + self._net(gains)
         around: Losses | None = None
         for _ in range(ROUNDS):
@@ -243,8 +251,11 @@ class Setting:
                 break
             tighter = self._caps(base, room, gains, value)
             caps = {node: min(bound, caps.get(node, bound)) for node, bound in tighter.items()}
+            if room <= _FAR * self.least_gas:
+                for node, most in self._flows(sales, gains, around, room, value, caps).items():
+                    caps[node] = min(most, caps.get(node, most))
             base = held + self._books(value, caps)
-            gains = [g for gain in gains if (g := gain_of(gain.sale, self.ends, value, caps)).gross > 0]
+            gains = [g for gain in gains if (g := self._again(gain, value, caps)).gross > 0]
             total = min(total, base + self._net(gains))
             if (before - total) * _WORTH_A_ROUND < before - have:
                 break
@@ -281,6 +292,64 @@ class Setting:
                 found.append(sale)
         return found
 
+    def _first(self, sale: Sale, value: Mapping[AssetId, int]) -> float:
+        """The logarithm of what the first unit sold is worth, by what it was."""
+        given, got = sale.pair
+        return self.rates[sale.edge.pool.id][sale.i][sale.j] + log(value[got]) - log(value[given])
+
+    def _gain(self, sale: Sale, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> Gain:
+        if sale.i == sale.j:
+            return gain_of(sale, self.ends, value, caps)
+        given, got = sale.pair
+        cap = caps.get(given)
+        if cap is not None and sale.edge.gas:
+            # All of it at the rate of the first unit: too little to matter is not computed more exactly.
+            gross = whole_up(cap, value[given], self._first(sale, value))
+            if gross * _LITTLE < sale.edge.gas:
+                return Gain(sale, gross, gross - sale.edge.gas, given)
+        gain = gain_of(sale, self.ends, value, caps)
+        if gain.gross > 0:
+            most = None if got in self.targets else self._sold_on(got, caps)
+            if most is not None:
+                gross = bought_up(gain.gross, most, value[got], self._first(sale, value))
+                return Gain(sale, gross, min(gain.net, gross - sale.edge.gas), gain.out_of)
+        return gain
+
+    def _again(self, gain: Gain, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> Gain:
+        """A gain within tighter caps; one too small to matter stays as it is."""
+        return gain if gain.gross * _LITTLE < gain.sale.edge.gas else self._gain(gain.sale, value, caps)
+
+    def _sold_on(self, node: AssetId, caps: Mapping[AssetId, int]) -> int | None:
+        """The most of an asset that is sold after it was bought."""
+        return caps.get(node)
+
+    def _flows(
+        self, sales: Sequence[Sale], gains: Sequence[Gain], around: Losses, room: int, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]
+    ) -> dict[AssetId, int]:  # fmt: skip
+        """How much of every asset can come in and go out again by the sales that are left, where all of them tell."""
+        through = Through(self.ends, value, caps, {node for group in self._loose() for node in group})
+        left: set[tuple[str, AssetId, AssetId]] = set()
+        for gain in gains:
+            given, got = gain.sale.pair
+            left.add((gain.sale.edge.pool.id, given, got))
+            lost = around.around(given, got) if given != got else None
+            if lost is not None and lost + max(-gain.net, 0) < room:
+                least = gain.sale.edge.gas + max(gain.net, 0) - (room - lost)
+                through.add(gain.sale, through.size_up(gain, least), self._first(gain.sale, value))
+        for sale in sales:
+            given, got = sale.pair
+            if given == got or (sale.edge.pool.id, given, got) in left:
+                continue
+            lost = around.around(given, got)
+            if lost is not None and lost + sale.edge.gas < room:
+                first = self._first(sale, value)
+                through.add(sale, idle_size_up(room - lost - sale.edge.gas, value[given], first), first)
+        return {node: most for node in self.nodes if (most := self._passing(node, through)) is not None}
+
+    def _passing(self, node: AssetId, through: Through) -> int | None:
+        """The most of an asset that comes in and goes out."""
+        return least_of(through.gone(node), through.come(node))
+
     def _around(self, gains: Sequence[Gain], room: int) -> Losses:
         busy: list[Leg] = [(*g.sale.pair, max(-g.net, 0)) for g in gains if g.sale.i != g.sale.j]
         return Losses(self.idle, busy, self.sources, self.targets, room)
@@ -298,6 +367,10 @@ class Setting:
                 for got in group:
                     legs[given, got] = 0
         return both_ways(legs)
+
+    @cached_property
+    def least_gas(self) -> int:
+        return min((sale.edge.gas for sale in self.sales if sale.edge.gas), default=0)
 
     def _loose(self) -> list[tuple[AssetId, ...]]:
         """Groups of assets that trade with each other at no loss that is told."""
@@ -395,20 +468,6 @@ class Setting:
     def sides(self) -> list[Side]:
         view = self.order.view
         return [side for book in view.books for side in sides_of_book(view, book)]
-
-
-def most_within(things: Sequence[tuple[int, int]], room: int) -> int:
-    """At least what can be gained by things of (loss > 0, gain), parts of them too, while the losses stay within `room`; rounded up.
-
-    By duality: for any rate, room * rate + the sum of max(0, gain - loss * rate). The rate is that of the thing that fills the room.
-    """
-    left = room
-    for loss, gain in sorted(things, key=lambda thing: thing[0] / thing[1]):
-        left -= loss
-        if left < 0:
-            over = sum(max(0, g * loss - lost * gain) for lost, g in things)
-            return -(-(room * gain + over) // loss)
-    return sum(gain for _, gain in things)
 
 
 def _reached(

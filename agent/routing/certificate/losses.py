@@ -78,4 +78,18 @@ def most_and_room(steps: Sequence[tuple[int, int]], least: int) -> tuple[int, in
     return most, room
 
 
-__all__ = ["Leg", "Losses", "Onward", "both_ways", "most_and_room"]
+def most_within(things: Sequence[tuple[int, int]], room: int) -> int:
+    """At least what can be gained by things of (loss > 0, gain), parts of them too, while the losses stay within `room`; rounded up.
+
+    By duality: for any rate, room * rate + the sum of max(0, gain - loss * rate). The rate is that of the thing that fills the room.
+    """
+    left = room
+    for loss, gain in sorted(things, key=lambda thing: thing[0] / thing[1]):
+        left -= loss
+        if left < 0:
+            over = sum(max(0, g * loss - lost * gain) for lost, g in things)
+            return -(-(room * gain + over) // loss)
+    return sum(gain for _, gain in things)
+
+
+__all__ = ["Leg", "Losses", "Onward", "both_ways", "most_and_room", "most_within"]

@@ -19,6 +19,7 @@ from agent.domain.instruments import AssetId
 from agent.routing.certificate.bound import Known, Setting
 from agent.routing.certificate.gains import Edge, Gain, Sale
 from agent.routing.certificate.losses import Onward, both_ways
+from agent.routing.certificate.sizes import Through, least_of
 from agent.routing.certificate.units import unit_prices
 
 AFTER = "~after"
@@ -78,20 +79,23 @@ class Passing(Setting):
             found.append((self.split.get(given, given), self.split.get(got, got)))
         return found
 
-    @property
-    def ways(self) -> frozenset[tuple[AssetId, AssetId]]:
-        """As of the whole setting, in the names of both sides."""
-        found = {sale.pair for sale in self.sales if sale.i != sale.j}
-        named = {name: node for node, name in self.split.items()}
-        for sale in self.sales:
-            if sale.i == sale.j:
-                found |= {
-                    (a, b)
-                    for a in sale.edge.nodes
-                    for b in sale.edge.nodes
-                    if self._leads(named.get(a, a), named.get(b, b)) and (a, b) in self._turns(named.get(a, a), named.get(b, b))
-                }  # fmt: skip
-        return frozenset(found | self._traded())
+    def _trades(self, given: AssetId, got: AssetId) -> bool:
+        a, b = (AssetId(name.removesuffix(AFTER)) for name in (given, got))
+        return self._leads(a, b) and (given, got) in self._turns(a, b)
+
+    def _sold_on(self, node: AssetId, caps: Mapping[AssetId, int]) -> int | None:
+        # What is bought before the hub may be sold after it.
+        near, far = caps.get(node), caps.get(self.split.get(node, node))
+        return None if near is None or far is None else max(near, far)
+
+    def _passing(self, node: AssetId, through: Through) -> int | None:
+        before = node.removesuffix(AFTER)
+        come = through.come(node)
+        if before != node and come is not None:
+            # What came before the hub may be sold after it.
+            near = through.come(AssetId(before))
+            come = None if near is None else come + near
+        return least_of(through.gone(node), come)
 
     def _loose(self) -> list[tuple[AssetId, ...]]:
         far = [tuple(self.split.get(node, node) for node in group) for group in super()._loose()]
