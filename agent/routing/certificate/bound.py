@@ -11,7 +11,8 @@ then only worsen each other's prices, so the gains of its pairs are counted one 
 Two things make it tight where gas weighs. At the moment an asset is sold, all that is held is worth at most the value sold plus
 the gains made so far; so no more of it can flow than that is worth (`cap`). And a plan that is better than the one at hand cannot
 use pools whose gas costs more than they gain by more than the gap: that limits in turn what can be gained on the way.
-Each round takes the caps of the one before, and none is ever loosened.
+Each round takes the caps of the one before, and none is ever loosened. What it takes to reach a sale is in `losses`, what can come to
+an asset and go on from it in `sizes`; whatever that rules out for better plans (`Known`) stays ruled out at other prices.
 """
 
 from __future__ import annotations
