@@ -1,7 +1,8 @@
 """When a block comes: once every desk that is at work has seen the last one, or has had its time.
 
 Blocks on the clock would be too fast for a loaded machine or too slow for ten thousand orders. A desk that rests says so here; one
-that does not is waited for no longer than `patience_s`, as a real slot waits for nobody.
+that does not is waited for no longer than `patience_s`, a real slot's length, as a real slot waits for nobody: less, and a machine busy
+with other things would be told of nonces that stall.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from chains.types import BlockRef, Protection, SignedTx
 class Pace:
     """`block` counts the blocks told so far; `busy` are the desks that have not rested since the last one."""
 
-    patience_s: float = 3.0
+    patience_s: float = 12.0
     block: int = 0
     working: set[str] = field(default_factory=set)
     busy: set[str] = field(default_factory=set)
