@@ -108,11 +108,13 @@ class BinanceSpot:
         self.reports.begin()
 
     async def close(self) -> None:
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
-            self._following = None
-        await self.http.close()
+        following, self._following = self._following, None
+        try:
+            if following is not None:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
+        finally:
+            await self.http.close()
 
     # market
 
