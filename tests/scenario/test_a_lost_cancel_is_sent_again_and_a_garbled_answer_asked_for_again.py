@@ -10,7 +10,7 @@ import pytest
 from desk import PAPER, Office, order
 from paper import paper, session
 
-from agent.domain.errors import Retry
+from agent.domain.errors import Reconcile, Retry
 from agent.domain.events import CancelRequested
 from agent.domain.ids import ClOrdId
 from agent.domain.order_state import OrdStatus
@@ -54,6 +54,22 @@ async def test_half_an_answer_is_asked_for_again_and_half_an_event_costs_an_audi
                 await ask()
             assert garbled.value.code == "GARBLED"
             await ask()
+        await door.fault("order.query", "partial")
+        with pytest.raises(Retry):  # half of a "no such order" is no answer
+            await venue.query(ClOrdId("never"), "ETHUSDC")
+        assert await venue.query(ClOrdId("never"), "ETHUSDC") is None
+        dear = VenueOrder(
+            ClOrdId("dear"),
+            "ETHUSDC",
+            Side.BUY,
+            OrdType.LIMIT,
+            TimeInForce.GTC,
+            Decimal(2_000),
+            Decimal(2_900),
+        )
+        await door.fault("order.place", "partial")
+        with pytest.raises(Reconcile):  # and half of a refusal no refusal
+            await venue.submit(await venue.authorize(dear))
         told: list[str] = []
 
         async def read() -> None:

@@ -120,6 +120,10 @@ def error_of(says: VenueSays, *, write: bool) -> FairleadError:
     """The verb of a refusal. A duplicate id means that an order of ours is there: ask, do not assume."""
     name, hint = NAMES.get(says.code, f"VENUE_{-says.code}"), HINTS.get(says.code, "")
     text = f"the venue says {says.code}: {says.msg}"
+    if not says.code:  # a refusal that cannot be read may be any: of a duplicate, of an unknown outcome
+        kind = Reconcile if write else Retry
+        text = f"the venue's refusal cannot be read: {says.msg[:80]}"
+        return kind("GARBLED", text, "ask by client order id" if write else "ask again")
     if says.code in TURNED_AWAY:
         return Retry("RATE_LIMITED", text, "wait and try again")
     if says.code in UNKNOWN_OUTCOME:

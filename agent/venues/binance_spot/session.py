@@ -109,10 +109,12 @@ class BinanceSpot:
         self.reports.begin()
 
     async def close(self) -> None:
-        if self._following is not None:
-            await ended([self._following])
-            self._following = None
-        await self.http.close()
+        following, self._following = self._following, None
+        try:
+            if following is not None:
+                await ended([following])
+        finally:
+            await self.http.close()
 
     # market
 

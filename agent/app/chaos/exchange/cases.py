@@ -25,7 +25,7 @@ from chains.types import Protection
 
 LIFE_S = 40
 """By the exchange's clock."""
-PATIENCE_S = 25.0
+PATIENCE_S = 60.0
 """By the wall's: a case that takes longer has stopped for good, which is a violation."""
 ROOT = Path(__file__).resolve().parents[4]
 
