@@ -145,8 +145,8 @@ async def _one(
             from agent.app.cli.trade import ask
 
             ask(as_json)
-        ended = await acting.act(
-            app, desk, sight, found.plans[0], most if most is not None else rule.most_cost_usd
+        ended, _ = await acting.act_first(
+            app, desk, sight, found.plans, most if most is not None else rule.most_cost_usd
         )
         if ended is None:
             continue

@@ -6,6 +6,7 @@ same name and begins nothing beside it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from agent.app.intents import check_max_loss, request_of
 from agent.app.proposals import held_to_price, propose
 from agent.app.rescue.pricing import VERB_OF
 from agent.app.rescue.sight import Sight, token_known
-from agent.domain.errors import Halt, Reject
+from agent.domain.errors import FairleadError, Halt, Reject
 from agent.domain.events import Alarmed
 from agent.domain.ids import ClOrdId, digest_of
 from agent.domain.instruments import AssetId
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 DAY_NS = 86_400 * 10**9
 MORE_BPS = 20
 """How much more than is owed a sale is to bring."""
+UNSIGNED = frozenset(
+    {"WOULD_REVERT", "RESCUE_USELESS", "NO_ROUTE", "NO_MARKET", "NO_INVENTORY", "MAX_LOSS", "SCOPE_RESERVE"}
+)
+"""Refusals that come before anything is signed: another plan may still do."""
 SOURCE = "rescue:"
 MARK = "rescue "
 """How the sentence of every rescue's payment begins in the journal."""
@@ -178,6 +183,23 @@ def predicted(sight: Sight, move: Move, time_s: int) -> int | None:
     """The health factor after the move in a block of that time, by the version's own arithmetic."""
     assert sight.one.account is not None
     return health_after(sight.one.engine, sight.one.account, time_s, [move])
+
+
+async def act_first(
+    app: App, desk: Desk, sight: Sight, plans: Sequence[Plan], most_cost_usd: Decimal
+) -> tuple[Done | None, Plan]:
+    """The cheapest plan whose first step nothing refuses before it is signed, and what came of it. Raises the last refusal, else as `act`."""
+    for plan in plans[:-1]:
+        try:
+            return await act(app, desk, sight, plan, most_cost_usd), plan
+        except FairleadError as error:
+            if error.code not in UNSIGNED:
+                raise
+            told = (
+                f"{sight.name}: {words(app, sight, plan.moves[0])}: {error.message}; the next best is tried"
+            )
+            await desk.journal.record(Alarmed("RESCUE_PLAN_REFUSED", told, desk.clock.now_ns()))
+    return await act(app, desk, sight, plans[-1], most_cost_usd), plans[-1]
 
 
 async def act(app: App, desk: Desk, sight: Sight, plan: Plan, most_cost_usd: Decimal) -> Done | None:

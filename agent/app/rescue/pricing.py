@@ -80,9 +80,12 @@ def means_of(app: App, sight: Sight, time_s: int) -> tuple[list[Means], list[Dou
     one, found, doubts = sight.one, list[Means](), list[Doubt]()
     assert one.account is not None
     fee = sight.usd_of_wei(cost_at_most(LEND_GAS, sight.fees)) or Decimal(0)
+    # A frozen reserve takes no supply; what is owed in it may be repaid.
+    frozen = {r.asset for r in one.found.reserves if r.frozen} if one.found is not None else set()
     for do, asset in ways(one.engine, one.account, time_s):
         known = token_known(app, asset)
-        if known is None or (do != REPAY and not sight.rule.add_collateral):
+        supplies = do != REPAY
+        if known is None or (supplies and (not sight.rule.add_collateral or token_of(known) in frozen)):
             continue
         held, why = sight.held.get(known, 0), not_granted(app, sight, VERB_OF[do], known)
         if why is not None:

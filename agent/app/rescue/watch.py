@@ -7,7 +7,7 @@ condition is told once while it lasts; after a restart it may be told once more,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -139,14 +139,16 @@ class RescueWatch:
         self._tell(f"rescue {self._rule.name}: health factor {health_words(sight.health_1e18)}: {does}")
         # It is followed to its finality beside the watch: a price that falls on is seen meanwhile.
         self._starting = start = _Start(acting.begun(desk.book, sight))
-        task = asyncio.create_task(self._carry(sight, plan, start), name=f"rescue {self._rule.name} at work")
+        task = asyncio.create_task(
+            self._carry(sight, found.plans, start), name=f"rescue {self._rule.name} at work"
+        )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _carry(self, sight: Sight, plan: Plan, start: _Start) -> None:
+    async def _carry(self, sight: Sight, plans: Sequence[Plan], start: _Start) -> None:
         desk = self._desk
         try:
-            done = await acting.act(self._app, desk, sight, plan, self._most_cost_usd)
+            done, _ = await acting.act_first(self._app, desk, sight, plans, self._most_cost_usd)
         except FairleadError as error:
             if error.verb == "HALT" and error.code != "HALTED":
                 self._fatal = error
