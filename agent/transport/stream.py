@@ -113,6 +113,7 @@ class Stream:
                 yield Quiet(self._quiet_s or 0.0)
                 continue
             if message.type is aiohttp.WSMsgType.TEXT:
+                await asyncio.sleep(0)  # a burst of frames is no reason why nothing else should go on
                 yield Text(message.data)
             elif message.type in (
                 aiohttp.WSMsgType.CLOSE,

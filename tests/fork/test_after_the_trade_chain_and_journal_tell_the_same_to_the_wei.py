@@ -162,6 +162,8 @@ def story(trading_home: TradingHome, tmp_path_factory: pytest.TempPathFactory) -
     step("limit", "trade", "sell", "2", "ETH", "--for", "USDC", "--limit", "2500", *LIVE, "2000")
     quoted = home.fairlead("quote", "sell", "1.5", "ETH", "--for", "USDC", "--json")
     assert quoted.status == 0, quoted.err
+    proof = quoted.json["certificate"]  # whoever decides sees how far from the best it can be
+    assert int(proof["bound_raw"]) >= int(quoted.json["net_out_raw"]) > 0 and proof["gap_bps"] < 100
     step("quote", "trade", quoted.json["quote_id"], *LIVE, "100")
     for kind in ("uniswap_v4", "balancer_v2_weighted"):
         step(

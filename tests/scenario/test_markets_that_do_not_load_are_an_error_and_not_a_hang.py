@@ -53,7 +53,7 @@ async def test_nobody_there() -> None:
     [
         ('{"symbols": []}', Retry),
         ('{"unexpected": true}', Halt),
-        ("<html>maintenance</html>", Halt),
+        ("<html>maintenance</html>", Retry),
         ('{"code": -1002, "msg": "You are not authorized to execute this request."}', Reject),
     ],
 )

@@ -73,11 +73,8 @@ class BookMarket(LiveMarket):
     """The live market over one exchange, with a price that everybody agrees on."""
 
     def __init__(self, clock: QuickClock, venue: BinanceSpot) -> None:
-        configured: Any = SimpleNamespace(venue=lambda name: SimpleNamespace(symbols=(SYMBOL,)))
-        self._clock, self._settings, self.directory = clock, configured, DIRECTORY
-        self._chains, self._readers, self._venues = {}, {}, {"paper": venue}
-        self.left_out, self.unreachable, self.narrow = {}, {}, None
-        self._prices = prices_of(clock)
+        configured: Any = SimpleNamespace(venue=lambda name: SimpleNamespace(symbols=(SYMBOL,)), chains=())
+        super().__init__(clock, configured, DIRECTORY, {}, {"paper": venue}, prices_of(clock))
 
     def _route(self, view: MarketView, child: ChildOrder) -> Route:
         """The best plan over the one book, without the proof of it: nothing here asks how far from the best it is."""
