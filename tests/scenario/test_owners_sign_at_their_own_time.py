@@ -223,7 +223,6 @@ def test_the_health_factor_is_told_before_and_after(home: Home, tmp_path: Path) 
     assert any(line.startswith("More is owed: 500") for line in facts["sentences"])
 
 
-@pytest.mark.full
 def test_six_sign_at_once_beside_four_elsewhere_none_is_lost_and_seven_of_ten_execute(
     home: Home, ten: OtherWallet, tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ from chains.devnet import state
 
 pytestmark = pytest.mark.devnet
 
-ORDINARY = 75
+ORDINARY = 300
 """In the ordinary tests: as many as fit into some thirty seconds of two cores."""
 NOUGHT = ("public_leaks", "double_executions", "paid_reverts", "stalls_over_2_blocks", "journals_wrong")
 
@@ -41,7 +41,7 @@ def check(status: int, report: dict[str, object], seed: int, count: int) -> None
     assert counters["executed"] >= count * 0.8
 
 
-def test_seventy_five_submissions(capsys: pytest.CaptureFixture[str]) -> None:
+def test_three_hundred_submissions(capsys: pytest.CaptureFixture[str]) -> None:
     status, report = chaos(capsys, "--seed", "1", "--count", str(ORDINARY))
     check(status, report, 1, ORDINARY)
     counters = report["counters"]
