@@ -91,6 +91,7 @@ def test_killed_after_the_signature_and_before_its_record(
     check(trading_home, lives, tmp_path, CHAIN, "before Authorized", deadline_s=6)
 
 
+@pytest.mark.full
 def test_killed_before_the_request_left_the_exchange_is_asked_until_it_cannot_arrive(
     trading_home: TradingHome, lives: Lives, tmp_path: Path
 ) -> None:

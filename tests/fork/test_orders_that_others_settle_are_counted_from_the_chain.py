@@ -163,6 +163,7 @@ def test_a_purchase_sells_what_it_takes(cow: CowHome) -> None:
     cow.sound()
 
 
+@pytest.mark.full
 def test_parts_add_up(cow: CowHome) -> None:
     cow.terms(partially_fillable="true")
     faults(cow.book, share_bps=3_000)
@@ -228,6 +229,7 @@ def test_what_was_filled_before_the_cancel_is_kept(cow: CowHome) -> None:
     cow.sound()
 
 
+@pytest.mark.full
 def test_an_order_nobody_settles_expires_by_the_chains_clock(cow: CowHome) -> None:
     cow.terms(valid_s="90")
     faults(cow.book, hold=True)
@@ -268,6 +270,7 @@ def test_a_process_killed_after_the_post_is_followed_to_its_end_by_the_next(cow:
     cow.sound()
 
 
+@pytest.mark.full
 def test_a_book_that_says_fulfilled_is_not_believed(cow: CowHome) -> None:
     faults(cow.book, hold=True, status="fulfilled")
     running = cow.home.start(SELL)
@@ -287,6 +290,7 @@ def test_a_book_that_says_open_hides_no_fill(cow: CowHome) -> None:
     cow.sound()
 
 
+@pytest.mark.full
 def test_a_book_that_refuses_and_keeps_it_can_settle_nothing_afterwards(cow: CowHome) -> None:
     faults(cow.book, refuse="InsufficientBalance", keep=True, hold=True)
     before = cow.trades()

@@ -30,6 +30,7 @@ def fires(home: Home) -> list[int]:
     return [at // 10**9 for at in found]
 
 
+@pytest.mark.full
 def test_a_kill_between_two_fires(home: Home, tmp_path: Path) -> None:
     settings = home.settings_path.with_name("jobs.toml")
     settings.write_text(home.settings_path.read_text() + JOB)

@@ -238,6 +238,7 @@ def assert_clean(story: Story, when: str) -> Search:
     return search
 
 
+@pytest.mark.full
 @linux
 @pytest.mark.devnet
 @pytest.mark.timeout(290)

@@ -155,6 +155,7 @@ async def test_a_limit_waits_for_its_price_and_then_goes(
     assert Decimal(2) <= moved < Decimal("2.01")
 
 
+@pytest.mark.full
 async def test_a_limit_never_reached_expires_with_nothing_done(tmp_path: Path) -> None:
     office = Office(tmp_path)
     before, grave = office.held(), Grave()
