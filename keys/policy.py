@@ -391,7 +391,9 @@ def agents_own(
     tx = request.tx
     flow, leaves = policy_agent.judge(tx, request.sender, policy, request.now)
     _nonce(content, earlier, request.now, f"nonce {tx.nonce} of {request.sender}")
-    spend_id = keccak(b"".join((request.sender.lower().encode(), tx.nonce.to_bytes(32, "big"), content)))
+    # Of this chain alone: the same account, Gate and nonce may well stand on another.
+    whose = b"".join((tx.chain_id.to_bytes(32, "big"), request.sender.lower().encode()))
+    spend_id = keccak(b"".join((whose, tx.nonce.to_bytes(32, "big"), content)))
     _caps(flow.spend, policy, ledger, request.wall, already=ledger.counted(spend_id))
     return Allowed(b"", content, flow.spend, gas_wei, flow.deadline, leaves, spend_id=spend_id)
 

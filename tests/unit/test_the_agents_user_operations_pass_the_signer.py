@@ -68,6 +68,18 @@ def test_a_dearer_operation_at_the_same_nonce_is_the_same_spend_and_another_call
     assert isinstance(cancel, Allowed) and cancel.cancel and not cancel.spend
 
 
+def test_the_same_call_at_the_same_nonce_of_two_chains_is_two_spends() -> None:
+    """A Safe, its Gate and its account stand at the same addresses on many chains: what one chain's cap counted is not free on another."""
+    one = policy()
+    both = replace(one, chains={1: one.chains[1], 10: replace(one.chains[1], chain_id=10)})
+    first = judged(operation(), settings=both)
+    assert isinstance(first, Allowed)
+    ledger = c.EmptyLedger(spends={token: 10**30 for token in first.spend}, known=(first.spend_id,))
+    assert isinstance(judged(operation(), settings=both, ledger=ledger), Allowed), "counted already"
+    other = judged(operation(), settings=both, ledger=ledger, chain_id=10)
+    assert isinstance(other, Refusal) and other.rule == "cap-per-day", other
+
+
 ELSEWHERE = Address("0x" + "9" * 40)
 BATCH = erc4337.batch(Address(c.MULTISEND), [Part(TRADE.to, 0, TRADE.data)] * 2)
 REFUSED: dict[str, tuple[str, UserOperation]] = {
