@@ -56,6 +56,11 @@ class Delay:
     queued: tuple[Queued, ...]
     block: BlockRef
 
+    @property
+    def unread(self) -> int:
+        """How many more wait behind `queued`."""
+        return max(self.end_number - self.next_number - len(self.queued), 0)
+
     def due(self, one: Queued) -> tuple[int, int | None]:
         """From when, and until when (None: for ever), it can be executed, both included; in its turn."""
         first = one.created_s + self.cooldown_s

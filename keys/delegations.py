@@ -144,7 +144,13 @@ def sign_set_code(
 
 def typed_operation(chain_id: int, op: UserOperation, delegate: Address, policy: ChainPolicy) -> TypedHash:
     """What a key that runs `delegate` signs of its own EntryPoint 0.8 operation; its signature field is r ‖ s ‖ v of it
-    (Simple7702Account._validateSignature). Raises Denied for a delegate that is not listed."""
+    (Simple7702Account._validateSignature). Raises Denied for a delegate that is not listed, or none."""
+    if delegate == ZERO_ADDRESS:
+        raise Denied(
+            "POLICY_DELEGATE",
+            f"{op.sender} is said to run no code: it has no operations",
+            "A key that runs no code sends transactions.",
+        )
     judge(Authorization(chain_id, delegate, 0), policy)
     about = f"user operation, nonce {op.nonce}"
     known = delegate if op.factory == MARKER else None

@@ -90,7 +90,8 @@ def main(argv: list[str] | None = None) -> int:
         tx, auth = read(data, account)
         policy = policy_of(tx.chain_id, account, frozenset(to_checksum(a) for a in given.allow))
         judge(auth, policy)
-        print(words(auth, account), file=sys.stderr, flush=True)
+        costs = f"It costs at most {tx.gas * tx.fees.max_fee_wei} wei of {account}."
+        print(words(auth, account), costs, sep="\n", file=sys.stderr, flush=True)
         signer = open_key(given, Environment(given.environment), "to sign this delegation")
         try:
             found = signed(signer, tx, auth, policy)

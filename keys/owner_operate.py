@@ -4,7 +4,8 @@
 
 The request is {"chain_id", "delegate", "op"}, the operation as ERC-7769's object. It carries one call, in the canonical `execute` of
 Simple7702Account; what that call does is told on stderr before the key is asked for. An operation that creates its sender, that somebody
-else pays, or whose account runs code that `--allow` does not list is refused. {"signature"} goes to stdout. Where the key is named, and
+else pays, or whose account is said to run code that `--allow` does not list is refused. That is the request's word: the signature names no
+delegate, and has no end, so it holds under whatever code the account runs until its nonce is used. {"signature"} goes to stdout. Where the key is named, and
 exit statuses, as `keys.owner_freeze`.
 """
 

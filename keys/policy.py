@@ -88,7 +88,7 @@ class LedgerView(Protocol):
 
     def sender_nonce(self, chain_id: int, sender: str, nonce: int) -> tuple[Signed, ...]: ...
 
-    def gas_of_nonce(self, chain_id: int, sender: str, nonce: int) -> int: ...
+    def gas_of_nonce(self, chain_id: int, sender: str, nonce: int, since: int) -> int: ...
 
     def orders(self, chain_id: int, safe: str) -> tuple[GrantedOrder, ...]: ...
 
@@ -391,7 +391,9 @@ def agents_own(
     tx = request.tx
     flow, leaves = policy_agent.judge(tx, request.sender, policy, request.now)
     _nonce(content, earlier, request.now, f"nonce {tx.nonce} of {request.sender}")
-    spend_id = keccak(b"".join((request.sender.lower().encode(), tx.nonce.to_bytes(32, "big"), content)))
+    # Of this chain alone: the same account, Gate and nonce may well stand on another.
+    whose = b"".join((tx.chain_id.to_bytes(32, "big"), request.sender.lower().encode()))
+    spend_id = keccak(b"".join((whose, tx.nonce.to_bytes(32, "big"), content)))
     _caps(flow.spend, policy, ledger, request.wall, already=ledger.counted(spend_id))
     return Allowed(b"", content, flow.spend, gas_wei, flow.deadline, leaves, spend_id=spend_id)
 
@@ -425,8 +427,9 @@ def gas_of(request: OuterRequest, policy: ChainPolicy, ledger: LedgerView) -> in
         )
     if tx.fees.max_priority_fee_wei > tx.fees.max_fee_wei:
         raise Refused("gas-cap", "the tip is above the fee cap", "Lower the tip.")
-    counted = ledger.gas_of_nonce(tx.chain_id, request.sender, tx.nonce)
-    before = ledger.gas_spent(tx.chain_id, request.sender, request.wall - DAY_S)
+    since = request.wall - DAY_S
+    counted = ledger.gas_of_nonce(tx.chain_id, request.sender, tx.nonce, since)
+    before = ledger.gas_spent(tx.chain_id, request.sender, since)
     if before + max(0, gas_wei - counted) > policy.gas_per_day_wei:
         raise Refused(
             "gas-per-day",

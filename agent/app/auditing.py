@@ -31,7 +31,7 @@ class Audit:
     that is a Safe behind ERC-4337; and keys of the settings that run code.
 
     `bound` counts the gas money that is really the agent's account's, where that is more than the settings say: what it holds, and what lies
-    for it in the EntryPoints where it is an ERC-4337 account. Every transaction that fails, or that others had signed, is paid out of it.
+    for it in the EntryPoints where it is an ERC-4337 account, and what lies on the key that owns such an account. Every transaction that fails, or that others had signed, is paid out of it.
     """
 
     chain: str
@@ -87,7 +87,7 @@ class Audit:
 
 async def audit(room: Room, scope: Scope, creation: bytes) -> Audit:
     """Raises Retry where the chain does not answer, Usage NO_FEED, Reject PRICE_UNKNOWN, and as `safe_now`."""
-    held = await gas_held(room.gateway, scope.agent)
+    held = await money_held(room, scope.agent)
     told = bound(replace(scope, gas_float_wei=max(scope.gas_float_wei, held)), await scoping.native_usd(room))
     has = await scoping.granted(room, scope, creation)
     here = await room.now()
@@ -107,6 +107,16 @@ async def gas_held(gateway: Gateway, account: Address) -> int:
     asked = [Call(at, encode("entry_point_07", "balanceOf", (account,))) for at in (EP07, EP08)]
     own, (_, told) = await asyncio.gather(gateway.balance(account), gateway.multicall(asked))
     return own + sum(int.from_bytes(t.data, "big") for t in told if t.ok and len(t.data) == 32)
+
+
+async def money_held(room: Room, account: Address) -> int:
+    """Wei that whoever has the agent's key can burn or take away: the account's, and the key's own where the account is a Safe that it
+    owns. Raises Usage NO_SCOPE, Retry."""
+    sender = room.settings.wallet.sender
+    own = await gas_held(room.gateway, account)
+    if scoping.table_for(room).account == "key" or sender is None or sender.address == account:
+        return own
+    return own + await gas_held(room.gateway, Address(sender.address))
 
 
 def others(room: Room, state: SafeState) -> tuple[str, ...]:

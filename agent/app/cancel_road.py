@@ -53,7 +53,7 @@ def canceller(app: App, sender: EitherSender, owners: OwnerSignatures) -> Cancel
             signed = await sender.sign(outer, nothing.nonce, head.timestamp)
         else:
             empty = UnsignedTx(chain_id, nonce, authorized.sender, 0, b"", 21_000, fees)
-            signed = await sender.cancel(empty, head.timestamp)
+            signed = await sender.cancel(empty, head.timestamp, authorized.deadline_s)
         await note(signed, head.number + MAX_BLOCKS)
         await desk.send(signed, authorized.protection, head.number + MAX_BLOCKS)
 

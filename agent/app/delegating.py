@@ -56,10 +56,10 @@ async def running(gateway: Gateway, listed: Iterable[tuple[str, Address]]) -> li
     ]
 
 
-def holder_of(settings: Settings, account: Address) -> Owner:
-    """Whoever holds the account's key here. Raises Usage OWNER_UNKNOWN, Denied DELEGATION_IS_THE_AGENTS."""
+def holder_of(settings: Settings, account: Address, *, revoking: bool = False) -> Owner:
+    """Whoever holds the account's key here. Raises Usage OWNER_UNKNOWN, Denied DELEGATION_IS_THE_AGENTS: its delegation is only taken back."""
     sender = settings.wallet.sender
-    if sender is not None and sender.address == account and settings.scopes:
+    if sender is not None and sender.address == account and settings.scopes and not revoking:
         raise Denied(
             "DELEGATION_IS_THE_AGENTS",
             f"{account} is the agent's key: code that it runs would be a member of the role, too",

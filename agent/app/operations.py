@@ -86,10 +86,11 @@ class Operations:
         """The call of `tx` as an operation, valid until the deadline in its own calldata, signed. Raises as the signer refuses."""
         return await self._signed(tx, deadline_of(tx.data), now_s)
 
-    async def cancel(self, tx: UnsignedTx, now_s: int) -> SignedTx:
-        """An operation that does nothing but use `tx`'s nonce."""
+    async def cancel(self, tx: UnsignedTx, now_s: int, until: int = 0) -> SignedTx:
+        """An operation that does nothing but use `tx`'s nonce, valid for as long as what it takes the place of (`until`): the signer took
+        that much, and afterwards nothing is left to cancel. Where that is over or not known, for CANCEL_S."""
         empty = UnsignedTx(tx.chain_id, tx.nonce, self.account, 0, b"", operations.EMPTY_CALL_GAS, tx.fees)
-        return await self._signed(empty, now_s + CANCEL_S, now_s)
+        return await self._signed(empty, until if until > now_s else now_s + CANCEL_S, now_s)
 
     async def _signed(self, tx: UnsignedTx, until: int, now_s: int) -> SignedTx:
         call = Call(tx.to, tx.data, tx.value)
@@ -197,9 +198,10 @@ class EitherSender:
             return await self._account(tx).sign(tx, now_s)
         return await self.key.sign(tx, safe_nonce, now_s, attended=attended)
 
-    async def cancel(self, tx: UnsignedTx, now_s: int) -> SignedTx:
+    async def cancel(self, tx: UnsignedTx, now_s: int, until: int = 0) -> SignedTx:
+        """`until`: when what it takes the place of lapses, seconds of the chain's clock; 0 where it does not."""
         if operations.is_keyed(tx.nonce):
-            return await self._account(tx).cancel(tx, now_s)
+            return await self._account(tx).cancel(tx, now_s, until)
         return await self.key.cancel(tx, now_s)
 
     def _account(self, tx: UnsignedTx) -> Operations:

@@ -236,8 +236,10 @@ class SpendLedger:
             wei for (c, s, _), (at, wei) in self._gas.items() if c == chain_id and s == sender and at >= since
         )
 
-    def gas_of_nonce(self, chain_id: int, sender: str, nonce: int) -> int:
-        return self._gas.get((chain_id, sender, nonce), (0, 0))[1]
+    def gas_of_nonce(self, chain_id: int, sender: str, nonce: int, since: int) -> int:
+        """As much of `gas_spent` since then as is this nonce's."""
+        at, wei = self._gas.get((chain_id, sender, nonce), (0, 0))
+        return wei if at >= since else 0
 
     def safe_nonce(self, chain_id: int, safe: str, nonce: int) -> tuple[Signed, ...]:
         return tuple(self._safe_nonces.get((chain_id, safe, nonce), ()))

@@ -18,6 +18,7 @@ from trading_home import Lives
 
 from agent.domain.order_state import OrdStatus
 from chains import operations
+from chains.devnet.jsonrpc import Rpc
 
 pytestmark = pytest.mark.devnet
 MOST = "run --live --yes --max-loss 20000"
@@ -139,3 +140,15 @@ def test_the_audit_names_what_is_other_at_the_agents_account(account_home: Accou
     other.write_text(home.settings_path.read_text().replace(home.agent, owner))
     ran = home.run("wallet audit --json", other)
     assert ran.status == 3 and any("is owned by" in word for word in ran.json["wallet"]), ran.out
+
+    # What lies on the key itself is lost with it, too: the bound counts it beside the account's own.
+    url, before = home.home.cheat_urls[1], home.run("wallet audit --json").json["bound"]
+    with Rpc(url) as rpc:
+        held = int(rpc("eth_getBalance", home.agent, "latest"), 16)
+        rpc("anvil_setBalance", home.agent, hex(held + 20 * 10**18))
+        after = home.run("wallet audit --json").json["bound"]
+        asked = home.run("wallet scope --json").json["bound"]
+        rpc("anvil_setBalance", home.agent, hex(held))
+    more = Decimal(after["gas_per_day_usd"]) - Decimal(before["gas_per_day_usd"])
+    assert more > 15 * 2_900, (before, after)
+    assert asked["gas_per_day_usd"] == after["gas_per_day_usd"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import custody as c
 import pytest
 
-from chains.delays import queue_hash
-from chains.types import Address
+from agent.app.multisig.delays import unread
+from chains.delays import Delay, Queued, queue_hash
+from chains.types import Address, BlockRef, Hash32
 from contracts import leaves as lf
 from contracts.codec import encode
 from contracts.decode import to_leaves
@@ -52,6 +54,16 @@ def test_what_waits_is_opened_and_what_cannot_be_is_unknown(function: str, kind:
     assert isinstance(inner, lf.Transfer) and (inner.to, inner.amount) == (FRIEND, 7 * 10**6)
     for strange in (call(function, FRIEND, 0, b"\x01\x02\x03\x04", 0), call(function, c.USDC, 0, PAY, 1)):
         assert isinstance(leaves(strange)[-1], lf.Unknown)
+
+
+def test_what_waits_behind_those_that_are_read_is_told_as_that() -> None:
+    """Whoever may queue can put one transaction behind many: that there are more is never left out."""
+    block = BlockRef(9, Hash32("0x" + "1" * 64), Hash32("0x" + "2" * 64), 1_000, 0)
+    read = tuple(Queued(number, bytes(32), 900) for number in range(3, 53))
+    whole = Delay(DELAY, DELAY, DELAY, DELAY, 60, 0, 3, 53, (), read, block)
+    assert whole.unread == 0 and unread([whole]) == []
+    (told,) = unread([whole, replace(whole, end_number=60)])
+    assert "7 more wait" in told and "from number 53 on" in told and DELAY in told
 
 
 def test_every_power_of_a_delay_has_a_sentence() -> None:

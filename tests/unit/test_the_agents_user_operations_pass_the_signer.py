@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import agent_calls as plain
@@ -19,6 +21,7 @@ from keys import erc4337
 from keys.erc4337 import Window
 from keys.policy import Allowed, Refusal, Signed
 from keys.policy_operations import OperationRequest, judge_operation
+from keys.signer.ledger import SpendLedger, safe_tx_facts
 
 ACCOUNT = Address("0x3333333333333333333333333333333333333333")
 ROAD = plain.AGENT_JSON | {"account": ACCOUNT, "key": c.AGENT.address}
@@ -66,6 +69,41 @@ def test_a_dearer_operation_at_the_same_nonce_is_the_same_spend_and_another_call
     nothing = operation(Call(ACCOUNT, b""))
     cancel = judged(nothing, until=c.NOW + 60, ledger=ledger)
     assert isinstance(cancel, Allowed) and cancel.cancel and not cancel.spend
+
+
+def test_the_same_call_at_the_same_nonce_of_two_chains_is_two_spends() -> None:
+    """A Safe, its Gate and its account stand at the same addresses on many chains: what one chain's cap counted is not free on another."""
+    one = policy()
+    both = replace(one, chains={1: one.chains[1], 10: replace(one.chains[1], chain_id=10)})
+    first = judged(operation(), settings=both)
+    assert isinstance(first, Allowed)
+    ledger = c.EmptyLedger(spends={token: 10**30 for token in first.spend}, known=(first.spend_id,))
+    assert isinstance(judged(operation(), settings=both, ledger=ledger), Allowed), "counted already"
+    other = judged(operation(), settings=both, ledger=ledger, chain_id=10)
+    assert isinstance(other, Refusal) and other.rule == "cap-per-day", other
+
+
+def test_gas_that_was_counted_more_than_a_day_ago_counts_again_when_it_is_signed_again(
+    tmp_path: Path,
+) -> None:
+    dear = operation()
+    most, first = str(dear.prefund_wei), judged(dear)
+    assert isinstance(first, Allowed)
+    rules = c.settings(agent=ROAD, gas_per_tx_wei=most, gas_per_day_wei=most)
+    with closing(SpendLedger(tmp_path / "ledger.jsonl")) as ledger:
+        for sequence, at in ((7, c.NOW - 90_000), (8, c.NOW - 60)):
+            facts = safe_tx_facts(1, c.SAFE, 0, Allowed(b"", b"", deadline=first.deadline))
+            facts |= {
+                "sender": ACCOUNT,
+                "nonce": operations.keyed(sequence),
+                "content": first.content.hex(),
+                "gas_wei": most,
+            }
+            ledger.record("tx", f"operation-{sequence}", "", at, facts)
+        again = judged(replace(dear, nonce=operations.keyed(8)), ledger=ledger, settings=rules)
+        assert isinstance(again, Allowed), "the same nonce is paid once"
+        old = judged(dear, ledger=ledger, settings=rules)
+        assert isinstance(old, Refusal) and old.rule == "gas-per-day", old
 
 
 ELSEWHERE = Address("0x" + "9" * 40)

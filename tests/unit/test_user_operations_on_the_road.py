@@ -19,8 +19,11 @@ from agent.execution.replacing import Patience, Replacer, call_of, fees_of
 from chains import operations
 from chains.bundler import UserOpReceipt
 from chains.gas import FeeHistory
-from chains.types import Address, BlockRef, Fees, Hash32, Protection, SignedTx, UnsignedTx
+from chains.types import Address, BlockRef, Environment, Fees, Hash32, Protection, SignedTx, UnsignedTx
 from chains.userops import ENTRY_POINT, UserOperation, check_replacement
+from keys.erc4337 import Window
+from keys.policy import Refusal, Signed
+from keys.policy_operations import OperationRequest, judge_operation
 
 ACCOUNT = Address("0x3333333333333333333333333333333333333333")
 CALL = plain.call_of(SELL["V2 and V3"])
@@ -39,6 +42,27 @@ class Signs:
     async def sign(self, tx: UnsignedTx, safe_nonce: int, now_s: int, *, attended: bool = False) -> SignedTx:
         self.asked.append(tx)
         return operations.as_signed(1, replace(OP, fees=tx.fees))
+
+
+class Judges:
+    """A signer's judgement of an operation that was signed before, by its own policy; its signature is nobody's."""
+
+    def __init__(self, max_deadline_s: int) -> None:
+        road = plain.AGENT_JSON | {"account": ACCOUNT, "key": plain.c.AGENT.address}
+        self.settings = plain.c.settings(agent=road, max_deadline_s=max_deadline_s)
+        self.untils: list[int] = []
+
+    async def sign_operation(
+        self, request: str, chain_id: int, op: UserOperation, until: int, chain_time: int = 0
+    ) -> UserOperation:
+        asked = OperationRequest(Environment.DEVNET, chain_id, op, Window(until), chain_time, chain_time)
+        ledger = plain.c.EmptyLedger(sender_signed=(Signed(b"the first", plain.c.DEADLINE),))
+        verdict = judge_operation(asked, self.settings, ledger)
+        if isinstance(verdict, Refusal):
+            raise verdict.error()
+        assert verdict.cancel
+        self.untils.append(until)
+        return replace(op, signature=b"\x01" * 77)
 
 
 class Fees10:
@@ -96,6 +120,17 @@ def test_it_is_rehearsed_as_the_entry_point_will_call_it_and_lapses_with_its_cal
     assert deadline_of(CALL.data) == plain.c.DEADLINE
     with pytest.raises(Usage, match="NO_DEADLINE"):
         deadline_of(b"\x01\x02\x03\x04")
+
+
+async def test_a_cancel_is_valid_for_as_long_as_what_it_cancels_and_so_the_signer_takes_it() -> None:
+    """However short the signer has signatures live: what was signed within that is cancelled within that."""
+    signer, now = Judges(max_deadline_s=300), plain.c.DEADLINE - 200
+    mine = Operations(ACCOUNT, None, None, signer, "https://bundler.example", True)  # type: ignore[arg-type]
+    either = EitherSender(None, {1: mine})  # type: ignore[arg-type]
+    empty = UnsignedTx(1, OP.nonce, ACCOUNT, 0, b"", 21_000, OP.fees)
+    signed = await either.cancel(empty, now, plain.c.DEADLINE)
+    assert signer.untils == [plain.c.DEADLINE] and signed.nonce == OP.nonce
+    assert operations.call_inside(operations.from_raw(signed.raw)).to == ACCOUNT
 
 
 async def test_a_private_plan_reaches_no_bundler_that_is_not_declared_private() -> None:

@@ -62,7 +62,7 @@ def delegate(
         if who is None:
             found = await delegating.running(room.gateway, delegating.accounts(settings))
             return found, None, None, room.head_line(head)
-        owner = delegating.holder_of(settings, who)
+        owner = delegating.holder_of(settings, who, revoking=revoke)
         made = await delegating.plan(room, who, target)
         told = await delegating.delegate_by(room, owner, target, made) if live else None
         return [], made, told, room.head_line(head)

@@ -111,7 +111,7 @@ async def _outstanding(
 ) -> list[dict[str, Any]]:
     import aiohttp
 
-    from agent.app.multisig.delays import delays_of
+    from agent.app.multisig.delays import delays_of, unread
     from agent.app.multisig.delays import waiting as delayed
     from agent.app.multisig.outstanding import outstanding as look
     from agent.app.multisig.room import open_room
@@ -122,7 +122,8 @@ async def _outstanding(
         try:
             room = await open_room(settings, chain, session)
             now, found, wrong = await look(room, known, services[chain.chain_id])
-            late = delayed(chain.name, room.wallet, await delays_of(room.gateway, now.state.modules))
+            delays = await delays_of(room.gateway, now.state.modules)
+            late = delayed(chain.name, room.wallet, delays)
             tokens = await room.tokens() if found or late else {}
         except FairleadError as error:
             if error.code == "NOT_A_SAFE":
@@ -130,6 +131,8 @@ async def _outstanding(
             return facts | {"line": f"{chain.name} unreachable", "error": error_json(error)}
         for why in wrong:
             note(f"left out: the service tells {why}")
+        for more in unread(delays):
+            note(more)
 
         def shown(entry: Open) -> dict[str, Any]:
             return entry.json() | {"sentences": decoded(entry.document, tokens)}

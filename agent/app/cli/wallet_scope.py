@@ -42,13 +42,13 @@ async def _read(room: Room) -> tuple[Scope, bytes, Bound, Granted]:
     from dataclasses import replace
 
     from agent.app import scoping
-    from agent.app.auditing import gas_held
+    from agent.app.auditing import money_held
     from keys.scope_bound import bound
 
     scope = await scoping.scope_of(room, scoping.table_for(room))
     creation = scoping.gate_creation()
     # What really lies on the agent's account counts: whoever has the key burns it, be it in transactions that fail.
-    held = await gas_held(room.gateway, scope.agent)
+    held = await money_held(room, scope.agent)
     told = bound(replace(scope, gas_float_wei=max(scope.gas_float_wei, held)), await scoping.native_usd(room))
     return scope, creation, told, await scoping.granted(room, scope, creation)
 

@@ -99,5 +99,15 @@ class Waiting:
         }
 
 
+def unread(delays: Iterable[Delay]) -> list[str]:
+    """What is to be said where more waits than is read: whoever may queue could put one transaction behind many."""
+    return [
+        f"{delay.address}: {delay.unread} more wait in this Delay behind those told here, from number {delay.end_number - delay.unread} on; what "
+        "they would do was not read"
+        for delay in delays
+        if delay.unread
+    ]
+
+
 def waiting(chain: str, wallet: Address, delays: Iterable[Delay]) -> list[Waiting]:
     return [Waiting(chain, wallet, delay, one) for delay in delays for one in delay.queued]

@@ -97,7 +97,7 @@ class EmptyLedger:
     def gas_spent(self, chain_id: int, sender: str, since: int) -> int:
         return self.gas
 
-    def gas_of_nonce(self, chain_id: int, sender: str, nonce: int) -> int:
+    def gas_of_nonce(self, chain_id: int, sender: str, nonce: int, since: int) -> int:
         return 0
 
     def safe_nonce(self, chain_id: int, safe: str, nonce: int) -> tuple[Signed, ...]:
