@@ -126,7 +126,7 @@ async def _one(
         if sight is None or sight.one.empty:
             return None
         now_ns = app.clock.now_ns()
-        spent = acting.spent_usd(desk.book, sight, now_ns)
+        spent = acting.spent_usd(app, desk.book, sight, now_ns)
         found = pricing.options(app, sight, spent, next_s(app, sight))
         facts = facts_of(app, sight, found)
         if first is None:
