@@ -34,6 +34,17 @@ async def confirmed_prices(app: App, symbols: Iterable[str]) -> dict[str, Decima
     return found
 
 
+async def crossed_px(app: App, symbol: str, below: bool) -> Decimal | None:
+    """The price that more than half of the fresh independent sources, both of two, stand at or beyond: no source alone carries it past a
+    level, as it would a mean. None where fewer than two are fresh.
+    """
+    from agent.app.watching.positions import Prices
+
+    prices = Prices(app.settings, app.directory, await app.oracles.prices(), app.clock.now_ns())
+    found = sorted((price.px for price in prices.fresh(symbol)), reverse=not below)
+    return found[len(found) // 2] if len(found) > 1 else None
+
+
 async def confirmed_px(app: App, symbol: str) -> Decimal | None:
     return (await confirmed_prices(app, [symbol])).get(symbol)
 
