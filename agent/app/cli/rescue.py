@@ -81,6 +81,8 @@ def command(
         told = [await _one(app, desk, rule, live, yes, most, as_json) for rule in reached]
         if as_json:
             emit_json({"accounts": [facts for facts in told if facts is not None], "done": live})
+        elif all(facts is None for facts in told):
+            print("no account at Aave V3 supplies or owes anything")
         elif not live:
             note("dry run: nothing was signed or sent; --live does it")
         return 4 if any(facts is not None and facts["missing_way"] for facts in told) else 0
