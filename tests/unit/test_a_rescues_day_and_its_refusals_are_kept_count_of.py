@@ -10,8 +10,9 @@ import pytest
 
 from agent.app.places import Directory
 from agent.app.rescue import acting
-from agent.domain.errors import Reject
+from agent.domain.errors import Denied
 from agent.domain.instruments import Asset, AssetId
+from agent.margin.aave_moves import REPAY
 
 USDC, DAI, ODD = (AssetId(f"eip155:1/erc20:0x{n * 40}") for n in "abc")
 APP: Any = SimpleNamespace(
@@ -49,26 +50,32 @@ def test_what_was_repaid_whole_still_counts_for_the_day(
     assert acting.spent_usd(APP, book, sight_of(*held), NOW) == Decimal(usd)
 
 
-async def test_a_plan_that_stays_refused_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_plan_that_stays_refused_is_told_once() -> None:
+    """The agent's scope grants no reserve, so that every plan is refused before anything is rehearsed or signed."""
     told: list[Any] = []
 
     async def record(event: Any) -> None:
         told.append(event)
 
-    async def refuse(*given: Any) -> None:
-        raise Reject("WOULD_REVERT", "the reserve is paused")
-
-    monkeypatch.setattr(acting, "act", refuse)
-    monkeypatch.setattr(acting, "words", lambda *given: "repay")
     desk: Any = SimpleNamespace(
-        clock=SimpleNamespace(now_ns=lambda: NOW), journal=SimpleNamespace(record=record)
-    )
+        clock=SimpleNamespace(now_ns=lambda: NOW), journal=SimpleNamespace(record=record), book=SimpleNamespace(parts={})
+    )  # fmt: skip
+    nothing = SimpleNamespace(scope=SimpleNamespace(reserves=()))
+    app: Any = SimpleNamespace(directory=APP.directory, roads=SimpleNamespace(opened={1: nothing}))
+    sight = sight_of(USDC)
+    sight.desk = SimpleNamespace(simulator=True, wallet="", road=SimpleNamespace(deadline_s=60), profile=SimpleNamespace(chain_id=1, name="ethereum"))  # fmt: skip
+    sight.market = SimpleNamespace(pool="")
+    sight.one.found = SimpleNamespace(block=SimpleNamespace(timestamp=1))
+    ways = [(REPAY, USDC), (REPAY, DAI), ("add_collateral", DAI)]
     plans: Any = [
-        SimpleNamespace(moves=[SimpleNamespace(means=SimpleNamespace(do="repay", asset=asset, swap_from=""))])
-        for asset in (USDC, DAI, ODD)
+        SimpleNamespace(
+            moves=[SimpleNamespace(raw=10**6, means=SimpleNamespace(do=do, asset=asset, swap_from=""))]
+        )
+        for do, asset in ways
     ]
     known: set[tuple[str, ...]] = set()
     for _ in range(5):
-        with pytest.raises(Reject):
-            await acting.act_first(APP, desk, sight_of(USDC), plans, Decimal(1), known)
+        with pytest.raises(Denied, match="does not let it supply DAI"):
+            await acting.act_first(app, desk, sight, plans, Decimal(1), known)
     assert [event.code for event in told] == ["RESCUE_PLAN_REFUSED"] * 2
+    assert "repay 1.000000 USDC" in told[0].message and "DAI" in told[1].message
