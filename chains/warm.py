@@ -217,7 +217,7 @@ class Warm:
         self._wanted = _recent(self._wanted, self._round)
         self._counted = _recent(self._counted, self._round)
         calls = list(self._wanted)[-MOST_CALLS:]
-        path = self._between(head)
+        path, filters = self._between(head), self._filters
         blocks = path or [head]
         pinned = {"blockHash": head.hash}
         aggregate = encode_aggregate3([*PROOF_CALLS, *calls])
@@ -229,7 +229,7 @@ class Warm:
         counted = list(self._counted)
         if alone:
             requests += [("eth_getTransactionCount", [who, pinned]) for who in counted]
-        asked_logs = [(block, _filter(block, wanted)) for block in blocks for wanted in self._filters]
+        asked_logs = [(block, _filter(block, wanted)) for block in blocks for wanted in filters]
         requests += [("eth_getLogs", [wanted]) for _, wanted in asked_logs]
         requests.append(("eth_blockNumber", []))  # last: whatever came before is not newer than it
         self.requests += 1
@@ -252,11 +252,14 @@ class Warm:
             logs[block.hash] += found
         if number(_good(next(told))) > head.number:
             raise Retry("BLOCK_MOVED", "there is a newer block than the one told", "read again")
-        if path is None:
+        if path is None or filters != self._filters:
             self._passed = []
-        self._passed = [*self._passed, *((block, tuple(logs[block.hash])) for block in blocks)][
-            -FORGOTTEN_AFTER:
-        ]
+        if (
+            filters == self._filters
+        ):  # else others are followed since it was asked, and nothing is known of theirs
+            self._passed = [*self._passed, *((block, tuple(logs[block.hash])) for block in blocks)][
+                -FORGOTTEN_AFTER:
+            ]
         self._answers = dict(zip(calls, results, strict=True))
         self._nonces = dict(zip(counted, nonces, strict=True))
         self._history, self._at = history, head

@@ -125,9 +125,20 @@ class Scheduler:
         await self._desk.journal.record(Fired(job.name, key, outcome, why, self._desk.clock.now_ns()))
 
     async def _fire(self, job: Timing, fire: Fire, patience_ns: int) -> None:
+        clock = self._desk.clock
+        late_ns = clock.now_ns() - fire.at_ns
+        missed = job.missed == "skip" and late_ns > patience_ns
+        if not missed and (
+            wait_ns := jitter_ns(job, fire.key)
+        ):  # a job that is taken away meanwhile ends here
+            await clock.sleep(max(fire.at_ns + wait_ns - clock.now_ns(), 1) / 1e9)
         self.firing.add(job.name)
         try:
-            outcome, why = await self._outcome(job, fire, patience_ns)
+            outcome, why = (
+                ("MISSED", f"it came {late_ns // SECOND} s late")
+                if missed
+                else await self._outcome(job, fire, patience_ns)
+            )
             if self._stale(job, fire, outcome):
                 self._over(job, fire)
                 return
@@ -155,11 +166,6 @@ class Scheduler:
     async def _outcome(self, job: Timing, fire: Fire, patience_ns: int) -> tuple[str, str]:
         """What became of a fire, and why; ("", "") where another daemon runs it."""
         clock, book = self._desk.clock, self._desk.book
-        late_ns = clock.now_ns() - fire.at_ns
-        if job.missed == "skip" and late_ns > patience_ns:
-            return "MISSED", f"it came {late_ns // SECOND} s late"
-        if wait_ns := jitter_ns(job, fire.key):
-            await clock.sleep(max(fire.at_ns + wait_ns - clock.now_ns(), 1) / 1e9)
         until = clock.now_ns() + patience_ns
         try:
             if not self._guard.claim(job, fire, clock.now_ns(), until):

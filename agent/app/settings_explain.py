@@ -34,6 +34,12 @@ def explain(loaded: Loaded, key: str | None = None) -> list[Explained]:
     if key is None:
         return rows
     chosen = [row for row in rows if _covers(key, row.key)]
+    if [row.key for row in chosen] == [key]:  # a table nobody has written yet: its keys are what is asked for
+        chosen += [
+            Explained(name, None, "default", meaning)
+            for name, meaning in schema()
+            if name.startswith(f"{key}.")
+        ]
     if not chosen:
         chosen = [
             Explained(name, None, "default", meaning) for name, meaning in schema() if _covers(key, name)

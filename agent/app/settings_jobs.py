@@ -33,7 +33,7 @@ class Timing(Table):
     )
     price: str | None = Field(
         None,
-        description='Fires while a price in USD stands beyond a level, like "ETH below 2900" or "ETH above 4000"; instead of `every`. Two fresh sources must agree that it is known.',
+        description='Fires while a price in USD stands beyond a level, like "ETH below 2900" or "ETH above 4000"; instead of `every`. More than half of the fresh sources, two at least, must stand beyond it.',
     )
     health: str | None = Field(
         None,

@@ -156,3 +156,21 @@ async def test_an_endpoint_that_takes_no_such_request_is_let_be() -> None:
     chain.twist, chain.head = (lambda answers: answers), ref(11 + FAILURES + REST_BLOCKS)
     heads.say(chain.head)
     assert await warm.block() == chain.head and chain.batches == FAILURES + 1
+
+
+async def test_logs_that_were_asked_for_others_than_are_followed_now_are_no_news() -> None:
+    """Whoever begins to follow while a block is on its way would else take its silence for a block in which nothing happened."""
+    chain, heads, warm = await asked_once()
+    other = [((Address("0x" + "cc" * 20),), ())]
+
+    def meanwhile(answers: list[Any]) -> list[Any]:
+        warm.follow(other)
+        return answers
+
+    chain.twist = meanwhile
+    await warm.block()
+    assert chain.batches >= 1 and await warm.news(ref(10).hash) is None
+    chain.head = ref(12)
+    heads.say(chain.head)
+    news = await warm.news(ref(11).hash)
+    assert news is not None and [block for block, _ in news] == [ref(12)]

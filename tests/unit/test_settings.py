@@ -99,6 +99,8 @@ def test_one_key_a_table_or_a_key_that_is_not_set_can_be_asked_for(file: Path) -
     assert [row.key for row in explain(loaded, "limits.per_day_usd")] == ["limits.per_day_usd"]
     assert {row.key for row in explain(loaded, "chains.name")} == {"chains[0].name", "chains[1].name"}
     assert len(explain(loaded, "signer")) == 3
+    unwritten = {row.key for row in explain(loaded, "rescues")}
+    assert {"rescues", "rescues.trigger", "rescues.per_day_usd"} <= unwritten, "what hints send people for"
     with pytest.raises(Usage, match="per_dya") as error:
         explain(loaded, "limits.per_dya_usd")
     assert "limits.per_day_usd" in error.value.hint

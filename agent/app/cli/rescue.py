@@ -81,6 +81,8 @@ def command(
         told = [await _one(app, desk, rule, live, yes, most, as_json) for rule in reached]
         if as_json:
             emit_json({"accounts": [facts for facts in told if facts is not None], "done": live})
+        elif all(facts is None for facts in told):
+            print("no account at Aave V3 supplies or owes anything")
         elif not live:
             note("dry run: nothing was signed or sent; --live does it")
         return 4 if any(facts is not None and facts["missing_way"] for facts in told) else 0
@@ -126,7 +128,7 @@ async def _one(
         if sight is None or sight.one.empty:
             return None
         now_ns = app.clock.now_ns()
-        spent = acting.spent_usd(desk.book, sight, now_ns)
+        spent = acting.spent_usd(app, desk.book, sight, now_ns)
         found = pricing.options(app, sight, spent, next_s(app, sight))
         facts = facts_of(app, sight, found)
         if first is None:

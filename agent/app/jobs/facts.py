@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING
 
-from agent.domain.errors import Denied, Retry
-from agent.domain.instruments import erc20_id
+from agent.domain.errors import Denied, FairleadError, Retry
+from agent.domain.instruments import AssetId, erc20_id
 from agent.domain.units import WIDE, qty_exact
 from agent.hedging.liquidity import Range
 from agent.hedging.policy import Debt
 from chains.types import Address
 
 if TYPE_CHECKING:
+    from agent.app.chain_desk import ChainDesk
     from agent.app.settings_tree import Chain
     from agent.app.wiring import App
 
@@ -32,32 +34,67 @@ async def confirmed_prices(app: App, symbols: Iterable[str]) -> dict[str, Decima
     return found
 
 
+async def crossed_px(app: App, symbol: str, below: bool) -> Decimal | None:
+    """The price that more than half of the fresh independent sources, both of two, stand at or beyond: no source alone carries it past a
+    level, as it would a mean. None where fewer than two are fresh.
+    """
+    from agent.app.watching.positions import Prices
+
+    prices = Prices(app.settings, app.directory, await app.oracles.prices(), app.clock.now_ns())
+    found = sorted((price.px for price in prices.fresh(symbol)), reverse=not below)
+    return found[len(found) // 2] if len(found) > 1 else None
+
+
 async def confirmed_px(app: App, symbol: str) -> Decimal | None:
     return (await confirmed_prices(app, [symbol])).get(symbol)
 
 
 async def held(app: App, symbols: list[str], quote: str) -> dict[str, Decimal]:
-    """Whole units over every place, by symbol. Raises Retry HOLDING_UNKNOWN where a place did not answer."""
-    found: dict[str, Decimal] = {}
-    for symbol in symbols:
-        if symbol == quote:
-            continue
-        view = await app.market.view(symbol, quote)
-        if silent := {**app.market.left_out, **app.unreachable}:
-            where, why = next(iter(silent.items()))
-            raise Retry(
-                "HOLDING_UNKNOWN", f"what is held at {where} is not known: {why}", "`fairlead doctor` looks"
-            )
-        for name in (symbol, quote):
-            with localcontext(WIDE):
-                found[name] = sum(
-                    (
-                        qty_exact(view.inventory.get(asset, 0), app.directory.assets[asset].decimals)
-                        for asset in app.directory.group(name)
-                    ),
-                    Decimal(0),
-                )
-    return found
+    """Whole units over every place, by symbol: all that is there, also what open orders lock at an exchange and what the agent's own key
+    may not sell now. Raises Retry HOLDING_UNKNOWN where a place did not answer.
+    """
+    from agent.app.watching.positions import balances_of_venues
+
+    names = tuple(dict.fromkeys((*symbols, quote)))
+    wanted = [asset for name in names for asset in app.directory.group(name)]
+    asked = {n: v for n, v in app.venues.items() if (c := app.settings.venue(n)) is not None and c.symbols}
+    desks = tuple(app.chains.values())
+    at_venues, on_chains = await asyncio.gather(
+        balances_of_venues(asked), asyncio.gather(*(_on_chain(app, desk, wanted) for desk in desks))
+    )
+    silent, found = dict(app.unreachable), dict[AssetId, Decimal]()
+    chains = {desk.profile.name: told for desk, told in zip(desks, on_chains, strict=True)}
+    for where, told in {**at_venues, **chains}.items():
+        if isinstance(told, str):
+            silent[where] = told
+        else:
+            found |= dict(told)
+    if silent:
+        where, why = next(iter(silent.items()))
+        raise Retry(
+            "HOLDING_UNKNOWN", f"what is held at {where} is not known: {why}", "`fairlead doctor` looks"
+        )
+    with localcontext(WIDE):
+        return {
+            name: sum((found.get(asset, Decimal(0)) for asset in app.directory.group(name)), Decimal(0))
+            for name in names
+        }
+
+
+async def _on_chain(app: App, desk: ChainDesk, wanted: list[AssetId]) -> list[tuple[AssetId, Decimal]] | str:
+    """The wallet's tokens on one chain, or why they are not known."""
+    tokens = [asset for asset in dict.fromkeys(wanted) if asset.startswith(f"{desk.place}/erc20:")]
+    if not tokens:
+        return []
+    try:
+        raw = await app.market.balances(desk, tokens)
+    except FairleadError as error:
+        if error.verb == "HALT":
+            raise
+        return str(error)
+    if quiet := [token for token in tokens if token not in raw]:
+        return f"{app.directory.assets[quiet[0]].symbol} does not answer"
+    return [(token, qty_exact(raw[token], app.directory.assets[token].decimals)) for token in tokens]
 
 
 def chain_named(app: App, given: Mapping[str, str]) -> Chain:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
 from agent.app.intents import Request
+from agent.app.job_checks import LATE_NS
 from agent.app.jobs.sqlite_store import SqliteStore
 from agent.app.jobs.store import ALL, CLAIMED, JobStore
-from agent.app.jobs.triggers import Condition, trigger_of
+from agent.app.jobs.triggers import Condition, most_jitter_ns, trigger_of
 from agent.app.settings_jobs import HedgeJob, Timing
 from agent.app.settings_tree import Settings
 from agent.domain.errors import Denied
@@ -42,17 +43,23 @@ def owner_of(settings: Settings) -> str:
     return f"{socket.gethostname()}:{digest_of(str(settings.journal.path))[:8]}"
 
 
-def spent_usd(book: Book, source: str, since_ns: int, base_px: Decimal, quote_px: Decimal) -> Decimal:
-    """What the orders of a source came to since then: ended ones by their fills, open ones whole."""
+def spent_usd(
+    book: Book, source: str, since_ns: int, base_px: Decimal, quote_px: Decimal, grace_ns: int = 0
+) -> Decimal:
+    """What the orders of a source came to since then: ended ones by their fills, open ones whole, however old.
+
+    An order is of the time when it was due; where it was taken on more than `grace_ns` later, of that time: what was made up for
+    today was spent today.
+    """
     total = Decimal(0)
     with localcontext(WIDE):
         for name, record in book.parents.items():
             intent = record.parent.intent
-            if intent.source != source or intent.created_ns < since_ns:
+            if intent.source != source:
                 continue
             if record.closed is None:
                 total += intent.qty * base_px
-            else:
+            elif max(intent.created_ns, record.accepted_ns - grace_ns) >= since_ns:
                 total += book.filled_quote(name) * quote_px
     return total
 
@@ -110,7 +117,9 @@ class Guard:
                 "PRICE_UNKNOWN", f"a budget in USD needs a price of {missing}", f"check oracles.{missing}"
             )
         with localcontext(WIDE):
-            spent = spent_usd(book, f"job:{job.name}", now_ns - DAY_NS, base, quote)
+            # In time a daily order is not held up by yesterday's that began a moment later in its day.
+            grace = LATE_NS + most_jitter_ns(job)
+            spent = spent_usd(book, f"job:{job.name}", now_ns - DAY_NS, base, quote, grace)
             worth = request.qty * base
         if spent + worth <= job.budget_usd:
             return ""

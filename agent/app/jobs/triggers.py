@@ -67,11 +67,15 @@ def trigger_of(job: Timing) -> Trigger:
     return rule_of(job)
 
 
+def most_jitter_ns(job: Timing) -> int:
+    return 0 if job.jitter is None else seconds_of(job.jitter, "jitter") * SECOND
+
+
 def jitter_ns(job: Timing, key: str) -> int:
     """How long a fire waits: the same for a fire whoever asks, spread evenly below `jitter`."""
-    if job.jitter is None:
+    most = most_jitter_ns(job)
+    if not most:
         return 0
-    most = seconds_of(job.jitter, "jitter") * SECOND
     drawn = hashlib.sha256(f"jitter\x1f{job.name}\x1f{key}".encode()).digest()
     return int.from_bytes(drawn[:16], "big") % most
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from agent.app.cli.output import note
-from agent.app.jobs.facts import confirmed_px
+from agent.app.jobs.facts import crossed_px
 from agent.app.jobs.guard import Fire
 from agent.app.jobs.triggers import Blocks, Condition
 from agent.app.settings_jobs import Timing
@@ -70,7 +70,7 @@ async def _blocks(app: App, clock: Clock, trigger: Blocks) -> AsyncIterator[Fire
 async def _value(app: App, trigger: Condition) -> Decimal | None:
     """None where it is unknown; without debt there is no health that could be low."""
     if trigger.kind == "price":
-        return await confirmed_px(app, trigger.subject)
+        return await crossed_px(app, trigger.subject, trigger.below)
     from agent.app.watching.aave import chain_health
 
     chain = app.settings.chain(trigger.subject)

@@ -95,8 +95,12 @@ def begun(book: Book, sight: Sight) -> int:
     return len(payments(book, sight.name)) + len(sales)
 
 
-def spent_usd(book: Book, sight: Sight, now_ns: int) -> Decimal:
-    """What was paid in within 24 hours, at the protocol's prices of now; a payment of an asset no longer there counts by nothing."""
+def spent_usd(app: App, book: Book, sight: Sight, now_ns: int) -> Decimal:
+    """What was paid in within 24 hours, at the protocol's prices of now.
+
+    An asset that the account has no more, a debt that was repaid whole say, counts at our own sources' price, and without any by the
+    most that one payment may be.
+    """
     account, total = sight.one.account, Decimal(0)
     if account is None:
         return total
@@ -107,8 +111,18 @@ def spent_usd(book: Book, sight: Sight, now_ns: int) -> Decimal:
             continue
         asset = str(record.part.asset_in)
         if asset in known:
-            total = WIDE.add(total, worth_usd(account, asset, record.part.in_raw))
+            worth = worth_usd(account, asset, record.part.in_raw)
+        else:
+            worth = _gone_usd(app, sight, record.part.asset_in, record.part.in_raw)
+        total = WIDE.add(total, worth)
     return total
+
+
+def _gone_usd(app: App, sight: Sight, asset: AssetId, raw: int) -> Decimal:
+    known, px = app.directory.assets.get(asset), sight.prices.get(app.directory.symbol_of(asset) or "")
+    if known is None or px is None:
+        return sight.rule.most_usd
+    return WIDE.multiply(qty_exact(raw, known.decimals), px)
 
 
 def words(app: App, sight: Sight, move: Move) -> str:
@@ -186,15 +200,28 @@ def predicted(sight: Sight, move: Move, time_s: int) -> int | None:
 
 
 async def act_first(
-    app: App, desk: Desk, sight: Sight, plans: Sequence[Plan], most_cost_usd: Decimal
+    app: App,
+    desk: Desk,
+    sight: Sight,
+    plans: Sequence[Plan],
+    most_cost_usd: Decimal,
+    known: set[tuple[str, ...]] | None = None,
 ) -> tuple[Done | None, Plan]:
-    """The cheapest plan whose first step nothing refuses before it is signed, and what came of it. Raises the last refusal, else as `act`."""
+    """The cheapest plan whose first step nothing refuses before it is signed, and what came of it. Raises the last refusal, else as `act`.
+
+    `known` are refusals that were told already: a market that stays as it is would else be told of at every block.
+    """
+    known = set() if known is None else known
     for plan in plans[:-1]:
         try:
             return await act(app, desk, sight, plan, most_cost_usd), plan
         except FairleadError as error:
             if error.code not in UNSIGNED:
                 raise
+            means = plan.moves[0].means
+            if (key := (error.code, means.do, str(means.asset), str(means.swap_from))) in known:
+                continue
+            known.add(key)
             told = (
                 f"{sight.name}: {words(app, sight, plan.moves[0])}: {error.message}; the next best is tried"
             )

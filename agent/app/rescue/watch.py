@@ -50,6 +50,7 @@ class RescueWatch:
         self._app, self._desk, self._rule, self._tell, self._before = app, desk, rule, tell, before_act
         self._most_cost_usd = min(rule.most_cost_usd, most_cost_usd)
         self._told: set[tuple[str, int]] = set()
+        self._refused: set[tuple[str, ...]] = set()
         self._unread = self._undone = ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting: _Start | None = None
@@ -102,6 +103,7 @@ class RescueWatch:
         await self._conditions(conditions)
         if not sight.below(self._rule.trigger):
             self._undone = ""
+            self._refused.clear()
         elif not self._busy(sight):
             if await acting.seen_since(self._desk.book, sight):
                 await self._rescue(sight)
@@ -114,7 +116,7 @@ class RescueWatch:
 
     async def _rescue(self, sight: Sight) -> None:
         app, desk = self._app, self._desk
-        spent = acting.spent_usd(desk.book, sight, desk.clock.now_ns())
+        spent = acting.spent_usd(app, desk.book, sight, desk.clock.now_ns())
         found = pricing.options(app, sight, spent, next_s(app, sight))
         if (stop := found.stopped) is not None:
             await self._cannot(sight, [stop], [], 0)
@@ -148,7 +150,9 @@ class RescueWatch:
     async def _carry(self, sight: Sight, plans: Sequence[Plan], start: _Start) -> None:
         desk = self._desk
         try:
-            done, _ = await acting.act_first(self._app, desk, sight, plans, self._most_cost_usd)
+            done, _ = await acting.act_first(
+                self._app, desk, sight, plans, self._most_cost_usd, self._refused
+            )
         except FairleadError as error:
             if error.verb == "HALT" and error.code != "HALTED":
                 self._fatal = error
@@ -160,6 +164,7 @@ class RescueWatch:
             if self._starting is start:
                 self._starting = None
         self._undone = ""
+        self._refused.clear()
         self._told = {(code, size) for code, size in self._told if code != "RESCUE_IMPOSSIBLE"}
         if done is None:
             return

@@ -1,0 +1,55 @@
+"""What a job's budget counts: an order that was made up for late is of when it was begun, an open one is never too old."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from memory_job_store import MemoryJobStore
+
+from agent.app.jobs.guard import Guard
+from agent.app.settings_tree import Job
+
+HOUR = 3600 * 10**9
+DAY = 24 * HOUR
+DAILY = Job.model_validate({"name": "daily", "every": "1d", "side": "sell", "qty": "1", "base": "ETH", "quote": "USDC", "budget_usd": "1500"})  # fmt: skip
+
+
+async def dollar(symbol: str) -> Decimal:
+    return Decimal(1000) if symbol == "ETH" else Decimal(1)
+
+
+async def refused(due_ns: int, begun_ns: int, now_ns: int, *, job: Job = DAILY, is_open: bool = False) -> str:
+    intent = SimpleNamespace(source="job:daily", created_ns=due_ns, qty=Decimal(1))
+    record = SimpleNamespace(
+        parent=SimpleNamespace(intent=intent), accepted_ns=begun_ns, closed=None if is_open else "FILLED"
+    )
+    book: Any = SimpleNamespace(parents={"a": record}, filled_quote=lambda name: Decimal(1000))
+    request: Any = SimpleNamespace(base="ETH", quote="USDC", qty=Decimal(1))
+    return await Guard(MemoryJobStore(), "here", dollar).over_budget(job, request, book, now_ns)
+
+
+@pytest.mark.parametrize(
+    ("due", "begun", "now", "is_open", "over"),
+    [
+        (10 * DAY, 10 * DAY + 2 * 10**9, 11 * DAY + 10**9, False, False),  # both in time
+        (
+            10 * DAY,
+            10 * DAY + 23 * HOUR,
+            11 * DAY + 10**9,
+            False,
+            True,
+        ),  # the first was made up for an hour ago
+        (10 * DAY, 10 * DAY + 23 * HOUR, 12 * DAY, False, False),
+        (9 * DAY, 9 * DAY, 11 * DAY, True, True),  # may still be filled today
+    ],
+)
+async def test_late_and_open_orders_count(due: int, begun: int, now: int, is_open: bool, over: bool) -> None:
+    assert bool(await refused(due, begun, now, is_open=is_open)) is over
+
+
+async def test_a_fires_own_wait_makes_it_no_later() -> None:
+    waits = DAILY.model_copy(update={"jitter": "2h"})
+    assert not await refused(10 * DAY, 10 * DAY + 2 * HOUR, 11 * DAY + 10**9, job=waits)

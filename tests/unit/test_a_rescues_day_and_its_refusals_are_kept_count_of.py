@@ -1,0 +1,81 @@
+"""What rescues paid in today counts also where the debt is gone since; a plan that is refused again and again is told once."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from agent.app.places import Directory
+from agent.app.rescue import acting
+from agent.domain.errors import Denied
+from agent.domain.instruments import Asset, AssetId
+from agent.margin.aave_moves import REPAY
+
+USDC, DAI, ODD = (AssetId(f"eip155:1/erc20:0x{n * 40}") for n in "abc")
+APP: Any = SimpleNamespace(
+    directory=Directory(
+        {"USDC": (USDC,), "DAI": (DAI,)}, {USDC: Asset(USDC, "USDC", 6), DAI: Asset(DAI, "DAI", 18)}
+    )
+)
+NOW = 100 * acting.DAY_NS
+ACCOUNT = "aave_v3:eip155:1"
+
+
+def sight_of(*reserves: AssetId) -> Any:
+    rows = [SimpleNamespace(asset=str(a), decimals=6, price_1e8=2 * 10**8) for a in reserves]
+    rule = SimpleNamespace(name="house", most_usd=Decimal(10_000))
+    return SimpleNamespace(
+        name=ACCOUNT, rule=rule, prices={"USDC": Decimal(1)}, one=SimpleNamespace(account=SimpleNamespace(reserves=rows))
+    )  # fmt: skip
+
+
+def paid(asset: AssetId, raw: int, age_ns: int = 0) -> Any:
+    part = SimpleNamespace(asset_in=asset, in_raw=raw)
+    return SimpleNamespace(what=f"rescue house {ACCOUNT}: repay", failed="", part=part, authorized=SimpleNamespace(at_ns=NOW - age_ns))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("held", "asset", "usd"),
+    [((USDC,), USDC, "1000"), ((DAI,), USDC, "500"), ((USDC,), DAI, "10000"), ((), ODD, "10000")],
+)
+def test_what_was_repaid_whole_still_counts_for_the_day(
+    held: tuple[AssetId, ...], asset: AssetId, usd: str
+) -> None:
+    book: Any = SimpleNamespace(
+        parts={"a": paid(asset, 500 * 10**6), "b": paid(asset, 10**6, 2 * acting.DAY_NS)}
+    )
+    assert acting.spent_usd(APP, book, sight_of(*held), NOW) == Decimal(usd)
+
+
+async def test_a_plan_that_stays_refused_is_told_once() -> None:
+    """The agent's scope grants no reserve, so that every plan is refused before anything is rehearsed or signed."""
+    told: list[Any] = []
+
+    async def record(event: Any) -> None:
+        told.append(event)
+
+    desk: Any = SimpleNamespace(
+        clock=SimpleNamespace(now_ns=lambda: NOW), journal=SimpleNamespace(record=record), book=SimpleNamespace(parts={})
+    )  # fmt: skip
+    nothing = SimpleNamespace(scope=SimpleNamespace(reserves=()))
+    app: Any = SimpleNamespace(directory=APP.directory, roads=SimpleNamespace(opened={1: nothing}))
+    sight = sight_of(USDC)
+    sight.desk = SimpleNamespace(simulator=True, wallet="", road=SimpleNamespace(deadline_s=60), profile=SimpleNamespace(chain_id=1, name="ethereum"))  # fmt: skip
+    sight.market = SimpleNamespace(pool="")
+    sight.one.found = SimpleNamespace(block=SimpleNamespace(timestamp=1))
+    ways = [(REPAY, USDC), (REPAY, DAI), ("add_collateral", DAI)]
+    plans: Any = [
+        SimpleNamespace(
+            moves=[SimpleNamespace(raw=10**6, means=SimpleNamespace(do=do, asset=asset, swap_from=""))]
+        )
+        for do, asset in ways
+    ]
+    known: set[tuple[str, ...]] = set()
+    for _ in range(5):
+        with pytest.raises(Denied, match="does not let it supply DAI"):
+            await acting.act_first(app, desk, sight, plans, Decimal(1), known)
+    assert [event.code for event in told] == ["RESCUE_PLAN_REFUSED"] * 2
+    assert "repay 1.000000 USDC" in told[0].message and "DAI" in told[1].message
