@@ -5,25 +5,21 @@
 The request is {"chain_id", "nonce", "delegate", "gas", "max_fee_wei", "max_priority_fee_wei"}, amounts as decimal strings. The transaction is
 the account's own, to itself, without value or calldata; the authorization in it is for this chain and for the nonce after it. Only code
 that `--allow` lists is delegated to; the zero address, which takes a delegation back, always. What that means is told on stderr before the
-key is asked for. {"raw", "hash"} go to stdout. Where the key is named, and exit statuses, as `keys.owner_freeze`.
+key is asked for. {"raw", "hash"} go to stdout. Where the key is named, and exit statuses, as `keys.owner_asked`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from chains.bounded_json import loads
-from chains.errors import FairleadError, Usage
+from chains.errors import Usage
 from chains.types import ZERO_ADDRESS, Address, Environment, Fees, SignedTx, UnsignedTx
 from contracts.hashing import to_checksum
 from keys.delegations import Authorization, judge, sign, sign_set_code
-from keys.hardening import harden
-from keys.owner_freeze import open_key
+from keys.owner_asked import asked, open_key
 from keys.policy_settings import ChainPolicy
 from keys.signers import Signer
 
@@ -67,44 +63,31 @@ def signed(signer: Signer, tx: UnsignedTx, auth: Authorization, policy: ChainPol
     return sign_set_code(signer, tx, [sign(signer, auth, policy)], policy)
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="keys.owner_delegate", description="A key is told to run code.")
-    parser.add_argument("--address", required=True, help="the key's address; another key is refused")
-    parser.add_argument("--environment", required=True, choices=[e.value for e in Environment])
-    parser.add_argument("--allow", action="append", default=[], help="code that it may be told to run")
-    parser.add_argument("--keystore", type=Path, help="the folder of keystores, or one keystore file")
-    parser.add_argument("--signer", metavar="JSON", help="a key of any kind, as keys.signers describes it")
-    parser.add_argument(
-        "--password", metavar="REFERENCE", help="a secret reference; else the terminal is asked"
-    )
-    given = parser.parse_args(argv)
-    harden()
+def _work(given: argparse.Namespace, data: dict[str, Any]) -> dict[str, Any]:
+    account = Address(to_checksum(given.address))
+    tx, auth = read(data, account)
+    policy = policy_of(tx.chain_id, account, frozenset(to_checksum(a) for a in given.allow))
+    judge(auth, policy)
+    costs = f"It costs at most {tx.gas * tx.fees.max_fee_wei} wei of {account}."
+    print(words(auth, account), costs, sep="\n", file=sys.stderr, flush=True)
+    signer = open_key(given, Environment(given.environment), "to sign this delegation")
     try:
-        try:
-            data = loads(sys.stdin.buffer.read(1 << 16))
-        except ValueError:
-            data = None
-        if not isinstance(data, dict):
-            raise Usage("DELEGATION_INVALID", "stdin is not a JSON object")
-        account = Address(to_checksum(given.address))
-        tx, auth = read(data, account)
-        policy = policy_of(tx.chain_id, account, frozenset(to_checksum(a) for a in given.allow))
-        judge(auth, policy)
-        costs = f"It costs at most {tx.gas * tx.fees.max_fee_wei} wei of {account}."
-        print(words(auth, account), costs, sep="\n", file=sys.stderr, flush=True)
-        signer = open_key(given, Environment(given.environment), "to sign this delegation")
-        try:
-            found = signed(signer, tx, auth, policy)
-        finally:
-            signer.close()
-        print(json.dumps({"raw": "0x" + found.raw.hex(), "hash": found.hash}), flush=True)
-    except FairleadError as error:
-        print(f"error {error}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print("error OWNER_REFUSED: nothing was signed", file=sys.stderr)
-        return 3
-    return 0
+        found = signed(signer, tx, auth, policy)
+    finally:
+        signer.close()
+    return {"raw": "0x" + found.raw.hex(), "hash": found.hash}
+
+
+def main(argv: list[str] | None = None) -> int:
+    return asked(
+        argv,
+        "keys.owner_delegate",
+        "A key is told to run code.",
+        "DELEGATION_INVALID",
+        1 << 16,
+        _work,
+        "code that it may be told to run",
+    )
 
 
 if __name__ == "__main__":

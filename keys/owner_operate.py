@@ -6,21 +6,18 @@ The request is {"chain_id", "delegate", "op"}, the operation as ERC-7769's objec
 Simple7702Account; what that call does is told on stderr before the key is asked for. An operation that creates its sender, that somebody
 else pays, or whose account is said to run code that `--allow` does not list is refused. That is the request's word: the signature names no
 delegate, and has no end, so it holds under whatever code the account runs until its nonce is used. {"signature"} goes to stdout. Where the key is named, and
-exit statuses, as `keys.owner_freeze`.
+exit statuses, as `keys.owner_asked`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from chains.bounded_json import loads
-from chains.errors import FairleadError, Usage
+from chains.errors import Usage
 from chains.types import Address, Environment
 from chains.userops import UserOperation, from_json
 from contracts.abi_types import AbiError
@@ -28,9 +25,8 @@ from contracts.codec import decode_call, encode
 from contracts.hashing import to_checksum
 from keys import reading
 from keys.delegations import typed_operation
-from keys.hardening import harden
+from keys.owner_asked import asked, open_key
 from keys.owner_delegate import policy_of
-from keys.owner_freeze import open_key
 from keys.safe import SafeTx
 
 
@@ -63,43 +59,30 @@ def words(chain_id: int, account: Address, op: UserOperation, call: SafeTx) -> l
     return [f"As {account} on chain {chain_id}, for at most {op.prefund_wei} wei of gas:", *said]
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="keys.owner_operate", description="A key that runs code operates.")
-    parser.add_argument("--address", required=True, help="the key's address; another key is refused")
-    parser.add_argument("--environment", required=True, choices=[e.value for e in Environment])
-    parser.add_argument("--allow", action="append", default=[], help="code that it may run")
-    parser.add_argument("--keystore", type=Path, help="the folder of keystores, or one keystore file")
-    parser.add_argument("--signer", metavar="JSON", help="a key of any kind, as keys.signers describes it")
-    parser.add_argument(
-        "--password", metavar="REFERENCE", help="a secret reference; else the terminal is asked"
-    )
-    given = parser.parse_args(argv)
-    harden()
+def _work(given: argparse.Namespace, data: dict[str, Any]) -> dict[str, Any]:
+    account = Address(to_checksum(given.address))
+    chain_id, delegate, op, call = read(data, account)
+    policy = policy_of(chain_id, account, frozenset(to_checksum(a) for a in given.allow))
+    typed = typed_operation(chain_id, op, delegate, policy)
+    print("\n".join(words(chain_id, account, op, call)), file=sys.stderr, flush=True)
+    signer = open_key(given, Environment(given.environment), "to sign this operation")
     try:
-        try:
-            data = loads(sys.stdin.buffer.read(1 << 20))
-        except ValueError:
-            data = None
-        if not isinstance(data, dict):
-            raise Usage("OPERATION_INVALID", "stdin is not a JSON object")
-        account = Address(to_checksum(given.address))
-        chain_id, delegate, op, call = read(data, account)
-        policy = policy_of(chain_id, account, frozenset(to_checksum(a) for a in given.allow))
-        typed = typed_operation(chain_id, op, delegate, policy)
-        print("\n".join(words(chain_id, account, op, call)), file=sys.stderr, flush=True)
-        signer = open_key(given, Environment(given.environment), "to sign this operation")
-        try:
-            signature = signer.sign_typed(typed)
-        finally:
-            signer.close()
-        print(json.dumps({"signature": "0x" + signature.hex()}), flush=True)
-    except FairleadError as error:
-        print(f"error {error}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print("error OWNER_REFUSED: nothing was signed", file=sys.stderr)
-        return 3
-    return 0
+        signature = signer.sign_typed(typed)
+    finally:
+        signer.close()
+    return {"signature": "0x" + signature.hex()}
+
+
+def main(argv: list[str] | None = None) -> int:
+    return asked(
+        argv,
+        "keys.owner_operate",
+        "A key that runs code operates.",
+        "OPERATION_INVALID",
+        1 << 20,
+        _work,
+        "code that it may run",
+    )
 
 
 if __name__ == "__main__":

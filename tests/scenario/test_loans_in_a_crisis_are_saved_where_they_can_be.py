@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from agent_home import AgentHome
 
+from agent.app.chaos.report import Report
 from agent.app.chaos.rescue.crises import draw
-from agent.app.chaos.rescue.run import Report, crises, run
+from agent.app.chaos.rescue.run import crises, run
 from agent.app.chaos.rescue.world import with_rule
 from chains.devnet.addresses import CHAINS
 from chains.devnet.funding import give_token, set_feed_price

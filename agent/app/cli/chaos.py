@@ -3,13 +3,56 @@ on a devnet or at exchanges of their own, judged by a referee."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import click
 
 from agent.app.cli.output import emit_json, header, note
 from chains.errors import Usage
 
+if TYPE_CHECKING:
+    from agent.app.chaos.report import Report
+
 VIOLATED = 3
 """Exit status where the referee found a violation."""
+
+
+def seeded(
+    many: str, one: str, default: int, mistakes: str
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """The options of chaos that a seed draws."""
+    options = (
+        click.option("--seed", type=int, default=1, show_default=True, metavar="N"),
+        click.option(
+            "--count", type=click.IntRange(1), metavar="K", help=f"How many {many}; {default} by default."
+        ),
+        click.option(
+            "--case", "case", type=click.IntRange(0), metavar="C", help=f"This one {one} of the seed, alone."
+        ),
+        click.option("--mistake", default="", metavar="NAME", help=mistakes),
+        click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
+    )
+
+    def give(function: Callable[..., int]) -> Callable[..., int]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return give
+
+
+def chosen(count: int | None, case: int | None, default: int) -> list[int]:
+    """The numbers of the cases. Raises Usage BAD_CASES where both were given."""
+    if case is not None and count is not None:
+        raise Usage("BAD_CASES", "--case is one case and --count is many", "give one of them")
+    return [case] if case is not None else list(range(count or default))
+
+
+def tell_violations(report: Report) -> None:
+    for broken in report.violations:
+        print(f"case {broken['case']} · {broken['rule']}: {broken['story']}")
+        print(f"  → fairlead chaos {report.kind} --seed {report.seed} --case {broken['case']}")
 
 
 @click.group("chaos")
@@ -66,25 +109,17 @@ def custody(
 
 
 @command.command()
-@click.option("--seed", type=int, default=1, show_default=True, metavar="N")
-@click.option("--count", type=click.IntRange(1), metavar="K", help="How many submissions; 100 by default.")
-@click.option(
-    "--case", "case", type=click.IntRange(0), metavar="C", help="This one submission of the seed, alone."
+@seeded(
+    "submissions",
+    "submission",
+    100,
+    "A control: desks do this wrong (public, estimate, silent, twice, forgets, reverts), and the referee must find it; leaky: a builder does.",
 )
-@click.option(
-    "--mistake",
-    default="",
-    metavar="NAME",
-    help="A control: desks do this wrong (public, estimate, silent, twice, forgets, reverts), and the referee must find it; leaky: a builder does.",
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def submission(seed: int, count: int | None, case: int | None, mistake: str, as_json: bool) -> int:
     """Private orders through builders that compete, fail, forget and lie, on a chain that reorganises, by desks that die."""
     from agent.app.chaos.submission.run import run
 
-    if case is not None and count is not None:
-        raise Usage("BAD_CASES", "--case is one case and --count is many", "give one of them")
-    report = run(seed, [case] if case is not None else list(range(count or 100)), mistake=mistake, say=note)
+    report = run(seed, chosen(count, case, 100), mistake=mistake, say=note)
     if as_json:
         emit_json(report.to_json())
     else:
@@ -101,32 +136,22 @@ def submission(seed: int, count: int | None, case: int | None, mistake: str, as_
         )
         for name in ("public_leaks", "double_executions", "paid_reverts", "stalls_over_2_blocks"):
             print(f"{name.replace('_', ' ')}: {found[name]}")
-        for broken in report.violations:
-            print(f"case {broken['case']} · {broken['rule']}: {broken['story']}")
-            print(f"  → fairlead chaos submission --seed {seed} --case {broken['case']}")
+        tell_violations(report)
     return VIOLATED if report.violations else 0
 
 
 @command.command()
-@click.option("--seed", type=int, default=1, show_default=True, metavar="N")
-@click.option("--count", type=click.IntRange(1), metavar="K", help="How many crises; 20 by default.")
-@click.option(
-    "--case", "case", type=click.IntRange(0), metavar="C", help="This one crisis of the seed, alone."
+@seeded(
+    "crises",
+    "crisis",
+    20,
+    "A control: nobody watches (asleep), or money goes elsewhere (thief), and the referee must find it.",
 )
-@click.option(
-    "--mistake",
-    default="",
-    metavar="NAME",
-    help="A control: nobody watches (asleep), or money goes elsewhere (thief), and the referee must find it.",
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def rescue(seed: int, count: int | None, case: int | None, mistake: str, as_json: bool) -> int:
     """A loan whose collateral falls fast, with dear gas, stale prices, a relay that is down and a daemon that is killed."""
     from agent.app.chaos.rescue.run import run
 
-    if case is not None and count is not None:
-        raise Usage("BAD_CASES", "--case is one case and --count is many", "give one of them")
-    report = run(seed, [case] if case is not None else list(range(count or 20)), mistake=mistake, say=note)
+    report = run(seed, chosen(count, case, 20), mistake=mistake, say=note)
     if as_json:
         emit_json(report.to_json())
     else:
@@ -141,32 +166,19 @@ def rescue(seed: int, count: int | None, case: int | None, mistake: str, as_json
             ("lost_repaying_cents", "by repaying all from the wallet at the trigger"), ("lost_doing_nothing_cents", "by doing nothing"),
         ):  # fmt: skip
             print(f"{who}: {found[name] / 100:,.2f} USD")
-        for broken in report.violations:
-            print(f"case {broken['case']} · {broken['rule']}: {broken['story']}")
-            print(f"  → fairlead chaos rescue --seed {seed} --case {broken['case']}")
+        tell_violations(report)
     return VIOLATED if report.violations else 0
 
 
 @command.command()
-@click.option("--seed", type=int, default=1, show_default=True, metavar="N")
-@click.option("--count", type=click.IntRange(1), metavar="K", help="How many orders; 100 by default.")
-@click.option(
-    "--case", "case", type=click.IntRange(0), metavar="C", help="This one order of the seed, alone."
+@seeded(
+    "orders", "order", 100, "A control: desks do this wrong (resends, forgets), and the referee must find it."
 )
-@click.option(
-    "--mistake",
-    default="",
-    metavar="NAME",
-    help="A control: desks do this wrong (resends, forgets), and the referee must find it.",
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def exchange(seed: int, count: int | None, case: int | None, mistake: str, as_json: bool) -> int:
     """Orders at paper exchanges that lose, repeat, delay and garble, by desks that die; judged by the exchanges' own books."""
     from agent.app.chaos.exchange.run import run
 
-    if case is not None and count is not None:
-        raise Usage("BAD_CASES", "--case is one case and --count is many", "give one of them")
-    report = run(seed, [case] if case is not None else list(range(count or 100)), mistake=mistake, say=note)
+    report = run(seed, chosen(count, case, 100), mistake=mistake, say=note)
     if as_json:
         emit_json(report.to_json())
     else:
@@ -178,9 +190,7 @@ def exchange(seed: int, count: int | None, case: int | None, mistake: str, as_js
         )
         for name in ("duplicates", "lost_orders", "lost_fills", "balance_errors"):
             print(f"{name.replace('_', ' ')}: {found[name]}")
-        for broken in report.violations:
-            print(f"case {broken['case']} · {broken['rule']}: {broken['story']}")
-            print(f"  → fairlead chaos exchange --seed {seed} --case {broken['case']}")
+        tell_violations(report)
     return VIOLATED if report.violations else 0
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from agent.app.chaos.exchange.fates import Fate, draw
 from agent.app.chaos.exchange.ground import DEPOSITS, Exchange, QuickClock, exchange
 from agent.app.chaos.exchange.lanes import MISTAKES, Lane
 from agent.app.chaos.referee_process import RefereeProcess
+from agent.app.chaos.report import Report
 from agent.execution.reconcile import resume
 from chains.errors import Usage
 
@@ -27,34 +26,13 @@ LAST_LOOK_S = 12.0
 """By the exchange's clock: two audits after everything is over."""
 
 
-@dataclass
-class Report:
-    """FORMATS, "Chaos doors"."""
-
-    seed: int
-    count: int
-    violations: list[dict[str, Any]] = field(default_factory=list)
-    counters: Counter[str] = field(default_factory=Counter)
-    took_s: float = 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "kind": "exchange",
-            "seed": self.seed,
-            "count": self.count,
-            "violations": self.violations,
-            "counters": dict(self.counters),
-            "took_s": round(self.took_s, 1),
-        }
-
-
 def run(seed: int, cases: Sequence[int], *, mistake: str = "", say: Say = lambda text: None) -> Report:
     """Those cases of that seed. `mistake`: what desks do wrong, for a control. Raises what the ground and the referee raise."""
     if mistake and mistake not in MISTAKES:
         raise Usage(
             "MISTAKE_UNKNOWN", f"no control is called {mistake!r}", f"there are {', '.join(MISTAKES)}"
         )
-    began, report = time.monotonic(), Report(seed, len(cases))
+    began, report = time.monotonic(), Report("exchange", seed, len(cases))
     for start in range(0, len(cases), AT_ONCE):
         some = cases[start : start + AT_ONCE]
         with tempfile.TemporaryDirectory(prefix="fairlead-chaos-") as folder:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from agent.app.chaos.referee_process import RefereeProcess
+from agent.app.chaos.report import Report
 from agent.app.chaos.rescue.crises import TOP_1E8, draw
 from agent.app.chaos.rescue.world import MOST_USD, TARGET, TRIGGER, WARN, World, with_rule
 from chains.errors import Halt, Usage
@@ -18,27 +16,6 @@ from chains.errors import Halt, Usage
 Say = Callable[[str], None]
 AT_ONCE = 60
 """Crises in one world: the records of a relay, and Anvil's, are kept in memory."""
-
-
-@dataclass
-class Report:
-    """FORMATS, "Chaos doors"."""
-
-    seed: int
-    count: int
-    violations: list[dict[str, Any]] = field(default_factory=list)
-    counters: Counter[str] = field(default_factory=Counter)
-    took_s: float = 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "kind": "rescue",
-            "seed": self.seed,
-            "count": self.count,
-            "violations": self.violations,
-            "counters": dict(self.counters),
-            "took_s": round(self.took_s, 1),
-        }
 
 
 MISTAKES = ("asleep", "thief")
@@ -55,7 +32,7 @@ def run(seed: int, cases: Sequence[int], *, mistake: str = "", say: Say = lambda
             "MISTAKE_UNKNOWN", f"no control is called {mistake!r}", f"there are {', '.join(MISTAKES)}"
         )
 
-    began, report = time.monotonic(), Report(seed, len(cases))
+    began, report = time.monotonic(), Report("rescue", seed, len(cases))
     for start in range(0, len(cases), AT_ONCE):
         with tempfile.TemporaryDirectory(prefix="fairlead-chaos-") as name:
             runtime = Path(name) / "devnet"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 from agent.app.chaos.referee_process import RefereeProcess
+from agent.app.chaos.report import Report
 from agent.app.chaos.submission.arena import Arena, arena
 from agent.app.chaos.submission.cases import Told, live, read
 from agent.app.chaos.submission.fates import Fate, draw
@@ -28,15 +27,8 @@ AT_ONCE = 400
 DEAR = Fees(500 * 10**9, 10**9)
 
 
-@dataclass
-class Report:
-    """FORMATS, "Chaos doors"."""
-
-    seed: int
-    count: int
-    violations: list[dict[str, Any]] = field(default_factory=list)
-    counters: Counter[str] = field(default_factory=Counter)
-    took_s: float = 0.0
+class Submissions(Report):
+    """A report whose verdicts come world by world."""
 
     def add(self, verdict: dict[str, Any]) -> None:
         self.violations += verdict["violations"]
@@ -45,27 +37,17 @@ class Report:
         self.counters.update(verdict["counters"])
         self.counters[longest] = most
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "kind": "submission",
-            "seed": self.seed,
-            "count": self.count,
-            "violations": self.violations,
-            "counters": dict(self.counters),
-            "took_s": round(self.took_s, 1),
-        }
-
 
 MISTAKES = ("public", "estimate", "silent", "twice", "forgets", "reverts", "leaky")
 
 
-def run(seed: int, cases: Sequence[int], *, mistake: str = "", say: Say = lambda text: None) -> Report:
+def run(seed: int, cases: Sequence[int], *, mistake: str = "", say: Say = lambda text: None) -> Submissions:
     """Those cases of that seed. `mistake`: what desks do wrong, for a control. Raises what the devnet and the referee raise."""
     if mistake and mistake not in MISTAKES:
         raise Usage(
             "MISTAKE_UNKNOWN", f"no control is called {mistake!r}", f"there are {', '.join(MISTAKES)}"
         )
-    began, report = time.monotonic(), Report(seed, len(cases))
+    began, report = time.monotonic(), Submissions("submission", seed, len(cases))
     for start in range(0, len(cases), AT_ONCE):
         some = cases[start : start + AT_ONCE]
         asyncio.run(_world(seed, some, report, mistake, say))
@@ -74,7 +56,7 @@ def run(seed: int, cases: Sequence[int], *, mistake: str = "", say: Say = lambda
     return report
 
 
-async def _world(seed: int, cases: Sequence[int], report: Report, mistake: str, say: Say) -> None:
+async def _world(seed: int, cases: Sequence[int], report: Submissions, mistake: str, say: Say) -> None:
     fates = [draw(seed, case) for case in cases]
     async with arena(seed + cases[0], min(LANES, len(fates)), say) as found:
         weather = Weather(found.admin, found.pace, Random(f"weather {seed} {cases[0]}"))
