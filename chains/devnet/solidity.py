@@ -1,6 +1,6 @@
 """Our own Solidity, compiled into the cache with the pinned solc: nothing compiled is committed.
 
-    python -m chains.devnet.solidity        compiles, and prints the hashes that contracts/gate.json records
+    python -m chains.devnet.solidity        compiles, and prints the hashes that contracts/gate.json and contracts/route_executor.json record
 
 The settings are those of contracts/foundry.toml, read here, so that this compile and `forge build` give the same bytes.
 Metadata is left out of the code, so a path or a comment changes nothing.
@@ -26,7 +26,7 @@ from chains.devnet.paths import cache_dir, locked
 from chains.errors import Halt
 
 FOLDER = packages.PINS.parent
-OWN = ("Gate",)
+OWN = ("Gate", "RouteExecutor")
 
 
 @cache
@@ -74,7 +74,7 @@ def ensure(progress: Say = packages.say) -> None:
     with locked(cache_dir() / "own.lock"):
         if ready():
             return
-        progress("compiling the Gate")
+        progress("compiling our own contracts")
         for name, artifact in compiled().items():
             own_dir().mkdir(exist_ok=True)
             part = own_dir() / f"{name}.part"
@@ -116,7 +116,7 @@ def rehearsal(file: str, name: str) -> dict[str, Any]:
 
 
 def hashes(artifact: dict[str, Any]) -> dict[str, str]:
-    """The record of one artifact, as contracts/gate.json holds it."""
+    """The record of one artifact, as contracts/gate.json and contracts/route_executor.json hold it."""
     code, runtime = bytes.fromhex(artifact["bytecode"]), bytes.fromhex(artifact["runtime"])
     return {
         "solc": solc_version(),
@@ -168,7 +168,7 @@ def main() -> int:
         artifact = json.loads((own_dir() / f"{name}.json").read_text())
         if not artifact["bytecode"]:
             raise Halt("SOLC_FAILED", f"{name} has no code")
-        print(json.dumps(hashes(artifact), indent=1))
+        print(name, json.dumps(hashes(artifact), indent=1))
     return 0
 
 

@@ -5,6 +5,7 @@ pragma solidity 0.8.19;
 interface Vm {
     function warp(uint256 at) external;
     function prank(address sender) external;
+    function etch(address target, bytes calldata code) external;
     function deal(address who, uint256 amount) external;
     function expectRevert() external;
     function expectRevert(bytes4 selector) external;
