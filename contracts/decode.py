@@ -4,7 +4,8 @@
 
 `known` names contracts by address: EIP-55 address to the interface's name ("erc20", "weth9", "permit2",
 "universal_router", "swap_router_02", "uniswap_v2_router", "balancer_v2_vault", "aave_v3_pool", "safe", "multi_send",
-"safe_proxy_factory", "zodiac_roles", "zodiac_delay", "zodiac_module_factory", "gate", "singleton_factory", "aave_debt_token", "gpv2_settlement"). Anything not recognised, not canonical or nested too deep is an explicit Unknown leaf: nothing is dropped.
+"safe_proxy_factory", "zodiac_roles", "zodiac_delay", "zodiac_module_factory", "gate", "route_executor", "singleton_factory", "aave_debt_token",
+"gpv2_settlement"). Anything not recognised, not canonical or nested too deep is an explicit Unknown leaf: nothing is dropped.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from contracts import decode_powers, decode_router, leaves, multisend
+from contracts import decode_powers, decode_router, leaves, multisend, route_executor
 from contracts.codec import AbiError, DecodedCall, decode_call
 from contracts.leaves import Leaf
+from contracts.universal_router import MSG_SENDER
 
 Known = Mapping[str, str]
 _DEPTH = 4
@@ -171,6 +173,31 @@ def _universal_router(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
     return decode_router.universal_router(at.path, at.to, call, at.value)
 
 
+def _route_executor(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
+    """One swap, whatever its hops: an exact amount of the caller's leaves, at least the minimum reaches the caller."""
+    _no_value(at)
+    if call.function != "route":
+        return at.unknown(f"{call.function} on the route executor")
+    a: dict[str, Any] = call.args
+    tokens = a["tokens"]
+    route_executor.checked(tokens, a["hops"])
+    return (
+        leaves.Swap(
+            at.path,
+            at.to,
+            "route_executor",
+            tokens[0],
+            tokens[1],
+            a["amountIn"],
+            a["minimumOut"],
+            True,
+            MSG_SENDER,
+            a["deadline"],
+            tokens=(tokens[0], *tokens[2:], tokens[1]),
+        ),
+    )
+
+
 def _balancer(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
     if call.function != "swap":
         return at.unknown(f"{call.function} on the Balancer vault")
@@ -314,6 +341,7 @@ _HANDLERS: Mapping[str, Callable[[_Context, DecodedCall], tuple[Leaf, ...]]] = {
     "uniswap_v2_router": _v2_router,
     "universal_router": _universal_router,
     "balancer_v2_vault": _balancer,
+    "route_executor": _route_executor,
     "aave_v3_pool": _aave,
     "safe_proxy_factory": _proxy_factory,
     "zodiac_roles": _roles,

@@ -8,7 +8,8 @@ from __future__ import annotations
 from chains.errors import Usage
 from chains.profiles import load
 from chains.safe_versions import RELEASES
-from contracts import decode_powers, gate
+from chains.types import Address
+from contracts import decode_powers, gate, route_executor
 
 _KINDS = {
     "permit2": "permit2",
@@ -31,6 +32,7 @@ def contracts(chain_id: int) -> dict[str, str]:
         return {}
     known: dict[str, str] = {r.multi_send_call_only: "multi_send" for r in RELEASES}
     known |= {r.proxy_factory: "safe_proxy_factory" for r in RELEASES}
+    known |= {Address(route_executor.ADDRESS): "route_executor"}
     known |= {gate.FACTORY: "singleton_factory", decode_powers.MODULE_FACTORY: "zodiac_module_factory"}
     known |= {a: _KINDS[n] for n, a in profile.contracts.items() if n in _KINDS}
     if profile.aave is not None:

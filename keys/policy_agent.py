@@ -3,7 +3,7 @@
     judge(tx, policy, now) -> Flow        what leaves the Safe, and until when the transaction can execute
 
 The chain keeps the same bounds (contracts/src/Gate.sol); this keeps them before a signature exists, and stricter ones: one verb,
-one router, the signer's own caps, and no output but the one that the Gate pays to the Safe. Inside the trade the Gate is the wallet: the
+the Universal Router (or the RouteExecutor, where the owners list it, which pulls instead of being paid), the signer's own caps, and no output but the one that the Gate pays to the Safe. Inside the trade the Gate is the wallet: the
 router is paid beforehand, so nothing is pulled by allowance, and everything it gives has to be paid to the Gate, which forwards it.
 
 Lending happens on the Safe's own account, by calldata the Gate writes itself. Supplying and repaying lower its risk and take nothing from
@@ -17,7 +17,17 @@ from dataclasses import replace
 
 from chains.types import Address, UnsignedTx
 from contracts.decode import to_leaves
-from contracts.leaves import GateEnd, GateLend, GateTrade, Leaf, RoleExecution, RouterCall, RouterEnd, Unknown
+from contracts.leaves import (
+    Approve,
+    GateEnd,
+    GateLend,
+    GateTrade,
+    Leaf,
+    RoleExecution,
+    RouterCall,
+    RouterEnd,
+    Unknown,
+)
 from keys.policy_flow import follow
 from keys.policy_settings import AgentPolicy, ChainPolicy
 from keys.policy_state import Flow, Refused
@@ -46,14 +56,21 @@ def judge(tx: UnsignedTx, sender: Address, policy: ChainPolicy, now: int) -> tup
         _role_call(leaves, agent)
         return _lent(leaves[1], agent, policy, now), leaves
     trade, inside = _opened(leaves, agent)
-    if policy.contracts.get(trade.router) != "universal_router":
-        raise Refused(
-            "agent-router",
-            f"{trade.path} goes to {trade.router}",
-            "The agent trades through the listed Universal Router only.",
-        )
-    if not (isinstance(inside[0], RouterCall) and isinstance(inside[-1], RouterEnd)):
-        raise Refused("unknown-call", f"{trade.path} calls something else there", "Only execute is signed.")
+    match policy.contracts.get(trade.router):
+        case "universal_router":
+            if not (isinstance(inside[0], RouterCall) and isinstance(inside[-1], RouterEnd)):
+                raise Refused(
+                    "unknown-call", f"{trade.path} calls something else there", "Only execute is signed."
+                )
+        case "route_executor":
+            # What the Gate does for a router that pulls: an allowance of exactly what the trade sells, gone when it ends.
+            inside = (Approve(trade.path, trade.token_in, trade.router, trade.amount_in), *inside)
+        case _:
+            raise Refused(
+                "agent-router",
+                f"{trade.path} goes to {trade.router}",
+                "The agent trades through the listed Universal Router and, where it is listed, the RouteExecutor only.",
+            )
     return _followed(trade, inside, replace(policy, safe=agent.gate), now), leaves
 
 
@@ -134,8 +151,14 @@ def _followed(trade: GateTrade, inside: tuple[Leaf, ...], gate: ChainPolicy, now
             f"{trade.path} accepts any amount of {trade.token_out}",
             "Set the minimum from the simulation.",
         )
-    flow = follow(inside, gate, now, {trade.token_in: trade.amount_in})
-    flow.leave(trade.token_in, trade.amount_in, trade.path)
+    pulled = isinstance(inside[0], Approve)
+    flow = follow(inside, gate, now, None if pulled else {trade.token_in: trade.amount_in})
+    if not pulled:
+        flow.leave(trade.token_in, trade.amount_in, trade.path)
+    elif flow.spend != {trade.token_in: trade.amount_in}:
+        raise Refused(
+            "amount", f"{trade.path} sells something else than it says", "Sell what the trade names."
+        )
     flow.dated(trade.deadline, trade.path)
     if trade.token_out not in flow.paid or flow.paid - {trade.token_in, trade.token_out}:
         told = ", ".join(sorted(flow.paid)) or "nothing"

@@ -150,7 +150,7 @@ def _swap(flow: Flow, leaf: Any) -> None:
     else:
         flow.pull(leaf.token_in, leaf.amount_in, leaf.target, leaf.via_permit2, exact, leaf.path)
     recipient = leaf.recipient
-    if kind == "swap_router_02" and recipient == MSG_SENDER:
+    if kind in ("swap_router_02", "route_executor") and recipient == MSG_SENDER:
         recipient = flow.policy.safe
     _bounded(flow, leaf, recipient)
     flow.give(recipient, leaf.token_out, None, leaf.path)

@@ -242,5 +242,6 @@ def road_of(scope: Scope, creation: bytes, account: str = "key") -> AgentRoad:
         tokens=frozenset(t.address for t in scope.tokens),
         pairs=frozenset(frozenset((p.token_a, p.token_b)) for p in scope.pairs),
         deadline_s=scope.deadline_s,
+        executor=next((r.router for r in scope.routes if r.contract == "route_executor"), None),
         entry_point=ENTRY_POINT if account == "safe_4337" else None,
     )

@@ -23,6 +23,8 @@ from chains.relay import Relay, sendable
 from chains.simulate import Simulator
 from chains.types import Address, BlockRef, Hash32, Protection, Receipt, SignedTx
 from chains.warm import Warm
+from contracts.hashing import keccak
+from contracts.route_executor import EXECUTOR
 
 
 @dataclass
@@ -56,6 +58,10 @@ class ChainDesk:
     takes_offers: bool = False
     """Whether an order book is configured for orders that others settle."""
     operations: Operations | None = None
+    executor: Address | None = None
+    """The RouteExecutor, where the settings opt in to it; used once its code was seen to be what they say."""
+    executor_is: str = "not looked for"
+    """What stands at its address; '' where it is the RouteExecutor."""
     """Where the agent's account is one behind ERC-4337."""
 
     @property
@@ -91,7 +97,16 @@ class ChainDesk:
             contracts["universal_router"],
             contracts.get("balancer_vault"),
             self.profile.wrapped_native,
+            self.executor if not self.executor_is and (self.road is None or self.road.executor) else None,
         )
+
+    async def find_executor(self) -> None:
+        """Looks, until it was found, for the code the settings opted in to. Raises as the gateway's reads."""
+        if self.executor is None or not self.executor_is:
+            return
+        code = await self.gateway.code(self.executor)
+        other = "no code" if not code else f"other code, 0x{keccak(code).hex()}"
+        self.executor_is = "" if keccak(code) == EXECUTOR.runtime_hash else other
 
     @property
     def multi_send(self) -> Address:

@@ -21,6 +21,7 @@ from chains.relay_set import RelaySet
 from chains.rpc import Rpc
 from chains.simulate import Simulator
 from chains.types import Address, Environment, Protection
+from contracts.route_executor import ADDRESS as ROUTE_EXECUTOR
 from keys.client import SignerClient
 
 
@@ -50,6 +51,7 @@ def chain_desk(
         protection=road,
         wanted=chain.protection,
         takes_offers=chain.order_book is not None,
+        executor=Address(ROUTE_EXECUTOR) if settings.wallet.route_executor is not None else None,
         operations=operations_of(settings, chain, gateway, session, signer) if sender else None,
         finality=chain.finality,
         finality_depth=chain.finality_depth,

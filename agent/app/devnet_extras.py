@@ -16,7 +16,7 @@ from keys.keystore_v3 import LIGHT_N
 from keys.local_keystore import LocalKeystore, StoredKey
 from keys.secrets import resolve
 
-COW, SANDWICH = "cow", "sandwich"
+COW, SANDWICH, EXECUTOR = "cow", "sandwich", "executor"
 SEARCHERS_S = "0.5"
 """How long a fast block waits for more where a searcher is at work: real ones have twelve seconds."""
 BUILDERS = ("titan", "buildernet", "flashbots")

@@ -28,6 +28,7 @@ from chains.devnet.supervisor import Service, free_port
 from chains.profiles import load
 from chains.types import Address, Environment
 from contracts.codec import encode
+from contracts.route_executor import EXECUTOR
 
 WETH_RAW = {1: 60 * 10**18, 8453: 20 * 10**18, 42161: 5 * 10**18}
 USDC_RAW = {1: 200_000 * 10**6, 8453: 60_000 * 10**6, 42161: 20_000 * 10**6}
@@ -57,11 +58,12 @@ def bring_up(
     wallet: bool = True,
     cow: bool = False,
     sandwich: bool = False,
+    executor: bool = False,
     builders: Sequence[str] = (),
     progress: Say,
 ) -> Home:
     """The devnet with all of it, or the one that runs already. `cow`: with a local order book and solver,
-    `sandwich`: with a bot that trades around what is public on chain 1, `builders`: with these (words of `chains.devnet.builders`) behind its
+    `sandwich`: with a bot that trades around what is public on chain 1, `executor`: opted in to the RouteExecutor, `builders`: with these (words of `chains.devnet.builders`) behind its
     relay, each a private road of its own in the settings, and a key with gas for canaries. Raises as `chains.devnet.service.up`."""
     names = roads(builders)
     folder = runtime_dir(runtime)
@@ -92,7 +94,7 @@ def bring_up(
             safe = create_wallet(status, keys, progress)
             if market is None:
                 let_pools_remember(status)
-            write_signer(keys, safe, list(status.urls), market, addresses(paper))
+            write_signer(keys, safe, list(status.urls), market, addresses(paper), executor=executor)
             services.append(signer_service(keys))
         return services
 
@@ -109,7 +111,7 @@ def bring_up(
         progress=progress,
     )
     if keys is not None:
-        write_settings(status, keys, settings, market, builders=names)
+        write_settings(status, keys, settings, market, builders=names, executor=executor)
         if names:
             give_canaries(status, keys.folder, keys.environment)
         return Home(status, settings)
@@ -216,6 +218,7 @@ def write_settings(
     safe: Address | None = None,
     pools: Mapping[int, list[dict[str, str]]] | None = None,
     builders: Sequence[str] = (),
+    executor: bool = False,
 ) -> None:
     """The settings of a home. `safe` where it is not the one made by `create_wallet`; `pools` where the market is not ours; `builders` are those
     that chain 1's own transactions go to instead of the relay."""
@@ -266,6 +269,7 @@ def write_settings(
                 for k in keys.owners
             ],
             "sender": {"address": keys.sender.address},
+            **({"route_executor": f"0x{EXECUTOR.runtime_hash.hex()}"} if executor else {}),
         },
         "chains": chains,
         "venues": venues,

@@ -18,6 +18,7 @@ from chains.errors import FairleadError
 from chains.profiles import load
 from chains.safe_versions import RELEASES
 from chains.types import Address
+from contracts import route_executor
 
 PAPER, REFERENCE = "paper", "reference"
 
@@ -80,6 +81,8 @@ def write_signer(
     chain_ids: list[int],
     market: Mapping[str, Any] | None = None,
     exchanges: Mapping[str, str] | None = None,
+    *,
+    executor: bool = False,
 ) -> None:
     """The signer's own policy: this Safe, these tokens, the audited routers, and caps. `exchanges`: by name where orders are sent.
 
@@ -98,6 +101,9 @@ def write_signer(
         if "balancer_vault" in profile.contracts:
             contracts[profile.contracts["balancer_vault"]] = "balancer_v2_vault"
             spenders.append(profile.contracts["balancer_vault"])
+        if executor:
+            contracts[Address(route_executor.ADDRESS)] = "route_executor"
+            spenders.append(Address(route_executor.ADDRESS))
         if "cow_settlement" in profile.contracts:
             contracts[profile.contracts["cow_settlement"]] = "gpv2_settlement"
             contracts[profile.contracts["cow_vault_relayer"]] = "gpv2_vault_relayer"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal, localcontext
 from typing import Any
@@ -21,7 +22,7 @@ from agent.domain.orders import ChildOrder, Side
 from agent.domain.risk import OraclePrice
 from agent.domain.routes import Certificate, Route
 from agent.domain.units import WIDE, raw_down, raw_exact
-from agent.execution.batch import MAX_CHAIN_LEGS, UNCHAINABLE, UNTRADEABLE
+from agent.execution.batch import MAX_CHAIN_LEGS
 from agent.market.book import Book
 from agent.market.pools import parse_pool
 from agent.market.view import AsOf, GasState, MarketView, pool_place
@@ -113,12 +114,13 @@ class LiveMarket:
         ):  # a preview and its plan need no feed of heads; whoever looks again will at every block
             for desk in self._chains.values():
                 desk.warm.want()
-        parts, native_px = await asyncio.gather(
+        parts, native_px, _ = await asyncio.gather(
             asyncio.gather(
                 *(self._chain(chain_id, wanted) for chain_id in chain_ids),
                 *(self._venue(name, venue, wanted) for name, venue in self._venues.items()),
             ),
             self._native_prices(),
+            asyncio.gather(*(self._executor(desk) for desk in self._chains.values())),
         )
         view = MarketView(assets=dict(self.directory.assets), pools={}, gas={})
         assets = dict(view.assets)
@@ -152,6 +154,19 @@ class LiveMarket:
             equivalents=tuple(group for group in groups if len(group) > 1),
             reference_px_native=native_px,
         )
+
+    async def _executor(self, desk: ChainDesk) -> None:
+        with suppress(FairleadError):  # a chain that does not answer is left out of the view as well
+            await desk.find_executor()
+
+    @property
+    def _never(self) -> frozenset[str]:
+        """Kinds that some chain cannot trade with."""
+        return frozenset[str]().union(*(desk.routers.never for desk in self._chains.values()))
+
+    @property
+    def _alone(self) -> frozenset[str]:
+        return frozenset[str]().union(*(desk.routers.alone for desk in self._chains.values()))
 
     async def _native_prices(self) -> dict[AssetId, Decimal]:
         """Whole gas tokens per whole unit, by the oracles' medians: what gas costs must not hang on one odd pool."""
@@ -197,8 +212,8 @@ class LiveMarket:
                 raw_exact(child.qty, view.assets[sold].decimals, "the quantity"),
                 max_legs=MAX_CHAIN_LEGS,
                 cross_domain=True,
-                never=UNTRADEABLE,
-                alone=UNCHAINABLE,
+                never=self._never,
+                alone=self._alone,
                 proved=False,
             )
         from agent.routing.buy import route_buy
@@ -212,8 +227,8 @@ class LiveMarket:
             wanted,
             max_legs=MAX_CHAIN_LEGS,
             cross_domain=True,
-            never=UNTRADEABLE,
-            alone=UNCHAINABLE,
+            never=self._never,
+            alone=self._alone,
         )
 
     def proof(self, view: MarketView, child: ChildOrder, route: Route) -> Certificate:
@@ -225,8 +240,8 @@ class LiveMarket:
             route,
             max_legs=MAX_CHAIN_LEGS,
             cross_domain=True,
-            never=UNTRADEABLE,
-            alone=UNCHAINABLE,
+            never=self._never,
+            alone=self._alone,
         )
 
     def within(self, view: MarketView, child: ChildOrder) -> MarketView:

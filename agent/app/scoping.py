@@ -18,6 +18,7 @@ from agent.domain.units import raw_exact
 from chains.types import ZERO_ADDRESS, Address, BlockRef, Call
 from contracts.codec import encode
 from contracts.hashing import address_bytes, checksum, keccak
+from contracts.route_executor import ADDRESS as ROUTE_EXECUTOR
 from keys.scope import (
     GasRule,
     PairRule,
@@ -137,6 +138,8 @@ def routes_of(room: Room) -> tuple[RouteRule, ...]:
         found += [RouteRule(router, "swap_router_02", name) for name in ("exactInputSingle", "exactInput")]
     if universal := contracts.get("universal_router"):
         found.append(RouteRule(universal, "universal_router", "execute(bytes,bytes[],uint256)", "push"))
+    if room.settings.wallet.route_executor is not None:
+        found.append(RouteRule(Address(ROUTE_EXECUTOR), "route_executor", "route"))
     if not found:
         raise Usage("NO_ROUTERS", f"no audited router is known on {room.chain.name}", "use another chain")
     return tuple(found)

@@ -15,6 +15,7 @@ from agent.domain.errors import Usage
 from agent.domain.instruments import chain_of, venue_of
 from chains.profiles import load
 from chains.types import Environment, Protection
+from contracts.route_executor import EXECUTOR
 from keys.secrets import is_reference
 
 if TYPE_CHECKING:
@@ -118,6 +119,13 @@ def _wallet(settings: Settings) -> Iterator[Found]:
             "wallet.sender.address",
             "the Safe cannot send its own transactions",
             "name the account that pays the gas",
+        )
+    ours = f"0x{EXECUTOR.runtime_hash.hex()}"
+    if wallet.route_executor is not None and wallet.route_executor.lower() != ours:
+        yield (
+            "wallet.route_executor",
+            f"{wallet.route_executor} is not the code of this version's RouteExecutor",
+            f"read contracts/src/RouteExecutor.sol, then write {ours}, or leave it out",
         )
     if wallet.authority == "agent" and not settings.scopes:
         yield (

@@ -20,6 +20,7 @@ from agent.app.settings_types import (
     Address,
     AssetRef,
     Bps,
+    CodeHash,
     Endpoint,
     Money,
     Name,
@@ -87,6 +88,10 @@ class Wallet(Table):
     delegates: tuple[Address, ...] = Field(
         (),
         description="Code that an owner's or the sender's key may be told to run by EIP-7702 (`fairlead wallet delegate`). None means none: whoever such code obeys can do all that the key can.",
+    )
+    route_executor: CodeHash | None = Field(
+        None,
+        description="The code hash of our RouteExecutor (contracts/src/RouteExecutor.sol; unaudited), where it may carry routes that the audited routers cannot: `fairlead wallet executor` tells it. None means that only audited routers are used.",
     )
     authority: Literal["auto", "owners", "agent"] = Field(
         "auto",

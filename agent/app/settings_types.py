@@ -14,6 +14,7 @@ from agent.domain.instruments import asset_id
 from keys.secrets import is_reference
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,30}")
 _URL = re.compile(r"(https?|wss?)://[^\s/]+\S*")
@@ -45,6 +46,12 @@ def _positive(value: Decimal) -> Decimal:
     if value <= 0:
         raise _wrong("must be greater than zero")
     return value
+
+
+def code_hash(value: Any) -> str:
+    if not isinstance(value, str) or not _HASH.fullmatch(value):
+        raise _wrong("it is not a code hash", "0x and 64 hexadecimal digits")
+    return value.lower()
 
 
 def address(value: Any) -> str:
@@ -114,6 +121,7 @@ def _endpoint(value: Any) -> str:
 Money = Annotated[Decimal, BeforeValidator(_money)]
 PositiveMoney = Annotated[Decimal, BeforeValidator(_money), AfterValidator(_positive)]
 Address = Annotated[str, BeforeValidator(address)]
+CodeHash = Annotated[str, BeforeValidator(code_hash)]
 PoolId = Annotated[str, AfterValidator(_pool)]
 Name = Annotated[str, AfterValidator(_name)]
 Symbol = Annotated[str, AfterValidator(_symbol)]

@@ -19,6 +19,7 @@ from agent.domain.instruments import chain_place
 from chains import profiles
 from chains.safe_versions import RELEASES
 from chains.types import Address
+from contracts.route_executor import ADDRESS as ROUTE_EXECUTOR
 from keys.settings import signer_settings
 from keys.signers import to_data
 
@@ -100,6 +101,9 @@ def _chain(settings: Settings, chain: Chain, caps: Caps) -> dict[str, Any]:
         if name in known:
             contracts[known[name]] = interface
             spenders.append(known[name])
+    if settings.wallet.route_executor is not None:
+        contracts[Address(ROUTE_EXECUTOR)] = "route_executor"
+        spenders.append(Address(ROUTE_EXECUTOR))
     if profile.aave is not None:
         contracts[profile.aave.pool] = "aave_v3_pool"
         spenders.append(profile.aave.pool)

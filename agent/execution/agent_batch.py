@@ -1,4 +1,4 @@
-"""A part's legs as the one call that the agent's own key makes: Roles v2 → Gate.trade → Universal Router. Pure.
+"""A part's legs as the one call that the agent's own key makes: Roles v2 → Gate.trade → Universal Router, or RouteExecutor. Pure.
 
 The Gate takes exactly what the part sells from the Safe, pays the router beforehand, and forwards what comes; so the router pulls
 nothing, everything it gives is paid to the Gate (the caller, to the router), and the Gate itself demands the part's whole minimum.
@@ -15,6 +15,7 @@ from agent.domain.errors import Reject, Usage
 from agent.domain.orders import Part
 from agent.domain.routes import Leg
 from agent.execution.batch import Routers, router_amounts, router_swap
+from agent.execution.route_batch import needs_executor, route_data
 from agent.execution.settlement import token_of
 from chains.operations import executing
 from chains.types import Address, Call
@@ -41,6 +42,8 @@ class AgentRoad:
     tokens: frozenset[Address]
     pairs: frozenset[frozenset[Address]]
     deadline_s: int
+    executor: Address | None = None
+    """The RouteExecutor, where the owners' scope lists it as a router."""
     entry_point: Address | None = None
     """Where the account is a Safe behind ERC-4337: what calls it, so that its call is rehearsed as it will be made."""
 
@@ -68,14 +71,44 @@ def trade_call(
         raise _unexecutable(f"{sold} for {bought}", "is no pair of the agent's scope")
     if sum(leg.in_raw for leg in legs if leg.asset_in == part.asset_in) != part.in_raw:
         raise _unexecutable(part.cl_ord_id, "its legs do not spend what it sells")
-    amounts = router_amounts(part, legs)
-    commands: list[Command] = []
-    through_ether: list[int] = []
-    for i, leg in enumerate(legs):
+    for leg in legs:
         if not isinstance(pools[leg.id], REACHED):
             raise _unexecutable(leg.id, f"a {pools[leg.id].kind} pool is not on the Gate's route")
         if {token_of(leg.asset_in), token_of(leg.asset_out)} - road.tokens:
             raise _unexecutable(leg.id, "trades a token that the agent's scope does not list")
+    if routers.executor is not None and needs_executor(part, legs, pools):
+        router = routers.executor
+        data = route_data(
+            part, legs, pools, routers.chain_id, routers.wrapped_native, deadline_s, minimum_out, native_pools
+        )
+    else:
+        router = routers.universal_router
+        data = execute(_commands(part, legs, pools, routers, minimum, native_pools), deadline_s)
+    trade = {
+        "tokenIn": sold,
+        "tokenOut": bought,
+        "amountIn": part.in_raw,
+        "minimumOut": minimum_out,
+        "deadline": deadline_s,
+        "router": router,
+        "data": data,
+    }
+    return _under_the_role(road, encode("gate", "trade", (trade,)))
+
+
+def _commands(
+    part: Part,
+    legs: Sequence[Leg],
+    pools: Mapping[str, Pool],
+    routers: Routers,
+    minimum: Mapping[int, int],
+    native_pools: Collection[str],
+) -> list[Command]:
+    """For a Universal Router that was paid before."""
+    amounts = router_amounts(part, legs)
+    commands: list[Command] = []
+    through_ether: list[int] = []
+    for i, leg in enumerate(legs):
         if leg.id in native_pools and token_of(leg.asset_in) == routers.wrapped_native:
             through_ether.append(i)
         else:
@@ -86,16 +119,7 @@ def trade_call(
         commands.append(Command("UNWRAP_WETH", {"recipient": ADDRESS_THIS, "amountMin": ether}))
     for i in through_ether:
         commands += _swap(part, legs[i], pools, routers, amounts[i], minimum.get(i, 0), native_pools)
-    trade = {
-        "tokenIn": sold,
-        "tokenOut": bought,
-        "amountIn": part.in_raw,
-        "minimumOut": minimum_out,
-        "deadline": deadline_s,
-        "router": routers.universal_router,
-        "data": execute(commands, deadline_s),
-    }
-    return _under_the_role(road, encode("gate", "trade", (trade,)))
+    return commands
 
 
 def lend_call(road: AgentRoad, verb: str, token: Address, raw: int, deadline_s: int) -> Call:

@@ -23,6 +23,7 @@ from agent.domain.instruments import AssetId
 from agent.domain.orders import Part
 from agent.domain.routes import Leg
 from agent.domain.units import less_bps_down
+from agent.execution.route_batch import UNCHAINABLE, UNTRADEABLE, executor_calls, needs_executor
 from agent.execution.settlement import token_of
 from chains.types import ZERO_ADDRESS, Address, Call
 from contracts.codec import encode
@@ -37,9 +38,6 @@ from contracts.universal_router import (
 )
 
 MAX_CHAIN_LEGS = 12
-# What `build` refuses, told to the router before it plans: kinds no audited router here trades, and kinds only whole paths use.
-UNTRADEABLE = frozenset({"curve_stableswap", "solidly_volatile", "solidly_stable"})
-UNCHAINABLE = frozenset({"uniswap_v4", "balancer_v2_weighted", "balancer_v2_stable"})
 GIVEN_IN = 0  # Balancer's SwapKind.GIVEN_IN
 
 
@@ -52,6 +50,18 @@ class Routers:
     universal_router: Address
     balancer_vault: Address | None
     wrapped_native: Address
+    executor: Address | None = None
+    """The RouteExecutor, where the owners opted in to its code and it is there."""
+
+    @property
+    def never(self) -> frozenset[str]:
+        """Kinds of pools that nothing here trades with: told to the router before it plans."""
+        return UNTRADEABLE if self.executor is None else frozenset()
+
+    @property
+    def alone(self) -> frozenset[str]:
+        """Kinds that only a whole path may use."""
+        return UNCHAINABLE if self.executor is None else frozenset()
 
 
 def floors(part: Part, legs: Sequence[Leg], seen_out_raw: int, slippage_bps: int) -> dict[int, int]:
@@ -78,7 +88,13 @@ def build(
     native_pools: Collection[str] = (),
 ) -> tuple[Call, ...]:
     """The calls, in order. `native_pools` are V4 pools of native ether, shown to the route as pools of wrapped ether.
+    What audited routers can carry goes through them; the rest through the RouteExecutor, where there is one.
     Raises Reject UNEXECUTABLE_LEG for a pool whose kind no audited router here can trade."""
+    if routers.executor is not None and needs_executor(part, legs, pools):
+        return executor_calls(
+            part, legs, pools, routers.executor, routers.chain_id, routers.wrapped_native, deadline_s,
+            sum(minimum.values()), native_pools,
+        )  # fmt: skip
     commands: list[Command] = []
     vault_calls: list[Call] = []
     through_router = through_vault = 0

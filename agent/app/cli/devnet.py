@@ -40,10 +40,10 @@ def read_market(path: Path | None) -> dict[str, Any] | None:
 @click.option(
     "--with",
     "extras",
-    type=click.Choice(("cow", "sandwich")),
+    type=click.Choice(("cow", "sandwich", "executor")),
     multiple=True,
     help="Start more: cow, a CoW order book and solver on chain 1, for `trade --protection intent`; sandwich, a bot that "
-    "trades around whatever is public there.",
+    "trades around whatever is public there; executor, the settings and the signer's rules that opt in to our RouteExecutor (unaudited).",
 )
 @click.option(
     "--builder",
@@ -68,7 +68,7 @@ def up(
     as_json: bool,
 ) -> None:
     """Bring it up (or say that it is up already)."""
-    from agent.app.devnet_extras import COW, SANDWICH, canary_key
+    from agent.app.devnet_extras import COW, EXECUTOR, SANDWICH, canary_key
     from agent.app.devnet_home import bring_up
     from agent.app.devnet_signer import PAPER
     from chains.devnet.addresses import CHAINS
@@ -97,6 +97,7 @@ def up(
         wallet=not no_wallet,
         cow=COW in extras,
         sandwich=SANDWICH in extras,
+        executor=EXECUTOR in extras,
         builders=builders,
         progress=note,
     )

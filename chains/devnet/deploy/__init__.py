@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from chains.devnet.builder import Builder
-from chains.devnet.deploy import aave, balancer, base, cow, erc4337, gate, safe, uniswap, v4, zodiac
+from chains.devnet.deploy import (
+    aave,
+    balancer,
+    base,
+    cow,
+    erc4337,
+    gate,
+    route_executor,
+    safe,
+    uniswap,
+    v4,
+    zodiac,
+)
 
 
 def deploy_all(builder: Builder) -> None:
@@ -22,3 +34,4 @@ def deploy_all(builder: Builder) -> None:
         cow.deploy(builder)
     erc4337.deploy_08(builder)
     zodiac.deploy_delay(builder)
+    route_executor.deploy(builder)
