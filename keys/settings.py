@@ -42,7 +42,7 @@ from typing import Any
 from chains.bounded_json import loads
 from chains.errors import Usage
 from chains.types import Address, Environment
-from contracts import abi
+from contracts import abi, route_executor
 from contracts.hashing import to_checksum
 from keys.policy_settings import (
     LENDS,
@@ -331,6 +331,10 @@ def _chain(value: Any, path: str) -> ChainPolicy:
     for address, kind in contracts.items():
         if kind == "multi_send" and address not in OFFICIAL_MULTISEND_CALL_ONLY:
             raise _bad(f"{path}.contracts.{address}", "is not an official MultiSendCallOnly")
+        if kind == "route_executor" and address != route_executor.ADDRESS:
+            raise _bad(
+                f"{path}.contracts.{address}", f"is not the RouteExecutor, which is {route_executor.ADDRESS}"
+            )
         if kind == "safe" and address != safe:
             raise _bad(f"{path}.contracts.{address}", "is a Safe other than the configured one")
     tokens: dict[str, Cap] = r.get("tokens", _map(_address, _cap))

@@ -7,6 +7,7 @@ from agent.app.chaos.custody import (
     approval_attacks,
     door_attacks,
     exchange_moves,
+    executor_attacks,
     gate_attacks,
     hook_attacks,
     journal_moves,
@@ -25,6 +26,7 @@ GATE: dict[str, tuple[Attack, ...]] = {
     **door_attacks.FAMILIES,
     **paymaster_attacks.FAMILIES,
     **hook_attacks.FAMILIES,
+    **executor_attacks.FAMILIES,
 }
 """The tables of attacks on Safe, modifier and Gate, by family."""
 

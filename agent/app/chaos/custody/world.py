@@ -17,6 +17,7 @@ from chains.devnet.jsonrpc import Rpc, RpcError
 from chains.devnet.nodes import environment_at
 from chains.errors import Denied, Halt
 from chains.types import Address, Call, Environment
+from contracts import route_executor
 from contracts.codec import decode_result, decode_revert, encode
 from contracts.hashing import keccak, to_checksum
 from keys import safe as safes
@@ -28,6 +29,7 @@ ETH, USDC_ONE = 10**18, 10**6
 WETH, USDC = Address(CHAINS[1].weth), Address(CHAINS[1].usdc)
 ROUTER02 = Address(CHAINS[1].uniswap.router02)
 UNIVERSAL = Address(CHAINS[1].uniswap.universal_router)
+EXECUTOR = Address(route_executor.ADDRESS)
 POOL_005 = Address("0x88e6A0c2dDD26FEEb64F039a2c41296FcB3f5640")
 A_WETH, DEBT_WETH = (
     Address("0x4d5F47FA6A74757f35C14fD3a6Ef8E3C9BC514E8"),
@@ -64,6 +66,7 @@ def scope_of(safe: str, agent: Address = AGENT) -> Scope:
             RouteRule(ROUTER02, "swap_router_02", "exactInputSingle"),
             RouteRule(ROUTER02, "swap_router_02", "exactInput"),
             RouteRule(UNIVERSAL, "universal_router", "execute(bytes,bytes[],uint256)", "push"),
+            RouteRule(EXECUTOR, "route_executor", "route"),
         ),
         per_day_usd=Decimal(60_000),
         burst_usd=Decimal(30_000),

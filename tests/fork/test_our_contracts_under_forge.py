@@ -1,4 +1,4 @@
-"""The Gate's own tests under forge, and its bytes: what gate.json records is what the source compiles to, by either door."""
+"""Our contracts' own tests under forge, and their bytes: what the records say is what the sources compile to, by either door."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ from chains.devnet.service import Status
 from contracts import abi, gate
 from contracts.codec import interface
 from contracts.hashing import keccak
+from contracts.route_executor import ADDRESS, EXECUTOR
 
 pytestmark = pytest.mark.devnet
-LEAST = {"Fuzz": 5, "Invariant": 5, "Lending": 9, "Settings": 13, "Gate": 26}
+LEAST = {
+    **{"Fuzz": 5, "Invariant": 5, "Lending": 9, "Settings": 13, "Gate": 26},
+    **{"RouteExecutor": 26, "RouteInvariant": 2},
+}
+OWN = {"Gate": gate.GATE, "RouteExecutor": EXECUTOR}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,21 +50,25 @@ def test_unit_fuzz_and_invariant_tests_pass() -> None:
 
 
 def test_the_recorded_hashes_are_those_of_the_source() -> None:
-    found = solidity.compiled()["Gate"]
-    assert solidity.hashes(found) == gate.record()
-    assert found["bytecode"] == artifact("Gate").bytecode
-    assert int(gate.record()["runtime_bytes"]) < 24_576
+    compiled = solidity.compiled()
+    assert set(compiled) == set(OWN)
+    for name, recorded in OWN.items():
+        assert solidity.hashes(compiled[name]) == recorded.record
+        assert compiled[name]["bytecode"] == artifact(name).bytecode
+        assert int(recorded.record["runtime_bytes"]) < 24_576
 
 
-def test_forge_and_solc_give_the_same_bytes() -> None:
-    done = solidity.forge("inspect", "Gate", "bytecode")
+@pytest.mark.parametrize("name", OWN)
+def test_forge_and_solc_give_the_same_bytes(name: str) -> None:
+    done = solidity.forge("inspect", name, "bytecode")
     code = re.findall(r"0x([0-9a-f]{1000,})", done.stdout)
     assert len(code) == 1, done.stderr
-    assert keccak(bytes.fromhex(code[0])) == gate.creation_hash()
+    assert keccak(bytes.fromhex(code[0])) == OWN[name].creation_hash
 
 
-def test_the_interface_file_is_the_contracts_own() -> None:
-    ours, own = interface("gate"), artifact("Gate").abi
+@pytest.mark.parametrize(("file", "name"), [("gate", "Gate"), ("route_executor", "RouteExecutor")])
+def test_the_interface_file_is_the_contracts_own(file: str, name: str) -> None:
+    ours, own = interface(file), artifact(name).abi
 
     def kinds(kind: str) -> set[str]:
         return {f"{e['name']}({','.join(map(_type, e['inputs']))})" for e in own if e["type"] == kind}
@@ -69,7 +78,7 @@ def test_the_interface_file_is_the_contracts_own() -> None:
     assert {e.signature for e in ours.events.values()} == kinds("event")
     indexed = {e["name"]: tuple(i["indexed"] for i in e["inputs"]) for e in own if e["type"] == "event"}
     assert {e.name: e.indexed for e in ours.events.values()} == indexed
-    assert abi.load("gate")["errors"]
+    assert abi.load(file)["errors"]
 
 
 def _type(entry: dict[str, object]) -> str:
@@ -88,6 +97,17 @@ def test_every_chains_reference_gate_has_the_recorded_code(devnet: Status, chain
     with Rpc(devnet.cheat_urls[chain]) as rpc:
         code = bytes.fromhex(rpc("eth_getCode", placed[0].address, "latest")[2:])
     assert keccak(code) == gate.runtime_hash()
+
+
+@pytest.mark.parametrize("chain", [1, 8453, 42161])
+def test_the_executor_has_one_address_and_the_recorded_code_on_every_chain(
+    devnet: Status, chain: int
+) -> None:
+    (placed,) = [c for c in devnet.contracts if c.chain == chain and c.name.startswith("RouteExecutor")]
+    assert placed.address == ADDRESS and "unaudited" in placed.name
+    with Rpc(devnet.cheat_urls[chain]) as rpc:
+        code = bytes.fromhex(rpc("eth_getCode", ADDRESS, "latest")[2:])
+    assert keccak(code) == EXECUTOR.runtime_hash
 
 
 def test_other_code_is_not_placed() -> None:
