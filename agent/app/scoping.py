@@ -37,9 +37,14 @@ _TOKENS_OF = keccak(b"getReserveTokensAddresses(address)")[:4]
 
 def gate_creation() -> bytes:
     """The Gate's creation code as set-up compiled it. Raises Usage where set-up has not run."""
+    return creation_code("Gate")
+
+
+def creation_code(name: str) -> bytes:
+    """That of one of our own contracts. Raises as `gate_creation`."""
     from chains.devnet.artifacts import artifact
 
-    return bytes.fromhex(artifact("Gate").bytecode)
+    return bytes.fromhex(artifact(name).bytecode)
 
 
 def table_for(room: Room) -> ScopeTable:

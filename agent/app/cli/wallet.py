@@ -31,6 +31,7 @@ ELSEWHERE = {
     "freeze": "wallet_scope:freeze",
     "delegate": "wallet_delegate:delegate",
     "operate": "wallet_operate:operate",
+    "executor": "wallet_executor:executor",
 }
 
 

@@ -1,0 +1,116 @@
+"""A market where the best sale splits, merges and splits again: with the RouteExecutor opted in to, `trade` carries it in one call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
+from typing import Any
+
+import pytest
+
+from agent.app.cli import run
+from agent.app.devnet_home import Home, bring_up
+from agent.app.readonly import read_book
+from agent.app.settings import load
+from chains.devnet import service
+from chains.devnet.addresses import CHAINS
+from chains.devnet.jsonrpc import Rpc
+from chains.devnet.market import v3_address
+from contracts.codec import encode
+from contracts.route_executor import ADDRESS, EXECUTOR
+
+pytestmark = pytest.mark.devnet
+AT = CHAINS[1]
+GOLD = "0x9999999999999999999999999999999999999999"
+
+
+def ref(address: str) -> str:
+    return f"eip155:1/erc20:{address.lower()}"
+
+
+def pool(a: str, b: str, fee: int, spacing: int, price: float, liquidity: int) -> dict[str, Any]:
+    """One V3 pool, liquid all the way, at `price` raw units of b for one of a."""
+    (low, high), ratio = ((a, b), price) if int(a, 16) < int(b, 16) else ((b, a), 1 / price)
+    from math import floor, log
+
+    end = 887_200 // spacing * spacing
+    return {
+        **{"id": f"eip155:1/{v3_address(AT, low, high, fee).lower()}", "kind": "uniswap_v3"},
+        **{"assets": [ref(low), ref(high)], "fee_pips": fee, "tick_spacing": spacing},
+        **{"tick": floor(log(ratio, 1.0001)), "sqrt_price_x96": str(int(ratio**0.5 * 2**96))},
+        **{"liquidity": str(liquidity), "ticks": [[-end, str(liquidity)], [end, str(-liquidity)]]},
+    }
+
+
+def market() -> dict[str, Any]:
+    """Gold at 2 dollars: two pools of it with either side, and nothing straight from WETH to USDC but a puddle."""
+    weth, usdc = AT.weth, AT.usdc
+    return {
+        "fairlead": "market/1",
+        "at": {"eip155:1": {"block": None, "base_fee_wei": "1", "priority_fee_wei": "1", "native_as": ref(weth)}},
+        "reference_px_native": {ref(usdc): "0.000333333333333333", ref(weth): "1"},
+        "assets": [
+            {"id": ref(weth), "symbol": "WETH", "decimals": 18},
+            {"id": ref(usdc), "symbol": "USDC", "decimals": 6},
+            {"id": ref(GOLD), "symbol": "GOLD", "decimals": 18},
+        ],
+        "pools": [
+            pool(weth, usdc, 3000, 60, 3_000e-12, 10**15),
+            pool(weth, GOLD, 500, 10, 1_500, 6 * 10**23),
+            pool(weth, GOLD, 3000, 60, 1_500, 3 * 10**24),
+            pool(GOLD, usdc, 500, 10, 2e-12, 3 * 10**19),
+            pool(GOLD, usdc, 3000, 60, 2e-12, 15 * 10**19),
+        ],
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    runtime = tmp_path_factory.mktemp("executor")
+    yield bring_up(runtime=runtime, fast=True, market=market(), executor=True, progress=lambda _: None)
+    service.down(runtime=runtime)
+
+
+def fairlead(home: Home, *words: str) -> tuple[int, Any]:
+    out = StringIO()
+    with redirect_stdout(out):
+        status = run(["--settings", str(home.settings), *words, "--json"])
+    return status, json.loads(out.getvalue())
+
+
+def test_it_is_there_and_doctor_and_the_wallet_say_so(home: Home) -> None:
+    status, told = fairlead(home, "wallet", "executor")
+    assert status == 0 and told["address"] == ADDRESS and told["opted_in"] and "create" not in told
+    assert told["code_hash"] == f"0x{EXECUTOR.runtime_hash.hex()}"
+    assert {c["standing"] for c in told["chains"]} == {"ours"} and len(told["chains"]) == 3
+    _, checks = fairlead(home, "doctor")
+    assert [c["level"] for c in checks["checks"] if c["check"].startswith("executor ")] == ["ok"] * 3
+
+
+def test_the_trade_goes_through_it_and_nothing_is_left(home: Home) -> None:
+    status, told = fairlead(
+        home, "trade", "sell", "50", "ETH", "--for", "USDC", "--live", "--yes", "--max-loss", "9000"
+    )
+    assert status == 0, told
+    assert told["parent"]["status"] == "FILLED"
+    assert home.settings is not None
+    settings = load(home.settings)
+    book = read_book(settings)
+    assert book is not None
+    (child,) = book.parents[told["parent"]["cl_ord_id"]].children
+    planned = book.children[child].planned
+    assert planned is not None
+    legs = [leg for leg in planned.route.legs if leg.place == "eip155:1"]
+    gold = ref(GOLD).lower()
+    assert sum(leg.asset_out.lower() == gold for leg in legs) == 2
+    assert sum(leg.asset_in.lower() == gold for leg in legs) == 2
+    (execution,) = [e for e in told["executions"] if e["place"] == "eip155:1"]
+    with Rpc(home.status.cheat_urls[1]) as rpc:
+        tx = rpc("eth_getTransactionByHash", execution["exec_id"].partition("@")[0])
+        assert ADDRESS[2:].lower() in tx["input"].lower()
+        for token in (AT.weth, AT.usdc, GOLD):
+            for data, of in (("balanceOf", (ADDRESS,)), ("allowance", (settings.wallet.address, ADDRESS))):
+                call = {"to": token, "data": "0x" + encode("erc20", data, of).hex()}
+                assert int(rpc("eth_call", call, "latest"), 16) == 0
