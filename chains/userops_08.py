@@ -15,11 +15,11 @@ from functools import lru_cache
 
 from chains.errors import Usage
 from chains.types import Address, Hash32
-from chains.userops import UserOperation, packed
+from chains.userops import ENTRY_POINTS, UserOperation, packed
 from chains.userops import user_op_hash as hash_07
 from contracts.hashing import address_bytes, keccak
 
-ENTRY_POINT = Address("0x4337084D9E255Ff0702461CF8895CE9E3b5Ff108")
+ENTRY_POINT = ENTRY_POINTS[2]
 MARKER = Address("0x7702000000000000000000000000000000000000")
 """The factory of a sender that is an EIP-7702 account (Eip7702Support.INITCODE_EIP7702_MARKER, padded)."""
 _DOMAIN = keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")

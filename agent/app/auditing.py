@@ -17,8 +17,7 @@ from agent.app.scoping import Granted
 from agent.domain.risk import BreachReason
 from chains.gateway import Gateway
 from chains.types import Address, Call
-from chains.userops import ENTRY_POINT as EP07
-from chains.userops_08 import ENTRY_POINT as EP08
+from chains.userops import ENTRY_POINTS
 from chains.wallets import SafeState
 from contracts.codec import encode
 from keys.scope import Scope
@@ -103,8 +102,8 @@ async def audit(room: Room, scope: Scope, creation: bytes) -> Audit:
 
 
 async def gas_held(gateway: Gateway, account: Address) -> int:
-    """Wei that the account can burn as gas: its own, and its deposits in the EntryPoints. Raises Retry where the chain does not answer."""
-    asked = [Call(at, encode("entry_point_07", "balanceOf", (account,))) for at in (EP07, EP08)]
+    """Wei that the account can burn as gas: its own, and its deposits in every EntryPoint there is, for it can withdraw them. Raises Retry where the chain does not answer."""
+    asked = [Call(at, encode("entry_point_07", "balanceOf", (account,))) for at in ENTRY_POINTS]
     own, (_, told) = await asyncio.gather(gateway.balance(account), gateway.multicall(asked))
     return own + sum(int.from_bytes(t.data, "big") for t in told if t.ok and len(t.data) == 32)
 

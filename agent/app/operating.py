@@ -15,9 +15,10 @@ from agent.domain.errors import Denied, Reconcile, Reject, Usage
 from chains import operations
 from chains.bundler import Bundler, UserOpReceipt
 from chains.gas import Urgency, bid, gas_limit_up
+from chains.l1_data import data_prices
 from chains.rpc import Rpc
 from chains.simulate import Simulator, Step
-from chains.types import Address, Call, Protection
+from chains.types import Address, Call, Environment, Protection
 from chains.userops import UserOperation, to_json
 from chains.userops_08 import ENTRY_POINT, bound_to_code
 from chains.wallets import identify
@@ -85,7 +86,9 @@ async def plan(room: Room, account: Address, call: Call) -> Planned:
     gas = gas_limit_up(seen.steps[0].gas_used + MORE_GAS)
     fees = bid(history, Urgency.NORMAL)
     bare = UserOperation(account, nonce, data, gas, VERIFICATION_GAS, 0, fees)
-    op = operations.priced(bound_to_code(bare))
+    live = room.settings.environment is Environment.LIVE
+    prices = await data_prices(room.gateway, room.profile, expected=live)
+    op = operations.priced(bound_to_code(bare), prices)
     if held < op.prefund_wei + call.value:
         raise Denied(
             "NO_GAS", f"{account} has {held} wei, and it may take {op.prefund_wei + call.value}", "fund it"
