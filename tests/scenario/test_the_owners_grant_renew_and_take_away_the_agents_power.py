@@ -74,6 +74,10 @@ def test_the_whole_life_of_a_scope(home: Home, tmp_path: Path) -> None:
     assert any(f"${Decimal(bound['per_day_usd']):,.2f} in any 24 hours" in line for line in told["sentences"])
     shown = home.run("wallet scope", settings)
     assert "bound     whoever steals the agent's key takes at most" in shown.out
+    # … and as a state diff: each setting, what the chain has of it now, and what it would have.
+    (limits,) = (line for line in shown.out.splitlines() if "gate limits" in line)
+    assert limits.startswith("  gate limits: nothing → ") and limits.count(", ") == 6
+    assert "allowance WETH: 0 → at most 1000000000000000000000" in shown.out
     # Another number, of another place: what the signer would send there in a day, each order once.
     (there,) = bound["exchanges"]
     assert (there["name"], there["signed_per_day_usd"], there["repeats"]) == ("paper", "6000000.00", 1)

@@ -175,6 +175,10 @@ def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_
         f"\nsigner    so that its policy knows this road, its settings say under chain {powers.chain_id}:\n"
         f'          "agent": {json.dumps(_signers_words(settings, powers, has))}'
     )
+    if has.none_yet:
+        print("\nto be granted, on chain → by the settings")
+        for change in has.grants:
+            print(f"  {change}")
     if path is not None:
         print(
             f"\nproposed  {len(has.differs)} settings, as one Safe transaction\nfile      {path}\nsign it   {following}"
