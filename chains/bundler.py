@@ -191,9 +191,9 @@ class Bundler:
             raise _malformed(self._rpc, "eth_estimateUserOperationGas") from None
         return GasEstimate(own[0], own[1], own[2], theirs[0], theirs[1])
 
-    async def send(self, op: UserOperation) -> Sent:
-        """Hands a signed operation over. See the module for what it raises."""
-        expected = hash_at(self.entry_point, self._chain.chain_id, op)
+    async def send(self, op: UserOperation, delegate: Address | None = None) -> Sent:
+        """Hands a signed operation over. See the module for what it raises. `delegate`: as `userops_08.hash_at` needs it."""
+        expected = hash_at(self.entry_point, self._chain.chain_id, op, delegate)
         key, sequence = split_nonce(op.nonce)
         following = split_nonce(await self.next_nonce(op.sender, key))[1]
         if sequence < following:
@@ -219,7 +219,7 @@ class Bundler:
             )
         return sent
 
-    async def pending(self, op_hash: Hash32) -> UserOperation | None:
+    async def pending(self, op_hash: Hash32, delegate: Address | None = None) -> UserOperation | None:
         """The operation where the bundler shows it, waiting or included; None proves nothing, for a bundler may keep silent
         about what waits (ERC-7769). Raises Retry, also where it shows another operation."""
         try:
@@ -235,7 +235,7 @@ class Bundler:
             )
         except (FairleadError, AttributeError, TypeError):
             raise _malformed(self._rpc, "eth_getUserOperationByHash") from None
-        if hash_at(self.entry_point, self._chain.chain_id, op) != op_hash:
+        if hash_at(self.entry_point, self._chain.chain_id, op, delegate) != op_hash:
             raise _malformed(self._rpc, "eth_getUserOperationByHash")
         return op
 

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from chains.errors import Retry
 from chains.types import Address, BlockRef, Call, ChainReader
 from contracts.abi_types import AbiError
 from contracts.codec import decode_event, decode_result, encode, topic
 from contracts.decode_powers import DELAY_MASTERCOPY
 from contracts.hashing import address_bytes, keccak
 
-MOST = 50
-"""Of what waits, the first so many are read."""
+MOST = 2_000
+"""Of what waits, the first so many are read; to put one behind them costs whoever may queue some 120,000,000 gas."""
+_PAGE = 50
 _SENTINEL = "0x" + "0" * 39 + "1"
 _PROXY = bytes.fromhex("363d3d373d3d3d363d73"), bytes.fromhex("5af43d82803e903d91602b57fd5bf3")
 _BLOCKS_A_SECOND, _MORE_BLOCKS = 4, 1_000
@@ -83,7 +85,7 @@ async def delay_at(chain: ChainReader, address: Address) -> Delay | None:
         return None
     names = ("owner", "avatar", "target", "txCooldown", "txExpiration", "txNonce", "queueNonce")
     asked = [Call(address, encode("zodiac_delay", name)) for name in names]
-    asked.append(Call(address, encode("zodiac_delay", "getModulesPaginated", (_SENTINEL, MOST))))
+    asked.append(Call(address, encode("zodiac_delay", "getModulesPaginated", (_SENTINEL, _PAGE))))
     _, told = await chain.multicall(asked, block.number)
     try:
         owner, avatar, target, cooldown, expiration, following, end, modules = (
@@ -92,10 +94,27 @@ async def delay_at(chain: ChainReader, address: Address) -> Delay | None:
         )
     except AbiError:
         return None
-    found = Delay(
-        address, owner, avatar, target, cooldown, expiration, following, end, tuple(modules), (), block
-    )
+    every = await _modules(chain, address, tuple(modules), block)
+    found = Delay(address, owner, avatar, target, cooldown, expiration, following, end, every, (), block)
     return replace(found, queued=await _queue(chain, found))
+
+
+async def _modules(
+    chain: ChainReader, address: Address, first: tuple[Address, ...], block: BlockRef
+) -> tuple[Address, ...]:
+    """All of them. Each page begins behind the last one known: what `next` names differs between releases of Zodiac."""
+    found, page = first, first
+    while len(page) == _PAGE:
+        call = Call(address, encode("zodiac_delay", "getModulesPaginated", (found[-1], _PAGE)))
+        _, (told,) = await chain.multicall([call], block.number)
+        try:
+            page = tuple(decode_result("zodiac_delay", "getModulesPaginated", told.data)[0])
+        except AbiError:
+            raise Retry(
+                "MALFORMED_ANSWER", f"the Delay {address} did not tell all its modules", "ask again"
+            ) from None
+        found += tuple(module for module in page if module not in found)
+    return found
 
 
 async def _queue(chain: ChainReader, delay: Delay) -> tuple[Queued, ...]:

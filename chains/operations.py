@@ -14,6 +14,7 @@ import json
 from dataclasses import replace
 
 from chains.errors import Usage
+from chains.l1_data import DataPrices
 from chains.types import Address, Call, Hash32, SignedTx
 from chains.userops import (
     ENTRY_POINT,
@@ -33,7 +34,8 @@ VERIFICATION_GAS = 200_000
 """Of a Safe with one owner: about 90,000 on the genuine contracts, the payment to the EntryPoint included. What is not used is not paid."""
 EMPTY_CALL_GAS = 80_000
 """For an operation that does nothing but use its nonce."""
-_SIGNATURE_BYTES = 12 + 65
+_FULL_SIGNATURE = bytes(range(179, 256))
+"""A time range and 65 bytes of signature: 77 bytes, no two alike, so that none of them can be compressed."""
 _ONES = (1 << 120) - 1
 
 
@@ -68,9 +70,10 @@ def from_raw(raw: bytes) -> UserOperation:
         raise Usage("USER_OP_INVALID", "the recorded bytes are no user operation") from None
 
 
-def priced(op: UserOperation) -> UserOperation:
-    """The operation with what a bundler is owed beside the metered gas."""
-    return replace(op, pre_verification_gas=pre_verification_gas(op))
+def priced(op: UserOperation, prices: DataPrices | None = None) -> UserOperation:
+    """The operation with what a bundler is owed beside the metered gas; on a rollup with its data on Ethereum."""
+    data = prices.gas(bundled_alone(op), op.fees) if prices is not None else 0
+    return replace(op, pre_verification_gas=pre_verification_gas(op) + data)
 
 
 def as_signed(chain_id: int, op: UserOperation, entry_point: Address = ENTRY_POINT) -> SignedTx:
@@ -100,20 +103,25 @@ def call_inside(op: UserOperation) -> Call:
     return call
 
 
-def pre_verification_gas(op: UserOperation) -> int:
-    """What a bundler is owed beside the metered gas, a tenth more than is usual, whatever the operation's other numbers become.
-
-    A transaction of its own (21,000), its calldata (16 and 4 gas a byte, EIP-2028; at least 40 and 10, EIP-7623), and what the EntryPoint
-    does for an operation that no limit meters (some 20,000). An L2's fee for data on L1 is not in it: there a bundler asks for more.
-    """
+def bundled_alone(op: UserOperation) -> bytes:
+    """Calldata of a bundle of this operation alone, its numbers and signature as dear as they can become."""
     full = replace(
         op,
         call_gas=_ONES,
         verification_gas=_ONES,
         pre_verification_gas=(1 << 24) - 1,
-        signature=b"\xff" * _SIGNATURE_BYTES,
+        signature=_FULL_SIGNATURE,
     )
-    data = handle_ops([full], op.sender).data
+    return handle_ops([full], op.sender).data
+
+
+def pre_verification_gas(op: UserOperation) -> int:
+    """What a bundler is owed beside the metered gas, a tenth more than is usual, whatever the operation's other numbers become.
+
+    A transaction of its own (21,000), its calldata (16 and 4 gas a byte, EIP-2028; at least 40 and 10, EIP-7623), and what the EntryPoint
+    does for an operation that no limit meters (some 20,000). A rollup's fee for data on Ethereum is beside it (`chains.l1_data`).
+    """
+    data = bundled_alone(op)
     tokens = sum(4 if byte else 1 for byte in data)
     metered = 21_000 + 4 * tokens + 20_000 + 8 * (len(data) // 32)
     return max(metered, 10 * tokens) * 11 // 10

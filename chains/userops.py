@@ -23,6 +23,13 @@ from contracts.codec import decode_call, encode
 from contracts.hashing import address_bytes, checksum, keccak, to_checksum
 
 ENTRY_POINT = Address("0x0000000071727De22E5E9d8BAf0edAc6f37da032")
+ENTRY_POINTS = (
+    Address("0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789"),
+    ENTRY_POINT,
+    Address("0x4337084D9E255Ff0702461CF8895CE9E3b5Ff108"),
+    Address("0x433709009B8330FDa32311DF1C2AFA402eD8D009"),
+)
+"""0.6, 0.7, 0.8 and 0.9, as eth-infinitism releases them: wherever a deposit may lie. What is built here is for 0.7, and for 0.8 in `userops_08`."""
 _GAS_BITS = 120
 """EntryPoint._validatePrepayment refuses any larger gas or fee: AA94."""
 _KEY_BITS, _SEQUENCE_BITS = 192, 64

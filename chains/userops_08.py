@@ -10,15 +10,16 @@ Fields, packing, nonces and JSON are 0.7's (`chains.userops`). Errors: Usage USE
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 from chains.errors import Usage
 from chains.types import Address, Hash32
-from chains.userops import UserOperation, packed
+from chains.userops import ENTRY_POINTS, UserOperation, packed
 from chains.userops import user_op_hash as hash_07
 from contracts.hashing import address_bytes, keccak
 
-ENTRY_POINT = Address("0x4337084D9E255Ff0702461CF8895CE9E3b5Ff108")
+ENTRY_POINT = ENTRY_POINTS[2]
 MARKER = Address("0x7702000000000000000000000000000000000000")
 """The factory of a sender that is an EIP-7702 account (Eip7702Support.INITCODE_EIP7702_MARKER, padded)."""
 _DOMAIN = keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
@@ -78,8 +79,15 @@ def user_op_hash(
     return Hash32("0x" + digest.hex())
 
 
-def hash_at(entry_point: Address, chain_id: int, op: UserOperation) -> Hash32:
-    """The operation's name at an EntryPoint, 0.7's or 0.8's. Raises Usage where its factory is the marker: its sender has delegated already."""
+def hash_at(
+    entry_point: Address, chain_id: int, op: UserOperation, delegate: Address | None = None
+) -> Hash32:
+    """The operation's name at an EntryPoint, 0.7's or 0.8's. `delegate` as in `struct_hash`: at 0.8, and only where the factory is `MARKER`."""
     if entry_point == ENTRY_POINT:
-        return user_op_hash(chain_id, op)
+        return user_op_hash(chain_id, op, delegate)
     return hash_07(chain_id, op, entry_point)
+
+
+def bound_to_code(op: UserOperation) -> UserOperation:
+    """The operation naming the code its sender runs: signed like this it is void under any other code. Unsigned."""
+    return replace(op, factory=MARKER, factory_data=b"", signature=b"")

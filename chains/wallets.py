@@ -1,6 +1,6 @@
 """What stands at a wallet's address: an account, a Safe with its owners and extensions, or another contract. Reads only.
 
-Slots are Safe's own: the guard at keccak("guard_manager.guard.address"), the fallback handler at
+Slots are Safe's own: the guard at keccak("guard_manager.guard.address"), 1.5.0's module guard likewise, the fallback handler at
 keccak("fallback_manager.handler.address"), the singleton at slot 0. A contract is called a Safe only where its singleton
 is one of the official ones (`chains.safe_versions`) and tells that version; otherwise its answers are its own claims, and it is OTHER.
 """
@@ -23,6 +23,7 @@ from contracts.codec import decode_result, encode
 
 SENTINEL = Address("0x0000000000000000000000000000000000000001")
 GUARD_SLOT = int.from_bytes(keccak(b"guard_manager.guard.address"), "big")
+MODULE_GUARD_SLOT = int.from_bytes(keccak(b"module_manager.module_guard.address"), "big")
 FALLBACK_SLOT = int.from_bytes(keccak(b"fallback_manager.handler.address"), "big")
 MODULES_AT_ONCE = 50
 # A delegation by EIP-7702: an account with a key that runs another's code.

@@ -144,7 +144,8 @@ def sign_set_code(
 
 def typed_operation(chain_id: int, op: UserOperation, delegate: Address, policy: ChainPolicy) -> TypedHash:
     """What a key that runs `delegate` signs of its own EntryPoint 0.8 operation; its signature field is r ‖ s ‖ v of it
-    (Simple7702Account._validateSignature). Raises Denied for a delegate that is not listed, or none."""
+    (Simple7702Account._validateSignature). The operation has to name its code (`userops_08.bound_to_code`): else what is signed would hold
+    under whatever the key runs next. Raises Denied for a delegate that is not listed, or none."""
     if delegate == ZERO_ADDRESS:
         raise Denied(
             "POLICY_DELEGATE",
@@ -152,6 +153,11 @@ def typed_operation(chain_id: int, op: UserOperation, delegate: Address, policy:
             "A key that runs no code sends transactions.",
         )
     judge(Authorization(chain_id, delegate, 0), policy)
+    if op.factory != MARKER:
+        raise Denied(
+            "POLICY_DELEGATE",
+            f"the operation of {op.sender} does not name the code it is for",
+            "Its factory is EIP-7702's marker in what Fairlead builds.",
+        )
     about = f"user operation, nonce {op.nonce}"
-    known = delegate if op.factory == MARKER else None
-    return TypedHash(domain_separator(chain_id), struct_hash(op, known), about)
+    return TypedHash(domain_separator(chain_id), struct_hash(op, delegate), about)

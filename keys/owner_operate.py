@@ -4,9 +4,9 @@
 
 The request is {"chain_id", "delegate", "op"}, the operation as ERC-7769's object. It carries one call, in the canonical `execute` of
 Simple7702Account; what that call does is told on stderr before the key is asked for. An operation that creates its sender, that somebody
-else pays, or whose account is said to run code that `--allow` does not list is refused. That is the request's word: the signature names no
-delegate, and has no end, so it holds under whatever code the account runs until its nonce is used. {"signature"} goes to stdout. Where the key is named, and
-exit statuses, as `keys.owner_asked`.
+else pays, or whose account runs code that `--allow` does not list is refused. The signature names that code (the factory is EIP-7702's marker,
+for which the EntryPoint's hash stands on the delegate): told wrong, or under other code later, it is void. It has no end of its own, and holds
+until the nonce is used or the delegation taken back. {"signature"} goes to stdout. Where the key is named, and exit statuses, as `keys.owner_asked`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 from chains.errors import Usage
 from chains.types import Address, Environment
 from chains.userops import UserOperation, from_json
+from chains.userops_08 import MARKER
 from contracts.abi_types import AbiError
 from contracts.codec import decode_call, encode
 from contracts.hashing import to_checksum
@@ -38,9 +39,13 @@ def read(data: Mapping[str, Any], account: Address) -> tuple[int, Address, UserO
         args = decode_call("simple_7702_account", op.call_data).args
     except (KeyError, TypeError, ValueError, AbiError) as error:
         raise Usage("OPERATION_INVALID", f"the request is not whole: {error}") from None
-    if op.sender != account or op.factory is not None or op.paymaster is not None:
+    if op.sender != account or op.paymaster is not None:
+        raise Usage("OPERATION_INVALID", "the operation is another account's, or is paid by another")
+    if op.factory != MARKER or op.factory_data:
         raise Usage(
-            "OPERATION_INVALID", "the operation is another account's, creates one, or is paid by another"
+            "OPERATION_INVALID",
+            "the operation creates an account, or does not name the code that its own runs",
+            "its factory is EIP-7702's marker, and nothing after it",
         )
     call = SafeTx(Address(args["target"]), args["value"], args["data"], 0, 0)
     if executing(call.to, call.value, call.data) != op.call_data:

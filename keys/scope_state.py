@@ -114,6 +114,16 @@ def changes(wanted: tuple[Reading, ...], found: Mapping[str, bytes]) -> tuple[Ch
     )
 
 
+def grants(wanted: tuple[Reading, ...], found: Mapping[str, bytes]) -> tuple[Change, ...]:
+    """What granting the scope changes: as `changes`, and every allowance too, of which less than is wanted is no difference."""
+    return tuple(
+        Change(reading.key, before, after)
+        for reading in wanted
+        if (before := _shown(reading, found.get(reading.key, b"")))
+        != (after := _text(reading.wanted, reading.kind))
+    )
+
+
 def holds(reading: Reading, answer: bytes) -> bool:
     """Whether the answer is the one wanted."""
     if reading.kind == "code":

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from agent.app import scoping
 from agent.app.agent_power import NO_SCOPE, Found, Power, ScopedView, Unit, narrowed
 from agent.app.auditing import Audit, audit
+from agent.app.auditing_past import Logged
 from agent.app.multisig.room import Room
 from agent.domain.errors import Denied, FairleadError, Retry, Usage
 from agent.domain.instruments import AssetId, Place
@@ -40,6 +41,7 @@ class Opened:
     creation: bytes
     road: AgentRoad
     audit: Audit | None = None
+    logged: Logged = field(default_factory=Logged)
     trouble: BreachReason | None = None
 
 
@@ -69,7 +71,7 @@ class Roads:
 
     async def _check(self, one: Opened) -> Audit | None:
         try:
-            one.audit = await audit(one.room, one.scope, one.creation)
+            one.audit = await audit(one.room, one.scope, one.creation, one.logged)
             if (account := self._app.chains[one.room.chain.chain_id].by_operation) is not None:
                 await account.check()
         except FairleadError as error:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from agent.app import scoping
 from agent.app.agent_account import account_findings
+from agent.app.auditing_past import Logged, beside, made_of
 from agent.app.delegating import accounts, running
 from agent.app.multisig.delays import delays_of, sentence
 from agent.app.multisig.room import Room
@@ -17,8 +18,7 @@ from agent.app.scoping import Granted
 from agent.domain.risk import BreachReason
 from chains.gateway import Gateway
 from chains.types import Address, Call
-from chains.userops import ENTRY_POINT as EP07
-from chains.userops_08 import ENTRY_POINT as EP08
+from chains.userops import ENTRY_POINTS
 from chains.wallets import SafeState
 from contracts.codec import encode
 from keys.scope import Scope
@@ -30,6 +30,9 @@ class Audit:
     """`others` are the doors beside the Gate: modules, a guard, owners the settings do not know; the same of the agent's account, where
     that is a Safe behind ERC-4337; and keys of the settings that run code.
 
+    Of the Safe also what it is made of; and powers that stand beside the scope, found in the logs. `waits` are widenings in the Gate's
+    queue, which are no drift yet; `unread` says why the logs were not read, empty where they were.
+
     `bound` counts the gas money that is really the agent's account's, where that is more than the settings say: what it holds, and what lies
     for it in the EntryPoints where it is an ERC-4337 account, and what lies on the key that owns such an account. Every transaction that fails, or that others had signed, is paid out of it.
     """
@@ -39,6 +42,8 @@ class Audit:
     granted: Granted
     others: tuple[str, ...]
     bound: Bound
+    waits: tuple[str, ...] = ()
+    unread: str = ""
 
     @property
     def lapsed(self) -> bool:
@@ -85,13 +90,15 @@ class Audit:
         return None
 
 
-async def audit(room: Room, scope: Scope, creation: bytes) -> Audit:
-    """Raises Retry where the chain does not answer, Usage NO_FEED, Reject PRICE_UNKNOWN, and as `safe_now`."""
+async def audit(room: Room, scope: Scope, creation: bytes, logged: Logged | None = None) -> Audit:
+    """`logged`: what an audit before this one read of the logs. Raises Retry where the chain does not answer, Usage NO_FEED, Reject PRICE_UNKNOWN, and as `safe_now`."""
     held = await money_held(room, scope.agent)
     told = bound(replace(scope, gas_float_wei=max(scope.gas_float_wei, held)), await scoping.native_usd(room))
     has = await scoping.granted(room, scope, creation)
     here = await room.now()
-    doors = others(room, here.state)
+    more = await beside(room.gateway, scope, has, logged or Logged())
+    doors = others(room, here.state) + more.drift
+    doors += await made_of(room.gateway, room.wallet, here.state, here.block.number)
     doors += tuple(sentence(d, room.wallet) for d in await delays_of(room.gateway, here.state.modules))
     if scoping.table_for(room).account == "safe_4337":
         sender = room.settings.wallet.sender
@@ -99,12 +106,12 @@ async def audit(room: Room, scope: Scope, creation: bytes) -> Audit:
         doors += await account_findings(room.gateway, scope.agent, key)
     runs = await running(room.gateway, accounts(room.settings))
     doors += tuple(one.sentence for one in runs if one.delegate is not None)
-    return Audit(room.chain.name, scope, has, doors, told)
+    return Audit(room.chain.name, scope, has, doors, told, more.waits, more.unread)
 
 
 async def gas_held(gateway: Gateway, account: Address) -> int:
-    """Wei that the account can burn as gas: its own, and its deposits in the EntryPoints. Raises Retry where the chain does not answer."""
-    asked = [Call(at, encode("entry_point_07", "balanceOf", (account,))) for at in (EP07, EP08)]
+    """Wei that the account can burn as gas: its own, and its deposits in every EntryPoint there is, for it can withdraw them. Raises Retry where the chain does not answer."""
+    asked = [Call(at, encode("entry_point_07", "balanceOf", (account,))) for at in ENTRY_POINTS]
     own, (_, told) = await asyncio.gather(gateway.balance(account), gateway.multicall(asked))
     return own + sum(int.from_bytes(t.data, "big") for t in told if t.ok and len(t.data) == 32)
 

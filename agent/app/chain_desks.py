@@ -52,7 +52,7 @@ def chain_desk(
         wanted=chain.protection,
         takes_offers=chain.order_book is not None,
         executor=Address(ROUTE_EXECUTOR) if settings.wallet.route_executor is not None else None,
-        operations=operations_of(settings, chain, gateway, session, signer) if sender else None,
+        operations=operations_of(settings, chain, profile, gateway, session, signer) if sender else None,
         finality=chain.finality,
         finality_depth=chain.finality_depth,
         poll_s=0.2 if fast else profile.block_time_ms / 4000,

@@ -15,11 +15,12 @@ from agent.domain.errors import Denied, Reconcile, Reject, Usage
 from chains import operations
 from chains.bundler import Bundler, UserOpReceipt
 from chains.gas import Urgency, bid, gas_limit_up
+from chains.l1_data import data_prices
 from chains.rpc import Rpc
 from chains.simulate import Simulator, Step
-from chains.types import Address, Call, Protection
+from chains.types import Address, Call, Environment, Protection
 from chains.userops import UserOperation, to_json
-from chains.userops_08 import ENTRY_POINT
+from chains.userops_08 import ENTRY_POINT, bound_to_code
 from chains.wallets import identify
 from keys.owner_operate import executing
 
@@ -31,7 +32,7 @@ MORE_GAS = 40_000
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """`op` is unsigned; `delegate` is the code its account runs now."""
+    """`op` is unsigned; `delegate` is the code its account runs now, which the signature will name."""
 
     op: UserOperation
     delegate: Address
@@ -84,7 +85,10 @@ async def plan(room: Room, account: Address, call: Call) -> Planned:
         raise Reject("WOULD_REVERT", f"it would revert: {seen.reason}", "nothing was signed")
     gas = gas_limit_up(seen.steps[0].gas_used + MORE_GAS)
     fees = bid(history, Urgency.NORMAL)
-    op = operations.priced(UserOperation(account, nonce, data, gas, VERIFICATION_GAS, 0, fees))
+    bare = UserOperation(account, nonce, data, gas, VERIFICATION_GAS, 0, fees)
+    live = room.settings.environment is Environment.LIVE
+    prices = await data_prices(room.gateway, room.profile, expected=live)
+    op = operations.priced(bound_to_code(bare), prices)
     if held < op.prefund_wei + call.value:
         raise Denied(
             "NO_GAS", f"{account} has {held} wei, and it may take {op.prefund_wei + call.value}", "fund it"
@@ -98,7 +102,8 @@ async def operate(room: Room, owner: Owner, made: Planned) -> UserOpReceipt:
     allow = [word for a in room.settings.wallet.delegates for word in ("--allow", a)]
     told = await answered_attended(room, owner, "keys.owner_operate", allow, request)
     bundler = bundler_of(room)
-    sent = await bundler.send(replace(made.op, signature=bytes.fromhex(str(told["signature"])[2:])))
+    signed = replace(made.op, signature=bytes.fromhex(str(told["signature"])[2:]))
+    sent = await bundler.send(signed, made.delegate)
     until = room.clock.now_ns() + int(PATIENCE_S * 1e9)
     while room.clock.now_ns() < until:
         receipt = await bundler.receipt(sent.op_hash, sent.at_block)
@@ -108,5 +113,5 @@ async def operate(room: Room, owner: Owner, made: Planned) -> UserOpReceipt:
     raise Reconcile(
         "NOT_INCLUDED_YET",
         f"{sent.op_hash} is in no block yet, and may be included until its nonce is used",
-        "another operation uses the nonce; taking the delegation back makes it void",
+        "another operation uses the nonce; taking the delegation back, or running other code, makes it void",
     )

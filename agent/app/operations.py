@@ -10,7 +10,7 @@ A bundler has told what it was given to whomever it likes: only one that its own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -20,15 +20,27 @@ from agent.app.endpoints import resolve_endpoint
 from agent.app.settings_scope import ScopeTable
 from agent.app.settings_tree import Chain, Settings
 from agent.app.signatures import SignerSender
-from agent.domain.errors import Denied, FairleadError, Reconcile, Usage
+from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Usage
 from agent.execution.agent_batch import deadline_of
 from agent.execution.bearing import MAX_BLOCKS
 from agent.journal.book import Book
 from chains import operations
 from chains.bundler import Bundler, UserOpReceipt
 from chains.gateway import Gateway
+from chains.l1_data import DataPrices, data_prices
+from chains.profile import ChainProfile
 from chains.rpc import Rpc
-from chains.types import Address, BlockRef, Call, Hash32, Protection, Receipt, SignedTx, UnsignedTx
+from chains.types import (
+    Address,
+    BlockRef,
+    Call,
+    Environment,
+    Hash32,
+    Protection,
+    Receipt,
+    SignedTx,
+    UnsignedTx,
+)
 from chains.userops import UserOperation
 from keys.client import SignerClient
 
@@ -42,8 +54,13 @@ def _nothing(op_hash: Hash32) -> int | None:
     return None
 
 
+async def free_data() -> DataPrices | None:
+    """A chain that charges nothing for data elsewhere."""
+    return None
+
+
 class Operations:
-    """`since` tells the block an operation of ours was signed at, by its hash; None for what is no operation of ours."""
+    """`prices` tells what data on Ethereum costs there now. `since` tells the block an operation of ours was signed at, by its hash; None for what is no operation of ours."""
 
     def __init__(
         self,
@@ -53,8 +70,9 @@ class Operations:
         signer: SignerClient,
         name: str,
         private: bool,
+        prices: Callable[[], Awaitable[DataPrices | None]] = free_data,
     ) -> None:
-        self.account, self.name, self.private = account, name, private
+        self.account, self.name, self.private, self._prices = account, name, private, prices
         self._gateway, self._bundler, self._signer = gateway, bundler, signer
         self._tended: dict[Hash32, Hash32] = {}
         self.since: Callable[[Hash32], int | None] = _nothing
@@ -103,7 +121,7 @@ class Operations:
             0,
             tx.fees,
         )
-        op = operations.priced(op)
+        op = operations.priced(op, await self._prices())
         named = operations.as_signed(tx.chain_id, op)
         request = f"operation-{tx.chain_id}-{self.account}-{operations.sequence_of(tx.nonce)}-{named.hash[2:34]}-{until}"
         signed = await self._signer.sign_operation(request, tx.chain_id, op, until, chain_time=now_s)
@@ -113,7 +131,8 @@ class Operations:
 
     async def send(self, signed: SignedTx, protection: Protection) -> str:
         """Its hash, once the bundler took it. Raises Denied PROTECTION_NOT_HONOURED, and as `Bundler.send`; a nonce that is used
-        already is Reconcile: it may be this very operation that used it."""
+        already is Reconcile: it may be this very operation that used it. So is a refusal: a bundler that refuses has seen it all the same,
+        and nothing but its nonce and its deadline keeps anybody from including it."""
         if why := self.no_road(protection):
             raise Denied(
                 "PROTECTION_NOT_HONOURED",
@@ -124,6 +143,12 @@ class Operations:
             return (await self._bundler.send(operations.from_raw(signed.raw))).op_hash
         except Denied as stale:
             raise Reconcile(stale.code, stale.message, "it is looked for by its hash") from stale
+        except Reject as refused:
+            raise Reconcile(
+                refused.code,
+                f"{refused.message}; who was told of it could still include it until its deadline",
+                "it is followed until its nonce is used or its deadline has passed",
+            ) from refused
 
     async def tend(self, signed: SignedTx, protection: Protection, head: BlockRef, halted: str) -> None:
         """Once for every new head: what the bundler no longer shows is given to it again, the very same bytes. Raises nothing."""
@@ -242,7 +267,12 @@ def scope_of_account(settings: Settings, chain: Chain) -> ScopeTable | None:
 
 
 def operations_of(
-    settings: Settings, chain: Chain, gateway: Gateway, session: aiohttp.ClientSession, signer: SignerClient
+    settings: Settings,
+    chain: Chain,
+    profile: ChainProfile,
+    gateway: Gateway,
+    session: aiohttp.ClientSession,
+    signer: SignerClient,
 ) -> Operations | None:
     """None where no scope of the chain has an account behind ERC-4337, or no bundler is named."""
     table = scope_of_account(settings, chain)
@@ -250,4 +280,9 @@ def operations_of(
         return None
     url = resolve_endpoint(chain.bundler.url)
     bundler = Bundler(Rpc(url, session), gateway)
-    return Operations(Address(table.agent), gateway, bundler, signer, url.origin, chain.bundler.private)
+
+    async def prices() -> DataPrices | None:
+        return await data_prices(gateway, profile, expected=settings.environment is Environment.LIVE)
+
+    who = Address(table.agent)
+    return Operations(who, gateway, bundler, signer, url.origin, chain.bundler.private, prices)

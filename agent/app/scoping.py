@@ -29,7 +29,7 @@ from keys.scope import (
     gate_address,
     roles_address,
 )
-from keys.scope_state import Change, Reading, changes, readings
+from keys.scope_state import Change, Reading, changes, grants, readings
 
 _TOKENS_OF = keccak(b"getReserveTokensAddresses(address)")[:4]
 """Aave's data provider (AaveProtocolDataProvider): aToken, stable debt token, variable debt token."""
@@ -217,7 +217,8 @@ async def _reserve(room: Room, rule: ScopeReserve, asset: Address, decimals: int
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What the chain has of a scope at one block: `differs` is empty where it is exactly as the settings say."""
+    """What the chain has of a scope at one block: `differs` is empty where it is exactly as the settings say. `grants`, before anything is
+    granted, is all that granting it changes."""
 
     gate: Address
     roles: Address
@@ -226,6 +227,7 @@ class Granted:
     checked: int
     block: BlockRef
     expiry: int
+    grants: tuple[Change, ...] = ()
 
     @property
     def none_yet(self) -> bool:
@@ -248,9 +250,9 @@ async def granted(room: Room, scope: Scope, creation: bytes) -> Granted:
                 standing.append(reading.call.to)
     last = answers[-1]
     expiry = int.from_bytes(last.data, "big") if last.ok and len(last.data) == 32 else 0
-    return Granted(
-        at, roles_address(scope, at), tuple(standing), changes(wanted, told), len(wanted), block, expiry
-    )
+    state = changes(wanted, told), len(wanted), block, expiry
+    diff = () if at in standing else grants(wanted, told)
+    return Granted(at, roles_address(scope, at), tuple(standing), *state, diff)
 
 
 async def native_usd(room: Room) -> Decimal:

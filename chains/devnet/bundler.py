@@ -44,8 +44,9 @@ from chains.rpc import Rpc, RpcReject
 from chains.types import Address
 from chains.userops import ENTRY_POINT, UserOperation, bundled, from_json, handle_ops, to_json
 from chains.userops_08 import ENTRY_POINT as ENTRY_POINT_08
-from chains.userops_08 import hash_at
+from chains.userops_08 import MARKER, hash_at
 from contracts.codec import topic
+from contracts.hashing import checksum
 
 MAX_BODY = 1024 * 1024
 MAX_BUNDLE = 10
@@ -53,6 +54,7 @@ GATHER_S = 0.03
 MINED_S = 60.0
 PAUSE_S = 0.2
 LOST_POLLS = 10
+_DELEGATED = "0xef0100"
 _SPARE_GAS = 150_000
 """Of a bundle, over the operations' own limits: the transaction itself and the EntryPoint between the operations."""
 
@@ -107,7 +109,7 @@ class Node:
 
     async def take(self, op: UserOperation) -> str:
         """Into the pool, or RpcReject with ERC-7769's code."""
-        op_hash = hash_at(self.entry_point, self._chain_id, op)
+        op_hash = hash_at(self.entry_point, self._chain_id, op, await self._delegate(op))
         self.pool.check(op, op_hash)
         owed = pre_verification_gas(op)
         if op.pre_verification_gas < owed:
@@ -124,6 +126,15 @@ class Node:
         self.pool.add(op, op_hash)
         self.arrived.set()
         return op_hash
+
+    async def _delegate(self, op: UserOperation) -> Address | None:
+        """The code the sender runs (EIP-7702), where the operation names it; refused where it runs none."""
+        if op.factory != MARKER or self.entry_point != ENTRY_POINT_08:
+            return None
+        code = str(await self._rpc.call("eth_getCode", [op.sender, "latest"])).lower()
+        if len(code) != 48 or not code.startswith(_DELEGATED):
+            raise refused(-32500, "the sender runs no code by EIP-7702, and its factory says that it does")
+        return Address(checksum(bytes.fromhex(code[8:])))
 
     async def bundle(self) -> str | None:
         """One handleOps transaction with the best of the pool, mined; its hash, or None where nothing is worth one."""
@@ -208,7 +219,8 @@ class Node:
             ops = bundled(bytes.fromhex(tx["input"][2:]))
         except Usage:
             return None  # bundled by another contract, whose calldata is its own
-        op = next((op for op in ops if hash_at(self.entry_point, self._chain_id, op) == op_hash), None)
+        sender, nonce = checksum(bytes.fromhex(log["topics"][2][-40:])), int(log["data"][2:66], 16)
+        op = next((op for op in ops if (op.sender, op.nonce) == (sender, nonce)), None)
         if op is None:
             return None
         place = {k: log[k] for k in ("blockNumber", "blockHash", "transactionHash")}

@@ -20,6 +20,7 @@ from typing import Any
 
 from chains.types import Address
 from chains.userops import UserOperation
+from chains.userops_08 import MARKER
 from contracts.hashing import address_bytes, checksum, keccak
 
 MIN_STAKE_WEI, MIN_UNSTAKE_S = 10**18, 86_400
@@ -154,7 +155,7 @@ class _Judge:
             return None
         staked = address in self._staked and entity != "account"
         if self._belongs(sender, slot):
-            created = self._op.factory is not None
+            created = self._op.factory not in (None, MARKER)
             if not created or staked or self._op.factory in self._staked:
                 return None
             return Broken(

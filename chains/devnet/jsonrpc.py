@@ -64,7 +64,10 @@ class Rpc:
 
     def transact(self, tx: dict[str, Any], timeout_s: float = 60.0) -> dict[str, Any]:
         """Sends from an unlocked account and waits for the receipt, on a node that mines by itself. Raises Retry NOT_MINED."""
-        tx_hash = self("eth_sendTransaction", tx)
+        return self.mined(self("eth_sendTransaction", tx), timeout_s)
+
+    def mined(self, tx_hash: str, timeout_s: float = 60.0) -> dict[str, Any]:
+        """The receipt of what was sent, on a node that mines by itself, however slow. Raises Retry NOT_MINED."""
         until = time.monotonic() + timeout_s
         while time.monotonic() < until:
             receipt: dict[str, Any] | None = self("eth_getTransactionReceipt", tx_hash)

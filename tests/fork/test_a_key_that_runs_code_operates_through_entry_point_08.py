@@ -34,6 +34,7 @@ pytestmark = pytest.mark.devnet
 ETH = 10**18
 DELEGATE = Address(SIMPLE_7702_ACCOUNT)
 FRIEND = Address("0x" + "B" * 40)
+TWIN = Address("0x" + "C" * 40)
 KEY = SigningKey(keccak(b"a key that runs code"))
 SIGNER = KeystoreSigner(KEY, Environment.DEVNET)
 POLICY = ChainPolicy(
@@ -159,6 +160,9 @@ async def test_a_key_delegates_operates_and_takes_it_back(devnet: Status, rpc: R
     bent = replace(signed(operation(rpc)), call_gas=100_001)
     assert carried(bent)["status"] == "0x0"
     waiting = signed(operation(rpc, nonce=read(rpc, "getNonce", KEY.address, 0)))
+    rpc("anvil_setCode", TWIN, rpc("eth_getCode", DELEGATE, "latest"))
+    rpc("anvil_setCode", KEY.address, "0xef0100" + TWIN[2:])
+    assert carried(waiting)["status"] == "0x0", "it is void under other code, even of the same bytes"
     delegate_to(rpc, ZERO_ADDRESS)
     assert await seen(devnet) == (WalletKind.EOA, None)
     assert carried(waiting)["status"] == "0x0", "what was signed for the delegate is void without it"

@@ -11,6 +11,8 @@ from userop_support import SafeWorld
 from agent.app.auditing import gas_held
 from agent.app.chaos.custody.world import AGENT, ETH, THIEF, USDC, USDC_ONE, WETH, gated
 from chains.devnet.service import Status
+from chains.userops import ENTRY_POINT, ENTRY_POINTS
+from contracts.hashing import address_bytes, keccak
 from contracts.multisend import Part
 from keys.scope_bound import bound
 from keys.scope_state import readings
@@ -67,4 +69,15 @@ async def test_the_account_trades_and_pays_its_own_gas(safe_world: SafeWorld, de
     burnt = Decimal(refused.gas_cost_wei) / ETH * 3_000
     assert 0 < burnt <= lost, "a failing operation costs gas, which the bound counts"
     assert held - await gas_held(safe_world.chain, account) == refused.gas_cost_wei
+
+    # A deposit in any other EntryPoint is his, too: he withdraws it. None of those stands on the devnet; its own one is put there.
+    held = await gas_held(safe_world.chain, account)
+    deposits = "0x" + (keccak(b"depositTo(address)")[:4] + bytes(12) + address_bytes(account)).hex()
+    for more, other in enumerate((ENTRY_POINTS[0], ENTRY_POINTS[3]), 1):
+        world.rpc("anvil_setCode", other, world.rpc("eth_getCode", ENTRY_POINT, "latest"))
+        paid = {"from": THIEF, "to": other, "data": deposits, "value": hex(ETH)}
+        world.rpc("anvil_setBalance", THIEF, hex(10 * ETH))
+        world.rpc("anvil_impersonateAccount", THIEF)
+        assert world.rpc.transact(paid)["status"] == "0x1"
+        assert await gas_held(safe_world.chain, account) == held + more * ETH
     world.rpc.close()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import custody as c
 import pytest
 
+from agent.app.bearer import FAILED
 from chains.devnet.funding import create_safe, give_eth
 from chains.devnet.jsonrpc import Rpc, RpcError
 from chains.devnet.service import Status
@@ -46,12 +48,17 @@ class World:
         )
 
     def send(self, call: Call, sender: str) -> bool:
+        return int(self.sent(call, sender)["status"], 16) == 1
+
+    def sent(self, call: Call, sender: str) -> dict[str, Any]:
+        """The receipt."""
         give_eth(self.rpc.url, sender, 10**18)
         self.rpc("anvil_impersonateAccount", sender)
         fields = {"from": sender, "to": call.to, "data": "0x" + call.data.hex(), "gas": hex(2_000_000)}
         sent = self.rpc("eth_sendTransaction", fields)
         self.rpc("evm_mine")
-        return int(self.rpc("eth_getTransactionReceipt", sent)["status"], 16) == 1
+        receipt: dict[str, Any] = self.rpc("eth_getTransactionReceipt", sent)
+        return receipt
 
     def approve(self, owner: SigningKey, typed: TypedHash) -> OwnerSignature:
         assert self.send(Call(self.wallet, encode("safe", "approveHash", (typed.digest,))), owner.address)
@@ -151,6 +158,38 @@ def test_what_only_the_chain_knows_is_found_by_asking_the_safe(world: World) -> 
     one = ss.by_contract(world.inner, INNER[0].sign(message.digest))
     assert not world.holds(typed, ss.pack([*keys, one], world.owners, 7))
     assert world.holds(typed, ss.pack([*keys, world.nested(typed)], world.owners, 7))
+
+
+def test_gas_refund_and_nonce_do_at_the_safe_what_is_said_of_them(world: World) -> None:
+    """Without safeTxGas a call that fails takes everything back, its nonce too. With it the nonce is used and the Safe says so. A refund is
+    paid out of the Safe whatever became of the call: so nothing here builds one, and what pays one is refused (SAFE_REFUND)."""
+    failing = encode("weth9", "withdraw", (1,))
+
+    def carried(tx: SafeTx) -> dict[str, Any]:
+        digest = safe.safe_tx_hash(1, world.wallet, tx)
+        keys = [ss.by_key(digest, k.sign(digest)) for k in KEYS[:7]]
+        call = safe.exec_call(world.wallet, tx, ss.pack(keys, world.owners, 7))
+        return world.sent(call, c.AGENT.address)
+
+    def nonce() -> int:
+        return int(world.ask(Call(world.wallet, encode("safe", "nonce"))), 16)
+
+    bare = SafeTx(Address(c.WETH), 0, failing, 0, 0)
+    assert carried(bare)["status"] == "0x0" and nonce() == 0, "it can be executed once it would succeed"
+
+    held = int(world.rpc("eth_getBalance", THIEF, "latest"), 16)
+    used = carried(replace(bare, safe_tx_gas=100_000))
+    digest = safe.safe_tx_hash(1, world.wallet, replace(bare, safe_tx_gas=100_000))
+    said = [log for log in used["logs"] if log["topics"][0] == "0x" + FAILED.hex()]
+    assert used["status"] == "0x1" and nonce() == 1 and said[0]["topics"][1] == "0x" + digest.hex()
+
+    paying = replace(bare, nonce=1, base_gas=21_000, gas_price=10**9, refund_receiver=THIEF)
+    paid = carried(paying)
+    got = int(world.rpc("eth_getBalance", THIEF, "latest"), 16) - held
+    assert paid["status"] == "0x1" and nonce() == 2, "a gas price alone makes a failure use the nonce, too"
+    price = min(10**9, int(paid["effectiveGasPrice"], 16))
+    assert 21_000 * price < got < (21_000 + int(paid["gasUsed"], 16)) * price
+    assert carried(paying)["status"] == "0x0" and nonce() == 2, "the same once more is worth nothing"
 
 
 def test_an_owner_who_sends_it_needs_no_signature(world: World) -> None:

@@ -17,6 +17,7 @@ from chains.devnet.artifacts import artifact
 from chains.devnet.funding import create_safe
 from chains.devnet.jsonrpc import Rpc, RpcError
 from chains.devnet.service import Status
+from chains.multicall import MULTICALL3
 from chains.types import Address
 from chains.userops import UserOperation, packed, user_op_hash
 from contracts.codec import decode_result, encode
@@ -229,6 +230,36 @@ def test_a_safe_signs_what_contracts_ask_it_about(
         ):
             with pytest.raises(RpcError, match="GS0"):
                 asked(what, signature)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_the_safe_itself_calls_every_random_messages_signature_valid_and_no_bent_one(
+    devnet: Status, count: int
+) -> None:
+    """Its isValidSignature, asked through Multicall3; of each also with one bit turned over, or the signatures of another message."""
+    rng, wallet = random.Random(count + 3), create_safe(devnet.cheat_urls[1], OWNERS, 2, 8)
+    asked: list[tuple[bytes, bytes]] = []
+    for _ in range(count):
+        data_hash = rng.randbytes(32)
+        digest = safe_messages.hash_digest(1, wallet, data_hash)
+        signed = [owner.sign(digest) for owner in rng.sample(c.OWNERS, rng.randint(2, 3))]
+        blob = safe_messages.signature(1, wallet, data_hash, signed, OWNERS, 2)
+        at = rng.randrange(len(blob) * 8)
+        bent = bytearray(blob)
+        bent[at // 8] ^= 1 << at % 8
+        asked += [(data_hash, blob), (data_hash, bytes(bent)), (rng.randbytes(32), blob)]
+    magic = safe_messages.MAGIC.ljust(32, b"\0")
+    with Rpc(devnet.urls[1]) as rpc:
+        for begin in range(0, len(asked), 300):
+            calls = [
+                (wallet, True, encode("safe", "isValidSignature", one)) for one in asked[begin : begin + 300]
+            ]
+            data = "0x" + encode("multicall3", "aggregate3", (calls,)).hex()
+            told = rpc("eth_call", {"to": MULTICALL3, "data": data, "gas": hex(29_000_000)}, "latest")
+            (answers,) = decode_result("multicall3", "aggregate3", bytes.fromhex(told[2:]))
+            assert [a["success"] and a["returnData"] == magic for a in answers] == [True, False, False] * (
+                len(calls) // 3
+            )
 
 
 def test_permit2_takes_the_safes_signature(devnet: Status) -> None:

@@ -23,6 +23,7 @@ from chains.types import Address
 from chains.wallets import identify
 from contracts.codec import encode
 from contracts.decode_powers import DELAY_MASTERCOPY, MODULE_FACTORY, proxy_address
+from contracts.hashing import checksum
 
 pytestmark = pytest.mark.devnet
 DAY = 86_400
@@ -125,6 +126,24 @@ async def test_the_queue_is_told_executed_and_skipped(world: World, gateway: Gat
     world.later(8 * DAY)
     _, told = await read(world, gateway)
     assert "can never be executed" in told[0].state
+
+
+async def test_what_is_put_behind_many_is_read_all_the_same(world: World, gateway: Gateway) -> None:
+    """Sixty of nothing, and the theft behind them; and more modules that may queue than one page of them holds."""
+    nothing = encode("zodiac_delay", "execTransactionFromModule", (THIEF, 0, b"", 0))
+    for _ in range(60):
+        data = {"from": QUEUER, "to": world.delay, "data": "0x" + nothing.hex(), "gas": hex(300_000)}
+        world.rpc("eth_sendTransaction", data)
+    world.queue(9)
+    more = [Address(checksum(n.to_bytes(20, "big"))) for n in range(0x1000, 0x1000 + 55)]
+    for module in more:
+        call = encode("zodiac_delay", "enableModule", (module,))
+        world.rpc("eth_sendTransaction", {"from": world.safe, "to": world.delay, "data": "0x" + call.hex()})
+    world.later(0)
+    delay, told = await read(world, gateway)
+    assert len(told) == 61 and delay.unread == 0
+    assert told[-1].sentences(1, NAMES) == [f"1. Sends 9 USDC to SOMEBODY ELSE ({THIEF})."]
+    assert set(delay.modules) == {QUEUER, *more} and len(delay.modules) == 56
 
 
 def test_init_and_outstanding_tell_what_waits(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from agent.domain.order_state import OrdStatus
 from chains.devnet.funding import token_balance
 from chains.devnet.jsonrpc import Rpc
 from chains.profiles.ethereum import CHAIN
+from chains.types import Address
 from contracts.codec import decode_result, encode
+from keys import safe_document as sd
 
 pytestmark = [pytest.mark.devnet, pytest.mark.timeout(240)]
 PAYEE = "0x00000000000000000000000000000000DeaDBeef"
@@ -122,6 +125,12 @@ def test_a_changed_file_a_foreign_signature_and_the_wrong_nonce_never_reach_the_
     assert both(with_change(confirmations=lied), "execute") == {(3, "SAFE_SIGNATURE_FOREIGN")}
     packed = "0x" + "".join(entry["signature"][2:] for entry in reversed(whole["confirmations"]))
     assert both(with_change(signatures=packed), "execute") == {(3, "SAFE_SIGNATURE_UNSORTED")}
+    # What pays its submitter out of the wallet is whole in itself, and still not signed: the Safe pays even where the call fails.
+    read = sd.parse(whole)
+    paying = replace(read.tx, gas_price=10**9, base_gas=21_000, refund_receiver=Address(PAYEE))
+    refund = tmp_path / "refund.json"
+    refund.write_text(json.dumps(sd.to_json(replace(read, tx=paying, confirmations=()))))
+    assert both(refund, "sign") == {(3, "SAFE_REFUND")}
     other_world = {**whole["fairlead"], "environment": "live"}
     assert both(with_change(fairlead=other_world)) == {(3, "SAFE_OTHER_ENVIRONMENT")}
     other_chain = {**whole["fairlead"], "chain_id": 8453}

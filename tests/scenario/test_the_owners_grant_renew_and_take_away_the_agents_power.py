@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from home_fixture import Home
 
+from chains.devnet.addresses import CHAINS
 from chains.devnet.jsonrpc import Rpc
+from contracts.codec import encode
 
 pytestmark = pytest.mark.devnet
 SCOPE = """
@@ -26,6 +28,7 @@ tokens = [
   { symbol = "USDC", allowance = "1000000", max_age_s = 86400, feed_error_bps = 25 },
 ]
 """
+USDC = CHAINS[1].usdc
 NEW = "0x00000000000000000000000000000000000A6E27"
 
 
@@ -71,6 +74,10 @@ def test_the_whole_life_of_a_scope(home: Home, tmp_path: Path) -> None:
     assert any(f"${Decimal(bound['per_day_usd']):,.2f} in any 24 hours" in line for line in told["sentences"])
     shown = home.run("wallet scope", settings)
     assert "bound     whoever steals the agent's key takes at most" in shown.out
+    # … and as a state diff: each setting, what the chain has of it now, and what it would have.
+    (limits,) = (line for line in shown.out.splitlines() if "gate limits" in line)
+    assert limits.startswith("  gate limits: nothing → ") and limits.count(", ") == 6
+    assert "allowance WETH: 0 → at most 1000000000000000000000" in shown.out
     # Another number, of another place: what the signer would send there in a day, each order once.
     (there,) = bound["exchanges"]
     assert (there["name"], there["signed_per_day_usd"], there["repeats"]) == ("paper", "6000000.00", 1)
@@ -82,6 +89,24 @@ def test_the_whole_life_of_a_scope(home: Home, tmp_path: Path) -> None:
     assert held.status == 0 and held.json["ok"] and held.json["differs"] == [] and held.json["expires"], (
         held.out
     )
+    # Beside the scope there is nothing, no approval is left, and the other chains' Safe is the same owners'.
+    assert [held.json[name] for name in ("wallet", "waits", "notes", "unread")] == [[], [], [], []]
+    safe = home.settings.wallet.address
+    with Rpc(home.cheat_urls[1]) as one, Rpc(home.cheat_urls[8453]) as base:
+        snapshots = one("evm_snapshot"), base("evm_snapshot")
+        for rpc in (one, base):
+            rpc("anvil_setBalance", safe, hex(10**18))
+            rpc("anvil_impersonateAccount", safe)
+        left = encode("erc20", "approve", (NEW, 7 * 10**6)).hex()
+        one.transact({"from": safe, "to": USDC, "data": "0x" + left})
+        gone = encode("safe", "changeThreshold", (1,)).hex()
+        base.transact({"from": safe, "to": safe, "data": "0x" + gone})
+        found = home.run("wallet audit --json", settings)
+        assert found.status == 3 and found.json["differs"] == []
+        approved, elsewhere = found.json["wallet"]
+        assert f"({NEW}) may take 7 USDC".lower() in approved.lower(), found.out
+        assert elsewhere.startswith(f"base: {safe} is owned by 1 of"), found.out
+        one("evm_revert", snapshots[0]), base("evm_revert", snapshots[1])
     again = home.run("wallet scope --json", settings).json
     assert again["granted"] and again["file"] is None
     twice = home.run("wallet scope --propose --json", settings)

@@ -10,15 +10,17 @@ from manual_clock import ManualClock
 from planned_legs import SELL
 
 from agent.app.operations import EitherSender, Operations, as_receipt
-from agent.domain.errors import Denied, Usage
-from agent.domain.events import Authorized
+from agent.domain.errors import Denied, Reject, Usage
+from agent.domain.events import Authorized, Indeterminate
 from agent.domain.ids import ClOrdId
 from agent.domain.orders import Part
 from agent.execution.agent_batch import deadline_of, sent_as
+from agent.execution.outbox import Outbox
 from agent.execution.replacing import Patience, Replacer, call_of, fees_of
 from chains import operations
-from chains.bundler import UserOpReceipt
-from chains.gas import FeeHistory
+from chains.bundler import Sent, UserOpReceipt
+from chains.gas import ArbitrumL1, FeeHistory
+from chains.l1_data import ArbitrumPrices, DataPrices
 from chains.types import Address, BlockRef, Environment, Fees, Hash32, Protection, SignedTx, UnsignedTx
 from chains.userops import ENTRY_POINT, UserOperation, check_replacement
 from keys.erc4337 import Window
@@ -63,6 +65,34 @@ class Judges:
         assert verdict.cancel
         self.untils.append(until)
         return replace(op, signature=b"\x01" * 77)
+
+
+class Keeps:
+    """Signs anything, and keeps it."""
+
+    def __init__(self) -> None:
+        self.ops: list[UserOperation] = []
+
+    async def sign_operation(
+        self, request: str, chain_id: int, op: UserOperation, until: int, chain_time: int = 0
+    ) -> UserOperation:
+        self.ops.append(op)
+        return replace(op, signature=b"\x01" * 77)
+
+
+class Through:
+    """A chain's channel that hands over by the operations' road alone."""
+
+    name = "bundler"
+
+    def __init__(self, road: Operations) -> None:
+        self._road = road
+
+    async def send(self, signed: SignedTx, protection: Protection, max_block: int) -> str:
+        return await self._road.send(signed, protection)
+
+    async def cancel(self, signed: SignedTx) -> bool:
+        return False
 
 
 class Fees10:
@@ -131,6 +161,45 @@ async def test_a_cancel_is_valid_for_as_long_as_what_it_cancels_and_so_the_signe
     signed = await either.cancel(empty, now, plain.c.DEADLINE)
     assert signer.untils == [plain.c.DEADLINE] and signed.nonce == OP.nonce
     assert operations.call_inside(operations.from_raw(signed.raw)).to == ACCOUNT
+
+
+class Refuses:
+    """A bundler that says no, having read everything."""
+
+    async def send(self, op: UserOperation) -> Sent:
+        raise Reject(
+            "USER_OP_OPCODES", "https://bundler.example answered -32502 OP-011", "it concerns opcodes"
+        )
+
+
+async def test_a_bundlers_no_ends_nothing_for_it_could_still_include_what_it_read() -> None:
+    mine = Operations(ACCOUNT, None, Refuses(), None, "https://bundler.example", True)  # type: ignore[arg-type]
+    outbox = Outbox(ManualClock(), {1: Through(mine)}, {})
+    sent = await outbox.submit(authorized(operations.to_raw(OP)))
+    assert isinstance(sent, Indeterminate), (
+        "not EXPIRED: whoever follows it waits for its nonce or its deadline"
+    )
+    assert "USER_OP_OPCODES" in sent.message and "could still include it" in sent.message
+
+
+async def test_an_operation_on_a_rollup_pays_for_its_data_on_ethereum() -> None:
+    """The same call under the signer: everywhere else the operation is the same."""
+    prices = ArbitrumPrices(ArbitrumL1(2 * 10**9, 10**7))
+
+    async def dear() -> DataPrices:
+        return prices
+
+    signers = [Keeps(), Keeps()]
+    free = Operations(ACCOUNT, None, None, signers[0], "", True)  # type: ignore[arg-type]
+    paid = Operations(ACCOUNT, None, None, signers[1], "", True, dear)  # type: ignore[arg-type]
+    tx = UnsignedTx(1, OP.nonce, CALL.to, 0, CALL.data, 600_000, OP.fees)
+    for one in (free, paid):
+        await one.sign(tx, plain.c.DEADLINE - 60)
+    plainly, dearly = (s.ops[0] for s in signers)
+    more = prices.gas(operations.bundled_alone(plainly), tx.fees)
+    assert (
+        dearly == replace(plainly, pre_verification_gas=plainly.pre_verification_gas + more) and more > 10**6
+    )
 
 
 async def test_a_private_plan_reaches_no_bundler_that_is_not_declared_private() -> None:

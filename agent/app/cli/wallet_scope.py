@@ -175,6 +175,10 @@ def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_
         f"\nsigner    so that its policy knows this road, its settings say under chain {powers.chain_id}:\n"
         f'          "agent": {json.dumps(_signers_words(settings, powers, has))}'
     )
+    if has.none_yet:
+        print("\nto be granted, on chain → by the settings")
+        for change in has.grants:
+            print(f"  {change}")
     if path is not None:
         print(
             f"\nproposed  {len(has.differs)} settings, as one Safe transaction\nfile      {path}\nsign it   {following}"
@@ -193,11 +197,14 @@ def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_
 
 @click.command("audit")
 @CHAIN
+@click.option("--since", type=click.IntRange(0), default=0, show_default=True, metavar="BLOCK", help="First block whose logs are searched.")  # fmt: skip
 @JSON
 @click.pass_context
-def audit(ctx: click.Context, /, chain: str, as_json: bool) -> int:
-    """Proves that what is on chain is what the settings say: code, roles, limits, routes, allowances. Exit status 3 where it is not."""
-    from agent.app import auditing, scoping
+def audit(ctx: click.Context, /, chain: str, since: int, as_json: bool) -> int:
+    """Proves that what is on chain is what the settings say: code, owners, modules, guards, roles, limits, routes, allowances, nothing listed
+    besides, approvals, the same address on the settings' other chains. Exit status 3 where it is not."""
+    from agent.app import auditing, auditing_wide, scoping
+    from agent.app.auditing_past import Logged
     from agent.app.exchange_bound import exchange_bounds
     from agent.app.multisig.room import inside
 
@@ -205,22 +212,28 @@ def audit(ctx: click.Context, /, chain: str, as_json: bool) -> int:
 
     async def work(room: Room) -> tuple[Any, ...]:
         powers = await scoping.scope_of(room, scoping.table_for(room))
-        found = await auditing.audit(room, powers, scoping.gate_creation())
-        return found, await exchange_bounds(settings), room.head_line(found.granted.block)
+        found = await auditing.audit(room, powers, scoping.gate_creation(), Logged(since))
+        wide = await auditing_wide.wide(room, since)
+        return found, wide, await exchange_bounds(settings), room.head_line(found.granted.block)
 
-    found, there, line = inside(settings, where, work)
+    found, wide, there, line = inside(settings, where, work)
     wanted, told, has = found.scope, found.bound, found.granted
-    others, late, drifted = found.others, found.lapsed, found.drifted
+    others, late = (*found.others, *wide.drift), found.lapsed
+    drifted = found.drifted or bool(wide.drift)
+    unread = (*([f"what the Gate was told besides: {found.unread}"] if found.unread else []), *wide.unread)
     if as_json:
-        emit_json(
-            _facts(wanted, told, there, has) | {"wallet": list(others), "lapsed": late, "ok": not drifted}
-        )
+        more = {"waits": list(found.waits), "notes": list(wide.notes), "unread": list(unread)}
+        said = {"wallet": list(others), **more, "lapsed": late, "ok": not drifted}
+        emit_json(_facts(wanted, told, there, has) | said)
         return DRIFT if drifted else 0
     header(settings.environment.value, settings.wallet.address, line)
     print(f"gate {has.gate} · roles {has.roles} · agent {wanted.agent}")
     _show_drift(has)
     for word in others:
         print(f"DRIFT     {word}")
+    for name, words in (("waits", found.waits), ("note", wide.notes), ("NOT READ", unread)):
+        for word in words:
+            print(f"{name:<9} {word}")
     if not drifted:
         print(f"as the settings say, in all {has.checked} readings at block {has.block.number}")
     print(f"{'lapsed' if late else 'lapses':<9} {_instant(has.expiry) or 'never granted'}")

@@ -19,7 +19,7 @@ from chains.evm import address_of, keccak, word
 from chains.profile import ChainProfile
 from chains.simulate import NATIVE, WATCHER, Override, SafeCall, Simulation, Simulator, Step, StepResult
 from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, Log
-from chains.wallets import FALLBACK_SLOT, GUARD_SLOT, MODULES_AT_ONCE, SENTINEL, SafeState
+from chains.wallets import FALLBACK_SLOT, GUARD_SLOT, MODULE_GUARD_SLOT, MODULES_AT_ONCE, SENTINEL, SafeState
 from contracts.abi_types import AbiError
 from contracts.codec import decode_result, encode
 from keys import landmarks
@@ -27,7 +27,6 @@ from keys.safe import SafeTx, exec_call, safe_tx_hash
 
 UINT_MAX = 2**256 - 1
 UNLIMITED = 2**159
-_MODULE_GUARD_SLOT = int.from_bytes(keccak(b"module_manager.module_guard.address"), "big")
 _TRANSFER = keccak(b"Transfer(address,address,uint256)")
 _APPROVAL = keccak(b"Approval(address,address,uint256)")
 _APPROVAL_FOR_ALL = keccak(b"ApprovalForAll(address,address,bool)")
@@ -38,7 +37,7 @@ _SLOTS = {
     "singleton": 0,
     "guard": GUARD_SLOT,
     "fallback handler": FALLBACK_SLOT,
-    "module guard": _MODULE_GUARD_SLOT,
+    "module guard": MODULE_GUARD_SLOT,
 }
 _MOST_TOKENS = 60
 _APPROVED_HASHES_SLOT = 8

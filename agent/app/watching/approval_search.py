@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 from agent.app.watching.aave import label
 from agent.app.watching.approvals import Approval, Held, Kind, Token
+from agent.app.watching.log_search import logs_within
 from agent.domain.errors import FairleadError
 from chains.evm import address_of, keccak, word
 from chains.gateway import Gateway
 from chains.profile import ChainProfile
-from chains.rpc import RpcReject
 from chains.types import ZERO_ADDRESS, Address, Call, CallResult, Log
 from contracts.codec import encode
 
@@ -52,7 +52,7 @@ async def search(
     endpoint's refusal: `why` tells it."""
     last, budget = held.holdings.block.number, [most]
     try:
-        given = await _logs(
+        given = await logs_within(
             gateway,
             None,
             [[APPROVAL, FOR_ALL, PERMIT2, PERMIT2_SIGNED, DELEGATED], word(owner)],
@@ -63,7 +63,7 @@ async def search(
         trusted = set(held.tokens) | {profile.contracts["permit2"]}
         own: set[str] = set()
         if any(log.address not in trusted for log in given):
-            done = await _logs(gateway, owner, [list(EXECUTED)], since, last, budget)
+            done = await logs_within(gateway, owner, [list(EXECUTED)], since, last, budget)
             own = {log.tx_hash for log in done}
     except FairleadError as error:
         if error.verb == "HALT":
@@ -77,21 +77,6 @@ async def search(
     strangers = {a.token for a in found} - set(held.tokens)
     tokens = await _labels(gateway, sorted(strangers), last)
     return Searched(tuple(found), tokens, len({x.address for x in given} - {x.address for x in believed}))
-
-
-async def _logs(
-    gateway: Gateway, address: Address | None, topics: Sequence[bytes | Sequence[bytes] | None], first: int, last: int, budget: list[int]
-) -> list[Log]:  # fmt: skip
-    """As `Gateway.logs`, in so many requests at most. Raises the endpoint's refusal once they are used up."""
-    budget[0] -= 1
-    try:
-        return await gateway.logs(address, topics, first, last, halve=False)
-    except RpcReject:
-        if last <= first or budget[0] < 2:
-            raise
-    middle = (first + last) // 2
-    begun = await _logs(gateway, address, topics, first, middle, budget)
-    return begun + await _logs(gateway, address, topics, middle + 1, last, budget)
 
 
 def _key(log: Log, profile: ChainProfile) -> _Key | None:

@@ -55,7 +55,7 @@ async def scope(reading: Reading, table: ScopeTable, signer: SignerClient) -> li
     found = await audit(room, powers, scoping.gate_creation())
     if found.granted.none_yet and found.trouble is not None:
         return [warn(name, found.trouble.message, found.trouble.remedy)]
-    told = [_state(name, found), _bound(name, found)]
+    told = [_state(name, found), _bound(name, found), *_beside(name, found)]
     wanted = signers_road(road_of(powers, scoping.gate_creation(), table.account), settings)
     agents = dict((await signer.status()).get("agents", {}))
     if table.account == "safe_4337":
@@ -110,6 +110,16 @@ def _state(name: str, found: Audit) -> Check:
     if warning_of(found.left_s, found.scope.term_s) is not None:
         return warn(name, told, "`fairlead wallet renew`, then the owners sign and execute it")
     return ok(name, told)
+
+
+def _beside(name: str, found: Audit) -> list[Check]:
+    """What is no drift yet, and what could not be looked at."""
+    told = [warn(name, waits, "is it yours? an owner cancels it otherwise") for waits in found.waits]
+    if found.unread:
+        hint = "`fairlead wallet audit --since BLOCK`, from the block the scope was granted in"
+        what = f"what the Gate and its modifier were told besides was not read: {found.unread}"
+        told.append(warn(name, what, hint))
+    return told
 
 
 def _bound(name: str, found: Audit) -> Check:

@@ -38,11 +38,7 @@ def _sent(rpc: Rpc, raw: bytes) -> str:
         tx_hash = rpc("eth_sendRawTransaction", "0x" + raw.hex())
     except RpcError as refused:
         return str(refused)
-    for _ in range(200):
-        receipt = rpc("eth_getTransactionReceipt", tx_hash)
-        if receipt is not None:
-            return f"mined with status {receipt['status']}"
-    return "not mined"
+    return f"mined with status {rpc.mined(tx_hash)['status']}"
 
 
 def _keeps(room: Room, raw: bytes) -> None:

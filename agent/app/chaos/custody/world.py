@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -162,13 +161,7 @@ class Gated:
         return bytes(Account.from_key(AGENT_SECRET).sign_transaction(fields).raw_transaction)
 
     def mined(self, raw: bytes) -> dict[str, Any]:
-        tx_hash = self.rpc("eth_sendRawTransaction", "0x" + raw.hex())
-        for _ in range(1_000):
-            receipt: dict[str, Any] | None = self.rpc("eth_getTransactionReceipt", tx_hash)
-            if receipt is not None:
-                return receipt
-            time.sleep(0.005)
-        raise Halt("CHAOS_WORLD", "the agent's transaction was not mined")
+        return self.rpc.mined(self.rpc("eth_sendRawTransaction", "0x" + raw.hex()))
 
     def thief(self, call: Call, gas: int = 8_000_000) -> dict[str, Any]:
         """From the thief's own account, with money for the gas."""
