@@ -26,6 +26,7 @@ READS = frozenset(
 TELLING_READS = frozenset(
     {"eth_call", "eth_createAccessList", "eth_estimateGas", "eth_simulateV1", "debug_traceCall"}
 )
+ANSWERED_HERE = frozenset({"eth_accounts", "eth_getTransactionByHash"})
 MAX_RAW_BYTES = 128 * 1024
 
 
@@ -94,6 +95,24 @@ class PublicApi:
         if method == "eth_getTransactionCount" and pending and not self._builder.sequencer:
             return hex(self._pools.public_run(checksum(params[0]), number(result)))
         return result
+
+    def passes(self, request: Any) -> bool:
+        """Whether a request is a read that is answered as the node behind answers it."""
+        if not isinstance(request, dict) or not isinstance(request.get("params", []), list):
+            return False
+        method, params = request.get("method"), request.get("params", [])
+        counts_pending = method == "eth_getTransactionCount" and params[1:] == ["pending"]
+        return method in READS and method not in ANSWERED_HERE and not counts_pending
+
+    async def read_many(self, requests: list[Any], now_ms: int) -> list[Any]:
+        """The answers to requests that `passes` let by, of one state and in one request to the node; a refused one is its error."""
+        for request in requests:
+            if request["method"] in TELLING_READS:
+                self._pools.record_read(request["method"], request.get("params", []), now_ms)
+        async with self._builder.gate.read():
+            head = self._builder.head.number
+            asked = [(r["method"], tags_as_numbers(r.get("params", []), head, self._depth)) for r in requests]
+            return await self._builder.upstream.batch(asked)
 
     def txpool(self, method: str) -> Any:
         public = [] if self._builder.sequencer else list(self._pools.public.values())

@@ -18,6 +18,7 @@ from agent.app.chaos.deaths import Doom, DyingStore
 from agent.app.chaos.submission.pace import Pace, PacedDesk
 from agent.app.chaos.submission.scene import ROADS, Scene
 from agent.app.live_market import LiveMarket
+from agent.app.replanning import Starts
 from agent.app.wiring import MAX_BLOCKS, algorithms
 from agent.app.workshop import Workshop
 from agent.app.world import World
@@ -62,7 +63,7 @@ class PoolMarket(LiveMarket):
     def __init__(self, scene: Scene, desk: ChainDesk, reader: PoolReader) -> None:
         self.directory, self._chains, self._venues = scene.directory, {scene.chain_id: desk}, {}
         self._readers, self._prices = {scene.chain_id: PoolKeeper(reader, desk.warm)}, prices
-        self._parsed, self._views = {}, 0
+        self._parsed, self._views, self._starts = {}, 0, Starts()
         self.left_out, self.unreachable, self.narrow = {}, {}, None
 
 
