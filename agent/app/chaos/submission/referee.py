@@ -17,6 +17,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
+from agent.execution.bearing import MAX_BLOCKS
 from chains.devnet.addresses import CHAINS
 from chains.devnet.jsonrpc import Rpc
 from chains.rawtx import decode_raw
@@ -24,6 +25,9 @@ from chains.rawtx import decode_raw
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 DEEP = 6
 """Blocks around a reorganisation in which what had been done may be tried again."""
+LASTS = MAX_BLOCKS
+"""Blocks after the first that a call is handed to builders for. Where all of them passed it by, its nonce is held until the deadline in
+the calldata is over: on mainnet that is the same 180 seconds, here the clock of a slow machine."""
 STALL = 2
 """Blocks after the fault's end within which a nonce is used, of those that the plan's builders could have put it into."""
 
@@ -170,11 +174,17 @@ class Judge:
             return  # the price may have been out of its reach
         shaken = [head for head, _ in self.reorgs if head <= one.block]
         quiet = max([int(told["begun"]), int(told["quiet_from"]), *shaken])
+        handed: dict[bytes, int] = {}
+        for a in forms:
+            call = decode_raw(bytes.fromhex(a["raw"][2:])).data
+            handed[call] = min(handed.get(call, a["head"]), a["head"])
         missed = []
         for block in range(quiet + 1, one.block):
             block_hash, base_fee = self.truth.blocks[block]
             bids = [decode_raw(bytes.fromhex(a["raw"][2:])).max_fee_wei for a in forms if a["head"] < block]
-            outbid = bool(bids) and max(bids) < base_fee
+            over = [block >= first + LASTS for first in handed.values() if first < block]
+            waits = not self.rollup and bool(over) and all(over)
+            outbid = waits or (bool(bids) and max(bids) < base_fee)
             if self.truth.winner.get(block_hash) in told["builders"] and not outbid:
                 missed.append(block)
         if len(missed) >= STALL:
