@@ -92,6 +92,10 @@ class Heads:
         """Have the subscription made, for whoever looks at `newest` and does not wait."""
         self._wanted.set()
 
+    async def wanted(self) -> None:
+        """Returns once somebody wants heads told. Asking this wants nothing."""
+        await self._wanted.wait()
+
     async def after(self, told: int) -> BlockRef:
         """The newest head once more than `told` were told: at once where that is so already, so none is missed."""
         self._wanted.set()

@@ -7,6 +7,7 @@ once: one round trip instead of a dozen. What such an answer says is of that one
     logs are asked by the block's hash, which an endpoint that does not have the block refuses (by number it would say "none")
     the endpoint's own head must not be past that block, nor may any other answer to this process have been
     a nonce is what the gateway's quorum says at that block
+`ahead` asks as soon as a head is told, so that whoever looks finds the state there; not where nobody looked for a while.
 In all other cases (no subscription, a feed that stands still, a block that nobody has yet) every read goes through to the gateway.
 """
 
@@ -34,6 +35,8 @@ FORGOTTEN_AFTER = 32
 FOLLOWED = 8
 """A head further than this from the last one read is met by reading anew, not by following every block between."""
 MOST_CALLS = 400
+AHEAD_S = 1.0
+"""A chain whose blocks come faster is not read ahead for each of them."""
 FAILURES, REST_BLOCKS = 3, 64
 """After so many blocks running that could not be read like this (an endpoint that takes no batches, say) it is let be for a while."""
 
@@ -41,8 +44,10 @@ FAILURES, REST_BLOCKS = 3, 64
 class Warm:
     """Implements `chains.types.ChainReader`. `fresh_s`: a head told longer ago than this says nothing of now."""
 
-    def __init__(self, gateway: Gateway, heads: Heads | None, *, fresh_s: float) -> None:
-        self._gateway, self._heads, self._fresh_s = gateway, heads, fresh_s
+    def __init__(
+        self, gateway: Gateway, heads: Heads | None, *, fresh_s: float, ahead_s: float = AHEAD_S
+    ) -> None:
+        self._gateway, self._heads, self._fresh_s, self._ahead_s = gateway, heads, fresh_s, ahead_s
         self._lock = asyncio.Lock()
         self._at: BlockRef | None = None
         self._unreadable = Hash32("")
@@ -65,6 +70,16 @@ class Warm:
         """Have heads told from now on."""
         if self._heads is not None:
             self._heads.want()
+
+    async def ahead(self) -> None:
+        """For ever, once heads are wanted: reads what was asked for lately when a head is told. Raises only what cannot be asked again."""
+        if self._heads is None:
+            return
+        await self._heads.wanted()
+        async for _ in self._heads:
+            if self._wanted or self._counted:
+                await self._current()
+                await asyncio.sleep(self._ahead_s)
 
     # ------------------------------------------------------------------ reads
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from agent.app.replanning import Starts
 from agent.domain.instruments import AssetId
 from agent.domain.routes import Certificate, Route
 from agent.market.view import MarketView
@@ -31,11 +32,12 @@ def timed_route(
     alone: frozenset[str] = frozenset(),
     deadline_ms: int | None = None,
     proved: bool = True,
+    starts: Starts | None = None,
 ) -> Route:
     """`route_sell`, certified, with `took_ms` filled in: search (candidates and split), exact (costs, certificate, report), total.
 
     `deadline_ms` bounds plan and certificate together; what was found by then is made exact, and its bound holds all the same. With
-    `proved` False the certificate is left to `proof_of`.
+    `proved` False the certificate is left to `proof_of`. With `starts` the search begins at the pair's last plan.
     """
     started = time.perf_counter()
 
@@ -53,7 +55,8 @@ def timed_route(
         never=never,
         alone=alone,
     )
-    plan = best_plan(problem, within(_TO_SEARCH))
+    find = best_plan if starts is None else starts.plan
+    plan = find(problem, within(_TO_SEARCH))
     searched = time.perf_counter()
     route = route_of(problem, plan)
     if proved:

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from agent.app.chain_desk import ChainDesk
 from agent.app.live_market import LiveMarket
-from agent.domain.errors import Halt
+from agent.domain.errors import FairleadError, Halt
 from agent.domain.events import Alarmed
 from agent.execution.recorder import Recorder
 from agent.ports import Clock
@@ -17,12 +17,20 @@ from chains.heads import Heads
 
 
 def head_feeds(desks: Iterable[ChainDesk], recorder: Recorder, clock: Clock) -> list[asyncio.Task[None]]:
-    """A task for each chain that has a WebSocket endpoint. Each connects once its desk waits for a head."""
-    return [
-        asyncio.create_task(hear(desk, desk.heads, recorder, clock), name=f"heads {desk.profile.name}")
-        for desk in desks
-        if desk.heads is not None
-    ]
+    """Two tasks for each chain that has a WebSocket endpoint. It connects once its desk waits for a head, and is read ahead from then on."""
+    tasks = []
+    for desk in desks:
+        if desk.heads is not None:
+            name = desk.profile.name
+            tasks.append(asyncio.create_task(hear(desk, desk.heads, recorder, clock), name=f"heads {name}"))
+            tasks.append(asyncio.create_task(ahead(desk), name=f"ahead {name}"))
+    return tasks
+
+
+async def ahead(desk: ChainDesk) -> None:
+    """What cannot be read ahead is told to whoever needs it: he reads it himself."""
+    with suppress(FairleadError):
+        await desk.warm.ahead()
 
 
 async def hear(desk: ChainDesk, heads: Heads, recorder: Recorder, clock: Clock) -> None:

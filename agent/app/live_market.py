@@ -14,6 +14,7 @@ from agent.app.agent_power import ScopedView
 from agent.app.chain_desk import ChainDesk
 from agent.app.clocked import proof_of, timed_route
 from agent.app.places import Directory
+from agent.app.replanning import Starts
 from agent.app.settings_tree import Chain, Settings
 from agent.app.workshop import overhead_gas
 from agent.domain.errors import Denied, FairleadError, Reject, Retry, Usage
@@ -74,6 +75,7 @@ class LiveMarket:
         self.left_out: dict[str, str] = {}
         self.unreachable: dict[str, str] = {}
         self.narrow: Narrow | None = None
+        self._starts = Starts()
 
     def on_difference(self, tell: Callable[[str], None]) -> None:
         """Who is told, in a sentence, when pools that were followed turn out not to be the chain's."""
@@ -215,6 +217,7 @@ class LiveMarket:
                 never=self._never,
                 alone=self._alone,
                 proved=False,
+                starts=self._starts,
             )
         from agent.routing.buy import route_buy
 
@@ -235,7 +238,7 @@ class LiveMarket:
         """How far that plan can be from the best one over the same view."""
         if route.certificate is not None:
             return route.certificate
-        return proof_of(
+        found = proof_of(
             self.with_inventory(self.within(view, child), child),
             route,
             max_legs=MAX_CHAIN_LEGS,
@@ -243,6 +246,8 @@ class LiveMarket:
             never=self._never,
             alone=self._alone,
         )
+        self._starts.told(route.sell, route.buy, found.gap_bps)
+        return found
 
     def within(self, view: MarketView, child: ChildOrder) -> MarketView:
         """What a slice may be planned over: an INTENT one over chains whose settings name an order book, and no exchange.

@@ -2,8 +2,9 @@
 
 A relay that leaves reverts out costs nothing when the market moves past the minimum, but what waits there may still be read by
 whoever is trusted with it; so what would revert is taken back, and handed over again once it would succeed. A bundle counts for
-one block: it is handed over for each. Any other road that leaves reverts out is told again every second block: it may have said that it
-has the transaction and lost it, or a reorganisation may have taken it out of its block. While trading is halted nothing is handed
+one block: it is handed over for each. Any other road is told again every second block: it may have said that it has the transaction and
+lost it, or a reorganisation may have taken it out of its block. One that includes what reverts, as a sequencer does, is told again only
+what would succeed now: nobody could take it back there. While trading is halted nothing is handed
 over again: somebody may have had the relay drop it. The signed bytes stay a possible winner until their nonce is mined, whatever is done here.
 """
 
@@ -51,19 +52,22 @@ class Tending:
         """Why it is withdrawn now, or ''. Raises nothing: the next head comes."""
         profile = relay.profile
         was = self.withdrawn.get(signed.hash, "")
+        if self.at.get(signed.hash) == head.hash:
+            return was
         looks = profile.cancels or profile.per_block
-        if not (looks or profile.reverts_free) or self.at.get(signed.hash) == head.hash:
-            return was
+        due = was or profile.per_block or self._due(signed, head)
         self.at[signed.hash] = head.hash
-        if head.number >= max_block:
-            return was
+        if head.number >= max_block and (looks or profile.reverts_free):
+            return was  # a road that knows no last block is told for as long as the deadline in the calldata lets it succeed
         try:
             if await gateway.nonce(signed.sender) != signed.nonce:
                 return was  # mined, or behind another of ours: on this state it says nothing
-            looked = looks and simulator is not None
+            looked = looks or (due and not profile.reverts_free)
             why = await self._would_revert(signed, head, simulator) if looked and simulator else ""
         except FairleadError:
             return was  # nothing was learnt
+        if why and not looks:
+            return ""  # it stays where it is
         if why:
             if not was and not await self._took_back(relay, signed):
                 return ""
@@ -71,7 +75,7 @@ class Tending:
             return why
         if self.halted():
             return was
-        if was or profile.per_block or self._due(signed, head):
+        if due:
             self.withdrawn.pop(signed.hash, None)
             await self._hand_over(relay, signed, protection, head, max_block)
         return ""

@@ -17,11 +17,13 @@ from agent.domain.errors import Denied, FairleadError, Halt, Reconcile, Retry
 from agent.domain.events import Authorized, ChainBatch, Refused, Simulated
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import venue_of
+from agent.execution import nonce_lanes
 from agent.execution.outbox import Outbox
 from agent.journal.book import Book
 from agent.ports import Clock, ExecutionVenue
 from chains.gas import FeeHistory, Urgency, bid, gas_limit_up
 from chains.gateway import Gateway
+from chains.nonces import next_nonce
 from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, Fees, Hash32, SignedTx, UnsignedTx
 from chains.warm import Warm
 from contracts import multisend
@@ -214,14 +216,14 @@ class Authority:
     async def _transaction(self, simulated: Simulated, batch: ChainBatch) -> Authorized:
         chain = self._chains[batch.chain_id]
         seen = await self._seen_now(chain, batch.chain_id)
-        head, mine = seen.head, self._undecided(batch.chain_id, chain.sender)
+        head, nonce = seen.head, self._next(batch.chain_id, chain.sender, seen.nonce)
         if chain.agent_roles is not None and [call.to for call in batch.calls] == [chain.agent_roles]:
             # The owners' word is the scope they granted: the agent's key signs alone, and no Safe nonce is used.
-            nonce = max([seen.nonce, *(a.nonce + 1 for a in mine)])
             return await self._signed(simulated, batch, chain, seen, nonce, batch.calls[0], NO_WALLET_NONCE)
-        # Past what is signed here and no block has decided yet.
-        wallet_nonce = max([seen.wallet_nonce, *(a.wallet_nonce + 1 for a in mine)])
-        nonce = max([seen.nonce, *(a.nonce + 1 for a in mine)])
+        records = self._book.parts.values()
+        wallet_nonce = next_nonce(
+            nonce_lanes.wallet(records, batch.chain_id, chain.wallet, seen.wallet_nonce)
+        )
         tx = self.safe_tx(chain, batch, wallet_nonce)
         digest = safe_tx_hash(batch.chain_id, chain.wallet, tx)
         check = self.check_hash(chain, batch.chain_id, tx, digest)
@@ -262,7 +264,7 @@ class Authority:
                     f"{taken[0].part.cl_ord_id} was sent at Safe nonce {tx.nonce} and is not decided yet",
                     f"wait for it, or `fairlead cancel {taken[0].part.cl_ord_id}`",
                 )
-            nonce = max([seen.nonce, *(a.nonce + 1 for a in mine)])
+            nonce = self._next(batch.chain_id, chain.sender, seen.nonce)
             return await self._outer(simulated, batch, chain, seen, nonce, tx, packed, attended=True)
         except Denied as no:
             return Refused(simulated.part, no.code, no.message, no.hint, self._clock.now_ns())
@@ -275,8 +277,7 @@ class Authority:
         (call,) = batch.calls
         chain = self._chains[batch.chain_id]
         history, head = await asyncio.gather(chain.gateway.fee_history(), chain.gateway.block("latest"))
-        mine = self._undecided(batch.chain_id, chain.sender)
-        nonce = max([await chain.gateway.nonce(chain.sender), *(a.nonce + 1 for a in mine)])
+        nonce = self._next(batch.chain_id, chain.sender, await chain.gateway.nonce(chain.sender))
         seen = Seen(self._clock.now_ns(), (), head, NO_WALLET_NONCE, nonce, history)
         try:
             return await self._signed(simulated, batch, chain, seen, nonce, call, NO_WALLET_NONCE)
@@ -394,6 +395,10 @@ class Authority:
                 "run `fairlead wallet`",
             )
         return int(decode_result("safe", "nonce", data.data)[0])
+
+    def _next(self, chain_id: int, sender: Address, latest: int) -> int:
+        """The sender's next nonce, past what is signed here and no block has decided for good."""
+        return next_nonce(nonce_lanes.sending(self._book.parts.values(), chain_id, sender, latest))
 
     def _undecided(self, chain_id: int, sender: Address) -> list[Authorized]:
         """Signed transactions whose nonce no block has decided yet."""

@@ -16,6 +16,7 @@ from agent.domain.events import Authorized, Breach, Settled
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import Place
 from agent.domain.risk import BreachReason
+from agent.domain.submission_state import SubmissionState
 from agent.execution.desk import Desk
 from agent.execution.spine import work
 from agent.execution.tracker import never_left
@@ -76,7 +77,8 @@ async def carry_on(authorized: Authorized, desk: Desk) -> Settled:
     """The end of the road for a part that was signed before: hand the same bytes over if they may not have left, follow."""
     record = desk.book.parts[authorized.part.cl_ord_id]
     on_chain = authorized.order is None and authorized.offer is None
-    if on_chain and not record.submitted and await desk.tracker.may_send_again(authorized):
+    waits = on_chain and record.submission is SubmissionState.AUTHORIZED  # what a road refused is over
+    if waits and not record.submitted and await desk.tracker.may_send_again(authorized):
         await desk.journal.record_durably(await desk.outbox.submit(authorized))
     return await desk.journal.record(await desk.tracker.follow(authorized))
 

@@ -340,7 +340,12 @@ class Tracker(VenueFollower):
     async def _catch_up(
         self, authorized: Authorized, watch: ChainWatch, record: PartRecord, receipt: Receipt | None
     ) -> None:
-        """The report of what was observed last, where the process ended between the two."""
+        """The reports of what was observed last, where the process ended between the two."""
+        for gone in [name for name in record.fills if not _is_of(name, record)]:
+            text = "the block that held it was replaced"
+            await self._report(authorized, ExecType.TRADE_CANCEL, reference=gone, text=text)
+        if record.submission is SubmissionState.BROADCAST and record.status in TERMINAL:
+            await self._report(authorized, ExecType.NEW, text="told by the state it had reached")
         if record.submission is SubmissionState.INCLUDED:
             if not record.fills and receipt is not None and receipt.block_hash == record.included_in:
                 await self._report(
@@ -401,6 +406,11 @@ class Tracker(VenueFollower):
 def never_left(part: PartRecord, why: str, at_ns: int) -> PartFailed:
     """A part of an earlier run that was not signed: nothing of it can take effect."""
     return PartFailed(part.part, NEVER_LEFT, why, at_ns)
+
+
+def _is_of(exec_id: str, record: PartRecord) -> bool:
+    """Whether a fill is of the block that holds the transaction now."""
+    return bool(record.included_in) and exec_id.endswith(f"@{record.included_in}")
 
 
 def _safe_nonce(authorized: Authorized, watch: ChainWatch) -> str:

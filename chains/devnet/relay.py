@@ -10,6 +10,8 @@ Behind it stands an Anvil started with `--no-mining --order fifo`, on a port tha
   POST /builder/NAME            the same dialect at one builder alone, where --builder names some (see `builders`)
   GET  /builder/NAME/tx/HASH    its own status API, which may lag or lie
   GET  /builder/NAME/leaked     what a builder that sells gives away; nothing where it keeps its word
+  POST /sequencer   with --sequencer, as in front of a rollup: eth_sendRawTransaction, first come first served; what waits is told to
+                    nobody, there are no private lots, and what reverts is included and pays. POST / forwards to it and has seen it
   POST admin port   cheat methods for set-up and funding, faults, reorganisations, `relay_truth` for referees
 
 "Private" is an access-control property of this process: Anvil has no peers, and what the process does not tell nobody
@@ -37,7 +39,7 @@ from aiohttp import web
 
 from chains.devnet.builders import Auction, parse
 from chains.devnet.relay_admin import AdminApi, Fault
-from chains.devnet.relay_builder import Builder
+from chains.devnet.relay_builder import SEQUENCER, Builder
 from chains.devnet.relay_heads import SUBSCRIPTIONS, HeadSocket
 from chains.devnet.relay_pool import Pools
 from chains.devnet.relay_private import PrivateApi, authenticate
@@ -71,9 +73,7 @@ class Server:
         except orjson.JSONDecodeError:
             return answer(error_body(None, -32700, "parse error"))
         if isinstance(parsed, list):
-            return answer(
-                [await self._public_one(p) for p in parsed] or error_body(None, -32600, "empty batch")
-            )
+            return answer(await self._public_batch(parsed) or error_body(None, -32600, "empty batch"))
         if isinstance(parsed, dict) and parsed.get("method") == "eth_sendRawTransaction":
             return await self._with_fault("public", parsed, lambda fault: self._send_public(parsed, fault))
         return answer(await self._public_one(parsed))
@@ -88,6 +88,29 @@ class Server:
             return await self.public.read(method, params, now_ms())
 
         return await respond(request, run)
+
+    async def _public_batch(self, requests: list[Any]) -> list[dict[str, Any]]:
+        """As a node answers a batch: what it reads is read at once, the rest one after another."""
+        plain = [request for request in requests if self.public.passes(request)]
+        try:
+            found = iter(await self.public.read_many(plain, now_ms()) if len(plain) > 1 else [])
+        except FairleadError:
+            found, plain = iter(()), []  # each says for itself what is wrong
+        together = {id(request) for request in plain} if len(plain) > 1 else set()
+
+        async def one(request: Any) -> dict[str, Any]:
+            if id(request) not in together:
+                return await self._public_one(request)
+            told = next(found)
+
+            async def run() -> Any:
+                if isinstance(told, FairleadError):
+                    raise told
+                return told
+
+            return await respond(request, run)
+
+        return [await one(request) for request in requests]
 
     async def _send_public(self, request: Any, fault: Fault | None) -> Any:
         _, params = shape(request)
@@ -139,6 +162,25 @@ class Server:
         if fault is not None and fault.kind == "accept_then_hang":
             await asyncio.sleep(HANG_S)
         return answer(reply)
+
+    async def handle_sequencer(self, request: web.Request) -> web.StreamResponse:
+        try:
+            parsed = orjson.loads(await request.read())
+        except orjson.JSONDecodeError:
+            return answer(error_body(None, -32700, "parse error"))
+
+        async def run(fault: Fault | None) -> Any:
+            method, params = shape(parsed)
+            if method != "eth_sendRawTransaction":
+                raise refuse(-32601, f"the method {method} does not exist/is not available")
+            delay = fault.blocks if fault and fault.kind == "delay" else 0
+            swallow = fault is not None and fault.kind == "swallow"
+            result = await self.public.send_raw(params, now_ms(), delay, SEQUENCER, swallow)
+            self.arrived.set()
+            return result
+
+        owner = self.public.sender_of(parsed.get("params") if isinstance(parsed, dict) else None)
+        return await self._with_fault(SEQUENCER, parsed, run, owner=owner)
 
     async def handle_status(self, request: web.Request) -> web.StreamResponse:
         name, wanted = request.match_info.get("name", ""), request.match_info["hash"]
@@ -243,6 +285,7 @@ async def serve(options: argparse.Namespace) -> None:
         pools = Pools()
         builder = Builder(upstream, pools, lost_slots=options.lost_slots, rng=random.Random(options.seed))
         await builder.start()
+        builder.sequencer = options.sequencer
         public = PublicApi(builder, pools, chain_id, options.finality_depth)
         faults: list[Fault] = []
         server = Server(builder, pools, public, PrivateApi(builder, pools, public, chain_id), faults)
@@ -261,6 +304,8 @@ async def serve(options: argparse.Namespace) -> None:
              web.post("/builder/{name}", server.handle_private), web.get("/builder/{name}/tx/{hash}", server.handle_status),
              web.get("/builder/{name}/leaked", server.handle_leaked)]
         )  # fmt: skip
+        if options.sequencer:
+            app.add_routes([web.post("/sequencer", server.handle_sequencer)])
         admin = AdminApi(builder, pools, public, faults, running, respond, answer)
         admin_app = web.Application(client_max_size=64 * MAX_BODY)
         admin_app.add_routes([web.post("/", admin.handle)])
@@ -340,7 +385,12 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="NAME:SHARE",
         help="a builder and its share of slots; again for each",
     )
+    parser.add_argument(
+        "--sequencer", action="store_true", help="stand in front of a rollup: see POST /sequencer above"
+    )
     options = parser.parse_args(arguments)
+    if options.sequencer and options.builder:
+        parser.error("--sequencer: a rollup's blocks are built by its sequencer alone, not by a --builder")
     options.block_time = options.block_time or (1.0 if options.fast else 12.0)
     try:
         options.builder = [parse(text) for text in options.builder]

@@ -1,7 +1,7 @@
 """The admin port: set-up and funding (cheat methods), faults to order, reorganisations, and the truth for referees.
 
     relay_truth   {arrivals: [{hash, road, sender, nonce, head, at_ms, owner, builder, raw}], included: […], winners: […], public_pool: […], reads: […]}
-    relay_fault   {road: public|private, kind: KINDS, count: n, blocks: k, builder: NAME, owner: 0x…}; [] clears,
+    relay_fault   {road: public|private|sequencer, kind: KINDS, count: n, blocks: k, builder: NAME, owner: 0x…}; [] clears,
                   {clear: true, owner: 0x…} clears that owner's
     relay_builder {name: NAME, leaks: …, race: …}: a builder from now on, in the words of `builders`
     relay_reorg   depth, "return" | "drop" (what becomes of the orphaned transactions)
@@ -21,11 +21,12 @@ import orjson
 from aiohttp import web
 
 from chains.devnet.builders import change
-from chains.devnet.relay_builder import Builder
+from chains.devnet.relay_builder import SEQUENCER, Builder
 from chains.devnet.relay_pool import Pools
 from chains.devnet.relay_public import READS, PublicApi, refuse
 from chains.evm import number
 
+ROADS = ("public", "private", SEQUENCER)
 KINDS = frozenset({"accept_then_5xx", "accept_then_hang", "refuse", "down", "swallow", "delay"})
 
 
@@ -84,7 +85,7 @@ class AdminApi:
                 ]
                 return {
                     "arrivals": self._pools.arrivals, "included": self._pools.included, "public_pool": pool,
-                    "winners": self._builder.auction.winners if self._builder.auction is not None else [],
+                    "winners": self._builder.winners,
                     "reads": list(self._pools.reads), "reads_dropped": self._pools.reads_dropped, "private_pending": [t.hash for h in self._builder.houses for o in h.lots.values() for t in o.txs],
                 }  # fmt: skip
             case "relay_fault":
@@ -146,10 +147,10 @@ class AdminApi:
             if (
                 not isinstance(entry, dict)
                 or entry.get("kind") not in KINDS
-                or entry.get("road") not in ("public", "private")
+                or entry.get("road") not in ROADS
             ):
                 raise refuse(
-                    -32602, f"a fault has a road (public, private) and a kind ({', '.join(sorted(KINDS))})"
+                    -32602, f"a fault has a road ({', '.join(ROADS)}) and a kind ({', '.join(sorted(KINDS))})"
                 )
             self._faults.append(
                 Fault(

@@ -25,6 +25,8 @@ from chains.rpc import Rpc
 from chains.types import Hash32
 
 BASE_FEE_FLOOR_WEI = 10**9
+SEQUENCER = "sequencer"
+"""The road to a rollup's one builder, and its name among those who win slots."""
 
 
 class Gate:
@@ -87,6 +89,14 @@ class Builder:
     rng: random.Random = field(default_factory=lambda: random.Random(0))
     mined: asyncio.Condition = field(default_factory=asyncio.Condition)
     auction: Auction | None = None
+    sequencer: bool = False
+    """In front of a rollup: what arrives first goes first, and what waits is told to nobody."""
+    sequenced: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def winners(self) -> list[dict[str, Any]]:
+        """Who built each block that was not an admin's."""
+        return self.auction.winners if self.auction is not None else self.sequenced
 
     @property
     def houses(self) -> list[Pools]:
@@ -168,6 +178,10 @@ class Builder:
         await self._settle()
         if self.auction is not None:
             self.auction.built(self.head.number, self.head.hash, winner)
+        elif self.sequencer:
+            self.sequenced.append(
+                {"block": self.head.number, "block_hash": self.head.hash, "winner": SEQUENCER}
+            )
 
     def _tell(self, lot: Lot, reason: str) -> None:
         for house in self.houses:
@@ -231,7 +245,7 @@ class Builder:
             t for t in self.pools.public.values()
             if t.tip_at(base_fee) >= 0 and self.pools.public_not_before.get(t.hash, 0) <= target
         ]  # fmt: skip
-        return sorted(ready, key=lambda tx: -tx.tip_at(base_fee))
+        return ready if self.sequencer else sorted(ready, key=lambda tx: -tx.tip_at(base_fee))
 
     async def _try(self, lots: list[Lot], sequence: list[RawTx], timestamp: int) -> tuple[Lot, str] | None:
         """Mine `sequence` as one block; the first lot that does not hold in it, or None."""

@@ -26,6 +26,7 @@ READS = frozenset(
 TELLING_READS = frozenset(
     {"eth_call", "eth_createAccessList", "eth_estimateGas", "eth_simulateV1", "debug_traceCall"}
 )
+ANSWERED_HERE = frozenset({"eth_accounts", "eth_getTransactionByHash"})
 MAX_RAW_BYTES = 128 * 1024
 
 
@@ -88,14 +89,33 @@ class PublicApi:
             params = tags_as_numbers(params, self._builder.head.number, self._depth)
             result = await self._builder.upstream.call(method, params)
         if method == "eth_getTransactionByHash" and result is None and params:
-            waiting = self._pools.public.get(params[0])
+            waiting = None if self._builder.sequencer else self._pools.public.get(params[0])
             return waiting.json() if waiting else None
-        if method == "eth_getTransactionCount" and len(params) > 1 and params[1] == "pending":
+        pending = len(params) > 1 and params[1] == "pending"
+        if method == "eth_getTransactionCount" and pending and not self._builder.sequencer:
             return hex(self._pools.public_run(checksum(params[0]), number(result)))
         return result
 
+    def passes(self, request: Any) -> bool:
+        """Whether a request is a read that is answered as the node behind answers it."""
+        if not isinstance(request, dict) or not isinstance(request.get("params", []), list):
+            return False
+        method, params = request.get("method"), request.get("params", [])
+        counts_pending = method == "eth_getTransactionCount" and params[1:] == ["pending"]
+        return method in READS and method not in ANSWERED_HERE and not counts_pending
+
+    async def read_many(self, requests: list[Any], now_ms: int) -> list[Any]:
+        """The answers to requests that `passes` let by, of one state and in one request to the node; a refused one is its error."""
+        for request in requests:
+            if request["method"] in TELLING_READS:
+                self._pools.record_read(request["method"], request.get("params", []), now_ms)
+        async with self._builder.gate.read():
+            head = self._builder.head.number
+            asked = [(r["method"], tags_as_numbers(r.get("params", []), head, self._depth)) for r in requests]
+            return await self._builder.upstream.batch(asked)
+
     def txpool(self, method: str) -> Any:
-        public = list(self._pools.public.values())
+        public = [] if self._builder.sequencer else list(self._pools.public.values())
         if method == "txpool_status":
             return {"pending": hex(len(public)), "queued": "0x0"}
         if method == "txpool_content":
@@ -121,7 +141,24 @@ class PublicApi:
         if tx.gas < 21_000:
             raise refuse(-32000, "intrinsic gas too low")
 
-    async def send_raw(self, params: list[Any], now_ms: int, delay_blocks: int = 0) -> str:
+    def sender_of(self, params: object) -> str:
+        """Who signed the raw transaction of a request; '' where there is none."""
+        try:
+            return parse_raw(
+                params[0] if isinstance(params, list) and params else None, self._chain_id
+            ).sender
+        except RpcReject:
+            return ""
+
+    async def send_raw(
+        self,
+        params: list[Any],
+        now_ms: int,
+        delay_blocks: int = 0,
+        road: str = "public",
+        swallow: bool = False,
+    ) -> str:
+        """The transaction's hash. `swallow`: it is lost afterwards, and nobody is told. Raises RpcReject."""
         tx = parse_raw(params[0] if params else None, self._chain_id)
         if tx.hash in self._pools.public:
             raise refuse(-32000, "already known")
@@ -130,5 +167,7 @@ class PublicApi:
         reason = self._pools.add_public(tx, head + 1 + delay_blocks if delay_blocks else 0)
         if reason:
             raise refuse(-32000, reason)
-        self._pools.arrive("public", tx, head, now_ms)
+        if swallow:
+            self._pools.drop_public(tx.hash)
+        self._pools.arrive(road, tx, head, now_ms)
         return tx.hash

@@ -77,6 +77,7 @@ def up(
     block_time_s: Mapping[int, int] | None = None,
     relay: bool = True,
     relay_options: Sequence[str] = (),
+    relayed_chain: int = RELAYED,
     feeds: bool = True,
     market: Mapping[str, Any] | None = None,
     extra: Extra | None = None,
@@ -86,7 +87,7 @@ def up(
 
     `ports` asks for a port by service name (anvil-8453, relay, …); `fast` makes blocks as transactions come; `market` is
     a parsed market/1 file to load instead of the demo market (which no chain has then); `relay_options` are further
-    words of the relay's command line (builders, a seed); without `feeds` nobody but the caller makes blocks; `extra` is called with the chains running and
+    words of the relay's command line (builders, a seed, --sequencer), `relayed_chain` the chain it stands in front of; without `feeds` nobody but the caller makes blocks; `extra` is called with the chains running and
     names further services. Raises Usage for a port in use or a chain unknown, Halt when a service does not come up;
     then nothing stays behind.
     """
@@ -119,14 +120,15 @@ def up(
                     "the market file has no Uniswap V3 or 0.3 % V2 pool of the devnet's chains",
                 )
         state.ensure(chains, progress, bare)
-        relayed = relay and RELAYED in chains and _has("chains.devnet.relay")
+        stands = relay and relayed_chain in chains and _has("chains.devnet.relay")
+        relayed = relayed_chain if stands else None
         times = {**(dict.fromkeys(CHAINS, 1) if fast else BLOCK_TIME_S), **(block_time_s or {})}
         nodes = {}
         for chain in chains:
             argv = anvil_argv(
                 *(0, chain),
                 load=state.state_file(chain, chain not in bare),
-                no_mining=relayed and chain == RELAYED,
+                no_mining=chain == relayed,
                 block_time_s=times[chain],
                 mixed=fast,
                 cache=supervisor.cache / str(chain),
@@ -142,15 +144,15 @@ def up(
 
                 loaded = load_market(rpc, market, progress)
                 starter.facts["contracts"].extend(contract.to_json() for contract in loaded)
-                if fast and not (relayed and chain == RELAYED):
+                if fast and chain != relayed:
                     rpc("evm_setAutomine", True)
-                elif not (relayed and chain == RELAYED):
+                elif chain != relayed:
                     rpc("evm_setIntervalMining", times[chain])
             # Last: every block before it, nearly empty, has lowered the base fee by an eighth.
             rpc("anvil_setNextBlockBaseFeePerGas", hex(FIRST_BASE_FEE_WEI[chain]))
             rpc("evm_mine")
 
-        timing = [*(["--fast"] if fast else ["--block-time", str(times[RELAYED])]), *relay_options]
+        timing = [*(["--fast"] if fast else ["--block-time", str(times[relayed_chain])]), *relay_options]
         return starter.run(nodes, prepare, relayed, timing, ports, extra)
 
 
@@ -176,7 +178,7 @@ def up_fork(
     with locked(folder / "lock"):
         supervisor = Supervisor(folder)
         supervisor.stop(supervisor.recorded()[1])
-        relayed = relay and chain == RELAYED and _has("chains.devnet.relay")
+        relayed = RELAYED if relay and chain == RELAYED and _has("chains.devnet.relay") else None
         seconds = 1 if fast else BLOCK_TIME_S.get(chain, 2)
         facts = {"environment": "fork", "fast": fast, "chains": [chain], "contracts": []}
         if environment_at(rpc_url) is not None:
@@ -194,7 +196,7 @@ def up_fork(
             *(0, None),
             fork_url=source,
             fork_block=block,
-            no_mining=relayed,
+            no_mining=relayed is not None,
             block_time_s=seconds,
             mixed=fast,
             cache=supervisor.cache / str(chain),
@@ -251,7 +253,7 @@ class _Starter:
         self,
         nodes: Mapping[int, Service],
         prepare: Callable[[int, Rpc], None],
-        relayed: bool,
+        relayed: int | None,
         timing: Sequence[str],
         ports: Mapping[str, int] | None,
         extra: Extra | None,
@@ -272,13 +274,13 @@ class _Starter:
             self.facts |= {"urls": {}, "cheat_urls": {}, "relay_url": None}
             for chain, anvil in anvils.items():
                 self.facts["urls"][str(chain)] = self.facts["cheat_urls"][str(chain)] = anvil.url
-            if relayed:
-                service = _relay(anvils[RELAYED].url, timing, ports)
+            if relayed is not None:
+                service = _relay(anvils[relayed].url, timing, ports)
                 relay = start(service)
                 self.supervisor.wait_ready(service, relay)
-                running[running.index(anvils[RELAYED])] = renamed(anvils[RELAYED], relay.url)
-                self.facts["urls"][str(RELAYED)] = relay.url
-                self.facts["cheat_urls"][str(RELAYED)] = relay.aliases["relay-admin"]
+                running[running.index(anvils[relayed])] = renamed(anvils[relayed], relay.url)
+                self.facts["urls"][str(relayed)] = relay.url
+                self.facts["cheat_urls"][str(relayed)] = relay.aliases["relay-admin"]
                 self.facts["relay_url"] = relay.url + "/relay"
             self.supervisor.record(self.facts, running)
             if self.facts["environment"] == "devnet" and self.feeds:

@@ -6,12 +6,13 @@ import asyncio
 from decimal import Decimal
 from pathlib import Path
 
-from desk import HERE, Office, order
+from desk import HERE, Grave, Office, order
 
 from agent.domain.events import Observed, Reported
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.submission_state import Observation
 from agent.execution.desk import Desk
+from agent.execution.reconcile import resume
 from agent.execution.spine import work
 
 
@@ -95,3 +96,31 @@ async def test_taken_back_for_good_it_expires_and_is_done_again(tmp_path: Path) 
         assert one.authorized is not None and two.authorized is not None
         assert one.authorized.nonce == two.authorized.nonce, "both could have been mined"
     assert before[0] - office.held()[0] == Decimal(4) and chain.swaps() == 1
+
+
+async def test_dead_between_the_observation_and_its_report_the_fill_is_taken_back_by_the_next(
+    tmp_path: Path,
+) -> None:
+    """The block is gone on record, the fill is not taken back yet: whoever goes on counts what is mined again once."""
+    office = Office(tmp_path, places=(HERE,), finality=6)
+    chain = office.chains[1]
+    before, parent = office.held(), order(office, "4")
+    gone = Observation.REORGED
+    grave = Grave(strike=lambda at, e: at == "after" and isinstance(e, Observed) and e.seen is gone)
+    async with office.open(grave) as desk:
+        doing = asyncio.create_task(work(parent, desk))
+        await until_filled(desk)
+        chain.mining = False
+        chain.reorg(1)
+        await desk.clock.sleep(3)
+        doing.cancel()
+        await asyncio.gather(doing, return_exceptions=True)
+    assert grave.dead
+    chain.mining = True
+    async with office.open() as desk:
+        await resume(desk)
+        (record,) = desk.book.parts.values()
+        assert record.status is OrdStatus.FILLED and len(record.fills) == 1
+        assert desk.book.filled_base(parent.cl_ord_id) == 4
+        assert desk.book.gas_wei["eip155:1"] == chain.gas_spent()
+    assert before[0] - office.held()[0] == 4 and chain.swaps() == 1

@@ -23,7 +23,7 @@ NOUGHT = ("public_leaks", "double_executions", "paid_reverts", "stalls_over_2_bl
 
 @pytest.fixture(scope="module", autouse=True)
 def built() -> None:
-    state.ensure((1,))
+    state.ensure((1, 8453))
 
 
 def chaos(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, object]]:
@@ -46,6 +46,14 @@ def test_three_hundred_submissions(capsys: pytest.CaptureFixture[str]) -> None:
     check(status, report, 1, ORDINARY)
     counters = report["counters"]
     assert isinstance(counters, dict) and counters["deaths"] >= 8 and counters["reorgs"] >= 1
+
+
+def test_forty_behind_a_rollups_sequencer(capsys: pytest.CaptureFixture[str]) -> None:
+    """It drops, answers nothing after accepting, goes back in time, and another program has the key."""
+    status, report = chaos(capsys, "--chain", "base", "--seed", "1", "--count", "40")
+    check(status, report, 1, 40)
+    counters = report["counters"]
+    assert isinstance(counters, dict) and counters["foreign_uses"] >= 2 and counters["reorgs"] >= 1
 
 
 def test_a_desk_killed_for_good_is_taken_up_by_another(capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,19 +108,25 @@ def test_fates_are_the_seeds_and_cover_what_can_befall() -> None:
     assert {f["kind"] for fate in fates for f in fate.faults} == set(KINDS)
     assert {d.moment for fate in fates for d in fate.deaths} == set(MOMENTS)
     assert any(d.real for fate in fates for d in fate.deaths) and any(fate.cancelled for fate in fates)
+    assert any(fate.foreign_s is not None for fate in fates)
+    behind = [draw(5, case, rollup=True) for case in range(600)]
+    assert {f["kind"] for fate in behind for f in fate.faults} == set(KINDS)
+    assert {fate.builders for fate in behind} == {("sequencer",)} and {
+        f["road"] for fate in behind for f in fate.faults
+    } == {"sequencer"}
 
 
 REGRESSIONS = [
-    tuple(line.split()[:2])
+    tuple(line.split()[:3])
     for line in Path(__file__).with_name("submission_regressions.txt").read_text().splitlines()
     if line and not line.startswith("#")
 ]
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(("seed", "case"), REGRESSIONS)
-def test_what_once_went_wrong(capsys: pytest.CaptureFixture[str], seed: str, case: str) -> None:
-    status, report = chaos(capsys, "--seed", seed, "--case", case)
+@pytest.mark.parametrize(("chain", "seed", "case"), REGRESSIONS)
+def test_what_once_went_wrong(capsys: pytest.CaptureFixture[str], chain: str, seed: str, case: str) -> None:
+    status, report = chaos(capsys, "--chain", chain, "--seed", seed, "--case", case)
     assert report["violations"] == [] and status == 0
 
 
@@ -122,3 +136,21 @@ def test_what_once_went_wrong(capsys: pytest.CaptureFixture[str], seed: str, cas
 def test_ten_thousand(capsys: pytest.CaptureFixture[str], seed: int) -> None:
     status, report = chaos(capsys, "--seed", str(seed), "--count", "2000")
     check(status, report, seed, 2000)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("seed", range(21, 24))
+def test_three_thousand_behind_a_rollups_sequencer(capsys: pytest.CaptureFixture[str], seed: int) -> None:
+    status, report = chaos(capsys, "--chain", "base", "--seed", str(seed), "--count", "1000")
+    check(status, report, seed, 1000)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("mistake", ["public", "estimate", "twice", "forgets", "silent"])
+def test_what_desks_do_wrong_at_a_rollup_is_found(capsys: pytest.CaptureFixture[str], mistake: str) -> None:
+    words = ("--chain", "base", "--seed", "3", "--count", "6", "--mistake", mistake)
+    status, report = chaos(capsys, *words)
+    violations = report["violations"]
+    assert isinstance(violations, list) and status == VIOLATED
+    assert CONTROLS[mistake] <= {found["rule"] for found in violations}, violations

@@ -21,6 +21,7 @@ from agent.amm import ConstantProductPool
 from agent.app.chain_desk import ChainDesk
 from agent.app.live_market import LiveMarket
 from agent.app.places import Directory
+from agent.app.replanning import Starts
 from agent.app.wiring import DEADLINE_S, MAX_BLOCKS, algorithms
 from agent.app.workshop import Workshop
 from agent.app.world import World
@@ -119,7 +120,7 @@ class MemoryMarket(LiveMarket):
     def __init__(self, office: Office) -> None:
         self._office, self.directory = office, DIRECTORY
         self._chains = {chain_id: office.chain_desk(chain) for chain_id, chain in office.chains.items()}
-        self.left_out, self.unreachable = {}, {}
+        self.left_out, self.unreachable, self._starts = {}, {}, Starts()
 
     async def view(self, base: str, quote: str) -> MarketView:
         office, now_s = self._office, self._office.clock.now_ns() // 10**9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,11 +10,12 @@ import pytest
 from eth_abi.abi import encode
 from told_heads import ToldHeads
 
+from chains.ending import ended
 from chains.errors import Retry
 from chains.evm import selector
 from chains.gas import FeeHistory
 from chains.types import Address, BlockRef, Call, CallResult, Hash32
-from chains.warm import FAILURES, REST_BLOCKS, Warm
+from chains.warm import FAILURES, FORGOTTEN_AFTER, REST_BLOCKS, Warm
 
 WHO, POOL = Address("0x" + "aa" * 20), Address("0x" + "bb" * 20)
 VIEW = Call(POOL, selector("slot0()"))
@@ -75,7 +77,7 @@ async def asked_once() -> tuple[ScriptedGateway, ToldHeads, Warm]:
     """A Warm that has learnt what is asked, at block 10, and was told block 11 since."""
     chain: Any = ScriptedGateway()
     heads = ToldHeads(1)
-    warm = Warm(chain, heads, fresh_s=60)
+    warm = Warm(chain, heads, fresh_s=60, ahead_s=0)
     warm.follow([((POOL,), ())])
     heads.say(chain.head)
     await warm.multicall([VIEW])
@@ -174,3 +176,23 @@ async def test_logs_that_were_asked_for_others_than_are_followed_now_are_no_news
     heads.say(chain.head)
     news = await warm.news(ref(11).hash)
     assert news is not None and [block for block, _ in news] == [ref(12)]
+
+
+async def test_what_was_asked_lately_is_read_before_anybody_asks_again() -> None:
+    chain, heads, warm = await asked_once()
+    reading = asyncio.create_task(warm.ahead())
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert chain.batches == 0, "nobody wants heads: nothing is read ahead"
+    warm.want()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert chain.batches == 1
+    assert (await warm.multicall([VIEW]))[0] == ref(11) and chain.batches == 1
+    for number in range(12, 12 + 2 * FORGOTTEN_AFTER):
+        chain.head = ref(number)
+        heads.say(chain.head)
+        for _ in range(20):
+            await asyncio.sleep(0)
+    assert FORGOTTEN_AFTER <= chain.batches <= FORGOTTEN_AFTER + 2, "nobody looks any more"
+    await ended([reading])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import dataclass
+from typing import Any
 
 from agent.journal.chain import Seq
 from agent.journal.store import Journal
@@ -64,3 +65,9 @@ class DyingStore:
 
     async def durable(self, seq: Seq) -> None:
         await self._journal.durable(seq)
+
+
+def first_of(group: BaseExceptionGroup[Any]) -> BaseException:
+    """The first error inside, however deep it lies."""
+    found = group.exceptions[0]
+    return first_of(found) if isinstance(found, BaseExceptionGroup) else found

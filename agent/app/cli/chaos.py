@@ -49,10 +49,11 @@ def chosen(count: int | None, case: int | None, default: int) -> list[int]:
     return [case] if case is not None else list(range(count or default))
 
 
-def tell_violations(report: Report) -> None:
+def tell_violations(report: Report, more: str = "") -> None:
+    """With the command that runs each again; `more`: further words of it."""
     for broken in report.violations:
         print(f"case {broken['case']} · {broken['rule']}: {broken['story']}")
-        print(f"  → fairlead chaos {report.kind} --seed {report.seed} --case {broken['case']}")
+        print(f"  → fairlead chaos {report.kind}{more} --seed {report.seed} --case {broken['case']}")
 
 
 @click.group("chaos")
@@ -115,11 +116,22 @@ def custody(
     100,
     "A control: desks do this wrong (public, estimate, silent, twice, forgets, reverts), and the referee must find it; leaky: a builder does.",
 )
-def submission(seed: int, count: int | None, case: int | None, mistake: str, as_json: bool) -> int:
+@click.option(
+    "--chain",
+    type=click.Choice(("ethereum", "base")),
+    default="ethereum",
+    show_default=True,
+    help="Where: behind builders, or behind a rollup's one sequencer.",
+)
+def submission(
+    seed: int, count: int | None, case: int | None, mistake: str, as_json: bool, chain: str
+) -> int:
     """Private orders through builders that compete, fail, forget and lie, on a chain that reorganises, by desks that die."""
     from agent.app.chaos.submission.run import run
+    from chains.profiles import load
 
-    report = run(seed, chosen(count, case, 100), mistake=mistake, say=note)
+    where = load(chain).chain_id
+    report = run(seed, chosen(count, case, 100), chain_id=where, mistake=mistake, say=note)
     if as_json:
         emit_json(report.to_json())
     else:
@@ -129,14 +141,15 @@ def submission(seed: int, count: int | None, case: int | None, mistake: str, as_
             f"{report.count} submissions in {found['blocks']} blocks, {found['executed']} executed, {len(report.violations)} violations"
         )
         print(
-            f"{found['deaths']} deaths of a desk ({found['sigkills']} by SIGKILL), {found['reorgs']} reorganisations"
+            f"{found['deaths']} deaths of a desk ({found['sigkills']} by SIGKILL), {found['reorgs']} reorganisations, "
+            f"{found['foreign_uses']} nonces used by another program"
         )
         print(
             f"included within 2 blocks {found['included_within_2']}, within 5 {found['included_within_5']}, at most {found['included_blocks_max']}"
         )
         for name in ("public_leaks", "double_executions", "paid_reverts", "stalls_over_2_blocks"):
             print(f"{name.replace('_', ' ')}: {found[name]}")
-        tell_violations(report)
+        tell_violations(report, "" if chain == "ethereum" else f" --chain {chain}")
     return VIOLATED if report.violations else 0
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.app.chaos.deaths import Dead, Doom
+from agent.app.chaos.deaths import Dead, Doom, first_of
 from agent.app.chaos.exchange.fates import Fate
 from agent.app.chaos.exchange.ground import Exchange
 from agent.app.chaos.exchange.lanes import Lane
@@ -100,12 +100,6 @@ async def _lives(lane: Lane, fate: Fate, parent: ParentOrder, told: Told) -> Non
             pass  # the next life begins
         except* FairleadError as stopped:
             told.stopped = str(first_of(stopped))
-
-
-def first_of(group: BaseExceptionGroup[Any]) -> BaseException:
-    """The first error inside, however deep it lies."""
-    found = group.exceptions[0]
-    return first_of(found) if isinstance(found, BaseExceptionGroup) else found
 
 
 async def _real_life(lane: Lane, fate: Fate, parent: ParentOrder, number: int) -> bool:

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agent.app.chaos.deaths import Doom
-from agent.app.chaos.exchange.cases import first_of, one_life, order
+from agent.app.chaos.deaths import Doom, first_of
+from agent.app.chaos.exchange.cases import one_life, order
 from agent.app.chaos.exchange.fates import draw
 from agent.app.chaos.exchange.ground import QuickClock
 from agent.app.chaos.exchange.lanes import Lane

@@ -15,9 +15,9 @@ import aiohttp
 from agent.app.chaos.submission.fates import WORDS
 from agent.app.chaos.submission.lanes import OWNERS, Ground, Lane, sender_of
 from agent.app.chaos.submission.pace import Pace
+from agent.app.chaos.submission.scene import Scene
 from agent.app.chaos.submission.weather import ETH, FEE_PIPS, MOVER
 from chains.devnet import service
-from chains.devnet.addresses import CHAINS
 from chains.devnet.funding import create_safe, give_eth, give_token
 from chains.devnet.market import v3_address
 from chains.gateway import Gateway
@@ -37,46 +37,51 @@ class Arena:
 
 
 @asynccontextmanager
-async def arena(seed: int, lanes: int, say: Say) -> AsyncIterator[Arena]:
+async def arena(scene: Scene, seed: int, lanes: int, say: Say) -> AsyncIterator[Arena]:
     """Raises as `chains.devnet.service.up`."""
     with tempfile.TemporaryDirectory(prefix="fairlead-chaos-") as name:
         folder = Path(name)
         options = ["--finality-depth", "4", "--seed", str(seed)]
-        options += [word for text in WORDS for word in ("--builder", text)]
+        if scene.is_rollup:
+            options.append("--sequencer")
+        else:
+            options += [word for text in WORDS for word in ("--builder", text)]
         try:
             up: Any = await asyncio.to_thread(
                 lambda: service.up(
                     runtime=folder / "devnet",
-                    chains=(1,),
+                    chains=(scene.chain_id,),
+                    relayed_chain=scene.chain_id,
                     fast=True,
                     relay_options=options,
                     feeds=False,
                     progress=say,
                 )
             )
-            safes = await asyncio.to_thread(_wallets, up.cheat_urls[1], lanes)
+            url, admin_url = up.urls[scene.chain_id], up.cheat_urls[scene.chain_id]
+            safes = await asyncio.to_thread(_wallets, scene, admin_url, lanes)
             async with aiohttp.ClientSession() as session:
-                public, admin = Rpc(up.urls[1], session), Rpc(up.cheat_urls[1], session, timeout_s=60)
+                public, admin = Rpc(url, session), Rpc(admin_url, session, timeout_s=60)
                 await admin.call("relay_pause")
-                gateway = Gateway(1, [public])
-                async with Simulator(1, gateway, [public]) as simulator:
-                    pool = v3_address(CHAINS[1], *_sorted(), FEE_PIPS)
-                    ground = Ground(up.urls[1], pool, session, gateway, simulator)
+                gateway = Gateway.of(scene.profile, [public])
+                async with Simulator(scene.chain_id, gateway, [public]) as simulator:
+                    pool = v3_address(scene.at, *_sorted(scene), FEE_PIPS)
+                    ground = Ground(scene, url, pool, session, gateway, simulator)
                     pace = Pace()
                     made = [Lane(n, safe, folder, ground, pace) for n, safe in enumerate(safes)]
-                    yield Arena(up.cheat_urls[1], admin, ground, made, pace)
+                    yield Arena(admin_url, admin, ground, made, pace)
         finally:
             await asyncio.to_thread(lambda: service.down(runtime=folder / "devnet"))
 
 
-def _sorted() -> tuple[str, str]:
-    at = CHAINS[1]
+def _sorted(scene: Scene) -> tuple[str, str]:
+    at = scene.at
     first, second = sorted((at.weth, at.usdc), key=lambda a: int(a, 16))
     return first, second
 
 
-def _wallets(cheat_url: str, lanes: int) -> list[Any]:
-    at, safes = CHAINS[1], []
+def _wallets(scene: Scene, cheat_url: str, lanes: int) -> list[Any]:
+    at, safes = scene.at, []
     for number in range(lanes):
         safe = create_safe(cheat_url, [o.address for o in OWNERS], 2, number)
         give_token(cheat_url, at.weth, safe, 10_000 * ETH)

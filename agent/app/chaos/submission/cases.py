@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent.app.chaos.deaths import Dead, Doom
+from agent.app.chaos.deaths import Dead, Doom, first_of
 from agent.app.chaos.submission.arena import Arena
 from agent.app.chaos.submission.fates import Fate
-from agent.app.chaos.submission.lanes import Lane
+from agent.app.chaos.submission.lanes import Lane, Sender
 from agent.domain.errors import FairleadError, Halt
 from agent.domain.events import CancelRequested
 from agent.domain.ids import intent_id, parent_id
@@ -24,10 +24,12 @@ from agent.execution.desk import Desk
 from agent.execution.reconcile import resume
 from agent.execution.spine import work
 from agent.journal.book import Book
-from chains.types import Protection
+from chains.ending import ended
+from chains.types import Fees, Hash32, Protection, UnsignedTx
 
 LIFE_S = 240
 ROOT = Path(__file__).resolve().parents[4]
+DEAR = Fees(500 * 10**9, 10**9)
 
 
 @dataclass
@@ -44,6 +46,8 @@ class Told:
     deaths: int = 0
     sigkills: int = 0
     stopped: str = ""
+    foreign: list[Hash32] = field(default_factory=list)
+    """What another program sent with the sender's key."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -55,6 +59,8 @@ class Told:
             "begun": self.begun,
             "quiet_from": self.quiet_from,
             "tight": self.fate.tight,
+            "foreign": self.foreign,
+            "stopped": self.stopped,
             "status": self.status,
             "fills": self.fills,
         }
@@ -89,7 +95,8 @@ async def live(lane: Lane, fate: Fate, found: Arena) -> Told:
     await admin.call("relay_fault", [{**fault, "owner": lane.owner} for fault in fate.faults])
     pace.begin(lane.name)
     told.begun = await _head(found)
-    clearing = asyncio.create_task(_clear(lane, fate, found, told))
+    beside = [asyncio.create_task(_clear(lane, fate, found, told))]
+    beside.append(asyncio.create_task(_foreign(lane, fate, found, told)))
     try:
         for number, death in enumerate((*fate.deaths, None)):
             told.deaths += death is not None
@@ -109,12 +116,12 @@ async def live(lane: Lane, fate: Fate, found: Arena) -> Told:
             except* Dead:
                 told.quiet_from = max(told.quiet_from, await _head(found))
             except* FairleadError as stopped:
-                told.stopped = str(stopped.exceptions[0])
+                told.stopped = str(first_of(stopped))
     finally:
         pace.end(lane.name)
-        clearing.cancel()
-        with suppress(asyncio.CancelledError):
-            await clearing
+        for why in await ended(beside):
+            if isinstance(why, Exception):
+                raise why
     await admin.call("relay_fault", [{"clear": True, "owner": lane.owner}])
     return told
 
@@ -128,6 +135,7 @@ async def _real_life(lane: Lane, fate: Fate, death: int, found: Arena) -> bool:
         "lane": lane.number,
         "safe": lane.safe,
         "folder": str(lane.folder),
+        "chain": lane.ground.scene.chain_id,
         "url": lane.ground.url,
         "pool": lane.ground.pool,
     }
@@ -177,6 +185,20 @@ async def _clear(lane: Lane, fate: Fate, found: Arena, told: Told) -> None:
     await found.admin.call("relay_fault", [{"clear": True, "owner": lane.owner}])
     longest = max((int(fault.get("blocks", 0)) for fault in fate.faults), default=0)
     told.quiet_from = max(told.quiet_from, await _head(found) + longest)
+
+
+async def _foreign(lane: Lane, fate: Fate, found: Arena, told: Told) -> None:
+    """Another program has the sender's key, and uses its next nonce for a transfer of nothing, in a block of its own."""
+    if fate.foreign_s is None:
+        return
+    await asyncio.sleep(fate.foreign_s)
+    scene, me = lane.ground.scene, lane.sender.address
+    nonce = int(await found.admin.call("eth_getTransactionCount", [me, "latest"]), 16)
+    signed = await Sender(lane.sender).sign(UnsignedTx(scene.chain_id, nonce, me, 0, b"", 21_000, DEAR), 0, 0)
+    told.foreign.append(signed.hash)
+    with suppress(FairleadError):  # a block was faster
+        await found.admin.call("eth_sendRawTransaction", ["0x" + signed.raw.hex()])
+    told.quiet_from = max(told.quiet_from, await _head(found))
 
 
 async def _head(found: Arena) -> int:

@@ -10,23 +10,22 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
 from agent.app.chain_desk import ChainDesk
 from agent.app.chaos.deaths import Doom, DyingStore
-from agent.app.chaos.submission.fates import BUILDERS
 from agent.app.chaos.submission.pace import Pace, PacedDesk
+from agent.app.chaos.submission.scene import ROADS, Scene
 from agent.app.live_market import LiveMarket
-from agent.app.places import Directory
+from agent.app.replanning import Starts
 from agent.app.wiring import MAX_BLOCKS, algorithms
 from agent.app.workshop import Workshop
 from agent.app.world import World
 from agent.domain.errors import Halt
 from agent.domain.events import Authorized
-from agent.domain.instruments import Asset, Place, erc20_id
-from agent.domain.risk import Limits, OraclePrice
+from agent.domain.instruments import Place
+from agent.domain.risk import OraclePrice
 from agent.execution.authority import Authority, ChainAuthority
 from agent.execution.cancelling import Cancel, Note
 from agent.execution.desk import Desk
@@ -39,18 +38,12 @@ from agent.journal.book import Book
 from agent.journal.registry import event_codec, is_derisking
 from agent.journal.store import Journal
 from agent.transport.clock import SystemClock
-from chains import profiles
-from chains.devnet.addresses import CHAINS
 from chains.gas import Urgency, bid, bump_up
 from chains.gateway import Gateway
 from chains.pool_keeper import PoolKeeper
 from chains.pools import PoolReader, PoolSpec
-from chains.relay import Relay
 from chains.relay_auth import local_header, local_signer
 from chains.relay_set import RelaySet
-from chains.relays.buildernet import BuilderNetRelay
-from chains.relays.flashbots import FlashbotsRelay
-from chains.relays.titan import TitanRelay
 from chains.simulate import Simulator
 from chains.types import Address, Protection, SignedTx, UnsignedTx
 from contracts.hashing import keccak
@@ -58,37 +51,19 @@ from keys.curve import SigningKey
 from keys.safe import SafeTx, safe_tx_hash
 from keys.transactions import assemble, digest
 
-HERE = Place("eip155:1")
-WETH, USDC = erc20_id(1, CHAINS[1].weth), erc20_id(1, CHAINS[1].usdc)
-DIRECTORY = Directory(
-    {"ETH": (WETH,), "USDC": (USDC,)}, {WETH: Asset(WETH, "ETH", 18), USDC: Asset(USDC, "USDC", 6)}
-)
 OWNERS = tuple(SigningKey(keccak(b"chaos owner %d" % i)) for i in range(3))
 PX = Decimal(3000)
-DEADLINE_S, PATIENCE_S, ANSWER_S = 60, 2.0, 0.8
-"""Chain seconds in the calldata; seconds of ours until fees are raised; seconds a builder is waited for."""
-ROADS: Mapping[str, Any] = {"titan": TitanRelay, "buildernet": BuilderNetRelay, "flashbots": FlashbotsRelay}
-LIMITS = Limits(
-    per_order_usd=Decimal(250_000),
-    per_day_usd=Decimal(100_000_000),
-    allow_assets=("ETH", "USDC"),
-    allow_venues=(HERE,),
-    price_collar_bps=300,
-    max_slippage_bps=300,
-    max_price_age_s=3600,
-    max_market_age_s=60,
-    min_gas_reserve_wei=((HERE, 10**16),),
-    counterparty_cap_usd=(),
-)
+DEADLINE_S, PATIENCE_S = 60, 2.0
+"""Chain seconds in the calldata; seconds of ours until fees are raised."""
 
 
 class PoolMarket(LiveMarket):
     """The live market over one pool, with a price that everybody agrees on."""
 
-    def __init__(self, desk: ChainDesk, reader: PoolReader) -> None:
-        self.directory, self._chains, self._venues = DIRECTORY, {1: desk}, {}
-        self._readers, self._prices = {1: PoolKeeper(reader, desk.warm)}, prices
-        self._parsed, self._views = {}, 0
+    def __init__(self, scene: Scene, desk: ChainDesk, reader: PoolReader) -> None:
+        self.directory, self._chains, self._venues = scene.directory, {scene.chain_id: desk}, {}
+        self._readers, self._prices = {scene.chain_id: PoolKeeper(reader, desk.warm)}, prices
+        self._parsed, self._views, self._starts = {}, 0, Starts()
         self.left_out, self.unreachable, self.narrow = {}, {}, None
 
 
@@ -119,8 +94,9 @@ class Sender:
 
 @dataclass
 class Ground:
-    """What lanes of one process share: the public endpoint, a simulator of this machine, a pool, a session."""
+    """What lanes of one process share: where they are, the public endpoint, a simulator of this machine, a pool, a session."""
 
+    scene: Scene
     url: str
     pool: str
     session: aiohttp.ClientSession
@@ -140,7 +116,7 @@ class Lane:
     folder: Path
     ground: Ground
     pace: Pace | None = None
-    builders: tuple[str, ...] = BUILDERS
+    builders: tuple[str, ...] = ()
     mistake: str = ""
     switch: Switch = field(init=False)
     reader: PoolReader = field(init=False)
@@ -158,8 +134,8 @@ class Lane:
 
     @property
     def owner(self) -> Address:
-        """Who its requests to builders are signed by."""
-        return local_signer(self.auth)[0]
+        """Who its requests are told by: the reputation key to builders, the sender itself to a sequencer."""
+        return self.sender.address if self.ground.scene.is_rollup else local_signer(self.auth)[0]
 
     @property
     def journal_path(self) -> Path:
@@ -167,15 +143,11 @@ class Lane:
 
     def relays(self) -> RelaySet:
         ground, header = self.ground, local_header(self.auth)
-        found: list[Relay] = [
-            ROADS[name](f"{ground.url}/builder/{name}", ground.session, header, timeout_s=ANSWER_S)
-            for name in self.builders
-        ]
-        return RelaySet(found)
+        return RelaySet([ROADS[name](ground.url, ground.session, header) for name in self.builders])
 
     def chain_desk(self) -> PacedDesk:
         return PacedDesk(
-            profile=profiles.load(1),
+            profile=self.ground.scene.profile,
             gateway=self.ground.gateway,
             relay=self.relays(),
             simulator=self.ground.simulator,
@@ -226,8 +198,8 @@ class Lane:
             kept[0].close()
 
     def _desk(self, journal: Journal, book: Book, doom: Doom) -> Desk:
-        clock, sender, chain = SystemClock(), Sender(self.sender), self.chain_desk()
-        chains = {1: chain}
+        clock, sender, chain, scene = SystemClock(), Sender(self.sender), self.chain_desk(), self.ground.scene
+        chains = {scene.chain_id: chain}
         recorder = Recorder(DyingStore(journal, doom), book)
         outbox = Outbox(clock, chains, {})
         authority = ChainAuthority(
@@ -240,19 +212,22 @@ class Lane:
             sender=self.sender.address,
             max_blocks=MAX_BLOCKS,
         )
-        replacer = Replacer(clock, sender, {1: Patience(chain.gateway, PATIENCE_S)}, chains)
-        decimals = DIRECTORY.decimals
+        patience = {scene.chain_id: Patience(chain.gateway, PATIENCE_S)}
+        replacer = Replacer(clock, sender, patience, chains)
+        decimals = scene.directory.decimals
         return Desk(
             environment="devnet",
             clock=clock,
             journal=recorder,
             book=book,
-            limits=LIMITS,
+            limits=scene.limits,
             switch=self.switch,
-            market=PoolMarket(chain, self.reader),
-            world=World(clock, DIRECTORY, chains, self.switch, prices, _ready, lambda: ""),
+            market=PoolMarket(scene, chain, self.reader),
+            world=World(clock, scene.directory, chains, self.switch, prices, _ready, lambda: ""),
             workshop=Workshop(clock, chains, {}, DEADLINE_S),
-            authority=Authority(clock, book, {1: authority}, {}, Owners(), sender, outbox, _nothing),
+            authority=Authority(
+                clock, book, {scene.chain_id: authority}, {}, Owners(), sender, outbox, _nothing
+            ),
             outbox=outbox,
             tracker=Tracker(
                 clock, recorder, chains, {}, decimals, canceller(chain, sender, book), replacer=replacer
@@ -302,7 +277,7 @@ def canceller(chain: ChainDesk, sender: Sender, book: Book) -> Cancel:
             await chain.cancel(signed_tx(form))
         fresh = bid(await chain.gateway.fee_history(), Urgency.URGENT)
         fees = bump_up(fees_of(authorized.raw), at_least=fresh)
-        empty = UnsignedTx(1, authorized.nonce, authorized.sender, 0, b"", 21_000, fees)
+        empty = UnsignedTx(authorized.chain_id, authorized.nonce, authorized.sender, 0, b"", 21_000, fees)
         head = await chain.gateway.block("latest")
         signed = await sender.sign(empty, 0, head.timestamp)
         await note(signed, head.number + MAX_BLOCKS)

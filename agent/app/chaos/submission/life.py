@@ -1,6 +1,6 @@
 """A desk's life in a process of its own, for deaths that are real: SIGKILL at the event its fate names.
 
-python -m agent.app.chaos.submission.life JSON     {"seed", "case", "death", "lane", "safe", "folder", "url", "pool"}
+python -m agent.app.chaos.submission.life JSON     {"seed", "case", "death", "lane", "safe", "folder", "chain", "url", "pool"}
 
 It works the case's order, or resumes what an earlier life left. It ends by its own SIGKILL, or well where the event never came.
 """
@@ -19,6 +19,7 @@ from agent.app.chaos.deaths import Doom
 from agent.app.chaos.submission.cases import one_life, order
 from agent.app.chaos.submission.fates import draw
 from agent.app.chaos.submission.lanes import Ground, Lane
+from agent.app.chaos.submission.scene import Scene
 from agent.transport.clock import SystemClock
 from chains.gateway import Gateway
 from chains.rpc import Rpc
@@ -27,12 +28,13 @@ from chains.types import Address
 
 
 async def life(job: dict[str, Any]) -> None:
-    fate = draw(job["seed"], job["case"])
+    scene = Scene(job["chain"])
+    fate = draw(job["seed"], job["case"], rollup=scene.is_rollup)
     async with aiohttp.ClientSession() as session:
         public = Rpc(job["url"], session)
-        gateway = Gateway(1, [public])
-        async with Simulator(1, gateway, [public]) as simulator:
-            ground = Ground(job["url"], job["pool"], session, gateway, simulator)
+        gateway = Gateway.of(scene.profile, [public])
+        async with Simulator(scene.chain_id, gateway, [public]) as simulator:
+            ground = Ground(scene, job["url"], job["pool"], session, gateway, simulator)
             lane = Lane(job["lane"], Address(job["safe"]), Path(job["folder"]), ground, None, fate.builders)
             async with lane.open(Doom(fate.deaths[job["death"]])) as desk:
                 await one_life(desk, order(lane, fate, SystemClock().now_ns()), fate)

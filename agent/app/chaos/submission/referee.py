@@ -3,10 +3,10 @@
 python -m agent.app.chaos.submission.referee      one JSON object a line on stdin, one answer a line on stdout
 
     {"do": "open", "admin": URL}                  the relay's admin port: what arrived where, what was asked, who won
-    {"do": "judge", "cases": [...], "lanes": [...], "reorgs": [[head, depth]...]}
+    {"do": "judge", "chain": ID, "cases": [...], "lanes": [...], "reorgs": [[head, depth]...]}
 
-A case is {"case", "safe", "sender", "builders", "qty_raw", "begun", "quiet_from", "tight", "status", "fills": [[qty_in, qty_out]]}; a lane
-{"sender", "gas_wei"} as its journal has them. The answer: {"violations": [{"case", "rule", "story"}], "counters": {...}}.
+A case is {"case", "safe", "sender", "builders", "qty_raw", "begun", "quiet_from", "tight", "foreign", "stopped", "status", "fills": [[qty_in, qty_out]]}; a lane
+{"sender", "gas_wei"} as its journal has them; `foreign` names what another program sent with the sender's key. The answer: {"violations": [{"case", "rule", "story"}], "counters": {...}}.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
+from agent.execution.bearing import MAX_BLOCKS
 from chains.devnet.addresses import CHAINS
 from chains.devnet.jsonrpc import Rpc
 from chains.rawtx import decode_raw
 
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
-WETH, USDC = CHAINS[1].weth.lower(), CHAINS[1].usdc.lower()
-CHUNK = 100
+DEEP = 6
+"""Blocks around a reorganisation in which what had been done may be tried again."""
+LASTS = MAX_BLOCKS
+"""Blocks after the first that a call is handed to builders for. Where all of them passed it by, its nonce is held until the deadline in
+the calldata is over: on mainnet that is the same 180 seconds, here the clock of a slow machine."""
 STALL = 2
 """Blocks after the fault's end within which a nonce is used, of those that the plan's builders could have put it into."""
 
@@ -86,12 +90,18 @@ def _landed(rpc: Rpc, tx: dict[str, Any]) -> Landed:
 
 
 class Judge:
-    def __init__(self, truth: Truth, reorgs: list[list[int]]) -> None:
-        self.truth, self.reorgs = truth, reorgs
+    """`rollup`: the one road is a sequencer's, which includes what reverts. A minimum out of reach is paid for there, and so is an
+    order whose nonce somebody else, or a reorganisation, had moved: those are counted, and are nobody's mistake."""
+
+    def __init__(self, truth: Truth, reorgs: list[list[int]], chain_id: int = 1) -> None:
+        self.truth, self.reorgs, self.rollup = truth, reorgs, chain_id != 1
+        self.weth, self.usdc = CHAINS[chain_id].weth.lower(), CHAINS[chain_id].usdc.lower()
+        self.excused: dict[str, set[str]] = defaultdict(set)
+        self.theirs: set[str] = set()
         self.violations: list[dict[str, Any]] = []
         self.counters = dict.fromkeys(
             ("submissions", "executed", "public_leaks", "double_executions", "paid_reverts", "stalls_over_2_blocks",
-             "included_within_2", "included_within_5", "included_blocks_max", "journals_wrong", "by_another"), 0
+             "included_within_2", "included_within_5", "included_blocks_max", "journals_wrong", "by_another", "reverts_unprotected"), 0
         )  # fmt: skip
 
     def broken(self, case: int, rule: str, counter: str, story: str) -> None:
@@ -105,9 +115,12 @@ class Judge:
         word = f"{amount:064x}"
         about = [a for a in self.truth.by_sender[sender] if word in a["raw"]]
         self._leaks(told, number, word, about)
+        self.theirs |= set(told["foreign"])
+        if told["tight"] or told["foreign"]:
+            self.excused[sender] |= {a["hash"] for a in about}
         executed = [
             one for one in self.truth.landed
-            if any(m[0] == WETH and m[1] == safe and m[3] == amount for m in one.moved)
+            if any(m[0] == self.weth and m[1] == safe and m[3] == amount for m in one.moved)
         ]  # fmt: skip
         if len(executed) > 1:
             self.broken(
@@ -123,7 +136,7 @@ class Judge:
     def _leaks(self, told: dict[str, Any], number: int, word: str, about: list[dict[str, Any]]) -> None:
         allowed = set(told["builders"])
         for arrival in about:
-            if arrival["road"] != "private" or arrival["builder"] not in allowed:
+            if (arrival["builder"] or arrival["road"]) not in allowed:
                 where = arrival["builder"] or arrival["road"]
                 self.broken(number, "public-leak", "public_leaks", f"{arrival['hash']} was sent to {where}")
         for method, asked in self.truth.reads:
@@ -136,14 +149,14 @@ class Judge:
             self.broken(number, "journal-differs", "journals_wrong", story)
 
         if told["status"] is None:
-            return wrong("the order was never closed")
+            return wrong(f"the order was never closed: {told['stopped'] or 'its desk ended'}")
         filled = told["status"] == "FILLED"
         if filled != bool(executed) and not (told["status"] == "CANCELED" and told["fills"] and executed):
             return wrong(f"the journal says {told['status']}, the chain has {[e.hash for e in executed]}")
         if len(told["fills"]) != len(executed):
             return wrong(f"{len(told['fills'])} fills are told of, the chain has {len(executed)}")
         for fill, one in zip(told["fills"], executed, strict=True):
-            out = sum(m[3] for m in one.moved if m[0] == USDC and m[2] == safe)
+            out = sum(m[3] for m in one.moved if m[0] == self.usdc and m[2] == safe)
             if [int(fill[0]), int(fill[1])] != [int(told["qty_raw"]), out]:
                 wrong(f"the fill told is {fill}, the chain moved {told['qty_raw']} for {out}")
 
@@ -161,23 +174,32 @@ class Judge:
             return  # the price may have been out of its reach
         shaken = [head for head, _ in self.reorgs if head <= one.block]
         quiet = max([int(told["begun"]), int(told["quiet_from"]), *shaken])
+        handed: dict[bytes, int] = {}
+        for a in forms:
+            call = decode_raw(bytes.fromhex(a["raw"][2:])).data
+            handed[call] = min(handed.get(call, a["head"]), a["head"])
         missed = []
         for block in range(quiet + 1, one.block):
             block_hash, base_fee = self.truth.blocks[block]
             bids = [decode_raw(bytes.fromhex(a["raw"][2:])).max_fee_wei for a in forms if a["head"] < block]
-            outbid = bool(bids) and max(bids) < base_fee
+            over = [block >= first + LASTS for first in handed.values() if first < block]
+            waits = not self.rollup and bool(over) and all(over)
+            outbid = waits or (bool(bids) and max(bids) < base_fee)
             if self.truth.winner.get(block_hash) in told["builders"] and not outbid:
                 missed.append(block)
         if len(missed) >= STALL:
-            story = f"nonce {one.nonce} was used in block {one.block}, quiet since {quiet}; blocks {missed} could have held it"
+            heads = sorted({a["head"] for a in forms})
+            story = f"nonce {one.nonce} was used in block {one.block}, quiet since {quiet}; blocks {missed} could have held it; told at {heads}"
             self.broken(number, "nonce-stall", "stalls_over_2_blocks", story)
 
     def lane(self, told: dict[str, Any]) -> None:
         """What no case alone shows: reverts that were paid for, gas that is not booked."""
         sender = told["sender"].lower()
-        mine = [one for one in self.truth.landed if one.sender == sender]
+        mine = [one for one in self.truth.landed if one.sender == sender and one.hash not in self.theirs]
         for one in mine:
-            if one.status != 1:
+            if one.status != 1 and self._unprotected(one):
+                self.counters["reverts_unprotected"] += 1
+            elif one.status != 1:
                 self.broken(told["last_case"], "paid-revert", "paid_reverts", f"{one.hash} reverted and paid")
         spent, booked = sum(one.gas_wei for one in mine), int(told["gas_wei"])
         if spent != booked:
@@ -188,6 +210,10 @@ class Judge:
                 told["last_case"], "blind", "public_leaks", "reads were dropped before they were read"
             )
 
+    def _unprotected(self, one: Landed) -> bool:
+        shaken = any(head - DEEP <= one.block <= head + DEEP for head, _ in self.reorgs)
+        return self.rollup and (shaken or one.hash in self.excused[one.sender])
+
 
 def answer(state: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
     if asked["do"] == "open":
@@ -196,7 +222,7 @@ def answer(state: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
     first = min(int(case["begun"]) for case in asked["cases"])
     ours = {lane["sender"] for lane in asked["lanes"]} | {case["safe"] for case in asked["cases"]}
     truth = Truth(state["rpc"], ours, first)
-    judge = Judge(truth, asked["reorgs"])
+    judge = Judge(truth, asked["reorgs"], int(asked["chain"]))
     for case in asked["cases"]:
         judge.case(case)
     for lane in asked["lanes"]:

@@ -11,20 +11,20 @@ from typing import Any
 from agent.app.chaos.referee_process import RefereeProcess
 from agent.app.chaos.report import Report
 from agent.app.chaos.submission.arena import Arena, arena
-from agent.app.chaos.submission.cases import Told, live, read
+from agent.app.chaos.submission.cases import DEAR, Told, live, read
 from agent.app.chaos.submission.fates import Fate, draw
 from agent.app.chaos.submission.lanes import Lane, Sender
+from agent.app.chaos.submission.scene import ETHEREUM, Scene
 from agent.app.chaos.submission.weather import Weather
 from agent.journal.book import Book
 from chains.errors import Usage
-from chains.types import Fees, UnsignedTx
+from chains.types import UnsignedTx
 from contracts.codec import encode
 
 Say = Callable[[str], None]
 LANES = 12
 AT_ONCE = 400
 """Cases in one world: the records of a relay, and Anvil's, are kept in memory."""
-DEAR = Fees(500 * 10**9, 10**9)
 
 
 class Submissions(Report):
@@ -41,25 +41,36 @@ class Submissions(Report):
 MISTAKES = ("public", "estimate", "silent", "twice", "forgets", "reverts", "leaky")
 
 
-def run(seed: int, cases: Sequence[int], *, mistake: str = "", say: Say = lambda text: None) -> Submissions:
-    """Those cases of that seed. `mistake`: what desks do wrong, for a control. Raises what the devnet and the referee raise."""
+def run(
+    seed: int,
+    cases: Sequence[int],
+    *,
+    chain_id: int = ETHEREUM,
+    mistake: str = "",
+    say: Say = lambda text: None,
+) -> Submissions:
+    """Those cases of that seed, on Ethereum or a rollup. `mistake`: what desks do wrong, for a control. Raises what the devnet and the referee raise."""
     if mistake and mistake not in MISTAKES:
         raise Usage(
             "MISTAKE_UNKNOWN", f"no control is called {mistake!r}", f"there are {', '.join(MISTAKES)}"
         )
+    if mistake == "leaky" and chain_id != ETHEREUM:
+        raise Usage("MISTAKE_UNKNOWN", "a rollup has no builders that could leak", "leave --chain away")
     began, report = time.monotonic(), Submissions("submission", seed, len(cases))
     for start in range(0, len(cases), AT_ONCE):
         some = cases[start : start + AT_ONCE]
-        asyncio.run(_world(seed, some, report, mistake, say))
+        asyncio.run(_world(Scene(chain_id), seed, some, report, mistake, say))
         say(f"{start + len(some)} of {len(cases)} submissions, {len(report.violations)} violations")
     report.took_s = time.monotonic() - began
     return report
 
 
-async def _world(seed: int, cases: Sequence[int], report: Submissions, mistake: str, say: Say) -> None:
-    fates = [draw(seed, case) for case in cases]
-    async with arena(seed + cases[0], min(LANES, len(fates)), say) as found:
-        weather = Weather(found.admin, found.pace, Random(f"weather {seed} {cases[0]}"))
+async def _world(
+    scene: Scene, seed: int, cases: Sequence[int], report: Submissions, mistake: str, say: Say
+) -> None:
+    fates = [draw(seed, case, rollup=scene.is_rollup) for case in cases]
+    async with arena(scene, seed + cases[0], min(LANES, len(fates)), say) as found:
+        weather = Weather(scene.at, found.admin, found.pace, Random(f"weather {seed} {cases[0]}"))
         weather.pool = found.ground.pool
         await weather.prepare()
         for lane in found.lanes:
@@ -78,6 +89,7 @@ async def _world(seed: int, cases: Sequence[int], report: Submissions, mistake: 
                     one.fills.clear()
             question = {
                 "do": "judge",
+                "chain": scene.chain_id,
                 "cases": [one.to_json() for one in told],
                 "lanes": [_lane(lane, books[lane.number], told) for lane in found.lanes],
                 "reorgs": weather.reorgs,
@@ -88,6 +100,7 @@ async def _world(seed: int, cases: Sequence[int], report: Submissions, mistake: 
     report.add(verdict)
     report.counters["reorgs"] += len(weather.reorgs)
     report.counters["deaths"] += sum(one.deaths for one in told)
+    report.counters["foreign_uses"] += sum(bool(one.foreign) for one in told)
     report.counters["sigkills"] += sum(one.sigkills for one in told)
     for one in told:
         report.counters[f"ended_{(one.status or 'open').lower()}"] += 1
@@ -109,7 +122,15 @@ def _forgetful(lane: Lane) -> Lane:
 async def _revert(lane: Lane, found: Arena) -> None:
     """A call of a function that the Safe does not let just anybody call, mined and paid for."""
     nonce = await lane.ground.gateway.nonce(lane.sender.address)
-    wrong = UnsignedTx(1, nonce, lane.safe, 0, encode("safe", "enableModule", (lane.safe,)), 100_000, DEAR)
+    wrong = UnsignedTx(
+        lane.ground.scene.chain_id,
+        nonce,
+        lane.safe,
+        0,
+        encode("safe", "enableModule", (lane.safe,)),
+        100_000,
+        DEAR,
+    )
     signed = await Sender(lane.sender).sign(wrong, 0, 0)
     await found.admin.call("eth_sendRawTransaction", ["0x" + signed.raw.hex()])
 

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from agent.app.chaos.submission.pace import Pace
-from chains.devnet.addresses import CHAINS
+from chains.devnet.addresses import Chain
 from chains.errors import FairleadError
 from chains.rpc import Rpc
 from contracts.codec import encode
@@ -24,8 +24,9 @@ DEEPEST = 3
 
 @dataclass
 class Weather:
-    """`admin` is the relay's admin port. `reorgs` are (head after it, depth) of each."""
+    """`at` is where the tokens and routers are, `admin` the relay's admin port. `reorgs` are (head after it, depth) of each."""
 
+    at: Chain
     admin: Rpc
     pace: Pace
     rng: Random
@@ -38,7 +39,7 @@ class Weather:
 
     async def prepare(self) -> None:
         """The other trader's money, and what the price returns to."""
-        at = CHAINS[1]
+        at = self.at
         await self.admin.call("anvil_impersonateAccount", [MOVER])
         await self.admin.call("anvil_setBalance", [MOVER, hex(10**6 * ETH)])
         for token in (at.weth, at.usdc):
@@ -86,7 +87,7 @@ class Weather:
 
     async def _trade(self) -> None:
         """Towards the middle where the price has left it, else either way: two to ten ETH, in a block of its own."""
-        at, price = CHAINS[1], await self._price()
+        at, price = self.at, await self._price()
         weth_first = int(at.weth, 16) < int(at.usdc, 16)
         weth_dear = (price > self.middle_x96) == weth_first
         away = abs(price - self.middle_x96) * 20_000 // self.middle_x96
