@@ -352,8 +352,13 @@ def connect_venue(configured: Venue, clock: Clock, signer: SignerClient) -> Exec
     url = resolve_endpoint(configured.base_url) if configured.base_url else None
     base_url = url.reveal() if url is not None else None
     socket = resolve_any(configured.ws_url).reveal() if configured.ws_url else None
+    more = (
+        {"exchange": configured.exchange or "", "sandbox": configured.sandbox}
+        if getattr(module, "FAMILY", False)
+        else {}
+    )
     venue: ExecutionVenue = facts.connect(
-        configured.name, clock, api_key, sign, base_url=base_url, ws_url=socket, send=send
+        configured.name, clock, api_key, sign, base_url=base_url, ws_url=socket, send=send, **more
     )
     return venue
 

@@ -137,7 +137,7 @@ def test_a_plug_in_is_one_file_that_its_folder_finds() -> None:
     assert {"market", "limit", "twap"} <= set(algorithms())
     assert {"ethereum", "base", "arbitrum"} <= set(profiles.names())
     assert {"flashbots", "sequencer", "public"} <= set(relays.names())
-    # a venue that only tells its market is FEED; one that takes orders is VENUE as well
+    # a venue that only tells its market is FEED; one that takes orders is VENUE as well; a family's exchanges tell theirs by its library
     for folder, name in (("agent.venues", "FEED"), ("chains.profiles", "CHAIN"), ("chains.relays", "RELAY")):
         package = importlib.import_module(folder)
         for module in pkgutil.iter_modules(package.__path__):

@@ -15,13 +15,14 @@ from urllib.parse import urlencode
 
 import orjson
 
-from agent.domain.errors import FairleadError, Halt, Reconcile, Reject, Retry, Usage
+from agent.domain.errors import FairleadError, Halt, Reconcile, Reject, Retry
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import Place, cex_id
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import OrdType, Side, VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
 from agent.ports import VenueInstrument
+from agent.venues import check_order, number
 
 STATUS = {
     "PENDING_NEW": OrdStatus.PENDING_NEW,
@@ -65,7 +66,6 @@ HINTS = {
     -2014: "check the API key in the settings",
     -2015: "check the API key, its permissions and its list of addresses",
 }
-SUBSCRIBE = "userDataStream.subscribe.signature"
 SUBSCRIBE = "userDataStream.subscribe.signature"
 NO_SUCH_ORDER, CANCEL_REJECTED, CLOCK_OFF = -2013, -2011, -1021
 UNKNOWN_OUTCOME = frozenset({-1000, -1001, -1006, -1007, -1008})
@@ -142,20 +142,9 @@ def error_of(says: VenueSays, *, write: bool) -> FairleadError:
 # requests
 
 
-def number(value: Decimal) -> str:
-    """Plain digits, no exponent, no trailing zeros."""
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 def new_order_params(order: VenueOrder, instrument: VenueInstrument) -> dict[str, str | int]:
     """Raises Usage OFF_GRID or MISSING_PRICE for an order the venue's filters would refuse."""
-    check_grid("quantity", order.order_qty, instrument.lot, instrument)
-    if order.order_qty < instrument.min_qty:
-        raise Usage(
-            "BELOW_MIN_QTY",
-            f"{number(order.order_qty)} {instrument.base} is below {number(instrument.min_qty)}",
-        )
+    check_order(order, instrument)
     params: dict[str, str | int] = {
         "symbol": order.symbol,
         "side": order.side.value,
@@ -164,27 +153,9 @@ def new_order_params(order: VenueOrder, instrument: VenueInstrument) -> dict[str
         "newClientOrderId": order.cl_ord_id,
         "newOrderRespType": "FULL",
     }
-    if order.ord_type is OrdType.LIMIT:
-        if order.px is None:
-            raise Usage("MISSING_PRICE", "a limit order needs a price", "give --limit")
-        check_grid("price", order.px, instrument.tick, instrument)
-        if order.px * order.order_qty < instrument.min_notional:
-            raise Usage(
-                "BELOW_MIN_NOTIONAL",
-                f"the order is worth less than {number(instrument.min_notional)} {instrument.quote}",
-            )
+    if order.px is not None and order.ord_type is OrdType.LIMIT:
         params |= {"timeInForce": order.time_in_force.value, "price": number(order.px)}
     return params
-
-
-def check_grid(what: str, value: Decimal, step: Decimal, instrument: VenueInstrument) -> None:
-    """Raises Usage OFF_GRID."""
-    if value <= 0 or (step and value % step != 0):
-        raise Usage(
-            "OFF_GRID",
-            f"{what} {number(value)} is no multiple of {number(step)}",
-            f"{instrument.symbol} trades in such steps",
-        )
 
 
 def subscribe_message(params: Mapping[str, str | int], signature: str) -> str:

@@ -189,7 +189,7 @@ class Hyperliquid:
     def stream(self) -> AsyncIterator[ExecutionReport]:
         """Reports of this account as they happen, each execution once, merged with an audit over REST."""
         self._need_markets()
-        return self.reports.merged(Stream(lambda: self.http.client, self._user_url, self._clock))
+        return self.reports.told(Stream(lambda: self.http.client, self._user_url, self._clock))
 
     # inside
 
