@@ -20,7 +20,10 @@ from agent.domain.orders import ParentOrder, Side
 from agent.execution.spine import work
 
 D = Decimal
-PAIR, NEAR = (("stop-loss", "2900"), ("take-profit", "3100")), (("stop-loss", "2990"), ("take-profit", "3010"))
+PAIR, NEAR = (
+    (("stop-loss", "2900"), ("take-profit", "3100")),
+    (("stop-loss", "2990"), ("take-profit", "3010")),
+)
 
 
 def slices(grave: Grave) -> list[Sliced]:
