@@ -17,6 +17,7 @@ from agent.domain.instruments import Place, cex_id
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import Side
 from agent.domain.reports import Balance, Fill, OrderSnapshot
+from agent.market.reading import number
 from agent.ports import VenueInstrument
 
 STATUS = {
@@ -88,12 +89,9 @@ def error_of(error: Exception, who: str, *, write: bool) -> FairleadError:
 
 def exact(value: Any) -> Decimal:
     """Of the library's text; of a number that came as JSON's own its shortest text. Raises ValueError for anything else or without end."""
-    if value is None or isinstance(value, bool):
+    if isinstance(value, bool) or value is None:
         raise ValueError("a number is missing")
-    found = value if isinstance(value, Decimal) else Decimal(str(value))
-    if not found.is_finite():
-        raise ValueError("a number without end")
-    return found
+    return number(value if isinstance(value, str | int | Decimal) else repr(value))
 
 
 def maybe(value: Any) -> Decimal:
@@ -179,12 +177,14 @@ def order(
     closed and that was not filled whole has ended otherwise: CANCELED."""
     with understood("an order"):
         qty, done = exact(data["amount"]), maybe(data.get("filled"))
+        px = maybe(data.get("price"))
+        if qty <= 0 or not 0 <= done <= qty or px < 0:
+            raise ValueError(f"{done} done of {qty} at {px}")
         status = STATUS[str(data.get("status") or "open")]
         if status is OrdStatus.NEW and done:
             status = OrdStatus.PARTIALLY_FILLED
         if status is OrdStatus.FILLED and done < qty:
             status = OrdStatus.CANCELED
-        px = maybe(data.get("price"))
         at_ms = data.get("lastUpdateTimestamp") or data.get("lastTradeTimestamp") or data.get("timestamp")
         return OrderSnapshot(
             name,
