@@ -93,8 +93,8 @@ _OKX = Words(
         f"GET private/{path}"
         for path in "trade/order trade/orders-pending trade/orders-history trade/fills trade/fills-history account/balance account/config".split()
     ),
-    frozenset({"POST private/trade/cancel-order"}),
-    _set("instId instType ordId clOrdId state begin end after before limit"),
+    frozenset({"POST private/trade/cancel-order", "POST private/trade/cancel-all-after"}),
+    _set("instId instType ordId clOrdId timeOut state begin end after before limit"),
     900,
     {"POST private/trade/amend-order": Shape("instId", "newSz", "newPx", also=_set("ordId clOrdId"))},
 )
@@ -215,8 +215,8 @@ _KRAKEN = Words(
         f"POST private/{path}"
         for path in "QueryOrders OpenOrders ClosedOrders TradesHistory BalanceEx".split()
     ),
-    frozenset({"POST private/CancelOrder"}),
-    _set("txid trades start end ofs"),
+    frozenset({"POST private/CancelOrder", "POST private/CancelAllOrdersAfter"}),
+    _set("txid trades timeout start end ofs"),
     1,
 )
 

@@ -22,6 +22,7 @@ class Capabilities:
     reports: bool
     book_stream: bool
     sandbox: bool
+    switch: bool
     missing: tuple[str, ...]
 
     def said(self) -> str:
@@ -32,6 +33,7 @@ class Capabilities:
             "replacements": self.replaces,
             "cancel of all": self.cancels_all,
             "reports on a socket": self.reports,
+            "a dead man's switch": self.switch,
             "a sandbox": self.sandbox,
         }
         return ", ".join(word for word, there in words.items() if there) or "market data alone"
@@ -58,6 +60,10 @@ def read(exchange: str, known: Known, has: Mapping[str, Any], urls: Mapping[str,
             "reports come by asking over REST: its socket would take orders unsigned once logged on, and no log-on is signed",
         ),
         "cancels_all": (has.get("cancelAllOrders") is True, "has no cancel of all: orders end one by one"),
+        "switch": (
+            orders and known.switch,
+            "has no dead man's switch that is used here: orders there outlive this process",
+        ),
         "sandbox": (bool(urls.get("test")), "has no sandbox"),
     }
     there = {name: value for name, (value, _) in found.items()}

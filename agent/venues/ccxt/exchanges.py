@@ -18,13 +18,15 @@ from agent.domain.ids import ClOrdId
 class Known:
     """`asked`: the parameter by which the library asks for an order of our name, empty where the exchange has no such name or cannot be
     asked by it; `prefix`: what it puts before our name; `amends`: an order is changed in place, and keeps its name; `login`: the
-    signed subscription by which reports come on a socket and that opens nothing else there; `options`: of the library, for requests that can be judged; `more`: what it
+    signed subscription by which reports come on a socket and that opens nothing else there; `switch`: it ends all orders unless it hears of us;
+    `options`: of the library, for requests that can be judged; `more`: what it
     wants to be told when asked for an order."""
 
     asked: str = "clientOrderId"
     prefix: str = ""
     amends: bool = False
     login: str = ""
+    switch: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
 
@@ -44,10 +46,10 @@ KNOWN: Mapping[str, Known] = {
         options={"enableUnifiedMargin": False, "enableUnifiedAccount": True, "unifiedMarginStatus": 6},
     ),  # fmt: skip
     "gate": Known(prefix="t-", amends=True, options={"unifiedAccount": False}),
-    "kraken": Known(asked=""),
+    "kraken": Known(asked="", switch=True),
     "kucoin": Known(options={"hf": False, "uta": False}),
     "mexc": Known(),
-    "okx": Known(amends=True, options={"createOrder": "privatePostTradeOrder"}),
+    "okx": Known(amends=True, switch=True, options={"createOrder": "privatePostTradeOrder"}),
 }
 _OURS = re.compile(r"fl[a-z0-9]{20}")
 

@@ -141,6 +141,10 @@ class Hyperliquid:
         await self._do(codec.modify_action(order, self._market(order.symbol)))
         return await self._after_write(order.cl_ord_id)
 
+    @property
+    def schedules_cancel(self) -> bool:
+        return True
+
     async def schedule_cancel(self, seconds: float | None) -> None:
         """Has the venue cancel everything then, should nothing more be heard of us; None takes it back. Raises as `submit`."""
         at_ms = None if seconds is None else self._now_ms() + int(seconds * 1_000)
