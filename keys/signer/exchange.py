@@ -107,7 +107,7 @@ def check(
     if strange:
         raise Denied(
             "EXCHANGE_PARAMETER",
-            f"{endpoint} with parameter {strange[0]!r}",
+            f"{endpoint} with parameter {strange[0][:40]!r}",
             "Only trading's own parameters are signed.",
         )
     if len(set(names)) != len(names) or "timestamp" not in names:
