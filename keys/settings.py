@@ -55,6 +55,7 @@ from keys.policy_settings import (
     PolicySettings,
 )
 from keys.secrets import is_reference
+from keys.signer import ccxt_words
 from keys.signer.exchange_orders import SymbolLimit
 from keys.signer.exchange_wire import checked
 from keys.signers import SignerSpec, read_spec, references
@@ -95,7 +96,8 @@ REPEATS = 200
 class ExchangeReference:
     """`api_key` and `secret` are secret references; `allow` adds "METHOD path" pairs to the dialect's own; `symbols` that may be
     named, none meaning any; `limits` by symbol, without which no order is signed; `repeats`: how often one signature may be used;
-    `sends_to`: where the signer sends orders itself, so that no signature of them leaves it; empty where it does not."""
+    `sends_to`: where the signer sends orders itself, so that no signature of them leaves it; empty where it does not; `password`: the
+    key's passphrase, where the exchange has one."""
 
     dialect: str
     api_key: str
@@ -105,6 +107,7 @@ class ExchangeReference:
     limits: Mapping[str, SymbolLimit] = field(default_factory=dict)
     repeats: int = REPEATS
     sends_to: str = ""
+    password: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,21 +251,28 @@ def _host(value: Any, path: str) -> str:
 
 
 def _exchange(value: Any, path: str) -> ExchangeReference:
-    r = _Reader(value, path, "dialect api_key secret allow symbols limits repeats sends_to")
+    r = _Reader(value, path, "dialect api_key secret allow symbols limits repeats sends_to password")
+    dialect = r.get("dialect", _text)
+    words = ccxt_words.words_of(dialect)
     read = ExchangeReference(
-        r.get("dialect", _text),
+        dialect,
         r.get("api_key", _reference),
         r.get("secret", _reference),
         r.get("allow", _list(_text), ()),
         r.get("symbols", _list(_text), ()),
         r.get("limits", _map(_text, _symbol_limit), {}),
-        r.get("repeats", _int, REPEATS),
+        r.get("repeats", _int, words.repeats if words else REPEATS),
         r.get("sends_to", _host, ""),
+        r.get("password", _reference, None),
     )
     if read.repeats < 1:
         raise _bad(f"{path}.repeats", "must be 1 or more: a signature is used at least once")
     if read.sends_to and read.dialect == "hyperliquid":
         raise _bad(f"{path}.sends_to", "is not for this dialect: its signatures are taken once as it is")
+    if read.sends_to and words is not None:
+        raise _bad(
+            f"{path}.sends_to", "is not for this dialect: the signer does not speak to this exchange itself"
+        )
     for symbol in read.limits:
         if read.symbols and symbol not in read.symbols:
             raise _bad(f"{path}.limits.{symbol}", "is not among the symbols")
@@ -421,7 +431,11 @@ def environment_names(settings: SignerSettings) -> tuple[str, ...]:
     """The variables that env: references need: the only ones a signer's process gets besides the plain ones."""
     held = [*settings.senders, *settings.owners, *([settings.relay_auth] if settings.relay_auth else [])]
     named = [text for key in held for text in _references(key)]
-    named += [text for e in settings.exchanges.values() for text in (e.api_key, e.secret, e.sends_to)]
+    named += [
+        text
+        for e in settings.exchanges.values()
+        for text in (e.api_key, e.secret, e.sends_to, e.password or "")
+    ]
     return tuple(sorted({r[4:] for r in named if r.startswith("env:")}))
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from agent.domain.ids import child_id
-from agent.domain.orders import ChildOrder, ParentOrder
+from agent.domain.orders import ChildOrder, ParentOrder, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Progress:
     """A parent's story so far. `leaves` is what is neither filled nor working; `px_now` the net price of trading it now.
 
     `denied`: the last slice was refused by our own rules. `children` counts the slices made, `failed` those that ended without a fill (a dying process aside), `unsettled` the parts that are not final
-    yet: a fill may still be taken back, so nothing is FILLED before it is 0. `lot` is the least worth sending.
+    yet: a fill may still be taken back, so nothing is FILLED before it is 0. `lot` is the least worth sending. `last`: the slice made last, at `last_ns`.
     """
 
     leaves: Decimal
@@ -27,6 +27,8 @@ class Progress:
     accepted_ns: int
     px_now: Decimal | None
     lot: Decimal
+    last: ChildOrder | None = None
+    last_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Algorithm:
-    """`step` is pure; `parameters` are its command-line words with what they mean; `wants_px` where it needs a price."""
+    """`step` is pure; `parameters` are its command-line words with what they mean; `wants_px` where it needs a price;
+    `fits` refuses parameters that do not go with the side and the limit."""
 
     name: str
     about: str
@@ -48,6 +51,7 @@ class Algorithm:
     step: Callable[[ParentOrder, Progress, int], Step]
     check: Callable[[dict[str, str]], None]
     wants_px: bool = False
+    fits: Callable[[Side, Decimal | None, Mapping[str, str]], None] = lambda side, limit, parameters: None
 
 
 def slice_of(parent: ParentOrder, slice_no: int, qty: Decimal, expire_ns: int) -> ChildOrder:

@@ -15,7 +15,7 @@ from agent.domain.errors import Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import chain_of
 from agent.domain.order_state import ExecType, OrdStatus
-from agent.domain.orders import ParentOrder
+from agent.domain.orders import ParentOrder, Side
 from agent.domain.reports import Fill
 from agent.domain.submission_state import Observation
 from agent.domain.units import qty_exact
@@ -255,6 +255,10 @@ def parent_json(settings: Settings, book: Book, name: ClOrdId, now_ns: int, carr
         waits_for, then = "its process", "it is closed"
     else:
         waits_for, then = "its next slice" if carried else "a process", "the slice is planned"
+    if intent.algo == "exit" and record.closed is None and not waits and carried:
+        told = dict(intent.algo_params)
+        waits_for = " or ".join(f"{n} {told[n]}" for n in ("stop-loss", "take-profit") if n in told)
+        then = "all of it is sold" if intent.side is Side.SELL else "all of it is bought"
     story = story_json(settings, book, name)
     return {
         "cl_ord_id": name,

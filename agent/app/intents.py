@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 
+from agent.algos.exit import LIFE
 from agent.algos.step import Algorithm
 from agent.algos.twap import seconds_of
 from agent.app.places import Directory
@@ -51,6 +52,8 @@ def request_of(
     algo: str | None = None,
     over: str | None = None,
     slices: int | None = None,
+    stop_loss: str | None = None,
+    take_profit: str | None = None,
     max_slippage_bps: int = 50,
     protection: str | None = None,
 ) -> Request:
@@ -67,16 +70,20 @@ def request_of(
             "TOO_MANY_DECIMALS", f"{qty} has more decimals than the {finest} of {base_name}", "round it"
         )
     limit_px = parse_qty(limit, "--limit") if limit is not None else None
-    chosen = algo or ("limit" if limit_px is not None else "market")
+    exits = stop_loss is not None or take_profit is not None
+    chosen = algo or ("exit" if exits else "limit" if limit_px is not None else "market")
     if chosen not in algos:
         raise Usage("UNKNOWN_ALGO", f"there is no algo '{chosen}'", f"known: {', '.join(sorted(algos))}")
-    params = {key: value for key, value in (("over", over), ("slices", str(slices or ""))) if value}
+    typed = {"over": over, "slices": str(slices or ""), "stop-loss": stop_loss, "take-profit": take_profit}
+    params = {key: value for key, value in typed.items() if value}
     strange = sorted(set(params) - {name for name, _ in algos[chosen].parameters})
     if strange:
+        owner = next((a.name for a in algos.values() if strange[0] in dict(a.parameters)), "twap")
         raise Usage(
-            "ALGO_PARAMETER", f"--{strange[0]} means nothing to {chosen}", "it belongs to --algo twap"
+            "ALGO_PARAMETER", f"--{strange[0]} means nothing to {chosen}", f"it belongs to --algo {owner}"
         )
     algos[chosen].check(params)
+    algos[chosen].fits(Side(side.upper()), limit_px, params)
     if not 0 < max_slippage_bps <= 10_000:
         raise Usage(
             "BAD_SLIPPAGE",
@@ -110,7 +117,9 @@ def parent_of(
     name: IntentId = intent_id(environment, wallet, text, salt)
     life_s = DEFAULT_LIFE_S
     params = dict(request.algo_params)
-    if "over" in params:
+    if request.algo == "exit":
+        life_s = seconds_of(params.get("over", LIFE), "--over")
+    elif "over" in params:
         life_s += 2 * seconds_of(params["over"], "--over")
     intent = Intent(
         id=name,

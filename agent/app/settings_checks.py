@@ -29,6 +29,7 @@ def cross_checks(settings: Settings) -> Iterator[Found]:
     yield from _unique(settings)
     yield from _wallet(settings)
     yield from _chains(settings)
+    yield from _families(settings)
     yield from _assets(settings)
     yield from _limits(settings)
     yield from _oracles(settings)
@@ -220,6 +221,21 @@ def _contracts(chain: Chain) -> Mapping[str, str]:
         return load(chain.chain_id).contracts
     except Usage:
         return {}
+
+
+def _families(settings: Settings) -> Iterator[Found]:
+    """A family's module says nothing of which exchange; a module of one exchange has no other."""
+    for number, venue in enumerate(settings.venues):
+        where, family = f"venues[{number}]", venue.module == "ccxt"
+        if family and venue.exchange is None:
+            yield f"{where}.exchange", "module ccxt speaks to many exchanges", 'say which: exchange = "okx"'
+        if not family and (venue.exchange is not None or venue.sandbox):
+            what = "exchange" if venue.exchange is not None else "sandbox"
+            yield (
+                f"{where}.{what}",
+                f"module {venue.module} is one exchange",
+                'drop it, or set module = "ccxt"',
+            )
 
 
 def _assets(settings: Settings) -> Iterator[Found]:

@@ -203,6 +203,12 @@ class Chain(Table):
 class Venue(Table):
     name: Name = Field(description="The venue's name in asset ids: its balances are cex:NAME/SYMBOL.")
     module: Name = Field(description="The venue's module in agent/venues.")
+    exchange: Name | None = Field(
+        None, description='Which exchange of a family: with module = "ccxt" its name there, like "okx".'
+    )
+    sandbox: bool = Field(
+        False, description="With a family: the exchange's own sandbox instead of its market."
+    )
     base_url: Endpoint | None = Field(None, description="HTTP address; none means the venue's own.")
     ws_url: Endpoint | None = Field(None, description="WebSocket address; none means the venue's own.")
     api_key: SecretRef | None = Field(
@@ -211,9 +217,19 @@ class Venue(Table):
     api_secret: SecretRef | None = Field(
         None, description="Where the API secret is; only `fairlead signer` resolves it."
     )
+    api_password: SecretRef | None = Field(
+        None,
+        description="Where the key's passphrase is, where the exchange has one; only `fairlead signer` resolves it.",
+    )
     counterparty_cap_usd: Money = Field(
         Decimal(0),
         description="The most this venue may hold of yours, in USD, before orders that would add to it are denied.",
+    )
+    cancel_after_s: int = Field(
+        60,
+        ge=0,
+        le=3600,
+        description="Where the exchange has such a switch: it ends all orders of the account so long after this process was last heard of. 0: never.",
     )
     symbols: tuple[str, ...] = Field(
         (), description="The venue's instruments that may be traded, in its own spelling."

@@ -66,15 +66,26 @@ def _sender(sender: Sender) -> dict[str, Any]:
 _DIALECTS = {"binance_spot": "binance", "hyperliquid": "hyperliquid"}
 
 
+def _dialect(venue: Venue) -> str | None:
+    return f"ccxt:{venue.exchange}" if venue.module == "ccxt" else _DIALECTS.get(venue.module)
+
+
 def _exchanges(settings: Settings) -> dict[str, Any]:
     """The exchanges whose secrets the signer holds. At Hyperliquid instruments are named by asset number, which the owner adds."""
     found: dict[str, Any] = {}
     for v in settings.venues:
-        if v.api_key is None or v.api_secret is None or v.module not in _DIALECTS:
+        dialect = _dialect(v)
+        if v.api_key is None or v.api_secret is None or dialect is None:
             continue
-        found[v.name] = {"dialect": _DIALECTS[v.module], "api_key": v.api_key, "secret": v.api_secret}
-        hyperliquid = v.module == "hyperliquid"
-        found[v.name] |= {"repeats": 1} if hyperliquid else {"symbols": list(v.symbols), **_sends_to(v)}
+        found[v.name] = {"dialect": dialect, "api_key": v.api_key, "secret": v.api_secret}
+        if v.api_password is not None:
+            found[v.name]["password"] = v.api_password
+        if v.module == "hyperliquid":
+            found[v.name]["repeats"] = 1
+        else:
+            found[v.name]["symbols"] = list(v.symbols)
+        if v.module == "binance_spot":
+            found[v.name] |= _sends_to(v)
     return found
 
 

@@ -20,6 +20,7 @@ from agent.app.cancel_road import canceller
 from agent.app.chain_desk import ChainDesk
 from agent.app.chain_desks import chain_desk
 from agent.app.cli.output import note
+from agent.app.dead_man import dead_men
 from agent.app.endpoints import open_gateways, resolve_any, resolve_endpoint
 from agent.app.feeds import alarm_on_difference, head_feeds, stop_tasks
 from agent.app.leftovers import Leftovers
@@ -260,6 +261,11 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
     streams = [
         asyncio.create_task(tracker.consume(v), name=f"stream {name}") for name, v in app.venues.items()
     ]
+    after = {venue.name: venue.cancel_after_s for venue in settings.venues}
+    streams += [
+        asyncio.create_task(one.run(), name="dead man")
+        for one in dead_men(dict(app.venues), after, app.clock, recorder)
+    ]
     leftovers = Leftovers(app.chains, recorder, app.clock, note)
     recorder.watchers.append((await stack.enter_async_context(leftovers)).saw)
     streams += head_feeds(app.chains.values(), recorder, app.clock)
@@ -352,8 +358,13 @@ def connect_venue(configured: Venue, clock: Clock, signer: SignerClient) -> Exec
     url = resolve_endpoint(configured.base_url) if configured.base_url else None
     base_url = url.reveal() if url is not None else None
     socket = resolve_any(configured.ws_url).reveal() if configured.ws_url else None
+    more = (
+        {"exchange": configured.exchange or "", "sandbox": configured.sandbox}
+        if getattr(module, "FAMILY", False)
+        else {}
+    )
     venue: ExecutionVenue = facts.connect(
-        configured.name, clock, api_key, sign, base_url=base_url, ws_url=socket, send=send
+        configured.name, clock, api_key, sign, base_url=base_url, ws_url=socket, send=send, **more
     )
     return venue
 

@@ -154,7 +154,10 @@ class Desk:
                 for part in child.parts:
                     working += self._still_working(child.child, self.book.parts[part])
             leaves = max(self.book.leaves(parent.cl_ord_id) - working, Decimal(0))
+        last = self.book.children[record.children[-1]] if record.children else None
         return Progress(
+            last=last.child if last is not None else None,
+            last_ns=last.sliced_ns if last is not None else 0,
             leaves=leaves,
             working=working,
             children=len(record.children),

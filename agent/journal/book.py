@@ -68,7 +68,7 @@ class Book:
 
     def _sliced(self, event: ev.Sliced) -> None:
         child = event.child
-        self.children[child.cl_ord_id] = ChildRecord(child)
+        self.children[child.cl_ord_id] = ChildRecord(child, sliced_ns=event.at_ns)
         parent = self.parents.get(child.parent)
         if parent is not None and child.cl_ord_id not in parent.children:
             parent.children.append(child.cl_ord_id)

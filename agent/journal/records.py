@@ -102,6 +102,7 @@ class ChildRecord:
     approved: ev.Approved | None = None
     breach: ev.Breach | None = None
     parts: list[ClOrdId] = field(default_factory=list)
+    sliced_ns: int = 0
 
 
 @dataclass(slots=True)

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
-from agent.domain.errors import FairleadError
+from agent.domain.errors import FairleadError, Usage
 from agent.domain.ids import ClOrdId
+from agent.domain.orders import OrdType, VenueOrder
 from agent.domain.reports import OrderSnapshot
-from agent.ports import Clock, ExecutionVenue
+from agent.ports import Clock, ExecutionVenue, VenueInstrument
 
 Sign = Callable[[str, str, str], Awaitable[str]]
 """(method, path, payload) to the signature in text, over exactly that payload. The signer judges method and path too
@@ -75,3 +76,39 @@ async def one_by_one(
 
     told = await asyncio.gather(*(one(name, symbol) for name, symbol in orders))
     return dict(zip((name for name, _ in orders), told, strict=True))
+
+
+def number(value: Decimal) -> str:
+    """Plain digits, no exponent, no trailing zeros."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def check_grid(what: str, value: Decimal, step: Decimal, instrument: VenueInstrument) -> None:
+    """Raises Usage OFF_GRID."""
+    if value <= 0 or (step and value % step != 0):
+        raise Usage(
+            "OFF_GRID",
+            f"{what} {number(value)} is no multiple of {number(step)}",
+            f"{instrument.symbol} trades in such steps",
+        )
+
+
+def check_order(order: VenueOrder, instrument: VenueInstrument) -> None:
+    """Raises Usage OFF_GRID, BELOW_MIN_QTY, MISSING_PRICE or BELOW_MIN_NOTIONAL for an order that the venue's filters would refuse."""
+    check_grid("quantity", order.order_qty, instrument.lot, instrument)
+    if order.order_qty < instrument.min_qty:
+        raise Usage(
+            "BELOW_MIN_QTY",
+            f"{number(order.order_qty)} {instrument.base} is below {number(instrument.min_qty)}",
+        )
+    if order.ord_type is not OrdType.LIMIT:
+        return
+    if order.px is None:
+        raise Usage("MISSING_PRICE", "a limit order needs a price", "give --limit")
+    check_grid("price", order.px, instrument.tick, instrument)
+    if order.px * order.order_qty < instrument.min_notional:
+        raise Usage(
+            "BELOW_MIN_NOTIONAL",
+            f"the order is worth less than {number(instrument.min_notional)} {instrument.quote}",
+        )

@@ -94,17 +94,7 @@ def check(
     endpoint = f"{method} {path}"
     listed, parameters = DIALECTS[dialect]
     if endpoint not in listed and endpoint not in extra:
-        if _OUT.search(path):
-            raise Denied(
-                "EXCHANGE_WITHDRAWAL",
-                f"{endpoint} can move funds",
-                "Funds leave an exchange by the owner's hand only.",
-            )
-        raise Denied(
-            "EXCHANGE_UNLISTED",
-            f"{endpoint} is not listed for {dialect}",
-            "List it in the signer's settings.",
-        )
+        raise unlisted(endpoint, path, dialect)
     if not _QUERY.fullmatch(query):
         raise Usage(
             "EXCHANGE_QUERY_INVALID",
@@ -117,7 +107,7 @@ def check(
     if strange:
         raise Denied(
             "EXCHANGE_PARAMETER",
-            f"{endpoint} with parameter {strange[0]!r}",
+            f"{endpoint} with parameter {strange[0][:40]!r}",
             "Only trading's own parameters are signed.",
         )
     if len(set(names)) != len(names) or "timestamp" not in names:
@@ -133,12 +123,7 @@ def check(
             f"{endpoint}: the value of {odd} has a character that no trading value has",
             "Letters, digits and . _ ~ : / - are signed.",
         )
-    if not _TIMESTAMP.fullmatch(values["timestamp"]) or int(values["timestamp"]) > now_ms + AHEAD_MS:
-        raise Denied(
-            "EXCHANGE_AHEAD",
-            f"{endpoint} is dated more than {AHEAD_MS // 1000} s ahead of this machine's clock, or not in milliseconds",
-            "Date it with the present time.",
-        )
+    dated(endpoint, values["timestamp"], now_ms)
     if symbols and values.get("symbol", next(iter(symbols))) not in symbols:
         raise Denied(
             "EXCHANGE_SYMBOL",
@@ -146,6 +131,31 @@ def check(
             "List it under exchanges in the signer's settings.",
         )
     return values
+
+
+def unlisted(endpoint: str, path: str, dialect: str) -> Denied:
+    """The refusal of what is not listed; what can move funds is called so."""
+    if _OUT.search(path):
+        return Denied(
+            "EXCHANGE_WITHDRAWAL",
+            f"{endpoint} can move funds",
+            "Funds leave an exchange by the owner's hand only.",
+        )
+    return Denied(
+        "EXCHANGE_UNLISTED",
+        f"{endpoint} is not listed for {dialect}",
+        "List it in the signer's settings.",
+    )
+
+
+def dated(endpoint: str, stamp: str, now_ms: int) -> None:
+    """Raises Denied EXCHANGE_AHEAD for what could be kept for later. `stamp`: milliseconds."""
+    if not _TIMESTAMP.fullmatch(stamp) or int(stamp) > now_ms + AHEAD_MS:
+        raise Denied(
+            "EXCHANGE_AHEAD",
+            f"{endpoint} is dated more than {AHEAD_MS // 1000} s ahead of this machine's clock, or not in milliseconds",
+            "Date it with the present time.",
+        )
 
 
 def sign(secret: bytes, query: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from chains.errors import Denied, Reconcile, Retry, Usage
 from keys.secrets import is_reference, resolve
 from keys.settings import ExchangeReference
-from keys.signer import exchange, exchange_orders, hyperliquid, hyperliquid_desk
+from keys.signer import ccxt_desk, ccxt_words, exchange, exchange_orders, hyperliquid, hyperliquid_desk
 from keys.signer.exchange_wire import Wire
 from keys.signer.ledger import SpendLedger
 from keys.signer.vault import Vault
@@ -51,6 +51,7 @@ class ExchangeDesk:
         self._live = live
         self._wires = {name: _wire(name, r.sends_to) for name, r in references.items() if r.sends_to}
         self._waiting: dict[str, tuple[str, int]] = {}
+        self._library = ccxt_desk.Library()
 
     def facts(self) -> dict[str, dict[str, Any]]:
         """For `status`: what a day's orders can cost, how often each can be carried out, and who sends them."""
@@ -72,6 +73,9 @@ class ExchangeDesk:
         if reference.dialect == hyperliquid.DIALECT:
             asked = (request_id, venue, method, path, query)
             return self._sign_as_agent_wallet(reference, asked, digest, now_ms)
+        if ccxt_words.words_of(reference.dialect) is not None:
+            asked = (request_id, venue, method, path, query)
+            return self._sign_by_library(reference, asked, digest, now_ms)
         values = exchange.check(
             reference.dialect,
             reference.allow,
@@ -127,6 +131,24 @@ class ExchangeDesk:
             live=self._live,
         )
         return {"signature": signature, "api_key": self._vault.api_keys[venue].text()}
+
+    def _sign_by_library(
+        self, reference: ExchangeReference, asked: tuple[str, str, str, str, str], digest: str, now_ms: int
+    ) -> dict[str, Any]:
+        request_id, venue, *_ = asked
+        password = self._vault.passwords[venue].text().strip() if venue in self._vault.passwords else ""
+        api_key = self._vault.api_keys[venue].text().strip()
+        signature = ccxt_desk.sign(
+            self._library,
+            reference,
+            (api_key, self._vault.secrets[venue].text().strip(), password),
+            self._ledger,
+            lambda: self._granted(request_id, digest),
+            asked,
+            digest,
+            now_ms=now_ms,
+        )
+        return {"signature": signature, "api_key": api_key}
 
     async def send(
         self, request_id: str, venue: str, method: str, path: str, query: str, digest: str

@@ -23,6 +23,7 @@ class Vault:
         self.relay: Signer | None = None
         self.api_keys: dict[str, Secret] = {}
         self.secrets: dict[str, Secret] = {}
+        self.passwords: dict[str, Secret] = {}
         self._stored: dict[str, StoredKey] = {}
         for held in self._held():
             if isinstance(held, KeyReference):
@@ -69,6 +70,8 @@ class Vault:
     def open_exchanges(self) -> None:
         for name, reference in self.settings.exchanges.items():
             self.api_keys[name], self.secrets[name] = resolve(reference.api_key), resolve(reference.secret)
+            if reference.password is not None:
+                self.passwords[name] = resolve(reference.password)
 
     def open_keys(self, prompt: Prompt | None) -> list[str]:
         """Opens every key that needs no person, and the others by `prompt` where given; names what stays locked.

@@ -16,6 +16,7 @@ from agent.domain.ids import ClOrdId
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.ports import VenueInstrument
+from agent.venues import number
 from agent.venues.binance_spot import codec
 
 D = Decimal
@@ -167,7 +168,7 @@ def test_an_order_as_it_is_written() -> None:
     [("0.00010000", "0.0001"), ("1E+3", "1000"), ("100", "100"), ("0.10", "0.1"), ("25", "25")],
 )
 def test_numbers_are_plain_digits(value: str, text: str) -> None:
-    assert codec.number(D(value)) == text
+    assert number(D(value)) == text
 
 
 def recorded() -> Path:

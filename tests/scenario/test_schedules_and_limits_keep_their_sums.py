@@ -142,7 +142,7 @@ async def test_a_limit_waits_for_its_price_and_then_goes(
     parent = order(office, "2", side, algo="limit", limit=limit, life_s=300)
     async with office.open(grave) as desk:
         doing = asyncio.create_task(work(parent, desk))
-        await desk.clock.sleep(120)
+        await desk.clock.sleep(12)
         assert not doing.done() and not slices(grave)
         px = "3015.00" if side is Side.SELL else "2987.00"
         venue.house(move, px, "1200", tif="GTC")  # somebody sweeps the book up to there, and stays

@@ -86,6 +86,12 @@ class Door:
         }
         return await self._call("POST", "house/order", order)
 
+    async def bids(self) -> list[tuple[str, str]]:
+        """Price and quantity of every level."""
+        ask = {"symbol": "ETHUSDC", "limit": "1000"}
+        async with self._client.get(f"{self.url}/api/v3/depth", params=ask) as answer:
+            return [(px, qty) for px, qty in (await answer.json())["bids"]]
+
     async def level(self, side: str, px: str, qty: str) -> None:
         await self._call(
             "POST", "house/level", {"symbol": "ETHUSDC", "side": side, "price": px, "quantity": qty}

@@ -12,9 +12,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from ccxt_rig import at_paper
 from fake_venue import FakeVenue
 from hyper_server import ACCOUNT, AGENT, HyperServer, hyper_server
-from paper import paper, session
+from paper import Door, paper, session
 
 from agent.domain.ids import ClOrdId, child_id, parent_id, part_id
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
@@ -58,20 +59,23 @@ class Rig:
         return VenueOrder(name_of(number), self.symbol, Side.BUY, OrdType.LIMIT, tif, D(qty), price)
 
 
+async def fill_at_paper(door: Door, venue: ExecutionVenue, name: ClOrdId, qty: Decimal) -> None:
+    bids = [(D(px), D(size)) for px, size in await door.bids()]
+    before = sum((size for px, size in bids if px > D(2990)), D(0))
+    there = sum((size for px, size in bids if px == D(2990)), D(0))
+    mine = await venue.query(name, "ETHUSDC")
+    assert mine is not None
+    first = there - (mine.order_qty - mine.cum_qty)
+    await door.house("SELL", "2990", str(before + first + qty))
+
+
 @asynccontextmanager
 async def spot() -> AsyncIterator[Rig]:
     async with paper() as door:
         real = session(door.url)
 
         async def fill(name: ClOrdId, qty: Decimal) -> None:
-            depth = await real.public("depth", {"symbol": "ETHUSDC", "limit": 1_000}, 50)
-            bids = [(D(px), D(size)) for px, size in depth["bids"]]
-            before = sum((size for px, size in bids if px > D(2990)), D(0))
-            there = sum((size for px, size in bids if px == D(2990)), D(0))
-            mine = await real.query(name, "ETHUSDC")
-            assert mine is not None
-            first = there - (mine.order_qty - mine.cum_qty)
-            await door.house("SELL", "2990", str(before + first + qty))
+            await fill_at_paper(door, real, name, qty)
 
         async def lose() -> None:
             await door.fault("order.place", "reset_after")
@@ -83,6 +87,27 @@ async def spot() -> AsyncIterator[Rig]:
         idle = session("http://127.0.0.1:9")
         yield Rig(real, idle, "ETHUSDC", D(3100), D(2990), D("2990.001"), D(8000), fill, lose, there)
         await idle.close()
+        await real.close()
+
+
+@asynccontextmanager
+async def family() -> AsyncIterator[Rig]:
+    """The library's own Binance class at the paper exchange, its requests judged and signed as the signer does it."""
+    async with paper() as door:
+        real = at_paper(door.url)
+
+        async def fill(name: ClOrdId, qty: Decimal) -> None:
+            await fill_at_paper(door, real, name, qty)
+
+        async def lose() -> None:
+            await door.fault("order.place", "reset_after")
+
+        async def there() -> int:
+            return len((await door.truth())["orders"])
+
+        await real.start()
+        idle = at_paper("http://127.0.0.1:9")
+        yield Rig(real, idle, "ETHUSDC", D(3100), D(2990), D("2990.001"), D(8000), fill, lose, there)
         await real.close()
 
 
@@ -171,6 +196,7 @@ async def _unasked(method: str, path: str, payload: str) -> str:
 
 RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
     "binance_spot": spot,
+    "ccxt": family,
     "memory": memory,
     "hyperliquid": hyperliquid,
 }

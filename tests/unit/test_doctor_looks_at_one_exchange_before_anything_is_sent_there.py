@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ccxt_rig import Signer as FamilySigner
 from paper import KEY, Door, paper, sign
 from settings_values import values
 
@@ -64,6 +65,40 @@ async def test_all_is_well(tmp_path: Path) -> None:
     assert "50" in told["balances paper"].message and "0 open" in told["orders paper"].message
     assert "1 followed" in told["books paper"].message and "0 dropped" in told["books paper"].message
     assert "5,000.00 USD" in told["signer paper"].message and "of 6000" in told["limits paper"].message
+
+
+class OfFamily(Signer):
+    def __init__(self) -> None:
+        self.signer = FamilySigner("binance", "ETHUSDC")
+
+    async def sign_exchange(
+        self, request_id: str, venue: str, method: str, path: str, payload: str
+    ) -> tuple[str, str]:
+        return await self.signer.sign(method, path, payload), KEY
+
+
+async def test_of_a_familys_exchange_it_tells_what_is_there_and_what_is_missing(tmp_path: Path) -> None:
+    async with paper() as door:
+        found = settings(door, tmp_path, module="ccxt", exchange="binance")
+        asked = await venue_checks(found, "paper", OfFamily(), watch_s=0.0)
+        told = {check.name: check for check in asked if check.level is Level.OK}
+        missing = [check for check in asked if check.level is not Level.OK]
+        assert [(check.level, check.name) for check in missing] == [(Level.SKIP, "can paper")], asked
+        assert "switch" in missing[0].message
+        assert (
+            "client order ids, replacements" in told["can paper"].message
+            and "0 open" in told["orders paper"].message
+        )
+        other = settings(door, tmp_path, module="ccxt", exchange="gemini", api_key=None)
+        failed = {c.name: c for c in await venue_checks(other, "paper", OfFamily(), watch_s=0.0)}
+        assert failed["venue paper"].level is Level.FAIL
+    for more, said in (
+        ({"module": "ccxt"}, "speaks to many exchanges"),
+        ({"exchange": "okx"}, "is one exchange"),
+        ({"sandbox": True}, "is one exchange"),
+    ):
+        with pytest.raises(Usage, match=said):
+            settings(door, tmp_path, **more)
 
 
 async def test_what_is_ill_is_named_with_its_remedy(tmp_path: Path) -> None:

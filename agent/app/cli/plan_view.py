@@ -89,6 +89,13 @@ def told_otherwise(request: Request, found: Preview) -> None:
     from agent.app.intents import DEFAULT_LIFE_S
     from agent.domain.orders import Side
 
+    if request.algo == "exit":
+        words = ", ".join(f"{name} {value}" for name, value in request.algo_params)
+        print(
+            f"exit      {words}: the table is all of it now; nothing is done until a price is reached, then one ends the other\n"
+            "          watched by Fairlead, held by no exchange: it protects while this command or `fairlead run` goes on"
+        )
+        return
     if request.algo_params:
         words = ", ".join(f"{name} {value}" for name, value in request.algo_params)
         print(

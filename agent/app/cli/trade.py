@@ -37,8 +37,22 @@ def order_words(function: F) -> F:
                 "--for", "quote", metavar="ASSET", help="What is received for a sale, or paid for a purchase."
             ),
             click.option("--limit", metavar="PX", help="No worse than this net price, in the other asset."),
-            click.option("--algo", metavar="NAME", help="market (default), limit, twap."),
-            click.option("--over", metavar="DURATION", help="For twap: how long, like 10m."),
+            click.option("--algo", metavar="NAME", help="market (default), limit, twap, exit."),
+            click.option(
+                "--stop-loss",
+                metavar="PX",
+                help="Do it once the net price is this bad. With --take-profit one ends the other.",
+            ),
+            click.option(
+                "--take-profit",
+                metavar="PX",
+                help="Do it once the net price is this good, at that price or better.",
+            ),
+            click.option(
+                "--over",
+                metavar="DURATION",
+                help="For twap: how long, like 10m. For exit: how long it waits.",
+            ),
             click.option("--slices", type=click.IntRange(1, 10_000), help="For twap: how many."),
             click.option(
                 "--max-slippage-bps",

@@ -42,6 +42,7 @@ async def venue_checks(
         took_ms = (clock.now_ns() - began_ns) // 10**6
         found.append(ok(label, f"answers, {len(await exchange.instruments())} markets in {took_ms} ms"))
         found += _clock(label, exchange)
+        found += _capabilities(exchange)
         if configured.api_key is None:
             found.append(skip(f"key {name}", "none is configured: it is asked for prices alone"))
         else:
@@ -67,6 +68,15 @@ def _clock(label: str, exchange: ExecutionVenue) -> list[Check]:
     if abs(ahead_ms) > CLOCK_WARN_MS:
         return [warn(f"clock {exchange.name}", said, "set this machine's clock (NTP)")]
     return [ok(f"clock {exchange.name}", said)]
+
+
+def _capabilities(exchange: ExecutionVenue) -> list[Check]:
+    """What the exchange can do for us, and a line for each thing that it cannot; only a family's exchanges differ in that."""
+    asked = getattr(exchange, "capabilities", None)
+    if asked is None:
+        return []
+    can, name = asked(), f"can {exchange.name}"
+    return [ok(name, can.said()), *(skip(name, text) for text in can.missing)]
 
 
 async def _account(configured: Venue, exchange: ExecutionVenue) -> list[Check]:

@@ -15,13 +15,17 @@ from urllib.parse import urlencode
 
 import orjson
 
-from agent.domain.errors import FairleadError, Halt, Reconcile, Reject, Retry, Usage
+from agent.domain.errors import FairleadError, Halt, Reconcile, Reject, Retry
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import Place, cex_id
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import OrdType, Side, VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
+from agent.market.reading import above_zero, ns_of_ms, whole
+from agent.market.reading import name as text_of
+from agent.market.reading import number as exact
 from agent.ports import VenueInstrument
+from agent.venues import check_order, number
 
 STATUS = {
     "PENDING_NEW": OrdStatus.PENDING_NEW,
@@ -65,7 +69,6 @@ HINTS = {
     -2014: "check the API key in the settings",
     -2015: "check the API key, its permissions and its list of addresses",
 }
-SUBSCRIBE = "userDataStream.subscribe.signature"
 SUBSCRIBE = "userDataStream.subscribe.signature"
 NO_SUCH_ORDER, CANCEL_REJECTED, CLOCK_OFF = -2013, -2011, -1021
 UNKNOWN_OUTCOME = frozenset({-1000, -1001, -1006, -1007, -1008})
@@ -142,20 +145,9 @@ def error_of(says: VenueSays, *, write: bool) -> FairleadError:
 # requests
 
 
-def number(value: Decimal) -> str:
-    """Plain digits, no exponent, no trailing zeros."""
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 def new_order_params(order: VenueOrder, instrument: VenueInstrument) -> dict[str, str | int]:
     """Raises Usage OFF_GRID or MISSING_PRICE for an order the venue's filters would refuse."""
-    check_grid("quantity", order.order_qty, instrument.lot, instrument)
-    if order.order_qty < instrument.min_qty:
-        raise Usage(
-            "BELOW_MIN_QTY",
-            f"{number(order.order_qty)} {instrument.base} is below {number(instrument.min_qty)}",
-        )
+    check_order(order, instrument)
     params: dict[str, str | int] = {
         "symbol": order.symbol,
         "side": order.side.value,
@@ -164,27 +156,9 @@ def new_order_params(order: VenueOrder, instrument: VenueInstrument) -> dict[str
         "newClientOrderId": order.cl_ord_id,
         "newOrderRespType": "FULL",
     }
-    if order.ord_type is OrdType.LIMIT:
-        if order.px is None:
-            raise Usage("MISSING_PRICE", "a limit order needs a price", "give --limit")
-        check_grid("price", order.px, instrument.tick, instrument)
-        if order.px * order.order_qty < instrument.min_notional:
-            raise Usage(
-                "BELOW_MIN_NOTIONAL",
-                f"the order is worth less than {number(instrument.min_notional)} {instrument.quote}",
-            )
+    if order.px is not None and order.ord_type is OrdType.LIMIT:
         params |= {"timeInForce": order.time_in_force.value, "price": number(order.px)}
     return params
-
-
-def check_grid(what: str, value: Decimal, step: Decimal, instrument: VenueInstrument) -> None:
-    """Raises Usage OFF_GRID."""
-    if value <= 0 or (step and value % step != 0):
-        raise Usage(
-            "OFF_GRID",
-            f"{what} {number(value)} is no multiple of {number(step)}",
-            f"{instrument.symbol} trades in such steps",
-        )
 
 
 def subscribe_message(params: Mapping[str, str | int], signature: str) -> str:
@@ -219,10 +193,10 @@ def instruments(data: Any, maker_bps: Decimal, taker_bps: Decimal) -> dict[str, 
                 row["symbol"],
                 row["baseAsset"],
                 row["quoteAsset"],
-                Decimal(rules["PRICE_FILTER"]["tickSize"]).normalize(),
-                Decimal(rules["LOT_SIZE"]["stepSize"]).normalize(),
-                Decimal(rules["LOT_SIZE"]["minQty"]).normalize(),
-                Decimal(notional["minNotional"]).normalize(),
+                exact(rules["PRICE_FILTER"]["tickSize"]).normalize(),
+                exact(rules["LOT_SIZE"]["stepSize"]).normalize(),
+                exact(rules["LOT_SIZE"]["minQty"]).normalize(),
+                exact(notional["minNotional"]).normalize(),
                 taker_bps,
                 maker_bps,
             )
@@ -261,20 +235,16 @@ def commission_bps(data: Any) -> tuple[Decimal, Decimal]:
     """(maker, taker) of this account, in basis points."""
     with understood("account"):
         rates = data["commissionRates"]
-        return Decimal(rates["maker"]) * 10_000, Decimal(rates["taker"]) * 10_000
+        return exact(rates["maker"]) * 10_000, exact(rates["taker"]) * 10_000
 
 
 def balances(data: Any, venue: str) -> list[Balance]:
     with understood("account"):
         return [
-            Balance(cex_id(venue, row["asset"]), Decimal(row["free"]), Decimal(row["locked"]))
+            Balance(cex_id(venue, text_of(row["asset"])), exact(row["free"]), exact(row["locked"]))
             for row in data["balances"]
-            if Decimal(row["free"]) or Decimal(row["locked"])
+            if exact(row["free"]) or exact(row["locked"])
         ]
-
-
-def ns(milliseconds: int) -> int:
-    return int(milliseconds) * 1_000_000
 
 
 class Reader:
@@ -289,18 +259,19 @@ class Reader:
         """`exec_id` is SYMBOL:TRADE, for the venue counts trades by symbol."""
         instrument = self._known[symbol]
         base, quote = cex_id(self.venue, instrument.base), cex_id(self.venue, instrument.quote)
-        base_qty, quote_qty = Decimal(qty), Decimal(px) * Decimal(qty)
+        base_qty = above_zero(qty)
+        quote_qty = above_zero(px) * base_qty
         buys = side is Side.BUY
         return Fill(
-            exec_id=f"{symbol}:{trade_id}",
+            exec_id=f"{symbol}:{whole(trade_id)}",
             place=self.place,
             asset_in=quote if buys else base,
             asset_out=base if buys else quote,
             qty_in=quote_qty if buys else base_qty,
             qty_out=base_qty if buys else quote_qty,
-            fee_asset=cex_id(self.venue, fee_asset),
-            fee_qty=Decimal(fee),
-            at_ns=ns(at_ms),
+            fee_asset=cex_id(self.venue, text_of(fee_asset)),
+            fee_qty=max(exact(fee), Decimal(0)),
+            at_ns=ns_of_ms(at_ms),
         )
 
     def base_qty(self, fill: Fill) -> Decimal:
@@ -338,18 +309,20 @@ class Reader:
 
     @staticmethod
     def _snapshot(data: Any, cl_ord_id: str, at_ms: int, fills: tuple[Fill, ...]) -> OrderSnapshot:
-        px = Decimal(data["price"])
+        px, qty, done = exact(data["price"]), above_zero(data["origQty"]), exact(data["executedQty"])
+        if px < 0 or not 0 <= done <= qty:
+            raise ValueError(f"{done} done of {qty} at {px}")
         return OrderSnapshot(
-            ClOrdId(cl_ord_id),
-            str(data["orderId"]),
-            data["symbol"],
+            ClOrdId(text_of(cl_ord_id)),
+            str(whole(data["orderId"])),
+            text_of(data["symbol"]),
             Side(data["side"]),
             STATUS[data["status"]],
-            Decimal(data["origQty"]),
+            qty,
             px if px else None,
-            Decimal(data["executedQty"]),
+            done,
             fills,
-            ns(at_ms),
+            ns_of_ms(at_ms),
         )
 
     def trade(self, row: Any) -> tuple[str, int, Fill]:
@@ -366,7 +339,7 @@ class Reader:
                 row["commissionAsset"],
                 row["time"],
             )
-            return str(row["orderId"]), int(row["id"]), fill
+            return str(whole(row["orderId"])), whole(row["id"]), fill
 
     def report(self, event: Any) -> ExecutionReport | None:
         """An executionReport; None for what changes nothing here. On a cancel the order's own id stands in C."""
@@ -389,5 +362,12 @@ class Reader:
                 )
             text = "" if event.get("r", "NONE") == "NONE" else str(event["r"])
             return ExecutionReport(
-                ClOrdId(own_id), self.place, kind, ns(event["T"]), str(event["i"]), fill, "", text
+                ClOrdId(text_of(own_id)),
+                self.place,
+                kind,
+                ns_of_ms(event["T"]),
+                str(whole(event["i"])),
+                fill,
+                "",
+                text,
             )

@@ -16,6 +16,7 @@ from agent.domain.orders import OrdType, Side, VenueOrder
 from agent.domain.reports import OrderSnapshot
 from agent.ports import VenueInstrument
 from agent.transport.http import Reply
+from agent.venues import check_grid, number
 from agent.venues.binance_spot import codec
 
 if TYPE_CHECKING:
@@ -32,17 +33,17 @@ def list_request(found: OrderList, instrument: VenueInstrument) -> tuple[str, Pa
         "listClientOrderId": found.cl_list_id,
         "newOrderRespType": "RESULT",
     }
-    codec.check_grid("quantity", found.qty, instrument.lot, instrument)
+    check_grid("quantity", found.qty, instrument.lot, instrument)
     exits = [one for one in (found.above, found.below) if one is not None]
     if not exits or (found.entry is None and len(exits) == 1):
         raise Usage(
             "LIST_INCOMPLETE", "a list is a pair, or an order with what follows it", "give both exits"
         )
     if found.entry is None:
-        params = shared | {"side": found.side.value, "quantity": codec.number(found.qty)}
+        params = shared | {"side": found.side.value, "quantity": number(found.qty)}
         return "orderList/oco", params | _pair(found, instrument, "above", "below")
     params = shared | _working(found.entry, instrument)
-    params |= {"pendingSide": found.side.value, "pendingQuantity": codec.number(found.qty)}
+    params |= {"pendingSide": found.side.value, "pendingQuantity": number(found.qty)}
     if len(exits) == 1:
         return "orderList/oto", params | _exit(
             exits[0], found, instrument, "pending", above=found.above is not None
@@ -82,15 +83,15 @@ def _exit(one: Exit, found: OrderList, instrument: VenueInstrument, prefix: str,
     params: Params = {f"{prefix}Type": kind, f"{prefix}ClientOrderId": one.cl_ord_id}
     for name, px in (("Price", one.px), ("StopPrice", one.stop_px)):
         if px is not None:
-            codec.check_grid(name, px, instrument.tick, instrument)
-            params[f"{prefix}{name}"] = codec.number(px)
+            check_grid(name, px, instrument.tick, instrument)
+            params[f"{prefix}{name}"] = number(px)
     px = one.px or one.stop_px
     if px is None:
         raise Usage("MISSING_PRICE", f"{one.cl_ord_id} has neither a limit nor a stop", "give one")
     if px * found.qty < instrument.min_notional:
         raise Usage(
             "BELOW_MIN_NOTIONAL",
-            f"{one.cl_ord_id} is worth less than {codec.number(instrument.min_notional)} {instrument.quote}",
+            f"{one.cl_ord_id} is worth less than {number(instrument.min_notional)} {instrument.quote}",
         )
     if kind.endswith("_LIMIT"):
         params[f"{prefix}TimeInForce"] = "GTC"
@@ -150,12 +151,12 @@ class OrderLists:
         Raises Usage OFF_GRID, Reject (also for more, or for less than was filled), Reconcile: `query` then tells which it is.
         """
         instrument = self._venue.instrument(symbol)
-        codec.check_grid("quantity", qty, instrument.lot, instrument)
+        check_grid("quantity", qty, instrument.lot, instrument)
         params: Params = {
             "symbol": symbol,
             "origClientOrderId": cl_ord_id,
             "newClientOrderId": cl_ord_id,
-            "newQty": codec.number(qty),
+            "newQty": number(qty),
         }
         data = await self._venue.signed_write("PUT", "order/amend/keepPriority", params, "an amendment")
         with codec.understood("an amendment", write=True):

@@ -15,6 +15,7 @@ from agent.domain.errors import FairleadError, Halt, Reject, Retry
 from agent.domain.ids import ClOrdId
 from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
 from agent.domain.reports import ExecutionReport, OrderSnapshot
+from agent.market.reading import number as exact
 from agent.ports import Clock
 from agent.transport.stream import Stream, Text, Up
 from agent.venues.binance_spot import codec
@@ -153,7 +154,7 @@ class ReportStream:
         Fills come first, then the end of the order, so that a missed fill does not look like one after the end.
         """
         with codec.understood("an executionReport"):
-            before = Decimal(event["z"]) - (Decimal(event["l"]) if report.fill is not None else 0)
+            before = exact(event["z"]) - (exact(event["l"]) if report.fill is not None else 0)
         if before <= self._told_qty.get(report.cl_ord_id, Decimal(0)):
             return
         try:

@@ -344,7 +344,7 @@ def balances(data: Any, venue: str) -> list[Balance]:
     with understood("spotClearinghouseState"):
         found = []
         for row in data["balances"]:
-            total, hold = Decimal(row["total"]), Decimal(row["hold"])
+            total, hold = number(row["total"]), number(row["hold"])
             if total:
                 found.append(Balance(cex_id(venue, text_of(row["coin"])), total - hold, hold))
         return found

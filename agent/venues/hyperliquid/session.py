@@ -141,6 +141,10 @@ class Hyperliquid:
         await self._do(codec.modify_action(order, self._market(order.symbol)))
         return await self._after_write(order.cl_ord_id)
 
+    @property
+    def schedules_cancel(self) -> bool:
+        return True
+
     async def schedule_cancel(self, seconds: float | None) -> None:
         """Has the venue cancel everything then, should nothing more be heard of us; None takes it back. Raises as `submit`."""
         at_ms = None if seconds is None else self._now_ms() + int(seconds * 1_000)
@@ -189,7 +193,7 @@ class Hyperliquid:
     def stream(self) -> AsyncIterator[ExecutionReport]:
         """Reports of this account as they happen, each execution once, merged with an audit over REST."""
         self._need_markets()
-        return self.reports.merged(Stream(lambda: self.http.client, self._user_url, self._clock))
+        return self.reports.told(Stream(lambda: self.http.client, self._user_url, self._clock))
 
     # inside
 

@@ -1,0 +1,65 @@
+"""What is known of single exchanges beyond what the library says of itself: how they are asked for an order by our own name. Data.
+
+Orders go only to an exchange that is here and whose words the signer knows (keys/signer/ccxt_words.py); market data and balances of
+any other come as the library reads them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.domain.ids import ClOrdId
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """`asked`: the parameter by which the library asks for an order of our name, empty where the exchange has no such name or cannot be
+    asked by it; `prefix`: what it puts before our name; `amends`: an order is changed in place, and keeps its name; `login`: the
+    signed subscription by which reports come on a socket and that opens nothing else there; `switch`: it ends all orders unless it hears of us;
+    `options`: of the library, for requests that can be judged; `more`: what it
+    wants to be told when asked for an order."""
+
+    asked: str = "clientOrderId"
+    prefix: str = ""
+    amends: bool = False
+    login: str = ""
+    switch: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+_BINANCE = Known(
+    login="userDataStream.subscribe.signature",
+    options={"warnOnFetchOpenOrdersWithoutSymbol": False, "timeDifference": 0},
+)
+KNOWN: Mapping[str, Known] = {
+    "binance": _BINANCE,
+    "binanceus": Known(options=_BINANCE.options),
+    "bitget": Known(options={"uta": False}),
+    "bybit": Known(
+        asked="orderLinkId",
+        more={"acknowledged": True},
+        amends=True,
+        options={"enableUnifiedMargin": False, "enableUnifiedAccount": True, "unifiedMarginStatus": 6},
+    ),  # fmt: skip
+    "gate": Known(prefix="t-", amends=True, options={"unifiedAccount": False}),
+    "kraken": Known(asked="", switch=True),
+    "kucoin": Known(options={"hf": False, "uta": False}),
+    "mexc": Known(),
+    "okx": Known(amends=True, switch=True, options={"createOrder": "privatePostTradeOrder"}),
+}
+_OURS = re.compile(r"fl[a-z0-9]{20}")
+
+
+def their_name(name: ClOrdId) -> str:
+    """Our name in the letters and digits that every exchange takes."""
+    return "".join(c for c in name if c.isascii() and c.isalnum())
+
+
+def our_name(text: str, known: Known) -> ClOrdId:
+    """The name again; that of an order which is not ours stays as it is."""
+    bare = text.removeprefix(known.prefix)
+    return ClOrdId(f"fl-{bare[2:]}" if _OURS.fullmatch(bare) else text)

@@ -1,0 +1,312 @@
+"""What an exchange says of orders, cut, mixed and changed: one of our errors or an exact reading, and no fill that the frame does not tell.
+
+The frames are those of the local servers (the paper exchange, the Hyperliquid dialect), through every codec that reads an account, and
+through the ccxt library where it reads one. The same for what the signer is asked to sign.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from ccxt_markets import Offline
+from ccxt_rig import BAND
+from mangled import changed, numbers
+
+import agent.market.reading
+from agent.domain.errors import FairleadError
+from agent.domain.orders import Side
+from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
+from agent.ports import VenueInstrument
+from agent.transport.http import Reply
+from agent.venues.binance_spot import codec as binance
+from agent.venues.binance_spot import lists
+from agent.venues.ccxt import border
+from agent.venues.hyperliquid import codec as hyper
+from keys.signer import ccxt_policy, exchange, exchange_orders
+from keys.signer import hyperliquid as hyper_policy
+
+D = Decimal
+SEEDS: dict[str, list[str]] = json.loads(
+    (Path(__file__).parents[1] / "golden" / "order_frames.json").read_text()
+)
+AT = VenueInstrument("ETHUSDC", "ETH", "USDC", D("0.01"), D("0.0001"), D("0.0001"), D(5), D(10), D(10))
+BINANCE = binance.Reader("x", {"ETHUSDC": AT})
+PURR = VenueInstrument("PURR/USDC", "PURR", "USDC", D("0.001"), D("0.01"), D("0.01"), D(10), D(7), D(4))
+HYPER = hyper.Reader("x", {"PURR/USDC": hyper.Market(PURR, "PURR/USDC", 10_000)})
+NOW = 1_800_000_000_000
+
+
+def _orders(read: Callable[[Any], Any]) -> Callable[[bytes], Any]:
+    return lambda body: [read(row) for row in _listed(binance.load(body, "rows"))]
+
+
+def _listed(data: Any) -> list[Any]:
+    with binance.understood("rows"):
+        return list(data.values()) if isinstance(data, dict) else list(data)
+
+
+def _one(read: Callable[[Any], Any], what: str = "x") -> Callable[[bytes], Any]:
+    return lambda body: read(binance.load(body, what))
+
+
+def _report(body: bytes) -> Any:
+    data = binance.load(body, "an event")
+    with binance.understood("an event"):
+        return BINANCE.report(data.get("event", data))
+
+
+def _amended(body: bytes) -> Any:
+    data = binance.load(body, "an amendment")
+    with binance.understood("an amendment", write=True):
+        return BINANCE.order({**data["amendedOrder"], "origQty": data["amendedOrder"]["qty"], "updateTime": data["transactTime"]})  # fmt: skip
+
+
+def _replaced(body: bytes) -> Any:
+    with binance.understood("a replacement", write=True):
+        return BINANCE.placed(binance.load(body, "a replacement", write=True)["newOrderResponse"])
+
+
+def _socket(body: bytes) -> Any:
+    data = hyper.load(body, "a message")
+    with hyper.understood("a message"):
+        rows = data["data"]["fills"] if data["channel"] == "userFills" else data["data"]
+        if data["channel"] == "userFills":
+            return [HYPER.fill(row) for row in rows]
+        return [HYPER.order(row["order"], row["status"], row["statusTimestamp"]) for row in rows]
+
+
+def _status(body: bytes) -> Any:
+    data = hyper.load(body, "orderStatus")
+    with hyper.understood("orderStatus"):
+        if data["status"] == "unknownOid":
+            return None
+        return HYPER.order(data["order"]["order"], data["order"]["status"], data["order"]["statusTimestamp"])
+
+
+def _rows(read: Callable[[Any], Any]) -> Callable[[bytes], Any]:
+    def readings(body: bytes) -> Any:
+        data = hyper.load(body, "rows")
+        with hyper.understood("rows"):
+            return [read(row) for row in data]
+
+    return readings
+
+
+DOORS: dict[str, Callable[[bytes], Any]] = {
+    "binance placed": _one(BINANCE.placed),
+    "binance order": _one(BINANCE.order),
+    "binance cancelled": _one(BINANCE.cancelled),
+    "binance orders": _orders(BINANCE.order),
+    "binance trades": _orders(BINANCE.trade),
+    "binance account": _one(lambda data: (binance.balances(data, "x"), binance.permissions(data), binance.commission_bps(data))),
+    "binance markets": _one(lambda data: (list(binance.instruments(data, D(10), D(10)).values()), binance.weight_a_minute(data))),
+    "binance report": _report,
+    "binance list": _one(lists.list_snapshot),
+    "binance amended": _amended,
+    "binance replaced": _replaced,
+    "binance refusal": lambda body: binance.error_of(binance.refusal(body), write=True),
+    "hyperliquid userFillsByTime": _rows(HYPER.fill),
+    "hyperliquid frontendOpenOrders": _rows(lambda row: HYPER.order(row, "open", row["timestamp"])),
+    "hyperliquid spotMeta": lambda body: list(hyper.markets(hyper.load(body, "x"), {"PURR/USDC": "20.75"}, D(4), D(7)).values()),
+    "hyperliquid action": lambda body: hyper.statuses(hyper.load(body, "x", write=True)),
+    "hyperliquid socket": _socket,
+    "hyperliquid orderStatus": _status,
+    "hyperliquid spotClearinghouseState": lambda body: hyper.balances(hyper.load(body, "x"), "x"),
+    "hyperliquid clearinghouseState": lambda body: hyper.positions(hyper.load(body, "x")),
+}  # fmt: skip
+
+
+def leaves(found: Any) -> Iterator[Any]:
+    if isinstance(found, list | tuple):
+        for one in found:
+            yield from leaves(one)
+    elif isinstance(found, OrderSnapshot):
+        yield found
+        yield from found.fills
+    elif isinstance(found, ExecutionReport):
+        yield from leaves(found.fill)
+    elif found is not None:
+        yield found
+
+
+def judged(found: Any, text: bytes) -> None:
+    """Every amount is one that the frame tells; a fill's two are its price times its quantity."""
+    known: set[Decimal] | None = None
+    for one in leaves(found):
+        if isinstance(one, Fill | OrderSnapshot) and known is None:
+            known = {
+                value for value in numbers(json.loads(text, parse_float=Decimal), set()) if value.is_finite()
+            }
+        if isinstance(one, Fill):
+            assert known is not None
+            base, quote = (
+                (one.qty_out, one.qty_in) if one.asset_in.endswith("/USDC") else (one.qty_in, one.qty_out)
+            )
+            assert base > 0 and quote > 0 and base in known and one.fee_qty >= 0, one
+            assert any(px * base == quote for px in known), "a price that the frame does not tell"
+            assert one.fee_qty in known or one.fee_qty == 0
+        elif isinstance(one, OrderSnapshot):
+            assert known is not None and one.order_qty > 0 and 0 <= one.cum_qty <= one.order_qty
+            assert isinstance(one.side, Side) and one.order_qty in known
+            # Hyperliquid tells what is left: what is done is the difference of two numbers of the frame
+            assert one.cum_qty in known or one.order_qty - one.cum_qty in known
+            assert one.px is None or one.px in known
+        elif isinstance(one, Balance):
+            assert one.free.is_finite() and one.locked.is_finite()
+        elif isinstance(one, Decimal):
+            assert one.is_finite()
+
+
+def attack(door: str, count: int, seed: int) -> tuple[int, int]:
+    """(refused, read)."""
+    chance, seeds, refused = random.Random(f"{door} {seed}"), SEEDS[door], 0
+    for _ in range(count):
+        text = changed(chance.choice(seeds), chance, seeds).encode("utf-8", "surrogatepass")
+        try:
+            found = DOORS[door](text)
+        except FairleadError as error:
+            assert error.verb in ("RETRY", "REJECT", "RECONCILE", "HALT") and len(str(error)) < 600
+            refused += 1
+            continue
+        judged(found, text)
+    kept = agent.market.reading._numbers
+    assert len(kept) <= kept.KEPT and len(HYPER.names) < 1_000
+    return refused, count - refused
+
+
+def test_every_recorded_answer_has_its_door() -> None:
+    assert set(SEEDS) - {"hyperliquid allMids"} == set(DOORS)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_no_answer_ends_otherwise_than_read_or_refused(door: str) -> None:
+    refused, read = attack(door, 300, 1)
+    assert read > 10 and (refused > 30 or door in ("binance refusal", "binance markets"))
+
+
+@pytest.mark.full
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("door", DOORS)
+def test_a_million_answers_end_no_otherwise(door: str) -> None:
+    refused, read = attack(door, 1_000_000 // len(DOORS) + 1, 2)
+    assert refused + read > 1_000_000 // len(DOORS)
+
+
+CCXT = {
+    "binance order": ("fetch_order", "1", "ETH/USDC"),
+    "binance placed": ("create_order", "ETH/USDC", "limit", "buy", "2", "2990", {"timeInForce": "GTC"}),
+    "binance orders": ("fetch_open_orders", "ETH/USDC"),
+    "binance trades": ("fetch_my_trades", "ETH/USDC"),
+    "binance account": ("fetch_balance",),
+    "binance refusal": ("fetch_balance",),
+}
+
+
+async def by_library(offline: Offline, door: str, count: int, seed: int) -> tuple[int, int]:
+    chance, seeds, refused = random.Random(f"ccxt {door} {seed}"), SEEDS[door], 0
+    asked = {"url": "https://api.binance.com/api/v3/x", "method": "GET", "headers": {}, "body": None}
+    for number in range(count):
+        text = changed(chance.choice(seeds), chance, seeds).encode("utf-8", "surrogatepass")
+        try:
+            try:
+                data = offline.library._read(
+                    asked, Reply(400 if "refusal" in door else 200, {}, text), write=False
+                )
+            except FairleadError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the library's own tree
+                raise border.error_of(error, "x", write=False) from None
+            told = await offline.library.answered(data, *CCXT[door])
+            if door.endswith("trades"):
+                found: Any = [border.fill(row, AT, "x") for row in told]
+            elif door.endswith(("account", "refusal")):
+                found = border.balances(told, "x")
+            else:
+                rows = told if isinstance(told, list) else [told]
+                found = [border.order(row, AT, binance.ClOrdId("n")) for row in rows]
+        except FairleadError as error:
+            assert error.verb in ("RETRY", "REJECT", "RECONCILE", "HALT")
+            refused += 1
+            continue
+        judged(found, text)
+        if not number % 500:
+            await asyncio.sleep(0)
+    assert len(offline.library.raw.markets) == 1 and len(offline.library.raw.orders or {}) == 0
+    return refused, count - refused
+
+
+@pytest.mark.parametrize("door", CCXT)
+async def test_what_the_library_makes_of_a_changed_answer_is_no_other_fill(door: str) -> None:
+    offline = Offline("binance")
+    refused, _ = await by_library(offline, door, 200, 1)
+    await offline.close()
+    assert refused > 20
+
+
+@pytest.mark.full
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("door", CCXT)
+async def test_nor_of_two_hundred_thousand(door: str) -> None:
+    offline = Offline("binance")
+    await by_library(offline, door, 33_334, 2)
+    await offline.close()
+
+
+REQUESTS = {
+    "binance": ["symbol=ETHUSDC&side=BUY&type=LIMIT&quantity=2&price=2990&timeInForce=GTC&newClientOrderId=fl-a&recvWindow=5000&timestamp=1800000000000"],
+    "ccxt": [
+        orjson.dumps({"at_ms": NOW, "params": {"instId": "ETH-USDC", "side": "buy", "ordType": "limit", "sz": "1", "px": "3000", "tdMode": "cash", "clOrdId": "fla"}}).decode(),
+        orjson.dumps({"at_ms": NOW, "params": {"instId": "ETH-USDC", "ordId": "1", "newSz": "1", "newPx": "3000"}}).decode(),
+    ],
+    "hyperliquid": ['{"action":{"type":"order","orders":[{"a":10000,"b":true,"p":"20","s":"1","r":false,"t":{"limit":{"tif":"Gtc"}},"c":"0x666c01bd1442e433feeffc7cef9d74b0"}],"grouping":"na"},"expiresAfter":1800000005000}'],
+}  # fmt: skip
+
+
+def ask(name: str, text: str) -> Decimal | None:
+    """What may be signed costs this; None for what is no order. Only our errors come out."""
+    if name == "binance":
+        values = exchange.check("binance", (), "POST", "/api/v3/order", text, now_ms=NOW)
+        return exchange_orders.judge(values, {"ETHUSDC": BAND}, {}, NOW).cost if exchange_orders.is_order(values) else None  # fmt: skip
+    if name == "ccxt":
+        path = "private/trade/amend-order" if "newSz" in text else "private/trade/order"
+        call = ccxt_policy.check("ccxt:okx", (), "POST", path, text, now_ms=NOW)
+        counted = ccxt_policy.judged(call, {"ETH-USDC": BAND}, {}, NOW)
+        return counted.cost if counted is not None else None
+    asked = hyper_policy.check("POST", "/exchange", text, now_ms=NOW)
+    return sum((one.cost for one in hyper_policy.judged(asked, {"10000": BAND}, {}, NOW)), D(0))
+
+
+def signers(name: str, count: int, seed: int) -> int:
+    """How many would be signed."""
+    chance, granted = random.Random(f"{name} {seed}"), 0
+    for _ in range(count):
+        text = changed(chance.choice(REQUESTS[name]), chance, REQUESTS[name])
+        try:
+            cost = ask(name, text)
+        except FairleadError as error:
+            assert error.verb in ("DENIED", "USAGE") and len(str(error)) < 700
+            continue
+        granted += 1
+        assert cost is None or 0 < cost <= BAND.per_order
+    return granted
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_what_the_signer_is_asked_is_refused_or_counted(name: str) -> None:
+    assert ask(name, REQUESTS[name][0]) is not None
+    assert signers(name, 1_000, 1) > 10
+
+
+@pytest.mark.full
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("name", REQUESTS)
+def test_so_it_is_a_million_times(name: str) -> None:
+    assert signers(name, 333_334, 2) > 1_000

@@ -1,0 +1,233 @@
+"""What the family adds to the suite every venue passes: exchanges without names of ours, replacements, long histories, the socket that
+only wakes the audit, and answers that the library cannot class. Over the library's own Binance class at the paper exchange."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from ccxt_rig import Signer, at_paper
+from paper import Door, paper
+from venue_rigs import fill_at_paper, name_of
+
+from agent.domain.errors import Reconcile, Reject, Retry, Usage
+from agent.domain.order_state import OrdStatus
+from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
+from agent.transport.clock import SystemClock
+from agent.transport.http import TimeOuts
+from agent.venues.ccxt import VENUE, Ccxt, border
+from agent.venues.ccxt.exchanges import KNOWN
+from agent.venues.ccxt.library import Library
+
+D = Decimal
+
+
+@asynccontextmanager
+async def account(audit_s: float = 0.1, names: bool = True) -> AsyncIterator[tuple[Door, Ccxt, Signer]]:
+    async with paper() as door:
+        signer = Signer("binance", "ETHUSDC")
+        venue = at_paper(door.url, audit_s, signer=signer)
+        await venue.start()
+        if not names:
+            venue.library.known = replace(KNOWN["binance"], asked="")
+        try:
+            yield door, venue, signer
+        finally:
+            await venue.close()
+
+
+async def until(what: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not what():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def bid(number: int = 0, qty: str = "2", px: str = "2990") -> VenueOrder:
+    return VenueOrder(name_of(number), "ETHUSDC", Side.BUY, OrdType.LIMIT, TimeInForce.GTC, D(qty), D(px))
+
+
+async def test_where_it_has_no_names_of_ours_a_lost_order_is_recognised_by_what_was_sent() -> None:
+    async with account(names=False) as (door, venue, _):
+        lost = await venue.authorize(bid())
+        await door.fault("order.place", "reset_after")
+        with pytest.raises(Reconcile):
+            await venue.submit(lost)
+        found = await venue.query(name_of(0), "ETHUSDC")
+        assert found is not None and (found.cl_ord_id, found.status) == (name_of(0), OrdStatus.NEW)
+        never = await venue.authorize(bid(1, "1"))
+        await door.fault("order.place", "reset_before")
+        with pytest.raises(Reconcile):
+            await venue.submit(never)
+        assert await venue.query(name_of(1), "ETHUSDC") is None
+        assert "by our name" in venue.capabilities().missing[0] and not venue.capabilities().client_ids
+
+
+async def test_where_it_has_no_names_of_ours_two_alike_are_never_guessed_between() -> None:
+    async with account(names=False) as (door, venue, _):
+        for number in (0, 1):
+            request = await venue.authorize(bid(number))
+            await door.fault("order.place", "reset_after")
+            with pytest.raises(Reconcile):
+                await venue.submit(request)
+        with pytest.raises(Reconcile, match="2 orders like"):
+            await venue.query(name_of(0), "ETHUSDC")
+        with pytest.raises(Reconcile, match="another run"):
+            await venue.query(name_of(7), "ETHUSDC")
+
+
+async def test_a_replacement_ends_the_first_and_has_a_name_of_its_own() -> None:
+    async with account() as (_, venue, signer):
+        await venue.submit(await venue.authorize(bid()))
+        placed = await venue.modify(name_of(0), bid(1, "1.5", "2980"))
+        assert (placed.cl_ord_id, placed.order_qty, placed.px) == (name_of(1), D("1.5"), D(2980))
+        first = await venue.query(name_of(0), "ETHUSDC")
+        assert first is not None and first.status is OrdStatus.CANCELED
+        assert ("POST", "private/order/cancelReplace") in signer.asked
+        with pytest.raises(Usage, match="name of its own"):
+            await venue.modify(name_of(1), bid(1, "1"))
+        with pytest.raises(Reject):
+            await venue.modify(name_of(5), bid(6))
+
+
+async def test_the_socket_wakes_the_audit_and_its_silence_costs_one_audit() -> None:
+    """Number 9."""
+    async with account(audit_s=60) as (door, venue, signer):
+        got: list[Any] = []
+
+        async def read() -> None:
+            async for report in venue.stream():
+                got.append(report)
+
+        reading = asyncio.create_task(read())
+        await until(lambda: ("WS", "userDataStream.subscribe.signature") in signer.asked)
+        await until(lambda: venue.reports.audits >= 2)
+        await venue.submit(await venue.authorize(bid()))
+        await fill_at_paper(door, venue, name_of(0), D("0.5"))
+        await until(lambda: bool(got))
+        assert venue.reports.heard and got[0].fill.qty_out == D("0.5") and got[0].cl_ord_id == name_of(0)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+    async with account(audit_s=0.05) as (door, venue, _):
+        await door.fault("user", "silence", count=None)
+        await venue.submit(await venue.authorize(bid()))
+        await fill_at_paper(door, venue, name_of(0), D("0.5"))
+        async for report in venue.stream():
+            assert report.fill is not None and report.fill.qty_out == D("0.5")
+            break
+
+
+async def test_a_history_longer_than_a_page_is_read_to_both_ends() -> None:
+    class Pages:
+        """Gives the newest three of a span, as some exchanges do, or the oldest, as others."""
+
+        def __init__(self, newest: bool) -> None:
+            self.newest = newest
+
+        async def call(self, method: str, unified: str, since: int, limit: int, more: dict[str, int]) -> Any:
+            rows = [trade(at) for at in range(200) if since <= at <= more.get("until", 10**6)]
+            return rows[-60:] if self.newest else rows[:60]
+
+    def trade(at: int) -> dict[str, Any]:
+        return {
+            "id": str(at),
+            "order": "1",
+            "side": "buy",
+            "price": "3000",
+            "amount": "1",
+            "timestamp": at,
+            "fee": None,
+        }
+
+    for newest in (True, False):
+        async with account() as (_, venue, _):
+            venue._names["1"] = name_of(0)
+            real, venue._library = venue._library, Pages(newest)  # type: ignore[assignment]
+            told = await venue._trades("ETHUSDC", 0)
+            venue._library = real
+        assert [fill.at_ns // 10**6 for _, _, fill in told] == list(range(200))
+
+
+async def test_numbers_are_exact_to_the_digit_whatever_form_they_came_in() -> None:
+    async with account() as (_, venue, _):
+        library = venue.library
+        data = library.raw.parse_json(
+            '{"a": 0.1000000000000000055511151231257827, "b": "12345678901234567890.123456789"}'
+        )
+        assert border.exact(data["a"]) == D("0.1000000000000000055511151231257827")
+        assert library.raw.safe_number(data, "b") == "12345678901234567890.123456789"
+        levels = library.raw.parse_order_book(
+            {"bids": [["0.30000000000000004", "1"], ["0.3", "2"]], "asks": []}, "x"
+        )
+        assert levels["bids"] == [[D("0.30000000000000004"), D(1)], [D("0.3"), D(2)]]
+    for odd in (None, True, "NaN", "Infinity", "x"):
+        with pytest.raises((ValueError, ArithmeticError)):
+            border.exact(odd)
+
+
+def test_what_the_library_raises_is_told_by_our_verbs() -> None:
+    import ccxt
+
+    for error, write, verb in (
+        (ccxt.InsufficientFunds("x"), True, "REJECT"),
+        (ccxt.OrderNotFound("x"), True, "REJECT"),
+        (ccxt.RequestTimeout("x"), True, "RECONCILE"),
+        (ccxt.RequestTimeout("x"), False, "RETRY"),
+        (ccxt.ExchangeError("an internal error"), True, "RECONCILE"),
+        (ccxt.ExchangeError("an internal error"), False, "REJECT"),
+        (ccxt.InvalidOrder("Duplicate order sent."), True, "RECONCILE"),
+        (ccxt.RateLimitExceeded("x"), True, "RETRY"),
+        (ccxt.InvalidNonce("x"), False, "RETRY"),
+        (ccxt.InvalidNonce("x"), True, "REJECT"),
+        (RuntimeError("x"), True, "RECONCILE"),
+    ):
+        assert border.error_of(error, "x", write=write).verb == verb, error
+
+
+async def test_an_exchange_that_is_not_known_gives_prices_and_takes_no_orders() -> None:
+    async with paper() as door:
+        venue = Ccxt(
+            VENUE,
+            "x",
+            "gemini",
+            SystemClock(),
+            Signer("binance", "x").sign,
+            door.url,
+            None,
+            TimeOuts(),
+            False,
+        )
+        with pytest.raises((Retry, Reject)):
+            await venue.start()
+        await venue.close()
+    with pytest.raises(Usage, match="no exchange 'okxx'") as wrong:
+        Library("x", "okxx", SystemClock(), Signer("okx", "x").sign, TimeOuts(), None, None, False)
+    assert "okx" in wrong.value.hint
+    with pytest.raises(Usage, match="no sandbox"):
+        Library("x", "kraken", SystemClock(), Signer("okx", "x").sign, TimeOuts(), None, None, True)
+
+
+def test_another_address_replaces_every_one_of_the_librarys() -> None:
+    library = Library(
+        "x",
+        "binance",
+        SystemClock(),
+        Signer("binance", "x").sign,
+        TimeOuts(),
+        "http://127.0.0.1:9/",
+        None,
+        False,
+    )
+
+    def texts(value: Any) -> list[str]:
+        return [text for one in value.values() for text in texts(one)] if isinstance(value, dict) else [value]
+
+    found = texts(library.raw.urls["api"])
+    assert len(found) > 20 and {text.partition("//")[2].partition("/")[0] for text in found if text} == {
+        "127.0.0.1:9"
+    }
+    assert all(text.startswith("ws://") for text in texts(library.raw.urls["api"]["ws"]))

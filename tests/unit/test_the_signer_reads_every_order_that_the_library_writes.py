@@ -1,0 +1,190 @@
+"""Of each exchange of the ccxt family: what the library itself writes for an order, a cancel and an amendment is judged and counted for
+what it is, carried out by its own `sign` in the signer, and nothing beside it gets a signature."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import ccxt
+import pytest
+from ccxt_markets import IDS, Offline, asked
+from ccxt_rig import BAND
+
+from agent.venues.ccxt.exchanges import KNOWN, our_name, their_name
+from chains.errors import Denied, Usage
+from keys.signer import ccxt_desk, ccxt_policy
+from keys.signer.ccxt_words import WORDS
+
+NOW = 1_700_000_000_000
+NAME = "fl" + "a1" * 10
+
+
+def test_every_exchange_that_orders_go_to_has_words_and_the_other_way_round() -> None:
+    assert set(WORDS) == set(KNOWN) == set(IDS)
+
+
+@pytest.mark.parametrize("exchange", IDS)
+async def test_an_order_is_counted_by_its_own_words(exchange: str) -> None:
+    more = {"timeInForce": "IOC"} | ({"clientOrderId": NAME} if KNOWN[exchange].asked else {})
+    offline = Offline(exchange)
+    for side, qty, px, cost in (("buy", "0.5", "3000.01", "1500.005"), ("sell", "0.5", "3000", "5000")):
+        request = await offline.library.captured("create_order", "ETH/USDC", "limit", side, qty, px, more)
+        call, counted = offline.calls[-1]
+        assert counted is not None and (counted.symbol, counted.cost) == (offline.symbol, Decimal(cost))
+        assert call.writes and call.shape is not None
+        sent = f"{request['url']} {request['body']}"
+        assert qty in sent and px in sent and "secret" not in sent
+        assert not KNOWN[exchange].asked or NAME in sent
+    await offline.close()
+
+
+@pytest.mark.parametrize("exchange", IDS)
+async def test_reading_and_cancelling_are_no_orders(exchange: str) -> None:
+    offline = Offline(exchange)
+    request = await offline.library.captured("cancel_order", "123", "ETH/USDC")
+    call, counted = offline.calls[-1]
+    assert counted is None and call.writes and "123" in f"{request['url']} {request['body']}"
+    for read in ("fetch_open_orders", "fetch_balance"):
+        with pytest.raises(
+            Exception, match="cannot be reached"
+        ):  # signed, and stopped only by the want of a network
+            await offline.library.call(read)
+        assert not offline.calls[-1][0].writes and offline.calls[-1][1] is None
+    await offline.close()
+
+
+@pytest.mark.parametrize("exchange", [name for name, known in KNOWN.items() if known.amends])
+async def test_an_amendment_is_counted_whole_at_the_dearest_price(exchange: str) -> None:
+    call, counted, _ = await asked(exchange, "edit_order", "123", "ETH/USDC", "limit", "buy", "0.4", "3001")
+    assert call.shape is not None and counted is not None and counted.cost == Decimal("0.4") * BAND.px_to
+
+
+def endpoints(found: Any, at: tuple[str, ...] = ()) -> list[tuple[str, str]]:
+    """(method, sections and path) of every endpoint that the library knows of an exchange."""
+    told: list[tuple[str, str]] = []
+    for key, value in found.items():
+        if key in ("get", "post", "put", "delete", "patch"):
+            told += [(key.upper(), "/".join((*at, path))) for path in value]
+        elif isinstance(value, dict):
+            told += endpoints(value, (*at, key))
+    return told
+
+
+@pytest.mark.parametrize("exchange", IDS)
+def test_of_all_the_endpoints_the_library_knows_only_those_of_trading_are_signed(exchange: str) -> None:
+    words = WORDS[exchange]
+    every = endpoints(getattr(ccxt, exchange)().describe()["api"])
+    granted, funds = set(), 0
+    payload = json.dumps({"at_ms": NOW, "params": {}})
+    for method, path in every:
+        try:
+            ccxt_policy.check(f"ccxt:{exchange}", (), method, path, payload, now_ms=NOW)
+            granted.add(f"{method} {path}")
+        except Denied as denied:
+            funds += denied.code == "EXCHANGE_WITHDRAWAL"
+            if denied.code == "EXCHANGE_PARAMETER":  # the path's own places are empty
+                granted.add(f"{method} {path}")
+    assert granted == (words.orders.keys() | words.amends.keys() | words.reads | words.ends), (
+        "and each of them exists"
+    )
+    assert len(every) > 50 and funds > 3
+
+
+def check(exchange: str, endpoint: str, params: Any, at_ms: int = NOW, **more: Any) -> ccxt_policy.Call:
+    method, _, path = endpoint.partition(" ")
+    payload = json.dumps({"at_ms": at_ms, "params": params, **more})
+    return ccxt_policy.check(f"ccxt:{exchange}", (), method, path, payload, now_ms=NOW, symbols=frozenset({IDS[exchange]}))  # fmt: skip
+
+
+OKX = {"instId": "ETH-USDC", "side": "buy", "ordType": "limit", "sz": "1", "px": "3000", "tdMode": "cash"}
+
+
+def test_what_is_no_plain_spot_order_is_refused() -> None:
+    order = "POST private/trade/order"
+
+    def judge(**more: Any) -> Any:
+        return ccxt_policy.judged(check("okx", order, OKX | more), {"ETH-USDC": BAND}, {}, NOW)
+
+    assert judge().cost == 3000
+    for more, code in (
+        ({"tdMode": "cross"}, "EXCHANGE_ORDER"),
+        ({"ordType": "market"}, "EXCHANGE_ORDER"),
+        ({"side": "short"}, "EXCHANGE_ORDER"),
+        ({"sz": "1e9"}, "EXCHANGE_ORDER"),
+        ({"sz": 1}, None),
+        ({"px": "20000"}, "EXCHANGE_COLLAR"),
+        ({"sz": "1000"}, "EXCHANGE_PER_ORDER"),
+        ({"attachAlgoOrds": "x"}, "EXCHANGE_PARAMETER"),
+        ({"sz": 1.5}, "EXCHANGE_PARAMETER"),
+        ({"clOrdId": "a&b"}, "EXCHANGE_PARAMETER"),
+        ({"clOrdId": {"a": "b"}}, "EXCHANGE_PARAMETER"),
+        ({"instId": "BTC-USDC"}, "EXCHANGE_SYMBOL"),
+    ):
+        if code is None:
+            assert judge(**more).cost == 3000
+            continue
+        with pytest.raises(Denied) as refused:
+            judge(**more)
+        assert refused.value.code == code, more
+
+
+def test_a_place_in_a_path_leads_nowhere_else() -> None:
+    there = check(
+        "gate", "DELETE private/spot/orders/{order_id}", {"order_id": "t-fl1", "currency_pair": "ETH_USDC"}
+    )
+    assert (there.sections, there.path) == (("private", "spot"), "orders/{order_id}")
+    for value in ("../../withdrawals", "..", "1/cancel", "1?x=1", "%2e%2e", ""):
+        with pytest.raises(Denied) as refused:
+            check("gate", "DELETE private/spot/orders/{order_id}", {"order_id": value})
+        assert refused.value.code == "EXCHANGE_PARAMETER"
+    with pytest.raises(Denied):
+        check("gate", "DELETE private/spot/orders/{order_id}", {"currency_pair": "ETH_USDC"})
+
+
+def test_nothing_is_dated_ahead_doubled_or_hidden() -> None:
+    read = "GET private/openOrders"
+    with pytest.raises(Denied, match="ahead"):
+        check("binance", read, {}, NOW + 61_000)
+    for text in (
+        '{"at_ms": 1, "params": {}, "params": {}}',
+        '{"at_ms": 1, "params": {"symbol": "A", "symbol": "B"}}',
+        '{"at_ms": "1", "params": {}}',
+        '{"at_ms": 1}',
+        "[1]",
+        "{" * 5000,
+        '{"at_ms": 1, "params": [{}]}',
+    ):
+        with pytest.raises(Usage):
+            ccxt_policy.check("ccxt:binance", (), "GET", "private/openOrders", text, now_ms=NOW)
+    with pytest.raises(Usage):
+        check("binance", read, {}, more=1)
+    with pytest.raises(Usage, match="ccxt:binance"):
+        ccxt_policy.check("ccxt:deribit", (), "GET", "private/x", '{"at_ms": 1, "params": {}}', now_ms=NOW)
+
+
+def test_no_log_on_is_signed_after_which_orders_need_no_signature() -> None:
+    assert check("binance", "WS userDataStream.subscribe.signature", {}).method == "WS"
+    for exchange, path in (("binance", "session.logon"), ("okx", "login"), ("bybit", "auth")):
+        with pytest.raises(Denied, match="no signature"):
+            check(exchange, f"WS {path}", {})
+    with pytest.raises(Denied):
+        check("binance", "WS userDataStream.subscribe.signature", {"symbol": "ETHUSDC"})
+
+
+async def test_the_bytes_are_those_of_the_time_that_was_judged() -> None:
+    """The same request has the same signature whenever it is made: asked for again it is good for no longer."""
+    library = ccxt_desk.Library()
+    made = library.of("x", "ccxt:okx", ("key", "secret", "word"))
+    call = check("okx", "POST private/trade/order", OKX | {"clOrdId": NAME})
+    first, again = (json.loads(ccxt_desk.made_and_signed(made, call)) for _ in range(2))
+    assert first == again and first["headers"]["OK-ACCESS-TIMESTAMP"] == "2023-11-14T22:13:20.000Z"
+    assert first["headers"]["OK-ACCESS-PASSPHRASE"] == "word" and "secret" not in json.dumps(first)
+    assert json.loads(first["body"]) == OKX | {"clOrdId": NAME}
+
+
+def test_our_names_come_back_as_ours() -> None:
+    name = our_name("t-" + NAME, KNOWN["gate"])
+    assert name == "fl-" + NAME[2:] and their_name(name) == NAME
+    assert our_name("web-1", KNOWN["okx"]) == "web-1"

@@ -1,0 +1,58 @@
+"""`trade sell 1 ETH --for USDC --stop-loss 2900 --take-profit 3100`: the words as an order, and how `orders` tells of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from settings_values import values
+
+from agent.algos.step import slice_of
+from agent.app import template
+from agent.app.follow import orders_json
+from agent.app.intents import Request, parent_of, request_of
+from agent.app.places import directory
+from agent.app.settings import Settings, parse
+from agent.app.wiring import algorithms
+from agent.domain.errors import Usage
+from agent.domain.events import Accepted, Sliced
+from agent.journal.book import Book
+from chains.types import Protection
+
+HERE = Path("/nowhere/fairlead.toml")
+NOW = 1_800_000_000 * 10**9
+DAY_NS = 86_400 * 10**9
+
+
+def settings() -> Settings:
+    return parse(template.render(values(), HERE), HERE).settings
+
+
+def asked(**words: str) -> Request:
+    return request_of(directory(settings(), {}), algorithms(), "sell", "1", "ETH", "USDC", **words)  # type: ignore[arg-type]
+
+
+def test_a_price_makes_it_an_exit_that_waits_for_thirty_days_or_as_long_as_is_said() -> None:
+    request = asked(stop_loss="2900", take_profit="3100")
+    assert (request.algo, dict(request.algo_params)) == ("exit", {"stop-loss": "2900", "take-profit": "3100"})
+    for words, days in (({}, 30), ({"over": "7d"}, 7)):
+        parent = parent_of(asked(stop_loss="2900", **words), "devnet", "0x", Protection.PRIVATE, "a", NOW)
+        assert parent.intent.expire_ns - NOW == days * DAY_NS and parent.intent.limit_px is None
+    with pytest.raises(Usage, match="--over"):
+        asked(stop_loss="2900", over="soon")
+    with pytest.raises(Usage, match="means nothing to twap") as wrong:
+        asked(stop_loss="2900", algo="twap", over="10m", slices="2")
+    assert wrong.value.hint == "it belongs to --algo exit"
+
+
+def test_orders_tells_what_it_waits_for() -> None:
+    parent = parent_of(
+        asked(stop_loss="2900", take_profit="3100"), "devnet", "0x", Protection.PRIVATE, "a", NOW
+    )
+    book = Book()
+    book.apply(Accepted(parent, NOW))
+    (told,) = orders_json(settings(), book, NOW, "77", False)["orders"]  # type: ignore[arg-type]
+    assert told["waits_for"] == "stop-loss 2900 or take-profit 3100" and told["next"] == "all of it is sold"
+    assert told["cancel"] == f"fairlead cancel {parent.cl_ord_id}"
+    book.apply(Sliced(slice_of(parent, 0, parent.qty, parent.intent.expire_ns), NOW + 5))
+    assert book.children[book.parents[parent.cl_ord_id].children[0]].sliced_ns == NOW + 5
