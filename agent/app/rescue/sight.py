@@ -21,6 +21,7 @@ from agent.domain.instruments import AssetId, Place
 from agent.domain.units import WIDE, qty_exact, raw_down
 from agent.execution.settlement import token_of
 from agent.margin.model import State
+from agent.ports import ExecutionVenue
 from chains.gas import Urgency, bid
 from chains.profile import Aave
 from chains.types import Address, Fees
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from agent.app.wiring import App
 
 WAD = 10**18
+VENUE_S = 1.0
+"""As long as an exchange is waited for: a slot of a chain is not to be lost to one that is down."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +105,14 @@ async def look(app: App, rule: RescueTable) -> Sight | None:
         return None
     tokens = [a for a in app.directory.at(desk.place) if "/erc20:" in a]
     assert desk.sender is not None
-    held, history, wei, prices, stale, down = await asyncio.gather(
-        app.market.balances(desk, tokens),
-        desk.gateway.fee_history(),
-        desk.gateway.balance(desk.sender),
-        app.oracles.medians(),
-        _stale(app, rule, desk, market, one),
-        _sequencer(app, rule, desk),
+    (held, history, wei, prices), (stale, down, at_venues) = await asyncio.gather(
+        asyncio.gather(
+            app.market.balances(desk, tokens),
+            desk.gateway.fee_history(),
+            desk.gateway.balance(desk.sender),
+            app.oracles.medians(),
+        ),
+        asyncio.gather(_stale(app, rule, desk, market, one), _sequencer(app, rule, desk), _at_venues(app)),
     )
     fees = bid(history, Urgency.URGENT)
     doubts = [*stale, *down]
@@ -121,7 +125,6 @@ async def look(app: App, rule: RescueTable) -> Sight | None:
                 stops=True,
             )
         )
-    at_venues = await _at_venues(app)
     return Sight(rule, desk, market, one, held, at_venues, fees, wei, prices, tuple(doubts))
 
 
@@ -162,17 +165,27 @@ async def _sequencer(app: App, rule: RescueTable, desk: ChainDesk) -> list[Doubt
 
 
 async def _at_venues(app: App) -> dict[tuple[str, AssetId], Decimal]:
-    """What lies free at exchanges, by (exchange, its own asset id). One that does not answer holds nothing for a rescue."""
-    found: dict[tuple[str, AssetId], Decimal] = {}
-    for name, venue in app.venues.items():
+    """What lies free at exchanges, by (exchange, its own asset id).
+
+    One that does not answer at once holds nothing for a rescue: what it has is told to the owner, and no rescue waits for that.
+    """
+
+    async def free(name: str, venue: ExecutionVenue) -> dict[tuple[str, AssetId], Decimal]:
         known = set(app.directory.at(Place(f"cex:{name}")))
         try:
-            balances = await venue.balances()
+            async with asyncio.timeout(VENUE_S):
+                balances = await venue.balances()
+        except TimeoutError:
+            return {}
         except FairleadError as error:
             if error.verb == "HALT":
                 raise
-            continue
-        found |= {(name, b.asset): b.free for b in balances if b.asset in known and b.free > 0}
+            return {}
+        return {(name, b.asset): b.free for b in balances if b.asset in known and b.free > 0}
+
+    found: dict[tuple[str, AssetId], Decimal] = {}
+    for one in await asyncio.gather(*(free(*pair) for pair in app.venues.items())):
+        found |= one
     return found
 
 
