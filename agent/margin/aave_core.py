@@ -183,7 +183,8 @@ class AaveModel:
         moved = replace(
             account,
             reserves=tuple(
-                replace(r, price_1e8=prices_1e8.get(r.asset, r.price_1e8)) for r in account.reserves
+                replace(r, price_1e8=prices_1e8[r.asset]) if r.asset in prices_1e8 else r
+                for r in account.reserves
             ),
         )
         prices = moved.prices()

@@ -80,7 +80,7 @@ def test_what_befalls_a_loan_is_the_same_for_ever_and_of_every_kind() -> None:
     assert all(
         slot.px_1e8 == before.px_1e8
         for c in drawn
-        for before, slot in zip(c.slots, c.slots[1:])
+        for before, slot in zip(c.slots, c.slots[1:], strict=False)
         if slot.stopped
     )
 
