@@ -7,6 +7,7 @@ the native coin. Nothing has to be claimed, so no gas of ours is spent on the de
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,6 +31,8 @@ RELAY = (
     "uint256 outputAmount, uint256 originChainId, uint32 depositId, uint32 fillDeadline, uint32 exclusivityDeadline, bytes message)"
 )
 HASHED = parse_tuple(f"{RELAY} relay, uint256 destinationChainId")
+USUAL_S = 15
+"""A fill takes seconds as a rule; what has less time than that is not sent for."""
 FILLED = 2
 """FillStatus.Filled; 0 is unfilled, and 1 that somebody asked for the slow way, which no relayer's money is needed for."""
 
@@ -170,6 +173,27 @@ async def check(origin: ChainReader, destination: int, token: Address, quoted: Q
             f"a deadline of {quoted.deadline_s} is not within {life} s of now",
             "choose another life",
         )
+
+
+async def sendable(
+    origin: ChainReader, destination: int, tokens: Sequence[Address], wallet: Address
+) -> dict[Address, int]:
+    """What the wallet holds there of those tokens, in base units, that the SpokePool would take for the destination now.
+
+    Nothing where no SpokePool is, or its deposits are paused.
+    """
+    spoke = SPOKE_POOLS.get(origin.chain_id)
+    if spoke is None or destination not in SPOKE_POOLS or not tokens:
+        return {}
+    asked = [Call(spoke, encode(ABI, "pausedDeposits"))]
+    asked += [Call(spoke, encode(ABI, "enabledDepositRoutes", (token, destination))) for token in tokens]
+    asked += [Call(token, encode("erc20", "balanceOf", (wallet,))) for token in tokens]
+    _, answers = await origin.multicall(asked)
+    told = [int.from_bytes(a.data[:32], "big") if a.ok and len(a.data) >= 32 else None for a in answers]
+    paused, opened, held = told[0], told[1 : 1 + len(tokens)], told[1 + len(tokens) :]
+    if paused is None or paused:
+        return {}
+    return {t: raw for t, way, raw in zip(tokens, opened, held, strict=True) if way and raw}
 
 
 async def deposits_of(origin: ChainReader, depositor: Address, first: int, last: int) -> list[Deposit]:

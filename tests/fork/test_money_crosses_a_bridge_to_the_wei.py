@@ -5,10 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import aiohttp
 import pytest
 
+from agent.app.places import Directory
+from agent.app.rescue.elsewhere import on_other_chains
+from agent.domain.instruments import Asset, AssetId, chain_place, erc20_id
 from chains.bridges import across
 from chains.bridges.across import SPOKE_POOLS, Crossing, Quote
 from chains.bridges.flight import Flight, Stage, held
@@ -41,7 +46,7 @@ class Bridge:
         self.origin, self.destination = (
             Gateway(n, [Rpc(self.urls[n], session)]) for n in (origin, destination)
         )
-        self.here, self.there = origin, destination
+        self.here, self.there, self.session = origin, destination, session
         self.relayer = Relayer(self.urls)
         self.relayer.step()
         give_eth(self.urls[origin], WHO, 10**18)
@@ -177,6 +182,30 @@ async def test_a_reorganisation_of_either_chain_takes_it_back(bridge: Bridge) ->
     bridge.mine(bridge.here)
     gone = await bridge.look(back)
     assert gone.flight.stage is Stage.SENT and gone.deposit is None and held(gone.flight).origin == raw
+
+
+async def test_what_lies_on_another_chain_is_known_where_a_bridge_would_bring_it(bridge: Bridge) -> None:
+    usdc, weth = (bridge.tokens(symbol)[0] for symbol in ("USDC", "WETH"))
+    give_token(bridge.urls[bridge.here], usdc, WHO, 7_000_003)
+    odd = SPOKE_POOLS[bridge.here]
+    found = await across.sendable(bridge.origin, bridge.there, [weth, usdc], WHO)
+    assert found == {usdc: 7_000_003}, "of what is not held there is nothing to send"
+    assert await across.sendable(bridge.origin, bridge.there, [odd], WHO) == {}
+    assert await across.sendable(bridge.origin, 42161, [usdc], WHO) == {}, "no route is open"
+
+    def desk(gateway: Gateway) -> Any:
+        place = chain_place(gateway.chain_id)
+        return SimpleNamespace(
+            gateway=gateway, wallet=WHO, place=place, profile=SimpleNamespace(chain_id=gateway.chain_id)
+        )
+
+    here, there = desk(bridge.origin), desk(bridge.destination)
+    asset = AssetId(erc20_id(bridge.here, usdc))
+    directory = Directory({"USDC": (asset,)}, {asset: Asset(asset, "USDC", 6)})
+    app: Any = SimpleNamespace(chains={bridge.here: here, bridge.there: there}, directory=directory)
+    assert await on_other_chains(app, there) == {asset: 7_000_003} and await on_other_chains(app, here) == {}
+    here.gateway = Gateway(bridge.here, [Rpc("http://127.0.0.1:9", bridge.session)])
+    assert await on_other_chains(app, there) == {}, "a chain that is silent holds nothing for a rescue"
 
 
 async def test_what_the_contract_would_refuse_is_refused_before_anything_is_signed(bridge: Bridge) -> None:

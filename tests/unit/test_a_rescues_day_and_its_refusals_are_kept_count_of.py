@@ -11,9 +11,11 @@ import pytest
 
 from agent.app.places import Directory
 from agent.app.rescue import acting
+from agent.app.rescue.words import missing_words
 from agent.domain.errors import Denied
 from agent.domain.instruments import Asset, AssetId
 from agent.margin.aave_moves import REPAY
+from agent.margin.rescue import Need
 
 USDC, DAI, ODD = (AssetId(f"eip155:1/erc20:0x{n * 40}") for n in "abc")
 APP: Any = SimpleNamespace(
@@ -125,3 +127,31 @@ async def test_a_payment_or_a_sale_that_came_to_its_end_during_the_look_is_not_d
     assert await acting.seen_since(book, sight, (after := acting.over(book)))
     sale.closed = SimpleNamespace(status="FILLED")
     assert not await acting.seen_since(book, sight, after)
+
+
+@pytest.mark.parametrize(
+    ("held", "left_s", "told"),
+    [(500, None, True), (500, 16, True), (500, 15, False), (499, None, False), (0, None, False)],
+)
+def test_what_lies_on_another_chain_is_told_where_there_is_enough_and_time(
+    held: int, left_s: int | None, told: bool
+) -> None:
+    there = AssetId(f"eip155:8453/erc20:0x{'d' * 40}")
+    assets = {USDC: Asset(USDC, "USDC", 6), there: Asset(there, "USDC", 6)}
+    chains = {8453: SimpleNamespace(name="base")}
+    app: Any = SimpleNamespace(
+        directory=Directory({"USDC": (USDC, there)}, assets), settings=SimpleNamespace(chain=chains.get)
+    )
+    sight = sight_of(USDC)
+    sight.rule.chain = "ethereum"
+    sight.desk = SimpleNamespace(wallet="0xWallet")
+    sight.one.symbols, sight.one.health = {str(USDC): "USDC"}, SimpleNamespace(seconds_to_liquidation=left_s)
+    sight.at_venues, sight.on_chains = {}, {there: held * 10**6}
+    lines = list(missing_words(app, sight, Need(REPAY, str(USDC), 500 * 10**6)))
+    assert lines[0].startswith("500.000000 USDC to 0xWallet on ethereum")
+    assert (
+        any(
+            "bridge 500.000000 USDC" in line and "from base to 0xWallet on ethereum" in line for line in lines
+        )
+        is told
+    )

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING
 
 from agent.app.chain_desk import ChainDesk
 from agent.app.rescue.doubts import Doubt, sequencer_doubts, stale_doubts
+from agent.app.rescue.elsewhere import OTHERS_S, on_other_chains
 from agent.app.settings_rescue import RescueTable
 from agent.app.watching.aave import ChainHealth, chain_health, market_of, name_of
 from agent.domain.errors import Denied, FairleadError, Usage
@@ -30,14 +31,13 @@ if TYPE_CHECKING:
     from agent.app.wiring import App
 
 WAD = 10**18
-VENUE_S = 1.0
-"""As long as an exchange is waited for: a slot of a chain is not to be lost to one that is down."""
 
 
 @dataclass(frozen=True)
 class Sight:
     """`held` are the wallet's balances there in base units, `at_venues` what exchanges hold of the same asset; `sender_wei` pays the
-    gas; `prices` are our own sources' medians by symbol, for estimates."""
+    gas; `prices` are our own sources' medians by symbol, for estimates. `on_chains` is what a bridge would bring from other chains, read only
+    where the account is below its target."""
 
     rule: RescueTable
     desk: ChainDesk
@@ -49,6 +49,7 @@ class Sight:
     sender_wei: int
     prices: Mapping[str, Decimal]
     doubts: tuple[Doubt, ...]
+    on_chains: Mapping[AssetId, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -125,7 +126,10 @@ async def look(app: App, rule: RescueTable) -> Sight | None:
                 stops=True,
             )
         )
-    return Sight(rule, desk, market, one, held, at_venues, fees, wei, prices, tuple(doubts))
+    sight = Sight(rule, desk, market, one, held, at_venues, fees, wei, prices, tuple(doubts))
+    if not sight.below(rule.target):
+        return sight
+    return replace(sight, on_chains=await on_other_chains(app, desk))
 
 
 def next_s(app: App, sight: Sight) -> int:
@@ -173,7 +177,7 @@ async def _at_venues(app: App) -> dict[tuple[str, AssetId], Decimal]:
     async def free(name: str, venue: ExecutionVenue) -> dict[tuple[str, AssetId], Decimal]:
         known = set(app.directory.at(Place(f"cex:{name}")))
         try:
-            async with asyncio.timeout(VENUE_S):
+            async with asyncio.timeout(OTHERS_S):
                 balances = await venue.balances()
         except TimeoutError:
             return {}
