@@ -45,8 +45,10 @@ def decide(given: Mapping[str, str], state: State) -> Decision:
         exposure, gamma = state.holding(base), Decimal(0)
         for one in mine:
             exposure += one.exposure(base)
-            other = next(name for name in one.symbols if name != base)
-            gamma += one.gamma(base) / state.price(other)
+            # Where both tokens count as the base, trades only change one for the other: what is held of it stays.
+            for other in one.symbols:
+                if other != base:
+                    gamma += one.gamma(base) / state.price(other)
     return held_to_target(given, state, exposure, gamma)
 
 

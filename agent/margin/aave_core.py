@@ -183,7 +183,8 @@ class AaveModel:
         moved = replace(
             account,
             reserves=tuple(
-                replace(r, price_1e8=prices_1e8.get(r.asset, r.price_1e8)) for r in account.reserves
+                replace(r, price_1e8=prices_1e8[r.asset]) if r.asset in prices_1e8 else r
+                for r in account.reserves
             ),
         )
         prices = moved.prices()
@@ -229,6 +230,8 @@ class AaveModel:
         """Collateral (times threshold in bps) less debt, as exact rationals over one common unit, linear in that price."""
         common = max(h.unit for h in holdings)
         slope = fixed = supply_slope = supply_fixed = 0
+        own = [h for h in holdings if h.source == source]
+        both = any(h.supply for h in own) and any(h.debt for h in own)
         for h in holdings:
             scale = common // h.unit
             weight = (h.supply * h.threshold - h.debt * PERCENT) * scale
@@ -240,7 +243,9 @@ class AaveModel:
                 supply_fixed += h.supply * prices[h.source] * scale
         if not self.rules.averaged:
             supply_slope = supply_fixed = 0
-        return Line(slope, fixed, supply_slope, supply_fixed, common * PERCENT * (2 * len(holdings) + 2))
+        return Line(
+            slope, fixed, supply_slope, supply_fixed, common * PERCENT * (2 * len(holdings) + 2), both
+        )
 
     def _seconds(self, account: Account, timestamp: int) -> int | None:
         prices = account.prices()

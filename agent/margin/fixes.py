@@ -28,17 +28,20 @@ class Fix:
 
 def cheapest(model: MarginModel, account: Any, timestamp: int, target_1e18: int = AT_RISK_1E18) -> Fix | None:
     """None where no single payment does it."""
-    found: list[tuple[int, Fix]] = []
-    for asset, debt in owed(model, account, timestamp).items():
-        fix = _least(model, account, timestamp, "repay", asset, debt, target_1e18)
-        if fix is not None:
-            found.append((_worth(account, fix), fix))
+    ways = [("repay", asset, debt) for asset, debt in owed(model, account, timestamp).items()]
     for asset in deposits(model, account):
         do = "deposit" if asset == DOLLARS or isinstance(account, binance_pm.Account) else "add_collateral"
-        fix = _least(model, account, timestamp, do, asset, MOST_RAW, target_1e18)
-        if fix is not None:
-            found.append((_worth(account, fix), fix))
-    return min(found, key=lambda x: x[0])[1] if found else None
+        ways.append((do, asset, MOST_RAW))
+    best: tuple[int, Fix] | None = None
+    for do, asset, most in ways:
+        if best is not None:
+            # Only what is worth less than the best so far is of interest.
+            many = _worth(account, Fix(do, asset, MOST_RAW, None))
+            most = min(most, (best[0] - 1) * MOST_RAW // many) if many else most
+        fix = _least(model, account, timestamp, do, asset, most, target_1e18) if most > 0 else None
+        if fix is not None and (best is None or _worth(account, fix) < best[0]):
+            best = _worth(account, fix), fix
+    return best[1] if best is not None else None
 
 
 def _least(
@@ -53,11 +56,26 @@ def _least(
         now = factor(raw)
         return now is None or now >= target
 
+    if not enough(most):
+        return None
     low, high = 0, 1
     while not enough(high):
         if high >= most:
             return None
-        low, high = high, min(high * 4, most)
+        low, high = high, min(high << 12, most)
+    # The factor is about linear in a deposit, its inverse in a repayment: a guess and a step to each side of it close in on the answer,
+    # and every round halves besides, so that nothing is believed unproved.
+    while high - low > 8:
+        below, above = factor(low), factor(high)
+        if below is not None and above is not None and above > below:
+            gained = (target - below) * (above if do == "repay" else 1)
+            guess = low + gained * (high - low) // ((above - below) * (target if do == "repay" else 1))
+            step = max((high - low) >> 16, 1)
+            for raw in (guess + step, guess - step):
+                if low < raw < high:
+                    low, high = (low, raw) if enough(raw) else (raw, high)
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)

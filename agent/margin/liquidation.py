@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from agent.margin.model import Side
 
 MAX_PX_RAW = 10**8 * 10**15
+MOST_FLICKER = 2_048
+"""Further than that a flicker is not looked through: only dust, worth less than a ten-thousandth of a cent, has a wider one."""
 CENTURY_S = 100 * 365 * 86_400
 
 
@@ -19,7 +21,8 @@ CENTURY_S = 100 * 365 * 86_400
 class Line:
     """g(p) = slope·p + fixed, in basis points: safe where it is positive. The supply line is what a basis point is of.
 
-    `slack` bounds, in the same unit, what flooring single values can move g.
+    `slack` bounds, in the same unit, what flooring single values can move g. `flickers` where the asset is both lent and owed, so that the
+    predicate need not flip only once.
     """
 
     slope: int
@@ -27,6 +30,7 @@ class Line:
     supply_slope: int
     supply_fixed: int
     slack: int
+    flickers: bool = False
 
     def root(self, less_bps: int, slack: int) -> tuple[int, int] | None:
         """(numerator, denominator > 0) of the p with g(p) − less_bps·supply(p) = slack."""
@@ -56,11 +60,11 @@ def first_price(
     if below:
         if safe < 1:
             return Side.NONE, None
-        px = _last_bad(max(sure, 0), safe, bad, step)
+        px = _last_bad(max(sure, 0), safe, bad, step, line.flickers)
         return (Side.BELOW, px) if px is not None and px > 0 else (Side.NONE, None)
     if root[0] > MAX_PX_RAW * root[1]:
         return Side.NONE, None
-    px = _last_bad(-sure, -safe, lambda p: bad(-p), lambda p: step(-p))
+    px = _last_bad(-sure, -safe, lambda p: bad(-p), lambda p: step(-p), line.flickers)
     # Bad at no price at all already: it is not this price that does it.
     return (Side.ABOVE, -px) if px is not None and px < 0 else (Side.NONE, None)
 
@@ -80,7 +84,9 @@ def _bound(line: Line, below: bool, *, away_from_bad: bool) -> int:
     return max(found, at + 2) if up else max(min(found, at - 2), 0)
 
 
-def _last_bad(low: int, high: int, bad: Callable[[int], bool], step: Callable[[int], int]) -> int | None:
+def _last_bad(
+    low: int, high: int, bad: Callable[[int], bool], step: Callable[[int], int], flickers: bool
+) -> int | None:
     """The largest p in low..high with bad(p), teeth first from the top; None where there is none."""
     top = high
     while top >= low:
@@ -90,10 +96,23 @@ def _last_bad(low: int, high: int, bad: Callable[[int], bool], step: Callable[[i
             return top
         if bad(bottom):
             found = _narrowed(bad, top, bottom)
-            # An asset that is both lent and borrowed floors twice: the flip may flicker for a few ticks.
-            return max((p for p in range(found, min(found + 32, top) + 1) if bad(p)), default=found)
+            return _past_flicker(found, top, bad) if flickers else found
         top = bottom - 1
     return None
+
+
+def _past_flicker(found: int, top: int, bad: Callable[[int], bool]) -> int:
+    """The last bad price up to `top`, beyond which flooring decides nothing; in dust, the last that has only good ones behind it for
+    as far as is looked.
+
+    An asset that is both lent and borrowed floors twice: the predicate flickers about its flip.
+    """
+    p = found + 1
+    while p <= min(found + MOST_FLICKER, top):
+        if bad(p):
+            found = p
+        p += 1
+    return found
 
 
 def _narrowed(bad: Callable[[int], bool], good: int, found: int) -> int:

@@ -1,5 +1,5 @@
-"""`fairlead chaos rescue`: prices that fall fast, dear gas, stale oracles, a relay that is down, a daemon that is killed; another process
-knows beforehand what could be saved, and judges by the chain alone.
+"""`fairlead chaos rescue`: prices that fall fast, dear gas, stale oracles, a sequencer, a relay or an exchange that is down, a daemon that is
+killed; another process knows beforehand what could be saved, and judges by the chain alone.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from chains.devnet.addresses import CHAINS
 from chains.devnet.funding import give_token, set_feed_price
 
 pytestmark = pytest.mark.devnet
-TROUBLED, POOR = 97, 48
-"""Cases of seed 1: a death, dear gas and a fall that would end in liquidation; a stale price with next to nothing in the wallet."""
+TROUBLED, POOR = 2_263, 48
+"""Cases of seed 1: a death, dear gas, a sequencer, a relay and an exchange that are down, and a fall that would end in liquidation; a stale
+price with next to nothing in the wallet."""
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def ground(agent_home: AgentHome) -> Iterator[AgentHome]:
 
 
 def test_what_can_be_saved_is_saved_and_what_cannot_is_told(ground: AgentHome, tmp_path: Path) -> None:
-    home, report = ground, Report(1, 2)
+    home, report = ground, Report("rescue", 1, 2)
     settings = with_rule(home.settings_path, tmp_path)
     taken = home.run("reconcile --adopt --at-once", settings)
     assert taken.status == 0, taken.out + taken.err
@@ -71,9 +72,17 @@ def test_what_befalls_a_loan_is_the_same_for_ever_and_of_every_kind() -> None:
         any(s.down for s in slots),
         any(s.gap_s for s in slots),
         any(s.base_gwei > 1 for s in slots),
+        any(s.stopped for s in slots),
+        any(s.dark for s in slots),
     ):
         assert happens
     assert {slot.death for slot in slots} == {"", "before", "after"}
+    assert all(
+        slot.px_1e8 == before.px_1e8
+        for c in drawn
+        for before, slot in zip(c.slots, c.slots[1:], strict=False)
+        if slot.stopped
+    )
 
 
 @pytest.mark.full
@@ -89,7 +98,15 @@ def test_five_hundred_crises() -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize(
-    ("mistake", "rules"), [("asleep", {"fallen", "silent"}), ("thief", {"outside-policy"})]
+    ("mistake", "rules"),
+    [
+        ("asleep", {"fallen", "silent"}),
+        ("thief", {"outside-policy"}),
+        ("late", {"fallen"}),
+        ("greedy", {"outside-policy"}),
+        ("blind", {"silent"}),
+        ("mute", {"silent"}),
+    ],
 )
 def test_the_referee_finds_what_goes_wrong(mistake: str, rules: set[str]) -> None:
     report = run(1, [TROUBLED], mistake=mistake)

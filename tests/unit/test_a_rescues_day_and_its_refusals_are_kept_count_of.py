@@ -1,4 +1,5 @@
-"""What rescues paid in today counts also where the debt is gone since; a plan that is refused again and again is told once."""
+"""What rescues paid in today counts also where the debt is gone since; a plan that is refused again and again is told once; what a look
+cannot have seen is not paid a second time."""
 
 from __future__ import annotations
 
@@ -10,9 +11,11 @@ import pytest
 
 from agent.app.places import Directory
 from agent.app.rescue import acting
+from agent.app.rescue.words import missing_words
 from agent.domain.errors import Denied
 from agent.domain.instruments import Asset, AssetId
 from agent.margin.aave_moves import REPAY
+from agent.margin.rescue import Need
 
 USDC, DAI, ODD = (AssetId(f"eip155:1/erc20:0x{n * 40}") for n in "abc")
 APP: Any = SimpleNamespace(
@@ -79,3 +82,76 @@ async def test_a_plan_that_stays_refused_is_told_once() -> None:
             await acting.act_first(app, desk, sight, plans, Decimal(1), known)
     assert [event.code for event in told] == ["RESCUE_PLAN_REFUSED"] * 2
     assert "repay 1.000000 USDC" in told[0].message and "DAI" in told[1].message
+
+
+class Receipts:
+    """A chain that holds one transaction, in one block."""
+
+    def __init__(self, block: int | None) -> None:
+        self.block = block
+
+    async def receipt(self, tx_hash: str) -> Any:
+        return None if self.block is None else SimpleNamespace(block_number=self.block)
+
+
+def in_block(*, ended: bool) -> Any:
+    return SimpleNamespace(
+        what=f"rescue house {ACCOUNT}: repay",
+        ended=ended,
+        included_in="0xb",
+        signed=[SimpleNamespace(tx_hash="0xa")],
+    )
+
+
+@pytest.mark.parametrize(("block", "seen"), [(99, True), (100, True), (101, False), (None, False)])
+async def test_a_payment_that_came_into_a_block_after_the_look_is_not_paid_again(
+    block: int | None, seen: bool
+) -> None:
+    book: Any = SimpleNamespace(parts={"a": in_block(ended=False)}, parents={})
+    sight = sight_of(USDC)
+    sight.desk = SimpleNamespace(gateway=Receipts(block))
+    sight.one.found = SimpleNamespace(block=SimpleNamespace(number=100))
+    assert await acting.seen_since(book, sight, acting.over(book)) is seen
+
+
+async def test_a_payment_or_a_sale_that_came_to_its_end_during_the_look_is_not_done_again() -> None:
+    """The look began at block 100; the payment came in at 101 and was final at once, so that nothing of it is under way any more."""
+    sale = SimpleNamespace(parent=SimpleNamespace(intent=SimpleNamespace(source="rescue:house")), closed=None)
+    book: Any = SimpleNamespace(parts={"a": in_block(ended=False)}, parents={"s": sale})
+    before = acting.over(book)
+    sight = sight_of(USDC)
+    sight.desk = SimpleNamespace(gateway=Receipts(101))
+    sight.one.found = SimpleNamespace(block=SimpleNamespace(number=100))
+    book.parts["a"].ended = True
+    assert not await acting.seen_since(book, sight, before)
+    assert await acting.seen_since(book, sight, (after := acting.over(book)))
+    sale.closed = SimpleNamespace(status="FILLED")
+    assert not await acting.seen_since(book, sight, after)
+
+
+@pytest.mark.parametrize(
+    ("held", "left_s", "told"),
+    [(500, None, True), (500, 16, True), (500, 15, False), (499, None, False), (0, None, False)],
+)
+def test_what_lies_on_another_chain_is_told_where_there_is_enough_and_time(
+    held: int, left_s: int | None, told: bool
+) -> None:
+    there = AssetId(f"eip155:8453/erc20:0x{'d' * 40}")
+    assets = {USDC: Asset(USDC, "USDC", 6), there: Asset(there, "USDC", 6)}
+    chains = {8453: SimpleNamespace(name="base")}
+    app: Any = SimpleNamespace(
+        directory=Directory({"USDC": (USDC, there)}, assets), settings=SimpleNamespace(chain=chains.get)
+    )
+    sight = sight_of(USDC)
+    sight.rule.chain = "ethereum"
+    sight.desk = SimpleNamespace(wallet="0xWallet")
+    sight.one.symbols, sight.one.health = {str(USDC): "USDC"}, SimpleNamespace(seconds_to_liquidation=left_s)
+    sight.at_venues, sight.on_chains = {}, {there: held * 10**6}
+    lines = list(missing_words(app, sight, Need(REPAY, str(USDC), 500 * 10**6)))
+    assert lines[0].startswith("500.000000 USDC to 0xWallet on ethereum")
+    assert (
+        any(
+            "bridge 500.000000 USDC" in line and "from base to 0xWallet on ethereum" in line for line in lines
+        )
+        is told
+    )

@@ -169,6 +169,19 @@ def test_positions_and_what_is_held_beside_them_are_one_exposure() -> None:
     assert uniswap_v3_lp.decide(given, owed).wishes[0].side is Side.SELL, "fees are exposure as well"
 
 
+def test_a_position_between_two_forms_of_one_asset_is_held_and_does_not_move() -> None:
+    """Ether and staked ether under one name of the settings: both amounts are exposure, and no price between them moves it."""
+    both = Range("8", 10**18, -600, 600, sqrt_price_at_tick(0), ("ETH", "ETH"), (18, 18))
+    held = sum(both.amounts_raw())
+    given = {**GOOD["uniswap_v3_lp"], "target": "0"}
+    (wish,) = uniswap_v3_lp.decide(given, with_(state(ETH="0", USDC="0"), ranges=(both,))).wishes
+    assert wish.side is Side.SELL and 0 < wish.qty <= Decimal(held).scaleb(-18)
+    # Without gamma there is no band to stay in but that of fixed costs: nearly all of it is sold.
+    assert wish.qty > Decimal(held).scaleb(-18) * 9 / 10
+    beside = with_(state(ETH="0", USDC="0"), ranges=(both, lp(sqrt_price_at_tick(196_256))))
+    assert uniswap_v3_lp.decide(given, beside).wishes[0].qty > wish.qty
+
+
 # ---------------------------------------------------------------------- the others
 
 

@@ -158,10 +158,10 @@ def submission(
     "crises",
     "crisis",
     20,
-    "A control: nobody watches (asleep), or money goes elsewhere (thief), and the referee must find it.",
+    "A control: nobody watches (asleep), money goes elsewhere (thief), it begins too late, pays too much, heeds no doubt or warns nobody (late, greedy, blind, mute), and the referee must find it.",
 )
 def rescue(seed: int, count: int | None, case: int | None, mistake: str, as_json: bool) -> int:
-    """A loan whose collateral falls fast, with dear gas, stale prices, a relay that is down and a daemon that is killed."""
+    """A loan whose collateral falls fast, with dear gas, stale prices, a sequencer, relay or exchange that is down and a daemon that is killed."""
     from agent.app.chaos.rescue.run import run
 
     report = run(seed, chosen(count, case, 20), mistake=mistake, say=note)

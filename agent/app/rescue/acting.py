@@ -76,9 +76,24 @@ def in_flight(book: Book, sight: Sight) -> str:
     return ""
 
 
-async def seen_since(book: Book, sight: Sight) -> bool:
-    """Whether what was seen holds every payment that is in a block: one that is not in it would be paid a second time."""
+def over(book: Book) -> frozenset[ClOrdId]:
+    """Every payment and sale of rescues that has come to its end."""
+    sales = {
+        n
+        for n, p in book.parents.items()
+        if p.parent.intent.source.startswith(SOURCE) and p.closed is not None
+    }
+    return frozenset(sales | {n for n, r in book.parts.items() if r.what.startswith(MARK) and r.ended})
+
+
+async def seen_since(book: Book, sight: Sight, over_before: frozenset[ClOrdId]) -> bool:
+    """Whether what was seen holds every payment that is in a block: one that is not in it would be paid a second time.
+
+    `over_before` is what was `over` before the look began: what came to its end since may have been in no block that was seen.
+    """
     assert sight.one.found is not None
+    if over(book) != over_before:
+        return False
     for record in payments(book, sight.name):
         if record.ended or not record.included_in:
             continue

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING
 
 from agent.app.chain_desk import ChainDesk
 from agent.app.rescue.doubts import Doubt, sequencer_doubts, stale_doubts
+from agent.app.rescue.elsewhere import OTHERS_S, on_other_chains
 from agent.app.settings_rescue import RescueTable
 from agent.app.watching.aave import ChainHealth, chain_health, market_of, name_of
 from agent.domain.errors import Denied, FairleadError, Usage
@@ -21,6 +22,7 @@ from agent.domain.instruments import AssetId, Place
 from agent.domain.units import WIDE, qty_exact, raw_down
 from agent.execution.settlement import token_of
 from agent.margin.model import State
+from agent.ports import ExecutionVenue
 from chains.gas import Urgency, bid
 from chains.profile import Aave
 from chains.types import Address, Fees
@@ -34,7 +36,8 @@ WAD = 10**18
 @dataclass(frozen=True)
 class Sight:
     """`held` are the wallet's balances there in base units, `at_venues` what exchanges hold of the same asset; `sender_wei` pays the
-    gas; `prices` are our own sources' medians by symbol, for estimates."""
+    gas; `prices` are our own sources' medians by symbol, for estimates. `on_chains` is what a bridge would bring from other chains, read only
+    where the account is below its target."""
 
     rule: RescueTable
     desk: ChainDesk
@@ -46,6 +49,7 @@ class Sight:
     sender_wei: int
     prices: Mapping[str, Decimal]
     doubts: tuple[Doubt, ...]
+    on_chains: Mapping[AssetId, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -102,13 +106,14 @@ async def look(app: App, rule: RescueTable) -> Sight | None:
         return None
     tokens = [a for a in app.directory.at(desk.place) if "/erc20:" in a]
     assert desk.sender is not None
-    held, history, wei, prices, stale, down = await asyncio.gather(
-        app.market.balances(desk, tokens),
-        desk.gateway.fee_history(),
-        desk.gateway.balance(desk.sender),
-        app.oracles.medians(),
-        _stale(app, rule, desk, market, one),
-        _sequencer(app, rule, desk),
+    (held, history, wei, prices), (stale, down, at_venues) = await asyncio.gather(
+        asyncio.gather(
+            app.market.balances(desk, tokens),
+            desk.gateway.fee_history(),
+            desk.gateway.balance(desk.sender),
+            app.oracles.medians(),
+        ),
+        asyncio.gather(_stale(app, rule, desk, market, one), _sequencer(app, rule, desk), _at_venues(app)),
     )
     fees = bid(history, Urgency.URGENT)
     doubts = [*stale, *down]
@@ -121,8 +126,10 @@ async def look(app: App, rule: RescueTable) -> Sight | None:
                 stops=True,
             )
         )
-    at_venues = await _at_venues(app)
-    return Sight(rule, desk, market, one, held, at_venues, fees, wei, prices, tuple(doubts))
+    sight = Sight(rule, desk, market, one, held, at_venues, fees, wei, prices, tuple(doubts))
+    if not sight.below(rule.target):
+        return sight
+    return replace(sight, on_chains=await on_other_chains(app, desk))
 
 
 def next_s(app: App, sight: Sight) -> int:
@@ -162,17 +169,27 @@ async def _sequencer(app: App, rule: RescueTable, desk: ChainDesk) -> list[Doubt
 
 
 async def _at_venues(app: App) -> dict[tuple[str, AssetId], Decimal]:
-    """What lies free at exchanges, by (exchange, its own asset id). One that does not answer holds nothing for a rescue."""
-    found: dict[tuple[str, AssetId], Decimal] = {}
-    for name, venue in app.venues.items():
+    """What lies free at exchanges, by (exchange, its own asset id).
+
+    One that does not answer at once holds nothing for a rescue: what it has is told to the owner, and no rescue waits for that.
+    """
+
+    async def free(name: str, venue: ExecutionVenue) -> dict[tuple[str, AssetId], Decimal]:
         known = set(app.directory.at(Place(f"cex:{name}")))
         try:
-            balances = await venue.balances()
+            async with asyncio.timeout(OTHERS_S):
+                balances = await venue.balances()
+        except TimeoutError:
+            return {}
         except FairleadError as error:
             if error.verb == "HALT":
                 raise
-            continue
-        found |= {(name, b.asset): b.free for b in balances if b.asset in known and b.free > 0}
+            return {}
+        return {(name, b.asset): b.free for b in balances if b.asset in known and b.free > 0}
+
+    found: dict[tuple[str, AssetId], Decimal] = {}
+    for one in await asyncio.gather(*(free(*pair) for pair in app.venues.items())):
+        found |= one
     return found
 
 

@@ -86,6 +86,7 @@ class RescueWatch:
 
     async def step(self) -> None:
         """One look, and what it calls for."""
+        over = acting.over(self._desk.book)
         sight = await look(self._app, self._rule)
         if sight is None:
             await self._say("RESCUE_NO_MARKET", f"{self._rule.chain} has no Aave market", "drop the rule")
@@ -105,7 +106,7 @@ class RescueWatch:
             self._undone = ""
             self._refused.clear()
         elif not self._busy(sight):
-            if await acting.seen_since(self._desk.book, sight):
+            if await acting.seen_since(self._desk.book, sight, over):
                 await self._rescue(sight)
 
     def _busy(self, sight: Sight) -> bool:

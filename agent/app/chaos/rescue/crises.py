@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from random import Random
 from typing import Any
 
@@ -18,6 +18,7 @@ class Slot:
     """Twelve seconds of a chain: the price posted in it, its base fee, whether the private road is down, and a death of the daemon.
 
     `gap_s` pass before the price is posted: longer than a price may be old. `death`: "" none, "before" the price, "after" the reaction.
+    `stopped`: the uptime feed says that the sequencer is down; no price can be posted then. `dark`: the exchange hangs.
     """
 
     px_1e8: int
@@ -25,6 +26,8 @@ class Slot:
     down: bool = False
     gap_s: int = 0
     death: str = ""
+    stopped: bool = False
+    dark: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +70,13 @@ def draw(seed: int, case: int) -> Crisis:
         rng.randint(0, 100) if poor else rng.choice((rng.randint(2_000, 10_500), rng.randint(6_000, 10_500)))
     )
     weth = rng.randint(0, 100) if poor else rng.choice((0, rng.randint(500, 9_000)))
-    return Crisis(seed, case, rng.randint(12_600, 13_400), usdc, weth, tuple(slots))
+    health = rng.randint(12_600, 13_400)
+    if rng.random() < 0.2:
+        at = rng.randrange(1, count)
+        # Beside a road that is down it would be two slots in which nothing can be done.
+        if abs(at - down_at) > 1 or down_at < 0:
+            slots[at] = replace(slots[at], px_1e8=slots[at - 1].px_1e8, stopped=True)
+    if rng.random() < 0.25:
+        dark_from = rng.randrange(count)
+        slots = [replace(slot, dark=n >= dark_from) for n, slot in enumerate(slots)]
+    return Crisis(seed, case, health, usdc, weth, tuple(slots))

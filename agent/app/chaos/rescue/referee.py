@@ -2,7 +2,7 @@
 
 python -m agent.app.chaos.rescue.referee      one JSON object a line on stdin, one answer a line on stdout
 
-    {"do": "open", "url", "safe", "sender", "alerts", "trigger", "warn", "target", "most_usd"}
+    {"do": "open", "url", "safe", "sender", "alerts", "trigger", "warn", "target", "most_usd", "uptime"}
     {"do": "begin", "crisis": {...}}      → {"feasible"}: the ground is laid, nothing has befallen it yet
     {"do": "judge"}                       → {"violations": [{"case", "rule", "story"}], "counters": {...}}
 
@@ -159,6 +159,8 @@ class Judge:
             if gone != paid:
                 said.append(f"{gone} {label} left the Safe and {paid} went into its loan")
         for name, block, token, raw in moves:
+            if self._call(self.told["uptime"], "chainlink_aggregator", "latestRoundData", (), block - 1)[1]:
+                said.append(f"{name} in block {block}, though the sequencer was said to be down")
             if factors[block - 1] >= self.trigger * 10**18:
                 said.append(f"{name} in block {block} at health {factors[block - 1]}: nothing was due")
             unit, px = (
@@ -181,6 +183,8 @@ class Judge:
             said += [] if "RESCUE_NEAR" in codes else ["nobody was warned"]
         if any(slot["gap_s"] for slot in case.crisis["slots"]) and "ORACLE_STALE" not in codes:
             said.append("a stale price was passed over")
+        if any(slot["stopped"] for slot in case.crisis["slots"]) and "SEQUENCER_DOWN" not in codes:
+            said.append("a sequencer that was down was passed over")
         if not case.feasible and not codes & {"RESCUE_IMPOSSIBLE", "RESCUE_SHORT"}:
             said.append("what could not be saved was not told")
         return said

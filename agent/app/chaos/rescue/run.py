@@ -10,7 +10,7 @@ from pathlib import Path
 from agent.app.chaos.referee_process import RefereeProcess
 from agent.app.chaos.report import Report
 from agent.app.chaos.rescue.crises import TOP_1E8, draw
-from agent.app.chaos.rescue.world import MOST_USD, TARGET, TRIGGER, WARN, World, with_rule
+from agent.app.chaos.rescue.world import MISTAKEN, MOST_USD, TARGET, TRIGGER, UPTIME, WARN, World, with_rule
 from chains.errors import Halt, Usage
 
 Say = Callable[[str], None]
@@ -18,7 +18,7 @@ AT_ONCE = 60
 """Crises in one world: the records of a relay, and Anvil's, are kept in memory."""
 
 
-MISTAKES = ("asleep", "thief")
+MISTAKES = ("asleep", "thief", *MISTAKEN)
 
 
 def run(seed: int, cases: Sequence[int], *, mistake: str = "", say: Say = lambda text: None) -> Report:
@@ -59,11 +59,11 @@ def crises(
     mistake: str = "",
 ) -> None:
     """Those cases in a world that is there: `url` is the admin port of its chain 1, `folder` takes journal and alerts."""
-    world = World(with_rule(settings_path, folder), url, folder, say)
+    world = World(with_rule(settings_path, folder, mistake), url, folder, say)
     opening = {
         "url": url, "safe": world.safe, "sender": world.settings.wallet.sender.address if world.settings.wallet.sender else "",
         "alerts": str(world.settings.alerts.file), "trigger": TRIGGER, "warn": WARN, "target": TARGET, "most_usd": MOST_USD,
-        "top_1e8": TOP_1E8,
+        "top_1e8": TOP_1E8, "uptime": UPTIME,
     }  # fmt: skip
     referee = RefereeProcess("agent.app.chaos.rescue.referee", opening)
     try:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 from agent.app import template
 from agent.app.chaos.rescue.crises import CALM_GWEI, TOP_1E8, Crisis, Slot
@@ -21,8 +22,10 @@ from agent.app.readonly import read_book
 from agent.app.settings import load
 from agent.app.settings_tree import Settings
 from chains.devnet.addresses import CHAINS
+from chains.devnet.artifacts import artifact
 from chains.devnet.funding import give_token, set_feed_price, token_balance
 from chains.devnet.jsonrpc import Rpc
+from chains.devnet.nodes import send_as_operator
 from chains.errors import Halt
 from chains.profiles.ethereum import CHAIN
 from contracts.codec import decode_result, encode
@@ -33,10 +36,20 @@ COLLATERAL_RAW = 2 * ETHER
 SLOT_S, BRIEF_S, DOWN_S = 12.0, 0.4, 1.5
 """As long as a slot of the real chain the daemon is waited for where it should act; elsewhere it need only have had a look."""
 TRIGGER, TARGET, WARN, MOST_USD, MOST_COST_USD = "1.15", "1.35", "1.25", 50_000, 1_000
+UPTIME = "0x" + "5e90e" * 8
+"""Where the devnet's chain gets an uptime feed for these crises: the mock's own code, copied from a price feed."""
 RULE: dict[str, Any] = {
     "name": "crisis", "chain": "ethereum", "warn": WARN, "trigger": TRIGGER, "target": TARGET, "most_usd": str(MOST_USD),
     "per_day_usd": "1000000000", "most_cost_usd": str(MOST_COST_USD), "swap": False,
+    "sequencer": UPTIME,
 }  # fmt: skip
+MISTAKEN: dict[str, dict[str, Any]] = {
+    "late": {"trigger": "1.01"},
+    "greedy": {"target": "2"},
+    "blind": {"sequencer": "0x" + "b11d" * 10, "max_price_age_s": 10**6},
+    "mute": {"warn": "1.15"},
+}
+"""What a bad rescuer's rule says instead, for controls: it begins too late, pays too much, heeds no doubt, warns nobody."""
 Say = Callable[[str], None]
 
 
@@ -51,7 +64,8 @@ class World:
     daemon: subprocess.Popen[bytes] | None = None
     sigkills: int = 0
     lives: int = 0
-    alerts_before: int = 0
+    told_before: int = 0
+    dark: bool = False
     settings: Settings = field(init=False)
     rpc: Rpc = field(init=False)
 
@@ -115,6 +129,7 @@ class World:
                 self.daemon.kill()
                 self.daemon.wait(20)
         self.rpc("relay_fault")
+        self._darken(False)
         self._fee(CALM_GWEI)
         self.rpc("relay_mine", 1)
         self.rpc("relay_resume")
@@ -148,9 +163,10 @@ class World:
     def lay(self, crisis: Crisis) -> None:
         """Prices at the top, calm fees; two WETH supplied, a debt for the drawn health, the drawn wallet."""
         at, rpc = CHAINS[1], self.rpc
-        self.alerts_before = len(self._alerts())
         rpc("relay_pause")
         rpc("relay_fault")
+        self._darken(False)
+        self._uptime(stopped=False)
         self._fee(CALM_GWEI)
         set_feed_price(self.url, "USDC", 10**8)
         set_feed_price(self.url, "ETH", TOP_1E8)
@@ -198,6 +214,7 @@ class World:
         """One slot: what is drawn happens, the daemon has its time, then a block takes what the relay holds."""
         rpc = self.rpc
         rpc("relay_fault")
+        self._darken(slot.dark)
         if slot.down:
             rpc("relay_fault", {"road": "private", "kind": "down", "count": 9_999})
         if slot.gap_s:
@@ -207,12 +224,55 @@ class World:
         if slot.death == "before":
             self.kill()
         self._fee(slot.base_gwei)
-        set_feed_price(self.url, "ETH", slot.px_1e8)
-        self._wait(DOWN_S if slot.down or hopeless else SLOT_S)
+        self.told_before = len(self._alerts())
+        if slot.stopped:
+            self._uptime(stopped=True)
+            self._until_told("SEQUENCER_DOWN")
+        else:
+            set_feed_price(self.url, "ETH", slot.px_1e8)
+            self._wait(DOWN_S if slot.down or hopeless else SLOT_S)
         if slot.death == "after":
             self.kill()
         self._fee(slot.base_gwei)
         rpc("relay_mine", 1)
+        if slot.stopped:
+            self._uptime(stopped=False)
+
+    def _uptime(self, *, stopped: bool) -> None:
+        """What the uptime feed says from now on, as Chainlink's does: 1 is down."""
+        if self.rpc("eth_getCode", UPTIME, "latest") == "0x":
+            feed = self.rpc("eth_getCode", CHAINS[1].feeds["ETH"], "latest")
+            self.rpc("anvil_setCode", UPTIME, feed)
+        now = int(self.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+        update = artifact("MockV3Aggregator").call("updateRoundData", now, int(stopped), now, now)
+        receipt = self.rpc("eth_getTransactionReceipt", send_as_operator(self.rpc, UPTIME, update))
+        if receipt is None or receipt["status"] != "0x1":
+            raise Halt("CHAOS_WORLD", "the uptime feed takes no answer", "")
+
+    def _darken(self, dark: bool) -> None:
+        """Every exchange hangs from now on, or answers again."""
+        if dark == self.dark:
+            return
+        self.dark = dark
+        for venue in self.settings.venues:
+            if venue.base_url is not None:
+                body = b'{"on": "any", "kind": "hang_before", "count": null}' if dark else None
+                method = "POST" if dark else "DELETE"
+                asked = Request(
+                    f"{venue.base_url}/admin/faults",
+                    body,
+                    {"Content-Type": "application/json"},
+                    method=method,
+                )
+                urlopen(asked, timeout=10).close()
+
+    def _until_told(self, code: str) -> None:
+        until = time.monotonic() + SLOT_S
+        while self.daemon is not None and time.monotonic() < until and not self._told(code):
+            time.sleep(0.05)
+
+    def _told(self, code: str) -> bool:
+        return f'"{code}"' in "\n".join(self._alerts()[self.told_before :])
 
     def _wait(self, most_s: float) -> None:
         until = time.monotonic() + most_s
@@ -225,8 +285,9 @@ class World:
             time.sleep(0.05)
 
     def _gave_up(self) -> bool:
-        """Whether the daemon has told, in this crisis, that nothing can be done."""
-        return '"RESCUE_IMPOSSIBLE"' in "\n".join(self._alerts()[self.alerts_before :])
+        """Whether the daemon has told, since this slot's price, that nothing can be done: what it told of an earlier one, and of the
+        crisis before, is no reason to leave it no time now."""
+        return self._told("RESCUE_IMPOSSIBLE")
 
     def _alerts(self) -> list[str]:
         path = self.settings.alerts.file
@@ -254,13 +315,13 @@ def _1e18(text: str) -> int:
     return int(whole + part.ljust(18, "0"))
 
 
-def with_rule(settings_path: Path, folder: Path) -> Path:
-    """The settings with the crises' rule, and a journal and alerts of their own."""
+def with_rule(settings_path: Path, folder: Path, mistake: str = "") -> Path:
+    """The settings with the crises' rule, and a journal and alerts of their own; `mistake` is one that a rescuer may make."""
     import tomllib
 
     values = tomllib.loads(settings_path.read_text())
     values |= {
-        "rescues": [RULE],
+        "rescues": [RULE | MISTAKEN.get(mistake, {})],
         "jobs": [],
         "journal": {"path": str(folder / "journal.db"), "emergency_path": str(folder / "emergency.bin")},
         "alerts": {"file": str(folder / "alerts.jsonl")},

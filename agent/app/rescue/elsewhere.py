@@ -1,0 +1,40 @@
+"""What the wallet holds on other chains that a bridge would bring: told to its owners beside exchanges, and waited for by no rescue."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from agent.domain.errors import FairleadError
+from agent.domain.instruments import AssetId
+from agent.execution.settlement import token_of
+from chains.bridges.across import sendable
+
+OTHERS_S = 1.0
+"""As long as another chain, or an exchange, is waited for: a slot of a chain is not to be lost to one that is down."""
+
+if TYPE_CHECKING:
+    from agent.app.chain_desk import ChainDesk
+    from agent.app.wiring import App
+
+
+async def on_other_chains(app: App, rescued: ChainDesk) -> dict[AssetId, int]:
+    """Base units by asset of what could be sent to that chain now. A chain that does not answer at once holds nothing for a rescue."""
+
+    async def of(desk: ChainDesk) -> dict[AssetId, int]:
+        assets = {token_of(a): a for a in app.directory.at(desk.place) if "/erc20:" in a}
+        try:
+            async with asyncio.timeout(OTHERS_S):
+                found = await sendable(desk.gateway, rescued.profile.chain_id, list(assets), desk.wallet)
+        except TimeoutError:
+            return {}
+        except FairleadError as error:
+            if error.verb == "HALT":
+                raise
+            return {}
+        return {asset: found[token] for token, asset in assets.items() if token in found}
+
+    total: dict[AssetId, int] = {}
+    for one in await asyncio.gather(*(of(desk) for desk in app.chains.values() if desk is not rescued)):
+        total |= one
+    return total
