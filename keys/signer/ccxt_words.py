@@ -210,6 +210,27 @@ _MEXC = Words(
     200,
     sections=2,
 )
+_HASHKEY = Words(
+    {
+        "POST private/api/v1/spot/order": Shape(
+            "symbol",
+            "quantity",
+            "price",
+            "side",
+            "type",
+            _set("LIMIT"),
+            {},
+            _set("timeInForce newClientOrderId"),
+        )
+    },
+    frozenset(
+        f"GET private/api/v1/{path}"
+        for path in "spot/order spot/openOrders spot/tradeOrders account/trades account".split()
+    ),
+    frozenset({"DELETE private/api/v1/spot/order"}),
+    _set("symbol orderId origClientOrderId startTime endTime limit"),
+    200,
+)
 _KRAKEN = Words(
     {
         "POST private/AddOrder": Shape(
@@ -231,6 +252,7 @@ WORDS: Mapping[str, Words] = {
     "bitget": _BITGET,
     "bybit": _BYBIT,
     "gate": _GATE,
+    "hashkey": _HASHKEY,
     "kraken": _KRAKEN,
     "kucoin": _KUCOIN,
     "mexc": _MEXC,

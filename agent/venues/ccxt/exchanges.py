@@ -46,6 +46,7 @@ KNOWN: Mapping[str, Known] = {
         options={"enableUnifiedMargin": False, "enableUnifiedAccount": True, "unifiedMarginStatus": 6},
     ),  # fmt: skip
     "gate": Known(prefix="t-", amends=True, options={"unifiedAccount": False}),
+    "hashkey": Known(),
     "kraken": Known(asked="", switch=True),
     "kucoin": Known(options={"hf": False, "uta": False}),
     "mexc": Known(),
