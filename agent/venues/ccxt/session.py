@@ -98,6 +98,7 @@ class Ccxt:
         if not self._instruments:
             raise Retry("MARKETS_NOT_LOADED", f"{self._name} lists no spot market that trades and states its steps", "try again later")  # fmt: skip
         await self._set_clock(library)
+        library.expired = lambda: self._set_clock(library)
         self.reports.begin()
 
     async def close(self) -> None:
@@ -146,8 +147,10 @@ class Ccxt:
     async def submit(self, request: SignedRequest) -> OrderSnapshot:
         """Sends these bytes once. Raises Reject, Retry (it never arrived) or Reconcile (it may have)."""
         library = self.library
-        answer = await library.send(json.loads(request.payload))
+        if request.cl_ord_id not in self._sent:
+            raise Reconcile("ANOTHER_RUNS", f"{request.cl_ord_id} was signed by another run", "ask by client order id")  # fmt: skip
         order, _ = self._sent[request.cl_ord_id]
+        answer = await library.send(json.loads(request.payload))
         placed = await library.answered(answer, "create_order", *self._words(order))
         with border.understood("the answer to a new order", write=True):
             if placed.get("id") is not None:
@@ -210,7 +213,7 @@ class Ccxt:
         if number_there is None and not known.asked:
             found = await self._recognised(cl_ord_id, symbol)
         elif number_there is None:
-            found = await self._order("", unified, {known.asked: known.prefix + their_name(cl_ord_id)})
+            found = await self._order("", unified, {known.asked: known.prefix + their_name(cl_ord_id, known)})
         else:
             found = await self._order(number_there, unified, {})
         if found is None:
@@ -263,7 +266,7 @@ class Ccxt:
         assert order.px is not None
         more: dict[str, Any] = {"timeInForce": order.time_in_force.value}
         if self.library.known.asked:
-            more["clientOrderId"] = their_name(order.cl_ord_id)
+            more["clientOrderId"] = their_name(order.cl_ord_id, self.library.known)
         return self._unified[order.symbol], "limit", order.side.value.lower(), number(order.order_qty), number(order.px), more  # fmt: skip
 
     def _number(self, name: ClOrdId, number_there: str) -> None:
