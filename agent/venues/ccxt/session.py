@@ -91,6 +91,7 @@ class Ccxt:
         if self._library is None:
             self._library = Library(self._name, self._exchange, self._clock, self._sign, self._timeouts, self._base_url, self._ws_url, self._sandbox)  # fmt: skip
         library = self._library
+        library.throttle.limit = self._facts.weight_per_minute or library.throttle.limit
         for row in (await library.markets()).values():
             found = border.instrument(row, library.raw.precisionMode, self._facts.taker_fee_bps, self._facts.maker_fee_bps)  # fmt: skip
             if found is not None:
