@@ -41,6 +41,7 @@ def test_some_orders(capsys: pytest.CaptureFixture[str]) -> None:
     assert counters["faults"] >= 10 and counters["deaths"] >= 1
 
 
+@pytest.mark.full
 def test_a_desk_of_the_family_that_sends_again_is_found_out(capsys: pytest.CaptureFixture[str]) -> None:
     case = _befallen(1, ("error_after",))
     status, report = chaos(capsys, "--seed", "1", "--case", str(case), "--mistake", "resends", "--by", "ccxt")
