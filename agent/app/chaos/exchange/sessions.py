@@ -37,4 +37,14 @@ def session_of(kind: str, clock: QuickClock, url: str, timeouts: TimeOuts) -> Bi
         ccxt_policy.judged(call, BAND, {}, now_ms)
         return ccxt_desk.made_and_signed(library.of("paper", DIALECT, (KEY, SECRET, "")), call)
 
-    return Ccxt(replace(FAMILY, weight_per_minute=10**9), "paper", "binance", clock, judged, url, None, timeouts, False)
+    return Ccxt(
+        replace(FAMILY, weight_per_minute=10**9),
+        "paper",
+        "binance",
+        clock,
+        judged,
+        url,
+        None,
+        timeouts,
+        False,
+    )
