@@ -59,7 +59,7 @@ def test_five_hundred_orders_by_the_ccxt_family(capsys: pytest.CaptureFixture[st
         NOUGHT, 0
     )
     # its books and reports are asked for over REST by a clock twelve times as quick: fewer orders find a fresh price
-    assert counters["cases"] == 500 and counters["orders"] >= 100 and counters["fills"] >= 50
+    assert counters["cases"] == 500 and counters["orders"] >= 50 and counters["fills"] >= 25
 
 
 def _befallen(seed: int, kinds: tuple[str, ...]) -> int:
