@@ -14,6 +14,7 @@ from agent.domain.events import Alarmed, Authorized
 from agent.domain.instruments import Place
 from agent.execution.recorder import Recorder
 from agent.ports import Clock
+from agent.transport.executions import until_woken
 
 GOODBYE_S = 2.0
 
@@ -75,20 +76,9 @@ class DeadMan:
                         f"it has no switch for us: {error.message}; orders there outlive this process"
                     )
                     return
-                await self._pause()
+                await until_woken(self._wake, self._clock, self._seconds / 3)
         finally:
             await self._goodbye()
-
-    async def _pause(self) -> None:
-        waiting = [
-            asyncio.create_task(self._wake.wait()),
-            asyncio.ensure_future(self._clock.sleep(self._seconds / 3)),
-        ]
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waiting:
-                task.cancel()
 
     async def _goodbye(self) -> None:
         """An end in order leaves open orders as they are, as the journal says; where that cannot be said the exchange ends them."""

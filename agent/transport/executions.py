@@ -39,6 +39,16 @@ class Asked(Protocol):
         ...
 
 
+async def until_woken(woken: asyncio.Event, clock: Clock, seconds: float) -> None:
+    """Returns when it is set, or so long after."""
+    waiting = [asyncio.create_task(woken.wait()), asyncio.ensure_future(clock.sleep(seconds))]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+
+
 class Executions:
     """`watch` names an order whose end the audit asks after, and gives up where the venue does not know it for a minute."""
 
@@ -117,19 +127,8 @@ class Executions:
             except FairleadError as error:
                 await told.put(error)
                 return
-            await self._pause()
-
-    async def _pause(self) -> None:
-        waiting = [
-            asyncio.create_task(self._woken.wait()),
-            asyncio.ensure_future(self._clock.sleep(self._audit_s)),
-        ]
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waiting:
-                task.cancel()
-        self._woken.clear()
+            await until_woken(self._woken, self._clock, self._audit_s)
+            self._woken.clear()
 
     async def _settle(self, cl_ord_id: ClOrdId, order: OrderSnapshot, told: Told) -> None:
         for fill in order.fills:

@@ -37,13 +37,17 @@ class Library:
         return self._made[venue]
 
 
-def _made(dialect: str, keys: Keys) -> Any:
+def loaded(dialect: str) -> Any:
+    """The library; a second's work the first time, which is done when the signer starts. Raises Usage CCXT_MISSING."""
     try:
-        ccxt: Any = importlib.import_module("ccxt")
+        return importlib.import_module("ccxt")
     except ImportError:
         raise Usage("CCXT_MISSING", f"the signer needs ccxt for the dialect {dialect}", "install fairlead[ccxt]") from None  # fmt: skip
+
+
+def _made(dialect: str, keys: Keys) -> Any:
     api_key, secret, password = keys
-    made = getattr(ccxt, dialect.removeprefix(PREFIX))(
+    made = getattr(loaded(dialect), dialect.removeprefix(PREFIX))(
         {"apiKey": api_key, "secret": secret, "password": password, "enableRateLimit": False}
     )
     made.options |= _QUIET["options"]

@@ -72,7 +72,7 @@ def check(
     symbol = next((str(params[key]) for key in name if key in params), None)
     if symbols and symbol is not None and symbol not in symbols:
         raise Denied("EXCHANGE_SYMBOL", f"{endpoint} for {symbol[:40]}, which is not among this venue's symbols", "List it under exchanges in the signer's settings.")  # fmt: skip
-    sections, bare = _split(path)
+    sections, bare = _split(path, words.sections)
     writes = shape is not None or endpoint in words.ends
     return Call(sections, bare, method, params, at_ms, shape, writes)
 
@@ -165,10 +165,9 @@ def _figure(params: Mapping[str, str | int], name: str) -> str:
     return text if _NUMBER.fullmatch(text) else ""
 
 
-def _split(path: str) -> tuple[tuple[str, ...], str]:
-    """("private",) and the rest; two sections where the library has two, like spot/private and private/spot."""
+def _split(path: str, count: int) -> tuple[tuple[str, ...], str]:
+    """The library's own sections, ("private",) or two like ("spot", "private"), and the path."""
     parts = path.split("/")
-    count = 2 if set(parts[:2]) == {"private", "spot"} else 1
     return tuple(parts[:count]), "/".join(parts[count:])
 
 

@@ -31,7 +31,8 @@ class Shape:
 class Words:
     """One exchange. `orders`, `amends` by endpoint; `reads` and `ends` (cancels) may carry the parameters of `names` alone; `repeats`:
     how many orders the exchange takes of one account while a signature lives, by its published limits. `login`: a subscription to
-    reports that is signed on a socket and opens nothing else there."""
+    reports that is signed on a socket and opens nothing else there; `sections`: how many of an endpoint's first parts are the library's own,
+    and no part of the path."""
 
     orders: Mapping[str, Shape]
     reads: frozenset[str]
@@ -40,6 +41,7 @@ class Words:
     repeats: int
     amends: Mapping[str, Shape] = field(default_factory=dict)
     login: str = ""
+    sections: int = 1
 
 
 def _set(text: str) -> frozenset[str]:
@@ -172,6 +174,7 @@ _GATE = Words(
             "currency_pair", "amount", "price", must={"account": "spot"}, also=_set("order_id")
         )
     },
+    sections=2,
 )
 _BITGET = Words(
     {
@@ -186,6 +189,7 @@ _BITGET = Words(
     frozenset({"POST private/spot/v2/spot/trade/cancel-order"}),
     _set("symbol orderId clientOid startTime endTime limit idLessThan coin"),
     300,
+    sections=2,
 )
 _MEXC = Words(
     {
@@ -203,6 +207,28 @@ _MEXC = Words(
     frozenset(f"GET spot/private/{path}" for path in "order openOrders allOrders account myTrades".split()),
     frozenset({"DELETE spot/private/order", "DELETE spot/private/openOrders"}),
     _set("symbol orderId origClientOrderId states startTime endTime limit"),
+    200,
+    sections=2,
+)
+_HASHKEY = Words(
+    {
+        "POST private/api/v1/spot/order": Shape(
+            "symbol",
+            "quantity",
+            "price",
+            "side",
+            "type",
+            _set("LIMIT"),
+            {},
+            _set("timeInForce newClientOrderId"),
+        )
+    },
+    frozenset(
+        f"GET private/api/v1/{path}"
+        for path in "spot/order spot/openOrders spot/tradeOrders account/trades account".split()
+    ),
+    frozenset({"DELETE private/api/v1/spot/order"}),
+    _set("symbol orderId origClientOrderId startTime endTime limit"),
     200,
 )
 _KRAKEN = Words(
@@ -226,6 +252,7 @@ WORDS: Mapping[str, Words] = {
     "bitget": _BITGET,
     "bybit": _BYBIT,
     "gate": _GATE,
+    "hashkey": _HASHKEY,
     "kraken": _KRAKEN,
     "kucoin": _KUCOIN,
     "mexc": _MEXC,

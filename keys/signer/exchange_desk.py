@@ -52,6 +52,9 @@ class ExchangeDesk:
         self._wires = {name: _wire(name, r.sends_to) for name, r in references.items() if r.sends_to}
         self._waiting: dict[str, tuple[str, int]] = {}
         self._library = ccxt_desk.Library()
+        for reference in references.values():
+            if ccxt_words.words_of(reference.dialect) is not None:
+                ccxt_desk.loaded(reference.dialect)
 
     def facts(self) -> dict[str, dict[str, Any]]:
         """For `status`: what a day's orders can cost, how often each can be carried out, and who sends them."""

@@ -41,6 +41,27 @@ def test_some_orders(capsys: pytest.CaptureFixture[str]) -> None:
     assert counters["faults"] >= 10 and counters["deaths"] >= 1
 
 
+@pytest.mark.full
+def test_a_desk_of_the_family_that_sends_again_is_found_out(capsys: pytest.CaptureFixture[str]) -> None:
+    case = _befallen(1, ("error_after",))
+    status, report = chaos(capsys, "--seed", "1", "--case", str(case), "--mistake", "resends", "--by", "ccxt")
+    violations = report["violations"]
+    assert status == VIOLATED and isinstance(violations, list)
+    assert "unknown-order" in {found["rule"] for found in violations}
+
+
+@pytest.mark.full
+def test_five_hundred_orders_by_the_ccxt_family(capsys: pytest.CaptureFixture[str]) -> None:
+    status, report = chaos(capsys, "--seed", "7", "--count", "500", "--by", "ccxt")
+    assert report["violations"] == [] and status == 0
+    counters = report["counters"]
+    assert isinstance(counters, dict) and {name: counters[name] for name in NOUGHT} == dict.fromkeys(
+        NOUGHT, 0
+    )
+    # its books and reports are asked for over REST by a clock twelve times as quick: fewer orders find a fresh price
+    assert counters["cases"] == 500 and counters["orders"] >= 50 and counters["fills"] >= 25
+
+
 def _befallen(seed: int, kinds: tuple[str, ...]) -> int:
     """A case whose first order is accepted and its answer lost, with no other trouble."""
     return next(

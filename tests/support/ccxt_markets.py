@@ -20,6 +20,7 @@ IDS = {
     "bitget": "ETHUSDC",
     "bybit": "ETHUSDC",
     "gate": "ETH_USDC",
+    "hashkey": "ETHUSDC",
     "kraken": "XETHUSDC",
     "kucoin": "ETH-USDC",
     "mexc": "ETHUSDC",

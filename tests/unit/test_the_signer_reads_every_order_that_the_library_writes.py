@@ -186,5 +186,9 @@ async def test_the_bytes_are_those_of_the_time_that_was_judged() -> None:
 
 def test_our_names_come_back_as_ours() -> None:
     name = our_name("t-" + NAME, KNOWN["gate"])
-    assert name == "fl-" + NAME[2:] and their_name(name) == NAME
+    assert (
+        name == "fl-" + NAME[2:]
+        and their_name(name, KNOWN["gate"]) == NAME
+        and their_name(name, KNOWN["binance"]) == name
+    )
     assert our_name("web-1", KNOWN["okx"]) == "web-1"

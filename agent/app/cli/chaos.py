@@ -187,11 +187,18 @@ def rescue(seed: int, count: int | None, case: int | None, mistake: str, as_json
 @seeded(
     "orders", "order", 100, "A control: desks do this wrong (resends, forgets), and the referee must find it."
 )
-def exchange(seed: int, count: int | None, case: int | None, mistake: str, as_json: bool) -> int:
+@click.option(
+    "--by",
+    type=click.Choice(("binance_spot", "ccxt")),
+    default="binance_spot",
+    show_default=True,
+    help="Which session the desks work by.",
+)
+def exchange(seed: int, count: int | None, case: int | None, mistake: str, by: str, as_json: bool) -> int:
     """Orders at paper exchanges that lose, repeat, delay and garble, by desks that die; judged by the exchanges' own books."""
     from agent.app.chaos.exchange.run import run
 
-    report = run(seed, chosen(count, case, 100), mistake=mistake, say=note)
+    report = run(seed, chosen(count, case, 100), mistake=mistake, by=by, say=note)
     if as_json:
         emit_json(report.to_json())
     else:

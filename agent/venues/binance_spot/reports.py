@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from agent.domain.errors import FairleadError, Halt, Reject, Retry
 from agent.domain.ids import ClOrdId
-from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
+from agent.domain.order_state import TERMINAL, ExecType
 from agent.domain.reports import ExecutionReport, OrderSnapshot
 from agent.market.reading import number as exact
 from agent.ports import Clock
+from agent.transport.executions import ENDED, until_woken
 from agent.transport.stream import Stream, Text, Up
 from agent.venues.binance_spot import codec
 from chains import ending
@@ -24,11 +25,6 @@ from chains import ending
 if TYPE_CHECKING:
     from agent.venues.binance_spot.session import BinanceSpot
 
-ENDED = {
-    OrdStatus.CANCELED: ExecType.CANCELED,
-    OrdStatus.REJECTED: ExecType.REJECTED,
-    OrdStatus.EXPIRED: ExecType.EXPIRED,
-}
 LOOK_BACK_NS = 10 * 60 * 10**9
 GIVE_UP_NS = 60 * 10**9
 """How long an id is asked for that the venue does not know: far longer than a request's receive window."""
@@ -185,15 +181,7 @@ class ReportStream:
             except FairleadError as error:
                 await queue.put(error)
                 return
-            waiting = [
-                asyncio.create_task(self._audit_now.wait()),
-                asyncio.ensure_future(self._clock.sleep(self._audit_s)),
-            ]
-            try:
-                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in waiting:
-                    task.cancel()
+            await until_woken(self._audit_now, self._clock, self._audit_s)
             self._audit_now.clear()
 
     async def audit(self, queue: asyncio.Queue[ExecutionReport | FairleadError]) -> None:

@@ -17,13 +17,14 @@ from agent.domain.ids import ClOrdId
 @dataclass(frozen=True, slots=True)
 class Known:
     """`asked`: the parameter by which the library asks for an order of our name, empty where the exchange has no such name or cannot be
-    asked by it; `prefix`: what it puts before our name; `amends`: an order is changed in place, and keeps its name; `login`: the
+    asked by it; `prefix`: what it puts before our name; `plain`: it takes our name as it is; `amends`: an order is changed in place, and keeps its name; `login`: the
     signed subscription by which reports come on a socket and that opens nothing else there; `switch`: it ends all orders unless it hears of us;
     `options`: of the library, for requests that can be judged; `more`: what it
     wants to be told when asked for an order."""
 
     asked: str = "clientOrderId"
     prefix: str = ""
+    plain: bool = False
     amends: bool = False
     login: str = ""
     switch: bool = False
@@ -32,12 +33,13 @@ class Known:
 
 
 _BINANCE = Known(
+    plain=True,
     login="userDataStream.subscribe.signature",
     options={"warnOnFetchOpenOrdersWithoutSymbol": False, "timeDifference": 0},
 )
 KNOWN: Mapping[str, Known] = {
     "binance": _BINANCE,
-    "binanceus": Known(options=_BINANCE.options),
+    "binanceus": Known(plain=True, options=_BINANCE.options),
     "bitget": Known(options={"uta": False}),
     "bybit": Known(
         asked="orderLinkId",
@@ -46,6 +48,7 @@ KNOWN: Mapping[str, Known] = {
         options={"enableUnifiedMargin": False, "enableUnifiedAccount": True, "unifiedMarginStatus": 6},
     ),  # fmt: skip
     "gate": Known(prefix="t-", amends=True, options={"unifiedAccount": False}),
+    "hashkey": Known(),
     "kraken": Known(asked="", switch=True),
     "kucoin": Known(options={"hf": False, "uta": False}),
     "mexc": Known(),
@@ -54,9 +57,9 @@ KNOWN: Mapping[str, Known] = {
 _OURS = re.compile(r"fl[a-z0-9]{20}")
 
 
-def their_name(name: ClOrdId) -> str:
-    """Our name in the letters and digits that every exchange takes."""
-    return "".join(c for c in name if c.isascii() and c.isalnum())
+def their_name(name: ClOrdId, known: Known) -> str:
+    """Our name, where it has to be in the letters and digits that every exchange takes."""
+    return name if known.plain else "".join(c for c in name if c.isascii() and c.isalnum())
 
 
 def our_name(text: str, known: Known) -> ClOrdId:

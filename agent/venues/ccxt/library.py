@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -87,6 +87,8 @@ class Library:
         self._clock, self._sign, self._timeouts = clock, sign, timeouts
         self.ahead_ms = 0
         self.login: dict[str, Any] = {}
+        self.expired: Callable[[], Awaitable[None]] | None = None
+        """What is done where the exchange says that a request was dated wrongly."""
         made = _bound(load(exchange), self)
         self.raw: Any = made({"enableRateLimit": False, "options": {**_SPOT, **self.known.options}})
         self.raw.number, self.raw.safe_float, self.raw.parse_json = str, self._exact_or_none, _read_json
@@ -148,7 +150,7 @@ class Library:
         except FairleadError:
             raise
         except Exception as error:  # noqa: BLE001 - the library's tree of errors, told by its own names
-            raise border.error_of(error, self.name, write=True) from None
+            raise await self._told(error, write=True) from None
 
     # the socket
 
@@ -179,7 +181,20 @@ class Library:
         except (FairleadError, Captured):
             raise
         except Exception as error:  # noqa: BLE001 - the library's tree of errors, told by its own names
-            raise border.error_of(error, self.name, write=write) from None
+            raise await self._told(error, write=write) from None
+
+    async def _told(self, error: Exception, *, write: bool) -> FairleadError:
+        """Our verb; where the time was wrong the exchange's clock is measured again, once for all that fails meanwhile."""
+        found = border.error_of(error, self.name, write=write)
+        if found.code == "REQUEST_EXPIRED" and self.expired is not None:
+            measure, self.expired = self.expired, None
+            try:
+                await measure()
+            except FairleadError:
+                pass  # the next one that fails measures again
+            finally:
+                self.expired = measure
+        return found
 
     def _now_ms(self) -> int:
         return self._clock.now_ns() // 1_000_000 + self.ahead_ms

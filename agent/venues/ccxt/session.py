@@ -91,6 +91,7 @@ class Ccxt:
         if self._library is None:
             self._library = Library(self._name, self._exchange, self._clock, self._sign, self._timeouts, self._base_url, self._ws_url, self._sandbox)  # fmt: skip
         library = self._library
+        library.throttle.limit = self._facts.weight_per_minute or library.throttle.limit
         for row in (await library.markets()).values():
             found = border.instrument(row, library.raw.precisionMode, self._facts.taker_fee_bps, self._facts.maker_fee_bps)  # fmt: skip
             if found is not None:
@@ -98,6 +99,7 @@ class Ccxt:
         if not self._instruments:
             raise Retry("MARKETS_NOT_LOADED", f"{self._name} lists no spot market that trades and states its steps", "try again later")  # fmt: skip
         await self._set_clock(library)
+        library.expired = lambda: self._set_clock(library)
         self.reports.begin()
 
     async def close(self) -> None:
@@ -146,8 +148,10 @@ class Ccxt:
     async def submit(self, request: SignedRequest) -> OrderSnapshot:
         """Sends these bytes once. Raises Reject, Retry (it never arrived) or Reconcile (it may have)."""
         library = self.library
-        answer = await library.send(json.loads(request.payload))
+        if request.cl_ord_id not in self._sent:
+            raise Reconcile("ANOTHER_RUNS", f"{request.cl_ord_id} was signed by another run", "ask by client order id")  # fmt: skip
         order, _ = self._sent[request.cl_ord_id]
+        answer = await library.send(json.loads(request.payload))
         placed = await library.answered(answer, "create_order", *self._words(order))
         with border.understood("the answer to a new order", write=True):
             if placed.get("id") is not None:
@@ -210,7 +214,7 @@ class Ccxt:
         if number_there is None and not known.asked:
             found = await self._recognised(cl_ord_id, symbol)
         elif number_there is None:
-            found = await self._order("", unified, {known.asked: known.prefix + their_name(cl_ord_id)})
+            found = await self._order("", unified, {known.asked: known.prefix + their_name(cl_ord_id, known)})
         else:
             found = await self._order(number_there, unified, {})
         if found is None:
@@ -263,7 +267,7 @@ class Ccxt:
         assert order.px is not None
         more: dict[str, Any] = {"timeInForce": order.time_in_force.value}
         if self.library.known.asked:
-            more["clientOrderId"] = their_name(order.cl_ord_id)
+            more["clientOrderId"] = their_name(order.cl_ord_id, self.library.known)
         return self._unified[order.symbol], "limit", order.side.value.lower(), number(order.order_qty), number(order.px), more  # fmt: skip
 
     def _number(self, name: ClOrdId, number_there: str) -> None:

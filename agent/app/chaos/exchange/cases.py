@@ -113,6 +113,7 @@ async def _real_life(lane: Lane, fate: Fate, parent: ParentOrder, number: int) -
         "folder": str(lane.folder),
         "since_ns": lane.clock.since_ns,
         "created_ns": parent.intent.created_ns,
+        "by": lane.by,
     }
     command = [sys.executable, "-m", "agent.app.chaos.exchange.life", json.dumps(job)]
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT)

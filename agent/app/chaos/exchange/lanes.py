@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -15,7 +13,8 @@ from typing import Any
 
 from agent.app.chaos.deaths import Doom, DyingStore
 from agent.app.chaos.exchange.fates import Fate
-from agent.app.chaos.exchange.ground import KEY, SECRET, SYMBOL, QuickClock
+from agent.app.chaos.exchange.ground import SYMBOL, QuickClock
+from agent.app.chaos.exchange.sessions import session_of
 from agent.app.live_market import LiveMarket
 from agent.app.places import Directory
 from agent.app.wiring import algorithms
@@ -44,7 +43,8 @@ from agent.routing.greedy import best_plan
 from agent.routing.problem import pose
 from agent.routing.report import route_of
 from agent.transport.http import TimeOuts
-from agent.venues.binance_spot import FEED, VENUE, BinanceSpot
+from agent.venues.binance_spot import BinanceSpot
+from agent.venues.ccxt import Ccxt
 
 PAPER = Place("cex:paper")
 ETH, USDC = cex_id("paper", "ETH"), cex_id("paper", "USDC")
@@ -72,7 +72,7 @@ LIMITS = Limits(
 class BookMarket(LiveMarket):
     """The live market over one exchange, with a price that everybody agrees on."""
 
-    def __init__(self, clock: QuickClock, venue: BinanceSpot) -> None:
+    def __init__(self, clock: QuickClock, venue: BinanceSpot | Ccxt) -> None:
         configured: Any = SimpleNamespace(venue=lambda name: SimpleNamespace(symbols=(SYMBOL,)), chains=())
         super().__init__(clock, configured, DIRECTORY, {}, {"paper": venue}, prices_of(clock))
 
@@ -93,7 +93,7 @@ class BookMarket(LiveMarket):
 class RestingWorkshop(Workshop):
     """As the fate says, the order waits in the book instead of taking what is there."""
 
-    def __init__(self, clock: QuickClock, venue: BinanceSpot, fate: Fate | None) -> None:
+    def __init__(self, clock: QuickClock, venue: BinanceSpot | Ccxt, fate: Fate | None) -> None:
         super().__init__(clock, {}, {"paper": venue}, 60)
         self._fate, self._venue = fate, venue
 
@@ -122,19 +122,17 @@ def prices_of(clock: QuickClock) -> Any:
     return prices
 
 
-async def sign(method: str, path: str, payload: str) -> str:
-    return hmac.new(SECRET.encode(), payload.encode(), hashlib.sha256).hexdigest()
-
-
 @dataclass
 class Lane:
-    """An account, its journal and its address; `open` is one life of its desk. `mistake`: what it does wrong, for a control."""
+    """An account, its journal and its address; `open` is one life of its desk. `mistake`: what it does wrong, for a control;
+    `by`: which session of the exchange it works by."""
 
     number: int
     url: str
     folder: Path
     clock: QuickClock
     mistake: str = ""
+    by: str = "binance_spot"
 
     @property
     def name(self) -> str:
@@ -148,9 +146,8 @@ class Lane:
     def switch(self) -> Switch:
         return Switch(self.folder / f"HALTED-{self.number}.json")
 
-    def session(self) -> BinanceSpot:
-        facts = replace(VENUE, weight_per_minute=10**9)
-        return BinanceSpot(facts, FEED, "paper", self.clock, KEY, sign, self.url, TimeOuts(READ_S, WRITE_S))
+    def session(self) -> BinanceSpot | Ccxt:
+        return session_of(self.by, self.clock, self.url, TimeOuts(READ_S, WRITE_S))
 
     @asynccontextmanager
     async def open(self, doom: Doom, fate: Fate | None) -> AsyncIterator[Desk]:
@@ -180,7 +177,9 @@ class Lane:
             finally:  # also where the end of a case's patience interrupts this
                 journal.close()
 
-    def _desk(self, journal: Journal, book: Book, doom: Doom, venue: BinanceSpot, fate: Fate | None) -> Desk:
+    def _desk(
+        self, journal: Journal, book: Book, doom: Doom, venue: BinanceSpot | Ccxt, fate: Fate | None
+    ) -> Desk:
         clock, venues = self.clock, {"paper": venue}
         recorder = Recorder(DyingStore(journal, doom), book)
         outbox = (Careless if self.mistake == "resends" else Outbox)(clock, {}, venues)
@@ -229,7 +228,7 @@ class Careless(Outbox):
         return sent
 
 
-async def started(venue: BinanceSpot, clock: QuickClock) -> None:
+async def started(venue: BinanceSpot | Ccxt, clock: QuickClock) -> None:
     """Through whatever befalls a start."""
     while True:
         try:

@@ -26,7 +26,14 @@ LAST_LOOK_S = 12.0
 """By the exchange's clock: two audits after everything is over."""
 
 
-def run(seed: int, cases: Sequence[int], *, mistake: str = "", say: Say = lambda text: None) -> Report:
+def run(
+    seed: int,
+    cases: Sequence[int],
+    *,
+    mistake: str = "",
+    by: str = "binance_spot",
+    say: Say = lambda text: None,
+) -> Report:
     """Those cases of that seed. `mistake`: what desks do wrong, for a control. Raises what the ground and the referee raise."""
     if mistake and mistake not in MISTAKES:
         raise Usage(
@@ -36,13 +43,15 @@ def run(seed: int, cases: Sequence[int], *, mistake: str = "", say: Say = lambda
     for start in range(0, len(cases), AT_ONCE):
         some = cases[start : start + AT_ONCE]
         with tempfile.TemporaryDirectory(prefix="fairlead-chaos-") as folder:
-            asyncio.run(_world(seed, some, report, mistake, Path(folder)))
+            asyncio.run(_world(seed, some, report, mistake, by, Path(folder)))
         say(f"{start + len(some)} of {len(cases)} orders, {len(report.violations)} violations")
     report.took_s = time.monotonic() - began
     return report
 
 
-async def _world(seed: int, cases: Sequence[int], report: Report, mistake: str, folder: Path) -> None:
+async def _world(
+    seed: int, cases: Sequence[int], report: Report, mistake: str, by: str, folder: Path
+) -> None:
     fates = [draw(seed, case) for case in cases]
     clock = QuickClock(time.time_ns())
     referee = await asyncio.to_thread(RefereeProcess, "agent.app.chaos.exchange.referee", {})
@@ -52,7 +61,9 @@ async def _world(seed: int, cases: Sequence[int], report: Report, mistake: str, 
                 (await stack.enter_async_context(exchange(seed + number, clock)), number)
                 for number in range(min(LANES, len(fates)))
             ]
-            lanes = [(Lane(number, found.url, folder, clock, mistake), found) for found, number in grounds]
+            lanes = [
+                (Lane(number, found.url, folder, clock, mistake, by), found) for found, number in grounds
+            ]
             told = await _all(lanes, fates)
             question = {"do": "judge", "lanes": [_lane(lane, told) for lane, _ in lanes]}
             verdict = await asyncio.to_thread(referee.ask, question)
