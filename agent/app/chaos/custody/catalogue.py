@@ -5,6 +5,7 @@ from __future__ import annotations
 from agent.app.chaos.custody import (
     account_moves,
     approval_attacks,
+    delegation_moves,
     door_attacks,
     exchange_moves,
     gate_attacks,
@@ -14,6 +15,7 @@ from agent.app.chaos.custody import (
     optimising,
     paymaster_attacks,
     replay_moves,
+    router_attacks,
     signer_moves,
 )
 from agent.app.chaos.custody.attack import Attack
@@ -25,6 +27,7 @@ GATE: dict[str, tuple[Attack, ...]] = {
     **door_attacks.FAMILIES,
     **paymaster_attacks.FAMILIES,
     **hook_attacks.FAMILIES,
+    **router_attacks.FAMILIES,
 }
 """The tables of attacks on Safe, modifier and Gate, by family."""
 
@@ -35,6 +38,8 @@ def every() -> list[Move]:
         *optimising.moves(),
         *found,
         *hook_attacks.moves(),
+        *router_attacks.moves(),
+        *delegation_moves.moves(),
         *replay_moves.moves(),
         *mutation_moves.moves(),
         *signer_moves.moves(),
