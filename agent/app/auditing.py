@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 
 from agent.app import scoping
 from agent.app.agent_account import account_findings
-from agent.app.auditing_past import Logged, beside, made_of
+from agent.app.auditing_past import Logged, beside
 from agent.app.delegating import accounts, running
 from agent.app.multisig.delays import delays_of, sentence
 from agent.app.multisig.room import Room
 from agent.app.scoping import Granted
+from agent.app.watching.safe_make import made_of
 from agent.domain.risk import BreachReason
 from chains.gateway import Gateway
 from chains.types import Address, Call

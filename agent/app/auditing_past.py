@@ -1,4 +1,4 @@
-"""What stands on chain beside a scope: looked for in the logs of the Gate and its modifier, and in what the Safe itself is made of.
+"""What stands on chain beside a scope, looked for in the logs of the Gate and its modifier.
 
 The logs are read once and then only what is new of them, so that a run which audits every minute asks for little.
 """
@@ -11,11 +11,8 @@ from agent.app.scoping import Granted
 from agent.app.watching.log_search import logs_within
 from agent.app.watching.words import age
 from agent.domain.errors import FairleadError
-from chains.evm import address_of, keccak
 from chains.gateway import Gateway
-from chains.safe_versions import PROXY_CODES, RELEASES, code_of
-from chains.types import ZERO_ADDRESS, Address, Log
-from chains.wallets import MODULE_GUARD_SLOT, SafeState
+from chains.types import Log
 from keys.scope import Scope
 from keys.scope_past import QUEUE_LIFE_S, Past, extras, powers, waiting
 
@@ -71,27 +68,3 @@ async def beside(gateway: Gateway, scope: Scope, has: Granted, logged: Logged, m
                 f"{one.words} waits in the Gate's queue: any owner can run it {when}, and cancel(0x{one.id.hex()})"
             )
     return Beside((*drift, *powers(past, scope)), tuple(waits))
-
-
-async def made_of(gateway: Gateway, wallet: Address, state: SafeState, block: int) -> tuple[str, ...]:
-    """What of the Safe's own make is none of its publisher's: its proxy's and its singleton's code, its fallback handler, a module guard.
-    Raises Retry where the chain does not answer."""
-    proxy = "0x" + keccak(await gateway.code(wallet, block)).hex()
-    singleton = "0x" + keccak(await gateway.code(state.singleton, block)).hex()
-    guard = address_of(await gateway.storage_at(wallet, MODULE_GUARD_SLOT, block))
-    found = []
-    if proxy not in PROXY_CODES:
-        found.append(
-            f"the Safe's own code {proxy} is no proxy of a release known here: it need not do what its singleton does"
-        )
-    if singleton != code_of(state.singleton):
-        found.append(
-            f"the code of its singleton {state.singleton} is {singleton}, not that of Safe {state.version}"
-        )
-    if state.fallback_handler not in (ZERO_ADDRESS, *(r.fallback_handler for r in RELEASES)):
-        found.append(
-            f"fallback handler {state.fallback_handler} answers in the Safe's name, and is none of Safe's own"
-        )
-    if guard != ZERO_ADDRESS:
-        found.append(f"module guard {guard} stands in front of what modules do")
-    return tuple(found)

@@ -8,10 +8,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from agent.app.auditing_past import Beside, Logged, beside, made_of
+from agent.app.auditing_past import Beside, Logged, beside
 from agent.app.chaos.custody.attack import DAI
 from agent.app.chaos.custody.world import AGENT, MULTI_SEND, OWNERS, ROUTER02, THIEF, USDC, Gated, gated
 from agent.app.scoping import Granted
+from agent.app.watching.safe_make import made_of
 from chains.devnet.addresses import CHAINS
 from chains.devnet.funding import create_safe
 from chains.devnet.service import Status
