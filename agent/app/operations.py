@@ -154,13 +154,16 @@ class Operations:
             raise still_open(refused, ends) from refused
 
     async def tend(self, signed: SignedTx, protection: Protection, head: BlockRef, halted: str) -> None:
-        """Once for every new head: what the bundler no longer shows is given to it again, the very same bytes. Raises nothing."""
+        """Once for every new head: what the bundler does not show is given to it again, the very same bytes; what it refused, too, for it may
+        take it by then. Raises nothing."""
         if halted or self._tended.get(signed.hash) == head.hash:
             return
         self._tended[signed.hash] = head.hash
         try:
             if await self._bundler.pending(signed.hash) is None and await self.next_nonce() <= signed.nonce:
                 await self.send(signed, protection)
+        except Reconcile:
+            pass  # it has it, or has refused it: asked again at the next head, and not at every look
         except FairleadError:
             self._tended.pop(signed.hash, None)  # tried again at the next look
 
