@@ -203,10 +203,10 @@ def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_
 
 @click.command("audit")
 @CHAIN
-@click.option("--since", type=click.IntRange(0), default=0, show_default=True, metavar="BLOCK", help="First block whose logs are searched.")  # fmt: skip
+@click.option("--since", type=click.IntRange(0), metavar="BLOCK", help="First block whose logs are searched; else scopes.since.")  # fmt: skip
 @JSON
 @click.pass_context
-def audit(ctx: click.Context, /, chain: str, since: int, as_json: bool) -> int:
+def audit(ctx: click.Context, /, chain: str, since: int | None, as_json: bool) -> int:
     """Proves that what is on chain is what the settings say: code, owners, modules, guards, roles, limits, routes, allowances, nothing listed
     besides, approvals, the same address on the settings' other chains. Exit status 3 where it is not."""
     from agent.app import auditing, auditing_wide, scoping
@@ -218,8 +218,9 @@ def audit(ctx: click.Context, /, chain: str, since: int, as_json: bool) -> int:
 
     async def work(room: Room) -> tuple[Any, ...]:
         powers = await scoping.scope_of(room, scoping.table_for(room))
-        found = await auditing.audit(room, powers, scoping.gate_creation(), Logged(since))
-        wide = await auditing_wide.wide(room, since)
+        first = scoping.table_for(room).since if since is None else since
+        found = await auditing.audit(room, powers, scoping.gate_creation(), Logged(first))
+        wide = await auditing_wide.wide(room, since or 0)
         apart = await exchange_bounds(settings), await auditing_wide.purses(room)
         return found, wide, apart, room.head_line(found.granted.block)
 
