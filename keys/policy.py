@@ -33,6 +33,7 @@ from keys import cow_order, policy_agent, policy_flow, policy_orders, policy_sig
 from keys.policy_orders import GrantedOrder, OrderRequest
 from keys.policy_settings import OFFICIAL_MULTISEND_CALL_ONLY, ChainPolicy, PolicySettings
 from keys.policy_state import Refused
+from keys.policy_words import about
 from keys.safe import DELEGATECALL, SafeTx, safe_tx_hash
 
 DAY_S = 86_400
@@ -207,14 +208,11 @@ def _safe_tx(request: SafeTxRequest, settings: PolicySettings, ledger: LedgerVie
         return Allowed(digest, digest)
     leaves = to_leaves(Part(tx.to, tx.value, tx.data), policy.contracts, tx.operation)
     granted = ledger.orders(request.chain_id, request.safe)
-    flow = policy_flow.follow(leaves, policy, request.now, orders=granted)
-    _nonce(
-        digest,
-        ledger.safe_nonce(request.chain_id, request.safe, tx.nonce),
-        request.now,
-        f"Safe nonce {tx.nonce}",
-    )
-    _caps(flow.spend, policy, ledger, request.wall, already=ledger.counted(digest))
+    with about(leaves):
+        flow = policy_flow.follow(leaves, policy, request.now, orders=granted)
+        signed = ledger.safe_nonce(request.chain_id, request.safe, tx.nonce)
+        _nonce(digest, signed, request.now, f"Safe nonce {tx.nonce}")
+        _caps(flow.spend, policy, ledger, request.wall, already=ledger.counted(digest))
     return Allowed(digest, digest, flow.spend, deadline=flow.deadline, leaves=leaves)
 
 
@@ -390,11 +388,13 @@ def agents_own(
     """A trade under the agent's role: no owner signs it, so what the chain bounds is bounded here first."""
     tx = request.tx
     flow, leaves = policy_agent.judge(tx, request.sender, policy, request.now)
-    _nonce(content, earlier, request.now, f"nonce {tx.nonce} of {request.sender}")
+    with about(leaves):
+        _nonce(content, earlier, request.now, f"nonce {tx.nonce} of {request.sender}")
     # Of this chain alone: the same account, Gate and nonce may well stand on another.
     whose = b"".join((tx.chain_id.to_bytes(32, "big"), request.sender.lower().encode()))
     spend_id = keccak(b"".join((whose, tx.nonce.to_bytes(32, "big"), content)))
-    _caps(flow.spend, policy, ledger, request.wall, already=ledger.counted(spend_id))
+    with about(leaves):
+        _caps(flow.spend, policy, ledger, request.wall, already=ledger.counted(spend_id))
     return Allowed(b"", content, flow.spend, gas_wei, flow.deadline, leaves, spend_id=spend_id)
 
 

@@ -217,7 +217,7 @@ async def take_agents_road(app: App) -> Roads:
             )
         creation = scoping.gate_creation()
         road = road_of(scope, creation, table.account)
-        one = Opened(room, scope, creation, road)
+        one = Opened(room, scope, creation, road, logged=Logged(table.since))
         desk.road = road
         opened[chain.chain_id] = one
     app.roads = Roads(app, opened)

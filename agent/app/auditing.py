@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 
 from agent.app import scoping
 from agent.app.agent_account import account_findings
-from agent.app.auditing_past import Logged, beside, made_of
+from agent.app.auditing_past import Logged, beside
 from agent.app.delegating import accounts, running
 from agent.app.multisig.delays import delays_of, sentence
 from agent.app.multisig.room import Room
 from agent.app.scoping import Granted
+from agent.app.watching.safe_make import made_of
 from agent.domain.risk import BreachReason
 from chains.gateway import Gateway
 from chains.types import Address, Call
@@ -96,7 +97,7 @@ async def audit(room: Room, scope: Scope, creation: bytes, logged: Logged | None
     told = bound(replace(scope, gas_float_wei=max(scope.gas_float_wei, held)), await scoping.native_usd(room))
     has = await scoping.granted(room, scope, creation)
     here = await room.now()
-    more = await beside(room.gateway, scope, has, logged or Logged())
+    more = await beside(room.gateway, scope, has, logged or Logged(scoping.table_for(room).since))
     doors = others(room, here.state) + more.drift
     doors += await made_of(room.gateway, room.wallet, here.state, here.block.number)
     doors += tuple(sentence(d, room.wallet) for d in await delays_of(room.gateway, here.state.modules))

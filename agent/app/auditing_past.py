@@ -1,4 +1,4 @@
-"""What stands on chain beside a scope: looked for in the logs of the Gate and its modifier, and in what the Safe itself is made of.
+"""What stands on chain beside a scope, looked for in the logs of the Gate and its modifier.
 
 The logs are read once and then only what is new of them, so that a run which audits every minute asks for little.
 """
@@ -11,25 +11,29 @@ from agent.app.scoping import Granted
 from agent.app.watching.log_search import logs_within
 from agent.app.watching.words import age
 from agent.domain.errors import FairleadError
-from chains.evm import address_of, keccak
 from chains.gateway import Gateway
-from chains.safe_versions import PROXY_CODES, RELEASES, code_of
-from chains.types import ZERO_ADDRESS, Address, Log
-from chains.wallets import MODULE_GUARD_SLOT, SafeState
+from chains.types import Log
 from keys.scope import Scope
 from keys.scope_past import QUEUE_LIFE_S, Past, extras, powers, waiting
 
+PAUSE_S = 3_600
 AGAIN = 128
 """So many of the newest blocks are read again: a reorganisation changes what was logged in them."""
 
 
 @dataclass
 class Logged:
-    """What of a Gate's and its modifier's logs was read so far: kept by whoever audits more than once. `since`: the first block."""
+    """What of a Gate's and its modifier's logs was read so far: kept by whoever audits more than once. `since`: the first block.
+
+    `why` says why the last reading failed, and `again_s` from when on, in seconds of the chain's clock, there is another: an endpoint that
+    refuses so many blocks does so every minute.
+    """
 
     since: int = 0
     read: list[Log] = field(default_factory=list)
     upto: int = -1
+    why: str = ""
+    again_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +50,8 @@ async def beside(gateway: Gateway, scope: Scope, has: Granted, logged: Logged, m
     if has.none_yet:
         return Beside()
     head = has.block.number
-    try:
-        budget, first = [most], max(logged.since, logged.upto - AGAIN + 1)
-        kept = [log for log in logged.read if log.block_number < first]
-        found = await logs_within(gateway, [has.gate, has.roles], [], first, head, budget)
-        logged.read, logged.upto = [*kept, *sorted(found, key=lambda x: (x.block_number, x.log_index))], head
-    except FairleadError as error:
-        if error.verb == "HALT":
-            raise
-        return Beside(unread=error.message)
+    if has.block.timestamp >= logged.again_s:
+        await _read(gateway, has, logged, most)
     past = Past.of(logged.read, has.gate, has.roles)
     wanted, queued = extras(past, scope), waiting(past)
     calls = [x.call for x in wanted] + [c for _, *both in queued for c in both]
@@ -70,28 +67,20 @@ async def beside(gateway: Gateway, scope: Scope, has: Granted, logged: Logged, m
             waits.append(
                 f"{one.words} waits in the Gate's queue: any owner can run it {when}, and cancel(0x{one.id.hex()})"
             )
-    return Beside((*drift, *powers(past, scope)), tuple(waits))
+    return Beside((*drift, *powers(past, scope)), tuple(waits), logged.why)
 
 
-async def made_of(gateway: Gateway, wallet: Address, state: SafeState, block: int) -> tuple[str, ...]:
-    """What of the Safe's own make is none of its publisher's: its proxy's and its singleton's code, its fallback handler, a module guard.
-    Raises Retry where the chain does not answer."""
-    proxy = "0x" + keccak(await gateway.code(wallet, block)).hex()
-    singleton = "0x" + keccak(await gateway.code(state.singleton, block)).hex()
-    guard = address_of(await gateway.storage_at(wallet, MODULE_GUARD_SLOT, block))
-    found = []
-    if proxy not in PROXY_CODES:
-        found.append(
-            f"the Safe's own code {proxy} is no proxy of a release known here: it need not do what its singleton does"
-        )
-    if singleton != code_of(state.singleton):
-        found.append(
-            f"the code of its singleton {state.singleton} is {singleton}, not that of Safe {state.version}"
-        )
-    if state.fallback_handler not in (ZERO_ADDRESS, *(r.fallback_handler for r in RELEASES)):
-        found.append(
-            f"fallback handler {state.fallback_handler} answers in the Safe's name, and is none of Safe's own"
-        )
-    if guard != ZERO_ADDRESS:
-        found.append(f"module guard {guard} stands in front of what modules do")
-    return tuple(found)
+async def _read(gateway: Gateway, has: Granted, logged: Logged, most: int) -> None:
+    """What is new. Where that fails, what was read before is judged on: a finding does not go away because an endpoint is silent."""
+    budget, first, head = [most], max(logged.since, logged.upto - AGAIN + 1), has.block.number
+    try:
+        found = await logs_within(gateway, [has.gate, has.roles], [], first, head, budget)
+    except FairleadError as error:
+        if error.verb == "HALT":
+            raise
+        logged.why = error.message
+        logged.again_s = has.block.timestamp + (PAUSE_S if error.verb == "REJECT" else 0)
+        return
+    kept = [log for log in logged.read if log.block_number < first]
+    logged.read = [*kept, *sorted(found, key=lambda x: (x.block_number, x.log_index))]
+    logged.upto, logged.why, logged.again_s = head, "", 0

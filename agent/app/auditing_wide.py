@@ -1,14 +1,18 @@
-"""What `wallet audit` tells beyond the agent's scope: approvals that nobody meant to leave, and the same address on the settings' other chains."""
+"""What is told beyond one chain's scope: approvals that nobody meant to leave, the same address on the settings' other chains, and what
+lies on the agent's key there."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
 
+from agent.app.auditing import gas_held
 from agent.app.multisig.room import Room, open_room
 from agent.app.watching.holdings_check import held_on
 from agent.app.watching.reading import Reading
+from agent.app.watching.words import amount
 from agent.domain.errors import FairleadError
+from chains.types import Address
 from chains.wallets import WalletKind, identify
 
 
@@ -29,6 +33,43 @@ async def wide(room: Room, since: int, requests: int = 40) -> Wide:
     others = [c for c in room.settings.chains if c.chain_id != room.chain.chain_id]
     told = await asyncio.gather(approved(room, since, requests), *(_elsewhere(room, c.name) for c in others))
     return sum(told, Wide())
+
+
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """What lies on the agent's key on a chain where no scope bounds it; `wei` None where the chain did not answer."""
+
+    chain: str
+    native: str
+    wei: int | None
+
+    @property
+    def sentence(self) -> str:
+        if self.wei is None:
+            return f"what lies on the agent's key on {self.chain} is not known: the chain did not answer"
+        return f"beside it all that lies on the agent's key on {self.chain}, now {amount(self.wei, 18)} {self.native}"
+
+
+async def purses(room: Room) -> tuple[Purse, ...]:
+    """The key is the same on every chain of the settings: whoever steals it takes what it holds there, too. Empty ones are left out."""
+    sender, scoped = room.settings.wallet.sender, {t.chain for t in room.settings.scopes}
+    bare = [c for c in room.settings.chains if c.name not in scoped and c.chain_id != room.chain.chain_id]
+    if sender is None:
+        return ()
+
+    async def one(name: str) -> Purse:
+        chain = room.settings.chain(name)
+        assert chain is not None
+        there = await open_room(room.settings, chain, room.session)
+        try:
+            return Purse(name, there.profile.native, await gas_held(there.gateway, Address(sender.address)))
+        except FairleadError as error:
+            if error.verb == "HALT":
+                raise
+            return Purse(name, there.profile.native, None)
+
+    found = await asyncio.gather(*(one(c.name) for c in bare))
+    return tuple(purse for purse in found if purse.wei != 0)
 
 
 async def approved(room: Room, since: int, requests: int) -> Wide:

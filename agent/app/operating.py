@@ -10,6 +10,7 @@ from agent.app.delegating import check_delegate
 from agent.app.endpoints import call_endpoints, resolve_endpoint
 from agent.app.freezing import PATIENCE_S, answered_attended
 from agent.app.multisig.room import Room
+from agent.app.operations import still_open
 from agent.app.settings_tree import Owner
 from agent.domain.errors import Denied, Reconcile, Reject, Usage
 from chains import operations
@@ -26,6 +27,7 @@ from keys.owner_operate import executing
 
 VERIFICATION_GAS = 100_000
 """Of Simple7702Account: one ecrecover and the payment to the EntryPoint, some 40,000."""
+_ENDS = "another operation uses the nonce; taking the delegation back, or running other code, makes it void"
 MORE_GAS = 40_000
 """Over what the rehearsal took: what every call keeps back of its caller's gas (EIP-150)."""
 
@@ -97,13 +99,17 @@ async def plan(room: Room, account: Address, call: Call) -> Planned:
 
 
 async def operate(room: Room, owner: Owner, made: Planned) -> UserOpReceipt:
-    """Signed attended, sent and found in a block. Raises Denied, Reconcile NOT_INCLUDED_YET, and as `Bundler.send`."""
+    """Signed attended, sent and found in a block. Raises Denied, Reconcile NOT_INCLUDED_YET or with the code of a bundler's refusal, and as
+    `Bundler.send`."""
     request = {"chain_id": room.chain.chain_id, "delegate": made.delegate, "op": to_json(made.op)}
     allow = [word for a in room.settings.wallet.delegates for word in ("--allow", a)]
     told = await answered_attended(room, owner, "keys.owner_operate", allow, request)
     bundler = bundler_of(room)
     signed = replace(made.op, signature=bytes.fromhex(str(told["signature"])[2:]))
-    sent = await bundler.send(signed, made.delegate)
+    try:
+        sent = await bundler.send(signed, made.delegate)
+    except Reject as refused:
+        raise still_open(refused, _ENDS) from refused
     until = room.clock.now_ns() + int(PATIENCE_S * 1e9)
     while room.clock.now_ns() < until:
         receipt = await bundler.receipt(sent.op_hash, sent.at_block)
@@ -113,5 +119,5 @@ async def operate(room: Room, owner: Owner, made: Planned) -> UserOpReceipt:
     raise Reconcile(
         "NOT_INCLUDED_YET",
         f"{sent.op_hash} is in no block yet, and may be included until its nonce is used",
-        "another operation uses the nonce; taking the delegation back, or running other code, makes it void",
+        _ENDS,
     )

@@ -59,6 +59,12 @@ async def free_data() -> DataPrices | None:
     return None
 
 
+def still_open(refused: Reject, ends: str) -> Reconcile:
+    """What a bundler's refusal of a signed operation comes to: it was told all of it, and needs nobody's leave to include it. `ends`: what does
+    end it."""
+    return Reconcile(refused.code, f"{refused.message}; who was told of it could still include it", ends)
+
+
 class Operations:
     """`prices` tells what data on Ethereum costs there now. `since` tells the block an operation of ours was signed at, by its hash; None for what is no operation of ours."""
 
@@ -144,20 +150,20 @@ class Operations:
         except Denied as stale:
             raise Reconcile(stale.code, stale.message, "it is looked for by its hash") from stale
         except Reject as refused:
-            raise Reconcile(
-                refused.code,
-                f"{refused.message}; who was told of it could still include it until its deadline",
-                "it is followed until its nonce is used or its deadline has passed",
-            ) from refused
+            ends = "it is followed until its nonce is used or its deadline has passed"
+            raise still_open(refused, ends) from refused
 
     async def tend(self, signed: SignedTx, protection: Protection, head: BlockRef, halted: str) -> None:
-        """Once for every new head: what the bundler no longer shows is given to it again, the very same bytes. Raises nothing."""
+        """Once for every new head: what the bundler does not show is given to it again, the very same bytes; what it refused, too, for it may
+        take it by then. Raises nothing."""
         if halted or self._tended.get(signed.hash) == head.hash:
             return
         self._tended[signed.hash] = head.hash
         try:
             if await self._bundler.pending(signed.hash) is None and await self.next_nonce() <= signed.nonce:
                 await self.send(signed, protection)
+        except Reconcile:
+            pass  # it has it, or has refused it: asked again at the next head, and not at every look
         except FairleadError:
             self._tended.pop(signed.hash, None)  # tried again at the next look
 

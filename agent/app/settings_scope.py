@@ -81,6 +81,11 @@ class ScopeTable(Table):
     tokens: Annotated[tuple[ScopeToken, ...], Field(min_length=2)] = Field(description="What may be traded.")
     pairs: Annotated[tuple[ScopePair, ...], Field(min_length=1)] = Field(description="What for what.")
     reserves: tuple[ScopeReserve, ...] = Field((), description="What may be lent and borrowed at Aave V3.")
+    since: int = Field(
+        0,
+        ge=0,
+        description="The block it was granted in: from there on the audit reads the Gate's and the modifier's logs. 0 is the whole chain, which not every endpoint gives.",
+    )
     sequencer: Address | None = Field(None, description="On an L2: Chainlink's sequencer uptime feed.")
     sequencer_grace_s: int = Field(
         3_600, ge=0, le=86_400, description="How long after an outage no price is believed."

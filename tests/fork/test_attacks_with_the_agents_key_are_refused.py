@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from agent.app.chaos.custody import delegation_moves, router_attacks
 from agent.app.chaos.custody.attack import Attack
 from agent.app.chaos.custody.catalogue import GATE
-from agent.app.chaos.custody.world import Gated, gated
+from agent.app.chaos.custody.moves import Move, Room
+from agent.app.chaos.custody.world import USDC, USDC_ONE, Gated, gated
 from chains.devnet.jsonrpc import Rpc
 from chains.devnet.service import Status
 
@@ -39,6 +41,25 @@ def test_refused_by_its_rule_and_nothing_moved(granted: Gated, attack: Attack) -
         assert granted.fingerprint() == before
     finally:
         granted.rpc("evm_revert", snapshot)
+
+
+@pytest.mark.parametrize("move", [*router_attacks.moves(), *delegation_moves.moves()], ids=lambda m: m.name)
+def test_what_is_not_refused_was_really_tried_and_is_an_honest_trade(granted: Gated, move: Move) -> None:
+    """In the chaos run whatever is said of such a move counts as long as the bound holds: here it has to have happened."""
+    snapshots = {chain: rpc_at(granted.urls[chain], "evm_snapshot") for chain in (1, 8453)}
+    room, before = Room(granted, None, None), granted.balance(USDC)  # type: ignore[arg-type]
+    try:
+        move.before(room)
+        assert (move.rule or "honest") in move.act(room)
+        assert (granted.balance(USDC) > before + 2_990 * USDC_ONE) is not move.repelled
+    finally:
+        for chain, snapshot in snapshots.items():
+            rpc_at(granted.urls[chain], "evm_revert", snapshot)
+
+
+def rpc_at(url: str, method: str, *params: str) -> str:
+    with Rpc(url) as rpc:
+        return str(rpc(method, *params))
 
 
 def test_the_same_world_lets_the_honest_trade_through(granted: Gated) -> None:

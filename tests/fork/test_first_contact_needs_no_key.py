@@ -133,6 +133,17 @@ def test_init_finds_what_stands_there_and_writes_settings_that_load(
     assert wallet.fairlead("config", "check") == 0
     assert "watch-only" in capsys.readouterr().out
 
+    # The same answers and the same singleton behind another proxy: whoever looks is told, before anything is sent there.
+    assert not any("proxy" in w for w in told["warnings"])
+    with Rpc(wallet.status.cheat_urls[8453]) as rpc:
+        rpc("anvil_setCode", wallet.address, rpc("eth_getCode", wallet.address, "latest")[:-2] + "00")
+    assert wallet.init("--json", "--force") == 0
+    (strange,) = (w for w in out(capsys)["warnings"] if "proxy" in w)
+    assert strange.startswith("base: ") and "need not do what its singleton does" in strange
+    assert wallet.fairlead("doctor", "--json") == 3
+    failed = [c for c in out(capsys)["checks"] if c["check"] == "wallet base" and c["level"] == "fail"]
+    assert any("need not do what its singleton does" in c["message"] for c in failed)
+
 
 def test_init_replaces_nothing_unasked(wallet: Wallet, capsys: pytest.CaptureFixture[str]) -> None:
     wallet.settings.write_text("mine")

@@ -10,9 +10,13 @@ from anvil_support import User
 from eth_account import Account
 
 from chains.devnet.funding import give_eth
+from chains.devnet.jsonrpc import Rpc as Cheat
 from chains.devnet.service import Status
+from chains.errors import Retry
 from chains.finality import Heads, Verdict, judge
+from chains.gas import OpStackL1
 from chains.gateway import Gateway
+from chains.l1_data import OpStackPrices, data_prices
 from chains.profiles import load
 from chains.relay import sendable
 from chains.relays.sequencer import SequencerRelay
@@ -61,3 +65,23 @@ async def test_a_transaction_is_simulated_sent_mined_and_settled(relayed_devnet:
             [Call(chain.wrapped_native, encode("erc20", "balanceOf", (me.address,)))]
         )
         assert balance.ok and ref.number >= heads.latest.number
+
+
+async def test_prices_of_data_on_ethereum_are_read_where_a_rollup_tells_them(devnet: Status) -> None:
+    """Anvil stands for a rollup and has no such contract: that is nothing to pay here, and an error where it is a live chain. With code at
+    the published address (it answers 1,000 to everything) the prices come through the very reads that a live chain gets."""
+    base = load("base")
+    url = devnet.cheat_urls[base.chain_id]
+    async with aiohttp.ClientSession() as session:
+        gate = Gateway.of(base, [Rpc(url, session)])
+        assert await data_prices(gate, base, expected=False) is None
+        with pytest.raises(Retry, match="DATA_PRICE_UNKNOWN"):
+            await data_prices(gate, base, expected=True)
+        with Cheat(url) as rpc:
+            rpc("anvil_setCode", base.contracts["gas_price_oracle"], "0x6103e85f5260205ff3")
+        found = await data_prices(gate, base, expected=True)
+        assert isinstance(found, OpStackPrices) and found.l1 == OpStackL1(1_000, 1_000, 1_000, 1_000)
+        assert found.base_fee_wei == (await gate.block()).base_fee_wei
+        arbitrum = load("arbitrum")
+        there = Gateway.of(arbitrum, [Rpc(devnet.urls[arbitrum.chain_id], session)])
+        assert await data_prices(there, arbitrum, expected=False) is None

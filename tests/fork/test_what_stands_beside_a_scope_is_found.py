@@ -8,10 +8,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from agent.app.auditing_past import Beside, Logged, beside, made_of
+from agent.app.auditing_past import Beside, Logged, beside
 from agent.app.chaos.custody.attack import DAI
 from agent.app.chaos.custody.world import AGENT, MULTI_SEND, OWNERS, ROUTER02, THIEF, USDC, Gated, gated
 from agent.app.scoping import Granted
+from agent.app.watching.safe_make import made_of
 from chains.devnet.addresses import CHAINS
 from chains.devnet.funding import create_safe
 from chains.devnet.service import Status
@@ -132,7 +133,19 @@ async def test_a_refusing_endpoint_leaves_it_unread_and_says_so(world: Gated, ga
         told = await beside(narrow, world.scope, has, Logged())
         assert "more than 0 blocks" in told.unread and told.drift == told.waits == ()
         narrow.widest = head.number // 8
-        assert await beside(narrow, world.scope, has, Logged()) == Beside()
+        whole = Logged()
+        assert await beside(narrow, world.scope, has, whole) == Beside()
+        # What was found before an endpoint fell silent stays found; and it is left alone for an hour.
+        world.safe_calls(world.roles, "zodiac_roles", "allowTarget", ROLE, THIEF, 3)
+        (reach,) = (await looked(world, narrow, whole)).drift
+        narrow.widest = -1
+        told = await looked(world, narrow, whole)
+        assert told.drift == (reach,) and "more than -1 blocks" in told.unread
+        world.safe_calls(world.roles, "zodiac_roles", "revokeTarget", ROLE, THIEF)
+        narrow.widest = 10**9
+        assert (await looked(world, narrow, whole)).drift == (reach,), "not asked again yet"
+        world.later(3_601)
+        assert await looked(world, narrow, whole) == Beside()
     none = Granted(world.gate, world.roles, (), (), 0, head, 0)
     assert await beside(gateway, world.scope, none, Logged()) == Beside()
 

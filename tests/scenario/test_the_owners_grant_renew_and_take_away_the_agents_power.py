@@ -72,7 +72,13 @@ def test_the_whole_life_of_a_scope(home: Home, tmp_path: Path) -> None:
     gas = (held + Decimal("0.1")) * 3_000
     assert Decimal(bound["per_day_usd"]) == pytest.approx(60_000 * share + gas, abs=Decimal(2))
     assert any(f"${Decimal(bound['per_day_usd']):,.2f} in any 24 hours" in line for line in told["sentences"])
+    # The key is the same on the chains without a scope: what lies on it there is told beside the bound.
+    elsewhere = {p["chain"]: int(p["held_raw"]) for p in bound["elsewhere"]}
+    with Rpc(home.urls[8453]) as rpc:
+        assert elsewhere["base"] == int(rpc("eth_getBalance", sender.address, "latest"), 16) > 0
+    assert set(elsewhere) == {"base", "arbitrum"}
     shown = home.run("wallet scope", settings)
+    assert "beside it all that lies on the agent's key on arbitrum, now " in shown.out
     assert "bound     whoever steals the agent's key takes at most" in shown.out
     # … and as a state diff: each setting, what the chain has of it now, and what it would have.
     (limits,) = (line for line in shown.out.splitlines() if "gate limits" in line)

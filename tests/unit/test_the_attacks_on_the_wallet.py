@@ -13,7 +13,7 @@ from agent.app.chaos.custody.run import order
 ROOT = Path(__file__).resolve().parents[2]
 WANTED = """transfer approve permit Permit2 delegatecall MultiSend enableModule addOwner recipient own&pool zero&minimum sandwich
 another&chain another&receiver liquidated delegated eMode collateral aWETH LP&NFT operation paymaster gas&money nonce held padding
-dirty&bits exchange settings ledger drift"""
+dirty&bits sub-plan permitWitness every&chain exchange settings ledger drift"""
 
 
 def test_two_hundred_at_least_and_no_two_alike() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import custody as c
 import pytest
@@ -162,6 +163,12 @@ def test_attacks_are_refused_by_their_rule(name: str) -> None:
     assert isinstance(verdict, Refusal)
     assert verdict.rule == rule, verdict
     assert verdict.what and verdict.remedy
+    # It names the call it is about, decoded; or, of the Safe transaction itself, the field that is wrong.
+    if rule not in ("operation", "refund-fields"):
+        named = re.search(
+            r"multi_send(\.multiSend)?|erc20\.|safe\.|universal_router\.|plain transfer", verdict.what
+        )
+        assert named or c.THIEF in verdict.what, verdict.what
 
 
 def test_what_leaves_is_counted_to_the_unit() -> None:

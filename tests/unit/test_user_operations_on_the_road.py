@@ -166,7 +166,17 @@ async def test_a_cancel_is_valid_for_as_long_as_what_it_cancels_and_so_the_signe
 class Refuses:
     """A bundler that says no, having read everything."""
 
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def pending(self, op_hash: Hash32) -> None:
+        return None
+
+    async def next_nonce(self, sender: Address, key: int = 0) -> int:
+        return OP.nonce
+
     async def send(self, op: UserOperation) -> Sent:
+        self.asked += 1
         raise Reject(
             "USER_OP_OPCODES", "https://bundler.example answered -32502 OP-011", "it concerns opcodes"
         )
@@ -180,6 +190,19 @@ async def test_a_bundlers_no_ends_nothing_for_it_could_still_include_what_it_rea
         "not EXPIRED: whoever follows it waits for its nonce or its deadline"
     )
     assert "USER_OP_OPCODES" in sent.message and "could still include it" in sent.message
+
+
+async def test_what_a_bundler_refused_is_offered_again_once_a_head_and_no_more() -> None:
+    bundler = Refuses()
+    mine = Operations(ACCOUNT, None, bundler, None, "https://bundler.example", True)  # type: ignore[arg-type]
+    signed = operations.as_signed(1, OP)
+    for _ in range(3):
+        await mine.tend(signed, Protection.PUBLIC, HEAD, "")
+    assert bundler.asked == 1
+    await mine.tend(signed, Protection.PUBLIC, replace(HEAD, number=101, hash=Hash32("0x" + "9" * 64)), "")
+    assert bundler.asked == 2
+    await mine.tend(signed, Protection.PUBLIC, HEAD, "halted")
+    assert bundler.asked == 2
 
 
 async def test_an_operation_on_a_rollup_pays_for_its_data_on_ethereum() -> None:

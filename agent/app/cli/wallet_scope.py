@@ -13,6 +13,7 @@ from agent.app.cli.output import emit_json, header, note, plain, table
 from chains.errors import Denied, Usage
 
 if TYPE_CHECKING:
+    from agent.app.auditing_wide import Purse
     from agent.app.exchange_bound import ExchangeBound
     from agent.app.multisig.proposing import Proposed
     from agent.app.multisig.room import Room
@@ -64,8 +65,12 @@ def bound_json(told: Bound) -> dict[str, Any]:
     }
 
 
-def _facts(scope: Scope, told: Bound, there: Bounds, has: Granted) -> dict[str, Any]:
+def _facts(
+    scope: Scope, told: Bound, there: Bounds, apart: tuple[Purse, ...], has: Granted
+) -> dict[str, Any]:
     from agent.app.exchange_bound import bounds_json
+
+    purses = [{"chain": p.chain, "held_raw": str(p.wei) if p.wei is not None else None} for p in apart]
 
     return {
         "chain_id": scope.chain_id,
@@ -77,7 +82,7 @@ def _facts(scope: Scope, told: Bound, there: Bounds, has: Granted) -> dict[str, 
         "expires": _instant(has.expiry),
         "checked": has.checked,
         "differs": [{"what": c.key, "on_chain": c.before, "settings": c.after} for c in has.differs],
-        "bound": bound_json(told) | {"exchanges": bounds_json(there)},
+        "bound": bound_json(told) | {"exchanges": bounds_json(there), "elsewhere": purses},
     }
 
 
@@ -127,6 +132,7 @@ def _room(ctx: click.Context, chain: str) -> tuple[Settings, Any]:
 @click.pass_context
 def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_json: bool) -> int:
     """What the agent's key may do, in sentences, with the bound; with --propose the owners' transaction that grants exactly that."""
+    from agent.app.auditing_wide import purses
     from agent.app.exchange_bound import exchange_bounds
     from agent.app.multisig.room import inside
     from chains.types import Address, Call
@@ -147,17 +153,17 @@ def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_
                 )
             calls = tuple(Call(Address(p.to), p.data, p.value) for p in batch(powers, creation, has.standing))
             proposed = await _propose(room, settings, calls, "the agent's scope", out)
-        there = await exchange_bounds(settings)
+        there = await exchange_bounds(settings), await purses(room)
         return powers, told, there, has, proposed, room.head_line(has.block)
 
-    powers, told, there, has, proposed, line = inside(settings, where, work)
+    powers, told, (there, apart), has, proposed, line = inside(settings, where, work)
     said = sentences(powers, told)
     path = proposed[1] if proposed else None
     named = "" if chain == "ethereum" else f" --chain {chain}"
     following = f"fairlead wallet sign {path}" if path else f"fairlead wallet scope --propose{named}"
     if as_json:
         emit_json(
-            _facts(powers, told, there, has)
+            _facts(powers, told, there, apart, has)
             | {
                 "sentences": list(said),
                 "file": str(path) if path else None,
@@ -170,7 +176,7 @@ def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_
     header(settings.environment.value, settings.wallet.address, line)
     for number, sentence in enumerate(said, 1):
         print(f"{number:>3}. {sentence}")
-    _show_bound(told, there)
+    _show_bound(told, there, apart)
     print(
         f"\nsigner    so that its policy knows this road, its settings say under chain {powers.chain_id}:\n"
         f'          "agent": {json.dumps(_signers_words(settings, powers, has))}'
@@ -197,10 +203,10 @@ def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_
 
 @click.command("audit")
 @CHAIN
-@click.option("--since", type=click.IntRange(0), default=0, show_default=True, metavar="BLOCK", help="First block whose logs are searched.")  # fmt: skip
+@click.option("--since", type=click.IntRange(0), metavar="BLOCK", help="First block whose logs are searched; else scopes.since.")  # fmt: skip
 @JSON
 @click.pass_context
-def audit(ctx: click.Context, /, chain: str, since: int, as_json: bool) -> int:
+def audit(ctx: click.Context, /, chain: str, since: int | None, as_json: bool) -> int:
     """Proves that what is on chain is what the settings say: code, owners, modules, guards, roles, limits, routes, allowances, nothing listed
     besides, approvals, the same address on the settings' other chains. Exit status 3 where it is not."""
     from agent.app import auditing, auditing_wide, scoping
@@ -212,11 +218,13 @@ def audit(ctx: click.Context, /, chain: str, since: int, as_json: bool) -> int:
 
     async def work(room: Room) -> tuple[Any, ...]:
         powers = await scoping.scope_of(room, scoping.table_for(room))
-        found = await auditing.audit(room, powers, scoping.gate_creation(), Logged(since))
-        wide = await auditing_wide.wide(room, since)
-        return found, wide, await exchange_bounds(settings), room.head_line(found.granted.block)
+        first = scoping.table_for(room).since if since is None else since
+        found = await auditing.audit(room, powers, scoping.gate_creation(), Logged(first))
+        wide = await auditing_wide.wide(room, since or 0)
+        apart = await exchange_bounds(settings), await auditing_wide.purses(room)
+        return found, wide, apart, room.head_line(found.granted.block)
 
-    found, wide, there, line = inside(settings, where, work)
+    found, wide, (there, apart), line = inside(settings, where, work)
     wanted, told, has = found.scope, found.bound, found.granted
     others, late = (*found.others, *wide.drift), found.lapsed
     drifted = found.drifted or bool(wide.drift)
@@ -224,7 +232,7 @@ def audit(ctx: click.Context, /, chain: str, since: int, as_json: bool) -> int:
     if as_json:
         more = {"waits": list(found.waits), "notes": list(wide.notes), "unread": list(unread)}
         said = {"wallet": list(others), **more, "lapsed": late, "ok": not drifted}
-        emit_json(_facts(wanted, told, there, has) | said)
+        emit_json(_facts(wanted, told, there, apart, has) | said)
         return DRIFT if drifted else 0
     header(settings.environment.value, settings.wallet.address, line)
     print(f"gate {has.gate} · roles {has.roles} · agent {wanted.agent}")
@@ -237,7 +245,7 @@ def audit(ctx: click.Context, /, chain: str, since: int, as_json: bool) -> int:
     if not drifted:
         print(f"as the settings say, in all {has.checked} readings at block {has.block.number}")
     print(f"{'lapsed' if late else 'lapses':<9} {_instant(has.expiry) or 'never granted'}")
-    _show_bound(told, there)
+    _show_bound(told, there, apart)
     return DRIFT if drifted else 0
 
 
@@ -246,14 +254,14 @@ def _show_drift(has: Granted) -> None:
         table(("DRIFT", "on chain", "settings"), [[c.key, c.before, c.after] for c in has.differs])
 
 
-def _show_bound(told: Bound, there: Bounds) -> None:
+def _show_bound(told: Bound, there: Bounds, apart: tuple[Purse, ...]) -> None:
     from agent.app.exchange_bound import UNKNOWN, sentence
 
     print(
         f"\nbound     whoever steals the agent's key takes at most {told.per_day_usd:,.2f} USD in any 24 hours and {told.per_hour_usd:,.2f} USD in any hour, "
         f"until `fairlead wallet freeze`; {told.until_lapse_usd:,.2f} USD if nobody looks before it lapses"
     )
-    for word in (UNKNOWN,) if there is None else map(sentence, there):
+    for word in (*((UNKNOWN,) if there is None else map(sentence, there)), *(p.sentence for p in apart)):
         print(f"          {word}")
 
 

@@ -15,6 +15,7 @@ from agent.app.multisig.delays import delays_of, waiting
 from agent.app.settings_tree import Chain
 from agent.app.watching.aave import ChainHealth, chain_health
 from agent.app.watching.approvals import Held, held_by
+from agent.app.watching.safe_make import codes_of
 from agent.domain.errors import FairleadError, Usage
 from agent.domain.instruments import erc20_id
 from chains import profiles
@@ -48,6 +49,8 @@ class Met:
     held: Held
     lending: ChainHealth | None
     delays: tuple[Delay, ...] = ()
+    strange: tuple[str, ...] = ()
+    """What of a Safe's code is none of its publisher's."""
 
 
 def wallet_address(text: str) -> Address:
@@ -137,8 +140,12 @@ async def _meet_on(wallet: Address, endpoints: Sequence[Endpoint], session: aioh
     found, held, lending = await asyncio.gather(
         identify(gateway, wallet), held_by(profile, gateway, wallet), chain_health(chain, gateway, wallet)
     )
-    delays = await delays_of(gateway, found.safe.modules) if found.safe is not None else ()
-    return Met(profile, chain.rpc, found, held, lending, delays)
+    if found.safe is None:
+        return Met(profile, chain.rpc, found, held, lending)
+    delays, strange = await asyncio.gather(
+        delays_of(gateway, found.safe.modules), codes_of(gateway, wallet, found.safe, found.block.number)
+    )
+    return Met(profile, chain.rpc, found, held, lending, delays, strange)
 
 
 def the_safe(met: Sequence[Met]) -> SafeState | None:
@@ -160,6 +167,7 @@ def warnings(met: Sequence[Met]) -> list[str]:
             told.append(f"{name}: any single one of {len(safe.owners)} owners moves everything")
     for m in met:
         name, kind = m.profile.name, m.wallet.kind
+        told += [f"{name}: {word}" for word in m.strange]
         if kind is WalletKind.OTHER:
             told.append(
                 f"{name}: a contract that is no known Safe stands there; it can be watched, not traded with"

@@ -17,6 +17,7 @@ from agent.app.watching.approvals import Approval, Held, Kind, Token, held_by
 from agent.app.watching.check import Check, fail, guarded, ok, skip, warn
 from agent.app.watching.positions import Prices
 from agent.app.watching.reading import Reading
+from agent.app.watching.safe_make import codes_of
 from agent.app.watching.words import amount
 from agent.domain.errors import FairleadError
 from agent.domain.instruments import AssetId, address_of, chain_place
@@ -42,7 +43,11 @@ async def wallet(reading: Reading, chain: Chain) -> list[Check]:
     if found.safe is None:
         message = f"the settings say safe, there is {found.what}"
         return [fail(name, message, f"create the Safe on {chain.name}, or drop the chain", 3)]
-    return [*_safe(settings, name, found.safe), *_extensions(name, found.safe)]
+    gateway, block = reading.gateways[chain.chain_id], found.block.number
+    strange = await codes_of(gateway, found.address, found.safe, block)
+    hint = "sign nothing of it before you know who made it"
+    made = [fail(name, told, hint, 3) for told in strange]
+    return [*_safe(settings, name, found.safe), *made, *_extensions(name, found.safe)]
 
 
 def _safe(settings: Settings, name: str, safe: SafeState) -> list[Check]:

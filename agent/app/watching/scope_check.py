@@ -116,7 +116,7 @@ def _beside(name: str, found: Audit) -> list[Check]:
     """What is no drift yet, and what could not be looked at."""
     told = [warn(name, waits, "is it yours? an owner cancels it otherwise") for waits in found.waits]
     if found.unread:
-        hint = "`fairlead wallet audit --since BLOCK`, from the block the scope was granted in"
+        hint = "set scopes.since to the block the scope was granted in"
         what = f"what the Gate and its modifier were told besides was not read: {found.unread}"
         told.append(warn(name, what, hint))
     return told

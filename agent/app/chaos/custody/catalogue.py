@@ -5,6 +5,7 @@ from __future__ import annotations
 from agent.app.chaos.custody import (
     account_moves,
     approval_attacks,
+    delegation_moves,
     door_attacks,
     exchange_moves,
     executor_attacks,
@@ -15,6 +16,7 @@ from agent.app.chaos.custody import (
     optimising,
     paymaster_attacks,
     replay_moves,
+    router_attacks,
     signer_moves,
 )
 from agent.app.chaos.custody.attack import Attack
@@ -27,6 +29,7 @@ GATE: dict[str, tuple[Attack, ...]] = {
     **paymaster_attacks.FAMILIES,
     **hook_attacks.FAMILIES,
     **executor_attacks.FAMILIES,
+    **router_attacks.FAMILIES,
 }
 """The tables of attacks on Safe, modifier and Gate, by family."""
 
@@ -37,6 +40,8 @@ def every() -> list[Move]:
         *optimising.moves(),
         *found,
         *hook_attacks.moves(),
+        *router_attacks.moves(),
+        *delegation_moves.moves(),
         *replay_moves.moves(),
         *mutation_moves.moves(),
         *signer_moves.moves(),

@@ -109,19 +109,19 @@ def _puppet(w: Gated) -> None:
     w.rpc("anvil_setCode", AGENT, "0xef0100" + PUPPET[2:])
 
 
-def _as_agent(to: str, inner: bytes) -> bytes:
+def as_agent(to: str, inner: bytes) -> bytes:
     return keccak(b"call(address,bytes)")[:4] + packed(["address", "bytes"], [to, inner])
 
 
 def _again(w: Gated) -> bytes:
     """The agent's account told to go through the modifier into the Gate once more, from inside the swap."""
     call = w.through(w.trade(ETH))
-    return through(REENTER, 0, AGENT, _as_agent(call.to, call.data))
+    return through(REENTER, 0, AGENT, as_agent(call.to, call.data))
 
 
 def _lends(w: Gated) -> bytes:
     call = w.through(w.lend("borrow", USDC, 1_000 * USDC_ONE))
-    return through(REENTER, 0, AGENT, _as_agent(call.to, call.data))
+    return through(REENTER, 0, AGENT, as_agent(call.to, call.data))
 
 
 def _awaits_ether(w: Gated) -> None:
@@ -164,7 +164,7 @@ def _quietly(room: Room) -> str:
     """The re-entry fails and the hook says nothing of it: the trade is an honest one, and the only one."""
     w = room.gate
     call = w.through(w.trade(ETH))
-    data = through(REENTER_QUIETLY, 0, AGENT, _as_agent(call.to, call.data))
+    data = through(REENTER_QUIETLY, 0, AGENT, as_agent(call.to, call.data))
     w.does(w.trade(ETH, router=UNIVERSAL, data=data))
     return "one trade, honest"
 

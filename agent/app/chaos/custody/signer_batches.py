@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 from agent.app.chaos.custody import wallet as c
 from chains.types import Address
@@ -29,6 +30,14 @@ def funded(
         c.permit(c.WETH, c.ROUTER, amount),
         c.route(list(commands), deadline, value),
     )
+
+
+def bent(change: Callable[[bytes], bytes]) -> SafeTx:
+    """The honest V3 sale, the bytes of its one command changed: a lax decoder would read the same out of them."""
+    code, data = ur.encode_command(c.v3_command(5 * E18))
+    call = encode("universal_router", "execute", (bytes([code]), (change(data),), c.DEADLINE))
+    whole = c.approve(c.WETH, c.PERMIT2, 5 * E18), c.permit(c.WETH, c.ROUTER, 5 * E18)
+    return c.batch(*whole, Part(c.ROUTER, 0, call))
 
 
 def move(name: str, **args: object) -> ur.Command:
