@@ -153,6 +153,7 @@ class ChainDesk:
         if self.relay.profile.per_block:
             block = (await self.warm.block("latest")).number + 1
         received = await self.relay.send(item, block=block, max_block=max_block)
+        self.tending.sent.add(signed.hash)
         return received.reference
 
     async def cancel(self, signed: SignedTx) -> bool:

@@ -30,14 +30,19 @@ def cow_service(cheat_url: str) -> Service:
     return Service(COW, argv, url, f"{url}/api/v1/version")
 
 
-def sandwich_service(status: Status, pools: Sequence[Mapping[str, str]]) -> Service:
-    """The sandwich bot of chain 1, around the Uniswap pools that quotes may use."""
+def sandwich_service(
+    status: Status, pools: Sequence[Mapping[str, str]], builders: Sequence[str] = ()
+) -> Service:
+    """The sandwich bot of chain 1, around the Uniswap pools that quotes may use; it buys from those of `builders` that sell."""
     url = "http://127.0.0.1:{port}"
     argv = [sys.executable, "-m", "agent.app.adversary", "--port", "{port}", "--rpc", status.urls[1]]
     argv += ["--cheat", status.cheat_urls[1]]
     for pool in pools:
         if pool["kind"].startswith("uniswap"):
             argv += ["--pool", f"{pool['kind']}:{pool['address']}"]
+    for builder in map(parse, builders):
+        if builder.leaks == "sell":
+            argv += ["--builder", f"{builder.name}={status.urls[1]}/builder/{builder.name}"]
     return Service(SANDWICH, argv, url, f"{url}/")
 
 

@@ -89,7 +89,7 @@ def bring_up(
         if cow and 1 in status.cheat_urls:
             services.append(cow_service(status.cheat_urls[1]))
         if sandwich and 1 in status.cheat_urls:
-            services.append(sandwich_service(status, demo_or_loaded(status, 1, market)))
+            services.append(sandwich_service(status, demo_or_loaded(status, 1, market), builders))
         if keys is not None:
             safe = create_wallet(status, keys, progress)
             if market is None:

@@ -31,11 +31,13 @@ AGAIN_BLOCKS = 2
 
 @dataclass
 class Tending:
-    """Per transaction: the last head it was tended at, the one it was last handed over at, and why it is withdrawn just now."""
+    """Per transaction: the last head it was tended at, the one it was last handed over at, and why it is withdrawn just now; and what
+    this process itself handed over. What an earlier one did may have been lost since: it is told again at the first look."""
 
     at: dict[Hash32, Hash32] = field(default_factory=dict)
     handed: dict[Hash32, int] = field(default_factory=dict)
     withdrawn: dict[Hash32, str] = field(default_factory=dict)
+    sent: set[Hash32] = field(default_factory=set)
     halted: Callable[[], str] = _never
     """Why nothing may be handed over now, or ''."""
 
@@ -82,6 +84,8 @@ class Tending:
 
     def _due(self, signed: SignedTx, head: BlockRef) -> bool:
         """Whether a road that is told once should be told again; a head that went back is a reorganisation."""
+        if signed.hash not in self.handed and signed.hash not in self.sent:
+            return True
         last = self.handed.setdefault(signed.hash, head.number)
         return head.number < last or head.number - last >= AGAIN_BLOCKS
 

@@ -215,7 +215,8 @@ class Tracker(VenueFollower):
         if cancelled is not None:
             await self._see(authorized, Observation.CANCEL_MINED, receipt=cancelled)
             return None
-        if await watch.truth.nonce(authorized.sender) > authorized.nonce:
+        used = await watch.truth.nonce(authorized.sender)
+        if used > authorized.nonce:
             if await self._receipt(authorized, watch, record) is not None:
                 return None  # mined since it was looked for: the next look tells
             if await self._cancels.receipt(record, watch) is None:
@@ -235,7 +236,9 @@ class Tracker(VenueFollower):
             if not self._cancels.tried(record):
                 await self._cancel(authorized, record)
             return None
-        why = await watch.tend(signed_tx(authorized), authorized.protection, head, authorized.max_block)
+        # Where a reorganisation gave back the nonce that another program had used, the form signed for it goes first.
+        waits = next((form for form in record.signed if form.nonce == used), authorized)
+        why = await watch.tend(signed_tx(waits), authorized.protection, head, authorized.max_block)
         part = authorized.part.cl_ord_id
         if why and part not in self._withdrawn:
             self._withdrawn.add(part)

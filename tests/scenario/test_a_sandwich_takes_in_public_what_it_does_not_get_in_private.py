@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,12 +16,14 @@ from typing import Any
 import pytest
 from anvil_support import ROOT
 from devnet_fixture import _built
+from home_fixture import wait_for
 from sandwich_pit import CHAIN, HONEST, LEAKY, TRADER, USDC, WETH, Pit, pit
 
 from agent.amm import Pool, swap_exact_in
 from agent.app.adversary.sizing import Victim, whole
 from agent.domain.routes import Leg
 from agent.domain.units import less_bps_down
+from chains.devnet.jsonrpc import Rpc
 
 SELL = 60 * 10**18
 NAIVE_BPS, OURS_BPS = 100, 50
@@ -117,8 +120,15 @@ async def test_the_same_trade_sent_four_ways(tmp_path: Path) -> None:
                 assert small.bitten is None and small.loss_bps == 0, "it does not pay the bot's gas and fees"
 
 
+def _judged(bot: str) -> list[dict[str, Any]]:
+    with urllib.request.urlopen(bot, timeout=10) as answer:
+        return list(json.load(answer)["judged"])
+
+
 @pytest.mark.full
-def test_a_person_sees_what_an_open_trade_lost(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sold", [False, True])
+def test_a_person_sees_what_a_trade_lost(tmp_path: Path, sold: bool) -> None:
+    """In the open; and (`sold`) in private, by a builder that sells what it is told to the devnet's own bot."""
     _built()
     env = {**os.environ, "FAIRLEAD_HOME": str(tmp_path / "user")}
 
@@ -130,17 +140,40 @@ def test_a_person_sees_what_an_open_trade_lost(tmp_path: Path) -> None:
         return json.loads(done.stdout)
 
     runtime = ("--runtime", str(tmp_path / "devnet"))
-    up = fairlead("devnet", "up", "--fast", "--with", "sandwich", *runtime)
+    builder = ("--builder", "titan:100:leaks=sell") if sold else ()
+    up = fairlead("devnet", "up", "--fast", "--with", "sandwich", *builder, *runtime)
     try:
         assert "sandwich" in [s["name"] for s in up["services"]]
         settings, url = Path(up["settings"]), next(s["url"] for s in up["services"] if s["name"] == "relay")
         text = settings.read_text().replace('# protection = "PRIVATE"', 'protection = "PUBLIC"', 1)
         text = text.replace('name = "flashbots"', 'name = "public"', 1).replace(f"{url}/relay", url, 1)
-        settings.write_text(text)
-        words = ("--settings", str(settings))
-        fairlead(
-            *words, "trade", "sell", "60", "ETH", "--for", "USDC", "--live", "--yes", "--max-loss", "5000", "--protection", "public",
-        )  # fmt: skip
+        if not sold:
+            settings.write_text(text)
+        words, road = ("--settings", str(settings)), () if sold else ("--protection", "public")
+        trade = (
+            *words,
+            "trade",
+            "sell",
+            "50",
+            "ETH",
+            "--for",
+            "USDC",
+            "--live",
+            "--yes",
+            "--max-loss",
+            "5000",
+            *road,
+        )
+        with Rpc(next(s["url"] for s in up["services"] if s["name"] == "relay-admin")) as admin:
+            admin(
+                "relay_pause"
+            )  # the next block waits until the bot has looked, however busy this machine is
+            selling = subprocess.Popen([sys.executable, "-m", "agent", *trade], cwd=ROOT, env=env)
+            bot = next(s["url"] for s in up["services"] if s["name"] == "sandwich")
+            wait_for(lambda: {one["decision"] for one in _judged(bot)} == {"attacked"}, 120)
+            admin("relay_resume")
+            assert selling.wait(300) == 0
+        assert {one["road"] for one in _judged(bot)} == {"titan" if sold else "public"}
         fills = [f for f in fairlead(*words, "report", "mev")["fills"] if f["place"] == "eip155:1"]
         assert fills and all(f["sandwich"] for f in fills), fills
     finally:

@@ -45,6 +45,7 @@ class Waiting:
         head = await self.gateway.block("latest")
         item = sendable(tx, Protection.PRIVATE, self.relay.profile)
         await self.relay.send(item, block=head.number + 1, max_block=max_block)
+        self.tending.sent.add(tx.hash)
 
     async def pending(self) -> int:
         return len((await self.world.truth())["private_pending"])
@@ -135,6 +136,18 @@ async def test_what_the_relay_lost_after_saying_it_has_it_is_handed_over_again_w
             assert not await w.included(tx)
             await w.world.mine()
             await w.look(tx)
+        await w.world.mine()
+        assert await w.included(tx)
+
+
+async def test_what_an_earlier_process_handed_over_is_told_again_at_the_first_look() -> None:
+    """Nobody knows whether it was lost while there was no process."""
+    async with waiting("flashbots") as w:
+        await w.market(STORER)
+        await w.world.mine()
+        tx = w.world.users[0].sign(TARGET, data="0x" + "11" * 32)
+        await w.look(tx)
+        assert await w.pending() == 1
         await w.world.mine()
         assert await w.included(tx)
 

@@ -38,6 +38,7 @@ async def life(job: dict[str, Any]) -> None:
             lane = Lane(job["lane"], Address(job["safe"]), Path(job["folder"]), ground, None, fate.builders)
             async with lane.open(Doom(fate.deaths[job["death"]])) as desk:
                 await one_life(desk, order(lane, fate, SystemClock().now_ns()), fate)
+            lane.close()  # what was written last is on the disk once the journal is closed
 
 
 if __name__ == "__main__":
