@@ -131,6 +131,18 @@ def test_the_command_shows_what_is_missing_sells_and_repays(indebted: AgentHome)
         need = account["missing"][0]
         assert need["do"] == "repay" and home.safe in need["how"][0]
         assert any("withdraw" in line and "paper" in line for line in need["how"]), need
+        own = account["unwinding"]
+        assert (
+            int(own["rounds"][-1]["health_after_1e18"]) >= 19 * 10**17
+            and "only its owners can" in own["words"]
+        )
+        first = own["rounds"][0]
+        out = Decimal(first["withdraw_raw"]).scaleb(-18)
+        tried = home.run(f"lend withdraw {out:f} WETH --min-health 1 --json", home.owners_path)
+        assert tried.status == 0, tried.err + tried.out
+        told = Decimal(first["health_between_1e18"]).scaleb(-18)
+        # The pool's own answer to that withdrawal; the plan counts three more minutes of interest.
+        assert abs(Decimal(tried.json["health_after"]) - told) <= Decimal("0.0002"), (tried.out, told)
         give(home, weth, ether)
         done = home.run(f"rescue --by agent {PAY}", settings)
         assert done.status == 0, done.err + done.out
