@@ -6,10 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from chains.bridges.across import SPOKE_POOLS
 from chains.devnet import funding
-from chains.devnet.addresses import CHAINS
-from chains.devnet.builder import Builder
 from chains.devnet.builders import parse
 from chains.devnet.deploy import across
 from chains.devnet.jsonrpc import Rpc
@@ -51,8 +48,7 @@ def across_service(status: Status) -> Service:
     urls = {chain: url for chain, url in status.cheat_urls.items() if chain in across.NAMES}
     for chain, url in urls.items():
         with Rpc(url) as rpc:
-            if rpc("eth_getCode", SPOKE_POOLS[chain], "latest") == "0x":
-                across.deploy(Builder(rpc, CHAINS[chain]), tuple(urls))
+            across.ensure(rpc, chain, tuple(urls))
     url = "http://127.0.0.1:{port}"
     argv = [sys.executable, "-m", "chains.devnet.across_relayer", "--port", "{port}"]
     for chain, cheat in urls.items():
