@@ -1,4 +1,4 @@
-"""What a devnet's home may have besides the usual: a CoW order book, a sandwich bot, builders as roads of their own, a key for canaries."""
+"""What a devnet's home may have besides the usual: a CoW order book, a sandwich bot, a bridge, builders as roads of their own, a key for canaries."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 
 from chains.devnet import funding
 from chains.devnet.builders import parse
+from chains.devnet.deploy import across
+from chains.devnet.jsonrpc import Rpc
 from chains.devnet.service import Status
 from chains.devnet.supervisor import Service
 from chains.errors import Usage
@@ -16,7 +18,7 @@ from keys.keystore_v3 import LIGHT_N
 from keys.local_keystore import LocalKeystore, StoredKey
 from keys.secrets import resolve
 
-COW, SANDWICH, EXECUTOR = "cow", "sandwich", "executor"
+COW, SANDWICH, ACROSS, EXECUTOR = "cow", "sandwich", "across", "executor"
 SEARCHERS_S = "0.5"
 """How long a fast block waits for more where a searcher is at work: real ones have twelve seconds."""
 BUILDERS = ("titan", "buildernet", "flashbots")
@@ -44,6 +46,19 @@ def sandwich_service(
         if builder.leaks == "sell":
             argv += ["--builder", f"{builder.name}={status.urls[1]}/builder/{builder.name}"]
     return Service(SANDWICH, argv, url, f"{url}/")
+
+
+def across_service(status: Status) -> Service:
+    """Across' SpokePools between the devnet's chains that have one, and the relayer that pays deposits out there."""
+    urls = {chain: url for chain, url in status.cheat_urls.items() if chain in across.NAMES}
+    for chain, url in urls.items():
+        with Rpc(url) as rpc:
+            across.ensure(rpc, chain, tuple(urls))
+    url = "http://127.0.0.1:{port}"
+    argv = [sys.executable, "-m", "chains.devnet.across_relayer", "--port", "{port}"]
+    for chain, cheat in urls.items():
+        argv += ["--rpc", f"{chain}={cheat}"]
+    return Service(ACROSS, argv, url, f"{url}/")
 
 
 def roads(builders: Sequence[str]) -> tuple[str, ...]:

@@ -16,7 +16,15 @@ from typing import Any
 
 from agent.app import template
 from agent.app.devnet_bundler import BUNDLER, bundler_services
-from agent.app.devnet_extras import COW, SEARCHERS_S, cow_service, give_canaries, roads, sandwich_service
+from agent.app.devnet_extras import (
+    COW,
+    SEARCHERS_S,
+    across_service,
+    cow_service,
+    give_canaries,
+    roads,
+    sandwich_service,
+)
 from agent.app.devnet_signer import PAPER, REFERENCE, mid_of, signer_service, socket_path, write_signer
 from agent.app.throwaway_keys import PAPER_KEY, Throwaway, make_keys, private_file
 from chains.devnet import funding, service
@@ -58,12 +66,14 @@ def bring_up(
     wallet: bool = True,
     cow: bool = False,
     sandwich: bool = False,
+    bridge: bool = False,
     executor: bool = False,
     builders: Sequence[str] = (),
     progress: Say,
 ) -> Home:
     """The devnet with all of it, or the one that runs already. `cow`: with a local order book and solver,
-    `sandwich`: with a bot that trades around what is public on chain 1, `executor`: opted in to the RouteExecutor, `builders`: with these (words of `chains.devnet.builders`) behind its
+    `sandwich`: with a bot that trades around what is public on chain 1, `bridge`: with Across and a relayer, `executor`: opted in to the
+    RouteExecutor, `builders`: with these (words of `chains.devnet.builders`) behind its
     relay, each a private road of its own in the settings, and a key with gas for canaries. Raises as `chains.devnet.service.up`."""
     names = roads(builders)
     folder = runtime_dir(runtime)
@@ -90,6 +100,8 @@ def bring_up(
             services.append(cow_service(status.cheat_urls[1]))
         if sandwich and 1 in status.cheat_urls:
             services.append(sandwich_service(status, demo_or_loaded(status, 1, market), builders))
+        if bridge:
+            services.append(across_service(status))
         if keys is not None:
             safe = create_wallet(status, keys, progress)
             if market is None:

@@ -1,7 +1,7 @@
-"""An Aave V3 account after a repayment or a supply, to the last unit of scaled balance, as each version rounds it. Pure.
+"""An Aave V3 account after a repayment, a supply or a withdrawal, to the last unit of scaled balance, as each version rounds it. Pure.
 
-Sources: VariableDebtToken.burn and AToken.mint of core-v3 1.19.3 (scaled amounts half-up) and of aave-v3-origin 3.6.0 (from 3.5
-on both are floored). `changes` rounds against the account instead, whatever the version: that is for suggestions.
+Sources: VariableDebtToken.burn, AToken.mint and AToken.burn of core-v3 1.19.3 (scaled amounts half-up) and of aave-v3-origin 3.6.0 (from 3.5
+on the first two are floored and the last is rounded up). `changes` rounds against the account instead, whatever the version: that is for suggestions.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from dataclasses import replace
 
 from agent.margin.aave_account import Account
 from agent.margin.aave_core import AaveModel
-from agent.margin.ray import ray_div_down, ray_div_half_up
+from agent.margin.ray import RAY, div_up, ray_div_down, ray_div_half_up
 
-REPAY, ADD_COLLATERAL = "repay", "add_collateral"
+REPAY, ADD_COLLATERAL, WITHDRAW = "repay", "add_collateral", "withdraw"
 
 
 def moved(model: AaveModel, account: Account, do: str, asset: str, raw: int, timestamp: int) -> Account:
     """The account once `raw` base units of `asset` are repaid or supplied in a block of that time.
 
-    A repayment of more than the debt takes the debt alone. Only reserves that the account has a balance in are known here.
+    A repayment of more than the debt takes the debt alone, a withdrawal of more than the deposit all of it. Only reserves that the account has a balance in are known here.
     """
     divide = ray_div_down if model.rules.directed else ray_div_half_up
     rows = []
@@ -30,5 +30,10 @@ def moved(model: AaveModel, account: Account, do: str, asset: str, raw: int, tim
         elif r.asset == asset and do == ADD_COLLATERAL:
             minted = divide(raw, model.supply_index(r, timestamp))
             r = replace(r, scaled_supply_raw=r.scaled_supply_raw + minted)
+        elif r.asset == asset and do == WITHDRAW:
+            index = model.supply_index(r, timestamp)
+            burnt = div_up(raw * RAY, index) if model.rules.directed else ray_div_half_up(raw, index)
+            whole = raw >= model.supply_raw(r, timestamp)
+            r = replace(r, scaled_supply_raw=0 if whole else max(r.scaled_supply_raw - burnt, 0))
         rows.append(r)
     return replace(account, reserves=tuple(rows))

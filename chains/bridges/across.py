@@ -258,6 +258,8 @@ async def look(
 ) -> Crossing:
     """One step further where the chains have gone one; the same where nothing is new. Ask again until `flight.over`.
 
+    Whether a deposit that is in no block can still come into one is its sender's nonce's to say: DROPPED is never told here.
+
     `others_refunds_raw` are refunds of the same token that other crossings of the same wallet account for. Raises Retry where a chain
     is silent, Halt as `moved`.
     """

@@ -1,6 +1,8 @@
 """A relayer of the devnet's bridge: pays deposits out from its own money where the fee is right, and plays the pool that settles.
 
-python -m chains.devnet.across_relayer --rpc 1=http://… --rpc 8453=http://… [--every 1]
+python -m chains.devnet.across_relayer --port PORT --rpc 1=http://… --rpc 8453=http://… [--every 1]
+
+GET / on that port tells {relayer, paid, waiting, terms: {fee_bps, fixed_raw, min_raw, max_raw, seconds}}.
 
 On the real network relayers compete, and the HubPool on chain 1 settles by bundles that anyone may dispute; here one account does both,
 by cheat methods. It reads logs, believes nothing else, and never pays a deposit twice: the SpokePool itself refuses.
@@ -9,10 +11,13 @@ by cheat methods. It reads logs, believes nothing else, and never pays a deposit
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 from chains.bridges.across import ABI, SPOKE_POOLS, Deposit, Terms, deposit_in
@@ -40,6 +45,7 @@ class Relayer:
     seen: dict[int, int] = field(default_factory=dict)
     waiting: list[Deposit] = field(default_factory=list)
     bundles: dict[int, int] = field(default_factory=dict)
+    paid: int = 0
 
     def step(self) -> int:
         """Looks at every chain for new deposits and pays what it takes; how many it paid. A late or mean one is left to expire."""
@@ -52,7 +58,13 @@ class Relayer:
             if done is None:
                 left.append(deposit)
         self.waiting = left
+        self.paid += paid
         return paid
+
+    def told(self) -> dict[str, Any]:
+        """What it says of itself: amounts are decimal strings."""
+        terms = {name: str(value) for name, value in asdict(self.terms).items()}
+        return {"relayer": RELAYER, "paid": self.paid, "waiting": len(self.waiting), "terms": terms}
 
     def pay(self, deposit: Deposit) -> bool | None:
         """True once it is paid, False where this relayer never will, None where it may yet."""
@@ -131,6 +143,31 @@ def _log(raw: Mapping[str, Any]) -> Log:
     )  # fmt: skip
 
 
+def serve(relayer: Relayer, port: int) -> ThreadingHTTPServer:
+    """GET / on 127.0.0.1, in a thread of its own. Raises Usage PORT_TAKEN."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(relayer.told()).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nothing: who asks is of no interest."""
+
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", port), Answers)
+    except OSError as why:
+        raise Usage(
+            "PORT_TAKEN", f"port {port} cannot be had: {why.strerror}", "choose another --port"
+        ) from None
+    Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m chains.devnet.across_relayer", description="The bridge's relayer."
@@ -138,6 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--rpc", action="append", required=True, help="CHAIN=URL of a devnet chain that answers cheat methods"
     )
+    parser.add_argument("--port", type=int, default=0, help="where it says what it does")
     parser.add_argument("--every", type=float, default=1.0, help="seconds between two looks")
     options = parser.parse_args(arguments)
     try:
@@ -152,8 +190,12 @@ def main(arguments: list[str] | None = None) -> int:
                 raise Denied("NOT_A_DEVNET", f"{url} is no devnet chain")
             urls[int(chain)] = url
         relayer = Relayer(urls)
+        serve(relayer, options.port)
         while True:
-            relayer.step()
+            try:
+                relayer.step()
+            except Retry as why:
+                print(f"across: {why}", file=sys.stderr)
             time.sleep(options.every)
     except FairleadError as error:
         print(f"across: {error}", file=sys.stderr)

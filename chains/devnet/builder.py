@@ -23,14 +23,15 @@ from chains.errors import Halt
 DEPLOYER = "0xFA171EAd00000000000000000000000000000001"
 _RICH = hex(10**12 * 10**18)
 _GAS = hex(30_000_000)
-_GAS_PRICE = hex(20 * 10**9)
+_GAS_PRICE_WEI = 20 * 10**9
 
 
 class Builder:
     """One chain under construction: `contracts` collects the manifest. Every failure is Halt: a build has no user input."""
 
-    def __init__(self, rpc: Rpc, chain: Chain) -> None:
-        self.rpc, self.chain = rpc, chain
+    def __init__(self, rpc: Rpc, chain: Chain, gas_price_wei: int = _GAS_PRICE_WEI) -> None:
+        """`gas_price_wei` shows in the chain's fee history, which bids are made by: low where somebody works there already."""
+        self.rpc, self.chain, self._gas_price = rpc, chain, hex(gas_price_wei)
         self.contracts: list[Contract] = []
         self._rich: set[str] = set()
         rpc("anvil_autoImpersonateAccount", True)
@@ -56,7 +57,7 @@ class Builder:
             "data": "0x" + data.hex(),
             "value": hex(value),
             "gas": _GAS,
-            "gasPrice": _GAS_PRICE,
+            "gasPrice": self._gas_price,
         }
         if to is not None:
             tx["to"] = to

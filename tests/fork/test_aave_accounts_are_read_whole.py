@@ -5,6 +5,11 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
+from agent.app.watching.aave import model_account
+from agent.domain.instruments import erc20_id
+from agent.margin.aave_account import Account
+from agent.margin.aave_moves import WITHDRAW, moved
+from agent.margin.aave_v3_0 import MODEL
 from chains.devnet.funding import give_eth, give_token
 from chains.devnet.jsonrpc import Rpc as Sync
 from chains.devnet.service import Status
@@ -59,6 +64,10 @@ def health(account: AaveAccount) -> tuple[int, int, int]:
     return collateral, debt, (bounded * 10**18 + debt // 2) // debt if debt else 2**256 - 1
 
 
+def scaled(account: Account, token: str) -> int:
+    return next(r.scaled_supply_raw for r in account.reserves if r.asset == erc20_id(1, token))
+
+
 def act(rpc: Sync, who: str, to: str, contract: str, function: str, *args: object) -> None:
     rpc("anvil_impersonateAccount", who)
     data = "0x" + encode(contract, function, args).hex()  # type: ignore[arg-type]
@@ -90,6 +99,15 @@ async def test_what_is_read_gives_the_contracts_health_factor(devnet: Status, da
         lender = await read_account(gate, CHAIN.aave, LENDER, account.block.hash)
         nobody = await read_account(gate, CHAIN.aave, checksum("0x" + "3c" * 20))
         assert await account_data(gate, CHAIN.aave, USER, account.block.number) == account.data
+        with Sync(url) as rpc:
+            act(rpc, USER, pool, "aave_v3_pool", "withdraw", weth, 10**18 + 7, USER)
+        left = await read_account(gate, CHAIN.aave, USER)
+        foretold = model_account(account, 1)
+        foretold = moved(MODEL, foretold, WITHDRAW, erc20_id(1, weth), 10**18 + 7, left.block.timestamp)
+        assert scaled(foretold, weth) == scaled(model_account(left, 1), weth), (
+            "a withdrawal burns as the token does"
+        )
+        assert MODEL.account_data(foretold, left.block.timestamp).health_1e18 == left.data.health_1e18
     assert {r.asset for r in account.reserves} == {weth, usdc} and account.base_unit == 10**8
     assert health(account) == (account.data.collateral_base, account.data.debt_base, account.data.health_1e18)
     assert 10**18 < account.data.health_1e18 < 10**19

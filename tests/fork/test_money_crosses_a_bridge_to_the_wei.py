@@ -11,13 +11,14 @@ from typing import Any
 import aiohttp
 import pytest
 
+from agent.app.devnet_extras import across_service
 from agent.app.places import Directory
 from agent.app.rescue.elsewhere import on_other_chains
 from agent.domain.instruments import Asset, AssetId, chain_place, erc20_id
 from chains.bridges import across
 from chains.bridges.across import SPOKE_POOLS, Crossing, Quote
 from chains.bridges.flight import Flight, Stage, held
-from chains.devnet.across_relayer import TERMS, Relayer
+from chains.devnet.across_relayer import TERMS, Relayer, main, serve
 from chains.devnet.addresses import CHAINS
 from chains.devnet.builder import Builder
 from chains.devnet.deploy import across as deploying
@@ -222,3 +223,44 @@ async def test_what_the_contract_would_refuse_is_refused_before_anything_is_sign
         with pytest.raises(Reject) as caught:
             await across.check(bridge.origin, bridge.there, asked, quoted)
         assert caught.value.code == code and caught.value.hint
+
+
+async def test_a_devnet_with_a_bridge_has_open_spoke_pools_and_a_relayer_that_says_what_it_takes(
+    devnet: Status,
+) -> None:
+    service = across_service(devnet)
+    assert service.argv[-4:] == [
+        "--rpc",
+        f"1={devnet.cheat_urls[1]}",
+        "--rpc",
+        f"8453={devnet.cheat_urls[8453]}",
+    ]
+    assert across_service(devnet) == service, "what stands is not built again"
+    relayer = Relayer({n: devnet.cheat_urls[n] for n in (1, 8453)})
+    server = serve(relayer, 0)
+    async with aiohttp.ClientSession() as session:
+        for here, there in ((1, 8453), (8453, 1)):
+            gate, usdc = Gateway(here, [Rpc(devnet.cheat_urls[here], session)]), Address(CHAINS[here].usdc)
+            give_token(devnet.cheat_urls[here], usdc, WHO, 5)
+            assert await across.sendable(gate, there, [usdc], WHO) == {usdc: 5}
+        async with session.get(f"http://127.0.0.1:{server.server_port}/") as answer:
+            told = await answer.json()
+    server.shutdown()
+    server.server_close()
+    assert told["terms"]["fee_bps"] == str(TERMS.fee_bps) and (told["paid"], told["waiting"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--rpc", "10=http://127.0.0.1:1"], "BAD_RPC"),
+        (["--rpc", "nonsense"], "BAD_RPC"),
+        (["--rpc", "1=http://127.0.0.1:9"], ""),
+    ],
+)
+def test_a_relayer_that_is_told_nonsense_says_so(
+    arguments: list[str], code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) in (2, 4)
+    told = capsys.readouterr().err
+    assert told.startswith("across: ") and code in told and "Traceback" not in told

@@ -13,7 +13,9 @@ from agent_home import AgentHome
 from home_fixture import wait_for
 
 from chains.devnet.addresses import CHAINS
+from chains.devnet.deploy import across
 from chains.devnet.funding import give_token, set_feed_price
+from chains.devnet.jsonrpc import Rpc
 from chains.profiles.ethereum import CHAIN
 
 pytestmark = pytest.mark.devnet
@@ -124,6 +126,10 @@ def test_the_command_shows_what_is_missing_sells_and_repays(indebted: AgentHome)
     held, ether = home.balance("USDC"), home.balance("WETH")
     give(home, usdc, -held)
     give(home, weth, -ether)
+    urls, there = home.home.cheat_urls, CHAINS[8453].usdc
+    with Rpc(urls[8453]) as rpc:
+        across.ensure(rpc, 8453)
+    give_token(urls[8453], there, home.safe, 10**12)
     try:
         bare = home.run("rescue --by agent --json", settings)
         (account,) = bare.json["accounts"]
@@ -131,6 +137,19 @@ def test_the_command_shows_what_is_missing_sells_and_repays(indebted: AgentHome)
         need = account["missing"][0]
         assert need["do"] == "repay" and home.safe in need["how"][0]
         assert any("withdraw" in line and "paper" in line for line in need["how"]), need
+        assert any("bridge" in line and "by Across from base" in line for line in need["how"]), need
+        own = account["unwinding"]
+        assert (
+            int(own["rounds"][-1]["health_after_1e18"]) >= 19 * 10**17
+            and "only its owners can" in own["words"]
+        )
+        first = own["rounds"][0]
+        out = Decimal(first["withdraw_raw"]).scaleb(-18)
+        tried = home.run(f"lend withdraw {out:f} WETH --min-health 1 --json", home.owners_path)
+        assert tried.status == 0, tried.err + tried.out
+        told = Decimal(first["health_between_1e18"]).scaleb(-18)
+        # The pool's own answer to that withdrawal; the plan counts three more minutes of interest.
+        assert abs(Decimal(tried.json["health_after"]) - told) <= Decimal("0.0002"), (tried.out, told)
         give(home, weth, ether)
         done = home.run(f"rescue --by agent {PAY}", settings)
         assert done.status == 0, done.err + done.out
@@ -144,3 +163,4 @@ def test_the_command_shows_what_is_missing_sells_and_repays(indebted: AgentHome)
     finally:
         give(home, usdc, held)
         give(home, weth, ether - home.balance("WETH"))
+        give_token(urls[8453], there, home.safe, -(10**12))

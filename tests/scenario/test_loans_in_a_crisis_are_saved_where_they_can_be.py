@@ -13,7 +13,6 @@ from agent_home import AgentHome
 from agent.app.chaos.report import Report
 from agent.app.chaos.rescue.crises import draw
 from agent.app.chaos.rescue.run import crises, run
-from agent.app.chaos.rescue.world import with_rule
 from chains.devnet.addresses import CHAINS
 from chains.devnet.funding import give_token, set_feed_price
 
@@ -41,9 +40,6 @@ def ground(agent_home: AgentHome) -> Iterator[AgentHome]:
 
 def test_what_can_be_saved_is_saved_and_what_cannot_is_told(ground: AgentHome, tmp_path: Path) -> None:
     home, report = ground, Report("rescue", 1, 2)
-    settings = with_rule(home.settings_path, tmp_path)
-    taken = home.run("reconcile --adopt --at-once", settings)
-    assert taken.status == 0, taken.out + taken.err
     crises(
         home.settings_path,
         home.home.cheat_urls[1],

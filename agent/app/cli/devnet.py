@@ -40,10 +40,11 @@ def read_market(path: Path | None) -> dict[str, Any] | None:
 @click.option(
     "--with",
     "extras",
-    type=click.Choice(("cow", "sandwich", "executor")),
+    type=click.Choice(("cow", "sandwich", "across", "executor")),
     multiple=True,
     help="Start more: cow, a CoW order book and solver on chain 1, for `trade --protection intent`; sandwich, a bot that "
-    "trades around whatever is public there; executor, the settings and the signer's rules that opt in to our RouteExecutor (unaudited).",
+    "trades around whatever is public there; across, the bridge between chains 1 and 8453 with a relayer; executor, the settings "
+    "and the signer's rules that opt in to our RouteExecutor (unaudited).",
 )
 @click.option(
     "--builder",
@@ -68,7 +69,7 @@ def up(
     as_json: bool,
 ) -> None:
     """Bring it up (or say that it is up already)."""
-    from agent.app.devnet_extras import COW, EXECUTOR, SANDWICH, canary_key
+    from agent.app.devnet_extras import ACROSS, COW, EXECUTOR, SANDWICH, canary_key
     from agent.app.devnet_home import bring_up
     from agent.app.devnet_signer import PAPER
     from chains.devnet.addresses import CHAINS
@@ -77,7 +78,7 @@ def up(
         *(f"anvil-{chain}" for chain in CHAINS),
         "relay",
         PAPER,
-        *(name for name in (COW, SANDWICH) if name in extras),
+        *(name for name in (COW, SANDWICH, ACROSS) if name in extras),
     )
     chosen: dict[str, int] = {}
     for text in ports:
@@ -97,6 +98,7 @@ def up(
         wallet=not no_wallet,
         cow=COW in extras,
         sandwich=SANDWICH in extras,
+        bridge=ACROSS in extras,
         executor=EXECUTOR in extras,
         builders=builders,
         progress=note,

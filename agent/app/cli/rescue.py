@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agent.app.wiring import App
     from agent.execution.desk import Desk
     from agent.margin.rescue import Plan
+    from agent.margin.unwind import Unwinding
 
 
 @click.command("rescue")
@@ -129,7 +130,7 @@ async def _one(
             return None
         now_ns = app.clock.now_ns()
         spent = acting.spent_usd(app, desk.book, sight, now_ns)
-        found = pricing.options(app, sight, spent, next_s(app, sight))
+        found = pricing.options(app, sight, spent, next_s(app, sight), beside=not done)
         facts = facts_of(app, sight, found)
         if first is None:
             first = facts
@@ -183,8 +184,31 @@ def facts_of(app: App, sight: Sight, found: Options) -> dict[str, Any]:
             {"do": n.do, "asset": n.asset, "raw": str(n.raw), "how": list(missing_words(app, sight, n))}
             for n in found.missing
         ],
+        "unwinding": _unwinding_json(app, sight, found.unwound),
         "short": found.short,
         "missing_way": (below and (not found.plans or found.short)) or found.stopped is not None,
+    }
+
+
+def _unwinding_json(app: App, sight: Sight, found: Unwinding | None) -> dict[str, Any] | None:
+    from agent.app.rescue.words import unwinding_words
+
+    if found is None:
+        return None
+    return {
+        "lent": found.lent,
+        "owed": found.owed,
+        "rounds": [
+            {
+                "withdraw_raw": str(r.out_raw),
+                "repay_raw": str(r.back_raw),
+                "health_between_1e18": None if r.between_1e18 is None else str(r.between_1e18),
+                "health_after_1e18": None if r.after_1e18 is None else str(r.after_1e18),
+            }
+            for r in found.rounds
+        ],
+        "cost_usd_at_most": plain(round(found.cost_usd, 2)),
+        "words": unwinding_words(app, sight, found),
     }
 
 
@@ -220,7 +244,7 @@ def _done_json(done: Done) -> dict[str, Any]:
 
 def _show(app: App, sight: Sight, found: Options) -> None:
     from agent.app.rescue.acting import words
-    from agent.app.rescue.words import health_words, missing_words
+    from agent.app.rescue.words import health_words, missing_words, unwinding_words
 
     rule = sight.rule
     print(
@@ -235,6 +259,8 @@ def _show(app: App, sight: Sight, found: Options) -> None:
         print(
             f"  {name}  {does}: health factor {health_words(plan.health_1e18)}, costs at most {plan.cost_usd:,.2f} USD"
         )
+    if found.unwound is not None:
+        print(f"  or        {unwinding_words(app, sight, found.unwound)}")
     if found.short:
         print(f"  that is all that can be done here: the target {plain(rule.target)} is out of reach")
     elif found.plans:

@@ -13,6 +13,7 @@ from agent.domain.units import WIDE, qty_exact, raw_down
 from agent.execution.settlement import token_of
 from agent.margin.aave_moves import REPAY
 from agent.margin.rescue import Means, Need, Plan, best_effort, needs, plans, ways
+from agent.margin.unwind import Unwinding, cheapest_unwinding
 from chains.gas import cost_at_most
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ SALE_GAS = 600_000
 """The same of a sale."""
 SALE_BPS, SALE_SHORT_BPS = 60, 150
 """What a sale is taken to lose before it is priced, and how much less than its worth is counted on."""
+FLOOR_1E18 = 102 * 10**16
+"""Below it no withdrawal of collateral is proposed to leave a loan."""
 LIFE_S = 180
 """A plan still reaches its target when it is included that late: interest is counted up to then."""
 VERB_OF = {REPAY: "repay", "add_collateral": "supply"}
@@ -32,12 +35,14 @@ VERB_OF = {REPAY: "repay", "add_collateral": "supply"}
 @dataclass(frozen=True)
 class Options:
     """`plans` reach the target within the limits, the cheapest first. Where none does, there is at most one, which is `short` of it, and
-    `missing` is what would do once the wallet is spent, each alone."""
+    `missing` is what would do once the wallet is spent, each alone. `unwound` is what the loan's own collateral would do, step by step by
+    its owners: no role lets an agent's key withdraw collateral."""
 
     plans: tuple[Plan, ...]
     missing: tuple[Need, ...]
     doubts: tuple[Doubt, ...]
     short: bool = False
+    unwound: Unwinding | None = None
 
     @property
     def stopped(self) -> Doubt | None:
@@ -49,10 +54,10 @@ def target_1e18(sight: Sight) -> int:
         return int((sight.rule.target * 10**18).to_integral_value(ROUND_CEILING))
 
 
-def options(app: App, sight: Sight, spent_usd: Decimal, time_s: int) -> Options:
+def options(app: App, sight: Sight, spent_usd: Decimal, time_s: int, *, beside: bool = False) -> Options:
     """`spent_usd` is what rescues of this account paid in during the last 24 hours; `time_s` the time of the next block.
 
-    Nothing where the account is at its target.
+    Nothing where the account is at its target. What its own collateral would do is asked where nothing else does, and with `beside`.
     """
     one = sight.one
     if one.account is None or one.found is None or not sight.below(sight.rule.target):
@@ -65,14 +70,28 @@ def options(app: App, sight: Sight, spent_usd: Decimal, time_s: int) -> Options:
     kept = [p for p in found if over(sight, p, spent_usd) is None]
     if found and not kept and (why := over(sight, found[0], spent_usd)) is not None:
         doubts.append(why)
+    unwound = own_collateral(app, sight, times[-1], target) if beside or not kept else None
     if kept:
-        return Options(tuple(kept), (), tuple(doubts))
+        return Options(tuple(kept), (), tuple(doubts), unwound=unwound)
     missing = () if found else tuple(needs(one.engine, one.account, times, target, means))
     room = min(sight.rule.most_usd, sight.rule.per_day_usd - spent_usd)
     effort = best_effort(one.engine, one.account, times, means, room)
     if effort is None or over(sight, effort, spent_usd) is not None:
-        return Options((), missing, tuple(doubts))
-    return Options((effort,), missing, tuple(doubts), short=True)
+        return Options((), missing, tuple(doubts), unwound=unwound)
+    return Options((effort,), missing, tuple(doubts), short=True, unwound=unwound)
+
+
+def own_collateral(app: App, sight: Sight, time_s: int, target: int) -> Unwinding | None:
+    """The cheapest way to the target out of the loan's own collateral, between assets that the settings know and would sell."""
+    one = sight.one
+    gas = sight.usd_of_wei(cost_at_most(2 * LEND_GAS + SALE_GAS, sight.fees))
+    if one.account is None or gas is None or not sight.rule.swap or any(d.no_sale for d in sight.doubts):
+        return None
+    sold = {
+        str(a) for a, symbol in app.directory.symbols.items() if symbol in app.settings.limits.allow_assets
+    }
+    known = {r.asset for r in one.account.reserves if str(token_known(app, r.asset)) in sold}
+    return cheapest_unwinding(one.engine, one.account, time_s, target, SALE_BPS, FLOOR_1E18, gas, known)
 
 
 def means_of(app: App, sight: Sight, time_s: int) -> tuple[list[Means], list[Doubt]]:

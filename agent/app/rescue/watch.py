@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from agent.app.rescue import acting, pricing
 from agent.app.rescue.doubts import Doubt
 from agent.app.rescue.sight import Sight, look, next_s
-from agent.app.rescue.words import health_words, missing_words
+from agent.app.rescue.words import health_words, missing_words, unwinding_words
 from agent.app.settings_rescue import RescueTable
 from agent.domain.errors import FairleadError
 from agent.domain.events import Alarmed
@@ -123,6 +123,7 @@ class RescueWatch:
             await self._cannot(sight, [stop], [], 0)
             return
         lines = [line for need in found.missing for line in missing_words(app, sight, need)]
+        lines += [unwinding_words(app, sight, found.unwound)] if found.unwound is not None else []
         # What is missing is told again each time it has doubled.
         size = found.missing[0].raw.bit_length() if found.missing else 0
         own = [d for d in found.doubts if d not in sight.doubts]

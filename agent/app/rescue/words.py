@@ -17,6 +17,7 @@ from chains.bridges.across import USUAL_S
 if TYPE_CHECKING:
     from agent.app.wiring import App
     from agent.margin.rescue import Need
+    from agent.margin.unwind import Unwinding
 
 
 def health_words(factor_1e18: int | None) -> str:
@@ -50,6 +51,22 @@ def missing_words(app: App, sight: Sight, need: Need) -> Iterator[str]:
                 f"bridge {qty:f} {symbol} (and the relayer's fee) by Across from {chain} to {wallet} on {sight.rule.chain}: seconds as a rule, "
                 f"given back where no relayer takes it; only its owners can"
             )
+
+
+def unwinding_words(app: App, sight: Sight, found: Unwinding) -> str:
+    """The steps in their order, each a command's worth; its owners sign each of them."""
+    account = sight.one.account
+    assert account is not None
+    decimals = {r.asset: r.decimals for r in account.reserves}
+    lent, owed = (sight.one.symbols.get(a, a) for a in (found.lent, found.owed))
+    steps = [
+        f"withdraw {qty_exact(one.out_raw, decimals[found.lent]):f} {lent}, sell it for at least "
+        f"{qty_exact(one.back_raw, decimals[found.owed]):f} {owed}, repay that (health factor {health_words(one.between_1e18)}, then "
+        f"{health_words(one.after_1e18)})"
+        for one in found.rounds
+    ]
+    told = "; then ".join(steps)
+    return f"out of its own collateral, for at most {found.cost_usd:,.2f} USD: {told}; only its owners can"
 
 
 def up(qty: Decimal, decimals: int) -> Decimal:

@@ -12,6 +12,7 @@ from chains.bridges.across import SPOKE_POOLS
 from chains.devnet.addresses import CHAINS
 from chains.devnet.artifacts import artifact
 from chains.devnet.builder import DEPLOYER, Builder
+from chains.devnet.jsonrpc import Rpc
 
 QUOTE_BUFFER_S, DEADLINE_BUFFER_S = 3_600, 21_600
 MESSENGER = "0x4200000000000000000000000000000000000007"
@@ -45,6 +46,13 @@ def deploy(b: Builder, chains: Sequence[int] = (1, 8453)) -> str:
             for token in (b.chain.weth, b.chain.usdc):
                 b.do(code, address, "setEnableRoute", token, other, True, sender=admin(chain))
     return address
+
+
+def ensure(rpc: Rpc, chain: int, chains: Sequence[int] = (1, 8453)) -> None:
+    """`deploy` on a chain that is in use, at hardly more than its base fee; nothing where a SpokePool is."""
+    if rpc("eth_getCode", SPOKE_POOLS[chain], "latest") == "0x":
+        base = int(rpc("eth_getBlockByNumber", "latest", False)["baseFeePerGas"], 16)
+        deploy(Builder(rpc, CHAINS[chain], base * 5 // 4 + 1), chains)
 
 
 def admin(chain_id: int) -> str:

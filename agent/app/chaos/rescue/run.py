@@ -71,6 +71,7 @@ def crises(
             crisis = draw(seed, case)
             world.lay(crisis)
             if world.daemon is None and mistake != "asleep":
+                world.take_over()
                 world.begin()
             feasible = referee.ask({"do": "begin", "crisis": crisis.to_json()})["feasible"]
             hopeless = not feasible or mistake == "asleep"
