@@ -86,13 +86,14 @@ def order_prices(
     begin: Mapping[AssetId, float] | None = None,
     enough: float = 0.0,
     known: Mapping[AssetId, int] | None = None,
+    plain: bool = False,
 ) -> dict[AssetId, float]:
     """Values of a raw unit of every node in raw units of the bought asset, for the bound around a plan of output `out`.
 
     `amount` is sold; `sources` are what each can give at most and how much of `amount` a raw unit of it is, `targets` what a raw
     unit counts as; `ways` are the pairs that may be traded (None: any).
     `begin` are prices found before, to start from too. `far` are nodes (by number) that may all be worth less than they are elsewhere. `together` also moves most of the market as one, which finds more and sometimes goes too far. What no pool or book prices is worth next to nothing.
-    `known` is how much of a node is ever sold. The search ends where the bound is within `enough` of `net`.
+    `known` is how much of a node is ever sold. `plain` prices are the best multiple of the market's own. The search ends where the bound is within `enough` of `net`.
     """
     t = market.tables
     buys = [node for node in targets if node in t.number]
@@ -145,6 +146,9 @@ def order_prices(
     sold = np.isin(np.arange(len(t.nodes)), given)
     inner = ~sold & ~np.isin(np.arange(len(t.nodes)), fixed)
     starts = [placed(float(s * m)) for s in (1.0, out / total) for m in _COARSE]
+    if plain:
+        best = min(starts, key=worth)
+        return {node: float(best[t.number[node]]) if node in t.number else _NOTHING for node in nodes}
     # Small orders pay for whole legs: then the value of a node is what the whole flow nets on its best way on.
     for v in dual.onward(placed(1.0), out, (2, 3, 4, 6)):
         v[given] = pars * float(np.max(v[given] / pars))

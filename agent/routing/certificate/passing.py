@@ -83,6 +83,9 @@ class Passing(Setting):
         a, b = (AssetId(name.removesuffix(AFTER)) for name in (given, got))
         return self._leads(a, b) and (given, got) in self._turns(a, b)
 
+    def _asset(self, node: AssetId) -> AssetId:
+        return AssetId(node.removesuffix(AFTER))
+
     def _sold_on(self, node: AssetId, caps: Mapping[AssetId, int]) -> int | None:
         # What is bought before the hub may be sold after it.
         near, far = caps.get(node), caps.get(self.split.get(node, node))
