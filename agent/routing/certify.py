@@ -26,7 +26,8 @@ from agent.routing.tables import Ints
 Way: TypeAlias = tuple[AssetId, AssetId]
 
 _TIGHT = 20_000
-"""A gap of half a basis point is not worth more search."""
+"""A gap of half a basis point is not worth more search; where no gas is paid, a fiftieth of one."""
+_TIGHTER = 500_000
 _WORTH = 20
 _AGAIN = 1
 _LOOSE = 50
@@ -94,10 +95,11 @@ class _Prover:
         }
         self._targets = {a: float(self.order.par(a)) for a in self.order.targets if a in setting.nodes}
         self._market = problem.graph.prices()
+        self._tight = _TIGHT if any(problem.gas_rate.values()) else _TIGHTER
 
     def wide(self, bound: int) -> bool:
         """Whether the gap is worth more search, and there is time for it."""
-        return self._in_time() and (bound - self.net) * _TIGHT > bound
+        return self._in_time() and (bound - self.net) * self._tight > bound
 
     def find(
         self,
@@ -115,7 +117,7 @@ class _Prover:
         found = order_prices(
             sides[1] if sides else self._market, of.nodes, self._sources, float(self.order.amount), self._targets, self.problem.gas_rate,
             float(self.out), float(max(self.net, 0)), self._in_time, ways, after is not None and not sides,
-            sides[2] if sides else None, after and after.values, max(self.net, 0) / _TIGHT, None if known is None else known.caps, plain,
+            sides[2] if sides else None, after and after.values, max(self.net, 0) / self._tight, None if known is None else known.caps, plain,
         )  # fmt: skip
         prices = _written(self.order, found)
         return _Found(Branch(off, prices), of.proof(prices, self.net, off, None if sides else known), found)

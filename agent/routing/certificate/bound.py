@@ -18,7 +18,7 @@ an asset and go on from it in `sizes`; whatever that rules out for better plans 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate
@@ -99,7 +99,14 @@ class Setting:
         if len(inside) < 2:
             return []
         if isinstance(edge.pool, BalancerStablePool | CurvePool) and len(edge.nodes) > 2:
-            return [Sale(edge, 0, 0)]
+            ways = [(i, j) for i in inside for j in inside if self._leads(edge.nodes[i], edge.nodes[j])]
+            sold, bought = {i for i, _ in ways}, {j for _, j in ways}
+            every = frozenset(range(len(edge.nodes)))
+            return (
+                [Sale(replace(edge, never_sold=every - sold, never_bought=every - bought), 0, 0)]
+                if ways
+                else []
+            )
         return [
             Sale(edge, i, j)
             for i in inside
