@@ -97,7 +97,7 @@ def test_no_drawn_plan_through_the_pool_nets_more_than_the_bound(seed: int) -> N
 
 @pytest.mark.full
 def test_no_drawn_plan_nets_more_in_many_such_markets() -> None:
-    assert sum(holds(seed, 60) for seed in range(1000, 2500)) > 20_000
+    assert sum(holds(seed, 60) for seed in range(1000, 2500)) > 6_000
 
 
 def test_what_is_sold_is_never_bought_from_the_pool_and_what_is_bought_never_sold_to_it() -> None:
