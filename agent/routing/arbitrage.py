@@ -12,18 +12,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agent.amm import Pool, Reverted
+from agent.amm import Pool, Reverted, WeightedPool
 from agent.domain.instruments import AssetId
 from agent.market.view import MarketView
 from agent.routing.dual import Dual
 from agent.routing.graph import swap
 from agent.routing.pricing import MarketPrices
-from agent.routing.tables import Floats
 
-_ROUNDS = 4
-_STEPS = 40
-_TAUS = (1e-4, 1e-6, 1e-8, 1e-10)
-_FINE = tuple(np.exp(np.array([0, 1, -1, 0.3, -0.3, 0.1, -0.1]) * width) for width in (0.1, 0.01, 1e-3, 1e-4, 1e-5))  # fmt: skip
+_ROUNDS, _AGAIN = 8, 40
 
 
 @dataclass(frozen=True)
@@ -42,28 +38,32 @@ def traded_out(view: MarketView) -> Levelled:
     got: dict[AssetId, int] = {}
     trades, gain = 0, 0.0
     for _ in range(_ROUNDS):
-        bare = replace(view, books=())
+        gas = {place: replace(held, base_fee_wei=0, priority_fee_wei=0) for place, held in view.gas.items()}
+        bare = replace(view, books=(), gas=gas)
         market = MarketPrices(bare)
         pools, made, worth = dict(view.pools), 0, 0.0
-        v = _agreed(market)
-        t = market.tables
+        t, v = market.tables, market.values
         dual = Dual(t, frozenset(t.nodes), (), 0.0, {}, {}, circular=True)
         flows = dual.flows(v, dual.edges, None)
         for k in np.argsort(-flows.gain):
             hop, amount = t.hops[int(dual.edges[k])], int(flows.paid[k])
             if flows.gain[k] <= 0 or amount <= 0:
                 continue
-            swapped = swap(pools[hop.id], hop.asset_in, hop.asset_out, amount)
-            if isinstance(swapped, Reverted) or not swapped.complete:
-                continue
-            net = swapped.amount_out * v[t.number[hop.asset_out]] - amount * v[t.number[hop.asset_in]]
-            if net <= 0:
-                continue
-            after: Pool = swapped.after
-            pools[hop.id] = after
-            got[hop.asset_in] = got.get(hop.asset_in, 0) - amount
-            got[hop.asset_out] = got.get(hop.asset_out, 0) + swapped.amount_out
-            made, worth = made + 1, worth + float(net)
+            # A weighted pool takes three tenths of a balance at once: one far from its price is sold to again.
+            for _ in range(_AGAIN if isinstance(pools[hop.id], WeightedPool) else 1):
+                swapped = swap(pools[hop.id], hop.asset_in, hop.asset_out, amount)
+                if isinstance(swapped, Reverted) or not swapped.amount_in:
+                    break
+                # A pool that ends before its best price took what it could.
+                taken = swapped.amount_in
+                net = swapped.amount_out * v[t.number[hop.asset_out]] - taken * v[t.number[hop.asset_in]]
+                if net <= 0:
+                    break
+                after: Pool = swapped.after
+                pools[hop.id] = after
+                got[hop.asset_in] = got.get(hop.asset_in, 0) - taken
+                got[hop.asset_out] = got.get(hop.asset_out, 0) + swapped.amount_out
+                made, worth = made + 1, worth + float(net)
         if not made:
             break
         view = replace(view, pools=pools)
@@ -71,28 +71,6 @@ def traded_out(view: MarketView) -> Levelled:
         if worth < 1e-9 * gain:
             break
     return Levelled(view, got, trades, gain)
-
-
-def _agreed(market: MarketPrices) -> Floats:
-    """The prices at which every unconnected part of the market has least to gain from itself, gas left out."""
-    t, values = market.tables, market.values.copy()
-    degree = np.bincount(t.i, minlength=len(t.nodes))
-    for part in np.unique(market.parts):
-        nodes = np.flatnonzero(market.parts == part)
-        root = t.nodes[int(nodes[np.argmax(degree[nodes])])]
-        names = frozenset(t.nodes[int(k)] for k in nodes)
-        dual = Dual(t, names, (), 0.0, {root: 1.0}, {}, circular=True)
-        v = values.copy()
-        v[nodes] /= v[t.number[root]]
-        scale = dual.value(v, dual.edges, None, 0.0)
-        if scale <= 0:
-            continue
-        order = nodes[np.argsort(-degree[nodes])]
-        for width, tau in zip(_FINE, (*_TAUS, _TAUS[-1]), strict=True):
-            v = dual.settle(v, None, 0.0, order, width)
-            v = dual.solve(v, None, (tau * scale, -tau * scale), lambda: True, _STEPS)
-        values[nodes] = v[nodes] * values[t.number[root]]
-    return values
 
 
 __all__ = ["Levelled", "traded_out"]

@@ -80,7 +80,7 @@ def route_buy(
                 alone=alone,
                 graph=graph,
             )
-            plan, split = best_split(problem, in_time)
+            problem, plan, split = best_split(problem, in_time)
             near = problem, split
         if plan.out >= buy_raw:
             if best is None or plan.amount < best[1].amount:

@@ -11,11 +11,12 @@ import numpy as np
 
 from agent.domain.instruments import AssetId
 from agent.domain.routes import Certificate, PassingProof, ProofBranch, Route
-from agent.routing.certificate.bound import MAX_PAIRS, Branch, Known, Proof, Setting, in_whole
+from agent.routing.certificate.bound import Known, Proof, Setting
+from agent.routing.certificate.branches import MAX_PAIRS, Branch
 from agent.routing.certificate.gains import Gain
 from agent.routing.certificate.passing import AFTER, Passing, sides_of
 from agent.routing.certificate.seal import gap_bps, seal_of
-from agent.routing.certificate.units import Order
+from agent.routing.certificate.units import Order, in_whole
 from agent.routing.layers import layered
 from agent.routing.pricing import MarketPrices, order_prices
 from agent.routing.problem import Problem
@@ -25,9 +26,12 @@ from agent.routing.tables import Ints
 Way: TypeAlias = tuple[AssetId, AssetId]
 
 _TIGHT = 20_000
-"""A gap of half a basis point is not worth more search."""
+"""A gap of half a basis point is not worth more search; where no gas is paid, a fiftieth of one."""
+_TIGHTER = 500_000
 _WORTH = 20
 _AGAIN = 1
+_LOOSE = 50
+"""A bound further off than one part in so many is compared with that of the market's own prices."""
 
 
 def _way(gain: Gain | None, chosen: list[Way]) -> Way | None:
@@ -91,10 +95,11 @@ class _Prover:
         }
         self._targets = {a: float(self.order.par(a)) for a in self.order.targets if a in setting.nodes}
         self._market = problem.graph.prices()
+        self._tight = _TIGHT if any(problem.gas_rate.values()) else _TIGHTER
 
     def wide(self, bound: int) -> bool:
         """Whether the gap is worth more search, and there is time for it."""
-        return self._in_time() and (bound - self.net) * _TIGHT > bound
+        return self._in_time() and (bound - self.net) * self._tight > bound
 
     def find(
         self,
@@ -102,14 +107,17 @@ class _Prover:
         after: _Found | None = None,
         known: Known | None = None,
         sides: tuple[Passing, MarketPrices, Ints] | None = None,
+        plain: bool = False,
     ) -> _Found:
-        """Prices sought from those of `after` on, over what is `known` to matter, for both sides of a hub where they are given."""
+        """Prices sought from those of `after` on, over what is `known` to matter, for both sides of a hub where they are given.
+
+        `plain`: those of the market, scaled to the order, and no search."""
         of: Setting = sides[0] if sides else self.setting
         ways = of.ways(known.sales if known is not None and not sides else None) - set(off)
         found = order_prices(
             sides[1] if sides else self._market, of.nodes, self._sources, float(self.order.amount), self._targets, self.problem.gas_rate,
             float(self.out), float(max(self.net, 0)), self._in_time, ways, after is not None and not sides,
-            sides[2] if sides else None, after and after.values, max(self.net, 0) / _TIGHT, None if known is None else known.caps,
+            sides[2] if sides else None, after and after.values, max(self.net, 0) / self._tight, None if known is None else known.caps, plain,
         )  # fmt: skip
         prices = _written(self.order, found)
         return _Found(Branch(off, prices), of.proof(prices, self.net, off, None if sides else known), found)
@@ -164,6 +172,10 @@ def certified(problem: Problem, route: Route, in_time: Callable[[], bool] = _alw
     leaves: list[_Found] = []
     bound, passed = whole.bound, None
     best = whole
+    if prover.wide(bound) and (bound - route.net_out_raw) * _LOOSE > bound:
+        # Prices sought for one order may let value grow in circles; those of the market hold it down.
+        whole = min(whole, prover.find(plain=True), key=lambda found: found.bound)
+        bound, best = whole.bound, whole
     if prover.wide(bound):
         best = min(whole, prover.find((), whole, whole.proof.known), key=lambda found: found.bound)
         bound, leaves = best.bound, [best]

@@ -9,7 +9,7 @@ is only a proposal: `agent.routing.certificate` computes what it proves. Source 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +68,7 @@ class Dual:
             usable &= trades[t.i, t.j]
         self.edges: Ints = np.flatnonzero(usable)
         self.kept, self.fixed = kept, fixed
-        self._around: dict[int, Ints] = {}
+        self._around: dict[bytes, tuple[Ints, Ints]] = {}
         with np.errstate(divide="ignore"):
             self._spot: Floats = np.log(t.spot)
         self._most: Floats | None = None
@@ -199,34 +199,47 @@ class Dual:
                 found.append(np.where(best > 0, best, v))
         return found
 
-    def settle(self, v: Floats, cap: Floats | None, tau: float, nodes: Ints, steps: Floats) -> Floats:
-        """One pass over `nodes`: each takes the best of its price times `steps`, all the others standing still."""
+    def settle(
+        self, v: Floats, cap: Floats | None, tau: float, blocks: Iterable[Ints], steps: Floats
+    ) -> Floats:
+        """One pass over `blocks` of nodes: each takes the best of its prices times `steps`, all the others standing still."""
         t, v = self.tables, v.copy()
-        for node in nodes:
-            edges = self.around(int(node))
-            if not len(edges) or self.fixed[node] or self.group[node] != node:
+        reach = float(np.abs(np.log(steps)).max())
+        for block in blocks:
+            edges, moved = self.around(block)
+            if not len(edges) or self.fixed[moved].any():
                 continue
-            n, m = len(edges), len(steps)
-            i, j = t.i[edges], t.j[edges]
+            inside = np.zeros(len(v), dtype=bool)
+            inside[moved] = True
+            m = len(steps)
+            # An edge that does not pay at any of the steps has no part in the choice between them.
+            logs, i, j = np.log(v), t.i[edges], t.j[edges]
+            near = self._spot[edges] + logs[j] - logs[i] > self._least[edges] - reach * (
+                inside[i] != inside[j]
+            )
+            edges, i, j = edges[near], i[near], j[near]
             vi, vj = np.repeat(v[i][None, :], m, 0), np.repeat(v[j][None, :], m, 0)
-            vi[:, self.group[i] == node] *= steps[:, None]
-            vj[:, self.group[j] == node] *= steps[:, None]
+            vi[:, inside[i]] *= steps[:, None]
+            vj[:, inside[j]] *= steps[:, None]
             every = np.repeat(edges[None, :], m, 0).ravel()
             most = None if cap is None else np.repeat(cap[i][None, :], m, 0).ravel()
             f = self.sales(vi.ravel(), vj.ravel(), every, most)
             x = f.gain - self.q[every] - self.tick_q[every] * f.ticks
-            total = _bent(x, tau).reshape(m, n).sum(1) + self.supply[node] * v[node] * steps
-            v[self.group == node] *= steps[int(np.argmin(total))]
+            total = _bent(x, tau).reshape(m, len(edges)).sum(1) + float(self.supply[moved] @ v[moved]) * steps
+            v[moved] *= steps[int(np.argmin(total))]
         return v
 
-    def around(self, node: int) -> Ints:
-        """The edges into and out of a node, or of any that shares its price."""
-        found = self._around.get(node)
+    def around(self, block: Ints) -> tuple[Ints, Ints]:
+        """The edges into and out of a block's nodes, or of any that share their prices; and all those nodes."""
+        key = block.tobytes()
+        found = self._around.get(key)
         if found is None:
             t = self.tables
-            i, j = self.group[t.i[self.edges]], self.group[t.j[self.edges]]
-            found = self.edges[(i == node) | (j == node)]
-            self._around[node] = found
+            moved = np.flatnonzero(np.isin(self.group, self.group[block]))
+            inside = np.zeros(len(self.group), dtype=bool)
+            inside[moved] = True
+            found = self.edges[(inside[t.i] | inside[t.j])[self.edges]], moved
+            self._around[key] = found
         return found
 
     def solve(
@@ -321,4 +334,9 @@ def _slopes(x: Floats, tau: float) -> tuple[Floats, Floats]:
     return share, np.where((share > 0) & (share < 1), 1 / (-2 * tau), 0.0)
 
 
-__all__ = ["Dual", "Flows"]
+def singles(nodes: Ints) -> list[Ints]:
+    """Every node a block of its own."""
+    return [nodes[k : k + 1] for k in range(len(nodes))]
+
+
+__all__ = ["Dual", "Flows", "singles"]

@@ -79,6 +79,7 @@ class Graph:
         self._view = view
         self._prices: MarketPrices | None = None
         self._curves: dict[str, Curve] = {}
+        self._between: dict[tuple[AssetId, AssetId], list[Pool]] = {}
         self.first_rates: dict[str, list[list[float]]] = {}
         """What certificates of this market found of its pools."""
         wrapped = {f"{place}/slip44:60": gas.native_as for place, gas in view.gas.items()}
@@ -97,6 +98,13 @@ class Graph:
         found = self._curves.get(pool.id)
         if found is None:
             found = self._curves[pool.id] = curve_of(pool)
+        return found
+
+    def between(self, given: AssetId, got: AssetId) -> list[Pool]:
+        """The pools that sell one asset for the other."""
+        found = self._between.get((given, got))
+        if found is None:
+            found = self._between[given, got] = [pool for pool, other in self.edges[given] if other == got]
         return found
 
     def prices(self) -> MarketPrices:

@@ -18,12 +18,14 @@ from agent.routing.plan import Plan, make_plan
 from agent.routing.problem import Problem, pose
 from agent.routing.report import route_of
 from agent.routing.search import Search, Split
+from agent.routing.widen import widened
 
 _COARSE, _FINE = 40, 1000
 _SMALL = 12
 _SETTLINGS, _GAIN = 6, 200_000
 _COARSE_TO_FINE = ((2, 60), (20, 400))
 _CLEARLY = 1e-3
+_WIDENED = 4
 _SLACK, _SLACK_RAW = 1e-6, 10.0
 """How far an exact plan may exceed its float estimate: far more than it ever does."""
 
@@ -147,11 +149,11 @@ def best_plan(problem: Problem, in_time: Callable[[], bool] = _always) -> Plan:
 
     Once `in_time` says no, the best plan so far is the answer.
     """
-    return best_split(problem, in_time)[0]
+    return best_split(problem, in_time)[1]
 
 
-def best_split(problem: Problem, in_time: Callable[[], bool] = _always) -> tuple[Plan, Split]:
-    """`best_plan`, with the split it was made of."""
+def best_split(problem: Problem, in_time: Callable[[], bool] = _always) -> tuple[Problem, Plan, Split]:
+    """`best_plan`, with the split it was made of and the problem with the paths that the split numbers."""
     search = Search(problem)
     broken: set[Hop] = set()
     best = _best_single(search, broken)
@@ -197,7 +199,16 @@ def best_split(problem: Problem, in_time: Callable[[], bool] = _always) -> tuple
             f"no path takes the whole amount of {names[0]} for {names[1]}",
             "try a smaller quantity",
         )
-    return improved(search, *best, settled, in_time)
+    plan, chosen = improved(search, *best, settled, in_time)
+    for _ in range(_WIDENED):
+        wider = widened(search, chosen) if in_time() else None
+        if wider is None:
+            break
+        search, before = wider, plan
+        plan, chosen = improved(search, plan, chosen, settled, in_time)
+        if not _better(plan, before):
+            break
+    return search.problem, plan, chosen
 
 
 def settled(search: Search, split: Split) -> tuple[Plan, Split] | None:

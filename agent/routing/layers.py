@@ -28,6 +28,7 @@ def layered(market: MarketPrices, one: Collection[AssetId]) -> MarketPrices:
     twice = copy(market)
     twice.tables = both
     twice.values = np.concatenate((market.values, market.values))
+    twice.blocks = [*market.blocks, *(far[block] for block in market.blocks)]
     twice.parts = np.concatenate((market.parts, market.parts))
     return twice
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
 from agent.domain.instruments import AssetId, Place
 from agent.market.view import MarketView
-from agent.routing.dual import Dual
-from agent.routing.tables import Floats, Ints, Tables, depth_prices
+from agent.routing.blocks import blocks_of
+from agent.routing.dual import Dual, singles
+from agent.routing.tables import Bools, Floats, Ints, Tables, depth_prices
 
 _WIDE = np.exp([0, 0.003, -0.003, 0.01, -0.01, 0.03, -0.03, 0.1, -0.1, 0.3, -0.3, 0.7, -0.7, 1.5, -1.5, 3, -3, 6, -6])  # fmt: skip
 _CLUSTER = np.exp([0, 0.0003, -0.0003, 0.001, -0.001, 0.003, -0.003, 0.01, -0.01, 0.03, -0.03, 0.06, -0.06, 0.1, -0.1, 0.13, -0.13, 0.2, -0.2])  # fmt: skip
 _COARSE = _CLUSTER[[0, 5, 6, 9, 10, 13, 14, 17, 18]]
+_WIDTHS = (0.1, 0.01, 1e-3, 1e-4, 1e-5)
 _FINE = tuple(
     np.exp(np.array([0, 1, -1, 0.5, -0.5, 0.25, -0.25, 0.12, -0.12, 0.06, -0.06]) * width)
-    for width in (0.1, 0.01, 1e-3, 1e-4)
+    for width in _WIDTHS
 )
+_ROUNDS, _ENOUGH = 4, 0.9
+_FINER = tuple(np.exp(np.array([0, 1, -1, 0.3, -0.3, 0.1, -0.1]) * width) for width in (0.1, 0.01, 1e-3, 1e-4, 1e-5))  # fmt: skip
 _BEHIND = (0.995, 0.98, 0.95, 0.9, 0.85, 0.75, 0.5, 0.2)
 _TYPICAL_GAS = 100_000
 _ROOM = 1.0003
@@ -25,6 +29,7 @@ _HOT = 24
 _NOTHING = 1e-40
 _LITTLE = 0.02
 _ENDLESS = 1e300
+_FAR_OFF, _LEGS = 300.0, 20.0
 _SETTLES = 3
 
 
@@ -36,6 +41,7 @@ class MarketPrices:
         t = self.tables
         self.values: Floats = np.ones(len(t.nodes))
         self.parts: Ints = np.zeros(len(t.nodes), dtype=np.int64)
+        self.blocks: list[Ints] = []
         """Which of the unconnected parts of the market a node is in; values are in units of each part's own root."""
         done: set[AssetId] = set()
         degree = np.bincount(t.i, minlength=len(t.nodes)) if len(t.i) else np.zeros(0, dtype=np.int64)
@@ -59,15 +65,51 @@ class MarketPrices:
             np.median(1 / v[nodes])
         )
         dual = Dual(t, frozenset(found), (), 0.0, {root: 1.0}, rates, circular=True)
+        if not any(rates.values()) and len(nodes) > 2:
+            # No gas hides a difference: what is left of any is what a proof is short of.
+            v = agreed(dual, v, nodes[np.argsort(-degree[nodes])], blocks_of(t, v, t.number[root]))
+            self._keep(v, nodes, root, len(done))
+            return
         if len(nodes) < 3:
             # The middle of the one pair they are is as good as any.
             self.values[nodes], self.parts[nodes] = v[nodes], len(done)
             return
         for _ in range(_SETTLES):
-            v = dual.settle(v, None, -0.3 * scale, nodes[np.argsort(-degree[nodes])], _WIDE)
+            v = dual.settle(v, None, -0.3 * scale, singles(nodes[np.argsort(-degree[nodes])]), _WIDE)
         v = dual.solve(v, None, (0.3 * scale, 0.1 * scale, 0.03 * scale), lambda: True, 25)
-        self.values[nodes] = v[nodes]
-        self.parts[nodes] = len(done)
+        self._keep(v, nodes, root, len(done))
+
+    def _keep(self, v: Floats, nodes: Ints, root: AssetId, part: int) -> None:
+        self.values[nodes], self.parts[nodes] = v[nodes], part
+        self.blocks += blocks_of(self.tables, v, self.tables.number[root])
+
+
+def agreed(dual: Dual, v: Floats, order: Ints, blocks: Sequence[Ints]) -> Floats:
+    """Prices from `v` on at which all that trading in circles could gain is least, gas left out; `order` are the nodes that may move."""
+    scale = dual.value(v, dual.edges, None, 0.0)
+    if scale <= 0:
+        return v
+    for _ in range(_ROUNDS):
+        for width in _FINER:
+            v = dual.settle(v, None, 0.0, (*blocks, *singles(order)), width)
+        now = dual.value(v, dual.edges, None, 0.0)
+        if now > scale * _ENOUGH:
+            break
+        scale = now
+    return v
+
+
+def _blocks(dual: Dual, blocks: Sequence[Ints], free: Bools) -> list[Ints]:
+    """The market's blocks as an order has them: a block that holds what is bought stays, and all the others move; first all of it."""
+    free = free & dual.kept
+    everything, found = np.flatnonzero(free), []
+    for block in blocks:
+        inside = np.zeros(len(free), dtype=bool)
+        inside[block] = True
+        found.append(
+            np.flatnonzero(free & ~inside) if dual.fixed[block].any() else np.flatnonzero(free & inside)
+        )
+    return [everything, *(block for block in found if 1 < len(block) < len(everything))]
 
 
 def order_prices(
@@ -86,13 +128,14 @@ def order_prices(
     begin: Mapping[AssetId, float] | None = None,
     enough: float = 0.0,
     known: Mapping[AssetId, int] | None = None,
+    plain: bool = False,
 ) -> dict[AssetId, float]:
     """Values of a raw unit of every node in raw units of the bought asset, for the bound around a plan of output `out`.
 
     `amount` is sold; `sources` are what each can give at most and how much of `amount` a raw unit of it is, `targets` what a raw
     unit counts as; `ways` are the pairs that may be traded (None: any).
     `begin` are prices found before, to start from too. `far` are nodes (by number) that may all be worth less than they are elsewhere. `together` also moves most of the market as one, which finds more and sometimes goes too far. What no pool or book prices is worth next to nothing.
-    `known` is how much of a node is ever sold. The search ends where the bound is within `enough` of `net`.
+    `known` is how much of a node is ever sold. `plain` prices are the best multiple of the market's own. The search ends where the bound is within `enough` of `net`.
     """
     t = market.tables
     buys = [node for node in targets if node in t.number]
@@ -145,6 +188,9 @@ def order_prices(
     sold = np.isin(np.arange(len(t.nodes)), given)
     inner = ~sold & ~np.isin(np.arange(len(t.nodes)), fixed)
     starts = [placed(float(s * m)) for s in (1.0, out / total) for m in _COARSE]
+    if plain:
+        best = min(starts, key=worth)
+        return {node: float(best[t.number[node]]) if node in t.number else _NOTHING for node in nodes}
     # Small orders pay for whole legs: then the value of a node is what the whole flow nets on its best way on.
     for v in dual.onward(placed(1.0), out, (2, 3, 4, 6)):
         v[given] = pars * float(np.max(v[given] / pars))
@@ -161,35 +207,51 @@ def order_prices(
             w = min(starts, key=worth).copy()
             w[far] *= share
             starts.append(w)
+    blocks = _blocks(dual, market.blocks, inner | sold) if together else []
     found = [worth(start) for start in starts]
     best, least = starts[int(np.argmin(found))], min(found)
     v = best
-    for width, taus in zip(
-        _FINE, ((-0.3, -0.1), (-0.1, -0.03), (-0.03, -0.01), (-0.01, -0.002)), strict=True
+    first, free = True, not any(gas_rate.values())
+    for reach, width, taus in zip(
+        _WIDTHS,
+        _FINE,
+        ((-0.3, -0.1), (-0.1, -0.03), (-0.03, -0.01), (-0.01, -0.002), (-0.01, -0.002)),
+        strict=True,
     ):
         if not in_time() or least - net <= enough:
             break
+        if free and reach * net > _FAR_OFF * (least - net):
+            # Steps this long lead past anything that is still to be gained.
+            continue
         # Most of the market moves as one: against what is bought, and against what is sold.
         for moves in (inner, inner | sold) if together else ():
             scaled = [np.where(moves, v * step, v) for step in (*width, *_CLUSTER[:1])]
             v = min(scaled, key=worth)
+        # What deep pools tie together does too, where more than single legs' gas is at stake.
+        fine = (least - net) > _LEGS * q
+        if blocks and fine:
+            v = dual.settle(v, caps(v), 0.0, blocks, width)
         if far is not None:
             shifted = [np.where(np.isin(np.arange(len(v)), far), v * step, v) for step in width]
             v = min(shifted, key=worth)
         limit = caps(v)
-        if width is _FINE[0]:
-            v = dual.settle(v, limit, 0.0, hot(v, limit), _CLUSTER)
+        if first:
+            first = False
+            v = dual.settle(v, limit, 0.0, singles(hot(v, limit)), _CLUSTER)
         v = dual.solve(v, limit, tuple(tau * q for tau in taus), in_time)
-        v = dual.settle(v, limit, 0.0, hot(v, limit), width)
+        v = dual.settle(v, limit, 0.0, singles(hot(v, limit)), width)
         now = worth(v)
         before = least
         if now < least:
             best, least = v, now
         else:
             v = best
-        if least - net <= enough or (width is not _FINE[0] and before - least < _LITTLE * (least - net)):
+        if least - net <= enough or (
+            (reach * net < least - net if free or fine else reach < _WIDTHS[0])
+            and before - least < _LITTLE * (least - net)
+        ):
             break
     return {node: float(best[t.number[node]]) if node in t.number else _NOTHING for node in nodes}
 
 
-__all__ = ["MarketPrices", "order_prices"]
+__all__ = ["MarketPrices", "agreed", "order_prices"]

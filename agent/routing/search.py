@@ -166,6 +166,12 @@ class Search:
             return None
         return self.quote(index, self.problem.amount, _Run(self.problem), 1.0)
 
+    def first_gas(self, index: int, split: Split) -> float:
+        """What a path's hops that `split` does not use yet cost at first use, in units of the bought asset."""
+        return sum(
+            self._firsts[step.hop] for step in self._steps[index] if self.hops[step.hop] not in split.flows
+        )
+
     def margins(self, amounts: Mapping[int, int], part: int) -> dict[int, float]:
         """What every path gives per unit for `part` on top of `amounts`, first uses free; paths that cannot take it are left out."""
         run = _Run(self.problem)

@@ -32,6 +32,7 @@ from agent.routing.graph import Hop
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 PRICE_STRIDE, SIZE_STRIDE = 400.0, 3000.0
 _LOWEST = 1e-80

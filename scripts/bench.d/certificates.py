@@ -1,11 +1,12 @@
 """How far from the best the router's answers are, proved: the recorded user orders over the recorded mainnet market.
 
-    python scripts/bench.d/certificates.py [--count 60] [--seed 1] [--all] [--gross] [--json]
+    python scripts/bench.d/certificates.py [--count 60] [--seed 1] [--all] [--gross] [--drawn] [--json]
 
 With `--gross` gas costs nothing and the market is first rid of its arbitrage, by exact swaps: the gap of the routing alone.
+With `--drawn` the orders are drawn instead: any two assets with a reference price, from $1,000 to $5,000,000, at 5, 15, 50 and 200 gwei in turn.
 Every answer is certified and its certificate checked by the checker alone. The gap is net of gas, against everything that was
-loaded, whatever limits on legs and hops the router keeps to. Beside it stand the best single path and a hundred greedy chunks over
-the same candidate paths. The market holds arbitrage of its own (one stable pool alone is 13 % off), and bounds contain
+loaded, whatever limits on legs and hops the router keeps to. Beside it stand the best single path, a hundred greedy chunks and the 5 % grid
+of the field's most used router over the same candidate paths, all executed exactly. The market holds arbitrage of its own (one stable pool alone is 13 % off), and bounds contain
 what circles between assets in between could earn: there the gap is wide however good the plan. Times are CPU times of this process.
 `certificates.txt` beside this keeps a run. Exit 1 where a certificate is missing or not valid, or an answer is below a baseline.
 """
@@ -28,8 +29,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy
+from routing import grid_split
 
 from agent.domain.errors import FairleadError
+from agent.domain.instruments import AssetId
 from agent.market.file import parse_text
 from agent.market.view import MarketView
 from agent.routing.arbitrage import traded_out
@@ -44,6 +47,7 @@ from agent.routing.search import Search
 
 ROOT = Path(__file__).resolve().parents[2]
 CHUNKS = 100
+GWEI = (5, 15, 50, 200)
 
 
 def data_folder() -> Path:
@@ -63,6 +67,34 @@ def baselines(problem: Problem) -> dict[str, int]:
     plan = whole(problem, make_plan(problem, split)) if not split.left else None
     if plan is not None:
         found["greedy 100"] = plan.net
+    grid = grid_split(problem) if not any(hop.book for path in problem.paths for hop in path.hops) else None
+    if grid is not None:
+        # It counts gas in floats.
+        found["5 % grid"] = grid - grid // 10**9
+    return found
+
+
+def at_gas(view: MarketView, gwei: int) -> MarketView:
+    return replace(view, gas={p: replace(g, base_fee_wei=gwei * 10**9, priority_fee_wei=0) for p, g in view.gas.items()})  # fmt: skip
+
+
+def drawn(view: MarketView, chance: random.Random, count: int) -> list[dict[str, Any]]:
+    """Orders between assets that pools trade, those traded by more of them more often; sizes even in their logarithm."""
+    traded = [
+        a
+        for pool in view.pools.values()
+        for a in pool.assets
+        if view.reference_px_native.get(AssetId(a), 0) > 0
+    ]
+    dollar = float(view.reference_px_native[view.asset("USDC").id])
+    found: list[dict[str, Any]] = []
+    while len(found) < count:
+        sell, buy = (AssetId(asset) for asset in chance.sample(traded, 2))
+        if sell == buy:
+            continue
+        whole_units = 10 ** chance.uniform(3, 6.7) * dollar / float(view.reference_px_native[sell])
+        raw = int(whole_units * 10 ** view.assets[sell].decimals)
+        found.append({"sell": sell, "buy": buy, "sell_raw": str(raw), "gwei": GWEI[len(found) % len(GWEI)]})
     return found
 
 
@@ -83,6 +115,7 @@ def one(view: MarketView, graph: Graph, order: dict[str, Any]) -> dict[str, Any]
     return {
         "pair": f"{view.assets[route.sell].symbol}>{view.assets[route.buy].symbol}",
         "legs": len(route.legs),
+        "gwei": order.get("gwei"),
         "gap_bps": route.certificate.gap_bps if route.certificate else None,
         "gas_bps": plan.gas_raw * 1e4 / plan.net if plan.net > 0 else None,
         "certified": route.certificate is not None,
@@ -112,6 +145,9 @@ def main() -> int:
     options.add_argument("--all", action="store_true", help="every recorded order")
     options.add_argument("--json", action="store_true")
     options.add_argument("--gross", action="store_true", help="no gas, on the market after its arbitrage")
+    options.add_argument(
+        "--drawn", action="store_true", help="orders drawn by the seed, at four prices of gas"
+    )
     asked = options.parse_args()
     file = data_folder() / "markets" / "ethereum-2023-09-12.market.json.gz"
     if not file.exists():
@@ -120,7 +156,9 @@ def main() -> int:
     view = parse_text(gzip.decompress(file.read_bytes()))
     text = gzip.decompress((file.parent / "ethereum-2023-09-12.orders.json.gz").read_bytes())
     orders = json.loads(text)["orders"]
-    if not asked.all:
+    if asked.drawn:
+        orders = drawn(view, random.Random(asked.seed), asked.count)
+    elif not asked.all:
         orders = random.Random(asked.seed).sample(orders, min(asked.count, len(orders)))
     if asked.gross:
         begun = time.process_time()
@@ -129,11 +167,14 @@ def main() -> int:
         view, held = done.view, view.digest[:12]
         print(f"arbitrage traded out of {held}: {done.trades} exact swaps, worth {done.gain / 1e18:.3f} ETH, "
               f"digest then {view.digest}, {(time.process_time() - begun) * 1e3:.0f} ms")  # fmt: skip
-    graph = Graph(view)
+    worlds: dict[int, tuple[MarketView, Graph]] = {}
     started = time.process_time()
-    graph.prices()
-    prepared = (time.process_time() - started) * 1e3
-    rows = [row for order in orders if (row := one(view, graph, order)) is not None]
+    for gwei in GWEI if asked.drawn else (0,):
+        world = at_gas(view, gwei) if gwei else view
+        worlds[gwei] = world, Graph(world)
+        worlds[gwei][1].prices()
+    prepared = (time.process_time() - started) * 1e3 / len(worlds)
+    rows = [row for order in orders if (row := one(*worlds[order.get("gwei", 0)], order)) is not None]
     machine = {
         "machine": platform.machine(), "cpus": os.cpu_count(), "python": platform.python_version(),
         "numpy": numpy.__version__, "seed": asked.seed, "market": view.digest[:12],
@@ -148,10 +189,15 @@ def main() -> int:
         print(f"net gap, bps            {spread(gaps)}")
         for limit in (0.5, 5.0, 50.0):
             print(f"  within {limit:>4} bps       {sum(gap <= limit for gap in gaps)} of {len(gaps)}")
-        for name in ("one path", "greedy 100"):
+        for gwei in GWEI if asked.drawn else ():
+            some = [row["gap_bps"] for row in rows if row["gwei"] == gwei and row["gap_bps"] is not None]
+            print(f"  at {gwei:>3} gwei, bps      {spread(some)}")
+        for name in ("one path", "greedy 100", "5 % grid"):
             over = [row["over_bps"][name] for row in rows if row["over_bps"].get(name) is not None]
             print(f"over {name:<11} bps    {spread(over)} · least {min(over):.4g}")
+        total = [row["search_ms"] + row["certify_ms"] for row in rows]
         print(f"prices of the market ms {prepared:.0f}, once a state")
+        print(f"state to certified plan {spread(total)}, ms")
         for name in ("search", "certify", "check"):
             print(f"{name:<8} ms             {spread([row[f'{name}_ms'] for row in rows])}")
     return 1 if any(not row["valid"] or not row["certified"] or row["below"] for row in rows) else 0

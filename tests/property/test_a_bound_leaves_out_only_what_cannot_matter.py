@@ -17,7 +17,7 @@ from agent.routing.certificate.bound import Setting
 from agent.routing.certificate.gains import gain_of
 from agent.routing.certificate.losses import Losses, both_ways, most_and_room
 from agent.routing.certificate.spots import MARGIN
-from agent.routing.certificate.units import Order, unit_prices
+from agent.routing.certificate.units import Order, held_value, unit_prices
 from agent.routing.plan import gas_raw_up
 
 NATIVE = "0.000333333333"
@@ -102,6 +102,39 @@ def test_no_better_plan_uses_what_a_bound_has_ruled_out(seed: int) -> None:
 @pytest.mark.full
 def test_no_better_plan_uses_what_a_bound_has_ruled_out_in_many_markets() -> None:
     assert sum(better_plans_are_known(seed, 80) for seed in range(1000, 3000)) > 20_000
+
+
+def everything_held_is_counted(seed: int, plans: int) -> int:
+    """Nothing that any plan sells is worth more at the prices than what a sale is said to grow to at most."""
+    draw, seen = Random(seed), 0
+    view = small_market(draw)
+    amount = int(10 ** draw.uniform(15.5, 22))
+    order = Order(view, AssetId(WETH), AssetId(USDC), amount, False, NATIVE)
+    setting = Setting(order)
+    made = [m for _ in range(plans) if (m := drawn_plan(view, draw, amount))]
+    for wild in (1e-3, 0.03, 0.5):
+        prices = {
+            AssetId(a): repr(NEAR[a] * 2.718 ** draw.uniform(-wild, wild)) for a in NEAR if a in setting.nodes
+        }
+        value = unit_prices(order, prices)
+        gains = [setting._gain(sale, value, setting.caps) for sale in setting._paying(setting.sales, value)]
+        most = setting._grown(gains, held_value(order, value), value, setting.caps)
+        for net, sold, used in made:
+            held = {a: raw * value[AssetId(a)] for a, raw in sold.items()}
+            # Net of gas, what comes out was held too.
+            assert max(*held.values(), net * value[AssetId(USDC)]) <= most
+            seen += len(used) > 1
+    return seen
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_plan_holds_more_than_a_sale_can_grow_to(seed: int) -> None:
+    everything_held_is_counted(seed, 25)
+
+
+@pytest.mark.full
+def test_no_plan_holds_more_than_a_sale_can_grow_to_in_many_markets() -> None:
+    assert sum(everything_held_is_counted(seed, 60) for seed in range(1000, 3000)) > 20_000
 
 
 NODES = [AssetId(name) for name in "sabct"]

@@ -64,5 +64,21 @@ def test_no_circle_earns_anything_afterwards(seed: int) -> None:
     assert again.gain <= 1e-4 * max(done.gain, 1e12)
 
 
+def test_a_weighted_pool_many_times_off_is_sold_to_until_it_agrees() -> None:
+    """It takes three tenths of a balance at once; the other pool hardly moves."""
+    odd = {
+        **v2("bb", USDC, WETH, 30_000, 100),
+        "kind": "balancer_v2_weighted",
+        "weights_1e18": [str(5 * 10**17)] * 2,
+    }
+    odd = {key: held for key, held in odd.items() if key not in ("reserves_raw", "fee_pips")}
+    odd |= {"balances_raw": [str(30_000 * 10**6), str(100 * 10**18)], "fee_1e18": str(10**15)}
+    view = parse_market(json.loads(json.dumps(document([v2("aa", USDC, WETH, 3e9, 1e6, 100), odd]))))
+    done = traded_out(view)
+    usdc, weth = next(p for p in done.view.pools.values() if p.id.endswith("bb")).balances
+    # 300 at first; the fee of a tenth of a per cent keeps it that far from 3000.
+    assert abs(usdc / 10**6 / (weth / 10**18) / 3000 - 1) < 1.2e-3 and done.trades > 3
+
+
 def _held(pool: Any, asset: str) -> int:
     return sum(raw for held, raw in zip(pool.assets, pool.reserves, strict=True) if held == asset)

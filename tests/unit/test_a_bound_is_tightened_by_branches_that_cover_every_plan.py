@@ -13,7 +13,8 @@ from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
 from agent.market.file import parse_market
 from agent.market.view import MarketView
-from agent.routing.certificate.bound import Branch, Setting, covered
+from agent.routing.certificate.bound import Setting
+from agent.routing.certificate.branches import Branch, covered
 from agent.routing.certificate.check import check
 from agent.routing.certificate.seal import seal_of
 from agent.routing.certificate.units import Order

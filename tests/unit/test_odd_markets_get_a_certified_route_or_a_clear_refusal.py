@@ -86,6 +86,26 @@ def test_a_market_full_of_circles_is_certified() -> None:
         assert solved(document(pools), sell, buy, amount).net_out_raw > 0
 
 
+def test_a_small_order_is_proved_in_a_market_full_of_circles_that_it_cannot_pay_for() -> None:
+    """Thirty dollars at three dollars a leg: what circles could earn for millions is no part of its bound."""
+    deep = [
+        v2("a1", USDC, WETH, 3e9, 1e6), v2("a2", USDC, WETH, 3.1e9, 1e6),
+        v2("b1", DAI, WETH, 2.9e9, 1e6), v2("b2", DAI, WETH, 3e9, 1e6), v2("c1", DAI, USDC, 1e9, 1.05e9),
+    ]  # fmt: skip
+    assert solved(document(deep), WETH, USDC, 10**16).gap_bps < 0.1
+
+
+def test_a_pool_whose_ticks_end_takes_no_more_than_they_hold() -> None:
+    short = v3("bb", USDC, WETH, 1 / 3000, 2 * 10**16)
+    lower, upper = short["tick"] // 60 * 60 - 60, short["tick"] // 60 * 60 + 120
+    short |= {"ticks": [[lower, short["liquidity"]], [upper, "-" + short["liquidity"]]], "tick_spacing": 60}
+    market = document([v2("aa", USDC, WETH, 3_000_000, 1_000), short])
+    assert solved(market, WETH, USDC, 10**19).net_out_raw > 0
+    with pytest.raises(FairleadError) as caught:
+        solved(document([short]), WETH, USDC, 10**24)
+    assert caught.value.code == "NO_ROUTE"
+
+
 def test_no_inventory_is_refused_and_a_little_is_kept_to() -> None:
     with pytest.raises(FairleadError) as caught:
         solved(three_places(inventory={WETH: "0"}), WETH, USDC, 10**18)

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from agent.routing.certificate.bound import most_within
+from agent.routing.certificate.losses import most_within
 
 
 def exact(things: list[tuple[int, int]], room: int) -> Fraction:

@@ -18,19 +18,21 @@ an asset and go on from it in `sizes`; whatever that rules out for better plans 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate
 from math import log
-from typing import NamedTuple
 
-from agent.amm import BalancerStablePool, CurvePool
+from agent.amm import BalancerStablePool, CurvePool, SolidlyPool
 from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
+from agent.routing.certificate.branches import Branch, covered
 from agent.routing.certificate.gains import Edge, Ends, Gain, Sale, gain_of
+from agent.routing.certificate.growth import Growth, grown_up
 from agent.routing.certificate.levels import Side, levels_gain_up, sides_of_book
 from agent.routing.certificate.losses import Leg, Losses, Onward, both_ways, most_and_room, most_within
+from agent.routing.certificate.reach import reached
 from agent.routing.certificate.sizes import Through, bought_up, idle_size_up, least_of, whole_up
 from agent.routing.certificate.spots import MARGIN, Rates, first_rates
 from agent.routing.certificate.units import (
@@ -45,32 +47,11 @@ from agent.routing.certificate.units import (
 )
 
 ROUNDS = 16
-MAX_PAIRS = 3
 _HUBS = 12
 _WORTH_A_ROUND = 200
 _LITTLE = 8
 _FAR = 4
 """A plan that can lose more than this many times the usual gas reaches everything."""
-
-
-class Branch(NamedTuple):
-    """Prices for the plans that trade none of the pairs `off`, each (sold, bought)."""
-
-    off: tuple[tuple[AssetId, AssetId], ...]
-    prices: Mapping[AssetId, str]
-
-
-def covered(branches: Sequence[Branch]) -> None:
-    """A plan that goes forward never trades two assets both ways: each branch forbids one way of every chosen pair, and all
-    combinations must be there. Raises Reject BAD_CERTIFICATE."""
-    seen = {frozenset(branch.off) for branch in branches}
-    pairs = {frozenset(way) for branch in branches for way in branch.off}
-    whole = all(
-        len(branch.off) == len(pairs) and {frozenset(way) for way in branch.off} == pairs
-        for branch in branches
-    )
-    if not whole or len(seen) != len(branches) or len(branches) != 1 << len(pairs) or len(pairs) > MAX_PAIRS:
-        raise Reject("BAD_CERTIFICATE", "branches: they do not cover every plan once", "each chosen pair is forbidden one way or the other")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +99,14 @@ class Setting:
         if len(inside) < 2:
             return []
         if isinstance(edge.pool, BalancerStablePool | CurvePool) and len(edge.nodes) > 2:
-            return [Sale(edge, 0, 0)]
+            ways = [(i, j) for i in inside for j in inside if self._leads(edge.nodes[i], edge.nodes[j])]
+            sold, bought = {i for i, _ in ways}, {j for _, j in ways}
+            every = frozenset(range(len(edge.nodes)))
+            return (
+                [Sale(replace(edge, never_sold=every - sold, never_bought=every - bought), 0, 0)]
+                if ways
+                else []
+            )
         return [
             Sale(edge, i, j)
             for i in inside
@@ -170,8 +158,8 @@ class Setting:
         for hub in hubs[:_HUBS]:
             without = frozenset((hub,))
             found[hub] = (
-                _reached(self._near, self.targets, self.sources | without),
-                _reached(self._near, self.sources, self.targets | without),
+                reached(self._near, self.targets, self.sources | without),
+                reached(self._near, self.sources, self.targets | without),
             )
         return found
 
@@ -184,7 +172,7 @@ class Setting:
             for node in group:
                 near.setdefault(node, set()).update(group)
         ends = self.sources | self.targets
-        kept = _reached(near, self.sources, self.targets) & _reached(near, self.targets, self.sources)
+        kept = reached(near, self.sources, self.targets) & reached(near, self.targets, self.sources)
         for node, others in near.items():
             others.discard(node)
             others &= kept
@@ -238,6 +226,13 @@ class Setting:
         base = held + self._books(value, caps)
         gains = [g for sale in paying if (g := self._gain(sale, value, caps)).gross > 0]
         total = base + self._net(gains)
+        if total > have:
+            # Nobody ever holds more than the sale can grow to: that caps every sale before anything else is known.
+            most = self._grown(gains, held, value, caps)
+            caps = {node: least_of(-(-most // value[node]), caps.get(node)) or 0 for node in self.nodes}
+            base = held + self._books(value, caps)
+            gains = [g for gain in gains if (g := self._again(gain, value, caps)).gross > 0]
+            total = min(total, base + self._net(gains))
         around: Losses | None = None
         for _ in range(ROUNDS):
             if total <= have:
@@ -318,6 +313,32 @@ class Setting:
     def _again(self, gain: Gain, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> Gain:
         """A gain within tighter caps; one too small to matter stays as it is."""
         return gain if gain.gross * _LITTLE < gain.sale.edge.gas else self._gain(gain.sale, value, caps)
+
+    def _grown(
+        self, gains: Sequence[Gain], held: int, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]
+    ) -> int:
+        """The most value that a plan ever holds."""
+        alone, joint = [], list[Gain]()
+        for gain in gains:
+            sale = gain.sale
+            if sale.i == sale.j:
+                joint.append(gain)
+            else:
+                first = None if isinstance(sale.edge.pool, SolidlyPool) else self._first(sale, value)
+                alone.append(Growth(gain.gross, self._asset(sale.pair[0]), first))
+
+        def together(most: int) -> int:
+            within = {node: least_of(-(-most // value[node]), caps.get(node)) or 0 for node in self.nodes}
+            return self._books(value, within) + sum(
+                self._gain(gain.sale, value, within).gross for gain in joint
+            )
+
+        whole = self._books(value, caps) + sum(gain.gross for gain in joint)
+        return grown_up(held, alone, whole, together)
+
+    def _asset(self, node: AssetId) -> AssetId:
+        """The asset a node is."""
+        return node
 
     def _sold_on(self, node: AssetId, caps: Mapping[AssetId, int]) -> int | None:
         """The most of an asset that is sold after it was bought."""
@@ -470,26 +491,4 @@ class Setting:
         return [side for book in view.books for side in sides_of_book(view, book)]
 
 
-def _reached(
-    near: Mapping[AssetId, set[AssetId]], starts: frozenset[AssetId], ends: frozenset[AssetId]
-) -> set[AssetId]:
-    """What is reached from `starts` without passing through `ends`."""
-    found, ring = set(starts), list(starts)
-    while ring:
-        node = ring.pop()
-        if node in ends:
-            continue
-        for other in near.get(node, ()):
-            if other not in found:
-                found.add(other)
-                ring.append(other)
-    return found
-
-
-def in_whole(order: Order, asset: AssetId, per_raw: float) -> str:
-    """A price per raw unit, in raw units of the bought asset, as a certificate writes it."""
-    assets = order.view.assets
-    return repr(float(per_raw) * 10.0 ** (assets[asset].decimals - assets[order.buy].decimals))
-
-
-__all__ = ["MAX_PAIRS", "Branch", "Known", "Proof", "Setting", "covered", "in_whole", "most_within"]
+__all__ = ["Known", "Proof", "Setting"]

@@ -18,7 +18,8 @@ from agent.domain.errors import FairleadError, Reject, Usage
 from agent.domain.instruments import AssetId, Place, place_of
 from agent.market.book import buy_base, sell_base
 from agent.market.view import MarketView
-from agent.routing.certificate.bound import MAX_PAIRS, Branch, Known, Setting
+from agent.routing.certificate.bound import Known, Setting
+from agent.routing.certificate.branches import MAX_PAIRS, Branch
 from agent.routing.certificate.passing import Passing, after
 from agent.routing.certificate.seal import gap_bps, seal_of
 from agent.routing.certificate.units import Order

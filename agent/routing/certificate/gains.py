@@ -31,6 +31,9 @@ class Edge:
     nodes: tuple[AssetId, ...]
     gas: int
     per_tick: int
+    never_sold: frozenset[int] = frozenset()
+    """Of a pool whose pairs are counted together, the assets that no plan sells to it."""
+    never_bought: frozenset[int] = frozenset()
 
 
 class Sale(NamedTuple):
@@ -124,8 +127,8 @@ def _invariant(sale: Sale, ends: Ends, value: Mapping[AssetId, int], caps: Mappi
         paid, taken = price * (1 - fee_out), price / (1 - fee_in)
         most = caps.get(node)
         one_way = sale.i != sale.j
-        only_in = node in ends.sources or (one_way and k == sale.i)
-        only_out = node in ends.targets or (one_way and k == sale.j)
+        only_in = node in ends.sources or k in edge.never_bought or (one_way and k == sale.i)
+        only_out = node in ends.targets or k in edge.never_sold or (one_way and k == sale.j)
         low.append(0 if only_in else -(-paid.numerator // paid.denominator))
         high.append(None if only_out else taken.numerator // taken.denominator)
         if only_out:

@@ -11,13 +11,14 @@ sold (two directions, two sides) a plan uses one, so only the best of them count
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import product
 
 from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
 from agent.routing.certificate.bound import Known, Setting
-from agent.routing.certificate.gains import Edge, Gain, Sale
+from agent.routing.certificate.gains import Gain, Sale
 from agent.routing.certificate.losses import Onward, both_ways
 from agent.routing.certificate.sizes import Through, least_of
 from agent.routing.certificate.units import unit_prices
@@ -63,14 +64,14 @@ class Passing(Setting):
                 # Without both a leg among assets before and one among assets after, four in all, either everything bought
                 # counts as before or everything sold as after, and that is worth no less.
                 far = tuple(self.split.get(node, node) for node in edge.nodes)
-                return [sale, Sale(Edge(edge.pool, far, edge.gas, edge.per_tick), i, j)]
+                return [sale, Sale(replace(edge, nodes=far), i, j)]
             names = [(n, self.split[n]) if n in self.split else (n,) for n in edge.nodes]
-            return [Sale(Edge(edge.pool, tuple(held), edge.gas, edge.per_tick), i, j) for held in product(*names)]  # fmt: skip
+            return [Sale(replace(edge, nodes=tuple(held)), i, j) for held in product(*names)]  # fmt: skip
         there = tuple(self.split.get(node, node) for node in edge.nodes)
         found = []
         for given, got in self._turns(*sale.pair):
             near = (given, got) == sale.pair and given != self.hub
-            found.append(sale if near else Sale(Edge(edge.pool, there, edge.gas, edge.per_tick), i, j))
+            found.append(sale if near else Sale(replace(edge, nodes=there), i, j))
         return found
 
     def _turns(self, given: AssetId, got: AssetId) -> list[tuple[AssetId, AssetId]]:
@@ -82,6 +83,9 @@ class Passing(Setting):
     def _trades(self, given: AssetId, got: AssetId) -> bool:
         a, b = (AssetId(name.removesuffix(AFTER)) for name in (given, got))
         return self._leads(a, b) and (given, got) in self._turns(a, b)
+
+    def _asset(self, node: AssetId) -> AssetId:
+        return AssetId(node.removesuffix(AFTER))
 
     def _sold_on(self, node: AssetId, caps: Mapping[AssetId, int]) -> int | None:
         # What is bought before the hub may be sold after it.

@@ -122,6 +122,12 @@ def gas_place(pool_id: str) -> Place:
     return Place(pool_id.partition("/")[0])
 
 
+def in_whole(order: Order, asset: AssetId, per_raw: float) -> str:
+    """A price per raw unit, in raw units of the bought asset, as a certificate writes it."""
+    assets = order.view.assets
+    return repr(float(per_raw) * 10.0 ** (assets[asset].decimals - assets[order.buy].decimals))
+
+
 __all__ = [
     "ONE",
     "SHIFT",
@@ -129,6 +135,7 @@ __all__ = [
     "gas_place",
     "gas_values",
     "held_value",
+    "in_whole",
     "source_caps",
     "unit_prices",
     "wrapped_names",
