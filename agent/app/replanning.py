@@ -12,10 +12,10 @@ after a plan whose certificate (which comes after it has left) shows more than `
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.domain.instruments import AssetId
-from agent.routing.graph import Hop
+from agent.routing.graph import Hop, Path
 from agent.routing.greedy import best_split, settled
 from agent.routing.local import improved
 from agent.routing.plan import Plan
@@ -53,8 +53,8 @@ class Starts:
         found = again(problem, last.sold, in_time) if last is not None and last.age < COLD_EVERY else None
         age = last.age + 1 if found is not None and last is not None else 0
         self.warm += found is not None
-        plan, split = found or best_split(problem, in_time)
-        self.kept[pair] = Last({problem.paths[k].hops: part for k, part in split.amounts.items()}, age)
+        searched, plan, split = found or best_split(problem, in_time)
+        self.kept[pair] = Last({searched.paths[k].hops: part for k, part in split.amounts.items()}, age)
         return plan
 
     def told(self, sell: AssetId, buy: AssetId, gap_bps: float | None) -> None:
@@ -65,13 +65,21 @@ class Starts:
 
 def again(
     problem: Problem, sold: dict[tuple[Hop, ...], int], in_time: Callable[[], bool]
-) -> tuple[Plan, Split] | None:
-    """The split of another amount or another moment, made the best near it; None where it does not fit this problem."""
+) -> tuple[Problem, Plan, Split] | None:
+    """The split of another amount or another moment, made the best near it, and the problem whose paths it numbers; None where it does not
+    fit this one. Paths that were found by looking around a plan, not by this problem's own search for candidates, come along."""
+    known = {path.hops for path in problem.paths}
+    more = [Path(hops) for hops in sold if hops not in known]
+    assets = {source.asset for source in problem.sources}
+    if not all(path.source in assets and all(_there(problem, hop) for hop in path.hops) for path in more):
+        return None
+    if more:
+        problem = replace(problem, paths=(*problem.paths, *more), extra=problem.extra + len(more))
     paths = {path.hops: k for k, path in enumerate(problem.paths)}
     total = sum(sold.values())
     if any(hop.book for path in problem.paths for hop in path.hops):
         return None
-    if not sold.keys() <= paths.keys() or not total <= problem.amount * ALIKE <= total * ALIKE**2:
+    if not total <= problem.amount * ALIKE <= total * ALIKE**2:
         return None
     amounts = {paths[hops]: part * problem.amount // total for hops, part in sold.items()}
     most = max(amounts, key=lambda k: amounts[k])
@@ -84,8 +92,12 @@ def again(
     split = search.run(0, 1, 0.0, {k: part for k, part in amounts.items() if part})
     found = settled(search, split) if not split.left else None
     if found is None or at_rest(search, found[1]):
-        return found
-    return improved(search, *found, settled, in_time)
+        return (problem, *found) if found is not None else None
+    return problem, *improved(search, *found, settled, in_time)
+
+
+def _there(problem: Problem, hop: Hop) -> bool:
+    return any(pool.id == hop.id for pool in problem.graph.between(hop.asset_in, hop.asset_out))
 
 
 def at_rest(search: Search, split: Split) -> bool:

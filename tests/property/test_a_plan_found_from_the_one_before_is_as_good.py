@@ -99,9 +99,12 @@ def test_where_an_order_book_trades_the_pair_every_search_is_from_nothing() -> N
 def test_what_does_not_fit_any_more_is_not_begun_with() -> None:
     view = pools_alone(3)
     problem = pose(view, WETH, USDC, 7 * 10**18)
-    _, split = best_split(problem)
-    sold = {problem.paths[k].hops: part for k, part in split.amounts.items()}
+    searched, _, split = best_split(problem)
+    sold = {searched.paths[k].hops: part for k, part in split.amounts.items()}
     assert again(problem, sold, always) is not None
+    few = replace(problem, paths=problem.paths[:1])
+    found = again(few, sold, always)
+    assert found is not None and {p.hops for p in found[0].paths} >= sold.keys(), "paths it lacked come along"
     assert again(pose(view, WETH, USDC, 70 * 10**18), sold, always) is None, "another question"
     used = {hop.id for hops in sold for hop in hops}
     gone = replace(view, pools={n: p for n, p in view.pools.items() if n not in used})
