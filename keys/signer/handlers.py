@@ -212,9 +212,10 @@ class Handlers:
         return environment
 
     async def _owners_sign(
-        self, request_id: str, request: SafeTxRequest, wanted: list[Any] | None
+        self, request_id: str, request: SafeTxRequest, wanted: list[Any] | None, *, alone: bool = True
     ) -> tuple[bytes, dict[str, bytes], Allowed | None]:
-        """The hash, who signed it, and the verdict; None where it was given and recorded before."""
+        """The hash, who signed it, and the verdict; None where it was given and recorded before. Not `alone`: the record is on the disk
+        with that of the transaction that carries the signatures, before which they do not leave."""
         chain_id, wallet, tx, vault = request.chain_id, request.safe, request.tx, self.vault
         chain = self.policy.chains.get(chain_id)
         held = [o for o, key in vault.owners.items() if chain and o in chain.owners and key.facts.signs]
@@ -225,7 +226,7 @@ class Handlers:
         if not self._granted(request_id, digest):
             allowed = _allow(judge_safe_tx(request, self.policy, self.ledger))
             facts = safe_tx_facts(chain_id, wallet, tx.nonce, allowed)
-            self.ledger.record("safe_tx", request_id, digest, request.wall, facts)
+            self.ledger.record("safe_tx", request_id, digest, request.wall, facts, durable=alone)
         signatures: dict[str, bytes] = {}
         for owner in owners:
             if owner not in vault.owners:
@@ -279,7 +280,9 @@ class Handlers:
         nonce, gas = _number(outer, "nonce"), _number(outer, "gas")
         self._sender(sender)
         request = SafeTxRequest(environment, chain_id, wallet, tx, now, wall)
-        safe_hash, signatures, judged = await self._owners_sign(f"{request_id}/owners", request, None)
+        safe_hash, signatures, judged = await self._owners_sign(
+            f"{request_id}/owners", request, None, alone=False
+        )
         # In the order the Safe wants them; the judgement of the whole below checks each.
         packed = b"".join(signatures[owner] for owner in sorted(signatures, key=str.lower))
         data = safe.exec_transaction(tx, packed)
@@ -287,6 +290,7 @@ class Handlers:
         signed = await self._send(
             request_id, OuterRequest(environment, sender, carrier, tx.nonce, now, wall, False), judged
         )
+        self.ledger.flush()
         return {**signed, "safe_tx_hash": "0x" + safe_hash.hex()}
 
     async def sign_operation(self, request_id: str, params: Params) -> dict[str, Any]:

@@ -55,6 +55,7 @@ class SpendLedger:
         self._nonce_of: dict[str, int] = {}
         self._broken = False
         self.syncs, self.sync_ns = 0, 0
+        self._waiting = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
@@ -160,8 +161,20 @@ class SpendLedger:
         """The digest of the request that was granted under this id."""
         return self._requests.get(request_id)
 
-    def record(self, kind: str, request_id: str, request: str, wall: int, facts: Mapping[str, Any]) -> None:
-        """Appends and fsyncs one entry. Raises Halt LEDGER_UNWRITABLE; afterwards nothing more is recorded or signed."""
+    def record(
+        self,
+        kind: str,
+        request_id: str,
+        request: str,
+        wall: int,
+        facts: Mapping[str, Any],
+        *,
+        durable: bool = True,
+    ) -> None:
+        """Appends and fsyncs one entry. Raises Halt LEDGER_UNWRITABLE; afterwards nothing more is recorded or signed.
+
+        Not `durable`: it waits for the next entry's fsync, or `flush`; whoever asks for that lets nothing leave before.
+        """
         if self._broken:
             raise Halt(
                 "LEDGER_UNWRITABLE",
@@ -180,14 +193,11 @@ class SpendLedger:
         line = json.dumps(entry, sort_keys=True, separators=(",", ":")).encode() + b"\n"
         try:
             written = os.write(self._file, line)
-            began = time.perf_counter_ns()
-            _durable(self._file)
-            self.syncs, self.sync_ns = self.syncs + 1, self.sync_ns + time.perf_counter_ns() - began
         except OSError as error:
-            self._broken = True
-            raise Halt(
-                "LEDGER_UNWRITABLE", f"{self.path}: {error.strerror}", "Nothing is signed without its record."
-            ) from None
+            raise self._failed(error) from None
+        self._waiting = True
+        if durable:
+            self.flush()
         if written != len(line):
             self._broken = True
             raise Halt(
@@ -197,6 +207,24 @@ class SpendLedger:
             )
         self.head, self.entries = entry["hash"], self.entries + 1
         self._fold(entry)
+
+    def flush(self) -> None:
+        """Whatever was recorded is on the disk when this returns. Raises Halt LEDGER_UNWRITABLE."""
+        if not self._waiting:
+            return
+        began = time.perf_counter_ns()
+        try:
+            _durable(self._file)
+        except OSError as error:
+            raise self._failed(error) from None
+        self._waiting = False
+        self.syncs, self.sync_ns = self.syncs + 1, self.sync_ns + time.perf_counter_ns() - began
+
+    def _failed(self, error: OSError) -> Halt:
+        self._broken = True
+        return Halt(
+            "LEDGER_UNWRITABLE", f"{self.path}: {error.strerror}", "Nothing is signed without its record."
+        )
 
     def close(self) -> None:
         os.close(self._file)
