@@ -101,7 +101,6 @@ def test_five_hundred_crises() -> None:
         ("late", {"fallen"}),
         ("greedy", {"outside-policy"}),
         ("blind", {"silent"}),
-        ("mute", {"silent"}),
     ],
 )
 def test_the_referee_finds_what_goes_wrong(mistake: str, rules: set[str]) -> None:

@@ -158,7 +158,7 @@ def submission(
     "crises",
     "crisis",
     20,
-    "A control: nobody watches (asleep), money goes elsewhere (thief), it begins too late, pays too much, heeds no doubt or warns nobody (late, greedy, blind, mute), and the referee must find it.",
+    "A control: nobody watches (asleep), money goes elsewhere (thief), it begins too late, pays too much or heeds no doubt (late, greedy, blind), and the referee must find it.",
 )
 def rescue(seed: int, count: int | None, case: int | None, mistake: str, as_json: bool) -> int:
     """A loan whose collateral falls fast, with dear gas, stale prices, a sequencer, relay or exchange that is down and a daemon that is killed."""

@@ -47,9 +47,8 @@ MISTAKEN: dict[str, dict[str, Any]] = {
     "late": {"trigger": "1.01"},
     "greedy": {"target": "2"},
     "blind": {"sequencer": "0x" + "b11d" * 10, "max_price_age_s": 10**6},
-    "mute": {"warn": "1.15"},
 }
-"""What a bad rescuer's rule says instead, for controls: it begins too late, pays too much, heeds no doubt, warns nobody."""
+"""What a bad rescuer's rule says instead, for controls: it begins too late, pays too much, heeds no doubt."""
 Say = Callable[[str], None]
 
 
