@@ -26,6 +26,7 @@ _SETTLINGS, _GAIN = 6, 200_000
 _COARSE_TO_FINE = ((2, 60), (20, 400))
 _CLEARLY = 1e-3
 _WIDENED = 4
+_HUNDRED = 100
 _SLACK, _SLACK_RAW = 1e-6, 10.0
 """How far an exact plan may exceed its float estimate: far more than it ever does."""
 
@@ -199,6 +200,16 @@ def best_split(problem: Problem, in_time: Callable[[], bool] = _always) -> tuple
             f"no path takes the whole amount of {names[0]} for {names[1]}",
             "try a smaller quantity",
         )
+    # The plain greedy split over every candidate is a peer a user could pick: the answer is never below it.
+    hundred = search.run(problem.amount, _HUNDRED, 1.0, banned=frozenset(broken)) if in_time() else None
+    if (
+        hundred is not None
+        and not hundred.left
+        and hundred.worth + abs(hundred.worth) * _SLACK + _SLACK_RAW >= best[0].worth
+    ):
+        plain = whole(problem, make_plan(problem, hundred))
+        if plain is not None and _better(plain, best[0]):
+            best = finished(search, *_thin(problem, search, hundred, plain))
     plan, chosen = improved(search, *best, settled, in_time)
     for _ in range(_WIDENED):
         wider = widened(search, chosen) if in_time() else None
