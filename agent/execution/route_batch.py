@@ -1,7 +1,8 @@
 """A part's legs as one call of the RouteExecutor (contracts/src/RouteExecutor.sol, unaudited, opted in to by its code hash). Pure.
 
-It carries what the audited routers cannot: V4 and Balancer pools in the middle of a path, Curve's and Solidly's pools, and an asset
-in between that is handed on to several pools, of which each takes its share of whatever came. One minimum bounds the whole.
+It carries what the audited routers cannot: V4 and Balancer pools in the middle of a path, Curve's and Solidly's pools, V2 pairs of
+other factories, and an asset in between that is handed on to several pools, of which each takes its share of whatever came. One minimum
+bounds the whole.
 """
 
 from __future__ import annotations
