@@ -3,9 +3,10 @@ pragma solidity 0.8.19;
 
 import {RouteExecutor} from "../src/RouteExecutor.sol";
 import {Tokens} from "../src/Tokens.sol";
+import {HostileManager} from "./HostileManager.sol";
 import {MockToken} from "./Mocks.sol";
 import {RouteWorld} from "./RouteWorld.sol";
-import {CallingToken, HostileManager, MockPair} from "./VenueMocks.sol";
+import {CallingToken, MockPair} from "./VenueMocks.sol";
 
 contract RouteExecutorTest is RouteWorld {
     uint256 private constant AMOUNT = 1_000e18;

@@ -2,9 +2,9 @@
 pragma solidity 0.8.19;
 
 import {RouteExecutor} from "../src/RouteExecutor.sol";
+import {HostileManager} from "./HostileManager.sol";
 import {MockToken} from "./Mocks.sol";
 import {RouteWorld} from "./RouteWorld.sol";
-import {HostileManager} from "./VenueMocks.sol";
 
 /// Three people with standing allowances route what they like, over venues that misbehave as they like; strangers try the callbacks.
 contract RouteHandler is RouteWorld {
