@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from contracts.abi_types import AbiError
 from contracts.codec import encode
-from contracts.hashing import address_bytes, checksum, keccak
+from contracts.hashing import keccak
 from contracts.own import Own, placed_at
 
 EXECUTOR = Own("RouteExecutor", "route_executor.json", keccak(b"fairlead.route.1"))
@@ -21,7 +21,7 @@ ADDRESS = placed_at(EXECUTOR.salt, EXECUTOR.creation_hash)
 KINDS = ("V2", "V3", "V4", "BALANCER", "CURVE", "SOLIDLY")
 ALL = 1 << 128
 ETHER_IN, ETHER_OUT = 1, 2
-_V3_INIT_CODE = bytes.fromhex("e34f199b19b2b4f47f68442619d555527d244f78a3297ea89325f843f87b8b54")
+MOST_TOKENS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,6 @@ class Hop:
     amount: int
     venue: str
     detail: bytes
-
-
-def v3_pool(factory: str, token_a: str, token_b: str, pips: int) -> str:
-    """The pool that a V3 factory made for two tokens and a fee, as the executor derives it; checksummed (EIP-1014)."""
-    low, high = sorted((token_a, token_b), key=lambda a: int(a, 16))
-    salt = keccak(b"".join(bytes(12) + address_bytes(a) for a in (low, high)) + pips.to_bytes(32, "big"))
-    return checksum(keccak(b"\xff" + address_bytes(factory) + salt + _V3_INIT_CODE)[12:])
 
 
 def share_up(amount: int, held: int) -> int:
@@ -85,10 +78,19 @@ def route(
 
 def checked(tokens: Sequence[str], hops: Sequence[dict[str, object]]) -> None:
     """Raises AbiError where the contract itself would refuse the shape, so that whoever judges a call sees what it can do."""
-    if len(tokens) < 2 or len(set(tokens)) != len(tokens) or not hops:
-        raise AbiError("a route of fewer than two tokens, the same token twice, or no hops")
+    if not 2 <= len(tokens) <= MOST_TOKENS or len(set(tokens)) != len(tokens) or not hops:
+        raise AbiError(
+            f"a route of fewer than 2 or more than {MOST_TOKENS} tokens, the same token twice, or no hops"
+        )
     for i, hop in enumerate(hops):
-        kind, spent, got = hop["kind"], hop["tokenIn"], hop["tokenOut"]
-        assert isinstance(kind, int) and isinstance(spent, int) and isinstance(got, int)
+        kind, spent, got, amount = hop["kind"], hop["tokenIn"], hop["tokenOut"], hop["amount"]
+        assert (
+            isinstance(kind, int)
+            and isinstance(spent, int)
+            and isinstance(got, int)
+            and isinstance(amount, int)
+        )
         if kind >= len(KINDS) or spent == got or max(spent, got) >= len(tokens):
             raise AbiError(f"hop {i} is of no known kind, or names no two tokens of the route")
+        if not 0 < amount <= (ALL if hop["share"] else (1 << 127) - 1):
+            raise AbiError(f"hop {i} spends {amount}, which no pool can count")

@@ -161,14 +161,14 @@ class LiveMarket:
         with suppress(FairleadError):  # a chain that does not answer is left out of the view as well
             await desk.find_executor()
 
-    @property
-    def _never(self) -> frozenset[str]:
-        """Kinds that some chain cannot trade with."""
-        return frozenset[str]().union(*(desk.routers.never for desk in self._chains.values()))
-
-    @property
-    def _alone(self) -> frozenset[str]:
-        return frozenset[str]().union(*(desk.routers.alone for desk in self._chains.values()))
+    def reach(self, view: MarketView) -> tuple[frozenset[str], frozenset[str]]:
+        """Ids of the pools that their own chain's routers never trade with, and of those they trade with only as whole paths."""
+        never, alone = set[str](), set[str]()
+        for desk in self._chains.values():
+            here = [pool for name, pool in view.pools.items() if pool_place(name) == desk.place]
+            never |= desk.routers.never(here)
+            alone |= desk.routers.alone(here)
+        return frozenset(never), frozenset(alone)
 
     async def _native_prices(self) -> dict[AssetId, Decimal]:
         """Whole gas tokens per whole unit, by the oracles' medians: what gas costs must not hang on one odd pool."""
@@ -205,6 +205,7 @@ class LiveMarket:
 
     def _route(self, view: MarketView, child: ChildOrder) -> Route:
         held = self.with_inventory(self.within(view, child), child)
+        never, alone = self.reach(held)
         if child.side is Side.SELL:
             sold, bought = self._sides(view, child)
             return timed_route(
@@ -214,8 +215,8 @@ class LiveMarket:
                 raw_exact(child.qty, view.assets[sold].decimals, "the quantity"),
                 max_legs=MAX_CHAIN_LEGS,
                 cross_domain=True,
-                never=self._never,
-                alone=self._alone,
+                never=never,
+                alone=alone,
                 proved=False,
                 starts=self._starts,
             )
@@ -230,21 +231,23 @@ class LiveMarket:
             wanted,
             max_legs=MAX_CHAIN_LEGS,
             cross_domain=True,
-            never=self._never,
-            alone=self._alone,
+            never=never,
+            alone=alone,
         )
 
     def proof(self, view: MarketView, child: ChildOrder, route: Route) -> Certificate:
         """How far that plan can be from the best one over the same view."""
         if route.certificate is not None:
             return route.certificate
+        held = self.with_inventory(self.within(view, child), child)
+        never, alone = self.reach(held)
         found = proof_of(
-            self.with_inventory(self.within(view, child), child),
+            held,
             route,
             max_legs=MAX_CHAIN_LEGS,
             cross_domain=True,
-            never=self._never,
-            alone=self._alone,
+            never=never,
+            alone=alone,
         )
         self._starts.told(route.sell, route.buy, found.gap_bps)
         return found

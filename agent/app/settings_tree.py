@@ -110,7 +110,7 @@ class Relay(Table):
 
 class Pool(Table):
     kind: Name = Field(
-        description="The contract whose arithmetic it is: uniswap_v2, uniswap_v3, uniswap_v4, balancer_v2_weighted, balancer_v2_stable, curve_stableswap, solidly_volatile, solidly_stable."
+        description="The contract whose arithmetic it is: uniswap_v2, uniswap_v3, uniswap_v4, balancer_v2_weighted, balancer_v2_stable, curve_stableswap, solidly_volatile, solidly_stable. A V3 pool of another factory than Uniswap's is left out, another's V2 pair where no RouteExecutor is used."
     )
     address: PoolId = Field(description="The pool's contract, or its 32-byte id where pools share one.")
 

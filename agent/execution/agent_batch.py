@@ -76,7 +76,7 @@ def trade_call(
             raise _unexecutable(leg.id, f"a {pools[leg.id].kind} pool is not on the Gate's route")
         if {token_of(leg.asset_in), token_of(leg.asset_out)} - road.tokens:
             raise _unexecutable(leg.id, "trades a token that the agent's scope does not list")
-    if routers.executor is not None and needs_executor(part, legs, pools):
+    if routers.executor is not None and needs_executor(part, legs, pools, routers.chain_id):
         router = routers.executor
         data = route_data(
             part, legs, pools, routers.chain_id, routers.wrapped_native, deadline_s, minimum_out, native_pools

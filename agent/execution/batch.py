@@ -7,7 +7,7 @@ pays the wallet itself. After the batch no allowance is left.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.amm import (
@@ -23,7 +23,7 @@ from agent.domain.instruments import AssetId
 from agent.domain.orders import Part
 from agent.domain.routes import Leg
 from agent.domain.units import less_bps_down
-from agent.execution.route_batch import UNCHAINABLE, UNTRADEABLE, executor_calls, needs_executor
+from agent.execution.route_batch import UNCHAINABLE, can_trade, executor_calls, needs_executor
 from agent.execution.settlement import token_of
 from chains.types import ZERO_ADDRESS, Address, Call
 from contracts.codec import encode
@@ -53,15 +53,13 @@ class Routers:
     executor: Address | None = None
     """The RouteExecutor, where the owners opted in to its code and it is there."""
 
-    @property
-    def never(self) -> frozenset[str]:
-        """Kinds of pools that nothing here trades with: told to the router before it plans."""
-        return UNTRADEABLE if self.executor is None else frozenset()
+    def never(self, pools: Iterable[Pool]) -> frozenset[str]:
+        """Ids of those that nothing here trades with: told to the router before it plans."""
+        return frozenset(p.id for p in pools if not can_trade(p, self.chain_id, self.executor is not None))
 
-    @property
-    def alone(self) -> frozenset[str]:
-        """Kinds that only a whole path may use."""
-        return UNCHAINABLE if self.executor is None else frozenset()
+    def alone(self, pools: Iterable[Pool]) -> frozenset[str]:
+        """Ids of those that only a whole path may use."""
+        return frozenset(p.id for p in pools if self.executor is None and p.kind in UNCHAINABLE)
 
 
 def floors(part: Part, legs: Sequence[Leg], seen_out_raw: int, slippage_bps: int) -> dict[int, int]:
@@ -90,7 +88,7 @@ def build(
     """The calls, in order. `native_pools` are V4 pools of native ether, shown to the route as pools of wrapped ether.
     What audited routers can carry goes through them; the rest through the RouteExecutor, where there is one.
     Raises Reject UNEXECUTABLE_LEG for a pool whose kind no audited router here can trade."""
-    if routers.executor is not None and needs_executor(part, legs, pools):
+    if routers.executor is not None and needs_executor(part, legs, pools, routers.chain_id):
         return executor_calls(
             part, legs, pools, routers.executor, routers.chain_id, routers.wrapped_native, deadline_s,
             sum(minimum.values()), native_pools,

@@ -1,12 +1,14 @@
 """A part's legs as one call of the RouteExecutor (contracts/src/RouteExecutor.sol, unaudited, opted in to by its code hash). Pure.
 
-It carries what the audited routers cannot: V4 and Balancer pools in the middle of a path, Curve's and Solidly's pools, and an asset
-in between that is handed on to several pools, of which each takes its share of whatever came. One minimum bounds the whole.
+It carries what the audited routers cannot: V4 and Balancer pools in the middle of a path, Curve's and Solidly's pools, V2 pairs of
+other factories, and an asset in between that is handed on to several pools, of which each takes its share of whatever came. One minimum
+bounds the whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 
 from agent.amm import (
     BalancerStablePool,
@@ -28,18 +30,46 @@ from chains.types import Address, Call
 from contracts import route_executor as rx
 from contracts.codec import encode
 from contracts.hashing import to_checksum
+from contracts.uniswap_pools import v2_pair, v3_pool
 
 UNTRADEABLE = frozenset({"curve_stableswap", "solidly_volatile", "solidly_stable"})
 """Kinds that no audited router here trades with."""
 UNCHAINABLE = frozenset({"uniswap_v4", "balancer_v2_weighted", "balancer_v2_stable"})
 """Kinds that audited routers trade with only as whole paths."""
+_V2_PIPS = 3_000
 
 
-def needs_executor(part: Part, legs: Sequence[Leg], pools: Mapping[str, Pool]) -> bool:
+def is_foreign(pool: Pool, chain_id: int) -> bool:
+    """Whether a V2 or V3 pool is another factory's than Uniswap's: its routers are told tokens and fee, and would trade elsewhere."""
+    if isinstance(pool, ConstantProductPool):
+        return pool.fee_pips != _V2_PIPS or not _own(chain_id, pool.id, pool.assets, None)
+    return isinstance(pool, ConcentratedPool) and not _own(chain_id, pool.id, pool.assets, pool.fee_pips)
+
+
+@lru_cache(maxsize=4096)
+def _own(chain_id: int, name: str, assets: tuple[str, ...], v3_pips: int | None) -> bool:
+    contracts, (a, b) = load(chain_id).contracts, (token_of(AssetId(asset)) for asset in assets)
+    factory = contracts.get("uniswap_v2_factory" if v3_pips is None else "uniswap_v3_factory")
+    if factory is None:
+        return False
+    made = v2_pair(factory, a, b) if v3_pips is None else v3_pool(factory, a, b, v3_pips)
+    return name.rpartition("/")[2].lower() == made.lower()
+
+
+def can_trade(pool: Pool, chain_id: int, with_executor: bool) -> bool:
+    """Whether any road here reaches the pool itself: told to the router before it plans."""
+    if is_foreign(pool, chain_id):
+        return with_executor and isinstance(pool, ConstantProductPool)
+    return with_executor or pool.kind not in UNTRADEABLE
+
+
+def needs_executor(part: Part, legs: Sequence[Leg], pools: Mapping[str, Pool], chain_id: int) -> bool:
     """Whether audited routers cannot carry the legs, or only with amounts in between that fail when the market moves."""
     users: dict[AssetId, int] = {}
     for leg in legs:
-        kind = pools[leg.id].kind
+        pool, kind = pools[leg.id], pools[leg.id].kind
+        if isinstance(pool, ConstantProductPool) and is_foreign(pool, chain_id):
+            return True
         whole = leg.asset_in == part.asset_in and leg.asset_out == part.asset_out
         if kind in UNTRADEABLE or (kind in UNCHAINABLE and not whole):
             return True
@@ -115,7 +145,7 @@ def _venue(leg: Leg, pool: Pool, chain_id: int, wrapped: Address, native: bool) 
             return "V2", at, rx.fee_detail(pool.fee_pips)
         case ConcentratedPool():
             factory = contracts["uniswap_v3_factory"]
-            if rx.v3_pool(factory, token_of(leg.asset_in), token_of(leg.asset_out), pool.fee_pips) != at:
+            if is_foreign(pool, chain_id):
                 raise _unexecutable(leg, "is not the factory's own pool of its tokens and fee")
             return "V3", factory, rx.fee_detail(pool.fee_pips)
         case ConcentratedV4Pool() if "uniswap_v4_pool_manager" in contracts:

@@ -69,7 +69,7 @@ def ends(pool: Pool, asset_in: str, asset_out: str) -> tuple[int, int]:
 class Graph:
     """Neighbours of every asset of a view's pools; a chain's coin and its wrapped form are one asset here.
 
-    Pools of the kinds in `never` are left out; those of the kinds in `alone` only serve as a path of their own.
+    Pools whose kind or id is in `never` are left out; those whose kind or id is in `alone` only serve as a path of their own.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Graph:
         wrapped = {f"{place}/slip44:60": gas.native_as for place, gas in view.gas.items()}
         self.edges: dict[AssetId, list[tuple[Pool, AssetId]]] = defaultdict(list)
         for pool in view.pools.values():
-            if pool.kind in never:
+            if pool.kind in never or pool.id in never:
                 continue
             held = [wrapped.get(asset, AssetId(asset)) for asset in pool.assets]
             for a in held:
@@ -145,7 +145,7 @@ class Graph:
                 for pool, other in self.edges[asset]:
                     if distance.get(other, far) > left or other in seen or pool.id in used:
                         continue
-                    if pool.kind in self.alone and (hops or other != target):
+                    if (hops or other != target) and (pool.kind in self.alone or pool.id in self.alone):
                         continue
                     curve = self.curve(pool)
                     i, j = ends(pool, asset, other)

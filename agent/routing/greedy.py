@@ -266,7 +266,7 @@ def route_sell(
     """The best split found for selling `amount_raw` of `sell` for `buy`.
 
     With `cross_domain`, equivalents of both assets count at par wherever they are, each source within its inventory.
-    Pools of a kind in `never` are not used; of a kind in `alone` only as a whole path, for executors with such limits.
+    Pools whose kind or id is in `never` are not used; those in `alone` only as a whole path, for executors with such limits.
     A chain that does not earn what its transaction costs besides the swaps (`tx_gas`) is left out.
     Raises Usage SAME_ASSET or BAD_AMOUNT, Reject NO_INVENTORY or NO_ROUTE.
     """

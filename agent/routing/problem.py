@@ -108,7 +108,7 @@ def pose(
     alone: frozenset[str] = frozenset(),
     graph: Graph | None = None,
 ) -> Problem:
-    """States the problem, with its candidate paths. `never` names pool kinds not to use, `alone` those no path may join.
+    """States the problem, with its candidate paths. `never` names kinds or ids of pools not to use, `alone` those no path may join.
 
     A `graph` of the same view and kinds made before may be given. Raises Usage SAME_ASSET or BAD_AMOUNT, Reject NO_INVENTORY or NO_ROUTE."""
     names = view.assets[sell].symbol, view.assets[buy].symbol

@@ -62,13 +62,14 @@ contract RouteExecutor {
 
     uint256 private constant IDLE = 1;
     uint256 private constant RUNNING = 2;
+    uint256 private constant WITH_ETHER = 3;
     uint256 private status = IDLE;
-    /// What may call back now: the hash of who, and of what it is owed. IDLE between hops.
+    /// What may call back now: the hash of which function, of who, and of what it is owed. IDLE between hops.
     bytes32 private pending = bytes32(IDLE);
 
     /// @dev Ether passes through inside a V4 hop only.
     receive() external payable {
-        if (status != RUNNING) revert UnexpectedEther(msg.sender);
+        if (status != WITH_ETHER) revert UnexpectedEther(msg.sender);
     }
 
     /// @notice Sells `amountIn` of `tokens[0]` for at least `minimumOut` of `tokens[1]`. The caller has allowed this contract
@@ -182,7 +183,7 @@ contract RouteExecutor {
         bytes32 salt = keccak256(abi.encode(token0, token1, uint24(uint256(h.detail))));
         address pool = address(uint160(uint256(keccak256(abi.encodePacked(hex"ff", h.venue, salt, V3_INIT_CODE)))));
         bytes memory owed = abi.encode(sold, amount);
-        pending = keccak256(abi.encode(pool, owed));
+        pending = keccak256(abi.encode(this.uniswapV3SwapCallback.selector, pool, owed));
         IV3Pool(pool).swap(address(this), zeroForOne, int256(amount), zeroForOne ? LOWEST : HIGHEST, owed);
         pending = bytes32(IDLE);
     }
@@ -199,10 +200,12 @@ contract RouteExecutor {
     function _v4(Hop calldata h, address sold, address bought, uint256 amount) private {
         uint256 ether_ = address(this).balance;
         bytes memory data = abi.encode(h.detail, sold, bought, amount);
-        pending = keccak256(abi.encode(h.venue, data));
+        pending = keccak256(abi.encode(this.unlockCallback.selector, h.venue, data));
+        status = WITH_ETHER;
         if (uint256(h.detail) & 1 != 0) IWrapped(sold).withdraw(amount);
         IPoolManager(h.venue).unlock(data);
         pending = bytes32(IDLE);
+        status = RUNNING;
         // What came as ether is wrapped, what a price limit left of ether sold is wrapped again.
         uint256 more = address(this).balance - ether_;
         if (more != 0) IWrapped(uint256(h.detail) & 2 != 0 ? bought : sold).deposit{value: more}();
@@ -265,8 +268,9 @@ contract RouteExecutor {
     }
 
     // ------------------------------------------------------------------ callbacks and allowances
+    /// @dev The function is part of it: what one callback is owed is never read as what the other is.
     function _called(bytes calldata data) private {
-        if (keccak256(abi.encode(msg.sender, data)) != pending) revert NotTheVenue(msg.sender);
+        if (keccak256(abi.encode(msg.sig, msg.sender, data)) != pending) revert NotTheVenue(msg.sender);
         pending = bytes32(IDLE);
     }
 

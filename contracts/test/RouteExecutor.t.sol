@@ -3,6 +3,7 @@ pragma solidity 0.8.19;
 
 import {RouteExecutor} from "../src/RouteExecutor.sol";
 import {Tokens} from "../src/Tokens.sol";
+import {HostileManager} from "./HostileManager.sol";
 import {MockToken} from "./Mocks.sol";
 import {RouteWorld} from "./RouteWorld.sol";
 import {CallingToken, MockPair} from "./VenueMocks.sol";
@@ -204,10 +205,26 @@ contract RouteExecutorTest is RouteWorld {
         run(two(a, b), AMOUNT, only(hop(3, 0, 1, false, AMOUNT, address(vault), 7)));
     }
 
-    function test_ether_is_taken_only_under_way() public {
-        vm.deal(address(this), 1);
+    /// What a V4 hop owes, read as what a V3 hop owes, would name any token at all, and an amount without end.
+    function test_a_manager_is_not_paid_as_a_pool() public {
+        MockToken lost = MockToken(payable(address(0xD000)));
+        vm.etch(address(lost), type(MockToken).runtimeCode);
+        lost.mint(address(executor), AMOUNT);
+        HostileManager manager_ = new HostileManager();
+        manager_.will(AMOUNT, false);
+        vm.expectPartialRevert(RouteExecutor.NotTheVenue.selector);
+        executor.route(two(a, b), AMOUNT, 0, START, only(hop(2, 0, 1, false, AMOUNT, address(manager_), uint160(address(lost)))));
+        same(lost.balanceOf(address(executor)), AMOUNT, "what lay here");
+    }
+
+    function test_ether_is_taken_only_where_a_hop_is_about_it() public {
+        vm.deal(address(this), 2);
         (bool ok,) = address(executor).call{value: 1}("");
         isTrue(!ok, "ether by mistake");
+        HostileManager pair = new HostileManager{value: 1}();
+        pair.will(0, true);
+        vm.expectRevert(bytes("ether"));
+        executor.route(two(a, b), AMOUNT, 0, START, only(hop(0, 0, 1, false, AMOUNT, address(pair), 3000)));
     }
 
     // ------------------------------------------------------------------ odd tokens

@@ -2,6 +2,7 @@
 pragma solidity 0.8.19;
 
 import {RouteExecutor} from "../src/RouteExecutor.sol";
+import {HostileManager} from "./HostileManager.sol";
 import {MockToken} from "./Mocks.sol";
 import {RouteWorld} from "./RouteWorld.sol";
 
@@ -11,14 +12,23 @@ contract RouteHandler is RouteWorld {
     uint256 public routed;
     uint256 public stolen;
     uint256[3] public lying; // what was sent here by mistake, of a, b and c
+    MockToken public lost = MockToken(payable(address(0xD000))); // what lies here, too, and is on nobody's list
+    HostileManager private hostile;
 
     constructor() {
         world();
+        vm.etch(address(lost), type(MockToken).runtimeCode);
+        lost.mint(address(executor), MILLION);
+        hostile = new HostileManager();
         for (uint256 i; i < PEOPLE; i++) {
             give(a, person(i), MILLION);
             give(b, person(i), MILLION);
             give(c, person(i), MILLION);
         }
+    }
+
+    function keeper() external view returns (address) {
+        return address(executor);
     }
 
     function person(uint256 i) public pure returns (address) {
@@ -47,6 +57,7 @@ contract RouteHandler is RouteWorld {
         h.kind = uint8(x % 7);
         h.venue = x & (1 << 40) == 0 ? venues[own[h.kind]] : venues[(x >> 60) % 9];
         h.detail = bytes32(h.kind == 0 ? 3000 : h.kind == 1 ? 500 : h.kind == 4 ? (x >> 70) & 0x101 : (x >> 80) & 3);
+        if (h.kind == 2 && x & (1 << 41) != 0) (h.venue, h.detail) = (address(hostile), bytes32(uint256(uint160(address(lost)))));
         (h.tokenIn, h.tokenOut) = (uint8((x >> 20) % 3), uint8((x >> 24) % 3));
         h.share = (x >> 90) & 1 == 0;
         h.amount = h.share ? within(x >> 100, 1, ALL) : within(x >> 100, 1, 1_000e18);
@@ -82,6 +93,7 @@ contract RouteHandler is RouteWorld {
         v3.misbehave(9_000 + x % 2_000, x % 3, x >> 8);
         manager.misbehave(9_000 + (x >> 16) % 2_000);
         vault.misbehave((x >> 32) % 11_000);
+        hostile.will((x >> 50) % 3 == 0 ? 0 : within(x >> 60, 1, 1_000e18), false);
     }
 
     function byMistake(uint256 i, uint256 amount) external {
@@ -141,5 +153,6 @@ contract RouteInvariantTest is RouteWorld {
 
     function invariant_nobody_but_the_callers_funds_move() public view {
         same(handler.stolen(), 0, "others' funds moved");
+        same(handler.lost().balanceOf(handler.keeper()), 1_000_000e18, "what lay here");
     }
 }

@@ -19,7 +19,7 @@ from contracts.route_executor import ADDRESS, EXECUTOR
 pytestmark = pytest.mark.devnet
 LEAST = {
     **{"Fuzz": 5, "Invariant": 5, "Lending": 9, "Settings": 13, "Gate": 26},
-    **{"RouteExecutor": 26, "RouteInvariant": 2},
+    **{"RouteExecutor": 27, "RouteInvariant": 2},
 }
 OWN = {"Gate": gate.GATE, "RouteExecutor": EXECUTOR}
 

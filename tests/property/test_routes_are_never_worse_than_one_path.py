@@ -78,6 +78,12 @@ def test_kinds_an_executor_cannot_trade_or_chain_are_kept_out_of_its_paths() -> 
     assert not any(DAI in (leg.asset_in, leg.asset_out) for leg in alone.legs)
     never = route_sell(view, WETH, USDC, 100 * 10**18, never=frozenset({"uniswap_v3"}))
     assert not any(leg.kind == "uniswap_v3" for leg in never.legs)
+    told = {
+        kind: frozenset(p.id for p in view.pools.values() if p.kind == kind)
+        for kind in ("uniswap_v2", "uniswap_v3")
+    }
+    assert route_sell(view, WETH, USDC, 100 * 10**18, alone=told["uniswap_v2"]).legs == alone.legs
+    assert route_sell(view, WETH, USDC, 100 * 10**18, never=told["uniswap_v3"]).legs == never.legs
     assert max(alone.net_out_raw, never.net_out_raw) <= free.net_out_raw * 1.0001
 
 

@@ -11,16 +11,25 @@ from agent.amm.ticks import TickTable
 from agent.domain.instruments import AssetId, Place
 from agent.domain.routes import Leg
 from agent.execution.batch import Routers
+from chains.profiles import load
 from chains.types import Address
+from contracts.uniswap_pools import v2_pair
 
 E18 = 10**18
 HERE = Place("eip155:1")
 WETH, USDC, USDT = (AssetId(f"eip155:1/erc20:{a}") for a in (c.WETH, c.USDC, c.USDT))
 ROUTERS = Routers(1, Address(c.PERMIT2), Address(c.ROUTER), Address(c.VAULT), Address(c.WETH))
 EMPTY = TickTable((), ())
+
+
+def _pair(token: str) -> str:
+    """The genuine factory's own of a token and wrapped ether."""
+    return f"{HERE}/{v2_pair(load(1).contracts['uniswap_v2_factory'], token, c.WETH)}"
+
+
 POOLS: dict[str, Any] = {
-    "v2": ConstantProductPool("v2", (USDC, WETH), (1, 1), 3000),
-    "v2t": ConstantProductPool("v2t", (USDT, WETH), (1, 1), 3000),
+    "v2": ConstantProductPool(_pair(c.USDC), (USDC, WETH), (1, 1), 3000),
+    "v2t": ConstantProductPool(_pair(c.USDT), (USDT, WETH), (1, 1), 3000),
     "v3": ConcentratedPool("v3", (USDC, WETH), 500, 10, 1, 0, 1, EMPTY),
     "v3t": ConcentratedPool("v3t", (USDC, USDT), 100, 1, 1, 0, 1, EMPTY),
     "v4": ConcentratedV4Pool("v4", (WETH, USDC), 500, (0, 0), 10, 1, 0, 1, EMPTY),

@@ -27,6 +27,7 @@ from contracts import route_executor as rx
 from contracts.codec import decode_call, encode
 from contracts.decode import to_leaves
 from contracts.leaves import Swap, Unknown
+from contracts.uniswap_pools import v3_pool
 from keys.policy import Allowed, Refusal, SafeTxRequest, judge_safe_tx
 from keys.safe import DELEGATECALL, SafeTx
 
@@ -34,7 +35,7 @@ EXECUTOR = Address(rx.ADDRESS)
 WITH = dataclasses.replace(ROUTERS, executor=EXECUTOR)
 KNOWN = c.chain_json()["contracts"] | {EXECUTOR: "route_executor"}
 SPENDERS = [*c.chain_json()["spenders"], EXECUTOR]
-OURS = "eip155:1/" + rx.v3_pool(load(1).contracts["uniswap_v3_factory"], c.USDC, c.USDT, 100)
+OURS = "eip155:1/" + v3_pool(load(1).contracts["uniswap_v3_factory"], c.USDC, c.USDT, 100)
 PAIR = "eip155:1/0x" + "77" * 20
 CURVE = "eip155:1/0x" + "99" * 20
 MORE: dict[str, Any] = POOLS | {
@@ -111,7 +112,7 @@ def test_one_thing_wrong_and_they_are_refused() -> None:
 @pytest.mark.parametrize("name", SELL)
 def test_what_audited_routers_carry_stays_with_them(name: str) -> None:
     legs = SELL[name]
-    assert not needs_executor(part_of(legs), legs, POOLS)
+    assert not needs_executor(part_of(legs), legs, POOLS, 1)
     calls = build(part_of(legs), legs, POOLS, WITH, Address(c.SAFE), c.DEADLINE, minimum(legs), {"v4"})
     assert EXECUTOR not in {call.to for call in calls}
 
@@ -212,6 +213,10 @@ def test_a_route_is_one_leaf_and_an_odd_one_is_none() -> None:
         ([c.WETH], [HOP]),
         ([c.WETH, c.USDC], []),
         ([c.WETH, c.USDC], [dataclasses.replace(HOP, token_out=2)]),
+        ([c.WETH, c.USDC], [dataclasses.replace(HOP, amount=0)]),
+        ([c.WETH, c.USDC], [dataclasses.replace(HOP, amount=rx.ALL + 1)]),
+        ([c.WETH, c.USDC], [dataclasses.replace(HOP, share=False, amount=1 << 127)]),
+        ([c.WETH, c.USDC, *(f"0x{i:040x}" for i in range(1, 32))], [HOP]),
     ):
         (odd,) = leaves(tokens, hops)
         assert isinstance(odd, Unknown)
