@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.19;
 
-import {IPoolManager} from "../src/venues.sol";
+import {IBalancerVault, IPoolManager} from "../src/venues.sol";
 import {MockToken} from "./Mocks.sol";
 
 interface IV3Called {
@@ -132,29 +132,13 @@ contract MockManager {
 
 /// A vault that swaps one for one; `takes` bps of the amount are pulled.
 contract MockVault {
-    struct Single {
-        bytes32 poolId;
-        uint8 kind;
-        address assetIn;
-        address assetOut;
-        uint256 amount;
-        bytes userData;
-    }
-
-    struct Funds {
-        address sender;
-        bool fromInternalBalance;
-        address payable recipient;
-        bool toInternalBalance;
-    }
-
     uint256 public takes = 10_000;
 
     function misbehave(uint256 takes_) external {
         takes = takes_;
     }
 
-    function swap(Single memory s, Funds memory f, uint256, uint256) external payable returns (uint256) {
+    function swap(IBalancerVault.SingleSwap memory s, IBalancerVault.FundManagement memory f, uint256, uint256) external payable returns (uint256) {
         MockToken(payable(s.assetIn)).transferFrom(f.sender, address(this), s.amount * takes / 10_000);
         MockToken(payable(s.assetOut)).transfer(f.recipient, s.amount * takes / 10_000);
         return s.amount;
