@@ -66,7 +66,7 @@ def step(parent: ParentOrder, progress: Progress, now_ns: int) -> Step:
     limit = _let_go(parent, progress, stop, profit)
     if limit is _WAIT:
         return Step(wake_ns=min(now_ns + LOOK_EVERY_NS, parent.intent.expire_ns))
-    again_ns = _again_ns(progress)
+    again_ns = _again_ns(progress, limit)
     if now_ns < again_ns:
         return Step(wake_ns=min(again_ns, parent.intent.expire_ns))
     child = slice_of(parent, progress.children, progress.leaves, parent.intent.expire_ns)
@@ -96,9 +96,10 @@ def _let_go(
     return _WAIT
 
 
-def _again_ns(progress: Progress) -> int:
-    """When the next attempt may be made: at once, or after what failed, the longer the more of it did."""
-    if not progress.failed:
+def _again_ns(progress: Progress, limit: Decimal | None) -> int:
+    """When the next attempt may be made: at once, or after what failed, the longer the more of it did. A stop does not wait for what
+    take-profits failed at."""
+    if not progress.failed or (progress.last is not None and progress.last.limit_px != limit):
         return 0
     return progress.last_ns + min(LOOK_EVERY_NS << min(progress.failed, 10), LONGEST_PAUSE_NS)
 

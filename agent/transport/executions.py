@@ -24,6 +24,9 @@ ENDED = {
     OrdStatus.REJECTED: ExecType.REJECTED,
 }
 KNOWN, BACK_MS, GIVE_UP_NS = 20_000, 60_000, 60 * 10**9
+LATE_MS = 600_000
+"""A venue may tell of a fill that much later. Further back nothing is asked again, for many venues answer for a week or a day at most from
+where they are asked, so that after a longer quiet an audit would see nothing new at all."""
 
 Told = asyncio.Queue[ExecutionReport | FairleadError]
 Listen = Callable[[Told], Coroutine[Any, Any, None]]
@@ -97,9 +100,11 @@ class Executions:
             await told.put(ExecutionReport(order.cl_ord_id, self._place, kind, order.at_ns, number))
 
     async def catch_up(self, told: Told) -> None:
+        began_ms = self._clock.now_ns() // 1_000_000
         for name, number, fill in await self._venue.fills_since(self.since_ms - BACK_MS):
             await self.fill(name, number, fill, told)
             self.since_ms = max(self.since_ms, fill.at_ns // 1_000_000)
+        self.since_ms = max(self.since_ms, began_ms - LATE_MS)
 
     async def _audit(self, told: Told) -> None:
         while True:

@@ -208,7 +208,7 @@ _MEXC = Words(
 _KRAKEN = Words(
     {
         "POST private/AddOrder": Shape(
-            "pair", "volume", "price", "type", "ordertype", _set("limit"), {}, _set("timeinforce oflags")
+            "pair", "volume", "price", "type", "ordertype", _set("limit"), {}, _set("timeinforce")
         )
     },
     frozenset(

@@ -6,6 +6,7 @@ Number 12 of the failures this must survive: partly filled and then cancelled, t
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -123,6 +124,10 @@ def test_what_fails_is_tried_again_with_growing_pauses_to_the_end(tmp_path: Path
         assert not waiting.children and not waiting.done and waiting.wake_ns is not None
         pauses.append((waiting.wake_ns - now) / 1e9)
     assert pauses == sorted(pauses) and pauses[0] == 1 and pauses[-1] == 60
+    greedy = replace(last, limit_px=D(3100))
+    failing = {"children": 9, "failed": 9, "last": greedy, "last_ns": now}
+    assert not told(parent, "2", "3100", **failing).children, "the take-profit waits for its next attempt"
+    assert told(parent, "2", "2900", **failing).children, "a stop waits for no take-profit that failed"
 
 
 def test_prices_that_make_no_sense_are_refused_before_anything_else() -> None:
