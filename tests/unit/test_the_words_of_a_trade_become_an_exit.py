@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from settings_values import values
@@ -10,6 +12,7 @@ from settings_values import values
 from agent.algos.step import slice_of
 from agent.algos.twap import seconds_of
 from agent.app import template
+from agent.app.cli.plan_view import told_otherwise
 from agent.app.follow import instant, orders_json
 from agent.app.intents import Request, parent_of, request_of
 from agent.app.places import directory
@@ -44,6 +47,14 @@ def test_a_price_makes_it_an_exit_that_waits_for_thirty_days_or_as_long_as_is_sa
     with pytest.raises(Usage, match="means nothing to twap") as wrong:
         asked(stop_loss="2900", algo="twap", over="10m", slices="2")
     assert wrong.value.hint == "it belongs to --algo exit"
+
+
+@pytest.mark.parametrize(("stop", "said"), [("2900", False), ("3000", True), ("5000", True)])
+def test_an_exit_whose_price_is_reached_already_says_so_before_it_is_done(
+    stop: str, said: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told_otherwise(asked(stop_loss=stop), SimpleNamespace(net_px=Decimal(3000)))  # type: ignore[arg-type]
+    assert ("--stop-loss is reached already" in capsys.readouterr().out) is said
 
 
 def test_orders_tells_what_it_waits_for() -> None:
