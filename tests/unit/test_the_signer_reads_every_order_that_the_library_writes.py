@@ -42,6 +42,7 @@ async def test_an_order_is_counted_by_its_own_words(exchange: str) -> None:
         assert call.writes and call.shape is not None
         sent = f"{request['url']} {request['body']}"
         assert qty in sent and px in sent and "secret" not in sent
+        offline.leave(request)
         assert not KNOWN[exchange].asked or NAME in sent
     await offline.close()
 
@@ -50,6 +51,7 @@ async def test_an_order_is_counted_by_its_own_words(exchange: str) -> None:
 async def test_reading_and_cancelling_are_no_orders(exchange: str) -> None:
     offline = Offline(exchange)
     request = await offline.library.captured("cancel_order", "123", "ETH/USDC")
+    offline.leave(request)
     call, counted = offline.calls[-1]
     assert counted is None and call.writes and "123" in f"{request['url']} {request['body']}"
     known, since, page = KNOWN[exchange], NOW - 60_000, offline.library.page("fetchMyTrades", PAGE)
