@@ -111,18 +111,29 @@ class Executions:
             self.audits += 1
             try:
                 await self.catch_up(told)
-                for cl_ord_id, (symbol, give_up_ns) in list(self._watched.items()):
-                    order = await self._venue.query(cl_ord_id, symbol)
-                    if order is not None:
-                        await self._settle(cl_ord_id, order, told)
-                    elif self._clock.now_ns() > give_up_ns:
-                        self._watched.pop(cl_ord_id, None)
+                await self._ask_after_watched(told)
             except Retry:
                 pass  # the next round
             except FairleadError as error:
                 await told.put(error)
                 return
             await self._pause()
+
+    async def _ask_after_watched(self, told: Told) -> None:
+        """One order that nothing can be said of now does not hold the others up; with a second the venue is taken for away: Retry."""
+        unsaid = 0
+        for cl_ord_id, (symbol, give_up_ns) in list(self._watched.items()):
+            try:
+                order = await self._venue.query(cl_ord_id, symbol)
+            except Retry:
+                unsaid += 1
+                if unsaid > 1:
+                    raise
+                continue
+            if order is not None:
+                await self._settle(cl_ord_id, order, told)
+            elif self._clock.now_ns() > give_up_ns:
+                self._watched.pop(cl_ord_id, None)
 
     async def _pause(self) -> None:
         waiting = [
