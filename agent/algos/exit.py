@@ -55,6 +55,15 @@ def fits(side: Side, limit: Decimal | None, parameters: Mapping[str, str]) -> No
         raise Usage("LIMIT_BEYOND_STOP", f"--limit {limit} could never be met once the stop {stop} is reached", "put it beyond the stop, or leave it out")  # fmt: skip
 
 
+def reached(side: Side, px: Decimal, parameters: Mapping[str, str]) -> str:
+    """Which of them this net price meets: "stop-loss", "take-profit", or "" where it lies between."""
+    stop, profit = prices(parameters)
+    selling = side is Side.SELL
+    if stop is not None and (px <= stop if selling else px >= stop):
+        return "stop-loss"
+    return "take-profit" if profit is not None and (px >= profit if selling else px <= profit) else ""
+
+
 def step(parent: ParentOrder, progress: Progress, now_ns: int) -> Step:
     if progress.working > 0 or (progress.leaves <= progress.lot and progress.unsettled):
         return Step(wake_ns=now_ns + LOOK_EVERY_NS)
@@ -66,7 +75,7 @@ def step(parent: ParentOrder, progress: Progress, now_ns: int) -> Step:
     limit = _let_go(parent, progress, stop, profit)
     if limit is _WAIT:
         return Step(wake_ns=min(now_ns + LOOK_EVERY_NS, parent.intent.expire_ns))
-    again_ns = _again_ns(progress)
+    again_ns = _again_ns(progress, limit)
     if now_ns < again_ns:
         return Step(wake_ns=min(again_ns, parent.intent.expire_ns))
     child = slice_of(parent, progress.children, progress.leaves, parent.intent.expire_ns)
@@ -80,25 +89,26 @@ def _let_go(
     parent: ParentOrder, progress: Progress, stop: Decimal | None, profit: Decimal | None
 ) -> Decimal | None:
     """The limit that the rest goes with now, None for any price; _WAIT where neither price was reached."""
-    selling, px = parent.side is Side.SELL, progress.px_now
     if (
         stop is not None
         and progress.last is not None
         and (profit is None or progress.last.limit_px != profit)
     ):
         return parent.intent.limit_px  # it was reached before
-    if px is None:
+    if progress.px_now is None:
         return _WAIT
-    if stop is not None and (px <= stop if selling else px >= stop):
-        return parent.intent.limit_px
-    if profit is not None and (px >= profit if selling else px <= profit):
-        return profit
+    match reached(parent.side, progress.px_now, dict(parent.intent.algo_params)):
+        case "stop-loss":
+            return parent.intent.limit_px
+        case "take-profit":
+            return profit
     return _WAIT
 
 
-def _again_ns(progress: Progress) -> int:
-    """When the next attempt may be made: at once, or after what failed, the longer the more of it did."""
-    if not progress.failed:
+def _again_ns(progress: Progress, limit: Decimal | None) -> int:
+    """When the next attempt may be made: at once, or after what failed, the longer the more of it did. A stop does not wait for what
+    take-profits failed at."""
+    if not progress.failed or (progress.last is not None and progress.last.limit_px != limit):
         return 0
     return progress.last_ns + min(LOOK_EVERY_NS << min(progress.failed, 10), LONGEST_PAUSE_NS)
 

@@ -10,19 +10,24 @@ from agent.domain.orders import ParentOrder
 from agent.domain.units import WIDE
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+LONGEST_S = 3_653 * 86_400
 
 
 def seconds_of(text: str, what: str) -> int:
-    """`90s`, `10m`, `4h`, `1d`. Raises Usage BAD_DURATION."""
-    if text[-1:] in UNITS and text[:-1].isdigit() and int(text[:-1]) > 0:
-        return int(text[:-1]) * UNITS[text[-1]]
-    raise Usage("BAD_DURATION", f"{what} '{text}' is no duration", "write it like 90s, 10m, 4h or 1d")
+    """`90s`, `10m`, `4h`, `1d`, ten years at most. Raises Usage BAD_DURATION."""
+    count = text[:-1]
+    if text[-1:] in UNITS and len(count) <= 10 and count.isdecimal() and int(count) > 0:
+        seconds = int(count) * UNITS[text[-1]]
+        if seconds <= LONGEST_S:
+            return seconds
+        raise Usage("BAD_DURATION", f"{what} '{text}' is longer than ten years", "write it like 90s, 10m, 4h or 1d")  # fmt: skip
+    raise Usage("BAD_DURATION", f"{what} '{text[:40]}' is no duration", "write it like 90s, 10m, 4h or 1d")
 
 
 def check(parameters: dict[str, str]) -> None:
     seconds_of(parameters.get("over", ""), "--over")
     slices = parameters.get("slices", "")
-    if not slices.isdigit() or not 1 <= int(slices) <= 10_000:
+    if not slices.isdecimal() or len(slices) > 5 or not 1 <= int(slices) <= 10_000:
         raise Usage(
             "BAD_SLICES", f"--slices '{slices}' is not between 1 and 10000", "write it like --slices 5"
         )

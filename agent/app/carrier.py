@@ -7,7 +7,7 @@ where nothing can be recorded any more does all of it stop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from chains.types import Environment
 if TYPE_CHECKING:
     from agent.app.wiring import App
 
+LOOK_S = 0.25
 FRESH_NS = 30 * 10**9
 """A wish handed over later than this was made for another market."""
 
@@ -99,11 +100,12 @@ class Carrier:
             await self.carry(book.parents[name].parent)
         await self._following
 
-    async def take_up(self) -> tuple[ClOrdId, ...]:
-        """Begins to follow every signed part of an earlier run, and to work every unfinished parent beside them."""
+    async def take_up(self, but: Collection[ClOrdId] = ()) -> tuple[ClOrdId, ...]:
+        """Begins to follow every signed part of an earlier run, and to work every unfinished parent beside them, `but` those."""
         await close_what_never_left(self._desk)
         self._following = asyncio.create_task(settle_open_parts(self._desk), name="open parts")
-        records = [record for record in self._desk.book.parents.values() if record.closed is None]
+        opened = (record for record in self._desk.book.parents.values() if record.closed is None)
+        records = [record for record in opened if record.parent.cl_ord_id not in but]
         for record in records:
             self.start(record.parent)
         return tuple(record.parent.cl_ord_id for record in records)
@@ -134,12 +136,24 @@ class Carrier:
     def busy(self) -> tuple[ClOrdId, ...]:
         return tuple(self._tasks)
 
-    async def rest(self) -> None:
-        """Returns when every parent taken on beside the command's own has ended."""
+    async def rest(self, but: Collection[ClOrdId] = ()) -> None:
+        """Returns when every parent taken on beside the command's own has ended; `but` those, which need only have nothing open that was
+        signed."""
         if self._following is not None:
             await asyncio.wait([self._following])
-        while self._tasks:
-            await asyncio.wait(list(self._tasks.values()))
+        while waited := [task for name, task in self._tasks.items() if name not in but or self._acts(name)]:
+            await asyncio.wait(waited, timeout=LOOK_S if but else None)
+
+    def _acts(self, name: ClOrdId) -> bool:
+        return any(not part.ended for part in self._desk.book.parts_of(name))
+
+    def waiting(self) -> tuple[ClOrdId, ...]:
+        """Exits of an earlier run that do nothing but wait for their price, for weeks maybe: no other order is to wait for them."""
+        opened = (record for record in self._desk.book.parents.values() if record.closed is None)
+        names = (
+            r.parent.cl_ord_id for r in opened if r.parent.intent.algo == "exit" and not r.cancel_requested
+        )
+        return tuple(name for name in names if not self._acts(name))
 
     def close_door(self) -> None:
         """No order is taken over from now on; cancelling and halting go on."""

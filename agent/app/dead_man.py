@@ -17,6 +17,8 @@ from agent.ports import Clock
 from agent.transport.executions import until_woken
 
 GOODBYE_S = 2.0
+PASSING = frozenset({"REQUEST_EXPIRED"})
+"""Refusals of one request, which say nothing of the switch."""
 
 
 @runtime_checkable
@@ -53,29 +55,32 @@ class DeadMan:
         )
 
     async def run(self) -> None:
-        """Ends by itself only where the exchange refuses the switch, which is an alarm; else with its task."""
-        told = False
+        """Ends by itself only where the exchange refuses the switch from the first, which is an alarm; else with its task. One that was
+        taken up is tried again whatever is said later."""
+        taken = told = False
         try:
             while True:
                 self._wake.clear()
                 try:
                     if self.works():
+                        self.held = True  # also where no answer comes: it has to be let go then
                         await self._venue.schedule_cancel(self._seconds)
-                        self.held, told = True, False
+                        taken, told = True, False
                     elif self.held:
                         await self._venue.schedule_cancel(None)
                         self.held = False
-                except (Retry, Reconcile) as error:
+                except FairleadError as error:
+                    if not (taken or isinstance(error, Retry | Reconcile) or error.code in PASSING):
+                        self.held = False
+                        await self._alarm(
+                            f"it has no switch for us: {error.message}; orders there outlive this process"
+                        )
+                        return
                     if not told:
                         await self._alarm(
                             f"the switch was not renewed and ends orders there in time: {error.message}"
                         )
                     told = True
-                except FairleadError as error:
-                    await self._alarm(
-                        f"it has no switch for us: {error.message}; orders there outlive this process"
-                    )
-                    return
                 await until_woken(self._wake, self._clock, self._seconds / 3)
         finally:
             await self._goodbye()

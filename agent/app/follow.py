@@ -318,9 +318,12 @@ def named_order(book: Book, text: str) -> ClOrdId:
     raise Usage("UNKNOWN_ORDER", f"there is no order '{text}'", "`fairlead orders --all` lists them")
 
 
+LAST_NS = 253_402_300_799 * 10**9
+
+
 def instant(at_ns: int) -> str:
-    """RFC 3339 UTC, nanoseconds kept."""
-    whole, rest = divmod(at_ns, 10**9)
+    """RFC 3339 UTC, nanoseconds kept; what is beyond the year 9999 is told as its last."""
+    whole, rest = divmod(min(at_ns, LAST_NS), 10**9)
     return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 

@@ -37,6 +37,8 @@ from contracts.codec import decode_result, encode
 Narrow = Callable[[MarketView, tuple[Sequence[AssetId], Sequence[AssetId]]], Awaitable[MarketView]]
 """What may be traded of a view, given the two groups of assets."""
 
+UNREACHED = "no router here trades with it: of another factory than Uniswap's, or of a kind that takes the RouteExecutor"
+
 
 def pool_keeper(desk: ChainDesk, chain: Chain) -> PoolKeeper:
     """The chain's configured pools, kept up with its blocks."""
@@ -332,6 +334,10 @@ class LiveMarket:
             pools[name] = was[1]
             if native in entry["assets"]:
                 desk.native_pools.add(name)
+        for name, why in snapshot.skipped:
+            self.left_out[f"{desk.profile.name} pool {name}"] = why
+        for name in sorted(desk.routers.never(tuple(pools.values()))):
+            self.left_out[f"{desk.profile.name} pool {name.rpartition('/')[2]}"] = UNREACHED
         block = snapshot.block
         once = overhead_gas(0)
         gas = GasState(block.number, block.base_fee_wei, tip_wei, wrapped, once, overhead_gas(1) - once)

@@ -28,6 +28,7 @@ from agent.app.settings_types import (
     PositiveMoney,
     Seconds,
     SecretRef,
+    SwitchSeconds,
     Symbol,
 )
 from chains.types import Environment, Protection
@@ -225,11 +226,11 @@ class Venue(Table):
         Decimal(0),
         description="The most this venue may hold of yours, in USD, before orders that would add to it are denied.",
     )
-    cancel_after_s: int = Field(
+    cancel_after_s: SwitchSeconds = Field(
         60,
         ge=0,
         le=3600,
-        description="Where the exchange has such a switch: it ends all orders of the account so long after this process was last heard of. 0: never.",
+        description="Where the exchange has such a switch: it ends all orders of the account so long after this process was last heard of; 10 at least. 0: never.",
     )
     symbols: tuple[str, ...] = Field(
         (), description="The venue's instruments that may be traded, in its own spelling."

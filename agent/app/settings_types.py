@@ -98,6 +98,10 @@ def _pool(value: str) -> str:
     return address(value)
 
 
+LEAST_SWITCH_S = 10
+"""Exchanges take no less, or a third of it is no time for a renewal."""
+
+
 def _reference(value: Any) -> str:
     if not isinstance(value, str) or not is_reference(value):
         raise _wrong("a secret is given by reference, never as itself", f"write one of {_REFERENCES}")
@@ -118,12 +122,22 @@ def _endpoint(value: Any) -> str:
     return value
 
 
+def _switch(value: int) -> int:
+    if 0 < value < LEAST_SWITCH_S:
+        raise _wrong(
+            f"{value} s would end orders for one late answer",
+            f"at least {LEAST_SWITCH_S}, or 0 for no switch",
+        )
+    return value
+
+
 Money = Annotated[Decimal, BeforeValidator(_money)]
 PositiveMoney = Annotated[Decimal, BeforeValidator(_money), AfterValidator(_positive)]
 Address = Annotated[str, BeforeValidator(address)]
 CodeHash = Annotated[str, BeforeValidator(code_hash)]
 PoolId = Annotated[str, AfterValidator(_pool)]
 Name = Annotated[str, AfterValidator(_name)]
+SwitchSeconds = Annotated[int, AfterValidator(_switch)]
 Symbol = Annotated[str, AfterValidator(_symbol)]
 AssetRef = Annotated[str, AfterValidator(_asset)]
 SecretRef = Annotated[str, BeforeValidator(_reference)]

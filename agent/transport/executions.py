@@ -24,6 +24,9 @@ ENDED = {
     OrdStatus.REJECTED: ExecType.REJECTED,
 }
 KNOWN, BACK_MS, GIVE_UP_NS = 20_000, 60_000, 60 * 10**9
+LATE_MS = 600_000
+"""A venue may tell of a fill that much later. Further back nothing is asked again, for many venues answer for a week or a day at most from
+where they are asked, so that after a longer quiet an audit would see nothing new at all."""
 
 Told = asyncio.Queue[ExecutionReport | FairleadError]
 Listen = Callable[[Told], Coroutine[Any, Any, None]]
@@ -107,21 +110,18 @@ class Executions:
             await told.put(ExecutionReport(order.cl_ord_id, self._place, kind, order.at_ns, number))
 
     async def catch_up(self, told: Told) -> None:
+        began_ms = self._clock.now_ns() // 1_000_000
         for name, number, fill in await self._venue.fills_since(self.since_ms - BACK_MS):
             await self.fill(name, number, fill, told)
             self.since_ms = max(self.since_ms, fill.at_ns // 1_000_000)
+        self.since_ms = max(self.since_ms, began_ms - LATE_MS)
 
     async def _audit(self, told: Told) -> None:
         while True:
             self.audits += 1
             try:
                 await self.catch_up(told)
-                for cl_ord_id, (symbol, give_up_ns) in list(self._watched.items()):
-                    order = await self._venue.query(cl_ord_id, symbol)
-                    if order is not None:
-                        await self._settle(cl_ord_id, order, told)
-                    elif self._clock.now_ns() > give_up_ns:
-                        self._watched.pop(cl_ord_id, None)
+                await self._ask_after_watched(told)
             except Retry:
                 pass  # the next round
             except FairleadError as error:
@@ -129,6 +129,22 @@ class Executions:
                 return
             await until_woken(self._woken, self._clock, self._audit_s)
             self._woken.clear()
+
+    async def _ask_after_watched(self, told: Told) -> None:
+        """One order that nothing can be said of now does not hold the others up; with a second the venue is taken for away: Retry."""
+        unsaid = 0
+        for cl_ord_id, (symbol, give_up_ns) in list(self._watched.items()):
+            try:
+                order = await self._venue.query(cl_ord_id, symbol)
+            except Retry:
+                unsaid += 1
+                if unsaid > 1:
+                    raise
+                continue
+            if order is not None:
+                await self._settle(cl_ord_id, order, told)
+            elif self._clock.now_ns() > give_up_ns:
+                self._watched.pop(cl_ord_id, None)
 
     async def _settle(self, cl_ord_id: ClOrdId, order: OrderSnapshot, told: Told) -> None:
         for fill in order.fills:

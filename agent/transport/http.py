@@ -132,11 +132,11 @@ class Http:
 
     def _judge(self, reply: Reply, write: bool) -> Reply:
         used = next((v for k, v in reply.headers.items() if k.lower() == self._weight_header.lower()), "")
-        if used.isdigit():
+        if used.isdecimal():
             self.throttle.told(int(used))
         if reply.status in (429, 418):
             after = next((v for k, v in reply.headers.items() if k.lower() == "retry-after"), "")
-            seconds = float(after) if after.isdigit() else 1.0
+            seconds = float(after) if after.isdecimal() else 1.0
             self.throttle.closed_for(seconds)
             raise Retry(
                 "RATE_LIMITED", f"{self.who} turned the request away ({reply.status})", f"wait {seconds:g} s"

@@ -33,6 +33,8 @@ RELAY = (
 HASHED = parse_tuple(f"{RELAY} relay, uint256 destinationChainId")
 USUAL_S = 15
 """A fill takes seconds as a rule; what has less time than that is not sent for."""
+LONGEST_LIFE_S = 2 * 86_400
+"""No SpokePool takes a deposit whose deadline is that far away (`fillDeadlineBuffer`; hours as deployed)."""
 FILLED = 2
 """FillStatus.Filled; 0 is unfilled, and 1 that somebody asked for the slow way, which no relayer's money is needed for."""
 
@@ -229,14 +231,19 @@ async def fill_status(
 
 
 async def paid_out(destination: ChainReader, deposit: Deposit, last: int, span: int = 50_000) -> int | None:
-    """What a fill paid out, by its own event: the depositor may have signed for another amount since. None where none is found."""
+    """What a fill paid out, by its own event: the depositor may have signed for another amount since. Looked for backwards, `span` blocks
+    at a time, as long ago as a deposit of that deadline can be. None where none is found."""
     topics = [topic(ABI, "FilledV3Relay"), word(deposit.origin), word(deposit.deposit_id)]
-    for log in await destination.logs(SPOKE_POOLS[deposit.destination], topics, max(last - span, 0), last):
-        args = _args(log)
-        same = (args["depositor"], args["inputAmount"], args["fillDeadline"])
-        if same == (deposit.depositor, deposit.in_raw, deposit.fill_deadline):
-            return int(args["relayExecutionInfo"]["updatedOutputAmount"])
-    return None
+    while True:
+        first = max(last - span + 1, 0)
+        for log in await destination.logs(SPOKE_POOLS[deposit.destination], topics, first, last):
+            args = _args(log)
+            same = (args["depositor"], args["inputAmount"], args["fillDeadline"])
+            if same == (deposit.depositor, deposit.in_raw, deposit.fill_deadline):
+                return int(args["relayExecutionInfo"]["updatedOutputAmount"])
+        if not first or (await destination.block(first)).timestamp < deposit.fill_deadline - LONGEST_LIFE_S:
+            return None
+        last = first - 1
 
 
 async def refunded_raw(origin: ChainReader, depositor: Address, token: Address, first: int, last: int) -> int:
@@ -269,7 +276,7 @@ async def look(
     head = await origin.block()
     if stage in (Stage.SENT, Stage.DEPOSITED):
         mine = await deposits_of(origin, crossing.depositor, crossing.sent_after, head.number)
-        deposit = next((d for d in mine if d.log.tx_hash == crossing.tx_hash), None)
+        deposit = next((d for d in mine if d.log.tx_hash == crossing.tx_hash and _same(d, flight)), None)
         if deposit is None:
             gone = stage is Stage.DEPOSITED
             return replace(crossing, deposit=None, flight=moved(flight, Stage.SENT)) if gone else crossing
@@ -300,6 +307,12 @@ async def look(
     if final.timestamp > deposit.fill_deadline and then != FILLED:
         return replace(crossing, flight=moved(flight, Stage.EXPIRED))
     return crossing
+
+
+def _same(deposit: Deposit, flight: Flight) -> bool:
+    """One transaction of a wallet can hold several deposits."""
+    told = (deposit.in_raw, deposit.out_raw, deposit.fill_deadline)
+    return told == (flight.in_raw, flight.out_raw, flight.deadline_s)
 
 
 def _args(log: Log) -> dict[str, Any]:

@@ -234,7 +234,7 @@ _HASHKEY = Words(
 _KRAKEN = Words(
     {
         "POST private/AddOrder": Shape(
-            "pair", "volume", "price", "type", "ordertype", _set("limit"), {}, _set("timeinforce oflags")
+            "pair", "volume", "price", "type", "ordertype", _set("limit"), {}, _set("timeinforce")
         )
     },
     frozenset(

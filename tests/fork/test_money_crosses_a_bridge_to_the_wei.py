@@ -142,6 +142,13 @@ async def test_what_was_sent_arrives_and_adds_up_at_every_stage(bridge: Bridge) 
             bridge.mine(bridge.there)
         assert stages[0] is Stage.FILLED and stages[-1] is Stage.ARRIVED and crossing.flight.over
         assert crossing.flight.paid_raw == quoted.out_raw == raw - quoted.fee_raw
+        head = (await bridge.destination.block()).number
+        found = await across.paid_out(bridge.destination, crossing.deposit, head, span=2)
+        assert found == quoted.out_raw, "also where the fill is further back than one question reaches"
+        other = replace(crossing, flight=replace(crossing.flight, stage=Stage.SENT, in_raw=raw - 1))
+        assert (await bridge.look(other)).flight.stage is Stage.SENT, (
+            "a transaction can hold several deposits"
+        )
 
 
 async def test_what_no_relayer_takes_expires_and_is_given_back_whole(bridge: Bridge) -> None:

@@ -6,6 +6,7 @@ Number 12 of the failures this must survive: partly filled and then cancelled, t
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from desk import PAPER, Grave, Office, order
 
 from agent.algos import exit as exits
 from agent.algos.step import Progress, slice_of
+from agent.app.carrier import Carrier
 from agent.domain.errors import Usage
 from agent.domain.events import CancelRequested, ParentClosed, Sliced
 from agent.domain.orders import ParentOrder, Side
@@ -52,6 +54,30 @@ async def test_whichever_price_comes_first_ends_the_other(
         got = desk.book.positions["USDC"].qty / desk.book.positions["ETH"].qty * -1
     assert least <= got <= most and before[0] - office.held()[0] == 2
     assert len(slices(grave)) == 1
+
+
+async def test_an_exit_of_an_earlier_run_is_watched_on_and_holds_no_other_order_up(tmp_path: Path) -> None:
+    office = Office(tmp_path, places=(PAPER,))
+    venue = office.venue
+    assert venue is not None
+    parent = order(office, "2", algo="exit", params=NEAR, life_s=60)
+    name, told_by = parent.cl_ord_id, list[str]()
+    async with office.open(Grave()) as desk:
+        doing = asyncio.create_task(work(parent, desk))
+        await desk.clock.sleep(3)
+        doing.cancel()
+        await asyncio.gather(doing, return_exceptions=True)
+    async with office.open(Grave()) as desk:
+        carrier = Carrier(None, desk, told_by.append)  # type: ignore[arg-type]
+        assert carrier.waiting() == (name,) and await carrier.take_up((name,)) == ()
+        carrier.start(parent)
+        await carrier.rest((name,))
+        assert carrier.busy == (name,), "it waits on, and nobody waits for it"
+        venue.house("SELL", "2985", "1200", tif="GTC")
+        await carrier.rest()
+        closed = desk.book.parents[name].closed
+        assert closed is not None and closed.status == "FILLED" and not carrier.waiting()
+        assert len(told_by) == 1 and name in told_by[0]
 
 
 async def test_cancelled_as_one_nothing_is_sold_whatever_the_price_does(tmp_path: Path) -> None:
@@ -123,6 +149,10 @@ def test_what_fails_is_tried_again_with_growing_pauses_to_the_end(tmp_path: Path
         assert not waiting.children and not waiting.done and waiting.wake_ns is not None
         pauses.append((waiting.wake_ns - now) / 1e9)
     assert pauses == sorted(pauses) and pauses[0] == 1 and pauses[-1] == 60
+    greedy = replace(last, limit_px=D(3100))
+    failing = {"children": 9, "failed": 9, "last": greedy, "last_ns": now}
+    assert not told(parent, "2", "3100", **failing).children, "the take-profit waits for its next attempt"
+    assert told(parent, "2", "2900", **failing).children, "a stop waits for no take-profit that failed"
 
 
 def test_prices_that_make_no_sense_are_refused_before_anything_else() -> None:

@@ -14,7 +14,7 @@ from desk import PAPER, Grave, Office, order
 from venue_rigs import hyper_account
 
 from agent.app.dead_man import Switched, dead_men
-from agent.domain.errors import FairleadError, Reject, Retry
+from agent.domain.errors import FairleadError, Reconcile, Reject, Retry
 from agent.domain.events import Alarmed
 from agent.execution.desk import Desk
 from agent.execution.spine import work
@@ -99,6 +99,36 @@ async def test_an_end_in_order_lets_it_go_and_a_refusal_is_an_alarm_once(tmp_pat
                 event for event in grave.seen if isinstance(event, Alarmed) and event.code == "NO_DEAD_MAN"
             ]
             assert len(told) == 1 and refuses.message in told[0].message
+
+
+async def test_one_that_was_taken_up_is_taken_up_again_whatever_was_said_meanwhile(tmp_path: Path) -> None:
+    async with held(tmp_path) as (office, desk, switch, running, grave):
+        lost(office)
+        doing = asyncio.create_task(work(order(office, "1", life_s=60), desk))
+        await desk.clock.sleep(3)
+        count = len(switch.told)
+        switch.refuses = Reject("VENUE_REFUSED", "an internal error")
+        await desk.clock.sleep(21)
+        switch.refuses = None
+        lost(office)
+        more = asyncio.create_task(work(order(office, "1", salt="more", life_s=60), desk))
+        await desk.clock.sleep(3)
+        assert not running.done() and len(switch.told) > count and switch.told[-1][1] == 60
+        await asyncio.gather(doing, more)
+        assert len([e for e in grave.seen if isinstance(e, Alarmed) and e.code == "NO_DEAD_MAN"]) == 1
+
+
+async def test_one_whose_answer_was_lost_is_let_go_like_any_other(tmp_path: Path) -> None:
+    async with held(tmp_path) as (office, desk, switch, running, _):
+        lost(office)
+        switch.refuses = Reconcile("VENUE_TIMEOUT", "no answer")
+        doing = asyncio.create_task(work(order(office, "1", life_s=60), desk))
+        await desk.clock.sleep(3)
+        switch.refuses = None
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert [seconds for _, seconds in switch.told] == [None]
+        await doing
 
 
 async def test_hyperliquids_session_has_it_and_settings_may_leave_it_out() -> None:

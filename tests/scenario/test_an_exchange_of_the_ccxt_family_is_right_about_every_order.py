@@ -57,14 +57,87 @@ async def test_where_it_has_no_names_of_ours_a_lost_order_is_recognised_by_what_
         await door.fault("order.place", "reset_after")
         with pytest.raises(Reconcile):
             await venue.submit(lost)
+        (seen,) = await venue.open_orders()
+        assert seen.cl_ord_id == f"binance-{seen.venue_order_id}", (
+            "an audit sees it before anybody asks for it"
+        )
         found = await venue.query(name_of(0), "ETHUSDC")
         assert found is not None and (found.cl_ord_id, found.status) == (name_of(0), OrdStatus.NEW)
+        assert [order.cl_ord_id for order in await venue.open_orders()] == [name_of(0)]
         never = await venue.authorize(bid(1, "1"))
         await door.fault("order.place", "reset_before")
         with pytest.raises(Reconcile):
             await venue.submit(never)
         assert await venue.query(name_of(1), "ETHUSDC") is None
         assert "by our name" in venue.capabilities().missing[0] and not venue.capabilities().client_ids
+
+
+async def test_a_lost_order_is_recognised_by_the_exchanges_clock_and_in_a_whole_history_alone() -> None:
+    async with account(names=False) as (door, venue, _):
+        venue._clock = Fast()
+        await venue._set_clock(venue.library)
+        assert -31_000 < venue.library.ahead_ms < -29_000
+        venue.library._clock = venue._clock
+        lost = await venue.authorize(bid())
+        await door.fault("order.place", "reset_after")
+        with pytest.raises(Reconcile):
+            await venue.submit(lost)
+        found = await venue.query(name_of(0), "ETHUSDC")
+        assert found is not None and found.cl_ord_id == name_of(0)
+
+        class Ended:
+            """Gives as many ended orders as one answer holds, none of them ours."""
+
+            raw, known, ahead_ms, count = venue.library.raw, venue.library.known, venue.library.ahead_ms, 50
+
+            async def call(self, method: str, *_: Any) -> Any:
+                row = {"side": "sell", "price": "1", "amount": "1", "timestamp": 2 * 10**12}
+                return [row | {"id": f"{n}"} for n in range(self.count)] if "closed" in method else []
+
+        venue._sent[name_of(1)] = bid(1), venue._there_ms()
+        real, ended = venue._library, Ended()
+        venue._library = ended  # type: ignore[assignment]
+        with pytest.raises(Reconcile, match="not all"):
+            await venue._recognised(name_of(1), "ETHUSDC")
+        ended.count = 49
+        assert await venue._recognised(name_of(1), "ETHUSDC") is None
+        venue._library = real
+
+
+async def test_an_order_is_not_absent_while_its_request_would_still_be_carried_out() -> None:
+    async with account() as (door, venue, _):
+        venue.library.known = replace(KNOWN["binance"], life_s=30)
+        never = await venue.authorize(bid())
+        await door.fault("order.place", "reset_before")
+        with pytest.raises(Reconcile):
+            await venue.submit(never)
+        with pytest.raises(Retry, match="30 s more|29 s more"):
+            await venue.query(name_of(0), "ETHUSDC")
+        order, at_ms = venue._sent[name_of(0)]
+        venue._sent[name_of(0)] = order, at_ms - 31_000
+        assert await venue.query(name_of(0), "ETHUSDC") is None
+
+
+async def test_whatever_is_made_of_an_answer_an_order_that_was_sent_is_not_sent_again() -> None:
+    async with account() as (_, venue, _):
+        request = await venue.authorize(bid())
+        real, venue.library.answered = venue.library.answered, unanswered  # type: ignore[method-assign]
+        with pytest.raises(Reconcile, match="was sent"):
+            await venue.submit(request)
+        venue.library.answered = real  # type: ignore[method-assign]
+        found = await venue.query(name_of(0), "ETHUSDC")
+        assert found is not None and found.status is OrdStatus.NEW
+
+
+async def unanswered(*_: Any) -> Any:
+    raise Retry("RATE_LIMITED", "a further question was turned away")
+
+
+class Fast(SystemClock):
+    """Half a minute ahead of everybody else's."""
+
+    def now_ns(self) -> int:
+        return super().now_ns() + 30 * 10**9
 
 
 async def test_where_it_has_no_names_of_ours_two_alike_are_never_guessed_between() -> None:
@@ -128,6 +201,9 @@ async def test_a_history_longer_than_a_page_is_read_to_both_ends() -> None:
         def __init__(self, newest: bool) -> None:
             self.newest = newest
 
+        def page(self, method: str, most: int) -> int:
+            return most
+
         async def call(self, method: str, unified: str, since: int, limit: int, more: dict[str, int]) -> Any:
             rows = [trade(at) for at in range(200) if since <= at <= more.get("until", 10**6)]
             return rows[-60:] if self.newest else rows[:60]
@@ -167,6 +243,22 @@ async def test_numbers_are_exact_to_the_digit_whatever_form_they_came_in() -> No
     for odd in (None, True, "NaN", "Infinity", "x"):
         with pytest.raises((ValueError, ArithmeticError)):
             border.exact(odd)
+
+
+def test_a_fee_is_what_was_charged_and_not_what_is_listed_first() -> None:
+    def fee(*listed: tuple[str | None, str | None]) -> tuple[str, Decimal]:
+        return border.fee_of(
+            {"fee": {"cost": None}, "fees": [{"cost": c, "currency": a} for c, a in listed]}, "USDC"
+        )
+
+    assert fee(("0", "ETH"), ("0.25", "GT")) == ("GT", D("0.25"))
+    assert fee(("0.1", "ETH"), ("0.2", "ETH")) == ("ETH", D("0.3"))
+    assert (
+        fee(("0", "ETH")) == ("ETH", D(0)) and fee() == ("USDC", D(0)) and fee(("-1", "ETH")) == ("ETH", D(0))
+    )
+    assert border.fee_of({"fee": {"cost": "1", "currency": "BNB"}}, "USDC") == ("BNB", D(1))
+    with pytest.raises(ValueError, match="ETH and GT"):
+        fee(("1", "ETH"), ("1", "GT"))
 
 
 def test_what_the_library_raises_is_told_by_our_verbs() -> None:

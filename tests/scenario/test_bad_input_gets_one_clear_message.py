@@ -154,6 +154,8 @@ CASES = {
     "an exit without a price": Case((*SELL, "--algo", "exit"), "NO_EXIT", 2, "--stop-loss"),
     "a stop for another algo": Case((*SELL, "--algo", "market", "--stop-loss", "2900"), "ALGO_PARAMETER", 2, "exit"),
     "bad duration": Case((*SELL, "--algo", "twap", "--over", "soon", "--slices", "3"), "BAD_DURATION", 2),
+    "a duration without end": Case((*SELL, "--stop-loss", "2900", "--over", "99999999999d"), "BAD_DURATION", 2),
+    "a duration in odd digits": Case((*SELL, "--stop-loss", "2900", "--over", "²d"), "BAD_DURATION", 2),
     "live and dry": Case((*SELL, "--live", "--dry-run"), "LIVE_AND_DRY", 2),
     "unattended without a bound": Case((*SELL, "--live", "--yes"), "MAX_LOSS_MISSING", 2),
     "too dear": Case((*SELL, "--live", "--yes", "--max-loss", "0.01"), "MAX_LOSS", 3),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from ccxt_rig import BAND
@@ -69,6 +70,10 @@ class Offline:
         counted = ccxt_policy.judged(call, reference.limits, {}, self.now_ms)
         self.calls.append((call, counted))
         return ccxt_desk.made_and_signed(self.signing.of("x", reference.dialect, ("key", "c2VjcmV0", "word")), call)  # fmt: skip
+
+    def leave(self, request: Mapping[str, Any]) -> None:
+        """As though what was captured had been sent and answered."""
+        self.library._over(request["turn"])
 
     async def close(self) -> None:
         await self.library.close()

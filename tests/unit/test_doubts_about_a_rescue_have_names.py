@@ -48,6 +48,7 @@ def test_a_price_older_than_its_own_limit_is_told_and_stops_sales_alone() -> Non
         (1, 10, "SEQUENCER_DOWN", True),
         (0, 3_599, "SEQUENCER_GRACE", False),
         (0, 3_600, "", False),
+        (0, NOW, "SEQUENCER_UNKNOWN", False),
     ],
 )
 def test_a_sequencer_that_is_down_stops_and_its_grace_stops_sales(

@@ -20,8 +20,9 @@ from agent.domain.orders import Part
 from agent.execution.batch import Routers, build
 from agent.execution.route_batch import is_foreign
 from agent.market.view import MarketView
+from chains.pools import PoolSnapshot, Token
 from chains.profiles import load
-from chains.types import Address
+from chains.types import Address, BlockRef, Hash32
 from contracts import route_executor as rx
 from contracts.codec import decode_call
 from contracts.uniswap_pools import v2_pair, v3_pool
@@ -62,6 +63,36 @@ def test_the_executor_on_one_chain_widens_that_chains_plans_alone() -> None:
     never, alone = reach(here=ROUTERS, there=base)
     assert never == {f"{place}/{name}" for place in (HERE, THERE) for name in (PAIR, POOL, CURVE)}
     assert alone == {f"{HERE}/{V4}", f"{THERE}/{V4}"}
+
+
+def test_what_is_left_out_is_told() -> None:
+    """A foreign pair and a token that tells no decimals, by name and with the reason; the pools that are planned over are not."""
+    weth, usdc = (Address(a) for a in (c.WETH, c.USDC))
+    own = v3_pool(load(1).contracts["uniswap_v3_factory"], c.WETH, c.USDC, 500)
+    entries = tuple(
+        {"id": f"{HERE}/{at}", "kind": "uniswap_v2", "assets": [USDC, WETH], "reserves_raw": ["9", "9"], "fee_pips": 3000}
+        if at == PAIR
+        else {
+            **{"id": f"{HERE}/{at.lower()}", "kind": "uniswap_v3", "assets": [USDC, WETH], "fee_pips": 500, "tick_spacing": 10},
+            **{"tick": 0, "sqrt_price_x96": str(2**96), "liquidity": "0", "ticks": []},
+        }
+        for at in (PAIR, own)
+    )  # fmt: skip
+    read = PoolSnapshot(
+        BlockRef(7, Hash32("0x" + "11" * 32), Hash32("0x" + "22" * 32), 1_800_000_000, 1),
+        entries,
+        {weth: Token(weth, "WETH", 18), usdc: Token(usdc, "USDC", 6)},
+        ((CURVE, "token 0x… tells no decimals"),),
+    )
+    desk: Any = SimpleNamespace(place=HERE, profile=load(1), routers=ROUTERS, native_pools=set())
+    settings: Any = SimpleNamespace(chains=())
+    nothing: Any = None
+    market = LiveMarket(nothing, settings, Directory({}, {}), {1: desk}, {}, nothing)
+    view = market._chain_view(desk, read, {}, 1)
+    assert len(view.pools) == 2
+    assert set(market.left_out) == {f"ethereum pool {PAIR}", f"ethereum pool {CURVE}"}
+    assert "another factory" in market.left_out[f"ethereum pool {PAIR}"]
+    assert "decimals" in market.left_out[f"ethereum pool {CURVE}"]
 
 
 @pytest.mark.parametrize("chain_id", [1, 8453, 42161])

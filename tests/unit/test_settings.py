@@ -135,3 +135,19 @@ def test_settings_do_not_change_once_loaded(file: Path) -> None:
     settings = load(file)
     with pytest.raises(ValueError, match="frozen"):
         settings.live = False  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "taken"), [(0, True), (1, False), (9, False), (10, True), (3600, True), (-1, False)]
+)
+def test_a_switch_leaves_time_for_its_renewal(tmp_path: Path, seconds: int, taken: bool) -> None:
+    (venue,) = values()["venues"]
+    file = tmp_path / "f.toml"
+    if taken:
+        text = render(values(venues=[venue | {"cancel_after_s": seconds}]), file)
+        assert parse(text, file).settings.venues[0].cancel_after_s == seconds
+        return
+    text = render(values(), file)
+    assert "# cancel_after_s = 60" in text
+    with pytest.raises(Usage, match="cancel_after_s"):
+        parse(text.replace("# cancel_after_s = 60", f"cancel_after_s = {seconds}"), file)

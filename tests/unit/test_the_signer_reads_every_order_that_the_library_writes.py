@@ -3,6 +3,7 @@ what it is, carried out by its own `sign` in the signer, and nothing beside it g
 
 from __future__ import annotations
 
+import asyncio
 import json
 from decimal import Decimal
 from typing import Any
@@ -11,14 +12,19 @@ import ccxt
 import pytest
 from ccxt_markets import IDS, Offline, asked
 from ccxt_rig import BAND
+from manual_clock import ManualClock
 
 from agent.venues.ccxt.exchanges import KNOWN, our_name, their_name
-from chains.errors import Denied, Usage
+from agent.venues.ccxt.session import PAGE
+from agent.venues.ccxt.turns import LONGEST_NS, Turns
+from chains.errors import Denied, Retry, Usage
 from keys.signer import ccxt_desk, ccxt_policy
 from keys.signer.ccxt_words import WORDS
 
 NOW = 1_700_000_000_000
 NAME = "fl" + "a1" * 10
+MOST_ASKED = {"bitget": 100, "bybit": 100, "mexc": 100}
+"""Rows that these exchanges document as the most of one request for trades."""
 
 
 def test_every_exchange_that_orders_go_to_has_words_and_the_other_way_round() -> None:
@@ -36,6 +42,7 @@ async def test_an_order_is_counted_by_its_own_words(exchange: str) -> None:
         assert call.writes and call.shape is not None
         sent = f"{request['url']} {request['body']}"
         assert qty in sent and px in sent and "secret" not in sent
+        offline.leave(request)
         assert not KNOWN[exchange].asked or NAME in sent
     await offline.close()
 
@@ -44,15 +51,64 @@ async def test_an_order_is_counted_by_its_own_words(exchange: str) -> None:
 async def test_reading_and_cancelling_are_no_orders(exchange: str) -> None:
     offline = Offline(exchange)
     request = await offline.library.captured("cancel_order", "123", "ETH/USDC")
+    offline.leave(request)
     call, counted = offline.calls[-1]
     assert counted is None and call.writes and "123" in f"{request['url']} {request['body']}"
-    for read in ("fetch_open_orders", "fetch_balance"):
+    known, since, page = KNOWN[exchange], NOW - 60_000, offline.library.page("fetchMyTrades", PAGE)
+    reads: list[tuple[Any, ...]] = [
+        ("fetch_open_orders",),
+        ("fetch_balance",),
+        ("fetch_order", "123", "ETH/USDC", dict(known.more)),
+        ("fetch_my_trades", "ETH/USDC", since, page, {}),
+        ("fetch_my_trades", "ETH/USDC", since, page, {"until": NOW}),
+    ]
+    if known.asked:
+        reads.append(("fetch_order", "", "ETH/USDC", {**known.more, known.asked: known.prefix + NAME}))
+    else:
+        reads.append(("fetch_closed_orders", "ETH/USDC", since))
+    if offline.library.raw.has["fetchOrderTrades"] is True:
+        reads.append(("fetch_order_trades", "123", "ETH/USDC"))
+    for read in reads:
         with pytest.raises(
-            Exception, match="cannot be reached"
+            Retry, match="cannot be reached"
         ):  # signed, and stopped only by the want of a network
-            await offline.library.call(read)
-        assert not offline.calls[-1][0].writes and offline.calls[-1][1] is None
+            await offline.library.call(*read)
+        call, counted = offline.calls[-1]
+        assert not call.writes and counted is None
+        assert int(call.params.get("limit", 0)) <= MOST_ASKED.get(exchange, PAGE), read
     await offline.close()
+
+
+async def test_where_nonces_have_to_grow_nothing_overtakes_an_order_that_is_signed() -> None:
+    offline = Offline("kraken")
+    request = await offline.library.captured("create_order", "ETH/USDC", "limit", "buy", "0.5", "3000", {})
+    reading = asyncio.create_task(offline.library.call("fetch_open_orders"))
+    await asyncio.sleep(0.05)
+    assert len(offline.calls) == 1, "an audit's question waits for the order to leave"
+    with pytest.raises(Retry, match="cannot be reached"):
+        await offline.library.send(request)
+    with pytest.raises(Retry, match="cannot be reached"):
+        await reading
+    assert len(offline.calls) == 2
+    await offline.close()
+    okx = Offline("okx")
+    await okx.library.captured("create_order", "ETH/USDC", "limit", "buy", "0.5", "3000", {})
+    with pytest.raises(Retry, match="cannot be reached"):
+        await okx.library.call("fetch_open_orders")
+    await okx.close()
+
+
+async def test_a_turn_that_nobody_ends_ends_by_itself() -> None:
+    clock = ManualClock(10**9)
+    turns = Turns(clock)
+    first = await turns.take()
+    second = await turns.take()
+    assert second > first and clock.now_ns() >= 10**9 + LONGEST_NS
+    turns.over(first)
+    before = clock.now_ns()
+    turns.over(second)
+    await turns.take()
+    assert clock.now_ns() == before, "the one before has nothing to end any more, the last has"
 
 
 @pytest.mark.parametrize("exchange", [name for name, known in KNOWN.items() if known.amends])

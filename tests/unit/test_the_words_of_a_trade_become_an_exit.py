@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from settings_values import values
 
 from agent.algos.step import slice_of
+from agent.algos.twap import seconds_of
 from agent.app import template
-from agent.app.follow import orders_json
+from agent.app.cli.plan_view import told_otherwise
+from agent.app.follow import instant, orders_json
 from agent.app.intents import Request, parent_of, request_of
 from agent.app.places import directory
 from agent.app.settings import Settings, parse
@@ -45,6 +49,14 @@ def test_a_price_makes_it_an_exit_that_waits_for_thirty_days_or_as_long_as_is_sa
     assert wrong.value.hint == "it belongs to --algo exit"
 
 
+@pytest.mark.parametrize(("stop", "said"), [("2900", False), ("3000", True), ("5000", True)])
+def test_an_exit_whose_price_is_reached_already_says_so_before_it_is_done(
+    stop: str, said: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told_otherwise(asked(stop_loss=stop), SimpleNamespace(net_px=Decimal(3000)))  # type: ignore[arg-type]
+    assert ("--stop-loss is reached already" in capsys.readouterr().out) is said
+
+
 def test_orders_tells_what_it_waits_for() -> None:
     parent = parent_of(
         asked(stop_loss="2900", take_profit="3100"), "devnet", "0x", Protection.PRIVATE, "a", NOW
@@ -56,3 +68,20 @@ def test_orders_tells_what_it_waits_for() -> None:
     assert told["cancel"] == f"fairlead cancel {parent.cl_ord_id}"
     book.apply(Sliced(slice_of(parent, 0, parent.qty, parent.intent.expire_ns), NOW + 5))
     assert book.children[book.parents[parent.cl_ord_id].children[0]].sliced_ns == NOW + 5
+
+
+@pytest.mark.parametrize(
+    "text", ["", "d", "0s", "²d", "-1d", "1.5h", "1w", "9" * 5_000 + "s", "3654d", "99999999999d"]
+)
+def test_a_duration_has_an_end_and_plain_digits(text: str) -> None:
+    with pytest.raises(Usage) as refused:
+        seconds_of(text, "--over")
+    assert refused.value.code == "BAD_DURATION" and "--over" in refused.value.message
+    assert len(refused.value.message) < 100
+
+
+def test_an_instant_beyond_all_calendars_can_still_be_told() -> None:
+    assert seconds_of("3653d", "--over") == 3_653 * 86_400
+    assert (
+        instant(10**28) == "9999-12-31T23:59:59.000000000Z" and instant(1) == "1970-01-01T00:00:00.000000001Z"
+    )

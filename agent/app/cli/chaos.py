@@ -218,7 +218,7 @@ def _urls(rpcs: tuple[str, ...]) -> dict[int, str]:
     found: dict[int, str] = {}
     for text in rpcs:
         chain, _, url = text.partition("=")
-        if not chain.isdigit() or not url:
+        if not chain.isdecimal() or not url:
             raise Usage("BAD_RPC", "--rpc is CHAIN=URL", "write it like --rpc 1=http://127.0.0.1:8545")
         found[int(chain)] = url
     return found

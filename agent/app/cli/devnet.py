@@ -83,7 +83,7 @@ def up(
     chosen: dict[str, int] = {}
     for text in ports:
         name, _, number = text.partition("=")
-        if not number.isdigit() or not 0 < int(number) < 65_536:
+        if not number.isdecimal() or not 0 < int(number) < 65_536:
             raise Usage("BAD_PORT", f"--port '{text}' is not SERVICE=PORT", "write it like --port relay=8545")
         if name not in named:
             raise Usage(

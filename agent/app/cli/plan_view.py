@@ -86,6 +86,7 @@ async def show_plan(app: App, settings: Settings, planned: Planned, view: Market
 
 def told_otherwise(request: Request, found: Preview) -> None:
     """Says that the plan above is not what would be done now: in slices, or not before the limit is met."""
+    from agent.algos.exit import reached
     from agent.app.intents import DEFAULT_LIFE_S
     from agent.domain.orders import Side
 
@@ -95,6 +96,11 @@ def told_otherwise(request: Request, found: Preview) -> None:
             f"exit      {words}: the table is all of it now; nothing is done until a price is reached, then one ends the other\n"
             "          watched by Fairlead, held by no exchange: it protects while this command or `fairlead run` goes on"
         )
+        met = reached(request.side, found.net_px, dict(request.algo_params))
+        if met:
+            print(
+                f"          --{met} is reached already at {read_px(found.net_px)}: it would be done AT ONCE"
+            )
         return
     if request.algo_params:
         words = ", ".join(f"{name} {value}" for name, value in request.algo_params)

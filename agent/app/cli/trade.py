@@ -344,11 +344,17 @@ async def _carry(
     nothing_new_unless_written(app)
     await refuse_uncertified(app, desk.book)
     async with Carrier(app, desk, note) as carrier:
-        if desk.book.open_parts() or any(r.closed is None for r in desk.book.parents.values()):
+        waiting = carrier.waiting()
+        if desk.book.open_parts() or any(
+            record.closed is None and name not in waiting for name, record in desk.book.parents.items()
+        ):
             note("finishing what an earlier run left open")
-            await carrier.take_up()
+            await carrier.take_up(waiting)
             await carrier.rest()
         await app.adopt_balances()
+        for name in waiting:
+            note(f"exit {name} of an earlier run is watched meanwhile")
+            carrier.start(desk.book.parents[name].parent)
         desk.journal.watchers.append(Teller(app.settings, desk.book, parent).saw)
         note(_how_to_go_on(parent))
         try:
@@ -356,8 +362,10 @@ async def _carry(
         finally:
             if carrier.busy:
                 note(f"still carrying {', '.join(carrier.busy)}, taken over from another process")
-        await carrier.rest()
+        await carrier.rest(waiting)
         carrier.close_door()
+        for name in carrier.busy:
+            note(f"exit {name} waits on, unwatched from now: `fairlead run` watches it")
     return _conclude(app, desk.book, parent, planned, view, found, as_json)
 
 

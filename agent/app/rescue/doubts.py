@@ -52,10 +52,12 @@ async def sequencer_doubts(chain_reader: ChainReader, feed: Address, chain: str,
     ref, (answer,) = await chain_reader.multicall(
         [Call(feed, encode("chainlink_aggregator", "latestRoundData"))]
     )
-    if not answer.ok or len(answer.data) < 160:
+    told = answer.ok and len(answer.data) >= ROUND_BYTES
+    words = decode_result("chainlink_aggregator", "latestRoundData", answer.data) if told else (0,) * 5
+    _, status, started, _, _ = words
+    if not int(started):  # a feed that was never told anything says nought
         message = f"{chain}: the sequencer's uptime feed {feed} does not answer"
         return [Doubt("SEQUENCER_UNKNOWN", message, "is its address right?", no_sale=True)]
-    _, status, started, _, _ = decode_result("chainlink_aggregator", "latestRoundData", answer.data)
     if int(status) != 0:
         message = f"{chain}: the sequencer is down: nothing sent there is ordered"
         return [Doubt("SEQUENCER_DOWN", message, "it is tried again as soon as it is up", stops=True)]

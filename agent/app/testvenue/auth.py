@@ -48,11 +48,11 @@ def check_signed(
     required({"signature": signature}, "signature")
     stamp = required(params, "timestamp")
     window = params.get("recvWindow", "5000")
-    if not stamp.isdigit() or len(stamp) > 18:
+    if not stamp.isdecimal() or len(stamp) > 18:
         raise VenueError(
             -1100, "Illegal characters found in parameter 'timestamp'; legal range is '^[0-9]{1,20}$'."
         )
-    if not window.isdigit() or len(window) > 9:
+    if not window.isdecimal() or len(window) > 9:
         raise VenueError(
             -1100, "Illegal characters found in parameter 'recvWindow'; legal range is '^[0-9]{1,20}$'."
         )

@@ -141,7 +141,7 @@ def _events(path: Path) -> Iterator[TapeEvent]:
         if head.startswith("http"):
             symbol = head.partition("symbol=")[2].partition("&")[0].partition(" ")[0]
             head = head.rpartition(" ")[2]
-        if not head.replace(".", "", 1).isdigit():
+        if not head.replace(".", "", 1).isdecimal():
             continue
         at = int(head) / 1e9 if "." not in head else float(head)
         message = json.loads(line[brace:])

@@ -414,7 +414,7 @@ class Server:
 def weight_of(route: Route, query: Mapping[str, str]) -> int:
     """What a request costs; for some it depends on how much is asked."""
     if route.name == "depth.rest":
-        limit = int(query["limit"]) if query.get("limit", "").isdigit() else 100
+        limit = int(query["limit"]) if query.get("limit", "").isdecimal() else 100
         return next((weight for most, weight in ((100, 5), (500, 25), (1_000, 50)) if limit <= most), 250)
     if route.name == "openOrders" and "symbol" not in query:
         return 80

@@ -29,7 +29,7 @@ def integer(params: Mapping[str, str], name: str, default: int | None = None) ->
     if name not in params:
         return default
     text = params[name]
-    if not text.isdigit() or len(text) > 19:
+    if not text.isdecimal() or len(text) > 19:
         raise VenueError(
             -1100, f"Illegal characters found in parameter '{name}'; legal range is '^[0-9]{{1,20}}$'."
         )

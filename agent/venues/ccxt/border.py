@@ -147,14 +147,27 @@ def ns(milliseconds: Any) -> int:
     return int(milliseconds or 0) * 1_000_000
 
 
+def fee_of(trade: Mapping[str, Any], quote: str) -> tuple[str, Decimal]:
+    """The asset and quantity of a trade's fee. Exchanges list assets that cost nothing beside the one that was paid in; what the same
+    asset is charged twice for is added up. Raises ValueError for a fee in two assets, which no fill of ours can tell."""
+    listed = trade.get("fees") or ([trade["fee"]] if trade.get("fee") else [])
+    paid: dict[str, Decimal] = {}
+    for fee in listed:
+        asset = str((fee or {}).get("currency") or quote)
+        paid[asset] = paid.get(asset, Decimal(0)) + maybe((fee or {}).get("cost"))
+    charged = {asset: qty for asset, qty in paid.items() if qty > 0}
+    if len(charged) > 1:
+        raise ValueError(f"a fee in {' and '.join(charged)}")
+    return next(iter(charged.items()), (next(iter(paid), quote), Decimal(0)))
+
+
 def fill(trade: Mapping[str, Any], at: VenueInstrument, venue: str) -> Fill:
     """`exec_id` is SYMBOL:TRADE. A rebate is told as a fee of nought, for a fee is never negative."""
     with understood("a trade"):
         buys = trade["side"] == "buy"
         px, qty = exact(trade["price"]), exact(trade["amount"])
-        fees = [fee for fee in (trade.get("fee"), *(trade.get("fees") or ())) if fee and fee.get("cost") is not None]  # fmt: skip
-        fee = fees[0] if fees else {}
         base, quote = cex_id(venue, at.base), cex_id(venue, at.quote)
+        fee_asset, fee_qty = fee_of(trade, at.quote)
         if not trade["id"] or px <= 0 or qty <= 0:
             raise ValueError("no trade id, price or quantity")
         return Fill(
@@ -164,8 +177,8 @@ def fill(trade: Mapping[str, Any], at: VenueInstrument, venue: str) -> Fill:
             asset_out=base if buys else quote,
             qty_in=px * qty if buys else qty,
             qty_out=qty if buys else px * qty,
-            fee_asset=cex_id(venue, str(fee.get("currency") or at.quote)),
-            fee_qty=max(maybe(fee.get("cost")), Decimal(0)),
+            fee_asset=cex_id(venue, fee_asset),
+            fee_qty=fee_qty,
             at_ns=ns(trade.get("timestamp")),
         )
 

@@ -19,8 +19,8 @@ class Known:
     """`asked`: the parameter by which the library asks for an order of our name, empty where the exchange has no such name or cannot be
     asked by it; `prefix`: what it puts before our name; `plain`: it takes our name as it is; `amends`: an order is changed in place, and keeps its name; `login`: the
     signed subscription by which reports come on a socket and that opens nothing else there; `switch`: it ends all orders unless it hears of us;
-    `options`: of the library, for requests that can be judged; `more`: what it
-    wants to be told when asked for an order."""
+    `nonces`: each signed call has to carry a greater number than the one before; `life_s`: how long after it was dated a request is still
+    carried out; `options`: of the library, for requests that can be judged; `more`: what it wants to be told when asked for an order."""
 
     asked: str = "clientOrderId"
     prefix: str = ""
@@ -28,6 +28,8 @@ class Known:
     amends: bool = False
     login: str = ""
     switch: bool = False
+    nonces: bool = False
+    life_s: int = 5
     options: Mapping[str, Any] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
 
@@ -40,19 +42,19 @@ _BINANCE = Known(
 KNOWN: Mapping[str, Known] = {
     "binance": _BINANCE,
     "binanceus": Known(plain=True, options=_BINANCE.options),
-    "bitget": Known(options={"uta": False}),
+    "bitget": Known(life_s=30, options={"uta": False}),
     "bybit": Known(
         asked="orderLinkId",
         more={"acknowledged": True},
         amends=True,
         options={"enableUnifiedMargin": False, "enableUnifiedAccount": True, "unifiedMarginStatus": 6},
     ),  # fmt: skip
-    "gate": Known(prefix="t-", amends=True, options={"unifiedAccount": False}),
+    "gate": Known(prefix="t-", amends=True, life_s=60, options={"unifiedAccount": False}),
     "hashkey": Known(),
-    "kraken": Known(asked="", switch=True),
+    "kraken": Known(asked="", switch=True, nonces=True),
     "kucoin": Known(options={"hf": False, "uta": False}),
     "mexc": Known(),
-    "okx": Known(amends=True, switch=True, options={"createOrder": "privatePostTradeOrder"}),
+    "okx": Known(amends=True, switch=True, life_s=30, options={"createOrder": "privatePostTradeOrder"}),
 }
 _OURS = re.compile(r"fl[a-z0-9]{20}")
 

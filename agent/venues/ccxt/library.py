@@ -25,6 +25,7 @@ from agent.transport.throttle import Throttle
 from agent.venues import Sign
 from agent.venues.ccxt import border
 from agent.venues.ccxt.exchanges import KNOWN, Known
+from agent.venues.ccxt.turns import Turns
 
 _SPOT = {
     "defaultType": "spot",
@@ -103,6 +104,7 @@ class Library:
         per_minute = int(60_000 / float(self.raw.rateLimit)) if self.raw.rateLimit else 600
         self.throttle = Throttle(clock, max(per_minute, 1))
         self._doors: dict[str, Http] = {}
+        self._turns = Turns(clock) if self.known.nonces else None
 
     @property
     def http(self) -> Http:
@@ -151,6 +153,8 @@ class Library:
             raise
         except Exception as error:  # noqa: BLE001 - the library's tree of errors, told by its own names
             raise await self._told(error, write=True) from None
+        finally:
+            self._over(request["turn"])
 
     # the socket
 
@@ -196,6 +200,11 @@ class Library:
                 self.expired = measure
         return found
 
+    def page(self, method: str, most: int) -> int:
+        """How many rows one call of that method may ask for, at most `most`: some exchanges refuse to be asked for more than they give."""
+        told = ((self.raw.features or {}).get("spot") or {}).get(method) or {}
+        return min(int(told.get("limit") or most), most)
+
     def _now_ms(self) -> int:
         return self._clock.now_ns() // 1_000_000 + self.ahead_ms
 
@@ -211,12 +220,20 @@ class Library:
             answer, way.answer = way.answer, None
             return answer
         if public:
-            request = self.raw.sign(path, sections, method, params)
-        else:
+            return await self._exchange(self.raw.sign(path, sections, method, params), weight, write=False)
+        turn = await self._turns.take() if self._turns is not None else 0
+        try:
             request = await self._signed(path, sections, method, params)
             if way.capture and method != "GET":
-                raise Captured(request)
-        return await self._exchange(request, weight, write=way.write and not public)
+                kept, turn = {**request, "turn": turn}, 0  # the turn lasts until it is sent
+                raise Captured(kept)
+            return await self._exchange(request, weight, write=way.write)
+        finally:
+            self._over(turn)
+
+    def _over(self, turn: int) -> None:
+        if turn and self._turns is not None:
+            self._turns.over(turn)
 
     async def _signed(self, path: str, sections: list[str], method: str, params: Any) -> Mapping[str, Any]:
         """Made here without a secret, for the address and what a sandbox adds; made again and signed by the signer."""
@@ -253,9 +270,11 @@ class Library:
         """Raises the library's exceptions for what the exchange refuses; Retry or Reconcile GARBLED."""
         text = reply.body.decode("utf-8", "replace")
         data = _read_json(text)
-        told = (reply.status, "", request["url"], request["method"], dict(reply.headers), text)
+        # What it says of an error is kept: a signature in the address is not to be.
+        url = request["url"].partition("?")[0]
+        told = (reply.status, "", url, request["method"], dict(reply.headers), text)
         self.raw.handle_errors(*told, data, request["headers"], request["body"])
-        self.raw.handle_http_status_code(reply.status, "", request["url"], request["method"], text)
+        self.raw.handle_http_status_code(reply.status, "", url, request["method"], text)
         if data is None:
             kind = Reconcile if write else Retry
             raise kind("GARBLED", f"{self.name} answered {len(text)} characters that are no JSON", "ask by client order id" if write else "ask again")  # fmt: skip

@@ -32,6 +32,8 @@ BOOK_LEVELS, BOOK_FRESH_NS = 100, 300_000_000
 PAGE, LEAST_PAGE = 500, 50
 """Trades asked for at once, and the fewest that any exchange gives where there are more."""
 LOOK_BACK_MS = 2_000
+USUAL_LIFE_S = 10
+"""A request that lives no longer than that is dead before anybody takes a "no such order" for its end."""
 
 
 class Ccxt:
@@ -139,7 +141,7 @@ class Ccxt:
             raise Usage("ORDER_TYPE", f"{self._name} is sent limit orders alone", "give a price")
         check_order(order, at)
         request = await self.library.captured("create_order", *self._words(order))
-        self._sent[order.cl_ord_id] = order, self._clock.now_ns() // 1_000_000
+        self._sent[order.cl_ord_id] = order, self._there_ms()
         self.reports.watch(order.symbol, order.cl_ord_id)
         payload = json.dumps(dict(request))
         digest = hashlib.sha256(request["named"].encode()).hexdigest()
@@ -152,7 +154,13 @@ class Ccxt:
             raise Reconcile("ANOTHER_RUNS", f"{request.cl_ord_id} was signed by another run", "ask by client order id")  # fmt: skip
         order, _ = self._sent[request.cl_ord_id]
         answer = await library.send(json.loads(request.payload))
-        placed = await library.answered(answer, "create_order", *self._words(order))
+        try:
+            placed = await library.answered(answer, "create_order", *self._words(order))
+        except (
+            Retry,
+            Reject,
+        ) as error:  # it was sent: whatever the library makes of the answer, it may stand
+            raise Reconcile("ANSWER_UNCLEAR", f"{request.cl_ord_id} was sent and answered: {error.message}", "ask by client order id") from None  # fmt: skip
         with border.understood("the answer to a new order", write=True):
             if placed.get("id") is not None:
                 self._number(request.cl_ord_id, str(placed["id"]))
@@ -191,7 +199,7 @@ class Ccxt:
         there = await self.query(cl_ord_id, order.symbol)
         if there is None:
             raise Reject("NO_SUCH_ORDER", f"{self._name} has no order {cl_ord_id}")
-        self._sent[order.cl_ord_id] = order, self._clock.now_ns() // 1_000_000
+        self._sent[order.cl_ord_id] = order, self._there_ms()
         self.reports.watch(order.symbol, order.cl_ord_id)
         unified, kind, side, qty, px, more = self._words(order)
         asked = {} if can.amends else more
@@ -208,7 +216,7 @@ class Ccxt:
 
     async def query(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot | None:
         """None only where the exchange says that it has no such order; where it knows no names of ours, where neither its open orders
-        nor its history since holds one of what was sent."""
+        nor its history since holds one of what was sent. Raises Retry COULD_STILL_ARRIVE while its request would still be carried out."""
         unified, known = self._of(symbol), self.library.known
         number_there = self._numbers.get(cl_ord_id)
         if number_there is None and not known.asked:
@@ -218,6 +226,7 @@ class Ccxt:
         else:
             found = await self._order(number_there, unified, {})
         if found is None:
+            self._could_still_arrive(cl_ord_id)
             return None
         self._number(cl_ord_id, str(found["id"]))
         plain = border.order(found, self.instrument(symbol), cl_ord_id)
@@ -270,6 +279,17 @@ class Ccxt:
             more["clientOrderId"] = their_name(order.cl_ord_id, self.library.known)
         return self._unified[order.symbol], "limit", order.side.value.lower(), number(order.order_qty), number(order.px), more  # fmt: skip
 
+    def _there_ms(self) -> int:
+        """The exchange's time, as far as it tells: what it dates is looked for by it."""
+        return self._clock.now_ns() // 1_000_000 + self.library.ahead_ms
+
+    def _could_still_arrive(self, name: ClOrdId) -> None:
+        _, sent_ms = self._sent.get(name, (None, 0))
+        left_ms = sent_ms + self.library.known.life_s * 1_000 - self._there_ms()
+        if self.library.known.life_s > USUAL_LIFE_S and left_ms > 0:
+            text = f"{self._exchange} has no {name}, and would carry its request out for {left_ms / 1_000:.0f} s more"
+            raise Retry("COULD_STILL_ARRIVE", text, "ask again then")
+
     def _number(self, name: ClOrdId, number_there: str) -> None:
         self._numbers[name], self._names[number_there] = number_there, name
 
@@ -290,25 +310,29 @@ class Ccxt:
         order, at_ms = self._sent[name]
         unified, since = self._of(symbol), at_ms - LOOK_BACK_MS
         rows = list(await self.library.call("fetch_open_orders", unified))
-        rows += await self.library.call("fetch_closed_orders", unified, since)
+        closed = await self.library.call("fetch_closed_orders", unified, since)
+        rows += closed
         with border.understood("orders"):
             like = [
                 row
                 for row in {str(row["id"]): row for row in rows}.values()
-                if self._names.get(str(row["id"]), name) == name
+                if self._names.get(str(row["id"]), name)
+                in (name, self._unnamed(row))  # an audit may have seen it first
                 and int(row["timestamp"] or 0) >= since
                 and (row["side"], border.maybe(row["price"]), border.exact(row["amount"]))
                 == (order.side.value.lower(), order.px, order.order_qty)  # fmt: skip
             ]
         if len(like) > 1:
             raise Reconcile("MORE_THAN_ONE_LIKE_IT", f"{self._name} has {len(like)} orders like {name} and no names of ours", "look at its open orders")  # fmt: skip
+        if not like and len(closed) >= LEAST_PAGE:
+            raise Reconcile("HISTORY_TOO_LONG", f"{self._name} gives {len(closed)} ended orders since, and maybe not all: {name} is not among them", "look at its orders")  # fmt: skip
         return like[0] if like else None
 
     async def _fills_of(self, order: OrderSnapshot, unified: str) -> list[Fill]:
         if self.library.raw.has.get("fetchOrderTrades") is True:
             rows = await self.library.call("fetch_order_trades", order.venue_order_id, unified)
         else:
-            rows = [row for row in await self.library.call("fetch_my_trades", unified, None, PAGE) if str(row["order"]) == order.venue_order_id]  # fmt: skip
+            rows = [row for row in await self.library.call("fetch_my_trades", unified, None, self._page_size()) if str(row["order"]) == order.venue_order_id]  # fmt: skip
         return [border.fill(row, self.instrument(order.symbol), self._name) for row in rows]
 
     async def _trades(self, symbol: str, since_ms: int) -> list[tuple[ClOrdId, str, Fill]]:
@@ -331,11 +355,14 @@ class Ccxt:
     ) -> int:
         """How many of one page were new."""
         unified, before = self._of(symbol), len(found)
-        for row in await self.library.call("fetch_my_trades", unified, since_ms, PAGE, more):
+        for row in await self.library.call("fetch_my_trades", unified, since_ms, self._page_size(), more):
             fill = border.fill(row, self.instrument(symbol), self._name)
             if fill.exec_id not in found:
                 found[fill.exec_id] = await self._name_of(str(row["order"]), unified), str(row["order"]), fill
         return len(found) - before
+
+    def _page_size(self) -> int:
+        return self.library.page("fetchMyTrades", PAGE)
 
     async def _name_of(self, number_there: str, unified: str) -> ClOrdId:
         if number_there not in self._names:
@@ -344,8 +371,12 @@ class Ccxt:
         return self._names[number_there]
 
     def _named(self, row: Mapping[str, Any]) -> ClOrdId:
-        text = row.get("clientOrderId")
-        return our_name(str(text), self.library.known) if text else ClOrdId(f"{self._exchange}-{row['id']}")
+        """Ours or another's; where names are not kept, what the library calls one is none: it can be the same for every order."""
+        text = row.get("clientOrderId") if self.library.known.asked else None
+        return our_name(str(text), self.library.known) if text else self._unnamed(row)
+
+    def _unnamed(self, row: Mapping[str, Any]) -> ClOrdId:
+        return ClOrdId(f"{self._exchange}-{row['id']}")
 
     def _symbol(self, row: Mapping[str, Any]) -> str | None:
         market = self.library.raw.markets.get(row.get("symbol"))
