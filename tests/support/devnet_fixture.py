@@ -29,7 +29,8 @@ def _built() -> None:
 def devnet_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Status]:
     _built()
     runtime: Path = tmp_path_factory.mktemp("devnet")
-    yield service.up(runtime=runtime, fast=True, relay=False)
+    # Whoever makes a block in the very moment a snapshot is put back leaves a chain whose blocks and state disagree.
+    yield service.up(runtime=runtime, fast=True, relay=False, feeds=False)
     service.down(runtime=runtime)
 
 
