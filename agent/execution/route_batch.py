@@ -36,13 +36,12 @@ UNTRADEABLE = frozenset({"curve_stableswap", "solidly_volatile", "solidly_stable
 """Kinds that no audited router here trades with."""
 UNCHAINABLE = frozenset({"uniswap_v4", "balancer_v2_weighted", "balancer_v2_stable"})
 """Kinds that audited routers trade with only as whole paths."""
-_V2_PIPS = 3_000
 
 
 def is_foreign(pool: Pool, chain_id: int) -> bool:
     """Whether a V2 or V3 pool is another factory's than Uniswap's: its routers are told tokens and fee, and would trade elsewhere."""
     if isinstance(pool, ConstantProductPool):
-        return pool.fee_pips != _V2_PIPS or not _own(chain_id, pool.id, pool.assets, None)
+        return not _own(chain_id, pool.id, pool.assets, None)
     return isinstance(pool, ConcentratedPool) and not _own(chain_id, pool.id, pool.assets, pool.fee_pips)
 
 

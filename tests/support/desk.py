@@ -49,6 +49,7 @@ from agent.market.view import AsOf, GasState, MarketView
 from chains import profiles
 from chains.gas import Urgency, bid, bump_up
 from chains.types import Address, Protection, UnsignedTx
+from contracts.uniswap_pools import v2_pair, v3_pool
 
 HERE, BASE, PAPER = Place("eip155:1"), Place("eip155:8453"), Place("cex:paper")
 PX = Decimal(3000)
@@ -158,11 +159,14 @@ def pools_of(chain_id: int, depth: int = 2_000) -> dict[str, Any]:
     mine = {a: known for a, known in ASSETS.items() if a.startswith(f"eip155:{chain_id}/")}
     pair = tuple(sorted(mine, key=lambda a: int(a.rpartition(":")[2], 16)))
     sizes = {weth(chain_id): depth * 10**18, usdc(chain_id): depth * 3001 * 10**6}
-    name = f"eip155:{chain_id}/0x" + "a2" * 20
+    factories = profiles.load(chain_id).contracts
+    tokens = [asset.rpartition(":")[2] for asset in pair]
+    name = f"eip155:{chain_id}/{v2_pair(factories['uniswap_v2_factory'], tokens[0], tokens[1]).lower()}"
     found: dict[str, Any] = {name: ConstantProductPool(name, pair, tuple(sizes[a] for a in pair), 500)}
     if chain_id == 1:
         entry = markets.v3("bb", markets.USDC, markets.WETH, 1 / 3000, 20_000_000_000_000_000)
-        name = "eip155:1/0x" + "a3" * 20
+        at = v3_pool(factories["uniswap_v3_factory"], tokens[0], tokens[1], entry["fee_pips"])
+        name = f"eip155:1/{at.lower()}"
         entry |= {"id": name, "assets": list(pair)}
         found[name] = parse_pool(name, entry, mine)
     return found

@@ -9,6 +9,7 @@ Set FAIRLEAD_TEST_NO_DEVNET=1 to skip these tests where no npm registry and no w
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ import pytest
 from chains.devnet import service, state
 from chains.devnet.jsonrpc import Rpc
 from chains.devnet.service import Status
+from chains.evm import selector
+from chains.multicall import MULTICALL3
 
 
 def _built() -> None:
@@ -29,15 +32,46 @@ def _built() -> None:
 def devnet_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Status]:
     _built()
     runtime: Path = tmp_path_factory.mktemp("devnet")
-    # Whoever makes a block in the very moment a snapshot is put back leaves a chain whose blocks and state disagree.
-    yield service.up(runtime=runtime, fast=True, relay=False, feeds=False)
+    # No feeds of its own: whoever makes a block in the very moment a snapshot is put back leaves a chain whose blocks and state disagree.
+    status = service.up(runtime=runtime, fast=True, relay=False, feeds=False)
+    _told[status.runtime] = time.monotonic()
+    yield status
     service.down(runtime=runtime)
+
+
+_told: dict[Path, float] = {}
+FRESH_S = 100.0
+"""As often as this a session's feeds are told their prices again: what is older counts as stale before a session is over."""
+
+
+def _prices_of_now(status: Status) -> None:
+    """Before a snapshot, so that putting it back keeps them."""
+    now = time.monotonic()
+    if now - _told.setdefault(status.runtime, now) < FRESH_S:
+        return
+    _told[status.runtime] = now
+    for chain, url in status.cheat_urls.items():
+        with Rpc(url) as rpc:
+            service.refresh_feeds(rpc, chain)
+
+
+def _sound(rpc: Rpc) -> None:
+    """A node that was put back while it made a block can forget a block's hash (Anvil): a block more, and nobody asks for that one again."""
+    for _ in range(3):
+        head = rpc("eth_getBlockByNumber", "latest", False)
+        call = {"to": MULTICALL3, "data": "0x" + selector("getLastBlockHash()").hex()}
+        if rpc("eth_call", call, head["number"]) == head["parentHash"]:
+            return
+        rpc("evm_mine")
 
 
 @pytest.fixture
 def devnet(devnet_session: Status) -> Iterator[Status]:
     """The session's devnet; what the test changes on its chains is undone after it."""
+    _prices_of_now(devnet_session)
     rpcs = [Rpc(url) for url in devnet_session.cheat_urls.values()]
+    for rpc in rpcs:
+        _sound(rpc)
     snapshots = [rpc("evm_snapshot") for rpc in rpcs]
     yield devnet_session
     for rpc, snapshot in zip(rpcs, snapshots, strict=True):

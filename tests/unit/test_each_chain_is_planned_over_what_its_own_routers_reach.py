@@ -104,7 +104,6 @@ def test_the_factorys_own_are_known_by_their_address(chain_id: int) -> None:
     assert pair == v2_pair(at.contracts["uniswap_v2_factory"], a, b)
     own = ConstantProductPool(f"eip155:{chain_id}/{pair.lower()}", assets, (1, 1), 3000)
     assert not is_foreign(own, chain_id)
-    assert is_foreign(dataclasses.replace(own, fee_pips=2500), chain_id)
     assert is_foreign(own, 1 if chain_id != 1 else 42161)
     deep = ConcentratedPool(
         f"eip155:{chain_id}/{v3_pool(at.contracts['uniswap_v3_factory'], a, b, 500)}", assets, 500, 10, 1, 0, 1, EMPTY
