@@ -2,7 +2,7 @@
 
 A relay that leaves reverts out costs nothing when the market moves past the minimum, but what waits there may still be read by
 whoever is trusted with it; so what would revert is taken back, and handed over again once it would succeed. A bundle counts for
-one block: it is handed over for each. Any other road is told again every second block: it may have said that it has the transaction and
+one block: it is handed over for each. Any other road is told again at every head: it may have said that it has the transaction and
 lost it, or a reorganisation may have taken it out of its block. One that includes what reverts, as a sequencer does, is told again only
 what would succeed now: nobody could take it back there. While trading is halted nothing is handed
 over again: somebody may have had the relay drop it. The signed bytes stay a possible winner until their nonce is mined, whatever is done here.
@@ -25,7 +25,7 @@ def _never() -> str:
     return ""
 
 
-AGAIN_BLOCKS = 2
+AGAIN_BLOCKS = 1
 """A road that forgot costs no more than these."""
 
 
