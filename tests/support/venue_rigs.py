@@ -70,45 +70,38 @@ async def fill_at_paper(door: Door, venue: ExecutionVenue, name: ClOrdId, qty: D
 
 
 @asynccontextmanager
+async def at_the_door(door: Door, real: ExecutionVenue, idle: ExecutionVenue) -> AsyncIterator[Rig]:
+    """A session at the paper exchange, started and closed; `idle` reaches nobody."""
+
+    async def fill(name: ClOrdId, qty: Decimal) -> None:
+        await fill_at_paper(door, real, name, qty)
+
+    async def lose() -> None:
+        await door.fault("order.place", "reset_after")
+
+    async def there() -> int:
+        return len((await door.truth())["orders"])
+
+    await real.start()
+    yield Rig(real, idle, "ETHUSDC", D(3100), D(2990), D("2990.001"), D(8000), fill, lose, there)
+    await real.close()
+
+
+@asynccontextmanager
 async def spot() -> AsyncIterator[Rig]:
     async with paper() as door:
-        real = session(door.url)
-
-        async def fill(name: ClOrdId, qty: Decimal) -> None:
-            await fill_at_paper(door, real, name, qty)
-
-        async def lose() -> None:
-            await door.fault("order.place", "reset_after")
-
-        async def there() -> int:
-            return len((await door.truth())["orders"])
-
-        await real.start()
         idle = session("http://127.0.0.1:9")
-        yield Rig(real, idle, "ETHUSDC", D(3100), D(2990), D("2990.001"), D(8000), fill, lose, there)
+        async with at_the_door(door, session(door.url), idle) as rig:
+            yield rig
         await idle.close()
-        await real.close()
 
 
 @asynccontextmanager
 async def family() -> AsyncIterator[Rig]:
     """The library's own Binance class at the paper exchange, its requests judged and signed as the signer does it."""
     async with paper() as door:
-        real = at_paper(door.url)
-
-        async def fill(name: ClOrdId, qty: Decimal) -> None:
-            await fill_at_paper(door, real, name, qty)
-
-        async def lose() -> None:
-            await door.fault("order.place", "reset_after")
-
-        async def there() -> int:
-            return len((await door.truth())["orders"])
-
-        await real.start()
-        idle = at_paper("http://127.0.0.1:9")
-        yield Rig(real, idle, "ETHUSDC", D(3100), D(2990), D("2990.001"), D(8000), fill, lose, there)
-        await real.close()
+        async with at_the_door(door, at_paper(door.url), at_paper("http://127.0.0.1:9")) as rig:
+            yield rig
 
 
 @asynccontextmanager

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from agent.app.chain_desk import ChainDesk
 from agent.app.rescue.doubts import Doubt, sequencer_doubts, stale_doubts
-from agent.app.rescue.elsewhere import OTHERS_S, on_other_chains
+from agent.app.rescue.elsewhere import at_once, on_other_chains
 from agent.app.settings_rescue import RescueTable
 from agent.app.watching.aave import ChainHealth, chain_health, market_of, name_of
-from agent.domain.errors import Denied, FairleadError, Usage
+from agent.domain.errors import Denied, Usage
 from agent.domain.instruments import AssetId, Place
 from agent.domain.units import WIDE, qty_exact, raw_down
 from agent.execution.settlement import token_of
@@ -176,15 +176,7 @@ async def _at_venues(app: App) -> dict[tuple[str, AssetId], Decimal]:
 
     async def free(name: str, venue: ExecutionVenue) -> dict[tuple[str, AssetId], Decimal]:
         known = set(app.directory.at(Place(f"cex:{name}")))
-        try:
-            async with asyncio.timeout(OTHERS_S):
-                balances = await venue.balances()
-        except TimeoutError:
-            return {}
-        except FairleadError as error:
-            if error.verb == "HALT":
-                raise
-            return {}
+        balances = await at_once(venue.balances(), ())
         return {(name, b.asset): b.free for b in balances if b.asset in known and b.free > 0}
 
     found: dict[tuple[str, AssetId], Decimal] = {}

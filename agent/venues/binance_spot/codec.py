@@ -6,16 +6,15 @@ stands beside them in its own asset.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
 import orjson
 
-from agent.domain.errors import FairleadError, Halt, Reconcile, Reject, Retry
+from agent.domain.errors import FairleadError, Reconcile, Reject, Retry
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import Place, cex_id
 from agent.domain.order_state import ExecType, OrdStatus
@@ -25,7 +24,7 @@ from agent.market.reading import above_zero, ns_of_ms, whole
 from agent.market.reading import name as text_of
 from agent.market.reading import number as exact
 from agent.ports import VenueInstrument
-from agent.venues import check_order, number
+from agent.venues import check_order, number, understood
 
 STATUS = {
     "PENDING_NEW": OrdStatus.PENDING_NEW,
@@ -81,20 +80,6 @@ class VenueSays:
 
     code: int
     msg: str
-
-
-@contextmanager
-def understood(what: str, *, write: bool = False) -> Iterator[None]:
-    """Turns a payload that is not what the documentation says into Halt, or Reconcile where it answered a write."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, InvalidOperation, AttributeError, IndexError) as error:
-        kind = Reconcile if write else Halt
-        raise kind(
-            "VENUE_DIALECT",
-            f"{what} is not as documented: {type(error).__name__} {error}",
-            "report it with the payload",
-        ) from None
 
 
 def query_string(params: Mapping[str, str | int]) -> str:

@@ -16,7 +16,7 @@ from agent.domain.orders import OrdType, Side, VenueOrder
 from agent.domain.reports import OrderSnapshot
 from agent.ports import VenueInstrument
 from agent.transport.http import Reply
-from agent.venues import check_grid, number
+from agent.venues import check_grid, number, understood
 from agent.venues.binance_spot import codec
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _exit(one: Exit, found: OrderList, instrument: VenueInstrument, prefix: str,
 
 
 def list_snapshot(data: Any) -> ListSnapshot:
-    with codec.understood("an order list"):
+    with understood("an order list"):
         return ListSnapshot(
             ClOrdId(str(data["listClientOrderId"])),
             str(data["orderListId"]),
@@ -159,7 +159,7 @@ class OrderLists:
             "newQty": number(qty),
         }
         data = await self._venue.signed_write("PUT", "order/amend/keepPriority", params, "an amendment")
-        with codec.understood("an amendment", write=True):
+        with understood("an amendment", write=True):
             told = data["amendedOrder"]
             row = {**told, "origQty": told["qty"], "updateTime": data["transactTime"]}
         return self._venue.reader.order(row)
@@ -176,7 +176,7 @@ class OrderLists:
         reply = await venue.signed_reply("POST", "order/cancelReplace", params, 1)
         if reply.status >= 400:
             raise _halves(reply, cl_ord_id, order.cl_ord_id)
-        with codec.understood("a replacement", write=True):
+        with understood("a replacement", write=True):
             return venue.reader.placed(
                 codec.load(reply.body, "a replacement", write=True)["newOrderResponse"]
             )

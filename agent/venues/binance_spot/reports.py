@@ -19,6 +19,7 @@ from agent.market.reading import number as exact
 from agent.ports import Clock
 from agent.transport.executions import ENDED, until_woken
 from agent.transport.stream import Stream, Text, Up
+from agent.venues import understood
 from agent.venues.binance_spot import codec
 from chains import ending
 
@@ -123,7 +124,7 @@ class ReportStream:
         except Retry as garbled:
             await stream.drop(garbled.message)  # what it said an audit finds, as soon as the next line is up
             return
-        with codec.understood("a user-data event"):
+        with understood("a user-data event"):
             status, event = message.get("status"), message.get("event", message)
             kind = event.get("e") if isinstance(event, dict) else None
         if status is not None and status != 200:
@@ -149,7 +150,7 @@ class ReportStream:
 
         Fills come first, then the end of the order, so that a missed fill does not look like one after the end.
         """
-        with codec.understood("an executionReport"):
+        with understood("an executionReport"):
             before = exact(event["z"]) - (exact(event["l"]) if report.fill is not None else 0)
         if before <= self._told_qty.get(report.cl_ord_id, Decimal(0)):
             return
@@ -164,7 +165,7 @@ class ReportStream:
         self, message: Any, stream: Stream, queue: asyncio.Queue[ExecutionReport | FairleadError]
     ) -> None:
         """The subscription was refused: a wrong key is final, anything else is tried again."""
-        with codec.understood("a refusal"):
+        with understood("a refusal"):
             says = codec.VenueSays(int(message["error"]["code"]), str(message["error"]["msg"]))
         error = codec.error_of(says, write=False)
         if isinstance(error, Reject):

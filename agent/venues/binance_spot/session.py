@@ -22,7 +22,7 @@ from agent.transport.books import Books
 from agent.transport.http import Http, Reply, TimeOuts
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
-from agent.venues import Send, Sign, VenueFacts, one_by_one
+from agent.venues import Send, Sign, VenueFacts, one_by_one, understood
 from agent.venues.binance_spot import codec, feed
 from agent.venues.binance_spot.lists import OrderLists
 from agent.venues.binance_spot.reports import ReportStream
@@ -341,7 +341,7 @@ class BinanceSpot:
         before = self._clock.now_ns()
         data = await self.public("time", {})
         after = self._clock.now_ns()
-        with codec.understood("time"):
+        with understood("time"):
             self._ahead_ms = int(data["serverTime"]) - (before + after) // 2_000_000
         self.books.clocks(self._ahead_ms * 1_000_000)
 

@@ -6,12 +6,13 @@ as not understood: Halt, or Reconcile where it answered a write.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from decimal import Decimal, InvalidOperation
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from decimal import Decimal
 from typing import Any
 
-from agent.domain.errors import FairleadError, Halt, Reconcile, Reject, Retry
+from agent import venues
+from agent.domain.errors import FairleadError, Reconcile, Reject, Retry
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import Place, cex_id
 from agent.domain.order_state import OrdStatus
@@ -51,15 +52,9 @@ _HINTS = {
 }
 
 
-@contextmanager
-def understood(what: str, *, write: bool = False) -> Iterator[None]:
-    """Turns a payload that is not what the library says into Halt, or Reconcile where it answered a write."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, InvalidOperation, AttributeError, IndexError) as error:
-        kind = Reconcile if write else Halt
-        text = f"{what} is not as the library says: {type(error).__name__} {error}"
-        raise kind("VENUE_DIALECT", text, "report it with the payload") from None
+def understood(what: str, *, write: bool = False) -> AbstractContextManager[None]:
+    """`agent.venues.understood`, for what the library says."""
+    return venues.understood(what, write=write, like="the library says")
 
 
 def error_of(error: Exception, who: str, *, write: bool) -> FairleadError:

@@ -10,15 +10,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import orjson
 
-from agent.domain.errors import FairleadError, Halt, Reconcile, Reject, Usage
+from agent.domain.errors import FairleadError, Reconcile, Reject, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import Place, cex_id
 from agent.domain.order_state import OrdStatus
@@ -27,6 +26,7 @@ from agent.domain.reports import Balance, Fill, OrderSnapshot
 from agent.market.reading import above_zero, ns_of_ms, number, side, whole
 from agent.market.reading import name as text_of
 from agent.ports import VenueInstrument
+from agent.venues import understood
 
 SPOT_ASSETS, SPOT_DECIMALS, DIGITS = 10_000, 8, 5
 MIN_NOTIONAL = Decimal(10)
@@ -42,20 +42,6 @@ class Market:
     instrument: VenueInstrument
     coin: str
     asset: int
-
-
-@contextmanager
-def understood(what: str, *, write: bool = False) -> Iterator[None]:
-    """Turns a payload that is not what the documentation says into Halt, or Reconcile where it answered a write."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError) as error:
-        kind = Reconcile if write else Halt
-        raise kind(
-            "VENUE_DIALECT",
-            f"{what} is not as documented: {type(error).__name__} {str(error)[:120]}",
-            "report it with the payload",
-        ) from None
 
 
 def load(body: bytes, what: str, *, write: bool = False) -> Any:

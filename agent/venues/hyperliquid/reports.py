@@ -13,6 +13,7 @@ from agent.domain.reports import ExecutionReport
 from agent.ports import Clock
 from agent.transport.executions import BACK_MS, ENDED, Executions, Told
 from agent.transport.stream import Stream, Text, Up
+from agent.venues import understood
 from agent.venues.hyperliquid import codec
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Reports(Executions):
 
     async def _hear(self, text: str, told: Told) -> None:
         message = codec.load(text.encode(), "a message of the account")
-        with codec.understood("a message of the account"):
+        with understood("a message of the account"):
             channel, data = message["channel"], message.get("data")
             if channel == "userFills":
                 for row in data["fills"]:

@@ -24,7 +24,7 @@ from agent.transport.books import Books
 from agent.transport.http import Http, Reply, TimeOuts
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
-from agent.venues import Sign, VenueFacts, one_by_one
+from agent.venues import Sign, VenueFacts, one_by_one, understood
 from agent.venues.hyperliquid import codec
 from agent.venues.hyperliquid.reports import Reports
 from chains.ending import ended
@@ -159,7 +159,7 @@ class Hyperliquid:
         """Of spot pairs, without their fills: `query` has them."""
         self._need_markets()
         rows = await self.info({"type": "frontendOpenOrders", "user": self._account}, 20)
-        with codec.understood("frontendOpenOrders"):
+        with understood("frontendOpenOrders"):
             known = [row for row in rows if self.reader.market(row["coin"])]
             return tuple(self.reader.order(row, "open", row["timestamp"]) for row in known)
 
@@ -176,7 +176,7 @@ class Hyperliquid:
             rows = await self.info({"type": "userFillsByTime", "user": self._account, "startTime": since_ms}, 20)  # fmt: skip
             read = [fill for fill in map(self.reader.fill, rows) if fill is not None]
             found.update({fill[2].exec_id: fill for fill in read})
-            with codec.understood("userFillsByTime"):
+            with understood("userFillsByTime"):
                 last = max((int(row["time"]) for row in rows), default=since_ms)
             if len(rows) < PAGE or last == since_ms:
                 return sorted(found.values(), key=lambda fill: fill[2].at_ns)
@@ -240,7 +240,7 @@ class Hyperliquid:
 
     async def _ask(self, oid: str) -> OrderSnapshot | None:
         data = await self.info({"type": "orderStatus", "user": self._account, "oid": oid}, 2)
-        with codec.understood("orderStatus"):
+        with understood("orderStatus"):
             if data["status"] == "unknownOid":
                 return None
             row, word, at_ms = data["order"]["order"], data["order"]["status"], data["order"]["statusTimestamp"]  # fmt: skip

@@ -83,16 +83,16 @@ class World:
 
     # ------------------------------------------------------------------ the daemon
 
+    @property
+    def _command(self) -> list[str]:
+        return [sys.executable, "-m", "agent", "--settings", str(self.settings_path)]
+
     def take_over(self) -> None:
         """The owner's own first step with a new journal: without it a daemon that never signed starts only where every place answers."""
         if self.settings.journal.path.exists():
             return
         argv = [
-            sys.executable,
-            "-m",
-            "agent",
-            "--settings",
-            str(self.settings_path),
+            *self._command,
             "reconcile",
             "--adopt",
             "--at-once",
@@ -108,11 +108,7 @@ class World:
         self.lives += 1
         err = self.folder / f"daemon-{self.lives}.err"
         argv = [
-            sys.executable,
-            "-m",
-            "agent",
-            "--settings",
-            str(self.settings_path),
+            *self._command,
             "run",
             "--live",
             "--yes",
