@@ -167,9 +167,10 @@ class ChainDesk:
     def heads_told(self) -> int:
         return self.heads.told if self.heads is not None else 0
 
-    async def next_look(self, told: int) -> None:
-        """Until a head after the first `told` is told, and no longer than a poll takes: a dead feed stops nobody."""
-        if self.heads is None:
+    async def next_look(self, told: int, *, learnt: bool = True) -> None:
+        """Until a head after the first `told` is told, and no longer than a poll takes: a dead feed stops nobody. A look that learnt
+        nothing is made again after a poll."""
+        if self.heads is None or not learnt:
             return await self.clock.sleep(self.poll_s)
         waits = [
             asyncio.ensure_future(self.heads.after(told)),

@@ -139,8 +139,8 @@ class OfferDesk:
     def heads_told(self) -> int:
         return self.desk.heads_told()
 
-    async def next_look(self, told: int) -> None:
-        await self.desk.next_look(told)
+    async def next_look(self, told: int, *, learnt: bool = True) -> None:
+        await self.desk.next_look(told, learnt=learnt)
 
     async def is_final(self, receipt: Receipt, head: BlockRef) -> bool:
         return await self.desk.is_final(receipt, head)

@@ -38,6 +38,8 @@ class Tending:
     handed: dict[Hash32, int] = field(default_factory=dict)
     withdrawn: dict[Hash32, str] = field(default_factory=dict)
     sent: set[Hash32] = field(default_factory=set)
+    unsure: set[Hash32] = field(default_factory=set)
+    """Of which the last look learnt nothing."""
     halted: Callable[[], str] = _never
     """Why nothing may be handed over now, or ''."""
 
@@ -61,13 +63,20 @@ class Tending:
         self.at[signed.hash] = head.hash
         if head.number >= max_block and (looks or profile.reverts_free):
             return was  # a road that knows no last block is told for as long as the deadline in the calldata lets it succeed
+        self.unsure.discard(signed.hash)
         try:
             if await gateway.nonce(signed.sender) != signed.nonce:
                 return was  # mined, or behind another of ours: on this state it says nothing
             looked = looks or (due and not profile.reverts_free)
             why = await self._would_revert(signed, head, simulator) if looked and simulator else ""
-        except FairleadError:
-            return was  # nothing was learnt
+        except FairleadError:  # nothing was learnt: the next look tries again, at this head too
+            self.at.pop(signed.hash, None)
+            self.unsure.add(signed.hash)
+            if due and profile.reverts_free and not was and not self.halted():
+                await self._hand_over(
+                    relay, signed, protection, head, max_block
+                )  # a revert would cost nothing
+            return was
         if why and not looks:
             return ""  # it stays where it is
         if why:

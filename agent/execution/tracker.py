@@ -52,8 +52,8 @@ class ChainWatch(Protocol):
         """How many new heads were told so far; 0 for ever where none are."""
         ...
 
-    async def next_look(self, told: int) -> None:
-        """Waits for a head after the first `told`, or for as long as a poll takes."""
+    async def next_look(self, told: int, *, learnt: bool = True) -> None:
+        """Waits for a head after the first `told`, or for as long as a poll takes; so long in any case after a look that learnt nothing."""
         ...
 
     async def is_final(self, receipt: Receipt, head: BlockRef) -> bool: ...
@@ -132,13 +132,14 @@ class Tracker(VenueFollower):
         while True:
             told = watch.heads_told()  # a head told during the look is not waited for again
             authorized = record.authorized or authorized  # fees may have been raised meanwhile
+            learnt = True
             try:
                 settled = await self.look_once(authorized, watch, record)
             except Retry:
-                settled = None  # no endpoint answered: nothing was learnt, nothing is concluded
+                settled, learnt = None, False  # no endpoint answered: nothing is concluded
             if settled is not None:
                 return settled
-            await watch.next_look(told)
+            await watch.next_look(told, learnt=learnt)
 
     async def may_send_again(self, authorized: Authorized) -> bool:
         """Whether handing over the same signed bytes can still do what it was meant to: not mined, nonce free, in time."""

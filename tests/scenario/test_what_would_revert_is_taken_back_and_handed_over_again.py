@@ -108,6 +108,33 @@ async def test_a_bundle_is_handed_over_for_every_block_and_not_beyond_the_last()
         assert len((await w.world.truth())["arrivals"]) == before
 
 
+async def test_where_it_cannot_be_simulated_a_bundle_goes_on_and_is_judged_at_the_same_block_once_it_can() -> (
+    None
+):
+    async with waiting("titan") as w:
+        await w.market(STORER)
+        await w.world.mine()
+        tx = w.world.users[0].sign(TARGET, data="0x" + "11" * 32, tip_gwei=0)
+        await w.world.admin.call(
+            "relay_fault", [{"road": "private", "kind": "delay", "count": 3, "blocks": 9}]
+        )
+        await w.send(tx)
+        await w.simulator.stop()
+        for _ in range(2):
+            await w.world.mine()
+            head = (await w.gateway.block("latest")).number
+            assert await w.look(tx) == ""
+            arrivals = (await w.world.truth())["arrivals"]
+            assert max(a["head"] for a in arrivals if a["hash"] == tx.hash) == head, (
+                "no block is missed for it"
+            )
+        await w.market(REVERTER)
+        await w.world.mine()
+        assert await w.look(tx) == ""
+        await w.simulator.start()
+        assert await w.look(tx), "taken back without a new block"
+
+
 async def test_behind_another_of_ours_it_is_neither_judged_nor_taken_back() -> None:
     async with waiting("flashbots") as w:
         await w.market(REVERTER)

@@ -155,7 +155,7 @@ class World:
     def heads_told(self) -> int:
         return 0
 
-    async def next_look(self, told: int) -> None:
+    async def next_look(self, told: int, *, learnt: bool = True) -> None:
         await self.clock.sleep(SECONDS)
         self.looks += 1
         assert self.looks < 500, "it never ends"

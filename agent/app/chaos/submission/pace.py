@@ -108,7 +108,10 @@ class PacedDesk(ChainDesk):
     def heads_told(self) -> int:
         return self.pace.block if self.pace is not None else 0
 
-    async def next_look(self, told: int) -> None:
+    async def next_look(self, told: int, *, learnt: bool = True) -> None:
         if self.pace is None:
-            return await super().next_look(told)
+            return await super().next_look(told, learnt=learnt)
+        if not learnt or self.tending.unsure:  # it looks again after a poll, and does not rest till then
+            self.tending.unsure.clear()
+            return await self.clock.sleep(self.poll_s)
         await self.pace.next_block(self.name_at_pace, told, 5.0)
