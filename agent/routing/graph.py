@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _KEEP_PER_ASSET = 3
 _KEEP_PATHS = 20
+_KEEP_SHORT = 4
 _KEEP_NET = 10
 
 
@@ -185,6 +186,10 @@ def pool_paths(
         # Of a part of the order, only that part of the gas.
         netted = sorted(ranked, key=lambda entry: entry[1] * gas_rate / share - entry[0])
         more.update(dict.fromkeys(hops for _, _, hops in (*netted[:_KEEP_NET], *ranked[:_KEEP_NET])))
+        if share > 1:
+            # Where something on the way is mispriced the best all go through it, in one direction: the shortest go by others too.
+            short = [hops for _, _, hops in ranked if len(hops) == 2]
+            more.update(dict.fromkeys(short[:_KEEP_SHORT]))
     return [Path(hops) for hops in chosen], [Path(hops) for hops in more if hops not in chosen]
 
 

@@ -13,6 +13,7 @@ from agent.domain.instruments import AssetId, place_of
 from agent.domain.routes import Route
 from agent.market.view import MarketView
 from agent.routing.graph import Hop
+from agent.routing.grid import grid_split
 from agent.routing.local import improved
 from agent.routing.plan import Plan, make_plan
 from agent.routing.problem import Problem, pose
@@ -200,16 +201,7 @@ def best_split(problem: Problem, in_time: Callable[[], bool] = _always) -> tuple
             f"no path takes the whole amount of {names[0]} for {names[1]}",
             "try a smaller quantity",
         )
-    # The plain greedy split over every candidate is a peer a user could pick: the answer is never below it.
-    hundred = search.run(problem.amount, _HUNDRED, 1.0, banned=frozenset(broken)) if in_time() else None
-    if (
-        hundred is not None
-        and not hundred.left
-        and hundred.worth + abs(hundred.worth) * _SLACK + _SLACK_RAW >= best[0].worth
-    ):
-        plain = whole(problem, make_plan(problem, hundred))
-        if plain is not None and _better(plain, best[0]):
-            best = finished(search, *_thin(problem, search, hundred, plain))
+    best = _beside(search, broken, *best, in_time)
     plan, chosen = improved(search, *best, settled, in_time)
     for _ in range(_WIDENED):
         wider = widened(search, chosen) if in_time() else None
@@ -220,6 +212,25 @@ def best_split(problem: Problem, in_time: Callable[[], bool] = _always) -> tuple
         if not _better(plan, before):
             break
     return search.problem, plan, chosen
+
+
+def _beside(
+    search: Search, broken: set[Hop], plan: Plan, split: Split, in_time: Callable[[], bool]
+) -> tuple[Plan, Split]:
+    """What a user could pick instead is a candidate as well: the answer is never below the plain greedy split, nor below the 5 % grid."""
+    problem = search.problem
+    for peer in (_hundred, grid_split):
+        other = peer(search, broken) if in_time() else None
+        if other is None or other.left or other.worth + abs(other.worth) * _SLACK + _SLACK_RAW < plan.worth:
+            continue
+        plain = whole(problem, make_plan(problem, other))
+        if plain is not None and _better(plain, plan):
+            plan, split = finished(search, *_thin(problem, search, other, plain))
+    return plan, split
+
+
+def _hundred(search: Search, broken: set[Hop]) -> Split:
+    return search.run(search.problem.amount, _HUNDRED, 1.0, banned=frozenset(broken))
 
 
 def settled(search: Search, split: Split) -> tuple[Plan, Split] | None:

@@ -159,12 +159,24 @@ class Search:
         gain = held * scale_out - ticks * rate
         return Quote(gain - share * gas * rate, gain, inputs, after)
 
-    def alone(self, index: int) -> Quote | None:
-        """The estimate for the whole amount over one path, None where it cannot take it all."""
+    def alone(self, index: int, amount: int | None = None) -> Quote | None:
+        """The estimate for the whole amount, or `amount`, over one path, None where it cannot take it all."""
+        amount = self.problem.amount if amount is None else amount
         cap = next(s.cap for s in self.problem.sources if s.asset == self.paths[index].source)
-        if cap is not None and cap < self.problem.amount:
+        if cap is not None and cap < amount:
             return None
-        return self.quote(index, self.problem.amount, _Run(self.problem), 1.0)
+        return self.quote(index, amount, _Run(self.problem), 1.0)
+
+    def placed(self, amounts: Mapping[int, int]) -> Split | None:
+        """The split that puts exactly `amounts` on paths; None where one cannot take its own after the others."""
+        run = _Run(self.problem)
+        for index, part in amounts.items():
+            quote = self.quote(index, part, run, 0.0)
+            room = run.room[self._sources[index]]
+            if quote is None or (room is not None and room < part) or not self._fits(index, run.flows):
+                return None
+            self._apply(index, part, quote, run)
+        return self._split(run, self.problem.amount - sum(amounts.values()))
 
     def first_gas(self, index: int, split: Split) -> float:
         """What a path's hops that `split` does not use yet cost at first use, in units of the bought asset."""
@@ -254,6 +266,9 @@ class Search:
             if lit and share and self._overheads:
                 for k in self._near[self._places[best]]:
                     quotes.pop(k, None)
+        return self._split(run, left)
+
+    def _split(self, run: _Run, left: int) -> Split:
         flows = {self.hops[hop]: max(int(used), 1) for hop, used in run.flows.items()}
         fixed = sum(self._firsts[hop] for hop in run.flows) + sum(
             self._overheads.get(place, 0) * self.problem.gas_rate.get(place, 0.0) for place in run.places

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
+from dataclasses import replace
 from time import perf_counter
 
 import pytest
@@ -14,7 +15,8 @@ from route_checks import check
 from agent.amm import ConcentratedPool, Reverted, Swapped, swap_exact_in
 from agent.market.file import parse_text
 from agent.market.write import market_json
-from agent.routing.greedy import route_sell
+from agent.routing.greedy import best_plan, route_sell
+from agent.routing.problem import pose
 
 DIGEST = "07aa13042b2689b589436693d6cdb8aca1425629c62d21b327336855458de925"
 
@@ -80,3 +82,17 @@ def test_a_quote_of_a_busy_pool_is_quick() -> None:
     for k in range(300):
         swap_exact_in(pool, sold, bought, (k + 1) * 10**17)
     assert (perf_counter() - started) / 300 < 1e-3
+
+
+def test_short_ways_are_candidates_where_all_the_best_go_through_a_mispriced_pool() -> None:
+    """ALI for LINK: a mispriced pool led from WETH on to USDC, and most of the sale had to go from USDC to WETH; so it gave 19,709 LINK."""
+    view = market()
+    view = replace(
+        view, gas={p: replace(g, base_fee_wei=50 * 10**9, priority_fee_wei=0) for p, g in view.gas.items()}
+    )
+    ali, link = view.asset("ALI").id, view.asset("LINK").id
+    plan = best_plan(pose(view, ali, link, 115_996_947_105922218501079040, max_hops=4))
+    assert plan.net > 20_760 * 10**18
+    assert not {(leg.asset_out, leg.asset_in) for leg in plan.legs} & {
+        (leg.asset_in, leg.asset_out) for leg in plan.legs
+    }

@@ -1,0 +1,87 @@
+"""The split in steps of 5 %: every path quoted at 5, 10, ... 100 % of the order, percentages combined over paths that share no pool.
+
+It is how the field's most used router splits an order (breadth first, at most seven paths), and a peer that a user could pick instead. Here it is one
+candidate more: on float curves, gas in full, and only combinations whose assets have an order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple, TypeAlias
+
+from agent.routing.graph import Hop
+from agent.routing.search import Search, Split, order_of
+
+STEP, SPLITS = 5, 7
+_KEPT = 2
+"""How many paths of each percentage a combination may begin with."""
+
+
+_Ring: TypeAlias = tuple[float, int, int, frozenset[str], tuple[tuple[int, int], ...]]
+"""(net, percent left, the last percentage, pools used, (percent, path) of each part)."""
+
+
+class _Part(NamedTuple):
+    net: float
+    path: int
+    pools: frozenset[str]
+
+
+def grid_split(search: Search, broken: Collection[Hop] = ()) -> Split | None:
+    """The best combination as a split with its estimate, by none of the hops in `broken`; None where no percentages add up to the whole."""
+    problem = search.problem
+    usable = [k for k, path in enumerate(search.paths) if not any(hop in broken for hop in path.hops)]
+    quotes = {
+        percent: _quotes(search, usable, problem.amount * percent // 100)
+        for percent in range(STEP, 101, STEP)
+    }
+    best: tuple[float, tuple[tuple[int, int], ...]] | None = None
+    if quotes[100]:
+        best = quotes[100][0].net, ((100, quotes[100][0].path),)
+    ring: list[_Ring] = [
+        (part.net, 100 - percent, percent, part.pools, ((percent, part.path),))
+        for percent in range(100 - STEP, 0, -STEP)
+        for part in quotes[percent][:_KEPT]
+    ]
+    for _ in range(SPLITS - 1):
+        improved = False
+        onward: list[_Ring] = []
+        for net, left, last, used, how in ring:
+            for percent in range(min(left, last), 0, -STEP):
+                other = next((q for q in quotes[percent] if not q.pools & used), None)
+                if other is None:
+                    continue
+                total, parts = net + other.net, (*how, (percent, other.path))
+                if percent < left:
+                    onward.append((total, left - percent, percent, used | other.pools, parts))
+                elif (best is None or total > best[0]) and _fits(search, parts):
+                    best, improved = (total, parts), True
+        if not improved:
+            break
+        ring = onward
+    return None if best is None else search.placed(_amounts(problem.amount, best[1]))
+
+
+def _quotes(search: Search, usable: list[int], amount: int) -> list[_Part]:
+    """What each path nets for that amount alone, best first."""
+    found = []
+    for index in usable:
+        quote = search.alone(index, amount)
+        if quote is not None:
+            found.append(_Part(quote.net, index, frozenset(hop.id for hop in search.paths[index].hops)))
+    return sorted(found, key=lambda part: (-part.net, part.path))
+
+
+def _fits(search: Search, parts: tuple[tuple[int, int], ...]) -> bool:
+    hops = list({hop for _, path in parts for hop in search.paths[path].hops})
+    return len(hops) <= search.problem.max_legs and order_of(hops) is not None
+
+
+def _amounts(whole: int, parts: tuple[tuple[int, int], ...]) -> dict[int, int]:
+    """By path; what rounding leaves goes to the first."""
+    amounts = {path: whole * percent // 100 for percent, path in parts}
+    amounts[parts[0][1]] += whole - sum(amounts.values())
+    return amounts
+
+
+__all__ = ["grid_split"]
