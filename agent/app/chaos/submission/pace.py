@@ -25,6 +25,8 @@ class Pace:
     busy: set[str] = field(default_factory=set)
     alone: int = 0
     """Desks in processes of their own: they cannot say that they rest."""
+    guests: list[str] = field(default_factory=list)
+    """Signed transactions (hex) of other programs, each for a block of its own."""
     _told: asyncio.Event = field(default_factory=asyncio.Event)
     _rested: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -57,6 +59,12 @@ class Pace:
     async def reach(self, block: int) -> None:
         """Returns when that many blocks were told."""
         while self.block < block:
+            await self._told.wait()
+
+    async def invite(self, raw: str) -> None:
+        """Returns once a block was built for it: one that every desk sees before the next, as it sees all others."""
+        self.guests.append(raw)
+        while raw in self.guests:
             await self._told.wait()
 
     async def all_rest(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -68,7 +69,13 @@ class Weather:
             self.pace.tell()
 
     async def _step(self) -> None:
-        """One of: a reorganisation, a block of the other trader's, a block of a builder's. Desks see each before the next."""
+        """One of: a block for another program, a reorganisation, a block of the other trader's, a block of a builder's. Desks see each
+        before the next."""
+        if self.pace.guests:
+            with suppress(FairleadError):  # a block was faster
+                await self.admin.call("eth_sendRawTransaction", [self.pace.guests[0]])
+            del self.pace.guests[0]
+            return
         chance = self.rng.random()
         if chance < 0.04 and self.blocks > 2 * DEEPEST:
             return await self._reorg()
