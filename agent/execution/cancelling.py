@@ -107,18 +107,21 @@ class Cancels:
         ours = {f.tx_hash: f.nonce for f in record.signed}
         assert record.authorized is not None
         ours |= {cancel.tx_hash: record.authorized.nonce for cancel in record.cancels}
-        mined: Receipt | None = None
+        mined: dict[Hash32, Receipt] = {}
         for tx_hash, nonce in ours.items():
             if nonce < used and tx_hash != record.winner:
-                mined = mined or await watch.truth.receipt(tx_hash)
-        if mined is not None and not record.settled and mined.tx_hash not in _cancels_of(record):
+                found = await watch.truth.receipt(tx_hash)
+                if found is not None:
+                    mined[tx_hash] = found
+        if mined.keys() - _cancels_of(record) and not record.settled and not record.winner:
             return  # a form of an order that had expired: its own story tells of it
         if record.settled and all(nonce < used for nonce in ours.values()):
             self._decided.add(record.part.cl_ord_id)
-        for gone in [h for h in record.side_gas if mined is None or h != mined.tx_hash]:
+        for gone in [h for h in record.side_gas if Hash32(h) not in mined]:
             await self._tell(record, Hash32(gone), None)
-        if mined is not None and record.side_gas.get(mined.tx_hash) != _cost(mined):
-            await self._tell(record, mined.tx_hash, mined)
+        for tx_hash, receipt in mined.items():
+            if record.side_gas.get(tx_hash) != _cost(receipt):
+                await self._tell(record, tx_hash, receipt)
 
     async def _tell(self, record: PartRecord, tx_hash: Hash32, mined: Receipt | None) -> None:
         found = (0, "", 0, 0, 0)

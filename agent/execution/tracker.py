@@ -18,6 +18,7 @@ from agent.domain.reports import Fill
 from agent.domain.submission_state import Observation, SubmissionState, observe
 from agent.execution.bearing import FREE, MAX_BLOCKS, Fate
 from agent.execution.cancelling import Cancel, Cancels
+from agent.execution.nonce_gaps import NonceGaps
 from agent.execution.outbox import Offers, observed, offers_of, signed_tx
 from agent.execution.recorder import Recorder
 from agent.execution.settlement import fill_of
@@ -114,6 +115,7 @@ class Tracker(VenueFollower):
         self._cancels = Cancels(clock, recorder, cancel_on_chain)
         self._replacer, self._handed, self._halted = replacer, set[Hash32](), halted
         self._stays, self._withdrawn, self._taken_told = set[ClOrdId](), set[ClOrdId](), set[ClOrdId]()
+        self._gaps = NonceGaps()
         self.offers: Offers | None = None
 
     async def follow(self, authorized: Authorized) -> Settled:
@@ -237,6 +239,9 @@ class Tracker(VenueFollower):
             if not self._cancels.tried(record):
                 await self._cancel(authorized, record)
             return None
+        if self._gaps.to_fill(self._recorder.book, record, used, head):
+            await self._fill_gap(authorized, watch, record, used, head)
+            return None
         # Where a reorganisation gave back the nonce that another program had used, the form signed for it goes first.
         waits = next((form for form in record.signed if form.nonce == used), authorized)
         why = await watch.tend(signed_tx(waits), authorized.protection, head, authorized.max_block)
@@ -311,6 +316,35 @@ class Tracker(VenueFollower):
         if not own:
             await self._alarm("NONCE_TAKEN", f"{part}: {text}, {who}; it goes on at nonce {again.nonce}")
         await self._hand_over_again(record)
+
+    async def _fill_gap(
+        self, authorized: Authorized, watch: ChainWatch, record: PartRecord, used: int, head: BlockRef
+    ) -> None:
+        """The same call at the nonce that nobody uses any more: the Safe's own lets one of its forms execute. Without that one it waits
+        for its deadline, since both could."""
+        part = authorized.part.cl_ord_id
+        if self._replacer is None or record.what or self._halted() or part in self._stays:
+            return
+        who = f"{part}: nonce {sequence_of(used)} of {authorized.sender} on chain {authorized.chain_id} was given back by a reorganisation"
+        if authorized.wallet_nonce < 0:
+            self._stays.add(part)
+            await self._alarm(
+                "NONCE_GAP",
+                f"{who}, and what waits above it ends at its deadline: use that nonce for an empty transfer",
+            )
+            return
+        try:
+            again = await self._replacer.again_at(authorized, used, head)
+        except (Reject, Reconcile, Denied, Usage) as error:
+            self._stays.add(part)
+            await self._alarm("NONCE_GAP", f"{who}, and it could not be signed for that one: {error}")
+            return
+        if again is not None:
+            for form in record.signed:  # what is left of those could only revert behind it
+                await watch.cancel(signed_tx(form))
+            await self._recorder.record_durably(again)
+            await self._alarm("NONCE_GAP", f"{who}; it goes on at that one")
+            await self._hand_over_again(record)
 
     async def _end_taken(self, authorized: Authorized, code: str, text: str) -> None:
         await self._see(authorized, Observation.EXPIRED, text=text)

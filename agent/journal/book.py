@@ -145,7 +145,8 @@ class Book:
             record.included_in, record.winner = event.block_hash, event.tx_hash
             self._pay(record, event.place, -record.side_gas.pop(event.tx_hash, 0))
             self._pay(record, event.place, event.gas_used * event.gas_price_wei + event.l1_fee_wei)
-            if event.tx_hash not in {form.tx_hash for form in record.signed}:
+            forms = {form.tx_hash: form.nonce for form in record.signed}
+            if event.tx_hash not in forms or len(set(forms.values())) > 1:
                 self.contested.add(event.cl_ord_id)
         elif event.seen is Observation.EXPIRED:
             self.contested.add(event.cl_ord_id)

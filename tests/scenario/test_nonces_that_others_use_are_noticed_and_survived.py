@@ -112,6 +112,42 @@ async def test_an_old_form_that_is_mined_after_a_reorganisation_is_the_orders_ow
     assert before[0] - office.held()[0] == 4 and chain.swaps() == 1
 
 
+@pytest.mark.parametrize(("returns", "keeps"), [(False, False), (False, True), (True, False)])
+async def test_a_nonce_that_a_reorganisation_gave_back_below_ours_is_filled(
+    tmp_path: Path, returns: bool, keeps: bool
+) -> None:
+    """Another program had used it before the order was signed. Gone with its block, it leaves a gap that nothing of ours would ever fill;
+    where the next block brings it back there is nothing to do. A road that `keeps` what it has mines that too, and what its revert costs is
+    booked."""
+    office = Office(tmp_path, places=(HERE,), finality=6)
+    chain: FakeChain = office.chains[1]
+    chain.keeps = keeps
+    chain.mining = False
+    before, parent, fork = office.held(), order(office, "4"), list(chain.blocks)
+    chain.foreign()
+    async with office.open() as desk:
+        doing = asyncio.create_task(work(parent, desk))
+        await desk.clock.sleep(20)
+        assert [tx.nonce for tx in office.sender.signed] == [1]
+        held = list(chain.pending)
+        chain.adopt(fork)  # the branch without it
+        await desk.clock.sleep(3)
+        if returns:
+            chain.foreign()
+        chain.pending = held
+        given_back, chain.mining = chain.head.ref.number, True
+        await doing
+        assert list(statuses(desk.book, parent)) == ["FILLED"]
+        assert desk.book.gas_wei[HERE] == chain.gas_spent()
+        (part,) = desk.book.parts.values()
+        assert len(part.side_gas) == keeps, "a revert that was paid for"
+        assert [alarm.code for alarm in desk.book.alarms] == ([] if returns else ["NONCE_GAP"])
+    nonces = {tx.nonce for tx in office.sender.signed}
+    assert nonces == ({1} if returns else {0, 1})
+    assert mined_at(office) - given_back <= 2 * STALL
+    assert before[0] - office.held()[0] == 4 and chain.swaps() == 1
+
+
 async def test_a_call_without_the_safes_nonce_is_not_done_again_while_it_could_come_back(
     tmp_path: Path,
 ) -> None:

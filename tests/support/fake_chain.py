@@ -85,6 +85,8 @@ class FakeChain:
     mining: bool = True
     base_fee_wei: int = BASE_FEE
     honours: frozenset[Protection] = frozenset({Protection.PRIVATE})
+    keeps: bool = False
+    """Whether its relay gives nothing back."""
     relay_says: list[str] = field(default_factory=list)
     deaf: bool = False
     hidden: set[str] = field(default_factory=set)
@@ -255,6 +257,8 @@ class FakeChain:
         return Received("memory", item.signed.hash, item.signed.hash)
 
     async def cancel(self, signed: SignedTx) -> bool:
+        if self.keeps:
+            return False
         before = len(self.pending)
         self.pending = [raw for raw in self.pending if decode_raw(raw).hash != signed.hash]
         return len(self.pending) < before
