@@ -311,6 +311,12 @@ def _jobs(settings: Settings) -> Iterator[Found]:
     for table, jobs in (("jobs", settings.jobs), ("hedges", settings.hedges)):
         for number, job in enumerate(jobs):
             yield from job_problems(settings, job, f"{table}[{number}]")
+    if settings.daemon.jobs_store is not None and settings.daemon.jobs_database is not None:
+        yield (
+            "daemon.jobs_database",
+            "stands beside daemon.jobs_store",
+            "keep one: jobs are in a file or in a database",
+        )
     try:
         seconds_of(settings.daemon.ping_every, "ping_every")
     except Usage as wrong:

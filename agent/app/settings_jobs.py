@@ -75,6 +75,10 @@ class Daemon(Table):
         None,
         description="The file of added jobs and of who runs which fire. Several daemons that name one file never run one fire twice. None means jobs.db beside the journal.",
     )
+    jobs_database: SecretRef | None = Field(
+        None,
+        description="Where the URL of a PostgreSQL database is, postgresql://USER:PASSWORD@HOST:PORT/NAME, in place of `jobs_store`: for daemons of several hosts.",
+    )
     port: Annotated[int, Field(ge=0, le=65_535)] | None = Field(
         None,
         description="Where `fairlead run` answers /metrics and /health, on 127.0.0.1 alone; 0 takes any free port. None means nowhere.",

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from memory_job_store import MemoryJobStore
+from postgres import PASSWORD, Server, postgres
 
+from agent.app.jobs.postgres_store import Database, PostgresStore
 from agent.app.jobs.sqlite_store import SqliteStore
 from agent.app.jobs.store import ALL, BEGUN, CLAIMED, DONE, JobStore, StoredJob
-from agent.domain.errors import Denied, Retry
+from agent.domain.errors import Denied, Retry, Usage
+from chains.devnet.supervisor import free_port
 
 Open = Callable[[], JobStore]
 """One more daemon at the same store."""
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with postgres() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "memory", "postgres"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     if request.param == "sqlite":
         return lambda: SqliteStore(tmp_path / "deep" / "jobs.db")
+    if request.param == "postgres":
+        database = request.getfixturevalue("server").database()
+        return lambda: PostgresStore(database)
     shared = MemoryJobStore()
     return lambda: shared
 
@@ -132,8 +144,13 @@ def test_daemons_that_race_begin_each_fire_once(opened: Open, fires: int) -> Non
     assert sum(lease.state == CLAIMED for lease in opened().leases("a", fires)) <= fires - len(keys)
 
 
-def test_only_the_newest_of_what_is_done_are_kept(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "jobs.db", kept=3)
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_only_the_newest_of_what_is_done_are_kept(tmp_path: Path, kind: str, server: Server) -> None:
+    store = (
+        SqliteStore(tmp_path / "jobs.db", kept=3)
+        if kind == "sqlite"
+        else PostgresStore(server.database(), kept=3)
+    )
     assert store.claim("a", "open", 0, "x", 0, 100) and store.begin("a", "open", "x", 1)
     for n in range(1, 8):
         assert store.claim("a", str(n), n, "x", n, 100) and store.begin("a", str(n), "x", n)
@@ -158,3 +175,61 @@ def test_a_store_that_is_no_store_is_said(tmp_path: Path) -> None:
     with pytest.raises(Retry) as refused:
         SqliteStore(path).jobs()
     assert refused.value.code == "JOBS_STORE" and str(path) in refused.value.message
+
+
+def test_a_database_that_is_down_or_lets_nobody_in_is_said_and_not_asked_again_at_once(
+    server: Server,
+) -> None:
+    database = server.database()
+    wrong = Database(database.host, database.port, database.name, database.user, "another")
+    with pytest.raises(Retry) as refused:
+        PostgresStore(wrong).jobs()
+    assert refused.value.code == "JOBS_STORE" and "password authentication failed" in refused.value.message
+    gone = PostgresStore(Database("127.0.0.1", free_port(), "jobs", "fairlead", PASSWORD))
+    for why in ("", "a moment ago"):
+        with pytest.raises(Retry) as refused:
+            gone.stop("a", "b")
+        assert refused.value.code == "JOBS_STORE" and why in refused.value.message
+    for told in (repr(database), repr(wrong), refused.value.message):
+        assert PASSWORD not in told and "another" not in told
+
+
+def test_outside_this_host_a_database_is_spoken_to_over_tls_alone(server: Server) -> None:
+    """The same server by an address that is not the loopback's: it has no TLS, and is not asked in the clear."""
+    database = server.database()
+    assert database.here and Database.of("postgresql://u:p@localhost/x").here
+    far = Database("db.example.org", 5432, "jobs", "fairlead", PASSWORD)
+    assert not far.here and not Database.of("postgresql://u@10.0.0.7/jobs").here
+
+    class Elsewhere(Database):
+        here = False
+
+    with pytest.raises(Retry) as refused:
+        PostgresStore(Elsewhere(database.host, database.port, database.name, database.user, PASSWORD)).jobs()
+    assert "SSL" in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "jobs.db",
+        "mysql://u:p@host/jobs",
+        "postgresql://host/jobs",
+        "postgresql://u:p@host",
+        "postgresql://u:p@host:port/jobs",
+        "postgresql://u:p@host/jobs?sslmode=disable",
+        "postgresql://u:p@host/jobs/more",
+    ],
+)
+def test_what_is_no_url_of_a_database_is_refused_without_being_told(url: str) -> None:
+    with pytest.raises(Usage) as refused:
+        Database.of(url)
+    assert refused.value.code == "BAD_DATABASE_URL" and refused.value.hint
+    assert "u:p" not in str(refused.value)
+
+
+def test_a_url_says_where_and_as_whom() -> None:
+    found = Database.of("postgresql://fair%40lead:p%2Fw@db.example.org/jobs")
+    assert found == Database("db.example.org", 5432, "jobs", "fair@lead", "p/w")
+    assert found.shown == "fair@lead@db.example.org:5432/jobs"

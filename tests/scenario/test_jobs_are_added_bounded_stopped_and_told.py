@@ -6,14 +6,18 @@ import json
 import re
 import signal
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from home_fixture import Home, another_machine
+from postgres import PASSWORD, postgres
 
+from agent.app.jobs.postgres_store import PostgresStore
 from agent.app.jobs.sqlite_store import SqliteStore
-from agent.app.jobs.store import DONE
+from agent.app.jobs.store import DONE, JobStore
 from agent.journal.book import Book
 
 pytestmark = pytest.mark.devnet
@@ -101,11 +105,22 @@ def test_what_is_added_beside_a_running_daemon_fires_within_its_bounds(home: Hom
 
 
 @pytest.mark.full
-def test_two_daemons_with_one_store_run_each_fire_once(home: Home, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["file", "database"])
+def test_two_daemons_with_one_store_run_each_fire_once(home: Home, tmp_path: Path, kind: str) -> None:
     """Two machines with journals of their own, one of them killed on the way: no fire is in both journals."""
-    with another_machine(home, tmp_path) as second:
-        store = tmp_path / "shared.db"
-        shared = f'\n[daemon]\njobs_store = "{store}"\n'
+    with another_machine(home, tmp_path) as second, ExitStack() as held:
+        if kind == "file":
+            path = tmp_path / "shared.db"
+            store: JobStore = SqliteStore(path)
+            shared = f'\n[daemon]\njobs_store = "{path}"\n'
+        else:
+            database = held.enter_context(postgres()).database()
+            store, url = PostgresStore(database), tmp_path / "url"
+            url.write_text(
+                f"postgresql://{database.user}:{quote(PASSWORD, safe='')}@127.0.0.1:{database.port}/{database.name}"
+            )
+            url.chmod(0o600)
+            shared = f'\n[daemon]\njobs_database = "file:{url}"\n'
         job = '\n[[jobs]]\nname = "one"\nevery = "3s"\nside = "sell"\nqty = "0.01"\nbase = "ETH"\nquote = "USDC"\n'
         first = home.settings_path.with_name("first.toml")
         first.write_text(home.settings_path.read_text() + shared + job)
@@ -115,7 +130,7 @@ def test_two_daemons_with_one_store_run_each_fire_once(home: Home, tmp_path: Pat
         a, b = home.start(RUN, first), home.start(RUN, second)
 
         def done() -> int:
-            return sum(lease.state == DONE for lease in SqliteStore(store).leases("one", 1_000))
+            return sum(lease.state == DONE for lease in store.leases("one", 1_000))
 
         home.wait_for(lambda: done() >= 6)
         a.end(signal.SIGKILL)

@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 from settings_values import OWNER_A, SAFE, VALUES, values
 
+from agent.app.jobs.guard import store_of
+from agent.app.jobs.postgres_store import Database, PostgresStore
+from agent.app.jobs.sqlite_store import SqliteStore
 from agent.app.settings import load, load_with_sources, parse, risk_limits
 from agent.app.settings_explain import explain, schema
+from agent.app.settings_tree import Settings
 from agent.app.template import render, toml, write
 from chains.errors import Usage
 from chains.types import Environment, Protection
@@ -151,3 +155,24 @@ def test_a_switch_leaves_time_for_its_renewal(tmp_path: Path, seconds: int, take
     assert "# cancel_after_s = 60" in text
     with pytest.raises(Usage, match="cancel_after_s"):
         parse(text.replace("# cancel_after_s = 60", f"cancel_after_s = {seconds}"), file)
+
+
+def test_jobs_are_in_a_file_or_in_a_database_and_never_in_both(file: Path, tmp_path: Path) -> None:
+    url = tmp_path / "url"
+    url.write_text("postgresql://fairlead:p%40ss@db.example.org/jobs\n")
+    url.chmod(0o600)
+
+    def read(values: dict[str, Any]) -> Settings:
+        return parse(render(values, file), file).settings
+
+    in_file = read(VALUES)
+    assert isinstance(store_of(in_file), SqliteStore)
+    found = store_of(read(VALUES | {"daemon": {"jobs_database": f"file:{url}"}}))
+    assert isinstance(found, PostgresStore)
+    assert found.database == Database("db.example.org", 5432, "jobs", "fairlead", "p@ss")
+    with pytest.raises(Usage) as both:
+        read(VALUES | {"daemon": {"jobs_database": f"file:{url}", "jobs_store": "jobs.db"}})
+    assert "daemon.jobs_database" in str(both.value)
+    with pytest.raises(Usage) as itself:
+        read(VALUES | {"daemon": {"jobs_database": url.read_text().strip()}})
+    assert "daemon.jobs_database" in str(itself.value) and "p%40ss" not in str(itself.value)

@@ -9,6 +9,7 @@ from decimal import Decimal, localcontext
 
 from agent.app.intents import Request
 from agent.app.job_checks import LATE_NS
+from agent.app.jobs.postgres_store import Database, PostgresStore
 from agent.app.jobs.sqlite_store import SqliteStore
 from agent.app.jobs.store import ALL, CLAIMED, JobStore
 from agent.app.jobs.triggers import Condition, most_jitter_ns, trigger_of
@@ -18,6 +19,7 @@ from agent.domain.errors import Denied
 from agent.domain.ids import digest_of
 from agent.domain.units import WIDE
 from agent.journal.book import DAY_NS, Book
+from keys.secrets import resolve
 
 SLACK_NS = 60 * 10**9
 """A lease outlives the patience of whoever prices under it by so much."""
@@ -34,7 +36,10 @@ class Fire:
     resume: bool = False
 
 
-def store_of(settings: Settings) -> SqliteStore:
+def store_of(settings: Settings) -> JobStore:
+    """Raises Usage as the reference to a database does."""
+    if settings.daemon.jobs_database is not None:
+        return PostgresStore(Database.of(resolve(settings.daemon.jobs_database).text().strip()))
     return SqliteStore(settings.daemon.jobs_store or settings.journal.path.parent / "jobs.db")
 
 
