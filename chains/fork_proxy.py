@@ -6,11 +6,13 @@ that would carry calldata: what is simulated stays here even if the fork wanted 
 which accounts and slots were read.
 
 What the fork read at one block it will read at the next one too, and it asks one slot at a time: `prepare` fetches all of
-it in one request, so that a simulation on a new block costs one round trip and not one for each slot.
+it in one request, so that a simulation on a new block costs one round trip and not one for each slot. `held` is all that the fork
+has been told since it was set on its block, and `changed` what of that is otherwise at a later one.
 """
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from typing import Any
@@ -20,6 +22,7 @@ from aiohttp import web
 
 from chains.errors import FairleadError, Reject, Retry
 from chains.rpc import Rpc, RpcReject
+from chains.types import BlockRef
 
 STATE_READS = frozenset(
     """eth_blobBaseFee eth_blockNumber eth_chainId eth_feeHistory eth_gasPrice eth_getAccount eth_getAccountInfo eth_getBalance
@@ -49,10 +52,37 @@ class ForkProxy:
         self.url = ""
         self._recent: dict[Key, None] = {}
         self._answers: dict[Key, Any] = {}
+        self.held: dict[Key, Any] = {}
+        """By method and parameters without the block: what the fork holds of its block's state."""
+
+    async def changed(self, block: BlockRef, keys: Sequence[Key]) -> dict[Key, Any]:
+        """Those of `keys`, all held, that a later block has other answers for, with these. Raises Retry where not all of them could be
+        had from one endpoint, of that very block."""
+        at, problem = hex(block.number), Retry("NO_STATE", "no endpoint told the state of the new block")
+        requests = [(method, [*params, at]) for method, params in keys]
+        parts = [requests[first : first + BATCH] for first in range(0, len(requests), BATCH)]
+        for rpc in self._rpcs:
+            try:
+                # Each part with the block at that height after it: no answer is another branch's.
+                told = await asyncio.gather(
+                    *(rpc.batch([*part, ("eth_getBlockByNumber", [at, False])]) for part in parts)
+                )
+            except (Retry, Reject) as error:
+                problem = Retry(error.code, error.message)
+                continue
+            self.passed += len(parts)
+            if any(not isinstance(t[-1], dict) or t[-1].get("hash") != block.hash for t in told):
+                problem = Retry("BLOCK_MOVED", f"block {block.number} was reorganised under the simulation")
+                continue
+            answers = [answer for part in told for answer in part[:-1]]
+            if any(isinstance(answer, FairleadError) for answer in answers):
+                continue
+            return {k: new for k, new in zip(keys, answers, strict=True) if new != self.held[k]}
+        raise problem
 
     async def prepare(self, number: int) -> None:
         """Read at block `number` all that was read before, in batches; what fails is simply asked for again later."""
-        self._answers = {}
+        self._answers, self.held = {}, {}
         wanted, block = list(self._recent), hex(number)
         for first in range(0, len(wanted), BATCH):
             part = wanted[first : first + BATCH]
@@ -113,6 +143,7 @@ class ForkProxy:
             return base | {"error": {"code": -32601, "message": f"{method} does not pass from a local fork"}}
         key = self._remember(method, params) if params else None
         if key is not None and key in self._answers:
+            self.held[method, key[1][:-1]] = self._answers[key]
             return base | {"result": self._answers[key]}
         problem: FairleadError | None = None
         for rpc in self._rpcs:
@@ -122,6 +153,8 @@ class ForkProxy:
                 problem = problem or error
                 continue
             self.passed += 1
+            if key is not None:
+                self.held[method, key[1][:-1]] = result
             return base | {"result": result}
         if isinstance(problem, RpcReject):
             return base | {"error": {"code": problem.rpc_code, "message": problem.rpc_message}}

@@ -26,6 +26,11 @@ class Aave:
     oracle: Address
 
 
+LASTS_S = 180
+"""What a batch's own deadline gives it, too: where that is over, nobody is asked to include it any more."""
+LEAST_BLOCKS = 15
+
+
 @dataclass(frozen=True, slots=True)
 class ChainProfile:
     """`contracts` maps well-known names (see `CONTRACT_NAMES`) to addresses; a missing name is not on that chain.
@@ -52,6 +57,11 @@ class ChainProfile:
     @property
     def caip2(self) -> str:
         return f"eip155:{self.chain_id}"
+
+    @property
+    def max_blocks(self) -> int:
+        """Blocks after the one it was signed at that a transaction is handed over for: about `LASTS_S` of them, at least `LEAST_BLOCKS`."""
+        return max(LEAST_BLOCKS, -(-LASTS_S * 1000 // self.block_time_ms))
 
 
 CONTRACT_NAMES = frozenset(

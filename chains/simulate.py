@@ -1,4 +1,4 @@
-"""Simulation on this machine: a private Anvil fork that is kept warm and moved to each new block.
+"""Simulation on this machine: a private Anvil fork that is kept warm and follows each new block.
 
 Simulating is publishing unless it happens here. The fork reads state through `chains.fork_proxy`, which lets no calldata
 out; runs are `eth_simulateV1` on the fork, so nothing is signed, no state is changed, and one request does it all.
@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -23,6 +23,7 @@ from chains import decode_rpc
 from chains.anvil import Anvil
 from chains.errors import Halt, Reject, Retry
 from chains.evm import call_data, checksum, from_hex, hash32, hex_bytes, keccak, number, word
+from chains.fork_difference import Later, Override, merged, overrides_of
 from chains.fork_proxy import ForkProxy
 from chains.gateway import Gateway
 from chains.multicall import MULTICALL3
@@ -36,6 +37,11 @@ WATCHER = Address("0x00000000000000000000000000000000000FA15e")
 DELEGATECALL = 1
 # Safe's own layout: owners in a mapping at slot 2, the threshold at slot 4.
 OWNERS_SLOT, THRESHOLD_SLOT = 2, 4
+FOLLOWED = 48
+"""So many blocks behind the head the fork may stand, what they changed laid over it: endpoints forget older states."""
+MOST_HELD = 1_000
+ROUNDS = 4
+"""A simulation is made again where it read what the fork did not hold; after so many the fork is set on the block itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +51,6 @@ class Step:
     sender: Address
     call: Call
     gas: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Override:
-    """State that is different in this simulation alone: slots by number, the balance in wei, the code."""
-
-    slots: Mapping[int, bytes] = field(default_factory=dict)
-    balance: int | None = None
-    code: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +105,13 @@ class Simulator:
         self._session: aiohttp.ClientSession | None = None
         self._fork: Rpc | None = None
         self._at: BlockRef | None = None
+        self._later = Later()
         self._lock = asyncio.Lock()
+
+    @property
+    def stands_at(self) -> int:
+        """The block the fork was set on; 0 before the first simulation."""
+        return self._at.number if self._at is not None else 0
 
     def follow(self, reader: ChainReader) -> None:
         """Have the head told by another reader of the same chain than the gateway."""
@@ -188,7 +191,6 @@ class Simulator:
         began = time.perf_counter()
         async with self._lock:
             ref = at or await self._gateway.block()
-            fork = await self._move_to(ref)
             balances = [balance_call(asset, holder) for asset, holder in watch]
             calls = [_call(Step(WATCHER, c)) for c in balances] + [_call(s) for s in steps]
             calls += [_call(Step(WATCHER, c)) for c in balances]
@@ -199,10 +201,10 @@ class Simulator:
                 },
                 "calls": calls,
             }
-            if overrides:
-                block["stateOverrides"] = {address: _override(o) for address, o in overrides.items()}
-            request = {"blockStateCalls": [block], "validation": False, "traceTransfers": False}
-            answer = await fork.call("eth_simulateV1", [request, hex(ref.number)])
+            answer = await self._followed(ref, block, overrides or {})
+            if answer is None:
+                fork = await self._move_to(ref)
+                answer = await self._simulate(fork, ref.number, block, merged({}, overrides or {}))
         try:
             results = [_result(entry) for entry in answer[0]["calls"]]
         except (KeyError, IndexError, TypeError) as error:
@@ -217,6 +219,57 @@ class Simulator:
         return Simulation(
             ref, tuple(results[count : count + len(steps)]), changes, (time.perf_counter() - began) * 1000
         )
+
+    async def _simulate(
+        self, fork: Rpc, number: int, block: dict[str, Any], overrides: Mapping[str, Override]
+    ) -> Any:
+        asked = (
+            block | {"stateOverrides": {a: _override(o) for a, o in overrides.items()}}
+            if overrides
+            else block
+        )
+        request = {"blockStateCalls": [asked], "validation": False, "traceTransfers": False}
+        return await fork.call("eth_simulateV1", [request, hex(number)])
+
+    async def _followed(
+        self, ref: BlockRef, block: dict[str, Any], own: Mapping[Address, Override]
+    ) -> Any | None:
+        """The simulation on the fork as it stands, with all that `ref` changed of what it holds; None where the fork has to be set on
+        `ref` itself: it stands too far back or past it, or what it read besides could not be had.
+
+        What a contract reads of older blocks' hashes is the only thing that is not `ref`'s."""
+        base, fork = self._at, self._fork
+        if base is None or fork is None or not 0 < ref.number - base.number <= FOLLOWED:
+            return None
+        if self._anvil is None or self._anvil.process.returncode is not None:
+            return None
+        answer: Any = None
+        for _ in range(ROUNDS):
+            try:
+                news = await self._learn(ref)
+                if answer is not None and not news:
+                    return answer
+                answer = await self._simulate(fork, base.number, block, merged(self._later.state, own))
+            except (Retry, Reject):
+                return None
+            if len(self.proxy.held) == len(self._later.known):
+                return answer
+        return None
+
+    async def _learn(self, ref: BlockRef) -> bool:
+        """Asks what is otherwise at `ref` of all that the fork holds and was not asked for yet; whether something more is. Raises Retry."""
+        if self._later.hash != ref.hash:
+            self._later = Later(ref.hash)
+        later = self._later
+        asked = [key for key in self.proxy.held if key not in later.known]
+        if not asked:
+            return False
+        if len(self.proxy.held) > MOST_HELD:
+            raise Retry("FORK_TOO_FULL", "the local fork holds too much to be asked again at every block")
+        found = overrides_of(await self.proxy.changed(ref, asked))
+        later.known.update(asked)
+        later.state = merged(later.state, found)
+        return bool(found)
 
     async def run_safe(
         self,
@@ -292,7 +345,7 @@ class Simulator:
                 "BLOCK_MOVED",
                 f"block {ref.number} of chain {self._chain_id} was reorganised under the simulation",
             )
-        self._at = ref
+        self._at, self._later = ref, Later()
         return self._fork
 
 
@@ -331,6 +384,8 @@ def _override(override: Override) -> dict[str, Any]:
         }
     if override.balance is not None:
         shown["balance"] = hex(override.balance)
+    if override.nonce is not None:
+        shown["nonce"] = hex(override.nonce)
     if override.code is not None:
         shown["code"] = hex_bytes(override.code)
     return shown

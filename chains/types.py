@@ -116,10 +116,11 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class CowOrder:
-    """A CoW Protocol sell order: at most `sell_raw` of one token for at least `buy_raw` of another, pro rata where `partially_fillable`.
+    """A CoW Protocol order: at most `sell_raw` of one token for at least `buy_raw` of another, pro rata where `partially_fillable`.
 
-    Base units; `valid_to` is the last second of the chain's clock it can be settled in; `app_data` is the hash of a document. Kind
-    "sell" and plain ERC-20 balances on both sides: nothing else is built or signed here.
+    Of kind "sell" all of `sell_raw` goes, for `buy_raw` or more; of kind "buy" exactly `buy_raw` comes, for `sell_raw` or less. Base
+    units; `valid_to` is the last second of the chain's clock it can be settled in; `app_data` is the hash of a document. Plain ERC-20
+    balances on both sides: nothing else is built or signed here.
     """
 
     chain_id: int
@@ -134,6 +135,17 @@ class CowOrder:
     app_data: Hash32
     fee_raw: int = 0
     partially_fillable: bool = False
+    kind: str = "sell"
+
+    @property
+    def buys(self) -> bool:
+        """Whether what comes is fixed, and not what goes."""
+        return self.kind == "buy"
+
+    @property
+    def whole_raw(self) -> int:
+        """What the contract counts its fills against: the amount that is fixed."""
+        return self.buy_raw if self.buys else self.sell_raw
 
 
 LogFilter = tuple[tuple[Address, ...], tuple[tuple[bytes, ...] | None, ...]]

@@ -25,7 +25,8 @@ _MEMBERS = (
 )
 ORDER_TYPEHASH = keccak(f"Order({_MEMBERS})".encode())
 CANCELLATIONS_TYPEHASH = keccak(b"OrderCancellations(bytes[] orderUids)")
-SELL, ERC20 = keccak(b"sell"), keccak(b"erc20")
+KINDS = {name: keccak(name.encode()) for name in ("sell", "buy")}
+ERC20 = keccak(b"erc20")
 APP_DATA = "{}"
 """The only document our orders name: no hooks, no partner's fee, no slippage that somebody else could act on."""
 APP_DATA_HASH = Hash32("0x" + keccak(APP_DATA.encode()).hex())
@@ -51,12 +52,14 @@ def domain_separator(chain_id: int, settlement: Address) -> bytes:
 
 def struct_hash(order: CowOrder) -> bytes:
     """Raises Usage COW_ORDER_INVALID for values out of range."""
+    if order.kind not in KINDS:
+        raise Usage("COW_ORDER_INVALID", f"kind: {order.kind!r} is neither 'sell' nor 'buy'")
     app_data = bytes.fromhex(order.app_data[2:])
     if len(app_data) != 32:
         raise Usage("COW_ORDER_INVALID", f"app_data has 32 bytes, not {len(app_data)}")
     tokens = _padded(order.sell_token) + _padded(order.buy_token) + _padded(order.receiver)
     amounts = _word(order.sell_raw) + _word(order.buy_raw) + _word(order.valid_to, 32)
-    rest = _word(order.fee_raw) + SELL + _word(int(order.partially_fillable)) + ERC20 + ERC20
+    rest = _word(order.fee_raw) + KINDS[order.kind] + _word(int(order.partially_fillable)) + ERC20 + ERC20
     return keccak(ORDER_TYPEHASH + tokens + amounts + app_data + rest)
 
 
@@ -131,6 +134,8 @@ def from_json(data: Mapping[str, Any]) -> CowOrder:
             read[name] = Address(to_checksum(str(data[name])))
         except ValueError as error:
             raise Usage("COW_ORDER_INVALID", f"{name}: {error}") from None
+    if data["kind"] not in tuple(KINDS):
+        raise Usage("COW_ORDER_INVALID", "kind: neither 'sell' nor 'buy'")
     app_data, partial = data["app_data"], data["partially_fillable"]
     if not isinstance(app_data, str) or len(app_data) != 66 or type(partial) is not bool:
         raise Usage("COW_ORDER_INVALID", "app_data or partially_fillable: of another type")
@@ -138,4 +143,4 @@ def from_json(data: Mapping[str, Any]) -> CowOrder:
         bytes.fromhex(app_data[2:])
     except ValueError:
         raise Usage("COW_ORDER_INVALID", "app_data: not 0x hex") from None
-    return CowOrder(**read, app_data=Hash32(app_data), partially_fillable=partial)
+    return CowOrder(**read, app_data=Hash32(app_data), partially_fillable=partial, kind=data["kind"])

@@ -139,10 +139,17 @@ def describe_order(order: CowOrder, tokens: Tokens, chain: str, known: bool) -> 
         if order.app_data.lower() == cow_order.APP_DATA_HASH
         else f"It names a DOCUMENT UNKNOWN HERE ({order.app_data}), which may carry hooks and fees."
     )
+    gives, takes = (
+        amount(order.sell_raw, order.sell_token, tokens),
+        amount(order.buy_raw, order.buy_token, tokens),
+    )
+    deal = (
+        f"Buys exactly {takes} for at most {gives}" if order.buys else f"Sells {gives} for at least {takes}"
+    )
     settled = "CoW Protocol" if known else f"an UNKNOWN CONTRACT ({order.settlement})"
     lines = [
         f"An order of Safe {order.owner} on {where}, to be settled by whoever {settled} admits.",
-        f"1. Sells {amount(order.sell_raw, order.sell_token, tokens)} for at least {amount(order.buy_raw, order.buy_token, tokens)}, {parts}.",
+        f"1. {deal}, {parts}.",
         f"2. Pays to {whom}, not after {when(order.valid_to)}.",
         f"3. {app_data}",
     ]

@@ -8,7 +8,6 @@ from agent.app.operations import EitherSender
 from agent.app.signatures import SignerOwners
 from agent.domain.events import Authorized
 from agent.execution.authority import OwnerSignatures
-from agent.execution.bearing import MAX_BLOCKS
 from agent.execution.cancelling import Cancel, Note
 from agent.execution.outbox import signed_tx
 from agent.execution.replacing import fees_of
@@ -54,7 +53,8 @@ def canceller(app: App, sender: EitherSender, owners: OwnerSignatures) -> Cancel
         else:
             empty = UnsignedTx(chain_id, nonce, authorized.sender, 0, b"", 21_000, fees)
             signed = await sender.cancel(empty, head.timestamp, authorized.deadline_s)
-        await note(signed, head.number + MAX_BLOCKS)
-        await desk.send(signed, authorized.protection, head.number + MAX_BLOCKS)
+        last = head.number + desk.profile.max_blocks
+        await note(signed, last)
+        await desk.send(signed, authorized.protection, last)
 
     return cancel

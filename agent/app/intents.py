@@ -180,7 +180,10 @@ def preview(planned: Planned, view: MarketView, usd: dict[str, Decimal]) -> Prev
         )
         loss: Decimal | None = None
         if in_name in usd and out_name in usd:
-            loss = given * usd[in_name] - (least - gas) * usd[out_name]
+            most = sum(
+                (qty_exact(p.in_raw, view.assets[p.asset_in].decimals) for p in planned.parts), Decimal(0)
+            )
+            loss = max(given, most) * usd[in_name] - (least - gas) * usd[out_name]
         net = out - gas
         px = (net / given if selling else given / net) if net > 0 else net_px(child, route, view)
     return Preview(px, net, least - gas, partial, by_place, loss)

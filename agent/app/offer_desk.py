@@ -5,7 +5,7 @@ Implements `agent.execution.offer_road.OfferChain` over a ChainDesk, and the wor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import aiohttp
@@ -14,12 +14,12 @@ from agent.app.chain_desk import ChainDesk
 from agent.app.endpoints import resolve_endpoint
 from agent.app.settings_tree import OrderBook, Settings
 from agent.domain.errors import Reject, Usage
-from agent.domain.events import ChainBatch, PartFailed, Prepared, Simulated
+from agent.domain.events import ChainBatch, PartFailed, Planned, Prepared, Simulated
 from agent.domain.instruments import AssetId
-from agent.domain.orders import ChildOrder, Offer, Part
+from agent.domain.orders import Offer, Part, Side
 from agent.domain.units import qty_exact
 from agent.execution.bearing import Fate
-from agent.execution.offers import check_quote, limit_raw
+from agent.execution.offers import check_quote, least_raw, most_raw
 from agent.execution.settlement import token_of
 from agent.ports import Clock
 from chains.gateway import Gateway
@@ -49,8 +49,12 @@ class OfferDesk:
 
     # ------------------------------------------------------------------ the workshop's two steps
 
-    async def prepare(self, part: Part, child: ChildOrder, decimals: int) -> Prepared:
-        """Raises Reject QUOTE_ALTERED, QUOTE_BELOW_FLOOR, or the book's own refusal to quote: nothing is signed then."""
+    async def prepare(self, part: Part, planned: Planned, decimals: Callable[[AssetId], int]) -> Prepared:
+        """A sale for at least its floor, a purchase of exactly its amount for at most its ceiling.
+
+        Raises Reject QUOTE_ALTERED, QUOTE_BELOW_FLOOR, QUOTE_ABOVE_CEILING, or the book's own refusal to quote: nothing is signed then.
+        """
+        child, buys = planned.child, planned.child.side is Side.BUY
         head = await self.desk.gateway.block("latest")
         asked = CowOrder(
             chain_id=self.desk.profile.chain_id,
@@ -60,15 +64,21 @@ class OfferDesk:
             sell_token=token_of(part.asset_in),
             buy_token=token_of(part.asset_out),
             sell_raw=part.in_raw,
-            buy_raw=part.floor_raw,
+            buy_raw=part.out_raw if buys else part.floor_raw,
             valid_to=head.timestamp + self.terms.valid_s,
             app_data=APP_DATA_HASH,
             partially_fillable=self.terms.partially_fillable,
+            kind="buy" if buys else "sell",
         )
         quote = await self.book.quote(QuoteRequest(asked, self.terms.scheme, self.terms.valid_s, APP_DATA))
-        check_quote(quote.fields, quote.sell_raw, quote.fee_raw, asked)
-        order = replace(asked, buy_raw=limit_raw(part, quote.buy_raw, child.max_slippage_bps))
-        qty = qty_exact(part.in_raw, decimals)
+        check_quote(quote, asked)
+        if buys:
+            plain = next(summary.in_raw for summary in planned.route.places if summary.place == part.place)
+            most = most_raw(part, quote.cost_raw, child.max_slippage_bps, plain)
+            order = replace(asked, sell_raw=most)
+        else:
+            order = replace(asked, buy_raw=least_raw(part, quote.buy_raw, child.max_slippage_bps))
+        qty = qty_exact(order.whole_raw, decimals(part.asset_out if buys else part.asset_in))
         offer = Offer(order, self.terms.scheme, qty, head.number, quote.quote_id)
         return Prepared(part, None, None, self.clock.now_ns(), offer)
 
@@ -80,7 +90,7 @@ class OfferDesk:
         head = await self.desk.gateway.block("latest")
         found = await self.desk.gateway.call(balance_call(order.sell_token, order.owner), head.number)
         if not found.ok or int.from_bytes(found.data, "big") < order.sell_raw:
-            what = f"{order.owner} does not hold {offer.order_qty} of {part.asset_in}"
+            what = f"{order.owner} does not hold {order.sell_raw} base units of {part.asset_in}"
             return PartFailed(part, "INSUFFICIENT_BALANCE", what, self.clock.now_ns())
         return Simulated(
             part, None, None, part.out_raw, order.buy_raw, 0, head.number, self.clock.now_ns(), offer

@@ -22,7 +22,6 @@ from agent.app.settings_tree import Chain, Settings
 from agent.app.signatures import SignerSender
 from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Usage
 from agent.execution.agent_batch import deadline_of
-from agent.execution.bearing import MAX_BLOCKS
 from agent.journal.book import Book
 from chains import operations
 from chains.bundler import Bundler, UserOpReceipt
@@ -253,12 +252,9 @@ def signed_at(book: Book, account: Address) -> Callable[[Hash32], int | None]:
             signed = record.authorized
             if signed is None or signed.sender != account:
                 continue
-            for one in record.signed:
-                if one.tx_hash == op_hash:
-                    return one.max_block - MAX_BLOCKS
-            for cancel in record.cancels:
-                if cancel.tx_hash == op_hash:
-                    return cancel.max_block - MAX_BLOCKS
+            mine = {one.tx_hash for one in record.signed} | {one.tx_hash for one in record.cancels}
+            if op_hash in mine:
+                return signed.since_block
         return None
 
     return since

@@ -108,12 +108,11 @@ async def _offer(
             book = CowBook(resolve_endpoint(chain.order_book.url), session)
             async with asyncio.timeout(TIMEOUT_S / 2):
                 told = await book.order(uid)
-            sold = 0 if told is None else told.sold_raw * 100 // authorized.offer.order.sell_raw
-            said = (
-                f"{book.name} has no such order"
-                if told is None
-                else f"{book.name} says {told.status}, {sold} % of it sold"
-            )
+            order = authorized.offer.order
+            said = f"{book.name} has no such order"
+            if told is not None:
+                done = (told.bought_raw if order.buys else told.sold_raw) * 100 // order.whole_raw
+                said = f"{book.name} says {told.status}, {done} % of it {'bought' if order.buys else 'sold'}"
         except (FairleadError, TimeoutError) as error:
             said = f"the order book does not answer ({type(error).__name__})"
     left = f"a solver may settle it at its limit until {authorized.deadline_s}"

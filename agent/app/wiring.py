@@ -43,7 +43,6 @@ from agent.domain.errors import Denied, FairleadError, Halt, Usage
 from agent.domain.events import Alarmed
 from agent.domain.instruments import AssetId, Place, chain_of
 from agent.execution.authority import Authority, ChainAuthority, OwnerSignatures
-from agent.execution.bearing import MAX_BLOCKS
 from agent.execution.desk import Desk
 from agent.execution.halt import Switch
 from agent.execution.offer_authority import OfferAuthority
@@ -421,7 +420,7 @@ def chain_authority(settings: Settings, desk: ChainDesk) -> ChainAuthority:
         threshold=settings.wallet.threshold,
         multi_send=desk.multi_send,
         sender=desk.sender if account is None else account.account,
-        max_blocks=MAX_BLOCKS,
+        max_blocks=desk.profile.max_blocks,
         agent_roles=desk.road.roles if desk.road is not None else None,
         next_nonce=account.next_nonce if account is not None else None,
     )
@@ -467,4 +466,4 @@ def patience(app: App) -> dict[int, Patience]:
     }
 
 
-__all__ = ["MAX_BLOCKS", "App", "open_app", "open_trading"]
+__all__ = ["App", "open_app", "open_trading"]

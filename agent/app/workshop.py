@@ -46,7 +46,9 @@ class Workshop:
             return Prepared(part, None, order, self._clock.now_ns())
         child = approved.planned.child
         if child.protection is Protection.INTENT:
-            return await self._offers[chain_id].prepare(part, child, view.assets[part.asset_in].decimals)
+            return await self._offers[chain_id].prepare(
+                part, approved.planned, lambda asset: view.assets[asset].decimals
+            )
         chain = self._chains[chain_id]
         if chain.road is not None:
             return await agent_workshop.prepare(

@@ -140,6 +140,7 @@ class Authorized:
     On a chain: `tx_hash`, the sending key's `nonce`, the Safe's own `wallet_nonce`, `raw` to send again unchanged.
     At an exchange: `request_digest` of the signed request; the client order id is the part's.
     An `offer`: `request_digest` is its UID, `raw` the signature's bytes, `deadline_s` the last second it can be settled in.
+    `signed_block` is the head it was signed at, `max_block` the last block it is handed over for.
     """
 
     part: Part
@@ -157,6 +158,12 @@ class Authorized:
     floor_raw: int
     at_ns: int
     offer: Offer | None = None
+    signed_block: int = 0
+
+    @property
+    def since_block(self) -> int:
+        """No block up to this one can hold it. Records that do not name it are of a time when everything lasted fifteen blocks."""
+        return self.signed_block or max(self.max_block - 15, 0)
 
 
 @dataclass(frozen=True, slots=True)

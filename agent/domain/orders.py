@@ -93,7 +93,8 @@ class Part:
     """What one place is to execute of a planned child: one transaction of one wallet, or one order at one exchange.
 
     `legs` index into the plan's route. `in_raw` is spent of `asset_in`, `out_raw` expected of `asset_out`,
-    `floor_raw` the least that is accepted.
+    `floor_raw` the least that is accepted. Where others settle a purchase, `in_raw` is the most that may be spent, and exactly
+    `out_raw` comes.
     """
 
     cl_ord_id: ClOrdId
@@ -124,7 +125,7 @@ class VenueOrder:
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A signed order that others settle: Protection INTENT. `scheme` is how the Safe says yes: "eip1271" (its owners' signatures) or
-    "presign" (on chain); `order_qty` what is sold, in whole units. No block before `since_block` can hold a settlement of it.
+    "presign" (on chain); `order_qty` what the order fixes, in whole units: what is sold, or what a purchase brings. No block before `since_block` can hold a settlement of it.
     """
 
     order: CowOrder

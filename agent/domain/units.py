@@ -68,6 +68,11 @@ def less_bps_down(raw: int, bps: int) -> int:
     return raw * (10_000 - bps) // 10_000
 
 
+def plus_bps_down(raw: int, bps: int) -> int:
+    """`raw` and `bps` basis points more, rounded down: a ceiling we hold ourselves to."""
+    return raw * (10_000 + bps) // 10_000
+
+
 def plus_bps_up(raw: int, bps: int) -> int:
     return -(-raw * (10_000 + bps) // 10_000)
 

@@ -90,7 +90,7 @@ def attribute(book: Book, parent: ClOrdId, decimals: dict[AssetId, int], at_ns: 
                 fees += fee
                 qty_base += base
                 qty_quote += quote - (sign * taken_apart)
-                planned_quote += _planned_quote(record, decimals, base)
+                planned_quote += _planned_quote(planned, record, decimals, base)
         if arrival is None or qty_base == 0:
             raise ValueError("nothing was filled")
         total = drift + spread + impact + fees + gas
@@ -114,11 +114,14 @@ def attribute(book: Book, parent: ClOrdId, decimals: dict[AssetId, int], at_ns: 
         )
 
 
-def _planned_quote(record: PartRecord, decimals: dict[AssetId, int], base: Decimal) -> Decimal:
+def _planned_quote(
+    planned: Planned, record: PartRecord, decimals: dict[AssetId, int], base: Decimal
+) -> Decimal:
     """The quote amount the plan promised for the base quantity that was filled."""
     part = record.part
-    planned_in = qty_exact(part.in_raw, decimals[part.asset_in])
-    planned_out = qty_exact(part.out_raw, decimals[part.asset_out])
+    summary = next(s for s in planned.route.places if s.place == part.place)
+    planned_in = qty_exact(summary.in_raw, decimals[part.asset_in])
+    planned_out = qty_exact(summary.out_raw, decimals[part.asset_out])
     with localcontext(WIDE):
         if record.base_is_in:
             return planned_out * base / planned_in if planned_in else ZERO

@@ -356,6 +356,7 @@ class Authority:
             deadline_s=batch.deadline_s,
             floor_raw=simulated.floor_raw,
             at_ns=self._clock.now_ns(),
+            signed_block=seen.head.number,
         )
 
     async def _seen_now(self, chain: ChainAuthority, chain_id: int) -> Seen:

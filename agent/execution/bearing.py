@@ -6,9 +6,6 @@ from dataclasses import dataclass
 
 from chains.types import Receipt
 
-MAX_BLOCKS = 15
-"""Blocks after the one it was signed at that a transaction is handed over for: `Authorized.max_block`."""
-
 
 @dataclass(frozen=True, slots=True)
 class Fate:
@@ -22,4 +19,4 @@ class Fate:
 
 FREE = Fate()
 
-__all__ = ["FREE", "MAX_BLOCKS", "Fate"]
+__all__ = ["FREE", "Fate"]

@@ -20,6 +20,7 @@ from agent.domain.instruments import AssetId
 from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
 from agent.domain.orders import Offer
 from agent.domain.reports import ExecutionReport, Fill
+from agent.domain.units import qty_exact
 from agent.execution.offers import INVALIDATED, TRADE, OnChain, fill_of, on_chain
 from agent.execution.outbox import ATTEMPTS, PAUSE_S, Sent
 from agent.execution.recorder import Recorder
@@ -123,7 +124,8 @@ class OfferRoad:
         if offer.scheme == "presign":
             signed = encode("gpv2_settlement", "setPreSignature", (_bytes(authorized), True))
             calls.append(Call(offer.order.settlement, signed))
-        what = f"let the vault relayer take exactly {offer.order_qty} for order {authorized.request_digest[:18]}…"
+        most = qty_exact(offer.order.sell_raw, self._decimals[part.asset_in])
+        what = f"let the vault relayer take exactly {most} for order {authorized.request_digest[:18]}…"
         try:
             await self._batches.included(part, what, calls, chain, chain)
         except (Denied, Reject, Retry, Usage) as no:
@@ -189,11 +191,10 @@ class OfferRoad:
         final = await chain.final_block(head)
         if final.number > until:
             return None  # too few endpoints tell that far
-        all_sold = seen.sold_raw(final.number) >= offer.order.sell_raw
         invalid = seen.invalidated_in is not None and seen.invalidated_in <= final.number
-        if all_sold or invalid or final.timestamp > offer.order.valid_to:
+        if seen.all_done(offer.order, final.number) or invalid or final.timestamp > offer.order.valid_to:
             return _Over(ended_on_chain=invalid)
-        if seen.sold_raw() >= offer.order.sell_raw or seen.invalidated_in is not None:
+        if seen.all_done(offer.order) or seen.invalidated_in is not None:
             return None  # over as soon as it is final
         if not record.submitted and not life.refused and head.timestamp < offer.order.valid_to:
             await self._ask_again(authorized, chain)
@@ -260,10 +261,11 @@ class OfferRoad:
         claims = told is not None and (told.status == "fulfilled" or told.sold_raw > seen.sold_raw())
         if claims and life.differed and told is not None:
             life.alarmed = True
-            what = f"{authorized.part.cl_ord_id}: {chain.order_book.name} says {told.status}, the chain holds {seen.sold_raw()} of "
-            await self._alarm(
-                "ORDER_BOOK_DIFFERS", f"{what}{_offer(authorized).order.sell_raw} sold; the chain counts"
-            )
+            order = _offer(authorized).order
+            done = seen.bought_raw() if order.buys else seen.sold_raw()
+            what = f"{authorized.part.cl_ord_id}: {chain.order_book.name} says {told.status}, the chain holds {done} of "
+            what += f"{order.whole_raw} {'bought' if order.buys else 'sold'}; the chain counts"
+            await self._alarm("ORDER_BOOK_DIFFERS", what)
         life.differed = claims
 
     # ------------------------------------------------------------------ ending

@@ -8,16 +8,24 @@ from agent.domain.events import Planned
 from agent.domain.ids import part_id
 from agent.domain.instruments import AssetId, Place, chain_of
 from agent.domain.orders import ChildOrder, Part, Side
-from agent.domain.routes import Route
-from agent.domain.units import WIDE, less_bps_down, qty_exact
+from agent.domain.routes import PlaceSummary, Route
+from agent.domain.units import WIDE, less_bps_down, plus_bps_down, qty_exact, raw_down
 from agent.market.view import MarketView
+from chains.types import Protection
 
 
-def cut(child: ChildOrder, route: Route, attempt: int = 1) -> tuple[Part, ...]:
-    """One part per place, in the order the route first touches them; floors are the plan's outcome less the slippage."""
+def cut(child: ChildOrder, route: Route, view: MarketView, attempt: int = 1) -> tuple[Part, ...]:
+    """One part per place, in the order the route first touches them; floors are the plan's outcome less the slippage.
+
+    A purchase that others settle is exact in what comes, all parts together: there the slippage stands on what goes, so that limits,
+    reservations and inventory see the most that it can cost.
+    """
+    exact_out = child.side is Side.BUY and child.protection is Protection.INTENT
+    slippage, over = child.max_slippage_bps, _over(child, route, view) if exact_out else {}
     parts = []
     for summary in route.places:
         legs = tuple(i for i, leg in enumerate(route.legs) if leg.place == summary.place)
+        out_raw = summary.out_raw - over.get(summary.place, 0)
         parts.append(
             Part(
                 cl_ord_id=part_id(child.cl_ord_id, summary.place, attempt),
@@ -26,13 +34,29 @@ def cut(child: ChildOrder, route: Route, attempt: int = 1) -> tuple[Part, ...]:
                 attempt=attempt,
                 asset_in=summary.asset_in,
                 asset_out=summary.asset_out,
-                in_raw=summary.in_raw,
-                out_raw=summary.out_raw,
-                floor_raw=less_bps_down(summary.out_raw, child.max_slippage_bps),
+                in_raw=plus_bps_down(summary.in_raw, slippage) if exact_out else summary.in_raw,
+                out_raw=out_raw,
+                floor_raw=out_raw if exact_out else less_bps_down(out_raw, slippage),
                 legs=legs,
             )
         )
     return tuple(parts)
+
+
+def _over(child: ChildOrder, route: Route, view: MarketView) -> dict[Place, int]:
+    """What the plan buys beyond the order, because what is paid has coarser units: taken off where the most is bought."""
+
+    def bought(summary: PlaceSummary) -> Decimal:
+        return qty_exact(summary.out_raw, view.assets[summary.asset_out].decimals)
+
+    with localcontext(WIDE):
+        over = sum((bought(summary) for summary in route.places), Decimal(0)) - child.qty
+        most = max(route.places, key=bought)
+        return {
+            most.place: raw_down(
+                min(max(over, Decimal(0)), bought(most)), view.assets[most.asset_out].decimals
+            )
+        }
 
 
 def planned(child: ChildOrder, route: Route, view: MarketView, at_ns: int) -> Planned:
@@ -50,7 +74,7 @@ def planned(child: ChildOrder, route: Route, view: MarketView, at_ns: int) -> Pl
             if chain_of(summary.place) is not None:
                 native.append((summary.place, _native_px(route, child, mid, view)))
         arrival = weight / total
-    return Planned(child, route, cut(child, route), arrival, tuple(touches), tuple(native), at_ns)
+    return Planned(child, route, cut(child, route, view), arrival, tuple(touches), tuple(native), at_ns)
 
 
 def base_qty(

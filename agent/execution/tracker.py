@@ -16,7 +16,7 @@ from agent.domain.instruments import AssetId
 from agent.domain.order_state import TERMINAL, ExecType
 from agent.domain.reports import Fill
 from agent.domain.submission_state import Observation, SubmissionState, observe
-from agent.execution.bearing import FREE, MAX_BLOCKS, Fate
+from agent.execution.bearing import FREE, Fate
 from agent.execution.cancelling import Cancel, Cancels
 from agent.execution.nonce_gaps import NonceGaps
 from agent.execution.outbox import Offers, observed, offers_of, signed_tx
@@ -160,7 +160,7 @@ class Tracker(VenueFollower):
         receipt = await self._receipt(authorized, watch, record)
         fate = FREE
         if receipt is None and authorized.wallet_nonce >= 0:  # whoever has seen it could submit it
-            at, ours = authorized.max_block - MAX_BLOCKS, frozenset(f.tx_hash for f in record.signed)
+            at, ours = authorized.since_block, frozenset(f.tx_hash for f in record.signed)
             fate = await watch.wallet_fate(signed_tx(authorized), authorized.wallet_nonce, at, ours)
             receipt = fate.receipt
         if receipt is not None:  # any of what was signed for the nonce may have won

@@ -365,8 +365,11 @@ class Book:
     def _is_filled(self, record: PartRecord) -> bool:
         if record.on_chain:
             return bool(record.fills)
-        if record.is_offer:  # counted in what is sold, whichever side that is
-            return record.order_qty is not None and record.sold_qty() >= record.order_qty
+        if record.is_offer:  # counted in what the order fixes: an older purchase sold what it took
+            offer = record.authorized.offer if record.authorized is not None else None
+            exact_out = offer is not None and offer.order.buys
+            done = record.bought_qty() if exact_out else record.sold_qty()
+            return record.order_qty is not None and done >= record.order_qty
         return record.order_qty is not None and record.base_qty() >= record.order_qty
 
     def parts_of(self, parent: ClOrdId) -> Iterator[PartRecord]:

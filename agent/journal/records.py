@@ -82,6 +82,11 @@ class PartRecord:
         with localcontext(WIDE):
             return sum((f.qty_in for f in self.fills.values()), Decimal(0))
 
+    def bought_qty(self) -> Decimal:
+        """What came so far, of the asset that comes."""
+        with localcontext(WIDE):
+            return sum((f.qty_out for f in self.fills.values()), Decimal(0))
+
     def base_kept(self) -> Decimal:
         """`base_qty` less a fee that was taken of the bought base itself: what a purchase really brought."""
         with localcontext(WIDE):

@@ -61,18 +61,25 @@ class Book:
     # ------------------------------------------------------------------ quotes
 
     def quote(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        if body.get("kind") != "sell" or "sellAmountBeforeFee" not in body:
-            raise Refused(
-                400, "UnsupportedOrderType", "this local book quotes sales with sellAmountBeforeFee"
-            )
+        buys = cow_orders.kind(body) == "buy"
+        if ("buyAmountAfterFee" if buys else "sellAmountBeforeFee") not in body:
+            why = "this local book quotes sellAmountBeforeFee for a sale, buyAmountAfterFee for a purchase"
+            raise Refused(400, "UnsupportedOrderType", why)
         sell, buy = cow_orders.address(body, "sellToken"), cow_orders.address(body, "buyToken")
         if sell == buy:
             raise Refused(400, "SameBuyAndSellToken", sell)
-        given = cow_orders.amount(body, "sellAmountBeforeFee")
-        fee = cow_solver.network_share(given)
-        if given <= fee:
-            raise Refused(400, "SellAmountDoesNotCoverFee", "sellAmountBeforeFee is too small")
-        swap = cow_solver.best_swap(self._rpc, sell, buy, given - fee)
+        if buys:
+            wanted = cow_orders.amount(body, "buyAmountAfterFee")
+            if not wanted:
+                raise Refused(400, "ZeroAmount", "buyAmountAfterFee is above zero")
+            swap = cow_solver.cheapest_swap(self._rpc, sell, buy, wanted)
+            fee = 0 if swap is None else cow_solver.network_share(swap.in_raw)
+        else:
+            given = cow_orders.amount(body, "sellAmountBeforeFee")
+            fee = cow_solver.network_share(given)
+            if given <= fee:
+                raise Refused(400, "SellAmountDoesNotCoverFee", "sellAmountBeforeFee is too small")
+            swap = cow_solver.best_swap(self._rpc, sell, buy, given - fee)
         if swap is None:
             raise Refused(404, "NoLiquidity", "no route found")
         now = self._head()["at"]
@@ -81,10 +88,10 @@ class Book:
         number = len(self._quotes) + 1
         self._quotes[number] = time.monotonic() + QUOTE_S
         quote = {
-            "sellToken": sell, "buyToken": buy, "receiver": body.get("receiver"), "sellAmount": str(given - fee),
+            "sellToken": sell, "buyToken": buy, "receiver": body.get("receiver"), "sellAmount": str(swap.in_raw),
             "buyAmount": str(swap.out_raw), "validTo": valid_to, "appData": body.get("appData", "{}"),
             "appDataHash": "0x" + cow_orders.app_data_hash({"appData": "{}", **body}).hex(), "feeAmount": str(fee),
-            "gasAmount": str(GAS), "gasPrice": str(int(self._rpc("eth_gasPrice"), 16)), "sellTokenPrice": "1", "kind": "sell",
+            "gasAmount": str(GAS), "gasPrice": str(int(self._rpc("eth_gasPrice"), 16)), "sellTokenPrice": "1", "kind": body["kind"],
             "partiallyFillable": bool(body.get("partiallyFillable", False)), "sellTokenBalance": "erc20",
             "buyTokenBalance": "erc20", "signingScheme": body.get("signingScheme", "eip712"),
         }  # fmt: skip
@@ -174,7 +181,7 @@ class Book:
         return kept
 
     def filled_raw(self, order: Order) -> int:
-        """What the contract says was sold; MAX_UINT where the order was invalidated."""
+        """What the contract says was sold, or bought of a purchase; MAX_UINT where the order was invalidated."""
         data = artifact("GPv2Settlement").call("filledAmount", bytes.fromhex(order.uid[2:]))
         return int.from_bytes(self._call(SETTLEMENT, data), "big")
 
@@ -183,7 +190,7 @@ class Book:
         filled = self.filled_raw(order)
         if filled == MAX_UINT or kept.cancelled:
             return "cancelled"
-        if filled >= order.sell_raw:
+        if filled >= order.whole_raw:
             return "fulfilled"
         if self._head()["at"] > order.valid_to:
             return "expired"
@@ -233,8 +240,8 @@ class Book:
             if self.status(kept) != "open":
                 continue
             order, filled = kept.order, self.filled_raw(kept.order)
-            left = order.sell_raw - filled
-            share = max(1, order.sell_raw * self.faults.share_bps // 10_000) if order.partially else left
+            left = order.whole_raw - filled
+            share = max(1, order.whole_raw * self.faults.share_bps // 10_000) if order.partially else left
             cow_solver.settle(self._rpc, order, min(left, share))
 
     def _head(self) -> dict[str, int]:

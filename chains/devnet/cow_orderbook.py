@@ -6,7 +6,7 @@
     GET /api/v1/trades?orderUid=… · GET /api/v1/version
     POST /admin/faults {field: value} of `cow_book.Faults` · POST /admin/solve, at once
 
-Sell orders of ERC-20 balances only, one pool a settlement, orders in memory only; no auction, no protocol fee, no eth-flow.
+ERC-20 balances only, one pool a settlement, orders in memory only; no auction, no protocol fee, no eth-flow.
 """
 
 from __future__ import annotations

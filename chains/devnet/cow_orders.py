@@ -39,7 +39,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A sell order; amounts in base units, `body` as it was posted."""
+    """An order of kind "sell", or "buy" where `buys`; amounts in base units, `body` as it was posted."""
 
     sell: str
     buy: str
@@ -54,6 +54,12 @@ class Order:
     owner: str
     digest: bytes
     body: Mapping[str, Any]
+    buys: bool
+
+    @property
+    def whole_raw(self) -> int:
+        """What filledAmount counts up to: the amount that is fixed."""
+        return self.buy_raw if self.buys else self.sell_raw
 
     @property
     def uid(self) -> str:
@@ -72,14 +78,13 @@ def digest_of(chain_id: int, struct: bytes) -> bytes:
 
 def read(chain_id: int, body: Mapping[str, Any]) -> Order:
     """The order of a POST. Raises Refused for every field that cannot be; the signature is not judged here but for the signer."""
-    if body.get("kind") != "sell":
-        raise Refused(400, "UnsupportedOrderType", "this local book takes sell orders")
-    for name, kind in (
+    buys = kind(body) == "buy"
+    for name, refusal in (
         ("sellTokenBalance", "UnsupportedSellTokenSource"),
         ("buyTokenBalance", "UnsupportedBuyTokenDestination"),
     ):
         if body.get(name, "erc20") != "erc20":
-            raise Refused(400, kind, f"{name} {body[name]}")
+            raise Refused(400, refusal, f"{name} {body[name]}")
     sell, buy = address(body, "sellToken"), address(body, "buyToken")
     if sell == buy:
         raise Refused(400, "SameBuyAndSellToken", sell)
@@ -98,7 +103,7 @@ def read(chain_id: int, body: Mapping[str, Any]) -> Order:
     zero = "0x" + "0" * 40
     receiver = address(body, "receiver") if body.get("receiver") is not None else zero
     words = [
-        keccak(text=_TYPE), sell, buy, receiver, sell_raw, buy_raw, valid_to, app_data, 0, keccak(text="sell"),
+        keccak(text=_TYPE), sell, buy, receiver, sell_raw, buy_raw, valid_to, app_data, 0, keccak(text=kind(body)),
         partially, keccak(text="erc20"), keccak(text="erc20"),
     ]  # fmt: skip
     digest = digest_of(chain_id, keccak(encode(_WORDS, words)))
@@ -113,8 +118,15 @@ def read(chain_id: int, body: Mapping[str, Any]) -> Order:
     if scheme == "presign" and signature not in (b"", bytes.fromhex(owner[2:])):
         raise Refused(400, "InvalidSignature", "a presignature has no bytes")
     return Order(
-        sell, buy, receiver, sell_raw, buy_raw, valid_to, app_data, partially, scheme, signature, owner, digest, dict(body)
+        sell, buy, receiver, sell_raw, buy_raw, valid_to, app_data, partially, scheme, signature, owner, digest, dict(body), buys
     )  # fmt: skip
+
+
+def kind(body: Mapping[str, Any]) -> str:
+    value = body.get("kind")
+    if value not in ("sell", "buy"):
+        raise Refused(400, "UnsupportedOrderType", "kind is sell or buy")
+    return str(value)
 
 
 def app_data_hash(body: Mapping[str, Any]) -> bytes:
@@ -151,8 +163,8 @@ def recover(digest: bytes, signature: bytes, scheme: str) -> str:
 
 
 def trade(order: Order, executed_raw: int) -> tuple[Any, ...]:
-    """GPv2Trade.Data with token 0 sold and token 1 bought; `executed_raw` counts only where the order may be filled in parts."""
-    flags = (2 if order.partially else 0) | SCHEMES.index(order.scheme) << 5
+    """GPv2Trade.Data with token 0 sold and token 1 bought; `executed_raw`, of what is fixed, counts only where it may be filled in parts."""
+    flags = int(order.buys) | (2 if order.partially else 0) | SCHEMES.index(order.scheme) << 5
     signature = order.signature
     if order.scheme in ("eip1271", "presign"):
         signature = bytes.fromhex(order.owner[2:]) + (order.signature if order.scheme == "eip1271" else b"")

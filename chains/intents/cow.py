@@ -1,6 +1,6 @@
 """A client of CoW Protocol's documented order book API. Nothing it answers is believed: the settlement contract's logs decide.
 
-    POST   /api/v1/quote            what a sale would give now
+    POST   /api/v1/quote            what a sale would give, or a purchase cost, now
     POST   /api/v1/orders           a signed order: 201 and its UID
     GET    /api/v1/orders/{uid}     the order with its status; 404
     DELETE /api/v1/orders           ordinary accounts take orders back, best effort
@@ -32,7 +32,7 @@ STATUSES = frozenset({"presignaturePending", "open", "fulfilled", "cancelled", "
 
 @dataclass(frozen=True, slots=True)
 class QuoteRequest:
-    """A sale of `sell_raw`, all costs inside, for a Safe; `scheme` and `valid_s` as the order will have them."""
+    """A sale of `sell_raw`, or a purchase of `buy_raw`, all costs inside, for a Safe; `scheme` and `valid_s` as the order will have them."""
 
     order: CowOrder
     scheme: str
@@ -42,13 +42,18 @@ class QuoteRequest:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What the book says: `sell_raw` after `fee_raw` was taken off for the network, `buy_raw` given for it. `fields` as it answered."""
+    """What the book says: `sell_raw` beside `fee_raw` for the network goes, `buy_raw` comes. `fields` as it answered."""
 
     sell_raw: int
     fee_raw: int
     buy_raw: int
     quote_id: int | None
     fields: Mapping[str, Any]
+
+    @property
+    def cost_raw(self) -> int:
+        """What goes, the network's share with it."""
+        return self.sell_raw + self.fee_raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +82,18 @@ class CowBook:
     async def quote(self, request: QuoteRequest) -> Quote:
         """Raises Reject COW_NO_LIQUIDITY and the like, Retry COW_BAD_ANSWER where a field is missing or none of its type."""
         order = request.order
+        fixed = (
+            {"buyAmountAfterFee": str(order.buy_raw)}
+            if order.buys
+            else {"sellAmountBeforeFee": str(order.sell_raw)}
+        )
         body = {
             "sellToken": order.sell_token,
             "buyToken": order.buy_token,
             "receiver": order.receiver,
             "from": order.owner,
-            "kind": "sell",
-            "sellAmountBeforeFee": str(order.sell_raw),
+            "kind": order.kind,
+            **fixed,
             "validFor": request.valid_s,
             "appData": request.app_data,
             "appDataHash": order.app_data,
@@ -208,7 +218,7 @@ def order_json(order: CowOrder, scheme: str, signature: bytes, app_data: str) ->
         "appData": app_data,
         "appDataHash": order.app_data,
         "feeAmount": str(order.fee_raw),
-        "kind": "sell",
+        "kind": order.kind,
         "partiallyFillable": order.partially_fillable,
         "sellTokenBalance": "erc20",
         "buyTokenBalance": "erc20",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from eth_utils import is_checksum_address
 
+from agent.app.wiring import DEADLINE_S
 from chains import relays
 from chains.devnet import addresses
 from chains.errors import Usage
-from chains.profile import CONTRACT_NAMES, REQUIRED_CONTRACTS, ChainProfile, L1Fee
+from chains.profile import CONTRACT_NAMES, LEAST_BLOCKS, REQUIRED_CONTRACTS, ChainProfile, L1Fee
 from chains.profiles import load, names, profiles
 from chains.types import Protection
 
@@ -47,6 +50,19 @@ def test_l1_fees_come_with_the_contract_that_tells_them(chain: ChainProfile) -> 
     assert (chain.l1_fee is L1Fee.OP_STACK) == ("gas_price_oracle" in chain.contracts)
     assert (chain.l1_fee is L1Fee.ARBITRUM) == ("node_interface" in chain.contracts)
     assert chain.block_time_ms > 0
+
+
+@every
+def test_a_transaction_is_handed_over_as_long_as_its_own_deadline_lasts(chain: ChainProfile) -> None:
+    assert chain.max_blocks * chain.block_time_ms >= DEADLINE_S * 1000
+    assert (
+        chain.max_blocks == LEAST_BLOCKS or (chain.max_blocks - 1) * chain.block_time_ms < DEADLINE_S * 1000
+    )
+
+
+def test_mainnets_fifteen_blocks_are_ninety_of_two_seconds() -> None:
+    assert [load(name).max_blocks for name in ("ethereum", "base", "arbitrum")] == [15, 90, 720]
+    assert replace(load(1), block_time_ms=60_000).max_blocks == LEAST_BLOCKS
 
 
 @every

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from eth_utils.crypto import keccak
@@ -46,15 +47,15 @@ def random_order(rng: random.Random, owner: Address, now: int) -> CowOrder:
 
     return CowOrder(
         1, SETTLEMENT, owner, address(), address(), address(), number(), number(), now + rng.randrange(10_000, 2**31),
-        Hash32("0x" + rng.randbytes(32).hex()), 0, rng.random() < 0.5,
+        Hash32("0x" + rng.randbytes(32).hex()), 0, rng.random() < 0.5, rng.choice(("sell", "buy")),
     )  # fmt: skip
 
 
 def trade_of(order: CowOrder) -> tuple[object, ...]:
-    flags = (2 if order.partially_fillable else 0) | 3 << 5
+    flags = int(order.buys) | (2 if order.partially_fillable else 0) | 3 << 5
     return (
         0, 1, order.receiver, order.sell_raw, order.buy_raw, order.valid_to, bytes.fromhex(order.app_data[2:]), order.fee_raw,
-        flags, order.sell_raw, bytes.fromhex(order.owner[2:]),
+        flags, order.whole_raw, bytes.fromhex(order.owner[2:]),
     )  # fmt: skip
 
 
@@ -68,13 +69,14 @@ def settled(rpc: Rpc, order: CowOrder) -> str:
     return refused.value.message
 
 
-ALTERATIONS = (
+ALTERATIONS: tuple[dict[str, Any], ...] = (
     {"receiver": Address("0x" + "11" * 20)},
     {"sell_raw": 7},
     {"buy_raw": 7},
     {"valid_to": 2**32 - 1},
     {"app_data": Hash32("0x" + "22" * 32)},
     {"buy_token": Address("0x" + "33" * 20)},
+    {"kind": None},
 )
 
 
@@ -100,7 +102,10 @@ def test_three_hundred_random_orders_settle_under_our_uid_and_no_altered_one_doe
             order
         )  # the local book's own hash is a third opinion
         assert "limit price not respected" in settled(rpc, order)
-        altered = dataclasses.replace(order, **ALTERATIONS[number % len(ALTERATIONS)])
+        wrong = ALTERATIONS[number % len(ALTERATIONS)]
+        if "kind" in wrong:
+            wrong = {"kind": "sell" if order.buys else "buy"}
+        altered = dataclasses.replace(order, **wrong)
         assert "order not presigned" in settled(rpc, altered)
 
 

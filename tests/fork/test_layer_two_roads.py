@@ -14,6 +14,7 @@ from chains.devnet.jsonrpc import Rpc as Cheat
 from chains.devnet.service import Status
 from chains.errors import Retry
 from chains.finality import Heads, Verdict, judge
+from chains.fork_difference import Override
 from chains.gas import OpStackL1
 from chains.gateway import Gateway
 from chains.l1_data import OpStackPrices, data_prices
@@ -21,7 +22,7 @@ from chains.profiles import load
 from chains.relay import sendable
 from chains.relays.sequencer import SequencerRelay
 from chains.rpc import Rpc
-from chains.simulate import NATIVE, Override, Simulator, Step
+from chains.simulate import NATIVE, Simulator, Step
 from chains.types import Address, Call, Hash32, Protection
 from contracts.codec import encode
 

@@ -156,10 +156,82 @@ def test_owners_who_sign_attended_read_the_order_and_its_allowance(cow: CowHome)
     cow.sound()
 
 
-def test_a_purchase_sells_what_it_takes(cow: CowHome) -> None:
-    done, told = cow.trade("trade buy 0.5 ETH --for USDC --protection intent --live --yes --max-loss 100")
+BUY = "trade buy 0.5 ETH --for USDC --protection intent --live --yes --max-loss 100"
+
+
+def bought_exactly(cow: CowHome, before: tuple[int, int], told: dict[str, Any]) -> PartRecord:
+    """Half an ETH, to the wei, for what the fills say, which no block took past the order's limit."""
+    record = cow.last()
+    offer = record.authorized and record.authorized.offer
+    assert offer is not None and offer.order.buys and offer.order.buy_raw == 5 * 10**17
+    assert told["parent"]["status"] == "FILLED" and Decimal(told["parent"]["filled_base"]) == Decimal("0.5")
+    assert record.status is OrdStatus.FILLED and cow.filled(record) == 5 * 10**17
+    weth, usdc = before
+    spent = usdc - cow.balance(CHAINS[1].usdc)
+    assert cow.balance(CHAINS[1].weth) - weth == 5 * 10**17
+    assert spent == int(record.sold_qty().scaleb(6)) < offer.order.sell_raw <= record.part.in_raw
+    return record
+
+
+def test_a_purchase_brings_exactly_what_was_asked_for(cow: CowHome) -> None:
+    before = cow.balance(CHAINS[1].weth), cow.balance(CHAINS[1].usdc)
+    done, told = cow.trade(BUY)
     assert done.status == 0, done.err
-    assert Decimal("0.4975") <= Decimal(told["parent"]["filled_base"]) <= Decimal("0.5025")
+    record = bought_exactly(cow, before, told)
+    batches = [r for r in cow.home.book().parts.values() if r.part.child == record.part.cl_ord_id]
+    assert len(batches) == 2, "the allowance of the most it may cost, and what it did not cost taken back"
+    cow.sound()
+
+
+@pytest.mark.full
+def test_a_presigned_purchase_is_settled_in_parts_that_add_up(cow: CowHome) -> None:
+    cow.terms(scheme='"presign"', partially_fillable="true")
+    faults(cow.book, share_bps=4_000)
+    before = cow.balance(CHAINS[1].weth), cow.balance(CHAINS[1].usdc)
+    done, told = cow.trade(BUY)
+    assert done.status == 0, done.err
+    fills = list(bought_exactly(cow, before, told).fills.values())
+    assert [f.qty_out for f in fills] == [Decimal("0.2"), Decimal("0.2"), Decimal("0.1")]
+    cow.sound()
+
+
+@pytest.mark.full
+def test_a_purchase_is_cancelled_with_what_came_before_kept(cow: CowHome) -> None:
+    cow.terms(partially_fillable="true")
+    faults(cow.book, share_bps=4_000, hold=True)
+    running = cow.home.start(BUY)
+    running.says("handed to  cow")
+    faults(cow.book, hold=False)
+    assert ask(f"{cow.book}/admin/solve", {})[0] == 200
+    faults(cow.book, hold=True)
+    ask(f"{cow.book}/admin/solve", {})  # behind whatever the solver was at: now it rests
+    running.says("→ 0.2")
+    (order,) = cow.home.orders()["orders"]
+    cow.home.run(f"cancel {order['cl_ord_id']}", patience_s=120)
+    assert "settle it: exactly 0.5 ETH for at most 15" in running.end(patience_s=120).out
+    record = cow.last()
+    assert record.status is OrdStatus.CANCELED and cow.filled(record) == MAX_UINT
+    assert record.fills and record.bought_qty() == Decimal("0.2") * len(record.fills)
+    cow.sound()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "fields,code",
+    [
+        ({"buyAmount": str(6 * 10**17)}, "QUOTE_ALTERED"),
+        ({"kind": "sell"}, "QUOTE_ALTERED"),
+        ({"sellAmount": str(2_000 * 10**6)}, "QUOTE_ABOVE_CEILING"),
+    ],
+)
+def test_a_purchases_hostile_quote_is_refused_before_anybody_signs(
+    cow: CowHome, fields: dict[str, Any], code: str
+) -> None:
+    faults(cow.book, quote=fields)
+    done, told = cow.trade(BUY)
+    assert done.status == 4 and told["executions"] == []
+    parts = [part for child in told["children"] for part in child["parts"]]
+    assert parts and all(part["failed"] == code for part in parts)
     cow.sound()
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import statistics
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 import pytest
@@ -13,11 +15,13 @@ import pytest
 from chains.devnet.funding import create_safe, give_eth, give_token
 from chains.devnet.service import Status
 from chains.errors import Reject
-from chains.evm import checksum, word
+from chains.evm import call_data, checksum, word
+from chains.fork_difference import Override
 from chains.gateway import Gateway
+from chains.multicall import MULTICALL3
 from chains.profiles import load
 from chains.rpc import Rpc
-from chains.simulate import NATIVE, Override, SafeCall, Simulator, Step
+from chains.simulate import FOLLOWED, NATIVE, SafeCall, Simulator, Step, inner_calls
 from chains.types import ZERO_ADDRESS, Address, Call
 from contracts import multisend
 from contracts.codec import encode
@@ -28,6 +32,7 @@ OWNER = checksum("0xa11ce00000000000000000000000000000000002")
 WETH, USDC = CHAIN.wrapped_native, CHAIN.usdc
 ROUTER = CHAIN.contracts["uniswap_v3_router_02"]
 SELL = 3 * 10**18
+LATE = 2**32
 
 
 @dataclass
@@ -123,6 +128,64 @@ async def test_nothing_of_a_simulation_reaches_the_endpoint(relayed_devnet: Stat
             ):
                 with pytest.raises(Reject, match="does not pass"):
                     await Rpc(b.simulator.proxy.url, session).call(method, [{}])
+
+
+async def test_what_blocks_changed_is_laid_over_and_equals_a_fork_set_on_the_block(
+    relayed_devnet: Status,
+) -> None:
+    """Slots, balances, nonces and code that were read before, and an account that nobody had read; then further than it follows."""
+    async with bench(relayed_devnet) as b, aiohttp.ClientSession() as session:
+        rpcs, cheat = [Rpc(relayed_devnet.urls[1], session)], relayed_devnet.cheat_urls[1]
+        inner, watch = b.batch(), [(WETH, b.safe), (USDC, b.safe), (NATIVE, OWNER)]
+        await b.simulator.run_safe(b.safe, inner, OWNER, watch=watch)
+        stranger, coder = checksum("0x" + "5e" * 20), checksum("0x" + "c0" * 20)
+        return_1 = "0x600160005260206000f3"
+        blocks: list[Callable[[], Awaitable[object]]] = [
+            lambda: swapped(b),
+            lambda: b.admin.call("anvil_setBalance", [OWNER, hex(7 * 10**18)]),
+            lambda: b.admin.call("anvil_setNonce", [OWNER, "0x15"]),
+            lambda: asyncio.to_thread(give_token, cheat, WETH, stranger, 77),
+            lambda: b.admin.call("anvil_setCode", [coder, return_1]),
+        ]
+        stood = b.simulator.stands_at
+        for change in blocks:
+            await change()
+            await b.admin.call("relay_mine", [1])
+            steps = [
+                Step(OWNER, Call(coder, b"")),
+                Step(stranger, Call(WETH, encode("erc20", "transfer", (b.safe, 5)))),
+                Step(MULTICALL3, Call(MULTICALL3, call_data("getLastBlockHash()"))),
+            ]
+            async with Simulator(1, b.gateway, rpcs) as anew:
+                for chosen in ([], steps):
+                    followed, fresh = [await told(b, s, chosen) for s in (b.simulator, anew)]
+                    assert followed == fresh
+        assert b.simulator.stands_at == stood, "it was not set on any of them"
+        assert followed[2][0][1] == word(1) and followed[2][1][0], (
+            "the code and the stranger's money were seen"
+        )
+        await b.admin.call("relay_mine", [FOLLOWED])
+        await b.simulator.run_safe(b.safe, inner, OWNER, watch=watch)
+        assert b.simulator.stands_at == (await b.gateway.block()).number
+
+
+async def told(b: Bench, simulator: Simulator, steps: list[Step]) -> tuple[Any, ...]:
+    """All that a simulation says of the steps, or of the batch where there are none."""
+    watch = [(WETH, b.safe), (USDC, b.safe), (NATIVE, OWNER)]
+    if steps:
+        seen = await simulator.run(steps, watch=watch, time_s=LATE)
+    else:
+        seen = await simulator.run_safe(b.safe, b.batch(), OWNER, watch=watch, time_s=LATE)
+    return seen.block, seen.changes, [(r.ok, r.data, r.reason, r.gas_used) for r in seen.steps]
+
+
+async def swapped(b: Bench) -> None:
+    """Somebody moves the pool that the batch trades in."""
+    await b.admin.call("anvil_impersonateAccount", [b.safe])
+    await b.admin.call("anvil_setBalance", [b.safe, hex(10**18)])
+    for call in inner_calls(b.batch()):
+        sent = {"from": b.safe, "to": call.to, "data": "0x" + call.data.hex(), "gas": hex(600_000)}
+        await b.admin.call("eth_sendTransaction", [sent])
 
 
 async def test_a_simulation_follows_the_chain_and_changes_nothing(relayed_devnet: Status) -> None:

@@ -71,11 +71,12 @@ def test_roles_and_gate_refuse_every_way_to_sign_an_order(world: Gated) -> None:
         assert world.read(WETH, "erc20", "allowance", owner, RELAYER)[0] == 0
 
 
-async def test_the_authority_names_why_it_makes_none() -> None:
+@pytest.mark.parametrize("kind", ["sell", "buy"])
+async def test_the_authority_names_why_it_makes_none(kind: str) -> None:
     async def ready() -> None:
         return None
 
-    clock, offered = ManualClock(), World().authorized
+    clock, offered = ManualClock(), World(kind=kind).authorized
     authority = Authority(clock, Book(), {}, {}, None, None, Outbox(clock, {}, {}), ready)  # type: ignore[arg-type]
     simulated = Simulated(offered.part, None, None, 1, 1, 0, 100, 0, offered.offer)
     refused = await authority.authorize(simulated)

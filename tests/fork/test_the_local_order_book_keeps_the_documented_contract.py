@@ -88,6 +88,12 @@ def test_an_accounts_orders_are_kept_settled_and_told_of(world: World) -> None:
     assert [world.status(uid) for uid in uids] == ["open", "open"]
     faults(world.url, **{**SOUND, "share_bps": 6_000})
     wait_for(lambda: all(world.status(uid) == "fulfilled" for uid in uids))
+    bought = world.order(kind="buy", sell_raw=10**18, buy_raw=1_500 * 10**6, partially_fillable=True)
+    assert world.post(world.body(bought)) == (201, cow_order.uid(bought))
+    wait_for(lambda: world.status(cow_order.uid(bought)) == "fulfilled")
+    _, told = ask(f"{world.url}/api/v1/orders/{cow_order.uid(bought)}")
+    assert told["kind"] == "buy" and told["executedBuyAmount"] == str(1_500 * 10**6), "exactly"
+    assert 0 < int(told["executedSellAmount"]) < 10**18
     for uid, parts in zip(uids, (1, 2), strict=True):
         _, trades = ask(f"{world.url}/api/v1/trades?orderUid={uid}")
         _, told = ask(f"{world.url}/api/v1/orders/{uid}")
@@ -105,7 +111,7 @@ def test_every_refusal_has_its_documented_name(world: World) -> None:
         "InsufficientValidTo": world.body(world.order(valid_to=now + 5)),
         "ExcessiveValidTo": world.body(world.order(valid_to=now + 10**6)),
         "AppDataHashMismatch": world.body(order, appData='{"version":"0.9.0"}'),
-        "UnsupportedOrderType": world.body(order, kind="buy"),
+        "UnsupportedOrderType": world.body(order, kind="swap"),
         "UnsupportedSellTokenSource": world.body(order, sellTokenBalance="internal"),
         "UnsupportedBuyTokenDestination": world.body(order, buyTokenBalance="internal"),
         "WrongOwner": world.body(order, OTHER),
@@ -178,6 +184,16 @@ def test_a_quote_names_everything_an_order_needs(world: World) -> None:
         and int(quote["buyAmount"]) > 2_900 * 10**6
     )
     assert world.post(world.body(world.order(), quoteId=told["id"]))[0] == 201
+    purchase = {**asked, "kind": "buy", "buyAmountAfterFee": str(1_500 * 10**6)}
+    del purchase["sellAmountBeforeFee"]
+    status, told = ask(f"{world.url}/api/v1/quote", purchase)
+    assert (
+        status == 200 and told["quote"]["buyAmount"] == str(1_500 * 10**6) and told["quote"]["kind"] == "buy"
+    )
+    assert 0 < int(told["quote"]["sellAmount"]) + int(told["quote"]["feeAmount"]) < 10**18
+    assert (
+        ask(f"{world.url}/api/v1/quote", {**asked, "kind": "buy"})[1]["errorType"] == "UnsupportedOrderType"
+    )
     for kind, fields in (
         ("SameBuyAndSellToken", {"buyToken": WETH}),
         ("NoLiquidity", {"buyToken": OTHER.address}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -86,6 +87,25 @@ async def test_a_quote_is_asked_for_and_read_as_documented(server: Recorded, boo
             },
         )
     ]  # fmt: skip
+
+
+async def test_a_purchase_is_quoted_and_posted_by_what_comes(server: Recorded, book: CowBook) -> None:
+    bought = replace(
+        ORDER, kind="buy", sell_token=USDC, buy_token=WETH, sell_raw=3_015_000_000, buy_raw=10**18
+    )
+    told = {
+        **QUOTED["quote"], "sellToken": USDC.lower(), "buyToken": WETH.lower(), "sellAmount": "3001200000",
+        "feeAmount": "600240", "buyAmount": "1000000000000000000", "kind": "buy",
+    }  # fmt: skip
+    server.answers = [(200, QUOTED | {"quote": told}), (201, UID)]
+    quote = await book.quote(QuoteRequest(bought, "presign", 300, "{}"))
+    assert (quote.cost_raw, quote.buy_raw) == (3_001_800_240, 10**18)
+    await book.post(bought, UID, "presign", b"", "{}", quote.quote_id)
+    (_, _, asked), (_, _, posted) = server.sent
+    assert asked["kind"] == "buy" and asked["buyAmountAfterFee"] == "1000000000000000000"
+    assert "sellAmountBeforeFee" not in asked, "one of the two is given"
+    assert posted["kind"] == "buy"
+    assert (posted["sellAmount"], posted["buyAmount"]) == ("3015000000", "1000000000000000000")
 
 
 async def test_an_order_is_posted_as_documented(server: Recorded, book: CowBook) -> None:

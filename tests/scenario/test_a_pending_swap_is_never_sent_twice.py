@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from desk import HERE, Office, order, statuses
+import pytest
+from desk import BASE, HERE, Office, order, statuses
 from fake_chain import FakeChain
+from offer_world import World
 
 from agent.domain.events import CancelRequested
+from agent.domain.instruments import Place
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import ParentOrder
 from agent.execution.desk import Desk
@@ -52,6 +56,31 @@ async def test_past_its_deadline_the_next_one_takes_the_same_nonce(tmp_path: Pat
         await doing
     assert before[0] - office.held()[0] == 4, "both were mined"
     assert chain.swaps() == 1
+
+
+@pytest.mark.parametrize(("place", "blocks"), [(HERE, 15), (BASE, 90)])
+async def test_it_waits_as_long_on_a_chain_of_quick_blocks(tmp_path: Path, place: Place, blocks: int) -> None:
+    office = Office(tmp_path, places=(place,))
+    (chain,) = office.chains.values()
+    chain.mining, parent = False, order(office, "4", life_s=7200)
+    async with office.open() as desk:
+        doing = asyncio.create_task(work(parent, desk))
+        await desk.clock.sleep(150)
+        (record,) = (r for r in desk.book.parts.values() if r.authorized is not None)
+        assert (
+            record.authorized is not None and record.authorized.since_block == record.authorized.signed_block
+        )
+        assert record.authorized.max_block - record.authorized.signed_block == blocks
+        chain.mining = True
+        await doing
+        assert desk.book.parents[parent.cl_ord_id].closed.status == "FILLED"  # type: ignore[union-attr]
+    assert chain.swaps() == len(office.sender.signed) == 1, "its relay had not given it up"
+
+
+def test_a_record_that_does_not_name_its_block_is_of_a_time_of_fifteen() -> None:
+    offered = World().authorized
+    assert replace(offered, max_block=115).since_block == 100
+    assert replace(offered, max_block=190, signed_block=100).since_block == 100
 
 
 async def test_cancelled_while_pending_it_is_replaced_by_nothing(tmp_path: Path) -> None:

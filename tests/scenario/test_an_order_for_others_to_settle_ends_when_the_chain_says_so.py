@@ -10,8 +10,8 @@ import pytest
 from node_support import Node, block, running
 from offer_world import World
 
-from agent.domain.errors import Denied, Reconcile, Reject, Retry
-from agent.domain.events import CancelRequested
+from agent.domain.errors import Denied, Halt, Reconcile, Reject, Retry
+from agent.domain.events import Alarmed, CancelRequested
 from agent.domain.order_state import OrdStatus
 from chains.gateway import Gateway
 from chains.intents.cow import Told
@@ -193,6 +193,65 @@ async def test_a_book_that_claims_a_fill_twice_running_alarms_once() -> None:
     world = World(hint=Told("fulfilled", ALL, 2_990 * USDC))
     settled = await world.run()
     assert world.alarms == ["ORDER_BOOK_DIFFERS"] and settled.fills == ()
+
+
+# ---------------------------------------------------------------------- purchases, and trades that no order allows
+
+
+async def test_a_purchase_is_over_when_all_of_it_has_come_whatever_it_cost() -> None:
+    def step(world: World, number: int) -> None:
+        if number == 2:
+            world.trade(HALF - 5, 1_500 * USDC)
+        if number == 4:
+            world.trade(HALF - 9 * 10**15, 1_450 * USDC)
+
+    world = World(step, kind="buy")
+    settled = await world.run()
+    assert world.reports == ["NEW", "TRADE", "TRADE"] and world.record.status is OrdStatus.FILLED
+    assert sum(fill.qty_out for fill in settled.fills) == 2_950
+    assert world.batches == ["let", "take"] and world.allowance == 0, "what it did not cost is taken back"
+
+
+async def test_a_purchase_of_which_a_part_came_expires_with_it() -> None:
+    def step(world: World, number: int) -> None:
+        if number == 2:
+            world.trade(HALF, 1_500 * USDC)
+
+    world = World(step, kind="buy")
+    settled = await world.run()
+    assert world.reports == ["NEW", "TRADE", "EXPIRED"] and len(settled.fills) == 1
+    assert world.record.status is OrdStatus.EXPIRED and world.allowance == 0
+
+
+async def test_a_book_that_claims_more_of_a_purchase_than_came_alarms() -> None:
+    world = World(hint=Told("fulfilled", ALL, 2_950 * USDC), kind="buy")
+    settled = await world.run()
+    assert world.alarms == ["ORDER_BOOK_DIFFERS"] and settled.fills == ()
+    told = world.told_of(Alarmed)[0].message
+    assert "holds 0 of 2950000000 bought" in told
+
+
+@pytest.mark.parametrize("kind", ["sell", "buy"])
+@pytest.mark.parametrize(
+    "tokens,sold,bought,named",
+    [
+        ((c.WETH, c.USDC), ALL, 2_950 * USDC - 1, "sellAmount"),
+        ((c.WETH, c.USDC), HALF + 1, 1_475 * USDC, "sellAmount"),
+        ((c.WETH, c.USDT), ALL, 3_000 * USDC, "buyToken"),
+        ((c.USDT, c.USDC), ALL, 3_000 * USDC, "sellToken"),
+    ],
+)
+async def test_a_trade_that_the_order_does_not_allow_is_no_fill_and_stops_the_lane(
+    kind: str, tokens: tuple[str, str], sold: int, bought: int, named: str
+) -> None:
+    def step(world: World, number: int) -> None:
+        if number == 2:
+            world.trade(sold, bought)
+
+    world = World(step, kind=kind, tokens=tokens)
+    with pytest.raises(Halt, match=f"TRADE_DIFFERS.*{named}"):
+        await world.run()
+    assert world.reports == ["NEW"] and not world.record.fills
 
 
 # ---------------------------------------------------------------------- logs by a quorum

@@ -22,7 +22,7 @@ from agent.app.chain_desk import ChainDesk
 from agent.app.live_market import LiveMarket
 from agent.app.places import Directory
 from agent.app.replanning import Starts
-from agent.app.wiring import DEADLINE_S, MAX_BLOCKS, algorithms
+from agent.app.wiring import DEADLINE_S, algorithms
 from agent.app.workshop import Workshop
 from agent.app.world import World
 from agent.domain.events import Authorized
@@ -318,7 +318,7 @@ class Office:
                 threshold=2,
                 multi_send=found.multi_send,
                 sender=SENDER.address,
-                max_blocks=MAX_BLOCKS,
+                max_blocks=found.profile.max_blocks,
             )
             for chain_id, found in chains.items()
         }
@@ -360,8 +360,9 @@ class Office:
             empty = UnsignedTx(authorized.chain_id, authorized.nonce, authorized.sender, 0, b"", 21_000, fees)
             head = await desk.gateway.block("latest")
             signed = await self.sender.cancel(empty, head.timestamp)
-            await note(signed, head.number + MAX_BLOCKS)
-            await desk.send(signed, authorized.protection, head.number + MAX_BLOCKS)
+            last = head.number + desk.profile.max_blocks
+            await note(signed, last)
+            await desk.send(signed, authorized.protection, last)
 
         return cancel
 

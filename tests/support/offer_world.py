@@ -64,11 +64,13 @@ class World:
     looks: int = 0
     lag_at: set[int] = field(default_factory=set)
     start_s: int = 1_800_000_000
+    kind: str = "sell"
+    tokens: tuple[str, str] = (c.WETH, c.USDC)
 
     def __post_init__(self) -> None:
         order = CowOrder(
             1, SETTLEMENT, Address(c.SAFE), Address(c.SAFE), Address(c.WETH), Address(c.USDC), 10**18, 2_950 * 10**6,
-            self.start_s + 300, cow_order.APP_DATA_HASH, 0, True,
+            self.start_s + 300, cow_order.APP_DATA_HASH, 0, True, self.kind,
         )  # fmt: skip
         self.uid = cow_order.uid(order)
         self.part = Part(
@@ -76,7 +78,8 @@ class World:
         )  # fmt: skip
         self.authorized = Authorized(
             self.part, None, 1, ZERO_ADDRESS, 0, -1, Hash32(""), b"\1" * 130, self.uid, Protection.INTENT, 0,
-            order.valid_to, order.buy_raw, self.clock.now_ns(), Offer(order, "eip1271", Decimal(1), 100, None),
+            order.valid_to, order.buy_raw, self.clock.now_ns(),
+            Offer(order, "eip1271", Decimal(2_950 if order.buys else 1), 100, None),
         )  # fmt: skip
         self.store, self.book = MemoryStore(), Book()
         self.recorder = Recorder(self.store, self.book)
@@ -90,7 +93,7 @@ class World:
     def trade(self, sold: int, bought: int, block: int | None = None, uid: str = "") -> None:
         words = abi_encode(
             ["address", "address", "uint256", "uint256", "uint256", "bytes"],
-            [c.WETH, c.USDC, sold, bought, 0, bytes.fromhex((uid or self.uid)[2:])],
+            [*self.tokens, sold, bought, 0, bytes.fromhex((uid or self.uid)[2:])],
         )
         self.logs.append((block or self.head, "trade", words))
 

@@ -62,6 +62,8 @@ ATTACKS: dict[str, tuple[CowOrder, str]] = {
     "a document with hooks": (altered(app_data=Hash32("0x" + "11" * 32)), "order-app-data"),
     "more than a transaction may": (altered(sell_raw=31 * c.ETH), "cap-per-tx"),
     "a field out of its type": (altered(buy_raw=2**256), "order-fields"),
+    "a kind there is not": (altered(kind="swap"), "order-fields"),
+    "a purchase that may cost too much": (altered(kind="buy", sell_raw=31 * c.ETH), "cap-per-tx"),
 }
 
 
@@ -77,6 +79,13 @@ def test_an_honest_order_is_allowed_and_counts_what_it_may_take() -> None:
     assert isinstance(verdict, Allowed) and verdict.spend == {c.WETH: 5 * c.ETH}
     assert verdict.deadline == c.DEADLINE and verdict.safe_hash == cow_order.digest(ORDER)
     assert isinstance(judge(altered(partially_fillable=True)), Allowed)
+
+
+def test_a_purchase_counts_the_most_it_may_cost_and_is_another_order() -> None:
+    bought = altered(kind="buy")
+    verdict = judge(bought)
+    assert isinstance(verdict, Allowed) and verdict.spend == {c.WETH: 5 * c.ETH}
+    assert cow_order.uid(bought) != cow_order.uid(ORDER)
 
 
 def test_orders_count_against_the_days_cap_once() -> None:
@@ -160,11 +169,15 @@ def test_the_ledger_remembers_orders_over_a_restart(tmp_path: Path) -> None:
 def test_an_order_survives_the_wire_and_a_strange_one_is_named() -> None:
     told = json.loads(json.dumps(cow_order.to_json(ORDER)))
     assert cow_order.from_json(told) == ORDER
+    bought = altered(kind="buy")
+    assert cow_order.from_json(json.loads(json.dumps(cow_order.to_json(bought)))) == bought
     for field, value in (
         ("receiver", "0x12"),
         ("sell_raw", "-1"),
         ("partially_fillable", 1),
         ("valid_to", 1.5),
+        ("kind", "swap"),
+        ("kind", None),
     ):
         with pytest.raises(Usage, match=field):
             cow_order.from_json({**told, field: value})
@@ -190,6 +203,11 @@ def shown(store: LocalKeystore, order: CowOrder) -> str:
 def test_an_owner_reads_every_field_that_decides_where_the_money_goes(store: LocalKeystore) -> None:
     text = shown(store, ORDER)
     assert "Sells 5 WETH for at least 14000 USDC, as a whole or not at all." in text
+    bought = shown(store, altered(kind="buy"))
+    assert (
+        "Buys exactly 14000 USDC for at most 5 WETH, as a whole or not at all." in bought
+        and "Sells" not in bought
+    )
     assert "Pays to this wallet, not after 2027-01-15 08:05:00 UTC." in text and "no hooks" in text
     assert cow_order.uid(ORDER) in text and "UNKNOWN" not in text and "SOMEBODY" not in text
     assert f"SOMEBODY ELSE ({c.THIEF})" in shown(store, altered(receiver=Address(c.THIEF)))

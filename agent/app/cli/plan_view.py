@@ -36,6 +36,7 @@ async def show_plan(app: App, settings: Settings, planned: Planned, view: Market
     from agent.app.places import place_named
     from agent.domain.orders import Side
     from agent.domain.units import qty_exact
+    from chains.types import Protection
 
     route, child = planned.route, planned.child
     selling = child.side is Side.SELL
@@ -78,6 +79,11 @@ async def show_plan(app: App, settings: Settings, planned: Planned, view: Market
         + (f", planned in {ms:.0f} ms" if ms else "")
     )
     print(f"floor     {found.floor:,.6f} {out_name} if every minimum is just met")
+    if not selling and child.protection is Protection.INTENT:
+        most = sum((qty_exact(p.in_raw, view.assets[p.asset_in].decimals) for p in planned.parts), Decimal(0))
+        print(
+            f"others    settle it: exactly {plain(child.qty)} {out_name} for at most {plain(most)} {in_name}"
+        )
     print(proof_line(route))
     print(f"partial   {named(settings, found.worst_partial)}")
     if found.worst_loss_usd is not None:

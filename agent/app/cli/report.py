@@ -89,7 +89,6 @@ async def _one(
 ) -> MevReceipt | FairleadError:
     from agent.app.mev import examine
     from agent.domain.errors import FairleadError, Usage
-    from agent.execution.bearing import MAX_BLOCKS
     from agent.execution.settlement import token_of
     from chains.operations import is_keyed
     from chains.types import Hash32
@@ -105,7 +104,7 @@ async def _one(
             await stack.enter_async_context(desk.simulator)
         mined = Hash32(exec_id.partition("@")[0])
         if desk.operations is not None and is_keyed(record.authorized.nonce):
-            bundled = await desk.operations.bundle_of(mined, record.authorized.max_block - MAX_BLOCKS)
+            bundled = await desk.operations.bundle_of(mined, record.authorized.since_block)
             mined = bundled if bundled is not None else mined
         return await examine(
             desk.gateway,

@@ -16,8 +16,9 @@ from agent.app.watching.aave import label
 from agent.domain.errors import Reject
 from agent.domain.units import qty_exact
 from chains.evm import address_of, keccak, word
+from chains.fork_difference import Override
 from chains.profile import ChainProfile
-from chains.simulate import NATIVE, WATCHER, Override, SafeCall, Simulation, Simulator, Step, StepResult
+from chains.simulate import NATIVE, WATCHER, SafeCall, Simulation, Simulator, Step, StepResult
 from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, Log
 from chains.wallets import FALLBACK_SLOT, GUARD_SLOT, MODULE_GUARD_SLOT, MODULES_AT_ONCE, SENTINEL, SafeState
 from contracts.abi_types import AbiError

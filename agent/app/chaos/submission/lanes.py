@@ -19,7 +19,7 @@ from agent.app.chaos.submission.pace import Pace, PacedDesk
 from agent.app.chaos.submission.scene import ROADS, Scene
 from agent.app.live_market import LiveMarket
 from agent.app.replanning import Starts
-from agent.app.wiring import MAX_BLOCKS, algorithms
+from agent.app.wiring import algorithms
 from agent.app.workshop import Workshop
 from agent.app.world import World
 from agent.domain.errors import Halt
@@ -210,7 +210,7 @@ class Lane:
             threshold=2,
             multi_send=chain.multi_send,
             sender=self.sender.address,
-            max_blocks=MAX_BLOCKS,
+            max_blocks=chain.profile.max_blocks,
         )
         patience = {scene.chain_id: Patience(chain.gateway, PATIENCE_S)}
         replacer = Replacer(clock, sender, patience, chains)
@@ -280,7 +280,8 @@ def canceller(chain: ChainDesk, sender: Sender, book: Book) -> Cancel:
         empty = UnsignedTx(authorized.chain_id, authorized.nonce, authorized.sender, 0, b"", 21_000, fees)
         head = await chain.gateway.block("latest")
         signed = await sender.sign(empty, 0, head.timestamp)
-        await note(signed, head.number + MAX_BLOCKS)
-        await chain.send(signed, authorized.protection, head.number + MAX_BLOCKS)
+        last = head.number + chain.profile.max_blocks
+        await note(signed, last)
+        await chain.send(signed, authorized.protection, last)
 
     return cancel

@@ -109,7 +109,7 @@ class PacedDesk(ChainDesk):
         return await super().send(signed, protection, max_block)
 
     async def tend(self, signed: SignedTx, protection: Protection, head: BlockRef, max_block: int) -> str:
-        if self.mistake == "silent" and head.number + 9 < max_block:
+        if self.mistake == "silent" and head.number + self.profile.max_blocks < max_block + 6:
             return ""
         return await super().tend(signed, protection, head, max_block)
 

@@ -17,7 +17,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from agent.execution.bearing import MAX_BLOCKS
+from chains import profiles
 from chains.devnet.addresses import CHAINS
 from chains.devnet.jsonrpc import Rpc
 from chains.rawtx import decode_raw
@@ -25,9 +25,6 @@ from chains.rawtx import decode_raw
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 DEEP = 6
 """Blocks around a reorganisation in which what had been done may be tried again."""
-LASTS = MAX_BLOCKS
-"""Blocks after the first that a call is handed to builders for. Where all of them passed it by, its nonce is held until the deadline in
-the calldata is over: on mainnet that is the same 180 seconds, here the clock of a slow machine."""
 STALL = 2
 """Blocks after the fault's end within which a nonce is used, of those that the plan's builders could have put it into."""
 
@@ -95,6 +92,9 @@ class Judge:
 
     def __init__(self, truth: Truth, reorgs: list[list[int]], chain_id: int = 1) -> None:
         self.truth, self.reorgs, self.rollup = truth, reorgs, chain_id != 1
+        # Blocks after the first that a call is handed to builders for. Where all of them passed it by, its nonce is held until the
+        # deadline in the calldata is over: on mainnet that is the same 180 seconds, here the clock of a slow machine.
+        self.lasts = profiles.load(chain_id).max_blocks
         self.weth, self.usdc = CHAINS[chain_id].weth.lower(), CHAINS[chain_id].usdc.lower()
         self.excused: dict[str, set[str]] = defaultdict(set)
         self.theirs: set[str] = set()
@@ -182,7 +182,7 @@ class Judge:
         for block in range(quiet + 1, one.block):
             block_hash, base_fee = self.truth.blocks[block]
             bids = [decode_raw(bytes.fromhex(a["raw"][2:])).max_fee_wei for a in forms if a["head"] < block]
-            over = [block >= first + LASTS for first in handed.values() if first < block]
+            over = [block >= first + self.lasts for first in handed.values() if first < block]
             waits = not self.rollup and bool(over) and all(over)
             outbid = waits or (bool(bids) and max(bids) < base_fee)
             if self.truth.winner.get(block_hash) in told["builders"] and not outbid:
