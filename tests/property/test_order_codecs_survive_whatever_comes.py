@@ -25,6 +25,7 @@ from agent.domain.errors import FairleadError
 from agent.domain.orders import Side
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
 from agent.ports import VenueInstrument
+from agent.transport import binance as wire
 from agent.transport.http import Reply
 from agent.venues.binance_spot import codec as binance
 from agent.venues.binance_spot import lists
@@ -45,7 +46,7 @@ NOW = 1_800_000_000_000
 
 
 def _orders(read: Callable[[Any], Any]) -> Callable[[bytes], Any]:
-    return lambda body: [read(row) for row in _listed(binance.load(body, "rows"))]
+    return lambda body: [read(row) for row in _listed(wire.load(body, "rows"))]
 
 
 def _listed(data: Any) -> list[Any]:
@@ -54,24 +55,24 @@ def _listed(data: Any) -> list[Any]:
 
 
 def _one(read: Callable[[Any], Any], what: str = "x") -> Callable[[bytes], Any]:
-    return lambda body: read(binance.load(body, what))
+    return lambda body: read(wire.load(body, what))
 
 
 def _report(body: bytes) -> Any:
-    data = binance.load(body, "an event")
+    data = wire.load(body, "an event")
     with binance.understood("an event"):
         return BINANCE.report(data.get("event", data))
 
 
 def _amended(body: bytes) -> Any:
-    data = binance.load(body, "an amendment")
+    data = wire.load(body, "an amendment")
     with binance.understood("an amendment", write=True):
         return BINANCE.order({**data["amendedOrder"], "origQty": data["amendedOrder"]["qty"], "updateTime": data["transactTime"]})  # fmt: skip
 
 
 def _replaced(body: bytes) -> Any:
     with binance.understood("a replacement", write=True):
-        return BINANCE.placed(binance.load(body, "a replacement", write=True)["newOrderResponse"])
+        return BINANCE.placed(wire.load(body, "a replacement", write=True)["newOrderResponse"])
 
 
 def _socket(body: bytes) -> Any:
@@ -107,12 +108,12 @@ DOORS: dict[str, Callable[[bytes], Any]] = {
     "binance orders": _orders(BINANCE.order),
     "binance trades": _orders(BINANCE.trade),
     "binance account": _one(lambda data: (binance.balances(data, "x"), binance.permissions(data), binance.commission_bps(data))),
-    "binance markets": _one(lambda data: (list(binance.instruments(data, D(10), D(10)).values()), binance.weight_a_minute(data))),
+    "binance markets": _one(lambda data: (list(binance.instruments(data, D(10), D(10)).values()), wire.weight_a_minute(data))),
     "binance report": _report,
     "binance list": _one(lists.list_snapshot),
     "binance amended": _amended,
     "binance replaced": _replaced,
-    "binance refusal": lambda body: binance.error_of(binance.refusal(body), write=True),
+    "binance refusal": lambda body: wire.error_of(wire.refusal(body), write=True),
     "hyperliquid userFillsByTime": _rows(HYPER.fill),
     "hyperliquid frontendOpenOrders": _rows(lambda row: HYPER.order(row, "open", row["timestamp"])),
     "hyperliquid spotMeta": lambda body: list(hyper.markets(hyper.load(body, "x"), {"PURR/USDC": "20.75"}, D(4), D(7)).values()),
