@@ -55,7 +55,7 @@ from keys.policy_settings import (
     PolicySettings,
 )
 from keys.secrets import is_reference
-from keys.signer import ccxt_words
+from keys.signer import binance_usdm, ccxt_words
 from keys.signer.exchange_orders import SymbolLimit
 from keys.signer.exchange_wire import checked
 from keys.signers import SignerSpec, read_spec, references
@@ -90,6 +90,7 @@ Held = KeyReference | SignerSpec
 
 REPEATS = 200
 """100 orders in ten seconds, as Binance Spot publishes its limit, and a signature's life that touches two such windows."""
+_REPEATS = {binance_usdm.DIALECT: binance_usdm.REPEATS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +262,7 @@ def _exchange(value: Any, path: str) -> ExchangeReference:
         r.get("allow", _list(_text), ()),
         r.get("symbols", _list(_text), ()),
         r.get("limits", _map(_text, _symbol_limit), {}),
-        r.get("repeats", _int, words.repeats if words else REPEATS),
+        r.get("repeats", _int, words.repeats if words else _REPEATS.get(dialect, REPEATS)),
         r.get("sends_to", _host, ""),
         r.get("password", _reference, None),
     )

@@ -68,3 +68,20 @@ class Balance:
     asset: AssetId
     free: Decimal
     locked: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A contract that an account holds: no asset of its own, a claim on gains and a duty of losses in `settle`.
+
+    `qty` is below zero where short, in units of the contract; `entry_px` what it cost, `mark_px` what the venue takes it to be worth
+    (None: not told), both in the contract's quote. `leverage` None: not told; `isolated`: it has its own margin.
+    """
+
+    symbol: str
+    qty: Decimal
+    entry_px: Decimal
+    mark_px: Decimal | None
+    settle: AssetId
+    leverage: Decimal | None = None
+    isolated: bool = False

@@ -64,6 +64,19 @@ class VenueFacts:
     connect: Connect
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an order in a contract may say besides: it only makes a position smaller; it is refused rather than take; it ends by itself then
+    (ns, 0: it does not)."""
+
+    reduce_only: bool = False
+    post_only: bool = False
+    good_till_ns: int = 0
+
+
+PLAIN = Terms()
+
+
 async def one_by_one(
     cancel: Callable[[ClOrdId, str], Awaitable[OrderSnapshot]], orders: Sequence[tuple[ClOrdId, str]]
 ) -> dict[ClOrdId, OrderSnapshot | FairleadError]:

@@ -15,7 +15,15 @@ from typing import Any
 from chains.errors import Denied, Reconcile, Retry, Usage
 from keys.secrets import is_reference, resolve
 from keys.settings import ExchangeReference
-from keys.signer import ccxt_desk, ccxt_words, exchange, exchange_orders, hyperliquid, hyperliquid_desk
+from keys.signer import (
+    binance_usdm,
+    ccxt_desk,
+    ccxt_words,
+    exchange,
+    exchange_orders,
+    hyperliquid,
+    hyperliquid_desk,
+)
 from keys.signer.exchange_wire import Wire
 from keys.signer.ledger import SpendLedger
 from keys.signer.vault import Vault
@@ -95,7 +103,8 @@ class ExchangeDesk:
             wall = now_ms // 1000
             if order:
                 spent = self._ledger.ordered(venue, wall - DAY_S)
-                counted = exchange_orders.judge(values, reference.limits, spent, now_ms)
+                words = binance_usdm.plain(values) if reference.dialect == binance_usdm.DIALECT else values
+                counted = exchange_orders.judge(words, reference.limits, spent, now_ms)
                 facts |= {"symbol": counted.symbol, "cost": f"{counted.cost:f}"}
             if kept and endpoint not in exchange.SENT[reference.dialect]:
                 raise Denied(

@@ -121,7 +121,7 @@ DOORS: dict[str, Callable[[bytes], Any]] = {
     "hyperliquid socket": _socket,
     "hyperliquid orderStatus": _status,
     "hyperliquid spotClearinghouseState": lambda body: hyper.balances(hyper.load(body, "x"), "x"),
-    "hyperliquid clearinghouseState": lambda body: hyper.positions(hyper.load(body, "x")),
+    "hyperliquid clearinghouseState": lambda body: hyper.positions(hyper.load(body, "x"), "x"),
 }  # fmt: skip
 
 

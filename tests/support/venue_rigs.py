@@ -16,6 +16,7 @@ from ccxt_rig import at_paper
 from fake_venue import FakeVenue
 from hyper_server import ACCOUNT, AGENT, HyperServer, hyper_server
 from paper import Door, paper, session
+from usdm_rig import usdm_paper, usdm_session
 
 from agent.domain.ids import ClOrdId, child_id, parent_id, part_id
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
@@ -105,6 +106,15 @@ async def family() -> AsyncIterator[Rig]:
 
 
 @asynccontextmanager
+async def usdm() -> AsyncIterator[Rig]:
+    async with usdm_paper() as door:
+        idle = usdm_session("http://127.0.0.1:9")
+        async with at_the_door(door, usdm_session(door.url), idle) as rig:
+            yield rig
+        await idle.close()
+
+
+@asynccontextmanager
 async def memory() -> AsyncIterator[Rig]:
     fake = FakeVenue(SystemClock())
 
@@ -189,6 +199,7 @@ async def _unasked(method: str, path: str, payload: str) -> str:
 
 RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
     "binance_spot": spot,
+    "binance_usdm": usdm,
     "ccxt": family,
     "memory": memory,
     "hyperliquid": hyperliquid,
