@@ -36,7 +36,7 @@ ENDPOINTS = (
 PARAMETERS = frozenset(
     (
         "symbol side type timeInForce quantity price reduceOnly goodTillDate newClientOrderId origClientOrderId orderId newOrderRespType "
-        "selfTradePreventionMode algoType triggerPrice workingType clientAlgoId algoId countdownTime recvWindow timestamp startTime endTime "
+        "selfTradePreventionMode algoType triggerPrice clientAlgoId algoId countdownTime recvWindow timestamp startTime endTime "
         "fromId limit"
     ).split()
 )

@@ -29,6 +29,8 @@ from agent.transport import binance as wire
 from agent.transport.http import Reply
 from agent.venues.binance_spot import codec as binance
 from agent.venues.binance_spot import lists
+from agent.venues.binance_usdm import codec as usdm
+from agent.venues.binance_usdm import stops
 from agent.venues.ccxt import border
 from agent.venues.hyperliquid import codec as hyper
 from keys.signer import ccxt_policy, exchange, exchange_orders
@@ -40,6 +42,10 @@ SEEDS: dict[str, list[str]] = json.loads(
 )
 AT = VenueInstrument("ETHUSDC", "ETH", "USDC", D("0.01"), D("0.0001"), D("0.0001"), D(5), D(10), D(10))
 BINANCE = binance.Reader("x", {"ETHUSDC": AT})
+CONTRACT = VenueInstrument(
+    "ETHUSDC", "ETHUSDC", "USDC", D("0.01"), D("0.0001"), D("0.0001"), D(5), D(5), D(2)
+)
+USDM = usdm.Reader("x", {"ETHUSDC": CONTRACT})
 PURR = VenueInstrument("PURR/USDC", "PURR", "USDC", D("0.001"), D("0.01"), D("0.01"), D(10), D(7), D(4))
 HYPER = hyper.Reader("x", {"PURR/USDC": hyper.Market(PURR, "PURR/USDC", 10_000)})
 NOW = 1_800_000_000_000
@@ -101,6 +107,12 @@ def _rows(read: Callable[[Any], Any]) -> Callable[[bytes], Any]:
     return readings
 
 
+def _event(body: bytes) -> Any:
+    data = wire.load(body, "an event")
+    with binance.understood("an event"):
+        return USDM.report(data) if data["e"] == "ORDER_TRADE_UPDATE" else None
+
+
 DOORS: dict[str, Callable[[bytes], Any]] = {
     "binance placed": _one(BINANCE.placed),
     "binance order": _one(BINANCE.order),
@@ -114,6 +126,19 @@ DOORS: dict[str, Callable[[bytes], Any]] = {
     "binance amended": _amended,
     "binance replaced": _replaced,
     "binance refusal": lambda body: wire.error_of(wire.refusal(body), write=True),
+    "usdm order": _one(USDM.order),
+    "usdm open orders": _orders(USDM.order),
+    "usdm trades": _orders(USDM.trade),
+    "usdm event": _event,
+    "usdm refusal": lambda body: wire.error_of(wire.refusal(body), write=True, names=usdm.NAMES),
+    "usdm positions": _one(lambda data: usdm.positions(data, {}, "x")),
+    "usdm leverage": _one(usdm.leverages),
+    "usdm balance": _one(lambda data: usdm.balances(data, "x")),
+    "usdm account": _one(usdm.permissions),
+    "usdm rates": _one(usdm.commission_bps),
+    "usdm condition": _one(stops.condition),
+    "usdm conditions": _orders(stops.condition),
+    "usdm markets": _one(lambda data: list(usdm.instruments(data, D(5), D(2)).values())),
     "hyperliquid userFillsByTime": _rows(HYPER.fill),
     "hyperliquid frontendOpenOrders": _rows(lambda row: HYPER.order(row, "open", row["timestamp"])),
     "hyperliquid spotMeta": lambda body: list(hyper.markets(hyper.load(body, "x"), {"PURR/USDC": "20.75"}, D(4), D(7)).values()),
@@ -190,7 +215,7 @@ def test_every_recorded_answer_has_its_door() -> None:
 @pytest.mark.parametrize("door", DOORS)
 def test_no_answer_ends_otherwise_than_read_or_refused(door: str) -> None:
     refused, read = attack(door, 300, 1)
-    assert read > 10 and (refused > 30 or door in ("binance refusal", "binance markets"))
+    assert read > 10 and (refused > 30 or door in ("binance refusal", "binance markets", "usdm refusal"))
 
 
 @pytest.mark.full

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -25,9 +26,10 @@ class Signer:
     """Judges by the signer's policy and signs; keeps no ledger. `asked`: what it was asked for."""
 
     asked: list[str] = field(default_factory=list)
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 10**6
 
     async def sign(self, method: str, path: str, payload: str) -> str:
-        now_ms = time.time_ns() // 10**6
+        now_ms = self.now_ms()
         self.asked.append(f"{method} {path}")
         values = exchange.check(
             binance_usdm.DIALECT, (), method, path, payload, now_ms=now_ms, symbols=frozenset({"ETHUSDC"})
@@ -37,9 +39,26 @@ class Signer:
         return exchange.sign(SECRET.encode(), payload)
 
 
+class Jumped:
+    """A clock that goes with the wall's and can be set ahead; sleeping by it takes as long as ever."""
+
+    ahead_s = 0
+
+    def now_ns(self) -> int:
+        return time.time_ns() + self.ahead_s * 10**9
+
+    def now_ms(self) -> int:
+        return self.now_ns() // 10**6
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
 @asynccontextmanager
-async def usdm_paper(now_ms: Callable[[], int] | None = None) -> AsyncIterator[Door]:
-    server = UsdmServer(new_venue(now_ms=now_ms, kind=FuturesEngine), Limits(10**7))
+async def usdm_paper(
+    now_ms: Callable[[], int] | None = None, kind: type[UsdmServer] = UsdmServer
+) -> AsyncIterator[Door]:
+    server = kind(new_venue(now_ms=now_ms, kind=FuturesEngine), Limits(10**7))
     async with served(server, "/fapi/v1/depth") as door:
         yield door
 

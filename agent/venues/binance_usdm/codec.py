@@ -207,7 +207,10 @@ def positions(data: Any, how: Mapping[str, tuple[Decimal, bool]], venue: str) ->
                 leverage, isolated = how.get(symbol, (None, False))
                 settle = cex_id(venue, text_of(row["marginAsset"]))
                 entry, mark = above_zero(row["entryPrice"]), above_zero(row["markPrice"])
-                found.append(Position(symbol, qty, entry, mark, settle, leverage, isolated))
+                # what it was entered for to the last digit, where the price of entry is rounded
+                cost = exact(row["notional"]) - exact(row["unRealizedProfit"])
+                asset = cex_id(venue, symbol)
+                found.append(Position(symbol, asset, qty, cost, entry, mark, settle, leverage, isolated))
         return found
 
 

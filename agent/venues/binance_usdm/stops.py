@@ -72,7 +72,6 @@ class Stops:
             "type": kind,
             "quantity": number(order.order_qty),
             "triggerPrice": number(trigger_px),
-            "workingType": "CONTRACT_PRICE",
             "clientAlgoId": order.cl_ord_id,
         }
         if limited and order.px is not None:

@@ -343,7 +343,9 @@ def positions(data: Any, venue: str) -> list[Position]:
         return [
             Position(
                 text_of(row["coin"]),
+                cex_id(venue, f"{text_of(row['coin'])}-PERP"),
                 number(row["szi"]),
+                number(row["szi"]) * number(row["entryPx"]),
                 number(row["entryPx"]),
                 None,
                 cex_id(venue, "USDC"),
