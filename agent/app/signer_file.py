@@ -64,7 +64,12 @@ def _sender(sender: Sender) -> dict[str, Any]:
     return {"key": str(sender.keystore), "password": sender.password}
 
 
-_DIALECTS = {"binance_spot": "binance", "binance_usdm": "binance_usdm", "hyperliquid": "hyperliquid"}
+_DIALECTS = {
+    "binance_spot": "binance",
+    "binance_usdm": "binance_usdm",
+    "deribit": "deribit",
+    "hyperliquid": "hyperliquid",
+}
 
 
 def _dialect(venue: Venue) -> str | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from agent.app.testvenue.deribit import DeribitServer
 from agent.app.testvenue.engine import Engine
 from agent.app.testvenue.futures import FuturesEngine
 from agent.app.testvenue.limits import Limits
@@ -26,6 +27,7 @@ from agent.app.testvenue.venue import Account, CommandLog, Venue
 DIALECTS: dict[str, tuple[type[Engine], type[Server]]] = {
     "binance_spot": (Engine, Server),
     "binance_usdm": (FuturesEngine, UsdmServer),
+    "deribit": (FuturesEngine, DeribitServer),
 }
 """What it trades, and how it says so."""
 

@@ -166,11 +166,11 @@ class Server:
             params, account = await self._authenticate(route, request)
             if route.name in ORDERS and account is not None:
                 headers["X-MBX-ORDER-COUNT-10S"] = str(self.limits.order(account.key, now_ms))
-            response = web.json_response(route.run(params, account))
+            response = self.answered(route.run(params, account))
         except TooMany as error:
             response = _turned_away(error)
         except VenueError as error:
-            response = _refusal(error)
+            response = self.refused(error)
         except OSError:  # the command log could not be written: nothing took effect
             text = "Internal error; unable to process your request. Please try again."
             response = _refusal(VenueError(-1001, text, 503))
@@ -190,6 +190,12 @@ class Server:
         if route.name == "myTrades" and "orderId" in query:
             return 5
         return route.weight
+
+    def answered(self, told: Any) -> web.Response:
+        return web.json_response(told)
+
+    def refused(self, error: VenueError) -> web.Response:
+        return _refusal(error)
 
     async def _authenticate(self, route: Route, request: web.Request) -> tuple[Params, Account | None]:
         body = await request.text() if request.body_exists else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +19,13 @@ from agent.app.testvenue.faults import Faults
 from agent.app.testvenue.venue import Venue
 
 DEPTH_EVERY_S = 0.1
+_BARE = re.compile(r'"@@(-?[0-9.]+)@@"')
 QUEUE = 10_000
+
+
+def encoded(body: object) -> str:
+    """JSON; a Decimal becomes a number of just these digits, which no float would keep."""
+    return _BARE.sub(r"\1", json.dumps(body, default=lambda value: f"@@{value:f}@@"))
 
 
 @dataclass(slots=True, eq=False)
@@ -39,7 +46,7 @@ class Connection:
             body = {"subscriptionId": self.subscription, "event": event}
         elif self.combined:
             body = {"stream": stream, "data": event}
-        text = json.dumps(body)
+        text = encoded(body)
         if kind == "partial":
             text = text[: len(text) // 2]
         if self.dead:
@@ -130,14 +137,14 @@ class Hub:
         while True:
             await asyncio.sleep(DEPTH_EVERY_S)
             self._sweep()
-            pending, self._depth = self._depth, {}
-            for symbol, changes in pending.items():
-                now_ms = self.venue.now_ms()
-                self._publish(
-                    "depth",
-                    f"{symbol.lower()}@depth@100ms",
-                    self._words.depth_update(symbol, changes, now_ms),
-                )
+            self.flush()
+
+    def flush(self) -> None:
+        """Tells what changed in the books since the last time."""
+        pending, self._depth = self._depth, {}
+        for symbol, changes in pending.items():
+            told = self._words.depth_update(symbol, changes, self.venue.now_ms())
+            self._publish("depth", f"{symbol.lower()}@depth@100ms", told)
 
     async def serve(self, request: web.Request, connection: Connection, on_text: Any) -> web.StreamResponse:
         """Runs a connection to its end; `on_text(connection, message)` answers what the client says."""
@@ -152,7 +159,7 @@ class Hub:
             async for message in ws:
                 if message.type is WSMsgType.TEXT:
                     answer = on_text(connection, message.data)
-                    await ws.send_json(answer)
+                    await ws.send_str(encoded(answer))
         finally:
             self.connections.discard(connection)
             sender.cancel()
