@@ -32,6 +32,7 @@ from agent.venues.binance_spot import lists
 from agent.venues.binance_usdm import codec as usdm
 from agent.venues.binance_usdm import stops
 from agent.venues.ccxt import border
+from agent.venues.deribit import codec as deribit
 from agent.venues.hyperliquid import codec as hyper
 from keys.signer import ccxt_policy, exchange, exchange_orders
 from keys.signer import hyperliquid as hyper_policy
@@ -46,6 +47,10 @@ CONTRACT = VenueInstrument(
     "ETHUSDC", "ETHUSDC", "USDC", D("0.01"), D("0.0001"), D("0.0001"), D(5), D(5), D(2)
 )
 USDM = usdm.Reader("x", {"ETHUSDC": CONTRACT})
+PERPETUAL = VenueInstrument(
+    "ETH_USDC-PERPETUAL", "ETH_USDC-PERPETUAL", "USDC", D("0.01"), D("0.0001"), D("0.1"), D(0), D(5), D(2)
+)
+DERIBIT = deribit.Reader("x", {"ETH_USDC-PERPETUAL": deribit.Market(PERPETUAL, "USDC", inverse=False)})
 PURR = VenueInstrument("PURR/USDC", "PURR", "USDC", D("0.001"), D("0.01"), D("0.01"), D(10), D(7), D(4))
 HYPER = hyper.Reader("x", {"PURR/USDC": hyper.Market(PURR, "PURR/USDC", 10_000)})
 NOW = 1_800_000_000_000
@@ -113,6 +118,27 @@ def _event(body: bytes) -> Any:
         return USDM.report(data) if data["e"] == "ORDER_TRADE_UPDATE" else None
 
 
+def _result(read: Callable[[Any], Any], *, write: bool = False) -> Callable[[bytes], Any]:
+    return lambda body: read(deribit.result(body, "x", write=write))
+
+
+def _refused(body: bytes) -> Any:
+    """An answer that is an error is read as one: what cannot be read of a write is never a refusal."""
+    try:
+        deribit.result(body, "x", write=True)
+    except FairleadError as error:
+        assert error.verb in ("RETRY", "REJECT", "RECONCILE") and len(str(error)) < 600
+    return None
+
+
+def _each(read: Callable[[Any], Any], of: str = "") -> Callable[[Any], Any]:
+    def readings(data: Any) -> Any:
+        with binance.understood("rows"):
+            return [read(row) for row in (data[of] if of else data)]
+
+    return readings
+
+
 DOORS: dict[str, Callable[[bytes], Any]] = {
     "binance placed": _one(BINANCE.placed),
     "binance order": _one(BINANCE.order),
@@ -139,6 +165,14 @@ DOORS: dict[str, Callable[[bytes], Any]] = {
     "usdm condition": _one(stops.condition),
     "usdm conditions": _orders(stops.condition),
     "usdm markets": _one(lambda data: list(usdm.instruments(data, D(5), D(2)).values())),
+    "deribit placed": _result(DERIBIT.placed, write=True),
+    "deribit order": _result(lambda row: DERIBIT.order(row, write=True), write=True),
+    "deribit orders": _result(_each(DERIBIT.order)),
+    "deribit trades": _result(_each(lambda row: DERIBIT.fill(row)[2], "trades")),
+    "deribit positions": _result(_each(lambda row: DERIBIT.position(row) and None)),
+    "deribit account": _result(lambda data: deribit.balances(data, "x")),
+    "deribit markets": _result(lambda data: list(deribit.markets(data, D(3), D(5)))),
+    "deribit refusal": _refused,
     "hyperliquid userFillsByTime": _rows(HYPER.fill),
     "hyperliquid frontendOpenOrders": _rows(lambda row: HYPER.order(row, "open", row["timestamp"])),
     "hyperliquid spotMeta": lambda body: list(hyper.markets(hyper.load(body, "x"), {"PURR/USDC": "20.75"}, D(4), D(7)).values()),
@@ -215,7 +249,9 @@ def test_every_recorded_answer_has_its_door() -> None:
 @pytest.mark.parametrize("door", DOORS)
 def test_no_answer_ends_otherwise_than_read_or_refused(door: str) -> None:
     refused, read = attack(door, 300, 1)
-    assert read > 10 and (refused > 30 or door in ("binance refusal", "binance markets", "usdm refusal"))
+    assert read > 10 and (
+        refused > 30 or door in ("binance refusal", "binance markets", "usdm refusal", "deribit refusal")
+    )
 
 
 @pytest.mark.full

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from ccxt_rig import Signer as FamilySigner
+from deribit_rig import PERPETUAL, deribit_paper
+from deribit_rig import Signer as DeribitSigner
 from paper import KEY, Door, paper, sign
 from settings_values import values
 from usdm_rig import usdm_paper, usdm_session
@@ -85,6 +87,24 @@ async def test_of_contracts_it_tells_what_is_held_and_how_the_account_is_kept(tm
     assert "-2 ETHUSDC from 29" in told["positions paper"].message
     assert "cross at 20x" in told["positions paper"].message
     assert "one-way, single-asset margin" in told["rights paper"].message
+
+
+class OfDeribit(Signer):
+    def __init__(self) -> None:
+        self.signer = DeribitSigner()
+
+    async def sign_exchange(
+        self, request_id: str, venue: str, method: str, path: str, payload: str
+    ) -> tuple[str, str]:
+        return await self.signer.sign(method, path, payload), KEY
+
+
+async def test_at_deribit_it_reads_with_requests_that_are_signed_one_by_one(tmp_path: Path) -> None:
+    async with deribit_paper() as door:
+        found = settings(door, tmp_path, module="deribit", symbols=[PERPETUAL])
+        told = await checked(found, OfDeribit())
+    assert {check.level for check in told.values()} == {Level.OK}, told
+    assert told["positions paper"].message == "none is open" and "1 followed" in told["books paper"].message
 
 
 class OfFamily(Signer):
