@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from agent.domain.errors import FairleadError
 from agent.domain.events import Authorized, Refused, Simulated
 from agent.domain.ids import ClOrdId
 from agent.domain.orders import VenueOrder
-from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
+from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot, Position
 
 E = TypeVar("E")
 
@@ -126,6 +126,15 @@ class ExecutionVenue(Protocol):
 
     def stream(self) -> AsyncIterator[ExecutionReport]:
         """User-data reports merged with a periodic REST audit; idempotent by exec id; heals gaps."""
+        ...
+
+
+@runtime_checkable
+class HoldsPositions(Protocol):
+    """A venue of contracts: what is held there stands beside the balances, for it is none."""
+
+    async def positions(self) -> Sequence[Position]:
+        """Those that are open. Raises Retry."""
         ...
 
 

@@ -55,7 +55,7 @@ from keys.policy_settings import (
     PolicySettings,
 )
 from keys.secrets import is_reference
-from keys.signer import ccxt_words
+from keys.signer import binance_usdm, ccxt_words, deribit
 from keys.signer.exchange_orders import SymbolLimit
 from keys.signer.exchange_wire import checked
 from keys.signers import SignerSpec, read_spec, references
@@ -90,6 +90,7 @@ Held = KeyReference | SignerSpec
 
 REPEATS = 200
 """100 orders in ten seconds, as Binance Spot publishes its limit, and a signature's life that touches two such windows."""
+_REPEATS = {binance_usdm.DIALECT: binance_usdm.REPEATS, deribit.DIALECT: deribit.REPEATS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +262,7 @@ def _exchange(value: Any, path: str) -> ExchangeReference:
         r.get("allow", _list(_text), ()),
         r.get("symbols", _list(_text), ()),
         r.get("limits", _map(_text, _symbol_limit), {}),
-        r.get("repeats", _int, words.repeats if words else REPEATS),
+        r.get("repeats", _int, words.repeats if words else _REPEATS.get(dialect, REPEATS)),
         r.get("sends_to", _host, ""),
         r.get("password", _reference, None),
     )
@@ -269,7 +270,7 @@ def _exchange(value: Any, path: str) -> ExchangeReference:
         raise _bad(f"{path}.repeats", "must be 1 or more: a signature is used at least once")
     if read.sends_to and read.dialect == "hyperliquid":
         raise _bad(f"{path}.sends_to", "is not for this dialect: its signatures are taken once as it is")
-    if read.sends_to and words is not None:
+    if read.sends_to and (words is not None or read.dialect == deribit.DIALECT):
         raise _bad(
             f"{path}.sends_to", "is not for this dialect: the signer does not speak to this exchange itself"
         )
@@ -286,7 +287,7 @@ def _amount(value: Any, path: str) -> Decimal:
 
 
 def _symbol_limit(value: Any, path: str) -> SymbolLimit:
-    r = _Reader(value, path, "per_order per_day px_from px_to quote_usd market")
+    r = _Reader(value, path, "per_order per_day px_from px_to quote_usd market inverse")
     read = SymbolLimit(
         r.get("per_order", _amount),
         r.get("per_day", _amount),
@@ -294,6 +295,7 @@ def _symbol_limit(value: Any, path: str) -> SymbolLimit:
         r.get("px_to", _amount),
         r.get("quote_usd", _amount, Decimal(1)),
         r.get("market", _bool, False),
+        r.get("inverse", _bool, False),
     )
     if not 0 < read.px_from < read.px_to:
         raise _bad(f"{path}.px_to", "must be above px_from, and both above zero")

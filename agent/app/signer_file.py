@@ -6,6 +6,7 @@ cannot raise a cap. No secret is in it, only references. Pure but for the writin
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from collections.abc import Mapping
@@ -63,7 +64,12 @@ def _sender(sender: Sender) -> dict[str, Any]:
     return {"key": str(sender.keystore), "password": sender.password}
 
 
-_DIALECTS = {"binance_spot": "binance", "hyperliquid": "hyperliquid"}
+_DIALECTS = {
+    "binance_spot": "binance",
+    "binance_usdm": "binance_usdm",
+    "deribit": "deribit",
+    "hyperliquid": "hyperliquid",
+}
 
 
 def _dialect(venue: Venue) -> str | None:
@@ -84,7 +90,7 @@ def _exchanges(settings: Settings) -> dict[str, Any]:
             found[v.name]["repeats"] = 1
         else:
             found[v.name]["symbols"] = list(v.symbols)
-        if v.module == "binance_spot":
+        if v.module in ("binance_spot", "binance_usdm"):
             found[v.name] |= _sends_to(v)
     return found
 
@@ -93,9 +99,8 @@ def _sends_to(venue: Venue) -> dict[str, str]:
     """The signer sends this exchange's orders itself. A reference stays one: only the signer resolves it."""
     if venue.base_url is not None:
         return {"sends_to": venue.base_url}
-    from agent.venues.binance_spot import VENUE
-
-    return {"sends_to": VENUE.rest_url}
+    facts = importlib.import_module(f"agent.venues.{venue.module}").VENUE
+    return {"sends_to": facts.rest_url}
 
 
 def _chain(settings: Settings, chain: Chain, caps: Caps) -> dict[str, Any]:

@@ -15,7 +15,7 @@ Place = NewType("Place", str)
 
 _ERC20 = re.compile(r"eip155:(\d+)/erc20:(0x[0-9a-fA-F]{40})")
 _NATIVE = re.compile(r"eip155:(\d+)/slip44:60")
-_CEX = re.compile(r"cex:([a-z0-9_]+)/([A-Za-z0-9._]+)")
+_CEX = re.compile(r"cex:([a-z0-9_]+)/([A-Za-z0-9._-]+)")
 
 
 @dataclass(frozen=True, slots=True)

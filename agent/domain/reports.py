@@ -68,3 +68,23 @@ class Balance:
     asset: AssetId
     free: Decimal
     locked: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A contract that an account holds: a claim on gains and a duty of losses in `settle`, and no holding of a coin.
+
+    `qty` is below zero where short, in units of the contract `asset`; `cost`, of the same sign, what it was entered for in units of
+    `settle`. `entry_px`, and `mark_px` that the venue takes it to be worth (None: not told), are the contract's own prices. `leverage`
+    None: not told; `isolated`: it has margin of its own.
+    """
+
+    symbol: str
+    asset: AssetId
+    qty: Decimal
+    cost: Decimal
+    entry_px: Decimal
+    mark_px: Decimal | None
+    settle: AssetId
+    leverage: Decimal | None = None
+    isolated: bool = False

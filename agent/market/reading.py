@@ -1,4 +1,4 @@
-"""How codecs read numbers and frames of strangers: exact, bounded, and every mishap one error, Retry BAD_FRAME. Pure."""
+"""How codecs read numbers, frames and answers of strangers: exact, bounded, and every mishap one error. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from agent.domain.errors import Retry
+from agent.domain.errors import Halt, Reconcile, Retry
 from agent.domain.orders import Side
 from agent.market.feed import Row, Rows
 from chains.bounded_json import loads
@@ -57,6 +57,18 @@ def legible(what: str) -> Iterator[None]:
             f"{what} is not as documented: {type(error).__name__} {text}",
             "the feed is taken up again",
         ) from None
+
+
+@contextmanager
+def understood(what: str, *, write: bool = False, like: str = "documented") -> Iterator[None]:
+    """Turns a payload that is not as it should be into Halt VENUE_DIALECT, or Reconcile where it answered a write. `like`: who says how it
+    should be."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError) as error:
+        kind = Reconcile if write else Halt
+        text = f"{what} is not as {like}: {type(error).__name__} {str(error)[:120]}"
+        raise kind("VENUE_DIALECT", text, "report it with the payload") from None
 
 
 def texts(frame: str | bytes) -> Any:

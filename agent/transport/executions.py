@@ -105,9 +105,13 @@ class Executions:
             await told.put(ExecutionReport(name, self._place, ExecType.TRADE, fill.at_ns, number, fill))
 
     async def tell(self, order: OrderSnapshot, kind: ExecType, told: Told) -> None:
-        if self._fresh(f"{kind.value} {order.venue_order_id}"):
-            number = order.venue_order_id
-            await told.put(ExecutionReport(order.cl_ord_id, self._place, kind, order.at_ns, number))
+        report = ExecutionReport(order.cl_ord_id, self._place, kind, order.at_ns, order.venue_order_id)
+        await self.tell_kind(report, told)
+
+    async def tell_kind(self, report: ExecutionReport, told: Told) -> None:
+        """As `tell`, of what is a report already."""
+        if self._fresh(f"{report.exec_type.value} {report.venue_order_id}"):
+            await told.put(report)
 
     async def catch_up(self, told: Told) -> None:
         began_ms = self._clock.now_ns() // 1_000_000

@@ -48,6 +48,7 @@ class Http:
         self.who, self.base_url, self.throttle = who, base_url.rstrip("/"), throttle
         self._weight_header, self._timeouts = weight_header, timeouts or TimeOuts()
         self._client: aiohttp.ClientSession | None = None
+        self._once: aiohttp.ClientSession | None = None
 
     @property
     def client(self) -> aiohttp.ClientSession:
@@ -56,7 +57,20 @@ class Http:
             self._client = aiohttp.ClientSession(trust_env=False, auto_decompress=True)
         return self._client
 
+    @property
+    def once(self) -> aiohttp.ClientSession:
+        """For what must not be sent twice: the library sends a PUT or DELETE again by itself where a kept connection breaks. Its
+        connections are the other's."""
+        if self._once is None or self._once.closed:
+            self._once = aiohttp.ClientSession(
+                connector=self.client.connector, connector_owner=False, trust_env=False, auto_decompress=True
+            )
+            self._once._retry_connection = False
+        return self._once
+
     async def close(self) -> None:
+        if self._once is not None:
+            await self._once.close()
         if self._client is not None:
             await self._client.close()
 
@@ -104,7 +118,7 @@ class Http:
         seconds = self._timeouts.write_s if write else self._timeouts.read_s
         url = f"{self.base_url}{path}" + (f"?{query}" if query else "")
         try:
-            async with self.client.request(
+            async with (self.once if write else self.client).request(
                 method,
                 URL(url, encoded=True),  # byte for byte as signed
                 data=body or None,

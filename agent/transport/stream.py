@@ -43,7 +43,8 @@ StreamEvent = Up | Text | Quiet | Down
 
 
 class Stream:
-    """`hello` gives what is said first on every new connection (None: nothing); it may raise Retry.
+    """`hello` gives what is said first on every new connection (None: nothing); it may raise Retry. `address`: asked before every
+    connection where the place to connect to changes, may raise Retry too; `url` then names it where it is told of.
 
     `quiet_s` None means that silence is no news. Socket time-outs run on the loop's clock.
     """
@@ -56,9 +57,10 @@ class Stream:
         hello: Callable[[], Awaitable[str | None]] | None = None,
         heartbeat_s: float = 10.0,
         quiet_s: float | None = None,
+        address: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         self._client, self.url, self._clock, self._hello = client, url, clock, hello
-        self._heartbeat_s, self._quiet_s = heartbeat_s, quiet_s
+        self._heartbeat_s, self._quiet_s, self._address = heartbeat_s, quiet_s, address
         self._ws: aiohttp.ClientWebSocketResponse | None = None
         self._dropped = ""
 
@@ -82,8 +84,9 @@ class Stream:
         while True:
             why = "closed by the server"
             try:
+                url = self.url if self._address is None else await self._address()
                 async with self._client().ws_connect(
-                    self.url, heartbeat=self._heartbeat_s, timeout=aiohttp.ClientWSTimeout(ws_close=1.0)
+                    url, heartbeat=self._heartbeat_s, timeout=aiohttp.ClientWSTimeout(ws_close=1.0)
                 ) as ws:
                     self._ws, self._dropped = ws, ""
                     if self._hello is not None:

@@ -5,16 +5,16 @@ orders are sent to it: facts first, a pure codec, a thin session that is an `age
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
-from agent.domain.errors import FairleadError, Halt, Reconcile, Usage
+from agent.domain.errors import FairleadError, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.orders import OrdType, VenueOrder
 from agent.domain.reports import OrderSnapshot
+from agent.market.reading import understood as understood
 from agent.ports import Clock, ExecutionVenue, VenueInstrument
 
 Sign = Callable[[str, str, str], Awaitable[str]]
@@ -64,6 +64,19 @@ class VenueFacts:
     connect: Connect
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an order in a contract may say besides: it only makes a position smaller; it is refused rather than take; it ends by itself then
+    (ns, 0: it does not)."""
+
+    reduce_only: bool = False
+    post_only: bool = False
+    good_till_ns: int = 0
+
+
+PLAIN = Terms()
+
+
 async def one_by_one(
     cancel: Callable[[ClOrdId, str], Awaitable[OrderSnapshot]], orders: Sequence[tuple[ClOrdId, str]]
 ) -> dict[ClOrdId, OrderSnapshot | FairleadError]:
@@ -77,18 +90,6 @@ async def one_by_one(
 
     told = await asyncio.gather(*(one(name, symbol) for name, symbol in orders))
     return dict(zip((name for name, _ in orders), told, strict=True))
-
-
-@contextmanager
-def understood(what: str, *, write: bool = False, like: str = "documented") -> Iterator[None]:
-    """Turns a payload that is not as it should be into Halt VENUE_DIALECT, or Reconcile where it answered a write. `like`: who says how it
-    should be."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError) as error:
-        kind = Reconcile if write else Halt
-        text = f"{what} is not as {like}: {type(error).__name__} {str(error)[:120]}"
-        raise kind("VENUE_DIALECT", text, "report it with the payload") from None
 
 
 def number(value: Decimal) -> str:

@@ -18,7 +18,7 @@ import re
 from collections.abc import Mapping
 
 from chains.errors import Denied, Usage
-from keys.signer import exchange_lists
+from keys.signer import binance_usdm, exchange_lists
 
 _BINANCE_READS = "order openOrders allOrders account myTrades rateLimit/order account/commission orderList openOrderList".split()
 _BINANCE = frozenset(
@@ -52,7 +52,10 @@ _BINANCE_PARAMETERS = (
     )
     | exchange_lists.PARAMETERS
 )
-DIALECTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {"binance": (_BINANCE, _BINANCE_PARAMETERS)}
+DIALECTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
+    "binance": (_BINANCE, _BINANCE_PARAMETERS),
+    binance_usdm.DIALECT: (binance_usdm.ENDPOINTS, binance_usdm.PARAMETERS),
+}
 SENT: Mapping[str, frozenset[str]] = {
     "binance": frozenset(
         {
@@ -61,7 +64,8 @@ SENT: Mapping[str, frozenset[str]] = {
             "POST /api/v3/order/cancelReplace",
             *exchange_lists.ENDPOINTS,
         }
-    )
+    ),
+    binance_usdm.DIALECT: binance_usdm.ORDERS,
 }
 """By dialect: what carries an order and is sent by the signer itself where its settings say so."""
 _OUT = re.compile(

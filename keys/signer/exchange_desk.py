@@ -8,6 +8,7 @@ host alone. A grant that was not sent when this process ended is void, so that n
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,7 +16,16 @@ from typing import Any
 from chains.errors import Denied, Reconcile, Retry, Usage
 from keys.secrets import is_reference, resolve
 from keys.settings import ExchangeReference
-from keys.signer import ccxt_desk, ccxt_words, exchange, exchange_orders, hyperliquid, hyperliquid_desk
+from keys.signer import (
+    binance_usdm,
+    ccxt_desk,
+    ccxt_words,
+    deribit,
+    exchange,
+    exchange_orders,
+    hyperliquid,
+    hyperliquid_desk,
+)
 from keys.signer.exchange_wire import Wire
 from keys.signer.ledger import SpendLedger
 from keys.signer.vault import Vault
@@ -79,6 +89,9 @@ class ExchangeDesk:
         if ccxt_words.words_of(reference.dialect) is not None:
             asked = (request_id, venue, method, path, query)
             return self._sign_by_library(reference, asked, digest, now_ms)
+        if reference.dialect == deribit.DIALECT:
+            asked = (request_id, venue, method, path, query)
+            return self._sign_request(reference, asked, digest, now_ms)
         values = exchange.check(
             reference.dialect,
             reference.allow,
@@ -95,7 +108,8 @@ class ExchangeDesk:
             wall = now_ms // 1000
             if order:
                 spent = self._ledger.ordered(venue, wall - DAY_S)
-                counted = exchange_orders.judge(values, reference.limits, spent, now_ms)
+                words = binance_usdm.plain(values) if reference.dialect == binance_usdm.DIALECT else values
+                counted = exchange_orders.judge(words, reference.limits, spent, now_ms)
                 facts |= {"symbol": counted.symbol, "cost": f"{counted.cost:f}"}
             if kept and endpoint not in exchange.SENT[reference.dialect]:
                 raise Denied(
@@ -133,6 +147,25 @@ class ExchangeDesk:
             now_ms=now_ms,
             live=self._live,
         )
+        return {"signature": signature, "api_key": self._vault.api_keys[venue].text()}
+
+    def _sign_request(
+        self, reference: ExchangeReference, asked: tuple[str, str, str, str, str], digest: str, now_ms: int
+    ) -> dict[str, Any]:
+        """Time, nonce and signature of one request at Deribit, as JSON."""
+        request_id, venue, method, path, query = asked
+        judged = deribit.check(method, path, query, now_ms=now_ms, symbols=frozenset(reference.symbols))
+        if judged.writes and not self._granted(request_id, digest):
+            wall = now_ms // 1000
+            facts = {"venue": venue, "endpoint": judged.endpoint}
+            if judged.words is not None:
+                spent = self._ledger.ordered(venue, wall - DAY_S)
+                counted = exchange_orders.judge(judged.words, reference.limits, spent, now_ms)
+                facts |= {"symbol": counted.symbol, "cost": f"{counted.cost:f}"}
+            self._ledger.record("exchange", request_id, digest, wall, facts)
+        nonce, secret = digest[:16], self._vault.secrets[venue].reveal()
+        sig = deribit.sign(secret, method, path, query, at_ms=now_ms, nonce=nonce)
+        signature = json.dumps({"ts": now_ms, "nonce": nonce, "sig": sig})
         return {"signature": signature, "api_key": self._vault.api_keys[venue].text()}
 
     def _sign_by_library(

@@ -54,7 +54,7 @@ _SEE = "See `limits` under exchanges in the signer's settings."
 
 @dataclass(frozen=True, slots=True)
 class SymbolLimit:
-    """What may be traded in one instrument. `per_order`, `per_day`: quote units, all that orders can cost, see above; any 24 hours.
+    """What may be traded in one instrument; `inverse`: in dollars' worth of a coin, priced in dollars. `per_order`, `per_day`: quote units, all that orders can cost, see above; any 24 hours.
 
     `px_from`, `px_to`: quote units for one base unit. `quote_usd`: the dearest a quote unit is taken to be, for the printed bound.
     """
@@ -65,6 +65,7 @@ class SymbolLimit:
     px_to: Decimal
     quote_usd: Decimal = Decimal(1)
     market: bool = False
+    inverse: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,9 @@ def _shape(values: Mapping[str, str], now_ms: int) -> None:
 
 
 def _cost(values: Mapping[str, str], limit: SymbolLimit) -> Decimal:
-    """Quote units, exact."""
+    """Quote units, exact; of an `inverse` contract rounded up."""
+    if limit.inverse:
+        return _inverse_cost_up(values, limit)
     selling, market = values["side"] == "SELL", values["type"] == "MARKET"
     if market:
         return _market_cost(values, limit, selling)
@@ -164,6 +167,18 @@ def _cost(values: Mapping[str, str], limit: SymbolLimit) -> Decimal:
             "Where the market has left that band, the owner widens it. " + _SEE,
         )
     return quantity * (max(limit.px_to, price) if selling else price)
+
+
+def _inverse_cost_up(values: Mapping[str, str], limit: SymbolLimit) -> Decimal:
+    """Of so many dollars' worth of a coin: bought or sold inside the band they lose no more than amount · px_to / px_from."""
+    price, amount = _number(values, "price"), _number(values, "quantity")
+    if values["type"] == "MARKET" or not limit.px_from <= price <= limit.px_to:
+        raise Denied(
+            "EXCHANGE_COLLAR",
+            f"price {price:f} is outside {limit.px_from:f} to {limit.px_to:f}, or the order has none",
+            "Where the market has left that band, the owner widens it. " + _SEE,
+        )
+    return (amount * limit.px_to / limit.px_from).quantize(Decimal("1e-8"), ROUND_CEILING)
 
 
 def _market_cost(values: Mapping[str, str], limit: SymbolLimit, selling: bool) -> Decimal:

@@ -16,6 +16,7 @@ from agent.domain.ids import ClOrdId
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.ports import VenueInstrument
+from agent.transport import binance
 from agent.venues import number
 from agent.venues.binance_spot import codec
 
@@ -127,7 +128,7 @@ def test_what_is_not_as_documented_is_never_guessed() -> None:
     with pytest.raises(Reconcile):  # the answer to a write: the order may stand
         READER.placed({**PLACED, "status": "SOMETHING_NEW"})
     with pytest.raises(Reconcile):
-        codec.load(b"<html>", "the answer to a new order", write=True)
+        binance.load(b"<html>", "the answer to a new order", write=True)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,7 @@ def test_what_is_not_as_documented_is_never_guessed() -> None:
 def test_each_refusal_has_its_verb(
     code: int, msg: str, write: bool, kind: type[Exception], name: str
 ) -> None:
-    error = codec.error_of(codec.VenueSays(code, msg), write=write)
+    error = binance.error_of(binance.VenueSays(code, msg), write=write)
     assert type(error) is kind and error.code == name and msg in error.message
 
 
@@ -156,7 +157,7 @@ def test_an_order_as_it_is_written() -> None:
     order = VenueOrder(
         ClOrdId("fl-1"), "ETHUSDC", Side.BUY, OrdType.LIMIT, TimeInForce.IOC, D("1.5000"), D("3000.10")
     )
-    text = codec.query_string(codec.new_order_params(order, ETH))
+    text = binance.query_string(codec.new_order_params(order, ETH))
     assert text == (
         "symbol=ETHUSDC&side=BUY&type=LIMIT&quantity=1.5&newClientOrderId=fl-1&newOrderRespType=FULL"
         "&timeInForce=IOC&price=3000.1"

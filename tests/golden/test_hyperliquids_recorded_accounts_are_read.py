@@ -75,9 +75,10 @@ def test_balances_and_positions_are_read() -> None:
     held = {b.asset: (b.free, b.locked) for b in codec.balances(told, "hl")}
     assert held["cex:hl/PURR"] == (D(1900), D(100))  # type: ignore[index]
     (state,) = answers("clearinghouseState")
-    found = codec.positions(state)
-    assert found["BTC"] == D("-0.00785") and found["ETH"] == D("0.1334")
-    assert codec.positions(json.loads(payloads("hyperliquid")["http_clearinghouse_state_negative_total_raw_usd"])) == {}  # fmt: skip
+    found = {one.symbol: one for one in codec.positions(state, "hl")}
+    assert found["BTC"].qty == D("-0.00785") and found["ETH"].qty == D("0.1334")
+    assert all(one.entry_px > 0 and one.leverage and one.settle == "cex:hl/USDC" for one in found.values())
+    assert codec.positions(json.loads(payloads("hyperliquid")["http_clearinghouse_state_negative_total_raw_usd"]), "hl") == []  # fmt: skip
 
 
 @given(st.text("abcdefghijklmnopqrstuvwxyz234567", min_size=20, max_size=20))

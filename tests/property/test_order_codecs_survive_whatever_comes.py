@@ -25,10 +25,14 @@ from agent.domain.errors import FairleadError
 from agent.domain.orders import Side
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
 from agent.ports import VenueInstrument
+from agent.transport import binance as wire
 from agent.transport.http import Reply
 from agent.venues.binance_spot import codec as binance
 from agent.venues.binance_spot import lists
+from agent.venues.binance_usdm import codec as usdm
+from agent.venues.binance_usdm import stops
 from agent.venues.ccxt import border
+from agent.venues.deribit import codec as deribit
 from agent.venues.hyperliquid import codec as hyper
 from keys.signer import ccxt_policy, exchange, exchange_orders
 from keys.signer import hyperliquid as hyper_policy
@@ -39,13 +43,21 @@ SEEDS: dict[str, list[str]] = json.loads(
 )
 AT = VenueInstrument("ETHUSDC", "ETH", "USDC", D("0.01"), D("0.0001"), D("0.0001"), D(5), D(10), D(10))
 BINANCE = binance.Reader("x", {"ETHUSDC": AT})
+CONTRACT = VenueInstrument(
+    "ETHUSDC", "ETHUSDC", "USDC", D("0.01"), D("0.0001"), D("0.0001"), D(5), D(5), D(2)
+)
+USDM = usdm.Reader("x", {"ETHUSDC": CONTRACT})
+PERPETUAL = VenueInstrument(
+    "ETH_USDC-PERPETUAL", "ETH_USDC-PERPETUAL", "USDC", D("0.01"), D("0.0001"), D("0.1"), D(0), D(5), D(2)
+)
+DERIBIT = deribit.Reader("x", {"ETH_USDC-PERPETUAL": deribit.Market(PERPETUAL, "USDC", inverse=False)})
 PURR = VenueInstrument("PURR/USDC", "PURR", "USDC", D("0.001"), D("0.01"), D("0.01"), D(10), D(7), D(4))
 HYPER = hyper.Reader("x", {"PURR/USDC": hyper.Market(PURR, "PURR/USDC", 10_000)})
 NOW = 1_800_000_000_000
 
 
 def _orders(read: Callable[[Any], Any]) -> Callable[[bytes], Any]:
-    return lambda body: [read(row) for row in _listed(binance.load(body, "rows"))]
+    return lambda body: [read(row) for row in _listed(wire.load(body, "rows"))]
 
 
 def _listed(data: Any) -> list[Any]:
@@ -54,24 +66,24 @@ def _listed(data: Any) -> list[Any]:
 
 
 def _one(read: Callable[[Any], Any], what: str = "x") -> Callable[[bytes], Any]:
-    return lambda body: read(binance.load(body, what))
+    return lambda body: read(wire.load(body, what))
 
 
 def _report(body: bytes) -> Any:
-    data = binance.load(body, "an event")
+    data = wire.load(body, "an event")
     with binance.understood("an event"):
         return BINANCE.report(data.get("event", data))
 
 
 def _amended(body: bytes) -> Any:
-    data = binance.load(body, "an amendment")
+    data = wire.load(body, "an amendment")
     with binance.understood("an amendment", write=True):
         return BINANCE.order({**data["amendedOrder"], "origQty": data["amendedOrder"]["qty"], "updateTime": data["transactTime"]})  # fmt: skip
 
 
 def _replaced(body: bytes) -> Any:
     with binance.understood("a replacement", write=True):
-        return BINANCE.placed(binance.load(body, "a replacement", write=True)["newOrderResponse"])
+        return BINANCE.placed(wire.load(body, "a replacement", write=True)["newOrderResponse"])
 
 
 def _socket(body: bytes) -> Any:
@@ -100,6 +112,33 @@ def _rows(read: Callable[[Any], Any]) -> Callable[[bytes], Any]:
     return readings
 
 
+def _event(body: bytes) -> Any:
+    data = wire.load(body, "an event")
+    with binance.understood("an event"):
+        return USDM.report(data) if data["e"] == "ORDER_TRADE_UPDATE" else None
+
+
+def _result(read: Callable[[Any], Any], *, write: bool = False) -> Callable[[bytes], Any]:
+    return lambda body: read(deribit.result(body, "x", write=write))
+
+
+def _refused(body: bytes) -> Any:
+    """An answer that is an error is read as one: what cannot be read of a write is never a refusal."""
+    try:
+        deribit.result(body, "x", write=True)
+    except FairleadError as error:
+        assert error.verb in ("RETRY", "REJECT", "RECONCILE") and len(str(error)) < 600
+    return None
+
+
+def _each(read: Callable[[Any], Any], of: str = "") -> Callable[[Any], Any]:
+    def readings(data: Any) -> Any:
+        with binance.understood("rows"):
+            return [read(row) for row in (data[of] if of else data)]
+
+    return readings
+
+
 DOORS: dict[str, Callable[[bytes], Any]] = {
     "binance placed": _one(BINANCE.placed),
     "binance order": _one(BINANCE.order),
@@ -107,12 +146,33 @@ DOORS: dict[str, Callable[[bytes], Any]] = {
     "binance orders": _orders(BINANCE.order),
     "binance trades": _orders(BINANCE.trade),
     "binance account": _one(lambda data: (binance.balances(data, "x"), binance.permissions(data), binance.commission_bps(data))),
-    "binance markets": _one(lambda data: (list(binance.instruments(data, D(10), D(10)).values()), binance.weight_a_minute(data))),
+    "binance markets": _one(lambda data: (list(binance.instruments(data, D(10), D(10)).values()), wire.weight_a_minute(data))),
     "binance report": _report,
     "binance list": _one(lists.list_snapshot),
     "binance amended": _amended,
     "binance replaced": _replaced,
-    "binance refusal": lambda body: binance.error_of(binance.refusal(body), write=True),
+    "binance refusal": lambda body: wire.error_of(wire.refusal(body), write=True),
+    "usdm order": _one(USDM.order),
+    "usdm open orders": _orders(USDM.order),
+    "usdm trades": _orders(USDM.trade),
+    "usdm event": _event,
+    "usdm refusal": lambda body: wire.error_of(wire.refusal(body), write=True, names=usdm.NAMES),
+    "usdm positions": _one(lambda data: usdm.positions(data, {}, "x")),
+    "usdm leverage": _one(usdm.leverages),
+    "usdm balance": _one(lambda data: usdm.balances(data, "x")),
+    "usdm account": _one(usdm.permissions),
+    "usdm rates": _one(usdm.commission_bps),
+    "usdm condition": _one(stops.condition),
+    "usdm conditions": _orders(stops.condition),
+    "usdm markets": _one(lambda data: list(usdm.instruments(data, D(5), D(2)).values())),
+    "deribit placed": _result(DERIBIT.placed, write=True),
+    "deribit order": _result(lambda row: DERIBIT.order(row, write=True), write=True),
+    "deribit orders": _result(_each(DERIBIT.order)),
+    "deribit trades": _result(_each(lambda row: DERIBIT.fill(row)[2], "trades")),
+    "deribit positions": _result(_each(lambda row: DERIBIT.position(row) and None)),
+    "deribit account": _result(lambda data: deribit.balances(data, "x")),
+    "deribit markets": _result(lambda data: list(deribit.markets(data, D(3), D(5)))),
+    "deribit refusal": _refused,
     "hyperliquid userFillsByTime": _rows(HYPER.fill),
     "hyperliquid frontendOpenOrders": _rows(lambda row: HYPER.order(row, "open", row["timestamp"])),
     "hyperliquid spotMeta": lambda body: list(hyper.markets(hyper.load(body, "x"), {"PURR/USDC": "20.75"}, D(4), D(7)).values()),
@@ -120,7 +180,7 @@ DOORS: dict[str, Callable[[bytes], Any]] = {
     "hyperliquid socket": _socket,
     "hyperliquid orderStatus": _status,
     "hyperliquid spotClearinghouseState": lambda body: hyper.balances(hyper.load(body, "x"), "x"),
-    "hyperliquid clearinghouseState": lambda body: hyper.positions(hyper.load(body, "x")),
+    "hyperliquid clearinghouseState": lambda body: hyper.positions(hyper.load(body, "x"), "x"),
 }  # fmt: skip
 
 
@@ -189,7 +249,9 @@ def test_every_recorded_answer_has_its_door() -> None:
 @pytest.mark.parametrize("door", DOORS)
 def test_no_answer_ends_otherwise_than_read_or_refused(door: str) -> None:
     refused, read = attack(door, 300, 1)
-    assert read > 10 and (refused > 30 or door in ("binance refusal", "binance markets"))
+    assert read > 10 and (
+        refused > 30 or door in ("binance refusal", "binance markets", "usdm refusal", "deribit refusal")
+    )
 
 
 @pytest.mark.full

@@ -68,7 +68,7 @@ async def test_an_order_lives_from_placing_to_its_end() -> None:
         assert again.status is OrdStatus.CANCELED
         (balance,) = await venue.balances()
         assert (balance.asset, balance.free, balance.locked) == (cex_id("hl", "PURR"), D("27.5"), D("2.5"))
-        assert await venue.positions() == {"ETH": D("-0.5")}
+        assert [(held.symbol, held.qty) for held in await venue.positions()] == [("ETH", D("-0.5"))]
         await venue.schedule_cancel(60)
         assert server.scheduled == server.now_ms + 60_000
         await venue.schedule_cancel(None)

@@ -21,6 +21,7 @@ from agent.domain.ids import ClOrdId
 from agent.domain.orders import VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
 from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
+from agent.transport import binance
 from agent.venues import one_by_one
 from agent.venues.binance_spot import codec
 
@@ -107,7 +108,7 @@ class FakeVenue:
         return VenueBook(symbol, tuple(book.bids.levels()), tuple(book.asks.levels()), self._clock.now_ns())
 
     async def authorize(self, order: VenueOrder) -> SignedRequest:
-        payload = codec.query_string(codec.new_order_params(order, self._need_symbol(order.symbol)))
+        payload = binance.query_string(codec.new_order_params(order, self._need_symbol(order.symbol)))
         self._orders[payload] = order
         digest = hashlib.sha256(payload.encode()).hexdigest()
         return SignedRequest(order.cl_ord_id, "POST", "/api/v3/order", payload, digest)
@@ -127,7 +128,7 @@ class FakeVenue:
         try:
             outcome = self.venue.place(wire.new_order(self.venue.engine, OWNER, fields, ""))
         except VenueError as error:
-            raise codec.error_of(codec.VenueSays(error.code, error.msg), write=True) from None
+            raise binance.error_of(binance.VenueSays(error.code, error.msg), write=True) from None
         if trouble == "lost_after":
             raise lost
         assert outcome.order is not None

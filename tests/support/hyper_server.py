@@ -151,7 +151,8 @@ class HyperServer:
             case "spotClearinghouseState":
                 return {"balances": [{"coin": "PURR", "token": 1, "total": "30", "hold": "2.5", "entryNtl": "1"}, {"coin": "USDC", "token": 0, "total": "0.0", "hold": "0.0", "entryNtl": "0"}]}  # fmt: skip
         assert asked["type"] == "clearinghouseState"
-        return {"assetPositions": [{"type": "oneWay", "position": {"coin": "ETH", "szi": "-0.5"}}]}
+        held = {"coin": "ETH", "szi": "-0.5", "entryPx": "2986.3", "leverage": {"type": "cross", "value": 20}}
+        return {"assetPositions": [{"type": "oneWay", "position": held}]}
 
     async def socket(self, request: web.Request) -> web.WebSocketResponse:
         ws = web.WebSocketResponse()

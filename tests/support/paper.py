@@ -38,10 +38,10 @@ async def sign(method: str, path: str, payload: str) -> str:
     return hmac.new(SECRET.encode(), payload.encode(), hashlib.sha256).hexdigest()
 
 
-def new_venue(seed: int = 1, now_ms: Any = None) -> Venue:
+def new_venue(seed: int = 1, now_ms: Any = None, kind: type[Engine] = Engine) -> Venue:
     spec = SymbolSpec("ETH", "USDC")
     maker = Maker(spec, seeded_levels(spec, seed), seed, breathing=False)
-    engine = Engine([spec], Decimal("0.001"), Decimal("0.001"))
+    engine = kind([spec], Decimal("0.001"), Decimal("0.001"))
     return Venue(
         engine, [Account(KEY, SECRET, DEPOSITS)], [maker], now_ms or (lambda: time.time_ns() // 1_000_000)
     )
@@ -58,8 +58,8 @@ def session(url: str, timeouts: TimeOuts | None = None, audit_s: float | None = 
 class Door:
     """The admin side of a running paper exchange."""
 
-    def __init__(self, url: str, client: aiohttp.ClientSession) -> None:
-        self.url, self._client = url, client
+    def __init__(self, url: str, client: aiohttp.ClientSession, server: Server, depth: str) -> None:
+        self.url, self._client, self.server, self._depth = url, client, server, depth
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         async with self._client.request(method, f"{self.url}/admin/{path}", json=body) as answer:
@@ -89,7 +89,7 @@ class Door:
     async def bids(self) -> list[tuple[str, str]]:
         """Price and quantity of every level."""
         ask = {"symbol": "ETHUSDC", "limit": "1000"}
-        async with self._client.get(f"{self.url}/api/v3/depth", params=ask) as answer:
+        async with self._client.get(f"{self.url}{self._depth}", params=ask) as answer:
             return [(px, qty) for px, qty in (await answer.json())["bids"]]
 
     async def level(self, side: str, px: str, qty: str) -> None:
@@ -107,14 +107,20 @@ class Door:
 @asynccontextmanager
 async def paper(limits: Limits | None = None, venue: Venue | None = None) -> AsyncIterator[Door]:
     """In this process, ended with the block; `venue` with a past of its own."""
-    server = Server(venue or new_venue(), limits)
+    async with served(Server(venue or new_venue(), limits), "/api/v3/depth") as door:
+        yield door
+
+
+@asynccontextmanager
+async def served(server: Server, depth: str) -> AsyncIterator[Door]:
+    """`depth`: where its dialect gives a book."""
     runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     async with aiohttp.ClientSession() as client:
         try:
-            yield Door(url, client)
+            yield Door(url, client, server, depth)
         finally:
             server.closing.set()
             await runner.cleanup()

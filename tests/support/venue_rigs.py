@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from ccxt_rig import at_paper
+from deribit_rig import PERPETUAL, deribit_paper, deribit_session
 from fake_venue import FakeVenue
 from hyper_server import ACCOUNT, AGENT, HyperServer, hyper_server
 from paper import Door, paper, session
+from usdm_rig import usdm_paper, usdm_session
 
 from agent.domain.ids import ClOrdId, child_id, parent_id, part_id
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
@@ -59,22 +61,26 @@ class Rig:
         return VenueOrder(name_of(number), self.symbol, Side.BUY, OrdType.LIMIT, tif, D(qty), price)
 
 
-async def fill_at_paper(door: Door, venue: ExecutionVenue, name: ClOrdId, qty: Decimal) -> None:
+async def fill_at_paper(
+    door: Door, venue: ExecutionVenue, name: ClOrdId, qty: Decimal, symbol: str = "ETHUSDC"
+) -> None:
     bids = [(D(px), D(size)) for px, size in await door.bids()]
     before = sum((size for px, size in bids if px > D(2990)), D(0))
     there = sum((size for px, size in bids if px == D(2990)), D(0))
-    mine = await venue.query(name, "ETHUSDC")
+    mine = await venue.query(name, symbol)
     assert mine is not None
     first = there - (mine.order_qty - mine.cum_qty)
     await door.house("SELL", "2990", str(before + first + qty))
 
 
 @asynccontextmanager
-async def at_the_door(door: Door, real: ExecutionVenue, idle: ExecutionVenue) -> AsyncIterator[Rig]:
+async def at_the_door(
+    door: Door, real: ExecutionVenue, idle: ExecutionVenue, symbol: str = "ETHUSDC"
+) -> AsyncIterator[Rig]:
     """A session at the paper exchange, started and closed; `idle` reaches nobody."""
 
     async def fill(name: ClOrdId, qty: Decimal) -> None:
-        await fill_at_paper(door, real, name, qty)
+        await fill_at_paper(door, real, name, qty, symbol)
 
     async def lose() -> None:
         await door.fault("order.place", "reset_after")
@@ -83,7 +89,7 @@ async def at_the_door(door: Door, real: ExecutionVenue, idle: ExecutionVenue) ->
         return len((await door.truth())["orders"])
 
     await real.start()
-    yield Rig(real, idle, "ETHUSDC", D(3100), D(2990), D("2990.001"), D(8000), fill, lose, there)
+    yield Rig(real, idle, symbol, D(3100), D(2990), D("2990.001"), D(8000), fill, lose, there)
     await real.close()
 
 
@@ -102,6 +108,24 @@ async def family() -> AsyncIterator[Rig]:
     async with paper() as door:
         async with at_the_door(door, at_paper(door.url), at_paper("http://127.0.0.1:9")) as rig:
             yield rig
+
+
+@asynccontextmanager
+async def usdm() -> AsyncIterator[Rig]:
+    async with usdm_paper() as door:
+        idle = usdm_session("http://127.0.0.1:9")
+        async with at_the_door(door, usdm_session(door.url), idle) as rig:
+            yield rig
+        await idle.close()
+
+
+@asynccontextmanager
+async def deribit() -> AsyncIterator[Rig]:
+    async with deribit_paper() as door:
+        idle = deribit_session("http://127.0.0.1:9")
+        async with at_the_door(door, deribit_session(door.url), idle, PERPETUAL) as rig:
+            yield rig
+        await idle.close()
 
 
 @asynccontextmanager
@@ -189,7 +213,9 @@ async def _unasked(method: str, path: str, payload: str) -> str:
 
 RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
     "binance_spot": spot,
+    "binance_usdm": usdm,
     "ccxt": family,
+    "deribit": deribit,
     "memory": memory,
     "hyperliquid": hyperliquid,
 }

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ccxt_rig import Signer as FamilySigner
+from deribit_rig import PERPETUAL, deribit_paper
+from deribit_rig import Signer as DeribitSigner
 from paper import KEY, Door, paper, sign
 from settings_values import values
+from usdm_rig import usdm_paper, usdm_session
+from venue_rigs import name_of
 
 from agent.app import template
 from agent.app.settings import Settings, parse
 from agent.app.watching.check import Check, Level
 from agent.app.watching.venue_check import _line, venue_checks
 from agent.domain.errors import Retry, Usage
+from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 
 
 class Signer:
@@ -65,6 +71,40 @@ async def test_all_is_well(tmp_path: Path) -> None:
     assert "50" in told["balances paper"].message and "0 open" in told["orders paper"].message
     assert "1 followed" in told["books paper"].message and "0 dropped" in told["books paper"].message
     assert "5,000.00 USD" in told["signer paper"].message and "of 6000" in told["limits paper"].message
+
+
+async def test_of_contracts_it_tells_what_is_held_and_how_the_account_is_kept(tmp_path: Path) -> None:
+    async with usdm_paper() as door:
+        venue = usdm_session(door.url)
+        await venue.start()
+        short = VenueOrder(
+            name_of(0), "ETHUSDC", Side.SELL, OrdType.LIMIT, TimeInForce.IOC, Decimal(2), Decimal(2990)
+        )
+        await venue.submit(await venue.authorize(short))
+        await venue.close()
+        told = await checked(settings(door, tmp_path, module="binance_usdm"))
+    assert {check.level for check in told.values()} == {Level.OK}, told
+    assert "-2 ETHUSDC from 29" in told["positions paper"].message
+    assert "cross at 20x" in told["positions paper"].message
+    assert "one-way, single-asset margin" in told["rights paper"].message
+
+
+class OfDeribit(Signer):
+    def __init__(self) -> None:
+        self.signer = DeribitSigner()
+
+    async def sign_exchange(
+        self, request_id: str, venue: str, method: str, path: str, payload: str
+    ) -> tuple[str, str]:
+        return await self.signer.sign(method, path, payload), KEY
+
+
+async def test_at_deribit_it_reads_with_requests_that_are_signed_one_by_one(tmp_path: Path) -> None:
+    async with deribit_paper() as door:
+        found = settings(door, tmp_path, module="deribit", symbols=[PERPETUAL])
+        told = await checked(found, OfDeribit())
+    assert {check.level for check in told.values()} == {Level.OK}, told
+    assert told["positions paper"].message == "none is open" and "1 followed" in told["books paper"].message
 
 
 class OfFamily(Signer):

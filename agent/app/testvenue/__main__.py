@@ -14,12 +14,22 @@ from pathlib import Path
 
 from aiohttp import web
 
+from agent.app.testvenue.deribit import DeribitServer
 from agent.app.testvenue.engine import Engine
+from agent.app.testvenue.futures import FuturesEngine
 from agent.app.testvenue.limits import Limits
 from agent.app.testvenue.liquidity import Maker, file_levels, read_tape, seeded_levels, tape_specs
 from agent.app.testvenue.server import Server
 from agent.app.testvenue.spec import SymbolSpec
+from agent.app.testvenue.usdm import UsdmServer
 from agent.app.testvenue.venue import Account, CommandLog, Venue
+
+DIALECTS: dict[str, tuple[type[Engine], type[Server]]] = {
+    "binance_spot": (Engine, Server),
+    "binance_usdm": (FuturesEngine, UsdmServer),
+    "deribit": (FuturesEngine, DeribitServer),
+}
+"""What it trades, and how it says so."""
 
 
 def parse_account(text: str) -> Account:
@@ -76,6 +86,7 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--port-file", type=Path, help="where to write the port once it listens")
+    parser.add_argument("--dialect", choices=DIALECTS, default="binance_spot")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--mid", type=number, default=Decimal(3000))
     parser.add_argument("--symbol", action="append", default=[], metavar="BASE/QUOTE[=MID]")
@@ -121,9 +132,11 @@ def build(options: argparse.Namespace) -> Server:
             )
             for spec in specs
         ]
-    engine = Engine(specs, options.maker_bps / 10_000, options.taker_bps / 10_000)
+    kind, serves = DIALECTS[options.dialect]
+    engine = kind(specs, options.maker_bps / 10_000, options.taker_bps / 10_000)
     header = {
         "seed": str(options.seed),
+        **({} if options.dialect == "binance_spot" else {"dialect": options.dialect}),
         "symbols": ",".join(f"{s.symbol}={s.mid}" for s in specs),
         "book": str(options.book or ""),
         "still": str(options.still),
@@ -132,7 +145,7 @@ def build(options: argparse.Namespace) -> Server:
     }
     log = CommandLog(options.journal, header) if options.journal else None
     venue = Venue(engine, accounts, makers, lambda: time.time_ns() // 1_000_000, log)
-    return Server(venue, Limits(options.weight_limit, options.order_limit))
+    return serves(venue, Limits(options.weight_limit, options.order_limit))
 
 
 async def tick_forever(venue: Venue, tick_ms: int) -> None:

@@ -19,7 +19,7 @@ class Order:
     """One order. `locked` is what it holds of its owner's balance: quote for a purchase, base for a sale.
 
     `resting`: it stands in the book, with `tip` of it to be seen and traded with (all of it, but for an iceberg). `list_id` -1: it
-    belongs to no list.
+    belongs to no list. `good_till_ms` 0: until it is cancelled.
     """
 
     order_id: int
@@ -45,6 +45,8 @@ class Order:
     resting: bool = False
     triggered: bool = False
     list_id: int = -1
+    reduce_only: bool = False
+    good_till_ms: int = 0
 
     @property
     def remaining(self) -> Decimal:

@@ -32,6 +32,8 @@ class NewOrder:
     stp: str = "EXPIRE_MAKER"
     stop_px: Decimal | None = None
     iceberg: Decimal | None = None
+    reduce_only: bool = False
+    good_till_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,11 @@ class Matching:
         best = other.best()
         if request.type == "LIMIT_MAKER" and best is not None and other.acceptable(best, request.px):
             raise VenueError(-2010, "Order would immediately match and take.")
+        self._afford(request)
+
+    def _afford(self, request: NewOrder) -> None:
+        """Raises VenueError where the account cannot pay for it."""
+        spec = self.specs[request.symbol]
         asset = spec.quote if request.side == "BUY" else spec.base
         if self.free.get((request.account, asset), ZERO) < self._needed(request):
             raise VenueError(-2010, "Account has insufficient balance for requested action.")
@@ -203,6 +210,8 @@ class Matching:
             status,
             stop_px=request.stop_px or ZERO,
             iceberg=request.iceberg or ZERO,
+            reduce_only=request.reduce_only,
+            good_till_ms=request.good_till_ms,
         )
         self._next_order += 1
         self.orders[order.order_id] = order
@@ -251,6 +260,15 @@ class Matching:
         self._leave(order)
         self._end(order, "CANCELED", now_ms, outcome)
         outcome.changes += self.books[order.symbol].drain()
+        return outcome
+
+    def expire(self, order: Order, now_ms: int) -> Outcome:
+        """Ends an order whose time has come; nothing where it has ended already."""
+        outcome = Outcome(order=order)
+        if order.is_open:
+            self._leave(order)
+            self._end(order, "EXPIRED", now_ms, outcome)
+            outcome.changes += self.books[order.symbol].drain()
         return outcome
 
     def amend(self, order: Order, qty: Decimal, now_ms: int) -> Outcome:
@@ -335,6 +353,10 @@ class Matching:
     def _prevented(taker: Order, maker: Order) -> bool:
         return taker.account == maker.account and taker.stp != "NONE"
 
+    def _able(self, order: Order) -> Decimal:
+        """How much of it may trade now."""
+        return order.remaining
+
     def _alone(self, order: Order, now_ms: int, outcome: Outcome) -> None:
         """Called before an order trades: whatever else is held to its fate gives way."""
 
@@ -357,7 +379,16 @@ class Matching:
                     continue
                 self._alone(maker, now_ms, outcome)
                 self._alone(taker, now_ms, outcome)
-                self._trade(taker, maker, min(taker.remaining, maker.tip), now_ms, outcome)
+                qty = min(self._able(taker), self._able(maker), maker.tip)
+                if qty == 0:  # one of them may only reduce what is no longer there
+                    unable = taker if self._able(taker) == 0 else maker
+                    self._leave(unable)
+                    self._end(unable, "EXPIRED", now_ms, outcome)
+                    if unable is taker:
+                        book.touched(maker_side, px)
+                        return
+                    continue
+                self._trade(taker, maker, qty, now_ms, outcome)
                 if maker.remaining == 0:
                     maker.resting = False
                     side.remove(maker)
@@ -378,16 +409,7 @@ class Matching:
         outcome.trades.append(trade)
         for order, rate in ((maker, self.maker_rate), (taker, self.taker_rate)):
             buys = order.side == "BUY"
-            received, asset = (qty, spec.base) if buys else (qty * px, spec.quote)
-            given, given_asset = (qty * px, spec.quote) if buys else (qty, spec.base)
-            commission = ZERO if order.account == HOUSE else (received * rate).quantize(EIGHT, ROUND_DOWN)
-            if order.account == HOUSE:
-                self._credit(HOUSE, given_asset, -given)
-            else:
-                self.locked[order.account, given_asset] -= given
-                order.locked -= given
-            self._credit(order.account, asset, received - commission)
-            self._credit(FEES, asset, commission)
+            commission, asset = self._pay(order, qty, px, rate)
             order.executed, order.cum_quote, order.update_ms = (
                 order.executed + qty,
                 order.cum_quote + qty * px,
@@ -416,6 +438,21 @@ class Matching:
             elif buys and order.px > px:
                 self._unlock(order, spec.quote, (order.px - px) * qty)
             outcome.executions.append(Execution(copy(order), "TRADE", fill))
+
+    def _pay(self, order: Order, qty: Decimal, px: Decimal, rate: Decimal) -> tuple[Decimal, str]:
+        """Moves what a trade moves for one of its sides; (commission, its asset)."""
+        spec, buys = self.specs[order.symbol], order.side == "BUY"
+        received, asset = (qty, spec.base) if buys else (qty * px, spec.quote)
+        given, given_asset = (qty * px, spec.quote) if buys else (qty, spec.base)
+        commission = ZERO if order.account == HOUSE else (received * rate).quantize(EIGHT, ROUND_DOWN)
+        if order.account == HOUSE:
+            self._credit(HOUSE, given_asset, -given)
+        else:
+            self.locked[order.account, given_asset] -= given
+            order.locked -= given
+        self._credit(order.account, asset, received - commission)
+        self._credit(FEES, asset, commission)
+        return commission, asset
 
     def _end(self, order: Order, status: str, now_ms: int, outcome: Outcome) -> None:
         order.status, order.update_ms = status, now_ms

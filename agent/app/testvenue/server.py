@@ -19,7 +19,7 @@ from agent.app.testvenue.faults import Fault, Faults
 from agent.app.testvenue.limits import Limits, TooMany
 from agent.app.testvenue.lists import ListDoors, Replaced
 from agent.app.testvenue.spec import VenueError, exchange_info
-from agent.app.testvenue.streams import Connection, Hub, market_message
+from agent.app.testvenue.streams import Connection, Hub, Words, market_message
 from agent.app.testvenue.venue import Account, Venue
 
 Params = dict[str, str]
@@ -41,19 +41,24 @@ class Route:
 
 
 class Server:
-    """`speed`: how much quicker its clock goes than the wall's; what is late is late by that clock."""
+    """`speed`: how much quicker its clock goes than the wall's; what is late is late by that clock. `words`: how its streams say things."""
+
+    words: Words = wire
 
     def __init__(self, venue: Venue, limits: Limits | None = None) -> None:
         self.venue, self.limits, self.faults = venue, limits or Limits(), Faults()
-        self.hub = Hub(venue, self.faults)
+        self.hub = Hub(venue, self.faults, self.words, self.sweep)
         self._last: dict[Any, tuple[int, Any]] = {}
         self.speed = 1
         real_ms = venue.now_ms
         venue.now_ms = lambda: real_ms() + self.faults.clock_ms
         self.closing = asyncio.Event()
-        self.lists = lists = ListDoors(venue, self._find, self._cancel_as)
-        get, signed = self._public, self._signed
-        self.routes = [
+        self.lists = ListDoors(venue, self._find, self._cancel_as)
+        self.routes = self._routes()
+
+    def _routes(self) -> list[Route]:
+        lists, venue, get, signed = self.lists, self.venue, self._public, self._signed
+        return [
             get("ping", "ping", 1, lambda p, a: {}),
             get("time", "time", 1, lambda p, a: {"serverTime": venue.now_ms()}),
             get("exchangeInfo", "exchangeInfo", 20, self.exchange_info),
@@ -87,16 +92,22 @@ class Server:
     def _signed(
         name: str, method: str, path: str, weight: int, run: Callable[[Params, Account], Any]
     ) -> Route:
-        def checked(params: Params, account: Account | None) -> Any:
-            assert account is not None  # the door below lets nobody else in
-            return run(params, account)
+        return signed_route(name, method, f"/api/v3/{path}", weight, run)
 
-        return Route(name, method, f"/api/v3/{path}", weight, True, checked)
+    def sweep(self) -> None:
+        """Ends what time ends; called before every request and ten times a second."""
 
     def app(self) -> web.Application:
         app = web.Application(middlewares=[self._errors])
         for route in self.routes:
             app.router.add_route(route.method, route.path, self._door(route))
+        self._streams(app)
+        Admin(self.venue, self.hub, self.faults).add_to(app)
+        app.on_response_prepare.append(_name_itself)
+        app.cleanup_ctx.append(self._background)
+        return app
+
+    def _streams(self, app: web.Application) -> None:
         for method in ("POST", "PUT", "DELETE"):
             app.router.add_route(method, "/api/v3/userDataStream", self.user_data_stream)
         app.router.add_get("/ws/{stream}", self.raw_stream)
@@ -104,10 +115,6 @@ class Server:
         app.router.add_get("/stream", self.combined_stream)
         app.router.add_get("/ws-api/v3", self.ws_api)
         app.router.add_route("*", "/sapi/{rest:.*}", self.not_permitted)
-        Admin(self.venue, self.hub, self.faults).add_to(app)
-        app.on_response_prepare.append(_name_itself)
-        app.cleanup_ctx.append(self._background)
-        return app
 
     async def _background(self, app: web.Application) -> Any:
         task = asyncio.create_task(self.hub.depth_forever())
@@ -154,15 +161,16 @@ class Server:
         headers: dict[str, str] = {}
         try:
             now_ms = self.venue.now_ms()
-            self.limits.spend(weight_of(route, request.query), now_ms)
+            self.sweep()
+            self.limits.spend(self.weight_of(route, request.query), now_ms)
             params, account = await self._authenticate(route, request)
             if route.name in ORDERS and account is not None:
                 headers["X-MBX-ORDER-COUNT-10S"] = str(self.limits.order(account.key, now_ms))
-            response = web.json_response(route.run(params, account))
+            response = self.answered(route.run(params, account))
         except TooMany as error:
             response = _turned_away(error)
         except VenueError as error:
-            response = _refusal(error)
+            response = self.refused(error)
         except OSError:  # the command log could not be written: nothing took effect
             text = "Internal error; unable to process your request. Please try again."
             response = _refusal(VenueError(-1001, text, 503))
@@ -171,6 +179,23 @@ class Server:
             self.limits.weight
         )
         return response
+
+    def weight_of(self, route: Route, query: Mapping[str, str]) -> int:
+        """What a request costs; for some it depends on how much is asked."""
+        if route.name == "depth.rest":
+            limit = int(query["limit"]) if query.get("limit", "").isdecimal() else 100
+            return next((weight for most, weight in ((100, 5), (500, 25), (1_000, 50)) if limit <= most), 250)
+        if route.name == "openOrders" and "symbol" not in query:
+            return 80
+        if route.name == "myTrades" and "orderId" in query:
+            return 5
+        return route.weight
+
+    def answered(self, told: Any) -> web.Response:
+        return web.json_response(told)
+
+    def refused(self, error: VenueError) -> web.Response:
+        return _refusal(error)
 
     async def _authenticate(self, route: Route, request: web.Request) -> tuple[Params, Account | None]:
         body = await request.text() if request.body_exists else ""
@@ -411,21 +436,19 @@ class Server:
         raise VenueError(-1020, "This operation is not supported.")
 
 
-def weight_of(route: Route, query: Mapping[str, str]) -> int:
-    """What a request costs; for some it depends on how much is asked."""
-    if route.name == "depth.rest":
-        limit = int(query["limit"]) if query.get("limit", "").isdecimal() else 100
-        return next((weight for most, weight in ((100, 5), (500, 25), (1_000, 50)) if limit <= most), 250)
-    if route.name == "openOrders" and "symbol" not in query:
-        return 80
-    if route.name == "myTrades" and "orderId" in query:
-        return 5
-    return route.weight
+def signed_route(
+    name: str, method: str, path: str, weight: int, run: Callable[[Params, Account], Any]
+) -> Route:
+    def checked(params: Params, account: Account | None) -> Any:
+        assert account is not None  # the door lets nobody else in
+        return run(params, account)
+
+    return Route(name, method, path, weight, True, checked)
 
 
 async def _name_itself(request: web.Request, response: web.StreamResponse) -> None:
     """So that a rehearsal can tell it from the exchange whose dialect it speaks."""
-    if request.path == "/api/v3/ping":
+    if request.path.endswith("/ping"):
         response.headers["X-Fairlead-Exchange"] = "paper"
 
 

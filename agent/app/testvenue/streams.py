@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import WSMsgType, web
 
 from agent.app.testvenue import wire
-from agent.app.testvenue.book import HOUSE, LevelChange
-from agent.app.testvenue.engine import Outcome
+from agent.app.testvenue.book import HOUSE, Book, LevelChange
+from agent.app.testvenue.engine import Engine, Execution, Outcome, Trade
 from agent.app.testvenue.faults import Faults
 from agent.app.testvenue.venue import Venue
 
 DEPTH_EVERY_S = 0.1
+_BARE = re.compile(r'"@@(-?[0-9.]+)@@"')
 QUEUE = 10_000
+
+
+def encoded(body: object) -> str:
+    """JSON; a Decimal becomes a number of just these digits, which no float would keep."""
+    return _BARE.sub(r"\1", json.dumps(body, default=lambda value: f"@@{value:f}@@"))
 
 
 @dataclass(slots=True, eq=False)
@@ -38,7 +46,7 @@ class Connection:
             body = {"subscriptionId": self.subscription, "event": event}
         elif self.combined:
             body = {"stream": stream, "data": event}
-        text = json.dumps(body)
+        text = encoded(body)
         if kind == "partial":
             text = text[: len(text) // 2]
         if self.dead:
@@ -52,11 +60,25 @@ class Connection:
         self.held = ""
 
 
+class Words(Protocol):
+    """How a dialect's streams say what happened."""
+
+    def execution_report(self, execution: Execution, now_ms: int, cancel_id: str = "") -> wire.Json: ...
+
+    def account_position(self, engine: Engine, account: str, now_ms: int) -> wire.Json: ...
+
+    def depth_update(self, symbol: str, changes: list[LevelChange], now_ms: int) -> wire.Json: ...
+
+    def trade_event(self, trade: Trade, now_ms: int) -> wire.Json: ...
+
+    def book_ticker(self, book: Book) -> wire.Json: ...
+
+
 class Hub:
     """Hears every outcome in order and passes it on; market depth is gathered for 100 ms, orders go at once."""
 
-    def __init__(self, venue: Venue, faults: Faults) -> None:
-        self.venue, self.faults = venue, faults
+    def __init__(self, venue: Venue, faults: Faults, words: Words, sweep: Callable[[], None]) -> None:
+        self.venue, self.faults, self._words, self._sweep = venue, faults, words, sweep
         self.connections: set[Connection] = set()
         self.listen_keys: dict[str, str] = {}
         self.cancel_ids: dict[int, str] = {}
@@ -73,16 +95,16 @@ class Hub:
             cancel_id = (
                 self.cancel_ids.pop(execution.order.order_id, "") if execution.exec_type == "CANCELED" else ""
             )
-            self._publish("user", "user", wire.execution_report(execution, now_ms, cancel_id), account)
+            self._publish("user", "user", self._words.execution_report(execution, now_ms, cancel_id), account)
             if account not in accounts:
                 accounts.append(account)
         for account in accounts:
-            self._publish("user", "user", wire.account_position(engine, account, now_ms), account)
+            self._publish("user", "user", self._words.account_position(engine, account, now_ms), account)
         for trade in outcome.trades:
-            self._publish("trade", f"{trade.symbol.lower()}@trade", wire.trade_event(trade, now_ms))
+            self._publish("trade", f"{trade.symbol.lower()}@trade", self._words.trade_event(trade, now_ms))
         for symbol in {change.symbol for change in outcome.changes}:
             self._publish(
-                "bookTicker", f"{symbol.lower()}@bookTicker", wire.book_ticker(engine.books[symbol])
+                "bookTicker", f"{symbol.lower()}@bookTicker", self._words.book_ticker(engine.books[symbol])
             )
         for change in outcome.changes:
             self._depth.setdefault(change.symbol, []).append(change)
@@ -114,12 +136,15 @@ class Hub:
     async def depth_forever(self) -> None:
         while True:
             await asyncio.sleep(DEPTH_EVERY_S)
-            pending, self._depth = self._depth, {}
-            for symbol, changes in pending.items():
-                now_ms = self.venue.now_ms()
-                self._publish(
-                    "depth", f"{symbol.lower()}@depth@100ms", wire.depth_update(symbol, changes, now_ms)
-                )
+            self._sweep()
+            self.flush()
+
+    def flush(self) -> None:
+        """Tells what changed in the books since the last time."""
+        pending, self._depth = self._depth, {}
+        for symbol, changes in pending.items():
+            told = self._words.depth_update(symbol, changes, self.venue.now_ms())
+            self._publish("depth", f"{symbol.lower()}@depth@100ms", told)
 
     async def serve(self, request: web.Request, connection: Connection, on_text: Any) -> web.StreamResponse:
         """Runs a connection to its end; `on_text(connection, message)` answers what the client says."""
@@ -134,7 +159,7 @@ class Hub:
             async for message in ws:
                 if message.type is WSMsgType.TEXT:
                     answer = on_text(connection, message.data)
-                    await ws.send_json(answer)
+                    await ws.send_str(encoded(answer))
         finally:
             self.connections.discard(connection)
             sender.cancel()

@@ -12,6 +12,7 @@ from typing import Any
 
 from agent.app.testvenue.book import HOUSE, Order
 from agent.app.testvenue.engine import Engine, NewList, NewOrder, Outcome
+from agent.app.testvenue.futures import FuturesEngine
 from agent.app.testvenue.liquidity import Maker, Tape, TapeEvent
 from agent.app.testvenue.spec import VenueError
 
@@ -112,10 +113,22 @@ class Venue:
         command = {"op": "amend", "t": self.now_ms(), "id": order.order_id, "qty": str(qty)}
         return self._run(command, durable=True)
 
+    def change(self, order: Order, qty: Decimal, px: Decimal) -> Outcome:
+        """Of an engine that changes prices too. Raises VenueError, and then nothing has changed or been logged."""
+        engine = self.engine
+        assert isinstance(engine, FuturesEngine)
+        engine.check_change(order, qty, px)
+        command = {"op": "change", "t": self.now_ms(), "id": order.order_id, "qty": str(qty), "px": str(px)}
+        return self._run(command, durable=True)
+
     def cancel(self, order: Order) -> Outcome:
         if not order.is_open:
             return self.engine.cancel(order, self.now_ms())
         return self._run({"op": "cancel", "t": self.now_ms(), "id": order.order_id}, durable=True)
+
+    def expire(self, order: Order) -> Outcome:
+        """Ends an open order whose time has come."""
+        return self._run({"op": "expire", "t": self.now_ms(), "id": order.order_id}, durable=True)
 
     def set_level(self, symbol: str, side: str, px: Decimal, qty: Decimal) -> Outcome:
         """Moves the house for good: the maker keeps the level from now on."""
@@ -154,6 +167,12 @@ class Venue:
                 return self.engine.amend(order, Decimal(command["qty"]), now_ms)
             case "cancel":
                 return self.engine.cancel(self.engine.orders[int(command["id"])], now_ms)
+            case "change":
+                order, engine = self.engine.orders[int(command["id"])], self.engine
+                assert isinstance(engine, FuturesEngine)
+                return engine.change(order, Decimal(command["qty"]), Decimal(command["px"]), now_ms)
+            case "expire":
+                return self.engine.expire(self.engine.orders[int(command["id"])], now_ms)
             case "level":
                 side, px, qty = command["side"], Decimal(command["px"]), Decimal(command["qty"])
                 for maker in self.makers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from agent.app.exchange_bound import UNKNOWN, bounds_of, sentence
@@ -10,7 +11,8 @@ from agent.app.settings import Settings
 from agent.app.settings_tree import Venue
 from agent.app.watching.check import Check, fail, ok, skip, warn
 from agent.domain.errors import FairleadError, Usage
-from agent.ports import Clock, ExecutionVenue
+from agent.domain.reports import Position
+from agent.ports import Clock, ExecutionVenue, HoldsPositions
 from keys.client import SignerClient
 
 CLOCK_WARN_MS, CLOCK_FAIL_MS = 500, 4_000
@@ -89,6 +91,8 @@ async def _account(configured: Venue, exchange: ExecutionVenue) -> list[Check]:
         ok(f"balances {name}", f"{told or 'nothing'}{' and more' if len(balances) > 6 else ''}"),
         ok(f"orders {name}", f"{len(opened)} open"),
     ]
+    if isinstance(exchange, HoldsPositions):
+        found.append(ok(f"positions {name}", positions_line(await exchange.positions())))
     asked = getattr(exchange, "permissions", None)
     if asked is not None:
         may = await asked()
@@ -113,6 +117,16 @@ async def _account(configured: Venue, exchange: ExecutionVenue) -> list[Check]:
             warn(f"cap {name}", "no cap: orders that would add to what lies there are denied", NO_CAP)
         )
     return found
+
+
+def positions_line(positions: Sequence[Position]) -> str:
+    """Each contract with what it was entered at, and how it is margined."""
+    told = []
+    for held in positions:
+        how = "isolated" if held.isolated else "cross"
+        lever = f", {how} at {held.leverage:f}x" if held.leverage is not None else ""
+        told.append(f"{held.qty.normalize():f} {held.symbol} from {held.entry_px.normalize():f}{lever}")
+    return "; ".join(told) or "none is open"
 
 
 async def _symbols(configured: Venue, exchange: ExecutionVenue, watch_s: float) -> list[Check]:

@@ -10,11 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlencode
 
 import orjson
 
-from agent.domain.errors import FairleadError, Reconcile, Reject, Retry
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import Place, cex_id
 from agent.domain.order_state import ExecType, OrdStatus
@@ -45,87 +43,7 @@ EXEC_TYPE = {
     "EXPIRED": ExecType.EXPIRED,
     "TRADE_PREVENTION": ExecType.EXPIRED,
 }
-NAMES = {
-    -1002: "UNAUTHORIZED",
-    -1013: "FILTER_FAILURE",
-    -1021: "REQUEST_EXPIRED",
-    -1022: "INVALID_SIGNATURE",
-    -1100: "ILLEGAL_CHARACTERS",
-    -1102: "PARAMETER_MISSING",
-    -1111: "BAD_PRECISION",
-    -1121: "UNKNOWN_SYMBOL",
-    -2010: "NEW_ORDER_REJECTED",
-    -2011: "CANCEL_REJECTED",
-    -2013: "NO_SUCH_ORDER",
-    -2014: "BAD_API_KEY",
-    -2015: "API_KEY_REFUSED",
-    -2018: "NO_SUCH_LIST",
-    -2038: "AMEND_REJECTED",
-}
-HINTS = {
-    -1021: "check this machine's clock",
-    -1022: "check the API secret the signer holds",
-    -2014: "check the API key in the settings",
-    -2015: "check the API key, its permissions and its list of addresses",
-}
 SUBSCRIBE = "userDataStream.subscribe.signature"
-NO_SUCH_ORDER, CANCEL_REJECTED, CLOCK_OFF = -2013, -2011, -1021
-UNKNOWN_OUTCOME = frozenset({-1000, -1001, -1006, -1007, -1008})
-TURNED_AWAY = frozenset({-1003, -1015})
-
-
-@dataclass(frozen=True, slots=True)
-class VenueSays:
-    """A refusal: the venue's own code and words."""
-
-    code: int
-    msg: str
-
-
-def query_string(params: Mapping[str, str | int]) -> str:
-    return urlencode({name: str(value) for name, value in params.items()})
-
-
-def load(body: bytes, what: str, *, write: bool = False) -> Any:
-    """Raises Retry GARBLED for what is no JSON: it broke on its way, and what was asked can be asked again; a write is Reconcile."""
-    try:
-        return orjson.loads(body)
-    except ValueError:
-        kind = Reconcile if write else Retry
-        text = f"{what} came as {len(body)} bytes that are no JSON"
-        raise kind("GARBLED", text, "ask by client order id" if write else "ask again") from None
-
-
-def refusal(body: bytes) -> VenueSays:
-    try:
-        data = orjson.loads(body)
-        return VenueSays(int(data["code"]), str(data["msg"]))
-    except (ValueError, KeyError, TypeError):
-        return VenueSays(0, body[:200].decode("utf-8", "replace"))
-
-
-def error_of(says: VenueSays, *, write: bool) -> FairleadError:
-    """The verb of a refusal. A duplicate id means that an order of ours is there: ask, do not assume."""
-    name, hint = NAMES.get(says.code, f"VENUE_{-says.code}"), HINTS.get(says.code, "")
-    text = f"the venue says {says.code}: {says.msg}"
-    if not says.code:  # a refusal that cannot be read may be any: of a duplicate, of an unknown outcome
-        kind = Reconcile if write else Retry
-        text = f"the venue's refusal cannot be read: {says.msg[:80]}"
-        return kind("GARBLED", text, "ask by client order id" if write else "ask again")
-    if says.code in TURNED_AWAY:
-        return Retry("RATE_LIMITED", text, "wait and try again")
-    if says.code in UNKNOWN_OUTCOME:
-        return (
-            Reconcile("UNKNOWN_OUTCOME", text, "ask by client order id")
-            if write
-            else Retry(name, text, "ask again")
-        )
-    if says.code == -2010 and says.msg.startswith("Duplicate order"):
-        return Reconcile("DUPLICATE_CLIENT_ID", text, "ask by client order id")
-    if says.code == CLOCK_OFF and not write:
-        return Retry(name, text, hint)
-    return Reject(name, text, hint)
-
 
 # requests
 
@@ -155,11 +73,6 @@ def subscribe_message(params: Mapping[str, str | int], signature: str) -> str:
     return orjson.dumps(body).decode()
 
 
-def sorted_payload(params: Mapping[str, str | int]) -> str:
-    """What is signed on the WebSocket API: the parameters in alphabetical order."""
-    return "&".join(f"{name}={params[name]}" for name in sorted(params))
-
-
 # replies
 
 
@@ -186,18 +99,6 @@ def instruments(data: Any, maker_bps: Decimal, taker_bps: Decimal) -> dict[str, 
                 maker_bps,
             )
     return found
-
-
-def weight_a_minute(data: Any) -> int | None:
-    """The request weight that the exchange itself allows a minute, None where it does not say."""
-    with understood("exchangeInfo"):
-        for rule in data.get("rateLimits", ()):
-            if rule["rateLimitType"] == "REQUEST_WEIGHT" and (rule["interval"], rule["intervalNum"]) == (
-                "MINUTE",
-                1,
-            ):
-                return int(rule["limit"])
-    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from agent.domain.order_lists import Exit, ListSnapshot, OrderList
 from agent.domain.orders import OrdType, Side, VenueOrder
 from agent.domain.reports import OrderSnapshot
 from agent.ports import VenueInstrument
+from agent.transport import binance
 from agent.transport.http import Reply
 from agent.venues import check_grid, number, understood
 from agent.venues.binance_spot import codec
@@ -126,9 +127,9 @@ class OrderLists:
     async def query(self, cl_list_id: ClOrdId) -> ListSnapshot | None:
         """None only where the venue says that it has no such list."""
         reply = await self._venue.signed_reply("GET", "orderList", {"origClientOrderId": cl_list_id}, 4)
-        if reply.status >= 400 and codec.refusal(reply.body).code == NO_SUCH_LIST:
+        if reply.status >= 400 and binance.refusal(reply.body).code == NO_SUCH_LIST:
             return None
-        return list_snapshot(await self._venue.checked(reply, "an order list"))
+        return list_snapshot(await self._venue.account.checked(reply, "an order list"))
 
     async def cancel(self, cl_list_id: ClOrdId, symbol: str) -> ListSnapshot:
         """All of it. One that had ended is given as it ended. Raises Reject NO_SUCH_LIST, Reconcile."""
@@ -178,16 +179,16 @@ class OrderLists:
             raise _halves(reply, cl_ord_id, order.cl_ord_id)
         with understood("a replacement", write=True):
             return venue.reader.placed(
-                codec.load(reply.body, "a replacement", write=True)["newOrderResponse"]
+                binance.load(reply.body, "a replacement", write=True)["newOrderResponse"]
             )
 
 
 def _halves(reply: Reply, old: ClOrdId, new: ClOrdId) -> Exception:
-    says = codec.refusal(reply.body)
+    says = binance.refusal(reply.body)
     if says.code not in (-2021, -2022):
-        return codec.error_of(says, write=True)
+        return binance.error_of(says, write=True)
     try:
-        data = codec.load(reply.body, "a replacement", write=True)["data"]
+        data = binance.load(reply.body, "a replacement", write=True)["data"]
         ended, why = data["cancelResult"], data["newOrderResponse"] or data["cancelResponse"]
         text = f"the venue says {why['code']}: {why['msg']}"
     except (KeyError, TypeError):

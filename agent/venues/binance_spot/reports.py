@@ -17,10 +17,10 @@ from agent.domain.order_state import TERMINAL, ExecType
 from agent.domain.reports import ExecutionReport, OrderSnapshot
 from agent.market.reading import number as exact
 from agent.ports import Clock
+from agent.transport import binance
 from agent.transport.executions import ENDED, until_woken
 from agent.transport.stream import Stream, Text, Up
 from agent.venues import understood
-from agent.venues.binance_spot import codec
 from chains import ending
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class ReportStream:
         self, text: str, stream: Stream, queue: asyncio.Queue[ExecutionReport | FairleadError]
     ) -> None:
         try:
-            message = codec.load(text.encode(), "a user-data event")
+            message = binance.load(text.encode(), "a user-data event")
         except Retry as garbled:
             await stream.drop(garbled.message)  # what it said an audit finds, as soon as the next line is up
             return
@@ -166,8 +166,8 @@ class ReportStream:
     ) -> None:
         """The subscription was refused: a wrong key is final, anything else is tried again."""
         with understood("a refusal"):
-            says = codec.VenueSays(int(message["error"]["code"]), str(message["error"]["msg"]))
-        error = codec.error_of(says, write=False)
+            says = binance.VenueSays(int(message["error"]["code"]), str(message["error"]["msg"]))
+        error = binance.error_of(says, write=False)
         if isinstance(error, Reject):
             await queue.put(error)
         else:

@@ -18,11 +18,12 @@ from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
 from agent.market.conflation import Priority
 from agent.market.feeds import FeedFacts
 from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
+from agent.transport import binance
 from agent.transport.books import Books
 from agent.transport.http import Http, Reply, TimeOuts
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
-from agent.venues import Send, Sign, VenueFacts, one_by_one, understood
+from agent.venues import Send, Sign, VenueFacts, one_by_one
 from agent.venues.binance_spot import codec, feed
 from agent.venues.binance_spot.lists import OrderLists
 from agent.venues.binance_spot.reports import ReportStream
@@ -49,8 +50,7 @@ class BinanceSpot:
         ws_url: str | None = None,
         send: Send | None = None,
     ) -> None:
-        self._send = send
-        self._facts, self._name, self._clock, self._api_key, self._sign = facts, name, clock, api_key, sign
+        self._facts, self._name, self._clock, self._sign = facts, name, clock, sign
         rest = (base_url or facts.rest_url).rstrip("/")
         socket = (ws_url or "ws" + rest.removeprefix("http")).rstrip("/")
         self._stream_url = socket if base_url or ws_url else facts.stream_url
@@ -60,7 +60,6 @@ class BinanceSpot:
         )
         self._instruments: dict[str, VenueInstrument] = {}
         self._reader = codec.Reader(name, self._instruments)
-        self._ahead_ms = 0
         self._held: frozenset[str] = frozenset()
         self._following: asyncio.Task[None] | None = None
         self.books = Books(
@@ -70,6 +69,16 @@ class BinanceSpot:
             clock,
             self._depth,
             rank=self._rank,
+        )
+        self.account = binance.Account(
+            self.http,
+            clock,
+            api_key,
+            sign,
+            send,
+            f"{API}/time",
+            facts.recv_window_ms,
+            lambda ahead_ms: self.books.clocks(ahead_ms * 1_000_000),
         )
         self._started = False
         self.reports = ReportStream(self, clock, facts.audit_s)
@@ -86,7 +95,7 @@ class BinanceSpot:
     @property
     def ahead_ms(self) -> int:
         """How far the venue's clock was measured to be before ours."""
-        return self._ahead_ms
+        return self.account.ahead_ms
 
     async def permissions(self) -> codec.Permissions:
         """What the venue says that this account may do. Raises as the other reads."""
@@ -96,10 +105,10 @@ class BinanceSpot:
         """Sets the clock's offset and loads the markets. Raises Retry within the time-outs where the venue is not there."""
         reply = await self.http.read("GET", f"{API}/exchangeInfo", weight=20)
         if reply.status >= 400:
-            raise codec.error_of(codec.refusal(reply.body), write=False)
-        info = codec.load(reply.body, "exchangeInfo")
-        self.http.throttle.limit = codec.weight_a_minute(info) or self._facts.weight_per_minute
-        await self._set_clock()
+            raise binance.error_of(binance.refusal(reply.body), write=False)
+        info = binance.load(reply.body, "exchangeInfo")
+        self.http.throttle.limit = binance.weight_a_minute(info) or self._facts.weight_per_minute
+        await self.account.set_clock()
         found = codec.instruments(info, self._facts.maker_fee_bps, self._facts.taker_fee_bps)
         if not found:
             raise Retry("MARKETS_NOT_LOADED", f"{self._name} lists no market that trades", "try again later")
@@ -150,7 +159,7 @@ class BinanceSpot:
         path, _, query = path.partition("?")
         reply = await self.http.read("GET", path, query, weight=5 if query.endswith("limit=5") else 50)
         if reply.status >= 400:
-            says = codec.refusal(reply.body)
+            says = binance.refusal(reply.body)
             raise Retry(
                 "NO_SNAPSHOT", f"{self._name} gives no depth: {says.code} {says.msg}", "see its status"
             )
@@ -162,8 +171,7 @@ class BinanceSpot:
         """Raises Usage for what the venue's filters would refuse; nothing is sent."""
         instrument = self.instrument(order.symbol)
         params = codec.new_order_params(order, instrument)
-        payload = codec.query_string({**params, **self._stamp()})
-        signature = await self._sign("POST", f"{API}/order", payload)
+        payload, signature = await self.account.signed("POST", f"{API}/order", params)
         digest = hashlib.sha256(payload.encode()).hexdigest()
         self.reports.watch(order.symbol, order.cl_ord_id)
         sent = f"{payload}&signature={signature}" if signature else payload
@@ -172,26 +180,8 @@ class BinanceSpot:
     async def submit(self, request: SignedRequest) -> OrderSnapshot:
         """Sends these bytes once. Raises Reject, Retry (it never arrived) or Reconcile (it may have)."""
         self._need_markets()
-        if "&signature=" not in request.payload:
-            reply = await self._sent_by_signer(request)
-        else:
-            headers = {"X-MBX-APIKEY": self._api_key, "Content-Type": "application/x-www-form-urlencoded"}
-            reply = await self.http.write(request.method, request.path, "", request.payload.encode(), headers)
-        return self._reader.placed(self._accepted(reply, "the answer to a new order", write=True))
-
-    async def _sent_by_signer(self, request: SignedRequest) -> Reply:
-        """Raises Usage EXCHANGE_NOT_SENT_HERE where nobody here sends for the signer, else as `submit`."""
-        send = self._send
-        if send is None:
-            raise Usage(
-                "EXCHANGE_NOT_SENT_HERE",
-                f"the signer keeps {self._name}'s signatures, and does not send here",
-            )
-
-        async def ask() -> Reply:
-            return Reply(*await send(request.method, request.path, request.payload))
-
-        return await self.http.write_by(ask)
+        reply = await self.account.submit(request)
+        return self._reader.placed(self.account.accepted(reply, "the answer to a new order", write=True))
 
     async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot:
         """The order after the cancel; one that had ended already is returned as it ended.
@@ -200,14 +190,13 @@ class BinanceSpot:
         """
         self.instrument(symbol)
         params = {"symbol": symbol, "origClientOrderId": cl_ord_id}
-        query, headers = await self._signed("DELETE", "order", params)
-        reply = await self.http.write("DELETE", f"{API}/order", query, b"", headers)
-        if reply.status >= 400 and codec.refusal(reply.body).code == codec.CANCEL_REJECTED:
+        reply = await self.account.reply("DELETE", f"{API}/order", params, 1)
+        if reply.status >= 400 and binance.refusal(reply.body).code == binance.CANCEL_REJECTED:
             ended = await self.query(cl_ord_id, symbol)
             if ended is None:
                 raise Reject("NO_SUCH_ORDER", f"{self._name} has no order {cl_ord_id}")
             return ended
-        data = self._accepted(reply, "the answer to a cancel", write=True)
+        data = self.account.accepted(reply, "the answer to a cancel", write=True)
         cancelled = self._reader.cancelled(data)
         try:
             return await self._with_fills(cancelled)
@@ -236,10 +225,10 @@ class BinanceSpot:
 
     async def _cancel_symbol(self, symbol: str) -> dict[ClOrdId, OrderSnapshot | FairleadError]:
         """Every open order of a symbol; empty where the answer does not say which: they are asked after one by one."""
-        query, headers = await self._signed("DELETE", "openOrders", {"symbol": symbol})
         try:
-            reply = await self.http.write("DELETE", f"{API}/openOrders", query, b"", headers)
-            rows = self._accepted(reply, "the answer to a cancel of all", write=True)
+            rows = await self.signed_write(
+                "DELETE", "openOrders", {"symbol": symbol}, "the answer to a cancel of all"
+            )
             found = [self._reader.cancelled(row) for row in rows]
         except (Reject, Retry, Reconcile, Denied):
             return {}
@@ -257,11 +246,10 @@ class BinanceSpot:
         """None only for the venue's own -2013; a request still under way may yet arrive until its receive window ends."""
         self.instrument(symbol)
         params = {"symbol": symbol, "origClientOrderId": cl_ord_id}
-        query, headers = await self._signed("GET", "order", params)
-        reply = await self.http.read("GET", f"{API}/order", query, headers, 4)
-        if reply.status >= 400 and codec.refusal(reply.body).code == codec.NO_SUCH_ORDER:
+        reply = await self.account.reply("GET", f"{API}/order", params, 4)
+        if reply.status >= 400 and binance.refusal(reply.body).code == binance.NO_SUCH_ORDER:
             return None
-        return await self._with_fills(self._reader.order(await self.checked(reply, "an order")))
+        return await self._with_fills(self._reader.order(await self.account.checked(reply, "an order")))
 
     async def order_by_venue_id(self, symbol: str, venue_order_id: str) -> OrderSnapshot:
         data = await self.signed_read("order", {"symbol": symbol, "orderId": venue_order_id}, 4)
@@ -331,20 +319,6 @@ class BinanceSpot:
             )
         return self._instruments[symbol]
 
-    def _now_ms(self) -> int:
-        return self._clock.now_ns() // 1_000_000 + self._ahead_ms
-
-    def _stamp(self) -> dict[str, str | int]:
-        return {"recvWindow": self._facts.recv_window_ms, "timestamp": self._now_ms()}
-
-    async def _set_clock(self) -> None:
-        before = self._clock.now_ns()
-        data = await self.public("time", {})
-        after = self._clock.now_ns()
-        with understood("time"):
-            self._ahead_ms = int(data["serverTime"]) - (before + after) // 2_000_000
-        self.books.clocks(self._ahead_ms * 1_000_000)
-
     async def _set_fees(self) -> None:
         """This account's own rates; where they cannot be read the published tier stands, which is the dearest."""
         try:
@@ -354,52 +328,18 @@ class BinanceSpot:
         for symbol, instrument in self._instruments.items():
             self._instruments[symbol] = replace(instrument, maker_fee_bps=maker_bps, taker_fee_bps=taker_bps)
 
-    async def public(self, path: str, params: Mapping[str, str | int], weight: int = 1) -> Any:
-        reply = await self.http.read("GET", f"{API}/{path}", codec.query_string(params), weight=weight)
-        if reply.status >= 400:
-            raise codec.error_of(codec.refusal(reply.body), write=False)
-        return codec.load(reply.body, path)
-
-    async def _signed(
-        self, method: str, path: str, params: Mapping[str, str | int]
-    ) -> tuple[str, dict[str, str]]:
-        payload = codec.query_string({**params, **self._stamp()})
-        signature = await self._sign(method, f"{API}/{path}", payload)
-        return f"{payload}&signature={signature}", {"X-MBX-APIKEY": self._api_key}
-
-    async def signed_read(self, path: str, params: Mapping[str, str | int], weight: int) -> Any:
+    async def signed_read(self, path: str, params: binance.Params, weight: int) -> Any:
         self._need_markets()
-        query, headers = await self._signed("GET", path, params)
-        return await self.checked(await self.http.read("GET", f"{API}/{path}", query, headers, weight), path)
+        return await self.account.read(f"{API}/{path}", params, weight)
 
-    async def signed_reply(
-        self, method: str, path: str, params: Mapping[str, str | int], weight: int
-    ) -> Reply:
-        """The venue's own answer, whatever its status; sent by the signer where it keeps the signature. GET is a read, all else a write."""
+    async def signed_reply(self, method: str, path: str, params: binance.Params, weight: int) -> Reply:
+        """As `Account.reply`, of this interface's paths."""
         self._need_markets()
-        payload = codec.query_string({**params, **self._stamp()})
-        signature = await self._sign(method, f"{API}/{path}", payload)
-        if not signature:
-            request = SignedRequest(ClOrdId(""), method, f"{API}/{path}", payload, "")
-            return await self._sent_by_signer(request)
-        query, headers = f"{payload}&signature={signature}", {"X-MBX-APIKEY": self._api_key}
-        if method == "GET":
-            return await self.http.read(method, f"{API}/{path}", query, headers, weight)
-        return await self.http.write(method, f"{API}/{path}", query, b"", headers, weight)
+        return await self.account.reply(method, f"{API}/{path}", params, weight)
 
-    async def signed_write(self, method: str, path: str, params: Mapping[str, str | int], what: str) -> Any:
-        return self._accepted(await self.signed_reply(method, path, params, 1), what, write=True)
-
-    async def checked(self, reply: Reply, what: str) -> Any:
-        if reply.status >= 400 and codec.refusal(reply.body).code == codec.CLOCK_OFF:
-            await self._set_clock()
-        return self._accepted(reply, what, write=False)
-
-    @staticmethod
-    def _accepted(reply: Reply, what: str, *, write: bool) -> Any:
-        if reply.status >= 400:
-            raise codec.error_of(codec.refusal(reply.body), write=write)
-        return codec.load(reply.body, what, write=write)
+    async def signed_write(self, method: str, path: str, params: binance.Params, what: str) -> Any:
+        self._need_markets()
+        return await self.account.write(method, f"{API}/{path}", params, what)
 
     async def _with_fills(self, order: OrderSnapshot) -> OrderSnapshot:
         """The same order with its trades, which the venue keeps under another address."""
@@ -410,8 +350,8 @@ class BinanceSpot:
         return replace(order, fills=tuple(self._reader.trade(row)[2] for row in rows))
 
     async def _hello(self) -> str:
-        params: dict[str, str | int] = {"apiKey": self._api_key, **self._stamp()}
-        signature = await self._sign("WS", codec.SUBSCRIBE, codec.sorted_payload(params))
+        params: dict[str, str | int] = {"apiKey": self.account.api_key, **self.account.stamp()}
+        signature = await self._sign("WS", codec.SUBSCRIBE, binance.sorted_payload(params))
         return codec.subscribe_message(params, signature)
 
 

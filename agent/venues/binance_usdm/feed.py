@@ -132,11 +132,11 @@ ANSWERS = {"depth": depth, "exchangeInfo": exchange_info}
 
 
 def subscribe(symbols: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """(what is added to the stream's address, what is said when connected)."""
-    channels = ("depth@100ms", "markPrice@1s", "aggTrade")
-    streams = "/".join(f"{s.lower()}@{channel}" for s in symbols for channel in channels)
-    return f"/stream?streams={streams}", ()
+    """(what is added to the stream's address, what is said when connected): books, on the public line. Trades and mark prices, which
+    `decode` reads as well, come on a line of their own (/market) since 2026."""
+    streams = ",".join(f'"{s.lower()}@depth@100ms"' for s in symbols)
+    return "/ws", (f'{{"method":"SUBSCRIBE","params":[{streams}],"id":1}}',)
 
 
-def snapshot_path(symbol: str) -> str:
-    return f"/fapi/v1/depth?symbol={symbol}&limit=1000"
+def snapshot_path(symbol: str, levels: int = 1000) -> str:
+    return f"/fapi/v1/depth?symbol={symbol}&limit={levels}"

@@ -22,7 +22,7 @@ from agent.domain.ids import ClOrdId
 from agent.domain.instruments import Place, cex_id
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
-from agent.domain.reports import Balance, Fill, OrderSnapshot
+from agent.domain.reports import Balance, Fill, OrderSnapshot, Position
 from agent.market.reading import above_zero, ns_of_ms, number, side, whole
 from agent.market.reading import name as text_of
 from agent.ports import VenueInstrument
@@ -336,8 +336,22 @@ def balances(data: Any, venue: str) -> list[Balance]:
         return found
 
 
-def positions(data: Any) -> dict[str, Decimal]:
-    """clearinghouseState: perpetuals by coin, below zero where short."""
+def positions(data: Any, venue: str) -> list[Position]:
+    """clearinghouseState: perpetuals by coin."""
     with understood("clearinghouseState"):
         rows = [row["position"] for row in data["assetPositions"]]
-        return {text_of(row["coin"]): number(row["szi"]) for row in rows}
+        return [
+            Position(
+                text_of(row["coin"]),
+                cex_id(venue, f"{text_of(row['coin'])}-PERP"),
+                number(row["szi"]),
+                number(row["szi"]) * number(row["entryPx"]),
+                number(row["entryPx"]),
+                None,
+                cex_id(venue, "USDC"),
+                number(str(whole(row["leverage"]["value"]))),
+                row["leverage"]["type"] == "isolated",
+            )
+            for row in rows
+            if number(row["szi"])
+        ]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -17,7 +16,7 @@ from agent.domain.errors import FairleadError, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import VenueOrder
-from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
+from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot, Position
 from agent.market.feeds import FeedFacts
 from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
 from agent.transport.books import Books
@@ -186,9 +185,10 @@ class Hyperliquid:
         self._need_markets()
         return tuple(codec.balances(await self.info({"type": "spotClearinghouseState", "user": self._account}, 2), self._name))  # fmt: skip
 
-    async def positions(self) -> Mapping[str, Decimal]:
-        """Perpetuals of the same account, by coin: what the port does not trade and an owner must see."""
-        return codec.positions(await self.info({"type": "clearinghouseState", "user": self._account}, 2))
+    async def positions(self) -> Sequence[Position]:
+        """Perpetuals of the same account: what the port does not trade and an owner must see."""
+        asked = {"type": "clearinghouseState", "user": self._account}
+        return tuple(codec.positions(await self.info(asked, 2), self._name))
 
     def stream(self) -> AsyncIterator[ExecutionReport]:
         """Reports of this account as they happen, each execution once, merged with an audit over REST."""

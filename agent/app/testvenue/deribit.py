@@ -1,0 +1,223 @@
+"""The paper exchange in Deribit's dialect: JSON-RPC by HTTP with a signature for each request, books by WebSocket.
+
+It has linear perpetuals (`ETH_USDC-PERPETUAL`), labels that are not unique, `valid_until`. It takes no log-on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from agent.app.testvenue import deribit_wire as say
+from agent.app.testvenue import wire
+from agent.app.testvenue.book import Order
+from agent.app.testvenue.futures import FuturesEngine
+from agent.app.testvenue.limits import Limits
+from agent.app.testvenue.server import Params, Route, Server, signed_route
+from agent.app.testvenue.spec import VenueError
+from agent.app.testvenue.streams import Connection, encoded
+from agent.app.testvenue.venue import Account, Venue
+from agent.app.testvenue.wire import Json
+
+API = "/api/v2"
+LONGEST_MS = 60_000
+_AUTH = re.compile(r"deri-hmac-sha256 id=([^,]+),ts=([0-9]{1,16}),nonce=([^,]+),sig=([0-9a-f]{64})")
+
+
+class DeribitServer(Server):
+    """Over a `FuturesEngine`."""
+
+    def __init__(self, venue: Venue, limits: Limits | None = None) -> None:
+        self.words = say.Words(venue.engine)
+        self.labels: dict[str, str] = {}
+        self.nonces: dict[str, None] = {}
+        super().__init__(venue, limits)
+
+    @property
+    def engine(self) -> FuturesEngine:
+        engine = self.venue.engine
+        assert isinstance(engine, FuturesEngine)
+        return engine
+
+    def _routes(self) -> list[Route]:
+        def public(name: str, run: Callable[[Params, Account | None], Any]) -> Route:
+            return Route(name, "GET", f"{API}/public/{name}", 1, False, run)
+
+        def private(name: str, method: str, run: Callable[[Params, Account], Any]) -> Route:
+            return signed_route(name, "GET", f"{API}/private/{method}", 1, run)
+
+        return [
+            public("get_time", lambda p, a: self.venue.now_ms()),
+            public("get_instruments", lambda p, a: [say.instrument_json(s, self.engine) for s in self.engine.specs.values()]),
+            private("order.place", "buy", lambda p, a: self.order(p, a, "BUY")),
+            private("order.place", "sell", lambda p, a: self.order(p, a, "SELL")),
+            private("order.amend", "edit_by_label", self.edit),
+            private("order.cancel", "cancel", self.cancel),
+            private("order.query", "get_order_state_by_label", self.by_label),
+            private("openOrders", "get_open_orders", self.open_orders),
+            private("myTrades", "get_user_trades_by_order", self.trades_of_order),
+            private("myTrades", "get_user_trades_by_instrument_and_time", self.own_trades),
+            private("positions", "get_positions", self.positions),
+            private("account", "get_account_summaries", lambda p, a: say.summaries_json(self.engine, a.key)),
+        ]  # fmt: skip
+
+    def weight_of(self, route: Route, query: Any) -> int:
+        return route.weight
+
+    def _streams(self, app: web.Application) -> None:
+        app.router.add_get("/ws/api/v2", self.line)
+        app.router.add_get(f"{API}/depth", self.levels)
+        app.router.add_route("*", f"{API}/private/{{rest:.*}}", self.not_permitted)
+
+    def answered(self, told: Any) -> web.Response:
+        text = encoded({"jsonrpc": "2.0", "result": told})
+        return web.Response(text=text, content_type="application/json")
+
+    def refused(self, error: VenueError) -> web.Response:
+        told = say.reworded(error)
+        return web.Response(
+            status=told.http, text=encoded(say.error_json(told)), content_type="application/json"
+        )
+
+    async def not_permitted(self, request: web.Request) -> web.StreamResponse:
+        """Withdrawals, transfers and whatever else there is: the keys here trade and read."""
+        return self.refused(VenueError(13_021, "forbidden", 400))
+
+    async def _authenticate(self, route: Route, request: web.Request) -> tuple[Params, Account | None]:
+        params = dict(request.query)
+        if not route.signed:
+            return params, None
+        told = _AUTH.fullmatch(request.headers.get("Authorization", ""))
+        account = self.venue.accounts.get(told[1]) if told is not None else None
+        if told is None or account is None:
+            raise VenueError(13_009, "unauthorized")
+        text = f"{told[2]}\n{told[3]}\n{request.method}\n{request.raw_path}\n\n"
+        wanted = hmac.new(account.secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+        if wanted != told[4] or abs(self.venue.now_ms() - int(told[2])) > LONGEST_MS:
+            raise VenueError(13_009, "unauthorized")
+        return params, account
+
+    # orders
+
+    def order(self, params: Params, account: Account, side: str) -> Json:
+        spec = say.spec_named(self.engine, params)
+        number = f"{spec.quote}-{len(self.labels) + 1}"
+        request = say.new_order(self.engine, account.key, params, side, number, self.venue.now_ms())
+        outcome = self.venue.place(request)
+        assert outcome.order is not None
+        self.labels[number] = params.get("label", "")
+        return self._placed(outcome.order)
+
+    def edit(self, params: Params, account: Account) -> Json:
+        say.in_time(params, self.venue.now_ms())
+        found = [o for o in self._labelled(params, account) if o.is_open]
+        if len(found) != 1:
+            raise VenueError(-2011, "Unknown order sent.")
+        before = len(self.engine.fills)
+        qty, px = wire.decimal(params, "amount"), wire.decimal(params, "price")
+        say.needed(params, "amount"), say.needed(params, "price")
+        assert qty is not None and px is not None
+        self.venue.change(found[0], qty, px)
+        return self._placed(found[0], before)
+
+    def cancel(self, params: Params, account: Account) -> Json:
+        order = self._numbered(params, account)
+        if not order.is_open:
+            raise VenueError(-2013, "Order does not exist.")
+        self.venue.cancel(order)
+        return self._order(order)
+
+    def by_label(self, params: Params, account: Account) -> list[Json]:
+        say.needed(params, "currency")
+        return [self._order(order) for order in self._labelled(params, account)]
+
+    def open_orders(self, params: Params, account: Account) -> list[Json]:
+        return [self._order(order) for order in self.engine.open_orders(account.key)]
+
+    def trades_of_order(self, params: Params, account: Account) -> list[Json]:
+        return self._trades(self._numbered(params, account))
+
+    def own_trades(self, params: Params, account: Account) -> Json:
+        spec = say.spec_named(self.engine, params)
+        start, end = (int(say.needed(params, name)) for name in ("start_timestamp", "end_timestamp"))
+        count = min(int(params.get("count", "10")), 1_000)
+        fills = [
+            f
+            for f in self.engine.fills
+            if (f.account, f.symbol) == (account.key, spec.symbol) and start <= f.time_ms <= end
+        ]
+        if params.get("sorting") != "asc":
+            fills.reverse()
+        told = [self._trade(f, self.engine.orders[f.order_id]) for f in fills[:count]]
+        return {"trades": told, "has_more": len(fills) > count}
+
+    def positions(self, params: Params, account: Account) -> list[Json]:
+        specs = self.engine.specs.values()
+        return [say.position_json(self.engine, account.key, spec) for spec in specs]
+
+    def _labelled(self, params: Params, account: Account) -> list[Order]:
+        label = say.needed(params, "label")
+        mine = (o for o in self.engine.orders.values() if o.account == account.key)
+        return [o for o in mine if self.labels.get(o.cl_ord_id) == label]
+
+    def _numbered(self, params: Params, account: Account) -> Order:
+        number = say.needed(params, "order_id")
+        mine = (o for o in self.engine.orders.values() if o.account == account.key)
+        found = next((o for o in mine if o.cl_ord_id == number), None)
+        if found is None:
+            raise VenueError(-2011, "Unknown order sent.")
+        return found
+
+    def _order(self, order: Order) -> Json:
+        return say.order_json(order, self.engine.specs[order.symbol], self.labels[order.cl_ord_id])
+
+    def _trade(self, fill: Any, order: Order) -> Json:
+        label = self.labels[order.cl_ord_id]
+        return say.trade_json(fill, order, self.engine.specs[order.symbol], label)
+
+    def _trades(self, order: Order, since: int = 0) -> list[Json]:
+        mine = (f for f in self.engine.fills[since:] if f.order_id == order.order_id)
+        return [self._trade(fill, order) for fill in mine]
+
+    def _placed(self, order: Order, since: int = 0) -> Json:
+        return {"order": self._order(order), "trades": self._trades(order, since)}
+
+    # books
+
+    async def levels(self, request: web.Request) -> web.Response:
+        """For tests: whole levels of one symbol of the engine's."""
+        book = self.engine.books[request.query["symbol"]]
+        return web.json_response(wire.depth_json(book, 1_000))
+
+    async def line(self, request: web.Request) -> web.StreamResponse:
+        connection = Connection(web.WebSocketResponse(heartbeat=20))
+        return await self.hub.serve(request, connection, self._said)
+
+    def _said(self, connection: Connection, text: str) -> Json:
+        try:
+            message = json.loads(text)
+            method, params = message["method"], message.get("params", {})
+            channels = [str(one) for one in params.get("channels", [])]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return say.error_json(VenueError(11_050, "bad_request"))
+        answer: Json = {"jsonrpc": "2.0", "id": message.get("id")}
+        if method in ("public/set_heartbeat", "public/test"):
+            return {**answer, "result": "ok"}
+        if method != "public/subscribe":
+            return {**answer, **say.error_json(VenueError(13_009, "unauthorized"))}
+        named = {say.instrument_of(spec): spec for spec in self.engine.specs.values()}
+        for channel in channels:
+            kind, _, rest = channel.partition(".")
+            spec = named.get(rest.removesuffix(".100ms"))
+            if kind == "book" and spec is not None:
+                self.hub.flush()  # what came before the snapshot is in it
+                connection.streams.add(f"{spec.symbol.lower()}@depth@100ms")
+                told = say.snapshot(self.engine.books[spec.symbol], spec, self.venue.now_ms())
+                connection.send("book", told, 0.0)
+        return {**answer, "result": channels}

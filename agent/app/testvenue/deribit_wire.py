@@ -1,0 +1,237 @@
+"""Deribit's payloads as documented, its refusals, and its orders read from their parameters. Linear perpetuals, margined in the quote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from agent.app.testvenue import wire
+from agent.app.testvenue.book import Book, LevelChange, Order
+from agent.app.testvenue.engine import Engine, Execution, Fill, NewOrder, Trade
+from agent.app.testvenue.futures import LEVERAGE, FuturesEngine
+from agent.app.testvenue.spec import ZERO, SymbolSpec, VenueError
+from agent.app.testvenue.wire import Json
+
+FOREVER_MS = 32_503_708_800_000
+LEAST = Decimal("0.1")
+"""No order is for less of the base than this."""
+STATES = {"NEW": "open", "PARTIALLY_FILLED": "open", "FILLED": "filled", "CANCELED": "cancelled", "EXPIRED": "cancelled", "EXPIRED_IN_MATCH": "cancelled", "REJECTED": "rejected"}  # fmt: skip
+TIMES = {"good_til_cancelled": "GTC", "immediate_or_cancel": "IOC", "fill_or_kill": "FOK"}
+NAMES = {"GTC": "good_til_cancelled", "GTX": "good_til_cancelled", "IOC": "immediate_or_cancel", "FOK": "fill_or_kill"}  # fmt: skip
+CODES = {
+    -1013: (11_050, "bad_request"),
+    -2011: (10_004, "order_not_found"),
+    -2013: (11_044, "not_open_order"),
+    -2019: (10_009, "not_enough_funds"),
+    -2022: (11_030, "other_reject reduce_only"),
+    -4028: (10_021, "invalid_amount"),
+    -5022: (11_054, "post_only_reject"),
+    -2015: (13_009, "unauthorized"),
+}
+
+
+def reworded(error: VenueError) -> VenueError:
+    """A refusal of the engine in this interface's own code and words."""
+    code, msg = CODES.get(error.code, (error.code if error.code > 0 else 11_050, error.msg))
+    return VenueError(code, msg, error.http)
+
+
+def instrument_of(spec: SymbolSpec) -> str:
+    return f"{spec.base}_{spec.quote}-PERPETUAL"
+
+
+def spec_named(engine: Engine, params: Mapping[str, str]) -> SymbolSpec:
+    name = needed(params, "instrument_name")
+    found = next((spec for spec in engine.specs.values() if instrument_of(spec) == name), None)
+    if found is None:
+        raise VenueError(10_020, "invalid_or_unsupported_instrument")
+    return found
+
+
+def needed(params: Mapping[str, str], name: str) -> str:
+    if not params.get(name):
+        raise VenueError(11_050, f"bad_request: {name} is missing")
+    return params[name]
+
+
+def new_order(
+    engine: Engine, account: str, params: Mapping[str, str], side: str, order_id: str, now_ms: int
+) -> NewOrder:
+    """`order_id` stands for the client's: labels are not unique here."""
+    spec = spec_named(engine, params)
+    in_time(params, now_ms)
+    kind, tif = params.get("type", "limit"), params.get("time_in_force", "good_til_cancelled")
+    if kind not in ("limit", "market") or tif not in TIMES:
+        raise VenueError(11_050, "bad_request: type or time_in_force")
+    needed(params, "amount")
+    qty = wire.decimal(params, "amount")
+    if qty is None or qty < LEAST:
+        raise VenueError(10_021, "invalid_amount")
+    px = wire.decimal(params, "price") if kind == "limit" else None
+    if kind == "limit":
+        needed(params, "price")
+    post_only = params.get("post_only") == "true"
+    if post_only and params.get("reject_post_only") != "true":
+        raise VenueError(11_050, "bad_request: this exchange reprices nothing")
+    return NewOrder(
+        account,
+        spec.symbol,
+        order_id,
+        side,
+        kind.upper(),
+        "GTX" if post_only else TIMES[tif],
+        px,
+        qty,
+        None,
+        reduce_only=params.get("reduce_only") == "true",
+    )
+
+
+def in_time(params: Mapping[str, str], now_ms: int) -> None:
+    """Raises VenueError 13888 for what was to be carried out earlier."""
+    until = params.get("valid_until", "")
+    if until.isdecimal() and int(until) < now_ms:
+        raise VenueError(13_888, "timed_out")
+
+
+# answers
+
+
+def instrument_json(spec: SymbolSpec, engine: Engine) -> Json:
+    return {
+        "kind": "future",
+        "instrument_name": instrument_of(spec),
+        "instrument_type": "linear",
+        "base_currency": spec.base,
+        "counter_currency": spec.quote,
+        "quote_currency": spec.quote,
+        "settlement_currency": spec.quote,
+        "settlement_period": "perpetual",
+        "expiration_timestamp": FOREVER_MS,
+        "is_active": True,
+        "tick_size": spec.tick,
+        "contract_size": spec.lot,
+        "min_trade_amount": LEAST,
+        "maker_commission": engine.maker_rate,
+        "taker_commission": engine.taker_rate,
+        "max_leverage": 50,
+    }
+
+
+def order_json(order: Order, spec: SymbolSpec, label: str) -> Json:
+    return {
+        "order_id": order.cl_ord_id,
+        "label": label,
+        "instrument_name": instrument_of(spec),
+        "direction": order.side.lower(),
+        "order_type": order.type.lower(),
+        "order_state": STATES[order.status],
+        "time_in_force": NAMES[order.tif],
+        "price": order.px if order.type == "LIMIT" else "market_price",
+        "amount": order.qty,
+        "filled_amount": order.executed,
+        "average_price": order.cum_quote / order.executed if order.executed else ZERO,
+        "post_only": order.tif == "GTX",
+        "reduce_only": order.reduce_only,
+        "creation_timestamp": order.time_ms,
+        "last_update_timestamp": order.update_ms,
+        "api": True,
+        "web": False,
+    }
+
+
+def trade_json(fill: Fill, order: Order, spec: SymbolSpec, label: str) -> Json:
+    return {
+        "trade_id": f"{spec.quote}-{fill.trade_id}",
+        "trade_seq": fill.trade_id,
+        "order_id": order.cl_ord_id,
+        "label": label,
+        "instrument_name": instrument_of(spec),
+        "direction": "buy" if fill.is_buyer else "sell",
+        "price": fill.px,
+        "amount": fill.qty,
+        "fee": fill.commission,
+        "fee_currency": fill.commission_asset,
+        "liquidity": "M" if fill.is_maker else "T",
+        "order_type": order.type.lower(),
+        "state": STATES[order.status],
+        "timestamp": fill.time_ms,
+    }
+
+
+def position_json(engine: FuturesEngine, account: str, spec: SymbolSpec) -> Json:
+    held = engine.position(account, spec.symbol)
+    return {
+        "instrument_name": instrument_of(spec),
+        "kind": "future",
+        "size": held.qty,
+        "direction": "buy" if held.qty > 0 else "sell" if held.qty else "zero",
+        "average_price": held.entry,
+        "mark_price": engine.mark(spec.symbol),
+        "leverage": engine.leverage.get((account, spec.symbol), LEVERAGE),
+        "floating_profit_loss": engine.gain(account, spec.symbol),
+    }
+
+
+def summaries_json(engine: FuturesEngine, account: str) -> Json:
+    rows = [
+        {
+            "currency": asset,
+            "balance": engine.free.get((account, asset), ZERO),
+            "available_funds": engine.available(account, asset),
+        }
+        for asset in engine.assets_of(account)
+    ]
+    return {"summaries": rows}
+
+
+def error_json(error: VenueError) -> Json:
+    return {"jsonrpc": "2.0", "error": {"code": error.code, "message": error.msg, "data": None}}
+
+
+# streams
+
+
+def snapshot(book: Book, spec: SymbolSpec, now_ms: int) -> Json:
+    sides = {"bids": book.bids.levels(), "asks": book.asks.levels()}
+    rows = {name: [["new", px, qty] for px, qty in levels] for name, levels in sides.items()}
+    return _told(spec, {"type": "snapshot", "change_id": book.update_id, "timestamp": now_ms, **rows})
+
+
+def _told(spec: SymbolSpec, data: Json) -> Json:
+    name = instrument_of(spec)
+    params: Json = {"channel": f"book.{name}.100ms", "data": {"instrument_name": name, **data}}
+    return {"jsonrpc": "2.0", "method": "subscription", "params": params}
+
+
+class Words:
+    """How the streams of this dialect say what happened. Of accounts it says nothing: no line is logged on here."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def execution_report(self, execution: Execution, now_ms: int, cancel_id: str = "") -> Json:
+        return {}
+
+    def account_position(self, engine: Engine, account: str, now_ms: int) -> Json:
+        return {}
+
+    def depth_update(self, symbol: str, changes: list[LevelChange], now_ms: int) -> Json:
+        latest: dict[tuple[str, Decimal], Decimal] = {(c.side, c.px): c.qty for c in changes}
+        rows = {"BUY": "bids", "SELL": "asks"}
+        sides = {
+            name: [["change" if qty else "delete", px, qty] for (of, px), qty in latest.items() if of == side]
+            for side, name in rows.items()
+        }
+        numbers = {"change_id": changes[-1].update_id, "prev_change_id": changes[0].update_id - 1}
+        return _told(self._engine.specs[symbol], {"type": "change", **numbers, "timestamp": now_ms, **sides})
+
+    def trade_event(self, trade: Trade, now_ms: int) -> Json:
+        name = instrument_of(self._engine.specs[trade.symbol])
+        side = "sell" if trade.buyer_is_maker else "buy"
+        told: Json = {"instrument_name": name, "trade_id": str(trade.trade_id), "direction": side, "price": trade.px, "amount": trade.qty, "timestamp": now_ms}  # fmt: skip
+        params: Json = {"channel": f"trades.{name}.100ms", "data": [told]}
+        return {"jsonrpc": "2.0", "method": "subscription", "params": params}
+
+    def book_ticker(self, book: Book) -> Json:
+        return {}

@@ -1,0 +1,169 @@
+"""The engine of contracts: nobody holds the base asset, an account has a position, and gains and losses come in what it is margined in.
+
+Contracts are linear: one unit of a contract is one unit of its base, priced and margined in the quote asset. A position keeps what it
+cost; what is closed of it realises its share. Everybody is on cross margin with a leverage of his own. There is no liquidation and no
+funding here: an account may owe. What is in cash less what positions cost is what was deposited, over everybody and always.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, Decimal
+
+from agent.app.testvenue.book import FEES, HOUSE, Order
+from agent.app.testvenue.engine import Engine
+from agent.app.testvenue.matching import Execution, NewOrder, Outcome
+from agent.app.testvenue.spec import EIGHT, ZERO, VenueError, check_filters
+
+LEVERAGE = 20
+
+
+@dataclass(slots=True)
+class Position:
+    """`qty` below zero: short. `cost`: quote units, of the sign of `qty`; cost / qty is the price of entry."""
+
+    qty: Decimal = ZERO
+    cost: Decimal = ZERO
+
+    @property
+    def entry(self) -> Decimal:
+        return (self.cost / self.qty).quantize(EIGHT) if self.qty else ZERO
+
+
+class FuturesEngine(Engine):
+    """`maker_rate` and `taker_rate` are fractions of the notional, taken in the margin asset, rounded down to 8 places."""
+
+    def __init__(self, *how: object, **more: object) -> None:
+        super().__init__(*how, **more)  # type: ignore[arg-type]
+        self.positions: dict[tuple[str, str], Position] = {}
+        self.leverage: dict[tuple[str, str], int] = {}
+
+    # accounts
+
+    def position(self, account: str, symbol: str) -> Position:
+        return self.positions.get((account, symbol), Position())
+
+    def mark(self, symbol: str) -> Decimal:
+        """The last trade's price; before the first, where the market was set up."""
+        return self.books[symbol].last_px or self.specs[symbol].mid
+
+    def gain(self, account: str, symbol: str) -> Decimal:
+        """Of the open position at the mark, quote units."""
+        held = self.position(account, symbol)
+        return held.qty * self.mark(symbol) - held.cost
+
+    def margin_held(self, account: str, quote: str) -> Decimal:
+        """Initial margin of positions and of the orders that would add to them."""
+        found = ZERO
+        for symbol, spec in self.specs.items():
+            if spec.quote == quote:
+                worth = abs(self.position(account, symbol).qty) * self.mark(symbol)
+                orders = (o for o in self.open_orders(account, symbol) if not o.reduce_only)
+                worth += sum((o.remaining * (o.px or self.mark(symbol)) for o in orders), ZERO)
+                found += worth / self.leverage.get((account, symbol), LEVERAGE)
+        return found
+
+    def available(self, account: str, quote: str) -> Decimal:
+        symbols = (symbol for symbol, spec in self.specs.items() if spec.quote == quote)
+        gains = sum((self.gain(account, symbol) for symbol in symbols), ZERO)
+        return self.free.get((account, quote), ZERO) + gains - self.margin_held(account, quote)
+
+    def total(self, asset: str) -> Decimal:
+        """Cash less what positions cost: what was deposited."""
+        costs = (p.cost for (_, symbol), p in self.positions.items() if self.specs[symbol].quote == asset)
+        return super().total(asset) - sum(costs, ZERO)
+
+    # orders
+
+    def check(self, request: NewOrder) -> None:
+        super().check(request)
+        if request.account == HOUSE:
+            return
+        side = self.books[request.symbol].other(request.side)
+        best = side.best()
+        if request.tif == "GTX" and best is not None and side.acceptable(best, request.px):
+            raise VenueError(
+                -5022,
+                "Due to the order could not be executed as maker, the Post Only order will be rejected.",
+            )
+        if request.reduce_only and not self._reducible(request.account, request.symbol, request.side):
+            raise VenueError(-2022, "ReduceOnly Order is rejected.")
+
+    def check_change(self, order: Order, qty: Decimal, px: Decimal) -> None:
+        """Raises VenueError -2013 for an order that has ended, -4028 for a quantity that is none, -1013 for a filter's."""
+        if not order.is_open:
+            raise VenueError(-2013, "Order does not exist.")
+        if qty <= order.executed:
+            raise VenueError(-4028, "Invalid quantity: it is below what was executed.")
+        check_filters(self.specs[order.symbol], px, qty, None)
+
+    def change(self, order: Order, qty: Decimal, px: Decimal, now_ms: int) -> Outcome:
+        """Another price or more of it goes to the queue's end and may trade at once. Raises as `check_change`."""
+        self.check_change(order, qty, px)
+        outcome = Outcome(order=order)
+        moved = px != order.px or qty > order.qty
+        if moved:
+            self._leave(order)
+        order.qty, order.px, order.update_ms = qty, px, now_ms
+        outcome.executions.append(Execution(copy(order), "AMENDMENT"))
+        if moved:
+            self._work(order, px, now_ms, outcome)
+        else:
+            order.tip = min(order.tip, order.remaining)
+            self.books[order.symbol].touched(order.side, order.px)
+        outcome.changes += self.books[order.symbol].drain()
+        return self._settled(outcome, now_ms)
+
+    def _reducible(self, account: str, symbol: str, side: str) -> Decimal:
+        held = self.position(account, symbol).qty
+        return max(held if side == "SELL" else -held, ZERO)
+
+    def _afford(self, request: NewOrder) -> None:
+        if request.reduce_only:
+            return
+        spec = self.specs[request.symbol]
+        px = request.px or request.stop_px or self.mark(request.symbol)
+        needed = px * (request.qty or ZERO) / self.leverage.get((request.account, request.symbol), LEVERAGE)
+        # what closes a position frees its margin
+        closes = min(request.qty or ZERO, self._reducible(request.account, request.symbol, request.side))
+        needed -= closes * px / self.leverage.get((request.account, request.symbol), LEVERAGE)
+        if self.available(request.account, spec.quote) < needed:
+            raise VenueError(-2019, "Margin is insufficient.")
+
+    def _able(self, order: Order) -> Decimal:
+        if not order.reduce_only or order.account == HOUSE:
+            return order.remaining
+        return min(order.remaining, self._reducible(order.account, order.symbol, order.side))
+
+    def _lock(self, order: Order, asset: str, qty: Decimal) -> None:
+        """Nothing is set aside of any asset: margin is a claim on all of the account."""
+
+    def _unlock(self, order: Order, asset: str, qty: Decimal) -> None:
+        """As `_lock`."""
+
+    def _pay(self, order: Order, qty: Decimal, px: Decimal, rate: Decimal) -> tuple[Decimal, str]:
+        quote = self.specs[order.symbol].quote
+        held = self.positions.setdefault((order.account, order.symbol), Position())
+        signed = qty if order.side == "BUY" else -qty
+        against = min(qty, abs(held.qty)) if held.qty * signed < 0 else ZERO
+        if against:
+            self._credit(order.account, quote, _realised_down(held, against, px))
+        opened = (qty - against) * (1 if signed > 0 else -1)
+        held.qty += opened
+        held.cost += opened * px
+        commission = ZERO if order.account == HOUSE else (qty * px * rate).quantize(EIGHT, ROUND_DOWN)
+        self._credit(order.account, quote, -commission)
+        self._credit(FEES, quote, commission)
+        return commission, quote
+
+
+def _realised_down(held: Position, qty: Decimal, px: Decimal) -> Decimal:
+    """Closes so much of a position; what it brings, to 8 places. The rest of the rounding stays in the position's cost."""
+    share = (
+        (held.cost * qty / abs(held.qty)).quantize(EIGHT, ROUND_DOWN) if qty < abs(held.qty) else held.cost
+    )
+    closed = qty if held.qty > 0 else -qty
+    held.qty -= closed
+    held.cost -= share
+    return closed * px - share

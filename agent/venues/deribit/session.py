@@ -1,0 +1,318 @@
+"""One account at Deribit: every request signed by itself, books over a line that is not logged on, and reports by an audit.
+
+A session that is logged on at Deribit needs no signature for what follows, so none is: requests go over HTTP with a signature each,
+which the signer judges, and each order says until when it may be carried out (`valid_until`). The venue's labels are not unique: what
+was sent once is not sent again by this session, and two orders under one label are told as such.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+
+from agent.domain.errors import FairleadError, Reconcile, Reject, Retry, Usage
+from agent.domain.ids import ClOrdId
+from agent.domain.order_state import TERMINAL
+from agent.domain.orders import VenueOrder
+from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot, Position
+from agent.market.feeds import FeedFacts
+from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
+from agent.transport.books import Books
+from agent.transport.executions import Executions
+from agent.transport.http import Http, TimeOuts
+from agent.transport.stream import Stream
+from agent.transport.throttle import Throttle
+from agent.venues import PLAIN, Sign, Terms, VenueFacts, one_by_one, understood
+from agent.venues.deribit import codec
+from chains.ending import ended
+
+API = "/api/v2"
+PAGE = 1_000
+SENT = 10_000
+FIRST_BOOK_S, RESYNC_S = 5.0, 0.5
+
+
+class Deribit:
+    """An `agent.ports.ExecutionVenue` of futures and options, with their `positions`. `start` first."""
+
+    def __init__(
+        self,
+        facts: VenueFacts,
+        feed: FeedFacts,
+        name: str,
+        clock: Clock,
+        api_key: str,
+        sign: Sign,
+        base_url: str | None,
+        ws_url: str | None,
+        timeouts: TimeOuts | None = None,
+    ) -> None:
+        self._facts, self._name, self._clock, self._api_key, self._sign = facts, name, clock, api_key, sign
+        rest = (base_url or facts.rest_url.removesuffix(API)).rstrip("/")
+        socket = (ws_url or ("ws" + rest.removeprefix("http") + "/ws/api/v2" if base_url else facts.stream_url)).rstrip("/")  # fmt: skip
+        self._stream_url, self._order_url = socket, rest
+        self.http = Http(name, rest, Throttle(clock, facts.weight_per_minute), "", timeouts)
+        self._markets: dict[str, codec.Market] = {}
+        self.reader = codec.Reader(name, self._markets)
+        self.books = Books(feed, (), Stream(lambda: self.http.client, socket, clock), clock)
+        self._following: asyncio.Task[None] | None = None
+        self._sent: dict[ClOrdId, None] = {}
+        self._seen: set[str] = set()
+        self._ahead_ms = 0
+        self.reports = Executions(self, self.reader.place, clock, facts.audit_s)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def ahead_ms(self) -> int:
+        """How far the venue's clock was measured to be before ours."""
+        return self._ahead_ms
+
+    async def start(self) -> None:
+        """Sets the clock's offset and loads the markets. Raises Retry within the time-outs where the venue is not there."""
+        before = self._clock.now_ns()
+        told = codec.server_ms(await self.public("get_time", {}))
+        self._ahead_ms = told - (before + self._clock.now_ns()) // 2_000_000
+        rows = await self.public("get_instruments", {"currency": "any", "expired": "false"})
+        found = codec.markets(rows, self._facts.maker_fee_bps, self._facts.taker_fee_bps)
+        if not found:
+            raise Retry("MARKETS_NOT_LOADED", f"{self._name} lists no market that trades", "try again later")
+        self._markets.update(found)
+        self.reports.begin()
+
+    async def close(self) -> None:
+        following, self._following = self._following, None
+        try:
+            if following is not None:
+                await ended([following])
+        finally:
+            await self.http.close()
+
+    # market
+
+    async def instruments(self) -> Sequence[VenueInstrument]:
+        self._need_markets()
+        return tuple(market.instrument for market in self._markets.values())
+
+    async def book(self, symbol: str) -> VenueBook:
+        """Raises Retry STALE_BOOK, Usage UNKNOWN_SYMBOL. The first call for a symbol begins to follow it."""
+        self._market(symbol)
+        if self._following is None:
+            self._following = asyncio.create_task(self.books.run(), name=f"{self._name} books")
+        new = symbol not in self.books.ladders
+        await self.books.follow(symbol)
+        await self.books.first(symbol, FIRST_BOOK_S if new else RESYNC_S)
+        return self.books.book(symbol)
+
+    # orders
+
+    async def authorize(self, order: VenueOrder) -> SignedRequest:
+        """Raises Usage for what the venue would refuse; nothing is sent."""
+        return await self.authorize_with(order, PLAIN)
+
+    async def authorize_with(self, order: VenueOrder, terms: Terms) -> SignedRequest:
+        """As `authorize`, on terms: reduce-only, or post-only, which is refused rather than repriced."""
+        market = self._market(order.symbol)
+        method, params = codec.new_order_params(order, market, terms, self._valid_until_ms())
+        query, authorization = await self._signed(method, params)
+        self.reports.watch(order.symbol, order.cl_ord_id)
+        digest = hashlib.sha256(query.encode()).hexdigest()
+        payload = orjson.dumps({"query": query, "authorization": authorization}).decode()
+        return SignedRequest(order.cl_ord_id, "GET", f"{API}/{method}", payload, digest)
+
+    async def submit(self, request: SignedRequest) -> OrderSnapshot:
+        """Sends it once. Raises Reject, Retry (it never arrived) or Reconcile (it may have, or it was sent before)."""
+        self._need_markets()
+        if request.cl_ord_id in self._sent:
+            raise Reconcile(
+                "SENT_BEFORE",
+                f"{request.cl_ord_id} was sent before, and {self._name} would take it again",
+                "ask by client order id",
+            )
+        self._sent[request.cl_ord_id] = None
+        if len(self._sent) > SENT:
+            del self._sent[next(iter(self._sent))]
+        with understood("a signed request"):
+            parts = orjson.loads(request.payload)
+            query, authorization = parts["query"], parts["authorization"]
+        try:
+            data = await self._write(request.path, query, authorization, "the answer to an order")
+        except Retry:  # nothing was sent
+            self._sent.pop(request.cl_ord_id, None)
+            raise
+        return self.reader.placed(data)
+
+    async def modify(self, order: VenueOrder) -> OrderSnapshot:
+        """The order of this id gets this price and quantity and keeps the id. Raises as `submit`, Reject NO_SUCH_ORDER."""
+        params = codec.edit_params(order, self._market(order.symbol), self._valid_until_ms())
+        query, authorization = await self._signed("private/edit_by_label", params)
+        what = "the answer to a change"
+        data = await self._write(f"{API}/private/edit_by_label", query, authorization, what)
+        return await self._whole(self.reader.placed(data))
+
+    async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot:
+        """The order after the cancel; one that had ended already is returned as it ended.
+
+        Raises Reject NO_SUCH_ORDER where the venue has none of this label, Reconcile where the answer was lost.
+        """
+        found = await self.query(cl_ord_id, symbol)
+        if found is None:
+            raise Reject("NO_SUCH_ORDER", f"{self._name} has no order {cl_ord_id}")
+        if found.status in TERMINAL:
+            return found
+        query, authorization = await self._signed("private/cancel", {"order_id": found.venue_order_id})
+        try:
+            data = await self._write(f"{API}/private/cancel", query, authorization, "the answer to a cancel")
+        except Reject as refused:
+            if refused.code not in {codec.NAMES[code] for code in codec.GONE}:
+                raise
+            after = await self.query(cl_ord_id, symbol)
+            return after if after is not None else found
+        return await self._whole(self.reader.order(data, write=True))
+
+    async def cancel_many(
+        self, orders: Sequence[tuple[ClOrdId, str]]
+    ) -> Mapping[ClOrdId, OrderSnapshot | FairleadError]:
+        """One request for each, side by side. As the port says."""
+        return await one_by_one(self.cancel, orders)
+
+    async def query(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot | None:
+        """None where the venue has no recent order of this label; one that ended with nothing done it forgets after half an hour. A
+        request under way may yet arrive until its `valid_until`. Raises Reconcile MORE_THAN_ONE_LIKE_IT."""
+        market = self._market(symbol)
+        asked = {"currency": market.settle, "label": str(cl_ord_id)}
+        rows = await self.private("get_order_state_by_label", asked)
+        with understood("get_order_state_by_label"):
+            found = [self.reader.order(row) for row in rows if row["instrument_name"] == symbol]
+        if len({order.venue_order_id for order in found}) > 1:
+            raise Reconcile(
+                "MORE_THAN_ONE_LIKE_IT",
+                f"{self._name} has {len(found)} orders labelled {cl_ord_id}",
+                "look at its open orders",
+            )
+        return await self._with_fills(found[0]) if found else None
+
+    async def open_orders(self) -> Sequence[OrderSnapshot]:
+        """Without their fills: `query` has them."""
+        self._need_markets()
+        rows = await self.private("get_open_orders", {})
+        with understood("get_open_orders"):
+            return tuple(self.reader.order(row) for row in rows if self.reader.knows(row["instrument_name"]))
+
+    async def fills(self, symbol: str, since_ns: int) -> Sequence[tuple[ClOrdId, Fill]]:
+        return tuple((name, fill) for name, _, fill in await self._trades(symbol, since_ns // 1_000_000))
+
+    async def fills_since(self, since_ms: int) -> list[tuple[ClOrdId, str, Fill]]:
+        """Of every instrument with a position, an order, or one that was seen."""
+        self._seen |= {order.symbol for order in await self.open_orders()} | self.reports.symbols
+        self._seen |= {held.symbol for held in await self.positions()}
+        found = [fill for symbol in sorted(self._seen) for fill in await self._trades(symbol, since_ms)]
+        return sorted(found, key=lambda fill: fill[2].at_ns)
+
+    async def balances(self) -> Sequence[Balance]:
+        self._need_markets()
+        return tuple(codec.balances(await self.private("get_account_summaries", {}), self._name))
+
+    async def positions(self) -> Sequence[Position]:
+        self._need_markets()
+        rows = await self.private("get_positions", {"currency": "any"})
+        with understood("get_positions"):
+            return tuple(held for held in map(self.reader.position, rows) if held is not None)
+
+    def stream(self) -> AsyncIterator[ExecutionReport]:
+        """Reports of this account, each execution once: an audit over HTTP, since no line here is logged on."""
+        self._need_markets()
+        return self.reports.merged()
+
+    # inside
+
+    def _need_markets(self) -> None:
+        if not self._markets:
+            raise Retry(
+                "MARKETS_NOT_LOADED",
+                f"the markets of {self._name} are not loaded",
+                "start the venue and look at its error",
+            )
+
+    def _market(self, symbol: str) -> codec.Market:
+        self._need_markets()
+        if symbol not in self._markets:
+            near = [s for s in self._markets if s[:3] == symbol[:3]][:5]
+            raise Usage("UNKNOWN_SYMBOL", f"{self._name} does not trade {symbol}", "near it: " + ", ".join(near))  # fmt: skip
+        return self._markets[symbol]
+
+    def _valid_until_ms(self) -> int:
+        return self._clock.now_ns() // 1_000_000 + self._ahead_ms + self._facts.recv_window_ms
+
+    async def public(self, method: str, params: Mapping[str, str]) -> Any:
+        reply = await self.http.read("GET", f"{API}/public/{method}", urlencode(params))
+        return codec.result(reply.body, method)
+
+    async def private(self, method: str, params: Mapping[str, str]) -> Any:
+        """A read. Raises Retry, Reject."""
+        query, authorization = await self._signed(f"private/{method}", params)
+        reply = await self.http.read(
+            "GET", f"{API}/private/{method}", query, {"Authorization": authorization}
+        )
+        return codec.result(reply.body, method)
+
+    async def _signed(self, method: str, params: Mapping[str, str]) -> tuple[str, str]:
+        """(query, what the Authorization header says)."""
+        query = urlencode(params)
+        signature = await self._sign("GET", f"{API}/{method}", query)
+        with understood("the signer's answer"):
+            told = orjson.loads(signature)
+            return query, f"deri-hmac-sha256 id={self._api_key},ts={told['ts']},nonce={told['nonce']},sig={told['sig']}"  # fmt: skip
+
+    async def _write(self, path: str, query: str, authorization: str, what: str) -> Any:
+        reply = await self.http.write("GET", path, query, b"", {"Authorization": authorization})
+        return codec.result(reply.body, what, write=True)
+
+    async def _trades(self, symbol: str, since_ms: int) -> list[tuple[ClOrdId, str, Fill]]:
+        """(our name, the venue's order number, fill) since then, oldest first, page by page."""
+        self._market(symbol)
+        found: dict[str, tuple[ClOrdId, str, Fill]] = {}
+        start_ms, until_ms = max(since_ms, 0), self._clock.now_ns() // 1_000_000 + self._ahead_ms + 60_000
+        while True:
+            asked = {
+                "instrument_name": symbol,
+                "start_timestamp": str(start_ms),
+                "end_timestamp": str(until_ms),
+                "count": str(PAGE),
+                "sorting": "asc",
+            }
+            data = await self.private("get_user_trades_by_instrument_and_time", asked)
+            with understood("get_user_trades_by_instrument_and_time"):
+                rows = [self.reader.fill(row) for row in data["trades"]]
+                more = bool(data["has_more"])
+            found.update({row[2].exec_id: row for row in rows})
+            last_ms = max((row[2].at_ns // 1_000_000 for row in rows), default=start_ms)
+            if not more or last_ms == start_ms:
+                return sorted(found.values(), key=lambda row: row[2].at_ns)
+            start_ms = last_ms
+
+    async def _with_fills(self, order: OrderSnapshot) -> OrderSnapshot:
+        if not order.cum_qty:
+            return order
+        asked = {"order_id": order.venue_order_id}
+        rows = await self.private("get_user_trades_by_order", asked)
+        with understood("get_user_trades_by_order"):
+            listed = rows["trades"] if isinstance(rows, dict) else rows
+            fills = tuple(self.reader.fill(row)[2] for row in listed)
+        return replace(order, fills=fills)
+
+    async def _whole(self, order: OrderSnapshot) -> OrderSnapshot:
+        """As `_with_fills`, after a write. Raises Reconcile where its fills cannot be read now."""
+        try:
+            return await self._with_fills(order)
+        except (Retry, Reject) as why:
+            text = f"{order.cl_ord_id} was taken; its fills could not be read: {why.message}"
+            raise Reconcile("FILLS_UNKNOWN", text, "ask by client order id") from None

@@ -1,0 +1,105 @@
+"""What may be signed for Deribit: single requests that trade or read, counted before; never a log-on, and nothing that moves funds. Pure.
+
+A signature of Deribit's covers method, path, query and body, with a time and a nonce given out here. An order has to say until when it
+may be carried out (`valid_until`), six seconds from now at most: a signature of one is dead then. On a line that is logged on orders
+would follow that nobody signed; no log-on is signed therefore, and Deribit's cancel-on-disconnect, which only such a line has, is not
+used. Orders are counted as `exchange_orders` does. Where an instrument's limits say `inverse` its amount is dollars and its price
+dollars for a coin: whoever trades with himself inside the band gains amount · px_to / px_from at most, and that is what it counts.
+
+A change is counted whole, as a sale at the dearest price, for it does not say which side it is of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chains.errors import Denied, Usage
+from keys.signer import exchange
+from keys.signer.exchange_orders import LIFE_MS
+
+DIALECT = "deribit"
+REPEATS = 50
+"""Twenty at once and five a second, as the exchange publishes its limits, while a signature lives."""
+API = "/api/v2/private/"
+ORDERS = {"buy": "BUY", "sell": "SELL"}
+CHANGES = frozenset({"edit_by_label"})
+READS = frozenset(
+    (
+        "get_order_state_by_label get_order_state get_open_orders get_open_orders_by_label get_user_trades_by_order "
+        "get_user_trades_by_instrument_and_time get_user_trades_by_currency_and_time get_positions get_position get_account_summaries "
+        "get_account_summary"
+    ).split()
+)
+ENDS = frozenset("cancel cancel_by_label cancel_all_by_instrument".split())
+_ORDER = frozenset(
+    "instrument_name amount type price label time_in_force post_only reject_post_only reduce_only valid_until".split()
+)
+_PLAIN = frozenset(
+    "instrument_name currency label order_id start_timestamp end_timestamp count sorting kind type".split()
+)
+_VALUE = re.compile(r"[A-Za-z0-9._~:-]{1,100}")
+_QUERY = re.compile(r"[\x21-\x7e]{0,4096}")
+_UNTIL = re.compile(r"[0-9]{1,16}")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that may be judged further. `words`: an order in a plain order's words, None for what is none; `writes`: it changes
+    something there."""
+
+    endpoint: str
+    words: Mapping[str, str] | None
+    writes: bool
+
+
+def check(method: str, path: str, query: str, *, now_ms: int, symbols: frozenset[str] = frozenset()) -> Asked:
+    """Raises Denied EXCHANGE_WITHDRAWAL, EXCHANGE_UNLISTED, EXCHANGE_PARAMETER, EXCHANGE_SYMBOL, EXCHANGE_WINDOW; Usage for what is no
+    request at all."""
+    endpoint, name = f"{method} {path}", path.removeprefix(API)
+    order, change = name in ORDERS, name in CHANGES
+    if method != "GET" or path != API + name or not (order or change or name in READS | ENDS):
+        raise exchange.unlisted(endpoint, path, DIALECT)
+    if not _QUERY.fullmatch(query):
+        raise Usage("EXCHANGE_QUERY_INVALID", f"{endpoint}: the query is too long or not printable ASCII", "Send its exact text, at most 4096 characters.")  # fmt: skip
+    values = _values(endpoint, query, _ORDER if order or change else _PLAIN)
+    if symbols and values.get("instrument_name", next(iter(symbols))) not in symbols:
+        raise Denied("EXCHANGE_SYMBOL", f"{endpoint} for {values['instrument_name'][:40]}, which is not among this venue's symbols", "List it under exchanges in the signer's settings.")  # fmt: skip
+    if not (order or change):
+        return Asked(endpoint, None, name in ENDS)
+    until = values.get("valid_until", "")
+    if not _UNTIL.fullmatch(until) or not now_ms < int(until) <= now_ms + LIFE_MS:
+        raise Denied("EXCHANGE_WINDOW", f"{endpoint}: valid_until {until[:20]!r} is past, or more than {LIFE_MS} ms ahead, or not there", "Ask for a few seconds; set this machine's clock (NTP).")  # fmt: skip
+    words = {
+        "symbol": values.get("instrument_name", ""),
+        # a change says no side: as a sale it is counted at the dearest price, which no purchase inside the band exceeds
+        "side": ORDERS.get(name, "SELL"),
+        "type": "LIMIT" if change else values.get("type", "").upper(),
+        "quantity": values.get("amount", ""),
+        "timestamp": str(now_ms),
+    }
+    if "price" in values:
+        words["price"] = values["price"]
+    return Asked(endpoint, words, True)
+
+
+def _values(endpoint: str, query: str, names: frozenset[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part in query.split("&") if query else ():
+        name, _, value = part.partition("=")
+        if name not in names or name in found:
+            raise Denied("EXCHANGE_PARAMETER", f"{endpoint} with parameter {name[:40]!r}, or with it twice", "Only trading's own parameters are signed.")  # fmt: skip
+        if not _VALUE.fullmatch(value):
+            raise Denied("EXCHANGE_PARAMETER", f"{endpoint}: the value of {name} has a character that no trading value has", "Letters, digits and . _ ~ : - are signed.")  # fmt: skip
+        found[name] = value
+    return found
+
+
+def sign(secret: bytes, method: str, path: str, query: str, *, at_ms: int, nonce: str) -> str:
+    """HMAC-SHA256 over time, nonce, method, address and an empty body, lower-case hex."""
+    address = f"{path}?{query}" if query else path
+    text = f"{at_ms}\n{nonce}\n{method}\n{address}\n\n"
+    return hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()

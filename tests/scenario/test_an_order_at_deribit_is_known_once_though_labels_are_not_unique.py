@@ -1,0 +1,105 @@
+"""Deribit takes a label as often as it is sent: what was sent is not sent again, two alike are told, and what is late is not carried out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+
+import pytest
+from deribit_rig import PERPETUAL, Signer, deribit_paper, deribit_session
+from paper import Door
+from usdm_rig import Jumped
+from venue_rigs import name_of
+
+from agent.domain.errors import Reconcile, Reject, Usage
+from agent.domain.order_state import OrdStatus
+from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
+from agent.venues import Terms
+from agent.venues.deribit import Deribit
+
+D = Decimal
+
+
+def order(
+    number: int, side: Side, qty: str, px: str, tif: TimeInForce = TimeInForce.GTC, symbol: str = PERPETUAL
+) -> VenueOrder:
+    return VenueOrder(name_of(number), symbol, side, OrdType.LIMIT, tif, D(qty), D(px))
+
+
+@asynccontextmanager
+async def account() -> AsyncIterator[tuple[Door, Deribit, Jumped, Signer]]:
+    clock = Jumped()
+    signer = Signer(now_ms=clock.now_ms)
+    async with deribit_paper(clock.now_ms) as door:
+        venue = deribit_session(door.url, signer, clock)
+        await venue.start()
+        try:
+            yield door, venue, clock, signer
+        finally:
+            await venue.close()
+
+
+async def test_what_was_sent_is_asked_for_and_never_sent_again() -> None:
+    """Numbers 1 and 2, where the venue itself would take an order twice."""
+    async with account() as (door, venue, _, signer):
+        request = await venue.authorize(order(0, Side.BUY, "1", "2990"))
+        await door.fault("order.place", "reset_after")
+        with pytest.raises(Reconcile):
+            await venue.submit(request)
+        with pytest.raises(Reconcile) as again:
+            await venue.submit(request)
+        assert again.value.code == "SENT_BEFORE" and len(await venue.open_orders()) == 1
+        # another session, which does not remember: the venue takes it, and both are told
+        other = deribit_session(door.url, signer)
+        await other.start()
+        await other.submit(request)
+        await other.close()
+        with pytest.raises(Reconcile) as two:
+            await venue.query(name_of(0), PERPETUAL)
+        assert two.value.code == "MORE_THAN_ONE_LIKE_IT"
+
+
+async def test_what_comes_too_late_is_not_carried_out() -> None:
+    async with account() as (_, venue, clock, _):
+        request = await venue.authorize(order(0, Side.BUY, "1", "2990"))
+        clock.ahead_s += 6
+        with pytest.raises(Reconcile) as late:
+            await venue.submit(request)
+        assert late.value.code == "UNKNOWN_OUTCOME" and await venue.query(name_of(0), PERPETUAL) is None
+        clock.ahead_s += 61
+        early = deribit_session(venue.http.base_url, Signer())  # its signatures are of a minute ago
+        await early.start()
+        with pytest.raises(Reject) as refused:
+            await early.balances()
+        assert refused.value.code == "INVALID_SIGNATURE" and refused.value.hint
+        await early.close()
+
+
+async def test_terms_positions_and_changes() -> None:
+    async with account() as (_, venue, _, _):
+        with pytest.raises(Reject) as refused:
+            await venue.submit(
+                await venue.authorize_with(order(0, Side.BUY, "1", "3100"), Terms(post_only=True))
+            )
+        assert refused.value.code == "POST_ONLY_REJECTED"
+        sold = await venue.submit(await venue.authorize(order(1, Side.SELL, "2", "2990", TimeInForce.IOC)))
+        got = sum((fill.qty_out for fill in sold.fills), D(0))
+        assert sold.status is OrdStatus.FILLED and {f.asset_in for f in sold.fills} == {
+            f"cex:paper/{PERPETUAL}"
+        }
+        (held,) = await venue.positions()
+        assert (held.symbol, held.qty, held.leverage) == (PERPETUAL, -2, 20)
+        assert held.cost.quantize(D("0.01")) == -got.quantize(D("0.01"))
+        closes = order(2, Side.BUY, "5", "3100", TimeInForce.IOC)
+        closed = await venue.submit(await venue.authorize_with(closes, Terms(reduce_only=True)))
+        assert (closed.cum_qty, await venue.positions()) == (2, ())
+        await venue.submit(await venue.authorize(order(3, Side.BUY, "1", "2990")))
+        changed = await venue.modify(order(3, Side.BUY, "2", "2991"))
+        assert (changed.cl_ord_id, changed.order_qty, changed.px) == (name_of(3), 2, 2991)
+        taken = await venue.modify(order(3, Side.BUY, "2", "3100"))
+        assert taken.status is OrdStatus.FILLED and sum((f.qty_out for f in taken.fills), D(0)) == 2
+        with pytest.raises(Reject):
+            await venue.modify(order(3, Side.BUY, "1", "2990"))
+        with pytest.raises(Usage):
+            await venue.authorize_with(order(4, Side.BUY, "1", "2990"), Terms(good_till_ns=1))
