@@ -105,9 +105,11 @@ class Door:
 
 
 @asynccontextmanager
-async def paper(limits: Limits | None = None, venue: Venue | None = None) -> AsyncIterator[Door]:
-    """In this process, ended with the block; `venue` with a past of its own."""
-    server = Server(venue or new_venue(), limits)
+async def paper(
+    limits: Limits | None = None, venue: Venue | None = None, made: Server | None = None
+) -> AsyncIterator[Door]:
+    """In this process, ended with the block; `venue` with a past of its own, `made` a server that has other doors too."""
+    server = made or Server(venue or new_venue(), limits)
     runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

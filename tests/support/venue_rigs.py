@@ -14,6 +14,7 @@ from decimal import Decimal
 
 from ccxt_rig import at_paper
 from fake_venue import FakeVenue
+from fix_exchange import fix_exchange, fix_session
 from hyper_server import ACCOUNT, AGENT, HyperServer, hyper_server
 from paper import Door, paper, session
 
@@ -70,14 +71,16 @@ async def fill_at_paper(door: Door, venue: ExecutionVenue, name: ClOrdId, qty: D
 
 
 @asynccontextmanager
-async def at_the_door(door: Door, real: ExecutionVenue, idle: ExecutionVenue) -> AsyncIterator[Rig]:
+async def at_the_door(
+    door: Door, real: ExecutionVenue, idle: ExecutionVenue, request: str = "order.place"
+) -> AsyncIterator[Rig]:
     """A session at the paper exchange, started and closed; `idle` reaches nobody."""
 
     async def fill(name: ClOrdId, qty: Decimal) -> None:
         await fill_at_paper(door, real, name, qty)
 
     async def lose() -> None:
-        await door.fault("order.place", "reset_after")
+        await door.fault(request, "reset_after")
 
     async def there() -> int:
         return len((await door.truth())["orders"])
@@ -92,6 +95,16 @@ async def spot() -> AsyncIterator[Rig]:
     async with paper() as door:
         idle = session("http://127.0.0.1:9")
         async with at_the_door(door, session(door.url), idle) as rig:
+            yield rig
+        await idle.close()
+
+
+@asynccontextmanager
+async def spot_by_fix() -> AsyncIterator[Rig]:
+    """Orders, cancels and reports by FIX, with a drop copy beside; what is read goes by REST."""
+    async with fix_exchange() as there:
+        real, idle = there.session(), fix_session("http://127.0.0.1:9", "tcp://127.0.0.1:9")
+        async with at_the_door(there.door, real, idle, "fix.order") as rig:
             yield rig
         await idle.close()
 
@@ -189,6 +202,7 @@ async def _unasked(method: str, path: str, payload: str) -> str:
 
 RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
     "binance_spot": spot,
+    "binance_spot by FIX": spot_by_fix,
     "ccxt": family,
     "memory": memory,
     "hyperliquid": hyperliquid,

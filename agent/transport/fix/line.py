@@ -79,7 +79,7 @@ class Line:
         up: Callable[[], None],
         lost: Callable[[str], None],
     ) -> None:
-        self.who, self.to, self._clock, self._now_ns = who, to, clock, now_ns
+        self.who, self.to, self._clock, self.now_ns = who, to, clock, now_ns
         self._open_session, self._logon = open_session, logon
         self._deliver, self._up, self._lost = deliver, up, lost
         self._writer: asyncio.StreamWriter | None = None
@@ -100,7 +100,7 @@ class Line:
             return
         if self.session is not None and self.session.state is State.UP and not task.done():
             with contextlib.suppress(OSError):
-                self._do(self.session.leave(self._now_s(), self._now_ns()))
+                self._do(self.session.leave(self._now_s(), self.now_ns()))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LEAVE_S):
                     await self._gone.wait()
@@ -130,13 +130,13 @@ class Line:
         session, writer = self.session, self._writer
         if session is None or writer is None or session.state is not State.UP:
             raise Retry("FIX_DOWN", f"{self.who}: no FIX session: {self.why}", "nothing was sent; try again")
-        number, frame = session.say(kind, fields, self._now_s(), self._now_ns())
+        number, frame = session.say(kind, fields, self._now_s(), self.now_ns())
         writer.write(frame)
         return number
 
     def drop(self, why: str) -> None:
         """Gives this connection up, with a log-out; the next one begins at once."""
-        if self.session is not None and self._do(self.session.leave(self._now_s(), self._now_ns(), why)):
+        if self.session is not None and self._do(self.session.leave(self._now_s(), self.now_ns(), why)):
             if self._writer is not None:
                 self._writer.close()
 
@@ -192,13 +192,13 @@ class Line:
                 async with asyncio.timeout(max(session.due() - self._now_s(), 0.0)):
                     data = await reader.read(_CHUNK)
             except TimeoutError:
-                steps = session.tick(self._now_s(), self._now_ns())
+                steps = session.tick(self._now_s(), self.now_ns())
             else:
                 if not data:
                     return
                 steps = []
                 for came in framer.feed(data):
-                    steps += session.receive(came, self._now_s(), self._now_ns())
+                    steps += session.receive(came, self._now_s(), self.now_ns())
                 await asyncio.sleep(0)  # a burst is no reason why nothing else should go on
             if self._do(steps):
                 await self._writer.drain()
