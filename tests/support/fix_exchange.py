@@ -14,6 +14,7 @@ from agent.app.testvenue.fix import FixServer
 from agent.app.testvenue.server import Server
 from agent.transport.clock import SystemClock
 from agent.transport.http import TimeOuts
+from agent.venues import Sign
 from agent.venues.binance_spot import FEED, VENUE, BinanceSpotByFix, Doors
 from agent.venues.binance_spot import fix_door as fd
 from keys.signer import fix_logon
@@ -32,12 +33,10 @@ async def log_on(method: str, path: str, query: str) -> str:
     return fix_logon.sign(PRIVATE, text)
 
 
-def fix_session(
-    url: str, fix_url: str, *, copy: bool = True, timeouts: TimeOuts | None = None
-) -> BinanceSpotByFix:
+def fix_session(url: str, fix_url: str, *, copy: bool = True, logs_on: Sign = log_on) -> BinanceSpotByFix:
     facts = replace(VENUE, weight_per_minute=10**7)
-    entry = fd.Door(fix_url, SENDERS, KEY, log_on)
-    copies = fd.Door(fix_url, COPIERS, KEY, log_on) if copy else None
+    entry = fd.Door(fix_url, SENDERS, KEY, logs_on)
+    copies = fd.Door(fix_url, COPIERS, KEY, logs_on) if copy else None
     return BinanceSpotByFix(
         facts,
         FEED,
@@ -46,7 +45,7 @@ def fix_session(
         KEY,
         sign,
         url,
-        timeouts or TimeOuts(1.0, 0.5),
+        TimeOuts(1.0, 0.5),
         doors=Doors(entry, copies),
     )
 
@@ -57,8 +56,8 @@ class Exchange:
     fix: FixServer
     fix_url: str
 
-    def session(self, *, copy: bool = True) -> BinanceSpotByFix:
-        return fix_session(self.door.url, self.fix_url, copy=copy)
+    def session(self, *, copy: bool = True, logs_on: Sign = log_on) -> BinanceSpotByFix:
+        return fix_session(self.door.url, self.fix_url, copy=copy, logs_on=logs_on)
 
 
 @asynccontextmanager

@@ -63,11 +63,11 @@ class Refused(Exception):
 
 
 class FixServer:
-    """`keys`: the Ed25519 public key in PEM of every account that may log on."""
+    """`keys`: the Ed25519 public key in PEM of every account that may log on. Raises ValueError for one that is none."""
 
     def __init__(self, server: Server, keys: Mapping[str, str], copy_delay_s: float = COPY_DELAY_S) -> None:
         self.server, self.venue, self.copy_delay_s = server, server.venue, copy_delay_s
-        self._keys = {account: ECC.import_key(pem) for account, pem in keys.items()}
+        self._keys = {account: _public(account, pem) for account, pem in keys.items()}
         self.clients: set[Client] = set()
         self._cancel_ids: dict[int, str] = {}
         self._exec_id = 0
@@ -85,6 +85,7 @@ class FixServer:
         """On 127.0.0.1; the port. Raises OSError."""
         self._listening = await asyncio.start_server(self._accept, "127.0.0.1", port)
         found: int = self._listening.sockets[0].getsockname()[1]
+        self.server.fix_port = found
         return found
 
     async def close(self) -> None:
@@ -167,6 +168,8 @@ class FixServer:
         if isinstance(came, Garbled):
             self._goodbye(client, f"Message could not be parsed: {came.why}"[:200])
             return
+        if not client.account:
+            client.name = came.get(49)
         try:
             record = DICTIONARY.read(came, strict=True)
             self._in_turn(client, record)
@@ -233,7 +236,7 @@ class FixServer:
         if not 5 <= int(record[108]) <= 60:
             raise Refused(5, "HeartBtInt must be from 5 to 60.", 108, ends=True)
         self._check_identity(record)
-        client.account, client.name = record[553], record[49]
+        client.account = record[553]
         client.copies = record.get(9406) == "Y"
         client.heartbeat_s = float(record[108])
         self._say(client, "A", [(98, "0"), (108, record[108]), (25037, secrets.token_hex(16))])
@@ -412,3 +415,13 @@ class FixServer:
     def _frame(self, client: Client, kind: str, fields: Pairs) -> bytes:
         head = [(49, "SPOT"), (56, client.name or "?"), (34, str(client.next_out))]
         return encode(kind, [*head, (52, stamp(self.venue.now_ms() * 1_000_000) + "000"), *fields])
+
+
+def _public(account: str, pem: str) -> ECC.EccKey:
+    try:
+        key = ECC.import_key(pem)
+    except (ValueError, IndexError):
+        raise ValueError(f"account {account}: fix is no public key in PEM") from None
+    if key.curve != "Ed25519" or key.has_private():
+        raise ValueError(f"account {account}: fix is no Ed25519 public key")
+    return key

@@ -87,7 +87,7 @@ class Line:
         self._task: asyncio.Task[None] | None = None
         self._error: FairleadError | None = None
         self.session: Session | None = None
-        self.why, self.connections = "not connected yet", 0
+        self.why, self.connections, self._was_up = "not connected yet", 0, False
 
     def start(self) -> None:
         if self._task is None:
@@ -125,6 +125,11 @@ class Line:
                 "FIX_DOWN", f"{self.who}: no FIX session: {self.why}", "nothing was sent; try again"
             ) from None
 
+    async def left(self) -> None:
+        """Returns once the present connection has ended; at once where there is none."""
+        if self._was_up:
+            await self._gone.wait()
+
     def say(self, kind: str, fields: Sequence[Pair]) -> int:
         """The number of the message, written. Raises Retry FIX_DOWN: nothing was sent then."""
         session, writer = self.session, self._writer
@@ -135,7 +140,8 @@ class Line:
         return number
 
     def drop(self, why: str) -> None:
-        """Gives this connection up, with a log-out; the next one begins at once."""
+        """Gives this connection up, with a log-out; the next one begins at once, and who needs one waits for it."""
+        self._ready.clear()
         if self.session is not None and self._do(self.session.leave(self._now_s(), self.now_ns(), why)):
             if self._writer is not None:
                 self._writer.close()
@@ -159,7 +165,7 @@ class Line:
                 if error.verb == "HALT":
                     raise
             finally:
-                was_up = self._ready.is_set()
+                was_up, self._was_up = self._was_up, False
                 self._ready.clear()
                 self._gone.set()
                 if self.session is not None:
@@ -215,6 +221,7 @@ class Line:
                     self._deliver(message)
                 case Up():
                     self.connections += 1
+                    self._was_up = True
                     self._ready.set()
                     self._up()
                 case Over(why):

@@ -135,6 +135,10 @@ class Session:
             number = came.whole(MSG_SEQ_NUM)
         except ValueError as error:
             return self._end(f"MsgSeqNum missing: {error}", now_s, now_ns)
+        if self.state is State.LOGGING_ON and came.kind != LOGON:
+            self.state = State.DOWN
+            said = came.get(TEXT) or f"message {came.kind}"
+            return [Over(f"the log-on was refused: {said[:200]}", refused=True)]
         if (came.get(SENDER), came.get(TARGET)) != (self.target, self.sender):
             return self._end(f"it is from {came.get(SENDER)[:20]} to {came.get(TARGET)[:20]}", now_s, now_ns)
         if self.state is State.LOGGING_ON:
@@ -192,11 +196,7 @@ class Session:
     # inside
 
     def _answered(self, came: Message, number: int, now_s: float, now_ns: int) -> list[Step]:
-        """The first message of the other side."""
-        if came.kind != LOGON:
-            self.state = State.DOWN
-            said = came.get(TEXT) or f"message {came.kind}"
-            return [Over(f"the log-on was refused: {said[:200]}", refused=True)]
+        """The other side's log-on."""
         if came.get(HEART_BT_INT).isdigit() and came.whole(HEART_BT_INT):
             self.heartbeat_s = float(came.whole(HEART_BT_INT))
         if came.says(RESET_SEQ_NUM) or self.resets:

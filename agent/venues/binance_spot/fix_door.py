@@ -160,13 +160,15 @@ class FixDoor:
             self._tell(Heard(record))
 
     def _put(self, question: _Question, record: Record) -> None:
+        if question.answer.done():
+            return  # what comes after its answer is news of the order, not of the question
         rejected = record.kind == words.SESSION_REJECT and record.get(words.REF_SEQ_NUM) == str(
             question.number
         )
         mine, last = (True, True) if rejected else question.takes(record)
         if mine:
             question.records.append(record)
-        if last and not question.answer.done():
+        if last:
             question.answer.set_result(None)
 
     def _tell(self, heard: Heard | Up) -> None:
