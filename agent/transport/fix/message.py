@@ -89,6 +89,8 @@ def decode(frame: bytes) -> Message | Garbled:
         pairs = [(int(tag), value.decode()) for tag, value in parsed.pairs]
     except UnicodeDecodeError:
         return Garbled("a value is no text")
+    if sum(len(b"%d" % int(tag)) + len(value) + 2 for tag, value in parsed.pairs) != len(frame):
+        return Garbled("a tag is not written as a plain number")  # what int() takes besides: 1_1, +11, 011
     tags = [tag for tag, _ in pairs]
     if tags[:3] != [BEGIN_STRING, BODY_LENGTH, MSG_TYPE] or FRAME & set(tags[3:-1]):
         return Garbled("its first three fields are not 8, 9, 35, or one of them comes again")

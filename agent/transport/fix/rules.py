@@ -281,6 +281,8 @@ class Session:
                 return []
             case "1":
                 answer = came.get(TEST_REQ_ID)
+                if not all(" " <= c <= "~" for c in answer):
+                    return self._end("a TestReqID that cannot be said back", now_s, now_ns)
                 return [self._send(HEARTBEAT, [(TEST_REQ_ID, answer)] if answer else [], now_s, now_ns)]
             case "2":
                 return [] if kept else self._fill(came, now_s, now_ns)
