@@ -24,7 +24,8 @@ An order at an exchange is signed only in an instrument with `limits` (keys/sign
 is the most orders the exchange takes of one account in the six seconds a signature lives: 200 where it takes 100 in ten seconds. With
 `sends_to` (the exchange's address, or a reference to it) the signer sends orders itself: no signature of one leaves it, and each is carried out once. With
 dialect "hyperliquid" `secret` is an agent wallet's key in hex, `api_key` the account's address, instruments are named by asset number,
-and `repeats` is 1: its nonces are taken once (keys/signer/hyperliquid.py).
+and `repeats` is 1: its nonces are taken once (keys/signer/hyperliquid.py). With dialect "binance-fix" `secret` is an Ed25519 key in PEM and
+only log-ons of `senders` are signed by it (keys/signer/fix_logon.py says what one of them opens).
 A password left out or null is asked for by the signer itself when `unlock` is called. Amounts are base units as decimal strings.
 Errors: Usage SIGNER_CONFIG_INVALID with the path of the value.
 """
@@ -55,7 +56,7 @@ from keys.policy_settings import (
     PolicySettings,
 )
 from keys.secrets import is_reference
-from keys.signer import binance_usdm, ccxt_words, deribit
+from keys.signer import binance_usdm, ccxt_words, deribit, fix_logon
 from keys.signer.exchange_orders import SymbolLimit
 from keys.signer.exchange_wire import checked
 from keys.signers import SignerSpec, read_spec, references
@@ -98,7 +99,7 @@ class ExchangeReference:
     """`api_key` and `secret` are secret references; `allow` adds "METHOD path" pairs to the dialect's own; `symbols` that may be
     named, none meaning any; `limits` by symbol, without which no order is signed; `repeats`: how often one signature may be used;
     `sends_to`: where the signer sends orders itself, so that no signature of them leaves it; empty where it does not; `password`: the
-    key's passphrase, where the exchange has one."""
+    key's passphrase, where the exchange has one; `senders`: the names that sessions may log on with, with dialect "binance-fix" alone."""
 
     dialect: str
     api_key: str
@@ -109,6 +110,7 @@ class ExchangeReference:
     repeats: int = REPEATS
     sends_to: str = ""
     password: str | None = None
+    senders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +254,7 @@ def _host(value: Any, path: str) -> str:
 
 
 def _exchange(value: Any, path: str) -> ExchangeReference:
-    r = _Reader(value, path, "dialect api_key secret allow symbols limits repeats sends_to password")
+    r = _Reader(value, path, "dialect api_key secret allow symbols limits repeats sends_to password senders")
     dialect = r.get("dialect", _text)
     words = ccxt_words.words_of(dialect)
     read = ExchangeReference(
@@ -265,7 +267,9 @@ def _exchange(value: Any, path: str) -> ExchangeReference:
         r.get("repeats", _int, words.repeats if words else _REPEATS.get(dialect, REPEATS)),
         r.get("sends_to", _host, ""),
         r.get("password", _reference, None),
+        r.get("senders", _list(_text), ()),
     )
+    _check_senders(read, path)
     if read.repeats < 1:
         raise _bad(f"{path}.repeats", "must be 1 or more: a signature is used at least once")
     if read.sends_to and read.dialect == "hyperliquid":
@@ -278,6 +282,33 @@ def _exchange(value: Any, path: str) -> ExchangeReference:
         if read.symbols and symbol not in read.symbols:
             raise _bad(f"{path}.limits.{symbol}", "is not among the symbols")
     return read
+
+
+def _check_senders(read: ExchangeReference, path: str) -> None:
+    """A key that logs on signs nothing else, and no other one logs on."""
+    if read.dialect != fix_logon.DIALECT:
+        if read.senders:
+            raise _bad(
+                f"{path}.senders",
+                f'are for dialect "{fix_logon.DIALECT}", whose key signs log-ons and nothing else',
+            )
+        return
+    if not read.senders:
+        raise _bad(f"{path}.senders", "must name the SenderCompIDs that may log on")
+    for number, sender in enumerate(read.senders):
+        if not fix_logon.SENDER.fullmatch(sender):
+            raise _bad(f"{path}.senders[{number}]", "must be 1 to 8 letters, digits, _ or -")
+    for name, there in (
+        ("allow", read.allow),
+        ("symbols", read.symbols),
+        ("limits", read.limits),
+        ("sends_to", read.sends_to),
+    ):
+        if there:
+            raise _bad(
+                f"{path}.{name}",
+                "bounds nothing here: a session that is logged on needs no further signature",
+            )
 
 
 def _amount(value: Any, path: str) -> Decimal:

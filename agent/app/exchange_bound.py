@@ -15,18 +15,24 @@ from typing import Any
 from agent.app.settings_tree import Settings
 from chains.errors import FairleadError
 
+FIX_KEYS = ("-fix", "-dropcopy")
+"""What follows an exchange's name in the signer's settings for the keys of its FIX sessions."""
+
 
 @dataclass(frozen=True, slots=True)
 class ExchangeBound:
-    """Dollars. `signed_per_day_usd`: all that one day's orders can cost, each carried out once; `repeats`: how often each can be."""
+    """Dollars. `signed_per_day_usd`: all that one day's orders can cost, each carried out once; `repeats`: how often each can be;
+    `sessions`: log-ons are signed there, so that neither figure bounds anything."""
 
     name: str
     signed_per_day_usd: Decimal
     repeats: int
+    sessions: bool = False
 
     @property
-    def per_day_usd(self) -> Decimal:
-        return self.signed_per_day_usd * self.repeats
+    def per_day_usd(self) -> Decimal | None:
+        """None: nothing but what lies there bounds it."""
+        return None if self.sessions else self.signed_per_day_usd * self.repeats
 
 
 async def exchange_bounds(settings: Settings) -> tuple[ExchangeBound, ...] | None:
@@ -44,19 +50,31 @@ async def exchange_bounds(settings: Settings) -> tuple[ExchangeBound, ...] | Non
 
 
 def bounds_of(told: dict[str, Any], names: Sequence[str]) -> tuple[ExchangeBound, ...] | None:
-    """Out of the signer's status; an exchange whose key it does not hold has nothing to lose through it."""
+    """Out of the signer's status; an exchange whose key it does not hold has nothing to lose through it. The keys of its FIX sessions are
+    the exchange's too."""
     if "exchange_limits" not in told:
         return None
     found = dict(told["exchange_limits"])
     return tuple(
-        ExchangeBound(name, Decimal(found[name]["per_day_usd"]), int(found[name]["repeats"]))
+        ExchangeBound(
+            key,
+            Decimal(found[key]["per_day_usd"]),
+            int(found[key]["repeats"]),
+            bool(found[key].get("sessions")),
+        )
         for name in names
-        if name in found
+        for key in (name, *(f"{name}{ending}" for ending in FIX_KEYS))
+        if key in found
     )
 
 
 def sentence(bound: ExchangeBound) -> str:
     signed, most = bound.signed_per_day_usd, bound.per_day_usd
+    if most is None:
+        return (
+            f"at exchange {bound.name}: all that lies there, for the signer signs log-ons: a session that is logged on needs no further "
+            "signature (unless this key may only read)"
+        )
     if not signed:
         return f"at exchange {bound.name}: nothing, since the signer signs no order there"
     again = (
@@ -79,9 +97,10 @@ def bounds_json(bounds: tuple[ExchangeBound, ...] | None) -> list[dict[str, Any]
     return [
         {
             "name": b.name,
-            "per_day_usd": f"{b.per_day_usd:f}",
+            "per_day_usd": None if b.per_day_usd is None else f"{b.per_day_usd:f}",
             "signed_per_day_usd": f"{b.signed_per_day_usd:f}",
             "repeats": b.repeats,
+            **({"sessions": True} if b.sessions else {}),
         }
         for b in bounds
     ]

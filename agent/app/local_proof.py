@@ -8,12 +8,14 @@ exchange. What cannot be proved to be local is not signed for in a rehearsal, an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Coroutine, Iterator
+from collections.abc import Collection, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from agent.app.endpoints import call_endpoints, resolve_any, resolve_endpoint
+from agent.app.settings_fix import Fix
 from agent.app.settings_tree import Settings, Venue
 from agent.domain.errors import Denied, Reject, Retry
 from chains.devnet.nodes import MARKER, environment_of_code
@@ -21,7 +23,8 @@ from chains.rpc import Rpc, SecretUrl
 from chains.types import Environment
 
 PAPER_HEADER = "X-Fairlead-Exchange"
-"""The paper exchange puts its nature here, in every answer of its ping."""
+FIX_HEADER = "X-Fairlead-Fix"
+"""The paper exchange puts its nature here, in every answer of its ping; and the port of its FIX door, where it has one."""
 PING = "/api/v3/ping"
 TIMEOUT_S = 5.0
 
@@ -125,9 +128,12 @@ async def _prove_venue(environment: Environment, venue: Venue, session: aiohttp.
     paper = False
     if venue.base_url is not None:
         url = resolve_endpoint(venue.base_url)
-        paper = await _is_paper(venue.name, url, session)
+        told = await _ping(venue.name, url, session)
+        paper = told.get(PAPER_HEADER) == "paper"
         if venue.ws_url is not None and _host(resolve_any(venue.ws_url)) != _host(url):
             paper = False  # orders travel on the socket, and nobody vouches for another server's
+        if venue.fix is not None and not _beside(venue.fix, url, told.get(FIX_HEADER, "")):
+            paper = False
     if environment is Environment.LIVE and paper:
         raise Denied(
             "LOCAL_IN_LIVE",
@@ -138,21 +144,29 @@ async def _prove_venue(environment: Environment, venue: Venue, session: aiohttp.
         raise Denied(
             "VENUE_NOT_LOCAL",
             f"the settings are for a {environment.value}, and {venue.name} is not the paper exchange: its orders would be real",
-            f"give [[venues]] {venue.name} the paper exchange's base_url, and no other ws_url",
+            f"give [[venues]] {venue.name} the paper exchange's base_url, and no other ws_url or fix address",
         )
 
 
-async def _is_paper(name: str, url: SecretUrl, session: aiohttp.ClientSession) -> bool:
+async def _ping(name: str, url: SecretUrl, session: aiohttp.ClientSession) -> Mapping[str, str]:
+    """What it says of itself."""
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     try:
         async with session.get(
             url.reveal().rstrip("/") + PING, timeout=timeout, allow_redirects=False
         ) as answer:
-            return answer.headers.get(PAPER_HEADER) == "paper"
+            return answer.headers
     except (aiohttp.ClientError, TimeoutError):
         raise Retry(
             "NOT_PROVED_LOCAL", f"{name} at {url.origin} does not answer any more", "try again when it does"
         ) from None
+
+
+def _beside(fix: Fix, url: SecretUrl, port: str) -> bool:
+    """Whether its FIX sessions end at the door that the paper exchange names: any other may be a tunnel to the venue itself."""
+    asked = [fix.url, *([fix.drop_copy_url] if fix.drop_copy_senders else [])]
+    door = f"tcp://{urlsplit(url.reveal()).hostname}:{port}"
+    return bool(port) and all(one is not None and one.rstrip("/") == door for one in asked)
 
 
 def _host(url: SecretUrl) -> str:

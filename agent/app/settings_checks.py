@@ -30,6 +30,7 @@ def cross_checks(settings: Settings) -> Iterator[Found]:
     yield from _wallet(settings)
     yield from _chains(settings)
     yield from _families(settings)
+    yield from _fix_sessions(settings)
     yield from _assets(settings)
     yield from _limits(settings)
     yield from _oracles(settings)
@@ -236,6 +237,19 @@ def _families(settings: Settings) -> Iterator[Found]:
                 f"module {venue.module} is one exchange",
                 'drop it, or set module = "ccxt"',
             )
+
+
+def _fix_sessions(settings: Settings) -> Iterator[Found]:
+    """A name is one session's: a second log-on under it is refused by the exchange."""
+    for number, venue in enumerate(settings.venues):
+        if venue.fix is None:
+            continue
+        where = f"venues[{number}].fix"
+        if venue.module != "binance_spot":
+            yield where, f"module {venue.module} has no FIX sessions here", "drop the table; binance_spot has"
+        names = (*venue.fix.senders, *venue.fix.drop_copy_senders)
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            yield f"{where}.senders", f"'{twice}' stands twice", "each session needs names of its own"
 
 
 def _assets(settings: Settings) -> Iterator[Found]:

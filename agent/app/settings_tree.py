@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from agent.app.settings_fix import Fix
 from agent.app.settings_jobs import Daemon, HedgeJob, Timing
 from agent.app.settings_rescue import RescueTable
 from agent.app.settings_scope import ScopeTable
@@ -234,6 +235,9 @@ class Venue(Table):
     )
     symbols: tuple[str, ...] = Field(
         (), description="The venue's instruments that may be traded, in its own spelling."
+    )
+    fix: Fix | None = Field(
+        None, description="Its orders and reports go by FIX sessions; what is read stays with REST."
     )
 
 

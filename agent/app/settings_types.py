@@ -21,7 +21,7 @@ _URL = re.compile(r"(https?|wss?)://[^\s/]+\S*")
 _REFERENCES = "env:NAME, file:PATH, credential:NAME, keyring:SERVICE/USER, keystore:PATH?REF or cmd:COMMAND"
 
 
-def _wrong(message: str, hint: str = "") -> PydanticCustomError:
+def wrong(message: str, hint: str = "") -> PydanticCustomError:
     return PydanticCustomError("settings", "{message}\x1f{hint}", {"message": message, "hint": hint})
 
 
@@ -29,39 +29,39 @@ def _money(value: Any) -> Decimal:
     if isinstance(value, Decimal):
         return value
     if not isinstance(value, str):
-        raise _wrong(
+        raise wrong(
             f"money is written as a string, not as the {type(value).__name__} {value!r}",
             f'write "{value}", in quotes',
         )
     try:
         amount = Decimal(value.replace("_", ""))
     except InvalidOperation:
-        raise _wrong(f"'{value}' is not a decimal number", 'write it like "2500.50"') from None
+        raise wrong(f"'{value}' is not a decimal number", 'write it like "2500.50"') from None
     if not amount.is_finite() or amount < 0:
-        raise _wrong(f"'{value}' is not an amount of money", "it must be zero or more")
+        raise wrong(f"'{value}' is not an amount of money", "it must be zero or more")
     return amount
 
 
 def _positive(value: Decimal) -> Decimal:
     if value <= 0:
-        raise _wrong("must be greater than zero")
+        raise wrong("must be greater than zero")
     return value
 
 
 def code_hash(value: Any) -> str:
     if not isinstance(value, str) or not _HASH.fullmatch(value):
-        raise _wrong("it is not a code hash", "0x and 64 hexadecimal digits")
+        raise wrong("it is not a code hash", "0x and 64 hexadecimal digits")
     return value.lower()
 
 
 def address(value: Any) -> str:
     if not isinstance(value, str) or not _ADDRESS.fullmatch(value):
-        raise _wrong(f"{value!r} is no address", "an address is 0x and 40 hexadecimal digits")
+        raise wrong(f"{value!r} is no address", "an address is 0x and 40 hexadecimal digits")
     from contracts.hashing import to_checksum
 
     right = to_checksum(value.lower())
     if value != right and value[2:] not in (value[2:].lower(), value[2:].upper()):
-        raise _wrong(
+        raise wrong(
             f"{value} has a wrong checksum: a digit was mistyped",
             "copy it again from where you know it to be right",
         )
@@ -70,7 +70,7 @@ def address(value: Any) -> str:
 
 def _name(value: str) -> str:
     if not _NAME.fullmatch(value):
-        raise _wrong(
+        raise wrong(
             f"'{value}' is no name",
             "names are lower-case letters, digits and _, as files of modules are called",
         )
@@ -79,15 +79,15 @@ def _name(value: str) -> str:
 
 def _symbol(value: str) -> str:
     if not _SYMBOL.fullmatch(value):
-        raise _wrong(f"'{value}' is no symbol", "write it like WETH")
+        raise wrong(f"'{value}' is no symbol", "write it like WETH")
     return value
 
 
 def _asset(value: str) -> str:
     try:
         found = asset_id(value)
-    except Usage as wrong:
-        raise _wrong(wrong.message, wrong.hint) from None
+    except Usage as error:
+        raise wrong(error.message, error.hint) from None
     head, _, token = found.partition("/erc20:")
     return f"{head}/erc20:{address(token)}" if token else found
 
@@ -104,19 +104,19 @@ LEAST_SWITCH_S = 10
 
 def _reference(value: Any) -> str:
     if not isinstance(value, str) or not is_reference(value):
-        raise _wrong("a secret is given by reference, never as itself", f"write one of {_REFERENCES}")
+        raise wrong("a secret is given by reference, never as itself", f"write one of {_REFERENCES}")
     return value
 
 
 def _endpoint(value: Any) -> str:
     if not isinstance(value, str):
-        raise _wrong("is not text", "write a URL in quotes")
+        raise wrong("is not text", "write a URL in quotes")
     if is_reference(value):
         return value
     if not _URL.fullmatch(value):
-        raise _wrong("is neither a URL nor a reference", f"write http(s)://… or ws(s)://…, or {_REFERENCES}")
+        raise wrong("is neither a URL nor a reference", f"write http(s)://… or ws(s)://…, or {_REFERENCES}")
     if "@" in value.split("/")[2]:
-        raise _wrong(
+        raise wrong(
             "holds a password inside the URL", f"put the whole URL elsewhere and refer to it: {_REFERENCES}"
         )
     return value
@@ -124,7 +124,7 @@ def _endpoint(value: Any) -> str:
 
 def _switch(value: int) -> int:
     if 0 < value < LEAST_SWITCH_S:
-        raise _wrong(
+        raise wrong(
             f"{value} s would end orders for one late answer",
             f"at least {LEAST_SWITCH_S}, or 0 for no switch",
         )

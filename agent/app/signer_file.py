@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agent.app.fix_doors import signer_entries
 from agent.app.settings_checks import signer_of
 from agent.app.settings_tree import Chain, Sender, Settings, Venue
 from agent.domain.errors import Usage
@@ -92,6 +93,8 @@ def _exchanges(settings: Settings) -> dict[str, Any]:
             found[v.name]["symbols"] = list(v.symbols)
         if v.module in ("binance_spot", "binance_usdm"):
             found[v.name] |= _sends_to(v)
+        if v.fix is not None:
+            found |= signer_entries(v.name, v.fix)
     return found
 
 

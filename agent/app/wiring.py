@@ -15,6 +15,7 @@ import aiohttp
 
 from agent import algos
 from agent.algos.step import Algorithm
+from agent.app import fix_doors
 from agent.app.alerts import Alerts
 from agent.app.cancel_road import canceller
 from agent.app.chain_desk import ChainDesk
@@ -339,31 +340,42 @@ def connect_venue(configured: Venue, clock: Clock, signer: SignerClient) -> Exec
         ) from None
     api_key = resolve(configured.api_key).text().strip() if configured.api_key else ""
 
-    def named(method: str, path: str, payload: str) -> str:
+    def asked(name: str, method: str, path: str, payload: str) -> tuple[str, str, str, str, str]:
         from hashlib import sha256
 
-        return f"{configured.name}-{sha256(f'{method} {path} {payload}'.encode()).hexdigest()[:32]}"
+        digest = sha256(f"{method} {path} {payload}".encode()).hexdigest()
+        return f"{name}-{digest[:32]}", name, method, path, payload
 
-    async def sign(method: str, path: str, payload: str) -> str:
-        asked = (named(method, path, payload), configured.name, method, path, payload)
-        return (await signer.sign_exchange(*asked))[0]
+    def sign_for(name: str) -> Callable[[str, str, str], Awaitable[str]]:
+        async def sign(method: str, path: str, payload: str) -> str:
+            return (await signer.sign_exchange(*asked(name, method, path, payload)))[0]
+
+        return sign
 
     async def send(method: str, path: str, payload: str) -> tuple[int, Mapping[str, str], bytes]:
         # A connection of its own: what waits for the exchange holds up no signature.
         async with SignerClient(signer.path, signer.environment) as sends:
-            asked = (named(method, path, payload), configured.name, method, path, payload)
-            return await sends.send_exchange(*asked)
+            return await sends.send_exchange(*asked(configured.name, method, path, payload))
 
     url = resolve_endpoint(configured.base_url) if configured.base_url else None
     base_url = url.reveal() if url is not None else None
     socket = resolve_any(configured.ws_url).reveal() if configured.ws_url else None
-    more = (
+    more: dict[str, Any] = (
         {"exchange": configured.exchange or "", "sandbox": configured.sandbox}
         if getattr(module, "FAMILY", False)
         else {}
     )
+    if configured.fix is not None:
+        more["doors"] = fix_doors.doors(configured.name, configured.fix, sign_for)
     venue: ExecutionVenue = facts.connect(
-        configured.name, clock, api_key, sign, base_url=base_url, ws_url=socket, send=send, **more
+        configured.name,
+        clock,
+        api_key,
+        sign_for(configured.name),
+        base_url=base_url,
+        ws_url=socket,
+        send=send,
+        **more,
     )
     return venue
 

@@ -23,6 +23,7 @@ from keys.signer import (
     deribit,
     exchange,
     exchange_orders,
+    fix_logon,
     hyperliquid,
     hyperliquid_desk,
 )
@@ -67,13 +68,15 @@ class ExchangeDesk:
                 ccxt_desk.loaded(reference.dialect)
 
     def facts(self) -> dict[str, dict[str, Any]]:
-        """For `status`: what a day's orders can cost, how often each can be carried out, and who sends them."""
+        """For `status`: what a day's orders can cost, how often each can be carried out, and who sends them; with `sessions` nothing here
+        bounds them, for a session that is logged on needs no further signature."""
         return {
             name: {
                 "per_day_usd": f"{exchange_orders.day_usd_up(reference.limits):f}",
                 "repeats": 1 if reference.sends_to else reference.repeats,
                 "sends": bool(reference.sends_to),
                 "symbols": sorted(reference.limits),
+                **({"sessions": True} if reference.dialect == fix_logon.DIALECT else {}),
             }
             for name, reference in self._references.items()
         }
@@ -86,6 +89,8 @@ class ExchangeDesk:
         if reference.dialect == hyperliquid.DIALECT:
             asked = (request_id, venue, method, path, query)
             return self._sign_as_agent_wallet(reference, asked, digest, now_ms)
+        if reference.dialect == fix_logon.DIALECT:
+            return self._sign_logon(reference, (request_id, venue, method, path, query), digest, now_ms)
         if ccxt_words.words_of(reference.dialect) is not None:
             asked = (request_id, venue, method, path, query)
             return self._sign_by_library(reference, asked, digest, now_ms)
@@ -167,6 +172,17 @@ class ExchangeDesk:
         sig = deribit.sign(secret, method, path, query, at_ms=now_ms, nonce=nonce)
         signature = json.dumps({"ts": now_ms, "nonce": nonce, "sig": sig})
         return {"signature": signature, "api_key": self._vault.api_keys[venue].text()}
+
+    def _sign_logon(
+        self, reference: ExchangeReference, asked: tuple[str, str, str, str, str], digest: str, now_ms: int
+    ) -> dict[str, Any]:
+        request_id, venue, method, path, query = asked
+        text = fix_logon.check(method, path, query, senders=reference.senders, now_ms=now_ms)
+        key = fix_logon.key_of(self._vault.secrets[venue].reveal())
+        if not self._granted(request_id, digest):
+            facts = {"venue": venue, "endpoint": f"{method} {path}", "log_on": query}
+            self._ledger.record("exchange", request_id, digest, now_ms // 1000, facts)
+        return {"signature": fix_logon.sign(key, text), "api_key": self._vault.api_keys[venue].text().strip()}
 
     def _sign_by_library(
         self, reference: ExchangeReference, asked: tuple[str, str, str, str, str], digest: str, now_ms: int

@@ -11,17 +11,24 @@ from dataclasses import replace
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import custody as c
 import pytest
+from fix_exchange import PEM, PUBLIC
 
 from agent.app.chaos.custody.exchange_room import OWNER_SECRET, ExchangeRoom
 from agent.app.exchange_bound import bounds_of, sentence
+from agent.app.fix_doors import signer_entries
+from agent.app.settings_fix import Fix
 from agent.app.settings_tree import Venue
 from agent.app.wiring import connect_venue
 from agent.domain.ids import ClOrdId
+from agent.domain.order_state import OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.transport.clock import SystemClock
+from agent.transport.fix.message import stamp
 from chains.errors import Denied, Reconcile, Retry, Usage
 from chains.types import Environment
 from keys.client import SignerClient, start_signer
@@ -243,12 +250,23 @@ async def test_the_exchanges_client_places_orders_through_the_signer(tmp_path: P
     """The client is the one for every exchange of the dialect; what it is given back is the exchange's own answer. Its address is
     given to the signer by reference."""
     (tmp_path / "api-secret").write_text(OWNER_SECRET)
-    room = ExchangeRoom(tmp_path)
+    (tmp_path / "fix-public").write_text(PUBLIC)
+    room = ExchangeRoom(tmp_path, tmp_path / "fix-public")
     room.start()
     try:
         (tmp_path / "url").write_text(room.url + "\n")
-        (tmp_path / "url").chmod(0o600)
+        (tmp_path / "fix-secret").write_text(PEM)
+        for name in ("url", "fix-secret"):
+            (tmp_path / name).chmod(0o600)
         config = c.signer_files(tmp_path, sends_to=f"file:{tmp_path}/url")
+        fix = {
+            "api_key": f"file:{tmp_path}/api-key",
+            "api_secret": f"file:{tmp_path}/fix-secret",
+            "senders": ["FL1", "FL2"],
+        }
+        written = json.loads(config.read_text())
+        written["exchanges"] |= signer_entries("paper", Fix.model_validate(fix))
+        config.write_text(json.dumps(written))
         process = start_signer(tmp_path / "s.sock", config, tmp_path / "signer.log")
         try:
             async with client(tmp_path) as signer:
@@ -277,7 +295,35 @@ async def test_the_exchanges_client_places_orders_through_the_signer(tmp_path: P
                     )
                 finally:
                     await venue.close()
+                await by_fix(signer, configured, fix, room.url)
         finally:
             stop(process)
     finally:
         room.stop()
+
+
+async def by_fix(signer: SignerClient, configured: Venue, fix: dict[str, Any], url: str) -> None:
+    """The same settings with `[venues.fix]`: the log-on is signed by the signer's process, an order is judged there as before."""
+    async with aiohttp.ClientSession() as asks, asks.get(f"{url}/api/v3/ping") as told:
+        port = told.headers["X-Fairlead-Fix"]
+    sessions = Fix.model_validate(fix | {"url": f"tcp://127.0.0.1:{port}"})
+    venue = connect_venue(configured.model_copy(update={"fix": sessions}), SystemClock(), signer)
+    await venue.start()
+    try:
+        order = VenueOrder(ClOrdId("by-fix"), "ETHUSDC", Side.BUY, OrdType.LIMIT, TimeInForce.GTC, Decimal("0.1"), Decimal("2000"))  # fmt: skip
+        placed = await venue.submit(await venue.authorize(order))
+        assert placed.cl_ord_id == "by-fix" and placed.cum_qty == 0
+        assert (await venue.cancel(ClOrdId("by-fix"), "ETHUSDC")).status is OrdStatus.CANCELED
+        with pytest.raises(Denied) as over:
+            await venue.authorize(replace(order, cl_ord_id=ClOrdId("dear-too"), order_qty=Decimal("10")))
+        assert over.value.code == "EXCHANGE_PER_ORDER"
+        text = (
+            f"MsgType=A&SenderCompID=OTHER&TargetCompID=SPOT&MsgSeqNum=1&SendingTime={stamp(time.time_ns())}"
+        )
+        with pytest.raises(Denied) as another:
+            await signer.sign_exchange("l1", "paper-fix", "FIX", "LOGON", text)
+        assert another.value.code == "EXCHANGE_FIX_SENDER"
+    finally:
+        await venue.close()
+    bounds = bounds_of(await signer.status(), ["paper"]) or ()
+    assert [one.name for one in bounds] == ["paper", "paper-fix"] and bounds[1].per_day_usd is None

@@ -105,9 +105,11 @@ class Door:
 
 
 @asynccontextmanager
-async def paper(limits: Limits | None = None, venue: Venue | None = None) -> AsyncIterator[Door]:
-    """In this process, ended with the block; `venue` with a past of its own."""
-    async with served(Server(venue or new_venue(), limits), "/api/v3/depth") as door:
+async def paper(
+    limits: Limits | None = None, venue: Venue | None = None, made: Server | None = None
+) -> AsyncIterator[Door]:
+    """In this process, ended with the block; `venue` with a past of its own, `made` a server that has other doors too."""
+    async with served(made or Server(venue or new_venue(), limits), "/api/v3/depth") as door:
         yield door
 
 

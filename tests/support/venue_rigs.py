@@ -15,6 +15,7 @@ from decimal import Decimal
 from ccxt_rig import at_paper
 from deribit_rig import PERPETUAL, deribit_paper, deribit_session
 from fake_venue import FakeVenue
+from fix_exchange import fix_exchange, fix_session
 from hyper_server import ACCOUNT, AGENT, HyperServer, hyper_server
 from paper import Door, paper, session
 from usdm_rig import usdm_paper, usdm_session
@@ -75,7 +76,11 @@ async def fill_at_paper(
 
 @asynccontextmanager
 async def at_the_door(
-    door: Door, real: ExecutionVenue, idle: ExecutionVenue, symbol: str = "ETHUSDC"
+    door: Door,
+    real: ExecutionVenue,
+    idle: ExecutionVenue,
+    symbol: str = "ETHUSDC",
+    request: str = "order.place",
 ) -> AsyncIterator[Rig]:
     """A session at the paper exchange, started and closed; `idle` reaches nobody."""
 
@@ -83,7 +88,7 @@ async def at_the_door(
         await fill_at_paper(door, real, name, qty, symbol)
 
     async def lose() -> None:
-        await door.fault("order.place", "reset_after")
+        await door.fault(request, "reset_after")
 
     async def there() -> int:
         return len((await door.truth())["orders"])
@@ -98,6 +103,16 @@ async def spot() -> AsyncIterator[Rig]:
     async with paper() as door:
         idle = session("http://127.0.0.1:9")
         async with at_the_door(door, session(door.url), idle) as rig:
+            yield rig
+        await idle.close()
+
+
+@asynccontextmanager
+async def spot_by_fix() -> AsyncIterator[Rig]:
+    """Orders, cancels and reports by FIX, with a drop copy beside; what is read goes by REST."""
+    async with fix_exchange() as there:
+        real, idle = there.session(), fix_session("http://127.0.0.1:9", "tcp://127.0.0.1:9")
+        async with at_the_door(there.door, real, idle, request="fix.order") as rig:
             yield rig
         await idle.close()
 
@@ -214,6 +229,7 @@ async def _unasked(method: str, path: str, payload: str) -> str:
 RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
     "binance_spot": spot,
     "binance_usdm": usdm,
+    "binance_spot by FIX": spot_by_fix,
     "ccxt": family,
     "deribit": deribit,
     "memory": memory,

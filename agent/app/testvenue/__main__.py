@@ -9,13 +9,16 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Coroutine
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
 from agent.app.testvenue.deribit import DeribitServer
 from agent.app.testvenue.engine import Engine
+from agent.app.testvenue.fix import FixServer
 from agent.app.testvenue.futures import FuturesEngine
 from agent.app.testvenue.limits import Limits
 from agent.app.testvenue.liquidity import Maker, file_levels, read_tape, seeded_levels, tape_specs
@@ -33,7 +36,8 @@ DIALECTS: dict[str, tuple[type[Engine], type[Server]]] = {
 
 
 def parse_account(text: str) -> Account:
-    """`key=K:secret=S:ETH=50:USDC=100000`; the secret may also be `env:NAME` or `file:PATH`. Raises ValueError."""
+    """`key=K:secret=S:ETH=50:USDC=100000`; the secret may also be `env:NAME` or `file:PATH`; with `fix=file:PATH` of an Ed25519 public key
+    in PEM it may log on by FIX. Raises ValueError, OSError."""
     fields: list[tuple[str, str]] = []
     for piece in text.split(":"):
         name, equals, value = piece.partition("=")
@@ -42,7 +46,7 @@ def parse_account(text: str) -> Account:
         elif fields:
             fields[-1] = (fields[-1][0], f"{fields[-1][1]}:{piece}")
     found = dict(fields)
-    key, secret = found.pop("key", ""), found.pop("secret", "")
+    key, secret, fix = found.pop("key", ""), found.pop("secret", ""), found.pop("fix", "")
     if not key or not secret:
         raise ValueError("an account is key=KEY:secret=SECRET:ASSET=QTY…")
     if secret.startswith("env:"):
@@ -51,8 +55,11 @@ def parse_account(text: str) -> Account:
         secret = Path(secret[5:]).read_text().strip()
     if not secret:
         raise ValueError(f"the secret of account {key} is empty")
+    if fix and not fix.startswith("file:"):
+        raise ValueError(f"account {key}: fix is file:PATH of a public key in PEM")
+    public = Path(fix[5:]).read_text() if fix else ""
     try:
-        return Account(key, secret, tuple((asset, Decimal(qty)) for asset, qty in found.items()))
+        return Account(key, secret, tuple((asset, Decimal(qty)) for asset, qty in found.items()), public)
     except InvalidOperation:
         raise ValueError(f"account {key}: balances are numbers, like ETH=50") from None
 
@@ -87,10 +94,15 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--port-file", type=Path, help="where to write the port once it listens")
     parser.add_argument("--dialect", choices=DIALECTS, default="binance_spot")
+    parser.add_argument(
+        "--fix-port", type=int, default=0, help="of the FIX door, which opens where an account has fix="
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--mid", type=number, default=Decimal(3000))
     parser.add_argument("--symbol", action="append", default=[], metavar="BASE/QUOTE[=MID]")
-    parser.add_argument("--account", action="append", default=[], metavar="key=K:secret=S:ASSET=QTY…")
+    parser.add_argument(
+        "--account", action="append", default=[], metavar="key=K:secret=S[:fix=file:PEM]:ASSET=QTY…"
+    )
     parser.add_argument("--maker-bps", type=number, default=Decimal(10))
     parser.add_argument("--taker-bps", type=number, default=Decimal(10))
     parser.add_argument("--weight-limit", type=int, default=6_000)
@@ -113,8 +125,9 @@ def build(options: argparse.Namespace) -> Server:
         raise ValueError(
             "--replay and --journal exclude each other: a recording starts again with the server"
         )
-    if not 0 <= options.port <= 65_535:
-        raise ValueError("--port is a number up to 65535; 0 takes a free one")
+    for name, port in (("--port", options.port), ("--fix-port", options.fix_port)):
+        if not 0 <= port <= 65_535:
+            raise ValueError(f"{name} is a number up to 65535; 0 takes a free one")
     if options.mid == 0:
         raise ValueError("--mid is a price above zero")
     accounts = [parse_account(text) for text in options.account]
@@ -164,21 +177,35 @@ async def play(venue: Venue, paths: list[Path], speed: float) -> None:
         venue.play(event)
 
 
-async def run(options: argparse.Namespace) -> None:
-    server = build(options)
-    runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=1)
-    await runner.setup()
+async def listening(starting: Coroutine[Any, Any, Any], port: int, option: str) -> None:
+    """Raises ValueError where somebody else has the port, OSError."""
     try:
-        await web.TCPSite(runner, "127.0.0.1", options.port).start()
+        await starting
     except OSError as taken:
-        await runner.cleanup()
         if taken.errno != errno.EADDRINUSE:
             raise
         raise ValueError(
-            f"port {options.port} on 127.0.0.1 is in use: end whatever listens there, or choose another with --port"
+            f"port {port} on 127.0.0.1 is in use: end whatever listens there, or choose another with {option}"
         ) from None
+
+
+async def run(options: argparse.Namespace) -> None:
+    server = build(options)
+    keys = {a.key: a.fix_key for a in server.venue.accounts.values() if a.fix_key}
+    fix = FixServer(server, keys) if keys else None
+    if fix is not None:
+        await listening(fix.start(options.fix_port), options.fix_port, "--fix-port")
+    runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        await listening(web.TCPSite(runner, "127.0.0.1", options.port).start(), options.port, "--port")
+    except (OSError, ValueError):
+        await runner.cleanup()
+        raise
     port = runner.addresses[0][1]
     print(f"paper exchange on http://127.0.0.1:{port}", flush=True)
+    if fix is not None:
+        print(f"FIX on tcp://127.0.0.1:{server.fix_port}", flush=True)
     if options.port_file:
         partial = options.port_file.with_suffix(".tmp")
         partial.write_text(str(port))
@@ -199,6 +226,8 @@ async def run(options: argparse.Namespace) -> None:
     finally:
         stopped.cancel()
         work.cancel()
+        if fix is not None:
+            await fix.close()
         await runner.cleanup()
         if server.venue.log is not None:
             server.venue.log.close()

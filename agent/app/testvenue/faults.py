@@ -8,6 +8,11 @@ HTTP (`on` is an operation such as order.place or depth.rest, or any):
 Streams (`on` is user, depth, trade or bookTicker):
     drop · duplicate · delay · reorder (it comes after the next one) · partial (half of its JSON) · silence (the socket stays open and
     answers pings) · half_open (this connection never says anything again, and stays open) · close
+FIX requests (`on` is fix.logon, fix.order or fix.cancel):
+    hang_before · reset_before · late · twice · hang_after · reset_after, as above; error_before is a Reject (fix.logon)
+FIX messages to a client (`on` is fix; not heartbeats):
+    drop (its number is used) · gap (a number is left out) · duplicate (the same number twice) · again (under a new number) · checksum (a
+    wrong one) · partial (half of it, then the connection ends) · half_open · close (after it)
 The clock (`on` is clock): jump, by `delay_ms`, which may be below zero.
 """
 
@@ -24,7 +29,15 @@ HTTP_KINDS = BEFORE | {"error_after", "hang_after", "reset_after", "partial", "s
 STREAM_KINDS = frozenset(
     {"drop", "duplicate", "delay", "reorder", "partial", "silence", "half_open", "close"}
 )
+FIX_REQUESTS = frozenset({"fix.logon", "fix.order", "fix.cancel"})
+FIX_REQUEST_KINDS = frozenset(
+    {"hang_before", "reset_before", "late", "twice", "hang_after", "reset_after", "error_before"}
+)
+FIX_KINDS = frozenset({"drop", "gap", "duplicate", "again", "checksum", "partial", "half_open", "close"})
 STREAMS = frozenset({"user", "depth", "trade", "bookTicker"})
+_KINDS = (
+    dict.fromkeys(STREAMS, STREAM_KINDS) | dict.fromkeys(FIX_REQUESTS, FIX_REQUEST_KINDS) | {"fix": FIX_KINDS}
+)
 
 
 @dataclass(slots=True)
@@ -62,7 +75,7 @@ class Faults:
             self.clock_ms += fault.delay_ms
             self.struck["clock jump"] += 1
             return fault
-        kinds = STREAM_KINDS if fault.on in STREAMS else HTTP_KINDS
+        kinds = _KINDS.get(fault.on, HTTP_KINDS)
         if fault.kind not in kinds:
             raise ValueError(f"'{fault.kind}' cannot befall '{fault.on}'; one of {sorted(kinds)} can")
         self.active.append(fault)
@@ -71,7 +84,7 @@ class Faults:
     def take(self, on: str) -> Fault | None:
         """The fault that strikes now, if any; it is used up by one."""
         for fault in self.active:
-            if fault.on != on and not (fault.on == "any" and on not in STREAMS):
+            if fault.on != on and not (fault.on == "any" and on not in _KINDS):
                 continue
             if fault.skip > 0:
                 fault.skip -= 1

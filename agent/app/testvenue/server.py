@@ -49,7 +49,7 @@ class Server:
         self.venue, self.limits, self.faults = venue, limits or Limits(), Faults()
         self.hub = Hub(venue, self.faults, self.words, self.sweep)
         self._last: dict[Any, tuple[int, Any]] = {}
-        self.speed = 1
+        self.speed, self.fix_port = 1, 0
         real_ms = venue.now_ms
         venue.now_ms = lambda: real_ms() + self.faults.clock_ms
         self.closing = asyncio.Event()
@@ -84,6 +84,13 @@ class Server:
             signed("list.open", "GET", "openOrderList", 6, lists.opened),
         ]
 
+    async def _name_itself(self, request: web.Request, response: web.StreamResponse) -> None:
+        """So that a rehearsal can tell it, and its FIX door, from the exchange whose dialect it speaks."""
+        if request.path == "/api/v3/ping":
+            response.headers["X-Fairlead-Exchange"] = "paper"
+            if self.fix_port:
+                response.headers["X-Fairlead-Fix"] = str(self.fix_port)
+
     @staticmethod
     def _public(name: str, path: str, weight: int, run: Callable[[Params, Account | None], Any]) -> Route:
         return Route(name, "GET", f"/api/v3/{path}", weight, False, run)
@@ -103,7 +110,7 @@ class Server:
             app.router.add_route(route.method, route.path, self._door(route))
         self._streams(app)
         Admin(self.venue, self.hub, self.faults).add_to(app)
-        app.on_response_prepare.append(_name_itself)
+        app.on_response_prepare.append(self._name_itself)
         app.cleanup_ctx.append(self._background)
         return app
 
@@ -444,12 +451,6 @@ def signed_route(
         return run(params, account)
 
     return Route(name, method, path, weight, True, checked)
-
-
-async def _name_itself(request: web.Request, response: web.StreamResponse) -> None:
-    """So that a rehearsal can tell it from the exchange whose dialect it speaks."""
-    if request.path.endswith("/ping"):
-        response.headers["X-Fairlead-Exchange"] = "paper"
 
 
 def _turned_away(error: TooMany) -> web.Response:

@@ -19,9 +19,12 @@ from agent.app.testvenue.spec import VenueError
 
 @dataclass(frozen=True, slots=True)
 class Account:
+    """`fix_key`: the public key in PEM that its FIX sessions log on with; empty where it has none."""
+
     key: str
     secret: str = field(repr=False)
     deposits: tuple[tuple[str, Decimal], ...]
+    fix_key: str = ""
 
 
 class CommandLog:

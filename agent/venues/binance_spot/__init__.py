@@ -9,6 +9,7 @@ from agent.ports import Clock
 from agent.transport.http import TimeOuts
 from agent.venues import Send, Sign, VenueFacts
 from agent.venues.binance_spot import feed
+from agent.venues.binance_spot.by_fix import BinanceSpotByFix, Doors
 from agent.venues.binance_spot.session import BinanceSpot
 
 
@@ -22,12 +23,16 @@ def connect(
     ws_url: str | None = None,
     timeouts: TimeOuts | None = None,
     send: Send | None = None,
+    doors: Doors | None = None,
 ) -> BinanceSpot:
     """A session that is not started yet. `sign` gives the hex HMAC-SHA256; `base_url` replaces every address, `ws_url` then those of
-    the sockets. `send` sends the orders for which `sign` gives no signature."""
-    return BinanceSpot(
-        VENUE, FEED, name, clock, api_key, sign, base_url, timeouts or TimeOuts(), ws_url, send
-    )
+    the sockets. `send` sends the orders for which `sign` gives no signature. With `doors` orders and reports go by FIX."""
+    times = timeouts or TimeOuts()
+    if doors is not None:
+        return BinanceSpotByFix(
+            VENUE, FEED, name, clock, api_key, sign, base_url, times, ws_url, send, doors=doors
+        )
+    return BinanceSpot(VENUE, FEED, name, clock, api_key, sign, base_url, times, ws_url, send)
 
 
 VENUE = VenueFacts(
@@ -61,4 +66,4 @@ FEED = FeedFacts(
     probe=lambda symbol: (feed.snapshot_path(symbol, 5), "depth"),
 )
 
-__all__ = ["FEED", "VENUE", "BinanceSpot", "connect"]
+__all__ = ["FEED", "VENUE", "BinanceSpot", "BinanceSpotByFix", "Doors", "connect"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from agent.domain.errors import FairleadError, Halt, Reject, Retry
 from agent.domain.ids import ClOrdId
@@ -19,8 +19,10 @@ from agent.market.reading import number as exact
 from agent.ports import Clock
 from agent.transport import binance
 from agent.transport.executions import ENDED, until_woken
-from agent.transport.stream import Stream, Text, Up
+from agent.transport.stream import StreamEvent, Text, Up
 from agent.venues import understood
+from agent.venues.binance_spot import fix_codec
+from agent.venues.binance_spot.fix_door import Heard
 from chains import ending
 
 if TYPE_CHECKING:
@@ -30,6 +32,14 @@ LOOK_BACK_NS = 10 * 60 * 10**9
 GIVE_UP_NS = 60 * 10**9
 """How long an id is asked for that the venue does not know: far longer than a request's receive window."""
 QUEUE = 10_000
+
+
+class Source(Protocol):
+    """What tells the account's reports: the user-data stream, or a FIX session."""
+
+    def events(self) -> AsyncIterator[StreamEvent | Heard]: ...
+
+    async def drop(self, why: str) -> None: ...
 
 
 class ReportStream:
@@ -64,11 +74,11 @@ class ReportStream:
             self._names[venue_order_id] = order.cl_ord_id
         return self._names[venue_order_id]
 
-    async def merged(self, stream: Stream) -> AsyncIterator[ExecutionReport]:
+    async def merged(self, *sources: Source) -> AsyncIterator[ExecutionReport]:
         """Ends only with the task that reads it, or with Halt where the venue is not understood."""
         queue: asyncio.Queue[ExecutionReport | FairleadError] = asyncio.Queue(QUEUE)
         tasks = [
-            asyncio.create_task(self._listen(stream, queue)),
+            *(asyncio.create_task(self._listen(source, queue)) for source in sources),
             asyncio.create_task(self._audit_forever(queue)),
         ]
 
@@ -106,18 +116,20 @@ class ReportStream:
             self._told_qty[report.cl_ord_id] = told + self._venue.reader.base_qty(report.fill)
         return True
 
-    async def _listen(self, stream: Stream, queue: asyncio.Queue[ExecutionReport | FairleadError]) -> None:
+    async def _listen(self, stream: Source, queue: asyncio.Queue[ExecutionReport | FairleadError]) -> None:
         try:
             async for event in stream.events():
                 if isinstance(event, Up):
                     self._audit_now.set()
                 elif isinstance(event, Text):
                     await self._hear(event.data, stream, queue)
+                elif isinstance(event, Heard):
+                    await self._hear_fix(event, queue)
         except FairleadError as error:
             await queue.put(error)
 
     async def _hear(
-        self, text: str, stream: Stream, queue: asyncio.Queue[ExecutionReport | FairleadError]
+        self, text: str, stream: Source, queue: asyncio.Queue[ExecutionReport | FairleadError]
     ) -> None:
         try:
             message = binance.load(text.encode(), "a user-data event")
@@ -130,18 +142,33 @@ class ReportStream:
         if status is not None and status != 200:
             await self._refused(message, stream, queue)
         elif kind == "executionReport":
-            report = self._venue.reader.report(event)
-            if report is None:
-                return
-            self._names[report.venue_order_id] = report.cl_ord_id
-            self._symbols.setdefault(event["s"], None)
-            if report.exec_type in (ExecType.CANCELED, ExecType.REJECTED, ExecType.EXPIRED):
-                self._watched.pop(report.cl_ord_id, None)
-            await self._heal(event, report, queue)
-            if self._fresh(report):
-                await queue.put(report)
+            await self._take(event, queue)
         elif kind in ("eventStreamTerminated", "serverShutdown"):
             await stream.drop(str(kind))
+
+    async def _hear_fix(self, heard: Heard, queue: asyncio.Queue[ExecutionReport | FairleadError]) -> None:
+        """A report that cannot be told in the stream's words is found by the audit, now."""
+        try:
+            event = fix_codec.event(heard.report)
+        except (KeyError, ValueError):
+            self._audit_now.set()
+            return
+        if (
+            event["x"] != "REJECTED"
+        ):  # a refusal changes no order: it may be of one whose name is taken by one that works
+            await self._take(event, queue)
+
+    async def _take(self, event: Any, queue: asyncio.Queue[ExecutionReport | FairleadError]) -> None:
+        report = self._venue.reader.report(event)
+        if report is None:
+            return
+        self._names[report.venue_order_id] = report.cl_ord_id
+        self._symbols.setdefault(event["s"], None)
+        if report.exec_type in (ExecType.CANCELED, ExecType.REJECTED, ExecType.EXPIRED):
+            self._watched.pop(report.cl_ord_id, None)
+        await self._heal(event, report, queue)
+        if self._fresh(report):
+            await queue.put(report)
 
     async def _heal(
         self, event: Any, report: ExecutionReport, queue: asyncio.Queue[ExecutionReport | FairleadError]
@@ -162,7 +189,7 @@ class ReportStream:
         self._told_qty[report.cl_ord_id] = max(before, self._told_qty.get(report.cl_ord_id, Decimal(0)))
 
     async def _refused(
-        self, message: Any, stream: Stream, queue: asyncio.Queue[ExecutionReport | FairleadError]
+        self, message: Any, stream: Source, queue: asyncio.Queue[ExecutionReport | FairleadError]
     ) -> None:
         """The subscription was refused: a wrong key is final, anything else is tried again."""
         with understood("a refusal"):

@@ -29,7 +29,10 @@ _STARTS_WITHIN_S = 30
 
 @dataclass
 class ExchangeRoom:
+    """`fix_key`: a file with the public key by which the owner may log on to FIX sessions; none without."""
+
     folder: Path
+    fix_key: Path | None = None
     process: subprocess.Popen[bytes] | None = None
     port: int = 0
 
@@ -41,8 +44,9 @@ class ExchangeRoom:
         """Raises Halt CHAOS_WORLD where it does not come up."""
         book, port_file = self.folder / "book.json", self.folder / "exchange-port"
         book.write_text('{"bids": [], "asks": []}')
+        fix = f"fix=file:{self.fix_key}:" if self.fix_key is not None else ""
         accounts = (
-            f"key={OWNER_KEY}:secret=file:{self.folder / 'api-secret'}:{OWNER_HAS}",
+            f"key={OWNER_KEY}:secret=file:{self.folder / 'api-secret'}:{fix}{OWNER_HAS}",
             f"key={THIEF_KEY}:secret={THIEF_SECRET}:{THIEF_HAS}",
         )
         argv = [

@@ -1,0 +1,230 @@
+"""One FIX session kept up over TCP with TLS: connect, log on, heartbeats, and again with growing pauses. The rules are `rules.Session`'s.
+
+A message that is said here is written once. Where the connection breaks, whoever waits for an answer hears of it by `lost` and asks
+for it elsewhere; nothing is kept to be sent on the next connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from agent.domain.errors import FairleadError, Halt, Retry, Usage
+from agent.ports import Clock
+from agent.transport.fix.message import Framer, Message, Pair
+from agent.transport.fix.rules import Deliver, Over, Send, Session, State, Step, Up
+from agent.transport.http import CONNECT_S, reason
+from agent.transport.stream import FIRST_PAUSE_S, LONGEST_PAUSE_S
+from chains.ending import ended
+
+LEAVE_S = 1.0
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    host: str
+    port: int
+    tls: bool
+
+
+def address(url: str) -> Address:
+    """`tcp+tls://host:port`; `tcp://` to this machine alone. Raises Usage FIX_ADDRESS."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 0
+        plain = parts.path in ("", "/") and not parts.query and not parts.username
+    except ValueError:
+        host, port, plain, parts = "", 0, False, urlsplit("")
+    if parts.scheme not in ("tcp+tls", "tcp") or not host or not port or not plain:
+        raise Usage(
+            "FIX_ADDRESS",
+            "the FIX address is no tcp+tls://host:port",
+            "like tcp+tls://fix-oe.binance.com:9000",
+        )
+    if parts.scheme == "tcp" and not _here(host):
+        raise Usage(
+            "FIX_ADDRESS",
+            f"tcp:// to {host} is readable on the way",
+            "use tcp+tls://; tcp:// is for this machine",
+        )
+    return Address(host, port, parts.scheme == "tcp+tls")
+
+
+def _here(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Line:
+    """`open_session` gives the session of the next connection; `logon(session, number)` its log-on fields and SendingTime in
+    nanoseconds, and may raise. `deliver` hears each message once and in order; `up` and `lost` of the connection."""
+
+    def __init__(
+        self,
+        who: str,
+        to: Address,
+        clock: Clock,
+        now_ns: Callable[[], int],
+        open_session: Callable[[], Session],
+        logon: Callable[[Session, int], Awaitable[tuple[Sequence[Pair], int]]],
+        deliver: Callable[[Message], None],
+        up: Callable[[], None],
+        lost: Callable[[str], None],
+    ) -> None:
+        self.who, self.to, self._clock, self.now_ns = who, to, clock, now_ns
+        self._open_session, self._logon = open_session, logon
+        self._deliver, self._up, self._lost = deliver, up, lost
+        self._writer: asyncio.StreamWriter | None = None
+        self._ready, self._gone = asyncio.Event(), asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._error: FairleadError | None = None
+        self.session: Session | None = None
+        self.why, self.connections, self._was_up = "not connected yet", 0, False
+
+    def start(self) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=f"{self.who} FIX")
+
+    async def close(self) -> None:
+        """Logs out and waits for the answer for a second at most: a session that was left without is barred for a while."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        if self.session is not None and self.session.state is State.UP and not task.done():
+            with contextlib.suppress(OSError):
+                self._do(self.session.leave(self._now_s(), self.now_ns()))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LEAVE_S):
+                    await self._gone.wait()
+        await ended([task])
+
+    async def ready(self, seconds: float) -> None:
+        """Returns once it is logged on. Raises Retry FIX_DOWN with what it hangs on, the signer's refusal, Halt FIX_STOPPED."""
+        self.start()
+        assert self._task is not None
+        if self._task.done() and not self._task.cancelled() and (error := self._task.exception()) is not None:
+            self._task = None
+            raise Halt(
+                "FIX_STOPPED", f"{self.who}: {type(error).__name__}: {error}", "a bug: report it"
+            ) from error
+        try:
+            async with asyncio.timeout(seconds):
+                await self._ready.wait()
+        except TimeoutError:
+            if self._error is not None and not isinstance(self._error, Retry):
+                raise self._error from None
+            raise Retry(
+                "FIX_DOWN", f"{self.who}: no FIX session: {self.why}", "nothing was sent; try again"
+            ) from None
+
+    async def left(self) -> None:
+        """Returns once the present connection has ended; at once where there is none."""
+        if self._was_up:
+            await self._gone.wait()
+
+    def say(self, kind: str, fields: Sequence[Pair]) -> int:
+        """The number of the message, written. Raises Retry FIX_DOWN: nothing was sent then."""
+        session, writer = self.session, self._writer
+        if session is None or writer is None or session.state is not State.UP:
+            raise Retry("FIX_DOWN", f"{self.who}: no FIX session: {self.why}", "nothing was sent; try again")
+        number, frame = session.say(kind, fields, self._now_s(), self.now_ns())
+        writer.write(frame)
+        return number
+
+    def drop(self, why: str) -> None:
+        """Gives this connection up, with a log-out; the next one begins at once, and who needs one waits for it."""
+        self._ready.clear()
+        if self.session is not None and self._do(self.session.leave(self._now_s(), self.now_ns(), why)):
+            if self._writer is not None:
+                self._writer.close()
+
+    # inside
+
+    @staticmethod
+    def _now_s() -> float:
+        return asyncio.get_running_loop().time()
+
+    async def _run(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            before = self.connections
+            try:
+                await self._connection()
+            except (OSError, TimeoutError) as error:
+                self.why = reason(error)
+            except FairleadError as error:
+                self.why, self._error = str(error), error
+                if error.verb == "HALT":
+                    raise
+            finally:
+                was_up, self._was_up = self._was_up, False
+                self._ready.clear()
+                self._gone.set()
+                if self.session is not None:
+                    self.session.lost()
+                if self._writer is not None:
+                    self._writer.close()
+                    self._writer = None
+                if was_up:
+                    self._lost(self.why)
+            pause_s = FIRST_PAUSE_S if self.connections > before else min(pause_s * 2, LONGEST_PAUSE_S)
+            await self._clock.sleep(pause_s)
+
+    async def _connection(self) -> None:
+        """From the connection to its end; `why` says what ended it."""
+        tls = ssl.create_default_context() if self.to.tls else None
+        name = self.to.host if self.to.tls else None
+        async with asyncio.timeout(CONNECT_S):
+            reader, self._writer = await asyncio.open_connection(
+                self.to.host, self.to.port, ssl=tls, server_hostname=name
+            )
+        session = self.session = self._open_session()
+        self._gone.clear()
+        number = session.begin(self._now_s())
+        fields, sent_ns = await self._logon(session, number)
+        self._writer.write(session.logon(fields, sent_ns))
+        self._error, framer = None, Framer()
+        self.why = "closed by the other side"
+        while True:
+            try:
+                async with asyncio.timeout(max(session.due() - self._now_s(), 0.0)):
+                    data = await reader.read(_CHUNK)
+            except TimeoutError:
+                steps = session.tick(self._now_s(), self.now_ns())
+            else:
+                if not data:
+                    return
+                steps = []
+                for came in framer.feed(data):
+                    steps += session.receive(came, self._now_s(), self.now_ns())
+                await asyncio.sleep(0)  # a burst is no reason why nothing else should go on
+            if self._do(steps):
+                await self._writer.drain()
+                return
+
+    def _do(self, steps: Sequence[Step]) -> bool:
+        """Whether it is over with the connection."""
+        for step in steps:
+            match step:
+                case Send(frame):
+                    if self._writer is not None:
+                        self._writer.write(frame)
+                case Deliver(message):
+                    self._deliver(message)
+                case Up():
+                    self.connections += 1
+                    self._was_up = True
+                    self._ready.set()
+                    self._up()
+                case Over(why):
+                    self.why = why
+                    return True
+        return False
