@@ -240,6 +240,7 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
         app.oracles.prices,
         wallet_ready(app),
         lambda: journal_trouble(journal),
+        risk_limits(settings).ramp,
     )
     app.desk = Desk(
         environment=settings.environment.value,

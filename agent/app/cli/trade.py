@@ -262,6 +262,7 @@ def ask(as_json: bool, instead: str = "--yes --max-loss USD") -> None:
 
 
 async def _dry_run(app: App, planned: Planned, view: MarketView, found: Preview, as_json: bool) -> int:
+    from agent.app.readonly import read_book
     from agent.app.settings import risk_limits
     from agent.app.wiring import wallet_ready
     from agent.app.world import World
@@ -271,6 +272,7 @@ async def _dry_run(app: App, planned: Planned, view: MarketView, found: Preview,
 
     verdict: Any = None
     if app.settings.wallet.sender is not None:
+        limits = risk_limits(app.settings)
         world = World(
             app.clock,
             app.directory,
@@ -279,8 +281,10 @@ async def _dry_run(app: App, planned: Planned, view: MarketView, found: Preview,
             app.oracles.prices,
             wallet_ready(app),
             lambda: "",
+            limits.ramp,
         )
-        verdict = review(planned, risk_limits(app.settings), await world.situation(planned, view, Book()))
+        book = read_book(app.settings) if limits.ramp is not None else None
+        verdict = review(planned, limits, await world.situation(planned, view, book or Book()))
     reasons = (
         [{"rule": r.rule, "message": r.message, "remedy": r.remedy} for r in verdict.reasons]
         if isinstance(verdict, Breach)
