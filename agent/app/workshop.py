@@ -17,7 +17,7 @@ from agent.domain.units import WIDE, quantize_down, quantize_up
 from agent.execution.batch import build, floors
 from agent.execution.settlement import token_of
 from agent.market.view import MarketView
-from agent.ports import Clock, ExecutionVenue, VenueInstrument
+from agent.ports import Clock, MarketVenue, VenueInstrument
 from chains.simulate import DELEGATECALL, SafeCall
 from chains.types import Protection
 from contracts import multisend
@@ -30,7 +30,7 @@ class Workshop:
         self,
         clock: Clock,
         chains: Mapping[int, ChainDesk],
-        venues: Mapping[str, ExecutionVenue],
+        venues: Mapping[str, MarketVenue],
         deadline_s: int,
         offers: Mapping[int, OfferDesk] | None = None,
     ) -> None:
