@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from agent.domain.errors import FairleadError
 from agent.domain.events import Authorized, Refused, Simulated
@@ -131,6 +131,14 @@ class ExecutionVenue(MarketVenue, Protocol):
     def stream(self) -> AsyncIterator[ExecutionReport]:
         """User-data reports merged with a periodic REST audit; idempotent by exec id; heals gaps."""
         ...
+
+
+@runtime_checkable
+class HoldsPairs(Protocol):
+    """An exchange that takes a `VenueOrder` with `exits`, and tells of the two orders as of one."""
+
+    @property
+    def holds_pairs(self) -> bool: ...
 
 
 class Algo(Protocol):

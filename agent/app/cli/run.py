@@ -101,18 +101,20 @@ async def _once(app: App, stack: AsyncExitStack, as_json: bool) -> int:
         names = await carrier.take_up()
         if names or asked:
             note(f"finishing {len(names)} orders and {len(asked)} open parts of an earlier run")
-        await carrier.rest()
+        await carrier.rest([n for n in names if desk.book.parents[n].parent.intent.algo == "oco"])
         if carrier.failure is not None:
             raise carrier.failure
     return _told_once(app, desk, names, asked, as_json)
 
 
 def _told_once(app: App, desk: Desk, names: tuple[Any, ...], asked: list[Any], as_json: bool) -> int:
+    from agent.app.exchange_pairs import held, holder_of, words
     from agent.app.follow import part_json, summary
 
     book = desk.book
-    left = [record for record in book.open_parts() if record.authorized is not None]
-    ended = {name: book.parents[name].closed for name in names}
+    left = [r for r in book.open_parts() if r.authorized is not None and not held(r)]
+    kept = [name for name in names if holder_of(book, name) is not None]
+    ended = {name: book.parents[name].closed for name in names if name not in kept}
     status = 0
     if any(closed is not None and closed.status not in ("FILLED", "CANCELED") for closed in ended.values()):
         status = 4
@@ -133,11 +135,15 @@ def _told_once(app: App, desk: Desk, names: tuple[Any, ...], asked: list[Any], a
                 ],
                 "parts": [part_json(app.settings, book.parts[name]) for name in asked],
                 "open": [part_json(app.settings, record) for record in left],
+                "held": [{"cl_ord_id": name, "held_by": holder_of(book, name)} for name in kept],
             }
         )
         return status
     for name in names:
-        summary(app.settings, book, name)
+        if name in kept:
+            print(f"{name}: {words(holder_of(book, name) or '')}")
+        else:
+            summary(app.settings, book, name)
     if not names and not asked:
         print("nothing was left open")
     for record in left:
