@@ -83,11 +83,8 @@ class VenueBook:
     at_ns: int
 
 
-class ExecutionVenue(Protocol):
-    """An exchange as this software sees it. Reads raise Retry; a write that timed out raises Reconcile, a refusal Reject.
-
-    Nothing is ever sent twice under a new id: after Reconcile the caller asks `query`.
-    """
+class MarketVenue(Protocol):
+    """What of an exchange can be read: its markets, its books, and what stands there. Reads raise Retry."""
 
     @property
     def name(self) -> str: ...
@@ -99,6 +96,15 @@ class ExecutionVenue(Protocol):
     async def instruments(self) -> Sequence[VenueInstrument]: ...
 
     async def book(self, symbol: str) -> VenueBook: ...
+
+    async def balances(self) -> Sequence[Balance]: ...
+
+
+class ExecutionVenue(MarketVenue, Protocol):
+    """An exchange as this software sees it. Reads raise Retry; a write that timed out raises Reconcile, a refusal Reject.
+
+    Nothing is ever sent twice under a new id: after Reconcile the caller asks `query`.
+    """
 
     async def authorize(self, order: VenueOrder) -> SignedRequest:
         """Builds and has signed the new-order request; sends nothing."""
@@ -122,8 +128,6 @@ class ExecutionVenue(Protocol):
 
     async def fills(self, symbol: str, since_ns: int) -> Sequence[tuple[ClOrdId, Fill]]: ...
 
-    async def balances(self) -> Sequence[Balance]: ...
-
     def stream(self) -> AsyncIterator[ExecutionReport]:
         """User-data reports merged with a periodic REST audit; idempotent by exec id; heals gaps."""
         ...
@@ -136,6 +140,14 @@ class HoldsPositions(Protocol):
     async def positions(self) -> Sequence[Position]:
         """Those that are open. Raises Retry."""
         ...
+
+
+@runtime_checkable
+class HoldsPairs(Protocol):
+    """An exchange that takes a `VenueOrder` with `exits`, and tells of the two orders as of one."""
+
+    @property
+    def holds_pairs(self) -> bool: ...
 
 
 class Algo(Protocol):

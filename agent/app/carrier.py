@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from agent.app.cli.common import first_error
+from agent.app.exchange_pairs import held, holder_of
 from agent.app.inbox import Answer, Inbox, Request, refusal
 from agent.domain.errors import Denied, FairleadError, Reject, Usage
 from agent.domain.events import Accepted, Alarmed, CancelRequested, Halted, Resumed
@@ -103,7 +104,9 @@ class Carrier:
     async def take_up(self, but: Collection[ClOrdId] = ()) -> tuple[ClOrdId, ...]:
         """Begins to follow every signed part of an earlier run, and to work every unfinished parent beside them, `but` those."""
         await close_what_never_left(self._desk)
-        self._following = asyncio.create_task(settle_open_parts(self._desk), name="open parts")
+        left = {part.part.cl_ord_id for name in but for part in self._desk.book.parts_of(name)}
+        following = settle_open_parts(self._desk, lambda record: record.part.cl_ord_id not in left)
+        self._following = asyncio.create_task(following, name="open parts")
         opened = (record for record in self._desk.book.parents.values() if record.closed is None)
         records = [record for record in opened if record.parent.cl_ord_id not in but]
         for record in records:
@@ -139,19 +142,40 @@ class Carrier:
     async def rest(self, but: Collection[ClOrdId] = ()) -> None:
         """Returns when every parent taken on beside the command's own has ended; `but` those, which need only have nothing open that was
         signed."""
-        if self._following is not None:
-            await asyncio.wait([self._following])
-        while waited := [task for name, task in self._tasks.items() if name not in but or self._acts(name)]:
+        while waited := self._waited(but):
             await asyncio.wait(waited, timeout=LOOK_S if but else None)
 
+    def _waited(self, but: Collection[ClOrdId]) -> list[asyncio.Task[None]]:
+        found = [task for name, task in self._tasks.items() if name not in but or self._acts(name)]
+        following = self._following
+        if following is not None and not following.done():
+            if not but or any(not held(part) for part in self._desk.book.open_parts()):
+                found.append(following)
+        return found
+
     def _acts(self, name: ClOrdId) -> bool:
-        return any(not part.ended for part in self._desk.book.parts_of(name))
+        return any(not part.ended and not held(part) for part in self._desk.book.parts_of(name))
+
+    async def until_held(self, parent: ParentOrder) -> None:
+        """Begins a pair and returns when an exchange holds it, or it is over. Raises as `carry`."""
+        name = parent.cl_ord_id
+        task = asyncio.create_task(self.carry(parent), name=name)
+        try:
+            while not task.done() and holder_of(self._desk.book, name) is None:
+                await asyncio.wait([task], timeout=LOOK_S)
+            if task.done():
+                task.result()
+        finally:
+            await ended([task])
 
     def waiting(self) -> tuple[ClOrdId, ...]:
-        """Exits of an earlier run that do nothing but wait for their price, for weeks maybe: no other order is to wait for them."""
+        """Exits of an earlier run that do nothing but wait for their price, here or at an exchange, for weeks maybe: no other order is to
+        wait for them."""
         opened = (record for record in self._desk.book.parents.values() if record.closed is None)
         names = (
-            r.parent.cl_ord_id for r in opened if r.parent.intent.algo == "exit" and not r.cancel_requested
+            r.parent.cl_ord_id
+            for r in opened
+            if r.parent.intent.algo in ("exit", "oco") and not r.cancel_requested
         )
         return tuple(name for name in names if not self._acts(name))
 

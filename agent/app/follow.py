@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from agent.app.cli.output import note, plain
+from agent.app.exchange_pairs import EMULATED, holder_of, words
 from agent.app.places import place_named
 from agent.app.settings_tree import Settings
 from agent.app.watching.words import age
@@ -259,9 +260,23 @@ def parent_json(settings: Settings, book: Book, name: ClOrdId, now_ns: int, carr
         told = dict(intent.algo_params)
         waits_for = " or ".join(f"{n} {told[n]}" for n in ("stop-loss", "take-profit") if n in told)
         then = "all of it is sold" if intent.side is Side.SELL else "all of it is bought"
+    holder = holder_of(book, name)
+    if holder is not None:
+        told = dict(intent.algo_params)
+        waits_for = f"stop-loss {told['stop-loss']} or take-profit {told['take-profit']}"
+        then = "one trades and the other is cancelled there"
+    exits = intent.algo in ("exit", "oco") and record.closed is None
     story = story_json(settings, book, name)
     return {
         "cl_ord_id": name,
+        "held": None
+        if not exits
+        else words(holder)
+        if holder is not None
+        else EMULATED
+        if intent.algo == "exit"
+        else None,
+        "held_by": holder,
         "source": intent.source,
         "side": intent.side.value.lower(),
         "qty": plain(intent.qty),

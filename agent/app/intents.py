@@ -8,6 +8,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from agent.algos.exit import LIFE
 from agent.algos.step import Algorithm
 from agent.algos.twap import seconds_of
+from agent.app.exchange_pairs import pinned
 from agent.app.places import Directory
 from agent.app.workshop import overhead_gas
 from agent.domain.errors import Denied, Usage
@@ -56,8 +57,10 @@ def request_of(
     take_profit: str | None = None,
     max_slippage_bps: int = 50,
     protection: str | None = None,
+    at: str | None = None,
 ) -> Request:
-    """Raises Usage for every word that is wrong, naming it and the remedy."""
+    """`at`: the exchange that is to hold both exits. Raises Usage for every word that is wrong, naming it and the remedy."""
+    base = pinned(directory.name(base), at) if at is not None else base
     base_name, quote_name = directory.name(base), directory.name(quote)
     if set(directory.group(base_name)) & set(directory.group(quote_name)):
         raise Usage(
@@ -71,9 +74,17 @@ def request_of(
         )
     limit_px = parse_qty(limit, "--limit") if limit is not None else None
     exits = stop_loss is not None or take_profit is not None
-    chosen = algo or ("exit" if exits else "limit" if limit_px is not None else "market")
+    chosen = algo or (
+        "oco" if at is not None else "exit" if exits else "limit" if limit_px is not None else "market"
+    )
     if chosen not in algos:
         raise Usage("UNKNOWN_ALGO", f"there is no algo '{chosen}'", f"known: {', '.join(sorted(algos))}")
+    if chosen == "oco" and at is None:
+        raise Usage(
+            "NO_PAIR",
+            "an exchange holds a pair, and none is named",
+            "--at EXCHANGE, with --stop-loss and --take-profit",
+        )
     typed = {"over": over, "slices": str(slices or ""), "stop-loss": stop_loss, "take-profit": take_profit}
     params = {key: value for key, value in typed.items() if value}
     strange = sorted(set(params) - {name for name, _ in algos[chosen].parameters})
@@ -117,7 +128,7 @@ def parent_of(
     name: IntentId = intent_id(environment, wallet, text, salt)
     life_s = DEFAULT_LIFE_S
     params = dict(request.algo_params)
-    if request.algo == "exit":
+    if request.algo in ("exit", "oco"):
         life_s = seconds_of(params.get("over", LIFE), "--over")
     elif "over" in params:
         life_s += 2 * seconds_of(params["over"], "--over")

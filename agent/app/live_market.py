@@ -27,7 +27,7 @@ from agent.execution.batch import MAX_CHAIN_LEGS
 from agent.market.book import Book
 from agent.market.pools import parse_pool
 from agent.market.view import AsOf, GasState, MarketView, pool_place
-from agent.ports import Clock, ExecutionVenue, VenueBook
+from agent.ports import Clock, MarketVenue, VenueBook
 from chains.gas import Urgency, bid
 from chains.pool_keeper import PoolKeeper
 from chains.pools import PoolReader, PoolSnapshot, PoolSpec, V4Contracts
@@ -63,7 +63,7 @@ class LiveMarket:
         settings: Settings,
         directory: Directory,
         chains: Mapping[int, ChainDesk],
-        venues: Mapping[str, ExecutionVenue],
+        venues: Mapping[str, MarketVenue],
         prices: Callable[[], Awaitable[tuple[OraclePrice, ...]]],
     ) -> None:
         self._prices = prices
@@ -363,7 +363,7 @@ class LiveMarket:
             if r.ok
         }
 
-    async def _fresh_book(self, venue: ExecutionVenue, symbol: str) -> VenueBook:
+    async def _fresh_book(self, venue: MarketVenue, symbol: str) -> VenueBook:
         """The book once it is in step: one that was only just asked for gets two seconds. Raises Retry STALE_BOOK after them."""
         for _ in range(8):
             try:
@@ -372,9 +372,7 @@ class LiveMarket:
                 await self._clock.sleep(0.25)
         return await venue.book(symbol)
 
-    async def _venue(
-        self, name: str, venue: ExecutionVenue, wanted: tuple[AssetId, ...]
-    ) -> MarketView | None:
+    async def _venue(self, name: str, venue: MarketVenue, wanted: tuple[AssetId, ...]) -> MarketView | None:
         configured = self._settings.venue(name)
         if configured is None or not configured.symbols:
             return None  # it is asked for prices alone

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from agent.app.settings_tree import Settings
 from agent.domain.errors import FairleadError, Halt, Retry
 from agent.journal.book import Book
@@ -14,21 +16,30 @@ from agent.ports import Clock
 
 def read_book(settings: Settings) -> Book | None:
     """The fold of the journal as it is on disk, beside any running process; None where there is no journal yet."""
-    if not settings.journal.path.exists():
+    told = read_events(settings.journal.path)
+    if told is None:
         return None
-    codec, book = event_codec(), Book()
+    book = Book()
+    for event in told:
+        book.apply(event)
+    return book
+
+
+def read_events(path: Path) -> list[object] | None:
+    """Every event of a journal, beside whoever writes it; None where there is none yet."""
+    if not path.exists():
+        return None
+    codec = event_codec()
     try:
-        db = connect_read_only(settings.journal.path)
+        db = connect_read_only(path)
     except Halt as none:
         if none.code == "JOURNAL_MISSING":  # another process is just making it
             return None
         raise
     try:
-        for entry in read_entries(db):
-            book.apply(codec.decode(entry.kind, entry.version, entry.payload))
+        return [codec.decode(entry.kind, entry.version, entry.payload) for entry in read_entries(db)]
     finally:
         db.close()
-    return book
 
 
 async def append_event(settings: Settings, clock: Clock, event: object) -> str:

@@ -7,9 +7,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from agent.app.carrier import Carrier
 from agent.app.intents import Request, check_max_loss, request_of
 from agent.app.job_rules import SECOND, Rule
 from agent.app.jobs.guard import Fire, Guard
@@ -22,7 +21,7 @@ from agent.app.settings_tree import Job
 from agent.domain.errors import FairleadError
 from agent.domain.events import Accepted, Alarmed, Fired, ParentClosed, Scheduled
 from agent.domain.orders import ParentOrder
-from agent.execution.desk import Desk
+from agent.execution.deciding import Deciding
 from agent.journal.book import Book
 
 if TYPE_CHECKING:
@@ -76,23 +75,32 @@ def due(rule: Rule, known: Scheduled | None, fired_ns: int | None, now_ns: int) 
     return Due(tuple(missed[-1:]), tuple(missed[:-1]), rule.next_after(now_ns))
 
 
+class Starts(Protocol):
+    """Whoever works the orders of the jobs."""
+
+    def start(self, parent: ParentOrder) -> None: ...
+
+
 class Scheduler:
     """Runs every enabled job until cancelled. `max_loss_usd` bounds each of its orders' worst outcome.
 
     `before_fire` raises where nothing new may be begun now. `guard` says which fires are ours and lets none through that must not be.
+    `salt` keeps the ids of a shadow's orders apart from those of the daemon it stands beside.
     """
 
     def __init__(
         self,
         app: App,
-        desk: Desk,
-        carrier: Carrier,
+        desk: Deciding,
+        carrier: Starts,
         max_loss_usd: Decimal,
         tell: Callable[[str], None],
         before_fire: Callable[[], Awaitable[None]] | None = None,
         *,
         guard: Guard,
+        salt: str = "",
     ) -> None:
+        self._salt = salt
         self._before_fire, self._guard = before_fire, guard
         self._app, self._desk, self._carrier, self._tell = app, desk, carrier, tell
         self._max_loss_usd = max_loss_usd
@@ -191,7 +199,7 @@ class Scheduler:
                 if request is None:
                     return "NOTHING", why
                 found = await propose(
-                    self._app, request, salt=f"{job.name} {fire.key}", source=source_of(job), created_ns=fire.at_ns,
+                    self._app, request, salt=f"{self._salt}{job.name} {fire.key}", source=source_of(job), created_ns=fire.at_ns,
                     note=self._tell,
                 )  # fmt: skip
                 check_max_loss(found.preview, self._max_loss_usd)
@@ -240,7 +248,7 @@ class Scheduler:
         protection = desk.wanted or desk.protection
         parent = parent_of(
             request, app.settings.environment.value, app.settings.wallet.address, protection,
-            f"{job.name} {fire.key}", fire.at_ns, source_of(job),
+            f"{self._salt}{job.name} {fire.key}", fire.at_ns, source_of(job),
         )  # fmt: skip
         record = self._desk.journal.record
         if parent.cl_ord_id not in self._desk.book.parents:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agent.app.places import places_of
 from agent.app.settings_load import Loaded, load, load_with_sources, parse
 from agent.app.settings_tree import (
     Alerts,
@@ -20,12 +21,12 @@ from agent.app.settings_tree import (
     Wallet,
 )
 from agent.domain import risk
-from agent.domain.instruments import Place, chain_place
+from agent.domain.instruments import Place
 from agent.domain.units import raw_exact
 
 __all__ = [
     "Alerts", "Chain", "Job", "JournalTable", "Limits", "Loaded", "Oracle", "Owner", "Pool", "Relay", "Sender", "Settings", "Signer", "Venue",
-    "Wallet", "load", "load_with_sources", "parse", "risk_limits",
+    "Wallet", "load", "load_with_sources", "parse", "ramp_of", "risk_limits",
 ]  # fmt: skip
 
 
@@ -35,8 +36,7 @@ def risk_limits(settings: Settings) -> risk.Limits:
     Usage TOO_MANY_DECIMALS where a gas reserve has more than 18 decimals.
     """
     limits = settings.limits
-    places = {chain.name: chain_place(chain.chain_id) for chain in settings.chains}
-    places |= {venue.name: Place(f"cex:{venue.name}") for venue in settings.venues}
+    places = places_of(settings)
     return risk.Limits(
         per_order_usd=limits.per_order_usd,
         per_day_usd=limits.per_day_usd,
@@ -53,4 +53,14 @@ def risk_limits(settings: Settings) -> risk.Limits:
         counterparty_cap_usd=tuple(
             (Place(f"cex:{venue.name}"), venue.counterparty_cap_usd) for venue in settings.venues
         ),
+        ramp=ramp_of(settings),
     )
+
+
+def ramp_of(settings: Settings) -> risk.Ramp | None:
+    """None where nothing starts small."""
+    table, places = settings.ramp, places_of(settings)
+    if not table.start_usd:
+        return None
+    known = tuple(places[name] for name in table.known)
+    return risk.Ramp(table.start_usd, table.factor, table.settled, table.most_usd, known)

@@ -290,6 +290,9 @@ def _limits(settings: Settings) -> Iterator[Found]:
                 f"there is no chain or venue '{place}'",
                 _known(place, places),
             )
+    for number, place in enumerate(settings.ramp.known):
+        if place not in places:
+            yield f"ramp.known[{number}]", f"there is no chain or venue '{place}'", _known(place, places)
     for name in limits.min_gas_reserve:
         if settings.chain(name) is None:
             yield (

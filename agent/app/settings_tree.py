@@ -14,6 +14,7 @@ from pydantic import Field
 
 from agent.app.settings_fix import Fix
 from agent.app.settings_jobs import Daemon, HedgeJob, Timing
+from agent.app.settings_ramp import RampTable
 from agent.app.settings_rescue import RescueTable
 from agent.app.settings_scope import ScopeTable
 from agent.app.settings_table import Table
@@ -346,6 +347,10 @@ class Settings(Table):
     )
     limits: Limits = Field(
         default_factory=Limits.model_construct, description="What is never exceeded, whoever asks."
+    )
+    ramp: RampTable = Field(
+        default_factory=RampTable.model_construct,
+        description="What is new starts small: caps that orders which settled raise.",
     )
     oracles: dict[Symbol, tuple[Oracle, ...]] = Field(
         {}, description="For each symbol, at least two independent sources of its price in USD."

@@ -103,6 +103,8 @@ class App:
     journal: Journal | None = None
     desk: Desk | None = None
     unreachable: dict[str, str] = field(default_factory=dict)
+    pretended: Mapping[AssetId, Decimal] = field(default_factory=dict)
+    """In a shadow: what its fills would have changed of what is held."""
 
     async def head_line(self) -> str:
         """The block part of the header line: every chain's head with its age."""
@@ -124,12 +126,14 @@ class App:
         await adopt(self, self.desk)
 
 
-async def open_app(settings: Settings, stack: AsyncExitStack) -> App:
+async def open_app(
+    settings: Settings, stack: AsyncExitStack, signer_of: type[SignerClient] = SignerClient
+) -> App:
     """Reads only: gateways, venues, market, oracles. A venue that does not answer is named in `unreachable`."""
     clock = SystemClock()
     session = await stack.enter_async_context(aiohttp.ClientSession())
     gateways = await open_gateways(settings, session)
-    signer = SignerClient(settings.signer.socket, settings.environment)
+    signer = signer_of(settings.signer.socket, settings.environment)
     stack.push_async_callback(signer.close)
     decimals = await token_decimals(settings, gateways)
     known = directory(settings, decimals)
@@ -240,6 +244,7 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
         app.oracles.prices,
         wallet_ready(app),
         lambda: journal_trouble(journal),
+        risk_limits(settings).ramp,
     )
     app.desk = Desk(
         environment=settings.environment.value,
@@ -354,7 +359,7 @@ def connect_venue(configured: Venue, clock: Clock, signer: SignerClient) -> Exec
 
     async def send(method: str, path: str, payload: str) -> tuple[int, Mapping[str, str], bytes]:
         # A connection of its own: what waits for the exchange holds up no signature.
-        async with SignerClient(signer.path, signer.environment) as sends:
+        async with type(signer)(signer.path, signer.environment) as sends:
             return await sends.send_exchange(*asked(configured.name, method, path, payload))
 
     url = resolve_endpoint(configured.base_url) if configured.base_url else None

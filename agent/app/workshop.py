@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import localcontext
+from decimal import Decimal, localcontext
 
 from agent.app import agent_workshop
 from agent.app.chain_desk import ChainDesk
@@ -11,13 +11,13 @@ from agent.app.offer_desk import OfferDesk
 from agent.domain.errors import Reject
 from agent.domain.events import Approved, ChainBatch, PartFailed, Prepared, Simulated
 from agent.domain.instruments import chain_of, venue_of
-from agent.domain.orders import OrdType, Part, Side, TimeInForce, VenueOrder
+from agent.domain.orders import Exits, OrdType, Part, Side, TimeInForce, VenueOrder
 from agent.domain.routes import Leg
 from agent.domain.units import WIDE, quantize_down, quantize_up
 from agent.execution.batch import build, floors
 from agent.execution.settlement import token_of
 from agent.market.view import MarketView
-from agent.ports import Clock, ExecutionVenue, VenueInstrument
+from agent.ports import Clock, HoldsPairs, MarketVenue, VenueInstrument
 from chains.simulate import DELEGATECALL, SafeCall
 from chains.types import Protection
 from contracts import multisend
@@ -30,7 +30,7 @@ class Workshop:
         self,
         clock: Clock,
         chains: Mapping[int, ChainDesk],
-        venues: Mapping[str, ExecutionVenue],
+        venues: Mapping[str, MarketVenue],
         deadline_s: int,
         offers: Mapping[int, OfferDesk] | None = None,
     ) -> None:
@@ -45,6 +45,8 @@ class Workshop:
             order = await self._venue_order(part, legs, approved, slippage)
             return Prepared(part, None, order, self._clock.now_ns())
         child = approved.planned.child
+        if child.exits is not None:
+            raise Reject("NO_PAIRS_THERE", f"{part.place} holds no pair of orders", "give --at an exchange")
         if child.protection is Protection.INTENT:
             return await self._offers[chain_id].prepare(
                 part, approved.planned, lambda asset: view.assets[asset].decimals
@@ -132,12 +134,28 @@ class Workshop:
         side = approved.planned.child.side
         symbol = leg.id.partition(":")[2].replace("/", "")
         instrument = await self._instrument(part, symbol)
+        if (exits := approved.planned.child.exits) is not None:
+            return self._pair(part, symbol, side, qty, exits, instrument)
         with localcontext(WIDE):
             if side is Side.SELL:
                 px = quantize_up(worst * (10_000 - slippage) / 10_000, instrument.tick)
             else:
                 px = quantize_down(worst * (10_000 + slippage) / 10_000, instrument.tick)
         return VenueOrder(part.cl_ord_id, symbol, side, OrdType.LIMIT, TimeInForce.IOC, qty, px)
+
+    def _pair(
+        self, part: Part, symbol: str, side: Side, qty: Decimal, exits: Exits, instrument: VenueInstrument
+    ) -> VenueOrder:
+        """Exits that the exchange holds as one, their prices on the tick: none is worse than was typed."""
+        venue = venue_of(part.place) or ""
+        if not isinstance(self._venues[venue], HoldsPairs):
+            raise Reject("NO_PAIRS_THERE", f"{venue} holds no pair of orders", "leave --at out")
+        on_tick = quantize_up if side is Side.SELL else quantize_down
+        prices = (exits.stop_px, exits.stop_limit_px, exits.profit_px)
+        rounded = Exits(*(on_tick(px, instrument.tick) for px in prices))
+        return VenueOrder(
+            part.cl_ord_id, symbol, side, OrdType.LIMIT, TimeInForce.GTC, qty, rounded.profit_px, rounded
+        )
 
     async def _instrument(self, part: Part, symbol: str) -> VenueInstrument:
         venue = self._venues[venue_of(part.place) or ""]

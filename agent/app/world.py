@@ -12,12 +12,14 @@ from agent.app.places import Directory
 from agent.app.workshop import fees_up, overhead_gas
 from agent.domain.events import Planned
 from agent.domain.instruments import AssetId, Place, chain_of
-from agent.domain.risk import OraclePrice
+from agent.domain.risk import OraclePrice, Ramp, Standing
 from agent.domain.units import WIDE, qty_exact, raw_down
 from agent.execution.halt import Switch
 from agent.journal.book import Book
+from agent.journal.standing import standing
 from agent.market.view import MarketView
 from agent.ports import Clock
+from agent.risk.ramp import touched
 from agent.risk.validator import Situation
 from chains.gas import FeeHistory, Urgency, bid
 
@@ -35,7 +37,9 @@ class World:
         prices: Prices,
         wallet_ready: Ready,
         book_halted: Callable[[], str],
+        ramp: Ramp | None = None,
     ) -> None:
+        self._ramp = ramp
         self._clock, self._directory, self._chains, self._switch = clock, directory, chains, switch
         self._prices, self._wallet_ready, self._book_halted = prices, wallet_ready, book_halted
 
@@ -90,7 +94,14 @@ class World:
             wallet_ready=ready,
             no_road=no_road,
             no_power=no_power,
+            standing=self._standing(plan, book),
         )
+
+    def _standing(self, plan: Planned, book: Book) -> dict[str, Standing]:
+        if self._ramp is None:
+            return {}
+        names = {name for part in plan.parts for name in touched(plan, part)}
+        return standing(book, self._ramp, names, self._directory.decimals)
 
     async def _all_prices(self) -> tuple[OraclePrice, ...]:
         return await self._prices()

@@ -418,10 +418,43 @@ class Fired:
     at_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Shadowed:
+    """What would have been signed and sent now, and was not. `out_raw` is what its rehearsal gave, at `block_number` on a chain;
+    `px` the price of the plan, quote per base, fees inside and gas not."""
+
+    part: Part
+    order: VenueOrder | None
+    px: Decimal
+    out_raw: int
+    floor_raw: int
+    block_number: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowSeen:
+    """What the market gave for it `after_ns` later: `out_raw` for `in_raw`, less than the floor or the limit allows included, and `px`
+    as the plan's; None where it gave nothing.
+
+    The look that `decides` is the first at which it could have taken effect; without a `fill` it would have had none, and `told` says why.
+    """
+
+    cl_ord_id: ClOrdId
+    after_ns: int
+    decides: bool
+    in_raw: int
+    out_raw: int
+    px: Decimal | None
+    fill: Fill | None
+    told: str
+    at_ns: int
+
+
 EVENTS: tuple[type, ...] = (
     Accepted, Sliced, Planned, Approved, Instructed, Breach, Prepared, Simulated, Authorized, Replaced, Refused, PartFailed, Submitted,
     Indeterminate,
     Observed, Reported, Settled, Attributed, CancelRequested, ParentClosed, Adopted, Halted, Resumed, Alarmed, Quoted,
-    Reconciled, Scheduled, CancelSigned, GasPaid, Certified, Fired, Proved,
+    Reconciled, Scheduled, CancelSigned, GasPaid, Certified, Fired, Proved, Shadowed, ShadowSeen,
 )  # fmt: skip
 VERSIONS: dict[str, int] = {event.__name__: 1 for event in EVENTS}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from agent.domain.ids import ClOrdId
-from agent.domain.order_state import TERMINAL
+from agent.domain.order_state import TERMINAL, OrdStatus
 from agent.domain.orders import Side, VenueOrder
 from agent.domain.reports import OrderSnapshot
 
@@ -50,6 +51,59 @@ class ListSnapshot:
     symbol: str
     cl_ord_ids: tuple[ClOrdId, ...]
     done: bool
+
+
+LEGS = ("-a", "-b")
+"""What the ids of a pair's two orders end in, after the pair's own: above, below."""
+_OURS = re.compile(r"(fl-[a-z2-7]{20})-[ab]")
+
+
+def leg_ids(pair: ClOrdId) -> tuple[ClOrdId, ClOrdId]:
+    """The client ids of a pair's orders: derived, so that after a crash they are asked for by the same names."""
+    above, below = (ClOrdId(f"{pair}{end}") for end in LEGS)
+    return above, below
+
+
+def pair_of(leg: ClOrdId) -> ClOrdId | None:
+    """The pair that one of our orders belongs to; None for an order of its own."""
+    found = _OURS.fullmatch(leg)
+    return ClOrdId(found[1]) if found is not None else None
+
+
+def pair(order: VenueOrder) -> OrderList:
+    """A pair of exits as the list of its two orders. A sale takes its profit above and is stopped below, a purchase the other way round."""
+    assert order.exits is not None
+    up, down = leg_ids(order.cl_ord_id)
+    selling, exits = order.side is Side.SELL, order.exits
+    profit = Exit(up if selling else down, exits.profit_px)
+    stop = Exit(down if selling else up, exits.stop_limit_px, exits.stop_px)
+    above, below = (profit, stop) if selling else (stop, profit)
+    return OrderList(order.cl_ord_id, order.symbol, order.side, order.order_qty, above, below)
+
+
+def as_one(pair: ClOrdId, legs: Sequence[OrderSnapshot]) -> OrderSnapshot:
+    """What a venue says of a pair's orders as of one: open while either is, filled by what both filled."""
+    cum = sum((one.cum_qty for one in legs), Decimal(0))
+    first = legs[0]
+    if any(one.status not in TERMINAL for one in legs):
+        status = OrdStatus.PARTIALLY_FILLED if cum else OrdStatus.NEW
+    elif cum >= first.order_qty:
+        status = OrdStatus.FILLED
+    else:
+        cancelled = any(one.status is OrdStatus.CANCELED for one in legs)
+        status = OrdStatus.CANCELED if cancelled else legs[-1].status
+    return OrderSnapshot(
+        cl_ord_id=pair,
+        venue_order_id=first.venue_order_id,
+        symbol=first.symbol,
+        side=first.side,
+        status=status,
+        order_qty=first.order_qty,
+        px=first.px,
+        cum_qty=cum,
+        fills=tuple(fill for one in legs for fill in one.fills),
+        at_ns=max(one.at_ns for one in legs),
+    )
 
 
 def unprotected(qty: Decimal, exits: Sequence[OrderSnapshot]) -> Decimal:

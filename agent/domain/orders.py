@@ -72,6 +72,16 @@ class ParentOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class Exits:
+    """A stop and a take-profit that an exchange is to hold as one, of which one cancels the other. Prices of orders there, quote per base:
+    once `stop_px` was traded an order limited at `stop_limit_px` goes; the other stands in the book at `profit_px`."""
+
+    stop_px: Decimal
+    stop_limit_px: Decimal
+    profit_px: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class ChildOrder:
     """One slice of a parent: what an algo decided to do now, before any place was chosen."""
 
@@ -86,6 +96,7 @@ class ChildOrder:
     max_slippage_bps: int
     protection: Protection
     expire_ns: int
+    exits: Exits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +122,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class VenueOrder:
-    """An order as an exchange takes it: FIX names, exact decimals on the instrument's tick and lot."""
+    """An order as an exchange takes it: FIX names, exact decimals on the instrument's tick and lot. With `exits` it is the pair of them,
+    under one id, and `px` the take-profit's."""
 
     cl_ord_id: ClOrdId
     symbol: str
@@ -120,6 +132,7 @@ class VenueOrder:
     time_in_force: TimeInForce
     order_qty: Decimal
     px: Decimal | None
+    exits: Exits | None = None
 
 
 @dataclass(frozen=True, slots=True)

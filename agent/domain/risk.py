@@ -9,8 +9,28 @@ from agent.domain.instruments import AssetId, Place
 
 
 @dataclass(frozen=True, slots=True)
+class Ramp:
+    """How a place or contract that is new earns trust: caps in USD, `settled` orders a step, `known` places that are not new."""
+
+    start_usd: Decimal
+    factor: int
+    settled: int
+    most_usd: Decimal
+    known: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a place or contract has shown: how many orders of ours settled there, what they were worth in USD, and what is open."""
+
+    settled: int = 0
+    settled_usd: Decimal = Decimal(0)
+    open_usd: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """What the owner allows. Money in USD; prices older than `max_price_age_s` are UNKNOWN."""
+    """What the owner allows. Money in USD; prices older than `max_price_age_s` are UNKNOWN. No `ramp`: nothing is new."""
 
     per_order_usd: Decimal
     per_day_usd: Decimal
@@ -22,6 +42,7 @@ class Limits:
     max_market_age_s: int
     min_gas_reserve_wei: tuple[tuple[Place, int], ...]
     counterparty_cap_usd: tuple[tuple[Place, Decimal], ...]
+    ramp: Ramp | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal, localcontext
 
 from agent.domain.events import Planned
@@ -94,6 +95,17 @@ def net_px(child: ChildOrder, route: Route, view: MarketView) -> Decimal:
         if child.side is Side.SELL:
             return got / given
         return given / got if got > 0 else Decimal("Infinity")
+
+
+def part_px(
+    part: Part, side: Side, in_raw: int, out_raw: int, decimals: Mapping[AssetId, int]
+) -> Decimal | None:
+    """Quote per base of what a part gives and gets; None where either is nothing."""
+    if not in_raw or not out_raw:
+        return None
+    given, got = qty_exact(in_raw, decimals[part.asset_in]), qty_exact(out_raw, decimals[part.asset_out])
+    with localcontext(WIDE):
+        return got / given if side is Side.SELL else given / got
 
 
 def _touch(place: Place, child: ChildOrder, view: MarketView) -> Decimal | None:

@@ -17,6 +17,7 @@ from agent.domain.ids import ClOrdId
 from agent.domain.instruments import Place
 from agent.domain.risk import BreachReason
 from agent.domain.submission_state import SubmissionState
+from agent.execution.deciding import Deciding
 from agent.execution.desk import Desk
 from agent.execution.spine import work
 from agent.execution.tracker import never_left
@@ -37,7 +38,7 @@ class Findings:
     unfinished: tuple[ClOrdId, ...]
 
 
-async def close_what_never_left(desk: Desk) -> tuple[ClOrdId, ...]:
+async def close_what_never_left(desk: Deciding) -> tuple[ClOrdId, ...]:
     """Ends children and parts of an earlier run that no signature exists for."""
     ended = []
     for record in desk.book.open_parts():

@@ -172,7 +172,12 @@ class VenueFollower:
     def _wants_cancel(self, record: PartRecord) -> bool:
         child = self._recorder.book.children.get(record.part.child)
         known = self._recorder.book.parents.get(child.child.parent) if child is not None else None
-        return record.cancel_requested or (known is not None and known.cancel_requested)
+        over = (
+            child is not None
+            and child.child.exits is not None
+            and self._clock.now_ns() >= child.child.expire_ns
+        )
+        return record.cancel_requested or over or (known is not None and known.cancel_requested)
 
     async def _report(
         self,

@@ -26,6 +26,7 @@ from agent.domain.units import WIDE
 from agent.journal.canonical import canonical
 from agent.journal.records import ChildRecord, Effect, ParentRecord, PartRecord, Position, fill_changes
 from agent.journal.references import unknown_to
+from agent.journal.shadow_fold import shadow_seen
 
 DAY_NS = 86_400 * 10**9
 INTERRUPTED = "INTERRUPTED"
@@ -179,7 +180,7 @@ class Book:
         if report.exec_type is ExecType.TRADE and report.fill is not None:
             record.fills[report.fill.exec_id] = report.fill
             record.busted.discard(report.fill.exec_id)
-            self._book_fill(record, report.fill)
+            self.book_fill(record, report.fill)
         elif report.exec_type is ExecType.TRADE_CANCEL:
             busted = record.fills.pop(report.exec_ref_id, None)
             record.busted.add(report.exec_ref_id)
@@ -251,7 +252,7 @@ class Book:
     def _fired(self, event: ev.Fired) -> None:
         self.fired.setdefault(event.job, []).append(event)
 
-    def _book_fill(self, record: PartRecord, fill: Fill) -> None:
+    def book_fill(self, record: PartRecord, fill: Fill) -> None:
         with localcontext(WIDE):
             for asset, change in fill_changes(fill):
                 self.holdings[asset] = self.holdings.get(asset, Decimal(0)) + change
@@ -492,4 +493,5 @@ _HANDLERS: dict[type, Callable[[Book, Any], None]] = {
     ev.CancelSigned: Book._cancel_signed,
     ev.GasPaid: Book._gas_paid,
     ev.Certified: Book._certified,
+    ev.ShadowSeen: shadow_seen,
 }

@@ -43,9 +43,17 @@ def unknown_to(known: Known, event: object) -> ClOrdId | None:
             | ev.Refused()
             | ev.PartFailed()
             | ev.Settled()
+            | ev.Shadowed()
         ):
             among, name = known.parts, event.part.cl_ord_id
-        case ev.Submitted() | ev.Indeterminate() | ev.Observed() | ev.CancelSigned() | ev.GasPaid():
+        case (
+            ev.Submitted()
+            | ev.Indeterminate()
+            | ev.Observed()
+            | ev.CancelSigned()
+            | ev.GasPaid()
+            | ev.ShadowSeen()
+        ):
             among, name = known.parts, event.cl_ord_id
         case _:
             return None

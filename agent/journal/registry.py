@@ -34,6 +34,7 @@ NEW_RISK: frozenset[str] = frozenset(
         "Quoted",
         "Resumed",
         "Scheduled",
+        "Shadowed",
     }
 )
 """Events that begin or permit something. All others tell what happened already, or take risk away."""

@@ -13,8 +13,9 @@ from decimal import Decimal, localcontext
 from agent.domain.events import Approved, Breach, Planned
 from agent.domain.instruments import AssetId, Place, chain_of, label_of
 from agent.domain.orders import Side
-from agent.domain.risk import BreachReason, Limits, OraclePrice, Reservation
+from agent.domain.risk import BreachReason, Limits, OraclePrice, Reservation, Standing
 from agent.domain.units import WIDE, bps_between, qty_exact
+from agent.risk import ramp
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Situation:
     `held` is the worse of provisional and settled per asset, in base units, less what other children reserved;
     `wallet_ready` carries why a wallet cannot sign (empty when it can); `fees_wei` what a place's transaction may cost;
     `no_road` why a place's transaction could not leave as the plan wants it protected; `no_power` why what the owners
-    granted the agent's own key would not let a place's trade pass.
+    granted the agent's own key would not let a place's trade pass; `standing` how each place and pool of the plan has done so far.
     """
 
     now_ns: int
@@ -41,6 +42,7 @@ class Situation:
     wallet_ready: dict[Place, str]
     no_road: dict[Place, str] = field(default_factory=dict)
     no_power: dict[Place, tuple[BreachReason, ...]] = field(default_factory=dict)
+    standing: dict[str, Standing] = field(default_factory=dict)
 
 
 Rule = Callable[[Planned, Limits, Situation], list[BreachReason]]
@@ -288,9 +290,19 @@ def agents_power(planned: Planned, limits: Limits, situation: Situation) -> list
     return [reason for part in planned.parts for reason in situation.no_power.get(part.place, ())]
 
 
+def ramp_caps(planned: Planned, limits: Limits, situation: Situation) -> list[BreachReason]:
+    """What is new may not have much of ours at once."""
+    notional = notional_usd(planned, limits, situation)
+    if limits.ramp is None or notional is None:
+        return []
+    return ramp.breaches(
+        limits.ramp, ramp.asked_usd(planned, notional, situation.decimals), situation.standing
+    )
+
+
 RULES: tuple[Rule, ...] = (
-    kill_switch, allow_list, two_sources, price_collar, slippage, size_limits, inventory, counterparty_caps, gas_reserve,
-    fresh_market, wallet_ready, protection, agents_power,
+    kill_switch, allow_list, two_sources, price_collar, slippage, size_limits, ramp_caps, inventory, counterparty_caps,
+    gas_reserve, fresh_market, wallet_ready, protection, agents_power,
 )  # fmt: skip
 
 

@@ -64,6 +64,7 @@ def test_what_is_added_beside_a_running_daemon_fires_within_its_bounds(home: Hom
     high = ["high", "sell", "0.01", "ETH", "--for", "USDC", "--price", "ETH above 1", "--live"]
     assert add(home, settings, high).status == 0
     daemon.says("running:")
+    shadow = home.start("run --shadow", settings)
 
     def all_fired() -> bool:
         book = home.book()
@@ -87,6 +88,8 @@ def test_what_is_added_beside_a_running_daemon_fires_within_its_bounds(home: Hom
     assert watched.status == 0 and watched.out.count("Ctrl-C ends it") == 2 and "\033" not in watched.out
     assert home.run("jobs stop ghost --why noisy", settings).status == 0
     home.wait_for(lambda: "SKIPPED" in outcomes(home.book(), "ghost"))
+    shadow.says("would have been filled")
+    assert shadow.end(signal.SIGTERM).status == 0, shadow.err
     assert home.run("jobs remove calm", settings).status == 0
     daemon.says("job calm is gone")
     assert daemon.end(signal.SIGTERM).status in (0, 5), daemon.err
@@ -98,6 +101,15 @@ def test_what_is_added_beside_a_running_daemon_fires_within_its_bounds(home: Hom
     assert "the band is" in book.fired["calm"][0].told
     sources = {record.parent.intent.source for record in book.parents.values()}
     assert {"job:trickle", "job:high"} <= sources and not {"job:ghost", "job:calm"} & sources
+
+    compared = home.run("report shadow --json", settings).json
+    assert compared["filled"] >= 1 and compared["slippage_bps"]["median"] is not None
+    assert not {one["parent"] for one in compared["orders"]} & set(book.parents), "ids of its own"
+    store = SqliteStore(home.settings_path.with_name("bounded.db"))
+    owners = {lease.owner for name in ("ghost", "trickle", "high") for lease in store.leases(name)}
+    assert len(owners) == 1, "the shadow took a lease of the daemon's"
+    said = home.run("report shadow", settings).out
+    assert "would have sent" in said and "worse bps" in said
 
     told = home.run("jobs history trickle --json", settings).json["fires"]
     order = next(row for row in told if row["outcome"] == "ORDER")

@@ -331,7 +331,7 @@ class Office:
         )  # fmt: skip
         world = World(
             clock, DIRECTORY, chains, self.switch, self.oracle, wallet_ready,
-            lambda: journal.failure.message if journal.failure else "",
+            lambda: journal.failure.message if journal.failure else "", self.limits.ramp,
         )  # fmt: skip
         return Desk(
             environment="devnet",

@@ -53,7 +53,7 @@ def app_of(chain: Chain, exchange: Exchange) -> Any:
     desk: Any = SimpleNamespace(place=Place("eip155:1"), wallet="0x" + "11" * 20, warm=chain, profile=SimpleNamespace(name="ethereum"))  # fmt: skip
     market = LiveMarket(SimpleNamespace(), SETTINGS, KNOWN, {1: desk}, {}, lambda: None)  # type: ignore[arg-type, return-value]
     market.narrow = no_trade
-    return SimpleNamespace(settings=SETTINGS, chains={1: desk}, venues={"paper": exchange}, directory=KNOWN, market=market, unreachable={})  # fmt: skip
+    return SimpleNamespace(settings=SETTINGS, chains={1: desk}, venues={"paper": exchange}, directory=KNOWN, market=market, unreachable={}, pretended={})  # fmt: skip
 
 
 async def test_what_an_order_locks_and_what_the_agents_key_may_not_sell_is_held_all_the_same() -> None:
@@ -61,6 +61,9 @@ async def test_what_an_order_locks_and_what_the_agents_key_may_not_sell_is_held_
         "ETH": Decimal(115),
         "USDC": Decimal(8),
     }
+    shadow = app_of(Chain(), Exchange())
+    shadow.pretended = {ETH_THERE: Decimal(-3), USDC_THERE: Decimal(9000)}
+    assert await held(shadow, ["ETH"], "USDC") == {"ETH": Decimal(112), "USDC": Decimal(9008)}
 
 
 async def test_a_place_or_a_token_that_does_not_answer_is_not_counted_as_nothing() -> None:

@@ -19,6 +19,7 @@ from agent.app.settings import Settings, load
 from agent.app.template import write
 from agent.app.watching import installation
 from agent.app.watching.check import Level, fail, ok
+from agent.app.watching.ramp_check import ramp_checks
 from agent.app.watching.words import age, amount, quantity, usd
 from agent.domain import events as ev
 from agent.execution.halt import Switch
@@ -169,3 +170,16 @@ def test_figures_are_cut_against_us() -> None:
         "2 h 1 min",
         "3 d",
     )
+
+
+def test_what_is_new_is_told_with_what_raises_its_cap(settings: Settings, tmp_path: Path) -> None:
+    (told,) = ramp_checks(settings, None)
+    assert told.level is Level.SKIP and "none" in told.message
+    file = tmp_path / "r.toml"
+    write(values(ramp={"start_usd": "250", "known": ["base"]}), file)
+    found = {check.name: check.message for check in ramp_checks(load(file), None)}
+    raised = "3 more settled orders and 250.00 USD more of them raise it to 1000 USD"
+    assert found["ramp paper"].startswith("new: at most 250 USD open at once; 0 settled")
+    assert found["ramp ethereum"].endswith(raised)
+    assert found["ramp base"] == "known: the limits alone hold"
+    assert found["ramp pools"] == "1 of 1 are new, 250 USD open at once in the newest"

@@ -85,6 +85,17 @@ def test_the_limits_reach_the_risk_rules(file: Path) -> None:
     assert dict(limits.counterparty_cap_usd) == {"cex:paper": Decimal(100000)}
 
 
+def test_nothing_starts_small_unless_the_settings_say_so(file: Path, tmp_path: Path) -> None:
+    assert risk_limits(load(file)).ramp is None
+    write(values(ramp={"start_usd": "250", "known": ["base", "paper"]}), tmp_path / "r.toml")
+    ramp = risk_limits(load(tmp_path / "r.toml")).ramp
+    assert ramp is not None and (ramp.start_usd, ramp.factor, ramp.settled) == (250, 4, 3)
+    assert ramp.most_usd == 10_000 and ramp.known == ("eip155:8453", "cex:paper")
+    with pytest.raises(Usage) as error:
+        write(values(ramp={"start_usd": "250", "known": ["bse"]}), tmp_path / "w.toml")
+    assert "ramp.known[0]" in str(error.value) and "did you mean 'base'" in str(error.value)
+
+
 def test_every_key_is_explained_with_its_source(file: Path) -> None:
     rows = {row.key: row for row in explain(load_with_sources(file))}
     assert all(row.meaning for row in rows.values())

@@ -15,6 +15,7 @@ from chains.errors import FairleadError, Reconcile, Usage
 if TYPE_CHECKING:
     from agent.app.settings_tree import Settings
     from agent.app.wiring import App
+    from keys.client import SignerClient
 
 T = TypeVar("T")
 
@@ -45,13 +46,20 @@ def load_settings(ctx: click.Context) -> Settings:
     return load(settings_file(ctx))
 
 
-def with_app(settings: Settings, work: Callable[[App, AsyncExitStack], Awaitable[T]]) -> T:
-    """Runs `work` over an open App; Ctrl-C cancels it, and what was signed stays in the journal for the next run."""
+def with_app(
+    settings: Settings,
+    work: Callable[[App, AsyncExitStack], Awaitable[T]],
+    signer_of: type[SignerClient] | None = None,
+) -> T:
+    """Runs `work` over an open App; Ctrl-C cancels it, and what was signed stays in the journal for the next run.
+
+    `signer_of` is the client of a signer that the App gets instead of the usual one.
+    """
     from agent.app.wiring import open_app
 
     async def inside() -> T:
         async with AsyncExitStack() as stack:
-            app = await open_app(settings, stack)
+            app = await (open_app(settings, stack, signer_of) if signer_of else open_app(settings, stack))
             try:
                 return await work(app, stack)
             except asyncio.CancelledError:

@@ -36,6 +36,7 @@ def command(ctx: click.Context, venue: str | None, as_json: bool) -> int:
     from agent.app.cli.common import load_settings
     from agent.app.watching import installation
     from agent.app.watching.check import fail, ok
+    from agent.app.watching.ramp_check import ramp_checks
 
     found = [installation.python(), *installation.packages()]
     try:
@@ -52,6 +53,7 @@ def command(ctx: click.Context, venue: str | None, as_json: bool) -> int:
         *asked,
         installation.journal(settings),
         installation.switch(settings),
+        *ramp_checks(settings, _book(settings)),
         *installation.disk(settings),
     ]
     left = [

@@ -90,6 +90,8 @@ def _show(found: dict[str, Any], one: bool, everything: bool) -> None:
     for o in listed:
         if not o["closed"]:
             print(f"{o['cl_ord_id']}: waits for {o['waits_for']}, then {o['next']}")
+            if o["held"]:
+                print(f"  {o['held']}")
             print(f"  end it: {o['cancel']}" + (f"    go on: {o['resume']}" if o["resume"] else ""))
         elif one:
             print(f"{o['status'].lower()}: {o['why']}")

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 from agent.app.cli.output import header, plain, quote_places, read_px, table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agent.app.intents import Preview, Request
     from agent.app.settings_tree import Settings
     from agent.app.wiring import App
     from agent.domain.events import Planned
     from agent.market.view import MarketView
+    from agent.ports import ExecutionVenue
 
 
 def plan_json(planned: Planned, view: MarketView, found: Preview) -> dict[str, Any]:
@@ -90,18 +93,27 @@ async def show_plan(app: App, settings: Settings, planned: Planned, view: Market
         print(f"at worst  {found.worst_loss_usd:,.2f} USD below the reference price")
 
 
-def told_otherwise(request: Request, found: Preview) -> None:
+def told_otherwise(
+    request: Request, found: Preview, venues: Mapping[str, ExecutionVenue] | None = None
+) -> None:
     """Says that the plan above is not what would be done now: in slices, or not before the limit is met."""
     from agent.algos.exit import reached
+    from agent.app.exchange_pairs import EMULATED, holders
     from agent.app.intents import DEFAULT_LIFE_S
     from agent.domain.orders import Side
 
+    if request.algo == "oco":
+        _told_pair(request)
+        return
     if request.algo == "exit":
         words = ", ".join(f"{name} {value}" for name, value in request.algo_params)
         print(
             f"exit      {words}: the table is all of it now; nothing is done until a price is reached, then one ends the other\n"
-            "          watched by Fairlead, held by no exchange: it protects while this command or `fairlead run` goes on"
+            f"          {EMULATED}, this command or `fairlead run`"
         )
+        others = holders(venues or {}) if len(request.algo_params) > 1 else ()
+        for name in others:
+            print(f"          {name} would hold a pair of what stands there itself: --at {name}")
         met = reached(request.side, found.net_px, dict(request.algo_params))
         if met:
             print(
@@ -123,6 +135,21 @@ def told_otherwise(request: Request, found: Preview) -> None:
             f"waits     {read_px(found.net_px)} is {'below' if selling else 'above'} the limit of {read_px(limit)}: "
             f"nothing is done until it is met, for up to {DEFAULT_LIFE_S // 60} min"
         )
+
+
+def _told_pair(request: Request) -> None:
+    from agent.algos.oco import exits_of
+    from agent.app.exchange_pairs import words
+    from agent.domain.instruments import Place, venue_of
+
+    exits = exits_of(request.side, request.limit_px, request.max_slippage_bps, dict(request.algo_params))
+    venue = venue_of(Place(request.base.partition("@")[2])) or ""
+    print(
+        f"pair      {words(venue)}\n"
+        f"          take-profit {exits.profit_px}; stop-loss {exits.stop_px}, then an order limited at "
+        f"{read_px(exits.stop_limit_px)}: a price that jumps over it leaves it standing\n"
+        "          the table is all of it now; nothing trades until a price is reached, then one ends the other"
+    )
 
 
 def named(settings: Settings, text: str) -> str:

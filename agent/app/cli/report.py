@@ -1,4 +1,4 @@
-"""`fairlead report mev`: each on-chain fill beside what it would have given without its neighbours in the block."""
+"""`fairlead report`: each on-chain fill beside what it would have given without its neighbours in the block; what a shadow decided."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.group("report")
 def command() -> None:
-    """What trades cost."""
+    """What trades cost, or would have."""
 
 
 @command.command("mev")
@@ -67,6 +67,21 @@ def mev(ctx: click.Context, order: str | None, last: int, as_json: bool) -> int:
         if isinstance(found, FairleadError):
             note(f"{record.part.cl_ord_id}: {found.message}: UNKNOWN")
     return 4 if silent else 0
+
+
+@command.command("shadow")
+@click.option("--last", type=click.IntRange(1, 10_000), default=20, help="How many orders, the latest first.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_context
+def shadow(ctx: click.Context, last: int, as_json: bool) -> None:
+    """What `run --shadow` would have sent, beside what the market then gave for it: filled or not at its price, and how far from the plan.
+
+    Basis points above zero are worse than planned. It reads the shadow's own record, also while it runs.
+    """
+    from agent.app.cli.common import load_settings
+    from agent.app.cli.report_shadow import show
+
+    show(load_settings(ctx), last, as_json)
 
 
 def _fills(book: Book, order: str | None) -> list[PartRecord]:

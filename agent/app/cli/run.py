@@ -17,6 +17,7 @@ from chains.errors import Denied, Usage
 
 if TYPE_CHECKING:
     from agent.app.carrier import Carrier
+    from agent.app.settings_jobs import Timing
     from agent.app.settings_tree import Settings
     from agent.app.wiring import App
     from agent.execution.desk import Desk
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
 @click.command("run")
 @click.option("--once", is_flag=True, help="Only finish what an earlier run left open, then exit.")
 @click.option("--live", is_flag=True, help="Really do it; the settings must say live, too.")
-@click.option("--shadow", is_flag=True, help="Price every job when it is due and sign nothing (the default).")
+@click.option(
+    "--shadow",
+    is_flag=True,
+    help="Decide as if live, sign and send nothing, compare with what the market then gave (the default).",
+)
 @click.option("--yes", is_flag=True, help="Nobody watches: ask nothing. Needs --max-loss.")
 @click.option(
     "--max-loss",
@@ -42,6 +47,8 @@ def command(
     `--once` asks what became of everything signed, finishes every order that was agreed to (it still holds to its own
     price, limits and expiry), and exits: 0 all is over, 4 one of them ended unfilled, 5 something is still unclear.
 
+    `--shadow` works beside a live daemon of the same settings, with a record, leases and ids of its own; `fairlead report shadow` reads it.
+
     Where the settings have [[scopes]], the agent's own key signs, within what the owners granted on chain: that is audited at
     the start, every minute and before every fire, and what a thief of the key could take in a day must be within --max-loss.
     """
@@ -56,7 +63,10 @@ def command(
     if once:
         return with_app(settings, lambda app, stack: _once(app, stack, as_json))
     if not live:
-        return with_app(settings, lambda app, stack: _shadow(app))
+        from agent.app.shadow.signer import ReadingSigner
+
+        most = parse_qty(max_loss, "--max-loss") if max_loss is not None else Decimal("Infinity")
+        return with_app(settings, lambda app, stack: _shadow(app, stack, most), ReadingSigner)
     _may_run_unattended(settings, yes, max_loss)
     bound = parse_qty(max_loss or "", "--max-loss")
     return with_app(settings, lambda app, stack: _daemon(app, stack, bound))
@@ -91,18 +101,20 @@ async def _once(app: App, stack: AsyncExitStack, as_json: bool) -> int:
         names = await carrier.take_up()
         if names or asked:
             note(f"finishing {len(names)} orders and {len(asked)} open parts of an earlier run")
-        await carrier.rest()
+        await carrier.rest([n for n in names if desk.book.parents[n].parent.intent.algo == "oco"])
         if carrier.failure is not None:
             raise carrier.failure
     return _told_once(app, desk, names, asked, as_json)
 
 
 def _told_once(app: App, desk: Desk, names: tuple[Any, ...], asked: list[Any], as_json: bool) -> int:
+    from agent.app.exchange_pairs import held, holder_of, words
     from agent.app.follow import part_json, summary
 
     book = desk.book
-    left = [record for record in book.open_parts() if record.authorized is not None]
-    ended = {name: book.parents[name].closed for name in names}
+    left = [r for r in book.open_parts() if r.authorized is not None and not held(r)]
+    kept = [name for name in names if holder_of(book, name) is not None]
+    ended = {name: book.parents[name].closed for name in names if name not in kept}
     status = 0
     if any(closed is not None and closed.status not in ("FILLED", "CANCELED") for closed in ended.values()):
         status = 4
@@ -123,11 +135,15 @@ def _told_once(app: App, desk: Desk, names: tuple[Any, ...], asked: list[Any], a
                 ],
                 "parts": [part_json(app.settings, book.parts[name]) for name in asked],
                 "open": [part_json(app.settings, record) for record in left],
+                "held": [{"cl_ord_id": name, "held_by": holder_of(book, name)} for name in kept],
             }
         )
         return status
     for name in names:
-        summary(app.settings, book, name)
+        if name in kept:
+            print(f"{name}: {words(holder_of(book, name) or '')}")
+        else:
+            summary(app.settings, book, name)
     if not names and not asked:
         print("nothing was left open")
     for record in left:
@@ -245,27 +261,53 @@ def _say(text: str) -> None:
     note(f"{time.strftime('%H:%M:%SZ', time.gmtime())} {text}")
 
 
-async def _shadow(app: App) -> int:
-    """Prices every job when it is due; holds no journal, signs nothing."""
+async def _shadow(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int:
+    """The daemon's decisions over the live market, with nothing that could sign or send; see `agent.app.shadow.running`."""
     from agent.app.jobs.guard import store_of
     from agent.app.jobs.known import all_jobs
-    from agent.app.jobs.shadow import priced
     from agent.app.scheduler import request_of_job
     from agent.app.settings_tree import Job
+    from agent.app.shadow.running import ShadowCarrier, open_shadow, supervisor_of, tell_looks
 
     jobs = [job for job in all_jobs(app.settings, store_of(app.settings)) if job.enabled]
     for job in jobs:
         if isinstance(job, Job):
             request_of_job(app, job)
     header(app.settings.environment.value, app.settings.wallet.address, await app.head_line())
-    await _agents_road(app)
-    _say(
-        f"shadow: {len(jobs)} jobs are priced when due, nothing is signed; --live --yes --max-loss USD does it"
-    )
     if app.settings.rescues:
         _say("rescues are not watched in the shadow: `fairlead rescue` shows what one would do now")
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    if app.settings.watch_only:
+        return await _priced(app, jobs, stop)
+    await _agents_road(app)
+    desk = await open_shadow(app, stack)
+    desk.journal.watchers.append(tell_looks(_say))
+    async with ShadowCarrier(desk, _say) as carrier:
+        left = await carrier.go_on()
+        _say(
+            f"shadow: {len(jobs)} jobs decide as if they acted, nothing is signed or sent"
+            f"{f'; going on with {left} orders' if left else ''}; --live --yes --max-loss USD does it"
+        )
+        supervisor = supervisor_of(app, desk, carrier, max_loss_usd, _say)
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(supervisor.run(), name="jobs")]
+        tasks.append(asyncio.create_task(stop.wait()))
+        ends: list[asyncio.Future[Any]] = [*tasks, carrier.failed]
+        try:
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            await ended(tasks)
+    _say("stopped; `fairlead report shadow` compares what was decided with what the market gave")
+    return 0
+
+
+async def _priced(app: App, jobs: list[Timing], stop: asyncio.Event) -> int:
+    """Where there is no wallet to decide for: each job's price when it is due."""
+    from agent.app.jobs.shadow import priced
+
+    _say(f"shadow: {len(jobs)} jobs are priced when due; these settings only watch, so nothing is decided")
     tasks = [asyncio.create_task(priced(app, job, _say)) for job in jobs]
     try:
         waiting = asyncio.create_task(stop.wait())

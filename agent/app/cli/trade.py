@@ -37,7 +37,7 @@ def order_words(function: F) -> F:
                 "--for", "quote", metavar="ASSET", help="What is received for a sale, or paid for a purchase."
             ),
             click.option("--limit", metavar="PX", help="No worse than this net price, in the other asset."),
-            click.option("--algo", metavar="NAME", help="market (default), limit, twap, exit."),
+            click.option("--algo", metavar="NAME", help="market (default), limit, twap, exit, oco."),
             click.option(
                 "--stop-loss",
                 metavar="PX",
@@ -47,6 +47,11 @@ def order_words(function: F) -> F:
                 "--take-profit",
                 metavar="PX",
                 help="Do it once the net price is this good, at that price or better.",
+            ),
+            click.option(
+                "--at",
+                metavar="EXCHANGE",
+                help="Both exits are held by this exchange as a pair, also while nothing runs here; 'here' for watched by this process.",
             ),
             click.option(
                 "--over",
@@ -99,7 +104,7 @@ def quote(
             emit_json({"quote_id": quote_id, **plan_json(planned, view, found)})
             return
         await show_plan(app, settings, planned, view, found)
-        told_otherwise(request, found)
+        told_otherwise(request, found, app.venues)
         if quote_id:
             print(f"\nquote {quote_id}    trade it: fairlead trade {quote_id} --live")
 
@@ -158,7 +163,7 @@ def trade(
         planned, view, found, parent = await _plan(app, request)
         if not as_json:
             await show_plan(app, settings, planned, view, found)
-            told_otherwise(request, found)
+            told_otherwise(request, found, app.venues)
         if most is not None:
             check_max_loss(found, most)
         if not live:
@@ -176,9 +181,12 @@ def trade(
 def _request(
     app: App, side: str, qty: str | None, base: str | None, quote: str | None, words: dict[str, Any]
 ) -> Request:
+    from agent.app.exchange_pairs import chosen
     from agent.app.intents import request_of
     from agent.app.wiring import algorithms
 
+    pair = words.get("stop_loss") is not None and words.get("take_profit") is not None
+    words["at"] = chosen(words["at"], base or "", pair and words.get("algo") is None, app.venues)
     if side.startswith("q-"):
         return _saved(app, side, words)
     if side not in ("sell", "buy"):
@@ -262,6 +270,7 @@ def ask(as_json: bool, instead: str = "--yes --max-loss USD") -> None:
 
 
 async def _dry_run(app: App, planned: Planned, view: MarketView, found: Preview, as_json: bool) -> int:
+    from agent.app.readonly import read_book
     from agent.app.settings import risk_limits
     from agent.app.wiring import wallet_ready
     from agent.app.world import World
@@ -271,6 +280,7 @@ async def _dry_run(app: App, planned: Planned, view: MarketView, found: Preview,
 
     verdict: Any = None
     if app.settings.wallet.sender is not None:
+        limits = risk_limits(app.settings)
         world = World(
             app.clock,
             app.directory,
@@ -279,8 +289,10 @@ async def _dry_run(app: App, planned: Planned, view: MarketView, found: Preview,
             app.oracles.prices,
             wallet_ready(app),
             lambda: "",
+            limits.ramp,
         )
-        verdict = review(planned, risk_limits(app.settings), await world.situation(planned, view, Book()))
+        book = read_book(app.settings) if limits.ramp is not None else None
+        verdict = review(planned, limits, await world.situation(planned, view, book or Book()))
     reasons = (
         [{"rule": r.rule, "message": r.message, "remedy": r.remedy} for r in verdict.reasons]
         if isinstance(verdict, Breach)
@@ -358,7 +370,7 @@ async def _carry(
         desk.journal.watchers.append(Teller(app.settings, desk.book, parent).saw)
         note(_how_to_go_on(parent))
         try:
-            await carrier.carry(parent)
+            await (carrier.until_held if parent.intent.algo == "oco" else carrier.carry)(parent)
         finally:
             if carrier.busy:
                 note(f"still carrying {', '.join(carrier.busy)}, taken over from another process")
@@ -385,6 +397,7 @@ async def _hand_over(
 ) -> int:
     """Another process holds the journal: it carries the order, this one tells what it does."""
     from agent.app.carrier import handed_over, inbox_of
+    from agent.app.exchange_pairs import holder_of
     from agent.app.follow import Teller
     from agent.app.tail import Tail, held_by
 
@@ -406,7 +419,7 @@ async def _hand_over(
         def over(book: Book) -> bool:
             record = book.parents.get(name)
             if record is None or record.closed is None:
-                return False
+                return holder_of(book, name) is not None
             return record.attributed is not None or book.filled_base(name) == 0
 
         try:
@@ -429,13 +442,19 @@ def _conclude(
     found: Preview,
     as_json: bool,
 ) -> int:
+    from agent.app.exchange_pairs import holder_of, words
     from agent.app.follow import story_json, summary
 
     record = book.parents[parent.cl_ord_id]
+    holder = holder_of(book, parent.cl_ord_id)
     if as_json:
         emit_json({**plan_json(planned, view, found), **story_json(app.settings, book, parent.cl_ord_id)})
+    elif holder is not None:
+        print(f"{words(holder)}\nfollow it: fairlead orders    end both: fairlead cancel {parent.cl_ord_id}")
     else:
         summary(app.settings, book, parent.cl_ord_id)
+    if holder is not None:
+        return 0
     closed = record.closed
     if closed is not None and closed.status in ("FILLED",):
         return 0

@@ -74,9 +74,16 @@ async def held(app: App, symbols: list[str], quote: str) -> dict[str, Decimal]:
         raise Retry(
             "HOLDING_UNKNOWN", f"what is held at {where} is not known: {why}", "`fairlead doctor` looks"
         )
+    moved = app.pretended
     with localcontext(WIDE):
         return {
-            name: sum((found.get(asset, Decimal(0)) for asset in app.directory.group(name)), Decimal(0))
+            name: sum(
+                (
+                    found.get(asset, Decimal(0)) + moved.get(asset, Decimal(0))
+                    for asset in app.directory.group(name)
+                ),
+                Decimal(0),
+            )
             for name in names
         }
 

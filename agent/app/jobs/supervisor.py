@@ -27,7 +27,9 @@ class Supervisor:
         scheduler: Scheduler,
         clock: Clock,
         tell: Callable[[str], None],
+        known: Callable[[Settings, JobStore], tuple[Timing, ...]] = all_jobs,
     ) -> None:
+        self._known = known
         self._settings, self._store, self._scheduler = settings, store, scheduler
         self._clock, self._tell = clock, tell
         self._tasks: dict[str, tuple[Timing, asyncio.Task[None]]] = {}
@@ -38,7 +40,9 @@ class Supervisor:
         try:
             while True:
                 try:
-                    wanted = {job.name: job for job in all_jobs(self._settings, self._store) if job.enabled}
+                    wanted = {
+                        job.name: job for job in self._known(self._settings, self._store) if job.enabled
+                    }
                     said = ""
                 except FairleadError as error:
                     if str(error) != said:

@@ -29,6 +29,9 @@ from contracts.hashing import to_checksum
 
 _NAMED = re.compile(r"([a-z0-9_]+)=(.+)", re.DOTALL)
 
+RAMP_START_USD = "250"
+"""What a place that is new may have open at once, in settings that `init` writes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -235,6 +238,7 @@ def settings_values(wallet: Address, environment: Environment, met: Sequence[Met
             {"name": m.profile.name, "chain_id": m.profile.chain_id, "rpc": list(m.endpoints)} for m in met
         ],
         "assets": assets,
+        "ramp": {"start_usd": RAMP_START_USD},
     }
     return (
         values

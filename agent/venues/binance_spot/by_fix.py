@@ -67,6 +67,11 @@ class BinanceSpotByFix(BinanceSpot):
         )
         self._sent: dict[str, None] = {}
 
+    @property
+    def holds_pairs(self) -> bool:
+        """Lists are not spoken of here: exits are watched by this process."""
+        return False
+
     async def start(self) -> None:
         """As by REST. The FIX sessions come up beside it: what needs one that is not there says so (Retry FIX_DOWN)."""
         await super().start()

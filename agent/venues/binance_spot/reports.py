@@ -95,7 +95,8 @@ class ReportStream:
                 item = await queue.get()
                 if isinstance(item, FairleadError):
                     raise item
-                yield item
+                if (report := self._venue.pairs.told(item)) is not None:
+                    yield report
         finally:
             await ending.ended(tasks)
 
@@ -215,7 +216,7 @@ class ReportStream:
     async def audit(self, queue: asyncio.Queue[ExecutionReport | FairleadError]) -> None:
         """Asks for everything that may have been missed: open orders, new trades, and how watched orders ended."""
         self.audits += 1
-        opened = await self._venue.open_orders()
+        opened = await self._venue.each_open_order()
         for order in opened:
             self._names[order.venue_order_id] = order.cl_ord_id
             self._symbols.setdefault(order.symbol, None)
@@ -237,7 +238,7 @@ class ReportStream:
         for cl_ord_id, (symbol, give_up_ns) in list(self._watched.items()):
             if cl_ord_id in open_ids:
                 continue
-            ended = await self._venue.query(cl_ord_id, symbol)
+            ended = await self._venue.order(cl_ord_id, symbol)
             if ended is None and self._clock.now_ns() > give_up_ns:
                 self._watched.pop(cl_ord_id, None)
             if ended is None or ended.status not in TERMINAL:

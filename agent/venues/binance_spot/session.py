@@ -13,6 +13,7 @@ from typing import Any
 
 from agent.domain.errors import Denied, FairleadError, Halt, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
+from agent.domain.order_lists import pair_of
 from agent.domain.orders import VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
 from agent.market.conflation import Priority
@@ -23,9 +24,10 @@ from agent.transport.books import Books
 from agent.transport.http import Http, Reply, TimeOuts
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
-from agent.venues import Send, Sign, VenueFacts, one_by_one
+from agent.venues import Send, Sign, VenueFacts, one_by_one, understood
 from agent.venues.binance_spot import codec, feed
 from agent.venues.binance_spot.lists import OrderLists
+from agent.venues.binance_spot.pairs import Pairs
 from agent.venues.binance_spot.reports import ReportStream
 from chains.ending import ended
 
@@ -83,6 +85,7 @@ class BinanceSpot:
         self._started = False
         self.reports = ReportStream(self, clock, facts.audit_s)
         self.lists = OrderLists(self)
+        self.pairs = Pairs(self)
 
     @property
     def name(self) -> str:
@@ -170,18 +173,28 @@ class BinanceSpot:
     async def authorize(self, order: VenueOrder) -> SignedRequest:
         """Raises Usage for what the venue's filters would refuse; nothing is sent."""
         instrument = self.instrument(order.symbol)
-        params = codec.new_order_params(order, instrument)
-        payload, signature = await self.account.signed("POST", f"{API}/order", params)
+        if order.exits is not None:
+            path, params = self.pairs.request(order)
+        else:
+            path, params = "order", codec.new_order_params(order, instrument)
+            self.reports.watch(order.symbol, order.cl_ord_id)
+        payload, signature = await self.account.signed("POST", f"{API}/{path}", params)
         digest = hashlib.sha256(payload.encode()).hexdigest()
-        self.reports.watch(order.symbol, order.cl_ord_id)
         sent = f"{payload}&signature={signature}" if signature else payload
-        return SignedRequest(order.cl_ord_id, "POST", f"{API}/order", sent, digest)
+        return SignedRequest(order.cl_ord_id, "POST", f"{API}/{path}", sent, digest)
 
     async def submit(self, request: SignedRequest) -> OrderSnapshot:
         """Sends these bytes once. Raises Reject, Retry (it never arrived) or Reconcile (it may have)."""
         self._need_markets()
         reply = await self.account.submit(request)
-        return self._reader.placed(self.account.accepted(reply, "the answer to a new order", write=True))
+        in_pair = request.cl_ord_id in self.pairs.known
+        what = "the answer to a new list" if in_pair else "the answer to a new order"
+        answer = self.account.accepted(reply, what, write=True)
+        if not in_pair:
+            return self._reader.placed(answer)
+        with understood(what, write=True):
+            symbol = str(answer["symbol"])
+        return await self.pairs.placed(request.cl_ord_id, symbol, answer)
 
     async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot:
         """The order after the cancel; one that had ended already is returned as it ended.
@@ -189,10 +202,14 @@ class BinanceSpot:
         Raises Reject NO_SUCH_ORDER where the venue never had it, Reconcile where the answer was lost.
         """
         self.instrument(symbol)
+        if cl_ord_id in self.pairs.known:
+            return await self.pairs.cancel(cl_ord_id, symbol)
         params = {"symbol": symbol, "origClientOrderId": cl_ord_id}
         reply = await self.account.reply("DELETE", f"{API}/order", params, 1)
         if reply.status >= 400 and binance.refusal(reply.body).code == binance.CANCEL_REJECTED:
             ended = await self.query(cl_ord_id, symbol)
+            if cl_ord_id in self.pairs.known:
+                return await self.pairs.cancel(cl_ord_id, symbol)
             if ended is None:
                 raise Reject("NO_SUCH_ORDER", f"{self._name} has no order {cl_ord_id}")
             return ended
@@ -218,7 +235,7 @@ class BinanceSpot:
             opened = ()  # one by one then: each says what became of it
         for symbol in several:
             there = {order.cl_ord_id for order in opened if order.symbol == symbol}
-            if len(there) > 1 and there <= wanted[symbol]:
+            if len(there) > 1 and there <= wanted[symbol] and not there & self.pairs.known:
                 ended |= await self._cancel_symbol(symbol)
         left = [(name, symbol) for name, symbol in orders if name not in ended]
         return ended | await one_by_one(self.cancel, left)
@@ -244,6 +261,13 @@ class BinanceSpot:
 
     async def query(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot | None:
         """None only for the venue's own -2013; a request still under way may yet arrive until its receive window ends."""
+        if cl_ord_id in self.pairs.known:
+            return await self.pairs.query(cl_ord_id, symbol)
+        found = await self.order(cl_ord_id, symbol)
+        return found if found is not None else await self.pairs.query(cl_ord_id, symbol)
+
+    async def order(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot | None:
+        """One order as the venue names them: of a pair, one of its two."""
         self.instrument(symbol)
         params = {"symbol": symbol, "origClientOrderId": cl_ord_id}
         reply = await self.account.reply("GET", f"{API}/order", params, 4)
@@ -255,8 +279,16 @@ class BinanceSpot:
         data = await self.signed_read("order", {"symbol": symbol, "orderId": venue_order_id}, 4)
         return self._reader.order(data)
 
+    @property
+    def holds_pairs(self) -> bool:
+        return True
+
     async def open_orders(self) -> Sequence[OrderSnapshot]:
         """Without their fills: `query` has them."""
+        return self.pairs.merged(await self.each_open_order())
+
+    async def each_open_order(self) -> Sequence[OrderSnapshot]:
+        """As the venue names them."""
         self._need_markets()
         rows = await self.signed_read("openOrders", {}, 80)
         known = [row for row in rows if row.get("symbol") in self._instruments]
@@ -270,7 +302,8 @@ class BinanceSpot:
         found: list[tuple[ClOrdId, Fill]] = []
         for venue_order_id, _, fill in rows:
             if venue_order_id not in names:
-                names[venue_order_id] = await self.reports.name_of(symbol, venue_order_id)
+                name = await self.reports.name_of(symbol, venue_order_id)
+                names[venue_order_id] = pair_of(name) or name
             found.append((names[venue_order_id], fill))
         return tuple(found)
 

@@ -1,0 +1,80 @@
+"""Which exchange is to hold a stop and a take-profit as a pair, and what is said of who holds what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agent.domain.errors import Usage
+from agent.domain.instruments import Place, venue_of
+from agent.domain.order_state import OrdStatus
+from agent.journal.book import Book
+from agent.journal.records import PartRecord
+from agent.ports import ExecutionVenue, HoldsPairs
+
+HERE = "here"
+EMULATED = "emulated by this process: held only while it runs"
+
+
+def holders(venues: Mapping[str, ExecutionVenue]) -> tuple[str, ...]:
+    """Names of the exchanges that hold pairs."""
+    return tuple(name for name, venue in venues.items() if isinstance(venue, HoldsPairs))
+
+
+def chosen(at: str | None, base: str, pair: bool, venues: Mapping[str, ExecutionVenue]) -> str | None:
+    """The exchange that is to hold a pair; None where exits are watched here. `base` may name a place.
+
+    Raises Usage UNKNOWN_VENUE, NO_PAIRS_THERE, NO_PAIR.
+    """
+    if at is None:
+        pinned = venue_of(Place(base.partition("@")[2])) if "@" in base else None
+        return pinned if pair and pinned in holders(venues) else None
+    if at == HERE:
+        return None
+    if at not in venues:
+        raise Usage(
+            "UNKNOWN_VENUE", f"--at {at} is no exchange that answers", f"known: {', '.join(venues) or 'none'}"
+        )
+    if at not in holders(venues):
+        raise Usage(
+            "NO_PAIRS_THERE",
+            f"{at} holds no pair of orders",
+            "leave --at out: then this process watches, and holds them only while it runs",
+        )
+    if not pair:
+        raise Usage(
+            "NO_PAIR",
+            "an exchange holds a pair: --stop-loss and --take-profit",
+            "give both, or leave --at out",
+        )
+    return at
+
+
+def pinned(base: str, venue: str) -> str:
+    """The asset as it stands at that exchange. Raises Usage OTHER_PLACE."""
+    label, _, place = base.partition("@")
+    if place not in ("", f"cex:{venue}"):
+        raise Usage(
+            "OTHER_PLACE", f"{base} does not stand at {venue}", f"write {label}, or --at another exchange"
+        )
+    return f"{label}@cex:{venue}"
+
+
+def held(record: PartRecord) -> bool:
+    """Whether an exchange holds it now, whatever becomes of this process: a pair it acknowledged and was not told to cancel."""
+    signed = record.authorized
+    works = record.status in (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED) and not record.ended
+    return works and signed is not None and signed.order is not None and signed.order.exits is not None
+
+
+def holder_of(book: Book, parent: str) -> str | None:
+    """The exchange that holds an open order's pair; None where none does."""
+    record = next((r for name, r in book.parents.items() if name == parent), None)
+    if record is None or record.closed is not None or record.cancel_requested:
+        return None
+    return next(
+        (venue_of(part.part.place) for part in book.parts_of(record.parent.cl_ord_id) if held(part)), None
+    )
+
+
+def words(venue: str) -> str:
+    return f"at the exchange: {venue} holds both as one, also while nothing runs here"

@@ -1,0 +1,100 @@
+"""Pairs of exits as single orders: asked for, cancelled, listed and reported under the pair's own id.
+
+The exchange knows two orders, whose ids are the pair's and an ending. What is told of them here is told of the pair: a fill of either
+is a fill of it, and the end of one that the other's fill caused is no news.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agent.domain.errors import Reconcile, Reject, Retry
+from agent.domain.ids import ClOrdId
+from agent.domain.order_lists import as_one, leg_ids, pair, pair_of
+from agent.domain.order_state import ExecType
+from agent.domain.orders import VenueOrder
+from agent.domain.reports import ExecutionReport, OrderSnapshot
+from agent.venues.binance_spot.lists import list_request, list_snapshot
+
+if TYPE_CHECKING:
+    from agent.venues.binance_spot.session import BinanceSpot
+
+
+class Pairs:
+    """Of one session. `known` are the pairs it has met; after a restart it meets them by asking."""
+
+    def __init__(self, venue: BinanceSpot) -> None:
+        self._venue = venue
+        self.known: set[ClOrdId] = set()
+
+    def request(self, order: VenueOrder) -> tuple[str, dict[str, str | int]]:
+        """(endpoint, parameters) of a new pair, which is watched from now on. Raises Usage as `list_request`."""
+        path, params = list_request(pair(order), self._venue.instrument(order.symbol))
+        for name in leg_ids(order.cl_ord_id):
+            self._venue.reports.watch(order.symbol, name)
+        self.known.add(order.cl_ord_id)
+        return path, params
+
+    async def placed(self, cl_ord_id: ClOrdId, symbol: str, answer: object) -> OrderSnapshot:
+        """The pair, whose list the exchange says it took. Raises Reconcile where that cannot be read."""
+        list_snapshot(answer)
+        try:
+            found = await self.query(cl_ord_id, symbol)
+        except Retry as unread:
+            raise Reconcile(
+                "PAIR_UNREAD", f"{cl_ord_id} was taken: {unread.message}", "asked by its id"
+            ) from None
+        if found is None:
+            raise Reconcile("PAIR_UNREAD", f"{cl_ord_id} was taken and is not shown yet", "asked by its id")
+        return found
+
+    async def query(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot | None:
+        """None where the exchange says that it has neither order."""
+        if pair_of(leg_ids(cl_ord_id)[0]) is None:
+            return None  # no id of ours, or that of one of the two
+        legs = await asyncio.gather(*(self._venue.order(name, symbol) for name in leg_ids(cl_ord_id)))
+        found = [leg for leg in legs if leg is not None]
+        if not found:
+            return None
+        if len(found) < len(legs):
+            raise Retry(
+                "PAIR_HALF_SHOWN", f"{self._venue.name} shows one order of {cl_ord_id}", "asked again"
+            )
+        self.known.add(cl_ord_id)
+        return as_one(cl_ord_id, found)
+
+    async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot:
+        """Both, by one request; one that had ended is given as it ended. Raises Reject NO_SUCH_ORDER, Reconcile."""
+        try:
+            await self._venue.lists.cancel(cl_ord_id, symbol)
+        except Reject:
+            pass  # what there is of it is told below
+        try:
+            found = await self.query(cl_ord_id, symbol)
+        except Retry as unread:
+            raise Reconcile("PAIR_UNREAD", f"{cl_ord_id}: {unread.message}", "asked by its id") from None
+        if found is None:
+            raise Reject("NO_SUCH_ORDER", f"{self._venue.name} has no pair {cl_ord_id}")
+        return found
+
+    def merged(self, orders: Sequence[OrderSnapshot]) -> tuple[OrderSnapshot, ...]:
+        """Open orders with every pair of ours as one."""
+        legs: dict[ClOrdId, list[OrderSnapshot]] = {}
+        for order in orders:
+            legs.setdefault(pair_of(order.cl_ord_id) or order.cl_ord_id, []).append(order)
+        self.known |= {name for name, mine in legs.items() if mine[0].cl_ord_id != name}
+        return tuple(
+            as_one(name, mine) if mine[0].cl_ord_id != name else mine[0] for name, mine in legs.items()
+        )
+
+    def told(self, report: ExecutionReport) -> ExecutionReport | None:
+        """A report of an order as one of its pair; None where it is no news of the pair: whether that ended is asked for by its id."""
+        mine = pair_of(report.cl_ord_id)
+        if mine is None:
+            return report
+        if report.exec_type not in (ExecType.NEW, ExecType.TRADE):
+            return None
+        return replace(report, cl_ord_id=mine)

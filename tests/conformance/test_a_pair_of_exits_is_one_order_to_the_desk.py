@@ -1,0 +1,143 @@
+"""A stop and a take-profit given to the exchange as one list: one id to ask for, to cancel and to be told of, also after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from paper import Door, paper, session
+
+from agent.domain.errors import Reconcile, Reject
+from agent.domain.ids import ClOrdId
+from agent.domain.order_lists import leg_ids, pair_of
+from agent.domain.order_state import ExecType, OrdStatus
+from agent.domain.orders import Exits, OrdType, Side, TimeInForce, VenueOrder
+from agent.domain.reports import ExecutionReport
+from agent.ports import HoldsPairs
+from agent.venues.binance_spot import BinanceSpot
+
+D = Decimal
+NAME = ClOrdId("fl-abcdefghij2345672345")
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[tuple[BinanceSpot, Door]]:
+    async with paper() as door:
+        venue = session(door.url, audit_s=0.2)
+        await venue.start()
+        yield venue, door
+        await venue.close()
+
+
+def pair(stop: str = "2900", side: Side = Side.SELL) -> VenueOrder:
+    exits = Exits(D(stop), D(stop) - 20, D("3050"))
+    if side is Side.BUY:
+        exits = Exits(D("3100"), D("3120"), D("2950"))
+    return VenueOrder(NAME, "ETHUSDC", side, OrdType.LIMIT, TimeInForce.GTC, D(2), exits.profit_px, exits)
+
+
+async def placed(venue: BinanceSpot, order: VenueOrder) -> None:
+    assert isinstance(venue, HoldsPairs)
+    snapshot = await venue.submit(await venue.authorize(order))
+    assert (snapshot.cl_ord_id, snapshot.status, snapshot.order_qty) == (NAME, OrdStatus.NEW, D(2))
+
+
+async def status(venue: BinanceSpot) -> tuple[OrdStatus, Decimal]:
+    found = await venue.query(NAME, "ETHUSDC")
+    assert found is not None
+    return found.status, found.cum_qty
+
+
+def test_the_ids_of_its_orders_are_the_pairs_own() -> None:
+    assert [pair_of(leg) for leg in leg_ids(NAME)] == [NAME, NAME]
+    assert pair_of(NAME) is None and pair_of(ClOrdId("house-1-a")) is None
+
+
+@pytest.mark.parametrize("side", [Side.SELL, Side.BUY])
+async def test_it_is_listed_once_and_cancelled_as_one(rig: tuple[BinanceSpot, Door], side: Side) -> None:
+    venue, _ = rig
+    await placed(venue, pair(side=side))
+    assert [order.cl_ord_id for order in await venue.open_orders()] == [NAME]
+    ended = await venue.cancel(NAME, "ETHUSDC")
+    assert (ended.status, ended.cum_qty) == (OrdStatus.CANCELED, D(0))
+    assert await venue.open_orders() == ()
+    assert (await venue.cancel(NAME, "ETHUSDC")).status is OrdStatus.CANCELED, "told again as it ended"
+
+
+async def test_a_session_that_never_saw_it_knows_it_by_its_id(rig: tuple[BinanceSpot, Door]) -> None:
+    venue, door = rig
+    await placed(venue, pair())
+    later = session(door.url)
+    await later.start()
+    try:
+        assert await status(later) == (OrdStatus.NEW, D(0))
+        with pytest.raises(Reject, match="no order"):
+            await later.cancel(ClOrdId("fl-zzzzzzzzzz2345672345"), "ETHUSDC")
+    finally:
+        await later.close()
+    third = session(door.url)
+    await third.start()
+    try:
+        ended = await third.cancel_many([(NAME, "ETHUSDC")])
+        told = ended[NAME]
+        assert not isinstance(told, Exception) and told.status is OrdStatus.CANCELED
+    finally:
+        await third.close()
+
+
+async def test_a_lost_answer_is_asked_for_and_never_sent_again(rig: tuple[BinanceSpot, Door]) -> None:
+    venue, door = rig
+    await door.fault("list.oco", "reset_after")
+    with pytest.raises(Reconcile):
+        await venue.submit(await venue.authorize(pair()))
+    assert await status(venue) == (OrdStatus.NEW, D(0))
+    assert [order.cl_ord_id for order in await venue.open_orders()] == [NAME]
+
+
+@pytest.mark.parametrize("trades", ["take-profit", "stop"])
+async def test_a_fill_of_either_is_told_once_and_as_the_pairs(
+    rig: tuple[BinanceSpot, Door], trades: str
+) -> None:
+    venue, door = rig
+    told: list[ExecutionReport] = []
+    news = asyncio.Event()
+
+    async def listen() -> None:
+        async with aclosing(venue.stream()) as stream:  # type: ignore[type-var]
+            async for report in stream:
+                told.append(report)
+                news.set()
+
+    listening = asyncio.create_task(listen())
+    await placed(venue, pair(stop="2995"))
+    if trades == "take-profit":
+        await door.house("BUY", "3050", "90000")
+    else:
+        await door.house("SELL", "2990", "90000")
+    async with asyncio.timeout(10):
+        while sum((r.fill.qty_in for r in told if r.fill is not None), D(0)) < 2:
+            news.clear()
+            await news.wait()
+    again: asyncio.Queue[Any] = asyncio.Queue()
+    await venue.reports.audit(again)
+    assert [r for r in drained(again) if r.fill is not None] == [], "an audit tells no fill again"
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
+    assert {report.cl_ord_id for report in told} == {NAME}
+    assert {report.exec_type for report in told} <= {ExecType.NEW, ExecType.TRADE}, (
+        "the other's end is no news"
+    )
+    found = await venue.query(NAME, "ETHUSDC")
+    assert found is not None
+    ids = [report.fill.exec_id for report in told if report.fill is not None]
+    assert sorted(ids) == sorted(fill.exec_id for fill in found.fills) and len(ids) == len(set(ids))
+    assert (found.status, found.cum_qty) == (OrdStatus.FILLED, D(2))
+    assert {name for name, _ in await venue.fills("ETHUSDC", 0)} == {NAME}
+
+
+def drained(queue: asyncio.Queue[Any]) -> list[Any]:
+    return [queue.get_nowait() for _ in range(queue.qsize())]
