@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from agent.domain.errors import FairleadError
 from agent.domain.events import Authorized, Refused, Simulated
@@ -126,6 +126,15 @@ class ExecutionVenue(Protocol):
 
     def stream(self) -> AsyncIterator[ExecutionReport]:
         """User-data reports merged with a periodic REST audit; idempotent by exec id; heals gaps."""
+        ...
+
+
+@runtime_checkable
+class HoldsPositions(Protocol):
+    """A venue whose accounts hold derivatives beside what is held outright."""
+
+    async def positions(self) -> Mapping[str, Decimal]:
+        """By the venue's own name of the contract, below zero where short. Raises Retry."""
         ...
 
 

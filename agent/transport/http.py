@@ -4,6 +4,8 @@ refused connection, unresolved name      nothing was sent            Retry
 429, 418                                 read and turned away        Retry (and silence until Retry-After)
 time-out, broken connection, 5xx         read: Retry                 write: Reconcile
 any other status                         an answer, returned as it is
+
+A write is on the wire once: the library below would send a DELETE or PUT again by itself when the connection broke.
 """
 
 from __future__ import annotations
@@ -111,6 +113,7 @@ class Http:
                 headers=headers,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_S),
+                middlewares=(_once,) if write else None,
             ) as answer:
                 body_in = bytearray()
                 async for chunk in answer.content.iter_any():
@@ -152,6 +155,16 @@ class Http:
                 code, f"{self.who} {what}; the request may have taken effect", "ask by client order id"
             )
         return Retry(code, f"{self.who} {what}", "ask again")
+
+
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """A broken connection under another name than those after which the library repeats what HTTP calls idempotent."""
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise  # never connected: nothing was sent
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise aiohttp.ClientConnectionError(reason(error)) from error
 
 
 def reason(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
-from agent.domain.errors import FairleadError, Halt, Reconcile, Usage
+from agent.domain.errors import FairleadError, Halt, Reconcile, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.orders import OrdType, VenueOrder
 from agent.domain.reports import OrderSnapshot
@@ -89,6 +89,14 @@ def understood(what: str, *, write: bool = False, like: str = "documented") -> I
         kind = Reconcile if write else Halt
         text = f"{what} is not as {like}: {type(error).__name__} {str(error)[:120]}"
         raise kind("VENUE_DIALECT", text, "report it with the payload") from None
+
+
+def garbled(what: str, body: bytes, *, write: bool = False) -> Reconcile | Retry:
+    """The error for an answer that is no JSON: it broke on its way, and says nothing of what was asked."""
+    text = f"{what} came as {len(body)} bytes that are no JSON"
+    if write:
+        return Reconcile("GARBLED", text, "ask by client order id")
+    return Retry("GARBLED", text, "ask again")
 
 
 def number(value: Decimal) -> str:

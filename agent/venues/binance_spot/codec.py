@@ -24,7 +24,7 @@ from agent.market.reading import above_zero, ns_of_ms, whole
 from agent.market.reading import name as text_of
 from agent.market.reading import number as exact
 from agent.ports import VenueInstrument
-from agent.venues import check_order, number, understood
+from agent.venues import check_order, garbled, number, understood
 
 STATUS = {
     "PENDING_NEW": OrdStatus.PENDING_NEW,
@@ -91,9 +91,7 @@ def load(body: bytes, what: str, *, write: bool = False) -> Any:
     try:
         return orjson.loads(body)
     except ValueError:
-        kind = Reconcile if write else Retry
-        text = f"{what} came as {len(body)} bytes that are no JSON"
-        raise kind("GARBLED", text, "ask by client order id" if write else "ask again") from None
+        raise garbled(what, body, write=write) from None
 
 
 def refusal(body: bytes) -> VenueSays:
