@@ -24,6 +24,7 @@ from agent.market.reading import above_zero, ns_of_ms, whole
 from agent.market.reading import name as text_of
 from agent.market.reading import number as exact
 from agent.ports import VenueInstrument
+from agent.transport.limits import LimitHeaders
 from agent.venues import check_order, garbled, number, understood
 
 STATUS = {
@@ -68,6 +69,7 @@ HINTS = {
     -2014: "check the API key in the settings",
     -2015: "check the API key, its permissions and its list of addresses",
 }
+LIMITS = LimitHeaders(used="X-MBX-USED-WEIGHT-1M", orders="X-MBX-ORDER-COUNT-10S")
 SUBSCRIBE = "userDataStream.subscribe.signature"
 NO_SUCH_ORDER, CANCEL_REJECTED, CLOCK_OFF = -2013, -2011, -1021
 UNKNOWN_OUTCOME = frozenset({-1000, -1001, -1006, -1007, -1008})
@@ -188,12 +190,18 @@ def instruments(data: Any, maker_bps: Decimal, taker_bps: Decimal) -> dict[str, 
 
 def weight_a_minute(data: Any) -> int | None:
     """The request weight that the exchange itself allows a minute, None where it does not say."""
+    return _allowed(data, "REQUEST_WEIGHT", ("MINUTE", 1))
+
+
+def orders_in_10s(data: Any) -> int | None:
+    """The new orders that it allows an account in ten seconds, None where it does not say."""
+    return _allowed(data, "ORDERS", ("SECOND", 10))
+
+
+def _allowed(data: Any, kind: str, interval: tuple[str, int]) -> int | None:
     with understood("exchangeInfo"):
         for rule in data.get("rateLimits", ()):
-            if rule["rateLimitType"] == "REQUEST_WEIGHT" and (rule["interval"], rule["intervalNum"]) == (
-                "MINUTE",
-                1,
-            ):
+            if rule["rateLimitType"] == kind and (rule["interval"], rule["intervalNum"]) == interval:
                 return int(rule["limit"])
     return None
 

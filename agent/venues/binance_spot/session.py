@@ -31,6 +31,7 @@ from chains.ending import ended
 API = "/api/v3"
 PAGE = 1_000
 FIRST_BOOK_S, RESYNC_S = 5.0, 0.5
+ORDERS_NS = 10 * 10**9
 
 
 class BinanceSpot:
@@ -55,9 +56,11 @@ class BinanceSpot:
         socket = (ws_url or "ws" + rest.removeprefix("http")).rstrip("/")
         self._stream_url = socket if base_url or ws_url else facts.stream_url
         self._order_api_url = f"{socket}/ws-api/v3" if base_url else facts.order_api_url
-        self.http = Http(
-            name, rest, Throttle(clock, facts.weight_per_minute), "X-MBX-USED-WEIGHT-1M", timeouts
+        weights, orders = (
+            Throttle(clock, facts.weight_per_minute),
+            Throttle(clock, facts.orders_per_10s, ORDERS_NS),
         )
+        self.http = Http(name, rest, weights, codec.LIMITS, timeouts, orders)
         self._instruments: dict[str, VenueInstrument] = {}
         self._reader = codec.Reader(name, self._instruments)
         self._ahead_ms = 0
@@ -99,6 +102,8 @@ class BinanceSpot:
             raise codec.error_of(codec.refusal(reply.body), write=False)
         info = codec.load(reply.body, "exchangeInfo")
         self.http.throttle.limit = codec.weight_a_minute(info) or self._facts.weight_per_minute
+        if self.http.orders is not None:
+            self.http.orders.limit = codec.orders_in_10s(info) or self._facts.orders_per_10s
         await self._set_clock()
         found = codec.instruments(info, self._facts.maker_fee_bps, self._facts.taker_fee_bps)
         if not found:
@@ -176,7 +181,8 @@ class BinanceSpot:
             reply = await self._sent_by_signer(request)
         else:
             headers = {"X-MBX-APIKEY": self._api_key, "Content-Type": "application/x-www-form-urlencoded"}
-            reply = await self.http.write(request.method, request.path, "", request.payload.encode(), headers)
+            body = request.payload.encode()
+            reply = await self.http.write(request.method, request.path, "", body, headers, orders=1)
         return self._reader.placed(self._accepted(reply, "the answer to a new order", write=True))
 
     async def _sent_by_signer(self, request: SignedRequest) -> Reply:
@@ -191,7 +197,7 @@ class BinanceSpot:
         async def ask() -> Reply:
             return Reply(*await send(request.method, request.path, request.payload))
 
-        return await self.http.write_by(ask)
+        return await self.http.write_by(ask, orders=int(request.method == "POST"))
 
     async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot:
         """The order after the cancel; one that had ended already is returned as it ended.
@@ -385,7 +391,8 @@ class BinanceSpot:
         query, headers = f"{payload}&signature={signature}", {"X-MBX-APIKEY": self._api_key}
         if method == "GET":
             return await self.http.read(method, f"{API}/{path}", query, headers, weight)
-        return await self.http.write(method, f"{API}/{path}", query, b"", headers, weight)
+        new = int(method == "POST")
+        return await self.http.write(method, f"{API}/{path}", query, b"", headers, weight, new)
 
     async def signed_write(self, method: str, path: str, params: Mapping[str, str | int], what: str) -> Any:
         return self._accepted(await self.signed_reply(method, path, params, 1), what, write=True)
