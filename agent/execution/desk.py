@@ -95,6 +95,7 @@ class Desk:
     lots: Mapping[str, Decimal]
     lanes: Lanes = field(init=False)
     views: dict[ClOrdId, MarketView] = field(default_factory=dict)
+    """What each child was planned on, until it is over."""
     stopped: dict[ClOrdId, FairleadError] = field(default_factory=dict)
     """Signed parts whose lane stopped: open until a later run has asked after them."""
     news: dict[ClOrdId, asyncio.Event] = field(default_factory=dict)
@@ -209,6 +210,7 @@ class Desk:
                 waiting.cancel()
 
     def closing(self, parent: ParentOrder, status: str) -> ParentClosed:
+        self.news.pop(parent.cl_ord_id, None)
         filled, wanted = self.book.filled_base(parent.cl_ord_id), parent.qty
         why = {
             "FILLED": "all of it was done and is final",
@@ -260,7 +262,7 @@ class Desk:
     def prove(self, plan: Planned) -> Proved:
         """The certificate of a plan, sought when nothing waits for it any more."""
         child = plan.child
-        found = self.market.proof(self.views[child.cl_ord_id], child, plan.route)
+        found = self.market.proof(self.views.pop(child.cl_ord_id), child, plan.route)
         return Proved(child.cl_ord_id, found, self.clock.now_ns())
 
     async def review(self, plan: Planned) -> Approved | Breach:
@@ -270,8 +272,12 @@ class Desk:
             if error.verb == "HALT":
                 raise
             reason = BreachReason(error.code, error.message, error.hint)
+            self.views.pop(plan.child.cl_ord_id)
             return Breach(plan.child.cl_ord_id, (reason,), self.clock.now_ns())
-        return review(plan, self.limits, situation)
+        verdict = review(plan, self.limits, situation)
+        if isinstance(verdict, Breach):
+            self.views.pop(plan.child.cl_ord_id)
+        return verdict
 
     # ------------------------------------------------------------------ a part
 

@@ -17,7 +17,8 @@ from agent.app.settings_tree import Settings
 from agent.domain.errors import Denied
 from agent.domain.ids import digest_of
 from agent.domain.units import WIDE
-from agent.journal.book import DAY_NS, Book
+from agent.journal.book import Book
+from agent.journal.living import DAY_NS
 
 SLACK_NS = 60 * 10**9
 """A lease outlives the patience of whoever prices under it by so much."""
