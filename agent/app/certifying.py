@@ -14,6 +14,7 @@ from agent.domain.errors import FairleadError, Reconcile
 from agent.domain.events import Adopted, Certified, Reconciled
 from agent.domain.instruments import Place
 from agent.journal.book import Book
+from agent.ports import HoldsPositions
 from chains.operations import sequence_of
 from chains.types import Protection
 
@@ -60,9 +61,11 @@ async def _at(app: App, name: str, venue: ExecutionVenue) -> list[str]:
         opened = len(await venue.open_orders())
         since = app.clock.now_ns() - DAY_NS
         done = sum([len(await venue.fills(s, since)) for s in configured.symbols]) if configured else 0
+        held = {p.symbol: p.qty for p in await venue.positions()} if isinstance(venue, HoldsPositions) else {}
     except FairleadError as error:
         return [f"{name} does not answer: {error}"]
-    return [f"{name} has {opened} open orders and {done} fills of the last day"] if opened or done else []
+    told = [f"{name} has {opened} open orders and {done} fills of the last day"] if opened or done else []
+    return told + [f"{name} has a position of {qty:f} {what}" for what, qty in sorted(held.items()) if qty]
 
 
 async def refuse_uncertified(app: App, book: Book) -> None:

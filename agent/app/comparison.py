@@ -1,4 +1,4 @@
-"""The books beside venues and chains: open orders, fills, balances, nonces. Asks everywhere, changes nothing.
+"""The books beside venues and chains: open orders, fills, positions, balances, nonces. Asks everywhere, changes nothing.
 
 A difference is told with what explains it where something does: an order in flight, a stranger's order, somebody else
 using the key. Foreign orders are named and left alone.
@@ -7,6 +7,7 @@ using the key. Foreign orders are named and left alone.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from agent.domain.order_state import TERMINAL
 from agent.domain.submission_state import UNDECIDED
 from agent.journal.book import Book
 from agent.journal.records import PartRecord
+from agent.ports import HoldsPositions
 from chains.operations import sequence_of
 from chains.types import Address
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from agent.ports import ExecutionVenue
 
 DAY_NS = 86_400 * 10**9
+POSITION = "position"
 UNKNOWN_HISTORY = "a journal before this one, or another program: `fairlead reconcile --adopt` takes the account over as it is"
 
 
@@ -60,7 +63,10 @@ async def compare(app: App, book: Book) -> Compared:
         found.append(
             Difference(place, "unreachable", f"{name} does not answer: {why}", "unknown is not equal", False)
         )
-    work = [(Place(f"cex:{n}"), _venue(app, v, book)) for n, v in app.venues.items()]
+    now_ns, symbols = app.clock.now_ns(), {v.name: v.symbols for v in app.settings.venues}
+    work = [
+        (Place(f"cex:{n}"), compare_venue(v, book, symbols.get(n, ()), now_ns)) for n, v in app.venues.items()
+    ]
     work += [(desk.place, _chain(app, desk, book)) for desk in app.chains.values()]
     told = await asyncio.gather(*(each for _, each in work), return_exceptions=True)
     for (place, _), outcome in zip(work, told, strict=True):
@@ -85,7 +91,10 @@ async def compare(app: App, book: Book) -> Compared:
 # ---------------------------------------------------------------------- exchanges
 
 
-async def _venue(app: App, venue: ExecutionVenue, book: Book) -> list[Difference]:
+async def compare_venue(
+    venue: ExecutionVenue, book: Book, symbols: Sequence[str], now_ns: int
+) -> list[Difference]:
+    """Open orders, the last day's fills of these symbols, positions. Raises as the venue's reads."""
     place = Place(f"cex:{venue.name}")
     ours = {name: record for name, record in book.parts.items() if record.part.place == place}
     opened = {order.cl_ord_id: order for order in await venue.open_orders()}
@@ -118,7 +127,8 @@ async def _venue(app: App, venue: ExecutionVenue, book: Book) -> list[Difference
     for name, record in ours.items():
         if record.authorized is not None and not record.ended and name not in opened:
             found.append(await _missing(venue, place, record))
-    return found + await _fills(app, venue, place, ours, book)
+    found += await _fills(venue, place, ours, book, symbols, now_ns - DAY_NS)
+    return found + await _positions(venue, place, book)
 
 
 async def _missing(venue: ExecutionVenue, place: Place, record: PartRecord) -> Difference:
@@ -138,13 +148,16 @@ async def _missing(venue: ExecutionVenue, place: Place, record: PartRecord) -> D
 
 
 async def _fills(
-    app: App, venue: ExecutionVenue, place: Place, ours: dict[ClOrdId, PartRecord], book: Book
+    venue: ExecutionVenue,
+    place: Place,
+    ours: dict[ClOrdId, PartRecord],
+    book: Book,
+    symbols: Sequence[str],
+    since: int,
 ) -> list[Difference]:
-    """The last day's executions at the venue beside those in the book, by their ids."""
-    since = app.clock.now_ns() - DAY_NS
-    configured = app.settings.venue(venue.name)
+    """The executions at the venue since then beside those in the book, by their ids."""
     theirs: dict[str, tuple[ClOrdId, str]] = {}
-    for symbol in configured.symbols if configured else ():
+    for symbol in symbols:
         for name, fill in await venue.fills(symbol, since):
             if name not in ours and book.certified is not None and fill.at_ns <= book.certified.at_ns:
                 continue  # taken over with the balances it made
@@ -171,6 +184,21 @@ async def _fills(
         if exec_id not in theirs:
             told = f"the book has {exec_id} for {name}; {venue.name} does not"
             found.append(Difference(place, "fill", told, "nothing here explains it", False))
+    return found
+
+
+async def _positions(venue: ExecutionVenue, place: Place, book: Book) -> list[Difference]:
+    """What stands in derivatives there, where the venue has any. The port trades what is held outright, so that any position is news until
+    it was taken over, and again once it is another."""
+    if not isinstance(venue, HoldsPositions):
+        return []
+    taken_over = set(book.certified.told) if book.certified is not None else set()
+    found = []
+    for name, qty in sorted((held.symbol, held.qty) for held in await venue.positions()):
+        told = f"{qty:f} {name} stand as a position at {venue.name}; the book has none"
+        if qty and f"{place}: {POSITION}: {told}" not in taken_over:
+            why = "whoever has this account opened it: close it there, or `fairlead reconcile --adopt` takes it over as it is"
+            found.append(Difference(place, POSITION, told, why, False))
     return found
 
 

@@ -116,8 +116,8 @@ class World:
     def _held(self, view: MarketView, book: Book, plan: Planned) -> dict[AssetId, int]:
         """What stands in each place now, less what other open children have reserved and not yet spent."""
         held = dict(view.inventory)
-        for name, child in book.children.items():
-            if name == plan.child.cl_ord_id or child.approved is None or book.child_ended(name):
+        for child in book.living.children():
+            if child.child.cl_ord_id == plan.child.cl_ord_id or child.approved is None:
                 continue
             for part_name in child.parts:
                 record = book.parts[part_name]

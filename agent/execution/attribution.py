@@ -65,7 +65,8 @@ def attribute(book: Book, parent: ClOrdId, decimals: dict[AssetId, int], at_ns: 
             for name in book.children[child].parts:
                 record = book.parts[name]
                 # The wallet's own batches for an offer (its allowance, its end) stand beside it, as children of the part.
-                mine = [record, *(r for r in book.parts.values() if record.is_offer and r.part.child == name)]
+                beside = book.parts.values() if record.is_offer else ()
+                mine = [record, *(r for r in beside if r.part.child == name)]
                 spent = sum(r.gas_wei for r in mine)
                 gas += qty_exact(spent, 18) * native.get(record.part.place, ZERO)
                 base, quote = record.base_qty(), record.quote_qty()

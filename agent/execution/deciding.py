@@ -90,6 +90,7 @@ class Deciding:
     decimals: Mapping[AssetId, int]
     lots: Mapping[str, Decimal]
     views: dict[ClOrdId, MarketView] = field(default_factory=dict)
+    """What each child was planned on, until it is over."""
     news: dict[ClOrdId, asyncio.Event] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -187,6 +188,7 @@ class Deciding:
                 waiting.cancel()
 
     def closing(self, parent: ParentOrder, status: str) -> ParentClosed:
+        self.news.pop(parent.cl_ord_id, None)
         filled, wanted = self.book.filled_base(parent.cl_ord_id), parent.qty
         why = {
             "FILLED": "all of it was done and is final",
@@ -238,7 +240,7 @@ class Deciding:
     def prove(self, plan: Planned) -> Proved:
         """The certificate of a plan, sought when nothing waits for it any more."""
         child = plan.child
-        found = self.market.proof(self.views[child.cl_ord_id], child, plan.route)
+        found = self.market.proof(self.views.pop(child.cl_ord_id), child, plan.route)
         return Proved(child.cl_ord_id, found, self.clock.now_ns())
 
     async def review(self, plan: Planned) -> Approved | Breach:
@@ -248,8 +250,12 @@ class Deciding:
             if error.verb == "HALT":
                 raise
             reason = BreachReason(error.code, error.message, error.hint)
+            self.views.pop(plan.child.cl_ord_id)
             return Breach(plan.child.cl_ord_id, (reason,), self.clock.now_ns())
-        return review(plan, self.limits, situation)
+        verdict = review(plan, self.limits, situation)
+        if isinstance(verdict, Breach):
+            self.views.pop(plan.child.cl_ord_id)
+        return verdict
 
     # ------------------------------------------------------------------ a part
 

@@ -24,11 +24,11 @@ from agent.domain.risk import Reservation
 from agent.domain.submission_state import UNDECIDED, Observation, SubmissionState, observe
 from agent.domain.units import WIDE
 from agent.journal.canonical import canonical
+from agent.journal.living import Living
 from agent.journal.records import ChildRecord, Effect, ParentRecord, PartRecord, Position, fill_changes
 from agent.journal.references import unknown_to
 from agent.journal.shadow_fold import shadow_seen
 
-DAY_NS = 86_400 * 10**9
 INTERRUPTED = "INTERRUPTED"
 """The rule of a breach that only says: the process ended before this slice was planned."""
 NEVER_LEFT = "NEVER_LEFT"
@@ -40,6 +40,7 @@ class Book:
         self.parents: dict[ClOrdId, ParentRecord] = {}
         self.children: dict[ClOrdId, ChildRecord] = {}
         self.parts: dict[ClOrdId, PartRecord] = {}
+        self.living = Living(self.children, self.parts)
         self.quotes: dict[str, ev.Quoted] = {}
         self.positions: dict[str, Position] = {}
         self.holdings: dict[AssetId, Decimal] = {}
@@ -70,6 +71,7 @@ class Book:
     def _sliced(self, event: ev.Sliced) -> None:
         child = event.child
         self.children[child.cl_ord_id] = ChildRecord(child, sliced_ns=event.at_ns)
+        self.living.child(child.cl_ord_id)
         parent = self.parents.get(child.parent)
         if parent is not None and child.cl_ord_id not in parent.children:
             parent.children.append(child.cl_ord_id)
@@ -80,12 +82,15 @@ class Book:
         for part in event.parts:
             self.parts[part.cl_ord_id] = PartRecord(part, base_is_in=event.child.side is Side.SELL)
             record.parts.append(part.cl_ord_id)
+            self.living.part(self.parts[part.cl_ord_id])
 
     def _instructed(self, event: ev.Instructed) -> None:
         self.parts[event.part.cl_ord_id] = PartRecord(event.part, base_is_in=True, what=event.what)
+        self.living.part(self.parts[event.part.cl_ord_id])
 
     def _approved(self, event: ev.Approved) -> None:
         self.children[event.planned.child.cl_ord_id].approved = event
+        self.living.child(event.planned.child.cl_ord_id)
 
     def _breach(self, event: ev.Breach) -> None:
         record = self.children.get(event.child)
@@ -177,6 +182,7 @@ class Book:
         if record is None or record.status is None or self.is_duplicate(report):
             return
         record.indeterminate = False
+        self.living.part(record)
         if report.exec_type is ExecType.TRADE and report.fill is not None:
             record.fills[report.fill.exec_id] = report.fill
             record.busted.discard(report.fill.exec_id)
@@ -392,10 +398,7 @@ class Book:
             return max(self.parents[parent].parent.qty - self.filled_base(parent), Decimal(0))
 
     def child_ended(self, child: ClOrdId) -> bool:
-        record = self.children[child]
-        if record.breach is not None:
-            return True
-        return bool(record.parts) and all(self.parts[name].ended for name in record.parts)
+        return self.living.ended(self.children[child])
 
     def was_denied(self, child: ClOrdId) -> bool:
         """Whether our own rules, the signer or an owner said no: trying again would hear the same. A slice that only the
@@ -413,29 +416,17 @@ class Book:
         return any(self.parts[name].failed == NEVER_LEFT for name in record.parts)
 
     def open_parts(self) -> list[PartRecord]:
-        return [record for record in self.parts.values() if not record.ended]
+        return self.living.parts()
 
     def reservations(self) -> Iterator[Reservation]:
         """What approved and unresolved children hold back of the limits."""
-        for record in self.children.values():
-            if record.approved is not None and not self.child_ended(record.child.cl_ord_id):
+        for record in self.living.children():
+            if record.approved is not None:
                 yield record.approved.reservation
 
     def day_notional_usd(self, now_ns: int) -> Decimal:
         """Notional approved this UTC day; a child that ended counts only for what it filled."""
-        today = now_ns // DAY_NS
-        total = Decimal(0)
-        with localcontext(WIDE):
-            for record in self.children.values():
-                approved = record.approved
-                if approved is None or approved.at_ns // DAY_NS != today:
-                    continue
-                share = Decimal(1)
-                if self.child_ended(record.child.cl_ord_id):
-                    done = sum((self.parts[name].base_qty() for name in record.parts), Decimal(0))
-                    share = min(done / record.child.qty, Decimal(1)) if record.child.qty else Decimal(0)
-                total += approved.reservation.notional_usd * share
-        return total
+        return self.living.day_notional_usd(now_ns)
 
     def holding(self, asset: AssetId) -> Decimal:
         """The worse of the provisional and the settled quantity: what risk may count on."""

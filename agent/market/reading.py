@@ -71,6 +71,14 @@ def understood(what: str, *, write: bool = False, like: str = "documented") -> I
         raise kind("VENUE_DIALECT", text, "report it with the payload") from None
 
 
+def garbled(what: str, body: bytes, *, write: bool = False) -> Reconcile | Retry:
+    """The error for an answer that is no JSON: it broke on its way, and says nothing of what was asked."""
+    text = f"{what} came as {len(body)} bytes that are no JSON"
+    if write:
+        return Reconcile("GARBLED", text, "ask by client order id")
+    return Retry("GARBLED", text, "ask again")
+
+
 def texts(frame: str | bytes) -> Any:
     """A frame of a venue that writes its numbers as strings: the fast parser. Raises ValueError."""
     if len(frame) > MAX_FRAME:

@@ -14,7 +14,7 @@ import orjson
 
 from agent.domain.errors import FairleadError, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
-from agent.market.reading import understood
+from agent.market.reading import garbled, understood
 from agent.ports import Clock, SignedRequest
 from agent.transport.http import Http, Reply
 
@@ -71,9 +71,7 @@ def load(body: bytes, what: str, *, write: bool = False) -> Any:
     try:
         return orjson.loads(body)
     except ValueError:
-        kind = Reconcile if write else Retry
-        text = f"{what} came as {len(body)} bytes that are no JSON"
-        raise kind("GARBLED", text, "ask by client order id" if write else "ask again") from None
+        raise garbled(what, body, write=write) from None
 
 
 def refusal(body: bytes) -> VenueSays:
@@ -109,12 +107,18 @@ def error_of(says: VenueSays, *, write: bool, names: Mapping[int, str] = NAMES) 
 
 def weight_a_minute(data: Any) -> int | None:
     """The request weight that the exchange itself allows a minute, by its exchangeInfo; None where it does not say."""
+    return _allowed(data, "REQUEST_WEIGHT", ("MINUTE", 1))
+
+
+def orders_in_10s(data: Any) -> int | None:
+    """The new orders that it allows an account in ten seconds, None where it does not say."""
+    return _allowed(data, "ORDERS", ("SECOND", 10))
+
+
+def _allowed(data: Any, kind: str, interval: tuple[str, int]) -> int | None:
     with understood("exchangeInfo"):
         for rule in data.get("rateLimits", ()):
-            if rule["rateLimitType"] == "REQUEST_WEIGHT" and (rule["interval"], rule["intervalNum"]) == (
-                "MINUTE",
-                1,
-            ):
+            if rule["rateLimitType"] == kind and (rule["interval"], rule["intervalNum"]) == interval:
                 return int(rule["limit"])
     return None
 
@@ -186,14 +190,15 @@ class Account:
         query, headers = f"{payload}&signature={signature}", {"X-MBX-APIKEY": self._api_key}
         if method == "GET":
             return await self.http.read(method, path, query, headers, weight)
-        return await self.http.write(method, path, query, b"", headers, weight)
+        return await self.http.write(method, path, query, b"", headers, weight, int(method == "POST"))
 
     async def submit(self, request: SignedRequest) -> Reply:
         """Sends these bytes once, as a form; those without a signature by the signer."""
         if "&signature=" not in request.payload:
             return await self.sent_by_signer(request)
         headers = {"X-MBX-APIKEY": self._api_key, "Content-Type": "application/x-www-form-urlencoded"}
-        return await self.http.write(request.method, request.path, "", request.payload.encode(), headers)
+        body = request.payload.encode()
+        return await self.http.write(request.method, request.path, "", body, headers, orders=1)
 
     async def sent_by_signer(self, request: SignedRequest, weight: int = 1) -> Reply:
         """Raises Usage EXCHANGE_NOT_SENT_HERE where nobody here sends for the signer, else as `Http.write`."""
@@ -207,7 +212,7 @@ class Account:
         async def ask() -> Reply:
             return Reply(*await send(request.method, request.path, request.payload))
 
-        return await self.http.write_by(ask, weight)
+        return await self.http.write_by(ask, weight, int(request.method == "POST"))
 
     async def checked(self, reply: Reply, what: str) -> Any:
         if reply.status >= 400 and refusal(reply.body).code == CLOCK_OFF:

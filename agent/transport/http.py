@@ -4,6 +4,8 @@ refused connection, unresolved name      nothing was sent            Retry
 429, 418                                 read and turned away        Retry (and silence until Retry-After)
 time-out, broken connection, 5xx         read: Retry                 write: Reconcile
 any other status                         an answer, returned as it is
+
+A write is on the wire once: the library below would send a DELETE or PUT again by itself when the connection broke.
 """
 
 from __future__ import annotations
@@ -15,10 +17,13 @@ import aiohttp
 from yarl import URL
 
 from agent.domain.errors import FairleadError, Reconcile, Retry
+from agent.transport.limits import LimitHeaders
 from agent.transport.throttle import Throttle
 
 CONNECT_S = 3.0
 MAX_REPLY = 32 * 1024 * 1024
+MOST_CLOSED_MS = 60_000
+"""No header but Retry-After keeps us away for longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +40,25 @@ class TimeOuts:
 
 
 class Http:
-    """One server. `who` names it in errors; `weight_header` is where it tells what was used of the minute's budget."""
+    """One server. `who` names it in errors; `told` is where it tells what was used of its limits, or the one header with what was used of
+    the minute's budget. `orders` is what it allows of new orders, beside their weight."""
 
     def __init__(
         self,
         who: str,
         base_url: str,
         throttle: Throttle,
-        weight_header: str,
+        told: str | LimitHeaders,
         timeouts: TimeOuts | None = None,
+        orders: Throttle | None = None,
+        now_ms: Callable[[], int] = lambda: 0,
     ) -> None:
-        self.who, self.base_url, self.throttle = who, base_url.rstrip("/"), throttle
-        self._weight_header, self._timeouts = weight_header, timeouts or TimeOuts()
+        self.who, self.base_url, self.throttle, self.orders = who, base_url.rstrip("/"), throttle, orders
+        self._told, self._timeouts = (
+            told if isinstance(told, LimitHeaders) else LimitHeaders(told),
+            timeouts or TimeOuts(),
+        )
+        self._now_ms = now_ms
         self._client: aiohttp.ClientSession | None = None
         self._once: aiohttp.ClientSession | None = None
 
@@ -94,12 +106,15 @@ class Http:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
         weight: int = 1,
+        orders: int = 0,
     ) -> Reply:
-        """A request that may change something. Raises Retry only where it cannot have; else Reconcile."""
+        """A request that may change something; `orders`: new ones in it. Raises Retry only where it cannot have; else Reconcile."""
+        await self._new_orders(orders)
         return await self._send(method, path, query, body, headers or {}, weight, write=True)
 
-    async def write_by(self, ask: Callable[[], Awaitable[Reply]], weight: int = 1) -> Reply:
+    async def write_by(self, ask: Callable[[], Awaitable[Reply]], weight: int = 1, orders: int = 0) -> Reply:
         """As `write`, where somebody else sends the request: the same budget, the same judgement of the answer."""
+        await self._new_orders(orders)
         await self.throttle.spend(weight, write=True)
         return self._judge(await ask(), True)
 
@@ -125,6 +140,7 @@ class Http:
                 headers=headers,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_S),
+                middlewares=(_once,) if write else None,
             ) as answer:
                 body_in = bytearray()
                 async for chunk in answer.content.iter_any():
@@ -144,13 +160,26 @@ class Http:
             ) from None
         return self._judge(reply, write)
 
+    async def _new_orders(self, orders: int) -> None:
+        if orders and self.orders is not None:
+            await self.orders.spend(orders, write=True)
+
+    def _limits(self, reply: Reply) -> None:
+        """Takes over what the server itself counted."""
+        told = self._told
+        if (used := _number(reply, told.used)) is not None:
+            self.throttle.told(-(-used * self.throttle.limit // told.of) if told.of else used)
+        if self.orders is not None and (used := _number(reply, told.orders)) is not None:
+            self.orders.told(used)
+        if _number(reply, told.left) == 0 and (reset := _number(reply, told.reset)) is not None:
+            left_ms = reset if told.from_now else reset - self._now_ms()
+            self.throttle.closed_for(min(max(left_ms, 0), MOST_CLOSED_MS) / 1e3)
+
     def _judge(self, reply: Reply, write: bool) -> Reply:
-        used = next((v for k, v in reply.headers.items() if k.lower() == self._weight_header.lower()), "")
-        if used.isdecimal():
-            self.throttle.told(int(used))
+        self._limits(reply)
         if reply.status in (429, 418):
-            after = next((v for k, v in reply.headers.items() if k.lower() == "retry-after"), "")
-            seconds = float(after) if after.isdecimal() else 1.0
+            after = _number(reply, "retry-after")
+            seconds = 1.0 if after is None else float(after)
             self.throttle.closed_for(seconds)
             raise Retry(
                 "RATE_LIMITED", f"{self.who} turned the request away ({reply.status})", f"wait {seconds:g} s"
@@ -166,6 +195,24 @@ class Http:
                 code, f"{self.who} {what}; the request may have taken effect", "ask by client order id"
             )
         return Retry(code, f"{self.who} {what}", "ask again")
+
+
+def _number(reply: Reply, header: str) -> int | None:
+    """A header that holds digits, whatever the case of its name; None without one."""
+    if not header:
+        return None
+    text = next((v for k, v in reply.headers.items() if k.lower() == header.lower()), "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
+
+
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """A broken connection under another name than those after which the library repeats what HTTP calls idempotent."""
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise  # never connected: nothing was sent
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise aiohttp.ClientConnectionError(reason(error)) from error
 
 
 def reason(error: BaseException) -> str:

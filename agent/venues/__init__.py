@@ -14,6 +14,7 @@ from agent.domain.errors import FairleadError, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.orders import OrdType, VenueOrder
 from agent.domain.reports import OrderSnapshot
+from agent.market.reading import garbled as garbled
 from agent.market.reading import understood as understood
 from agent.ports import Clock, ExecutionVenue, VenueInstrument
 

@@ -13,6 +13,7 @@ import sqlite3
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from hypothesis import strategies as st
 from journal_events import CountingClock
 from journal_moves import Teller
 
+from agent.domain.units import WIDE
 from agent.execution.recorder import Recorder
 from agent.journal.book import Book
+from agent.journal.living import DAY_NS
 from agent.journal.projections import PROJECTIONS
 from agent.journal.registry import NEW_RISK, event_codec, is_derisking
 from agent.journal.replay import replay
@@ -35,8 +38,27 @@ ACTS = ["tell"] * 24 + ["wait", "checkpoint", "reopen", "fill the disk"]
 
 
 def whole(book: Book) -> dict[str, Any]:
-    """All of a book's state, with more than its canonical text holds."""
-    return vars(book)
+    """All of a book's state, with more than its canonical text holds; what is kept to answer quickly has to say what the records say."""
+    opened = [record for record in book.parts.values() if not record.ended]
+    assert {id(record) for record in book.open_parts()} == {id(record) for record in opened}
+    living = [record for name, record in book.children.items() if not book.child_ended(name)]
+    assert {id(record) for record in book.living.children()} == {id(record) for record in living}
+    for now_ns in {record.approved.at_ns for record in book.children.values() if record.approved} | {0}:
+        assert book.day_notional_usd(now_ns) == day_notional(book, now_ns)
+    return {name: value for name, value in vars(book).items() if name != "living"}
+
+
+def day_notional(book: Book, now_ns: int) -> Decimal:
+    """As the rule says it, over all records."""
+    total = Decimal(0)
+    with localcontext(WIDE):
+        for name, record in book.children.items():
+            if record.approved is None or record.approved.at_ns // DAY_NS != now_ns // DAY_NS:
+                continue
+            done = sum((book.parts[part].base_qty() for part in record.parts), Decimal(0))
+            part = min(done / record.child.qty, Decimal(1)) if record.child.qty else Decimal(0)
+            total += record.approved.reservation.notional_usd * (part if book.child_ended(name) else 1)
+    return total
 
 
 @dataclass
@@ -62,6 +84,9 @@ class Life:
 
     async def tell(self, event: object, durably: bool) -> None:
         """Records one event; one that is refused leaves no trace in book or journal."""
+        self.book.day_notional_usd(
+            self.clock.at_ns
+        )  # asked in between, as a review does: what ended is counted then
         counted, failed_before = self.book.events, self.journal.failure is not None
         head, hashed = self.journal.head(), self.book.state_hash()
         try:

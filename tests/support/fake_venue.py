@@ -228,7 +228,7 @@ class FakeVenue:
                     queue.put_nowait(report)
 
     def _snapshot(self, order: Order) -> OrderSnapshot:
-        rows = [f for f in self.venue.engine.fills if f.order_id == order.order_id]
+        rows = self.venue.engine.fills_of(order.order_id)
         return self._reader.order(
             wire.order_json(order), [self._reader.trade(wire.my_trade_json(row))[2] for row in rows]
         )

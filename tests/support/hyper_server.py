@@ -1,7 +1,8 @@
 """A server in Hyperliquid's dialect with a memory: it recovers who signed, takes each nonce once and none below the hundred highest, keeps orders and fills.
 
 One pair (PURR/USDC, asset 10000) at a fixed book: 20.5 × 5 bid, 21 × 5 asked. Faults: `lose` answers to be swallowed after the
-action took effect, `mute` sockets that say nothing, `twice` that say everything twice.
+action took effect, `mute` sockets that say nothing, `twice` that say everything twice. With a `wallet` it counts what is held, and refuses
+what that does not pay for.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class HyperServer:
     mute: bool = False
     twice: bool = False
     now_ms: int = 1_800_000_000_000
+    wallet: dict[str, Decimal] | None = None
     url: str = ""
     _sockets: list[web.WebSocketResponse] = field(default_factory=list)
 
@@ -92,6 +94,12 @@ class HyperServer:
         ioc = one["t"]["limit"]["tif"] == "Ioc"
         if ioc and not crosses:
             return {"error": "Order could not immediately match against any resting orders. asset=10000"}
+        if self.wallet is not None:
+            coin, needs = ("USDC", px * size) if one["b"] else ("PURR", size)
+            if needs > self.wallet[coin] - self._held(coin):
+                return {"error": "Insufficient spot balance asset=10000"}
+        if one["c"] in self.orders and self.orders[one["c"]]["status"] == "open":
+            return {"error": "Order has a cloid that is already in use: duplicate cloid"}
         self.orders[one["c"]] = row | {"status": "open"}
         if crosses:
             await self.fill(one["c"], min(size, DEPTH), touch)
@@ -108,7 +116,20 @@ class HyperServer:
         told = {"coin": "PURR/USDC", "px": f"{px:f}", "sz": f"{size:f}", "side": row["side"], "time": self.now_ms, "oid": row["oid"]}  # fmt: skip
         told |= {"tid": 7_000 + len(self.fills), "fee": "0.01", "feeToken": "USDC", "cloid": cloid}
         self.fills.append(told)
+        if self.wallet is not None:
+            sign = 1 if row["side"] == "B" else -1
+            self.wallet["PURR"] += sign * size
+            self.wallet["USDC"] -= sign * size * px + Decimal(told["fee"])
         await self._tell({"channel": "userFills", "data": {"user": ACCOUNT, "fills": [told]}})
+
+    def _held(self, coin: str) -> Decimal:
+        """Of a coin, for orders that stand."""
+        side = "B" if coin == "USDC" else "A"
+        opened = [row for row in self.orders.values() if row["status"] == "open" and row["side"] == side]
+        worth = [
+            Decimal(row["sz"]) * (Decimal(row["limitPx"]) if coin == "USDC" else Decimal(1)) for row in opened
+        ]
+        return sum(worth, Decimal(0))
 
     async def _cancel(self, cloid: str) -> Any:
         row = self.orders.get(cloid)
@@ -148,6 +169,9 @@ class HyperServer:
                 return [fill for fill in self.fills if fill["time"] >= asked["startTime"]]
             case "frontendOpenOrders":
                 return [row for row in self.orders.values() if row["status"] == "open"]
+            case "spotClearinghouseState" if self.wallet is not None:
+                rows = [{"coin": c, "total": f"{q:f}", "hold": f"{self._held(c):f}"} for c, q in self.wallet.items()]  # fmt: skip
+                return {"balances": rows}
             case "spotClearinghouseState":
                 return {"balances": [{"coin": "PURR", "token": 1, "total": "30", "hold": "2.5", "entryNtl": "1"}, {"coin": "USDC", "token": 0, "total": "0.0", "hold": "0.0", "entryNtl": "0"}]}  # fmt: skip
         assert asked["type"] == "clearinghouseState"

@@ -193,7 +193,7 @@ async def hyper_account() -> AsyncIterator[tuple[HyperServer, Hyperliquid]]:
         signed: list[int] = []
         facts = replace(VENUE, audit_s=0.05)
         venue = Hyperliquid(
-            facts, FEED, "hl", HyperClock(server), ACCOUNT, sign, server.url, None, TimeOuts()
+            facts, FEED, "hl", HyperClock(server), ACCOUNT, sign, server.url, None, TimeOuts(1.0, 0.5)
         )
         await venue.start()
         try:
@@ -205,6 +205,7 @@ async def hyper_account() -> AsyncIterator[tuple[HyperServer, Hyperliquid]]:
 @asynccontextmanager
 async def hyperliquid() -> AsyncIterator[Rig]:
     async with hyper_account() as (server, venue):
+        server.wallet = {"PURR": D(50), "USDC": D(100_000)}
 
         async def fill(name: ClOrdId, qty: Decimal) -> None:
             await server.fill(cloid(name), qty, D("20.1"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from aiohttp import web
 from agent.domain.errors import Reconcile, Retry
 from agent.transport.clock import SystemClock
 from agent.transport.http import Http, TimeOuts
+from agent.transport.limits import LimitHeaders
 from agent.transport.throttle import Throttle
 
 
@@ -65,14 +67,20 @@ async def test_the_server_s_count_overrules_ours_and_its_silence_is_kept() -> No
 
 
 @asynccontextmanager
-async def answering(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[Http]:
+async def answering(
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    told: str | LimitHeaders = "X-MBX-USED-WEIGHT-1M",
+    orders: Throttle | None = None,
+    now_ms: int = 0,
+) -> AsyncIterator[Http]:
     app = web.Application()
     app.router.add_route("*", "/x", handler)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    http = Http("the venue", url, Throttle(SystemClock(), 6_000), "X-MBX-USED-WEIGHT-1M", TimeOuts(0.3, 0.3))
+    timeouts = TimeOuts(0.3, 0.3)
+    http = Http("the venue", url, Throttle(SystemClock(), 6_000), told, timeouts, orders, lambda: now_ms)
     try:
         yield http
     finally:
@@ -81,8 +89,6 @@ async def answering(handler: Callable[[web.Request], Awaitable[web.StreamRespons
 
 
 async def slow(request: web.Request) -> web.StreamResponse:
-    import asyncio
-
     await asyncio.sleep(2)
     return web.Response()
 
@@ -141,3 +147,68 @@ async def test_what_is_sent_is_byte_for_byte_what_was_signed() -> None:
         assert http.throttle.used == 41
         await http.write("POST", "/x", body=b"a=%2B&b=~")
         assert seen == [("a=%2B+b&c=%7E%2f", b""), ("", b"a=%2B&b=~")]
+
+
+async def test_orders_have_a_window_of_their_own_that_every_lane_spends_of() -> None:
+    """The exchange's own count is of the account: what another program sent is in it, and no lane here adds to what it would refuse."""
+    clock, counted, sent = StepClock(), iter((1, 2, 49)), []
+
+    async def take(request: web.Request) -> web.StreamResponse:
+        sent.append(request.method)
+        return web.Response(text="{}", headers={"x-mbx-order-count-10s": str(next(counted))})
+
+    orders = Throttle(clock, 50, 10 * 10**9)
+    async with answering(take, LimitHeaders(orders="X-MBX-ORDER-COUNT-10S"), orders) as http:
+        await asyncio.gather(http.write("POST", "/x", orders=1), http.write("POST", "/x", orders=1))
+        assert orders.used == 2
+        await http.write("DELETE", "/x")  # a cancel is no new order, and tells the count all the same
+        assert orders.used == 49 and clock.slept == 0
+        await orders.spend(1, write=True)
+        with pytest.raises(Retry) as full:
+            await http.write("POST", "/x", orders=1)
+        assert full.value.code == "THROTTLED" and len(sent) == 3
+        clock.at_ns = 7 * 10**9
+        await orders.spend(1, write=True)
+        assert clock.slept == 3 and orders.used == 1
+
+
+BYBIT = LimitHeaders(left="X-Bapi-Limit-Status", reset="X-Bapi-Limit-Reset-Timestamp")
+KUCOIN = LimitHeaders(left="gw-ratelimit-remaining", reset="gw-ratelimit-reset", from_now=True)
+
+
+@pytest.mark.parametrize(("told", "reset"), [(BYBIT, "1700000030000"), (KUCOIN, "30000")])
+async def test_one_that_tells_what_is_left_is_not_asked_when_nothing_is(
+    told: LimitHeaders, reset: str
+) -> None:
+    left = ["1", "0"]
+
+    async def take(request: web.Request) -> web.StreamResponse:
+        return web.Response(text="{}", headers={told.left.lower(): left.pop(0), told.reset: reset})
+
+    async with answering(take, told, now_ms=1_700_000_000_000) as http:
+        for _ in range(2):
+            await http.read("GET", "/x")
+        for each in (http.read("GET", "/x"), http.write("POST", "/x")):
+            with pytest.raises(Retry) as waits:
+                await each
+            assert (waits.value.code, waits.value.hint[:7]) == ("THROTTLED", "wait 30")
+
+
+async def test_a_count_in_units_of_the_servers_is_taken_over_in_ours() -> None:
+    async def take(request: web.Request) -> web.StreamResponse:
+        return web.Response(text="{}", headers={"X-Used": "601"})
+
+    async with answering(take, LimitHeaders(used="X-Used", of=1_200)) as http:
+        await http.read("GET", "/x")
+        assert http.throttle.used == 3_005
+
+
+@pytest.mark.parametrize("text", ["", "-1", "many", "1e3", "9" * 30, "٣"])
+async def test_a_header_that_is_no_count_changes_nothing(text: str) -> None:
+    async def take(request: web.Request) -> web.StreamResponse:
+        return web.Response(text="{}", headers={"X-Used": text, "X-Left": text, "X-Reset": text})
+
+    async with answering(take, LimitHeaders(used="X-Used", left="X-Left", reset="X-Reset")) as http:
+        await http.read("GET", "/x")
+        await http.read("GET", "/x")
+        assert http.throttle.used == 2

@@ -168,6 +168,7 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
 
     from agent.app.carrier import Carrier, tell_alarms
     from agent.app.certifying import refuse_uncertified
+    from agent.app.counterparty import cap_watch
     from agent.app.jobs.facts import confirmed_px
     from agent.app.jobs.guard import Guard, owner_of, store_of
     from agent.app.jobs.known import all_jobs
@@ -219,6 +220,7 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
         tasks += [asyncio.create_task(one.run(), name=f"rescue {one.name}") for one in watches]
         if watch is not None:
             tasks.append(asyncio.create_task(watch.run(), name="scopes"))
+        tasks.append(asyncio.create_task(cap_watch(app, desk).run(), name="counterparty caps"))
         guarded = f", {len(rescues)} accounts watched" if rescues else ""
         _say(f"running: {len(enabled)} jobs{guarded}, inbox open; end it with Ctrl-C or SIGTERM")
         try:

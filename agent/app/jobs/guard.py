@@ -18,7 +18,8 @@ from agent.app.settings_tree import Settings
 from agent.domain.errors import Denied
 from agent.domain.ids import digest_of
 from agent.domain.units import WIDE
-from agent.journal.book import DAY_NS, Book
+from agent.journal.book import Book
+from agent.journal.living import DAY_NS
 from keys.secrets import resolve
 
 SLACK_NS = 60 * 10**9

@@ -97,9 +97,14 @@ class Matching:
         self.orders: dict[int, Order] = {}
         self.fills: list[Fill] = []
         self.trades: list[Trade] = []
+        self._fills_of: dict[int, list[Fill]] = {}
         self._open_ids: dict[tuple[str, str], Order] = {}
         self._last_by_id: dict[tuple[str, str, str], Order] = {}
         self._next_order, self._next_trade = 1, 1
+
+    def fills_of(self, order_id: int) -> list[Fill]:
+        """Of one order that is not the house's, oldest first."""
+        return self._fills_of.get(order_id, [])
 
     # balances
 
@@ -433,6 +438,7 @@ class Matching:
             )
             if order.account != HOUSE:
                 self.fills.append(fill)
+                self._fills_of.setdefault(order.order_id, []).append(fill)
             if order.status == "FILLED":
                 self._close(order)
             elif buys and order.px > px:

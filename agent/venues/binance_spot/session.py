@@ -34,6 +34,7 @@ from chains.ending import ended
 API = "/api/v3"
 PAGE = 1_000
 FIRST_BOOK_S, RESYNC_S = 5.0, 0.5
+ORDERS_NS = 10 * 10**9
 
 
 class BinanceSpot:
@@ -57,9 +58,11 @@ class BinanceSpot:
         socket = (ws_url or "ws" + rest.removeprefix("http")).rstrip("/")
         self._stream_url = socket if base_url or ws_url else facts.stream_url
         self._order_api_url = f"{socket}/ws-api/v3" if base_url else facts.order_api_url
-        self.http = Http(
-            name, rest, Throttle(clock, facts.weight_per_minute), "X-MBX-USED-WEIGHT-1M", timeouts
+        weights, orders = (
+            Throttle(clock, facts.weight_per_minute),
+            Throttle(clock, facts.orders_per_10s, ORDERS_NS),
         )
+        self.http = Http(name, rest, weights, codec.LIMITS, timeouts, orders)
         self._instruments: dict[str, VenueInstrument] = {}
         self._reader = codec.Reader(name, self._instruments)
         self._held: frozenset[str] = frozenset()
@@ -111,6 +114,8 @@ class BinanceSpot:
             raise binance.error_of(binance.refusal(reply.body), write=False)
         info = binance.load(reply.body, "exchangeInfo")
         self.http.throttle.limit = binance.weight_a_minute(info) or self._facts.weight_per_minute
+        if self.http.orders is not None:
+            self.http.orders.limit = binance.orders_in_10s(info) or self._facts.orders_per_10s
         await self.account.set_clock()
         found = codec.instruments(info, self._facts.maker_fee_bps, self._facts.taker_fee_bps)
         if not found:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.domain.ids import ClOrdId
+from agent.transport.limits import LimitHeaders
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,8 @@ class Known:
     asked by it; `prefix`: what it puts before our name; `plain`: it takes our name as it is; `amends`: an order is changed in place, and keeps its name; `login`: the
     signed subscription by which reports come on a socket and that opens nothing else there; `switch`: it ends all orders unless it hears of us;
     `nonces`: each signed call has to carry a greater number than the one before; `life_s`: how long after it was dated a request is still
-    carried out; `options`: of the library, for requests that can be judged; `more`: what it wants to be told when asked for an order."""
+    carried out; `options`: of the library, for requests that can be judged; `more`: what it wants to be told when asked for an order; `limits`: where
+    it tells what of its limits is left, documented by bybit and kucoin for the endpoint that was asked."""
 
     asked: str = "clientOrderId"
     prefix: str = ""
@@ -32,27 +34,35 @@ class Known:
     life_s: int = 5
     options: Mapping[str, Any] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
+    limits: LimitHeaders = LimitHeaders()
 
 
 _BINANCE = Known(
     plain=True,
     login="userDataStream.subscribe.signature",
     options={"warnOnFetchOpenOrdersWithoutSymbol": False, "timeDifference": 0},
+    limits=LimitHeaders(used="X-MBX-USED-WEIGHT-1M", of=6_000),
 )
 KNOWN: Mapping[str, Known] = {
     "binance": _BINANCE,
-    "binanceus": Known(plain=True, options=_BINANCE.options),
+    "binanceus": Known(
+        plain=True, options=_BINANCE.options, limits=LimitHeaders(used="X-MBX-USED-WEIGHT-1M", of=1_200)
+    ),  # fmt: skip
     "bitget": Known(life_s=30, options={"uta": False}),
     "bybit": Known(
         asked="orderLinkId",
         more={"acknowledged": True},
         amends=True,
         options={"enableUnifiedMargin": False, "enableUnifiedAccount": True, "unifiedMarginStatus": 6},
+        limits=LimitHeaders(left="X-Bapi-Limit-Status", reset="X-Bapi-Limit-Reset-Timestamp"),
     ),  # fmt: skip
     "gate": Known(prefix="t-", amends=True, life_s=60, options={"unifiedAccount": False}),
     "hashkey": Known(),
     "kraken": Known(asked="", switch=True, nonces=True),
-    "kucoin": Known(options={"hf": False, "uta": False}),
+    "kucoin": Known(
+        options={"hf": False, "uta": False},
+        limits=LimitHeaders(left="gw-ratelimit-remaining", reset="gw-ratelimit-reset", from_now=True),
+    ),  # fmt: skip
     "mexc": Known(),
     "okx": Known(amends=True, switch=True, life_s=30, options={"createOrder": "privatePostTradeOrder"}),
 }

@@ -282,7 +282,7 @@ class Library:
 
     def _door(self, origin: str) -> Http:
         if origin not in self._doors:
-            self._doors[origin] = Http(self.name, origin, self.throttle, "", self._timeouts)
+            self._doors[origin] = Http(self.name, origin, self.throttle, self.known.limits, self._timeouts, now_ms=self._now_ms)  # fmt: skip
         return self._doors[origin]
 
     def _exact_or_none(self, data: Any, key: Any, default: Any = None) -> Any:

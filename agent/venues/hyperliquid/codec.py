@@ -26,7 +26,7 @@ from agent.domain.reports import Balance, Fill, OrderSnapshot, Position
 from agent.market.reading import above_zero, ns_of_ms, number, side, whole
 from agent.market.reading import name as text_of
 from agent.ports import VenueInstrument
-from agent.venues import understood
+from agent.venues import garbled, understood
 
 SPOT_ASSETS, SPOT_DECIMALS, DIGITS = 10_000, 8, 5
 MIN_NOTIONAL = Decimal(10)
@@ -45,8 +45,11 @@ class Market:
 
 
 def load(body: bytes, what: str, *, write: bool = False) -> Any:
-    with understood(what, write=write):
+    """Raises Retry GARBLED for what is no JSON: it broke on its way, and what was asked can be asked again; a write is Reconcile."""
+    try:
         return orjson.loads(body)
+    except ValueError:
+        raise garbled(what, body, write=write) from None
 
 
 # ids
