@@ -17,6 +17,7 @@ from agent.app.shadow.signer import ReadingSigner
 from agent.domain.errors import Denied
 from agent.domain.events import Authorized, Breach, PartFailed, Shadowed, ShadowSeen, Submitted
 from agent.domain.orders import Side
+from agent.domain.risk import Ramp
 from agent.execution.shadowing import ShadowDesk, work
 from agent.execution.spine import work as really
 from chains.types import Environment
@@ -179,3 +180,17 @@ async def test_what_the_rules_deny_is_denied_in_the_shadow_too(tmp_path: Path) -
     assert found.orders == [] and found.denied == {"ORDER_TOO_LARGE": 1}
     assert [event for event in told(office) if isinstance(event, Breach)]
     assert not [event for event in told(office) if isinstance(event, PartFailed)]
+
+
+async def test_what_settled_for_real_raises_the_caps_of_the_shadow_too(tmp_path: Path) -> None:
+    ramp = Ramp(Decimal(400), 4, 2, Decimal(1_000))
+    office = Office(tmp_path, places=(PAPER,), limits=replace(LIMITS, ramp=ramp))
+    async with office.open() as desk:
+        for salt in ("a", "b"):
+            await really(order(office, "0.1", salt=salt), desk)
+    async with shadow(office) as alone:
+        await work(order(office, "0.3", salt="c"), alone)
+    async with shadow(office, office.read_book()) as beside:
+        await work(order(office, "0.3", salt="d"), beside)
+    found = compared(told(office))
+    assert found.denied == {"RAMP_CAP": 1} and found.count("FILLED") == 1
