@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from agent.app.brackets import exit_after, exit_id, waiting_entries
 from agent.app.cli.common import first_error
 from agent.app.exchange_pairs import held, holder_of
 from agent.app.inbox import Answer, Inbox, Request, refusal
@@ -90,6 +91,21 @@ class Carrier:
         finally:
             self._own.discard(parent.cl_ord_id)
 
+    async def own(self, parent: ParentOrder) -> None:
+        """Works the command's own order: to its end, or until an exchange holds it. Raises as `carry`."""
+        await (self.until_held if parent.intent.algo == "oco" else self.carry)(parent)
+
+    async def exit_of(self, entry: ParentOrder) -> ParentOrder | None:
+        """The exits that are to follow an entry that is over, if any; see `agent.app.brackets`."""
+        return await exit_after(self._app, self._desk.book, entry)
+
+    async def _begin_exits(self, entry: ParentOrder) -> None:
+        after = await self.exit_of(entry)
+        if after is not None and after.cl_ord_id not in self._tasks:
+            self._tell(f"order {entry.cl_ord_id} is filled: its exits are order {after.cl_ord_id}")
+            await self._desk.journal.record_durably(Accepted(after, self._desk.clock.now_ns()))
+            self.start(after)
+
     async def finish(self, name: ClOrdId) -> None:
         """Follows one parent, or one part, of an earlier run to its end, and nothing else. Raises as `carry`."""
         book = self._desk.book
@@ -101,8 +117,9 @@ class Carrier:
             await self.carry(book.parents[name].parent)
         await self._following
 
-    async def take_up(self, but: Collection[ClOrdId] = ()) -> tuple[ClOrdId, ...]:
-        """Begins to follow every signed part of an earlier run, and to work every unfinished parent beside them, `but` those."""
+    async def take_up(self, but: Collection[ClOrdId] = (), *, exits: bool = False) -> tuple[ClOrdId, ...]:
+        """Begins to follow every signed part of an earlier run, and to work every unfinished parent beside them, `but` those; with `exits`
+        also to give those of entries that ended without."""
         await close_what_never_left(self._desk)
         left = {part.part.cl_ord_id for name in but for part in self._desk.book.parts_of(name)}
         following = settle_open_parts(self._desk, lambda record: record.part.cl_ord_id not in left)
@@ -111,7 +128,11 @@ class Carrier:
         records = [record for record in opened if record.parent.cl_ord_id not in but]
         for record in records:
             self.start(record.parent)
-        return tuple(record.parent.cl_ord_id for record in records)
+        begun = [r.parent.cl_ord_id for r in records]
+        for entry in waiting_entries(self._desk.book) if exits else ():
+            await self._begin_exits(entry)
+            begun.append(exit_id(entry))
+        return tuple(name for name in begun if name in self._desk.book.parents)
 
     def start(self, parent: ParentOrder) -> None:
         """Works a parent beside the others."""
@@ -124,6 +145,7 @@ class Carrier:
             await self.carry(parent)
             closed = self._desk.book.parents[name].closed
             self._tell(f"order {name} closed: {closed.why if closed else 'its story goes on'}")
+            await self._begin_exits(parent)
         except FairleadError as error:
             if error.verb == "HALT":
                 self.failure = error

@@ -20,6 +20,19 @@ def holders(venues: Mapping[str, ExecutionVenue]) -> tuple[str, ...]:
     return tuple(name for name, venue in venues.items() if isinstance(venue, HoldsPairs))
 
 
+def is_pair(typed: Mapping[str, str | None]) -> bool:
+    """Whether both exits were typed, for what is held or for what the order brings. Raises Usage THEN_AND_NOW for some of each."""
+    now = [typed.get(name) is not None for name in ("stop_loss", "take_profit")]
+    then = [typed.get(name) is not None for name in ("then_stop_loss", "then_take_profit")]
+    if any(now) and any(then):
+        raise Usage(
+            "THEN_AND_NOW",
+            "--stop-loss and --take-profit are of what is held, --then-… of what the order brings",
+            "leave one kind out",
+        )
+    return all(then) or (all(now) and typed.get("algo") is None)
+
+
 def chosen(at: str | None, base: str, pair: bool, venues: Mapping[str, ExecutionVenue]) -> str | None:
     """The exchange that is to hold a pair; None where exits are watched here. `base` may name a place.
 

@@ -8,6 +8,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from agent.algos.exit import LIFE
 from agent.algos.step import Algorithm
 from agent.algos.twap import seconds_of
+from agent.app.brackets import parameters_of
 from agent.app.exchange_pairs import pinned
 from agent.app.places import Directory
 from agent.app.workshop import overhead_gas
@@ -58,6 +59,8 @@ def request_of(
     max_slippage_bps: int = 50,
     protection: str | None = None,
     at: str | None = None,
+    then_stop_loss: str | None = None,
+    then_take_profit: str | None = None,
 ) -> Request:
     """`at`: the exchange that is to hold both exits. Raises Usage for every word that is wrong, naming it and the remedy."""
     base = pinned(directory.name(base), at) if at is not None else base
@@ -73,13 +76,20 @@ def request_of(
             "TOO_MANY_DECIMALS", f"{qty} has more decimals than the {finest} of {base_name}", "round it"
         )
     limit_px = parse_qty(limit, "--limit") if limit is not None else None
+    after = then_stop_loss is not None or then_take_profit is not None
     exits = stop_loss is not None or take_profit is not None
     chosen = algo or (
-        "oco" if at is not None else "exit" if exits else "limit" if limit_px is not None else "market"
+        "oco"
+        if at is not None and not after
+        else "exit"
+        if exits
+        else "limit"
+        if limit_px is not None
+        else "market"
     )
     if chosen not in algos:
         raise Usage("UNKNOWN_ALGO", f"there is no algo '{chosen}'", f"known: {', '.join(sorted(algos))}")
-    if chosen == "oco" and at is None:
+    if chosen == "oco" and (at is None or after):
         raise Usage(
             "NO_PAIR",
             "an exchange holds a pair, and none is named",
@@ -95,6 +105,7 @@ def request_of(
         )
     algos[chosen].check(params)
     algos[chosen].fits(Side(side.upper()), limit_px, params)
+    params |= parameters_of(Side(side.upper()), chosen, then_stop_loss, then_take_profit, at)
     if not 0 < max_slippage_bps <= 10_000:
         raise Usage(
             "BAD_SLIPPAGE",

@@ -38,8 +38,10 @@ class World:
         wallet_ready: Ready,
         book_halted: Callable[[], str],
         ramp: Ramp | None = None,
+        earlier: Book | None = None,
     ) -> None:
-        self._ramp = ramp
+        """`earlier` is a record besides the desk's own, whose settled orders count for the ramp."""
+        self._ramp, self._earlier = ramp, earlier
         self._clock, self._directory, self._chains, self._switch = clock, directory, chains, switch
         self._prices, self._wallet_ready, self._book_halted = prices, wallet_ready, book_halted
 
@@ -101,7 +103,7 @@ class World:
         if self._ramp is None:
             return {}
         names = {name for part in plan.parts for name in touched(plan, part)}
-        return standing(book, self._ramp, names, self._directory.decimals)
+        return standing(book, self._ramp, names, self._directory.decimals, self._earlier)
 
     async def _all_prices(self) -> tuple[OraclePrice, ...]:
         return await self._prices()

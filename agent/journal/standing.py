@@ -18,14 +18,22 @@ from agent.risk.ramp import stage, touched, worth_usd
 
 
 def standing(
-    book: Book, ramp: Ramp, names: Iterable[str], decimals: Mapping[AssetId, int] | None
+    book: Book,
+    ramp: Ramp,
+    names: Iterable[str],
+    decimals: Mapping[AssetId, int] | None,
+    earlier: Book | None = None,
 ) -> dict[str, Standing]:
-    """Of each of these places and pools, by id; without `decimals` nothing is told of what is open.
+    """Of each of these places and pools, by id; without `decimals` nothing is told of what is open. What settled in `earlier`, another
+    record, counts as well, and what is open there does not.
 
     The oldest orders are looked at first, and none any more once nothing asked for is new.
     """
     found = {name: Standing() for name in names if name not in ramp.known}
     new = set(found)
+    if earlier is not None:
+        found |= standing(earlier, ramp, found, None)
+        new -= {name for name, seen in found.items() if stage(ramp, seen)[1] is None}
     for record in book.parts.values():
         if not new:
             break

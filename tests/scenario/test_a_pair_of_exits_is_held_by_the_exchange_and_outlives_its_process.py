@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import urllib.request
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -52,10 +53,18 @@ def test_it_goes_on_without_a_process_and_ends_as_one(home: Home) -> None:
     name = part["cl_ord_id"]
     assert sorted(resting(home)) == [f"{name}-a", f"{name}-b"], "the pair stands there once"
 
-    second = home.run(f"trade sell 0.1 ETH@cex:paper {words} {LIVE}")
-    assert second.status == 0, second.out + second.err
-    assert "at the exchange: paper holds both as one" in second.out, "and nobody waited for the first"
-    assert "then an order limited at 2,686.5" in second.out
+    then = "--then-stop-loss 2700 --then-take-profit 3300"
+    entry = home.run(f"trade buy 0.2 ETH --for USDC --at paper {then} {LIVE}")
+    assert entry.status == 0, entry.out + entry.err
+    assert "its exits: at the exchange: paper holds both as one" in entry.out, (
+        "and nobody waited for the first"
+    )
+    (pair,) = [
+        o for o in home.orders()["orders"] if o["algo"] == "oco" and o["cl_ord_id"] != first["cl_ord_id"]
+    ]
+    assert (pair["held_by"], pair["side"]) == ("paper", "sell")
+    bought = home.book().filled_base(pair["source"].removeprefix("exits of "))
+    assert 0 <= bought - Decimal(pair["qty"]) < Decimal("0.0001"), "all of it, on the exchange's lot"
     assert home.run("orders").out.count("at the exchange: paper") == 2
     compared = home.run("reconcile --json")
     assert compared.status == 0, compared.out + compared.err

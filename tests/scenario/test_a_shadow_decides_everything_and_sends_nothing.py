@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields, replace
 from decimal import Decimal
 from pathlib import Path
@@ -9,14 +10,18 @@ from typing import Any
 
 import pytest
 from desk import BASE, HERE, LIMITS, PAPER, Office, order, usdc, weth
+from settings_values import values
 from shadow_office import shadow, told
 
 from agent.amm import Swapped, swap_exact_in
+from agent.app.cli import run
 from agent.app.shadow.comparing import Comparison, compared
 from agent.app.shadow.signer import ReadingSigner
+from agent.app.template import write
 from agent.domain.errors import Denied
 from agent.domain.events import Authorized, Breach, PartFailed, Shadowed, ShadowSeen, Submitted
 from agent.domain.orders import Side
+from agent.domain.risk import Ramp
 from agent.execution.shadowing import ShadowDesk, work
 from agent.execution.spine import work as really
 from chains.types import Environment
@@ -78,6 +83,31 @@ async def test_orders_over_every_place_are_decided_and_compared(tmp_path: Path) 
         assert desk.book.parents[sale.cl_ord_id].closed is not None
         assert desk.book.filled_base(sale.cl_ord_id) == 20
         assert sum(desk.book.holdings.get(asset, Decimal(0)) for asset in (weth(1), weth(8453))) < 0
+
+
+def reported(folder: Path, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    path = folder / "fairlead.toml"
+    if not path.exists():
+        write(values(journal__path="journal.db"), path)
+    capsys.readouterr()
+    status = run(["--settings", str(path), "report", "shadow", *words])
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+async def test_a_person_reads_what_would_have_been_sent_and_what_it_would_have_met(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert reported(tmp_path, capsys)[0] == 2 and "no shadow has run" in reported(tmp_path, capsys)[2]
+    office = Office(tmp_path)
+    found = await decided(office, order(office, "20"))
+    status, text, _ = reported(tmp_path, capsys)
+    assert status == 0 and f"would have sent {len(found.orders)} orders: {len(found.orders)} filled" in text
+    assert "sell 20 ETH for USDC" in text and "at 5 s · " in text
+    document = json.loads(reported(tmp_path, capsys, "--json", "--last", "1")[1])
+    assert len(document["orders"]) == 1 and document["would_have_sent"] == len(found.orders)
+    (one,) = document["orders"]
+    assert one["outcome"] == "FILLED" and one["px"] and len(one["looks"]) == 3
 
 
 async def test_a_book_that_moved_first_leaves_it_unfilled_and_says_by_how_much(tmp_path: Path) -> None:
@@ -179,3 +209,17 @@ async def test_what_the_rules_deny_is_denied_in_the_shadow_too(tmp_path: Path) -
     assert found.orders == [] and found.denied == {"ORDER_TOO_LARGE": 1}
     assert [event for event in told(office) if isinstance(event, Breach)]
     assert not [event for event in told(office) if isinstance(event, PartFailed)]
+
+
+async def test_what_settled_for_real_raises_the_caps_of_the_shadow_too(tmp_path: Path) -> None:
+    ramp = Ramp(Decimal(400), 4, 2, Decimal(1_000))
+    office = Office(tmp_path, places=(PAPER,), limits=replace(LIMITS, ramp=ramp))
+    async with office.open() as desk:
+        for salt in ("a", "b"):
+            await really(order(office, "0.1", salt=salt), desk)
+    async with shadow(office) as alone:
+        await work(order(office, "0.3", salt="c"), alone)
+    async with shadow(office, office.read_book()) as beside:
+        await work(order(office, "0.3", salt="d"), beside)
+    found = compared(told(office))
+    assert found.denied == {"RAMP_CAP": 1} and found.count("FILLED") == 1

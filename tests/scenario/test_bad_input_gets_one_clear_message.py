@@ -40,6 +40,10 @@ class Case:
     change: Callable[[Values, TradingHome, Path], None] | None = None
 
 
+def new_places(settings: Values, home: TradingHome, folder: Path) -> None:
+    settings["ramp"] = {"start_usd": "250"}
+
+
 def limit(**values: Any) -> Callable[[Values, TradingHome, Path], None]:
     def change(settings: Values, home: TradingHome, folder: Path) -> None:
         settings["limits"].update(values)
@@ -165,6 +169,10 @@ CASES = {
     "per day": Case((*SELL, *LIVE), "DAY_LIMIT", 3, "", limit(per_day_usd="100", per_order_usd="100")),
     "collar": Case(("trade", "sell", "20", "ETH", "--for", "USDC", *LIVE), "PRICE_COLLAR", 3, "", limit(price_collar_bps=1)),
     "slippage": Case((*SELL, "--max-slippage-bps", "500", *LIVE), "SLIPPAGE_TOO_WIDE", 3, "500"),
+    "a place that is new": Case(SELL, "RAMP_CAP", 3, "3 more settled orders", new_places),
+    "a pair at no exchange": Case((*SELL, "--stop-loss", "2900", "--at", "nyse"), "UNKNOWN_VENUE", 2, "--at"),
+    "half a pair": Case((*SELL, "--stop-loss", "2900", "--at", "paper"), "NO_PAIR", 2, "--take-profit"),
+    "exits now and then": Case((*SELL, "--stop-loss", "2900", "--then-stop-loss", "2900"), "THEN_AND_NOW", 2, "--then-"),
     "asset not allowed": Case((*SELL, *LIVE), "ASSET_NOT_ALLOWED", 3, "USDC", limit(allow_assets=["ETH", "WETH"])),
     "counterparty cap": Case(("trade", "buy", "1", "ETH", "--for", "USDC", *LIVE), "COUNTERPARTY_CAP", 3, "paper", cap),
     "stale market": Case((*SELL, *LIVE), "STALE_MARKET", 3, "eip155:1", stale),

@@ -23,8 +23,8 @@ from chains.ending import ended
 
 
 @asynccontextmanager
-async def shadow(office: Office) -> AsyncIterator[ShadowDesk]:
-    """One life of the shadow's process; its later looks are waited for."""
+async def shadow(office: Office, earlier: Book | None = None) -> AsyncIterator[ShadowDesk]:
+    """One life of the shadow's process; its later looks are waited for. `earlier`: the real record as it found it."""
     clock = office.clock
     path = office.folder / "shadow" / "journal.db"
     journal = Journal.open(path, clock=clock, environment="devnet", codec=event_codec())
@@ -51,7 +51,15 @@ async def shadow(office: Office) -> AsyncIterator[ShadowDesk]:
             switch=office.switch,
             market=market,
             world=World(
-                clock, DIRECTORY, chains, office.switch, office.oracle, ready, lambda: "", office.limits.ramp
+                clock,
+                DIRECTORY,
+                chains,
+                office.switch,
+                office.oracle,
+                ready,
+                lambda: "",
+                office.limits.ramp,
+                earlier,
             ),
             workshop=workshop,
             algos=algorithms(),

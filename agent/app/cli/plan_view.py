@@ -120,8 +120,10 @@ def told_otherwise(
                 f"          --{met} is reached already at {read_px(found.net_px)}: it would be done AT ONCE"
             )
         return
-    if request.algo_params:
-        words = ", ".join(f"{name} {value}" for name, value in request.algo_params)
+    now = [(name, value) for name, value in request.algo_params if not name.startswith("then-")]
+    _told_exits(dict(request.algo_params))
+    if now:
+        words = ", ".join(f"{name} {value}" for name, value in now)
         print(
             f"{request.algo:<8}  {words}: each slice is planned anew when it is due; the table is all of it at once"
         )
@@ -134,6 +136,18 @@ def told_otherwise(
         print(
             f"waits     {read_px(found.net_px)} is {'below' if selling else 'above'} the limit of {read_px(limit)}: "
             f"nothing is done until it is met, for up to {DEFAULT_LIFE_S // 60} min"
+        )
+
+
+def _told_exits(params: Mapping[str, str]) -> None:
+    from agent.app.brackets import AT, words_of
+    from agent.app.exchange_pairs import EMULATED, words
+
+    if prices := words_of(params):
+        held = words(params[AT]) if AT in params else EMULATED
+        print(
+            f"then      {prices}: for what it brought, given once it is over, by this process or `fairlead run`\n"
+            f"          {held}"
         )
 
 

@@ -98,7 +98,7 @@ async def _once(app: App, stack: AsyncExitStack, as_json: bool) -> int:
     desk.journal.watchers.append(tell_alarms(note))
     asked = [record.part.cl_ord_id for record in desk.book.open_parts()]
     async with Carrier(app, desk, note, takes_orders=False) as carrier:
-        names = await carrier.take_up()
+        names = await carrier.take_up(exits=True)
         if names or asked:
             note(f"finishing {len(names)} orders and {len(asked)} open parts of an earlier run")
         await carrier.rest([n for n in names if desk.book.parents[n].parent.intent.algo == "oco"])
@@ -205,7 +205,7 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     stack.callback(loop.remove_signal_handler, signal.SIGTERM)
     async with Carrier(app, desk, _say) as carrier, monitored(app, desk, _say):
-        names = await carrier.take_up()
+        names = await carrier.take_up(exits=True)
         if names:
             _say(f"going on with {', '.join(names)}")
         else:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from agent.app.cli.order_words import order_words
 from agent.app.cli.output import emit_json, note
 from agent.app.cli.plan_view import plan_json, show_plan, told_otherwise
 from chains.errors import Denied, Halt, Reject, Retry, Usage
@@ -23,59 +23,6 @@ if TYPE_CHECKING:
     from agent.domain.orders import ParentOrder
     from agent.journal.book import Book
     from agent.market.view import MarketView
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def order_words(function: F) -> F:
-    for option in reversed(
-        (
-            click.argument("side", metavar="sell|buy|QUOTE_ID"),
-            click.argument("qty", required=False),
-            click.argument("base", required=False),
-            click.option(
-                "--for", "quote", metavar="ASSET", help="What is received for a sale, or paid for a purchase."
-            ),
-            click.option("--limit", metavar="PX", help="No worse than this net price, in the other asset."),
-            click.option("--algo", metavar="NAME", help="market (default), limit, twap, exit, oco."),
-            click.option(
-                "--stop-loss",
-                metavar="PX",
-                help="Do it once the net price is this bad. With --take-profit one ends the other.",
-            ),
-            click.option(
-                "--take-profit",
-                metavar="PX",
-                help="Do it once the net price is this good, at that price or better.",
-            ),
-            click.option(
-                "--at",
-                metavar="EXCHANGE",
-                help="Both exits are held by this exchange as a pair, also while nothing runs here; 'here' for watched by this process.",
-            ),
-            click.option(
-                "--over",
-                metavar="DURATION",
-                help="For twap: how long, like 10m. For exit: how long it waits.",
-            ),
-            click.option("--slices", type=click.IntRange(1, 10_000), help="For twap: how many."),
-            click.option(
-                "--max-slippage-bps",
-                type=int,
-                default=50,
-                show_default=True,
-                help="How far below its plan an execution may fall.",
-            ),
-            click.option(
-                "--protection",
-                type=click.Choice(("private", "public", "intent")),
-                help="How it travels: by private relays, openly, or as a signed order that others settle. The settings' by default.",
-            ),
-            click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
-        )
-    ):
-        function = option(function)
-    return function
 
 
 @click.command("quote")
@@ -181,12 +128,11 @@ def trade(
 def _request(
     app: App, side: str, qty: str | None, base: str | None, quote: str | None, words: dict[str, Any]
 ) -> Request:
-    from agent.app.exchange_pairs import chosen
+    from agent.app.exchange_pairs import chosen, is_pair
     from agent.app.intents import request_of
     from agent.app.wiring import algorithms
 
-    pair = words.get("stop_loss") is not None and words.get("take_profit") is not None
-    words["at"] = chosen(words["at"], base or "", pair and words.get("algo") is None, app.venues)
+    words["at"] = chosen(words["at"], base or "", is_pair(words), app.venues)
     if side.startswith("q-"):
         return _saved(app, side, words)
     if side not in ("sell", "buy"):
@@ -370,7 +316,12 @@ async def _carry(
         desk.journal.watchers.append(Teller(app.settings, desk.book, parent).saw)
         note(_how_to_go_on(parent))
         try:
-            await (carrier.until_held if parent.intent.algo == "oco" else carrier.carry)(parent)
+            await carrier.own(parent)
+            if (after := await carrier.exit_of(parent)) is not None:
+                note(
+                    f"filled: its exits are order {after.cl_ord_id}    cancel both: fairlead cancel {after.cl_ord_id}"
+                )
+                await carrier.own(after)
         finally:
             if carrier.busy:
                 note(f"still carrying {', '.join(carrier.busy)}, taken over from another process")
@@ -442,17 +393,25 @@ def _conclude(
     found: Preview,
     as_json: bool,
 ) -> int:
+    from agent.app.brackets import exit_id
     from agent.app.exchange_pairs import holder_of, words
     from agent.app.follow import story_json, summary
 
     record = book.parents[parent.cl_ord_id]
     holder = holder_of(book, parent.cl_ord_id)
+    after = exit_id(parent)
     if as_json:
-        emit_json({**plan_json(planned, view, found), **story_json(app.settings, book, parent.cl_ord_id)})
+        told = story_json(app.settings, book, parent.cl_ord_id)
+        emit_json(
+            {**plan_json(planned, view, found), **told, "exits": after if after in book.parents else None}
+        )
     elif holder is not None:
         print(f"{words(holder)}\nfollow it: fairlead orders    end both: fairlead cancel {parent.cl_ord_id}")
     else:
         summary(app.settings, book, parent.cl_ord_id)
+    if after in book.parents and not as_json:
+        held = holder_of(book, after)
+        print(f"its exits: {words(held)}" if held else f"its exits: {after}, see `fairlead orders {after}`")
     if holder is not None:
         return 0
     closed = record.closed

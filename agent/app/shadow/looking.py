@@ -14,7 +14,7 @@ from agent.app.chain_desk import ChainDesk
 from agent.domain.errors import FairleadError, Retry
 from agent.domain.events import Approved, PartFailed, Planned, Shadowed, ShadowSeen
 from agent.domain.instruments import AssetId, chain_of
-from agent.domain.orders import Side, VenueOrder
+from agent.domain.orders import Part, Side, VenueOrder
 from agent.domain.reports import Fill
 from agent.domain.units import WIDE, qty_exact, raw_up
 from agent.execution.deciding import Market, Workshop
@@ -88,18 +88,8 @@ class MarketLooker:
         whole, fits = taken(book, order, base, quote), taken(within(book, order), order, base, quote)
         fill = None
         if fits is not None:
-            with localcontext(WIDE):
-                fill = Fill(
-                    f"shadow:{part.cl_ord_id}",
-                    part.place,
-                    part.asset_in,
-                    part.asset_out,
-                    qty_exact(fits.in_raw, self._decimals[part.asset_in]),
-                    qty_exact(fits.out_raw + fits.fee_raw, self._decimals[part.asset_out]),
-                    fits.fee_asset,
-                    qty_exact(fits.fee_raw, self._decimals[fits.fee_asset]),
-                    self._clock.now_ns(),
-                )
+            gross = fits.out_raw + fits.fee_raw
+            fill = self._fill(part, fits.in_raw, gross, fits.fee_asset, fits.fee_raw)
         best = book.bids if order.side is Side.SELL else book.asks
         told = (
             ""
@@ -137,18 +127,21 @@ class MarketLooker:
         part, fill, told = shadowed.part, None, "less than its minimum"
         if given.out_raw >= shadowed.floor_raw:
             told = ""
-            fill = Fill(
-                f"shadow:{part.cl_ord_id}",
-                part.place,
-                part.asset_in,
-                part.asset_out,
-                qty_exact(part.in_raw, self._decimals[part.asset_in]),
-                qty_exact(given.out_raw, self._decimals[part.asset_out]),
-                part.asset_out,
-                qty_exact(0, self._decimals[part.asset_out]),
-                self._clock.now_ns(),
-            )
+            fill = self._fill(part, part.in_raw, given.out_raw, part.asset_out, 0)
         return self._seen(shadowed, child.side, decides, part.in_raw, given.out_raw, fill, told)
+
+    def _fill(self, part: Part, in_raw: int, out_raw: int, fee_asset: AssetId, fee_raw: int) -> Fill:
+        return Fill(
+            exec_id=f"shadow:{part.cl_ord_id}",
+            place=part.place,
+            asset_in=part.asset_in,
+            asset_out=part.asset_out,
+            qty_in=qty_exact(in_raw, self._decimals[part.asset_in]),
+            qty_out=qty_exact(out_raw, self._decimals[part.asset_out]),
+            fee_asset=fee_asset,
+            fee_qty=qty_exact(fee_raw, self._decimals[fee_asset]),
+            at_ns=self._clock.now_ns(),
+        )
 
     def _seen(
         self,

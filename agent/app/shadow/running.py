@@ -15,6 +15,7 @@ from agent.app.jobs.facts import confirmed_px
 from agent.app.jobs.guard import Guard, owner_of, store_of
 from agent.app.jobs.sqlite_store import SqliteStore
 from agent.app.jobs.supervisor import Supervisor
+from agent.app.readonly import read_book
 from agent.app.scheduler import Scheduler
 from agent.app.settings import Settings, risk_limits
 from agent.app.shadow.jobs import ShadowStore
@@ -73,7 +74,7 @@ async def open_shadow(app: App, stack: AsyncExitStack) -> ShadowDesk:
     workshop = Workshop(app.clock, app.chains, app.venues, DEADLINE_S)
     world = World(
         app.clock, app.directory, app.chains, app.switch, app.oracles.prices, wallet_ready(app),
-        lambda: journal_trouble(journal), limits.ramp,
+        lambda: journal_trouble(journal), limits.ramp, read_book(settings) if limits.ramp is not None else None,
     )  # fmt: skip
     desk = ShadowDesk(
         environment=settings.environment.value,
