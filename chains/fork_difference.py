@@ -32,6 +32,7 @@ class Later:
     """What one later block is known to have changed: of `known`, the keys it was asked for; `state` by lower-case address."""
 
     hash: str = ""
+    number: int = 0
     known: set[Key] = field(default_factory=set)
     state: dict[str, Override] = field(default_factory=dict)
 

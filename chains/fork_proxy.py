@@ -32,6 +32,8 @@ STATE_READS = frozenset(
 AT_A_BLOCK = frozenset(
     {"eth_getBalance", "eth_getCode", "eth_getStorageAt", "eth_getTransactionCount", "eth_getAccountInfo"}
 )
+IN_OTHER_WORDS = frozenset({"eth_getAccount", "eth_getProof"})
+"""What a fork could also learn an account from."""
 REMEMBERED = 2_000
 BATCH = 100
 
@@ -54,6 +56,8 @@ class ForkProxy:
         self._answers: dict[Key, Any] = {}
         self.held: dict[Key, Any] = {}
         """By method and parameters without the block: what the fork holds of its block's state."""
+        self.unheld = 0
+        """Reads of its state that are not in `held`: of another kind, or of a block that is no number."""
 
     async def changed(self, block: BlockRef, keys: Sequence[Key]) -> dict[Key, Any]:
         """Those of `keys`, all held, that a later block has other answers for, with these. Raises Retry where not all of them could be
@@ -82,7 +86,7 @@ class ForkProxy:
 
     async def prepare(self, number: int) -> None:
         """Read at block `number` all that was read before, in batches; what fails is simply asked for again later."""
-        self._answers, self.held = {}, {}
+        self._answers, self.held, self.unheld = {}, {}, 0
         wanted, block = list(self._recent), hex(number)
         for first in range(0, len(wanted), BATCH):
             part = wanted[first : first + BATCH]
@@ -142,6 +146,7 @@ class ForkProxy:
             self.refused.append(method)
             return base | {"error": {"code": -32601, "message": f"{method} does not pass from a local fork"}}
         key = self._remember(method, params) if params else None
+        self.unheld += key is None and method in AT_A_BLOCK | IN_OTHER_WORDS
         if key is not None and key in self._answers:
             self.held[method, key[1][:-1]] = self._answers[key]
             return base | {"result": self._answers[key]}

@@ -235,11 +235,13 @@ class Simulator:
         self, ref: BlockRef, block: dict[str, Any], own: Mapping[Address, Override]
     ) -> Any | None:
         """The simulation on the fork as it stands, with all that `ref` changed of what it holds; None where the fork has to be set on
-        `ref` itself: it stands too far back or past it, or what it read besides could not be had.
-
-        What a contract reads of older blocks' hashes is the only thing that is not `ref`'s."""
-        base, fork = self._at, self._fork
+        `ref` itself: it stands too far back or past it, another block of that height was followed (its hash is remembered), or what it
+        read besides could not be had. What a contract calls random (PREVRANDAO) is an older block's; nobody knows the next one's.
+        """
+        base, fork, later = self._at, self._fork, self._later
         if base is None or fork is None or not 0 < ref.number - base.number <= FOLLOWED:
+            return None
+        if later.hash not in ("", ref.hash) and ref.number <= later.number:
             return None
         if self._anvil is None or self._anvil.process.returncode is not None:
             return None
@@ -259,13 +261,13 @@ class Simulator:
     async def _learn(self, ref: BlockRef) -> bool:
         """Asks what is otherwise at `ref` of all that the fork holds and was not asked for yet; whether something more is. Raises Retry."""
         if self._later.hash != ref.hash:
-            self._later = Later(ref.hash)
+            self._later = Later(ref.hash, ref.number)
         later = self._later
         asked = [key for key in self.proxy.held if key not in later.known]
         if not asked:
             return False
-        if len(self.proxy.held) > MOST_HELD:
-            raise Retry("FORK_TOO_FULL", "the local fork holds too much to be asked again at every block")
+        if len(self.proxy.held) > MOST_HELD or self.proxy.unheld:
+            raise Retry("FORK_TOO_FULL", "the local fork holds what cannot be asked again at every block")
         found = overrides_of(await self.proxy.changed(ref, asked))
         later.known.update(asked)
         later.state = merged(later.state, found)

@@ -164,6 +164,12 @@ async def test_what_blocks_changed_is_laid_over_and_equals_a_fork_set_on_the_blo
         assert followed[2][0][1] == word(1) and followed[2][1][0], (
             "the code and the stranger's money were seen"
         )
+        await b.admin.call("relay_reorg", [2, "drop"])
+        await b.admin.call("relay_mine", [1])
+        async with Simulator(1, b.gateway, rpcs) as anew:
+            assert await told(b, b.simulator, steps) == await told(b, anew, steps), (
+                "another branch is another state"
+            )
         await b.admin.call("relay_mine", [FOLLOWED])
         await b.simulator.run_safe(b.safe, inner, OWNER, watch=watch)
         assert b.simulator.stands_at == (await b.gateway.block()).number

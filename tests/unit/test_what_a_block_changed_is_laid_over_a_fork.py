@@ -103,3 +103,21 @@ def test_what_a_simulation_says_itself_stands_over_the_chains_state() -> None:
         B: Override(code=b""),
     }
     assert laid_over(Override(code=b"\1"), Override()).code == b"\1"
+
+
+async def test_a_proxy_knows_what_its_fork_holds_and_what_it_read_in_another_way() -> None:
+    node = Node(extra=telling({("eth_getBalance", (A,)): "0x5"}) | {"eth_getProof": lambda params: {}})
+    async with running(node), aiohttp.ClientSession() as session:
+        proxy = ForkProxy([Rpc(node.url, session)])
+        await proxy.start()
+        try:
+            door = Rpc(proxy.url, session)
+            assert await door.call("eth_getBalance", [A, "0x65"]) == "0x5"
+            await door.call("eth_getBlockByNumber", ["0x65", False])
+            assert (proxy.held, proxy.unheld) == ({("eth_getBalance", (A,)): "0x5"}, 0)
+            await door.call("eth_getProof", [A, [], "0x65"])
+            assert proxy.unheld == 1
+            await proxy.prepare(102)
+            assert (proxy.held, proxy.unheld) == ({}, 0), "set on another block, it holds nothing of the last"
+        finally:
+            await proxy.stop()
