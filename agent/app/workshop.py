@@ -7,6 +7,7 @@ from decimal import localcontext
 
 from agent.app import agent_workshop
 from agent.app.chain_desk import ChainDesk
+from agent.app.contracts import bare_px
 from agent.app.offer_desk import OfferDesk
 from agent.domain.errors import Reject
 from agent.domain.events import Approved, ChainBatch, PartFailed, Prepared, Simulated
@@ -128,14 +129,22 @@ class Workshop:
             )
         leg, worst, qty = legs[0], legs[0].px, legs[0].qty
         side = approved.planned.child.side
-        symbol = leg.id.partition(":")[2].replace("/", "")
-        instrument = await self._instrument(part, symbol)
+        instrument = await self._paired(part, leg.id.partition(":")[2])
+        worst = bare_px(instrument, worst, side)
         with localcontext(WIDE):
             if side is Side.SELL:
                 px = quantize_up(worst * (10_000 - slippage) / 10_000, instrument.tick)
             else:
                 px = quantize_down(worst * (10_000 + slippage) / 10_000, instrument.tick)
-        return VenueOrder(part.cl_ord_id, symbol, side, OrdType.LIMIT, TimeInForce.IOC, qty, px)
+        return VenueOrder(part.cl_ord_id, instrument.symbol, side, OrdType.LIMIT, TimeInForce.IOC, qty, px)
+
+    async def _paired(self, part: Part, pair: str) -> VenueInstrument:
+        """By "BASE/QUOTE", as a route names its books; a venue calls it as it likes."""
+        venue = self._venues[venue_of(part.place) or ""]
+        for instrument in await venue.instruments():
+            if f"{instrument.base}/{instrument.quote}" == pair:
+                return instrument
+        raise Reject("NO_INSTRUMENT", f"{venue.name} does not trade {pair}", "check [[venues]] symbols")
 
     async def _instrument(self, part: Part, symbol: str) -> VenueInstrument:
         venue = self._venues[venue_of(part.place) or ""]
