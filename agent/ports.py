@@ -140,6 +140,15 @@ class HoldsPositions(Protocol):
         ...
 
 
+@runtime_checkable
+class TellsMargin(Protocol):
+    """A venue whose margin accounts can be judged by a model of agent/margin."""
+
+    async def margin(self) -> Mapping[str, Any]:
+        """They, as an accounts/1 document; none where nothing is open. Raises Retry."""
+        ...
+
+
 class Algo(Protocol):
     """A pure step: what to send now, given the parent, its story so far and the time. See agent/algos."""
 

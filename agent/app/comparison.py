@@ -7,6 +7,7 @@ using the key. Foreign orders are named and left alone.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Container
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -16,11 +17,12 @@ from agent.app.operations import signed_at
 from agent.app.places import place_named
 from agent.domain.errors import FairleadError
 from agent.domain.ids import ClOrdId
-from agent.domain.instruments import Place, place_of
+from agent.domain.instruments import AssetId, Place, place_of
 from agent.domain.order_state import TERMINAL
 from agent.domain.submission_state import UNDECIDED
 from agent.journal.book import Book
 from agent.journal.records import PartRecord
+from agent.ports import HoldsPositions
 from chains.operations import sequence_of
 from chains.types import Address
 
@@ -118,7 +120,28 @@ async def _venue(app: App, venue: ExecutionVenue, book: Book) -> list[Difference
     for name, record in ours.items():
         if record.authorized is not None and not record.ended and name not in opened:
             found.append(await _missing(venue, place, record))
+    found += await unnamed_positions(venue, place, app.directory.assets)
     return found + await _fills(app, venue, place, ours, book)
+
+
+async def unnamed_positions(
+    venue: ExecutionVenue, place: Place, known: Container[AssetId]
+) -> list[Difference]:
+    """Contracts that are held and that the settings do not name: no book of ours counts them. The others are holdings (`agent.app.contracts`)."""
+    if not isinstance(venue, HoldsPositions):
+        return []
+    why = "no asset of the settings is this contract: what it gains and loses is counted nowhere here"
+    return [
+        Difference(
+            place,
+            "position",
+            f"{venue.name} holds {held.qty.normalize():f} {held.symbol} from {held.entry_px.normalize():f}",
+            why,
+            False,
+        )
+        for held in await venue.positions()
+        if held.asset not in known
+    ]
 
 
 async def _missing(venue: ExecutionVenue, place: Place, record: PartRecord) -> Difference:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from usdm_rig import usdm_paper, usdm_session
 
+from agent.app.comparison import unnamed_positions
 from agent.app.contracts import as_holdings, holdings_of, spendable_down
 from agent.app.jobs.facts import held
 from agent.app.live_market import LiveMarket
@@ -109,6 +110,10 @@ async def test_a_short_is_planned_sent_booked_and_closed_and_both_books_agree_at
     async with desk() as one:
         await one.trade(Side.SELL, "2")
         assert one.booked[PERP] == -2 and await one.there() == one.booked
+        place = Place("cex:paper")
+        assert await unnamed_positions(one.venue, place, KNOWN.assets) == []
+        (strange,) = await unnamed_positions(one.venue, place, {USDC})
+        assert strange.kind == "position" and "-2 ETHUSDC" in strange.what and not strange.explained
         await one.trade(Side.BUY, "0.5")
         await one.trade(Side.SELL, "1.25")
         assert one.booked[PERP] == D("-2.75") and await one.there() == one.booked

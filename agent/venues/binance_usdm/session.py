@@ -24,7 +24,7 @@ from agent.transport.http import Http, TimeOuts
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
 from agent.venues import PLAIN, Send, Sign, Terms, VenueFacts, one_by_one, understood
-from agent.venues.binance_usdm import codec
+from agent.venues.binance_usdm import codec, margin
 from agent.venues.binance_usdm.reports import Reports
 from agent.venues.binance_usdm.stops import Stops
 from chains.ending import ended
@@ -247,6 +247,14 @@ class BinanceUsdm:
         self._need_markets()
         how = codec.leverages(await self.signed_read(f"{V1}/symbolConfig", {}, 5))
         return tuple(await self._positions(how))
+
+    async def margin(self) -> Mapping[str, Any]:
+        """Each asset's margin account with its positions and their brackets, as `agent.margin.binance_usdm` reads it."""
+        wallets = await self.signed_read(f"{V3}/balance", {}, 5)
+        risks = await self.signed_read(f"{V3}/positionRisk", {}, 5)
+        self._need_markets()
+        brackets = await self.account.read_exact(f"{V1}/leverageBracket", {}, 1)
+        return margin.document(self._name, wallets, risks, brackets, self.account.now_ms() // 1_000)
 
     async def commission_bps(self, symbol: str) -> tuple[Any, Any]:
         """(maker, taker) of this account there, in basis points."""
