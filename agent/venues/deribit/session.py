@@ -7,7 +7,6 @@ was sent once is not sent again by this session, and two orders under one label 
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +15,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from agent.domain.errors import FairleadError, Reconcile, Reject, Retry, Usage
+from agent.domain.errors import FairleadError, Reconcile, Reject, Retry
 from agent.domain.ids import ClOrdId
 from agent.domain.order_state import TERMINAL
 from agent.domain.orders import VenueOrder
@@ -25,17 +24,16 @@ from agent.market.feeds import FeedFacts
 from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
 from agent.transport.books import Books
 from agent.transport.executions import Executions
+from agent.transport.following import Following
 from agent.transport.http import Http, TimeOuts
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
-from agent.venues import PLAIN, Sign, Terms, VenueFacts, one_by_one, understood
+from agent.venues import PLAIN, Sign, Terms, VenueFacts, market_named, need_markets, one_by_one, understood
 from agent.venues.deribit import codec
-from chains.ending import ended
 
 API = "/api/v2"
 PAGE = 1_000
 SENT = 10_000
-FIRST_BOOK_S, RESYNC_S = 5.0, 0.5
 
 
 class Deribit:
@@ -61,7 +59,7 @@ class Deribit:
         self._markets: dict[str, codec.Market] = {}
         self.reader = codec.Reader(name, self._markets)
         self.books = Books(feed, (), Stream(lambda: self.http.client, socket, clock), clock)
-        self._following: asyncio.Task[None] | None = None
+        self._following = Following(name, self.books)
         self._sent: dict[ClOrdId, None] = {}
         self._seen: set[str] = set()
         self._ahead_ms = 0
@@ -89,10 +87,8 @@ class Deribit:
         self.reports.begin()
 
     async def close(self) -> None:
-        following, self._following = self._following, None
         try:
-            if following is not None:
-                await ended([following])
+            await self._following.close()
         finally:
             await self.http.close()
 
@@ -105,12 +101,7 @@ class Deribit:
     async def book(self, symbol: str) -> VenueBook:
         """Raises Retry STALE_BOOK, Usage UNKNOWN_SYMBOL. The first call for a symbol begins to follow it."""
         self._market(symbol)
-        if self._following is None:
-            self._following = asyncio.create_task(self.books.run(), name=f"{self._name} books")
-        new = symbol not in self.books.ladders
-        await self.books.follow(symbol)
-        await self.books.first(symbol, FIRST_BOOK_S if new else RESYNC_S)
-        return self.books.book(symbol)
+        return await self._following.book(symbol)
 
     # orders
 
@@ -235,19 +226,10 @@ class Deribit:
     # inside
 
     def _need_markets(self) -> None:
-        if not self._markets:
-            raise Retry(
-                "MARKETS_NOT_LOADED",
-                f"the markets of {self._name} are not loaded",
-                "start the venue and look at its error",
-            )
+        need_markets(self._name, self._markets)
 
     def _market(self, symbol: str) -> codec.Market:
-        self._need_markets()
-        if symbol not in self._markets:
-            near = [s for s in self._markets if s[:3] == symbol[:3]][:5]
-            raise Usage("UNKNOWN_SYMBOL", f"{self._name} does not trade {symbol}", "near it: " + ", ".join(near))  # fmt: skip
-        return self._markets[symbol]
+        return market_named(self._name, self._markets, symbol)
 
     def _valid_until_ms(self) -> int:
         return self._clock.now_ns() // 1_000_000 + self._ahead_ms + self._facts.recv_window_ms
