@@ -18,11 +18,13 @@ from chains.errors import FairleadError
 
 @dataclass(frozen=True, slots=True)
 class ExchangeBound:
-    """Dollars. `signed_per_day_usd`: all that one day's orders can cost, each carried out once; `repeats`: how often each can be."""
+    """Dollars. `signed_per_day_usd`: all that one day's orders can cost, each carried out once; `repeats`: how often each can be. `logs_on`:
+    orders go there that nobody signs, so that neither number bounds anything."""
 
     name: str
     signed_per_day_usd: Decimal
     repeats: int
+    logs_on: bool = False
 
     @property
     def per_day_usd(self) -> Decimal:
@@ -49,7 +51,12 @@ def bounds_of(told: dict[str, Any], names: Sequence[str]) -> tuple[ExchangeBound
         return None
     found = dict(told["exchange_limits"])
     return tuple(
-        ExchangeBound(name, Decimal(found[name]["per_day_usd"]), int(found[name]["repeats"]))
+        ExchangeBound(
+            name,
+            Decimal(found[name]["per_day_usd"]),
+            int(found[name]["repeats"]),
+            bool(found[name].get("logs_on", False)),
+        )
         for name in names
         if name in found
     )
@@ -57,6 +64,11 @@ def bounds_of(told: dict[str, Any], names: Sequence[str]) -> tuple[ExchangeBound
 
 def sentence(bound: ExchangeBound) -> str:
     signed, most = bound.signed_per_day_usd, bound.per_day_usd
+    if bound.logs_on:
+        return (
+            f"at exchange {bound.name}: all that lies there, at worst: its signer logs sessions on, and orders on them nobody signs; "
+            'take "WS public/auth" from `allow` in the signer\'s settings to end that'
+        )
     if not signed:
         return f"at exchange {bound.name}: nothing, since the signer signs no order there"
     again = (
@@ -82,6 +94,7 @@ def bounds_json(bounds: tuple[ExchangeBound, ...] | None) -> list[dict[str, Any]
             "per_day_usd": f"{b.per_day_usd:f}",
             "signed_per_day_usd": f"{b.signed_per_day_usd:f}",
             "repeats": b.repeats,
+            **({"logs_on": True} if b.logs_on else {}),
         }
         for b in bounds
     ]

@@ -16,6 +16,7 @@ from paper import KEY, SECRET
 from usdm_rig import usdm_paper
 from venue_rigs import name_of
 
+from agent.app.exchange_bound import bounds_of, sentence
 from agent.app.settings_tree import Venue
 from agent.app.signer_file import _exchanges
 from agent.domain.order_state import OrdStatus
@@ -127,6 +128,22 @@ async def test_at_deribit_each_request_is_booked_once_and_a_log_on_never(tmp_pat
         finally:
             await venue.close()
             one.made.close()
+
+
+async def test_a_log_on_is_signed_where_the_owner_wrote_so_and_then_no_bound_is_told(tmp_path: Path) -> None:
+    one = desk(tmp_path, PERPETUAL, dialect="deribit", allow=["WS public/auth"])
+    for _ in range(2):  # each with a nonce of its own, and each booked
+        await one.sign("WS", "public/auth", "")
+    assert [row["endpoint"] for row in one.booked()] == ["WS public/auth"] * 2
+    for path, payload in (("public/auth", "data"), ("public/fork_token", "")):
+        with pytest.raises(Denied):
+            await one.sign("WS", path, payload)
+    (bound,) = bounds_of({"exchange_limits": one.made.facts()}, ["x"]) or ()
+    assert bound.logs_on and "all that lies there" in sentence(bound)
+    (tmp_path / "other").mkdir()
+    other = desk(tmp_path / "other", PERPETUAL, dialect="deribit")
+    (plain,) = bounds_of({"exchange_limits": other.made.facts()}, ["x"]) or ()
+    assert not plain.logs_on and "25,000.00" in sentence(plain)
 
 
 def test_the_signers_file_names_dialects_and_where_orders_are_sent() -> None:

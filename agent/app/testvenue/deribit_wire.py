@@ -198,20 +198,28 @@ def snapshot(book: Book, spec: SymbolSpec, now_ms: int) -> Json:
     return _told(spec, {"type": "snapshot", "change_id": book.update_id, "timestamp": now_ms, **rows})
 
 
-def _told(spec: SymbolSpec, data: Json) -> Json:
-    name = instrument_of(spec)
-    params: Json = {"channel": f"book.{name}.100ms", "data": {"instrument_name": name, **data}}
+def _heard(channel: str, data: object) -> Json:
+    params: Json = {"channel": channel, "data": data}
     return {"jsonrpc": "2.0", "method": "subscription", "params": params}
 
 
-class Words:
-    """How the streams of this dialect say what happened. Of accounts it says nothing: no line is logged on here."""
+def _told(spec: SymbolSpec, data: Json) -> Json:
+    name = instrument_of(spec)
+    return _heard(f"book.{name}.100ms", {"instrument_name": name, **data})
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+
+class Words:
+    """How the streams of this dialect say what happened; accounts hear of their own on a line that is logged on."""
+
+    def __init__(self, engine: Engine, labels: Mapping[str, str]) -> None:
+        self._engine, self._labels = engine, labels
 
     def execution_report(self, execution: Execution, now_ms: int, cancel_id: str = "") -> Json:
-        return {}
+        order, fill = execution.order, execution.fill
+        spec, label = self._engine.specs[order.symbol], self._labels[order.cl_ord_id]
+        if fill is not None:
+            return _heard("user.trades.any.any.raw", [trade_json(fill, order, spec, label)])
+        return _heard("user.orders.any.any.raw", order_json(order, spec, label))
 
     def account_position(self, engine: Engine, account: str, now_ms: int) -> Json:
         return {}
@@ -230,8 +238,7 @@ class Words:
         name = instrument_of(self._engine.specs[trade.symbol])
         side = "sell" if trade.buyer_is_maker else "buy"
         told: Json = {"instrument_name": name, "trade_id": str(trade.trade_id), "direction": side, "price": trade.px, "amount": trade.qty, "timestamp": now_ms}  # fmt: skip
-        params: Json = {"channel": f"trades.{name}.100ms", "data": [told]}
-        return {"jsonrpc": "2.0", "method": "subscription", "params": params}
+        return _heard(f"trades.{name}.100ms", [told])
 
     def book_ticker(self, book: Book) -> Json:
         return {}

@@ -1,7 +1,7 @@
 """One account at Deribit: every request signed by itself, books over a line that is not logged on, and reports by an audit.
 
-A session that is logged on at Deribit needs no signature for what follows, so none is: requests go over HTTP with a signature each,
-which the signer judges, and each order says until when it may be carried out (`valid_until`). The venue's labels are not unique: what
+A session that is logged on at Deribit needs no signature for what follows, so that none is unless the owner's signer grants it (`line`):
+requests go over HTTP with a signature each, which the signer judges, and each order says until when it may be carried out (`valid_until`). The venue's labels are not unique: what
 was sent once is not sent again by this session, and two orders under one label are told as such.
 """
 
@@ -11,25 +11,26 @@ import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
-from agent.domain.errors import FairleadError, Reconcile, Reject, Retry
+from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Retry
 from agent.domain.ids import ClOrdId
-from agent.domain.order_state import TERMINAL
+from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
 from agent.domain.orders import VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot, Position
 from agent.market.feeds import FeedFacts
 from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
 from agent.transport.books import Books
-from agent.transport.executions import Executions
+from agent.transport.executions import ENDED, Executions, Told
 from agent.transport.following import Following
 from agent.transport.http import Http, TimeOuts
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
 from agent.venues import PLAIN, Sign, Terms, VenueFacts, market_named, need_markets, one_by_one, understood
 from agent.venues.deribit import codec
+from agent.venues.deribit.line import Line
 
 API = "/api/v2"
 PAGE = 1_000
@@ -63,6 +64,9 @@ class Deribit:
         self._sent: dict[ClOrdId, None] = {}
         self._seen: set[str] = set()
         self._ahead_ms = 0
+        line = Stream(lambda: self.http.client, socket, clock)
+        self.line = Line(line, self._log_on, self._hear, (timeouts or TimeOuts()).write_s)
+        self._told: Told | None = None
         self.reports = Executions(self, self.reader.place, clock, facts.audit_s)
 
     @property
@@ -134,8 +138,12 @@ class Deribit:
         with understood("a signed request"):
             parts = orjson.loads(request.payload)
             query, authorization = parts["query"], parts["authorization"]
+        what, method = "the answer to an order", request.path.removeprefix(f"{API}/")
         try:
-            data = await self._write(request.path, query, authorization, "the answer to an order")
+            if self.line.up:  # what is sent over it ends with it
+                data = await self.line.ask(method, dict(parse_qsl(query)), what)
+            else:
+                data = await self._write(request.path, query, authorization, what)
         except Retry:  # nothing was sent
             self._sent.pop(request.cl_ord_id, None)
             raise
@@ -219,9 +227,46 @@ class Deribit:
             return tuple(held for held in map(self.reader.position, rows) if held is not None)
 
     def stream(self) -> AsyncIterator[ExecutionReport]:
-        """Reports of this account, each execution once: an audit over HTTP, since no line here is logged on."""
+        """Reports of this account, each execution once: an audit over HTTP, and the logged-on line beside it where the signer grants one."""
         self._need_markets()
-        return self.reports.merged()
+        return self.reports.merged(self._listen)
+
+    async def _listen(self, told: Told) -> None:
+        self._told = told
+        try:
+            await self.line.run(self.reports.wake)
+        except Denied:
+            return  # no log-on is granted: HTTP alone
+        except FairleadError as error:
+            await told.put(error)
+
+    async def _log_on(self) -> dict[str, Any]:
+        signature = await self._sign("WS", "public/auth", "")
+        with understood("the signer's answer"):
+            told = orjson.loads(signature)
+            by = {"grant_type": "client_signature", "client_id": self._api_key, "data": ""}
+            return {**by, "timestamp": told["ts"], "nonce": told["nonce"], "signature": told["sig"]}
+
+    async def _hear(self, channel: str, data: Any) -> None:
+        told = self._told
+        assert told is not None
+        with understood("a message of the account"):
+            if channel.startswith("user.trades"):
+                for row in data:
+                    if self.reader.knows(row["instrument_name"]):
+                        await self.reports.fill(*self.reader.fill(row), told)
+                return
+            rows = data if isinstance(data, list) else [data]
+            orders = [self.reader.order(row) for row in rows if self.reader.knows(row["instrument_name"])]
+        for order in orders:
+            if order.status is OrdStatus.NEW:
+                await self.reports.tell(order, ExecType.NEW, told)
+            elif order.status in ENDED:
+                try:
+                    await self.reports.catch_up(told)  # its fills first
+                except Retry:
+                    continue  # the audit tells both
+                await self.reports.tell(order, ENDED[order.status], told)
 
     # inside
 
