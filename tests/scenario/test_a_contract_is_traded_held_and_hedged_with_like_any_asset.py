@@ -110,6 +110,8 @@ async def test_a_short_is_planned_sent_booked_and_closed_and_both_books_agree_at
     async with desk() as one:
         await one.trade(Side.SELL, "2")
         assert one.booked[PERP] == -2 and await one.there() == one.booked
+        (market,) = await one.venue.instruments()
+        assert (market.contract, market.taker_fee_bps) == ("linear", 10)  # this account's own rate
         place = Place("cex:paper")
         assert await unnamed_positions(one.venue, place, KNOWN.assets) == []
         (strange,) = await unnamed_positions(one.venue, place, {USDC})

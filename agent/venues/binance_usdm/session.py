@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
-from agent.domain.errors import FairleadError, Reconcile, Reject, Retry, Usage
+from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.orders import VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot, Position
@@ -136,7 +137,20 @@ class BinanceUsdm:
     async def book(self, symbol: str) -> VenueBook:
         """Raises Retry STALE_BOOK, Usage UNKNOWN_SYMBOL. The first call for a symbol begins to follow it."""
         self.instrument(symbol)
+        if symbol not in self.books.ladders:
+            await self._set_fees(symbol)
         return await self._following.book(symbol)
+
+    async def _set_fees(self, symbol: str) -> None:
+        """This account's own rates there; where they cannot be read the published tier stands."""
+        if not self.account.api_key:
+            return
+        try:
+            maker_bps, taker_bps = await self.commission_bps(symbol)
+        except (Retry, Reject, Usage, Denied):
+            return
+        known = self._instruments[symbol]
+        self._instruments[symbol] = replace(known, maker_fee_bps=maker_bps, taker_fee_bps=taker_bps)
 
     def _rank(self, symbol: str) -> Priority:
         if symbol in self.reports.symbols:
@@ -257,7 +271,7 @@ class BinanceUsdm:
         brackets = await self.account.read_exact(f"{V1}/leverageBracket", {}, 1)
         return margin.document(self._name, wallets, risks, brackets, self.account.now_ms() // 1_000)
 
-    async def commission_bps(self, symbol: str) -> tuple[Any, Any]:
+    async def commission_bps(self, symbol: str) -> tuple[Decimal, Decimal]:
         """(maker, taker) of this account there, in basis points."""
         self.instrument(symbol)
         return codec.commission_bps(await self.signed_read(f"{V1}/commissionRate", {"symbol": symbol}, 20))
