@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from deribit_rig import PERPETUAL, Signer, deribit_paper, deribit_session
-from paper import Door
+from paper import ACCOUNT, Door, served
 from usdm_rig import Jumped
 from venue_rigs import name_of
 
+from agent.app.testvenue.__main__ import arguments, build
 from agent.domain.errors import Reconcile, Reject, Usage
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
@@ -175,3 +177,26 @@ async def test_an_answer_that_the_line_lost_is_asked_for_and_an_end_in_order_lea
         assert [one.cl_ord_id for one in await venue.open_orders()] == [name_of(1)]
         after = await venue.submit(await venue.authorize(order(2, Side.BUY, "1", "2992")))  # by HTTP again
         assert after.status is OrdStatus.NEW and len(await venue.open_orders()) == 2
+
+
+async def test_a_paper_exchange_of_contracts_rebuilds_orders_labels_and_positions_from_its_journal(
+    tmp_path: Path,
+) -> None:
+    for _ in range(2):
+        options = arguments().parse_args(
+            ["--dialect", "deribit", "--journal", str(tmp_path / "j"), "--account", ACCOUNT, "--still"]
+        )
+        server = build(options)
+        async with served(server, "/api/v2/depth") as door:
+            venue = deribit_session(door.url)
+            await venue.start()
+            if not await venue.open_orders():
+                await venue.submit(await venue.authorize(order(0, Side.BUY, "1", "2990")))
+                await venue.modify(order(0, Side.BUY, "2", "2991"))
+                await venue.submit(await venue.authorize(order(1, Side.SELL, "1", "2900", TimeInForce.IOC)))
+                before = await venue.positions(), await venue.query(name_of(0), PERPETUAL)
+            after = await venue.positions(), await venue.query(name_of(0), PERPETUAL)
+            await venue.close()
+        assert server.venue.log is not None
+        server.venue.log.close()
+        assert after == before and after[1] is not None and after[1].px == 2991

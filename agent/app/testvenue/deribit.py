@@ -35,8 +35,7 @@ class DeribitServer(Server):
     """Over a `FuturesEngine`."""
 
     def __init__(self, venue: Venue, limits: Limits | None = None) -> None:
-        self.labels: dict[str, str] = {}
-        self.words = say.Words(venue.engine, self.labels)
+        self.words = say.Words(venue.engine)
         self.armed: set[Connection] = set()
         self.sent: dict[Connection, list[str]] = {}
         self.requests: dict[Connection, web.Request] = {}
@@ -110,9 +109,8 @@ class DeribitServer(Server):
 
     def order(self, params: Params, account: Account, side: str) -> Json:
         spec = say.spec_named(self.engine, params)
-        number = f"{spec.quote}-{len(self.labels) + 1}"
+        number = say.named(f"{spec.quote}-{self.engine.next_order_id}", params.get("label", ""))
         request = say.new_order(self.engine, account.key, params, side, number, self.venue.now_ms())
-        self.labels[number] = params.get("label", "")  # before it can be told of
         outcome = self.venue.place(request)
         assert outcome.order is not None
         return self._placed(outcome.order)
@@ -167,22 +165,21 @@ class DeribitServer(Server):
     def _labelled(self, params: Params, account: Account) -> list[Order]:
         label = say.needed(params, "label")
         mine = (o for o in self.engine.orders.values() if o.account == account.key)
-        return [o for o in mine if self.labels.get(o.cl_ord_id) == label]
+        return [o for o in mine if say.label_of(o) == label]
 
     def _numbered(self, params: Params, account: Account) -> Order:
         number = say.needed(params, "order_id")
         mine = (o for o in self.engine.orders.values() if o.account == account.key)
-        found = next((o for o in mine if o.cl_ord_id == number), None)
+        found = next((o for o in mine if say.number_of(o) == number), None)
         if found is None:
             raise VenueError(-2011, "Unknown order sent.")
         return found
 
     def _order(self, order: Order) -> Json:
-        return say.order_json(order, self.engine.specs[order.symbol], self.labels[order.cl_ord_id])
+        return say.order_json(order, self.engine.specs[order.symbol])
 
     def _trade(self, fill: Any, order: Order) -> Json:
-        label = self.labels[order.cl_ord_id]
-        return say.trade_json(fill, order, self.engine.specs[order.symbol], label)
+        return say.trade_json(fill, order, self.engine.specs[order.symbol])
 
     def _trades(self, order: Order, since: int = 0) -> list[Json]:
         mine = (f for f in self.engine.fills[since:] if f.order_id == order.order_id)
@@ -210,7 +207,7 @@ class DeribitServer(Server):
             sent = self.sent.pop(connection, [])
             if connection in self.armed:
                 self.armed.discard(connection)
-                mine = [o for o in self.engine.orders.values() if o.cl_ord_id in sent and o.is_open]
+                mine = [o for o in self.engine.orders.values() if say.number_of(o) in sent and o.is_open]
                 for order in mine:
                     self.venue.cancel(order)
 

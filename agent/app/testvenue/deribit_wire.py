@@ -118,10 +118,23 @@ def instrument_json(spec: SymbolSpec, engine: Engine) -> Json:
     }
 
 
-def order_json(order: Order, spec: SymbolSpec, label: str) -> Json:
+def named(number: str, label: str) -> str:
+    """What the engine keeps as an order's name: its number here and its label, so that both outlive this process."""
+    return f"{number} {label}"
+
+
+def number_of(order: Order) -> str:
+    return order.cl_ord_id.partition(" ")[0]
+
+
+def label_of(order: Order) -> str:
+    return order.cl_ord_id.partition(" ")[2]
+
+
+def order_json(order: Order, spec: SymbolSpec) -> Json:
     return {
-        "order_id": order.cl_ord_id,
-        "label": label,
+        "order_id": number_of(order),
+        "label": label_of(order),
         "instrument_name": instrument_of(spec),
         "direction": order.side.lower(),
         "order_type": order.type.lower(),
@@ -140,12 +153,12 @@ def order_json(order: Order, spec: SymbolSpec, label: str) -> Json:
     }
 
 
-def trade_json(fill: Fill, order: Order, spec: SymbolSpec, label: str) -> Json:
+def trade_json(fill: Fill, order: Order, spec: SymbolSpec) -> Json:
     return {
         "trade_id": f"{spec.quote}-{fill.trade_id}",
         "trade_seq": fill.trade_id,
-        "order_id": order.cl_ord_id,
-        "label": label,
+        "order_id": number_of(order),
+        "label": label_of(order),
         "instrument_name": instrument_of(spec),
         "direction": "buy" if fill.is_buyer else "sell",
         "price": fill.px,
@@ -211,15 +224,15 @@ def _told(spec: SymbolSpec, data: Json) -> Json:
 class Words:
     """How the streams of this dialect say what happened; accounts hear of their own on a line that is logged on."""
 
-    def __init__(self, engine: Engine, labels: Mapping[str, str]) -> None:
-        self._engine, self._labels = engine, labels
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def execution_report(self, execution: Execution, now_ms: int, cancel_id: str = "") -> Json:
         order, fill = execution.order, execution.fill
-        spec, label = self._engine.specs[order.symbol], self._labels[order.cl_ord_id]
+        spec = self._engine.specs[order.symbol]
         if fill is not None:
-            return _heard("user.trades.any.any.raw", [trade_json(fill, order, spec, label)])
-        return _heard("user.orders.any.any.raw", order_json(order, spec, label))
+            return _heard("user.trades.any.any.raw", [trade_json(fill, order, spec)])
+        return _heard("user.orders.any.any.raw", order_json(order, spec))
 
     def account_position(self, engine: Engine, account: str, now_ms: int) -> Json:
         return {}
