@@ -60,7 +60,8 @@ class SignedRequest:
 
 @dataclass(frozen=True, slots=True)
 class VenueInstrument:
-    """What a venue trades and in which steps; exact decimals."""
+    """What a venue trades and in which steps; exact decimals. `contract`: "" where `base` is what is bought, "linear" where it is a
+    contract of so many units priced in `quote`, "inverse" where one of dollars' worth of `quote`."""
 
     symbol: str
     base: str
@@ -71,6 +72,7 @@ class VenueInstrument:
     min_notional: Decimal
     taker_fee_bps: Decimal
     maker_fee_bps: Decimal
+    contract: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,15 @@ class HoldsPairs(Protocol):
 
     @property
     def holds_pairs(self) -> bool: ...
+
+
+@runtime_checkable
+class TellsMargin(Protocol):
+    """A venue whose margin accounts can be judged by a model of agent/margin."""
+
+    async def margin(self) -> Mapping[str, Any]:
+        """They, as an accounts/1 document; none where nothing is open. Raises Retry."""
+        ...
 
 
 class Algo(Protocol):

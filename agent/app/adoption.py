@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from agent.app.contracts import holdings_of
 from agent.domain.events import Adopted, Reconciled
 from agent.domain.instruments import AssetId, Place, place_of
 from agent.domain.reports import Balance
@@ -28,7 +29,7 @@ async def balances_now(app: App) -> dict[Place, list[Balance]]:
         ]
     for name, venue in app.venues.items():
         known = set(app.directory.at(Place(f"cex:{name}")))
-        found[Place(f"cex:{name}")] = [b for b in await venue.balances() if b.asset in known]
+        found[Place(f"cex:{name}")] = [b for b in await holdings_of(venue, known) if b.asset in known]
     return found
 
 

@@ -7,7 +7,7 @@ using the key. Foreign orders are named and left alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from agent.app.operations import signed_at
 from agent.app.places import place_named
 from agent.domain.errors import FairleadError
 from agent.domain.ids import ClOrdId
-from agent.domain.instruments import Place, place_of
+from agent.domain.instruments import AssetId, Place, place_of
 from agent.domain.order_state import TERMINAL
 from agent.domain.submission_state import UNDECIDED
 from agent.journal.book import Book
@@ -65,7 +65,8 @@ async def compare(app: App, book: Book) -> Compared:
         )
     now_ns, symbols = app.clock.now_ns(), {v.name: v.symbols for v in app.settings.venues}
     work = [
-        (Place(f"cex:{n}"), compare_venue(v, book, symbols.get(n, ()), now_ns)) for n, v in app.venues.items()
+        (Place(f"cex:{n}"), compare_venue(v, book, symbols.get(n, ()), now_ns, app.directory.assets))
+        for n, v in app.venues.items()
     ]
     work += [(desk.place, _chain(app, desk, book)) for desk in app.chains.values()]
     told = await asyncio.gather(*(each for _, each in work), return_exceptions=True)
@@ -92,9 +93,10 @@ async def compare(app: App, book: Book) -> Compared:
 
 
 async def compare_venue(
-    venue: ExecutionVenue, book: Book, symbols: Sequence[str], now_ns: int
+    venue: ExecutionVenue, book: Book, symbols: Sequence[str], now_ns: int, known: Container[AssetId] = ()
 ) -> list[Difference]:
-    """Open orders, the last day's fills of these symbols, positions. Raises as the venue's reads."""
+    """Open orders, the last day's fills of these symbols, positions in contracts that are none of the assets `known`. Raises as the
+    venue's reads."""
     place = Place(f"cex:{venue.name}")
     ours = {name: record for name, record in book.parts.items() if record.part.place == place}
     opened = {order.cl_ord_id: order for order in await venue.open_orders()}
@@ -128,7 +130,29 @@ async def compare_venue(
         if record.authorized is not None and not record.ended and name not in opened:
             found.append(await _missing(venue, place, record))
     found += await _fills(venue, place, ours, book, symbols, now_ns - DAY_NS)
-    return found + await _positions(venue, place, book)
+    taken_over = frozenset(book.certified.told) if book.certified is not None else frozenset()
+    return found + await unnamed_positions(venue, place, known, taken_over)
+
+
+async def unnamed_positions(
+    venue: ExecutionVenue, place: Place, known: Container[AssetId], taken_over: Container[str] = ()
+) -> list[Difference]:
+    """Contracts that are held and that the settings do not name: no book of ours counts them. The others are holdings
+    (`agent.app.contracts`). One is news until it was taken over, and again once it is another."""
+    if not isinstance(venue, HoldsPositions):
+        return []
+    why = (
+        "no asset of the settings is this contract, so that what it gains and loses is counted nowhere here: name it, close it there, or "
+        "`fairlead reconcile --adopt` takes it over as it is"
+    )
+    found = []
+    for held in sorted(await venue.positions(), key=lambda held: held.symbol):
+        told = (
+            f"{held.qty.normalize():f} {held.symbol} stand as a position at {venue.name}; the book has none"
+        )
+        if held.qty and held.asset not in known and f"{place}: {POSITION}: {told}" not in taken_over:
+            found.append(Difference(place, POSITION, told, why, False))
+    return found
 
 
 async def _missing(venue: ExecutionVenue, place: Place, record: PartRecord) -> Difference:
@@ -184,21 +208,6 @@ async def _fills(
         if exec_id not in theirs:
             told = f"the book has {exec_id} for {name}; {venue.name} does not"
             found.append(Difference(place, "fill", told, "nothing here explains it", False))
-    return found
-
-
-async def _positions(venue: ExecutionVenue, place: Place, book: Book) -> list[Difference]:
-    """What stands in derivatives there, where the venue has any. The port trades what is held outright, so that any position is news until
-    it was taken over, and again once it is another."""
-    if not isinstance(venue, HoldsPositions):
-        return []
-    taken_over = set(book.certified.told) if book.certified is not None else set()
-    found = []
-    for name, qty in sorted((held.symbol, held.qty) for held in await venue.positions()):
-        told = f"{qty:f} {name} stand as a position at {venue.name}; the book has none"
-        if qty and f"{place}: {POSITION}: {told}" not in taken_over:
-            why = "whoever has this account opened it: close it there, or `fairlead reconcile --adopt` takes it over as it is"
-            found.append(Difference(place, POSITION, told, why, False))
     return found
 
 

@@ -21,18 +21,18 @@ FIX_KEYS = ("-fix", "-dropcopy")
 
 @dataclass(frozen=True, slots=True)
 class ExchangeBound:
-    """Dollars. `signed_per_day_usd`: all that one day's orders can cost, each carried out once; `repeats`: how often each can be;
-    `sessions`: log-ons are signed there, so that neither figure bounds anything."""
+    """Dollars. `signed_per_day_usd`: all that one day's orders can cost, each carried out once; `repeats`: how often each can be. `logs_on`:
+    orders go there that nobody signs, so that neither number bounds anything."""
 
     name: str
     signed_per_day_usd: Decimal
     repeats: int
-    sessions: bool = False
+    logs_on: bool = False
 
     @property
     def per_day_usd(self) -> Decimal | None:
         """None: nothing but what lies there bounds it."""
-        return None if self.sessions else self.signed_per_day_usd * self.repeats
+        return None if self.logs_on else self.signed_per_day_usd * self.repeats
 
 
 async def exchange_bounds(settings: Settings) -> tuple[ExchangeBound, ...] | None:
@@ -60,7 +60,7 @@ def bounds_of(told: dict[str, Any], names: Sequence[str]) -> tuple[ExchangeBound
             key,
             Decimal(found[key]["per_day_usd"]),
             int(found[key]["repeats"]),
-            bool(found[key].get("sessions")),
+            bool(found[key].get("logs_on")),
         )
         for name in names
         for key in (name, *(f"{name}{ending}" for ending in FIX_KEYS))
@@ -72,7 +72,7 @@ def sentence(bound: ExchangeBound) -> str:
     signed, most = bound.signed_per_day_usd, bound.per_day_usd
     if most is None:
         return (
-            f"at exchange {bound.name}: all that lies there, for the signer signs log-ons: a session that is logged on needs no further "
+            f"at exchange {bound.name}: all that lies there, at worst: its signer logs sessions on, and one that is logged on needs no further "
             "signature (unless this key may only read)"
         )
     if not signed:
@@ -100,7 +100,7 @@ def bounds_json(bounds: tuple[ExchangeBound, ...] | None) -> list[dict[str, Any]
             "per_day_usd": None if b.per_day_usd is None else f"{b.per_day_usd:f}",
             "signed_per_day_usd": f"{b.signed_per_day_usd:f}",
             "repeats": b.repeats,
-            **({"sessions": True} if b.sessions else {}),
+            **({"logs_on": True} if b.logs_on else {}),
         }
         for b in bounds
     ]

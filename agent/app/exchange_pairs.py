@@ -17,7 +17,9 @@ EMULATED = "emulated by this process: held only while it runs"
 
 def holders(venues: Mapping[str, ExecutionVenue]) -> tuple[str, ...]:
     """Names of the exchanges that hold pairs."""
-    return tuple(name for name, venue in venues.items() if isinstance(venue, HoldsPairs))
+    return tuple(
+        name for name, venue in venues.items() if isinstance(venue, HoldsPairs) and venue.holds_pairs
+    )
 
 
 def is_pair(typed: Mapping[str, str | None]) -> bool:

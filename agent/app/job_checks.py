@@ -90,7 +90,7 @@ def _hedge(job: HedgeJob, symbols: list[str], where: str) -> Iterator[tuple[str,
             wrong.hint,
         )
         return
-    for name in ("base", "quote"):
+    for name in ("base", "quote", "instrument"):
         symbol = job.hedge_with.get(name)
         if symbol is not None and symbol not in symbols:
             yield f"{where}.hedge_with.{name}", f"there is no asset '{symbol}'", near(symbol, symbols)

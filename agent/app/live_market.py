@@ -13,6 +13,7 @@ from agent.amm import Pool
 from agent.app.agent_power import ScopedView
 from agent.app.chain_desk import ChainDesk
 from agent.app.clocked import proof_of, timed_route
+from agent.app.contracts import all_in, holdings_of, spendable_down
 from agent.app.places import Directory
 from agent.app.replanning import Starts
 from agent.app.settings_tree import Chain, Settings
@@ -378,8 +379,9 @@ class LiveMarket:
             return None  # it is asked for prices alone
         try:
             instruments = {i.symbol: i for i in await venue.instruments()}
-            balances = {b.asset: b for b in await venue.balances()}
-            books, inventory, seen = [], {}, []
+            held = {b.asset: b for b in await holdings_of(venue, self.directory.assets)}
+            books, seen = list[Book](), list[int]()
+            inventory: dict[AssetId, int] = {}
             for symbol in configured.symbols:
                 instrument = instruments.get(symbol)
                 if instrument is None:
@@ -394,25 +396,37 @@ class LiveMarket:
                 )
                 if base not in wanted or quote not in wanted:
                     continue
+                if instrument.contract == "inverse":
+                    raise Usage(
+                        "INVERSE_CONTRACT",
+                        f"{symbol} at {name} is dollars' worth of a coin: no amount times a price",
+                        "trade it through the venue's session; name a linear contract here",
+                    )
                 levels = await self._fresh_book(venue, symbol)
                 seen.append(levels.at_ns)
+                bids, asks, fee_bps = all_in(instrument, levels)
                 books.append(
                     Book(
                         venue=name,
                         symbol=f"{instrument.base}/{instrument.quote}",
                         base=base,
                         quote=quote,
-                        taker_fee_bps=instrument.taker_fee_bps,
+                        taker_fee_bps=fee_bps,
                         lot=instrument.lot,
                         tick=instrument.tick,
                         min_notional=instrument.min_notional,
-                        bids=levels.bids,
-                        asks=levels.asks,
+                        bids=bids,
+                        asks=asks,
                     )
                 )
-                for asset in (base, quote):
-                    free = balances[asset].free if asset in balances else Decimal(0)
-                    inventory[asset] = raw_down(free, self.directory.assets[asset].decimals)
+                free = {asset: held[asset].free if asset in held else Decimal(0) for asset in (base, quote)}
+                if instrument.contract:
+                    ask = levels.asks[0][0] if levels.asks else None
+                    some = (Decimal(0), Decimal(0)) if ask is None else spendable_down(held, base, quote, ask)
+                    free = dict(zip((base, quote), some, strict=True))
+                for asset, qty in free.items():
+                    raw = raw_down(qty, self.directory.assets[asset].decimals)
+                    inventory[asset] = min(raw, inventory.get(asset, raw))
         except FairleadError as error:
             if error.verb == "HALT":
                 raise

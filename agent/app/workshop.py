@@ -7,6 +7,7 @@ from decimal import Decimal, localcontext
 
 from agent.app import agent_workshop
 from agent.app.chain_desk import ChainDesk
+from agent.app.contracts import bare_px
 from agent.app.offer_desk import OfferDesk
 from agent.domain.errors import Reject
 from agent.domain.events import Approved, ChainBatch, PartFailed, Prepared, Simulated
@@ -132,23 +133,32 @@ class Workshop:
             )
         leg, worst, qty = legs[0], legs[0].px, legs[0].qty
         side = approved.planned.child.side
-        symbol = leg.id.partition(":")[2].replace("/", "")
-        instrument = await self._instrument(part, symbol)
+        instrument = await self._paired(part, leg.id.partition(":")[2])
         if (exits := approved.planned.child.exits) is not None:
-            return self._pair(part, symbol, side, qty, exits, instrument)
+            return self._pair(part, instrument.symbol, side, qty, exits, instrument)
+        worst = bare_px(instrument, worst, side)
         with localcontext(WIDE):
             if side is Side.SELL:
                 px = quantize_up(worst * (10_000 - slippage) / 10_000, instrument.tick)
             else:
                 px = quantize_down(worst * (10_000 + slippage) / 10_000, instrument.tick)
-        return VenueOrder(part.cl_ord_id, symbol, side, OrdType.LIMIT, TimeInForce.IOC, qty, px)
+        return VenueOrder(part.cl_ord_id, instrument.symbol, side, OrdType.LIMIT, TimeInForce.IOC, qty, px)
+
+    async def _paired(self, part: Part, pair: str) -> VenueInstrument:
+        """By "BASE/QUOTE", as a route names its books; a venue calls it as it likes."""
+        venue = self._venues[venue_of(part.place) or ""]
+        for instrument in await venue.instruments():
+            if f"{instrument.base}/{instrument.quote}" == pair:
+                return instrument
+        raise Reject("NO_INSTRUMENT", f"{venue.name} does not trade {pair}", "check [[venues]] symbols")
 
     def _pair(
         self, part: Part, symbol: str, side: Side, qty: Decimal, exits: Exits, instrument: VenueInstrument
     ) -> VenueOrder:
         """Exits that the exchange holds as one, their prices on the tick: none is worse than was typed."""
         venue = venue_of(part.place) or ""
-        if not isinstance(self._venues[venue], HoldsPairs):
+        there = self._venues[venue]
+        if not isinstance(there, HoldsPairs) or not there.holds_pairs:
             raise Reject("NO_PAIRS_THERE", f"{venue} holds no pair of orders", "leave --at out")
         on_tick = quantize_up if side is Side.SELL else quantize_down
         prices = (exits.stop_px, exits.stop_limit_px, exits.profit_px)

@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 
 from agent.domain.errors import Usage
 from agent.domain.units import WIDE
-from agent.hedging.exposure import COSTS, held_to_target
+from agent.hedging.exposure import COSTS, held_of, held_to_target
 from agent.hedging.exposure import check as check_costs
 from agent.hedging.policy import Decision, Hedge, State
 
@@ -41,7 +41,7 @@ def check(given: Mapping[str, str]) -> None:
 
 
 def decide(given: Mapping[str, str], state: State) -> Decision:
-    exposure = WIDE.add(state.holding(given["base"]), signed(given, "delta"))
+    exposure = WIDE.add(held_of(given, state), signed(given, "delta"))
     return held_to_target(given, state, exposure, signed(given, "gamma"))
 
 

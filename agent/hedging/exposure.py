@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal, localcontext
 
+from agent.domain.errors import Usage
 from agent.domain.orders import Side
 from agent.domain.units import WIDE, quantize_down
 from agent.hedging.band import Band, band_of
@@ -13,6 +14,10 @@ from agent.hedging.policy import Decision, State, Wish, number, only, positive, 
 COSTS = (
     ("base", "the asset whose exposure is held, by symbol"),
     ("quote", "what it is traded against"),
+    (
+        "instrument",
+        "what is traded instead of base and counts as much: a contract of it, by symbol, held short as well; base where not given",
+    ),
     ("target", "the exposure wanted, in whole units of base; 0 where not given"),
     (
         "risk_aversion",
@@ -29,6 +34,8 @@ def check(given: Mapping[str, str], parameters: tuple[tuple[str, str], ...]) -> 
     """Raises Usage HEDGE_PARAMETER."""
     only(given, parameters)
     symbol(given, "base"), symbol(given, "quote")
+    if "instrument" in given and symbol(given, "instrument") in (given["base"], given["quote"]):
+        raise Usage("HEDGE_PARAMETER", "instrument is base or quote itself", "name a contract of base")
     positive(given, "risk_aversion")
     positive(given, "step", "0.000001")
     for name, default in (("target", "0"), ("cost_bps", None), ("gas_usd", "0"), ("least_usd", "10")):
@@ -42,9 +49,16 @@ def band(given: Mapping[str, str], state: State, gamma: Decimal) -> Band:
     return band_of(gamma, state.price(given["base"]), cost, fixed, aversion)
 
 
+def held_of(given: Mapping[str, str], state: State) -> Decimal:
+    """What is held of base, and of the contract that stands for it. Raises Denied HOLDING_UNKNOWN."""
+    held = state.holding(given["base"])
+    return WIDE.add(held, state.holding(given["instrument"])) if "instrument" in given else held
+
+
 def held_to_target(given: Mapping[str, str], state: State, exposure: Decimal, gamma: Decimal) -> Decision:
     """A wish where the exposure stands outside its band."""
     base, quote = given["base"], given["quote"]
+    traded = given.get("instrument", base)
     limits = band(given, state, gamma)
     with localcontext(WIDE):
         drift = exposure - number(given, "target", "0")
@@ -57,4 +71,4 @@ def held_to_target(given: Mapping[str, str], state: State, exposure: Decimal, ga
     if worth < number(given, "least_usd", "10"):
         return Decision((), f"{why}; {worth:.2f} USD are too few to trade")
     side = Side.BUY if change > 0 else Side.SELL
-    return Decision((Wish(side, base, quote, qty),), f"{why}; back to {limits.inner:.6f} from it")
+    return Decision((Wish(side, traded, quote, qty),), f"{why}; back to {limits.inner:.6f} from it")

@@ -7,7 +7,7 @@ from decimal import Decimal, localcontext
 
 from agent.domain.errors import Denied, Usage
 from agent.domain.units import WIDE
-from agent.hedging.exposure import COSTS, held_to_target
+from agent.hedging.exposure import COSTS, held_of, held_to_target
 from agent.hedging.exposure import check as check_costs
 from agent.hedging.policy import Decision, Hedge, State
 
@@ -42,7 +42,7 @@ def decide(given: Mapping[str, str], state: State) -> Decision:
     if not mine:
         raise Denied("NO_POSITION", f"none of the positions holds {base}", "check `positions` and `chain`")
     with localcontext(WIDE):
-        exposure, gamma = state.holding(base), Decimal(0)
+        exposure, gamma = held_of(given, state), Decimal(0)
         for one in mine:
             exposure += one.exposure(base)
             # Where both tokens count as the base, trades only change one for the other: what is held of it stays.

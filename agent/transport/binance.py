@@ -14,7 +14,7 @@ import orjson
 
 from agent.domain.errors import FairleadError, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
-from agent.market.reading import garbled, understood
+from agent.market.reading import exact, garbled, understood
 from agent.ports import Clock, SignedRequest
 from agent.transport.http import Http, Reply
 
@@ -178,6 +178,13 @@ class Account:
 
     async def read(self, path: str, params: Params, weight: int) -> Any:
         return await self.checked(await self.reply("GET", path, params, weight), path)
+
+    async def read_exact(self, path: str, params: Params, weight: int) -> Any:
+        """As `read`, of what comes with JSON numbers."""
+        reply = await self.reply("GET", path, params, weight)
+        await self.checked(reply, path)
+        with understood(path):
+            return exact(reply.body)
 
     async def write(self, method: str, path: str, params: Params, what: str, weight: int = 1) -> Any:
         return self.accepted(await self.reply(method, path, params, weight), what, write=True)

@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from agent.domain.errors import FairleadError, Usage
+from agent.domain.errors import FairleadError, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.orders import OrdType, VenueOrder
 from agent.domain.reports import OrderSnapshot
@@ -18,6 +18,7 @@ from agent.market.reading import garbled as garbled
 from agent.market.reading import understood as understood
 from agent.ports import Clock, ExecutionVenue, VenueInstrument
 
+M = TypeVar("M")
 Sign = Callable[[str, str, str], Awaitable[str]]
 """(method, path, payload) to the signature in text, over exactly that payload. The signer judges method and path too
 ("WS" and the method's name on a WebSocket API); the secret lives in its process. Empty where the signer keeps the signature and
@@ -91,6 +92,25 @@ async def one_by_one(
 
     told = await asyncio.gather(*(one(name, symbol) for name, symbol in orders))
     return dict(zip((name for name, _ in orders), told, strict=True))
+
+
+def need_markets(name: str, known: Mapping[str, object]) -> None:
+    """Raises Retry MARKETS_NOT_LOADED."""
+    if not known:
+        raise Retry(
+            "MARKETS_NOT_LOADED",
+            f"the markets of {name} are not loaded",
+            "start the venue and look at its error",
+        )
+
+
+def market_named(name: str, known: Mapping[str, M], symbol: str) -> M:
+    """Raises Retry MARKETS_NOT_LOADED, Usage UNKNOWN_SYMBOL with what is near it."""
+    need_markets(name, known)
+    if symbol not in known:
+        near = [s for s in known if s[:3] == symbol[:3]][:5]
+        raise Usage("UNKNOWN_SYMBOL", f"{name} does not trade {symbol}", "near it: " + ", ".join(near))
+    return known[symbol]
 
 
 def number(value: Decimal) -> str:

@@ -16,7 +16,7 @@ DIALECT = "binance_usdm"
 REPEATS = 600
 """300 orders in ten seconds, as the exchange publishes its limit, and a signature's life that touches two such windows."""
 _READS = (
-    "v1/order v1/openOrders v1/allOrders v1/userTrades v1/accountConfig v1/symbolConfig v1/commissionRate v1/rateLimit/order "
+    "v1/order v1/openOrders v1/allOrders v1/userTrades v1/accountConfig v1/symbolConfig v1/leverageBracket v1/commissionRate v1/rateLimit/order "
     "v1/algoOrder v1/openAlgoOrders v1/allAlgoOrders v3/account v3/balance v3/positionRisk"
 ).split()
 ORDERS = frozenset(

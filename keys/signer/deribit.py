@@ -2,8 +2,8 @@
 
 A signature of Deribit's covers method, path, query and body, with a time and a nonce given out here. An order has to say until when it
 may be carried out (`valid_until`), six seconds from now at most: a signature of one is dead then. On a line that is logged on orders
-would follow that nobody signed; no log-on is signed therefore, and Deribit's cancel-on-disconnect, which only such a line has, is not
-used. Orders are counted as `exchange_orders` does. Where an instrument's limits say `inverse` its amount is dollars and its price
+would follow that nobody signed; no log-on is signed therefore, unless the settings `allow` it ("WS public/auth") for the sake of
+Deribit's cancel-on-disconnect, which only such a line has: limits bound nothing then. Orders are counted as `exchange_orders` does. Where an instrument's limits say `inverse` its amount is dollars and its price
 dollars for a coin: whoever trades with himself inside the band gains amount · px_to / px_from at most, and that is what it counts.
 
 A change is counted whole, as a sale at the dearest price, for it does not say which side it is of.
@@ -25,6 +25,7 @@ DIALECT = "deribit"
 REPEATS = 50
 """Twenty at once and five a second, as the exchange publishes its limits, while a signature lives."""
 API = "/api/v2/private/"
+LOG_ON = "WS public/auth"
 ORDERS = {"buy": "BUY", "sell": "SELL"}
 CHANGES = frozenset({"edit_by_label"})
 READS = frozenset(
@@ -96,6 +97,16 @@ def _values(endpoint: str, query: str, names: frozenset[str]) -> dict[str, str]:
             raise Denied("EXCHANGE_PARAMETER", f"{endpoint}: the value of {name} has a character that no trading value has", "Letters, digits and . _ ~ : - are signed.")  # fmt: skip
         found[name] = value
     return found
+
+
+def grants_log_on(allow: tuple[str, ...]) -> bool:
+    """Whether the owner wrote so into the signer's settings: what is sent on that line nobody signs, and nobody counts."""
+    return LOG_ON in allow
+
+
+def sign_log_on(secret: bytes, data: str, *, at_ms: int, nonce: str) -> str:
+    """HMAC-SHA256 over time, nonce and data, of public/auth with client_signature."""
+    return hmac.new(secret, f"{at_ms}\n{nonce}\n{data}".encode(), hashlib.sha256).hexdigest()
 
 
 def sign(secret: bytes, method: str, path: str, query: str, *, at_ms: int, nonce: str) -> str:

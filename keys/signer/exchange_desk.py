@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -47,6 +48,12 @@ def _wire(name: str, sends_to: str) -> Wire:
         ) from None
 
 
+def _logs_on(reference: ExchangeReference) -> bool:
+    """Whether orders may go there that nobody signs."""
+    granted = reference.dialect == deribit.DIALECT and deribit.grants_log_on(reference.allow)
+    return granted or reference.dialect == fix_logon.DIALECT
+
+
 class ExchangeDesk:
     def __init__(
         self,
@@ -76,7 +83,7 @@ class ExchangeDesk:
                 "repeats": 1 if reference.sends_to else reference.repeats,
                 "sends": bool(reference.sends_to),
                 "symbols": sorted(reference.limits),
-                **({"sessions": True} if reference.dialect == fix_logon.DIALECT else {}),
+                **({"logs_on": True} if _logs_on(reference) else {}),
             }
             for name, reference in self._references.items()
         }
@@ -159,6 +166,14 @@ class ExchangeDesk:
     ) -> dict[str, Any]:
         """Time, nonce and signature of one request at Deribit, as JSON."""
         request_id, venue, method, path, query = asked
+        nonce, secret = digest[:16], self._vault.secrets[venue].reveal()
+        if f"{method} {path}" == deribit.LOG_ON and deribit.grants_log_on(reference.allow) and not query:
+            nonce = secrets.token_hex(8)
+            facts = {"venue": venue, "endpoint": deribit.LOG_ON}
+            self._ledger.record("exchange", f"{request_id}-{nonce}", digest, now_ms // 1000, facts)
+            sig = deribit.sign_log_on(secret, query, at_ms=now_ms, nonce=nonce)
+            signature = json.dumps({"ts": now_ms, "nonce": nonce, "sig": sig})
+            return {"signature": signature, "api_key": self._vault.api_keys[venue].text()}
         judged = deribit.check(method, path, query, now_ms=now_ms, symbols=frozenset(reference.symbols))
         if judged.writes and not self._granted(request_id, digest):
             wall = now_ms // 1000
@@ -168,7 +183,6 @@ class ExchangeDesk:
                 counted = exchange_orders.judge(judged.words, reference.limits, spent, now_ms)
                 facts |= {"symbol": counted.symbol, "cost": f"{counted.cost:f}"}
             self._ledger.record("exchange", request_id, digest, wall, facts)
-        nonce, secret = digest[:16], self._vault.secrets[venue].reveal()
         sig = deribit.sign(secret, method, path, query, at_ms=now_ms, nonce=nonce)
         signature = json.dumps({"ts": now_ms, "nonce": nonce, "sig": sig})
         return {"signature": signature, "api_key": self._vault.api_keys[venue].text()}

@@ -139,9 +139,11 @@ async def test_positions_are_told_where_it_has_any_and_are_nothing_the_books_exp
         found = await compare_venue(rig.venue, Book(), (), AT_NS)
         assert found == []
         return
-    there = {name: qty for name, qty in (await rig.venue.positions()).items() if qty}
+    there = {held.symbol: held.qty for held in await rig.venue.positions() if held.qty}
     found = await compare_venue(rig.venue, Book(), (), AT_NS)
-    assert [one.what.split(" stand")[0] for one in found] == [f"{q:f} {n}" for n, q in sorted(there.items())]
+    assert [one.what.split(" stand")[0] for one in found] == [
+        f"{q.normalize():f} {n}" for n, q in sorted(there.items())
+    ]
     assert {one.kind for one in found} <= {"position"} and not any(one.explained for one in found)
 
 

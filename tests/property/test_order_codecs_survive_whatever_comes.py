@@ -34,7 +34,9 @@ from agent.venues.binance_usdm import stops
 from agent.venues.ccxt import border
 from agent.venues.deribit import codec as deribit
 from agent.venues.hyperliquid import codec as hyper
+from keys.signer import binance_usdm as usdm_policy
 from keys.signer import ccxt_policy, exchange, exchange_orders
+from keys.signer import deribit as deribit_policy
 from keys.signer import hyperliquid as hyper_policy
 
 D = Decimal
@@ -328,6 +330,16 @@ REQUESTS = {
         orjson.dumps({"at_ms": NOW, "params": {"instId": "ETH-USDC", "side": "buy", "ordType": "limit", "sz": "1", "px": "3000", "tdMode": "cash", "clOrdId": "fla"}}).decode(),
         orjson.dumps({"at_ms": NOW, "params": {"instId": "ETH-USDC", "ordId": "1", "newSz": "1", "newPx": "3000"}}).decode(),
     ],
+    "binance_usdm": [
+        "symbol=ETHUSDC&side=BUY&type=LIMIT&quantity=1&newClientOrderId=fl-a&newOrderRespType=RESULT&timeInForce=GTX&price=3000&reduceOnly=true&recvWindow=5000&timestamp=1800000000000",
+        "symbol=ETHUSDC&side=SELL&quantity=2&price=2990&origClientOrderId=fl-a&recvWindow=5000&timestamp=1800000000000",
+        "algoType=CONDITIONAL&symbol=ETHUSDC&side=SELL&type=STOP&quantity=1&triggerPrice=2900&clientAlgoId=fl-b&timeInForce=GTC&price=2890&timestamp=1800000000000",
+        "symbol=ETHUSDC&countdownTime=60000&timestamp=1800000000000",
+    ],
+    "deribit": [
+        "instrument_name=ETH_USDC-PERPETUAL&amount=1&type=limit&label=fl-a&price=3000&time_in_force=good_til_cancelled&valid_until=1800000005000",
+        "instrument_name=ETH_USDC-PERPETUAL&amount=2&type=limit&label=fl-a&price=2990&time_in_force=immediate_or_cancel&reduce_only=true&valid_until=1800000004000",
+    ],
     "hyperliquid": ['{"action":{"type":"order","orders":[{"a":10000,"b":true,"p":"20","s":"1","r":false,"t":{"limit":{"tif":"Gtc"}},"c":"0x666c01bd1442e433feeffc7cef9d74b0"}],"grouping":"na"},"expiresAfter":1800000005000}'],
 }  # fmt: skip
 
@@ -342,6 +354,15 @@ def ask(name: str, text: str) -> Decimal | None:
         call = ccxt_policy.check("ccxt:okx", (), "POST", path, text, now_ms=NOW)
         counted = ccxt_policy.judged(call, {"ETH-USDC": BAND}, {}, NOW)
         return counted.cost if counted is not None else None
+    if name == "binance_usdm":
+        values = exchange.check("binance_usdm", (), "POST", "/fapi/v1/order", text, now_ms=NOW)
+        if not exchange_orders.is_order(values):
+            return None
+        return exchange_orders.judge(usdm_policy.plain(values), {"ETHUSDC": BAND}, {}, NOW).cost
+    if name == "deribit":
+        words = deribit_policy.check("GET", "/api/v2/private/sell", text, now_ms=NOW).words
+        assert words is not None
+        return exchange_orders.judge(words, {"ETH_USDC-PERPETUAL": BAND}, {}, NOW).cost
     asked = hyper_policy.check("POST", "/exchange", text, now_ms=NOW)
     return sum((one.cost for one in hyper_policy.judged(asked, {"10000": BAND}, {}, NOW)), D(0))
 
@@ -371,4 +392,4 @@ def test_what_the_signer_is_asked_is_refused_or_counted(name: str) -> None:
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("name", REQUESTS)
 def test_so_it_is_a_million_times(name: str) -> None:
-    assert signers(name, 333_334, 2) > 1_000
+    assert signers(name, 1_000_000 // len(REQUESTS) + 1, 2) > 1_000

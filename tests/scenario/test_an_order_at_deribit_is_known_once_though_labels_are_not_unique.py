@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from deribit_rig import PERPETUAL, Signer, deribit_paper, deribit_session
-from paper import Door
+from paper import ACCOUNT, Door, served
 from usdm_rig import Jumped
 from venue_rigs import name_of
 
+from agent.app.testvenue.__main__ import arguments, build
 from agent.domain.errors import Reconcile, Reject, Usage
-from agent.domain.order_state import OrdStatus
+from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
+from agent.domain.reports import ExecutionReport
 from agent.venues import Terms
 from agent.venues.deribit import Deribit
 
@@ -103,3 +107,96 @@ async def test_terms_positions_and_changes() -> None:
             await venue.modify(order(3, Side.BUY, "1", "2990"))
         with pytest.raises(Usage):
             await venue.authorize_with(order(4, Side.BUY, "1", "2990"), Terms(good_till_ns=1))
+
+
+async def until(so: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if so():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to that")
+
+
+@asynccontextmanager
+async def logged_on() -> AsyncIterator[tuple[Door, Deribit, list[ExecutionReport], asyncio.Task[None]]]:
+    """Where the owner's signer grants a log-on: the line is up, and all that is told is kept."""
+    async with deribit_paper() as door:
+        venue = deribit_session(door.url, Signer(logs_on=True))
+        await venue.start()
+        got: list[ExecutionReport] = []
+
+        async def listen() -> None:
+            async for report in venue.stream():
+                got.append(report)
+
+        listening = asyncio.create_task(listen())
+        await until(lambda: venue.line.up)
+        try:
+            yield door, venue, got, listening
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+            await venue.close()
+
+
+async def test_a_granted_line_carries_orders_and_what_it_carried_ends_with_it() -> None:
+    async with logged_on() as (door, venue, got, _):
+        await venue.submit(await venue.authorize(order(0, Side.BUY, "1", "2990")))
+        taken = await venue.submit(await venue.authorize(order(1, Side.BUY, "1", "3100", TimeInForce.IOC)))
+        assert taken.status is OrdStatus.FILLED
+        with pytest.raises(Reject) as refused:
+            dear = order(2, Side.BUY, "1", "3100")
+            await venue.submit(await venue.authorize_with(dear, Terms(post_only=True)))
+        assert refused.value.code == "POST_ONLY_REJECTED"
+        await door.disconnect()  # as the venue does now and then; nobody logged out
+        await until(lambda: any(report.exec_type is ExecType.CANCELED for report in got))
+        ended = await venue.query(name_of(0), PERPETUAL)
+        assert ended is not None and ended.status is OrdStatus.CANCELED
+        fills = [report.fill for report in got if report.fill is not None]
+        assert fills == list(taken.fills)  # by the line and by the audit, told once
+        await until(lambda: venue.line.up)  # it comes back by itself
+
+
+async def test_an_answer_that_the_line_lost_is_asked_for_and_an_end_in_order_leaves_orders() -> None:
+    """Number 3: over the line or by HTTP, one order under one label."""
+    async with logged_on() as (door, venue, _, listening):
+        await door.fault("order.place", "reset_after")
+        request = await venue.authorize(order(0, Side.BUY, "1", "2990"))
+        with pytest.raises(Reconcile):
+            await venue.submit(request)
+        found = await venue.query(name_of(0), PERPETUAL)
+        assert found is not None  # and the venue ended it with its line, or is about to
+        with pytest.raises(Reconcile) as again:
+            await venue.submit(request)
+        assert again.value.code == "SENT_BEFORE"
+        await until(lambda: venue.line.up)
+        await venue.submit(await venue.authorize(order(1, Side.BUY, "1", "2991")))
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+        await asyncio.sleep(0.05)
+        assert [one.cl_ord_id for one in await venue.open_orders()] == [name_of(1)]
+        after = await venue.submit(await venue.authorize(order(2, Side.BUY, "1", "2992")))  # by HTTP again
+        assert after.status is OrdStatus.NEW and len(await venue.open_orders()) == 2
+
+
+async def test_a_paper_exchange_of_contracts_rebuilds_orders_labels_and_positions_from_its_journal(
+    tmp_path: Path,
+) -> None:
+    for _ in range(2):
+        options = arguments().parse_args(
+            ["--dialect", "deribit", "--journal", str(tmp_path / "j"), "--account", ACCOUNT, "--still"]
+        )
+        server = build(options)
+        async with served(server, "/api/v2/depth") as door:
+            venue = deribit_session(door.url)
+            await venue.start()
+            if not await venue.open_orders():
+                await venue.submit(await venue.authorize(order(0, Side.BUY, "1", "2990")))
+                await venue.modify(order(0, Side.BUY, "2", "2991"))
+                await venue.submit(await venue.authorize(order(1, Side.SELL, "1", "2900", TimeInForce.IOC)))
+                before = await venue.positions(), await venue.query(name_of(0), PERPETUAL)
+            after = await venue.positions(), await venue.query(name_of(0), PERPETUAL)
+            await venue.close()
+        assert server.venue.log is not None
+        server.venue.log.close()
+        assert after == before and after[1] is not None and after[1].px == 2991

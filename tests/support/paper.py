@@ -31,6 +31,7 @@ from agent.venues.binance_spot import FEED, VENUE, BinanceSpot
 
 KEY, SECRET = "test-key", "test-secret"
 ACCOUNT = f"key={KEY}:secret={SECRET}:ETH=50:USDC=100000"
+SPOT_DEPTH = "/api/v3/depth"
 DEPOSITS = (("ETH", Decimal(50)), ("USDC", Decimal(100_000)))
 
 
@@ -58,8 +59,8 @@ def session(url: str, timeouts: TimeOuts | None = None, audit_s: float | None = 
 class Door:
     """The admin side of a running paper exchange."""
 
-    def __init__(self, url: str, client: aiohttp.ClientSession, server: Server, depth: str) -> None:
-        self.url, self._client, self.server, self._depth = url, client, server, depth
+    def __init__(self, url: str, client: aiohttp.ClientSession, depth: str = SPOT_DEPTH) -> None:
+        self.url, self._client, self._depth = url, client, depth
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         async with self._client.request(method, f"{self.url}/admin/{path}", json=body) as answer:
@@ -109,7 +110,7 @@ async def paper(
     limits: Limits | None = None, venue: Venue | None = None, made: Server | None = None
 ) -> AsyncIterator[Door]:
     """In this process, ended with the block; `venue` with a past of its own, `made` a server that has other doors too."""
-    async with served(made or Server(venue or new_venue(), limits), "/api/v3/depth") as door:
+    async with served(made or Server(venue or new_venue(), limits), SPOT_DEPTH) as door:
         yield door
 
 
@@ -122,7 +123,7 @@ async def served(server: Server, depth: str) -> AsyncIterator[Door]:
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     async with aiohttp.ClientSession() as client:
         try:
-            yield Door(url, client, server, depth)
+            yield Door(url, client, depth)
         finally:
             server.closing.set()
             await runner.cleanup()

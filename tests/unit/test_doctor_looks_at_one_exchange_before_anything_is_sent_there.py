@@ -18,9 +18,11 @@ from venue_rigs import name_of
 from agent.app import template
 from agent.app.settings import Settings, parse
 from agent.app.watching.check import Check, Level
+from agent.app.watching.margins import margins_of
 from agent.app.watching.venue_check import _line, venue_checks
 from agent.domain.errors import Retry, Usage
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
+from agent.margin.model import State
 
 
 class Signer:
@@ -82,7 +84,19 @@ async def test_of_contracts_it_tells_what_is_held_and_how_the_account_is_kept(tm
         )
         await venue.submit(await venue.authorize(short))
         await venue.close()
-        told = await checked(settings(door, tmp_path, module="binance_usdm"))
+        found = settings(door, tmp_path, module="binance_usdm")
+        told = await checked(found)
+        (margin,) = await margins_of(found, Signer())  # type: ignore[arg-type]
+        assert margin.judged.state is State.SAFE and margin.judged.health is not None
+        (px,) = margin.judged.health.liquidation_px
+        assert (
+            margin.judged.health.maintenance_raw is not None
+        )  # two, at four tenths of a per cent of the mark
+        assert margin.judged.health.maintenance_raw * 1_000 == px.now_raw * 2 * 4
+        assert await margins_of(settings(door, tmp_path), Signer()) == []  # type: ignore[arg-type]
+    (gone,) = await margins_of(found, Signer())  # type: ignore[arg-type]
+    assert gone.judged.state is State.UNKNOWN and "cannot be reached" in gone.judged.why
+    assert "paper USDC is SAFE; liquidated with ETHUSDC above " in told["margin paper"].message
     assert {check.level for check in told.values()} == {Level.OK}, told
     assert "-2 ETHUSDC from 29" in told["positions paper"].message
     assert "cross at 20x" in told["positions paper"].message

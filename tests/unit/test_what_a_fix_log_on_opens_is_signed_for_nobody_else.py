@@ -126,7 +126,7 @@ def test_settings_that_would_promise_a_bound_are_refused(
 
 def test_the_bound_of_an_exchange_with_sessions_is_all_that_lies_there() -> None:
     rest = {"per_day_usd": "5.00", "repeats": 1, "sends": True, "symbols": []}
-    told = {"exchange_limits": {"paper": rest, "paper-fix": {**rest, "per_day_usd": "0", "sessions": True}}}
+    told = {"exchange_limits": {"paper": rest, "paper-fix": {**rest, "per_day_usd": "0", "logs_on": True}}}
     plain, sessions = bounds_of(told, ["paper"]) or ()
     assert plain.per_day_usd == Decimal(5) and sessions.per_day_usd is None
     assert sentence(sessions).startswith("at exchange paper-fix: all that lies there")

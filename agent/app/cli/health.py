@@ -124,17 +124,18 @@ def _falls_first(found: list[ChainHealth], loans: list[Loan]) -> None:
 async def chains_of(reading: Reading) -> tuple[list[ChainHealth], list[Loan], Any, int]:
     from agent.app.watching.aave import chain_health
     from agent.app.watching.loans import loans_of
+    from agent.app.watching.margins import margins_of
     from chains.types import Address
 
     wallet = Address(reading.settings.wallet.address)
     chains = reading.settings.chains
     asked = [chain_health(c, reading.gateways[c.chain_id], wallet) for c in chains]
     others = [loans_of(c, reading.gateways[c.chain_id], wallet) for c in chains]
-    found, loans, heads = await asyncio.gather(
-        asyncio.gather(*asked), asyncio.gather(*others), reading.heads()
+    found, loans, heads, margins = await asyncio.gather(
+        asyncio.gather(*asked), asyncio.gather(*others), reading.heads(), margins_of(reading.settings)
     )
     known = [one for one in found if one is not None]
-    return known, [loan for of_chain in loans for loan in of_chain], heads, reading.now_s
+    return known, [*(loan for of_chain in loans for loan in of_chain), *margins], heads, reading.now_s
 
 
 # ---- an accounts/1 file

@@ -60,7 +60,8 @@ async def held(app: App, symbols: list[str], quote: str) -> dict[str, Decimal]:
     asked = {n: v for n, v in app.venues.items() if (c := app.settings.venue(n)) is not None and c.symbols}
     desks = tuple(app.chains.values())
     at_venues, on_chains = await asyncio.gather(
-        balances_of_venues(asked), asyncio.gather(*(_on_chain(app, desk, wanted) for desk in desks))
+        balances_of_venues(asked, app.directory.assets),
+        asyncio.gather(*(_on_chain(app, desk, wanted) for desk in desks)),
     )
     silent, found = dict(app.unreachable), dict[AssetId, Decimal]()
     chains = {desk.profile.name: told for desk, told in zip(desks, on_chains, strict=True)}

@@ -40,6 +40,7 @@ async def state_of(app: App, job: HedgeJob, book: Book, source: str) -> State:
     policy, given = hedge_named(job.hedge), job.hedge_with
     quote = given["quote"]
     symbols = [given["base"]] if "base" in given else list(weights_wanted(given))
+    symbols += [given["instrument"]] if "instrument" in given else []
     positions: tuple[Range, ...] = ()
     if "ranges" in policy.needs:
         positions = await facts.ranges(app, facts.chain_named(app, given), ids(given), (given["base"], quote))

@@ -1,6 +1,7 @@
 """The paper exchange in Deribit's dialect: JSON-RPC by HTTP with a signature for each request, books by WebSocket.
 
-It has linear perpetuals (`ETH_USDC-PERPETUAL`), labels that are not unique, `valid_until`. It takes no log-on.
+It has linear perpetuals (`ETH_USDC-PERPETUAL`), labels that are not unique, `valid_until`, and lines that are logged on, with
+cancel-on-disconnect.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ class DeribitServer(Server):
 
     def __init__(self, venue: Venue, limits: Limits | None = None) -> None:
         self.words = say.Words(venue.engine)
-        self.labels: dict[str, str] = {}
-        self.nonces: dict[str, None] = {}
+        self.armed: set[Connection] = set()
+        self.sent: dict[Connection, list[str]] = {}
+        self.requests: dict[Connection, web.Request] = {}
         super().__init__(venue, limits)
 
     @property
@@ -107,11 +109,10 @@ class DeribitServer(Server):
 
     def order(self, params: Params, account: Account, side: str) -> Json:
         spec = say.spec_named(self.engine, params)
-        number = f"{spec.quote}-{len(self.labels) + 1}"
+        number = say.named(f"{spec.quote}-{self.engine.next_order_id}", params.get("label", ""))
         request = say.new_order(self.engine, account.key, params, side, number, self.venue.now_ms())
         outcome = self.venue.place(request)
         assert outcome.order is not None
-        self.labels[number] = params.get("label", "")
         return self._placed(outcome.order)
 
     def edit(self, params: Params, account: Account) -> Json:
@@ -164,22 +165,21 @@ class DeribitServer(Server):
     def _labelled(self, params: Params, account: Account) -> list[Order]:
         label = say.needed(params, "label")
         mine = (o for o in self.engine.orders.values() if o.account == account.key)
-        return [o for o in mine if self.labels.get(o.cl_ord_id) == label]
+        return [o for o in mine if say.label_of(o) == label]
 
     def _numbered(self, params: Params, account: Account) -> Order:
         number = say.needed(params, "order_id")
         mine = (o for o in self.engine.orders.values() if o.account == account.key)
-        found = next((o for o in mine if o.cl_ord_id == number), None)
+        found = next((o for o in mine if say.number_of(o) == number), None)
         if found is None:
             raise VenueError(-2011, "Unknown order sent.")
         return found
 
     def _order(self, order: Order) -> Json:
-        return say.order_json(order, self.engine.specs[order.symbol], self.labels[order.cl_ord_id])
+        return say.order_json(order, self.engine.specs[order.symbol])
 
     def _trade(self, fill: Any, order: Order) -> Json:
-        label = self.labels[order.cl_ord_id]
-        return say.trade_json(fill, order, self.engine.specs[order.symbol], label)
+        return say.trade_json(fill, order, self.engine.specs[order.symbol])
 
     def _trades(self, order: Order, since: int = 0) -> list[Json]:
         mine = (f for f in self.engine.fills[since:] if f.order_id == order.order_id)
@@ -197,20 +197,85 @@ class DeribitServer(Server):
 
     async def line(self, request: web.Request) -> web.StreamResponse:
         connection = Connection(web.WebSocketResponse(heartbeat=20))
-        return await self.hub.serve(request, connection, self._said)
+        self.requests[connection] = request
+        try:
+            return await self.hub.serve(request, connection, self._said)
+        except ConnectionError:  # a line that broke is answered to nobody
+            return connection.ws
+        finally:
+            del self.requests[connection]
+            sent = self.sent.pop(connection, [])
+            if connection in self.armed:
+                self.armed.discard(connection)
+                mine = [o for o in self.engine.orders.values() if say.number_of(o) in sent and o.is_open]
+                for order in mine:
+                    self.venue.cancel(order)
 
     def _said(self, connection: Connection, text: str) -> Json:
         try:
-            message = json.loads(text)
-            method, params = message["method"], message.get("params", {})
-            channels = [str(one) for one in params.get("channels", [])]
+            message = json.loads(text, parse_float=str, parse_int=str)
+            method, told = message["method"], message.get("params", {})
+            channels = [str(one) for one in told.get("channels", [])]
+            params = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in told.items()}  # fmt: skip
+            answer: Json = {"jsonrpc": "2.0", "id": int(message.get("id", "0"))}
         except (ValueError, KeyError, TypeError, AttributeError):
             return say.error_json(VenueError(11_050, "bad_request"))
-        answer: Json = {"jsonrpc": "2.0", "id": message.get("id")}
+        try:
+            return {**answer, "result": self._asked(connection, method, params, channels)}
+        except VenueError as error:
+            return {**answer, **say.error_json(say.reworded(error)), "id": answer["id"]}
+
+    def _asked(self, connection: Connection, method: str, params: Params, channels: list[str]) -> Any:
         if method in ("public/set_heartbeat", "public/test"):
-            return {**answer, "result": "ok"}
-        if method != "public/subscribe":
-            return {**answer, **say.error_json(VenueError(13_009, "unauthorized"))}
+            return "ok"
+        if method == "public/subscribe":
+            self._follow(connection, channels)
+            return channels
+        if method == "public/auth":
+            connection.account = self._logged_on(params).key
+            return {"access_token": "x", "expires_in": 900, "scope": "trade:read_write", "token_type": "bearer"}  # fmt: skip
+        if not connection.account:
+            raise VenueError(13_009, "unauthorized")
+        if method == "private/subscribe":
+            return channels
+        if method == "private/enable_cancel_on_disconnect":
+            self.armed.add(connection)
+            return "ok"
+        if method == "private/logout":
+            self.armed.discard(connection)
+            connection.queue.put_nowait((0.0, ""))
+            return "ok"
+        route = next((r for r in self.routes if r.signed and r.path == f"{API}/{method}"), None)
+        if route is None:
+            raise VenueError(13_021, "forbidden")
+        return self._over_the_line(connection, route, params)
+
+    def _over_the_line(self, connection: Connection, route: Route, params: Params) -> Any:
+        """As by HTTP; a fault that loses the answer breaks the line."""
+        fault = self.faults.take(route.name)
+        result = route.run(params, self.venue.accounts[connection.account])
+        if route.name == "order.place":
+            self.sent.setdefault(connection, []).append(result["order"]["order_id"])
+        if fault is not None and fault.kind == "reset_after":
+            transport = self.requests[connection].transport
+            assert transport is not None
+            transport.abort()
+        return result
+
+    def _logged_on(self, params: Params) -> Account:
+        account = self.venue.accounts.get(params.get("client_id", ""))
+        text = f"{params.get('timestamp', '')}\n{params.get('nonce', '')}\n{params.get('data', '')}"
+        if account is None or params.get("grant_type") != "client_signature":
+            raise VenueError(13_004, "invalid_credentials")
+        wanted = hmac.new(account.secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+        if (
+            wanted != params.get("signature")
+            or abs(self.venue.now_ms() - int(params["timestamp"])) > LONGEST_MS
+        ):
+            raise VenueError(13_004, "invalid_credentials")
+        return account
+
+    def _follow(self, connection: Connection, channels: list[str]) -> None:
         named = {say.instrument_of(spec): spec for spec in self.engine.specs.values()}
         for channel in channels:
             kind, _, rest = channel.partition(".")
@@ -220,4 +285,3 @@ class DeribitServer(Server):
                 connection.streams.add(f"{spec.symbol.lower()}@depth@100ms")
                 told = say.snapshot(self.engine.books[spec.symbol], spec, self.venue.now_ms())
                 connection.send("book", told, 0.0)
-        return {**answer, "result": channels}

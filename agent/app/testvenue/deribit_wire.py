@@ -118,10 +118,23 @@ def instrument_json(spec: SymbolSpec, engine: Engine) -> Json:
     }
 
 
-def order_json(order: Order, spec: SymbolSpec, label: str) -> Json:
+def named(number: str, label: str) -> str:
+    """What the engine keeps as an order's name: its number here and its label, so that both outlive this process."""
+    return f"{number} {label}"
+
+
+def number_of(order: Order) -> str:
+    return order.cl_ord_id.partition(" ")[0]
+
+
+def label_of(order: Order) -> str:
+    return order.cl_ord_id.partition(" ")[2]
+
+
+def order_json(order: Order, spec: SymbolSpec) -> Json:
     return {
-        "order_id": order.cl_ord_id,
-        "label": label,
+        "order_id": number_of(order),
+        "label": label_of(order),
         "instrument_name": instrument_of(spec),
         "direction": order.side.lower(),
         "order_type": order.type.lower(),
@@ -140,12 +153,12 @@ def order_json(order: Order, spec: SymbolSpec, label: str) -> Json:
     }
 
 
-def trade_json(fill: Fill, order: Order, spec: SymbolSpec, label: str) -> Json:
+def trade_json(fill: Fill, order: Order, spec: SymbolSpec) -> Json:
     return {
         "trade_id": f"{spec.quote}-{fill.trade_id}",
         "trade_seq": fill.trade_id,
-        "order_id": order.cl_ord_id,
-        "label": label,
+        "order_id": number_of(order),
+        "label": label_of(order),
         "instrument_name": instrument_of(spec),
         "direction": "buy" if fill.is_buyer else "sell",
         "price": fill.px,
@@ -198,20 +211,28 @@ def snapshot(book: Book, spec: SymbolSpec, now_ms: int) -> Json:
     return _told(spec, {"type": "snapshot", "change_id": book.update_id, "timestamp": now_ms, **rows})
 
 
-def _told(spec: SymbolSpec, data: Json) -> Json:
-    name = instrument_of(spec)
-    params: Json = {"channel": f"book.{name}.100ms", "data": {"instrument_name": name, **data}}
+def _heard(channel: str, data: object) -> Json:
+    params: Json = {"channel": channel, "data": data}
     return {"jsonrpc": "2.0", "method": "subscription", "params": params}
 
 
+def _told(spec: SymbolSpec, data: Json) -> Json:
+    name = instrument_of(spec)
+    return _heard(f"book.{name}.100ms", {"instrument_name": name, **data})
+
+
 class Words:
-    """How the streams of this dialect say what happened. Of accounts it says nothing: no line is logged on here."""
+    """How the streams of this dialect say what happened; accounts hear of their own on a line that is logged on."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def execution_report(self, execution: Execution, now_ms: int, cancel_id: str = "") -> Json:
-        return {}
+        order, fill = execution.order, execution.fill
+        spec = self._engine.specs[order.symbol]
+        if fill is not None:
+            return _heard("user.trades.any.any.raw", [trade_json(fill, order, spec)])
+        return _heard("user.orders.any.any.raw", order_json(order, spec))
 
     def account_position(self, engine: Engine, account: str, now_ms: int) -> Json:
         return {}
@@ -230,8 +251,7 @@ class Words:
         name = instrument_of(self._engine.specs[trade.symbol])
         side = "sell" if trade.buyer_is_maker else "buy"
         told: Json = {"instrument_name": name, "trade_id": str(trade.trade_id), "direction": side, "price": trade.px, "amount": trade.qty, "timestamp": now_ms}  # fmt: skip
-        params: Json = {"channel": f"trades.{name}.100ms", "data": [told]}
-        return {"jsonrpc": "2.0", "method": "subscription", "params": params}
+        return _heard(f"trades.{name}.100ms", [told])
 
     def book_ticker(self, book: Book) -> Json:
         return {}

@@ -137,6 +137,10 @@ class Matching:
 
     # look-ups
 
+    @property
+    def next_order_id(self) -> int:
+        return self._next_order
+
     def find(self, account: str, symbol: str, order_id: int | None, cl_ord_id: str | None) -> Order | None:
         """By venue id, else by client id: the open order of that id, else the latest that carried it."""
         if order_id is not None:

@@ -110,6 +110,8 @@ class Hub:
             self._depth.setdefault(change.symbol, []).append(change)
 
     def _publish(self, kind: str, stream: str, event: wire.Json, account: str = "") -> None:
+        if not event:
+            return
         takers = [c for c in self.connections if (c.account == account if account else stream in c.streams)]
         if not takers:
             return

@@ -13,7 +13,7 @@ from agent.app.testvenue.auth import account_of
 from agent.app.testvenue.futures import FuturesEngine
 from agent.app.testvenue.server import Params, Route, Server, signed_route
 from agent.app.testvenue.spec import VenueError
-from agent.app.testvenue.streams import Words
+from agent.app.testvenue.streams import Words, encoded
 from agent.app.testvenue.usdm_algo import AlgoDoors
 from agent.app.testvenue.venue import Account
 
@@ -65,6 +65,7 @@ class UsdmServer(Server):
             signed("positions", "GET", "v3/positionRisk", 5, self.position_risk),
             signed("accountConfig", "GET", "v1/accountConfig", 5, self.account_config),
             signed("symbolConfig", "GET", "v1/symbolConfig", 5, self.symbol_config),
+            signed("leverageBracket", "GET", "v1/leverageBracket", 1, self.brackets),
             signed("commissionRate", "GET", "v1/commissionRate", 20, self.commission_rate),
         ]
 
@@ -94,6 +95,9 @@ class UsdmServer(Server):
                     self.venue.cancel(order)
         for order in [o for o in self.engine.orders.values() if o.is_open and 0 < o.good_till_ms <= now_ms]:
             self.venue.expire(order)
+
+    def answered(self, told: Any) -> web.Response:
+        return web.Response(text=encoded(told), content_type="application/json")
 
     # market
 
@@ -212,6 +216,9 @@ class UsdmServer(Server):
     def symbol_config(self, params: Params, account: Account) -> Any:
         symbols = [wire.symbol_of(self.engine, params)] if "symbol" in params else list(self.engine.specs)
         return [usdm_wire.symbol_config_json(self.engine, account.key, symbol) for symbol in symbols]
+
+    def brackets(self, params: Params, account: Account) -> Any:
+        return [usdm_wire.brackets_json(symbol) for symbol in self.engine.specs]
 
     def commission_rate(self, params: Params, account: Account) -> Any:
         rates = {"makerCommissionRate": f"{self.engine.maker_rate:f}", "takerCommissionRate": f"{self.engine.taker_rate:f}"}  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 from agent.app.testvenue import wire
 from agent.app.testvenue.book import Book, LevelChange, Order
@@ -240,6 +241,29 @@ def symbol_config_json(engine: FuturesEngine, account: str, symbol: str) -> Json
         "leverage": engine.leverage.get((account, symbol), LEVERAGE),
         "maxNotionalValue": fmt(engine.specs[symbol].max_notional),
     }
+
+
+BRACKETS = (
+    ("0", "50000", "0.004", "0"),
+    ("50000", "500000", "0.005", "50"),
+    ("500000", "9000000", "0.01", "2550"),
+)
+"""Floor and cap of a notional, the rate of maintenance margin there, and what is deducted."""
+
+
+def brackets_json(symbol: str) -> Json:
+    rows = [
+        {
+            "bracket": number,
+            "initialLeverage": 75,
+            "notionalFloor": Decimal(floor),
+            "notionalCap": Decimal(cap),
+            "maintMarginRatio": Decimal(rate),
+            "cum": Decimal(cum),
+        }
+        for number, (floor, cap, rate, cum) in enumerate(BRACKETS, 1)
+    ]
+    return {"symbol": symbol, "brackets": rows}
 
 
 # streams

@@ -6,10 +6,11 @@ A price counts where two independent fresh sources gave it, by the same rule tha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 
+from agent.app.contracts import holdings_of
 from agent.app.places import Directory, place_named
 from agent.app.settings import Settings, risk_limits
 from agent.app.watching.aave import ChainHealth, chain_health
@@ -122,13 +123,13 @@ async def _on_chain(gateway: Gateway, directory: Directory, wallet: Address) -> 
 
 
 async def balances_of_venues(
-    venues: Mapping[str, ExecutionVenue],
+    venues: Mapping[str, ExecutionVenue], known: Container[AssetId] = ()
 ) -> dict[str, list[tuple[AssetId, Decimal]] | str]:
-    """Free and locked together, by venue; a venue that does not answer gives its reason."""
+    """Free and locked together, by venue, contracts among `known` as holdings; a venue that does not answer gives its reason."""
 
     async def one(venue: ExecutionVenue) -> list[tuple[AssetId, Decimal]] | str:
         try:
-            return [(b.asset, b.free + b.locked) for b in await venue.balances()]
+            return [(b.asset, b.free + b.locked) for b in await holdings_of(venue, known)]
         except FairleadError as error:
             return error.message
 
@@ -162,7 +163,7 @@ async def overview(
     chains, lending, exchanges = await asyncio.gather(
         asyncio.gather(*(chain_side(c.chain_id) for c in settings.chains)),
         asyncio.gather(*(chain_health(c, gateways[c.chain_id], wallet) for c in settings.chains)),
-        balances_of_venues(venues),
+        balances_of_venues(venues, directory.assets),
     )
     for chain, found in zip(settings.chains, chains, strict=True):
         if isinstance(found, FairleadError):

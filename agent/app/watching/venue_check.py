@@ -10,9 +10,12 @@ from agent.app.exchange_bound import UNKNOWN, bounds_of, sentence
 from agent.app.settings import Settings
 from agent.app.settings_tree import Venue
 from agent.app.watching.check import Check, fail, ok, skip, warn
+from agent.app.watching.margins import judged_now
 from agent.domain.errors import FairleadError, Usage
 from agent.domain.reports import Position
-from agent.ports import Clock, ExecutionVenue, HoldsPositions
+from agent.margin.accounts import Judged, px_text
+from agent.margin.model import State
+from agent.ports import Clock, ExecutionVenue, HoldsPositions, TellsMargin
 from keys.client import SignerClient
 
 CLOCK_WARN_MS, CLOCK_FAIL_MS = 500, 4_000
@@ -93,6 +96,8 @@ async def _account(configured: Venue, exchange: ExecutionVenue) -> list[Check]:
     ]
     if isinstance(exchange, HoldsPositions):
         found.append(ok(f"positions {name}", positions_line(await exchange.positions())))
+    if isinstance(exchange, TellsMargin):
+        found += [_margin(name, judged) for judged in await judged_now(exchange)]
     asked = getattr(exchange, "permissions", None)
     if asked is not None:
         may = await asked()
@@ -117,6 +122,25 @@ async def _account(configured: Venue, exchange: ExecutionVenue) -> list[Check]:
             warn(f"cap {name}", "no cap: orders that would add to what lies there are denied", NO_CAP)
         )
     return found
+
+
+def _margin(name: str, judged: Judged) -> Check:
+    """How near one margin account is to its end, by the model of it."""
+    label, state = f"margin {name}", judged.state
+    if judged.health is None:
+        return warn(label, f"{judged.id}: unknown, {judged.why}", "see the exchange's own page")
+    left = judged.health.distance_pct_down
+    said = f"{judged.id} is {state.value}"
+    ends = [
+        f"{judged.symbols.get(px.asset, px.asset)} {px.side.value} {text}"
+        for px in judged.health.liquidation_px
+        if (text := px_text(px, judged.price_decimals)) is not None
+    ]
+    said += f"; liquidated with {' or '.join(ends)}" if ends else ""
+    said += f", {left:.1f} % away" if left is not None else ""
+    if state is State.SAFE:
+        return ok(label, said)
+    return warn(label, said, "add margin, or make the position smaller")
 
 
 def positions_line(positions: Sequence[Position]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from agent.domain.errors import Denied, FairleadError, Halt, Reconcile, Reject, Retry, Usage
+from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.order_lists import pair_of
 from agent.domain.orders import VenueOrder
@@ -21,19 +21,18 @@ from agent.market.feeds import FeedFacts
 from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
 from agent.transport import binance
 from agent.transport.books import Books
+from agent.transport.following import Following
 from agent.transport.http import Http, Reply, TimeOuts
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
-from agent.venues import Send, Sign, VenueFacts, one_by_one, understood
+from agent.venues import Send, Sign, VenueFacts, market_named, need_markets, one_by_one, understood
 from agent.venues.binance_spot import codec, feed
 from agent.venues.binance_spot.lists import OrderLists
 from agent.venues.binance_spot.pairs import Pairs
 from agent.venues.binance_spot.reports import ReportStream
-from chains.ending import ended
 
 API = "/api/v3"
 PAGE = 1_000
-FIRST_BOOK_S, RESYNC_S = 5.0, 0.5
 ORDERS_NS = 10 * 10**9
 
 
@@ -66,7 +65,6 @@ class BinanceSpot:
         self._instruments: dict[str, VenueInstrument] = {}
         self._reader = codec.Reader(name, self._instruments)
         self._held: frozenset[str] = frozenset()
-        self._following: asyncio.Task[None] | None = None
         self.books = Books(
             replace(feed_facts, subscribe=feed.subscribe_books, probe_s=facts.book_quiet_s),
             (),
@@ -75,6 +73,7 @@ class BinanceSpot:
             self._depth,
             rank=self._rank,
         )
+        self._following = Following(name, self.books)
         self.account = binance.Account(
             self.http,
             clock,
@@ -85,7 +84,6 @@ class BinanceSpot:
             facts.recv_window_ms,
             lambda ahead_ms: self.books.clocks(ahead_ms * 1_000_000),
         )
-        self._started = False
         self.reports = ReportStream(self, clock, facts.audit_s)
         self.lists = OrderLists(self)
         self.pairs = Pairs(self)
@@ -121,15 +119,12 @@ class BinanceSpot:
         if not found:
             raise Retry("MARKETS_NOT_LOADED", f"{self._name} lists no market that trades", "try again later")
         self._instruments.update(found)
-        self._started = True
         await self._set_fees()
         self.reports.begin()
 
     async def close(self) -> None:
-        following, self._following = self._following, None
         try:
-            if following is not None:
-                await ended([following])
+            await self._following.close()
         finally:
             await self.http.close()
 
@@ -142,19 +137,7 @@ class BinanceSpot:
     async def book(self, symbol: str) -> VenueBook:
         """Raises Retry STALE_BOOK, Usage UNKNOWN_SYMBOL, Halt BOOKS_STOPPED. The first call for a symbol begins to follow it."""
         self.instrument(symbol)
-        if self._following is not None and self._following.done():
-            ended, self._following = self._following, None
-            error = None if ended.cancelled() else ended.exception()
-            if error is not None:  # told once; the next call begins anew
-                raise Halt(
-                    "BOOKS_STOPPED", f"{self._name}: {type(error).__name__}: {error}", "a bug: report it"
-                ) from error
-        if self._following is None:
-            self._following = asyncio.create_task(self.books.run(), name=f"{self._name} books")
-        new = symbol not in self.books.ladders
-        await self.books.follow(symbol)
-        await self.books.first(symbol, FIRST_BOOK_S if new else RESYNC_S)
-        return self.books.book(symbol)
+        return await self._following.book(symbol)
 
     def _rank(self, symbol: str) -> Priority:
         if self.reports.works(symbol):
@@ -341,21 +324,10 @@ class BinanceSpot:
     # inside
 
     def _need_markets(self) -> None:
-        if not self._started:
-            raise Retry(
-                "MARKETS_NOT_LOADED",
-                f"the markets of {self._name} are not loaded",
-                "start the venue and look at its error",
-            )
+        need_markets(self._name, self._instruments)
 
     def instrument(self, symbol: str) -> VenueInstrument:
-        self._need_markets()
-        if symbol not in self._instruments:
-            near = [s for s in self._instruments if s[:3] == symbol[:3]][:5]
-            raise Usage(
-                "UNKNOWN_SYMBOL", f"{self._name} does not trade {symbol}", "near it: " + ", ".join(near)
-            )
-        return self._instruments[symbol]
+        return market_named(self._name, self._instruments, symbol)
 
     async def _set_fees(self) -> None:
         """This account's own rates; where they cannot be read the published tier stands, which is the dearest."""

@@ -23,6 +23,9 @@ FEED = FeedFacts(
     probe=lambda symbol: (feed.snapshot_path(symbol, 5), "depth"),
 )
 
+MARGIN = True
+"""Its session is an `agent.ports.TellsMargin`."""
+
 
 def connect(
     name: str,

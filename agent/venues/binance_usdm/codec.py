@@ -145,6 +145,7 @@ def instruments(data: Any, maker_bps: Decimal, taker_bps: Decimal) -> dict[str, 
                 exact(rules.get("MIN_NOTIONAL", {"notional": "0"})["notional"]).normalize(),
                 taker_bps,
                 maker_bps,
+                "linear",
             )
     return found
 

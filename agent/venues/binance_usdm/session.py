@@ -5,13 +5,13 @@ The API secret is never here: `sign` asks the signer's process. What Binance's i
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
-from agent.domain.errors import FairleadError, Reconcile, Reject, Retry, Usage
+from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.orders import VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot, Position
@@ -20,20 +20,29 @@ from agent.market.feeds import FeedFacts
 from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
 from agent.transport import binance
 from agent.transport.books import Books
+from agent.transport.following import Following
 from agent.transport.http import Http, TimeOuts
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
-from agent.venues import PLAIN, Send, Sign, Terms, VenueFacts, one_by_one, understood
-from agent.venues.binance_usdm import codec
+from agent.venues import (
+    PLAIN,
+    Send,
+    Sign,
+    Terms,
+    VenueFacts,
+    market_named,
+    need_markets,
+    one_by_one,
+    understood,
+)
+from agent.venues.binance_usdm import codec, margin
 from agent.venues.binance_usdm.reports import Reports
 from agent.venues.binance_usdm.stops import Stops
-from chains.ending import ended
 
 V1, V3 = "/fapi/v1", "/fapi/v3"
 PAGE = 1_000
 WEEK_MS, HISTORY_MS = 7 * 86_400_000, 180 * 86_400_000
 """Trades are told a week at a time, and half a year back."""
-FIRST_BOOK_S, RESYNC_S = 5.0, 0.5
 
 
 class BinanceUsdm:
@@ -80,7 +89,7 @@ class BinanceUsdm:
             self._depth,
             rank=self._rank,
         )
-        self._following: asyncio.Task[None] | None = None
+        self._following = Following(name, self.books)
         self._names: dict[str, ClOrdId] = {}
         self._seen: set[str] = set()
         self._held: frozenset[str] = frozenset()
@@ -114,10 +123,8 @@ class BinanceUsdm:
         self.reports.begin()
 
     async def close(self) -> None:
-        following, self._following = self._following, None
         try:
-            if following is not None:
-                await ended([following])
+            await self._following.close()
         finally:
             await self.http.close()
 
@@ -130,12 +137,20 @@ class BinanceUsdm:
     async def book(self, symbol: str) -> VenueBook:
         """Raises Retry STALE_BOOK, Usage UNKNOWN_SYMBOL. The first call for a symbol begins to follow it."""
         self.instrument(symbol)
-        if self._following is None:
-            self._following = asyncio.create_task(self.books.run(), name=f"{self._name} books")
-        new = symbol not in self.books.ladders
-        await self.books.follow(symbol)
-        await self.books.first(symbol, FIRST_BOOK_S if new else RESYNC_S)
-        return self.books.book(symbol)
+        if symbol not in self.books.ladders:
+            await self._set_fees(symbol)
+        return await self._following.book(symbol)
+
+    async def _set_fees(self, symbol: str) -> None:
+        """This account's own rates there; where they cannot be read the published tier stands."""
+        if not self.account.api_key:
+            return
+        try:
+            maker_bps, taker_bps = await self.commission_bps(symbol)
+        except (Retry, Reject, Usage, Denied):
+            return
+        known = self._instruments[symbol]
+        self._instruments[symbol] = replace(known, maker_fee_bps=maker_bps, taker_fee_bps=taker_bps)
 
     def _rank(self, symbol: str) -> Priority:
         if symbol in self.reports.symbols:
@@ -248,7 +263,15 @@ class BinanceUsdm:
         how = codec.leverages(await self.signed_read(f"{V1}/symbolConfig", {}, 5))
         return tuple(await self._positions(how))
 
-    async def commission_bps(self, symbol: str) -> tuple[Any, Any]:
+    async def margin(self) -> Mapping[str, Any]:
+        """Each asset's margin account with its positions and their brackets, as `agent.margin.binance_usdm` reads it."""
+        wallets = await self.signed_read(f"{V3}/balance", {}, 5)
+        risks = await self.signed_read(f"{V3}/positionRisk", {}, 5)
+        self._need_markets()
+        brackets = await self.account.read_exact(f"{V1}/leverageBracket", {}, 1)
+        return margin.document(self._name, wallets, risks, brackets, self.account.now_ms() // 1_000)
+
+    async def commission_bps(self, symbol: str) -> tuple[Decimal, Decimal]:
         """(maker, taker) of this account there, in basis points."""
         self.instrument(symbol)
         return codec.commission_bps(await self.signed_read(f"{V1}/commissionRate", {"symbol": symbol}, 20))
@@ -288,22 +311,11 @@ class BinanceUsdm:
     # inside
 
     def _need_markets(self) -> None:
-        if not self._instruments:
-            raise Retry(
-                "MARKETS_NOT_LOADED",
-                f"the markets of {self._name} are not loaded",
-                "start the venue and look at its error",
-            )
+        need_markets(self._name, self._instruments)
 
     def instrument(self, symbol: str) -> VenueInstrument:
         """Raises Retry MARKETS_NOT_LOADED, Usage UNKNOWN_SYMBOL."""
-        self._need_markets()
-        if symbol not in self._instruments:
-            near = [s for s in self._instruments if s[:3] == symbol[:3]][:5]
-            raise Usage(
-                "UNKNOWN_SYMBOL", f"{self._name} does not trade {symbol}", "near it: " + ", ".join(near)
-            )
-        return self._instruments[symbol]
+        return market_named(self._name, self._instruments, symbol)
 
     async def _need_one_way(self) -> None:
         """In hedge mode an order would have to say which of two positions it means. Raises Usage HEDGE_MODE."""

@@ -165,7 +165,15 @@ def markets(rows: Any, maker_bps: Decimal, taker_bps: Decimal) -> dict[str, Mark
             lot = above_zero(row["min_trade_amount"])
             step = above_zero(row["contract_size"]) if kind == "future" else lot
             instrument = VenueInstrument(
-                symbol, symbol, settle, above_zero(row["tick_size"]), step, lot, Decimal(0), *fees
+                symbol,
+                symbol,
+                settle,
+                above_zero(row["tick_size"]),
+                step,
+                lot,
+                Decimal(0),
+                *fees,
+                "inverse" if inverse else "linear",
             )
             found[symbol] = Market(instrument, settle, inverse)
     return found

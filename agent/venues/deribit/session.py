@@ -1,41 +1,40 @@
 """One account at Deribit: every request signed by itself, books over a line that is not logged on, and reports by an audit.
 
-A session that is logged on at Deribit needs no signature for what follows, so none is: requests go over HTTP with a signature each,
-which the signer judges, and each order says until when it may be carried out (`valid_until`). The venue's labels are not unique: what
+A session that is logged on at Deribit needs no signature for what follows, so that none is unless the owner's signer grants it (`line`):
+requests go over HTTP with a signature each, which the signer judges, and each order says until when it may be carried out (`valid_until`). The venue's labels are not unique: what
 was sent once is not sent again by this session, and two orders under one label are told as such.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
-from agent.domain.errors import FairleadError, Reconcile, Reject, Retry, Usage
+from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Retry
 from agent.domain.ids import ClOrdId
-from agent.domain.order_state import TERMINAL
+from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
 from agent.domain.orders import VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot, Position
 from agent.market.feeds import FeedFacts
 from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
 from agent.transport.books import Books
-from agent.transport.executions import Executions
+from agent.transport.executions import ENDED, Executions, Told
+from agent.transport.following import Following
 from agent.transport.http import Http, TimeOuts
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
-from agent.venues import PLAIN, Sign, Terms, VenueFacts, one_by_one, understood
+from agent.venues import PLAIN, Sign, Terms, VenueFacts, market_named, need_markets, one_by_one, understood
 from agent.venues.deribit import codec
-from chains.ending import ended
+from agent.venues.deribit.line import Line
 
 API = "/api/v2"
 PAGE = 1_000
 SENT = 10_000
-FIRST_BOOK_S, RESYNC_S = 5.0, 0.5
 
 
 class Deribit:
@@ -61,10 +60,13 @@ class Deribit:
         self._markets: dict[str, codec.Market] = {}
         self.reader = codec.Reader(name, self._markets)
         self.books = Books(feed, (), Stream(lambda: self.http.client, socket, clock), clock)
-        self._following: asyncio.Task[None] | None = None
+        self._following = Following(name, self.books)
         self._sent: dict[ClOrdId, None] = {}
         self._seen: set[str] = set()
         self._ahead_ms = 0
+        line = Stream(lambda: self.http.client, socket, clock)
+        self.line = Line(line, self._log_on, self._hear, (timeouts or TimeOuts()).write_s)
+        self._told: Told | None = None
         self.reports = Executions(self, self.reader.place, clock, facts.audit_s)
 
     @property
@@ -89,10 +91,8 @@ class Deribit:
         self.reports.begin()
 
     async def close(self) -> None:
-        following, self._following = self._following, None
         try:
-            if following is not None:
-                await ended([following])
+            await self._following.close()
         finally:
             await self.http.close()
 
@@ -105,12 +105,7 @@ class Deribit:
     async def book(self, symbol: str) -> VenueBook:
         """Raises Retry STALE_BOOK, Usage UNKNOWN_SYMBOL. The first call for a symbol begins to follow it."""
         self._market(symbol)
-        if self._following is None:
-            self._following = asyncio.create_task(self.books.run(), name=f"{self._name} books")
-        new = symbol not in self.books.ladders
-        await self.books.follow(symbol)
-        await self.books.first(symbol, FIRST_BOOK_S if new else RESYNC_S)
-        return self.books.book(symbol)
+        return await self._following.book(symbol)
 
     # orders
 
@@ -143,8 +138,12 @@ class Deribit:
         with understood("a signed request"):
             parts = orjson.loads(request.payload)
             query, authorization = parts["query"], parts["authorization"]
+        what, method = "the answer to an order", request.path.removeprefix(f"{API}/")
         try:
-            data = await self._write(request.path, query, authorization, "the answer to an order")
+            if self.line.up:  # what is sent over it ends with it
+                data = await self.line.ask(method, dict(parse_qsl(query)), what)
+            else:
+                data = await self._write(request.path, query, authorization, what)
         except Retry:  # nothing was sent
             self._sent.pop(request.cl_ord_id, None)
             raise
@@ -228,26 +227,54 @@ class Deribit:
             return tuple(held for held in map(self.reader.position, rows) if held is not None)
 
     def stream(self) -> AsyncIterator[ExecutionReport]:
-        """Reports of this account, each execution once: an audit over HTTP, since no line here is logged on."""
+        """Reports of this account, each execution once: an audit over HTTP, and the logged-on line beside it where the signer grants one."""
         self._need_markets()
-        return self.reports.merged()
+        return self.reports.merged(self._listen)
+
+    async def _listen(self, told: Told) -> None:
+        self._told = told
+        try:
+            await self.line.run(self.reports.wake)
+        except Denied:
+            return  # no log-on is granted: HTTP alone
+        except FairleadError as error:
+            await told.put(error)
+
+    async def _log_on(self) -> dict[str, Any]:
+        signature = await self._sign("WS", "public/auth", "")
+        with understood("the signer's answer"):
+            told = orjson.loads(signature)
+            by = {"grant_type": "client_signature", "client_id": self._api_key, "data": ""}
+            return {**by, "timestamp": told["ts"], "nonce": told["nonce"], "signature": told["sig"]}
+
+    async def _hear(self, channel: str, data: Any) -> None:
+        told = self._told
+        assert told is not None
+        with understood("a message of the account"):
+            if channel.startswith("user.trades"):
+                for row in data:
+                    if self.reader.knows(row["instrument_name"]):
+                        await self.reports.fill(*self.reader.fill(row), told)
+                return
+            rows = data if isinstance(data, list) else [data]
+            orders = [self.reader.order(row) for row in rows if self.reader.knows(row["instrument_name"])]
+        for order in orders:
+            if order.status is OrdStatus.NEW:
+                await self.reports.tell(order, ExecType.NEW, told)
+            elif order.status in ENDED:
+                try:
+                    await self.reports.catch_up(told)  # its fills first
+                except Retry:
+                    continue  # the audit tells both
+                await self.reports.tell(order, ENDED[order.status], told)
 
     # inside
 
     def _need_markets(self) -> None:
-        if not self._markets:
-            raise Retry(
-                "MARKETS_NOT_LOADED",
-                f"the markets of {self._name} are not loaded",
-                "start the venue and look at its error",
-            )
+        need_markets(self._name, self._markets)
 
     def _market(self, symbol: str) -> codec.Market:
-        self._need_markets()
-        if symbol not in self._markets:
-            near = [s for s in self._markets if s[:3] == symbol[:3]][:5]
-            raise Usage("UNKNOWN_SYMBOL", f"{self._name} does not trade {symbol}", "near it: " + ", ".join(near))  # fmt: skip
-        return self._markets[symbol]
+        return market_named(self._name, self._markets, symbol)
 
     def _valid_until_ms(self) -> int:
         return self._clock.now_ns() // 1_000_000 + self._ahead_ms + self._facts.recv_window_ms

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from agent.domain.errors import FairleadError, Reconcile, Reject, Retry, Usage
+from agent.domain.errors import FairleadError, Reconcile, Reject, Retry
 from agent.domain.ids import ClOrdId
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import VenueOrder
@@ -23,7 +23,7 @@ from agent.transport.books import Books
 from agent.transport.http import Http, Reply, TimeOuts
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
-from agent.venues import Sign, VenueFacts, one_by_one, understood
+from agent.venues import Sign, VenueFacts, market_named, need_markets, one_by_one, understood
 from agent.venues.hyperliquid import codec
 from agent.venues.hyperliquid.reports import Reports
 from chains.ending import ended
@@ -198,19 +198,10 @@ class Hyperliquid:
     # inside
 
     def _need_markets(self) -> None:
-        if not self._markets:
-            raise Retry(
-                "MARKETS_NOT_LOADED",
-                f"the markets of {self._name} are not loaded",
-                "start the venue and look at its error",
-            )
+        need_markets(self._name, self._markets)
 
     def _market(self, symbol: str) -> codec.Market:
-        self._need_markets()
-        if symbol not in self._markets:
-            near = [s for s in self._markets if s[:3] == symbol[:3]][:5]
-            raise Usage("UNKNOWN_SYMBOL", f"{self._name} does not trade {symbol}", "near it: " + ", ".join(near))  # fmt: skip
-        return self._markets[symbol]
+        return market_named(self._name, self._markets, symbol)
 
     def _now_ms(self) -> int:
         return self._clock.now_ns() // 1_000_000

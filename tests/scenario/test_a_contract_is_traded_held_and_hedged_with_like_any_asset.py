@@ -1,0 +1,171 @@
+"""The desk and a contract: planned over its book, sold short with the margin there is, held to the last digit as the fills say, and the
+leg of a hedge that the coins themselves cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from usdm_rig import usdm_paper, usdm_session
+
+from agent.app.comparison import unnamed_positions
+from agent.app.contracts import as_holdings, holdings_of, spendable_down
+from agent.app.jobs.facts import held
+from agent.app.live_market import LiveMarket
+from agent.app.places import Directory
+from agent.app.workshop import Workshop
+from agent.domain.ids import child_id, parent_id, part_id
+from agent.domain.instruments import Asset, AssetId, Place
+from agent.domain.orders import ChildOrder, Part, Side, VenueOrder
+from agent.domain.reports import Balance, Fill, Position
+from agent.domain.units import raw_down
+from agent.hedging import delta
+from agent.hedging.policy import State
+from agent.transport.clock import SystemClock
+from agent.venues.binance_usdm import BinanceUsdm
+from chains.types import Protection
+
+D = Decimal
+PERP, USDC = AssetId("cex:paper/ETHUSDC"), AssetId("cex:paper/USDC")
+KNOWN = Directory(
+    {"ETH-PERP": (PERP,), "USDC": (USDC,)},
+    {PERP: Asset(PERP, "ETH-PERP", 8), USDC: Asset(USDC, "USDC", 8)},
+)
+SETTINGS: Any = SimpleNamespace(chains=(), venue=lambda name: SimpleNamespace(symbols=("ETHUSDC",)))
+
+
+class Desk:
+    """The parts of a desk that meet a venue, and a book of what its fills say."""
+
+    def __init__(self, venue: BinanceUsdm) -> None:
+        async def no_prices() -> tuple[Any, ...]:
+            return ()
+
+        self.venue, clock = venue, SystemClock()
+        self.market = LiveMarket(clock, SETTINGS, KNOWN, {}, {"paper": venue}, no_prices)
+        self.workshop = Workshop(clock, {}, {"paper": venue}, 60)
+        self.booked = {PERP: D(0), USDC: D(100_000)}
+        self.sent = 0
+
+    async def order(self, side: Side, qty: str) -> VenueOrder:
+        """Planned, and prepared as it would be sent."""
+        self.sent += 1
+        name = child_id(parent_id("i-x"), self.sent)  # type: ignore[arg-type]
+        child = ChildOrder(
+            name, parent_id("i-x"), self.sent, side, "ETH-PERP", "USDC", D(qty), None, 50, Protection.PRIVATE, 0  # type: ignore[arg-type]
+        )  # fmt: skip
+        route = self.market.route(await self.market.view("ETH-PERP", "USDC"), child)
+        legs = tuple(range(len(route.legs)))
+        place = Place("cex:paper")
+        part = Part(
+            part_id(name, place, 1),
+            name,
+            place,
+            1,
+            route.sell,
+            route.buy,
+            route.in_raw,
+            route.out_raw,
+            0,
+            legs,
+        )
+        approved: Any = SimpleNamespace(planned=SimpleNamespace(child=child, route=route))
+        prepared = await self.workshop.prepare(part, approved, None)  # type: ignore[arg-type]
+        assert prepared.order is not None
+        return prepared.order
+
+    async def trade(self, side: Side, qty: str) -> None:
+        placed = await self.venue.submit(await self.venue.authorize(await self.order(side, qty)))
+        assert placed.cum_qty == D(qty)
+        for fill in placed.fills:
+            self.book(fill)
+
+    def book(self, fill: Fill) -> None:
+        self.booked[fill.asset_in] -= fill.qty_in
+        self.booked[fill.asset_out] += fill.qty_out
+        self.booked[fill.fee_asset] -= fill.fee_qty
+
+    async def there(self) -> dict[AssetId, Decimal]:
+        told = {b.asset: b.free + b.locked for b in await holdings_of(self.venue, KNOWN.assets)}
+        return {PERP: told.get(PERP, D(0)), USDC: told[USDC]}
+
+
+@asynccontextmanager
+async def desk() -> AsyncIterator[Desk]:
+    async with usdm_paper() as door:
+        venue = usdm_session(door.url)
+        await venue.start()
+        try:
+            yield Desk(venue)
+        finally:
+            await venue.close()
+
+
+async def test_a_short_is_planned_sent_booked_and_closed_and_both_books_agree_at_every_step() -> None:
+    async with desk() as one:
+        await one.trade(Side.SELL, "2")
+        assert one.booked[PERP] == -2 and await one.there() == one.booked
+        (market,) = await one.venue.instruments()
+        assert (market.contract, market.taker_fee_bps) == ("linear", 10)  # this account's own rate
+        place = Place("cex:paper")
+        assert await unnamed_positions(one.venue, place, KNOWN.assets) == []
+        (strange,) = await unnamed_positions(one.venue, place, {USDC})
+        assert strange.kind == "position" and "-2 ETHUSDC" in strange.what and not strange.explained
+        await one.trade(Side.BUY, "0.5")
+        await one.trade(Side.SELL, "1.25")
+        assert one.booked[PERP] == D("-2.75") and await one.there() == one.booked
+        await one.trade(Side.BUY, "4")  # through zero: long from here
+        assert one.booked[PERP] == D("1.25") and await one.there() == one.booked
+        await one.trade(Side.SELL, "1.25")
+        assert one.booked[PERP] == 0 and await one.there() == one.booked
+
+
+async def test_a_hedge_sells_the_contract_where_coins_elsewhere_are_to_count_for_nothing() -> None:
+    async with desk() as one:
+        given = {"base": "ETH", "instrument": "ETH-PERP", "quote": "USDC", "risk_aversion": "0.001", "cost_bps": "5"}  # fmt: skip
+        delta.check(given)
+        app: Any = SimpleNamespace(settings=SETTINGS, chains={}, venues={"paper": one.venue}, directory=KNOWN, unreachable={})  # fmt: skip
+        px = {"ETH": D(3000), "USDC": D(1)}
+        for _ in range(2):
+            there = await held(app, ["ETH-PERP"], "USDC")
+            decided = delta.decide(given, State(0, px, {"ETH": D(3), **there}))
+            if not decided.wishes:
+                break
+            (wish,) = decided.wishes
+            assert (wish.side, wish.base) == (Side.SELL, "ETH-PERP") and 0 < wish.qty <= 3
+            qty = wish.qty - wish.qty % D("0.0001")
+            await one.trade(wish.side, f"{qty:f}")
+        assert not decided.wishes and one.booked[PERP] < D("-2.9"), decided.why
+
+
+@given(
+    wallet=st.decimals(0, 10**6, places=2),
+    qty=st.decimals(-500, 500, places=4),
+    entry=st.decimals(100, 9_000, places=2),
+    ask=st.decimals(100, 9_000, places=2),
+    margin=st.decimals(0, 10**6, places=2),
+)
+def test_no_order_makes_a_position_larger_than_the_account_is_worth_or_has_margin_for(
+    wallet: Decimal, qty: Decimal, entry: Decimal, ask: Decimal, margin: Decimal
+) -> None:
+    free = min(wallet, margin)
+    position = Position("ETHUSDC", PERP, qty, qty * entry, entry, ask, USDC)
+    told = as_holdings([Balance(USDC, free, wallet - free)], [position] if qty else [], KNOWN.assets)
+    held_now = {b.asset: b for b in told}
+    worth = wallet + qty * (ask - entry)
+    assert sum((b.free + b.locked) * (ask if b.asset == PERP else 1) for b in told) == worth
+    sold, spent = spendable_down(held_now, PERP, USDC, ask)
+    assert sold >= max(qty, D(0)) and spent >= 0
+    tiny = D("1e-9")
+    for after in (qty - sold, qty + spent / ask):
+        assert abs(after) * ask <= max(worth, abs(qty) * ask, D(0)) + tiny
+        added = abs(after) - abs(qty) if after * qty > 0 else abs(after)
+        assert added * ask <= free + tiny
+    assert raw_down(sold, 8) >= 0
+    # what the settings do not name stays what it is: a wallet, and no contract
+    assert as_holdings([Balance(USDC, wallet)], [position], {USDC}) == [Balance(USDC, wallet)]
