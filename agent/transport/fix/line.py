@@ -133,7 +133,7 @@ class Line:
     def say(self, kind: str, fields: Sequence[Pair]) -> int:
         """The number of the message, written. Raises Retry FIX_DOWN: nothing was sent then."""
         session, writer = self.session, self._writer
-        if session is None or writer is None or session.state is not State.UP:
+        if session is None or writer is None or not session.ready:
             raise Retry("FIX_DOWN", f"{self.who}: no FIX session: {self.why}", "nothing was sent; try again")
         number, frame = session.say(kind, fields, self._now_s(), self.now_ns())
         writer.write(frame)
