@@ -7,6 +7,7 @@ for REST, by the same words; what it cannot do is hold back what a session that 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -67,18 +68,20 @@ class BinanceSpotByFix(BinanceSpot):
         )
         self._sent: dict[str, None] = {}
 
+    @property
+    def sessions(self) -> tuple[FixDoor, ...]:
+        """Order entry, and drop copy where there is one."""
+        return (self.entry,) if self.copy is None else (self.entry, self.copy)
+
     async def start(self) -> None:
         """As by REST. The FIX sessions come up beside it: what needs one that is not there says so (Retry FIX_DOWN)."""
         await super().start()
-        self.entry.start()
-        if self.copy is not None:
-            self.copy.start()
+        for session in self.sessions:
+            session.start()
 
     async def close(self) -> None:
         try:
-            await self.entry.close()
-            if self.copy is not None:
-                await self.copy.close()
+            await asyncio.gather(*(session.close() for session in self.sessions))
         finally:
             await super().close()
 
@@ -175,7 +178,7 @@ class BinanceSpotByFix(BinanceSpot):
     def stream(self) -> AsyncIterator[ExecutionReport]:
         """Reports of both sessions and of the audit, each execution once."""
         self._need_markets()
-        return self.reports.merged(*(door for door in (self.entry, self.copy) if door is not None))
+        return self.reports.merged(*self.sessions)
 
     # inside
 

@@ -104,6 +104,8 @@ class FixDoor:
             async with asyncio.timeout(seconds):
                 await question.answer
         except TimeoutError:
+            # a line that may be half open is not waited for: the next question goes by a new one
+            self.line.drop("no answer in time", wait=False)
             raise Reconcile(
                 "VENUE_TIMEOUT",
                 f"{self.who} did not answer within {seconds:g} s; the request may have taken effect",
