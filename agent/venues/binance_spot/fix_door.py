@@ -11,7 +11,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
-from agent.domain.errors import Reconcile
+from agent.domain.errors import Reconcile, Usage
 from agent.ports import Clock
 from agent.transport.fix.dictionary import BadMessage, Record
 from agent.transport.fix.line import Line, address
@@ -93,8 +93,16 @@ class FixDoor:
         seconds: float,
         sent: Callable[[], None] = lambda: None,
     ) -> list[Record]:
-        """What answered. `sent` is called when the question was written. A Reject of the question is its only record."""
-        DICTIONARY.read(Message(kind, (*_ANY_HEADER, *fields)), strict=True)
+        """What answered. `sent` is called when the question was written. A Reject of the question is its only record.
+
+        Raises Usage FIX_ORDER, too, for what the venue's dictionary does not allow: nothing was sent.
+        """
+        try:
+            DICTIONARY.read(Message(kind, (*_ANY_HEADER, *fields)), strict=True)
+        except BadMessage as error:
+            raise Usage(
+                "FIX_ORDER", f"{self.who} would not take it: {error.text}", "send it by REST"
+            ) from None
         await self.line.ready(CONNECT_S)
         question = _Question(takes, asyncio.get_running_loop().create_future())
         self._questions.append(question)
