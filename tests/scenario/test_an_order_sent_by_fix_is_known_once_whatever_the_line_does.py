@@ -199,6 +199,19 @@ async def test_without_a_session_nothing_is_sent_and_reading_goes_on(there: Exch
         await venue.close()
 
 
+async def test_an_order_is_ended_also_while_no_session_is_up(
+    there: Exchange, venue: BinanceSpotByFix
+) -> None:
+    for number in range(3):
+        await sent(venue, bid(number, qty="0.1"))
+    await there.door.fault("fix.logon", "error_before", count=None)
+    there.fix.disconnect()
+    await venue.entry.line.left()
+    assert (await venue.cancel(name_of(0), "ETHUSDC")).status is OrdStatus.CANCELED
+    ended = await venue.cancel_many([(name_of(n), "ETHUSDC") for n in (1, 2)])
+    assert {one.status for one in ended.values()} == {OrdStatus.CANCELED}  # type: ignore[union-attr]
+
+
 async def test_a_signer_that_signs_no_log_on_is_heard(there: Exchange) -> None:
     async def refuses(method: str, path: str, query: str) -> str:
         raise Denied("EXCHANGE_FIX_SENDER", "SenderCompID 'FLT1' is not listed", "list it")

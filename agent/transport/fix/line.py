@@ -22,7 +22,7 @@ from agent.transport.http import CONNECT_S, reason
 from agent.transport.stream import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from chains.ending import ended
 
-LEAVE_S = 1.0
+LEAVE_S, SOUND_S = 1.0, 30.0
 _CHUNK = 1 << 16
 
 
@@ -161,7 +161,7 @@ class Line:
     async def _run(self) -> None:
         pause_s = FIRST_PAUSE_S
         while True:
-            before = self.connections
+            began_s = self.now_s()
             try:
                 await self._connection()
             except (OSError, TimeoutError) as error:
@@ -182,8 +182,9 @@ class Line:
                     self._writer = None
                 if was_up:
                     self._lost(self.why)
-            pause_s = FIRST_PAUSE_S if self.connections > before else min(pause_s * 2, LONGEST_PAUSE_S)
             await self._clock.sleep(pause_s)
+            # a session that ended soon is no sound one: venues count how often somebody logs on
+            pause_s = FIRST_PAUSE_S if self.now_s() - began_s > SOUND_S else min(pause_s * 2, LONGEST_PAUSE_S)
 
     async def _connection(self) -> None:
         """From the connection to its end; `why` says what ended it."""

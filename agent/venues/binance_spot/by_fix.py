@@ -120,8 +120,11 @@ class BinanceSpotByFix(BinanceSpot):
         return self._folded(answers)
 
     async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot:
-        """As the port says; a refusal is looked into: the venue has one for every order it does not hold open."""
+        """As the port says; a refusal is looked into: the venue has one for every order it does not hold open. By REST where no session is
+        up: what ends an order waits for none."""
         self.instrument(symbol)
+        if not self.entry.up:
+            return await super().cancel(cl_ord_id, symbol)
         own = f"c-{cl_ord_id}"[:36]
 
         def takes(record: Record) -> tuple[bool, bool]:
@@ -148,7 +151,9 @@ class BinanceSpotByFix(BinanceSpot):
         return ended
 
     async def _cancel_symbol(self, symbol: str) -> dict[ClOrdId, OrderSnapshot | FairleadError]:
-        """One mass cancel; what its reports name is ended, the rest is asked after one by one."""
+        """One mass cancel; what its reports name is ended, the rest is asked after one by one. By REST as `cancel`."""
+        if not self.entry.up:
+            return await super()._cancel_symbol(symbol)
         own = f"q-{symbol}-{self._now_ms()}"[:36]
 
         def takes(record: Record) -> tuple[bool, bool]:

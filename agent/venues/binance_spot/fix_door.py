@@ -34,7 +34,7 @@ class Door:
 
     url: str
     senders: tuple[str, ...]
-    api_key: str
+    api_key: str = field(repr=False)
     sign: Sign
 
 
@@ -78,6 +78,11 @@ class FixDoor:
             self._came_up,
             self._lost,
         )
+
+    @property
+    def up(self) -> bool:
+        """Whether a question could be written now."""
+        return self.line.session is not None and self.line.session.ready
 
     def start(self) -> None:
         self.line.start()
