@@ -234,6 +234,13 @@ async def test_what_the_venue_refuses_is_a_refusal_by_its_code(
     assert refused.value.code == "NEW_ORDER_REJECTED" and await orders(there) == 0
 
 
+async def test_one_request_given_twice_at_once_is_said_once(there: Exchange, venue: BinanceSpotByFix) -> None:
+    """Also where both wait for the session to come up, and where the first has ended before the second is said."""
+    request = await venue.authorize(bid(px="3100", qty="0.1", tif=TimeInForce.IOC))
+    told = await asyncio.gather(venue.submit(request), venue.submit(request), return_exceptions=True)
+    assert {type(one) for one in told} == {OrderSnapshot, Reconcile} and await orders(there) == 1
+
+
 async def test_another_process_that_sends_the_same_order_makes_no_second(
     there: Exchange, venue: BinanceSpotByFix
 ) -> None:

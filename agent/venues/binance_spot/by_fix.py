@@ -21,7 +21,7 @@ from agent.market.feeds import FeedFacts
 from agent.market.reading import number as exact
 from agent.ports import Clock, SignedRequest
 from agent.transport.fix.dictionary import Record
-from agent.transport.http import TimeOuts
+from agent.transport.http import CONNECT_S, TimeOuts
 from agent.venues import Send, Sign, VenueFacts, understood
 from agent.venues.binance_spot import codec
 from agent.venues.binance_spot import fix_codec as words
@@ -91,14 +91,10 @@ class BinanceSpotByFix(BinanceSpot):
         params = words.words(request.payload)
         with understood("an order of ours"):
             name, fields = params["newClientOrderId"], words.new_order(params)
-            left_ms = int(params["timestamp"]) + int(params["recvWindow"]) - self._now_ms()
+            until_ms = int(params["timestamp"]) + int(params["recvWindow"])
             ends = params["type"] == "MARKET" or params["timeInForce"] != "GTC"
-        if name in self._sent:
-            raise Reconcile(
-                "SENT_BEFORE",
-                f"{name} was sent to {self._name} before, and is sent once",
-                "ask by client order id",
-            )
+        await self.entry.line.ready(CONNECT_S)
+        left_ms = until_ms - self._now_ms()
         if left_ms <= 0:
             raise Reject(
                 "REQUEST_EXPIRED", f"{name} was signed too long ago to be sent", "check this machine's clock"
@@ -112,7 +108,7 @@ class BinanceSpotByFix(BinanceSpot):
 
         window: list[tuple[int, str]] = [(words.RECV_WINDOW, str(left_ms))]
         answers = await self.entry.ask(
-            words.NEW_ORDER, window + fields, takes, self._write_s, lambda: self._keep(name)
+            words.NEW_ORDER, window + fields, takes, self._write_s, lambda: self._once(name)
         )
         last = answers[-1]
         if last.kind != words.REPORT or last[words.EXEC_TYPE] == "8":
@@ -190,8 +186,15 @@ class BinanceSpotByFix(BinanceSpot):
     def _now_ns(self) -> int:
         return self._clock.now_ns() + self._ahead_ms * 1_000_000
 
-    def _keep(self, name: str) -> None:
-        """An order that was said is not said again: once it has ended the venue would take its name for a new one."""
+    def _once(self, name: str) -> None:
+        """An order that was said is not said again: once it has ended the venue would take its name for a new one. Raises Reconcile
+        SENT_BEFORE."""
+        if name in self._sent:
+            raise Reconcile(
+                "SENT_BEFORE",
+                f"{name} was sent to {self._name} before, and is sent once",
+                "ask by client order id",
+            )
         self._sent[name] = None
         if len(self._sent) > REMEMBERED:
             del self._sent[next(iter(self._sent))]

@@ -96,9 +96,9 @@ class FixDoor:
         fields: Sequence[Pair],
         takes: Callable[[Record], tuple[bool, bool]],
         seconds: float,
-        sent: Callable[[], None] = lambda: None,
+        once: Callable[[], None] = lambda: None,
     ) -> list[Record]:
-        """What answered. `sent` is called when the question was written. A Reject of the question is its only record.
+        """What answered. `once` is called right before the question is written and may raise instead. A Reject of the question is its only record.
 
         Raises Usage FIX_ORDER, too, for what the venue's dictionary does not allow: nothing was sent.
         """
@@ -112,8 +112,9 @@ class FixDoor:
         question = _Question(takes, asyncio.get_running_loop().create_future())
         self._questions.append(question)
         try:
+            if self.up:
+                once()
             question.number = self.line.say(kind, fields)
-            sent()
             async with asyncio.timeout(seconds):
                 await question.answer
         except TimeoutError:
