@@ -15,7 +15,7 @@ from agent.domain.errors import Denied, Reconcile, Reject, Retry
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import ExecutionReport, OrderSnapshot
-from agent.venues.binance_spot import BinanceSpotByFix
+from agent.venues.binance_spot.by_fix import BinanceSpotByFix
 
 D = Decimal
 

@@ -23,6 +23,7 @@ from agent.transport.stream import Up
 from agent.venues import Sign
 from agent.venues.binance_spot import fix_codec as words
 from agent.venues.binance_spot.fix_dictionary import DICTIONARY
+from agent.venues.binance_spot.reports import Heard
 
 TARGET, HEARTBEAT_S, HEARD = "SPOT", 5, 10_000
 
@@ -36,13 +37,6 @@ class Door:
     senders: tuple[str, ...]
     api_key: str = field(repr=False)
     sign: Sign
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """An execution report."""
-
-    report: Record
 
 
 @dataclass(slots=True, eq=False)
@@ -173,7 +167,19 @@ class FixDoor:
         for question in list(self._questions):
             self._put(question, record)
         if record.kind == words.REPORT:
-            self._tell(Heard(record))
+            self._report(record)
+
+    def _report(self, record: Record) -> None:
+        """What cannot be told in the stream's words is found by an audit. A refusal changes no order: it may be of one whose name is
+        taken by one that works."""
+        try:
+            event = words.event(record)
+        except (KeyError, ValueError):
+            self.unreadable += 1
+            self._tell(Up(self.line.connections))
+            return
+        if event["x"] != "REJECTED":
+            self._tell(Heard(event))
 
     def _put(self, question: _Question, record: Record) -> None:
         if question.answer.done():

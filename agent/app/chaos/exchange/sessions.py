@@ -11,7 +11,8 @@ from decimal import Decimal
 from agent.app.chaos.exchange.ground import KEY, SECRET, SYMBOL, QuickClock, key_of_sessions
 from agent.transport.fix.message import stamp_ns
 from agent.transport.http import TimeOuts
-from agent.venues.binance_spot import FEED, VENUE, BinanceSpot, BinanceSpotByFix, Doors
+from agent.venues.binance_spot import FEED, VENUE, BinanceSpot
+from agent.venues.binance_spot.by_fix import BinanceSpotByFix, Doors
 from agent.venues.binance_spot.fix_door import Door
 from agent.venues.ccxt import VENUE as FAMILY
 from agent.venues.ccxt import Ccxt
