@@ -14,15 +14,14 @@ from keys.secrets import resolve
 
 if TYPE_CHECKING:
     from agent.venues import Sign
-    from agent.venues.binance_spot import Doors
+    from agent.venues.binance_spot.by_fix import Doors
 
 ENTRY, COPY = FIX_KEYS
 
 
 def doors(name: str, fix: Fix, sign_for: Callable[[str], Sign]) -> Doors:
     """Raises Usage for a reference that cannot be resolved, FIX_ADDRESS."""
-    from agent.venues.binance_spot import Doors
-    from agent.venues.binance_spot.by_fix import DROP_COPY_URL, ENTRY_URL
+    from agent.venues.binance_spot.by_fix import DROP_COPY_URL, ENTRY_URL, Doors
     from agent.venues.binance_spot.fix_door import Door
 
     key = resolve(fix.api_key).text().strip()

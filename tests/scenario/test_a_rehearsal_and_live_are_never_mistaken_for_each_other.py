@@ -10,6 +10,7 @@ from aiohttp import web
 from home_fixture import Home
 
 from agent.app.local_proof import prove_environment
+from agent.app.settings_fix import Fix
 from agent.app.settings_tree import Settings
 from agent.domain.errors import Denied, Retry
 from chains.anvil import Anvil
@@ -116,6 +117,10 @@ async def test_a_rehearsals_orders_reach_no_real_exchange(home: Home, pretender:
     assert await refusal(with_venue(settings, base_url=None)) == "VENUE_NOT_LOCAL"
     elsewhere = pretender.replace("http", "ws")
     assert await refusal(with_venue(settings, ws_url=elsewhere)) == "VENUE_NOT_LOCAL"
+    fix = Fix(
+        url="tcp://127.0.0.1:9000", api_key="env:K", senders=("FL1",)
+    )  # which may be a tunnel to the real one
+    assert await refusal(with_venue(settings, fix=fix)) == "VENUE_NOT_LOCAL"
     live = changed(settings, environment=Environment.LIVE, chains=())
     assert await refusal(live) == "LOCAL_IN_LIVE"
 

@@ -15,7 +15,7 @@ from agent.domain.errors import Denied, Reconcile, Reject, Retry
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import ExecutionReport, OrderSnapshot
-from agent.venues.binance_spot import BinanceSpotByFix
+from agent.venues.binance_spot.by_fix import BinanceSpotByFix
 
 D = Decimal
 
@@ -199,6 +199,19 @@ async def test_without_a_session_nothing_is_sent_and_reading_goes_on(there: Exch
         await venue.close()
 
 
+async def test_an_order_is_ended_also_while_no_session_is_up(
+    there: Exchange, venue: BinanceSpotByFix
+) -> None:
+    for number in range(3):
+        await sent(venue, bid(number, qty="0.1"))
+    await there.door.fault("fix.logon", "error_before", count=None)
+    there.fix.disconnect()
+    await venue.entry.line.left()
+    assert (await venue.cancel(name_of(0), "ETHUSDC")).status is OrdStatus.CANCELED
+    ended = await venue.cancel_many([(name_of(n), "ETHUSDC") for n in (1, 2)])
+    assert {one.status for one in ended.values()} == {OrdStatus.CANCELED}  # type: ignore[union-attr]
+
+
 async def test_a_signer_that_signs_no_log_on_is_heard(there: Exchange) -> None:
     async def refuses(method: str, path: str, query: str) -> str:
         raise Denied("EXCHANGE_FIX_SENDER", "SenderCompID 'FLT1' is not listed", "list it")
@@ -219,6 +232,13 @@ async def test_what_the_venue_refuses_is_a_refusal_by_its_code(
     with pytest.raises(Reject) as refused:
         await sent(venue, bid(px="3000", qty="50"))
     assert refused.value.code == "NEW_ORDER_REJECTED" and await orders(there) == 0
+
+
+async def test_one_request_given_twice_at_once_is_said_once(there: Exchange, venue: BinanceSpotByFix) -> None:
+    """Also where both wait for the session to come up, and where the first has ended before the second is said."""
+    request = await venue.authorize(bid(px="3100", qty="0.1", tif=TimeInForce.IOC))
+    told = await asyncio.gather(venue.submit(request), venue.submit(request), return_exceptions=True)
+    assert {type(one) for one in told} == {OrderSnapshot, Reconcile} and await orders(there) == 1
 
 
 async def test_another_process_that_sends_the_same_order_makes_no_second(

@@ -10,9 +10,10 @@ import json
 import pytest
 
 from agent.app.chaos.deaths import MOMENTS
-from agent.app.chaos.exchange.fates import DEPTH, READS, USER, WRITES, draw
+from agent.app.chaos.exchange.fates import DEPTH, READS, USER, WRITES, by_fix, draw
 from agent.app.cli import run
 from agent.app.cli.chaos import VIOLATED
+from agent.app.testvenue.faults import FIX_KINDS, Faults
 
 ORDINARY = 24
 """In the ordinary tests: as many as fit into some ten seconds of a core that is shared."""
@@ -39,6 +40,38 @@ def test_some_orders(capsys: pytest.CaptureFixture[str]) -> None:
     status, report = chaos(capsys, "--seed", "1", "--count", str(ORDINARY))
     counters = check(status, report, 1, ORDINARY)
     assert counters["faults"] >= 10 and counters["deaths"] >= 1
+
+
+def test_some_orders_by_fix(capsys: pytest.CaptureFixture[str]) -> None:
+    status, report = chaos(capsys, "--seed", "2", "--count", "8", "--by", "fix")
+    assert report["violations"] == [] and status == 0
+
+
+@pytest.mark.full
+def test_five_hundred_orders_by_fix(capsys: pytest.CaptureFixture[str]) -> None:
+    status, report = chaos(capsys, "--seed", "7", "--count", "500", "--by", "fix")
+    assert report["violations"] == [] and status == 0
+    counters = report["counters"]
+    assert isinstance(counters, dict) and {name: counters[name] for name in NOUGHT} == dict.fromkeys(
+        NOUGHT, 0
+    )
+    assert counters["orders"] >= 250 and counters["fills"] >= 150 and counters["faults"] >= 500
+
+
+def test_every_trouble_has_its_like_by_fix() -> None:
+    faults = [fault for case in range(600) for fault in draw(3, case).faults]
+    switchboard = Faults()
+    befallen = {(one.on, one.kind) for one in (switchboard.add(by_fix(dict(fault))) for fault in faults)}
+    assert {on for on, _ in befallen} >= {"fix", "fix.order", "fix.cancel", "fix.logon", "depth"}
+    assert not {on for on, _ in befallen} & {"user", "order.place", "order.cancel"}
+    assert {kind for on, kind in befallen if on == "fix"} == set(FIX_KINDS)
+
+
+@pytest.mark.full
+def test_a_desk_that_sends_again_by_fix_is_found_out(capsys: pytest.CaptureFixture[str]) -> None:
+    case = _befallen(1, ("error_after",))
+    status, report = chaos(capsys, "--seed", "1", "--case", str(case), "--mistake", "resends", "--by", "fix")
+    assert status == VIOLATED and report["violations"]
 
 
 @pytest.mark.full

@@ -172,6 +172,13 @@ class Wire:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
+class Impatient(SystemClock):
+    """Reconnects at once: a wire that breaks all the time is the test, and the growing pauses are not."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(min(seconds, 0.1))
+
+
 class Ours:
     """Our side as one process of ours has it: `reports` are the ExecIDs delivered, in order."""
 
@@ -179,7 +186,7 @@ class Ours:
         self.numbers, self.reports = FileNumbers(path), reports
         self.session = Session("OURS", "ENGINE", HEARTBEAT_S, self.numbers, resets=False, resends=True)
         self.line = Line(
-            "engine", address(f"tcp://127.0.0.1:{port}"), SystemClock(), time.time_ns, lambda: self.session,
+            "engine", address(f"tcp://127.0.0.1:{port}"), Impatient(), time.time_ns, lambda: self.session,
             self._logon, self._deliver, lambda: None, lambda why: None,
         )  # fmt: skip
         self._came = asyncio.Event()

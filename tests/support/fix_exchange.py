@@ -15,8 +15,9 @@ from agent.app.testvenue.server import Server
 from agent.transport.clock import SystemClock
 from agent.transport.http import TimeOuts
 from agent.venues import Sign
-from agent.venues.binance_spot import FEED, VENUE, BinanceSpotByFix, Doors
+from agent.venues.binance_spot import FEED, VENUE
 from agent.venues.binance_spot import fix_door as fd
+from agent.venues.binance_spot.by_fix import BinanceSpotByFix, Doors
 from keys.signer import fix_logon
 
 SENDERS, COPIERS = ("FLT1", "FLT2"), ("FLC1", "FLC2")

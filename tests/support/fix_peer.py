@@ -8,7 +8,7 @@ from recordings import recording, unpacked
 
 from agent.transport.fix.message import Message, Pair, decode, encode
 from agent.transport.fix.numbers import Numbers
-from agent.transport.fix.rules import Deliver, Over, Send, Session, Step
+from agent.transport.fix.rules import Deliver, Over, Send, Session, Step, Up
 
 AT_NS = 1_718_096_506_228_000_000
 
@@ -39,11 +39,15 @@ def session(*, resets: bool = False, resends: bool = True, numbers: Numbers | No
 
 
 def logged_on(*, resets: bool = False, resends: bool = True, numbers: Numbers | None = None) -> Session:
-    """At second 0, both sides having said one message."""
+    """At second 0, agreed on the numbers; what was said for that is not counted, so that a test's own begin at 2."""
     made = session(resets=resets, resends=resends, numbers=numbers)
     made.begin(0.0)
     made.logon([(98, "0"), (108, "30")], AT_NS)
-    made.receive(message("A", made.numbers.next_in, (98, "0"), (108, "30")), 0.0, AT_NS)
+    steps = made.receive(message("A", made.numbers.next_in, (98, "0"), (108, "30")), 0.0, AT_NS)
+    for test in sent(steps):
+        steps = made.receive(message("0", made.numbers.next_in, (112, test.get(112))), 0.0, AT_NS)
+    assert steps == [Up()] and made.ready
+    made.numbers.set(2, 2)
     return made
 
 

@@ -16,12 +16,11 @@ REPORT = ((37, "1"),)
 
 
 def test_a_log_on_brings_it_up_and_a_refusal_says_why() -> None:
-    made = session()
+    made = session(resets=True)
     assert made.begin(0.0) == 1
     made.logon([(98, "0"), (108, "30")], AT_NS)
-    assert (
-        made.receive(message("A", 1, (98, "0"), (108, "10")), 0.1, AT_NS) == [Up()] and made.heartbeat_s == 10
-    )
+    assert made.receive(message("A", 1, (98, "0"), (108, "10")), 0.1, AT_NS) == [Up()]
+    assert made.heartbeat_s == 10 and made.ready
     for kind in ("3", "5"):
         made = session()
         made.begin(0.0)
@@ -48,11 +47,29 @@ def test_a_gap_at_the_log_on_is_asked_for_too() -> None:
     made.begin(0.0)
     made.logon([], AT_NS)
     steps = made.receive(message("A", 7, (108, "30")), 0.1, AT_NS)
-    assert steps[0] == Up() and [one.kind for one in sent(steps)] == ["2"]
+    assert [one.kind for one in sent(steps)] == ["1", "2"]
     filled = made.receive(message("4", 1, (43, "Y"), (123, "Y"), (36, "6")), 0.2, AT_NS)
     assert delivered(filled) == [] and made.numbers.next_in == 6
     assert delivered(made.receive(message("8", 6, (43, "Y")), 0.3, AT_NS)) == [6]
     assert made.numbers.next_in == 8 and delivered(made.receive(message("8", 8), 0.4, AT_NS)) == [8]
+
+
+def test_no_order_is_said_before_both_agree_on_the_numbers() -> None:
+    """One that came while the other side still asks for numbers before it would be put by there, and passed over."""
+    made = session()
+    made.numbers.set(9, 1)
+    made.begin(0.0)
+    made.logon([], AT_NS)
+    (first,) = sent(made.receive(message("A", 1, (108, "30")), 0.1, AT_NS))
+    assert first.kind == "1" and not made.ready
+    fill, second = sent(made.receive(message("2", 2, (7, "4"), (16, "0")), 0.2, AT_NS + 1))
+    assert (fill.kind, fill.get(34), fill.get(36), second.kind) == ("4", "4", "11", "1")
+    assert made.receive(message("0", 3, (112, first.get(112))), 0.3, AT_NS) == [] and not made.ready
+    assert made.receive(message("0", 4, (112, second.get(112))), 0.3, AT_NS) == [Up()] and made.ready
+    made.begin(1.0)
+    made.logon([], AT_NS)
+    made.receive(message("A", 5, (108, "30")), 1.0, AT_NS)
+    assert "1" in [one.kind for one in sent(made.tick(31.5, AT_NS))]  # its answer was lost: asked again
 
 
 def test_asked_to_send_again_it_sends_no_order_again() -> None:
@@ -199,10 +216,11 @@ def test_damaged_numbers_are_not_guessed(tmp_path: Path) -> None:
 def test_a_number_is_kept_before_its_message_exists() -> None:
     class Broken(Numbers):
         def set(self, next_out: int, next_in: int) -> None:
-            if next_out > 2:
+            if next_out > 3:
                 raise Halt("FIX_NUMBERS_UNWRITABLE", "the disk is full")
             super().set(next_out, next_in)
 
     made = logged_on(numbers=Broken())
+    made.say("D", [(11, "a")], 1.0, AT_NS)
     with pytest.raises(Halt):
         made.say("D", [(11, "a")], 1.0, AT_NS)

@@ -10,6 +10,7 @@ import pytest
 from ccxt_rig import Signer as FamilySigner
 from deribit_rig import PERPETUAL, deribit_paper
 from deribit_rig import Signer as DeribitSigner
+from fix_exchange import fix_exchange, log_on
 from paper import KEY, Door, paper, sign
 from settings_values import values
 from usdm_rig import usdm_paper, usdm_session
@@ -129,6 +130,31 @@ class OfFamily(Signer):
         self, request_id: str, venue: str, method: str, path: str, payload: str
     ) -> tuple[str, str]:
         return await self.signer.sign(method, path, payload), KEY
+
+
+class OfSessions(Signer):
+    """Its own code judges the log-ons of the listed senders."""
+
+    limits = Signer.limits | {"paper-fix": {"per_day_usd": "0", "repeats": 1, "sessions": True}}
+
+    async def sign_exchange(
+        self, request_id: str, venue: str, method: str, path: str, payload: str
+    ) -> tuple[str, str]:
+        if venue == "paper-fix":
+            return await log_on(method, path, payload), KEY
+        return await super().sign_exchange(request_id, venue, method, path, payload)
+
+
+async def test_fix_sessions_log_on_or_say_why_they_do_not(tmp_path: Path) -> None:
+    async with fix_exchange() as there:
+        fix = {"url": there.fix_url, "api_key": f"file:{tmp_path / 'key'}", "senders": ["FLT1"]}
+        fix |= {"drop_copy_url": there.fix_url, "drop_copy_senders": ["FLC1"]}
+        told = await checked(settings(there.door, tmp_path, fix=fix), OfSessions())
+        assert {check.level for check in told.values()} == {Level.OK}, told
+        assert "FLT1" in told["FIX paper"].message and "FLC1" in told["FIX paper's drop copy"].message
+        assert "all that lies there" in told["signer paper"].message
+        told = await checked(settings(there.door, tmp_path, fix=fix | {"senders": ["OTHER"]}), OfSessions())
+        assert told["FIX paper"].level is Level.FAIL and "OTHER" in told["FIX paper"].message
 
 
 async def test_of_a_familys_exchange_it_tells_what_is_there_and_what_is_missing(tmp_path: Path) -> None:

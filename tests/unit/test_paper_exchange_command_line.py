@@ -9,9 +9,14 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from Crypto.PublicKey import ECC
+from fix_exchange import PEM, PUBLIC
+from paper import new_venue
 
 from agent.app.testvenue.__main__ import parse_account, parse_symbol
+from agent.app.testvenue.fix import FixServer
 from agent.app.testvenue.liquidity import file_levels
+from agent.app.testvenue.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -75,3 +80,19 @@ def test_symbols_and_books(tmp_path: Path) -> None:
     ]
     with pytest.raises(ValueError, match="holds no book of BTCUSDC"):
         file_levels(book, "BTCUSDC")
+
+
+@pytest.mark.parametrize(
+    "text", ["no key", PEM, ECC.generate(curve="P-256").public_key().export_key(format="PEM")]
+)
+def test_a_fix_key_that_is_no_public_ed25519_key_is_named(text: str) -> None:
+    with pytest.raises(ValueError, match="account k: fix is no"):
+        FixServer(Server(new_venue()), {"k": text})
+
+
+def test_a_fix_key_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "pub.pem").write_text(PUBLIC)
+    found = parse_account(f"key=k:secret=s:fix=file:{tmp_path}/pub.pem:ETH=50")
+    assert found.fix_key == PUBLIC and found.deposits == (("ETH", Decimal(50)),)
+    with pytest.raises(ValueError, match="fix is file:PATH"):
+        parse_account("key=k:secret=s:fix=PEM:ETH=50")

@@ -189,7 +189,7 @@ def rescue(seed: int, count: int | None, case: int | None, mistake: str, as_json
 )
 @click.option(
     "--by",
-    type=click.Choice(("binance_spot", "ccxt")),
+    type=click.Choice(("binance_spot", "fix", "ccxt")),
     default="binance_spot",
     show_default=True,
     help="Which session the desks work by.",

@@ -18,7 +18,6 @@ from aiohttp import web
 
 from agent.app.testvenue.deribit import DeribitServer
 from agent.app.testvenue.engine import Engine
-from agent.app.testvenue.fix import FixServer
 from agent.app.testvenue.futures import FuturesEngine
 from agent.app.testvenue.limits import Limits
 from agent.app.testvenue.liquidity import Maker, file_levels, read_tape, seeded_levels, tape_specs
@@ -192,8 +191,11 @@ async def listening(starting: Coroutine[Any, Any, Any], port: int, option: str) 
 async def run(options: argparse.Namespace) -> None:
     server = build(options)
     keys = {a.key: a.fix_key for a in server.venue.accounts.values() if a.fix_key}
-    fix = FixServer(server, keys) if keys else None
-    if fix is not None:
+    fix = None
+    if keys:
+        from agent.app.testvenue.fix import FixServer
+
+        fix = FixServer(server, keys)
         await listening(fix.start(options.fix_port), options.fix_port, "--fix-port")
     runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=1)
     await runner.setup()

@@ -18,7 +18,7 @@ from agent.margin.model import State
 from agent.ports import Clock, ExecutionVenue, HoldsPositions, TellsMargin
 from keys.client import SignerClient
 
-CLOCK_WARN_MS, CLOCK_FAIL_MS = 500, 4_000
+CLOCK_WARN_MS, CLOCK_FAIL_MS, LOGON_S = 500, 4_000, 5.0
 WATCH_S = 3.0
 NO_CAP = "set counterparty_cap_usd of it: Fairlead cannot withdraw, and says what you should"
 
@@ -52,6 +52,7 @@ async def venue_checks(
             found.append(skip(f"key {name}", "none is configured: it is asked for prices alone"))
         else:
             found += await _account(configured, exchange)
+        found += await _fix_sessions(label, exchange)
         found += await _symbols(configured, exchange, watch_s)
         found += _limits(label, exchange)
     except FairleadError as error:
@@ -191,6 +192,25 @@ def _line(label: str, told: dict[str, Any], watch_s: float) -> Check:
     return ok(label, said)
 
 
+async def _fix_sessions(label: str, exchange: ExecutionVenue) -> list[Check]:
+    """Whether its FIX sessions log on: the signer signs, the exchange takes the key."""
+    found = []
+    for session in getattr(exchange, "sessions", ()):
+        name = f"FIX {session.who}"
+        try:
+            await session.line.ready(LOGON_S)
+        except FairleadError as error:
+            found.append(fail(name, error.message, error.hint or "see the signer's file", error.exit_status))
+            continue
+        found.append(
+            ok(
+                name,
+                f"logged on as {session.line.session.sender}, heartbeat {session.line.session.heartbeat_s:g} s",
+            )
+        )
+    return found
+
+
 def _limits(label: str, exchange: ExecutionVenue) -> list[Check]:
     http = getattr(exchange, "http", None)
     if http is None:
@@ -215,4 +235,4 @@ async def _signer(configured: Venue, signer: SignerClient) -> list[Check]:
         return [warn(name, UNKNOWN, "restart it: it is of an older version")]
     if not bounds:
         return [fail(name, "it holds no key of this exchange", "add it to the signer's file", 3)]
-    return [ok(name, sentence(bounds[0]))]
+    return [ok(name, "; ".join(sentence(bound) for bound in bounds))]

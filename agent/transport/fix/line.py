@@ -22,7 +22,7 @@ from agent.transport.http import CONNECT_S, reason
 from agent.transport.stream import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from chains.ending import ended
 
-LEAVE_S = 1.0
+LEAVE_S, SOUND_S = 1.0, 30.0
 _CHUNK = 1 << 16
 
 
@@ -83,7 +83,7 @@ class Line:
         self._open_session, self._logon = open_session, logon
         self._deliver, self._up, self._lost = deliver, up, lost
         self._writer: asyncio.StreamWriter | None = None
-        self._ready, self._gone = asyncio.Event(), asyncio.Event()
+        self._ready, self._gone, self._news = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._error: FairleadError | None = None
         self.session: Session | None = None
@@ -100,7 +100,7 @@ class Line:
             return
         if self.session is not None and self.session.state is State.UP and not task.done():
             with contextlib.suppress(OSError):
-                self._do(self.session.leave(self._now_s(), self.now_ns()))
+                self._do(self.session.leave(self.now_s(), self.now_ns()))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LEAVE_S):
                     await self._gone.wait()
@@ -117,10 +117,12 @@ class Line:
             ) from error
         try:
             async with asyncio.timeout(seconds):
-                await self._ready.wait()
+                while not self._ready.is_set():
+                    if self._error is not None and not isinstance(self._error, Retry):
+                        raise self._error
+                    self._news.clear()
+                    await self._news.wait()
         except TimeoutError:
-            if self._error is not None and not isinstance(self._error, Retry):
-                raise self._error from None
             raise Retry(
                 "FIX_DOWN", f"{self.who}: no FIX session: {self.why}", "nothing was sent; try again"
             ) from None
@@ -133,35 +135,40 @@ class Line:
     def say(self, kind: str, fields: Sequence[Pair]) -> int:
         """The number of the message, written. Raises Retry FIX_DOWN: nothing was sent then."""
         session, writer = self.session, self._writer
-        if session is None or writer is None or session.state is not State.UP:
+        if session is None or writer is None or not session.ready:
             raise Retry("FIX_DOWN", f"{self.who}: no FIX session: {self.why}", "nothing was sent; try again")
-        number, frame = session.say(kind, fields, self._now_s(), self.now_ns())
+        number, frame = session.say(kind, fields, self.now_s(), self.now_ns())
         writer.write(frame)
         return number
 
-    def drop(self, why: str) -> None:
-        """Gives this connection up, with a log-out; the next one begins at once, and who needs one waits for it."""
+    def drop(self, why: str, *, wait: bool = True) -> None:
+        """Gives this connection up, with a log-out; the next one begins at once, and who needs one waits for it. Not `wait`: without
+        the other side's answer, where nothing is heard of it."""
         self._ready.clear()
-        if self.session is not None and self._do(self.session.leave(self._now_s(), self.now_ns(), why)):
-            if self._writer is not None:
-                self._writer.close()
+        if self.session is None or self._writer is None:
+            return
+        over = self._do(self.session.leave(self.now_s(), self.now_ns(), why))
+        if over or not wait:
+            self.why = why
+            self._writer.close()
 
     # inside
 
     @staticmethod
-    def _now_s() -> float:
+    def now_s() -> float:
         return asyncio.get_running_loop().time()
 
     async def _run(self) -> None:
         pause_s = FIRST_PAUSE_S
         while True:
-            before = self.connections
+            began_s = self.now_s()
             try:
                 await self._connection()
             except (OSError, TimeoutError) as error:
                 self.why = reason(error)
             except FairleadError as error:
                 self.why, self._error = str(error), error
+                self._news.set()
                 if error.verb == "HALT":
                     raise
             finally:
@@ -175,8 +182,9 @@ class Line:
                     self._writer = None
                 if was_up:
                     self._lost(self.why)
-            pause_s = FIRST_PAUSE_S if self.connections > before else min(pause_s * 2, LONGEST_PAUSE_S)
             await self._clock.sleep(pause_s)
+            # a session that ended soon is no sound one: venues count how often somebody logs on
+            pause_s = FIRST_PAUSE_S if self.now_s() - began_s > SOUND_S else min(pause_s * 2, LONGEST_PAUSE_S)
 
     async def _connection(self) -> None:
         """From the connection to its end; `why` says what ended it."""
@@ -188,23 +196,23 @@ class Line:
             )
         session = self.session = self._open_session()
         self._gone.clear()
-        number = session.begin(self._now_s())
+        number = session.begin(self.now_s())
         fields, sent_ns = await self._logon(session, number)
         self._writer.write(session.logon(fields, sent_ns))
         self._error, framer = None, Framer()
         self.why = "closed by the other side"
         while True:
             try:
-                async with asyncio.timeout(max(session.due() - self._now_s(), 0.0)):
+                async with asyncio.timeout(max(session.due() - self.now_s(), 0.0)):
                     data = await reader.read(_CHUNK)
             except TimeoutError:
-                steps = session.tick(self._now_s(), self.now_ns())
+                steps = session.tick(self.now_s(), self.now_ns())
             else:
                 if not data:
                     return
                 steps = []
                 for came in framer.feed(data):
-                    steps += session.receive(came, self._now_s(), self.now_ns())
+                    steps += session.receive(came, self.now_s(), self.now_ns())
                 await asyncio.sleep(0)  # a burst is no reason why nothing else should go on
             if self._do(steps):
                 await self._writer.drain()
@@ -223,6 +231,7 @@ class Line:
                     self.connections += 1
                     self._was_up = True
                     self._ready.set()
+                    self._news.set()
                     self._up()
                 case Over(why):
                     self.why = why

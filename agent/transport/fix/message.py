@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime
 
 import simplefix
 
@@ -21,7 +21,11 @@ LONGEST = 1 << 16
 """Bytes of a message that is taken for one: what claims more is garbled, so that no length makes us wait and keep for ever."""
 _HEAD = b"8=FIX.4.4\x019="
 _LENGTH_DIGITS, _TRAILER = 8, 7
-_STAMP = re.compile(r"([0-9]{8}-[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{3}|[0-9]{6}|[0-9]{9}))?", re.ASCII)
+_STAMP = re.compile(
+    r"([0-9]{4})([0-9]{2})([0-9]{2})-([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{3}|[0-9]{6}|[0-9]{9}))?",
+    re.ASCII,
+)
+_EPOCH = date(1970, 1, 1).toordinal()
 _PRINTABLE = re.compile(r"[\x20-\x7e]+")
 Pair = tuple[int, str]
 BEGIN_STRING, BODY_LENGTH, CHECK_SUM, MSG_TYPE = 8, 9, 10, 35
@@ -184,8 +188,9 @@ def stamp_ns(text: str) -> int:
     found = _STAMP.fullmatch(text)
     if found is None:
         raise ValueError(f"{text[:40]!r} is no UTC timestamp")
-    whole, fraction = found[1], found[2] or ""
-    leap = whole.endswith(":60")
-    at = datetime.strptime(whole[:-2] + "59" if leap else whole, "%Y%m%d-%H:%M:%S").replace(tzinfo=UTC)
-    since = at - datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=int(leap))
-    return (since.days * 86_400 + since.seconds) * 10**9 + int(fraction.ljust(9, "0") or "0")
+    year, month, day, hour, minute, second = (int(found[n]) for n in range(1, 7))
+    if hour > 23 or minute > 59 or second > 60:
+        raise ValueError(f"{text!r} is no time of a day")
+    days = date(year, month, day).toordinal() - _EPOCH
+    fraction = int((found[7] or "0").ljust(9, "0"))
+    return (((days * 24 + hour) * 60 + minute) * 60 + second) * 10**9 + fraction

@@ -8,6 +8,9 @@ Where a venue takes no resend requests (`resends` false), a gap or a garbled fra
 was missed is asked for by other means. Asked to send again, it never sends a message of ours a second time: the numbers are filled with
 a SequenceReset. An order that was lost on the way was not answered, and is asked for by its name like any whose answer was lost.
 
+Where numbers go on over log-ons, a log-on is followed by a TestRequest, and nothing else is said before its answer: an order that comes
+while the other side still asks for numbers before it would be put by and passed over.
+
 Source: FIX 4.4 with errata, volume 2, "Session protocol". Times are seconds of any clock that only grows.
 """
 
@@ -53,7 +56,7 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True)
 class Up:
-    """The other side took the log-on."""
+    """The other side took the log-on and has all of our numbers: orders may be said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,13 @@ class Session:
         self._asked_s: float | None = None
         self._asked = 0
         self._tested_s: float | None = None
+        self._awaited, self._awaited_s = "", 0.0
         self._sent_s = self._heard_s = 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether an order may be said."""
+        return self.state is State.UP and not self._awaited
 
     # what we say
 
@@ -99,7 +108,7 @@ class Session:
             self.numbers.set(1, 1)
         self.state = State.LOGGING_ON
         self._ahead.clear()
-        self._asked_s, self._asked, self._tested_s = None, 0, None
+        self._asked_s, self._asked, self._tested_s, self._awaited = None, 0, None, ""
         self._sent_s = self._heard_s = now_s
         return self.numbers.next_out
 
@@ -174,6 +183,8 @@ class Session:
                     *self._end(f"asked {MOST_ASKED} times for {self.numbers.next_in}", now_s, now_ns),
                 ]
             steps.append(self._ask(now_s, now_ns))
+        if self._awaited and now_s - self._awaited_s >= self.heartbeat_s:
+            steps.append(self._agree(now_s, now_ns))
         if now_s - self._sent_s >= self.heartbeat_s:
             steps.append(self._send(HEARTBEAT, [], now_s, now_ns))
         return steps
@@ -187,7 +198,8 @@ class Session:
         heard = self._heard_s + self.heartbeat_s * LATE
         listening = heard if self._tested_s is None else self._tested_s + self.heartbeat_s
         asked = float("inf") if self._asked_s is None else self._asked_s + self.heartbeat_s
-        return min(self._sent_s + self.heartbeat_s, listening, asked)
+        agreed = self._awaited_s + self.heartbeat_s if self._awaited else float("inf")
+        return min(self._sent_s + self.heartbeat_s, listening, asked, agreed)
 
     def lost(self) -> None:
         """The connection broke."""
@@ -204,10 +216,11 @@ class Session:
         self.state = State.UP
         if number < self.numbers.next_in and not came.says(POSS_DUP):
             return self._too_low(number, now_s, now_ns)
+        steps: list[Step] = [Up()] if self.resets else [self._agree(now_s, now_ns)]
         if number > self.numbers.next_in:
-            return [Up(), *self._too_high(came, number, now_s, now_ns)]
+            return steps + self._too_high(came, number, now_s, now_ns)
         self._count(number + 1)
-        return [Up()]
+        return steps
 
     def _reset(self, came: Message, now_s: float, now_ns: int) -> list[Step]:
         """The numbers go on from there, whatever number this itself has; never back."""
@@ -278,7 +291,10 @@ class Session:
         self._count(expected + 1)
         match came.kind:
             case "0":
-                return []
+                if not self._awaited or came.get(TEST_REQ_ID) != self._awaited:
+                    return []
+                self._awaited = ""
+                return [Up()]
             case "1":
                 answer = came.get(TEST_REQ_ID)
                 if not all(" " <= c <= "~" for c in answer):
@@ -307,7 +323,14 @@ class Session:
         fields = [(MSG_SEQ_NUM, str(first)), (POSS_DUP, "Y"), (SENDING_TIME, at), (ORIG_SENDING_TIME, at),
                   (GAP_FILL, "Y"), (NEW_SEQ_NO, str(self.numbers.next_out))]  # fmt: skip
         self._sent_s = now_s
-        return [Send(encode(SEQUENCE_RESET, [(SENDER, self.sender), (TARGET, self.target), *fields]))]
+        filled = Send(encode(SEQUENCE_RESET, [(SENDER, self.sender), (TARGET, self.target), *fields]))
+        # the test request was among what is filled now
+        return [filled, self._agree(now_s, now_ns)] if self._awaited else [filled]
+
+    def _agree(self, now_s: float, now_ns: int) -> Send:
+        """Asks for an answer that comes only when nothing of ours is missing there."""
+        self._awaited, self._awaited_s = f"n{self.numbers.next_out}-{now_ns}", now_s
+        return self._send(TEST_REQUEST, [(TEST_REQ_ID, self._awaited)], now_s, now_ns)
 
     def _ask(self, now_s: float, now_ns: int) -> Send:
         self._asked_s, self._asked = now_s, self._asked + 1

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from agent.market.feeds import FeedFacts
 from agent.ports import Clock
 from agent.transport.http import TimeOuts
 from agent.venues import Send, Sign, VenueFacts
 from agent.venues.binance_spot import feed
-from agent.venues.binance_spot.by_fix import BinanceSpotByFix, Doors
 from agent.venues.binance_spot.session import BinanceSpot
+
+if TYPE_CHECKING:  # what FIX needs is loaded where it is used
+    from agent.venues.binance_spot.by_fix import Doors
 
 
 def connect(
@@ -29,6 +32,8 @@ def connect(
     the sockets. `send` sends the orders for which `sign` gives no signature. With `doors` orders and reports go by FIX."""
     times = timeouts or TimeOuts()
     if doors is not None:
+        from agent.venues.binance_spot.by_fix import BinanceSpotByFix
+
         return BinanceSpotByFix(
             VENUE, FEED, name, clock, api_key, sign, base_url, times, ws_url, send, doors=doors
         )
@@ -66,4 +71,4 @@ FEED = FeedFacts(
     probe=lambda symbol: (feed.snapshot_path(symbol, 5), "depth"),
 )
 
-__all__ = ["FEED", "VENUE", "BinanceSpot", "BinanceSpotByFix", "Doors", "connect"]
+__all__ = ["FEED", "VENUE", "BinanceSpot", "connect"]

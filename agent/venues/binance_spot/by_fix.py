@@ -7,6 +7,7 @@ for REST, by the same words; what it cannot do is hold back what a session that 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +21,7 @@ from agent.market.feeds import FeedFacts
 from agent.market.reading import number as exact
 from agent.ports import Clock, SignedRequest
 from agent.transport.fix.dictionary import Record
-from agent.transport.http import TimeOuts
+from agent.transport.http import CONNECT_S, TimeOuts
 from agent.venues import Send, Sign, VenueFacts, understood
 from agent.venues.binance_spot import codec
 from agent.venues.binance_spot import fix_codec as words
@@ -72,18 +73,20 @@ class BinanceSpotByFix(BinanceSpot):
         """Lists are not spoken of here: exits are watched by this process."""
         return False
 
+    @property
+    def sessions(self) -> tuple[FixDoor, ...]:
+        """Order entry, and drop copy where there is one."""
+        return (self.entry,) if self.copy is None else (self.entry, self.copy)
+
     async def start(self) -> None:
         """As by REST. The FIX sessions come up beside it: what needs one that is not there says so (Retry FIX_DOWN)."""
         await super().start()
-        self.entry.start()
-        if self.copy is not None:
-            self.copy.start()
+        for session in self.sessions:
+            session.start()
 
     async def close(self) -> None:
         try:
-            await self.entry.close()
-            if self.copy is not None:
-                await self.copy.close()
+            await asyncio.gather(*(session.close() for session in self.sessions))
         finally:
             await super().close()
 
@@ -93,14 +96,10 @@ class BinanceSpotByFix(BinanceSpot):
         params = words.words(request.payload)
         with understood("an order of ours"):
             name, fields = params["newClientOrderId"], words.new_order(params)
-            left_ms = int(params["timestamp"]) + int(params["recvWindow"]) - self.account.now_ms()
+            until_ms = int(params["timestamp"]) + int(params["recvWindow"])
             ends = params["type"] == "MARKET" or params["timeInForce"] != "GTC"
-        if name in self._sent:
-            raise Reconcile(
-                "SENT_BEFORE",
-                f"{name} was sent to {self._name} before, and is sent once",
-                "ask by client order id",
-            )
+        await self.entry.line.ready(CONNECT_S)
+        left_ms = until_ms - self.account.now_ms()
         if left_ms <= 0:
             raise Reject(
                 "REQUEST_EXPIRED", f"{name} was signed too long ago to be sent", "check this machine's clock"
@@ -114,7 +113,7 @@ class BinanceSpotByFix(BinanceSpot):
 
         window: list[tuple[int, str]] = [(words.RECV_WINDOW, str(left_ms))]
         answers = await self.entry.ask(
-            words.NEW_ORDER, window + fields, takes, self._write_s, lambda: self._keep(name)
+            words.NEW_ORDER, window + fields, takes, self._write_s, lambda: self._once(name)
         )
         last = answers[-1]
         if last.kind != words.REPORT or last[words.EXEC_TYPE] == "8":
@@ -122,8 +121,11 @@ class BinanceSpotByFix(BinanceSpot):
         return self._folded(answers)
 
     async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot:
-        """As the port says; a refusal is looked into: the venue has one for every order it does not hold open."""
+        """As the port says; a refusal is looked into: the venue has one for every order it does not hold open. By REST where no session is
+        up: what ends an order waits for none."""
         self.instrument(symbol)
+        if not self.entry.up:
+            return await super().cancel(cl_ord_id, symbol)
         own = f"c-{cl_ord_id}"[:36]
 
         def takes(record: Record) -> tuple[bool, bool]:
@@ -150,7 +152,9 @@ class BinanceSpotByFix(BinanceSpot):
         return ended
 
     async def _cancel_symbol(self, symbol: str) -> dict[ClOrdId, OrderSnapshot | FairleadError]:
-        """One mass cancel; what its reports name is ended, the rest is asked after one by one."""
+        """One mass cancel; what its reports name is ended, the rest is asked after one by one. By REST as `cancel`."""
+        if not self.entry.up:
+            return await super()._cancel_symbol(symbol)
         own = f"q-{symbol}-{self.account.now_ms()}"[:36]
 
         def takes(record: Record) -> tuple[bool, bool]:
@@ -180,15 +184,22 @@ class BinanceSpotByFix(BinanceSpot):
     def stream(self) -> AsyncIterator[ExecutionReport]:
         """Reports of both sessions and of the audit, each execution once."""
         self._need_markets()
-        return self.reports.merged(*(door for door in (self.entry, self.copy) if door is not None))
+        return self.reports.merged(*self.sessions)
 
     # inside
 
     def _now_ns(self) -> int:
         return self._clock.now_ns() + self.account.ahead_ms * 1_000_000
 
-    def _keep(self, name: str) -> None:
-        """An order that was said is not said again: once it has ended the venue would take its name for a new one."""
+    def _once(self, name: str) -> None:
+        """An order that was said is not said again: once it has ended the venue would take its name for a new one. Raises Reconcile
+        SENT_BEFORE."""
+        if name in self._sent:
+            raise Reconcile(
+                "SENT_BEFORE",
+                f"{name} was sent to {self._name} before, and is sent once",
+                "ask by client order id",
+            )
         self._sent[name] = None
         if len(self._sent) > REMEMBERED:
             del self._sent[next(iter(self._sent))]

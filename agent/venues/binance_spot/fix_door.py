@@ -11,7 +11,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
-from agent.domain.errors import Reconcile
+from agent.domain.errors import Reconcile, Usage
 from agent.ports import Clock
 from agent.transport.fix.dictionary import BadMessage, Record
 from agent.transport.fix.line import Line, address
@@ -23,6 +23,7 @@ from agent.transport.stream import Up
 from agent.venues import Sign
 from agent.venues.binance_spot import fix_codec as words
 from agent.venues.binance_spot.fix_dictionary import DICTIONARY
+from agent.venues.binance_spot.reports import Heard
 
 TARGET, HEARTBEAT_S, HEARD = "SPOT", 5, 10_000
 
@@ -34,15 +35,8 @@ class Door:
 
     url: str
     senders: tuple[str, ...]
-    api_key: str
+    api_key: str = field(repr=False)
     sign: Sign
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """An execution report."""
-
-    report: Record
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +73,11 @@ class FixDoor:
             self._lost,
         )
 
+    @property
+    def up(self) -> bool:
+        """Whether a question could be written now."""
+        return self.line.session is not None and self.line.session.ready
+
     def start(self) -> None:
         self.line.start()
 
@@ -91,19 +90,30 @@ class FixDoor:
         fields: Sequence[Pair],
         takes: Callable[[Record], tuple[bool, bool]],
         seconds: float,
-        sent: Callable[[], None] = lambda: None,
+        once: Callable[[], None] = lambda: None,
     ) -> list[Record]:
-        """What answered. `sent` is called when the question was written. A Reject of the question is its only record."""
-        DICTIONARY.read(Message(kind, (*_ANY_HEADER, *fields)), strict=True)
+        """What answered. `once` is called right before the question is written and may raise instead. A Reject of the question is its only record.
+
+        Raises Usage FIX_ORDER, too, for what the venue's dictionary does not allow: nothing was sent.
+        """
+        try:
+            DICTIONARY.read(Message(kind, (*_ANY_HEADER, *fields)), strict=True)
+        except BadMessage as error:
+            raise Usage(
+                "FIX_ORDER", f"{self.who} would not take it: {error.text}", "send it by REST"
+            ) from None
         await self.line.ready(CONNECT_S)
         question = _Question(takes, asyncio.get_running_loop().create_future())
         self._questions.append(question)
         try:
+            if self.up:
+                once()
             question.number = self.line.say(kind, fields)
-            sent()
             async with asyncio.timeout(seconds):
                 await question.answer
         except TimeoutError:
+            # a line that may be half open is not waited for: the next question goes by a new one
+            self.line.drop("no answer in time", wait=False)
             raise Reconcile(
                 "VENUE_TIMEOUT",
                 f"{self.who} did not answer within {seconds:g} s; the request may have taken effect",
@@ -157,7 +167,19 @@ class FixDoor:
         for question in list(self._questions):
             self._put(question, record)
         if record.kind == words.REPORT:
-            self._tell(Heard(record))
+            self._report(record)
+
+    def _report(self, record: Record) -> None:
+        """What cannot be told in the stream's words is found by an audit. A refusal changes no order: it may be of one whose name is
+        taken by one that works."""
+        try:
+            event = words.event(record)
+        except (KeyError, ValueError):
+            self.unreadable += 1
+            self._tell(Up(self.line.connections))
+            return
+        if event["x"] != "REJECTED":
+            self._tell(Heard(event))
 
     def _put(self, question: _Question, record: Record) -> None:
         if question.answer.done():

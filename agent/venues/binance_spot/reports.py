@@ -7,7 +7,8 @@ few seconds: a socket that looks alive and says nothing costs one audit's delay,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,8 +22,6 @@ from agent.transport import binance
 from agent.transport.executions import ENDED, until_woken
 from agent.transport.stream import StreamEvent, Text, Up
 from agent.venues import understood
-from agent.venues.binance_spot import fix_codec
-from agent.venues.binance_spot.fix_door import Heard
 from chains import ending
 
 if TYPE_CHECKING:
@@ -32,6 +31,13 @@ LOOK_BACK_NS = 10 * 60 * 10**9
 GIVE_UP_NS = 60 * 10**9
 """How long an id is asked for that the venue does not know: far longer than a request's receive window."""
 QUEUE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An executionReport in the words of the user-data stream, told by another line."""
+
+    event: Mapping[str, Any]
 
 
 class Source(Protocol):
@@ -125,7 +131,7 @@ class ReportStream:
                 elif isinstance(event, Text):
                     await self._hear(event.data, stream, queue)
                 elif isinstance(event, Heard):
-                    await self._hear_fix(event, queue)
+                    await self._take(event.event, queue)
         except FairleadError as error:
             await queue.put(error)
 
@@ -146,18 +152,6 @@ class ReportStream:
             await self._take(event, queue)
         elif kind in ("eventStreamTerminated", "serverShutdown"):
             await stream.drop(str(kind))
-
-    async def _hear_fix(self, heard: Heard, queue: asyncio.Queue[ExecutionReport | FairleadError]) -> None:
-        """A report that cannot be told in the stream's words is found by the audit, now."""
-        try:
-            event = fix_codec.event(heard.report)
-        except (KeyError, ValueError):
-            self._audit_now.set()
-            return
-        if (
-            event["x"] != "REJECTED"
-        ):  # a refusal changes no order: it may be of one whose name is taken by one that works
-            await self._take(event, queue)
 
     async def _take(self, event: Any, queue: asyncio.Queue[ExecutionReport | FairleadError]) -> None:
         report = self._venue.reader.report(event)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.app.chaos.deaths import Dead, Doom, first_of
-from agent.app.chaos.exchange.fates import Fate
+from agent.app.chaos.exchange.fates import Fate, by_fix
 from agent.app.chaos.exchange.ground import Exchange
 from agent.app.chaos.exchange.lanes import Lane
 from agent.domain.errors import FairleadError, Halt
@@ -67,7 +67,7 @@ async def live(lane: Lane, fate: Fate, exchange: Exchange) -> Told:
     exchange.refill()
     faults = exchange.server.faults
     for fault in fate.faults:
-        faults.add(dict(fault))
+        faults.add(by_fix(dict(fault)) if lane.by == "fix" else dict(fault))
     parent = order(fate, lane, lane.clock.now_ns())
     told.parent = parent.cl_ord_id
     house = asyncio.create_task(_house(exchange, fate))
@@ -114,6 +114,7 @@ async def _real_life(lane: Lane, fate: Fate, parent: ParentOrder, number: int) -
         "since_ns": lane.clock.since_ns,
         "created_ns": parent.intent.created_ns,
         "by": lane.by,
+        "fix_url": lane.fix_url,
     }
     command = [sys.executable, "-m", "agent.app.chaos.exchange.life", json.dumps(job)]
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT)

@@ -12,6 +12,14 @@ from agent.app.chaos.deaths import MOMENTS, Death
 WRITES = ("error_before", "hang_before", "reset_before", "late", "error_after", "hang_after", "reset_after", "partial", "limited", "banned")  # fmt: skip
 READS = ("error_before", "reset_after", "partial", "stale", "delay")
 USER = ("drop", "duplicate", "reorder", "delay", "partial", "silence", "half_open", "close")
+BY_FIX = {
+    "error_before": "hang_before",
+    "error_after": "hang_after",
+    "limited": "reset_before",
+    "banned": "error_before",
+}
+TOLD_BY_FIX = {"drop": "drop", "duplicate": "duplicate", "reorder": "gap", "delay": "again", "partial": "partial", "silence": "checksum", "half_open": "half_open", "close": "close"}  # fmt: skip
+"""What befalls FIX messages where the same befalls requests and events of the other doors."""
 DEPTH = ("drop", "duplicate", "reorder", "partial", "silence", "close")
 LAST_EVENT = 14
 """An order that meets no trouble writes about as many events: later deaths strike those that do."""
@@ -89,3 +97,20 @@ def _fault(rng: Random) -> dict[str, Any]:
     if draw < 0.95:
         return {"on": "any", "kind": "maintenance", "count": rng.randint(1, 6)}
     return {"on": "clock", "kind": "jump", "delay_ms": rng.choice((-2_000, -500, 500, 2_000))}
+
+
+def by_fix(fault: dict[str, Any]) -> dict[str, Any]:
+    """The same trouble where orders, cancels and reports go by FIX."""
+    on, kind = fault["on"], fault["kind"]
+    if on == "user":
+        return {"on": "fix", "kind": TOLD_BY_FIX[kind], "count": fault["count"]}
+    if on not in ("order.place", "order.cancel"):
+        return fault
+    if kind == "partial":
+        return {"on": "fix", "kind": "partial", "count": fault["count"]}
+    where = (
+        "fix.logon"
+        if kind == "banned"
+        else on.replace("order.place", "fix.order").replace("order.cancel", "fix.cancel")
+    )
+    return fault | {"on": where, "kind": BY_FIX.get(kind, kind)}

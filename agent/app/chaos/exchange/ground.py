@@ -4,16 +4,20 @@ fifteen seconds of doubt take a fraction of one."""
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from aiohttp import web
+from Crypto.PublicKey import ECC
 
 from agent.app.testvenue.book import Order
 from agent.app.testvenue.engine import Engine, NewOrder
+from agent.app.testvenue.fix import FixServer
 from agent.app.testvenue.limits import Limits
 from agent.app.testvenue.liquidity import Maker, seeded_levels
 from agent.app.testvenue.server import Server
@@ -45,6 +49,7 @@ class Exchange:
 
     server: Server
     url: str
+    fix_url: str
     clock: QuickClock
 
     def refill(self) -> None:
@@ -84,6 +89,12 @@ class Exchange:
             return  # it ended meanwhile
 
 
+def key_of_sessions() -> ECC.EccKey:
+    """The account's key for FIX, the same in every process."""
+    seed: Any = hashlib.sha256(SECRET.encode()).digest()  # bytes, which its annotations do not know
+    return ECC.construct(curve="Ed25519", seed=seed)
+
+
 @asynccontextmanager
 async def exchange(seed: int, clock: QuickClock) -> AsyncIterator[Exchange]:
     spec = SymbolSpec("ETH", "USDC")
@@ -92,11 +103,14 @@ async def exchange(seed: int, clock: QuickClock) -> AsyncIterator[Exchange]:
     venue = Venue(engine, [Account(KEY, SECRET, DEPOSITS)], [maker], lambda: clock.now_ns() // 10**6)
     server = Server(venue, Limits(weight_limit=10**9, order_limit=10**6))
     server.speed = clock.speed
+    fix = FixServer(server, {KEY: key_of_sessions().public_key().export_key(format="PEM")})
+    fix_url = f"tcp://127.0.0.1:{await fix.start()}"
     runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        yield Exchange(server, f"http://127.0.0.1:{runner.addresses[0][1]}", clock)
+        yield Exchange(server, f"http://127.0.0.1:{runner.addresses[0][1]}", fix_url, clock)
     finally:
         server.closing.set()
+        await fix.close()
         await runner.cleanup()

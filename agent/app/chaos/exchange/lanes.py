@@ -133,6 +133,7 @@ class Lane:
     clock: QuickClock
     mistake: str = ""
     by: str = "binance_spot"
+    fix_url: str = ""
 
     @property
     def name(self) -> str:
@@ -147,7 +148,7 @@ class Lane:
         return Switch(self.folder / f"HALTED-{self.number}.json")
 
     def session(self) -> BinanceSpot | Ccxt:
-        return session_of(self.by, self.clock, self.url, TimeOuts(READ_S, WRITE_S))
+        return session_of(self.by, self.clock, self.url, TimeOuts(READ_S, WRITE_S), self.fix_url)
 
     @asynccontextmanager
     async def open(self, doom: Doom, fate: Fate | None) -> AsyncIterator[Desk]:

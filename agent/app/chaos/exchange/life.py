@@ -1,6 +1,6 @@
 """A desk's life in a process of its own, for deaths that are real: SIGKILL at the event its fate names.
 
-python -m agent.app.chaos.exchange.life JSON     {"seed", "case", "death", "lane", "url", "folder", "since_ns", "created_ns", "by"}
+python -m agent.app.chaos.exchange.life JSON     {"seed", "case", "death", "lane", "url", "folder", "since_ns", "created_ns", "by", "fix_url"}
 
 It works the case's order, or resumes what an earlier life left. It ends by its own SIGKILL, or well where the event never came.
 """
@@ -23,7 +23,14 @@ from agent.domain.errors import FairleadError
 
 async def life(job: dict[str, Any]) -> None:
     fate = draw(job["seed"], job["case"])
-    lane = Lane(job["lane"], job["url"], Path(job["folder"]), QuickClock(job["since_ns"]), by=job["by"])
+    lane = Lane(
+        job["lane"],
+        job["url"],
+        Path(job["folder"]),
+        QuickClock(job["since_ns"]),
+        by=job["by"],
+        fix_url=job["fix_url"],
+    )
     async with lane.open(Doom(fate.deaths[job["death"]]), fate) as desk:
         try:
             await one_life(desk, order(fate, lane, job["created_ns"]), fate)

@@ -62,7 +62,8 @@ async def _world(
                 for number in range(min(LANES, len(fates)))
             ]
             lanes = [
-                (Lane(number, found.url, folder, clock, mistake, by), found) for found, number in grounds
+                (Lane(number, found.url, folder, clock, mistake, by, found.fix_url), found)
+                for found, number in grounds
             ]
             told = await _all(lanes, fates)
             question = {"do": "judge", "lanes": [_lane(lane, told) for lane, _ in lanes]}
