@@ -14,6 +14,7 @@ from venue_rigs import Rig, name_of
 
 from agent.app.comparison import Difference, compare_venue
 from agent.domain.errors import Retry
+from agent.domain.events import Certified
 from agent.domain.instruments import place_of
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.reports import Balance, ExecutionReport, OrderSnapshot
@@ -143,6 +144,12 @@ async def test_positions_are_told_where_it_has_any_and_are_nothing_the_books_exp
     found = await compare_venue(rig.venue, Book(), (), AT_NS)
     assert [one.what.split(" stand")[0] for one in found] == [f"{q:f} {n}" for n, q in sorted(there.items())]
     assert {one.kind for one in found} <= {"position"} and not any(one.explained for one in found)
+    book = Book()  # its owner took the account over as it was
+    book.apply(Certified((), tuple(f"{one.place}: {one.kind}: {one.what}" for one in found), "test", AT_NS))
+    assert await compare_venue(rig.venue, book, (), AT_NS) == []
+    another = Certified((), ("cex:x: position: 1 ETH stand as a position at x; the book has none",), "test", AT_NS)  # fmt: skip
+    book.apply(another)
+    assert await compare_venue(rig.venue, book, (), AT_NS) == found
 
 
 async def test_what_cannot_be_asked_is_no_agreement(rig: Rig) -> None:
