@@ -131,6 +131,10 @@ async def test_an_order_and_a_fill_that_the_books_do_not_know_are_named_and_left
     found = {one.kind: one for one in await compared(rig, taken.fills[0].at_ns + 10**9)}
     assert set(found) == {"foreign order", "foreign fill"} and not any(d.explained for d in found.values())
     assert name_of(0) in found["foreign order"].what and name_of(1) in found["foreign fill"].what
+    at_ns = taken.fills[0].at_ns + 10**9
+    left = await compare_venue(rig.venue, Book(), (rig.symbol,), at_ns, leave=True)
+    assert {d.kind for d in left if d.kind != "position"} == set(found)
+    assert all(d.explained is (d.kind != "position") for d in left)
     stands = await rig.venue.query(name_of(0), rig.symbol)
     assert stands is not None and stands.status is OrdStatus.NEW
 
