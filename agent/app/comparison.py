@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 DAY_NS = 86_400 * 10**9
 POSITION = "position"
+LEFT = "the settings leave others' orders to them (foreign_orders)"
 UNKNOWN_HISTORY = "a journal before this one, or another program: `fairlead reconcile --adopt` takes the account over as it is"
 
 
@@ -63,9 +64,14 @@ async def compare(app: App, book: Book) -> Compared:
         found.append(
             Difference(place, "unreachable", f"{name} does not answer: {why}", "unknown is not equal", False)
         )
-    now_ns, symbols = app.clock.now_ns(), {v.name: v.symbols for v in app.settings.venues}
+    now_ns, tables = app.clock.now_ns(), {v.name: v for v in app.settings.venues}
     work = [
-        (Place(f"cex:{n}"), compare_venue(v, book, symbols.get(n, ()), now_ns, app.directory.assets))
+        (
+            Place(f"cex:{n}"),
+            compare_venue(
+                v, book, tables[n].symbols, now_ns, tables[n].foreign_orders == "leave", app.directory.assets
+            ),
+        )
         for n, v in app.venues.items()
     ]
     work += [(desk.place, _chain(app, desk, book)) for desk in app.chains.values()]
@@ -93,9 +99,15 @@ async def compare(app: App, book: Book) -> Compared:
 
 
 async def compare_venue(
-    venue: ExecutionVenue, book: Book, symbols: Sequence[str], now_ns: int, known: Container[AssetId] = ()
+    venue: ExecutionVenue,
+    book: Book,
+    symbols: Sequence[str],
+    now_ns: int,
+    leave: bool = False,
+    known: Container[AssetId] = (),
 ) -> list[Difference]:
-    """Open orders, the last day's fills of these symbols, positions in contracts that are none of the assets `known`. Raises as the
+    """Open orders, the last day's fills of these symbols, positions in contracts that are none of the assets `known`. `leave`: the
+    settings leave others' orders to them. Raises as the
     venue's reads."""
     place = Place(f"cex:{venue.name}")
     ours = {name: record for name, record in book.parts.items() if record.part.place == place}
@@ -112,8 +124,8 @@ async def compare_venue(
                     place,
                     "foreign order",
                     about,
-                    "it is not ours and was left alone: whoever has this key sent it",
-                    False,
+                    LEFT if leave else "it is not ours and was left alone: whoever has this key sent it",
+                    leave,
                 )
             )
         elif record.ended or (record.status in TERMINAL):
@@ -129,7 +141,10 @@ async def compare_venue(
     for name, record in ours.items():
         if record.authorized is not None and not record.ended and name not in opened:
             found.append(await _missing(venue, place, record))
-    found += await _fills(venue, place, ours, book, symbols, now_ns - DAY_NS)
+    fills = await _fills(venue, place, ours, book, symbols, now_ns - DAY_NS)
+    found += [
+        replace(d, why=LEFT, explained=True) if leave and d.kind == "foreign fill" else d for d in fills
+    ]
     taken_over = frozenset(book.certified.told) if book.certified is not None else frozenset()
     return found + await unnamed_positions(venue, place, known, taken_over)
 

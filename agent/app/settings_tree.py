@@ -234,6 +234,10 @@ class Venue(Table):
         le=3600,
         description="Where the exchange has such a switch: it ends all orders of the account so long after this process was last heard of; 10 at least. 0: never.",
     )
+    foreign_orders: Literal["alarm", "leave"] = Field(
+        "alarm",
+        description="Orders there that are not Fairlead's: an alarm and a difference nobody explains, or left to whoever else uses the account; what they fill is taken over either way.",
+    )
     symbols: tuple[str, ...] = Field(
         (), description="The venue's instruments that may be traded, in its own spelling."
     )

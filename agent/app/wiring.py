@@ -231,6 +231,7 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
         replacer=Replacer(app.clock, sender, patience(app), app.chains),
         halted=app.switch.why,
     )
+    tracker.others_left_alone = frozenset(v.name for v in settings.venues if v.foreign_orders == "leave")
     if offers:
         batches = WalletBatches(app.clock, recorder, authority, outbox, tracker)
         road = OfferRoad(app.clock, recorder, offers, app.directory.decimals, batches)

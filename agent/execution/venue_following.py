@@ -25,6 +25,8 @@ class VenueFollower:
         self, clock: Clock, recorder: Recorder, venues: Mapping[str, ExecutionVenue], audit_s: float
     ) -> None:
         self._clock, self._recorder, self._venues, self._audit_s = clock, recorder, venues, audit_s
+        self.others_left_alone: frozenset[str] = frozenset()
+        """Venues whose settings leave the orders of others to them: no alarm of those."""
 
     async def _follow_venue(self, authorized: Authorized) -> Settled:
         """The stream usually tells first; the audit makes sure that silence is never taken for rest."""
@@ -145,7 +147,7 @@ class VenueFollower:
         try:
             if report.cl_ord_id in self._recorder.book.parts:
                 await self.ingest(report)
-            else:
+            elif venue.name not in self.others_left_alone:
                 await self._alarm(
                     "FOREIGN_ORDER", f"{venue.name} reports {report.cl_ord_id}, which is not ours"
                 )

@@ -14,6 +14,7 @@ from venue_rigs import Rig, name_of
 
 from agent.app.comparison import Difference, compare_venue
 from agent.domain.errors import Retry
+from agent.domain.events import Certified
 from agent.domain.instruments import place_of
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.reports import Balance, ExecutionReport, OrderSnapshot
@@ -130,6 +131,10 @@ async def test_an_order_and_a_fill_that_the_books_do_not_know_are_named_and_left
     found = {one.kind: one for one in await compared(rig, taken.fills[0].at_ns + 10**9)}
     assert set(found) == {"foreign order", "foreign fill"} and not any(d.explained for d in found.values())
     assert name_of(0) in found["foreign order"].what and name_of(1) in found["foreign fill"].what
+    at_ns = taken.fills[0].at_ns + 10**9
+    left = await compare_venue(rig.venue, Book(), (rig.symbol,), at_ns, leave=True)
+    assert {d.kind for d in left if d.kind != "position"} == set(found)
+    assert all(d.explained is (d.kind != "position") for d in left)
     stands = await rig.venue.query(name_of(0), rig.symbol)
     assert stands is not None and stands.status is OrdStatus.NEW
 
@@ -145,6 +150,12 @@ async def test_positions_are_told_where_it_has_any_and_are_nothing_the_books_exp
         f"{q.normalize():f} {n}" for n, q in sorted(there.items())
     ]
     assert {one.kind for one in found} <= {"position"} and not any(one.explained for one in found)
+    book = Book()  # its owner took the account over as it was
+    book.apply(Certified((), tuple(f"{one.place}: {one.kind}: {one.what}" for one in found), "test", AT_NS))
+    assert await compare_venue(rig.venue, book, (), AT_NS) == []
+    another = Certified((), ("cex:x: position: 1 ETH stand as a position at x; the book has none",), "test", AT_NS)  # fmt: skip
+    book.apply(another)
+    assert await compare_venue(rig.venue, book, (), AT_NS) == found
 
 
 async def test_what_cannot_be_asked_is_no_agreement(rig: Rig) -> None:

@@ -5,6 +5,7 @@ Number 27 of the failures this must survive: what looks after orders may fail, a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -32,3 +33,7 @@ async def test_an_order_is_carried_out_meanwhile_and_a_strangers_is_told_of_afte
         told = [alarm.code for alarm in desk.book.alarms]
         assert told.count("REPORTS_STOPPED") == 3, "each silence is told"
         assert "FOREIGN_ORDER" in told, "nobody listened any more"
+        desk.tracker.others_left_alone = frozenset({"paper"})  # foreign_orders = "leave"
+        office.venue.venue.place(replace(limit, cl_ord_id="by-hand-too"))
+        await office.clock.sleep(60)
+        assert [alarm.code for alarm in desk.book.alarms] == told

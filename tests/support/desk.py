@@ -97,21 +97,21 @@ class HeldStore:
     """The real journal; manual time stands still while the disk works, and the grave is asked at every step."""
 
     def __init__(self, journal: Journal, clock: ManualClock, grave: Grave, prompt: bool) -> None:
-        self._journal, self._clock, self._grave, self._prompt = journal, clock, grave, prompt
+        self.journal, self._clock, self._grave, self._prompt = journal, clock, grave, prompt
 
     def append(self, event: object) -> Seq:
         self._grave.check("before", event)
-        seq = self._journal.append(event)
+        seq = self.journal.append(event)
         self._grave.seen.append(event)
         self._grave.check("after", event)
         return seq
 
     async def durable(self, seq: Seq) -> None:
         if self._prompt:
-            self._journal.checkpoint()
+            self.journal.checkpoint()
         else:
             with self._clock.holding():
-                await self._journal.durable(seq)
+                await self.journal.durable(seq)
         self._grave.check("durable", self._grave.seen[-1])
 
 

@@ -27,6 +27,7 @@ from agent.app.testvenue.spec import SymbolSpec
 from agent.app.testvenue.venue import Account, Venue
 from agent.transport.clock import SystemClock
 from agent.transport.http import TimeOuts
+from agent.venues import Sign
 from agent.venues.binance_spot import FEED, VENUE, BinanceSpot
 
 KEY, SECRET = "test-key", "test-secret"
@@ -48,7 +49,9 @@ def new_venue(seed: int = 1, now_ms: Any = None, kind: type[Engine] = Engine) ->
     )
 
 
-def session(url: str, timeouts: TimeOuts | None = None, audit_s: float | None = None) -> BinanceSpot:
+def session(
+    url: str, timeouts: TimeOuts | None = None, audit_s: float | None = None, sign: Sign = sign
+) -> BinanceSpot:
     from dataclasses import replace
 
     # audits many times a second would use up the minute that real ones leave free

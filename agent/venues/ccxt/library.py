@@ -104,6 +104,7 @@ class Library:
         per_minute = int(60_000 / float(self.raw.rateLimit)) if self.raw.rateLimit else 600
         self.throttle = Throttle(clock, max(per_minute, 1))
         self._doors: dict[str, Http] = {}
+        self._closed = False
         self._turns = Turns(clock) if self.known.nonces else None
 
     @property
@@ -113,6 +114,7 @@ class Library:
 
     async def markets(self) -> Mapping[str, Any]:
         """The spot markets by the library's symbols. Until they are there no key is shown, for some exchanges then ask for more."""
+        self._closed = False
         rows = await self.call("fetch_markets")
         with border.understood("markets"):
             self.raw.set_markets([row for row in rows if row.get("spot")])
@@ -122,6 +124,7 @@ class Library:
         return found
 
     async def close(self) -> None:
+        self._closed = True  # what the library began beside a socket opens no door again
         for door in self._doors.values():
             await door.close()
         await self.raw.close()
@@ -166,6 +169,13 @@ class Library:
     async def heard(self) -> None:
         """Returns when the socket told of an order. Raises our verbs, Retry where the line broke."""
         await self.call("watch_orders")
+
+    def forget_book(self, symbol: str) -> None:
+        """No level of a book that was followed is left: the next call begins with a subscription and a snapshot."""
+        self.raw.orderbooks.pop(symbol, None)
+        for client in list(self.raw.clients.values()):
+            for name in [n for n in client.subscriptions if symbol in n and "book" in n.lower()]:
+                del client.subscriptions[name]
 
     async def hang_up(self) -> None:
         await self.raw.close_ws_clients()
@@ -255,6 +265,8 @@ class Library:
         }
 
     async def _exchange(self, request: Mapping[str, Any], weight: int, *, write: bool) -> Any:
+        if self._closed:
+            raise Retry("VENUE_CLOSED", f"the session with {self.name} was closed", "start it again")
         parts = urlsplit(request["url"])
         door = self._door(f"{parts.scheme}://{parts.netloc}")
         headers = self.raw.prepare_request_headers(request["headers"])

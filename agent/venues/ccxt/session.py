@@ -27,6 +27,7 @@ from agent.venues.ccxt.capabilities import Capabilities, read
 from agent.venues.ccxt.exchanges import KNOWN, our_name, their_name
 from agent.venues.ccxt.library import Library
 from agent.venues.ccxt.reports import Reports
+from agent.venues.ccxt.streamed import StreamedBooks
 
 BOOK_LEVELS, BOOK_FRESH_NS = 100, 300_000_000
 PAGE, LEAST_PAGE = 500, 50
@@ -64,6 +65,7 @@ class Ccxt:
         self._names: dict[str, ClOrdId] = {}
         self.place = Place(f"cex:{name}")
         self.reports = Reports(self, clock, facts.audit_s)
+        self.streamed = StreamedBooks(clock, self._book_of)
 
     @property
     def name(self) -> str:
@@ -105,6 +107,7 @@ class Ccxt:
         self.reports.begin()
 
     async def close(self) -> None:
+        await self.streamed.close()
         if self._library is not None:
             await self._library.close()
 
@@ -115,20 +118,30 @@ class Ccxt:
         return tuple(self._instruments.values())
 
     async def book(self, symbol: str) -> VenueBook:
-        """A whole book by REST, 0.3 s old at most when asked for: no level of it can be a ghost. Raises Retry STALE_BOOK, Usage."""
+        """A whole book, 0.3 s old at most when asked for: as its socket tells it where there is one that speaks, else by REST. Raises Retry
+        STALE_BOOK, Usage."""
         unified = self._of(symbol)
+        if self.capabilities().book_stream:
+            self.streamed.follow(self.library, symbol, unified, BOOK_LEVELS)
+            told = self.streamed.book(symbol, self._clock.now_ns() - BOOK_FRESH_NS)
+            if told is not None:
+                return told
         async with self._asking.setdefault(symbol, asyncio.Lock()):
             kept, at_ns = self._books.get(symbol), self._clock.now_ns()
             if kept is not None and at_ns - kept.at_ns < BOOK_FRESH_NS:
                 return kept
-            told = await self.library.call("fetch_order_book", unified, BOOK_LEVELS)
-            with border.understood("a book"):
-                sides = [tuple((border.exact(row[0]), border.exact(row[1])) for row in told[side]) for side in ("bids", "asks")]  # fmt: skip
-            bids, asks = (tuple(level for level in side if level[1] > 0) for side in sides)
-            if bids and asks and bids[0][0] >= asks[0][0]:
-                raise Retry("STALE_BOOK", f"{self._name}: bid and ask of {symbol} cross", "ask again")
-            found = self._books[symbol] = VenueBook(symbol, bids, asks, at_ns)
+            whole = await self.library.call("fetch_order_book", unified, BOOK_LEVELS)
+            found = self._books[symbol] = self._book_of(symbol, whole, at_ns)
             return found
+
+    def _book_of(self, symbol: str, told: Any, at_ns: int) -> VenueBook:
+        """Raises Retry STALE_BOOK where bid and ask cross."""
+        with border.understood("a book"):
+            sides = [tuple((border.exact(row[0]), border.exact(row[1])) for row in told[side]) for side in ("bids", "asks")]  # fmt: skip
+        bids, asks = (tuple(level for level in side if level[1] > 0)[:BOOK_LEVELS] for side in sides)
+        if bids and asks and bids[0][0] >= asks[0][0]:
+            raise Retry("STALE_BOOK", f"{self._name}: bid and ask of {symbol} cross", "ask again")
+        return VenueBook(symbol, bids, asks, at_ns)
 
     # orders
 
