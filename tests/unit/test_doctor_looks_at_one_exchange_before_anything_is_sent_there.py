@@ -135,7 +135,7 @@ class OfFamily(Signer):
 class OfSessions(Signer):
     """Its own code judges the log-ons of the listed senders."""
 
-    limits = Signer.limits | {"paper-fix": {"per_day_usd": "0", "repeats": 1, "sessions": True}}
+    limits = Signer.limits | {"paper-fix": {"per_day_usd": "0", "repeats": 1, "logs_on": True}}
 
     async def sign_exchange(
         self, request_id: str, venue: str, method: str, path: str, payload: str
