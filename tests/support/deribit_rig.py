@@ -20,6 +20,7 @@ from agent.transport.clock import SystemClock
 from agent.transport.http import TimeOuts
 from agent.venues.deribit import FEED, VENUE, Deribit
 from keys.signer import deribit, exchange_orders
+from keys.signer.exchange_orders import SymbolLimit
 
 PERPETUAL = "ETH_USDC-PERPETUAL"
 
@@ -30,13 +31,14 @@ class Signer:
 
     asked: list[str] = field(default_factory=list)
     now_ms: Callable[[], int] = lambda: time.time_ns() // 10**6
+    limit: SymbolLimit = BAND
 
     async def sign(self, method: str, path: str, payload: str) -> str:
         now_ms = self.now_ms()
         self.asked.append(f"{method} {path}")
         judged = deribit.check(method, path, payload, now_ms=now_ms, symbols=frozenset({PERPETUAL}))
         if judged.words is not None:
-            exchange_orders.judge(judged.words, {PERPETUAL: BAND}, {}, now_ms)
+            exchange_orders.judge(judged.words, {PERPETUAL: self.limit}, {}, now_ms)
         nonce = hashlib.sha256(f"{payload}{len(self.asked)}".encode()).hexdigest()[:16]
         sig = deribit.sign(SECRET.encode(), method, path, payload, at_ms=now_ms, nonce=nonce)
         return json.dumps({"ts": now_ms, "nonce": nonce, "sig": sig})

@@ -12,14 +12,18 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from ccxt_rig import at_paper
+from ccxt_rig import BAND, at_paper
 from deribit_rig import PERPETUAL, deribit_paper, deribit_session
+from deribit_rig import Signer as DeribitSigner
 from fake_venue import FakeVenue
-from fix_exchange import fix_exchange, fix_session
+from fix_exchange import FixWire, fix_exchange, fix_session
 from hyper_server import ACCOUNT, AGENT, HyperServer, hyper_server
-from paper import Door, paper, session
+from paper import KEY, Door, paper, session
+from usdm_rig import Signer as UsdmSigner
 from usdm_rig import usdm_paper, usdm_session
+from wire import OrdersWire
 
+from agent.app.testvenue.futures import FuturesEngine
 from agent.domain.ids import ClOrdId, child_id, parent_id, part_id
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.ports import ExecutionVenue
@@ -31,6 +35,8 @@ from keys.hyperliquid import action_hash, agent_digest
 from keys.signer import hyperliquid as policy
 
 D = Decimal
+AT_ANY_PRICE = replace(BAND, market=True)
+"""An owner who lets his signer sign sales without a price."""
 
 
 def name_of(number: int) -> ClOrdId:
@@ -41,7 +47,11 @@ def name_of(number: int) -> ClOrdId:
 @dataclass
 class Rig:
     """`near` and `far`: a price that takes, and one that rests below the book. `fill(name, qty)`: somebody trades with a resting bid there,
-    and with all that stands before it. `lose_answer`: of the next order, after it took effect."""
+    and with all that stands before it. `lose_answer`: of the next order, after it took effect.
+
+    `leverage`: where contracts are traded on margin; None where coins change hands. `sends_once`: its session gives an order that it once
+    said to nobody again, whatever became of it. `acknowledges`: an order that may rest is answered before what it takes at once.
+    `bounded`: its signer signs no purchase without a price. `orders_wire`: what orders go by where it is not HTTP."""
 
     venue: ExecutionVenue
     idle: ExecutionVenue
@@ -53,6 +63,11 @@ class Rig:
     fill: Callable[[ClOrdId, Decimal], Awaitable[None]]
     lose_answer: Callable[[], Awaitable[None]]
     orders_there: Callable[[], Awaitable[int]]
+    leverage: int | None = None
+    sends_once: bool = False
+    acknowledges: bool = False
+    bounded: bool = False
+    orders_wire: OrdersWire | None = None
 
     def bid(
         self, number: int = 0, qty: str = "2", px: Decimal | None = None, ioc: bool = False
@@ -113,7 +128,7 @@ async def spot_by_fix() -> AsyncIterator[Rig]:
     async with fix_exchange() as there:
         real, idle = there.session(), fix_session("http://127.0.0.1:9", "tcp://127.0.0.1:9")
         async with at_the_door(there.door, real, idle, request="fix.order") as rig:
-            yield rig
+            yield replace(rig, sends_once=True, acknowledges=True, orders_wire=FixWire(there.fix))
         await idle.close()
 
 
@@ -125,12 +140,21 @@ async def family() -> AsyncIterator[Rig]:
             yield rig
 
 
+def leveraged(door: Door) -> int:
+    """Five times, so that all the money of the account is below what its signer allows of one order."""
+    engine = door.server.venue.engine
+    assert isinstance(engine, FuturesEngine)
+    engine.leverage[KEY, "ETHUSDC"] = 5
+    return 5
+
+
 @asynccontextmanager
 async def usdm() -> AsyncIterator[Rig]:
     async with usdm_paper() as door:
         idle = usdm_session("http://127.0.0.1:9")
-        async with at_the_door(door, usdm_session(door.url), idle) as rig:
-            yield rig
+        real = usdm_session(door.url, UsdmSigner(limit=AT_ANY_PRICE))
+        async with at_the_door(door, real, idle) as rig:
+            yield replace(rig, leverage=leveraged(door), bounded=True)
         await idle.close()
 
 
@@ -138,8 +162,9 @@ async def usdm() -> AsyncIterator[Rig]:
 async def deribit() -> AsyncIterator[Rig]:
     async with deribit_paper() as door:
         idle = deribit_session("http://127.0.0.1:9")
-        async with at_the_door(door, deribit_session(door.url), idle, PERPETUAL) as rig:
-            yield rig
+        real = deribit_session(door.url, DeribitSigner(limit=AT_ANY_PRICE))
+        async with at_the_door(door, real, idle, PERPETUAL) as rig:
+            yield replace(rig, leverage=leveraged(door), sends_once=True, bounded=True)
         await idle.close()
 
 

@@ -118,11 +118,17 @@ class BinanceSpotByFix(BinanceSpot):
         )
         last = answers[-1]
         if last.kind != words.REPORT or last[words.EXEC_TYPE] == "8":
-            raise words.refusal(last, write=True)
+            refused = words.refusal(last, write=True)
+            if isinstance(refused, Retry):  # turned away at the door: it may come again
+                self._sent.pop(name, None)
+            raise refused
         return self._folded(answers)
 
     async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot:
-        """As the port says; a refusal is looked into: the venue has one for every order it does not hold open."""
+        """As the port says; a refusal is looked into: the venue has one for every order it does not hold open.
+
+        One that leaves open what became of the cancel, or turns it away, is told as that.
+        """
         self.instrument(symbol)
         own = f"c-{cl_ord_id}"[:36]
 
@@ -142,11 +148,14 @@ class BinanceSpotByFix(BinanceSpot):
                 return await self._with_fills(self._folded([last]))
             except Retry as error:
                 raise fills_unknown(cl_ord_id, error) from None
+        refused = words.refusal(last, write=True)
+        if not isinstance(refused, Reject):
+            raise refused
         ended = await self.query(cl_ord_id, symbol)
         if ended is None:
             raise Reject("NO_SUCH_ORDER", f"{self._name} has no order {cl_ord_id}")
         if ended.status not in TERMINAL:
-            raise words.refusal(last, write=True)
+            raise refused
         return ended
 
     async def _cancel_symbol(self, symbol: str) -> dict[ClOrdId, OrderSnapshot | FairleadError]:
