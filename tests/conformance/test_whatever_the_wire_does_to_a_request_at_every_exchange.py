@@ -166,6 +166,7 @@ async def test_an_exchange_that_takes_the_order_and_then_says_nothing_is_not_wai
     rig, wire = on_a_wire
     request = await rig.venue.authorize(rig.bid())
     wire.arm(Fault.SILENT_AFTER, write=True)
+    rig.hurried()
     with pytest.raises(Reconcile) as unclear:
         await rig.venue.submit(request)
     assert unclear.value.code == "VENUE_TIMEOUT"

@@ -51,7 +51,11 @@ async def deribit_paper(now_ms: Callable[[], int] | None = None) -> AsyncIterato
         yield door
 
 
-def deribit_session(url: str, signer: Signer | None = None, clock: Clock | None = None) -> Deribit:
+def deribit_session(
+    url: str, signer: Signer | None = None, clock: Clock | None = None, timeouts: TimeOuts | None = None
+) -> Deribit:
     facts = replace(VENUE, audit_s=0.05, weight_per_minute=10**7)
     sign = (signer or Signer()).sign
-    return Deribit(facts, FEED, "paper", clock or SystemClock(), KEY, sign, url, None, TimeOuts(1.0, 0.5))
+    return Deribit(
+        facts, FEED, "paper", clock or SystemClock(), KEY, sign, url, None, timeouts or TimeOuts(1.0, 0.5)
+    )

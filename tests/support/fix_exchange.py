@@ -36,7 +36,9 @@ async def log_on(method: str, path: str, query: str) -> str:
     return fix_logon.sign(PRIVATE, text)
 
 
-def fix_session(url: str, fix_url: str, *, copy: bool = True, logs_on: Sign = log_on) -> BinanceSpotByFix:
+def fix_session(
+    url: str, fix_url: str, *, copy: bool = True, logs_on: Sign = log_on, timeouts: TimeOuts | None = None
+) -> BinanceSpotByFix:
     facts = replace(VENUE, weight_per_minute=10**7)
     entry = fd.Door(fix_url, SENDERS, KEY, logs_on)
     copies = fd.Door(fix_url, COPIERS, KEY, logs_on) if copy else None
@@ -48,7 +50,7 @@ def fix_session(url: str, fix_url: str, *, copy: bool = True, logs_on: Sign = lo
         KEY,
         sign,
         url,
-        TimeOuts(1.0, 0.5),
+        timeouts or TimeOuts(1.0, 0.5),
         doors=Doors(entry, copies),
     )
 
@@ -94,8 +96,10 @@ class Exchange:
     fix: FixServer
     fix_url: str
 
-    def session(self, *, copy: bool = True, logs_on: Sign = log_on) -> BinanceSpotByFix:
-        return fix_session(self.door.url, self.fix_url, copy=copy, logs_on=logs_on)
+    def session(
+        self, *, copy: bool = True, logs_on: Sign = log_on, timeouts: TimeOuts | None = None
+    ) -> BinanceSpotByFix:
+        return fix_session(self.door.url, self.fix_url, copy=copy, logs_on=logs_on, timeouts=timeouts)
 
 
 @asynccontextmanager

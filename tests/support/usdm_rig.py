@@ -65,7 +65,11 @@ async def usdm_paper(
         yield door
 
 
-def usdm_session(url: str, signer: Signer | None = None, clock: Clock | None = None) -> BinanceUsdm:
+def usdm_session(
+    url: str, signer: Signer | None = None, clock: Clock | None = None, timeouts: TimeOuts | None = None
+) -> BinanceUsdm:
     facts = replace(VENUE, audit_s=0.1, weight_per_minute=10**7)
     sign = (signer or Signer()).sign
-    return BinanceUsdm(facts, FEED, "paper", clock or SystemClock(), KEY, sign, url, TimeOuts(1.0, 0.5))
+    return BinanceUsdm(
+        facts, FEED, "paper", clock or SystemClock(), KEY, sign, url, timeouts or TimeOuts(1.0, 0.5)
+    )

@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from ccxt_rig import BAND, at_paper
@@ -68,6 +68,11 @@ class Rig:
     acknowledges: bool = False
     bounded: bool = False
     orders_wire: OrdersWire | None = None
+    times: TimeOuts = field(default_factory=TimeOuts)
+
+    def hurried(self) -> None:
+        """From here on it waits half a second for the answer to a write, and no longer as long as a busy machine may take."""
+        object.__setattr__(self.times, "write_s", 0.5)
 
     def bid(
         self, number: int = 0, qty: str = "2", px: Decimal | None = None, ioc: bool = False
@@ -116,9 +121,9 @@ async def at_the_door(
 @asynccontextmanager
 async def spot() -> AsyncIterator[Rig]:
     async with paper() as door:
-        idle = session("http://127.0.0.1:9")
-        async with at_the_door(door, session(door.url), idle) as rig:
-            yield rig
+        idle, times = session("http://127.0.0.1:9"), TimeOuts()
+        async with at_the_door(door, session(door.url, times), idle) as rig:
+            yield replace(rig, times=times)
         await idle.close()
 
 
@@ -126,9 +131,12 @@ async def spot() -> AsyncIterator[Rig]:
 async def spot_by_fix() -> AsyncIterator[Rig]:
     """Orders, cancels and reports by FIX, with a drop copy beside; what is read goes by REST."""
     async with fix_exchange() as there:
-        real, idle = there.session(), fix_session("http://127.0.0.1:9", "tcp://127.0.0.1:9")
+        times = TimeOuts()
+        real, idle = there.session(timeouts=times), fix_session("http://127.0.0.1:9", "tcp://127.0.0.1:9")
         async with at_the_door(there.door, real, idle, request="fix.order") as rig:
-            yield replace(rig, sends_once=True, acknowledges=True, orders_wire=FixWire(there.fix))
+            yield replace(
+                rig, sends_once=True, acknowledges=True, orders_wire=FixWire(there.fix), times=times
+            )
         await idle.close()
 
 
@@ -136,8 +144,10 @@ async def spot_by_fix() -> AsyncIterator[Rig]:
 async def family() -> AsyncIterator[Rig]:
     """The library's own Binance class at the paper exchange, its requests judged and signed as the signer does it."""
     async with paper() as door:
-        async with at_the_door(door, at_paper(door.url), at_paper("http://127.0.0.1:9")) as rig:
-            yield rig
+        times = TimeOuts()
+        real = at_paper(door.url, timeouts=times)
+        async with at_the_door(door, real, at_paper("http://127.0.0.1:9")) as rig:
+            yield replace(rig, times=times)
 
 
 def leveraged(door: Door) -> int:
@@ -151,20 +161,20 @@ def leveraged(door: Door) -> int:
 @asynccontextmanager
 async def usdm() -> AsyncIterator[Rig]:
     async with usdm_paper() as door:
-        idle = usdm_session("http://127.0.0.1:9")
-        real = usdm_session(door.url, UsdmSigner(limit=AT_ANY_PRICE))
+        idle, times = usdm_session("http://127.0.0.1:9"), TimeOuts()
+        real = usdm_session(door.url, UsdmSigner(limit=AT_ANY_PRICE), timeouts=times)
         async with at_the_door(door, real, idle) as rig:
-            yield replace(rig, leverage=leveraged(door), bounded=True)
+            yield replace(rig, leverage=leveraged(door), bounded=True, times=times)
         await idle.close()
 
 
 @asynccontextmanager
 async def deribit() -> AsyncIterator[Rig]:
     async with deribit_paper() as door:
-        idle = deribit_session("http://127.0.0.1:9")
-        real = deribit_session(door.url, DeribitSigner(limit=AT_ANY_PRICE))
+        idle, times = deribit_session("http://127.0.0.1:9"), TimeOuts()
+        real = deribit_session(door.url, DeribitSigner(limit=AT_ANY_PRICE), timeouts=times)
         async with at_the_door(door, real, idle, PERPETUAL) as rig:
-            yield replace(rig, leverage=leveraged(door), sends_once=True, bounded=True)
+            yield replace(rig, leverage=leveraged(door), sends_once=True, bounded=True, times=times)
         await idle.close()
 
 
@@ -203,7 +213,7 @@ class HyperClock:
 
 
 @asynccontextmanager
-async def hyper_account() -> AsyncIterator[tuple[HyperServer, Hyperliquid]]:
+async def hyper_account(times: TimeOuts | None = None) -> AsyncIterator[tuple[HyperServer, Hyperliquid]]:
     """A session whose signatures come from the signer's own policy and arithmetic."""
     async with hyper_server() as server:
 
@@ -218,7 +228,15 @@ async def hyper_account() -> AsyncIterator[tuple[HyperServer, Hyperliquid]]:
         signed: list[int] = []
         facts = replace(VENUE, audit_s=0.05)
         venue = Hyperliquid(
-            facts, FEED, "hl", HyperClock(server), ACCOUNT, sign, server.url, None, TimeOuts(1.0, 0.5)
+            facts,
+            FEED,
+            "hl",
+            HyperClock(server),
+            ACCOUNT,
+            sign,
+            server.url,
+            None,
+            times or TimeOuts(1.0, 0.5),
         )
         await venue.start()
         try:
@@ -229,7 +247,8 @@ async def hyper_account() -> AsyncIterator[tuple[HyperServer, Hyperliquid]]:
 
 @asynccontextmanager
 async def hyperliquid() -> AsyncIterator[Rig]:
-    async with hyper_account() as (server, venue):
+    times = TimeOuts()
+    async with hyper_account(times) as (server, venue):
         server.wallet = {"PURR": D(50), "USDC": D(100_000)}
 
         async def fill(name: ClOrdId, qty: Decimal) -> None:
@@ -244,7 +263,9 @@ async def hyperliquid() -> AsyncIterator[Rig]:
         idle = Hyperliquid(
             VENUE, FEED, "hl", HyperClock(server), ACCOUNT, _unasked, "http://127.0.0.1:9", None, TimeOuts()
         )
-        yield Rig(venue, idle, "PURR/USDC", D(22), D("20.1"), D("20.1234"), D(7), fill, lose, there)
+        yield Rig(
+            venue, idle, "PURR/USDC", D(22), D("20.1"), D("20.1234"), D(7), fill, lose, there, times=times
+        )
         await idle.close()
 
 

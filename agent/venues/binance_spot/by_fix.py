@@ -58,7 +58,7 @@ class BinanceSpotByFix(BinanceSpot):
         doors: Doors,
     ) -> None:
         super().__init__(facts, feed_facts, name, clock, api_key, sign, base_url, timeouts, ws_url, send)
-        self._write_s = timeouts.write_s
+        self._timeouts = timeouts
         self.entry = FixDoor(name, doors.entry, clock, self._now_ns)
         self.copy = (
             FixDoor(f"{name}'s drop copy", doors.copy, clock, self._now_ns, drop_copy=True)
@@ -114,7 +114,7 @@ class BinanceSpotByFix(BinanceSpot):
 
         window: list[tuple[int, str]] = [(words.RECV_WINDOW, str(left_ms))]
         answers = await self.entry.ask(
-            words.NEW_ORDER, window + fields, takes, self._write_s, lambda: self._keep(name)
+            words.NEW_ORDER, window + fields, takes, self._timeouts.write_s, lambda: self._keep(name)
         )
         last = answers[-1]
         if last.kind != words.REPORT or last[words.EXEC_TYPE] == "8":
@@ -142,7 +142,7 @@ class BinanceSpotByFix(BinanceSpot):
             return refused or done, refused or done
 
         fields = [(words.CL_ORD_ID, own), (words.ORIG_CL_ORD_ID, str(cl_ord_id)), (words.SYMBOL, symbol)]
-        last = (await self.entry.ask(words.CANCEL, fields, takes, self._write_s))[-1]
+        last = (await self.entry.ask(words.CANCEL, fields, takes, self._timeouts.write_s))[-1]
         if last.kind == words.REPORT:
             try:
                 return await self._with_fills(self._folded([last]))
@@ -173,7 +173,7 @@ class BinanceSpotByFix(BinanceSpot):
 
         fields = [(words.CL_ORD_ID, own), (words.SYMBOL, symbol), (words.MASS_TYPE, "1")]
         try:
-            answers = await self.entry.ask(words.MASS_CANCEL, fields, takes, self._write_s)
+            answers = await self.entry.ask(words.MASS_CANCEL, fields, takes, self._timeouts.write_s)
         except (Reject, Retry, Reconcile):
             return {}
         told: dict[ClOrdId, OrderSnapshot | FairleadError] = {}
