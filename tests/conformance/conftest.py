@@ -24,14 +24,14 @@ async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
 @pytest.fixture(params=[name for name in RIGS if name not in IN_MEMORY])
 async def on_a_wire(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Rig, Wire]]:
     """The same account with a network before its exchange that spoils what it is told to."""
-    async with RIGS[request.param]() as found, wired(found.venue) as wire:
+    async with RIGS[request.param]() as found, wired(found.venue, found.orders_wire) as wire:
         yield found, wire
 
 
 @pytest.fixture
 def facts(request: pytest.FixtureRequest) -> VenueFacts:
-    """What the exchange of the rig says that it takes; the fake speaks the dialect of Binance's spot market."""
-    name = request.node.callspec.params["rig"]
+    """What the exchange of the rig says that it takes; the fake speaks the dialect of Binance's spot market, and FIX says what REST does."""
+    name = request.node.callspec.params["rig"].partition(" by ")[0]
     module = importlib.import_module(f"agent.venues.{'binance_spot' if name in IN_MEMORY else name}")
     found: VenueFacts = module.VENUE
     return found

@@ -33,6 +33,13 @@ async def held(rig: Rig) -> dict[str, Balance]:
     return {balance.asset: balance for balance in await rig.venue.balances()}
 
 
+async def stands(rig: Rig) -> dict[str, Decimal]:
+    """What is held in contracts, where it has any."""
+    if not isinstance(rig.venue, HoldsPositions):
+        return {}
+    return {held.symbol: held.qty for held in await rig.venue.positions() if held.qty}
+
+
 async def told(rig: Rig, enough: Callable[[list[ExecutionReport]], bool]) -> list[ExecutionReport]:
     got: list[ExecutionReport] = []
     async with asyncio.timeout(10):
@@ -56,22 +63,34 @@ async def test_balances_change_by_what_was_filled_and_charged(rig: Rig) -> None:
     after = await held(rig)
     changed = {asset: after[asset].free - before[asset].free for asset in after}
     expected = dict.fromkeys(after, D(0))
-    expected[fill.asset_in] -= fill.qty_in
-    expected[fill.asset_out] += fill.qty_out
     expected[fill.fee_asset] -= fill.fee_qty
-    assert changed == expected and not any(balance.locked for balance in after.values())
+    if rig.leverage is None:
+        expected[fill.asset_in] -= fill.qty_in
+        expected[fill.asset_out] += fill.qty_out
+        assert changed == expected and not any(balance.locked for balance in after.values())
+    else:  # no coin changes hands: what was bought is a claim, and margin is held for it
+        margin = fill.qty_in / rig.leverage
+        expected[fill.asset_in] -= margin
+        assert (
+            changed == expected
+            and fill.asset_out not in after
+            and await stands(rig) == {rig.symbol: fill.qty_out}
+        )
+        assert {asset: held.locked for asset, held in after.items() if held.locked} == {fill.asset_in: margin}
 
 
 async def test_what_rests_is_locked_until_it_ends(rig: Rig) -> None:
-    before = await held(rig)
+    """On margin it is a share of it, and what was filled holds its own until it is closed."""
+    before, share = await held(rig), rig.leverage or 1
     await sent(rig)
     during = await held(rig)
     (locked,) = [one for one in during.values() if one.locked]
-    assert locked.locked == 2 * rig.far == before[locked.asset].free - locked.free
+    assert locked.locked == 2 * rig.far / share == before[locked.asset].free - locked.free
     await rig.fill(name_of(0), D("0.5"))
-    assert (await held(rig))[locked.asset].locked == D("1.5") * rig.far
+    filled = D("0.5") * rig.far / share if rig.leverage else D(0)
+    assert (await held(rig))[locked.asset].locked == D("1.5") * rig.far / share + filled
     await rig.venue.cancel(name_of(0), rig.symbol)
-    assert not any(one.locked for one in (await held(rig)).values())
+    assert sum(one.locked for one in (await held(rig)).values()) == filled
 
 
 async def test_a_fill_has_one_id_by_every_door_and_at_every_asking(rig: Rig) -> None:
@@ -144,18 +163,23 @@ async def test_positions_are_told_where_it_has_any_and_are_nothing_the_books_exp
         found = await compare_venue(rig.venue, Book(), (), AT_NS)
         assert found == []
         return
-    there = {held.symbol: held.qty for held in await rig.venue.positions() if held.qty}
-    found = await compare_venue(rig.venue, Book(), (), AT_NS)
+    before = await stands(rig)
+    if rig.leverage:
+        await sent(rig, qty="0.5", ioc=True)
+        before |= {rig.symbol: D("0.5")}
+    there = await stands(rig)
+    assert there == before
+    found = [one for one in await compare_venue(rig.venue, Book(), (), AT_NS) if one.kind == "position"]
     assert [one.what.split(" stand")[0] for one in found] == [
         f"{q.normalize():f} {n}" for n, q in sorted(there.items())
     ]
-    assert {one.kind for one in found} <= {"position"} and not any(one.explained for one in found)
+    assert not any(one.explained for one in found)
     book = Book()  # its owner took the account over as it was
     book.apply(Certified((), tuple(f"{one.place}: {one.kind}: {one.what}" for one in found), "test", AT_NS))
-    assert await compare_venue(rig.venue, book, (), AT_NS) == []
+    assert not [d for d in await compare_venue(rig.venue, book, (), AT_NS) if d.kind == "position"]
     another = Certified((), ("cex:x: position: 1 ETH stand as a position at x; the book has none",), "test", AT_NS)  # fmt: skip
     book.apply(another)
-    assert await compare_venue(rig.venue, book, (), AT_NS) == found
+    assert [d for d in await compare_venue(rig.venue, book, (), AT_NS) if d.kind == "position"] == found
 
 
 async def test_what_cannot_be_asked_is_no_agreement(rig: Rig) -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 import orjson
 import pytest
 
-from agent.domain.errors import Halt, Reconcile, Reject
+from agent.domain.errors import Halt, Reconcile, Reject, Retry
 from agent.ports import VenueInstrument
 from agent.venues.hyperliquid import codec
 
@@ -66,7 +66,7 @@ def attack(count: int, seed: int) -> tuple[int, int]:
             else:
                 codec.statuses(data)
             read += 1
-        except Halt:
+        except (Halt, Retry):
             assert source is not ANSWER, "an answer to a write that cannot be read is asked after"
             refused += 1
         except (Reconcile, Reject):
@@ -87,6 +87,6 @@ def test_two_hundred_thousand_messages_end_no_otherwise() -> None:
 
 
 def test_what_is_nested_without_end_is_refused() -> None:
-    with pytest.raises(Halt):
+    with pytest.raises(Retry):
         codec.load(b"[" * 100_000, "a message")
     assert orjson.loads(FILL)["tid"] == 7_000

@@ -37,7 +37,7 @@ class Offline:
         self.reference = ExchangeReference(f"ccxt:{exchange}", "env:K", "env:S", (), (self.symbol,), {self.symbol: BAND})  # fmt: skip
         self.signing, self.calls = ccxt_desk.Library(), list[tuple[ccxt_policy.Call, Counted | None]]()
         self.library = Library(
-            "x", exchange, SystemClock(), self._sign, TimeOuts(0.1, 0.1), "http://127.0.0.1:9", None, False
+            "x", exchange, SystemClock(), self._sign, TimeOuts(), "http://127.0.0.1:9", None, False
         )
         self.library._now_ms = lambda: self.now_ms  # type: ignore[method-assign]
         self.library.raw.set_markets([self._market()])

@@ -37,7 +37,15 @@ class Signer:
         return ccxt_desk.made_and_signed(self.library.of("x", reference.dialect, (KEY, SECRET, "")), call)
 
 
-def at_paper(url: str, audit_s: float = 0.1, exchange: str = "binance", signer: Signer | None = None) -> Ccxt:
+def at_paper(
+    url: str,
+    audit_s: float = 0.1,
+    exchange: str = "binance",
+    signer: Signer | None = None,
+    timeouts: TimeOuts | None = None,
+) -> Ccxt:
     facts = replace(VENUE, audit_s=audit_s)
     sign = (signer or Signer(exchange, "ETHUSDC")).sign
-    return Ccxt(facts, "paper", exchange, SystemClock(), sign, url, None, TimeOuts(1.0, 0.5), False)
+    return Ccxt(
+        facts, "paper", exchange, SystemClock(), sign, url, None, timeouts or TimeOuts(1.0, 0.5), False
+    )

@@ -20,6 +20,7 @@ from agent.transport.clock import SystemClock
 from agent.transport.http import TimeOuts
 from agent.venues.deribit import FEED, VENUE, Deribit
 from keys.signer import deribit, exchange_orders
+from keys.signer.exchange_orders import SymbolLimit
 
 PERPETUAL = "ETH_USDC-PERPETUAL"
 
@@ -31,6 +32,7 @@ class Signer:
     asked: list[str] = field(default_factory=list)
     now_ms: Callable[[], int] = lambda: time.time_ns() // 10**6
     logs_on: bool = False
+    limit: SymbolLimit = BAND
 
     async def sign(self, method: str, path: str, payload: str) -> str:
         now_ms = self.now_ms()
@@ -40,7 +42,7 @@ class Signer:
             return json.dumps({"ts": now_ms, "nonce": "n", "sig": sig})
         judged = deribit.check(method, path, payload, now_ms=now_ms, symbols=frozenset({PERPETUAL}))
         if judged.words is not None:
-            exchange_orders.judge(judged.words, {PERPETUAL: BAND}, {}, now_ms)
+            exchange_orders.judge(judged.words, {PERPETUAL: self.limit}, {}, now_ms)
         nonce = hashlib.sha256(f"{payload}{len(self.asked)}".encode()).hexdigest()[:16]
         sig = deribit.sign(SECRET.encode(), method, path, payload, at_ms=now_ms, nonce=nonce)
         return json.dumps({"ts": now_ms, "nonce": nonce, "sig": sig})
@@ -53,7 +55,11 @@ async def deribit_paper(now_ms: Callable[[], int] | None = None) -> AsyncIterato
         yield door
 
 
-def deribit_session(url: str, signer: Signer | None = None, clock: Clock | None = None) -> Deribit:
+def deribit_session(
+    url: str, signer: Signer | None = None, clock: Clock | None = None, timeouts: TimeOuts | None = None
+) -> Deribit:
     facts = replace(VENUE, audit_s=0.05, weight_per_minute=10**7)
     sign = (signer or Signer()).sign
-    return Deribit(facts, FEED, "paper", clock or SystemClock(), KEY, sign, url, None, TimeOuts(1.0, 0.5))
+    return Deribit(
+        facts, FEED, "paper", clock or SystemClock(), KEY, sign, url, None, timeouts or TimeOuts(1.0, 0.5)
+    )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from Crypto.PublicKey import ECC
 from paper import KEY, Door, new_venue, paper, sign
+from wire import Fault
 
+from agent.app.testvenue.faults import Fault as Switch
 from agent.app.testvenue.fix import FixServer
 from agent.app.testvenue.server import Server
 from agent.transport.clock import SystemClock
@@ -34,7 +37,9 @@ async def log_on(method: str, path: str, query: str) -> str:
     return fix_logon.sign(PRIVATE, text)
 
 
-def fix_session(url: str, fix_url: str, *, copy: bool = True, logs_on: Sign = log_on) -> BinanceSpotByFix:
+def fix_session(
+    url: str, fix_url: str, *, copy: bool = True, logs_on: Sign = log_on, timeouts: TimeOuts | None = None
+) -> BinanceSpotByFix:
     facts = replace(VENUE, weight_per_minute=10**7)
     entry = fd.Door(fix_url, SENDERS, KEY, logs_on)
     copies = fd.Door(fix_url, COPIERS, KEY, logs_on) if copy else None
@@ -46,9 +51,44 @@ def fix_session(url: str, fix_url: str, *, copy: bool = True, logs_on: Sign = lo
         KEY,
         sign,
         url,
-        TimeOuts(1.0, 0.5),
+        timeouts or TimeOuts(1.0, 0.5),
         doors=Doors(entry, copies),
     )
+
+
+NEAREST: dict[Fault, dict[str, Any]] = {
+    Fault.LOST: {"on": "fix.request", "kind": "reset_before"},
+    Fault.CUT_AFTER: {"on": "fix.request", "kind": "reset_after"},
+    Fault.HALF_AFTER: {"on": "fix.request", "kind": "partial"},
+    Fault.SILENT_AFTER: {"on": "fix.request", "kind": "hang_after"},
+    Fault.GARBLED_AFTER: {"on": "fix.request", "kind": "checksum"},
+    Fault.ERROR_500: {"on": "fix.request", "kind": "error_before", "code": -1001},
+    Fault.ERROR_503: {"on": "fix.request", "kind": "maintenance"},
+    Fault.ERROR_502_AFTER: {"on": "fix.request", "kind": "error_after", "code": -1006},
+    Fault.ERROR_504_AFTER: {"on": "fix.request", "kind": "error_after", "code": -1007},
+    Fault.TOO_MANY_429: {"on": "fix.request", "kind": "error_before", "code": -1015},
+    Fault.BANNED_418: {"on": "fix.request", "kind": "error_before", "code": -1003},
+}
+"""What a FIX session meets where HTTP meets the fault: the code that says the same, or the connection's own end."""
+
+
+@dataclass
+class FixWire:
+    """The switchboard of the FIX door, as `wire.OrdersWire`."""
+
+    fix: FixServer
+    _armed: list[Switch] = field(default_factory=list)
+
+    def arm(self, fault: Fault) -> None:
+        self._armed.append(self.fix.server.faults.add(NEAREST[fault]))
+
+    @property
+    def armed(self) -> bool:
+        return any(not one.struck for one in self._armed)
+
+    @property
+    def writes(self) -> int:
+        return self.fix.asked.total()
 
 
 @dataclass
@@ -57,8 +97,10 @@ class Exchange:
     fix: FixServer
     fix_url: str
 
-    def session(self, *, copy: bool = True, logs_on: Sign = log_on) -> BinanceSpotByFix:
-        return fix_session(self.door.url, self.fix_url, copy=copy, logs_on=logs_on)
+    def session(
+        self, *, copy: bool = True, logs_on: Sign = log_on, timeouts: TimeOuts | None = None
+    ) -> BinanceSpotByFix:
+        return fix_session(self.door.url, self.fix_url, copy=copy, logs_on=logs_on, timeouts=timeouts)
 
 
 @asynccontextmanager

@@ -60,10 +60,12 @@ def session(
 
 
 class Door:
-    """The admin side of a running paper exchange."""
+    """The admin side of a running paper exchange; `here` is its server, where it runs in this process."""
 
-    def __init__(self, url: str, client: aiohttp.ClientSession, depth: str = SPOT_DEPTH) -> None:
-        self.url, self._client, self._depth = url, client, depth
+    def __init__(
+        self, url: str, client: aiohttp.ClientSession, depth: str = SPOT_DEPTH, here: Server | None = None
+    ) -> None:
+        self.url, self._client, self._depth, self.here = url, client, depth, here
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         async with self._client.request(method, f"{self.url}/admin/{path}", json=body) as answer:
@@ -126,7 +128,7 @@ async def served(server: Server, depth: str) -> AsyncIterator[Door]:
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     async with aiohttp.ClientSession() as client:
         try:
-            yield Door(url, client, depth)
+            yield Door(url, client, depth, server)
         finally:
             server.closing.set()
             await runner.cleanup()

@@ -19,6 +19,7 @@ from agent.transport.clock import SystemClock
 from agent.transport.http import TimeOuts
 from agent.venues.binance_usdm import FEED, VENUE, BinanceUsdm
 from keys.signer import binance_usdm, exchange, exchange_orders
+from keys.signer.exchange_orders import SymbolLimit
 
 
 @dataclass
@@ -27,6 +28,7 @@ class Signer:
 
     asked: list[str] = field(default_factory=list)
     now_ms: Callable[[], int] = lambda: time.time_ns() // 10**6
+    limit: SymbolLimit = BAND
 
     async def sign(self, method: str, path: str, payload: str) -> str:
         now_ms = self.now_ms()
@@ -35,7 +37,7 @@ class Signer:
             binance_usdm.DIALECT, (), method, path, payload, now_ms=now_ms, symbols=frozenset({"ETHUSDC"})
         )
         if exchange_orders.is_order(values):
-            exchange_orders.judge(binance_usdm.plain(values), {"ETHUSDC": BAND}, {}, now_ms)
+            exchange_orders.judge(binance_usdm.plain(values), {"ETHUSDC": self.limit}, {}, now_ms)
         return exchange.sign(SECRET.encode(), payload)
 
 
@@ -63,7 +65,11 @@ async def usdm_paper(
         yield door
 
 
-def usdm_session(url: str, signer: Signer | None = None, clock: Clock | None = None) -> BinanceUsdm:
+def usdm_session(
+    url: str, signer: Signer | None = None, clock: Clock | None = None, timeouts: TimeOuts | None = None
+) -> BinanceUsdm:
     facts = replace(VENUE, audit_s=0.1, weight_per_minute=10**7)
     sign = (signer or Signer()).sign
-    return BinanceUsdm(facts, FEED, "paper", clock or SystemClock(), KEY, sign, url, TimeOuts(1.0, 0.5))
+    return BinanceUsdm(
+        facts, FEED, "paper", clock or SystemClock(), KEY, sign, url, timeouts or TimeOuts(1.0, 0.5)
+    )

@@ -9,17 +9,21 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from ccxt_rig import at_paper
+from ccxt_rig import BAND, at_paper
 from deribit_rig import PERPETUAL, deribit_paper, deribit_session
+from deribit_rig import Signer as DeribitSigner
 from fake_venue import FakeVenue
-from fix_exchange import fix_exchange, fix_session
+from fix_exchange import FixWire, fix_exchange, fix_session
 from hyper_server import ACCOUNT, AGENT, HyperServer, hyper_server
-from paper import Door, paper, session
+from paper import KEY, Door, paper, session
+from usdm_rig import Signer as UsdmSigner
 from usdm_rig import usdm_paper, usdm_session
+from wire import OrdersWire
 
+from agent.app.testvenue.futures import FuturesEngine
 from agent.domain.ids import ClOrdId, child_id, parent_id, part_id
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.ports import ExecutionVenue
@@ -31,6 +35,8 @@ from keys.hyperliquid import action_hash, agent_digest
 from keys.signer import hyperliquid as policy
 
 D = Decimal
+AT_ANY_PRICE = replace(BAND, market=True)
+"""An owner who lets his signer sign sales without a price."""
 
 
 def name_of(number: int) -> ClOrdId:
@@ -41,7 +47,11 @@ def name_of(number: int) -> ClOrdId:
 @dataclass
 class Rig:
     """`near` and `far`: a price that takes, and one that rests below the book. `fill(name, qty)`: somebody trades with a resting bid there,
-    and with all that stands before it. `lose_answer`: of the next order, after it took effect."""
+    and with all that stands before it. `lose_answer`: of the next order, after it took effect.
+
+    `leverage`: where contracts are traded on margin; None where coins change hands. `sends_once`: its session gives an order that it once
+    said to nobody again, whatever became of it. `acknowledges`: an order that may rest is answered before what it takes at once.
+    `bounded`: its signer signs no purchase without a price. `orders_wire`: what orders go by where it is not HTTP."""
 
     venue: ExecutionVenue
     idle: ExecutionVenue
@@ -53,6 +63,16 @@ class Rig:
     fill: Callable[[ClOrdId, Decimal], Awaitable[None]]
     lose_answer: Callable[[], Awaitable[None]]
     orders_there: Callable[[], Awaitable[int]]
+    leverage: int | None = None
+    sends_once: bool = False
+    acknowledges: bool = False
+    bounded: bool = False
+    orders_wire: OrdersWire | None = None
+    times: TimeOuts = field(default_factory=TimeOuts)
+
+    def hurried(self) -> None:
+        """From here on it waits half a second for the answer to a write, and no longer as long as a busy machine may take."""
+        object.__setattr__(self.times, "write_s", 0.5)
 
     def bid(
         self, number: int = 0, qty: str = "2", px: Decimal | None = None, ioc: bool = False
@@ -101,9 +121,9 @@ async def at_the_door(
 @asynccontextmanager
 async def spot() -> AsyncIterator[Rig]:
     async with paper() as door:
-        idle = session("http://127.0.0.1:9")
-        async with at_the_door(door, session(door.url), idle) as rig:
-            yield rig
+        idle, times = session("http://127.0.0.1:9"), TimeOuts()
+        async with at_the_door(door, session(door.url, times), idle) as rig:
+            yield replace(rig, times=times)
         await idle.close()
 
 
@@ -111,9 +131,12 @@ async def spot() -> AsyncIterator[Rig]:
 async def spot_by_fix() -> AsyncIterator[Rig]:
     """Orders, cancels and reports by FIX, with a drop copy beside; what is read goes by REST."""
     async with fix_exchange() as there:
-        real, idle = there.session(), fix_session("http://127.0.0.1:9", "tcp://127.0.0.1:9")
+        times = TimeOuts()
+        real, idle = there.session(timeouts=times), fix_session("http://127.0.0.1:9", "tcp://127.0.0.1:9")
         async with at_the_door(there.door, real, idle, request="fix.order") as rig:
-            yield rig
+            yield replace(
+                rig, sends_once=True, acknowledges=True, orders_wire=FixWire(there.fix), times=times
+            )
         await idle.close()
 
 
@@ -121,25 +144,38 @@ async def spot_by_fix() -> AsyncIterator[Rig]:
 async def family() -> AsyncIterator[Rig]:
     """The library's own Binance class at the paper exchange, its requests judged and signed as the signer does it."""
     async with paper() as door:
-        async with at_the_door(door, at_paper(door.url), at_paper("http://127.0.0.1:9")) as rig:
-            yield rig
+        times = TimeOuts()
+        real = at_paper(door.url, timeouts=times)
+        async with at_the_door(door, real, at_paper("http://127.0.0.1:9")) as rig:
+            yield replace(rig, times=times)
+
+
+def leveraged(door: Door) -> int:
+    """Five times, so that all the money of the account is below what its signer allows of one order."""
+    assert door.here is not None
+    engine = door.here.venue.engine
+    assert isinstance(engine, FuturesEngine)
+    engine.leverage[KEY, "ETHUSDC"] = 5
+    return 5
 
 
 @asynccontextmanager
 async def usdm() -> AsyncIterator[Rig]:
     async with usdm_paper() as door:
-        idle = usdm_session("http://127.0.0.1:9")
-        async with at_the_door(door, usdm_session(door.url), idle) as rig:
-            yield rig
+        idle, times = usdm_session("http://127.0.0.1:9"), TimeOuts()
+        real = usdm_session(door.url, UsdmSigner(limit=AT_ANY_PRICE), timeouts=times)
+        async with at_the_door(door, real, idle) as rig:
+            yield replace(rig, leverage=leveraged(door), bounded=True, times=times)
         await idle.close()
 
 
 @asynccontextmanager
 async def deribit() -> AsyncIterator[Rig]:
     async with deribit_paper() as door:
-        idle = deribit_session("http://127.0.0.1:9")
-        async with at_the_door(door, deribit_session(door.url), idle, PERPETUAL) as rig:
-            yield rig
+        idle, times = deribit_session("http://127.0.0.1:9"), TimeOuts()
+        real = deribit_session(door.url, DeribitSigner(limit=AT_ANY_PRICE), timeouts=times)
+        async with at_the_door(door, real, idle, PERPETUAL) as rig:
+            yield replace(rig, leverage=leveraged(door), sends_once=True, bounded=True, times=times)
         await idle.close()
 
 
@@ -178,7 +214,7 @@ class HyperClock:
 
 
 @asynccontextmanager
-async def hyper_account() -> AsyncIterator[tuple[HyperServer, Hyperliquid]]:
+async def hyper_account(times: TimeOuts | None = None) -> AsyncIterator[tuple[HyperServer, Hyperliquid]]:
     """A session whose signatures come from the signer's own policy and arithmetic."""
     async with hyper_server() as server:
 
@@ -193,7 +229,15 @@ async def hyper_account() -> AsyncIterator[tuple[HyperServer, Hyperliquid]]:
         signed: list[int] = []
         facts = replace(VENUE, audit_s=0.05)
         venue = Hyperliquid(
-            facts, FEED, "hl", HyperClock(server), ACCOUNT, sign, server.url, None, TimeOuts(1.0, 0.5)
+            facts,
+            FEED,
+            "hl",
+            HyperClock(server),
+            ACCOUNT,
+            sign,
+            server.url,
+            None,
+            times or TimeOuts(1.0, 0.5),
         )
         await venue.start()
         try:
@@ -204,7 +248,8 @@ async def hyper_account() -> AsyncIterator[tuple[HyperServer, Hyperliquid]]:
 
 @asynccontextmanager
 async def hyperliquid() -> AsyncIterator[Rig]:
-    async with hyper_account() as (server, venue):
+    times = TimeOuts()
+    async with hyper_account(times) as (server, venue):
         server.wallet = {"PURR": D(50), "USDC": D(100_000)}
 
         async def fill(name: ClOrdId, qty: Decimal) -> None:
@@ -219,7 +264,9 @@ async def hyperliquid() -> AsyncIterator[Rig]:
         idle = Hyperliquid(
             VENUE, FEED, "hl", HyperClock(server), ACCOUNT, _unasked, "http://127.0.0.1:9", None, TimeOuts()
         )
-        yield Rig(venue, idle, "PURR/USDC", D(22), D("20.1"), D("20.1234"), D(7), fill, lose, there)
+        yield Rig(
+            venue, idle, "PURR/USDC", D(22), D("20.1"), D("20.1234"), D(7), fill, lose, there, times=times
+        )
         await idle.close()
 
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 
@@ -43,27 +43,43 @@ def changes(method: str, path: str) -> bool:
     return not any(word in path for word in READ_WORDS)
 
 
+class OrdersWire(Protocol):
+    """What orders and cancels go by where it is not HTTP. `arm` spoils the next one as `fault` says, in its own terms."""
+
+    def arm(self, fault: Fault) -> None: ...
+
+    @property
+    def armed(self) -> bool: ...
+
+    @property
+    def writes(self) -> int: ...
+
+
 @dataclass
 class Wire:
-    """`arm` spoils the next request of its kind, once; `asked` is every request that came, (method, path)."""
+    """`arm` spoils the next request of its kind, once; `asked` is every request that came by HTTP, (method, path)."""
 
     url: str = ""
     retry_after: str = "0"
+    orders: OrdersWire | None = None
     asked: list[tuple[str, str]] = field(default_factory=list)
     _armed: list[tuple[Fault, bool]] = field(default_factory=list)
     let_go: asyncio.Event = field(default_factory=asyncio.Event)
 
     def arm(self, fault: Fault, *, write: bool) -> None:
-        self._armed.append((fault, write))
+        if write and self.orders is not None:
+            self.orders.arm(fault)
+        else:
+            self._armed.append((fault, write))
 
     @property
     def armed(self) -> bool:
-        return bool(self._armed)
+        return bool(self._armed) or (self.orders is not None and self.orders.armed)
 
     @property
     def writes(self) -> int:
         """How many requests that change something came, each time that one was sent."""
-        return sum(changes(*one) for one in self.asked)
+        return sum(changes(*one) for one in self.asked) + (self.orders.writes if self.orders else 0)
 
     def take(self, method: str, path: str) -> Fault | None:
         for at, (fault, write) in enumerate(self._armed):
@@ -149,11 +165,11 @@ async def _line(
 
 
 @asynccontextmanager
-async def wired(session: Any) -> AsyncIterator[Wire]:
-    """A wire before the exchange that `session.http` goes to, from here on."""
+async def wired(session: Any, orders: OrdersWire | None = None) -> AsyncIterator[Wire]:
+    """A wire before the exchange that `session.http` goes to, from here on; `orders` where those go another way."""
     parts = urlsplit(session.http.base_url)
     assert parts.hostname is not None and parts.port is not None
-    wire, lines = Wire(), set[asyncio.Task[None]]()
+    wire, lines = Wire(orders=orders), set[asyncio.Task[None]]()
 
     async def came(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -8,8 +8,10 @@ HTTP (`on` is an operation such as order.place or depth.rest, or any):
 Streams (`on` is user, depth, trade or bookTicker):
     drop · duplicate · delay · reorder (it comes after the next one) · partial (half of its JSON) · silence (the socket stays open and
     answers pings) · half_open (this connection never says anything again, and stays open) · close
-FIX requests (`on` is fix.logon, fix.order or fix.cancel):
-    hang_before · reset_before · late · twice · hang_after · reset_after, as above; error_before is a Reject (fix.logon)
+FIX requests (`on` is fix.logon, fix.order, fix.cancel, or fix.request for an order or a cancel):
+    hang_before · reset_before · late · twice · hang_after · reset_after, as above · error_before (a Reject with `code`) · error_after (the
+    Reject first, then what became of it) · maintenance (a Logout, and the request is lost) · checksum · partial (of its answer)
+    A log-on knows hang_before, reset_before and error_before.
 FIX messages to a client (`on` is fix; not heartbeats):
     drop (its number is used) · gap (a number is left out) · duplicate (the same number twice) · again (under a new number) · checksum (a
     wrong one) · partial (half of it, then the connection ends) · half_open · close (after it)
@@ -29,9 +31,21 @@ HTTP_KINDS = BEFORE | {"error_after", "hang_after", "reset_after", "partial", "s
 STREAM_KINDS = frozenset(
     {"drop", "duplicate", "delay", "reorder", "partial", "silence", "half_open", "close"}
 )
-FIX_REQUESTS = frozenset({"fix.logon", "fix.order", "fix.cancel"})
+FIX_REQUESTS = frozenset({"fix.logon", "fix.order", "fix.cancel", "fix.request"})
 FIX_REQUEST_KINDS = frozenset(
-    {"hang_before", "reset_before", "late", "twice", "hang_after", "reset_after", "error_before"}
+    {
+        "hang_before",
+        "reset_before",
+        "late",
+        "twice",
+        "hang_after",
+        "reset_after",
+        "error_before",
+        "error_after",
+        "maintenance",
+        "checksum",
+        "partial",
+    }
 )
 FIX_KINDS = frozenset({"drop", "gap", "duplicate", "again", "checksum", "partial", "half_open", "close"})
 STREAMS = frozenset({"user", "depth", "trade", "bookTicker"})

@@ -1,8 +1,8 @@
 """The FIX door of the paper exchange: order entry and drop copy, as Binance documents them, over the same engine as the other doors.
 
 Every log-on begins both sides' numbers at 1 and nothing is ever sent again: a message that does not come in its turn ends the session.
-All sessions of an account are told all of its executions, whichever door they came by. Faults: `on` is fix.logon, fix.order, fix.cancel
-(what befalls a request) or fix (what befalls a message to a client), see `faults`.
+All sessions of an account are told all of its executions, whichever door they came by. Faults: `on` is fix.logon, fix.order, fix.cancel,
+fix.request (what befalls a request) or fix (what befalls a message to a client), see `faults`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import binascii
 import contextlib
 import re
 import secrets
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -37,7 +38,7 @@ LOGON_S, COPY_DELAY_S = 10.0, 1.0
 
 @dataclass(slots=True, eq=False)
 class Client:
-    """One connection. `account` is empty until it has logged on; `mute`: nothing more is written to it."""
+    """One connection. `account` is empty until it has logged on; `mute`: nothing more is written to it. `spoil` befalls the next message."""
 
     writer: asyncio.StreamWriter
     account: str = ""
@@ -47,6 +48,7 @@ class Client:
     next_in: int = 1
     next_out: int = 1
     mute: bool = False
+    spoil: str = ""
     test: str = ""
     sent_s: float = 0.0
     heard_s: float = 0.0
@@ -69,6 +71,8 @@ class FixServer:
         self.server, self.venue, self.copy_delay_s = server, server.venue, copy_delay_s
         self._keys = {account: _public(account, pem) for account, pem in keys.items()}
         self.clients: set[Client] = set()
+        self.asked: Counter[str] = Counter()
+        """How many requests came of each kind (35) that orders and cancels are, whatever befell them."""
         self._cancel_ids: dict[int, str] = {}
         self._exec_id = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -263,16 +267,27 @@ class FixServer:
 
     def _befall(self, client: Client, record: Record, on: str) -> None:
         """Carries a request out, as the fault that strikes it lets it."""
-        fault = self.server.faults.take(on)
+        self.asked[record.kind] += 1
+        fault = self.server.faults.take(on) or self.server.faults.take("fix.request")
         kind = fault.kind if fault is not None else ""
         if kind == "hang_before":
             return
+        if kind == "maintenance":
+            self._goodbye(client, "Closed for maintenance.")
+            return
+        if fault is not None and kind in ("error_before", "error_after"):
+            said = Message(record.kind, tuple(record.values.items()))
+            self._reject(client, said, Refused(99, fault.msg, code=fault.code))
+            if kind == "error_before":
+                return
         if kind == "reset_before":
             client.writer.transport.abort()
             client.over = True
             return
         if kind in ("reset_after", "hang_after"):
             client.mute = True
+        if kind in ("checksum", "partial"):
+            client.spoil = kind
         if kind == "late" and fault is not None:
             task = asyncio.create_task(self._later(client, record, fault))
             client.late.add(task)
@@ -383,8 +398,7 @@ class FixServer:
     def _say(self, client: Client, kind: str, fields: Pairs) -> None:
         if client.mute or client.over:
             return
-        fault = self.server.faults.take("fix") if kind not in ("0", "1", "A") else None
-        how = fault.kind if fault is not None else ""
+        how = self._spoiled(client) if kind not in ("0", "1", "A") else ""
         if how == "half_open":
             client.mute = True
             return
@@ -411,6 +425,14 @@ class FixServer:
         if how == "close":
             client.writer.transport.abort()
             client.over = True
+
+    def _spoiled(self, client: Client) -> str:
+        """What befalls the next message, of its own or as the answer to a request."""
+        how, client.spoil = client.spoil, ""
+        if how:
+            return how
+        fault = self.server.faults.take("fix")
+        return fault.kind if fault is not None else ""
 
     def _frame(self, client: Client, kind: str, fields: Pairs) -> bytes:
         head = [(49, "SPOT"), (56, client.name or "?"), (34, str(client.next_out))]

@@ -59,7 +59,7 @@ class BinanceSpotByFix(BinanceSpot):
         doors: Doors,
     ) -> None:
         super().__init__(facts, feed_facts, name, clock, api_key, sign, base_url, timeouts, ws_url, send)
-        self._write_s = timeouts.write_s
+        self._timeouts = timeouts
         self.entry = FixDoor(name, doors.entry, clock, self._now_ns)
         self.copy = (
             FixDoor(f"{name}'s drop copy", doors.copy, clock, self._now_ns, drop_copy=True)
@@ -113,16 +113,22 @@ class BinanceSpotByFix(BinanceSpot):
 
         window: list[tuple[int, str]] = [(words.RECV_WINDOW, str(left_ms))]
         answers = await self.entry.ask(
-            words.NEW_ORDER, window + fields, takes, self._write_s, lambda: self._once(name)
+            words.NEW_ORDER, window + fields, takes, self._timeouts.write_s, lambda: self._once(name)
         )
         last = answers[-1]
         if last.kind != words.REPORT or last[words.EXEC_TYPE] == "8":
-            raise words.refusal(last, write=True)
+            refused = words.refusal(last, write=True)
+            if isinstance(refused, Retry):  # turned away at the door: it may come again
+                self._sent.pop(name, None)
+            raise refused
         return self._folded(answers)
 
     async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot:
         """As the port says; a refusal is looked into: the venue has one for every order it does not hold open. By REST where no session is
-        up: what ends an order waits for none."""
+        up: what ends an order waits for none.
+
+        One that leaves open what became of the cancel, or turns it away, is told as that.
+        """
         self.instrument(symbol)
         if not self.entry.up:
             return await super().cancel(cl_ord_id, symbol)
@@ -138,17 +144,20 @@ class BinanceSpotByFix(BinanceSpot):
             return refused or done, refused or done
 
         fields = [(words.CL_ORD_ID, own), (words.ORIG_CL_ORD_ID, str(cl_ord_id)), (words.SYMBOL, symbol)]
-        last = (await self.entry.ask(words.CANCEL, fields, takes, self._write_s))[-1]
+        last = (await self.entry.ask(words.CANCEL, fields, takes, self._timeouts.write_s))[-1]
         if last.kind == words.REPORT:
             try:
                 return await self._with_fills(self._folded([last]))
             except Retry as error:
                 raise fills_unknown(cl_ord_id, error) from None
+        refused = words.refusal(last, write=True)
+        if not isinstance(refused, Reject):
+            raise refused
         ended = await self.query(cl_ord_id, symbol)
         if ended is None:
             raise Reject("NO_SUCH_ORDER", f"{self._name} has no order {cl_ord_id}")
         if ended.status not in TERMINAL:
-            raise words.refusal(last, write=True)
+            raise refused
         return ended
 
     async def _cancel_symbol(self, symbol: str) -> dict[ClOrdId, OrderSnapshot | FairleadError]:
@@ -168,7 +177,7 @@ class BinanceSpotByFix(BinanceSpot):
 
         fields = [(words.CL_ORD_ID, own), (words.SYMBOL, symbol), (words.MASS_TYPE, "1")]
         try:
-            answers = await self.entry.ask(words.MASS_CANCEL, fields, takes, self._write_s)
+            answers = await self.entry.ask(words.MASS_CANCEL, fields, takes, self._timeouts.write_s)
         except (Reject, Retry, Reconcile):
             return {}
         told: dict[ClOrdId, OrderSnapshot | FairleadError] = {}

@@ -38,7 +38,12 @@ class Reports(Executions):
                             orjson.dumps({"method": "subscribe", "subscription": asked}).decode()
                         )
                 elif isinstance(event, Text):
-                    await self._hear(event.data, told)
+                    try:
+                        await self._hear(event.data, told)
+                    except Retry as garbled:
+                        await stream.drop(
+                            garbled.message
+                        )  # what it said an audit finds, as soon as the next line is up
         except Halt as error:
             await told.put(error)
 
