@@ -11,7 +11,7 @@ answer counts. Raises Retry where too few answered, Halt WRONG_CHAIN_ID where on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -234,13 +234,15 @@ class Gateway:
         return max(number(a) for a in self._enough(found, "a nonce"))
 
     async def receipt(self, tx_hash: Hash32) -> Receipt | None:
-        """None only where `quorum` endpoints near the head say there is none; one that lags cannot say so."""
+        """None only where `quorum` endpoints near the head say there is none; one that lags cannot say so. What an endpoint tells of a block
+        that is not there yet (OP-stack flashblocks, told every 200 ms of a block that takes two seconds) is provisional, and none yet.
+        """
 
         async def one(endpoint: Endpoint) -> tuple[int, Receipt | None]:
             # The head first: "none" then means none in any block up to it.
             head = await self._head_of(endpoint)
             raw = await endpoint.rpc.call("eth_getTransactionReceipt", [tx_hash])
-            if not raw:
+            if not raw or (isinstance(raw, dict) and await self._is_provisional(endpoint, raw, head)):
                 return head, None
             found = decode_rpc.receipt(raw)
             endpoint.head = max(endpoint.head, found.block_number)
@@ -256,6 +258,17 @@ class Gateway:
         if len(absent) < self._quorum:
             raise self._too_few("that a transaction is not mined", answers)
         return None
+
+    async def _is_provisional(self, endpoint: Endpoint, raw: Mapping[str, Any], head: int) -> bool:
+        """Whether its block, past the head that was read just before, is no block of the chain: without a hash, or not found by number."""
+        told, hashed = raw.get("blockNumber"), str(raw.get("blockHash") or "")
+        if told is None or not hashed.removeprefix("0x").strip("0"):
+            return True
+        height = number(told)
+        if height <= head:
+            return False
+        there = await endpoint.rpc.call("eth_getBlockByNumber", [hex(height), False])
+        return not isinstance(there, dict) or there.get("hash") != hashed
 
     async def head_hash_at(self, height: int) -> Hash32 | None:
         """The canonical hash at a height, or None where the chain is not that high: how a reorganisation is seen."""

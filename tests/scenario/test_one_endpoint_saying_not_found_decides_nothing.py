@@ -61,6 +61,36 @@ async def test_of_two_sides_of_a_reorganisation_the_longer_one_counts() -> None:
         assert found is not None and found.block_hash == block(99, 7)["hash"]
 
 
+@pytest.mark.parametrize("bare", [False, True])
+async def test_what_a_flashblock_tells_is_provisional_and_no_receipt_until_its_block_is_there(
+    bare: bool,
+) -> None:
+    """A preconfirmed transaction of block 101 while the chain is at 100: one endpoint tells it, with or without the hash it will have."""
+    early = receipt(TX, 101) | ({"blockHash": "0x" + "00" * 32} if bare else {})
+    flash, plain = Node(extra={"eth_getTransactionReceipt": lambda params: early}), Node()
+    async with gateway(flash, plain) as gate:
+        assert await gate.receipt(TX) is None, "both know of no block that holds it"
+        assert [e.head for e in gate.endpoints] == [100, 100], "and nobody looks behind for it"
+        flash.head = 101
+        if bare:
+            early["blockHash"] = block(101)["hash"]
+        found = await gate.receipt(TX)
+        assert found is not None and found.block_number == 101
+
+
+async def test_a_receipt_of_a_block_made_since_the_head_was_asked_for_counts() -> None:
+    node = Node(receipts={TX: receipt(TX, 101)})
+
+    def told(params: list[object]) -> object:
+        node.head = 101
+        return node.receipts[TX]
+
+    node.extra["eth_getTransactionReceipt"] = told
+    async with gateway(node) as gate:
+        found = await gate.receipt(TX)
+        assert found is not None and found.block_number == 101
+
+
 async def test_the_nonce_is_the_highest_any_of_a_quorum_shows() -> None:
     async with gateway(Node(nonce=1402), Node(nonce=1403), Node(broken="garbage")) as gate:
         assert await gate.nonce(ME) == 1403
