@@ -338,6 +338,8 @@ class Simulator:
             return await self._move_to(ref)
         if self._at is not None and self._at.hash == ref.hash:
             return self._fork
+        # Until it stands there it stands nowhere: the proxy forgets what the fork holds, and a setting that fails may leave it as it was.
+        self._at, self._later = None, Later()
         await self.proxy.prepare(ref.number)
         forking = {"jsonRpcUrl": self.proxy.url, "blockNumber": ref.number}
         await self._fork.call("anvil_reset", [{"forking": forking}], timeout_s=30)
@@ -347,7 +349,7 @@ class Simulator:
                 "BLOCK_MOVED",
                 f"block {ref.number} of chain {self._chain_id} was reorganised under the simulation",
             )
-        self._at, self._later = ref, Later()
+        self._at = ref
         return self._fork
 
 
