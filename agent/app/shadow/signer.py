@@ -8,7 +8,6 @@ from typing import Any
 from agent.domain.errors import Denied
 from keys.client import SignerClient
 
-
 BY_GET = "/api/v2/private/"
 """Deribit takes orders and cancels by GET, too; what only reads there is called get_…."""
 
