@@ -167,11 +167,17 @@ class Simulator:
         return result.data
 
     async def call_here(self, call: Call) -> bytes:
-        """`call` at the block the fork already stands at: for what a new block cannot change. Raises Reject REVERTED."""
+        """`call` on the state that the last simulation ran on, as far as it read it, and no newer: for what a new block cannot change.
+
+        Raises Reject REVERTED.
+        """
         async with self._lock:
             fork = await self._move_to(self._at or await self._gateway.block())
+            # A wallet may be younger than the block that the fork was set on.
+            since = {address: _override(one) for address, one in self._later.state.items()}
+            asked = [_call(Step(WATCHER, call)), "latest", *([since] if since else [])]
             try:
-                return from_hex(await fork.call("eth_call", [_call(Step(WATCHER, call)), "latest"]))
+                return from_hex(await fork.call("eth_call", asked))
             except Reject as error:
                 raise Reject("REVERTED", f"the call reverts: {error.message}") from None
 

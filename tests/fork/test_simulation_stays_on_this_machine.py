@@ -164,6 +164,7 @@ async def test_what_blocks_changed_is_laid_over_and_equals_a_fork_set_on_the_blo
         assert followed[2][0][1] == word(1) and followed[2][1][0], (
             "the code and the stranger's money were seen"
         )
+        assert await b.simulator.call_here(Call(coder, b"")) == word(1), "it is younger than the fork's block"
         await b.admin.call("relay_reorg", [2, "drop"])
         await b.admin.call("relay_mine", [1])
         async with Simulator(1, b.gateway, rpcs) as anew:
