@@ -167,11 +167,17 @@ class Simulator:
         return result.data
 
     async def call_here(self, call: Call) -> bytes:
-        """`call` at the block the fork already stands at: for what a new block cannot change. Raises Reject REVERTED."""
+        """`call` on the state that the last simulation ran on, as far as it read it, and no newer: for what a new block cannot change.
+
+        Raises Reject REVERTED.
+        """
         async with self._lock:
             fork = await self._move_to(self._at or await self._gateway.block())
+            # A wallet may be younger than the block that the fork was set on.
+            since = {address: _override(one) for address, one in self._later.state.items()}
+            asked = [_call(Step(WATCHER, call)), "latest", *([since] if since else [])]
             try:
-                return from_hex(await fork.call("eth_call", [_call(Step(WATCHER, call)), "latest"]))
+                return from_hex(await fork.call("eth_call", asked))
             except Reject as error:
                 raise Reject("REVERTED", f"the call reverts: {error.message}") from None
 
@@ -338,6 +344,8 @@ class Simulator:
             return await self._move_to(ref)
         if self._at is not None and self._at.hash == ref.hash:
             return self._fork
+        # Until it stands there it stands nowhere: the proxy forgets what the fork holds, and a setting that fails may leave it as it was.
+        self._at, self._later = None, Later()
         await self.proxy.prepare(ref.number)
         forking = {"jsonRpcUrl": self.proxy.url, "blockNumber": ref.number}
         await self._fork.call("anvil_reset", [{"forking": forking}], timeout_s=30)
@@ -347,7 +355,7 @@ class Simulator:
                 "BLOCK_MOVED",
                 f"block {ref.number} of chain {self._chain_id} was reorganised under the simulation",
             )
-        self._at, self._later = ref, Later()
+        self._at = ref
         return self._fork
 
 

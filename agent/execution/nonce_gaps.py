@@ -37,15 +37,18 @@ class NonceGaps:
 
 
 def _held(book: Book, mine: PartRecord, nonce: int) -> bool:
-    """Whether another order of ours is to use it, or a transaction that cancels one."""
+    """Whether another order of ours is to use it, or a transaction that cancels one; or one below mine is to fill it first, since what
+    the Safe executes in its own order would revert out of turn."""
     sender = mine.authorized
+    lowest = min((form.nonce for form in mine.signed), default=0)
     for record in book.parts.values():
         signed = record.authorized
         if signed is None or sender is None or record is mine or record.submission not in UNDECIDED:
             continue
         if (signed.chain_id, signed.sender) != (sender.chain_id, sender.sender):
             continue
-        if any(form.nonce == nonce for form in record.signed) or (record.cancels and signed.nonce == nonce):
+        theirs = [form.nonce for form in record.signed]
+        if nonce in theirs or min(theirs) < lowest:
             return True
     return False
 

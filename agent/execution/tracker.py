@@ -159,10 +159,11 @@ class Tracker(VenueFollower):
         head = await watch.truth.block("latest")
         receipt = await self._receipt(authorized, watch, record)
         fate = FREE
-        if receipt is None and authorized.wallet_nonce >= 0:  # whoever has seen it could submit it
+        undone = receipt is None or (receipt.status == 0 and _several(record))
+        if undone and authorized.wallet_nonce >= 0:  # whoever has seen it could submit it
             at, ours = authorized.since_block, frozenset(f.tx_hash for f in record.signed)
             fate = await watch.wallet_fate(signed_tx(authorized), authorized.wallet_nonce, at, ours)
-            receipt = fate.receipt
+            receipt = fate.receipt or receipt
         if receipt is not None:  # any of what was signed for the nonce may have won
             authorized = next((a for a in record.signed if a.tx_hash == receipt.tx_hash), authorized)
         await self._catch_up(authorized, watch, record, receipt)
@@ -170,11 +171,16 @@ class Tracker(VenueFollower):
         state = record.submission
         if state in (SubmissionState.INCLUDED, SubmissionState.REVERTED):
             if receipt is None or receipt.block_hash != record.included_in:
-                await self._see(authorized, Observation.REORGED, text="the block that held it was replaced")
+                text = "the block that held it was replaced"
+                if receipt is not None and receipt.tx_hash != record.winner:
+                    text = "what was signed for another nonce was mined"
+                await self._see(authorized, Observation.REORGED, text=text)
                 return None
             if not await watch.is_final(receipt, head):
                 return None
             if await self._cancels.may_come(record, authorized, watch, head):
+                return None
+            if state is SubmissionState.REVERTED and await self._may_execute(record, watch, head, fate):
                 return None
             if state is SubmissionState.INCLUDED:
                 await self._see(authorized, Observation.FINALIZED)
@@ -193,11 +199,21 @@ class Tracker(VenueFollower):
         if record.submission in (SubmissionState.AUTHORIZED, SubmissionState.BROADCAST):
             used = await watch.truth.nonce(authorized.sender)
             forms = tuple(form for form in forms if form.nonce < used)
+        reverted: Receipt | None = None
         for form in forms:
             receipt = await watch.truth.receipt(form.tx_hash)
-            if receipt is not None:
-                return receipt
-        return None
+            if receipt is not None and receipt.status == 1:
+                return receipt  # of forms at several nonces one may revert before, or behind, the one that executes
+            reverted = reverted or receipt
+        return reverted
+
+    async def _may_execute(self, record: PartRecord, watch: ChainWatch, head: BlockRef, fate: Fate) -> bool:
+        """Whether a form at another nonce than the one that was decided could still be mined, and succeed."""
+        form = record.signed[0]
+        if not _several(record) or fate.foreign or head.timestamp > form.deadline_s:
+            return False
+        used = await watch.truth.nonce(form.sender)
+        return any(form.nonce >= used for form in record.signed)
 
     async def _absent(
         self, authorized: Authorized, watch: ChainWatch, record: PartRecord, head: BlockRef, fate: Fate
@@ -207,12 +223,16 @@ class Tracker(VenueFollower):
         if state is SubmissionState.EXPIRED:
             if await self._cancels.may_come(record, authorized, watch, head):
                 return None
+            if await self._may_execute(record, watch, head, fate):
+                return None
             return self._settle(record)
         if state is SubmissionState.CANCELLED:
             if record.cancels and (cancelled is None or cancelled.block_hash != record.included_in):
                 await self._see(authorized, Observation.REORGED, text="its cancellation was taken back")
                 return None
             if cancelled is not None and not await watch.is_final(cancelled, head):
+                return None
+            if await self._may_execute(record, watch, head, fate):
                 return None
             return self._settle(record)
         if cancelled is not None:
@@ -239,7 +259,8 @@ class Tracker(VenueFollower):
             if not self._cancels.tried(record):
                 await self._cancel(authorized, record)
             return None
-        if self._gaps.to_fill(self._recorder.book, record, used, head):
+        # Where the Safe's own nonce is used, by whomever, a form in the gap could only revert.
+        if not fate.used and self._gaps.to_fill(self._recorder.book, record, used, head):
             await self._fill_gap(authorized, watch, record, used, head)
             return None
         # Where a reorganisation gave back the nonce that another program had used, the form signed for it goes first.
@@ -449,6 +470,10 @@ def never_left(part: PartRecord, why: str, at_ns: int) -> PartFailed:
 def _is_of(exec_id: str, record: PartRecord) -> bool:
     """Whether a fill is of the block that holds the transaction now."""
     return bool(record.included_in) and exec_id.endswith(f"@{record.included_in}")
+
+
+def _several(record: PartRecord) -> bool:
+    return len({form.nonce for form in record.signed}) > 1
 
 
 def _safe_nonce(authorized: Authorized, watch: ChainWatch) -> str:

@@ -194,6 +194,27 @@ def test_a_database_that_is_down_or_lets_nobody_in_is_said_and_not_asked_again_a
         assert PASSWORD not in told and "another" not in told
 
 
+def test_what_was_written_while_it_waited_for_the_lock_is_seen_whatever_the_databases_own_isolation_is(
+    server: Server,
+) -> None:
+    database = server.database()
+    one, other = PostgresStore(database), PostgresStore(database)
+    with one._writing() as db:
+        db.change(f"ALTER DATABASE {database.name} SET default_transaction_isolation TO 'repeatable read'")
+    assert other.jobs() == (), "connected since"
+    told: list[bool] = []
+    waits = threading.Thread(target=lambda: told.append(other.claim("a", "second", 6, "b", 6, 100, 50)))
+    with one._writing() as db:
+        waits.start()
+        waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        while not db.rows(waiting):
+            pass
+        words = "INSERT INTO fires VALUES (?, ?, ?, ?, ?, ?)"
+        db.change(words, "a", "first", 5, "a", 100, BEGUN)
+    waits.join()
+    assert told == [False], "the first fire is too near"
+
+
 def test_outside_this_host_a_database_is_spoken_to_over_tls_alone(server: Server) -> None:
     """The same server by an address that is not the loopback's: it has no TLS, and is not asked in the clear."""
     database = server.database()

@@ -14,7 +14,7 @@ import pytest
 
 from chains.devnet.funding import create_safe, give_eth, give_token
 from chains.devnet.service import Status
-from chains.errors import Reject
+from chains.errors import Reject, Retry
 from chains.evm import call_data, checksum, word
 from chains.fork_difference import Override
 from chains.gateway import Gateway
@@ -164,6 +164,7 @@ async def test_what_blocks_changed_is_laid_over_and_equals_a_fork_set_on_the_blo
         assert followed[2][0][1] == word(1) and followed[2][1][0], (
             "the code and the stranger's money were seen"
         )
+        assert await b.simulator.call_here(Call(coder, b"")) == word(1), "it is younger than the fork's block"
         await b.admin.call("relay_reorg", [2, "drop"])
         await b.admin.call("relay_mine", [1])
         async with Simulator(1, b.gateway, rpcs) as anew:
@@ -212,6 +213,44 @@ async def test_a_simulation_follows_the_chain_and_changes_nothing(relayed_devnet
             [Step(OWNER, Call(b.safe, b"", 7))], watch=[(NATIVE, b.safe)], overrides={OWNER: rich}
         )
         assert sent.ok and sent.changes[(NATIVE, b.safe)] == 7
+
+
+async def test_a_fork_that_was_not_set_on_a_block_is_not_taken_for_what_it_held(
+    relayed_devnet: Status,
+) -> None:
+    """Its endpoint fails, then hangs while the fork is to be set anew, and whoever asked gives up: nothing older is believed later."""
+    async with bench(relayed_devnet) as b, aiohttp.ClientSession() as session:
+        rpc = Stuck(relayed_devnet.urls[1], session)
+        pay = [Step(b.safe, Call(WETH, encode("erc20", "transfer", (OWNER, 10 * SELL))))]
+        async with Simulator(1, b.gateway, [rpc]) as simulator:
+            assert (await simulator.run(pay)).ok
+            await swapped(b)
+            await b.admin.call("relay_mine", [1])
+            rpc.fails = 1
+            asking = asyncio.create_task(simulator.run(pay))
+            await rpc.hangs.wait()
+            asking.cancel()
+            await asyncio.wait([asking])
+            rpc.fails = -1
+            await b.admin.call("relay_mine", [1])
+            assert not (await simulator.run(pay)).ok, "what the Safe no longer has cannot be paid"
+
+
+class Stuck(Rpc):
+    """Of its next requests the first `fails` are refused and those after it never answered; below zero it works."""
+
+    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+        super().__init__(url, session)
+        self.fails, self.hangs = -1, asyncio.Event()
+
+    async def _exchange(self, request: object, write: bool, timeout_s: float | None) -> Any:
+        if self.fails == 0:
+            self.hangs.set()
+            await asyncio.Event().wait()
+        if self.fails > 0:
+            self.fails -= 1
+            raise Retry("RPC_DOWN", "silent")
+        return await super()._exchange(request, write, timeout_s)
 
 
 async def test_a_warm_safe_batch_takes_less_than_sixty_milliseconds(relayed_devnet: Status) -> None:

@@ -55,6 +55,8 @@ async def test_its_signer_asks_for_readings_of_an_exchange_and_for_nothing_else(
     for method, params in (
         ("sign_exchange", {"method": "POST"}),
         ("send_exchange", {"method": "DELETE"}),
+        ("sign_exchange", {"method": "GET", "path": "/api/v2/private/buy"}),
+        ("send_exchange", {"method": "GET", "path": "/api/v2/private/cancel_by_label"}),
         ("sign_tx", {}),
         ("sign_safe_tx", {}),
         ("sign_relay_auth", {}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,44 @@ async def test_a_nonce_that_a_reorganisation_gave_back_below_ours_is_filled(
     nonces = {tx.nonce for tx in office.sender.signed}
     assert nonces == ({1} if returns else {0, 1})
     assert mined_at(office) - given_back <= 2 * STALL
+    assert before[0] - office.held()[0] == 4 and chain.swaps() == 1
+
+
+async def test_a_form_that_reverts_in_the_gap_is_not_the_end_while_the_one_above_it_could_execute(
+    tmp_path: Path,
+) -> None:
+    """The market is away when the gap's form is mined, and back when the first one is: the order was done, and is not done again."""
+    office = Office(tmp_path, places=(HERE,))
+    chain: FakeChain = office.chains[1]
+    chain.keeps, chain.mining = True, False
+    before, parent, fork = office.held(), order(office, "4"), list(chain.blocks)
+    chain.foreign()
+    async with office.open() as desk:
+        doing = asyncio.create_task(work(parent, desk))
+        await desk.clock.sleep(20)
+        (first,) = chain.pending
+        chain.adopt(fork)  # the branch without the other program's
+        while len(office.sender.signed) < 2:
+            await desk.clock.sleep(1)
+        await desk.clock.sleep(2)
+        (in_gap,) = [raw for raw in chain.pending if raw != first]
+        market = chain.world
+        chain.blocks[-1] = replace(chain.blocks[-1], world=replace(market, tokens={}))
+        chain.pending, chain.mining = [in_gap], True
+        chain.mine()
+        chain.mining = False
+        chain.blocks[-1] = replace(
+            chain.blocks[-1], world=replace(chain.blocks[-1].world, tokens=market.tokens)
+        )
+        (part,) = desk.book.parts.values()
+        while not part.winner:
+            await desk.clock.sleep(1)
+        await desk.clock.sleep(50)  # final since long
+        chain.pending, chain.mining = [first], True
+        await doing
+        assert part.winner == office.sender.signed[0].hash and len(part.side_gas) == 1
+        assert list(statuses(desk.book, parent)) == ["FILLED"]
+        assert desk.book.gas_wei[HERE] == chain.gas_spent()
     assert before[0] - office.held()[0] == 4 and chain.swaps() == 1
 
 

@@ -13,10 +13,12 @@ from agent.domain.ids import ClOrdId
 from agent.domain.orders import Part
 from agent.domain.submission_state import SubmissionState as S
 from agent.execution import nonce_lanes
+from agent.execution.nonce_gaps import NonceGaps
+from agent.journal.book import Book
 from agent.journal.records import PartRecord
 from chains.nonces import Lane, SlotState, gaps, next_nonce
 from chains.operations import keyed
-from chains.types import Address, Hash32, Protection
+from chains.types import Address, BlockRef, Hash32, Protection
 
 ME, SAFE = Address("0x" + "11" * 20), Address("0x" + "22" * 20)
 WETH, USDC = weth(1), usdc(1)
@@ -101,3 +103,18 @@ def test_two_keys_of_one_safe_share_its_nonces() -> None:
     mine = record("safe", 7, S.BROADCAST)
     rotated = replace(mine, authorized=replace(mine.authorized, sender=SAFE))  # type: ignore[type-var]
     assert next_nonce(lane("safe", [rotated], 7)) == 8
+
+
+def test_of_two_orders_above_a_gap_the_lower_one_fills_it() -> None:
+    book, gaps = Book(), NonceGaps()
+    low, high = record("key", 6, S.BROADCAST), record("key", 7, S.BROADCAST)
+    for one in (low, high):
+        book.parts[one.part.cl_ord_id] = one
+
+    def fills(one: PartRecord) -> bool:
+        heads = (BlockRef(number, HASH, HASH, 0, 0) for number in (100, 101))
+        return [gaps.to_fill(book, one, 5, head) for head in heads][-1]
+
+    assert (fills(low), fills(high)) == (True, False)
+    low.submission = S.EXPIRED
+    assert fills(high), "nobody below it is to be mined any more"

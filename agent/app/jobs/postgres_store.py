@@ -172,6 +172,8 @@ class PostgresStore(SqlStore):
 
 def _locked(db: Connection, make: bool = False) -> Cursor:
     cursor = db.cursor()
+    # Whatever the database's own default is: a snapshot taken before the wait for the lock would not show what was written meanwhile.
+    cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
     if make:
         cursor.execute("CREATE SCHEMA IF NOT EXISTS fairlead")

@@ -8,9 +8,12 @@ from typing import Any
 from agent.domain.errors import Denied
 from keys.client import SignerClient
 
+BY_GET = "/api/v2/private/"
+"""Deribit takes orders and cancels by GET, too; what only reads there is called get_…."""
+
 
 class ReadingSigner(SignerClient):
-    """Raises Denied SHADOW_SIGNS_NOTHING for every request but the signer's `status` and an exchange's GET.
+    """Raises Denied SHADOW_SIGNS_NOTHING for every request but the signer's `status` and an exchange's GET that changes nothing.
 
     An exchange that wants a signed POST to tell a balance shows none here, and is planned without one.
     """
@@ -19,6 +22,9 @@ class ReadingSigner(SignerClient):
         self, request_id: str, method: str, params: Mapping[str, Any], timeout_s: float | None = None
     ) -> Any:
         reads = method in ("sign_exchange", "send_exchange") and params.get("method") == "GET"
+        path = str(params.get("path", ""))
+        if path.startswith(BY_GET):
+            reads = reads and path.startswith(f"{BY_GET}get_")
         if not reads and method != "status":
             raise Denied(
                 "SHADOW_SIGNS_NOTHING", f"a shadow does not ask for {method}", "`fairlead run --live` does"
