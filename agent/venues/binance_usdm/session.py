@@ -394,6 +394,6 @@ class BinanceUsdm:
         """As `_with_fills`, after a write. Raises Reconcile where its fills cannot be read now."""
         try:
             return await self._with_fills(order)
-        except (Retry, Reject) as why:
+        except (Retry, Reject, Denied, Usage) as why:  # whoever refuses the question, it was taken
             text = f"{order.cl_ord_id} was taken; its fills could not be read: {why.message}"
             raise Reconcile("FILLS_UNKNOWN", text, "ask by client order id") from None

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
-from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Retry
+from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
 from agent.domain.orders import VenueOrder
@@ -340,6 +340,6 @@ class Deribit:
         """As `_with_fills`, after a write. Raises Reconcile where its fills cannot be read now."""
         try:
             return await self._with_fills(order)
-        except (Retry, Reject) as why:
+        except (Retry, Reject, Denied, Usage) as why:  # whoever refuses the question, it was taken
             text = f"{order.cl_ord_id} was taken; its fills could not be read: {why.message}"
             raise Reconcile("FILLS_UNKNOWN", text, "ask by client order id") from None
