@@ -92,7 +92,9 @@ class VenueFollower:
             ):  # what nobody acknowledged is not there yet
                 await self._report(authorized, ExecType.PENDING_CANCEL)
             snapshot = await venue.cancel(authorized.part.cl_ord_id, authorized.order.symbol)
-        except Reject as refused:  # it ended meanwhile: the next query tells; another refusal leaves it where it was
+        except (
+            Reject
+        ) as refused:  # it ended meanwhile: the next query tells; another refusal leaves it where it was
             return refused.code == "NO_SUCH_ORDER" and self._was_acknowledged(record)
         except Reconcile:
             return False
