@@ -270,6 +270,12 @@ def _exchange(value: Any, path: str) -> ExchangeReference:
         r.get("senders", _list(_text), ()),
     )
     _check_senders(read, path)
+    for symbol, limit in read.limits.items():
+        if limit.inverse and not (dialect == deribit.DIALECT and deribit.IN_COIN.fullmatch(symbol)):
+            raise _bad(
+                f"{path}.limits.{symbol}.inverse",
+                "is for Deribit's contracts in dollars' worth of a coin, named like BTC-PERPETUAL: an amount of coins would count as dollars",
+            )
     if read.repeats < 1:
         raise _bad(f"{path}.repeats", "must be 1 or more: a signature is used at least once")
     if read.sends_to and read.dialect == "hyperliquid":

@@ -92,12 +92,14 @@ class VenueFollower:
             ):  # what nobody acknowledged is not there yet
                 await self._report(authorized, ExecType.PENDING_CANCEL)
             snapshot = await venue.cancel(authorized.part.cl_ord_id, authorized.order.symbol)
-        except Reject:
-            return self._was_acknowledged(record)  # it ended meanwhile: the next query tells
+        except (
+            Reject
+        ) as refused:  # it ended meanwhile: the next query tells; another refusal leaves it where it was
+            return refused.code == "NO_SUCH_ORDER" and self._was_acknowledged(record)
         except Reconcile:
             return False
         await self.ingest_snapshot(snapshot, authorized)
-        return True
+        return snapshot.status in TERMINAL
 
     async def ingest_snapshot(self, snapshot: OrderSnapshot, authorized: Authorized) -> None:
         """Turns a venue's view of an order into the reports that are missing here."""

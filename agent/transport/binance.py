@@ -17,6 +17,7 @@ from agent.domain.ids import ClOrdId
 from agent.market.reading import exact, garbled, understood
 from agent.ports import Clock, SignedRequest
 from agent.transport.http import Http, Reply
+from agent.transport.limits import LimitHeaders
 
 Params = Mapping[str, str | int]
 Sign = Callable[[str, str, str], Awaitable[str]]
@@ -27,6 +28,8 @@ HINTS = {
     -2014: "check the API key in the settings",
     -2015: "check the API key, its permissions and its list of addresses",
 }
+LIMITS = LimitHeaders(used="X-MBX-USED-WEIGHT-1M", orders="X-MBX-ORDER-COUNT-10S")
+ORDERS_NS = 10 * 10**9
 NO_SUCH_ORDER, CANCEL_REJECTED, CLOCK_OFF = -2013, -2011, -1021
 UNKNOWN_OUTCOME = frozenset({-1000, -1001, -1006, -1007, -1008})
 TURNED_AWAY = frozenset({-1003, -1015})

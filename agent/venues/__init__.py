@@ -5,12 +5,13 @@ orders are sent to it: facts first, a pure codec, a thin session that is an `age
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol, TypeVar
 
-from agent.domain.errors import FairleadError, Retry, Usage
+from agent.domain.errors import Denied, FairleadError, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.orders import OrdType, VenueOrder
 from agent.domain.reports import OrderSnapshot
@@ -111,6 +112,17 @@ def market_named(name: str, known: Mapping[str, M], symbol: str) -> M:
         near = [s for s in known if s[:3] == symbol[:3]][:5]
         raise Usage("UNKNOWN_SYMBOL", f"{name} does not trade {symbol}", "near it: " + ", ".join(near))
     return known[symbol]
+
+
+@contextmanager
+def others_left_alone() -> Iterator[None]:
+    """The signer signs no question about an instrument that its settings do not list: whatever moves there is none of ours, and what is
+    told of the rest goes on."""
+    try:
+        yield
+    except Denied as refused:
+        if refused.code != "EXCHANGE_SYMBOL":
+            raise
 
 
 def number(value: Decimal) -> str:

@@ -5,7 +5,8 @@ A contract is counted as the coin it is of: a thief who trades with himself lose
 worth, which is inside what a purchase or a sale of the coin itself could cost. What the market does to a position afterwards no count
 bounds; keep little margin there. Leverage, margin type, margin of a position, its mode and transfers are refused by not being listed.
 
-An amendment is counted whole, as the order that it makes; a conditional order as what it becomes when it is triggered.
+An amendment is counted whole, as a sale at the dearest price: the side it says need not be that of the order it changes, which nobody
+knows here. A conditional order is counted as what it becomes when it is triggered.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ _BECOMES = {"STOP": "LIMIT", "TAKE_PROFIT": "LIMIT", "STOP_MARKET": "MARKET", "T
 
 
 def plain(values: Mapping[str, str]) -> dict[str, str]:
-    """An order's parameters in a plain order's words."""
+    """An order's parameters in a plain order's words. No purchase inside the band exceeds what an amendment counts as."""
     found = dict(values)
     kind = found.get("type")
     if kind in _BECOMES and "triggerPrice" in found:
         found["type"] = _BECOMES[kind]
     elif kind is None and ("origClientOrderId" in found or "orderId" in found):
-        found["type"] = "LIMIT"
+        found |= {"type": "LIMIT", "side": "SELL"}
     return found

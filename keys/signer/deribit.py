@@ -42,6 +42,8 @@ _ORDER = frozenset(
 _PLAIN = frozenset(
     "instrument_name currency label order_id start_timestamp end_timestamp count sorting kind type".split()
 )
+IN_COIN = re.compile(r"[A-Z]+-(?:PERPETUAL|[0-9]{1,2}[A-Z]{3}[0-9]{2})")
+"""Names of the contracts in dollars' worth of a coin: those margined in USDC name it too, and options end otherwise."""
 _VALUE = re.compile(r"[A-Za-z0-9._~:-]{1,100}")
 _QUERY = re.compile(r"[\x21-\x7e]{0,4096}")
 _UNTIL = re.compile(r"[0-9]{1,16}")

@@ -24,7 +24,7 @@ from chains.errors import Reconcile, Retry, Usage
 
 TIMEOUT_S = 5.0
 _IDLE_S, _KEPT, _LONGEST = 30.0, 4, 1 << 20
-_TOLD = ("x-mbx-used-weight-1m", "retry-after")
+_TOLD = ("x-mbx-used-weight-1m", "x-mbx-order-count-10s", "retry-after")
 """Headers that are handed back: what the exchange says of its limits."""
 
 

@@ -9,9 +9,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from paper import Door, paper, session
+from fix_exchange import fix_exchange
+from paper import Door, paper, session, sign
 
-from agent.domain.errors import Reconcile, Reject
+from agent.domain.errors import Denied, Reconcile, Reject
 from agent.domain.ids import ClOrdId
 from agent.domain.order_lists import leg_ids, pair_of
 from agent.domain.order_state import ExecType, OrdStatus
@@ -96,6 +97,61 @@ async def test_a_lost_answer_is_asked_for_and_never_sent_again(rig: tuple[Binanc
         await venue.submit(await venue.authorize(pair()))
     assert await status(venue) == (OrdStatus.NEW, D(0))
     assert [order.cl_ord_id for order in await venue.open_orders()] == [NAME]
+
+
+async def test_a_cancel_that_is_refused_is_told_while_the_pair_stands(rig: tuple[BinanceSpot, Door]) -> None:
+    venue, door = rig
+    await placed(venue, pair())
+
+    async def another_secret_for_cancels(method: str, path: str, payload: str) -> str:
+        return "00" * 32 if method == "DELETE" else await sign(method, path, payload)
+
+    other = session(door.url, sign=another_secret_for_cancels)
+    await other.start()
+    try:
+        with pytest.raises(Reject) as refused:
+            await other.cancel(NAME, "ETHUSDC")
+    finally:
+        await other.close()
+    assert refused.value.code == "INVALID_SIGNATURE" and await status(venue) == (OrdStatus.NEW, D(0))
+
+
+async def test_what_was_taken_is_not_refused_because_nobody_signs_the_question_after_it(
+    rig: tuple[BinanceSpot, Door],
+) -> None:
+    venue, door = rig
+
+    async def signs_orders_alone(method: str, path: str, payload: str) -> str:
+        if method == "GET" and path.endswith("/order"):
+            raise Denied("LOCKED", "the signer is locked", "unlock it")
+        return await sign(method, path, payload)
+
+    later = session(door.url, sign=signs_orders_alone)
+    await later.start()
+    try:
+        with pytest.raises(Reconcile) as unread:
+            await later.submit(await later.authorize(pair()))
+    finally:
+        await later.close()
+    assert unread.value.code == "PAIR_UNREAD" and await status(venue) == (OrdStatus.NEW, D(0))
+
+
+@pytest.mark.parametrize("met", [True, False])
+async def test_a_session_that_orders_by_fix_ends_a_pair_that_was_given_by_rest(met: bool) -> None:
+    async with fix_exchange() as there:
+        by_rest, by_fix = session(there.door.url), there.session(copy=False)
+        await by_rest.start()
+        await by_fix.start()
+        try:
+            await placed(by_rest, pair())
+            await by_fix.entry.line.ready(2)
+            if met:
+                assert [order.cl_ord_id for order in await by_fix.open_orders()] == [NAME]
+            assert (await by_fix.cancel(NAME, "ETHUSDC")).status is OrdStatus.CANCELED
+            assert await by_rest.open_orders() == ()
+        finally:
+            await by_fix.close()
+            await by_rest.close()
 
 
 @pytest.mark.parametrize("trades", ["take-profit", "stop"])

@@ -59,6 +59,7 @@ class Exchange(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
         self.send_header("X-MBX-USED-WEIGHT-1M", "7")
+        self.send_header("X-MBX-ORDER-COUNT-10S", "3")
         self.send_header("Set-Cookie", "not=yours")
         self.end_headers()
         self.wfile.write(text)
@@ -120,7 +121,7 @@ async def test_an_order_is_granted_sent_once_and_its_signature_stays(signer: Pat
         assert not exchange.got, "a grant sends nothing"
         status, headers, body = await asks.send_exchange(*asked)
         assert status == 200 and json.loads(body)["status"] == "FILLED"
-        assert dict(headers) == {"x-mbx-used-weight-1m": "7"}, (
+        assert dict(headers) == {"x-mbx-used-weight-1m": "7", "x-mbx-order-count-10s": "3"}, (
             "the exchange's limits, and nothing else of its headers"
         )
         ((path, sent, key, port),) = exchange.got

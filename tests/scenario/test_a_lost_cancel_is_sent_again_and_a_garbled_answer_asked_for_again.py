@@ -44,6 +44,26 @@ async def test_a_cancel_before_any_answer_leaves_the_order_to_what_the_venue_say
             assert office.venue.next_cancel == [], "a cancel whose answer was lost was not sent again"
 
 
+async def test_a_cancel_that_is_refused_is_sent_again_while_the_order_stands(tmp_path: Path) -> None:
+    office = Office(tmp_path, places=(PAPER,))
+    assert office.venue is not None
+    office.venue.rests, office.venue.next_cancel = Decimal(3_500), ["refused", "lost_before"]
+    async with office.open() as desk:
+        parent = order(office, "3")
+        stands = asyncio.Event()
+        desk.journal.watchers.append(
+            lambda event: stands.set() if type(event).__name__ == "Reported" else None
+        )
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+            group.create_task(work(parent, desk))
+            await stands.wait()
+            now = desk.clock.now_ns()
+            await desk.journal.record_durably(CancelRequested(parent.cl_ord_id, "test", now))
+        (record,) = desk.book.parts.values()
+        assert record.settled and record.status is OrdStatus.CANCELED and record.base_qty() == 0
+        assert office.venue.next_cancel == [] and len(office.venue.sent) == 1
+
+
 async def test_half_an_answer_is_asked_for_again_and_half_an_event_costs_an_audit() -> None:
     async with paper() as door:
         venue = session(door.url, audit_s=30)

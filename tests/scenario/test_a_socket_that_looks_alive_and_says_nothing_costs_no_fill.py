@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from decimal import Decimal
 
-from paper import Door, paper, session
+from paper import Door, paper, session, sign
 
+from agent.domain.errors import Denied, FairleadError
 from agent.domain.ids import ClOrdId
 from agent.domain.order_state import ExecType
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
@@ -63,3 +65,23 @@ async def test_a_broken_socket_is_followed_by_an_audit_at_once() -> None:
         assert took < 2
         assert sum(r.fill.qty_out for r in got if r.fill is not None) == Decimal(1)
         await venue.close()
+
+
+async def test_orders_of_others_where_the_signer_signs_nothing_do_not_stop_the_reports() -> None:
+    async def lists_others_alone(method: str, path: str, payload: str) -> str:
+        if "symbol=ETHUSDC" in payload:
+            raise Denied("EXCHANGE_SYMBOL", "ETHUSDC is not among this venue's symbols", "list it")
+        return await sign(method, path, payload)
+
+    async with paper() as door:
+        venue, other = session(door.url), session(door.url, sign=lists_others_alone)
+        await venue.start()
+        await other.start()
+        await venue.submit(await venue.authorize(replace(ORDER, px=Decimal(2_900))))
+        told: asyncio.Queue[ExecutionReport | FairleadError] = asyncio.Queue()
+        await other.reports.audit(told)
+        await venue.cancel(ORDER.cl_ord_id, "ETHUSDC")
+        await other.reports.audit(told)  # it was open, and is not any more
+        assert told.qsize() == 1
+        await venue.close()
+        await other.close()

@@ -55,6 +55,11 @@ async def test_what_was_sent_is_asked_for_and_never_sent_again() -> None:
             await venue.submit(request)
         assert again.value.code == "SENT_BEFORE" and len(await venue.open_orders()) == 1
         # another session, which does not remember: the venue takes it, and both are told
+        # and one whose signer signs nothing about this instrument asks nothing about it, and goes on
+        strange = deribit_session(door.url, Signer(symbols=frozenset({"BTC_USDC-PERPETUAL"})))
+        await strange.start()
+        assert await strange.fills_since(0) == [] and len(await strange.open_orders()) == 1
+        await strange.close()
         other = deribit_session(door.url, signer)
         await other.start()
         await other.submit(request)

@@ -8,10 +8,10 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from fix_exchange import Exchange, fix_exchange
+from fix_exchange import Exchange, fix_exchange, log_on
 from venue_rigs import name_of
 
-from agent.domain.errors import Denied, Reconcile, Reject, Retry
+from agent.domain.errors import Denied, Halt, Reconcile, Reject, Retry
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import ExecutionReport, OrderSnapshot
@@ -104,6 +104,33 @@ async def test_an_order_that_is_late_is_refused_by_its_own_window(
     with pytest.raises(Reject) as refused:
         await venue.submit(request)
     assert "recvWindow" in refused.value.message and await orders(there) == 0
+
+
+async def test_a_session_that_stops_for_good_is_told_by_the_stream_and_begun_again(there: Exchange) -> None:
+    asked: list[str] = []
+    listens = asyncio.Event()
+
+    async def breaks_once(method: str, path: str, query: str) -> str:
+        asked.append(query)
+        await listens.wait()
+        if len(asked) == 1:
+            raise RuntimeError("what nobody foresaw")
+        return await log_on(method, path, query)
+
+    venue = there.session(copy=False, logs_on=breaks_once)
+    await venue.start()
+    try:
+        listening = asyncio.create_task(told(venue, lambda seen: False))
+        await asyncio.sleep(0.05)
+        listens.set()
+        with pytest.raises(Halt) as stopped:
+            await listening
+        assert stopped.value.code == "FIX_STOPPED" and "what nobody foresaw" in stopped.value.message
+        await sent(venue, bid())
+        got = await told(venue, lambda seen: True)
+        assert got[0].exec_type is ExecType.NEW and venue.entry.up
+    finally:
+        await venue.close()
 
 
 async def test_what_was_signed_too_long_ago_is_not_sent(there: Exchange, venue: BinanceSpotByFix) -> None:

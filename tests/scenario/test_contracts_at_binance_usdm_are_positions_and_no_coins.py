@@ -13,7 +13,7 @@ from usdm_rig import Jumped, Signer, usdm_paper, usdm_session
 from venue_rigs import name_of
 
 from agent.app.testvenue.usdm import UsdmServer
-from agent.domain.errors import Reconcile, Reject, Usage
+from agent.domain.errors import Denied, Reconcile, Reject, Usage
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import ExecutionReport
@@ -197,6 +197,44 @@ async def test_what_the_socket_loses_or_repeats_the_audit_tells_once(fault: str)
         assert sum((fill.qty_in for fill in fills), D(0)) == -held.qty > 0
         mine = [t for t in (await door.truth())["trades"] if t["account"] == KEY]
         assert sum((D(t["qty"]) for t in mine), D(0)) == -held.qty
+
+
+async def test_what_others_hold_where_the_signer_signs_nothing_does_not_stop_the_reports() -> None:
+    async with account() as (door, venue, _, _):
+        await send(venue, order(0, Side.BUY, "1", "3100", TimeInForce.IOC))
+        assert venue.http.orders is not None and venue.http.orders.used == 1, "as the exchange counts"
+        other = usdm_session(door.url, Signer(symbols=frozenset({"BTCUSDC"})))
+        await other.start()
+        try:
+            assert [held.symbol for held in await other.positions()] == ["ETHUSDC"]
+            assert await other.fills_since(0) == []
+        finally:
+            await other.close()
+
+
+async def test_what_the_signer_refuses_after_a_report_is_told_in_its_words() -> None:
+    async with account() as (door, venue, _, _):
+        signer = Signer()
+        listens = usdm_session(door.url, signer, audit_s=60)
+        await listens.start()
+
+        async def listen() -> None:
+            async with asyncio.timeout(10):
+                async for report in listens.stream():
+                    if report.exec_type is ExecType.NEW:
+                        signer.locked = True
+                        await venue.cancel(report.cl_ord_id, "ETHUSDC")
+
+        try:
+            listening = asyncio.create_task(listen())
+            while listens.reports.audits < 2:  # noqa: ASYNC110  # the second is what the socket wakes as it comes up
+                await asyncio.sleep(0.01)
+            await send(venue, order(0, Side.BUY, "1", "2900"))
+            with pytest.raises(Denied) as refused:
+                await listening
+        finally:
+            await listens.close()
+        assert (refused.value.code, refused.value.hint) == ("LOCKED", "unlock it")
 
 
 async def test_an_account_in_hedge_mode_is_refused_before_anything_is_signed() -> None:

@@ -33,6 +33,7 @@ class Signer:
     now_ms: Callable[[], int] = lambda: time.time_ns() // 10**6
     logs_on: bool = False
     limit: SymbolLimit = BAND
+    symbols: frozenset[str] = frozenset({PERPETUAL})
 
     async def sign(self, method: str, path: str, payload: str) -> str:
         now_ms = self.now_ms()
@@ -40,7 +41,7 @@ class Signer:
         if self.logs_on and f"{method} {path}" == deribit.LOG_ON:
             sig = deribit.sign_log_on(SECRET.encode(), payload, at_ms=now_ms, nonce="n")
             return json.dumps({"ts": now_ms, "nonce": "n", "sig": sig})
-        judged = deribit.check(method, path, payload, now_ms=now_ms, symbols=frozenset({PERPETUAL}))
+        judged = deribit.check(method, path, payload, now_ms=now_ms, symbols=self.symbols)
         if judged.words is not None:
             exchange_orders.judge(judged.words, {PERPETUAL: self.limit}, {}, now_ms)
         nonce = hashlib.sha256(f"{payload}{len(self.asked)}".encode()).hexdigest()[:16]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from agent.app.testvenue import wire
@@ -18,7 +19,7 @@ from agent.app.testvenue.spec import SymbolSpec, VenueError, exchange_info
 from agent.app.testvenue.venue import Account, Venue
 from agent.domain.errors import FairleadError, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
-from agent.domain.orders import VenueOrder
+from agent.domain.orders import TimeInForce, VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
 from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
 from agent.transport import binance
@@ -33,7 +34,8 @@ class FakeVenue:
     """Deterministic by (seed, commands, clock). The attributes below make trouble; `sent` is what reached the wire.
 
     `next_submit`: "lost_before" (a time-out, nothing arrived), "lost_after" (a time-out, it took effect), "unreachable".
-    `next_cancel`: "lost_before" and "lost_after" as well.
+    `next_cancel`: "lost_before" and "lost_after" as well, "refused" (the order stands as before).
+    `rests`: a price; orders stand in the book at it.
     `forgets`: it knows no order and no trade, and tells nothing, for as long as that is true.
     `breaks`: so many streams end at once, refused.
     `stale`: a reason makes `book` refuse. `silent`: the stream tells nothing; its audit does, every `audit_s`.
@@ -68,6 +70,7 @@ class FakeVenue:
         self.silent = False
         self.breaks = 0
         self.forgets = False
+        self.rests: Decimal | None = None
 
     # trouble and the house's hand
 
@@ -108,6 +111,8 @@ class FakeVenue:
         return VenueBook(symbol, tuple(book.bids.levels()), tuple(book.asks.levels()), self._clock.now_ns())
 
     async def authorize(self, order: VenueOrder) -> SignedRequest:
+        if self.rests is not None:
+            order = replace(order, px=self.rests, time_in_force=TimeInForce.GTC)
         payload = binance.query_string(codec.new_order_params(order, self._need_symbol(order.symbol)))
         self._orders[payload] = order
         digest = hashlib.sha256(payload.encode()).hexdigest()
@@ -141,6 +146,8 @@ class FakeVenue:
         lost = Reconcile("VENUE_TIMEOUT", f"{self._name} did not answer", "ask by client order id")
         if trouble == "lost_before":
             raise lost
+        if trouble == "refused":
+            raise Reject("REQUEST_EXPIRED", f"{self._name} refuses the cancel", "check this machine's clock")
         order = self.venue.engine.find(OWNER, symbol, None, cl_ord_id)
         if order is not None and order.is_open and trouble == "lost_after":
             self.venue.cancel(order)

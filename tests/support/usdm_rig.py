@@ -18,6 +18,7 @@ from agent.ports import Clock
 from agent.transport.clock import SystemClock
 from agent.transport.http import TimeOuts
 from agent.venues.binance_usdm import FEED, VENUE, BinanceUsdm
+from chains.errors import Denied
 from keys.signer import binance_usdm, exchange, exchange_orders
 from keys.signer.exchange_orders import SymbolLimit
 
@@ -29,12 +30,17 @@ class Signer:
     asked: list[str] = field(default_factory=list)
     now_ms: Callable[[], int] = lambda: time.time_ns() // 10**6
     limit: SymbolLimit = BAND
+    symbols: frozenset[str] = frozenset({"ETHUSDC"})
+    locked: bool = False
+    """No question about trades is signed."""
 
     async def sign(self, method: str, path: str, payload: str) -> str:
         now_ms = self.now_ms()
         self.asked.append(f"{method} {path}")
+        if self.locked and path.endswith("/userTrades"):
+            raise Denied("LOCKED", "the signer is locked", "unlock it")
         values = exchange.check(
-            binance_usdm.DIALECT, (), method, path, payload, now_ms=now_ms, symbols=frozenset({"ETHUSDC"})
+            binance_usdm.DIALECT, (), method, path, payload, now_ms=now_ms, symbols=self.symbols
         )
         if exchange_orders.is_order(values):
             exchange_orders.judge(binance_usdm.plain(values), {"ETHUSDC": self.limit}, {}, now_ms)
@@ -66,9 +72,13 @@ async def usdm_paper(
 
 
 def usdm_session(
-    url: str, signer: Signer | None = None, clock: Clock | None = None, timeouts: TimeOuts | None = None
+    url: str,
+    signer: Signer | None = None,
+    clock: Clock | None = None,
+    timeouts: TimeOuts | None = None,
+    audit_s: float = 0.1,
 ) -> BinanceUsdm:
-    facts = replace(VENUE, audit_s=0.1, weight_per_minute=10**7)
+    facts = replace(VENUE, audit_s=audit_s, weight_per_minute=10**7)
     sign = (signer or Signer()).sign
     return BinanceUsdm(
         facts, FEED, "paper", clock or SystemClock(), KEY, sign, url, timeouts or TimeOuts(1.0, 0.5)

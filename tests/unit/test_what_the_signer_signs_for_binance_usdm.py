@@ -34,7 +34,8 @@ def asked(endpoint: str, fields: dict[str, str]) -> str:
     [
         ("POST /fapi/v1/order", {}, "3000"),
         ("POST /fapi/v1/order", {"side": "SELL", "quantity": "0.5"}, "5000.0"),
-        ("PUT /fapi/v1/order", {"type": "", "newClientOrderId": "", "origClientOrderId": "fl-a", "quantity": "2"}, "6000"),
+        ("PUT /fapi/v1/order", {"type": "", "newClientOrderId": "", "origClientOrderId": "fl-a", "quantity": "0.5"}, "5000.0"),
+        ("PUT /fapi/v1/order", {"type": "", "newClientOrderId": "", "orderId": "7", "side": "SELL", "quantity": "0.5"}, "5000.0"),
         ("POST /fapi/v1/algoOrder", {"type": "STOP", "algoType": "CONDITIONAL", "triggerPrice": "2900"}, "3000"),
         ("POST /fapi/v1/algoOrder", {"type": "TAKE_PROFIT", "algoType": "CONDITIONAL", "triggerPrice": "2900", "side": "SELL", "quantity": "0.1"}, "1000.0"),
     ],
@@ -52,6 +53,9 @@ def test_an_order_counts_as_all_that_can_be_lost_by_it(
         ("POST /fapi/v1/order", {"price": "10001", "quantity": "0.1"}, "EXCHANGE_COLLAR"),
         ("POST /fapi/v1/order", {"type": "MARKET", "price": "", "timeInForce": ""}, "EXCHANGE_MARKET"),
         ("POST /fapi/v1/algoOrder", {"type": "STOP_MARKET", "price": "", "triggerPrice": "2900"}, "EXCHANGE_MARKET"),
+        # said to be a purchase for nothing, and the order that it changes may be a sale of two
+        ("PUT /fapi/v1/order", {"type": "", "newClientOrderId": "", "origClientOrderId": "fl-a", "price": "0.01", "quantity": "2"}, "EXCHANGE_COLLAR"),
+        ("PUT /fapi/v1/order", {"type": "", "newClientOrderId": "", "origClientOrderId": "fl-a", "quantity": "2"}, "EXCHANGE_PER_ORDER"),
         ("POST /fapi/v1/order", {"type": "STOP"}, "EXCHANGE_ORDER"),
         ("POST /fapi/v1/order", {"type": ""}, "EXCHANGE_ORDER"),
         ("POST /fapi/v1/order", {"closePosition": "true"}, "EXCHANGE_PARAMETER"),

@@ -113,5 +113,11 @@ def test_the_settings_know_the_dialect_its_limits_and_that_nothing_is_sent_from_
     base = {"environment": "devnet", "ledger": "/x/l", "keystore": "/x/k", "chains": []}
     read = signer_settings(base | {"exchanges": {"x": venue}}).exchanges["x"]
     assert read.repeats == deribit.REPEATS and read.limits[COIN].inverse
+    for named in (LINEAR, "BTC-27DEC24-60000-C", "BTC_USDC"):
+        with pytest.raises(Usage, match="would count as dollars"):  # a coin for a dollar
+            signer_settings(base | {"exchanges": {"x": venue | {"limits": {named: limit}}}})
+    with pytest.raises(Usage, match="would count as dollars"):
+        signer_settings(base | {"exchanges": {"x": venue | {"dialect": "binance_usdm"}}})
+    signer_settings(base | {"exchanges": {"x": venue | {"limits": {"ETH-26DEC25": limit}}}})
     with pytest.raises(Usage, match="sends_to"):
         signer_settings(base | {"exchanges": {"x": venue | {"sends_to": "https://x.test"}}})

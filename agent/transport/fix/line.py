@@ -65,7 +65,8 @@ def _here(host: str) -> bool:
 
 class Line:
     """`open_session` gives the session of the next connection; `logon(session, number)` its log-on fields and SendingTime in
-    nanoseconds, and may raise. `deliver` hears each message once and in order; `up` and `lost` of the connection."""
+    nanoseconds, and may raise. `deliver` hears each message once and in order; `up` and `lost` of the connection; `stopped` of what no new
+    connection mends, and says whether anybody was told: it stays down until somebody starts it or asks for it again."""
 
     def __init__(
         self,
@@ -78,20 +79,29 @@ class Line:
         deliver: Callable[[Message], None],
         up: Callable[[], None],
         lost: Callable[[str], None],
+        stopped: Callable[[FairleadError], bool] = lambda error: False,
     ) -> None:
         self.who, self.to, self._clock, self.now_ns = who, to, clock, now_ns
         self._open_session, self._logon = open_session, logon
-        self._deliver, self._up, self._lost = deliver, up, lost
+        self._deliver, self._up, self._lost, self._stopped = deliver, up, lost, stopped
         self._writer: asyncio.StreamWriter | None = None
         self._ready, self._gone, self._news = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._error: FairleadError | None = None
+        self._died: FairleadError | None = None
         self.session: Session | None = None
         self.why, self.connections, self._was_up = "not connected yet", 0, False
 
     def start(self) -> None:
-        if self._task is None:
+        if self._task is None or self._task.done():
+            self._died = None
             self._task = asyncio.create_task(self._run(), name=f"{self.who} FIX")
+            self._task.add_done_callback(self._over)
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            died = Halt("FIX_STOPPED", f"{self.who}: {type(error).__name__}: {error}", "a bug: report it")
+            self._died = None if self._stopped(died) else died
 
     async def close(self) -> None:
         """Logs out and waits for the answer for a second at most: a session that was left without is barred for a while."""
@@ -108,13 +118,10 @@ class Line:
 
     async def ready(self, seconds: float) -> None:
         """Returns once it is logged on. Raises Retry FIX_DOWN with what it hangs on, the signer's refusal, Halt FIX_STOPPED."""
+        if (died := self._died) is not None:  # told once; the next call begins anew
+            self._died = None
+            raise died
         self.start()
-        assert self._task is not None
-        if self._task.done() and not self._task.cancelled() and (error := self._task.exception()) is not None:
-            self._task = None
-            raise Halt(
-                "FIX_STOPPED", f"{self.who}: {type(error).__name__}: {error}", "a bug: report it"
-            ) from error
         try:
             async with asyncio.timeout(seconds):
                 while not self._ready.is_set():

@@ -130,7 +130,7 @@ class BinanceSpotByFix(BinanceSpot):
         One that leaves open what became of the cancel, or turns it away, is told as that.
         """
         self.instrument(symbol)
-        if not self.entry.up:
+        if not self.entry.up or cl_ord_id in self.pairs.known:  # a pair that was given by REST ends by REST
             return await super().cancel(cl_ord_id, symbol)
         own = f"c-{cl_ord_id}"[:36]
 
@@ -156,6 +156,8 @@ class BinanceSpotByFix(BinanceSpot):
         ended = await self.query(cl_ord_id, symbol)
         if ended is None:
             raise Reject("NO_SUCH_ORDER", f"{self._name} has no order {cl_ord_id}")
+        if cl_ord_id in self.pairs.known:  # met by asking
+            return await self.pairs.cancel(cl_ord_id, symbol)
         if ended.status not in TERMINAL:
             raise refused
         return ended

@@ -22,7 +22,6 @@ from agent.market.reading import above_zero, ns_of_ms, whole
 from agent.market.reading import name as text_of
 from agent.market.reading import number as exact
 from agent.ports import VenueInstrument
-from agent.transport.limits import LimitHeaders
 from agent.venues import check_order, number, understood
 
 STATUS = {
@@ -44,7 +43,6 @@ EXEC_TYPE = {
     "EXPIRED": ExecType.EXPIRED,
     "TRADE_PREVENTION": ExecType.EXPIRED,
 }
-LIMITS = LimitHeaders(used="X-MBX-USED-WEIGHT-1M", orders="X-MBX-ORDER-COUNT-10S")
 SUBSCRIBE = "userDataStream.subscribe.signature"
 
 # requests

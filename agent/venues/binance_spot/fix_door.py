@@ -11,7 +11,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
-from agent.domain.errors import Reconcile, Usage
+from agent.domain.errors import FairleadError, Reconcile, Usage
 from agent.ports import Clock
 from agent.transport.fix.dictionary import BadMessage, Record
 from agent.transport.fix.line import Line, address
@@ -58,7 +58,7 @@ class FixDoor:
         self.who, self._door, self._drop_copy = who, door, drop_copy
         self._senders = itertools.cycle(door.senders)
         self._questions: list[_Question] = []
-        self._listeners: list[asyncio.Queue[Heard | Up]] = []
+        self._listeners: list[asyncio.Queue[Heard | Up | FairleadError]] = []
         self._leave = ""
         self.unreadable = 0
         self.line = Line(
@@ -71,6 +71,7 @@ class FixDoor:
             self._deliver,
             self._came_up,
             self._lost,
+            self._stopped,
         )
 
     @property
@@ -126,13 +127,17 @@ class FixDoor:
         return question.records
 
     async def events(self) -> AsyncIterator[Heard | Up]:
-        """Every report from now on; Up where something may have been missed before. Ends only with the task that reads it."""
-        heard: asyncio.Queue[Heard | Up] = asyncio.Queue()
+        """Every report from now on; Up where something may have been missed before. Ends only with the task that reads it, or with Halt
+        FIX_STOPPED."""
+        heard: asyncio.Queue[Heard | Up | FairleadError] = asyncio.Queue()
         self._listeners.append(heard)
         self.line.start()
         try:
             while True:
-                yield await heard.get()
+                told = await heard.get()
+                if isinstance(told, FairleadError):
+                    raise told
+                yield told
         finally:
             self._listeners.remove(heard)
 
@@ -201,6 +206,12 @@ class FixDoor:
                 while not listener.empty():
                     listener.get_nowait()
                 listener.put_nowait(Up(self.line.connections))
+
+    def _stopped(self, error: FairleadError) -> bool:
+        """Where nobody listens the next question tells."""
+        for listener in self._listeners:
+            listener.put_nowait(error)
+        return bool(self._listeners)
 
     def _came_up(self) -> None:
         self._tell(Up(self.line.connections))

@@ -132,7 +132,7 @@ class OrderLists:
         return list_snapshot(await self._venue.account.checked(reply, "an order list"))
 
     async def cancel(self, cl_list_id: ClOrdId, symbol: str) -> ListSnapshot:
-        """All of it. One that had ended is given as it ended. Raises Reject NO_SUCH_LIST, Reconcile."""
+        """All of it. One that had ended is given as it ended. Raises Reject NO_SUCH_LIST, or as it was refused; Reconcile."""
         params: Params = {"symbol": symbol, "listClientOrderId": cl_list_id}
         try:
             return list_snapshot(
@@ -144,6 +144,8 @@ class OrderLists:
                 raise Reject(
                     "NO_SUCH_LIST", f"{self._venue.name} has no list {cl_list_id}", refused.hint
                 ) from None
+            if not ended.done:  # it stands as before
+                raise
             return ended
 
     async def reduce(self, cl_ord_id: ClOrdId, symbol: str, qty: Decimal) -> OrderSnapshot:

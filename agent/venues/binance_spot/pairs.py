@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agent.domain.errors import Reconcile, Reject, Retry
+from agent.domain.errors import Denied, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.order_lists import as_one, leg_ids, pair, pair_of
-from agent.domain.order_state import ExecType
+from agent.domain.order_state import TERMINAL, ExecType
 from agent.domain.orders import VenueOrder
 from agent.domain.reports import ExecutionReport, OrderSnapshot
 from agent.venues.binance_spot.lists import list_request, list_snapshot
@@ -43,7 +43,7 @@ class Pairs:
         list_snapshot(answer)
         try:
             found = await self.query(cl_ord_id, symbol)
-        except Retry as unread:
+        except (Retry, Reject, Denied, Usage) as unread:  # whoever refuses the question, the pair stands
             raise Reconcile(
                 "PAIR_UNREAD", f"{cl_ord_id} was taken: {unread.message}", "asked by its id"
             ) from None
@@ -67,17 +67,21 @@ class Pairs:
         return as_one(cl_ord_id, found)
 
     async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot:
-        """Both, by one request; one that had ended is given as it ended. Raises Reject NO_SUCH_ORDER, Reconcile."""
+        """Both, by one request; one that had ended is given as it ended. Raises Reject NO_SUCH_ORDER, or as it was refused where the pair
+        still stands; Reconcile."""
+        refused: Reject | None = None
         try:
             await self._venue.lists.cancel(cl_ord_id, symbol)
-        except Reject:
-            pass  # what there is of it is told below
+        except Reject as why:
+            refused = why  # what there is of it is asked for below
         try:
             found = await self.query(cl_ord_id, symbol)
         except Retry as unread:
             raise Reconcile("PAIR_UNREAD", f"{cl_ord_id}: {unread.message}", "asked by its id") from None
         if found is None:
             raise Reject("NO_SUCH_ORDER", f"{self._venue.name} has no pair {cl_ord_id}")
+        if refused is not None and found.status not in TERMINAL:
+            raise refused
         return found
 
     def merged(self, orders: Sequence[OrderSnapshot]) -> tuple[OrderSnapshot, ...]:

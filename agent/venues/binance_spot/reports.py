@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from agent.domain.errors import FairleadError, Halt, Reject, Retry
 from agent.domain.ids import ClOrdId
 from agent.domain.order_state import TERMINAL, ExecType
-from agent.domain.reports import ExecutionReport, OrderSnapshot
+from agent.domain.reports import ExecutionReport, Fill, OrderSnapshot
 from agent.market.reading import number as exact
 from agent.ports import Clock
 from agent.transport import binance
 from agent.transport.executions import ENDED, until_woken
 from agent.transport.stream import StreamEvent, Text, Up
-from agent.venues import understood
+from agent.venues import others_left_alone, understood
 from chains import ending
 
 if TYPE_CHECKING:
@@ -218,39 +218,50 @@ class ReportStream:
             await self._tell(queue, order, ExecType.NEW)
         open_ids = {order.cl_ord_id for order in opened}
         for symbol, last in list(self._symbols.items()):
-            from_id = None if last is None else last + 1
-            for venue_order_id, trade_id, fill in await self._venue.trades_since(
-                symbol, self._since_ms, from_id
-            ):
-                name = await self.name_of(symbol, venue_order_id)
-                report = ExecutionReport(
-                    name, self._venue.reader.place, ExecType.TRADE, fill.at_ns, venue_order_id, fill
-                )
-                if self._fresh(report):
-                    await queue.put(report)
-                self._symbols[symbol] = trade_id
+            with others_left_alone():
+                await self._audit_trades(queue, symbol, last)
         for cl_ord_id, (symbol, give_up_ns) in list(self._watched.items()):
-            if cl_ord_id in open_ids:
-                continue
-            ended = await self._venue.order(cl_ord_id, symbol)
-            if ended is None and self._clock.now_ns() > give_up_ns:
-                self._watched.pop(cl_ord_id, None)
-            if ended is None or ended.status not in TERMINAL:
-                continue
-            for fill in ended.fills:
-                report = ExecutionReport(
-                    cl_ord_id,
-                    self._venue.reader.place,
-                    ExecType.TRADE,
-                    fill.at_ns,
-                    ended.venue_order_id,
-                    fill,
-                )
-                if self._fresh(report):
-                    await queue.put(report)
-            if ended.status in ENDED:
-                await self._tell(queue, ended, ENDED[ended.status])
+            if cl_ord_id not in open_ids:
+                with others_left_alone():
+                    await self._audit_order(queue, cl_ord_id, symbol, give_up_ns)
+
+    async def _audit_trades(
+        self, queue: asyncio.Queue[ExecutionReport | FairleadError], symbol: str, last: int | None
+    ) -> None:
+        from_id = None if last is None else last + 1
+        for venue_order_id, trade_id, fill in await self._venue.trades_since(symbol, self._since_ms, from_id):
+            await self._tell_fill(queue, await self.name_of(symbol, venue_order_id), venue_order_id, fill)
+            self._symbols[symbol] = trade_id
+
+    async def _audit_order(
+        self,
+        queue: asyncio.Queue[ExecutionReport | FairleadError],
+        cl_ord_id: ClOrdId,
+        symbol: str,
+        give_up_ns: int,
+    ) -> None:
+        ended = await self._venue.order(cl_ord_id, symbol)
+        if ended is None and self._clock.now_ns() > give_up_ns:
             self._watched.pop(cl_ord_id, None)
+        if ended is None or ended.status not in TERMINAL:
+            return
+        for fill in ended.fills:
+            await self._tell_fill(queue, cl_ord_id, ended.venue_order_id, fill)
+        if ended.status in ENDED:
+            await self._tell(queue, ended, ENDED[ended.status])
+        self._watched.pop(cl_ord_id, None)
+
+    async def _tell_fill(
+        self,
+        queue: asyncio.Queue[ExecutionReport | FairleadError],
+        name: ClOrdId,
+        venue_order_id: str,
+        fill: Fill,
+    ) -> None:
+        place = self._venue.reader.place
+        report = ExecutionReport(name, place, ExecType.TRADE, fill.at_ns, venue_order_id, fill)
+        if self._fresh(report):
+            await queue.put(report)
 
     async def _tell(
         self, queue: asyncio.Queue[ExecutionReport | FairleadError], order: OrderSnapshot, kind: ExecType

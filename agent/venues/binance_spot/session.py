@@ -33,7 +33,6 @@ from agent.venues.binance_spot.reports import ReportStream
 
 API = "/api/v3"
 PAGE = 1_000
-ORDERS_NS = 10 * 10**9
 
 
 class BinanceSpot:
@@ -59,9 +58,9 @@ class BinanceSpot:
         self._order_api_url = f"{socket}/ws-api/v3" if base_url else facts.order_api_url
         weights, orders = (
             Throttle(clock, facts.weight_per_minute),
-            Throttle(clock, facts.orders_per_10s, ORDERS_NS),
+            Throttle(clock, facts.orders_per_10s, binance.ORDERS_NS),
         )
-        self.http = Http(name, rest, weights, codec.LIMITS, timeouts, orders)
+        self.http = Http(name, rest, weights, binance.LIMITS, timeouts, orders)
         self._instruments: dict[str, VenueInstrument] = {}
         self._reader = codec.Reader(name, self._instruments)
         self._held: frozenset[str] = frozenset()

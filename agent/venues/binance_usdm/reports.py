@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from agent.domain.errors import FairleadError, Halt, Reject, Retry
+from agent.domain.errors import FairleadError, Retry
 from agent.domain.order_state import ExecType
 from agent.domain.reports import ExecutionReport
 from agent.ports import Clock
@@ -42,7 +42,7 @@ class Reports(Executions):
                     self.wake()  # what happened before it was up nobody tells
                 elif isinstance(event, Text):
                     await self._hear(event.data, stream, told)
-        except (Halt, Reject) as error:
+        except FairleadError as error:
             await told.put(error)
         finally:
             await ended([renewing])

@@ -33,6 +33,7 @@ from agent.venues import (
     market_named,
     need_markets,
     one_by_one,
+    others_left_alone,
     understood,
 )
 from agent.venues.binance_usdm import codec, margin
@@ -67,7 +68,8 @@ class BinanceUsdm:
         self._stream_url = f"{socket}/public" if base_url or ws_url else facts.stream_url
         self._user_url = f"{socket}/private" if base_url or ws_url else facts.order_api_url
         throttle = Throttle(clock, facts.weight_per_minute)
-        self.http = Http(name, rest, throttle, "X-MBX-USED-WEIGHT-1M", timeouts)
+        orders = Throttle(clock, facts.orders_per_10s, binance.ORDERS_NS)
+        self.http = Http(name, rest, throttle, binance.LIMITS, timeouts, orders)
         self.account = binance.Account(
             self.http,
             clock,
@@ -115,6 +117,8 @@ class BinanceUsdm:
         """Sets the clock's offset and loads the markets. Raises Retry within the time-outs where the venue is not there."""
         info = await self.account.public(f"{V1}/exchangeInfo", {})
         self.http.throttle.limit = binance.weight_a_minute(info) or self._facts.weight_per_minute
+        if self.http.orders is not None:
+            self.http.orders.limit = binance.orders_in_10s(info) or self._facts.orders_per_10s
         await self.account.set_clock()
         found = codec.instruments(info, self._facts.maker_fee_bps, self._facts.taker_fee_bps)
         if not found:
@@ -251,7 +255,10 @@ class BinanceUsdm:
         """Of every symbol with a position, an order, or one that was seen: what the exchange itself closes is told as well."""
         self._seen |= {order.symbol for order in await self.open_orders()} | self.reports.symbols
         self._seen |= {held.symbol for held in await self._positions({})} & self._instruments.keys()
-        found = [fill for symbol in sorted(self._seen) for fill in await self._trades(symbol, since_ms)]
+        found: list[tuple[ClOrdId, str, Fill]] = []
+        for symbol in sorted(self._seen):
+            with others_left_alone():
+                found += await self._trades(symbol, since_ms)
         return sorted(found, key=lambda fill: fill[2].at_ns)
 
     async def balances(self) -> Sequence[Balance]:
@@ -394,6 +401,6 @@ class BinanceUsdm:
         """As `_with_fills`, after a write. Raises Reconcile where its fills cannot be read now."""
         try:
             return await self._with_fills(order)
-        except (Retry, Reject) as why:
+        except (Retry, Reject, Denied, Usage) as why:  # whoever refuses the question, it was taken
             text = f"{order.cl_ord_id} was taken; its fills could not be read: {why.message}"
             raise Reconcile("FILLS_UNKNOWN", text, "ask by client order id") from None

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
-from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Retry
+from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
 from agent.domain.orders import VenueOrder
@@ -28,7 +28,17 @@ from agent.transport.following import Following
 from agent.transport.http import Http, TimeOuts
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
-from agent.venues import PLAIN, Sign, Terms, VenueFacts, market_named, need_markets, one_by_one, understood
+from agent.venues import (  # fmt: skip
+    PLAIN,
+    Sign,
+    Terms,
+    VenueFacts,
+    market_named,
+    need_markets,
+    one_by_one,
+    others_left_alone,
+    understood,
+)
 from agent.venues.deribit import codec
 from agent.venues.deribit.line import Line
 
@@ -213,7 +223,10 @@ class Deribit:
         """Of every instrument with a position, an order, or one that was seen."""
         self._seen |= {order.symbol for order in await self.open_orders()} | self.reports.symbols
         self._seen |= {held.symbol for held in await self.positions()}
-        found = [fill for symbol in sorted(self._seen) for fill in await self._trades(symbol, since_ms)]
+        found: list[tuple[ClOrdId, str, Fill]] = []
+        for symbol in sorted(self._seen):
+            with others_left_alone():
+                found += await self._trades(symbol, since_ms)
         return sorted(found, key=lambda fill: fill[2].at_ns)
 
     async def balances(self) -> Sequence[Balance]:
@@ -340,6 +353,6 @@ class Deribit:
         """As `_with_fills`, after a write. Raises Reconcile where its fills cannot be read now."""
         try:
             return await self._with_fills(order)
-        except (Retry, Reject) as why:
+        except (Retry, Reject, Denied, Usage) as why:  # whoever refuses the question, it was taken
             text = f"{order.cl_ord_id} was taken; its fills could not be read: {why.message}"
             raise Reconcile("FILLS_UNKNOWN", text, "ask by client order id") from None
