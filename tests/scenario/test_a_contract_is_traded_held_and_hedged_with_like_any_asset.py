@@ -129,7 +129,7 @@ async def test_a_hedge_sells_the_contract_where_coins_elsewhere_are_to_count_for
     async with desk() as one:
         given = {"base": "ETH", "instrument": "ETH-PERP", "quote": "USDC", "risk_aversion": "0.001", "cost_bps": "5"}  # fmt: skip
         delta.check(given)
-        app: Any = SimpleNamespace(settings=SETTINGS, chains={}, venues={"paper": one.venue}, directory=KNOWN, unreachable={})  # fmt: skip
+        app: Any = SimpleNamespace(settings=SETTINGS, chains={}, venues={"paper": one.venue}, directory=KNOWN, unreachable={}, pretended={})  # fmt: skip
         px = {"ETH": D(3000), "USDC": D(1)}
         for _ in range(2):
             there = await held(app, ["ETH-PERP"], "USDC")

@@ -126,7 +126,7 @@ async def until(so: Callable[[], bool]) -> None:
 async def logged_on() -> AsyncIterator[tuple[Door, Deribit, list[ExecutionReport], asyncio.Task[None]]]:
     """Where the owner's signer grants a log-on: the line is up, and all that is told is kept."""
     async with deribit_paper() as door:
-        venue = deribit_session(door.url, Signer(logs_on=True))
+        venue = deribit_session(door.url, Signer(logs_on=True, away=1))
         await venue.start()
         got: list[ExecutionReport] = []
 

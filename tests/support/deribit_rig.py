@@ -19,6 +19,7 @@ from agent.ports import Clock
 from agent.transport.clock import SystemClock
 from agent.transport.http import TimeOuts
 from agent.venues.deribit import FEED, VENUE, Deribit
+from chains.errors import Retry
 from keys.signer import deribit, exchange_orders
 from keys.signer.exchange_orders import SymbolLimit
 
@@ -32,6 +33,8 @@ class Signer:
     asked: list[str] = field(default_factory=list)
     now_ms: Callable[[], int] = lambda: time.time_ns() // 10**6
     logs_on: bool = False
+    away: int = 0
+    """So many log-ons find it away."""
     limit: SymbolLimit = BAND
     symbols: frozenset[str] = frozenset({PERPETUAL})
 
@@ -39,6 +42,9 @@ class Signer:
         now_ms = self.now_ms()
         self.asked.append(f"{method} {path}")
         if self.logs_on and f"{method} {path}" == deribit.LOG_ON:
+            if self.away:
+                self.away -= 1
+                raise Retry("SIGNER_UNREACHABLE", "the signer does not answer", "start it")
             sig = deribit.sign_log_on(SECRET.encode(), payload, at_ms=now_ms, nonce="n")
             return json.dumps({"ts": now_ms, "nonce": "n", "sig": sig})
         judged = deribit.check(method, path, payload, now_ms=now_ms, symbols=self.symbols)

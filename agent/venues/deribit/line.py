@@ -62,14 +62,19 @@ class Line:
 
     async def _follow(self, on_up: Callable[[], None]) -> None:
         async for event in self._stream.events():
-            if isinstance(event, Up):
-                told = await self._log_on()
-                text = orjson.dumps({"jsonrpc": "2.0", "id": LOG_ON, "method": "public/auth", "params": told})
-                await self._stream.say(text.decode())
-            elif isinstance(event, Text):
-                await self._read(event.data, on_up)
-            elif isinstance(event, Down):
-                self._broke(event.why)
+            try:
+                if isinstance(event, Up):
+                    told = await self._log_on()
+                    text = orjson.dumps(
+                        {"jsonrpc": "2.0", "id": LOG_ON, "method": "public/auth", "params": told}
+                    )
+                    await self._stream.say(text.decode())
+                elif isinstance(event, Text):
+                    await self._read(event.data, on_up)
+                elif isinstance(event, Down):
+                    self._broke(event.why)
+            except Retry as why:  # the signer is away, or the venue is busy: logged on anew after a pause
+                await self._stream.drop(why.message)
 
     async def ask(self, method: str, params: Mapping[str, str], what: str) -> Any:
         """The answer to one request that changes something. Raises Retry LINE_DOWN (nothing was sent), Reject, Reconcile."""
