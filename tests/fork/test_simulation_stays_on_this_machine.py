@@ -139,13 +139,13 @@ async def test_what_blocks_changed_is_laid_over_and_equals_a_fork_set_on_the_blo
         inner, watch = b.batch(), [(WETH, b.safe), (USDC, b.safe), (NATIVE, OWNER)]
         await b.simulator.run_safe(b.safe, inner, OWNER, watch=watch)
         stranger, coder = checksum("0x" + "5e" * 20), checksum("0x" + "c0" * 20)
-        return_1 = "0x600160005260206000f3"
+        return_slot_0 = "0x60005460005260206000f3"
         blocks: list[Callable[[], Awaitable[object]]] = [
             lambda: swapped(b),
             lambda: b.admin.call("anvil_setBalance", [OWNER, hex(7 * 10**18)]),
             lambda: b.admin.call("anvil_setNonce", [OWNER, "0x15"]),
             lambda: asyncio.to_thread(give_token, cheat, WETH, stranger, 77),
-            lambda: b.admin.call("anvil_setCode", [coder, return_1]),
+            lambda: created(b, coder, return_slot_0),
         ]
         stood = b.simulator.stands_at
         for change in blocks:
@@ -184,6 +184,12 @@ async def told(b: Bench, simulator: Simulator, steps: list[Step]) -> tuple[Any, 
     else:
         seen = await simulator.run_safe(b.safe, b.batch(), OWNER, watch=watch, time_s=LATE)
     return seen.block, seen.changes, [(r.ok, r.data, r.reason, r.gas_used) for r in seen.steps]
+
+
+async def created(b: Bench, where: Address, code: str) -> None:
+    """An account that was not there, with 1 in its first slot."""
+    await b.admin.call("anvil_setStorageAt", [where, "0x" + word(0).hex(), "0x" + word(1).hex()])
+    await b.admin.call("anvil_setCode", [where, code])
 
 
 async def swapped(b: Bench) -> None:
