@@ -276,6 +276,6 @@ async def test_the_same_seed_and_the_same_events_give_the_same_journal(tmp_path:
         async with office.open() as desk:
             await work(order(office, "25"), desk)
             await work(order(office, "3", Side.BUY), desk)
-            journal = desk.journal.store._journal  # type: ignore[attr-defined]
+            journal = desk.journal.store.journal  # type: ignore[attr-defined]
             heads.add((journal.head().seq, journal.head().hash, desk.book.state_hash()))
     assert len(heads) == 1
