@@ -227,7 +227,10 @@ async def test_a_fork_that_was_not_set_on_a_block_is_not_taken_for_what_it_held(
     """Its endpoint fails, then hangs while the fork is to be set anew, and whoever asked gives up: nothing older is believed later."""
     async with bench(relayed_devnet) as b, aiohttp.ClientSession() as session:
         rpc = Stuck(relayed_devnet.urls[1], session)
-        pay = [Step(b.safe, Call(WETH, encode("erc20", "transfer", (OWNER, 10 * SELL))))]
+        held = await b.gateway.call(Call(WETH, encode("erc20", "balanceOf", (b.safe,))))
+        pay = [
+            Step(b.safe, Call(WETH, encode("erc20", "transfer", (OWNER, int.from_bytes(held.data, "big")))))
+        ]
         async with Simulator(1, b.gateway, [rpc]) as simulator:
             assert (await simulator.run(pay)).ok
             await swapped(b)

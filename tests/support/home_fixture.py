@@ -178,8 +178,15 @@ class Home:
         self.pause()
         running = self.start(f"trade sell {PENDING} ETH --for USDC --live --yes --max-loss 900 {words}")
         running.says("handed to  flashbots")
+        self.wait_for(
+            lambda: "BROADCAST" in self._submissions()
+        )  # its record follows what was said by a moment
         (order,) = self.orders()["orders"]
         return running, order
+
+    def _submissions(self) -> set[str]:
+        orders = self.orders()["orders"]
+        return {str(p["submission"]) for o in orders for c in o["children"] for p in c["parts"]}
 
 
 @contextmanager
