@@ -26,7 +26,6 @@ from agent.domain.events import (
     Sliced,
 )
 from agent.domain.orders import ChildOrder, ParentOrder, Part
-from agent.execution.attribution import attribute
 from agent.execution.deciding import Deciding
 from agent.execution.planning import part_px
 
@@ -84,7 +83,7 @@ async def work(parent: ParentOrder, desk: ShadowDesk) -> Attributed | ParentClos
     closed = await record(desk.closing(parent, step.done))
     if desk.book.filled_base(parent.cl_ord_id) == 0:
         return closed
-    return await record(attribute(desk.book, parent.cl_ord_id, dict(desk.decimals), desk.clock.now_ns()))
+    return await record(desk.attribute(parent))
 
 
 async def carry(child: ChildOrder, desk: ShadowDesk) -> None:

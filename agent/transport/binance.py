@@ -165,6 +165,23 @@ class Account:
             self.ahead_ms = int(data["serverTime"]) - (before + after) // 2_000_000
         self._measured(self.ahead_ms)
 
+    def keep_to(self, info: Any, weight_a_minute_else: int, orders_in_10s_else: int) -> None:
+        """Takes over what exchangeInfo allows; where it does not say, what is given."""
+        self.http.throttle.limit = weight_a_minute(info) or weight_a_minute_else
+        if self.http.orders is not None:
+            self.http.orders.limit = orders_in_10s(info) or orders_in_10s_else
+
+    async def depth(self, path: str, near: int, far: int) -> bytes:
+        """A snapshot of a book; `near` is the weight of five levels, `far` of all. Raises Retry also where the venue refuses: a book that
+        cannot be had is stale, whatever the reason."""
+        path, _, query = path.partition("?")
+        reply = await self.http.read("GET", path, query, weight=near if query.endswith("limit=5") else far)
+        if reply.status >= 400:
+            says = refusal(reply.body)
+            text = f"{self.http.who} gives no depth: {says.code} {says.msg}"
+            raise Retry("NO_SNAPSHOT", text, "see its status")
+        return reply.body
+
     async def public(self, path: str, params: Params, weight: int = 1) -> Any:
         reply = await self.http.read("GET", path, query_string(params), weight=weight)
         return self.accepted(reply, path, write=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -26,14 +27,15 @@ class Transaction(Protocol):
         ...
 
 
-class SqlStore:
+class SqlStore(ABC):
     """Implements `JobStore` but for the transaction itself."""
 
     def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept
 
+    @abstractmethod
     def _writing(self) -> AbstractContextManager[Transaction]:
-        raise NotImplementedError
+        """One transaction, the tables there; ended well with the block. Raises Retry JOBS_STORE."""
 
     def _read(self, words: str, *given: object) -> list[tuple[Any, ...]]:
         with self._writing() as db:

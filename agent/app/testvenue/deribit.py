@@ -18,7 +18,7 @@ from aiohttp import web
 from agent.app.testvenue import deribit_wire as say
 from agent.app.testvenue import wire
 from agent.app.testvenue.book import Order
-from agent.app.testvenue.futures import FuturesEngine
+from agent.app.testvenue.futures import FuturesEngine, futures_of
 from agent.app.testvenue.limits import Limits
 from agent.app.testvenue.server import Params, Route, Server, signed_route
 from agent.app.testvenue.spec import VenueError
@@ -43,9 +43,7 @@ class DeribitServer(Server):
 
     @property
     def engine(self) -> FuturesEngine:
-        engine = self.venue.engine
-        assert isinstance(engine, FuturesEngine)
-        return engine
+        return futures_of(self.venue.engine)
 
     def _routes(self) -> list[Route]:
         def public(name: str, run: Callable[[Params, Account | None], Any]) -> Route:

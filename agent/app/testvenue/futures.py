@@ -167,3 +167,9 @@ def _realised_down(held: Position, qty: Decimal, px: Decimal) -> Decimal:
     held.qty -= closed
     held.cost -= share
     return closed * px - share
+
+
+def futures_of(engine: Engine) -> FuturesEngine:
+    """The same one, of an exchange of contracts."""
+    assert isinstance(engine, FuturesEngine)
+    return engine

@@ -83,6 +83,24 @@ def exchange_info(
     }
 
 
+def grid_filters(spec: SymbolSpec) -> list[dict[str, object]]:
+    """The steps of prices and quantities, as spot and futures both tell them."""
+    return [
+        {
+            "filterType": "PRICE_FILTER",
+            "minPrice": fmt(spec.tick),
+            "maxPrice": fmt(spec.max_px),
+            "tickSize": fmt(spec.tick),
+        },
+        {
+            "filterType": "LOT_SIZE",
+            "minQty": fmt(spec.lot),
+            "maxQty": fmt(spec.max_qty),
+            "stepSize": fmt(spec.lot),
+        },
+    ]
+
+
 def _symbol_info(spec: SymbolSpec) -> dict[str, object]:
     return {
         "symbol": spec.symbol,
@@ -113,18 +131,7 @@ def _symbol_info(spec: SymbolSpec) -> dict[str, object]:
         "isSpotTradingAllowed": True,
         "isMarginTradingAllowed": False,
         "filters": [
-            {
-                "filterType": "PRICE_FILTER",
-                "minPrice": fmt(spec.tick),
-                "maxPrice": fmt(spec.max_px),
-                "tickSize": fmt(spec.tick),
-            },
-            {
-                "filterType": "LOT_SIZE",
-                "minQty": fmt(spec.lot),
-                "maxQty": fmt(spec.max_qty),
-                "stepSize": fmt(spec.lot),
-            },
+            *grid_filters(spec),
             {
                 "filterType": "NOTIONAL",
                 "minNotional": fmt(spec.min_notional),

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from agent.app.testvenue import usdm_wire, wire
 from agent.app.testvenue.auth import account_of
-from agent.app.testvenue.futures import FuturesEngine
+from agent.app.testvenue.futures import FuturesEngine, futures_of
 from agent.app.testvenue.server import Params, Route, Server, signed_route
 from agent.app.testvenue.spec import VenueError
 from agent.app.testvenue.streams import Words, encoded
@@ -28,9 +28,7 @@ class UsdmServer(Server):
 
     @property
     def engine(self) -> FuturesEngine:
-        engine = self.venue.engine
-        assert isinstance(engine, FuturesEngine)
-        return engine
+        return futures_of(self.venue.engine)
 
     def _routes(self) -> list[Route]:
         self.countdowns: dict[tuple[str, str], int] = {}

@@ -9,7 +9,7 @@ from agent.app.testvenue import wire
 from agent.app.testvenue.book import Book, LevelChange, Order
 from agent.app.testvenue.engine import STOPS, Engine, Execution, Fill, NewOrder, Trade
 from agent.app.testvenue.futures import LEVERAGE, FuturesEngine
-from agent.app.testvenue.spec import ZERO, SymbolSpec, VenueError, fmt
+from agent.app.testvenue.spec import ZERO, SymbolSpec, VenueError, fmt, grid_filters
 from agent.app.testvenue.wire import Json
 
 TIMES = ("GTC", "IOC", "FOK", "GTX", "GTD")
@@ -122,18 +122,7 @@ def _symbol_info(spec: SymbolSpec) -> Json:
         "orderTypes": ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET"],
         "timeInForce": list(TIMES),
         "filters": [
-            {
-                "filterType": "PRICE_FILTER",
-                "minPrice": fmt(spec.tick),
-                "maxPrice": fmt(spec.max_px),
-                "tickSize": fmt(spec.tick),
-            },
-            {
-                "filterType": "LOT_SIZE",
-                "minQty": fmt(spec.lot),
-                "maxQty": fmt(spec.max_qty),
-                "stepSize": fmt(spec.lot),
-            },
+            *grid_filters(spec),
             {"filterType": "MAX_NUM_ORDERS", "limit": spec.max_open_orders},
             {"filterType": "MIN_NOTIONAL", "notional": fmt(spec.min_notional)},
         ],

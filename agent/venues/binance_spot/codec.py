@@ -14,14 +14,15 @@ from typing import Any
 import orjson
 
 from agent.domain.ids import ClOrdId
-from agent.domain.instruments import Place, cex_id
+from agent.domain.instruments import cex_id
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import OrdType, Side, VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
-from agent.market.reading import above_zero, ns_of_ms, whole
 from agent.market.reading import name as text_of
+from agent.market.reading import ns_of_ms, whole
 from agent.market.reading import number as exact
 from agent.ports import VenueInstrument
+from agent.transport.binance_account import AccountReader
 from agent.venues import check_order, number, understood
 
 STATUS = {
@@ -133,32 +134,11 @@ def balances(data: Any, venue: str) -> list[Balance]:
         ]
 
 
-class Reader:
-    """Payloads of one venue's account to nouns; needs to know what a symbol is made of."""
+class Reader(AccountReader):
+    """Payloads of one venue's account to nouns."""
 
     def __init__(self, venue: str, known: Mapping[str, VenueInstrument]) -> None:
-        self.venue, self.place, self._known = venue, Place(f"cex:{venue}"), known
-
-    def fill(
-        self, symbol: str, side: Side, trade_id: int, px: str, qty: str, fee: str, fee_asset: str, at_ms: int
-    ) -> Fill:
-        """`exec_id` is SYMBOL:TRADE, for the venue counts trades by symbol."""
-        instrument = self._known[symbol]
-        base, quote = cex_id(self.venue, instrument.base), cex_id(self.venue, instrument.quote)
-        base_qty = above_zero(qty)
-        quote_qty = above_zero(px) * base_qty
-        buys = side is Side.BUY
-        return Fill(
-            exec_id=f"{symbol}:{whole(trade_id)}",
-            place=self.place,
-            asset_in=quote if buys else base,
-            asset_out=base if buys else quote,
-            qty_in=quote_qty if buys else base_qty,
-            qty_out=base_qty if buys else quote_qty,
-            fee_asset=cex_id(self.venue, text_of(fee_asset)),
-            fee_qty=max(exact(fee), Decimal(0)),
-            at_ns=ns_of_ms(at_ms),
-        )
+        super().__init__(venue, known, STATUS)
 
     def base_qty(self, fill: Fill) -> Decimal:
         """A fill's quantity as the order counts it: in the base asset."""
@@ -192,24 +172,6 @@ class Reader:
     def cancelled(self, data: Any, fills: Iterable[Fill] = ()) -> OrderSnapshot:
         with understood("the answer to a cancel", write=True):
             return self._snapshot(data, data["origClientOrderId"], data["transactTime"], tuple(fills))
-
-    @staticmethod
-    def _snapshot(data: Any, cl_ord_id: str, at_ms: int, fills: tuple[Fill, ...]) -> OrderSnapshot:
-        px, qty, done = exact(data["price"]), above_zero(data["origQty"]), exact(data["executedQty"])
-        if px < 0 or not 0 <= done <= qty:
-            raise ValueError(f"{done} done of {qty} at {px}")
-        return OrderSnapshot(
-            ClOrdId(text_of(cl_ord_id)),
-            str(whole(data["orderId"])),
-            text_of(data["symbol"]),
-            Side(data["side"]),
-            STATUS[data["status"]],
-            qty,
-            px if px else None,
-            done,
-            fills,
-            ns_of_ms(at_ms),
-        )
 
     def trade(self, row: Any) -> tuple[str, int, Fill]:
         """(venue order id, trade id, fill) of one row of myTrades."""

@@ -110,9 +110,7 @@ class BinanceSpot:
         if reply.status >= 400:
             raise binance.error_of(binance.refusal(reply.body), write=False)
         info = binance.load(reply.body, "exchangeInfo")
-        self.http.throttle.limit = binance.weight_a_minute(info) or self._facts.weight_per_minute
-        if self.http.orders is not None:
-            self.http.orders.limit = binance.orders_in_10s(info) or self._facts.orders_per_10s
+        self.account.keep_to(info, self._facts.weight_per_minute, self._facts.orders_per_10s)
         await self.account.set_clock()
         found = codec.instruments(info, self._facts.maker_fee_bps, self._facts.taker_fee_bps)
         if not found:
@@ -145,15 +143,7 @@ class BinanceSpot:
         return Priority.HELD if instrument is not None and instrument.base in self._held else Priority.WATCHED
 
     async def _depth(self, path: str) -> bytes:
-        """Raises Retry also where the venue refuses: a book that cannot be had is stale, whatever the reason."""
-        path, _, query = path.partition("?")
-        reply = await self.http.read("GET", path, query, weight=5 if query.endswith("limit=5") else 50)
-        if reply.status >= 400:
-            says = binance.refusal(reply.body)
-            raise Retry(
-                "NO_SNAPSHOT", f"{self._name} gives no depth: {says.code} {says.msg}", "see its status"
-            )
-        return reply.body
+        return await self.account.depth(path, 5, 50)
 
     # orders
 

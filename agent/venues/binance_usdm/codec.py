@@ -14,7 +14,7 @@ from typing import Any
 
 from agent.domain.errors import Usage
 from agent.domain.ids import ClOrdId
-from agent.domain.instruments import Place, cex_id
+from agent.domain.instruments import cex_id
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot, Position
@@ -23,6 +23,7 @@ from agent.market.reading import name as text_of
 from agent.market.reading import number as exact
 from agent.ports import VenueInstrument
 from agent.transport import binance
+from agent.transport.binance_account import AccountReader
 from agent.venues import Terms, check_order, number
 
 STATUS = {
@@ -215,51 +216,16 @@ def positions(data: Any, how: Mapping[str, tuple[Decimal, bool]], venue: str) ->
         return found
 
 
-class Reader:
-    """Payloads of one venue's account to nouns; needs to know what a symbol is margined in."""
+class Reader(AccountReader):
+    """Payloads of one venue's account to nouns: the base of a fill is contracts, its quote what they are margined in."""
 
     def __init__(self, venue: str, known: Mapping[str, VenueInstrument]) -> None:
-        self.venue, self.place, self._known = venue, Place(f"cex:{venue}"), known
-
-    def fill(
-        self, symbol: str, side: Side, trade_id: int, px: str, qty: str, fee: str, fee_asset: str, at_ms: int
-    ) -> Fill:
-        """`exec_id` is SYMBOL:TRADE, for the venue counts trades by symbol. A rebate counts as no fee."""
-        instrument = self._known[symbol]
-        contract, margin = cex_id(self.venue, instrument.base), cex_id(self.venue, instrument.quote)
-        contracts = above_zero(qty)
-        notional = above_zero(px) * contracts
-        buys = side is Side.BUY
-        return Fill(
-            exec_id=f"{symbol}:{whole(trade_id)}",
-            place=self.place,
-            asset_in=margin if buys else contract,
-            asset_out=contract if buys else margin,
-            qty_in=notional if buys else contracts,
-            qty_out=contracts if buys else notional,
-            fee_asset=cex_id(self.venue, text_of(fee_asset)),
-            fee_qty=max(exact(fee), Decimal(0)),
-            at_ns=ns_of_ms(at_ms),
-        )
+        super().__init__(venue, known, STATUS)
 
     def order(self, data: Any, fills: Iterable[Fill] = (), *, write: bool = False) -> OrderSnapshot:
         """An order as every answer tells it. `write`: it answers a request that changed something."""
         with understood("an order", write=write):
-            px, qty, done = exact(data["price"]), above_zero(data["origQty"]), exact(data["executedQty"])
-            if px < 0 or not 0 <= done <= qty:
-                raise ValueError(f"{done} done of {qty} at {px}")
-            return OrderSnapshot(
-                ClOrdId(text_of(data["clientOrderId"])),
-                str(whole(data["orderId"])),
-                text_of(data["symbol"]),
-                Side(data["side"]),
-                STATUS[data["status"]],
-                qty,
-                px if px else None,
-                done,
-                tuple(fills),
-                ns_of_ms(data["updateTime"]),
-            )
+            return self._snapshot(data, data["clientOrderId"], data["updateTime"], tuple(fills))
 
     def trade(self, row: Any) -> tuple[str, int, Fill]:
         """(venue order id, trade id, fill) of one row of userTrades."""
