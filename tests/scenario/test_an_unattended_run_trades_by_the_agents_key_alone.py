@@ -154,8 +154,8 @@ BOUNDARIES = (
 
 
 @pytest.fixture(scope="module")
-def agents_lives(agent_home_session: AgentHome) -> Any:
-    home = agent_home_session
+def agents_lives(agent_home_of_file: AgentHome) -> Any:
+    home = agent_home_of_file
     lives = Lives(SimpleNamespace(settings_path=home.settings_path, env=home.home.env()))  # type: ignore[arg-type]
     yield lives
     lives.close()

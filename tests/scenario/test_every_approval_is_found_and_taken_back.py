@@ -33,8 +33,8 @@ FOREVER = 2**48 - 1
 
 
 @pytest.fixture(scope="module")
-def wallet(home_session: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OtherWallet]:
-    with another_wallet(home_session, tmp_path_factory.mktemp("gave"), 3, 2) as made:
+def wallet(home_of_file: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OtherWallet]:
+    with another_wallet(home_of_file, tmp_path_factory.mktemp("gave"), 3, 2) as made:
         yield made
 
 

@@ -26,9 +26,9 @@ NO_DEBT = 2**256 - 1
 
 
 @pytest.fixture(scope="module", autouse=True)
-def nothing_owed_afterwards(agent_home_session: AgentHome) -> Iterator[None]:
+def nothing_owed_afterwards(agent_home_of_file: AgentHome) -> Iterator[None]:
     yield
-    home = agent_home_session
+    home = agent_home_of_file
     if factor(home) != NO_DEBT:
         assert home.run(f"lend repay 20000 USDC {PAY}", home.owners_path).status == 0
 

@@ -29,15 +29,15 @@ PAYEE = "0x00000000000000000000000000000000DeaDBeef"
 
 
 @pytest.fixture(scope="module")
-def inner(home_session: Home) -> Address:
-    return create_safe(home_session.cheat_urls[1], [Address(k.address) for k in INNER], 2, 77)
+def inner(home_of_file: Home) -> Address:
+    return create_safe(home_of_file.cheat_urls[1], [Address(k.address) for k in INNER], 2, 77)
 
 
 @pytest.fixture(scope="module")
 def wallet(
-    home_session: Home, inner: Address, tmp_path_factory: pytest.TempPathFactory
+    home_of_file: Home, inner: Address, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OtherWallet]:
-    with another_wallet(home_session, tmp_path_factory.mktemp("four"), 3, 3, [inner], 4) as made:
+    with another_wallet(home_of_file, tmp_path_factory.mktemp("four"), 3, 3, [inner], 4) as made:
         yield made
 
 

@@ -39,8 +39,8 @@ LIVE = "--live --yes --max-loss 500 --json"
 
 
 @pytest.fixture(scope="module")
-def service(home_session: Home) -> Iterator[str]:
-    with tx_service(home_session.urls[8453]) as url:
+def service(home_of_file: Home) -> Iterator[str]:
+    with tx_service(home_of_file.urls[8453]) as url:
         yield url
 
 

@@ -28,8 +28,8 @@ UNATTENDED = "--live --yes --max-loss 500 --json"
 
 
 @pytest.fixture(scope="module")
-def ten(home_session: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OtherWallet]:
-    with another_wallet(home_session, tmp_path_factory.mktemp("ten"), 10, 7) as wallet:
+def ten(home_of_file: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OtherWallet]:
+    with another_wallet(home_of_file, tmp_path_factory.mktemp("ten"), 10, 7) as wallet:
         yield wallet
 
 

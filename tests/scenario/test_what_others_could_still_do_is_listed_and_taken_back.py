@@ -21,9 +21,9 @@ LIVE = "--live --yes --max-loss 500 --json"
 
 
 @pytest.fixture(scope="module")
-def wallet(home_session: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OtherWallet]:
+def wallet(home_of_file: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OtherWallet]:
     """A wallet of its own, so that what is left in its folder is this test's."""
-    with another_wallet(home_session, tmp_path_factory.mktemp("two"), 3, 2) as made:
+    with another_wallet(home_of_file, tmp_path_factory.mktemp("two"), 3, 2) as made:
         yield made
 
 

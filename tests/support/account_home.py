@@ -127,8 +127,8 @@ def _handed_over(home: AgentHome, before: str, after: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def account_home_module(agent_home_session: AgentHome) -> Iterator[AccountHome]:
-    with behind_4337(agent_home_session) as made:
+def account_home_module(agent_home_of_file: AgentHome) -> Iterator[AccountHome]:
+    with behind_4337(agent_home_of_file) as made:
         yield made
 
 

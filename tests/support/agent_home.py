@@ -1,6 +1,6 @@
 """A devnet whose owners have granted the agent's account a scope, and a signer that holds the agent's key and no owner's.
 
-agent_home    one for the session: chain 1 with its second price source remembered, the scope executed by two owners, settings in which
+agent_home    one for each file of tests: chain 1 with its second price source remembered, the scope executed by two owners, settings in which
               no owner can sign, and a signer process of its own behind them
 """
 
@@ -191,8 +191,8 @@ def granted(home: Home, **scope: Any) -> Iterator[AgentHome]:
         signer.wait(20)
 
 
-@pytest.fixture(scope="session")
-def agent_home_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentHome]:
+@pytest.fixture(scope="module")
+def agent_home_of_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentHome]:
     with brought_up(tmp_path_factory) as home, granted(home) as made:
         taken = made.run("reconcile --adopt --at-once")  # the account is used by other journals, too
         assert taken.status == 0, taken.out + taken.err
@@ -200,7 +200,7 @@ def agent_home_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Age
 
 
 @pytest.fixture
-def agent_home(agent_home_session: AgentHome) -> Iterator[AgentHome]:
+def agent_home(agent_home_of_file: AgentHome) -> Iterator[AgentHome]:
     """Blocks are built again afterwards, and nothing that a test started is left running."""
-    yield agent_home_session
-    left_alone(agent_home_session.home)
+    yield agent_home_of_file
+    left_alone(agent_home_of_file.home)

@@ -1,6 +1,7 @@
 """A devnet as a person has it: relay, exchange, signer, a funded Safe and its settings; commands run as processes of their own.
 
-home    one for the session; a test leaves it with nothing working, the relay building and nothing halted
+home    one for each file of tests, so that what a file finds does not depend on which ran before it; a test leaves it with nothing
+        working, the relay building and nothing halted
 """
 
 from __future__ import annotations
@@ -215,18 +216,18 @@ def brought_up(tmp_path_factory: pytest.TempPathFactory, cow: bool = False) -> I
         service.down(runtime=runtime)
 
 
-@pytest.fixture(scope="session")
-def home_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+@pytest.fixture(scope="module")
+def home_of_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     with brought_up(tmp_path_factory) as home:
         yield home
 
 
 @pytest.fixture
-def home(home_session: Home) -> Iterator[Home]:
-    yield home_session
-    left_alone(home_session)
-    home_session.run("resume")
-    home_session.run("run --once", patience_s=HELD_S)
+def home(home_of_file: Home) -> Iterator[Home]:
+    yield home_of_file
+    left_alone(home_of_file)
+    home_of_file.run("resume")
+    home_of_file.run("run --once", patience_s=HELD_S)
 
 
 def left_alone(home: Home) -> None:
