@@ -159,7 +159,7 @@ class Tracker(VenueFollower):
         head = await watch.truth.block("latest")
         receipt = await self._receipt(authorized, watch, record)
         fate = FREE
-        undone = receipt is None or (receipt.status == 0 and _several(record))
+        undone = receipt is None or receipt.status == 0
         if undone and authorized.wallet_nonce >= 0:  # whoever has seen it could submit it
             at, ours = authorized.since_block, frozenset(f.tx_hash for f in record.signed)
             fate = await watch.wallet_fate(signed_tx(authorized), authorized.wallet_nonce, at, ours)
@@ -208,9 +208,14 @@ class Tracker(VenueFollower):
         return reverted
 
     async def _may_execute(self, record: PartRecord, watch: ChainWatch, head: BlockRef, fate: Fate) -> bool:
-        """Whether a form at another nonce than the one that was decided could still be mined, and succeed."""
+        """Whether what was signed could still succeed: a form at another nonce than the one that was decided; or, sent by anybody who
+        has read it in the block that holds the revert, what a Safe's owners signed for a nonce that is free still."""
         form = record.signed[0]
-        if not _several(record) or fate.foreign or head.timestamp > form.deadline_s:
+        if fate.foreign or head.timestamp > form.deadline_s:
+            return False
+        if record.submission is SubmissionState.REVERTED and form.wallet_nonce >= 0 and not fate.used:
+            return True
+        if not _several(record):
             return False
         used = await watch.truth.nonce(form.sender)
         return any(form.nonce >= used for form in record.signed)

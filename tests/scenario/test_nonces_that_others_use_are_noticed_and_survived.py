@@ -207,3 +207,41 @@ async def test_a_call_without_the_safes_nonce_is_not_done_again_while_it_could_c
         chain.mining = True
         await doing
     assert before[0] - office.held()[0] == 4 and chain.swaps() == 1
+
+
+@pytest.mark.parametrize("comes", [True, False])
+async def test_what_reverted_is_not_done_again_while_others_could_send_it(
+    tmp_path: Path, comes: bool
+) -> None:
+    """A block that holds a revert shows everybody what the Safe's owners signed; its nonce is free, so whoever likes may send it until
+    its deadline."""
+    office = Office(tmp_path, places=(HERE,))
+    chain: FakeChain = office.chains[1]
+    chain.keeps, chain.mining = True, False
+    before, parent = office.held(), order(office, "4")
+    async with office.open() as desk:
+        doing = asyncio.create_task(work(parent, desk))
+        await desk.clock.sleep(20)
+        (first,) = chain.pending
+        market = chain.world
+        chain.blocks[-1] = replace(chain.blocks[-1], world=replace(market, tokens={}))
+        chain.mining = True
+        chain.mine()
+        chain.mining = False
+        chain.blocks[-1] = replace(
+            chain.blocks[-1], world=replace(chain.blocks[-1].world, tokens=market.tokens)
+        )
+        (part,) = desk.book.parts.values()
+        assert part.authorized is not None
+        deadline_s = part.authorized.deadline_s
+        await desk.clock.sleep(50)  # the revert is final since long
+        assert part.winner and not part.settled and len(desk.book.parts) == 1
+        if comes:
+            chain.elsewhere(first)
+        chain.mining = True
+        await doing
+        assert desk.book.gas_wei[HERE] == chain.gas_spent()
+        assert list(statuses(desk.book, parent)) == (["FILLED"] if comes else ["REJECTED", "FILLED"])
+        late = [b.ref.timestamp for b in chain.blocks if any(r.status for r in b.receipts.values())]
+        assert len(late) == 1 and (late[0] > deadline_s) is not comes
+    assert before[0] - office.held()[0] == 4 and chain.swaps() == 1
