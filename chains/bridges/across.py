@@ -31,8 +31,6 @@ RELAY = (
     "uint256 outputAmount, uint256 originChainId, uint32 depositId, uint32 fillDeadline, uint32 exclusivityDeadline, bytes message)"
 )
 HASHED = parse_tuple(f"{RELAY} relay, uint256 destinationChainId")
-USUAL_S = 15
-"""A fill takes seconds as a rule; what has less time than that is not sent for."""
 LONGEST_LIFE_S = 2 * 86_400
 """No SpokePool takes a deposit whose deadline is that far away (`fillDeadlineBuffer`; hours as deployed)."""
 FILLED = 2

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import signal
+from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 from bridge_home import BridgeHome
 from home_fixture import wait_for
 
 pytestmark = pytest.mark.devnet
+RESCUE = {"name": "house", "chain": "ethereum", "most_usd": "9000", "per_day_usd": "60000"}
 PAY = "--live --yes --max-loss 50 --json"
 
 
@@ -89,3 +93,58 @@ def test_what_cannot_be_sent_is_refused_by_name_before_anything_is_signed(bridge
         no = home.run(f"bridge send {words} {PAY}")
         assert no.status == status and no.json["error"]["code"] == code and no.json["error"]["hint"], no.out
     assert home.book().events == book, "nothing was begun"
+
+
+@pytest.fixture
+def indebted(bridge_home: BridgeHome) -> Iterator[BridgeHome]:
+    """On chain 1 a loan with a health factor of 1.66 at 3,000 dollars an ETH, and nothing else; on chain 8453 60,000 USDC and more."""
+    home = bridge_home
+    held = {symbol: home.balance(1, symbol) for symbol in ("USDC", "WETH")}
+    home.give("USDC", 1, 60_000 * 10**6 - held["USDC"])
+    for words in ("supply 2 ETH", "borrow 3000 USDC"):
+        done = home.run(f"lend {words} --live --yes --max-loss 200 --json")
+        assert done.status == 0, done.err + done.out
+    for symbol in held:
+        home.give(symbol, 1, -home.balance(1, symbol))
+    assert home.factor() // 10**15 in range(1_655, 1_665)
+    yield home
+    home.eth_at(3_000)
+    home.give("USDC", 1, 10_000 * 10**6)
+    assert home.run("lend repay 3100 USDC --live --yes --max-loss 200 --json").status == 0
+    assert home.run("lend withdraw 1.99 ETH --live --yes --max-loss 200 --json").status == 0
+    for symbol, raw in held.items():
+        home.give(symbol, 1, raw - home.balance(1, symbol))
+
+
+def test_a_loan_is_saved_with_money_from_another_chain_or_it_is_said_why_not(indebted: BridgeHome) -> None:
+    home = indebted
+    settings = home.variant("rescue", rescues=[RESCUE])
+    known = set(home.book().crossings)
+    there = home.balance(8453, "USDC")
+    home.eth_at(1_850)  # 1.0237: a little more, and it could be liquidated while the money is on its way
+    late = home.run("rescue --chain ethereum --json", settings)
+    (account,) = late.json["accounts"]
+    assert late.status == 4 and account["bring"] == [] and account["plans"] == [], late.out
+    (slow,) = [d for d in account["doubts"] if d["code"] == "BRIDGE_TOO_SLOW"]
+    assert "below rescues.bridge_above (1.03)" in slow["message"]
+    how = [line for need in account["missing"] for line in need["how"]]
+    assert not any("bridge" in line for line in how) and any("from paper" in line for line in how), (
+        "the next is told"
+    )
+
+    home.eth_at(2_000)
+    with home.relaying():
+        daemon = home.start("run --live --yes --max-loss 200", settings)
+        daemon.says("RESCUED", 90)
+        wait_for(
+            lambda: {c.stage for n, c in home.book().crossings.items() if n not in known} == {"ARRIVED"}, 60
+        )
+        daemon.end(signal.SIGTERM)
+    (name,) = set(home.book().crossings) - known
+    one = home.book().crossings[name]
+    (told,) = [a.message for a in home.book().alarms if a.code == "RESCUED"]
+    after, foretold = re.findall(r"→ ([\d.]+) \(foretold ([\d.]+)\)", told)[0]
+    assert after == foretold and Decimal(after) >= Decimal("1.35") and home.factor() >= 135 * 10**16, told
+    assert there - home.balance(8453, "USDC") == one.in_raw, "sent once"
+    (paid,) = [r.part.in_raw for r in home.book().parts.values() if r.what.startswith("rescue house")]
+    assert home.balance(1, "USDC") == one.paid_raw - paid >= 0, "and no more paid in than was needed"

@@ -30,8 +30,10 @@ from agent.journal.book import Book
 from chains.bridges.across import SPOKE_POOLS
 from chains.devnet.across_relayer import Relayer
 from chains.devnet.deploy import across
-from chains.devnet.funding import token_balance
+from chains.devnet.funding import give_token, set_feed_price
 from chains.devnet.jsonrpc import Rpc
+from chains.profiles.ethereum import CHAIN
+from contracts.codec import decode_result, encode
 from keys.client import start_signer
 
 
@@ -84,6 +86,20 @@ class BridgeHome:
             for _ in range(4):
                 rpc("evm_mine")
 
+    def give(self, symbol: str, chain: int, raw: int) -> None:
+        give_token(self.home.cheat_urls[chain], self.home.token(chain, symbol), self.home.safe, raw)
+
+    def eth_at(self, usd: int) -> None:
+        set_feed_price(self.home.cheat_urls[1], "ETH", usd * 10**8)
+
+    def factor(self) -> int:
+        """The pool's own health factor of the wallet on chain 1, in 1e18."""
+        assert CHAIN.aave is not None
+        data = encode("aave_v3_pool", "getUserAccountData", (self.home.safe,))
+        with Rpc(self.home.urls[1]) as rpc:
+            told = rpc("eth_call", {"to": CHAIN.aave.pool, "data": "0x" + data.hex()}, "latest")
+        return int(decode_result("aave_v3_pool", "getUserAccountData", bytes.fromhex(told[2:]))[5])
+
     @contextmanager
     def relaying(self) -> Iterator[None]:
         """The relayer at work beside what is run within."""
@@ -100,11 +116,6 @@ class BridgeHome:
         finally:
             stop.set()
             thread.join()
-
-
-def held_of(home: BridgeHome, chain: int, token: str) -> int:
-    with Rpc(home.home.cheat_urls[chain]) as rpc:
-        return token_balance(rpc, token, home.home.safe)
 
 
 @pytest.fixture(scope="module")

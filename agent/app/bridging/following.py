@@ -70,14 +70,17 @@ async def _write(desk: Desk, one: Crossed, stage: Stage, paid_raw: int) -> Cross
     return await desk.journal.record_durably(event)
 
 
-async def follow(app: App, desk: Desk, name: ClOrdId, until_ns: int) -> Crossed:
-    """Until it is over, has expired (it comes back within hours), or it is `until_ns`. A chain that is silent is asked again."""
+async def follow(app: App, desk: Desk, name: ClOrdId, until_ns: int, *, paid: bool = False) -> Crossed:
+    """Until it is over, or has expired (it comes back within hours), or it is `until_ns` and nobody has paid it out; with `paid` no longer
+    than until somebody has, which is not final yet. A chain that is silent is asked again."""
     while True:
         try:
             found = await look(app, desk, name)
         except Retry:
             found = desk.book.crossings[name]
-        if is_over(found) or found.stage == Stage.EXPIRED.value or desk.clock.now_ns() >= until_ns:
+        there = found.stage == Stage.FILLED.value
+        late = desk.clock.now_ns() >= until_ns and not there
+        if is_over(found) or found.stage == Stage.EXPIRED.value or late or (there and paid):
             return found
         await desk.clock.sleep(LOOK_S)
 
