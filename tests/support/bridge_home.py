@@ -29,6 +29,8 @@ from agent.app.settings import load
 from agent.journal.book import Book
 from chains.bridges.across import SPOKE_POOLS
 from chains.devnet.across_relayer import Relayer
+from chains.devnet.addresses import CHAINS
+from chains.devnet.builder import Builder
 from chains.devnet.deploy import across
 from chains.devnet.funding import give_token, set_feed_price
 from chains.devnet.jsonrpc import Rpc
@@ -88,6 +90,17 @@ class BridgeHome:
 
     def give(self, symbol: str, chain: int, raw: int) -> None:
         give_token(self.home.cheat_urls[chain], self.home.token(chain, symbol), self.home.safe, raw)
+
+    def as_safe(self, *calls: tuple[str, bytes]) -> None:
+        """The Safe calls on chain 1 without anybody's signature: a devnet's cheat."""
+        with Rpc(self.home.cheat_urls[1]) as rpc:
+            wei = rpc("eth_getBalance", self.home.safe, "latest")
+            base = int(rpc("eth_getBlockByNumber", "latest", False)["baseFeePerGas"], 16)
+            builder = Builder(rpc, CHAINS[1], base * 3 // 2 + 1)
+            builder.fund(self.home.safe)
+            for to, data in calls:
+                builder.send(to, data, sender=self.home.safe)
+            rpc("anvil_setBalance", self.home.safe, wei)
 
     def eth_at(self, usd: int) -> None:
         set_feed_price(self.home.cheat_urls[1], "ETH", usd * 10**8)
