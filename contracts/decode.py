@@ -5,7 +5,7 @@
 `known` names contracts by address: EIP-55 address to the interface's name ("erc20", "weth9", "permit2",
 "universal_router", "swap_router_02", "uniswap_v2_router", "balancer_v2_vault", "aave_v3_pool", "safe", "multi_send",
 "safe_proxy_factory", "zodiac_roles", "zodiac_delay", "zodiac_module_factory", "gate", "route_executor", "singleton_factory", "aave_debt_token",
-"gpv2_settlement"). Anything not recognised, not canonical or nested too deep is an explicit Unknown leaf: nothing is dropped.
+"gpv2_settlement", "across_spoke_pool"). Anything not recognised, not canonical or nested too deep is an explicit Unknown leaf: nothing is dropped.
 """
 
 from __future__ import annotations
@@ -253,6 +253,15 @@ def _aave(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
     return at.unknown(f"{call.function} on the Aave pool")
 
 
+def _spoke_pool(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
+    _no_value(at)  # ether sent along would be wrapped and bridged beside the token that is named
+    if call.function != "depositV3":
+        return at.unknown(f"{call.function} on a SpokePool")
+    a: dict[str, Any] = call.args
+    named = ("depositor", "recipient", "inputToken", "outputToken", "inputAmount", "outputAmount", "destinationChainId", "exclusiveRelayer", "quoteTimestamp", "fillDeadline", "exclusivityParameter", "message")  # fmt: skip
+    return (leaves.BridgeDeposit(at.path, at.to, *(a[name] for name in named)),)
+
+
 def _gpv2_settlement(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
     _no_value(at)
     if call.function == "setPreSignature":
@@ -350,4 +359,5 @@ _HANDLERS: Mapping[str, Callable[[_Context, DecodedCall], tuple[Leaf, ...]]] = {
     "gate": _gate,
     "aave_debt_token": _debt_token,
     "gpv2_settlement": _gpv2_settlement,
+    "across_spoke_pool": _spoke_pool,
 }

@@ -139,6 +139,27 @@ class LendingSwitch(Leaf):
 
 
 @dataclass(frozen=True, slots=True)
+class BridgeDeposit(Leaf):
+    """Across' SpokePool takes `amount_in` of `token_in` of the caller: a relayer pays `amount_out` of `token_out` to `recipient` on chain
+    `destination` until `fill_deadline` of that chain's clock, or `depositor` is given it back. `relayer` alone may do so for
+    `exclusivity` (the zero address: anybody, at once); `message` is handed to the recipient.
+    """
+
+    depositor: str
+    recipient: str
+    token_in: str
+    token_out: str
+    amount_in: int
+    amount_out: int
+    destination: int
+    relayer: str
+    quoted_at: int
+    fill_deadline: int
+    exclusivity: int
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class OrderSignature(Leaf):
     """CoW's settlement contract: the caller signs order `uid` (0x hex) on chain, or takes that back; `invalid` ends it for good."""
 

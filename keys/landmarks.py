@@ -5,6 +5,7 @@ Whoever asks for a signature could call any address a router; these names come f
 
 from __future__ import annotations
 
+from chains.bridges.across import SPOKE_POOLS
 from chains.errors import Usage
 from chains.profiles import load
 from chains.safe_versions import RELEASES
@@ -37,6 +38,8 @@ def contracts(chain_id: int) -> dict[str, str]:
     known |= {a: _KINDS[n] for n, a in profile.contracts.items() if n in _KINDS}
     if profile.aave is not None:
         known[profile.aave.pool] = "aave_v3_pool"
+    if chain_id in SPOKE_POOLS:
+        known[SPOKE_POOLS[chain_id]] = "across_spoke_pool"
     return known | {profile.usdc: "erc20", profile.wrapped_native: "weth9"}
 
 

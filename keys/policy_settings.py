@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chains.safe_versions import RELEASES
 from chains.types import ZERO_ADDRESS, Address, Environment
@@ -39,11 +39,25 @@ class AgentPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class BridgeWay:
+    """Where one token may be sent to from one chain: only to `recipient`, as `receive` of as many decimals, for at most `max_fee_bps` of it.
+
+    What no relayer takes comes back only after the deposit's deadline, which may be no more than `max_fill_s` away.
+    """
+
+    recipient: Address
+    receive: Address
+    max_fee_bps: int
+    max_fill_s: int = 3_600
+
+
+@dataclass(frozen=True, slots=True)
 class ChainPolicy:
     """What may be signed for one Safe on one chain. `tokens` holds NATIVE too where ether may be spent; `delegates` is the code a key
     may be told to run (EIP-7702).
 
-    `agent`: where the owners granted its account a scope; None where everything takes their signatures.
+    `agent`: where the owners granted its account a scope; None where everything takes their signatures. `bridges`: the ways to other
+    chains, by (chain id there, token here); none, and nothing leaves for another chain.
     """
 
     chain_id: int
@@ -64,6 +78,7 @@ class ChainPolicy:
     collateral_switch: bool = False
     delegates: frozenset[str] = frozenset()
     agent: AgentPolicy | None = None
+    bridges: Mapping[tuple[int, str], BridgeWay] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

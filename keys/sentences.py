@@ -78,6 +78,16 @@ def sentence(leaf: lf.Leaf, wallet: str, tokens: Tokens, router: bool = False) -
             return (
                 f"Aave: {x.action.lower().replace('_', ' ')} {name(x.token, tokens) if x.token else x.value}."
             )
+        case lf.BridgeDeposit():
+            back = "" if x.depositor == wallet else f" A REFUND GOES TO SOMEBODY ELSE ({x.depositor})."
+            only = (
+                "" if x.relayer == NATIVE else f" ONLY {x.relayer} MAY PAY IT OUT at first ({x.exclusivity})."
+            )
+            calls = f" It CALLS THE RECIPIENT with {len(x.message)} bytes." if x.message else ""
+            return (
+                f"Across: sends {amount(x.amount_in, x.token_in, tokens)} to chain {x.destination}, where at least {x.amount_out} base units of "
+                f"{x.token_out} are to reach {_who(x.recipient, wallet)} until {when(x.fill_deadline)}; else it is given back.{back}{only}{calls}"
+            )
         case lf.OrderSignature():
             if x.invalid:
                 return f"Ends CoW order {x.uid} for good: nobody can settle it any more."

@@ -13,6 +13,7 @@
        "gas_per_tx_wei": "…", "gas_per_day_wei": "…", "collateral_switch": false,
        "agent": {"account": "0x…", "roles": "0x…", "gate": "0x…", "role": "0x…", "lends": ["supply", "repay"]}}]}
 
+`bridges` (optional) lists the ways to other chains, {"to": 8453, "give": "0x…", "receive": "0x…", "recipient": "0x…", "max_fee_bps": 30} (keys/policy_bridge.py).
 `agent` (optional) names the road of the agent's own key, as `fairlead wallet scope` prints it: without it that key signs only what
 a threshold of owners signed. `lends` is what it may do at the listed lending pool through the Gate; left out, supply and repay.
 `key` (optional) says that the account is a Safe that takes user operations (ERC-4337, module 0.3.0, EntryPoint 0.7), and that this key of
@@ -45,12 +46,14 @@ from chains.errors import Usage
 from chains.types import Address, Environment
 from contracts import abi, route_executor
 from contracts.hashing import to_checksum
+from keys import policy_bridge
 from keys.policy_settings import (
     LENDS,
     NATIVE,
     OFFICIAL_MULTISEND_CALL_ONLY,
     SAFER,
     AgentPolicy,
+    BridgeWay,
     Cap,
     ChainPolicy,
     PolicySettings,
@@ -367,9 +370,16 @@ def _agent(value: Any, path: str) -> AgentPolicy:
     )
 
 
+def _way(value: Any, path: str) -> tuple[tuple[int, str], BridgeWay]:
+    r = _Reader(value, path, "to give receive recipient max_fee_bps max_fill_s")
+    numbers = {"max_fill_s": r.get("max_fill_s", _int)} if "max_fill_s" in r.data else {}
+    way = BridgeWay(r.get("recipient", _address), r.get("receive", _address), r.get("max_fee_bps", _int), **numbers)  # fmt: skip
+    return (r.get("to", _int), r.get("give", _address)), way
+
+
 _CHAIN_KEYS = (
     "chain_id safe owners threshold weth contracts spenders tokens native transfer_to hooks delegates max_deadline_s max_gas "
-    "max_fee_wei gas_per_tx_wei gas_per_day_wei collateral_switch agent"
+    "max_fee_wei gas_per_tx_wei gas_per_day_wei collateral_switch agent bridges"
 )
 
 
@@ -424,6 +434,7 @@ def _chain(value: Any, path: str) -> ChainPolicy:
         delegates=frozenset(r.get("delegates", _list(_address), ())),
         collateral_switch=r.get("collateral_switch", _bool, False),
         agent=agent,
+        bridges=dict(r.get("bridges", _list(_way), ())),
         **given,
     )
 
@@ -442,6 +453,9 @@ def signer_settings(data: Any) -> SignerSettings:
     chains: tuple[ChainPolicy, ...] = r.get("chains", _list(_chain))
     if len({c.chain_id for c in chains}) != len(chains):
         raise _bad("$.chains", "names a chain id twice")
+    for number, chain in enumerate(chains):
+        if why := policy_bridge.flaw(chain, {c.chain_id: c.safe for c in chains}):
+            raise _bad(f"$.chains[{number}].bridges", f"cannot be: {why}")
     return SignerSettings(
         Environment(name),
         r.get("ledger", _path),

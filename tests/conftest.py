@@ -5,4 +5,5 @@ pytest_plugins = [
     "bundler_fixture",
     "agent_home",
     "account_home",
+    "bridge_home",
 ]

@@ -10,6 +10,7 @@ from agent.domain.events import Adopted, Reconciled
 from agent.domain.instruments import AssetId, Place, place_of
 from agent.domain.reports import Balance
 from agent.domain.units import qty_exact
+from agent.journal.crossing_fold import awaited
 
 if TYPE_CHECKING:
     from agent.app.wiring import App
@@ -43,10 +44,14 @@ async def adopt(app: App, desk: Desk) -> None:
 
 async def adoptions(app: App, book: Book) -> list[Reconciled | Adopted]:
     """What takes every place's balances into a book, at today's prices; nothing where they are there already."""
-    symbols, found = app.directory.symbols, list[Reconciled | Adopted]()
+    symbols, found, coming = app.directory.symbols, list[Reconciled | Adopted](), awaited(book)
     prices = await app.oracles.prices()
     for place, balances in (await balances_now(app)).items():
-        changed = [b for b in balances if b.free + b.locked != book.holdings.get(b.asset, Decimal(0))]
+        changed = [
+            b
+            for b in balances
+            if b.free + b.locked != book.holdings.get(b.asset, Decimal(0)) and b.asset not in coming
+        ]
         if not changed:
             continue
         now = app.clock.now_ns()

@@ -21,6 +21,7 @@ from agent.domain.instruments import AssetId, Place, place_of
 from agent.domain.order_state import TERMINAL
 from agent.domain.submission_state import UNDECIDED
 from agent.journal.book import Book
+from agent.journal.crossing_fold import awaited
 from agent.journal.records import PartRecord
 from agent.ports import HoldsPositions
 from chains.operations import sequence_of
@@ -309,7 +310,7 @@ async def _balances(app: App, book: Book) -> list[Difference]:
         asset: record.part.cl_ord_id
         for record in book.open_parts()
         for asset in (record.part.asset_in, record.part.asset_out)
-    }
+    } | awaited(book)
     for place, balances in (await balances_now(app)).items():
         for balance in balances:
             booked, there = book.holdings.get(balance.asset), balance.free + balance.locked

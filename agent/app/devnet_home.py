@@ -106,7 +106,9 @@ def bring_up(
             safe = create_wallet(status, keys, progress)
             if market is None:
                 let_pools_remember(status)
-            write_signer(keys, safe, list(status.urls), market, addresses(paper), executor=executor)
+            write_signer(
+                keys, safe, list(status.urls), market, addresses(paper), executor=executor, bridge=bridge
+            )
             services.append(signer_service(keys))
         return services
 

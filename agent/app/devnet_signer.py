@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from agent.app.throwaway_keys import Throwaway, private_file
+from chains.bridges.across import SPOKE_POOLS
 from chains.devnet.addresses import CHAINS
+from chains.devnet.deploy import across
 from chains.devnet.supervisor import Service
 from chains.errors import FairleadError
 from chains.profiles import load
@@ -83,6 +85,7 @@ def write_signer(
     exchanges: Mapping[str, str] | None = None,
     *,
     executor: bool = False,
+    bridge: bool = False,
 ) -> None:
     """The signer's own policy: this Safe, these tokens, the audited routers, and caps. `exchanges`: by name where orders are sent.
 
@@ -110,6 +113,9 @@ def write_signer(
         if profile.aave is not None:
             contracts[profile.aave.pool] = "aave_v3_pool"
             spenders.append(profile.aave.pool)
+        if bridge and chain_id in across.NAMES:
+            contracts[SPOKE_POOLS[chain_id]] = "across_spoke_pool"
+            spenders.append(SPOKE_POOLS[chain_id])
         chains.append(
             {
                 "chain_id": chain_id,
@@ -118,6 +124,7 @@ def write_signer(
                 "threshold": keys.threshold,
                 "weth": chain.weth,
                 **agents_road(safe, keys.sender.address),
+                **(bridge_ways(chain_id, chain_ids, safe) if bridge else {}),
                 "contracts": contracts,
                 "spenders": spenders,
                 "tokens": {
@@ -149,6 +156,27 @@ def write_signer(
         "chains": chains,
     }
     private_file(keys.folder / "signer.json", json.dumps(config, indent=1))
+
+
+def bridge_ways(chain_id: int, chain_ids: list[int], safe: Address) -> dict[str, list[dict[str, Any]]]:
+    """WETH and USDC to the Safe of every other chain that has a SpokePool."""
+    here = CHAINS[chain_id]
+    if chain_id not in across.NAMES:
+        return {}
+    return {
+        "bridges": [
+            {
+                "to": there,
+                "give": token,
+                "receive": across.token_there(chain_id, token, there),
+                "recipient": safe,
+                "max_fee_bps": 50,
+            }
+            for there in chain_ids
+            if there in across.NAMES and there != chain_id
+            for token in (here.weth, here.usdc)
+        ]
+    }
 
 
 def _exchange_limit(mid: str) -> dict[str, str]:

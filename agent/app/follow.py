@@ -163,6 +163,8 @@ class Teller:
                 said = event.report.exec_type.value.lower().replace("pending_cancel", "cancelling")
                 text = f": {event.report.text}" if event.report.text else ""
                 return f"{said:<10} {self._at(event.report.cl_ord_id)}{text}"
+            case ev.Crossed() if event.stage != "SENT":
+                return f"crossing   {event.cl_ord_id}: {event.stage.lower()}"
             case ev.Settled():
                 return f"settled    {self._at(event.part.cl_ord_id)}"
             case ev.Alarmed():

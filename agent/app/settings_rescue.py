@@ -40,6 +40,13 @@ class RescueTable(Table):
     swap: bool = Field(
         True, description="Whether another asset of the wallet may be sold for the one that is owed."
     )
+    bridge: bool = Field(
+        True,
+        description="Whether money of the wallet on another chain may be brought for it by [bridge], where owners' keys sign here and it comes in time.",
+    )
+    bridge_above: PositiveMoney = Field(
+        Decimal("1.03"), description="Below this health factor money from another chain is not waited for."
+    )
     max_slippage_bps: Annotated[Bps, Field(ge=1)] = Field(
         50, description="How far below its plan such a sale may fall."
     )

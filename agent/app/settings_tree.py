@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from agent.app.settings_bridge import BridgeTable
 from agent.app.settings_fix import Fix
 from agent.app.settings_jobs import Daemon, HedgeJob, Timing
 from agent.app.settings_ramp import RampTable
@@ -376,6 +377,11 @@ class Settings(Table):
     daemon: Daemon = Field(
         default_factory=Daemon.model_construct,
         description="How `fairlead run` keeps its jobs and is watched.",
+    )
+
+    bridge: BridgeTable = Field(
+        default_factory=BridgeTable.model_construct,
+        description="What is offered and how much may be on its way where money is brought from one chain to another.",
     )
 
     rescues: tuple[RescueTable, ...] = Field(

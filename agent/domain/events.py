@@ -94,6 +94,29 @@ class Instructed:
 
 
 @dataclass(frozen=True, slots=True)
+class Crossed:
+    """Where money stands that an instruction of ours has a bridge bring to another chain: one for each stage of `chains.bridges.flight`,
+    the first, SENT, durable before the deposit is signed.
+
+    `in_raw` of `given` leave; at least `out_raw` of `received` (of as many `decimals`) are to arrive by `deadline_s` of the other chain's
+    clock, `paid_raw` did. No block up to `since_block` holds the deposit.
+    """
+
+    cl_ord_id: ClOrdId
+    bridge: str
+    given: AssetId
+    received: AssetId
+    decimals: int
+    in_raw: int
+    out_raw: int
+    paid_raw: int
+    deadline_s: int
+    since_block: int
+    stage: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChainBatch:
     """The calls one wallet makes in one transaction, in order, with the deadline that stands in their calldata."""
 
@@ -455,6 +478,6 @@ EVENTS: tuple[type, ...] = (
     Accepted, Sliced, Planned, Approved, Instructed, Breach, Prepared, Simulated, Authorized, Replaced, Refused, PartFailed, Submitted,
     Indeterminate,
     Observed, Reported, Settled, Attributed, CancelRequested, ParentClosed, Adopted, Halted, Resumed, Alarmed, Quoted,
-    Reconciled, Scheduled, CancelSigned, GasPaid, Certified, Fired, Proved, Shadowed, ShadowSeen,
+    Reconciled, Scheduled, CancelSigned, GasPaid, Certified, Fired, Proved, Shadowed, ShadowSeen, Crossed,
 )  # fmt: skip
 VERSIONS: dict[str, int] = {event.__name__: 1 for event in EVENTS}

@@ -24,6 +24,7 @@ from agent.domain.risk import Reservation
 from agent.domain.submission_state import UNDECIDED, Observation, SubmissionState, observe
 from agent.domain.units import WIDE
 from agent.journal.canonical import canonical
+from agent.journal.crossing_fold import crossed, may_cross
 from agent.journal.living import Living
 from agent.journal.records import ChildRecord, Effect, ParentRecord, PartRecord, Position, fill_changes
 from agent.journal.references import unknown_to
@@ -54,6 +55,7 @@ class Book:
         self.certified: ev.Certified | None = None
         self.scheduled: dict[str, ev.Scheduled] = {}
         self.fired: dict[str, list[ev.Fired]] = {}
+        self.crossings: dict[ClOrdId, ev.Crossed] = {}
         self.events = 0
 
     # ------------------------------------------------------------------ the fold
@@ -330,6 +332,8 @@ class Book:
             if signed.authorized is not None:
                 what = f"{event.part.cl_ord_id} was signed already; another attempt has another id"
                 raise Halt("SIGNED_ALREADY", what, "this is a bug: report it")
+        elif isinstance(event, ev.Crossed):
+            may_cross(self, event)
 
     def is_duplicate(self, report: ExecutionReport) -> bool:
         """Whether a report was counted before: a venue may tell the same trade any number of times, by any road."""
@@ -485,4 +489,5 @@ _HANDLERS: dict[type, Callable[[Book, Any], None]] = {
     ev.GasPaid: Book._gas_paid,
     ev.Certified: Book._certified,
     ev.ShadowSeen: shadow_seen,
+    ev.Crossed: crossed,
 }

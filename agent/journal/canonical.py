@@ -48,6 +48,11 @@ def canonical(book: Book) -> dict[str, Any]:
         },
         "holdings": {asset: str(qty) for asset, qty in sorted(book.holdings.items())},
         "gas_wei": {place: str(wei) for place, wei in sorted(book.gas_wei.items())},
+        **(
+            {"crossings": {name: [c.stage, str(c.paid_raw)] for name, c in sorted(book.crossings.items())}}
+            if book.crossings
+            else {}
+        ),
         "alarms": len(book.alarms),
         "scheduled": {job: [found.rule, str(found.fire_ns)] for job, found in sorted(book.scheduled.items())},
         "fired": {job: [f.key for f in found] for job, found in sorted(book.fired.items())},

@@ -53,6 +53,7 @@ def unknown_to(known: Known, event: object) -> ClOrdId | None:
             | ev.CancelSigned()
             | ev.GasPaid()
             | ev.ShadowSeen()
+            | ev.Crossed()
         ):
             among, name = known.parts, event.cl_ord_id
         case _:

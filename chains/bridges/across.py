@@ -31,8 +31,6 @@ RELAY = (
     "uint256 outputAmount, uint256 originChainId, uint32 depositId, uint32 fillDeadline, uint32 exclusivityDeadline, bytes message)"
 )
 HASHED = parse_tuple(f"{RELAY} relay, uint256 destinationChainId")
-USUAL_S = 15
-"""A fill takes seconds as a rule; what has less time than that is not sent for."""
 LONGEST_LIFE_S = 2 * 86_400
 """No SpokePool takes a deposit whose deadline is that far away (`fillDeadlineBuffer`; hours as deployed)."""
 FILLED = 2
@@ -261,14 +259,19 @@ async def refunded_raw(origin: ChainReader, depositor: Address, token: Address, 
 
 
 async def look(
-    origin: ChainReader, destination: ChainReader, crossing: Crossing, others_refunds_raw: int = 0
+    origin: ChainReader,
+    destination: ChainReader,
+    crossing: Crossing,
+    others_refunds_raw: int = 0,
+    refunds_since: int | None = None,
 ) -> Crossing:
     """One step further where the chains have gone one; the same where nothing is new. Ask again until `flight.over`.
 
     Whether a deposit that is in no block can still come into one is its sender's nonce's to say: DROPPED is never told here.
 
-    `others_refunds_raw` are refunds of the same token that other crossings of the same wallet account for. Raises Retry where a chain
-    is silent, Halt as `moved`.
+    `others_refunds_raw` are refunds of the same token, since block `refunds_since` (the deposit's own where None), that other crossings of
+    the same wallet account for. A crossing that was read back without its deposit has it looked for. Raises Retry where a chain is silent,
+    Halt as `moved`.
     """
     flight, stage = crossing.flight, crossing.flight.stage
     if flight.over:
@@ -276,19 +279,23 @@ async def look(
     head = await origin.block()
     if stage in (Stage.SENT, Stage.DEPOSITED):
         mine = await deposits_of(origin, crossing.depositor, crossing.sent_after, head.number)
-        deposit = next((d for d in mine if d.log.tx_hash == crossing.tx_hash and _same(d, flight)), None)
+        deposit = _mine(mine, crossing)
         if deposit is None:
             gone = stage is Stage.DEPOSITED
             return replace(crossing, deposit=None, flight=moved(flight, Stage.SENT)) if gone else crossing
         crossing = replace(crossing, deposit=deposit)
         if stage is Stage.SENT:
             return replace(crossing, flight=moved(flight, Stage.DEPOSITED))
+    if crossing.deposit is None:
+        mine = await deposits_of(origin, crossing.depositor, crossing.sent_after, head.number)
+        crossing = replace(crossing, deposit=_mine(mine, crossing))
     deposit = crossing.deposit
-    assert deposit is not None, "only a deposit that was seen comes this far"
+    if deposit is None:
+        # Paid out, or expired, of a deposit that is in no block of this endpoint: a lagging one, or a reorganisation that brings it again.
+        return crossing
     if stage is Stage.EXPIRED:
-        back = await refunded_raw(
-            origin, deposit.depositor, deposit.input_token, deposit.log.block_number, head.number
-        )
+        first = deposit.log.block_number if refunds_since is None else refunds_since
+        back = await refunded_raw(origin, deposit.depositor, deposit.input_token, first, head.number)
         done = back - others_refunds_raw >= flight.in_raw
         return replace(crossing, flight=moved(flight, Stage.REFUNDED)) if done else crossing
     ref, status = await fill_status(destination, deposit)
@@ -309,10 +316,12 @@ async def look(
     return crossing
 
 
-def _same(deposit: Deposit, flight: Flight) -> bool:
+def _mine(deposits: Sequence[Deposit], crossing: Crossing) -> Deposit | None:
     """One transaction of a wallet can hold several deposits."""
-    told = (deposit.in_raw, deposit.out_raw, deposit.fill_deadline)
-    return told == (flight.in_raw, flight.out_raw, flight.deadline_s)
+    flight = crossing.flight
+    terms = (crossing.tx_hash, flight.in_raw, flight.out_raw, flight.deadline_s)
+    told = ((d, (d.log.tx_hash, d.in_raw, d.out_raw, d.fill_deadline)) for d in deposits)
+    return next((d for d, found in told if found == terms), None)
 
 
 def _args(log: Log) -> dict[str, Any]:

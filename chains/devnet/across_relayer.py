@@ -38,7 +38,8 @@ TERMS = Terms(fee_bps=5, fixed_raw=0, min_raw=1, max_raw=10**30, seconds=4)
 
 @dataclass
 class Relayer:
-    """`urls` are devnet chains' urls that answer cheat methods. `seen` is the last block looked at, by chain."""
+    """`urls` are devnet chains' urls that answer cheat methods. `seen` is the last block looked at, by chain;
+    `found` every deposit since, paid or not."""
 
     urls: Mapping[int, str]
     terms: Terms = TERMS
@@ -46,11 +47,13 @@ class Relayer:
     waiting: list[Deposit] = field(default_factory=list)
     bundles: dict[int, int] = field(default_factory=dict)
     paid: int = 0
+    found: list[Deposit] = field(default_factory=list)
 
     def step(self) -> int:
         """Looks at every chain for new deposits and pays what it takes; how many it paid. A late or mean one is left to expire."""
         for chain in self.urls:
-            self.waiting += self._new(chain)
+            new = self._new(chain)
+            self.waiting, self.found = self.waiting + new, self.found + new
         paid, left = 0, list[Deposit]()
         for deposit in self.waiting:
             done = self.pay(deposit)

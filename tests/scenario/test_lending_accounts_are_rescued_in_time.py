@@ -138,6 +138,9 @@ def test_the_command_shows_what_is_missing_sells_and_repays(indebted: AgentHome)
         assert need["do"] == "repay" and home.safe in need["how"][0]
         assert any("withdraw" in line and "paper" in line for line in need["how"]), need
         assert any("bridge" in line and "by Across from base" in line for line in need["how"]), need
+        no = home.run("bridge send 5 USDC --from ethereum --to base --by agent --json")
+        assert no.status == 3 and no.json["error"]["code"] == "BRIDGE_NEEDS_OWNERS", no.out
+        assert "--by owners" in no.json["error"]["hint"]
         own = account["unwinding"]
         assert (
             int(own["rounds"][-1]["health_after_1e18"]) >= 19 * 10**17

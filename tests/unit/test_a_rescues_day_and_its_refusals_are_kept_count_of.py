@@ -131,7 +131,7 @@ async def test_a_payment_or_a_sale_that_came_to_its_end_during_the_look_is_not_d
 
 @pytest.mark.parametrize(
     ("held", "left_s", "told"),
-    [(500, None, True), (500, 16, True), (500, 15, False), (499, None, False), (0, None, False)],
+    [(501, None, True), (501, 61, True), (501, 60, False), (500, None, False), (0, None, False)],
 )
 def test_what_lies_on_another_chain_is_told_where_there_is_enough_and_time(
     held: int, left_s: int | None, told: bool
@@ -140,12 +140,16 @@ def test_what_lies_on_another_chain_is_told_where_there_is_enough_and_time(
     assets = {USDC: Asset(USDC, "USDC", 6), there: Asset(there, "USDC", 6)}
     chains = {8453: SimpleNamespace(name="base")}
     app: Any = SimpleNamespace(
-        directory=Directory({"USDC": (USDC, there)}, assets), settings=SimpleNamespace(chain=chains.get)
+        directory=Directory({"USDC": (USDC, there)}, assets),
+        settings=SimpleNamespace(chain=chains.get, bridge=SimpleNamespace(usual_s=15, fee_bps=10)),
+        roads=None,
     )
     sight = sight_of(USDC)
     sight.rule.chain = "ethereum"
     sight.desk = SimpleNamespace(wallet="0xWallet")
     sight.one.symbols, sight.one.health = {str(USDC): "USDC"}, SimpleNamespace(seconds_to_liquidation=left_s)
+    sight.health_1e18, sight.below = 11 * 10**17, lambda threshold: threshold > 1.1
+    sight.rule.bridge_above = Decimal("1.03")
     sight.at_venues, sight.on_chains = {}, {there: held * 10**6}
     lines = list(missing_words(app, sight, Need(REPAY, str(USDC), 500 * 10**6)))
     assert lines[0].startswith("500.000000 USDC to 0xWallet on ethereum")

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "orders": ("orders:orders", "What is working, what it waits for, what happens next."),
     "cancel": ("orders:cancel", "Cancel an order at its venue or on its chain."),
     "positions": ("positions", "Balances, average cost, realised and unrealised P&L."),
+    "bridge": ("bridge", "Bring money of the wallet from one chain to another."),
     "lend": ("lend", "Supply, borrow, repay, withdraw at a lending pool."),
     "health": ("health", "Collateral health and liquidation prices."),
     "stress": ("stress", "What a shock would liquidate, and what falls first."),

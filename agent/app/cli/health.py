@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agent.margin.accounts import Judged
     from agent.margin.fixes import Fix
     from agent.margin.model import Health, LiquidationPx
+    from agent.margin.transfers import Flight
 
 
 @click.command("health")
@@ -74,9 +75,14 @@ def command(
 
 
 def _look(settings: Settings, as_json: bool, alert: bool) -> None:
+    from agent.app.bridging.flying import flights_to
+    from agent.app.readonly import read_book
+    from agent.app.watching.aave import name_of
     from agent.app.watching.reading import head_words, read
 
     found, loans, heads, now_s = read(settings, chains_of)
+    book = None if settings.watch_only else read_book(settings)
+    coming = {name_of(one): flights_to(settings, book, one) for one in found}
     if alert:
         from agent.app.health_alerts import tell
 
@@ -86,7 +92,8 @@ def _look(settings: Settings, as_json: bool, alert: bool) -> None:
             {
                 "environment": settings.environment.value,
                 "wallet": settings.wallet.address,
-                "accounts": [_live_json(one) for one in found] + [_loan_json(one) for one in loans],
+                "accounts": [_live_json(one) | _coming_json(one, coming[name_of(one)]) for one in found]
+                + [_loan_json(one) for one in loans],
             }
         )
         return
@@ -95,11 +102,36 @@ def _look(settings: Settings, as_json: bool, alert: bool) -> None:
         print("\nnone of the configured chains has an Aave market")
     for one in found:
         _show_chain(one, now_s)
+        _show_coming(one, coming[name_of(one)])
     for loan in loans:
         _show_judged(loan.judged)
         if loan.block is not None:
             print(f"  read at         block {loan.block.number}")
     _falls_first(found, loans)
+
+
+def _coming_json(one: ChainHealth, flights: tuple[Flight, ...]) -> dict[str, Any]:
+    """What a bridge is bringing to that chain, counted with its haircut, and what the account would be with it."""
+    from agent.app.bridging.flying import with_arrivals
+
+    if not flights:
+        return {"in_flight": [], "health_with_flights_1e18": None}
+    told = with_arrivals(one, flights)
+    rows = [{"asset": f.asset, "raw": str(f.raw), "counts_raw": str(f.counted_raw)} for f in flights]
+    return {"in_flight": rows, "health_with_flights_1e18": None if told is None else str(told)}
+
+
+def _show_coming(one: ChainHealth, flights: tuple[Flight, ...]) -> None:
+    from agent.app.bridging.flying import with_arrivals
+    from agent.domain.units import qty_exact
+
+    decimals = {r.asset: r.decimals for r in one.account.reserves} if one.account is not None else {}
+    for f in flights:
+        symbol, digits = one.symbols.get(f.asset, f.asset), decimals.get(f.asset, 0)
+        raw, counts = (f"{qty_exact(n, digits):f}" for n in (f.raw, f.counted_raw))
+        print(f"  on its way      {raw} {symbol}, of which {counts} count until it is there")
+    if (told := with_arrivals(one, flights)) is not None:
+        print(f"  with it         {plain(Decimal(told).scaleb(-18))}")
 
 
 def _falls_first(found: list[ChainHealth], loans: list[Loan]) -> None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
     """Balances in every place with their value in USD, and the profit and loss of what was traded."""
+    from dataclasses import replace
+
+    from agent.app.bridging.flying import held_flying
     from agent.app.cli.common import load_settings, with_app
     from agent.app.readonly import read_book
     from agent.app.watching.positions import Prices, overview
@@ -34,7 +37,8 @@ def command(ctx: click.Context, as_json: bool) -> None:
         found = await overview(
             settings, app.directory, app.gateways, app.venues, prices, book, app.unreachable
         )
-        return found, app.clock.now_ns() // 10**9
+        flying = held_flying(settings, book, app.directory, prices)
+        return replace(found, held=(*found.held, *flying)), app.clock.now_ns() // 10**9
 
     found, now_s = with_app(settings, work)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -9,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.app.cli.output import emit_json, header, note, plain
-from chains.errors import Denied, Usage
+from chains.errors import Denied, Reject, Usage
 
 if TYPE_CHECKING:
     from agent.app.rescue.acting import Done
+    from agent.app.rescue.bringing import Bring
+    from agent.app.rescue.doubts import Doubt
     from agent.app.rescue.pricing import Options
     from agent.app.rescue.sight import Sight
     from agent.app.settings_rescue import RescueTable
     from agent.app.settings_tree import Settings
     from agent.app.wiring import App
+    from agent.domain.events import Crossed
     from agent.execution.desk import Desk
     from agent.margin.rescue import Plan
     from agent.margin.unwind import Unwinding
@@ -117,12 +121,38 @@ async def _one(
     app: App, desk: Desk, rule: RescueTable, live: bool, yes: bool, most: Decimal | None, as_json: bool
 ) -> dict[str, Any] | None:
     """One chain's account, shown and, where asked for, rescued move by move. None where there is none."""
-    from agent.app.rescue import acting, pricing
+    from chains.ending import ended
+
+    beside: list[asyncio.Task[None]] = []
+    try:
+        told = await _moves(app, desk, rule, live, yes, most, as_json, beside)
+        for task in beside:
+            await task
+        return told
+    finally:
+        await ended(beside)
+
+
+async def _moves(
+    app: App,
+    desk: Desk,
+    rule: RescueTable,
+    live: bool,
+    yes: bool,
+    most: Decimal | None,
+    as_json: bool,
+    beside: list[asyncio.Task[None]],
+) -> dict[str, Any] | None:
+    from agent.app.bridging import following
+    from agent.app.bridging.flying import crossing_json
+    from agent.app.rescue import acting, bringing, pricing
     from agent.app.rescue.sight import look, next_s
     from agent.app.rescue.words import health_words
     from agent.margin.rescue import MOST_MOVES
 
     done: list[Done] = []
+    brought: list[Crossed] = []
+    asked = False
     first: dict[str, Any] | None = None
     for _ in range(MOST_MOVES + 1):
         sight = await look(app, rule)
@@ -131,26 +161,33 @@ async def _one(
         now_ns = app.clock.now_ns()
         spent = acting.spent_usd(app, desk.book, sight, now_ns)
         found = pricing.options(app, sight, spent, next_s(app, sight), beside=not done)
-        facts = facts_of(app, sight, found)
+        ways = bringing.choices(app, sight, found.missing, bringing.room_usd(sight, spent))
+        facts = facts_of(app, sight, found) | {"bring": [bringing.words(app, one) for one in ways]}
         if first is None:
             first = facts
             if not as_json:
                 _show(app, sight, found)
+                for one in ways:
+                    print(f"  or        {bringing.words(app, one)}, then pay it in")
         if open_one := acting.in_flight(desk.book, sight):
             raise Denied(
                 "RESCUE_IN_FLIGHT",
                 f"{sight.name} is being rescued: {open_one}",
                 "`fairlead run --once` follows it to its end",
             )
-        if not live or found.stopped is not None or not found.plans:
+        if not live or found.stopped is not None:
             break
-        if not yes and not done:
+        if not yes and not asked and (found.plans or ways):
             from agent.app.cli.trade import ask
 
             ask(as_json)
-        ended, _ = await acting.act_first(
-            app, desk, sight, found.plans, most if most is not None else rule.most_cost_usd
-        )
+            asked = True
+        cost = most if most is not None else rule.most_cost_usd
+        if found.missing and await _brought(app, desk, sight, ways, cost, brought, beside):
+            continue
+        if not found.plans:
+            break
+        ended, _ = await acting.act_first(app, desk, sight, found.plans, cost)
         if ended is None:
             continue
         done.append(ended)
@@ -160,7 +197,52 @@ async def _one(
             )
     assert first is not None
     still = bool(facts["missing_way"]) if live else bool(first["missing_way"])
-    return {**first, "missing_way": still, "done": [_done_json(d) for d in done]}
+    # What was paid in of it is final by now: so is what it was paid with.
+    over = [await following.follow(app, desk, one.cl_ord_id, 0) for one in brought]
+    crossings = [crossing_json(app.settings, desk.book, one) for one in over]
+    return {**first, "missing_way": still, "done": [_done_json(d) for d in done], "brought": crossings}
+
+
+async def _brought(
+    app: App,
+    desk: Desk,
+    sight: Sight,
+    ways: list[Bring],
+    most: Decimal,
+    brought: list[Crossed],
+    beside: list[asyncio.Task[None]],
+) -> bool:
+    """Whether money from another chain is there now that was not before: then it is planned anew. Refusals are told.
+
+    A deposit goes on to its finality in `beside`: what it brings is paid in before.
+    """
+    from agent.app.bridging import following
+    from agent.app.rescue import bringing
+    from agent.domain.events import Crossed
+
+    written = asyncio.Event()
+    desk.journal.watchers.append(lambda event: written.set() if isinstance(event, Crossed) else None)
+    names = [one.cl_ord_id for one in bringing.awaited(app, desk, sight)]
+    for one in [] if brought or names else ways:
+        try:
+            ready = await bringing.prepare(app, desk.book, sight, one, most)
+        except (Denied, Reject) as no:
+            note(f"{bringing.words(app, one)}: {no.message} → {no.hint}")
+            continue
+        note(f"{bringing.words(app, one)}, to pay it in")
+        name = ready.part.cl_ord_id
+        task = asyncio.create_task(bringing.begin(app, desk, ready), name="bring")
+        task.add_done_callback(lambda _: written.set())
+        beside.append(task)
+        await written.wait()
+        names += [name] if name in desk.book.crossings else []
+        break
+    until = desk.clock.now_ns() + following.LATE_TIMES * app.settings.bridge.usual_s * 10**9
+    came = [await following.follow(app, desk, name, until, paid=True) for name in names]
+    for crossing in came:
+        note(f"{crossing.cl_ord_id}: {following.words(app, crossing)}")
+    brought += came
+    return any(crossing.stage in ("FILLED", "ARRIVED") for crossing in came)
 
 
 def facts_of(app: App, sight: Sight, found: Options) -> dict[str, Any]:
@@ -177,7 +259,8 @@ def facts_of(app: App, sight: Sight, found: Options) -> dict[str, Any]:
         "target": plain(sight.rule.target),
         "due": sight.below(sight.rule.trigger),
         "doubts": [
-            {"code": d.code, "message": d.message, "hint": d.hint, "stops": d.stops} for d in found.doubts
+            {"code": d.code, "message": d.message, "hint": d.hint, "stops": d.stops}
+            for d in (*found.doubts, *_slow(app, sight, found))
         ],
         "plans": [_plan_json(app, sight, p) for p in found.plans],
         "missing": [
@@ -188,6 +271,14 @@ def facts_of(app: App, sight: Sight, found: Options) -> dict[str, Any]:
         "short": found.short,
         "missing_way": (below and (not found.plans or found.short)) or found.stopped is not None,
     }
+
+
+def _slow(app: App, sight: Sight, found: Options) -> list[Doubt]:
+    """What stands against waiting for money from another chain, where some lies there that is missing here."""
+    from agent.app.rescue.bringing import too_slow
+
+    slow = too_slow(app, sight) if found.missing and sight.on_chains and sight.rule.bridge else None
+    return [slow] if slow is not None else []
 
 
 def _unwinding_json(app: App, sight: Sight, found: Unwinding | None) -> dict[str, Any] | None:
@@ -251,7 +342,7 @@ def _show(app: App, sight: Sight, found: Options) -> None:
         f"\naave v3 on {rule.chain} · {sight.one.state.value} · health factor {health_words(sight.health_1e18)}"
     )
     print(f"  rescued below {plain(rule.trigger)}, up to {plain(rule.target)}")
-    for doubt in found.doubts:
+    for doubt in (*found.doubts, *_slow(app, sight, found)):
         print(f"  {doubt.code}: {doubt.message} → {doubt.hint}")
     for number, plan in enumerate(found.plans):
         does = ", then ".join(words(app, sight, m) for m in plan.moves)

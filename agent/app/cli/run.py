@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agent.app.settings_jobs import Timing
     from agent.app.settings_tree import Settings
     from agent.app.wiring import App
+    from agent.domain.events import Crossed
     from agent.execution.desk import Desk
 
 
@@ -87,6 +88,7 @@ def _may_run_unattended(settings: Settings, yes: bool, max_loss: str | None) -> 
 
 
 async def _once(app: App, stack: AsyncExitStack, as_json: bool) -> int:
+    from agent.app.bridging.following import follow_all
     from agent.app.carrier import Carrier, tell_alarms
     from agent.app.wiring import open_trading, tell_unless_written
 
@@ -104,10 +106,20 @@ async def _once(app: App, stack: AsyncExitStack, as_json: bool) -> int:
         await carrier.rest([n for n in names if desk.book.parents[n].parent.intent.algo == "oco"])
         if carrier.failure is not None:
             raise carrier.failure
-    return _told_once(app, desk, names, asked, as_json)
+    crossings = await follow_all(app, desk)
+    return _told_once(app, desk, names, asked, crossings, as_json)
 
 
-def _told_once(app: App, desk: Desk, names: tuple[Any, ...], asked: list[Any], as_json: bool) -> int:
+def _told_once(
+    app: App,
+    desk: Desk,
+    names: tuple[Any, ...],
+    asked: list[Any],
+    crossings: tuple[Crossed, ...],
+    as_json: bool,
+) -> int:
+    from agent.app.bridging import following
+    from agent.app.bridging.flying import crossing_json
     from agent.app.exchange_pairs import held, holder_of, words
     from agent.app.follow import part_json, summary
 
@@ -118,7 +130,7 @@ def _told_once(app: App, desk: Desk, names: tuple[Any, ...], asked: list[Any], a
     status = 0
     if any(closed is not None and closed.status not in ("FILLED", "CANCELED") for closed in ended.values()):
         status = 4
-    if left or any(closed is None for closed in ended.values()):
+    if left or crossings or any(closed is None for closed in ended.values()):
         status = 5
     if as_json:
         emit_json(
@@ -136,6 +148,7 @@ def _told_once(app: App, desk: Desk, names: tuple[Any, ...], asked: list[Any], a
                 "parts": [part_json(app.settings, book.parts[name]) for name in asked],
                 "open": [part_json(app.settings, record) for record in left],
                 "held": [{"cl_ord_id": name, "held_by": holder_of(book, name)} for name in kept],
+                "crossings": [crossing_json(app.settings, book, one) for one in crossings],
             }
         )
         return status
@@ -144,7 +157,9 @@ def _told_once(app: App, desk: Desk, names: tuple[Any, ...], asked: list[Any], a
             print(f"{name}: {words(holder_of(book, name) or '')}")
         else:
             summary(app.settings, book, name)
-    if not names and not asked:
+    for one in crossings:
+        print(f"on its way: {one.cl_ord_id}: {following.words(app, one)}; `fairlead bridge list` shows it")
+    if not names and not asked and not crossings:
         print("nothing was left open")
     for record in left:
         print(f"still unclear: {record.part.cl_ord_id} at {record.part.place}; `fairlead orders` shows it")
@@ -166,6 +181,7 @@ async def _agents_road(app: App) -> None:
 async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int:
     from functools import partial
 
+    from agent.app.bridging.following import CrossingWatch
     from agent.app.carrier import Carrier, tell_alarms
     from agent.app.certifying import refuse_uncertified
     from agent.app.counterparty import cap_watch
@@ -221,6 +237,7 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
         if watch is not None:
             tasks.append(asyncio.create_task(watch.run(), name="scopes"))
         tasks.append(asyncio.create_task(cap_watch(app, desk).run(), name="counterparty caps"))
+        tasks.append(asyncio.create_task(CrossingWatch(app, desk, _say).run(), name="bridge"))
         guarded = f", {len(rescues)} accounts watched" if rescues else ""
         _say(f"running: {len(enabled)} jobs{guarded}, inbox open; end it with Ctrl-C or SIGTERM")
         try:

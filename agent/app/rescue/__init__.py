@@ -2,6 +2,7 @@
 
 sight      one account with everything a decision needs, and what makes it doubtful
 elsewhere  what a bridge would bring from other chains
+bringing   what is missing, brought from another chain where there is time for it
 pricing    what can be paid in, and what paying it costs
 acting     one move of a plan on the one road, held against its prediction
 watch      the job of `fairlead run`: warn, act at the trigger, never twice, say why not

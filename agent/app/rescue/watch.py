@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from agent.app.rescue import acting, pricing
+from agent.app.bridging import following
+from agent.app.rescue import acting, bringing, pricing
 from agent.app.rescue.doubts import Doubt
 from agent.app.rescue.sight import Sight, look, next_s
 from agent.app.rescue.words import health_words, missing_words, unwinding_words
@@ -23,9 +24,13 @@ from agent.execution.desk import Desk
 from agent.margin.rescue import Plan
 
 if TYPE_CHECKING:
+    from agent.app.bridging.sending import Deposit
+    from agent.app.rescue.pricing import Options
     from agent.app.wiring import App
 
 RETRY_S = 2.0
+BRINGS = "rescue brings"
+"""The name of a task at whose end money is on its way."""
 
 
 @dataclass(eq=False)
@@ -86,7 +91,7 @@ class RescueWatch:
 
     async def step(self) -> None:
         """One look, and what it calls for."""
-        over = acting.over(self._desk.book)
+        over, crossings = acting.over(self._desk.book), dict(self._desk.book.crossings)
         sight = await look(self._app, self._rule)
         if sight is None:
             await self._say("RESCUE_NO_MARKET", f"{self._rule.chain} has no Aave market", "drop the rule")
@@ -106,7 +111,11 @@ class RescueWatch:
             self._undone = ""
             self._refused.clear()
         elif not self._busy(sight):
-            if await acting.seen_since(self._desk.book, sight, over):
+            # What arrived during the look may be in no balance that was seen: it would be brought a second time.
+            if (
+                await acting.seen_since(self._desk.book, sight, over)
+                and crossings == self._desk.book.crossings
+            ):
                 await self._rescue(sight)
 
     def _busy(self, sight: Sight) -> bool:
@@ -127,6 +136,10 @@ class RescueWatch:
         # What is missing is told again each time it has doubled.
         size = found.missing[0].raw.bit_length() if found.missing else 0
         own = [d for d in found.doubts if d not in sight.doubts]
+        comes, slow = await self._brings(sight, found, spent)
+        own += slow
+        if comes and not found.plans:
+            return
         if not found.plans:
             await self._cannot(sight, own, lines, size)
             return
@@ -148,6 +161,54 @@ class RescueWatch:
         )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _brings(self, sight: Sight, found: Options, spent: Decimal) -> tuple[bool, list[Doubt]]:
+        """Whether what is missing is on its way from another chain, or was sent for now; and why it was not."""
+        app, desk = self._app, self._desk
+        waited = bringing.awaited(app, desk, sight)
+        if waited:
+            told = ", ".join(following.words(app, one) for one in waited)
+            await self._say(
+                "RESCUE_WAITS", f"{sight.name}: on its way: {told}", "it is paid in once it is there"
+            )
+        if waited or any(not task.done() and task.get_name() == BRINGS for task in self._tasks):
+            return True, []
+        if not found.missing or app.roads is not None or not sight.on_chains or not sight.rule.bridge:
+            return False, []
+        if (slow := bringing.too_slow(app, sight)) is not None:
+            return False, [slow]
+        for one in bringing.choices(app, sight, found.missing, bringing.room_usd(sight, spent)):
+            try:
+                if self._before is not None:
+                    await self._before()
+                ready = await bringing.prepare(app, desk.book, sight, one, self._most_cost_usd)
+            except FairleadError as error:
+                if error.verb == "HALT":
+                    raise
+                key = (error.code, *bringing.words(app, one).split())
+                if key not in self._refused:
+                    self._refused.add(key)
+                    text = (
+                        f"{sight.name}: {bringing.words(app, one)}: {error.message}; the next best is tried"
+                    )
+                    await desk.journal.record(Alarmed("RESCUE_PLAN_REFUSED", text, desk.clock.now_ns()))
+                continue
+            self._tell(f"rescue {self._rule.name}: {bringing.words(app, one)}, to pay it in")
+            task = asyncio.create_task(self._begin(ready), name=BRINGS)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            return True, []
+        return False, []
+
+    async def _begin(self, ready: Deposit) -> None:
+        try:
+            await bringing.begin(self._app, self._desk, ready)
+        except FairleadError as error:
+            if error.verb == "HALT" and error.code != "HALTED":
+                self._fatal = error
+                return
+            self._not_before_ns = self._desk.clock.now_ns() + int(RETRY_S * 1e9)
+            self._undone = await self._failed(error, self._undone)
 
     async def _carry(self, sight: Sight, plans: Sequence[Plan], start: _Start) -> None:
         desk = self._desk
@@ -189,7 +250,7 @@ class RescueWatch:
     async def _conditions(self, found: list[tuple[str, str, str]]) -> None:
         """Tells what is new, forgets what is over."""
         lasting = (
-            {"RESCUE_IMPOSSIBLE", "RESCUE_SHORT"}
+            {"RESCUE_IMPOSSIBLE", "RESCUE_SHORT", "RESCUE_WAITS"}
             if any(code == "RESCUE_NEAR" for code, _, _ in found)
             else set()
         )

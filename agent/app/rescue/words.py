@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from agent.app.cli.output import plain
 from agent.app.places import place_named
+from agent.app.rescue.bringing import enough, too_slow
 from agent.app.rescue.pricing import VERB_OF
 from agent.app.rescue.sight import Sight, token_known
 from agent.domain.instruments import place_of
 from agent.domain.units import qty_exact
-from chains.bridges.across import USUAL_S
 
 if TYPE_CHECKING:
     from agent.app.wiring import App
@@ -26,7 +26,7 @@ def health_words(factor_1e18: int | None) -> str:
 
 def missing_words(app: App, sight: Sight, need: Need) -> Iterator[str]:
     """First what to bring; then, for each exchange that has as much, the withdrawal, and for each other chain the bridge, where there is
-    time for it. Neither is made here: an exchange's keys cannot withdraw, and what crosses a bridge is owners' to sign."""
+    time for it. An exchange's keys cannot withdraw, and what crosses a bridge is owners' to sign: `bringing` does it where they sign here."""
     account = sight.one.account
     assert account is not None
     decimals = next(r.decimals for r in account.reserves if r.asset == need.asset)
@@ -40,16 +40,18 @@ def missing_words(app: App, sight: Sight, need: Need) -> Iterator[str]:
         same = names & {s for s, group in app.directory.groups.items() if asset in group}
         if same and free >= up(qty, app.directory.assets[asset].decimals):
             yield f"withdraw {qty:f} {symbol} (and the fee of the withdrawal) from {venue} to {wallet} on {sight.rule.chain}: only its owner can"
-    left_s = sight.one.health.seconds_to_liquidation if sight.one.health is not None else 0
-    if left_s is not None and left_s <= USUAL_S:
+    if sight.one.health is None or too_slow(app, sight) is not None:
         return
     for asset, raw in sight.on_chains.items():
         same = names & {s for s, group in app.directory.groups.items() if asset in group}
-        if same and qty_exact(raw, app.directory.assets[asset].decimals) >= qty:
-            chain = place_named(app.settings, place_of(asset))
+        sent = enough(app, need.raw, raw) if app.directory.assets[asset].decimals == decimals else None
+        if same and sent is not None:
+            chain, name = place_named(app.settings, place_of(asset)), app.directory.assets[asset].symbol
+            who = "only its owners can: " if app.roads is not None else ""
             yield (
                 f"bridge {qty:f} {symbol} (and the relayer's fee) by Across from {chain} to {wallet} on {sight.rule.chain}: seconds as a rule, "
-                f"given back where no relayer takes it; only its owners can"
+                f"given back where no relayer takes it; {who}`fairlead bridge send {qty_exact(sent, decimals):f} {name} --from {chain} "
+                f"--to {sight.rule.chain} --live`"
             )
 
 
