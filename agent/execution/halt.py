@@ -24,7 +24,8 @@ class Switch:
     def why(self) -> str:
         """Why trading is halted; empty when it is not. A switch that cannot be read counts as set."""
         try:
-            text = self.path.read_text()
+            with open(self.path, "rb", buffering=0) as found:
+                text = found.read()
         except FileNotFoundError:
             return ""
         except OSError as error:

@@ -67,21 +67,19 @@ def traded_sources(planned: Planned) -> set[str]:
 
 def reference_px(symbol: str, limits: Limits, situation: Situation, traded: set[str]) -> Decimal | None:
     """The median of at least two fresh independent sources, or None: UNKNOWN."""
-    prices = sorted(price.px for price in fresh_sources(symbol, limits, situation, traded))
+    prices = sorted([price.px for price in fresh_sources(symbol, limits, situation, traded)])
     if len(prices) < 2:
         return None
-    with localcontext(WIDE):
-        middle = len(prices) // 2
-        return prices[middle] if len(prices) % 2 else (prices[middle - 1] + prices[middle]) / 2
+    middle = len(prices) // 2
+    if len(prices) % 2:
+        return prices[middle]
+    return WIDE.divide(WIDE.add(prices[middle - 1], prices[middle]), 2)
 
 
 def notional_usd(planned: Planned, limits: Limits, situation: Situation) -> Decimal | None:
     """The larger of the two sides' values: what is given, at the reference price."""
     px = reference_px(label_of(planned.child.base), limits, situation, traded_sources(planned))
-    if px is None:
-        return None
-    with localcontext(WIDE):
-        return planned.child.qty * px
+    return None if px is None else WIDE.multiply(planned.child.qty, px)
 
 
 def kill_switch(planned: Planned, limits: Limits, situation: Situation) -> list[BreachReason]:
@@ -292,8 +290,7 @@ def agents_power(planned: Planned, limits: Limits, situation: Situation) -> list
 
 def ramp_caps(planned: Planned, limits: Limits, situation: Situation) -> list[BreachReason]:
     """What is new may not have much of ours at once."""
-    notional = notional_usd(planned, limits, situation)
-    if limits.ramp is None or notional is None:
+    if limits.ramp is None or (notional := notional_usd(planned, limits, situation)) is None:
         return []
     return ramp.breaches(
         limits.ramp, ramp.asked_usd(planned, notional, situation.decimals), situation.standing
