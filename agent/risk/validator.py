@@ -62,7 +62,7 @@ def fresh_sources(symbol: str, limits: Limits, situation: Situation, traded: set
 
 def traded_sources(planned: Planned) -> set[str]:
     """Names of price sources that the plan itself moves: its pools and its venues."""
-    return {leg.id for leg in planned.route.legs} | {part.place for part in planned.parts}
+    return {*[leg.id for leg in planned.route.legs], *[part.place for part in planned.parts]}
 
 
 def reference_px(symbol: str, limits: Limits, situation: Situation, traded: set[str]) -> Decimal | None:
@@ -82,6 +82,10 @@ def notional_usd(planned: Planned, limits: Limits, situation: Situation) -> Deci
     return None if px is None else WIDE.multiply(planned.child.qty, px)
 
 
+def _labels(planned: Planned) -> tuple[str, str]:
+    return label_of(planned.child.base), label_of(planned.child.quote)
+
+
 def kill_switch(planned: Planned, limits: Limits, situation: Situation) -> list[BreachReason]:
     if not situation.halted:
         return []
@@ -94,7 +98,7 @@ def kill_switch(planned: Planned, limits: Limits, situation: Situation) -> list[
 
 def allow_list(planned: Planned, limits: Limits, situation: Situation) -> list[BreachReason]:
     found = []
-    for symbol in (label_of(planned.child.base), label_of(planned.child.quote)):
+    for symbol in _labels(planned):
         if symbol not in limits.allow_assets:
             found.append(
                 BreachReason(
@@ -115,7 +119,7 @@ def allow_list(planned: Planned, limits: Limits, situation: Situation) -> list[B
 def two_sources(planned: Planned, limits: Limits, situation: Situation) -> list[BreachReason]:
     found = []
     traded = traded_sources(planned)
-    for symbol in (label_of(planned.child.base), label_of(planned.child.quote)):
+    for symbol in _labels(planned):
         count = len(fresh_sources(symbol, limits, situation, traded))
         if count < 2:
             found.append(
