@@ -10,8 +10,12 @@ OBJECTS = 50_000
 """New objects before the collector looks: what a command loads lives to its end, and Python's 700 would search it a hundred times."""
 
 
-def main() -> None:
+def collect_seldom() -> None:
     gc.set_threshold(OBJECTS, 20, 20)
+
+
+def main() -> None:
+    collect_seldom()
     try:
         from agent.app.cli import READER_GONE, run
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 
 from agent.app.settings_tree import Settings
 from agent.domain.errors import Usage
@@ -16,7 +17,10 @@ CEX_DECIMALS = 8
 
 @dataclass(frozen=True)
 class Directory:
-    """`groups` maps a name people trade by to every asset that is that to them; `assets` knows decimals and labels."""
+    """`groups` maps a name people trade by to every asset that is that to them; `assets` knows decimals and labels.
+
+    Neither changes once it is made: what is read off them for every order is read off them once.
+    """
 
     groups: Mapping[str, tuple[AssetId, ...]]
     assets: Mapping[AssetId, Asset]
@@ -50,11 +54,16 @@ class Directory:
         names = [name for name, members in self.groups.items() if asset in members]
         return max(names, key=lambda name: len(self.groups[name])) if names else None
 
-    @property
+    @cached_property
     def symbols(self) -> dict[AssetId, str]:
         return {asset: name for asset in self.assets if (name := self.symbol_of(asset)) is not None}
 
-    @property
+    @cached_property
+    def labels(self) -> dict[AssetId, str]:
+        """Each asset's own symbol, whatever group people trade it in."""
+        return {asset: known.symbol for asset, known in self.assets.items()}
+
+    @cached_property
     def decimals(self) -> dict[AssetId, int]:
         return {asset: known.decimals for asset, known in self.assets.items()}
 

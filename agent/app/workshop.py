@@ -147,8 +147,9 @@ class Workshop:
     async def _paired(self, part: Part, pair: str) -> VenueInstrument:
         """By "BASE/QUOTE", as a route names its books; a venue calls it as it likes."""
         venue = self._venues[venue_of(part.place) or ""]
+        base, _, quote = pair.partition("/")
         for instrument in await venue.instruments():
-            if f"{instrument.base}/{instrument.quote}" == pair:
+            if instrument.base == base and instrument.quote == quote:
                 return instrument
         raise Reject("NO_INSTRUMENT", f"{venue.name} does not trade {pair}", "check [[venues]] symbols")
 
@@ -179,26 +180,15 @@ class Workshop:
         part, order = prepared.part, prepared.order
         assert order is not None and order.px is not None
         instrument = await self._instrument(part, order.symbol)
-        with localcontext(WIDE):
-            wrong = [
-                text
-                for bad, text in (
-                    (
-                        order.order_qty % instrument.lot != 0,
-                        f"{order.order_qty} is not on the lot {instrument.lot}",
-                    ),
-                    (
-                        order.order_qty < instrument.min_qty,
-                        f"{order.order_qty} is under the least {instrument.min_qty}",
-                    ),
-                    (order.px % instrument.tick != 0, f"{order.px} is not on the tick {instrument.tick}"),
-                    (
-                        order.px * order.order_qty < instrument.min_notional,
-                        f"it is under {instrument.min_notional}",
-                    ),
-                )
-                if bad
-            ]
+        wrong, qty, px = list[str](), order.order_qty, order.px
+        if WIDE.remainder(qty, instrument.lot) != 0:
+            wrong.append(f"{qty} is not on the lot {instrument.lot}")
+        if qty < instrument.min_qty:
+            wrong.append(f"{qty} is under the least {instrument.min_qty}")
+        if WIDE.remainder(px, instrument.tick) != 0:
+            wrong.append(f"{px} is not on the tick {instrument.tick}")
+        if WIDE.multiply(px, qty) < instrument.min_notional:
+            wrong.append(f"it is under {instrument.min_notional}")
         if wrong:
             return self._failed(part, "VENUE_FILTER", f"{part.place} would refuse it: {'; '.join(wrong)}")
         return Simulated(

@@ -48,11 +48,16 @@ class World:
     async def situation(self, plan: Planned, view: MarketView, book: Book) -> Situation:
         now = self._clock.now_ns()
         on_chains = [part for part in plan.parts if chain_of(part.place) is not None]
-        prices, readiness, read = await asyncio.gather(
-            self._all_prices(),
-            asyncio.gather(*(self._ready(part.place) for part in plan.parts)),
-            asyncio.gather(*(self._gas_facts(self._chains[chain_of(p.place) or 0]) for p in on_chains)),
-        )
+        read: list[tuple[FeeHistory, int]] = []
+        if not on_chains:  # an exchange's readiness is known here: there is nothing to ask beside the prices
+            prices = await self._prices()
+            readiness = [await self._wallet_ready(part.place) for part in plan.parts]
+        else:
+            prices, readiness, read = await asyncio.gather(
+                self._all_prices(),
+                asyncio.gather(*(self._ready(part.place) for part in plan.parts)),
+                asyncio.gather(*(self._gas_facts(self._chains[chain_of(p.place) or 0]) for p in on_chains)),
+            )
         facts = {part.place: seen for part, seen in zip(on_chains, read, strict=True)}
         native: dict[Place, int] = {}
         fees: dict[Place, int] = {}
@@ -82,7 +87,7 @@ class World:
             prices=prices,
             held_raw=self._held(view, book, plan),
             decimals=self._directory.decimals,
-            symbols={asset: known.symbol for asset, known in self._directory.assets.items()},
+            symbols=self._directory.labels,
             native_wei=native,
             fees_wei=fees,
             venue_value_usd=self._venue_values(view, prices),
@@ -141,7 +146,7 @@ class World:
             for asset, raw in view.inventory.items():
                 place = Place(asset.partition("/")[0])
                 name = symbols.get(asset)
-                if chain_of(place) is None and name in px:
+                if name in px and chain_of(place) is None:
                     worth = qty_exact(raw, self._directory.assets[asset].decimals) * px[name]
                     values[place] = values.get(place, Decimal(0)) + worth
         return values

@@ -5,11 +5,14 @@ The context holds 120 digits: a uint256 needs 78, and a price times an amount mu
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, InvalidOperation, localcontext
 
 from agent.domain.errors import Usage
 
 WIDE = Context(prec=120)
+ZERO = Decimal(0)
+_CENT = Decimal("0.01")
 
 
 def qty_exact(raw: int, decimals: int) -> Decimal:
@@ -39,13 +42,19 @@ def raw_up(qty: Decimal, decimals: int) -> int:
 
 def quantize_down(value: Decimal, step: Decimal) -> Decimal:
     """The largest multiple of `step` not above `value`."""
-    with localcontext(WIDE):
-        return (value / step).to_integral_value(ROUND_FLOOR) * step
+    return WIDE.multiply(WIDE.divide(value, step).to_integral_value(ROUND_FLOOR, context=WIDE), step)
 
 
 def quantize_up(value: Decimal, step: Decimal) -> Decimal:
-    with localcontext(WIDE):
-        return (value / step).to_integral_value(ROUND_CEILING) * step
+    return WIDE.multiply(WIDE.divide(value, step).to_integral_value(ROUND_CEILING, context=WIDE), step)
+
+
+def sum_exact(values: Iterable[Decimal]) -> Decimal:
+    """Of quantities; 0 of none."""
+    total = ZERO
+    for value in values:
+        total = WIDE.add(total, value)
+    return total
 
 
 def mul_exact(left: Decimal, right: Decimal) -> Decimal:
@@ -79,8 +88,8 @@ def plus_bps_up(raw: int, bps: int) -> int:
 
 def bps_between(value: Decimal, reference: Decimal) -> Decimal:
     """(value - reference) / reference in basis points, for reading: two decimals, rounded half even."""
-    with localcontext(WIDE):
-        return ((value - reference) / reference * 10_000).quantize(Decimal("0.01"))
+    share = WIDE.divide(WIDE.subtract(value, reference), reference)
+    return WIDE.multiply(share, 10_000).quantize(_CENT, context=WIDE)
 
 
 def parse_qty(text: str, what: str = "amount") -> Decimal:

@@ -13,6 +13,7 @@ from agent.domain.events import Attributed, Planned
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import AssetId
 from agent.domain.orders import Side
+from agent.domain.routes import PlaceSummary
 from agent.domain.units import WIDE, bps_between, qty_exact
 from agent.journal.book import Book
 from agent.journal.records import PartRecord
@@ -22,9 +23,15 @@ ZERO = Decimal(0)
 
 def place_mid(planned: Planned, record: PartRecord) -> Decimal:
     """The mid of the part's place in quote per base."""
-    summary = next(s for s in planned.route.places if s.place == record.part.place)
-    with localcontext(WIDE):
-        return summary.mid_px if planned.child.side is Side.SELL else 1 / summary.mid_px
+    mid = _summary(planned, record).mid_px
+    return mid if planned.child.side is Side.SELL else WIDE.divide(1, mid)
+
+
+def _summary(planned: Planned, record: PartRecord) -> PlaceSummary:
+    for summary in planned.route.places:
+        if summary.place == record.part.place:
+            return summary
+    raise LookupError(f"the plan of {record.part.cl_ord_id} has nothing at {record.part.place}")
 
 
 def fee_in_quote(
@@ -120,7 +127,7 @@ def _planned_quote(
 ) -> Decimal:
     """The quote amount the plan promised for the base quantity that was filled."""
     part = record.part
-    summary = next(s for s in planned.route.places if s.place == part.place)
+    summary = _summary(planned, record)
     planned_in = qty_exact(summary.in_raw, decimals[part.asset_in])
     planned_out = qty_exact(summary.out_raw, decimals[part.asset_out])
     with localcontext(WIDE):

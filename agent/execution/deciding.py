@@ -41,6 +41,11 @@ from agent.market.view import MarketView
 from agent.ports import Clock
 from agent.risk.validator import Situation, review
 
+WHY_ENDED = {
+    "FILLED": "all of it was done and is final",
+    "CANCELED": "cancelled by its owner",
+    "EXPIRED": "its time was over",
+}
 LOOK_AGAIN_NS = 5 * 10**9
 """A waiting parent is asked again at the latest after this, whatever the record tells."""
 
@@ -91,7 +96,7 @@ class Deciding:
     lots: Mapping[str, Decimal]
     views: dict[ClOrdId, MarketView] = field(default_factory=dict)
     """What each child was planned on, until it is over."""
-    news: dict[ClOrdId, asyncio.Event] = field(default_factory=dict)
+    news: dict[ClOrdId, asyncio.Future[None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.journal.watchers.append(self._told)
@@ -100,7 +105,7 @@ class Deciding:
 
     async def next_step(self, parent: ParentOrder) -> Step:
         """What the algo wants now. A cancelled parent gets no further slice, and ends when its last part has."""
-        self.news[parent.cl_ord_id] = asyncio.Event()
+        self.news[parent.cl_ord_id] = asyncio.get_running_loop().create_future()
         record = self.book.parents[parent.cl_ord_id]
         algo = self.algos[parent.intent.algo]
         progress = self.progress(parent)
@@ -114,7 +119,8 @@ class Deciding:
 
     def _told(self, event: object) -> None:
         for news in self.news.values():
-            news.set()
+            if not news.done():
+                news.set_result(None)
 
     def progress(self, parent: ParentOrder, px_now: Decimal | None = None) -> Progress:
         record = self.book.parents[parent.cl_ord_id]
@@ -178,24 +184,21 @@ class Deciding:
     async def wait_until(self, parent: ParentOrder, wake_ns: int | None) -> None:
         """Until then, or until the record tells something new since the step was asked for."""
         now = self.clock.now_ns()
+        told = self.news[parent.cl_ord_id]
+        if told.done():
+            await asyncio.sleep(0)  # whoever it began has its turn first
+            return
         wake = now + 50_000_000 if wake_ns is None else min(wake_ns, now + LOOK_AGAIN_NS)
         sleep = asyncio.ensure_future(self.clock.sleep(max((wake - now) / 1e9, 0.001)))
-        told = asyncio.ensure_future(self.news[parent.cl_ord_id].wait())
         try:
             await asyncio.wait((sleep, told), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for waiting in (sleep, told):
-                waiting.cancel()
+            sleep.cancel()
 
     def closing(self, parent: ParentOrder, status: str) -> ParentClosed:
         self.news.pop(parent.cl_ord_id, None)
         filled, wanted = self.book.filled_base(parent.cl_ord_id), parent.qty
-        why = {
-            "FILLED": "all of it was done and is final",
-            "CANCELED": "cancelled by its owner",
-            "EXPIRED": "its time was over",
-            "FAILED": self._why_failed(parent),
-        }[status]
+        why = self._why_failed(parent) if status == "FAILED" else WHY_ENDED[status]
         text = f"{filled.normalize():f} of {wanted.normalize():f} {parent.intent.base}: {why}"
         return ParentClosed(parent.cl_ord_id, status, text, self.clock.now_ns())
 
@@ -218,7 +221,8 @@ class Deciding:
         try:
             view = await self.market.view(child.base, child.quote)
             # How long the search took is no part of the story: equal events give equal journals.
-            route = replace(self.market.route(view, child), took_ms=())
+            route = self.market.route(view, child)
+            route = replace(route, took_ms=()) if route.took_ms else route
             plan = planned(child, route, view, self.clock.now_ns())
         except FairleadError as error:
             if error.verb == "HALT":

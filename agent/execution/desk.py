@@ -28,6 +28,7 @@ class Desk(Deciding):
 
     def __post_init__(self) -> None:
         self.lanes = Lanes(self.part_stopped)
+        self.tracker.answers = self.outbox.answers
         self.journal.watchers.append(self.lanes.saw)
         super().__post_init__()
 

@@ -24,7 +24,8 @@ class Switch:
     def why(self) -> str:
         """Why trading is halted; empty when it is not. A switch that cannot be read counts as set."""
         try:
-            text = self.path.read_text()
+            os.stat(self.path)  # mostly there is none, which this tells sooner than opening it
+            text = self.path.read_bytes()
         except FileNotFoundError:
             return ""
         except OSError as error:

@@ -43,6 +43,9 @@ class Lanes:
 
     async def run(self, work: Mapping[Part, Begin]) -> None:
         """Runs each part in its place's lane and returns when all of them have ended."""
+        if len(work) == 1:  # nothing to run beside it: no task of its own
+            ((part, begin),) = work.items()
+            return await self.enter(part, begin)
         async with asyncio.TaskGroup() as group:
             for part, begin in work.items():
                 group.create_task(self.enter(part, begin), name=f"{part.place} {part.cl_ord_id}")

@@ -12,10 +12,13 @@ from typing import Protocol
 
 from agent.domain.errors import Denied, Reconcile, Reject, Retry, Usage
 from agent.domain.events import Authorized, Indeterminate, Observed, Reported, Settled, Submitted
+from agent.domain.ids import ClOrdId
 from agent.domain.instruments import Place, venue_of
-from agent.domain.order_state import ExecType
-from agent.domain.reports import ExecutionReport
+from agent.domain.order_state import TERMINAL, ExecType
+from agent.domain.orders import Side
+from agent.domain.reports import ExecutionReport, OrderSnapshot
 from agent.domain.submission_state import Observation
+from agent.domain.units import sum_exact
 from agent.ports import Clock, ExecutionVenue, SignedRequest
 from chains.types import Hash32, Protection, SignedTx
 
@@ -53,6 +56,8 @@ class Outbox:
         self._clock, self._channels, self._venues = clock, channels, venues
         self.signed_requests: dict[str, SignedRequest] = {}
         self.offers: Offers | None = None
+        self.answers: dict[ClOrdId, OrderSnapshot] = {}
+        """What exchanges answered to orders that ended at once: who follows such an order takes it from here and asks nothing."""
 
     async def submit(self, authorized: Authorized) -> Sent:
         if authorized.offer is not None:
@@ -93,6 +98,8 @@ class Outbox:
         except Retry:
             self.signed_requests[authorized.part.cl_ord_id] = request
             raise
+        if is_whole(snapshot):
+            self.answers[authorized.part.cl_ord_id] = snapshot
         return Submitted(
             authorized.part.cl_ord_id,
             authorized.part.place,
@@ -117,6 +124,14 @@ class Outbox:
     def _report(self, authorized: Authorized, kind: ExecType, text: str) -> Reported:
         part = authorized.part
         return Reported(ExecutionReport(part.cl_ord_id, part.place, kind, self._clock.now_ns(), text=text))
+
+
+def is_whole(snapshot: OrderSnapshot) -> bool:
+    """Whether nothing is left to be asked about an order: it has ended, and the fills told are all of what was done."""
+    if snapshot.status not in TERMINAL:
+        return False
+    sells = snapshot.side is Side.SELL
+    return sum_exact(f.qty_in if sells else f.qty_out for f in snapshot.fills) == snapshot.cum_qty
 
 
 def signed_tx(authorized: Authorized) -> SignedTx:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 
 from agent.domain.errors import FairleadError, Halt, Reconcile, Reject, Retry
 from agent.domain.events import Alarmed, Authorized, Indeterminate, Reported, Settled
+from agent.domain.ids import ClOrdId
 from agent.domain.instruments import venue_of
 from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
 from agent.domain.reports import ExecutionReport, Fill, OrderSnapshot
@@ -25,6 +26,8 @@ class VenueFollower:
         self, clock: Clock, recorder: Recorder, venues: Mapping[str, ExecutionVenue], audit_s: float
     ) -> None:
         self._clock, self._recorder, self._venues, self._audit_s = clock, recorder, venues, audit_s
+        self.answers: dict[ClOrdId, OrderSnapshot] = {}
+        """Of the outbox: what was answered to an order when it was sent, where that is its whole story."""
         self.others_left_alone: frozenset[str] = frozenset()
         """Venues whose settings leave the orders of others to them: no alarm of those."""
 
@@ -34,10 +37,12 @@ class VenueFollower:
         venue = self._venues[venue_of(authorized.part.place) or ""]
         record = self._recorder.book.parts[authorized.part.cl_ord_id]
         asked_at = self._clock.now_ns()
-        cancelled = False
+        cancelled, answer = False, self.answers.pop(authorized.part.cl_ord_id, None)
         while record.status not in TERMINAL:
             try:
-                snapshot = await venue.query(authorized.part.cl_ord_id, authorized.order.symbol)
+                snapshot, answer = answer, None
+                if snapshot is None:
+                    snapshot = await venue.query(authorized.part.cl_ord_id, authorized.order.symbol)
                 if snapshot is not None:
                     await self.ingest_snapshot(snapshot, authorized)
                 elif self._was_acknowledged(record):

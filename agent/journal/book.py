@@ -22,7 +22,7 @@ from agent.domain.orders import Side
 from agent.domain.reports import ExecutionReport, Fill
 from agent.domain.risk import Reservation
 from agent.domain.submission_state import UNDECIDED, Observation, SubmissionState, observe
-from agent.domain.units import WIDE
+from agent.domain.units import WIDE, sum_exact
 from agent.journal.canonical import canonical
 from agent.journal.crossing_fold import crossed, may_cross
 from agent.journal.living import Living
@@ -30,6 +30,12 @@ from agent.journal.records import ChildRecord, Effect, ParentRecord, PartRecord,
 from agent.journal.references import unknown_to
 from agent.journal.shadow_fold import shadow_seen
 
+_SAME = {
+    ExecType.CANCELED: OrdStatus.CANCELED,
+    ExecType.REJECTED: OrdStatus.REJECTED,
+    ExecType.EXPIRED: OrdStatus.EXPIRED,
+    ExecType.PENDING_CANCEL: OrdStatus.PENDING_CANCEL,
+}
 INTERRUPTED = "INTERRUPTED"
 """The rule of a breach that only says: the process ended before this slice was planned."""
 NEVER_LEFT = "NEVER_LEFT"
@@ -327,7 +333,7 @@ class Book:
             if waiting.authorized is None or waiting.submission not in UNDECIDED:
                 what = f"{event.part.cl_ord_id} waits for no block: nothing of it can be replaced"
                 raise Halt("NOTHING_TO_REPLACE", what, "this is a bug: report it")
-        elif isinstance(event, ev.Prepared | ev.Authorized):
+        elif isinstance(event, (ev.Prepared, ev.Authorized)):
             signed = self.parts[event.part.cl_ord_id]
             if signed.authorized is not None:
                 what = f"{event.part.cl_ord_id} was signed already; another attempt has another id"
@@ -355,13 +361,7 @@ class Book:
                 OrdStatus.PENDING_CANCEL,
                 OrdStatus.FILLED,
             )
-        same = {
-            ExecType.CANCELED: OrdStatus.CANCELED,
-            ExecType.REJECTED: OrdStatus.REJECTED,
-            ExecType.EXPIRED: OrdStatus.EXPIRED,
-            ExecType.PENDING_CANCEL: OrdStatus.PENDING_CANCEL,
-        }
-        return same.get(report.exec_type) is record.status or (
+        return _SAME.get(report.exec_type) is record.status or (
             report.exec_type in (ExecType.CANCELED, ExecType.EXPIRED) and record.status in TERMINAL
         )
 
@@ -389,17 +389,14 @@ class Book:
                 yield self.parts[name]
 
     def filled_base(self, parent: ClOrdId) -> Decimal:
-        with localcontext(WIDE):
-            return sum((part.base_kept() for part in self.parts_of(parent)), Decimal(0))
+        return sum_exact(part.base_kept() for part in self.parts_of(parent))
 
     def filled_quote(self, parent: ClOrdId) -> Decimal:
-        with localcontext(WIDE):
-            return sum((part.quote_qty() for part in self.parts_of(parent)), Decimal(0))
+        return sum_exact(part.quote_qty() for part in self.parts_of(parent))
 
     def leaves(self, parent: ClOrdId) -> Decimal:
         """What is still to be done, counting neither what works nor what is done twice."""
-        with localcontext(WIDE):
-            return max(self.parents[parent].parent.qty - self.filled_base(parent), Decimal(0))
+        return max(WIDE.subtract(self.parents[parent].parent.qty, self.filled_base(parent)), Decimal(0))
 
     def child_ended(self, child: ClOrdId) -> bool:
         return self.living.ended(self.children[child])

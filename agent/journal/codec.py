@@ -209,6 +209,7 @@ class Codec:
             lambda v: None if v is None else encode(v),
             lambda p: None if p is None else decode(p),
             lambda v: v is None or accepts(v),
+            inner.fixed,
         )
 
     def _dataclass(self, cls: type) -> Coder:
@@ -219,12 +220,18 @@ class Codec:
                 "declare it @dataclass(frozen=True, slots=True)",
             )
         fields: list[tuple[str, Encode]] = []
+        # A stage holds what the stage before it held: such a record is turned into plain data once, as long as it is the very same one.
+        last: tuple[Any, dict[str, Any]] = (None, {})
+        fixed = False
         readers: dict[str, Decode] = {}
         required: set[str] = set()
 
         def encode(value: Any) -> dict[str, Any]:
             if type(value) is not cls:
                 raise Mismatch(f": {type(value).__qualname__} where {cls.__qualname__} is meant")
+            nonlocal last
+            if value is last[0]:
+                return last[1]
             out: dict[str, Any] = {}
             name = ""
             try:
@@ -234,6 +241,8 @@ class Codec:
                 raise Mismatch(
                     f"{name}.{wrong}" if not str(wrong).startswith(":") else f"{name}{wrong}"
                 ) from None
+            if fixed:
+                last = value, out
             return out
 
         def decode(plain: Any) -> Any:
@@ -247,7 +256,7 @@ class Codec:
                 )
             return cls(**{name: readers[name](value) for name, value in plain.items()})
 
-        coder = Coder(cls.__name__, encode, decode, lambda v: type(v) is cls)
+        coder = Coder(cls.__name__, encode, decode, lambda v: type(v) is cls, fixed=False)
         self._coders[(cls, False)] = self._coders[(cls, True)] = (
             coder  # before its fields: a type may hold itself
         )
@@ -259,6 +268,7 @@ class Codec:
                 f"{cls.__qualname__}: {wrong}",
                 "import the field's type at run time, not for type checking only",
             ) from wrong
+        unchanging = True
         for field in dataclasses.fields(cls):
             if not field.init:
                 continue
@@ -268,8 +278,12 @@ class Codec:
                 raise Halt(
                     wrong.code, f"{cls.__qualname__}.{field.name}: {wrong.message}", wrong.hint
                 ) from wrong
+            unchanging = unchanging and inner.fixed
             fields.append((field.name, inner.encode))
             readers[field.name] = inner.decode
             if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
                 required.add(field.name)
+        fixed = unchanging
+        coder = dataclasses.replace(coder, fixed=fixed)
+        self._coders[(cls, False)] = self._coders[(cls, True)] = coder
         return coder

@@ -26,12 +26,13 @@ class Mismatch(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Coder:
-    """One annotation's two directions. `accepts` tells the members of a union apart."""
+    """One annotation's two directions. `accepts` tells the members of a union apart; `fixed`: no value of it ever changes."""
 
     tag: str
     encode: Encode
     decode: Decode
     accepts: Callable[[Any], bool]
+    fixed: bool = True
 
 
 def dumps(plain: Any) -> bytes:
@@ -54,7 +55,7 @@ def scalar_coder(cls: type, encode: Encode | None, decode: Decode | None, exact:
         return type(value) is cls if exact else isinstance(value, cls)
 
     def write(value: Any) -> Any:
-        if not accepts(value):
+        if type(value) is not cls and (exact or not isinstance(value, cls)):
             raise Mismatch(f": {type(value).__qualname__} where {cls.__qualname__} is meant")
         return value if encode is None else encode(value)
 
@@ -130,7 +131,7 @@ def enum_coder(cls: type[Enum]) -> Coder:
     def write(value: Any) -> str:
         if type(value) is not cls:
             raise Mismatch(f": {type(value).__qualname__} where {cls.__qualname__} is meant")
-        return str(value.name)
+        return value._name_
 
     def read(plain: Any) -> Enum:
         try:
@@ -156,7 +157,7 @@ def sequence_coder(tag: str, item: Coder, build: Callable[[Iterable[Any]], Any])
             raise Mismatch(f"{plain!r:.60} is not a list")
         return build([decode(p) for p in plain])
 
-    return Coder(tag, write, read, lambda v: isinstance(v, kind))
+    return Coder(tag, write, read, lambda v: isinstance(v, kind), item.fixed)
 
 
 def record_coder(items: list[Coder]) -> Coder:
@@ -170,7 +171,10 @@ def record_coder(items: list[Coder]) -> Coder:
             raise Mismatch(f"{plain!r:.60} is not a list of {len(items)}")
         return tuple([item.decode(p) for item, p in zip(items, plain, strict=True)])
 
-    return Coder("tuple", write, read, lambda v: isinstance(v, tuple) and len(v) == len(items))
+    def accepts(value: Any) -> bool:
+        return isinstance(value, tuple) and len(value) == len(items)
+
+    return Coder("tuple", write, read, accepts, all(item.fixed for item in items))
 
 
 def key_coder(annotation: Any) -> Coder:
@@ -196,7 +200,7 @@ def mapping_coder(key: Coder, item: Coder) -> Coder:
             raise Mismatch(f"{plain!r:.60} is not an object")
         return {key.decode(k): item.decode(v) for k, v in plain.items()}
 
-    return Coder("dict", write, read, lambda v: isinstance(v, Mapping))
+    return Coder("dict", write, read, lambda v: isinstance(v, Mapping), fixed=False)
 
 
 def tagged_coder(members: list[Coder]) -> Coder:
@@ -217,4 +221,5 @@ def tagged_coder(members: list[Coder]) -> Coder:
             raise Mismatch(f"{plain!r:.60} is none of {sorted(by_tag)}")
         return by_tag[plain["$"]].decode(plain["v"])
 
-    return Coder("union", write, read, lambda v: any(m.accepts(v) for m in members))
+    fixed = all(member.fixed for member in members)
+    return Coder("union", write, read, lambda v: any(m.accepts(v) for m in members), fixed)

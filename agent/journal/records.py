@@ -12,7 +12,7 @@ from agent.domain.order_state import OrdStatus
 from agent.domain.orders import ChildOrder, ParentOrder, Part
 from agent.domain.reports import Fill
 from agent.domain.submission_state import SubmissionState
-from agent.domain.units import WIDE
+from agent.domain.units import WIDE, sum_exact
 
 Effect = tuple[Decimal, Decimal, Decimal, Decimal, Decimal]
 """What a fill changed: the base's quantity, cost and realised P&L, the quote's quantity and cost."""
@@ -72,32 +72,25 @@ class PartRecord:
 
     def base_qty(self) -> Decimal:
         """The base quantity filled so far (FIX CumQty): given where the base is sold, bought before an exchange's fee."""
-        with localcontext(WIDE):
-            return sum(
-                ((f.qty_in if self.base_is_in else f.qty_out) for f in self.fills.values()), Decimal(0)
-            )
+        return self.sold_qty() if self.base_is_in else self.bought_qty()
 
     def sold_qty(self) -> Decimal:
         """What was given so far, of the asset that goes."""
-        with localcontext(WIDE):
-            return sum((f.qty_in for f in self.fills.values()), Decimal(0))
+        return sum_exact(f.qty_in for f in self.fills.values())
 
     def bought_qty(self) -> Decimal:
         """What came so far, of the asset that comes."""
-        with localcontext(WIDE):
-            return sum((f.qty_out for f in self.fills.values()), Decimal(0))
+        return sum_exact(f.qty_out for f in self.fills.values())
 
     def base_kept(self) -> Decimal:
         """`base_qty` less a fee that was taken of the bought base itself: what a purchase really brought."""
-        with localcontext(WIDE):
-            fees = (f.fee_qty for f in self.fills.values() if f.fee_asset == f.asset_out)
-            return self.base_qty() - (Decimal(0) if self.base_is_in else sum(fees, Decimal(0)))
+        if self.base_is_in:
+            return self.sold_qty()
+        fees = sum_exact(f.fee_qty for f in self.fills.values() if f.fee_asset == f.asset_out)
+        return WIDE.subtract(self.bought_qty(), fees)
 
     def quote_qty(self) -> Decimal:
-        with localcontext(WIDE):
-            return sum(
-                ((f.qty_out if self.base_is_in else f.qty_in) for f in self.fills.values()), Decimal(0)
-            )
+        return self.bought_qty() if self.base_is_in else self.sold_qty()
 
 
 @dataclass(slots=True)

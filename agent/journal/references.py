@@ -7,7 +7,8 @@ acknowledged and never acted upon, is lost. The fold then counts it and changes 
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
+from operator import attrgetter
 from typing import Protocol
 
 from agent.domain import events as ev
@@ -23,39 +24,43 @@ class Known(Protocol):
     def parts(self) -> Container[ClOrdId]: ...
 
 
+Read = Callable[[object], ClOrdId]
+_PART: Read = attrgetter("part.cl_ord_id")
+_NAMED: Read = attrgetter("cl_ord_id")
+_PARENTS: dict[type, Read] = {kind: attrgetter("parent") for kind in (ev.ParentClosed, ev.Attributed)}
+_CHILDREN: dict[type, Read] = {
+    ev.Planned: attrgetter("child.cl_ord_id"),
+    ev.Proved: attrgetter("child"),
+    ev.Approved: attrgetter("planned.child.cl_ord_id"),
+}
+_PARTS: dict[type, Read] = {
+    ev.Prepared: _PART,
+    ev.Simulated: _PART,
+    ev.Authorized: _PART,
+    ev.Replaced: _PART,
+    ev.Refused: _PART,
+    ev.PartFailed: _PART,
+    ev.Settled: _PART,
+    ev.Shadowed: _PART,
+    ev.Submitted: _NAMED,
+    ev.Indeterminate: _NAMED,
+    ev.Observed: _NAMED,
+    ev.CancelSigned: _NAMED,
+    ev.GasPaid: _NAMED,
+    ev.ShadowSeen: _NAMED,
+    ev.Crossed: _NAMED,
+}
+
+
 def unknown_to(known: Known, event: object) -> ClOrdId | None:
     """The id that an event cannot do without and the book has not heard of."""
-    among: Container[ClOrdId]
-    match event:
-        case ev.ParentClosed() | ev.Attributed():
-            among, name = known.parents, event.parent
-        case ev.Planned():
-            among, name = known.children, event.child.cl_ord_id
-        case ev.Proved():
-            among, name = known.children, event.child
-        case ev.Approved():
-            among, name = known.children, event.planned.child.cl_ord_id
-        case (
-            ev.Prepared()
-            | ev.Simulated()
-            | ev.Authorized()
-            | ev.Replaced()
-            | ev.Refused()
-            | ev.PartFailed()
-            | ev.Settled()
-            | ev.Shadowed()
-        ):
-            among, name = known.parts, event.part.cl_ord_id
-        case (
-            ev.Submitted()
-            | ev.Indeterminate()
-            | ev.Observed()
-            | ev.CancelSigned()
-            | ev.GasPaid()
-            | ev.ShadowSeen()
-            | ev.Crossed()
-        ):
-            among, name = known.parts, event.cl_ord_id
-        case _:
+    kind, among = type(event), known.parts
+    if (read := _PARTS.get(kind)) is None:
+        if (read := _CHILDREN.get(kind)) is not None:
+            among = known.children
+        elif (read := _PARENTS.get(kind)) is not None:
+            among = known.parents
+        else:
             return None
+    name = read(event)
     return None if name in among else name

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import TracebackType
 from typing import Any
 
 import orjson
@@ -24,6 +25,8 @@ _STAMP = re.compile(
 _PLAIN = "0123456789."
 WIDEST = 10**24
 MAX_FRAME = 32 * 1024 * 1024
+NOT_AS_DOCUMENTED = (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError)
+"""What reading a message raises that is not as it should be."""
 
 
 class _Numbers(dict[str, Decimal]):
@@ -50,7 +53,7 @@ def legible(what: str) -> Iterator[None]:
     """Whatever is not as documented becomes Retry BAD_FRAME: the book is fetched again."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
+    except NOT_AS_DOCUMENTED as error:
         text = str(error)[:120]
         raise Retry(
             "BAD_FRAME",
@@ -59,16 +62,25 @@ def legible(what: str) -> Iterator[None]:
         ) from None
 
 
-@contextmanager
-def understood(what: str, *, write: bool = False, like: str = "documented") -> Iterator[None]:
+class understood:  # lower case, for it is read as `with understood(…)`
     """Turns a payload that is not as it should be into Halt VENUE_DIALECT, or Reconcile where it answered a write. `like`: who says how it
     should be."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError) as error:
-        kind = Reconcile if write else Halt
-        text = f"{what} is not as {like}: {type(error).__name__} {str(error)[:120]}"
-        raise kind("VENUE_DIALECT", text, "report it with the payload") from None
+
+    __slots__ = ("_like", "_what", "_write")
+
+    def __init__(self, what: str, *, write: bool = False, like: str = "documented") -> None:
+        self._what, self._write, self._like = what, write, like
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        if isinstance(error, NOT_AS_DOCUMENTED):
+            text = f"{self._what} is not as {self._like}: {type(error).__name__} {str(error)[:120]}"
+            verb = Reconcile if self._write else Halt
+            raise verb("VENUE_DIALECT", text, "report it with the payload") from None
 
 
 def garbled(what: str, body: bytes, *, write: bool = False) -> Reconcile | Retry:

@@ -62,26 +62,28 @@ def fresh_sources(symbol: str, limits: Limits, situation: Situation, traded: set
 
 def traded_sources(planned: Planned) -> set[str]:
     """Names of price sources that the plan itself moves: its pools and its venues."""
-    return {leg.id for leg in planned.route.legs} | {part.place for part in planned.parts}
+    return {*[leg.id for leg in planned.route.legs], *[part.place for part in planned.parts]}
 
 
 def reference_px(symbol: str, limits: Limits, situation: Situation, traded: set[str]) -> Decimal | None:
     """The median of at least two fresh independent sources, or None: UNKNOWN."""
-    prices = sorted(price.px for price in fresh_sources(symbol, limits, situation, traded))
+    prices = sorted([price.px for price in fresh_sources(symbol, limits, situation, traded)])
     if len(prices) < 2:
         return None
-    with localcontext(WIDE):
-        middle = len(prices) // 2
-        return prices[middle] if len(prices) % 2 else (prices[middle - 1] + prices[middle]) / 2
+    middle = len(prices) // 2
+    if len(prices) % 2:
+        return prices[middle]
+    return WIDE.divide(WIDE.add(prices[middle - 1], prices[middle]), 2)
 
 
 def notional_usd(planned: Planned, limits: Limits, situation: Situation) -> Decimal | None:
     """The larger of the two sides' values: what is given, at the reference price."""
     px = reference_px(label_of(planned.child.base), limits, situation, traded_sources(planned))
-    if px is None:
-        return None
-    with localcontext(WIDE):
-        return planned.child.qty * px
+    return None if px is None else WIDE.multiply(planned.child.qty, px)
+
+
+def _labels(planned: Planned) -> tuple[str, str]:
+    return label_of(planned.child.base), label_of(planned.child.quote)
 
 
 def kill_switch(planned: Planned, limits: Limits, situation: Situation) -> list[BreachReason]:
@@ -96,7 +98,7 @@ def kill_switch(planned: Planned, limits: Limits, situation: Situation) -> list[
 
 def allow_list(planned: Planned, limits: Limits, situation: Situation) -> list[BreachReason]:
     found = []
-    for symbol in (label_of(planned.child.base), label_of(planned.child.quote)):
+    for symbol in _labels(planned):
         if symbol not in limits.allow_assets:
             found.append(
                 BreachReason(
@@ -117,7 +119,7 @@ def allow_list(planned: Planned, limits: Limits, situation: Situation) -> list[B
 def two_sources(planned: Planned, limits: Limits, situation: Situation) -> list[BreachReason]:
     found = []
     traded = traded_sources(planned)
-    for symbol in (label_of(planned.child.base), label_of(planned.child.quote)):
+    for symbol in _labels(planned):
         count = len(fresh_sources(symbol, limits, situation, traded))
         if count < 2:
             found.append(
@@ -292,8 +294,7 @@ def agents_power(planned: Planned, limits: Limits, situation: Situation) -> list
 
 def ramp_caps(planned: Planned, limits: Limits, situation: Situation) -> list[BreachReason]:
     """What is new may not have much of ours at once."""
-    notional = notional_usd(planned, limits, situation)
-    if limits.ramp is None or notional is None:
+    if limits.ramp is None or (notional := notional_usd(planned, limits, situation)) is None:
         return []
     return ramp.breaches(
         limits.ramp, ramp.asked_usd(planned, notional, situation.decimals), situation.standing

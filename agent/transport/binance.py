@@ -5,10 +5,11 @@ Sources: the venue's published REST, WebSocket and error documentation. The secr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 import orjson
 
@@ -19,6 +20,7 @@ from agent.ports import Clock, SignedRequest
 from agent.transport.http import Http, Reply
 from agent.transport.limits import LimitHeaders
 
+_AS_IT_IS = re.compile(r"[A-Za-z0-9_.~-]*")
 Params = Mapping[str, str | int]
 Sign = Callable[[str, str, str], Awaitable[str]]
 Send = Callable[[str, str, str], Awaitable[tuple[int, Mapping[str, str], bytes]]]
@@ -61,7 +63,12 @@ class VenueSays:
 
 
 def query_string(params: Params) -> str:
-    return urlencode({name: str(value) for name, value in params.items()})
+    return "&".join([f"{_plus(name)}={_plus(str(value))}" for name, value in params.items()])
+
+
+def _plus(text: str) -> str:
+    """As forms are encoded; most names and values are as they are."""
+    return text if _AS_IT_IS.fullmatch(text) else quote_plus(text)
 
 
 def sorted_payload(params: Params) -> str:

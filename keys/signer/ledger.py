@@ -10,10 +10,11 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import operator
 import os
 import time
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from chains.types import CowOrder
 from keys import cow_order
 from keys.policy import Allowed, Signed
 from keys.policy_orders import GrantedOrder
+from keys.signer.rolling import Rolling
 
 GENESIS = "0" * 64
+_WIDE = Context(prec=120)
 # Data and length are what a ledger needs of the disk; where a system has no fdatasync (macOS), everything is synced.
 _durable = getattr(os, "fdatasync", os.fsync)
 
@@ -44,13 +47,13 @@ class SpendLedger:
         self.path = path
         self.head, self.entries = GENESIS, 0
         self._requests: dict[str, str] = {}
-        self._spends: dict[tuple[int, str, str], list[tuple[int, int]]] = {}
+        self._spends: dict[tuple[int, str, str], Rolling[int]] = {}
         self._counted: set[str] = set()
         self._safe_nonces: dict[tuple[int, str, int], list[Signed]] = {}
         self._sender_nonces: dict[tuple[int, str, int], list[Signed]] = {}
         self._gas: dict[tuple[int, str, int], tuple[int, int]] = {}
         self._orders: dict[tuple[int, str], list[GrantedOrder]] = {}
-        self._exchange_orders: dict[tuple[str, str], list[tuple[int, Decimal]]] = {}
+        self._exchange_orders: dict[tuple[str, str], Rolling[Decimal]] = {}
         self._exchange_nonces: dict[str, int] = {}
         self._nonce_of: dict[str, int] = {}
         self._broken = False
@@ -115,7 +118,7 @@ class SpendLedger:
         if counts and counts not in self._counted and entry["spend"]:
             self._counted.add(counts)
             for token, amount in entry["spend"].items():
-                self._spends.setdefault((chain, entry["safe"], token), []).append((at, int(amount)))
+                self._spend(chain, entry["safe"], token).add(at, int(amount))
         if safe_hash := entry["safe_hash"]:
             signed = Signed(bytes.fromhex(safe_hash), int(entry["deadline"]))
             held = self._safe_nonces.setdefault((chain, entry["safe"], int(entry["safe_nonce"])), [])
@@ -129,6 +132,12 @@ class SpendLedger:
             before = self._gas.get(key, (at, 0))
             self._gas[key] = (at, max(before[1], int(entry["gas_wei"])))
 
+    def _spend(self, chain: int, safe: str, token: str) -> Rolling[int]:
+        found = self._spends.get((chain, safe, token))
+        if found is None:
+            found = self._spends[chain, safe, token] = Rolling(0, operator.add, operator.sub)
+        return found
+
     def _fold_exchange(self, entry: dict[str, Any]) -> None:
         costs = (
             entry["costs"]
@@ -138,8 +147,10 @@ class SpendLedger:
             else []
         )
         for symbol, cost in costs:
-            made = self._exchange_orders.setdefault((entry["venue"], symbol), [])
-            made.append((int(entry["at"]), Decimal(cost)))
+            key = entry["venue"], symbol
+            if key not in self._exchange_orders:
+                self._exchange_orders[key] = Rolling(Decimal(0), _WIDE.add, _WIDE.subtract)
+            self._exchange_orders[key].add(int(entry["at"]), Decimal(cost))
         if "nonce" in entry:
             nonce, account = int(entry["nonce"]), entry["account"]
             self._exchange_nonces[account] = max(nonce, self._exchange_nonces.get(account, 0))
@@ -152,7 +163,7 @@ class SpendLedger:
         if digest in self._counted:
             return
         self._counted.add(digest)
-        self._spends.setdefault((chain, safe, token), []).append((int(entry["at"]), raw))
+        self._spend(chain, safe, token).add(int(entry["at"]), raw)
         self._orders.setdefault((chain, safe), []).append(
             GrantedOrder(name, token, raw, int(entry["valid_to"]))
         )
@@ -234,7 +245,8 @@ class SpendLedger:
         return spend_id.hex() in self._counted
 
     def spent(self, chain_id: int, safe: str, token: str, since: int) -> int:
-        return sum(amount for at, amount in self._spends.get((chain_id, safe, token), ()) if at >= since)
+        found = self._spends.get((chain_id, safe, token))
+        return found.since(since) if found is not None else 0
 
     def spends(self, chain_id: int, safe: str, since: int) -> dict[str, int]:
         """What was signed away of each token since then, base units."""
@@ -246,7 +258,7 @@ class SpendLedger:
     def ordered(self, venue: str, since: int) -> dict[str, Decimal]:
         """By symbol, what orders signed for an exchange since then can have cost; its quote units."""
         return {
-            symbol: sum((cost for at, cost in made if at >= since), Decimal(0))
+            symbol: made.since(since)
             for (name, symbol), made in self._exchange_orders.items()
             if name == venue
         }

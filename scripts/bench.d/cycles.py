@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "support"
 
 import desk as d
 
+from agent.app.entry import collect_seldom
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import ChildOrder, Side
 from agent.domain.reports import Balance
@@ -133,6 +134,7 @@ def main() -> int:
     words.add_argument("--orders", type=int, default=4_000)
     words.add_argument("--json", action="store_true")
     given = words.parse_args()
+    collect_seldom()
     mine = asyncio.run(ours(given.orders))
     out = {"fairlead": mine, "nautilus_trader": theirs(min(given.orders, 4_000))}
     if given.json:

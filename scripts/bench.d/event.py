@@ -38,6 +38,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from agent.algos.step import slice_of
 from agent.app.devnet_home import bring_up
+from agent.app.entry import collect_seldom
 from agent.app.intents import parent_of, request_of
 from agent.app.settings import load
 from agent.app.settings_tree import Settings
@@ -271,6 +272,7 @@ def main() -> int:
     words.add_argument("--orders", type=int, default=50)
     words.add_argument("--seed", type=int, default=1)
     given = words.parse_args()
+    collect_seldom()
     folder = Path(tempfile.mkdtemp(prefix="fairlead-bench-"))
     try:
         home = bring_up(runtime=folder, fast=True, progress=lambda _: None)

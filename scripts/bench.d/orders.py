@@ -34,6 +34,7 @@ from fake_chain import FakeOwners, FakeSender
 from paper import SECRET, paper, session
 from venue_rigs import hyper_account
 
+from agent.app.entry import collect_seldom
 from agent.domain.events import Accepted, Approved, Authorized, PartFailed, Planned, Sliced
 from agent.domain.ids import child_id, part_id
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
@@ -162,6 +163,7 @@ def main() -> int:
     words.add_argument("--orders", type=int, default=400)
     words.add_argument("--json", action="store_true")
     given = words.parse_args()
+    collect_seldom()
     found = asyncio.run(run(given.orders))
     if given.json:
         print(json.dumps(found))

@@ -19,6 +19,7 @@ from agent.app.testvenue.spec import SymbolSpec, VenueError, exchange_info
 from agent.app.testvenue.venue import Account, Venue
 from agent.domain.errors import FairleadError, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
+from agent.domain.order_state import OrdStatus
 from agent.domain.orders import TimeInForce, VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
 from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
@@ -31,12 +32,13 @@ SYMBOL = "ETHUSDC"
 
 
 class FakeVenue:
-    """Deterministic by (seed, commands, clock). The attributes below make trouble; `sent` is what reached the wire.
+    """Deterministic by (seed, commands, clock). The attributes below make trouble; `sent` is what reached the wire, `asked` how often it
+    was asked after an order.
 
     `next_submit`: "lost_before" (a time-out, nothing arrived), "lost_after" (a time-out, it took effect), "unreachable".
     `next_cancel`: "lost_before" and "lost_after" as well, "refused" (the order stands as before).
     `rests`: a price; orders stand in the book at it.
-    `forgets`: it knows no order and no trade, and tells nothing, for as long as that is true.
+    `forgets`: it knows no order and no trade, and tells nothing, for as long as that is true; its answer to an order is that it has it.
     `breaks`: so many streams end at once, refused.
     `stale`: a reason makes `book` refuse. `silent`: the stream tells nothing; its audit does, every `audit_s`.
     """
@@ -66,6 +68,7 @@ class FakeVenue:
         self.next_submit: list[str] = []
         self.next_cancel: list[str] = []
         self.sent: list[SignedRequest] = []
+        self.asked = 0
         self.stale = ""
         self.silent = False
         self.breaks = 0
@@ -138,7 +141,8 @@ class FakeVenue:
             raise lost
         assert outcome.order is not None
         fills = [e.fill for e in outcome.executions if e.fill and e.order.order_id == outcome.order.order_id]
-        return self._reader.placed(wire.placed_json(outcome.order, fills, "FULL"))
+        placed = self._reader.placed(wire.placed_json(outcome.order, fills, "FULL"))
+        return replace(placed, status=OrdStatus.NEW, cum_qty=Decimal(0), fills=()) if self.forgets else placed
 
     async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot:
         self._need_symbol(symbol)
@@ -166,6 +170,7 @@ class FakeVenue:
 
     async def query(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot | None:
         self._need_symbol(symbol)
+        self.asked += 1
         order = self.venue.engine.find(OWNER, symbol, None, cl_ord_id)
         return None if order is None or self.forgets else self._snapshot(order)
 

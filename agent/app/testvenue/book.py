@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
+from operator import attrgetter
 
 from agent.app.testvenue.spec import ZERO
 
@@ -55,6 +56,12 @@ class Order:
     @property
     def is_open(self) -> bool:
         return self.status in OPEN
+
+    def as_it_stands(self) -> Order:
+        return Order(*_FIELDS(self))
+
+
+_FIELDS = attrgetter(*(field.name for field in fields(Order)))
 
 
 @dataclass(frozen=True, slots=True)

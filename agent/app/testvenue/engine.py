@@ -7,7 +7,6 @@ with it otherwise. Both of an OCO hold their owner's funds once: as much as the 
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -240,7 +239,7 @@ class Engine(Matching):
                     self._open_ids[order.account, order.cl_ord_id] = order
         for order, _ in waiting:
             order.status, order.update_ms = "NEW", now_ms
-            outcome.executions.append(Execution(copy(order), "NEW"))
+            outcome.executions.append(Execution(order.as_it_stands(), "NEW"))
         self._place_pair(waiting, now_ms, outcome)
         outcome.changes += self.books[found.symbol].drain()
 
@@ -255,7 +254,7 @@ class Engine(Matching):
                     self._alone(order, now_ms, outcome)
                     self._leave(order)
                     order.triggered, order.update_ms = True, now_ms
-                    outcome.executions.append(Execution(copy(order), "NEW"))
+                    outcome.executions.append(Execution(order.as_it_stands(), "NEW"))
                     self._work(order, order.px or None, now_ms, outcome)
                     outcome.changes += self.books[symbol].drain()
                     return True

@@ -7,7 +7,6 @@ funding here: an account may owe. What is in cash less what positions cost is wh
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 
@@ -106,7 +105,7 @@ class FuturesEngine(Engine):
         if moved:
             self._leave(order)
         order.qty, order.px, order.update_ms = qty, px, now_ms
-        outcome.executions.append(Execution(copy(order), "AMENDMENT"))
+        outcome.executions.append(Execution(order.as_it_stands(), "AMENDMENT"))
         if moved:
             self._work(order, px, now_ms, outcome)
         else:

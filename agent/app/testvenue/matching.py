@@ -8,7 +8,6 @@ it may owe, so the sum of every balance is what was deposited, always.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import copy
 from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Decimal
 
@@ -167,7 +166,10 @@ class Matching:
             check_notional(spec, request.quote_qty)
         if (request.account, request.cl_ord_id) in self._open_ids:
             raise VenueError(-2010, "Duplicate order sent.")
-        if len(self.open_orders(request.account, request.symbol)) >= spec.max_open_orders:
+        # Counted only where everybody's together could be too many.
+        if len(self._open_ids) >= spec.max_open_orders and (
+            len(self.open_orders(request.account, request.symbol)) >= spec.max_open_orders
+        ):
             raise VenueError(-1013, "Filter failure: MAX_NUM_ORDERS")
         best = other.best()
         if request.type == "LIMIT_MAKER" and best is not None and other.acceptable(best, request.px):
@@ -228,7 +230,7 @@ class Matching:
         self._last_by_id[order.account, order.symbol, order.cl_ord_id] = order
         if outcome.order is None:
             outcome.order = order
-        outcome.executions.append(Execution(copy(order), "NEW"))
+        outcome.executions.append(Execution(order.as_it_stands(), "NEW"))
         return order
 
     def _held_in(self, order: Order) -> str:
@@ -291,7 +293,7 @@ class Matching:
         outcome = Outcome(order=order)
         if order.resting:
             self.books[order.symbol].touched(order.side, order.px)
-        outcome.executions.append(Execution(copy(order), "REPLACED"))
+        outcome.executions.append(Execution(order.as_it_stands(), "REPLACED"))
         outcome.changes += self.books[order.symbol].drain()
         return outcome
 
@@ -447,7 +449,7 @@ class Matching:
                 self._close(order)
             elif buys and order.px > px:
                 self._unlock(order, spec.quote, (order.px - px) * qty)
-            outcome.executions.append(Execution(copy(order), "TRADE", fill))
+            outcome.executions.append(Execution(order.as_it_stands(), "TRADE", fill))
 
     def _pay(self, order: Order, qty: Decimal, px: Decimal, rate: Decimal) -> tuple[Decimal, str]:
         """Moves what a trade moves for one of its sides; (commission, its asset)."""
@@ -468,7 +470,7 @@ class Matching:
         order.status, order.update_ms = status, now_ms
         self._close(order)
         kind = "TRADE_PREVENTION" if status == "EXPIRED_IN_MATCH" else status
-        outcome.executions.append(Execution(copy(order), kind))
+        outcome.executions.append(Execution(order.as_it_stands(), kind))
 
     def _close(self, order: Order) -> None:
         spec = self.specs[order.symbol]

@@ -39,7 +39,7 @@ class SymbolSpec:
 
 def fmt(value: Decimal) -> str:
     """A decimal with eight places, as every amount travels."""
-    return f"{value.quantize(EIGHT):f}"
+    return f"{value:.8f}" if value else "0.00000000"
 
 
 def check_filters(spec: SymbolSpec, px: Decimal | None, qty: Decimal | None, mark: Decimal | None) -> None:

@@ -100,8 +100,11 @@ class Venue:
 
     def place(self, request: NewOrder) -> Outcome:
         """Raises VenueError, and then nothing has changed or been logged."""
+        now_ms = self.now_ms()
+        if self.log is None:  # it is checked there, and there is nothing to write before it takes effect
+            return self._told(self.engine.place(request, now_ms))
         self.engine.check(request)
-        command = {"op": "place", "t": self.now_ms(), "r": _fields(request)}
+        command = {"op": "place", "t": now_ms, "r": _fields(request)}
         return self._run(command, durable=request.account != HOUSE)
 
     def place_list(self, request: NewList) -> Outcome:
@@ -152,7 +155,9 @@ class Venue:
     def _run(self, command: dict[str, Any], *, durable: bool) -> Outcome:
         if self.log is not None:
             self.log.append(command, durable=durable)
-        outcome = self._apply(command)
+        return self._told(self._apply(command))
+
+    def _told(self, outcome: Outcome) -> Outcome:
         self.listener(outcome)
         return outcome
 

@@ -8,13 +8,14 @@ from decimal import Decimal, InvalidOperation
 
 from agent.app.testvenue.book import Book, LevelChange, Order
 from agent.app.testvenue.engine import STOPS, Engine, Execution, Fill, NewOrder, Trade
-from agent.app.testvenue.spec import ZERO, VenueError, fmt
+from agent.app.testvenue.spec import EIGHT, ZERO, VenueError, fmt
 
 CLIENT_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
 CLIENT_ID_TEXT = r"^[\.A-Z\:/a-z0-9_-]{1,36}$"
 NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
 TYPES = ("LIMIT", "MARKET", "LIMIT_MAKER", *STOPS)
 STP = ("NONE", "EXPIRE_MAKER", "EXPIRE_TAKER", "EXPIRE_BOTH")
+LARGEST = Decimal(10) ** 12
 Json = dict[str, object]
 
 
@@ -51,9 +52,9 @@ def decimal(params: Mapping[str, str], name: str) -> Decimal | None:
         raise VenueError(
             -1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed."
         ) from None
-    if value.normalize().as_tuple().exponent < -8:  # type: ignore[operator]
+    if value.quantize(EIGHT) != value:
         raise VenueError(-1111, f"Parameter '{name}' has too much precision.")
-    if value > Decimal(10) ** 12:
+    if value > LARGEST:
         raise VenueError(-1108, f"Parameter '{name}' overflowed.")
     return value
 
