@@ -21,6 +21,7 @@ _KEEP_PER_ASSET = 3
 _KEEP_PATHS = 20
 _KEEP_SHORT = 4
 _KEEP_NET = 10
+_THIN, _KEEP_THIN = (1000, 10_000), 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +191,16 @@ def pool_paths(
             # Where something on the way is mispriced the best all go through it, in one direction: the shortest go by others too.
             short = [hops for _, _, hops in ranked if len(hops) == 2]
             more.update(dict.fromkeys(short[:_KEEP_SHORT]))
+    known = {hop for hops in (*chosen, *more) for hop in hops}
+    for share in _THIN:
+        # A pool too thin for a hundredth of a large order still takes a little at a good price, where that pays for its gas.
+        ranked = graph.paths(source, target, amount // share, max_hops) if amount >= share else []
+        kept = 0
+        for out, gas, hops in ranked:
+            if kept < _KEEP_THIN and out > gas * gas_rate and not known.issuperset(hops):
+                more[hops] = None
+                known.update(hops)
+                kept += 1
     return [Path(hops) for hops in chosen], [Path(hops) for hops in more if hops not in chosen]
 
 
