@@ -43,6 +43,7 @@ class ChainPolicy:
     """What may be signed for one Safe on one chain. `tokens` holds NATIVE too where ether may be spent; `delegates` is the code a key
     may be told to run (EIP-7702).
 
+    `morpho_markets` are the ids (lower case) of those that may be paid into: who names a market names its price source.
     `agent`: where the owners granted its account a scope; None where everything takes their signatures.
     """
 
@@ -64,6 +65,7 @@ class ChainPolicy:
     collateral_switch: bool = False
     delegates: frozenset[str] = frozenset()
     agent: AgentPolicy | None = None
+    morpho_markets: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@
        "tokens": {"0x…": {"per_tx_raw": "…", "per_day_raw": "…"}}, "native": {"per_tx_raw": "…", "per_day_raw": "…"},
        "transfer_to": [], "hooks": [], "delegates": [], "max_deadline_s": 900, "max_gas": 10000000, "max_fee_wei": "…",
        "gas_per_tx_wei": "…", "gas_per_day_wei": "…", "collateral_switch": false,
-       "agent": {"account": "0x…", "roles": "0x…", "gate": "0x…", "role": "0x…", "lends": ["supply", "repay"]}}]}
+       "morpho_markets": ["0x…"], "agent": {"account": "0x…", "roles": "0x…", "gate": "0x…", "role": "0x…", "lends": ["supply", "repay"]}}]}
 
 `agent` (optional) names the road of the agent's own key, as `fairlead wallet scope` prints it: without it that key signs only what
 a threshold of owners signed. `lends` is what it may do at the listed lending pool through the Gate; left out, supply and repay.
@@ -369,7 +369,7 @@ def _agent(value: Any, path: str) -> AgentPolicy:
 
 _CHAIN_KEYS = (
     "chain_id safe owners threshold weth contracts spenders tokens native transfer_to hooks delegates max_deadline_s max_gas "
-    "max_fee_wei gas_per_tx_wei gas_per_day_wei collateral_switch agent"
+    "max_fee_wei gas_per_tx_wei gas_per_day_wei collateral_switch agent morpho_markets"
 )
 
 
@@ -424,6 +424,7 @@ def _chain(value: Any, path: str) -> ChainPolicy:
         delegates=frozenset(r.get("delegates", _list(_address), ())),
         collateral_switch=r.get("collateral_switch", _bool, False),
         agent=agent,
+        morpho_markets=frozenset("0x" + m.hex() for m in r.get("morpho_markets", _list(_role), ())),
         **given,
     )
 
