@@ -3,7 +3,7 @@
     to_leaves(call, known) -> the leaves in the order they happen
 
 `known` names contracts by address: EIP-55 address to the interface's name ("erc20", "weth9", "permit2",
-"universal_router", "swap_router_02", "uniswap_v2_router", "balancer_v2_vault", "aave_v3_pool", "safe", "multi_send",
+"universal_router", "swap_router_02", "uniswap_v2_router", "balancer_v2_vault", "aave_v3_pool", "morpho_blue", "safe", "multi_send",
 "safe_proxy_factory", "zodiac_roles", "zodiac_delay", "zodiac_module_factory", "gate", "route_executor", "singleton_factory", "aave_debt_token",
 "gpv2_settlement", "across_spoke_pool"). Anything not recognised, not canonical or nested too deep is an explicit Unknown leaf: nothing is dropped.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from contracts import decode_powers, decode_router, leaves, multisend, route_executor
+from contracts import decode_powers, decode_router, leaves, morpho_blue, multisend, route_executor
 from contracts.codec import AbiError, DecodedCall, decode_call
 from contracts.leaves import Leaf
 from contracts.universal_router import MSG_SENDER
@@ -262,6 +262,22 @@ def _spoke_pool(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
     return (leaves.BridgeDeposit(at.path, at.to, *(a[name] for name in named)),)
 
 
+def _morpho(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
+    _no_value(at)
+    a: dict[str, Any] = call.args
+    actions = {"repay": ("REPAY", "loanToken"), "supplyCollateral": ("SUPPLY_COLLATERAL", "collateralToken")}
+    if call.function not in actions:
+        return at.unknown(f"{call.function} on Morpho Blue")
+    action, which = actions[call.function]
+    params, market = a["marketParams"], morpho_blue.market_id(a["marketParams"])
+    amounts = a["assets"], a.get("shares", 0)
+    return (
+        leaves.MorphoPayment(
+            at.path, at.to, action, params[which], *amounts, a["onBehalf"], market, bool(a["data"])
+        ),
+    )
+
+
 def _gpv2_settlement(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
     _no_value(at)
     if call.function == "setPreSignature":
@@ -352,6 +368,7 @@ _HANDLERS: Mapping[str, Callable[[_Context, DecodedCall], tuple[Leaf, ...]]] = {
     "balancer_v2_vault": _balancer,
     "route_executor": _route_executor,
     "aave_v3_pool": _aave,
+    "morpho_blue": _morpho,
     "safe_proxy_factory": _proxy_factory,
     "zodiac_roles": _roles,
     "zodiac_delay": _delay,

@@ -130,6 +130,20 @@ class Lending(Leaf):
 
 
 @dataclass(frozen=True, slots=True)
+class MorphoPayment(Leaf):
+    """Morpho Blue: `action` REPAY or SUPPLY_COLLATERAL of `token` for `who` in the market of that id. One of `amount` and `shares` is
+    zero; `calls_back`: the contract would call its caller with data of the request's."""
+
+    action: str
+    token: str
+    amount: int
+    shares: int
+    who: str
+    market: str
+    calls_back: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LendingSwitch(Leaf):
     """Aave: `action` COLLATERAL_ON, COLLATERAL_OFF or EMODE (with the category in `value`)."""
 

@@ -11,7 +11,10 @@ from chains.profiles import load
 from chains.safe_versions import RELEASES
 from chains.types import Address
 from contracts import decode_powers, gate, route_executor
+from contracts.morpho_blue import ETHEREUM_AND_BASE
 
+SPARK_POOL = Address("0xC13e21B648A5Ee794902342038FF3aDAB66BE987")
+"""Spark's market on Ethereum, of Aave V3's kind (sparkdotfi/spark-address-registry)."""
 _KINDS = {
     "permit2": "permit2",
     "universal_router": "universal_router",
@@ -36,6 +39,10 @@ def contracts(chain_id: int) -> dict[str, str]:
     known |= {Address(route_executor.ADDRESS): "route_executor"}
     known |= {gate.FACTORY: "singleton_factory", decode_powers.MODULE_FACTORY: "zodiac_module_factory"}
     known |= {a: _KINDS[n] for n, a in profile.contracts.items() if n in _KINDS}
+    if chain_id == 1:
+        known[SPARK_POOL] = "aave_v3_pool"
+    if chain_id in (1, 8453):
+        known[Address(ETHEREUM_AND_BASE)] = "morpho_blue"
     if profile.aave is not None:
         known[profile.aave.pool] = "aave_v3_pool"
     if chain_id in SPOKE_POOLS:

@@ -58,6 +58,7 @@ class ChainPolicy:
 
     `agent`: where the owners granted its account a scope; None where everything takes their signatures. `bridges`: the ways to other
     chains, by (chain id there, token here); none, and nothing leaves for another chain.
+    `morpho_markets` are the ids (lower case) of those that may be paid into: who names a market names its price source.
     """
 
     chain_id: int
@@ -79,6 +80,7 @@ class ChainPolicy:
     delegates: frozenset[str] = frozenset()
     agent: AgentPolicy | None = None
     bridges: Mapping[tuple[int, str], BridgeWay] = field(default_factory=dict)
+    morpho_markets: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,14 @@ def sentence(leaf: lf.Leaf, wallet: str, tokens: Tokens, router: bool = False) -
             return f"Router: {x.kind.lower()} {amount(x.amount, x.token, tokens)} to {_who(x.recipient, wallet)}."
         case lf.Lending():
             return f"Aave: {x.action.lower()} {amount(x.amount, x.token, tokens)} for {_who(x.who, wallet)}."
+        case lf.MorphoPayment():
+            what = (
+                amount(x.amount, x.token, tokens)
+                if x.amount
+                else f"{x.shares} shares of {name(x.token, tokens)}"
+            )
+            back = " AND HAS IT CALL THE WALLET" if x.calls_back else ""
+            return f"Morpho Blue: {x.action.lower().replace('_', ' ')} {what} for {_who(x.who, wallet)} in the market {x.market}{back}."
         case lf.LendingSwitch():
             return (
                 f"Aave: {x.action.lower().replace('_', ' ')} {name(x.token, tokens) if x.token else x.value}."

@@ -11,7 +11,7 @@
        "tokens": {"0x…": {"per_tx_raw": "…", "per_day_raw": "…"}}, "native": {"per_tx_raw": "…", "per_day_raw": "…"},
        "transfer_to": [], "hooks": [], "delegates": [], "max_deadline_s": 900, "max_gas": 10000000, "max_fee_wei": "…",
        "gas_per_tx_wei": "…", "gas_per_day_wei": "…", "collateral_switch": false,
-       "agent": {"account": "0x…", "roles": "0x…", "gate": "0x…", "role": "0x…", "lends": ["supply", "repay"]}}]}
+       "morpho_markets": ["0x…"], "agent": {"account": "0x…", "roles": "0x…", "gate": "0x…", "role": "0x…", "lends": ["supply", "repay"]}}]}
 
 `bridges` (optional) lists the ways to other chains, {"to": 8453, "give": "0x…", "receive": "0x…", "recipient": "0x…", "max_fee_bps": 30} (keys/policy_bridge.py).
 `agent` (optional) names the road of the agent's own key, as `fairlead wallet scope` prints it: without it that key signs only what
@@ -379,7 +379,7 @@ def _way(value: Any, path: str) -> tuple[tuple[int, str], BridgeWay]:
 
 _CHAIN_KEYS = (
     "chain_id safe owners threshold weth contracts spenders tokens native transfer_to hooks delegates max_deadline_s max_gas "
-    "max_fee_wei gas_per_tx_wei gas_per_day_wei collateral_switch agent bridges"
+    "max_fee_wei gas_per_tx_wei gas_per_day_wei collateral_switch agent bridges morpho_markets"
 )
 
 
@@ -435,6 +435,7 @@ def _chain(value: Any, path: str) -> ChainPolicy:
         collateral_switch=r.get("collateral_switch", _bool, False),
         agent=agent,
         bridges=dict(r.get("bridges", _list(_way), ())),
+        morpho_markets=frozenset("0x" + m.hex() for m in r.get("morpho_markets", _list(_role), ())),
         **given,
     )
 

@@ -12,6 +12,8 @@ from decimal import Decimal, localcontext
 from agent.app.agent_workshop import remedy_of
 from agent.app.chain_desk import ChainDesk
 from agent.app.instructed import instructed
+from agent.app.lenders import aave_v3
+from agent.app.lenders.lender import Lender, SeenLoan
 from agent.app.wiring import DEADLINE_S, App
 from agent.domain.errors import Denied, Reject, Usage
 from agent.domain.events import ChainBatch, PartFailed, Refused, Settled, Simulated
@@ -26,30 +28,9 @@ from agent.execution.settlement import token_of
 from chains.gas import Urgency, bid, cost_at_most, gas_limit_up
 from chains.simulate import WATCHER, Simulation, Step
 from chains.types import Address, BlockRef, Call
-from contracts.codec import decode_result, encode
 from contracts.universal_router import deadline_guard
 
 VERBS = ("supply", "borrow", "repay", "withdraw")
-VARIABLE = 2  # DataTypes.InterestRateMode.VARIABLE
-UINT_MAX = 2**256 - 1
-AAVE_ERRORS = {
-    "26": "the amount is zero (26)",
-    "27": "the reserve is not active (27)",
-    "28": "the reserve is frozen (28)",
-    "29": "the reserve is paused (29)",
-    "30": "the asset cannot be borrowed (30)",
-    "32": "more than is supplied (32)",
-    "34": "there is no collateral: supply some first (34)",
-    "35": "the health factor would fall below 1 (35)",
-    "36": "the collateral does not cover a new borrow (36)",
-    "39": "there is no debt in this asset (39)",
-    "43": "the underlying balance is zero (43)",
-    "50": "the reserve's borrow cap is reached (50)",
-    "51": "the reserve's supply cap is reached (51)",
-    "57": "the loan-to-value of the collateral does not allow it (57)",
-    "reverted without a reason": "reverted without a reason; does the wallet hold that much on this chain?",
-}
-"""The revert strings of Aave V3's `Errors` library that a lending action meets, in words."""
 
 
 @dataclass(frozen=True)
@@ -73,20 +54,6 @@ class Action:
     time_s: int
 
 
-def calls_of(verb: str, pool: Address, token: Address, raw: int, wallet: Address) -> tuple[Call, ...]:
-    """The verb's own calls (Aave V3 Pool)."""
-    if verb == "supply":
-        act = encode("aave_v3_pool", "supply", (token, raw, wallet, 0))
-        return (Call(token, encode("erc20", "approve", (pool, raw))), Call(pool, act))
-    if verb == "borrow":
-        return (Call(pool, encode("aave_v3_pool", "borrow", (token, raw, VARIABLE, 0, wallet))),)
-    if verb == "repay":
-        act = encode("aave_v3_pool", "repay", (token, raw, VARIABLE, wallet))
-        approve = Call(token, encode("erc20", "approve", (pool, raw)))
-        return (approve, Call(pool, act), Call(token, encode("erc20", "approve", (pool, 0))))
-    return (Call(pool, encode("aave_v3_pool", "withdraw", (token, raw, wallet))),)
-
-
 def asset_at(app: App, symbol: str, place: Place) -> AssetId:
     """The ERC-20 that stands for a symbol on a chain."""
     for asset in app.directory.group(symbol):
@@ -107,7 +74,8 @@ async def prepare(app: App, verb: str, qty: str, symbol: str, chain_name: str) -
             f"{chain_name}: the owners grant the agent's key nothing there",
             "add a [[scopes]] table for it, or let the owners sign (`--by owners`)",
         )
-    if desk.profile.aave is None or desk.simulator is None:
+    lender = await aave_v3.lender(chain, desk.gateway) if desk.simulator is not None else None
+    if lender is None:
         raise Usage(
             "NO_LENDING",
             f"no lending pool is known on {chain_name}, or the settings only watch",
@@ -117,7 +85,7 @@ async def prepare(app: App, verb: str, qty: str, symbol: str, chain_name: str) -
     raw = raw_exact(parse_qty(qty, "the quantity"), app.directory.assets[asset].decimals, "the quantity")
     what = f"{verb} {qty} {symbol} at Aave V3 on {chain_name}"
     name = ClOrdId(f"lend-{app.clock.now_ns()}")
-    return await prepared(app, desk, verb, asset, raw, what, name, desk.profile.aave.pool)
+    return await prepared(app, desk, verb, asset, raw, what, name, lender)
 
 
 async def prepared(
@@ -128,21 +96,26 @@ async def prepared(
     raw: int,
     what: str,
     name: ClOrdId,
-    pool: Address,
+    lender: Lender,
     at: BlockRef | None = None,
+    seen: SeenLoan | None = None,
 ) -> Action:
-    """The action under a name of the caller's, rehearsed on top of `at` (the head where None). Raises as `prepare`."""
+    """The action under a name of the caller's, rehearsed on top of `at` (the head where None), where the account was `seen`. Raises as
+    `prepare`."""
     assert desk.simulator is not None
     wallet = desk.wallet
     head = at or await desk.gateway.block("latest")
     deadline = head.timestamp + DEADLINE_S
     if desk.road is not None:
         deadline = head.timestamp + min(DEADLINE_S, desk.road.deadline_s)
+        check_market(app, desk, lender)
         check_scope(app, desk, verb, token_of(asset), app.directory.assets[asset].symbol)
+    time_s = max(head.timestamp + 1, app.clock.now_ns() // 10**9)
+    if desk.road is not None:
         calls: tuple[Call, ...] = (lend_call(desk.road, verb, token_of(asset), raw, deadline),)
     else:
         guard = Call(desk.routers.universal_router, deadline_guard(wallet, token_of(asset), deadline))
-        calls = (guard, *calls_of(verb, pool, token_of(asset), raw, wallet))
+        calls = (guard, *lender.calls(verb, token_of(asset), raw, wallet, seen, time_s))
     batch = ChainBatch(desk.profile.chain_id, wallet, calls, deadline, desk.protection)
     other = next(a for a in app.directory.at(desk.place) if a != asset and "/erc20:" in a)
     leaves = verb in ("supply", "repay")
@@ -159,12 +132,9 @@ async def prepared(
         floor_raw=0,
         legs=(),
     )
-    time_s = max(head.timestamp + 1, app.clock.now_ns() // 10**9)
-    seen, before, after = await rehearse(desk, pool, batch, head, time_s)
+    tried, used, before, after = await rehearse(desk, lender, batch, head, time_s, seen)
     gas = (
-        sum(step.gas_used for step in seen.steps[1:-1])
-        + 60_000
-        + (desk.road.more_gas if desk.road is not None else 0)
+        used + 60_000 + (desk.road.more_gas if desk.road is not None else 0)
     )  # told after refunds, which come only at the end
     fee_wei = cost_at_most(
         gas_limit_up(gas + EXEC_OVERHEAD_GAS), bid(await desk.gateway.fee_history(), Urgency.NORMAL)
@@ -172,7 +142,7 @@ async def prepared(
     px = (await app.oracles.medians()).get(desk.profile.native)
     with localcontext(WIDE):
         fee_usd = qty_exact(fee_wei, 18) * px if px is not None else None
-    return Action(verb, part, batch, what, gas, seen.block.number, before, after, fee_wei, fee_usd, time_s)
+    return Action(verb, part, batch, what, gas, tried.block.number, before, after, fee_wei, fee_usd, time_s)
 
 
 def check_scope(app: App, desk: ChainDesk, verb: str, token: Address, symbol: str) -> None:
@@ -189,29 +159,44 @@ def check_scope(app: App, desk: ChainDesk, verb: str, token: Address, symbol: st
         )
 
 
+def within_scope(app: App, desk: ChainDesk, lender: Lender) -> bool:
+    """Whether the agent's key reaches that market through the Gate, which knows one; true where owners sign."""
+    if app.roads is None:
+        return True
+    opened = app.roads.opened.get(desk.profile.chain_id)
+    return opened is not None and opened.scope.lending_pool == lender.contract
+
+
+def check_market(app: App, desk: ChainDesk, lender: Lender) -> None:
+    """Raises Denied SCOPE_MARKET where the agent's scope holds another market, or none."""
+    if not within_scope(app, desk, lender):
+        raise Denied(
+            "SCOPE_MARKET",
+            f"{desk.profile.name}: the agent's scope does not reach {lender.words}",
+            "let the owners sign (`--by owners`)",
+        )
+
+
 async def rehearse(
-    desk: ChainDesk, pool: Address, batch: ChainBatch, at: BlockRef, time_s: int
-) -> tuple[Simulation, int | None, int | None]:
-    """The batch in the wallet's own name, or in that of the agent's account where its key signs, with the health factor before and
-    after it, in one simulated block."""
+    desk: ChainDesk, lender: Lender, batch: ChainBatch, at: BlockRef, time_s: int, loan: SeenLoan | None
+) -> tuple[Simulation, int, int | None, int | None]:
+    """The batch in the wallet's own name, or in that of the agent's account where its key signs, in one simulated block: its gas, and the
+    health factor before and after it."""
     assert desk.simulator is not None
     sent = [(batch.wallet, c) if desk.road is None else sent_as(desk.road, c) for c in batch.calls]
-    asked = Call(pool, encode("aave_v3_pool", "getUserAccountData", (batch.wallet,)))
-    steps = [Step(WATCHER, asked), *(Step(*one) for one in sent), Step(WATCHER, asked)]
-    seen = await desk.simulator.run(steps, at=at, time_s=time_s)
+    asked = [Step(WATCHER, call) for call in lender.asked(batch.wallet)]
+    seen = await desk.simulator.run([*asked, *(Step(*one) for one in sent), *asked], at=at, time_s=time_s)
     failed = next((step for step in seen.steps if not step.ok), None)
     if failed is not None:
-        reason = AAVE_ERRORS.get(failed.reason, failed.reason)
+        reason = lender.errors.get(failed.reason, failed.reason)
         if desk.road is not None:
             hint = remedy_of(reason)
             raise Reject("WOULD_REVERT", f"the Gate or the protocol refuses it: {reason}", hint)
         raise Reject("WOULD_REVERT", f"the protocol refuses it: {reason}", "nothing was signed")
-    return seen, health(seen.steps[0].data), health(seen.steps[-1].data)
-
-
-def health(data: bytes) -> int | None:
-    factor = int(decode_result("aave_v3_pool", "getUserAccountData", data)[5])
-    return None if factor == UINT_MAX else factor
+    answers, count = [step.data for step in seen.steps], len(asked)
+    before, after = (lender.health(told, loan, time_s) for told in (answers[:count], answers[-count:]))
+    used = sum(step.gas_used for step in seen.steps[count:-count])
+    return seen, used, before, after
 
 
 def shown_health(factor_1e18: int | None) -> str:

@@ -13,8 +13,10 @@ from agent.algos.twap import seconds_of
 from agent.app.multisig.room import Room
 from agent.app.settings_scope import ScopeReserve, ScopeTable
 from agent.app.settings_tree import Chain, Settings
+from agent.app.watching.aave import market_of
 from agent.domain.errors import Reject, Usage
 from agent.domain.units import raw_exact
+from chains.profile import Aave
 from chains.types import ZERO_ADDRESS, Address, BlockRef, Call
 from contracts.codec import encode
 from contracts.hashing import address_bytes, checksum, keccak
@@ -106,7 +108,7 @@ async def scope_of(room: Room, table: ScopeTable) -> Scope:
         for p in table.pairs
     )
     decimals = {t.symbol: t.decimals for t in tokens}
-    wei, aave = 10**18, room.profile.aave
+    wei, aave = 10**18, await market_of(room.chain, room.gateway) if table.reserves else None
     if table.reserves and aave is None:
         raise Usage("NO_LENDING", f"no lending pool is known on {table.chain}", "leave reserves out")
     per_day = int(table.gas_per_day * wei)
@@ -126,8 +128,8 @@ async def scope_of(room: Room, table: ScopeTable) -> Scope:
         term_s=seconds_of(table.term, "scopes.term"),
         delay_s=seconds_of(table.delay, "scopes.delay"),
         health_floor=table.health_floor,
-        lending_pool=aave.pool if aave is not None and table.reserves else ZERO_ADDRESS,
-        reserves=tuple([await _reserve(room, r, listed(r.symbol), decimals[r.symbol]) for r in table.reserves]),
+        lending_pool=aave.pool if aave is not None else ZERO_ADDRESS,
+        reserves=tuple([await _reserve(room, aave, r, listed(r.symbol), decimals[r.symbol]) for r in table.reserves if aave is not None]),
         gas=GasRule(Address(agent), wrapped, per_day // 2, per_day - per_day // 2, per_day) if per_day else None,
         gas_float_wei=int(table.gas_float * wei),
         sequencer=Address(table.sequencer) if table.sequencer else ZERO_ADDRESS,
@@ -193,10 +195,11 @@ async def _decimals(room: Room, contracts: Sequence[Address]) -> dict[Address, i
     return found
 
 
-async def _reserve(room: Room, rule: ScopeReserve, asset: Address, decimals: int) -> ReserveRule:
-    assert room.profile.aave is not None
+async def _reserve(
+    room: Room, market: Aave, rule: ScopeReserve, asset: Address, decimals: int
+) -> ReserveRule:
     data = _TOKENS_OF + bytes(12) + address_bytes(asset)
-    answer = await room.gateway.call(Call(room.profile.aave.data_provider, data))
+    answer = await room.gateway.call(Call(market.data_provider, data))
     words = [answer.data[i : i + 32] for i in range(0, 96, 32)]
     if not answer.ok or len(answer.data) < 96 or not any(words[0]):
         raise Reject(

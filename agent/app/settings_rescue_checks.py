@@ -7,7 +7,12 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agent.app.settings_tree import Settings
+    from agent.app.settings_tree import Chain, Settings
+
+
+def markets_of(chain: Chain) -> tuple[str, ...]:
+    """Every market of a chain that a rescue may name, besides its Aave V3."""
+    return (*chain.lending_pools, *chain.morpho_markets)
 
 
 def rescue_checks(settings: Settings) -> Iterator[tuple[str, str, str]]:
@@ -19,6 +24,16 @@ def rescue_checks(settings: Settings) -> Iterator[tuple[str, str, str]]:
             near = get_close_matches(rule.chain, names, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names)}"
             yield f"{where}.chain", f"there is no chain '{rule.chain}'", hint
+        chain = settings.chain(rule.chain)
+        if rule.market is not None and chain is not None and rule.market not in markets_of(chain):
+            near = get_close_matches(rule.market, markets_of(chain), n=1)
+            yield (
+                f"{where}.market",
+                f"{rule.chain} lists no market '{rule.market}'",
+                f"did you mean '{near[0]}'?"
+                if near
+                else "add it to lending_pools or morpho_markets of [[chains]]",
+            )
         if rule.trigger <= 1:
             yield (
                 f"{where}.trigger",

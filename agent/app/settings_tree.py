@@ -26,6 +26,7 @@ from agent.app.settings_types import (
     CodeHash,
     Endpoint,
     Money,
+    MorphoId,
     Name,
     PoolId,
     PositiveMoney,
@@ -190,7 +191,12 @@ class Chain(Table):
         None, description="Where that service's API key is, if it wants one."
     )
     lending_pool: Address | None = Field(
-        None, description="The Aave V3 Pool of this chain, for `fairlead health`. None means its profile's."
+        None,
+        description="The pool of Aave V3's kind that lending, health, rescues and the agent's scope mean on this chain, Spark's say. None means its profile's.",
+    )
+    lending_pools: tuple[Address, ...] = Field(
+        (),
+        description="More markets of Aave V3's kind on this chain, Spark's pool for one, for `fairlead health` and rescues.",
     )
     comets: tuple[Address, ...] = Field(
         (), description="The Compound III markets of this chain that `fairlead health` looks at."
@@ -199,7 +205,7 @@ class Chain(Table):
         "0xBBBBBbbBBb9cC5e90e3b3Af64bdAF62C37EEFFCb",
         description="Morpho Blue on this chain, for `morpho_markets`.",
     )
-    morpho_markets: tuple[Annotated[str, Field(pattern="^0x[0-9a-fA-F]{64}$")], ...] = Field(
+    morpho_markets: tuple[MorphoId, ...] = Field(
         (), description="The ids of the Morpho Blue markets of this chain that `fairlead health` looks at."
     )
 

@@ -134,6 +134,8 @@ def _switch(value: int) -> int:
 Money = Annotated[Decimal, BeforeValidator(_money)]
 PositiveMoney = Annotated[Decimal, BeforeValidator(_money), AfterValidator(_positive)]
 Address = Annotated[str, BeforeValidator(address)]
+MorphoId = Annotated[str, Field(pattern="^0x[0-9a-fA-F]{64}$")]
+"""A market of Morpho Blue, as its contract names it."""
 CodeHash = Annotated[str, BeforeValidator(code_hash)]
 PoolId = Annotated[str, AfterValidator(_pool)]
 Name = Annotated[str, AfterValidator(_name)]

@@ -126,6 +126,12 @@ def _chain(settings: Settings, chain: Chain, caps: Caps) -> dict[str, Any]:
     if profile.aave is not None:
         contracts[profile.aave.pool] = "aave_v3_pool"
         spenders.append(profile.aave.pool)
+    for pool in (*chain.lending_pools, *([chain.lending_pool] if chain.lending_pool is not None else ())):
+        contracts[Address(pool)] = "aave_v3_pool"
+        spenders.append(Address(pool))
+    if chain.morpho_markets:
+        contracts[Address(chain.morpho)] = "morpho_blue"
+        spenders.append(Address(chain.morpho))
     prefix = f"{chain_place(chain.chain_id)}/erc20:"
     listed = [Address(a.removeprefix(prefix)) for ids in settings.assets.values() for a in ids if a.startswith(prefix)]  # fmt: skip
     return {
@@ -137,6 +143,7 @@ def _chain(settings: Settings, chain: Chain, caps: Caps) -> dict[str, Any]:
         "contracts": contracts,
         "spenders": spenders,
         "tokens": {t: _cap(caps.get(t, (0, 0))) for t in (*listed, profile.wrapped_native)},
+        **({"morpho_markets": list(chain.morpho_markets)} if chain.morpho_markets else {}),
     }
 
 

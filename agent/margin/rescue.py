@@ -1,4 +1,4 @@
-"""The cheapest way to bring an Aave V3 account back to a target health, out of what is at hand. Pure, proved in integers.
+"""The cheapest way to bring a lending account back to a target health, out of what is at hand. Pure, proved in integers.
 
 Minimal payments (reference: x = D − C/H for a repayment, x = (H·D − C)/LT for collateral) are found by bisection on the version's
 own arithmetic, so that the last unit is right, and there is no least size. What a payment costs is the gas and the spread of getting
@@ -11,14 +11,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from itertools import combinations
+from typing import Any
 
 from agent.domain.units import WIDE
-from agent.margin.aave_account import Account
-from agent.margin.aave_core import AaveModel
-from agent.margin.aave_moves import ADD_COLLATERAL, REPAY, moved
+from agent.margin.aave_moves import ADD_COLLATERAL, REPAY
 from agent.margin.changes import deposits, owed
-from agent.margin.ray import div_up
+from agent.margin.model import MarginModel
+from agent.margin.moves import factor as factor_of
+from agent.margin.moves import moved
+from agent.margin.worths import DOLLAR, raw_worth, worth_usd
 
+BEYOND_USD = Decimal(10**9)
+"""Beyond that no payment helps, and bisection need not look."""
 MOST_MOVES = 3
 """More payments than that in one plan are not tried: each is a transaction of its own."""
 
@@ -65,7 +69,12 @@ class Need:
 
 
 def plans(
-    model: AaveModel, account: Account, times: Sequence[int], target_1e18: int, means: Sequence[Means]
+    model: MarginModel,
+    account: Any,
+    times: Sequence[int],
+    target_1e18: int,
+    means: Sequence[Means],
+    unit_usd: Decimal = DOLLAR,
 ) -> list[Plan]:
     """Combinations that reach the target at each of `times`, the cheapest first; of equals the one that pays least.
 
@@ -85,7 +94,7 @@ def plans(
                 and sum((m.fixed_usd for m in order), Decimal(0)) > min(p.cost_usd for p in found)
             ):
                 continue
-            plan = _filled(model, account, times, target_1e18, order)
+            plan = _filled(model, account, times, target_1e18, order, unit_usd)
             if plan is not None:
                 found.append(plan)
     return sorted(found, key=lambda p: (p.cost_usd, p.paid_usd, len(p.moves)))
@@ -99,7 +108,12 @@ def _orders(means: Sequence[Means], count: int) -> Iterator[tuple[Means, ...]]:
 
 
 def _filled(
-    model: AaveModel, account: Account, times: Sequence[int], target: int, order: Sequence[Means]
+    model: MarginModel,
+    account: Any,
+    times: Sequence[int],
+    target: int,
+    order: Sequence[Means],
+    unit_usd: Decimal,
 ) -> Plan | None:
     """All of each but the last, and of the last what is still needed. None where that does not do, or less would."""
     if len({(m.do, m.asset, m.swap_from) for m in order}) < len(order) or _twice(order):
@@ -112,13 +126,18 @@ def _filled(
     if raw is None:
         return None
     moves.append(Move(last, raw))
-    cost = sum((cost_usd(account, m) for m in moves), Decimal(0))
-    paid = sum((worth_usd(account, m.means.asset, m.raw) for m in moves), Decimal(0))
+    cost = sum((cost_usd(account, m, unit_usd) for m in moves), Decimal(0))
+    paid = sum((worth_usd(account, m.means.asset, m.raw, unit_usd) for m in moves), Decimal(0))
     return Plan(tuple(moves), cost, paid, health_after(model, account, times[0], moves))
 
 
 def best_effort(
-    model: AaveModel, account: Account, times: Sequence[int], means: Sequence[Means], room_usd: Decimal
+    model: MarginModel,
+    account: Any,
+    times: Sequence[int],
+    means: Sequence[Means],
+    room_usd: Decimal,
+    unit_usd: Decimal = DOLLAR,
 ) -> Plan | None:
     """What helps most where no plan reaches the target: all that is at hand, repayments first, for no more than `room_usd`.
 
@@ -127,31 +146,25 @@ def best_effort(
     moves, left, used = list[Move](), room_usd, set[str]()
     for one in sorted(means, key=lambda m: (m.swap_from != "", m.do != REPAY)):
         source = one.swap_from or one.asset
-        raw = min(one.most_raw, _worth_of(account, one.asset, left))
+        raw = min(one.most_raw, raw_worth(account, one.asset, left, unit_usd))
         if one.do == REPAY:
             raw = min(raw, _owed_after(model, account, times[-1], moves, one.asset))
         move = Move(one, raw)
-        if source in used or raw <= 0 or worth_usd(account, one.asset, raw) <= cost_usd(account, move):
+        worth = worth_usd(account, one.asset, raw, unit_usd)
+        if source in used or raw <= 0 or worth <= cost_usd(account, move, unit_usd):
             continue
         used.add(source)
         moves.append(move)
-        left = WIDE.subtract(left, worth_usd(account, one.asset, raw))
+        left = WIDE.subtract(left, worth)
     before, after = (health_after(model, account, times[0], m) for m in ([], moves))
     if not moves or (before is not None and after is not None and after <= before):
         return None
-    cost = sum((cost_usd(account, m) for m in moves), Decimal(0))
-    paid = sum((worth_usd(account, m.means.asset, m.raw) for m in moves), Decimal(0))
+    cost = sum((cost_usd(account, m, unit_usd) for m in moves), Decimal(0))
+    paid = sum((worth_usd(account, m.means.asset, m.raw, unit_usd) for m in moves), Decimal(0))
     return Plan(tuple(moves), cost, paid, after)
 
 
-def _worth_of(account: Account, asset: str, usd: Decimal) -> int:
-    """Base units of an asset that are worth no more than so many dollars, by the protocol's price."""
-    r = next(r for r in account.reserves if r.asset == asset)
-    with localcontext(WIDE):
-        return int(max(usd, Decimal(0)).scaleb(8 + r.decimals)) // max(r.price_1e8, 1)
-
-
-def _owed_after(model: AaveModel, account: Account, timestamp: int, moves: Sequence[Move], asset: str) -> int:
+def _owed_after(model: MarginModel, account: Any, timestamp: int, moves: Sequence[Move], asset: str) -> int:
     for move in moves:
         account = moved(model, account, move.means.do, move.means.asset, move.raw, timestamp)
     return owed(model, account, timestamp).get(asset, 0)
@@ -164,8 +177,8 @@ def _twice(order: Sequence[Means]) -> bool:
 
 
 def least(
-    model: AaveModel,
-    account: Account,
+    model: MarginModel,
+    account: Any,
     times: Sequence[int],
     target: int,
     before: Sequence[Move],
@@ -224,35 +237,45 @@ def _bracket(
 
 
 def healthy(
-    model: AaveModel, account: Account, times: Sequence[int], target: int, moves: Sequence[Move]
+    model: MarginModel, account: Any, times: Sequence[int], target: int, moves: Sequence[Move]
 ) -> bool:
     factors = [health_after(model, account, at, moves) for at in times]
     return all(f is None or f >= target for f in factors)
 
 
-def health_after(model: AaveModel, account: Account, timestamp: int, moves: Sequence[Move]) -> int | None:
+def health_after(model: MarginModel, account: Any, timestamp: int, moves: Sequence[Move]) -> int | None:
     """The contract's own health factor in 1e18 after all of `moves` in a block of that time."""
     for move in moves:
         account = moved(model, account, move.means.do, move.means.asset, move.raw, timestamp)
-    return model.account_data(account, timestamp).health_1e18
+    return factor_of(model, account, timestamp)
 
 
 def needs(
-    model: AaveModel, account: Account, times: Sequence[int], target_1e18: int, means: Sequence[Means]
+    model: MarginModel,
+    account: Any,
+    times: Sequence[int],
+    target_1e18: int,
+    means: Sequence[Means],
+    unit_usd: Decimal = DOLLAR,
 ) -> list[Need]:
     """What is missing, for each debt and collateral alone, once all of the wallet's own `means` are spent. Least worth first."""
     held = [Move(m, m.most_raw) for m in means if not m.swap_from and m.most_raw > 0]
     found = []
     for do, asset in ways(model, account, times[0]):
         raw = least(
-            model, account, times, target_1e18, held, Means(do, asset, _most(account, asset), Decimal(0))
+            model,
+            account,
+            times,
+            target_1e18,
+            held,
+            Means(do, asset, raw_worth(account, asset, BEYOND_USD, unit_usd), Decimal(0)),
         )
         if raw is not None:
             found.append(Need(do, asset, raw))
-    return sorted(found, key=lambda n: worth_usd(account, n.asset, n.raw))
+    return sorted(found, key=lambda n: worth_usd(account, n.asset, n.raw, unit_usd))
 
 
-def ways(model: AaveModel, account: Account, timestamp: int) -> Iterator[tuple[str, str]]:
+def ways(model: MarginModel, account: Any, timestamp: int) -> Iterator[tuple[str, str]]:
     """What can be paid in at all: each debt, each collateral that counts."""
     for asset in owed(model, account, timestamp):
         yield REPAY, asset
@@ -260,19 +283,7 @@ def ways(model: AaveModel, account: Account, timestamp: int) -> Iterator[tuple[s
         yield ADD_COLLATERAL, asset
 
 
-def _most(account: Account, asset: str) -> int:
-    """A billion dollars' worth: beyond that no payment helps, and bisection need not look."""
-    r = next(r for r in account.reserves if r.asset == asset)
-    return div_up(10**9 * 10**8 * 10**r.decimals, max(r.price_1e8, 1))
-
-
-def worth_usd(account: Account, asset: str, raw: int) -> Decimal:
-    """By the protocol's own price."""
-    r = next(r for r in account.reserves if r.asset == asset)
+def cost_usd(account: Any, move: Move, unit_usd: Decimal = DOLLAR) -> Decimal:
+    paid = worth_usd(account, move.means.asset, move.raw, unit_usd)
     with localcontext(WIDE):
-        return Decimal(raw * r.price_1e8).scaleb(-8 - r.decimals)
-
-
-def cost_usd(account: Account, move: Move) -> Decimal:
-    with localcontext(WIDE):
-        return move.means.fixed_usd + worth_usd(account, move.means.asset, move.raw) * move.means.bps / 10_000
+        return move.means.fixed_usd + paid * move.means.bps / 10_000

@@ -15,7 +15,7 @@ from agent.margin.aave_account import Account
 from agent.margin.aave_core import AaveModel
 from agent.margin.aave_moves import REPAY, WITHDRAW, moved
 from agent.margin.changes import deposits, owed
-from agent.margin.rescue import worth_usd
+from agent.margin.worths import worth_usd
 
 MOST_ROUNDS = 6
 

@@ -37,6 +37,8 @@ class MorphoPosition:
     total_borrow_shares_raw: int
     borrow_rate_1e18: int
     last_update: int
+    oracle: Address
+    irm: Address
 
 
 async def read_position(
@@ -77,5 +79,5 @@ async def read_position(
         )
     return MorphoPosition(
         market, ref, loan, loan_decimals, collateral, collateral_decimals, params[4], price, position[2], position[1], totals[2],
-        totals[3], rate, totals[4],
+        totals[3], rate, totals[4], oracle, irm,
     )  # fmt: skip

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 from agent_home import AgentHome
 from home_fixture import wait_for
+from other_lenders import beside
 
-from chains.devnet.addresses import CHAINS
+from agent.app.readonly import read_book
+from agent.app.settings import load
+from chains.devnet.addresses import CHAINS, SPARK
 from chains.devnet.deploy import across
 from chains.devnet.funding import give_token, set_feed_price
 from chains.devnet.jsonrpc import Rpc
@@ -167,3 +170,31 @@ def test_the_command_shows_what_is_missing_sells_and_repays(indebted: AgentHome)
         give(home, usdc, held)
         give(home, weth, ether - home.balance("WETH"))
         give_token(urls[8453], there, home.safe, -(10**12))
+
+
+def test_loans_at_spark_and_at_morpho_are_rescued_by_their_owners(agent_home: AgentHome) -> None:
+    """Each is seen beside the chain's own Aave, planned, signed, paid, and has the health that was foretold; what is owed whole is paid whole."""
+    home = agent_home
+    with beside(home, 2 * 10**18, 3_600 * 10**6) as lenders:
+        spark, morpho = f"aave_v3:eip155:1:{SPARK['Pool']}", f"morpho_blue:eip155:1:{lenders.market}"
+        eth_at(home, 2_600)
+        lenders.price(2_600)
+        try:
+            before, owed = home.world(), lenders.position()[0]
+            done = home.run(f"rescue --chain ethereum {PAY}", lenders.settings_path)
+            assert done.status == 0, done.err + done.out
+        finally:
+            eth_at(home, 3_000)
+        paid = {a["id"]: a["done"] for a in done.json["accounts"] if a["done"]}
+        assert set(paid) == {spark, morpho}, done.out
+        for (one,) in paid.values():
+            assert one["predicted_1e18"] == one["health_1e18"] and int(one["health_1e18"]) >= 135 * 10**16, (
+                one
+            )
+            assert "repay" in one["what"], one
+        book = read_book(load(lenders.settings_path))
+        assert book is not None
+        spent = sum(book.parts[one["cl_ord_id"]].part.in_raw for (one,) in paid.values())
+        assert before["safe USDC"] - home.world()["safe USDC"] == spent and lenders.position()[0] < owed
+        lenders.repay_whole()
+        assert lenders.position()[0] == 0 and lenders.allowance() == 0

@@ -28,7 +28,12 @@ from chains.devnet.supervisor import free_port
 from chains.errors import Reject, Retry
 
 PINS = Path(__file__).parent / "lending_sources"
-COMPILERS = {"Aave30": "solc-0-8-19", "Aave36": "solc", "Morpho": "solc-0-8-19"}
+COMPILERS = {
+    "Aave30": "solc-0-8-19",
+    "Aave36": "solc",
+    "Morpho": "solc-0-8-19",
+    "MorphoMarket": "solc-0-8-19",
+}
 AT = 2_000_000_000
 """The time of every answer."""
 SENDER = "0x" + "0f" * 20

@@ -14,6 +14,7 @@ from agent.app.rescue import acting
 from agent.app.rescue.words import missing_words
 from agent.domain.errors import Denied
 from agent.domain.instruments import Asset, AssetId
+from agent.margin.aave_account import Account, Reserve
 from agent.margin.aave_moves import REPAY
 from agent.margin.rescue import Need
 
@@ -28,10 +29,11 @@ ACCOUNT = "aave_v3:eip155:1"
 
 
 def sight_of(*reserves: AssetId) -> Any:
-    rows = [SimpleNamespace(asset=str(a), decimals=6, price_1e8=2 * 10**8) for a in reserves]
+    rows = [Reserve(str(a), 6, 2 * 10**8, 0, 0, True, 0, 0, 10**27, 0, 0, 10**27, 0) for a in reserves]
     rule = SimpleNamespace(name="house", most_usd=Decimal(10_000))
     return SimpleNamespace(
-        name=ACCOUNT, rule=rule, prices={"USDC": Decimal(1)}, one=SimpleNamespace(account=SimpleNamespace(reserves=rows))
+        name=ACCOUNT, rule=rule, prices={"USDC": Decimal(1)}, unit_usd=Decimal(1),
+        one=SimpleNamespace(account=Account(tuple(rows))),
     )  # fmt: skip
 
 
@@ -63,11 +65,11 @@ async def test_a_plan_that_stays_refused_is_told_once() -> None:
     desk: Any = SimpleNamespace(
         clock=SimpleNamespace(now_ns=lambda: NOW), journal=SimpleNamespace(record=record), book=SimpleNamespace(parts={})
     )  # fmt: skip
-    nothing = SimpleNamespace(scope=SimpleNamespace(reserves=()))
+    nothing = SimpleNamespace(scope=SimpleNamespace(reserves=(), lending_pool="0xPool"))
     app: Any = SimpleNamespace(directory=APP.directory, roads=SimpleNamespace(opened={1: nothing}))
     sight = sight_of(USDC)
     sight.desk = SimpleNamespace(simulator=True, wallet="", road=SimpleNamespace(deadline_s=60), profile=SimpleNamespace(chain_id=1, name="ethereum"))  # fmt: skip
-    sight.market = SimpleNamespace(pool="")
+    sight.lender = SimpleNamespace(contract="0xPool", words="Aave V3")
     sight.one.found = SimpleNamespace(block=SimpleNamespace(timestamp=1))
     ways = [(REPAY, USDC), (REPAY, DAI), ("add_collateral", DAI)]
     plans: Any = [

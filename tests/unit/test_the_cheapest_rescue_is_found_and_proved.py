@@ -16,7 +16,8 @@ from agent.margin import aave_v3_0, aave_v3_6
 from agent.margin.aave_account import Account, Reserve
 from agent.margin.aave_moves import ADD_COLLATERAL, REPAY
 from agent.margin.ray import RAY
-from agent.margin.rescue import Means, Move, best_effort, health_after, healthy, needs, plans, worth_usd
+from agent.margin.rescue import Means, Move, best_effort, health_after, healthy, needs, plans
+from agent.margin.worths import worth_usd
 
 TARGET = 135 * 10**16
 

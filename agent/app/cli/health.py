@@ -161,7 +161,11 @@ async def chains_of(reading: Reading) -> tuple[list[ChainHealth], list[Loan], An
 
     wallet = Address(reading.settings.wallet.address)
     chains = reading.settings.chains
-    asked = [chain_health(c, reading.gateways[c.chain_id], wallet) for c in chains]
+    asked = [
+        chain_health(c, reading.gateways[c.chain_id], wallet, pool)
+        for c in chains
+        for pool in (None, *(Address(p) for p in c.lending_pools))
+    ]
     others = [loans_of(c, reading.gateways[c.chain_id], wallet) for c in chains]
     found, loans, heads, margins = await asyncio.gather(
         asyncio.gather(*asked), asyncio.gather(*others), reading.heads(), margins_of(reading.settings)
@@ -244,7 +248,8 @@ def _show_chain(one: ChainHealth, now_s: int) -> None:
     from agent.app.watching.words import age, amount, quantity_up
     from agent.domain.units import qty_exact
 
-    print(f"\naave v3 on {one.chain.name} · {_coloured(one.state.value)}")
+    where = f"{one.chain.name} at {one.pool}" if one.pool is not None else one.chain.name
+    print(f"\naave v3 on {where} · {_coloured(one.state.value)}")
     if one.trouble:
         print(f"  {one.trouble}")
     if one.found is not None and not one.found.reserves:

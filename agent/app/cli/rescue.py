@@ -51,7 +51,8 @@ def command(
     by: str | None,
     as_json: bool,
 ) -> int:
-    """Bring Aave V3 accounts of the wallet back to their target health by the cheapest means at hand.
+    """Bring lending accounts of the wallet back to their target health by the cheapest means at hand: Aave V3, and the markets that
+    `lending_pools` and `morpho_markets` name.
 
     What costs is counted: gas and spread. The yield that the money no longer earns where it is now is not.
     Exit status 0: every account is at its target, or would be; 4: for one of them there is no way, and what is missing is told.
@@ -87,7 +88,7 @@ def command(
         if as_json:
             emit_json({"accounts": [facts for facts in told if facts is not None], "done": live})
         elif all(facts is None for facts in told):
-            print("no account at Aave V3 supplies or owes anything")
+            print("no lending account supplies or owes anything")
         elif not live:
             note("dry run: nothing was signed or sent; --live does it")
         return 4 if any(facts is not None and facts["missing_way"] for facts in told) else 0
@@ -104,6 +105,7 @@ def _may_act(app: App, rule: RescueTable) -> bool:
 def rules_of(settings: Settings, chain: str | None, target: Decimal | None) -> list[RescueTable]:
     """The settings' rules, and for chains without one what a rule says by itself. Raises Usage UNKNOWN_CHAIN, BAD_TARGET."""
     from agent.app.settings_rescue import RescueTable
+    from agent.app.settings_rescue_checks import markets_of
 
     if chain is not None and settings.chain(chain) is None:
         raise Usage("UNKNOWN_CHAIN", f"there is no chain '{chain}' in the settings", "see [[chains]]")
@@ -111,9 +113,14 @@ def rules_of(settings: Settings, chain: str | None, target: Decimal | None) -> l
         raise Usage(
             "BAD_TARGET", f"--target {target} is where liquidation begins", "it must be above 1, like 1.35"
         )
-    written = {rule.chain: rule for rule in settings.rescues}
-    names = [c.name for c in settings.chains if chain in (None, c.name)]
-    rules = [written.get(name) or RescueTable.model_validate({"name": name, "chain": name}) for name in names]
+    written = {(rule.chain, rule.market): rule for rule in settings.rescues}
+    chains = [c for c in settings.chains if chain in (None, c.name)]
+    asked = [(c.name, market) for c in chains for market in (None, *markets_of(c))]
+    rules = [
+        written.get((name, market))
+        or RescueTable.model_validate({"name": name, "chain": name, "market": market})
+        for name, market in asked
+    ]
     return [r if target is None else r.model_copy(update={"target": target}) for r in rules]
 
 
@@ -263,6 +270,7 @@ def facts_of(app: App, sight: Sight, found: Options) -> dict[str, Any]:
             for d in (*found.doubts, *_slow(app, sight, found))
         ],
         "plans": [_plan_json(app, sight, p) for p in found.plans],
+        "owners_could": [_plan_json(app, sight, p) for p in found.owners],
         "missing": [
             {"do": n.do, "asset": n.asset, "raw": str(n.raw), "how": list(missing_words(app, sight, n))}
             for n in found.missing
@@ -335,11 +343,11 @@ def _done_json(done: Done) -> dict[str, Any]:
 
 def _show(app: App, sight: Sight, found: Options) -> None:
     from agent.app.rescue.acting import words
-    from agent.app.rescue.words import health_words, missing_words, unwinding_words
+    from agent.app.rescue.words import health_words, missing_words, owners_words, unwinding_words
 
     rule = sight.rule
     print(
-        f"\naave v3 on {rule.chain} · {sight.one.state.value} · health factor {health_words(sight.health_1e18)}"
+        f"\n{sight.lender.words} on {rule.chain} · {sight.one.state.value} · health factor {health_words(sight.health_1e18)}"
     )
     print(f"  rescued below {plain(rule.trigger)}, up to {plain(rule.target)}")
     for doubt in (*found.doubts, *_slow(app, sight, found)):
@@ -359,6 +367,8 @@ def _show(app: App, sight: Sight, found: Options) -> None:
         return
     if not sight.unknown and not sight.below(rule.target):
         print("  nothing to do")
+    for plan in found.owners:
+        print(f"  owners    {owners_words(app, sight, plan)}")
     for need in found.missing:
         for line in missing_words(app, sight, need):
             print(f"  missing   {line}")

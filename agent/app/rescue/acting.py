@@ -27,8 +27,8 @@ from agent.domain.units import WIDE, qty_exact, quantize_up
 from agent.execution.desk import Desk
 from agent.execution.spine import work
 from agent.journal.records import PartRecord
-from agent.margin.rescue import Move, Plan, health_after, worth_usd
-from chains.lending.aave_v3 import account_data
+from agent.margin.rescue import Move, Plan, health_after
+from agent.margin.worths import assets_of, worth_usd
 
 if TYPE_CHECKING:
     from agent.app.wiring import App
@@ -38,7 +38,16 @@ DAY_NS = 86_400 * 10**9
 MORE_BPS = 20
 """How much more than is owed a sale is to bring."""
 UNSIGNED = frozenset(
-    {"WOULD_REVERT", "RESCUE_USELESS", "NO_ROUTE", "NO_MARKET", "NO_INVENTORY", "MAX_LOSS", "SCOPE_RESERVE"}
+    {
+        "WOULD_REVERT",
+        "RESCUE_USELESS",
+        "NO_ROUTE",
+        "NO_MARKET",
+        "NO_INVENTORY",
+        "MAX_LOSS",
+        "SCOPE_RESERVE",
+        "SCOPE_MARKET",
+    }
 )
 """Refusals that come before anything is signed: another plan may still do."""
 SOURCE = "rescue:"
@@ -117,16 +126,16 @@ def spent_usd(app: App, book: Book, sight: Sight, now_ns: int) -> Decimal:
     most that one payment may be.
     """
     account, total = sight.one.account, Decimal(0)
-    if account is None:
+    if account is None or (unit := sight.unit_usd) is None:
         return total
-    known = {r.asset for r in account.reserves}
+    known = assets_of(account)
     for record in payments(book, sight.name):
         signed = record.authorized
         if signed is None or record.failed or now_ns - signed.at_ns > DAY_NS:
             continue
         asset = str(record.part.asset_in)
         if asset in known:
-            worth = worth_usd(account, asset, record.part.in_raw)
+            worth = worth_usd(account, asset, record.part.in_raw, unit)
         else:
             worth = _gone_usd(app, sight, record.part.asset_in, record.part.in_raw)
         total = WIDE.add(total, worth)
@@ -165,8 +174,9 @@ async def prepare(app: App, book: Book, sight: Sight, move: Move) -> lending.Act
         move.raw,
         what,
         name,
-        sight.market.pool,
+        sight.lender,
         at=sight.one.found.block,
+        seen=sight.one,
     )
 
 
@@ -283,8 +293,7 @@ async def told_of(sight: Sight, move: Move, record: PartRecord) -> Done:
             "NO_RECEIPT", f"{record.part.cl_ord_id} is final and no chain knows it", "`fairlead reconcile`"
         )
     block = await sight.desk.gateway.block(receipt.block_number)
-    data = await account_data(sight.desk.gateway, sight.market, sight.desk.wallet, block.number)
-    now = None if data.health_1e18 == 2**256 - 1 else data.health_1e18
+    now = await sight.lender.health_at(sight.desk.gateway, sight.desk.wallet, block)
     return Done(
         record.part.cl_ord_id, record.what, block.number, predicted(sight, move, block.timestamp), now
     )

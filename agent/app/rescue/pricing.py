@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal, localcontext
 from typing import TYPE_CHECKING
 
+from agent.app.lending import within_scope
 from agent.app.rescue.doubts import Doubt
 from agent.app.rescue.sight import Sight, token_known
 from agent.domain.instruments import AssetId
 from agent.domain.units import WIDE, qty_exact, raw_down
 from agent.execution.settlement import token_of
+from agent.margin.aave_account import Account
+from agent.margin.aave_core import AaveModel
 from agent.margin.aave_moves import REPAY
 from agent.margin.rescue import Means, Need, Plan, best_effort, needs, plans, ways
 from agent.margin.unwind import Unwinding, cheapest_unwinding
@@ -36,13 +39,15 @@ VERB_OF = {REPAY: "repay", "add_collateral": "supply"}
 class Options:
     """`plans` reach the target within the limits, the cheapest first. Where none does, there is at most one, which is `short` of it, and
     `missing` is what would do once the wallet is spent, each alone. `unwound` is what the loan's own collateral would do, step by step by
-    its owners: no role lets an agent's key withdraw collateral."""
+    its owners: no role lets an agent's key withdraw collateral. `owners` are plans out of the wallet that its owners could sign, where the
+    agent's key reaches no market of the kind."""
 
     plans: tuple[Plan, ...]
     missing: tuple[Need, ...]
     doubts: tuple[Doubt, ...]
     short: bool = False
     unwound: Unwinding | None = None
+    owners: tuple[Plan, ...] = ()
 
     @property
     def stopped(self) -> Doubt | None:
@@ -63,19 +68,26 @@ def options(app: App, sight: Sight, spent_usd: Decimal, time_s: int, *, beside: 
     if one.account is None or one.found is None or not sight.below(sight.rule.target):
         return Options((), (), sight.doubts)
     doubts = [*sight.doubts, *gas_doubts(sight)]
+    if (unit := sight.unit_usd) is None:
+        return Options((), (), (*doubts, unpriced(sight)))
     times, target = (time_s, time_s + LIFE_S), target_1e18(sight)
     means, untold = means_of(app, sight, time_s)
     doubts += untold
-    found = plans(one.engine, one.account, times, target, means)
+    if not means and not within_scope(app, sight.desk, sight.lender):
+        held, _ = means_of(app, sight, time_s, by_owners=True)
+        theirs = tuple(plans(one.engine, one.account, times, target, held, unit))
+        missing = () if theirs else tuple(needs(one.engine, one.account, times, target, held, unit))
+        return Options((), missing, tuple(doubts), owners=theirs)
+    found = plans(one.engine, one.account, times, target, means, unit)
     kept = [p for p in found if over(sight, p, spent_usd) is None]
     if found and not kept and (why := over(sight, found[0], spent_usd)) is not None:
         doubts.append(why)
     unwound = own_collateral(app, sight, times[-1], target) if beside or not kept else None
     if kept:
         return Options(tuple(kept), (), tuple(doubts), unwound=unwound)
-    missing = () if found else tuple(needs(one.engine, one.account, times, target, means))
+    missing = () if found else tuple(needs(one.engine, one.account, times, target, means, unit))
     room = min(sight.rule.most_usd, sight.rule.per_day_usd - spent_usd)
-    effort = best_effort(one.engine, one.account, times, means, room)
+    effort = best_effort(one.engine, one.account, times, means, room, unit)
     if effort is None or over(sight, effort, spent_usd) is not None:
         return Options((), missing, tuple(doubts), unwound=unwound)
     return Options((effort,), missing, tuple(doubts), short=True, unwound=unwound)
@@ -85,7 +97,9 @@ def own_collateral(app: App, sight: Sight, time_s: int, target: int) -> Unwindin
     """The cheapest way to the target out of the loan's own collateral, between assets that the settings know and would sell."""
     one = sight.one
     gas = sight.usd_of_wei(cost_at_most(2 * LEND_GAS + SALE_GAS, sight.fees))
-    if one.account is None or gas is None or not sight.rule.swap or any(d.no_sale for d in sight.doubts):
+    if not isinstance(one.account, Account) or not isinstance(one.engine, AaveModel):
+        return None
+    if gas is None or not sight.rule.swap or any(d.no_sale for d in sight.doubts):
         return None
     sold = {
         str(a) for a, symbol in app.directory.symbols.items() if symbol in app.settings.limits.allow_assets
@@ -94,25 +108,26 @@ def own_collateral(app: App, sight: Sight, time_s: int, target: int) -> Unwindin
     return cheapest_unwinding(one.engine, one.account, time_s, target, SALE_BPS, FLOOR_1E18, gas, known)
 
 
-def means_of(app: App, sight: Sight, time_s: int) -> tuple[list[Means], list[Doubt]]:
-    """Every asset of the wallet there that repays or secures, and what stands in the way of one."""
+def means_of(
+    app: App, sight: Sight, time_s: int, *, by_owners: bool = False
+) -> tuple[list[Means], list[Doubt]]:
+    """Every asset of the wallet there that repays or secures, and what stands in the way of one. `by_owners`: were they to sign."""
     one, found, doubts = sight.one, list[Means](), list[Doubt]()
     assert one.account is not None
     fee = sight.usd_of_wei(cost_at_most(LEND_GAS, sight.fees)) or Decimal(0)
-    # A frozen reserve takes no supply; what is owed in it may be repaid.
-    frozen = {r.asset for r in one.found.reserves if r.frozen} if one.found is not None else set()
     for do, asset in ways(one.engine, one.account, time_s):
         known = token_known(app, asset)
-        supplies = do != REPAY
-        if known is None or (supplies and (not sight.rule.add_collateral or token_of(known) in frozen)):
+        supplies = do != REPAY  # a frozen reserve takes no supply; what is owed in it may be repaid
+        if known is None or (supplies and (not sight.rule.add_collateral or asset in one.frozen)):
             continue
-        held, why = sight.held.get(known, 0), not_granted(app, sight, VERB_OF[do], known)
+        held = sight.held.get(known, 0)
+        why = None if by_owners else not_granted(app, sight, VERB_OF[do], known)
         if why is not None:
             doubts += [why] if held else []
             continue
         if held:
             found.append(Means(do, asset, held, fee))
-        if do == REPAY and sight.rule.swap and not any(d.no_sale for d in sight.doubts):
+        if do == REPAY and sight.rule.swap and not by_owners and not any(d.no_sale for d in sight.doubts):
             found += sales(app, sight, asset, known, fee)
     return found, doubts
 
@@ -147,6 +162,12 @@ def not_granted(app: App, sight: Sight, verb: str, asset: AssetId) -> Doubt | No
     """Why the agent's key may not do it; None where it may, and where owners sign."""
     if app.roads is None:
         return None
+    if not within_scope(app, sight.desk, sight.lender):
+        return Doubt(
+            "SCOPE_MARKET",
+            f"{sight.rule.chain}: the agent's scope does not reach {sight.lender.words}",
+            "its owners can: `fairlead rescue --live --by owners`",
+        )
     scope = app.roads.opened[sight.desk.profile.chain_id].scope
     may = [action for r in scope.reserves if r.asset == token_of(asset) for action in r.actions]
     if verb in may:
@@ -156,6 +177,18 @@ def not_granted(app: App, sight: Sight, verb: str, asset: AssetId) -> Doubt | No
         "SCOPE_RESERVE",
         f"{sight.rule.chain}: the wallet has {symbol}, and the agent's scope does not let it {verb} it",
         "add it to scopes.reserves and have the owners grant it",
+    )
+
+
+def unpriced(sight: Sight) -> Doubt:
+    """What the account counts in has no price in dollars: no limit of the rule could be held."""
+    account = sight.one.account
+    symbol = sight.one.symbols.get(account.loan, account.loan) if account is not None else "it"
+    return Doubt(
+        "PRICE_UNKNOWN",
+        f"{sight.name}: {symbol} has no price in dollars, and the rescue's limits are dollars",
+        f"add a source of {symbol} under [oracles]",
+        stops=True,
     )
 
 

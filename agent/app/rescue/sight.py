@@ -1,4 +1,4 @@
-"""One Aave V3 account of the wallet with everything a rescue decides by: health, balances, fees, and what makes any of it doubtful.
+"""One lending account of the wallet with everything a rescue decides by: health, balances, fees, and what makes any of it doubtful.
 
 Each doubt has a name and is told; none is passed over in silence. What the protocol itself would liquidate by is acted on all the same:
 a repayment or more collateral is right at any price, so that only what cannot be computed, or cannot be sent, stops it.
@@ -13,18 +13,20 @@ from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING
 
 from agent.app.chain_desk import ChainDesk
-from agent.app.rescue.doubts import Doubt, sequencer_doubts, stale_doubts
+from agent.app.lenders.lender import Lender, SeenLoan
+from agent.app.lenders.markets import lender_of
+from agent.app.rescue.doubts import Doubt, sequencer_doubts
 from agent.app.rescue.elsewhere import at_once, on_other_chains
 from agent.app.settings_rescue import RescueTable
-from agent.app.watching.aave import ChainHealth, chain_health, market_of, name_of
 from agent.domain.errors import Denied, Usage
 from agent.domain.instruments import AssetId, Place
 from agent.domain.units import WIDE, qty_exact, raw_down
 from agent.execution.settlement import token_of
+from agent.margin import morpho_blue
 from agent.margin.model import State
+from agent.margin.worths import DOLLAR
 from agent.ports import ExecutionVenue
 from chains.gas import Urgency, bid
-from chains.profile import Aave
 from chains.types import Address, Fees
 
 if TYPE_CHECKING:
@@ -41,8 +43,8 @@ class Sight:
 
     rule: RescueTable
     desk: ChainDesk
-    market: Aave
-    one: ChainHealth
+    lender: Lender
+    one: SeenLoan
     held: Mapping[AssetId, int]
     at_venues: Mapping[tuple[str, AssetId], Decimal]
     fees: Fees
@@ -53,7 +55,7 @@ class Sight:
 
     @property
     def name(self) -> str:
-        return name_of(self.one)
+        return self.one.name
 
     @property
     def health_1e18(self) -> int | None:
@@ -67,6 +69,13 @@ class Sight:
         """Whether the health factor is known, and below that."""
         health = self.health_1e18
         return not self.unknown and health is not None and health < raw_down(threshold, 18)
+
+    @property
+    def unit_usd(self) -> Decimal | None:
+        """What one of the unit is worth that the protocol counts this account in; None where no source of ours prices it."""
+        if isinstance(self.one.account, morpho_blue.Account):
+            return self.prices.get(self.one.symbols.get(self.one.account.loan, ""))
+        return DOLLAR
 
     @property
     def stopped(self) -> Doubt | None:
@@ -95,14 +104,14 @@ def desk_of(app: App, rule: RescueTable) -> ChainDesk:
 
 
 async def look(app: App, rule: RescueTable) -> Sight | None:
-    """None where the chain has no Aave market. An account that cannot be read is UNKNOWN. Raises Retry where the chain is silent."""
+    """None where the chain has no such market, or the wallet no account there. One that cannot be read is UNKNOWN. Raises Retry where the
+    chain is silent."""
     chain = app.settings.chain(rule.chain)
     assert chain is not None, "the settings were checked"
     desk = desk_of(app, rule)
-    market, one = await asyncio.gather(
-        market_of(chain, desk.gateway), chain_health(chain, desk.gateway, desk.wallet)
-    )
-    if market is None or one is None:
+    lender = await lender_of(chain, desk.gateway, rule.market, desk.wallet)
+    one = await lender.look(desk.gateway, desk.wallet) if lender is not None else None
+    if lender is None or one is None:
         return None
     tokens = [a for a in app.directory.at(desk.place) if "/erc20:" in a]
     assert desk.sender is not None
@@ -113,7 +122,11 @@ async def look(app: App, rule: RescueTable) -> Sight | None:
             desk.gateway.balance(desk.sender),
             app.oracles.medians(),
         ),
-        asyncio.gather(_stale(app, rule, desk, market, one), _sequencer(app, rule, desk), _at_venues(app)),
+        asyncio.gather(
+            lender.stale(desk.gateway, one, lambda source: _limit_s(app, rule, source)),
+            _sequencer(app, rule, desk),
+            _at_venues(app),
+        ),
     )
     fees = bid(history, Urgency.URGENT)
     doubts = [*stale, *down]
@@ -121,12 +134,12 @@ async def look(app: App, rule: RescueTable) -> Sight | None:
         doubts.append(
             Doubt(
                 "HEALTH_UNKNOWN",
-                f"{name_of(one)}: its health cannot be told, and is not taken for safe: {one.trouble}",
+                f"{one.name}: its health cannot be told, and is not taken for safe: {one.trouble}",
                 "`fairlead health`; rescue it by hand if you know better",
                 stops=True,
             )
         )
-    sight = Sight(rule, desk, market, one, held, at_venues, fees, wei, prices, tuple(doubts))
+    sight = Sight(rule, desk, lender, one, held, at_venues, fees, wei, prices, tuple(doubts))
     if not sight.below(rule.target):
         return sight
     return replace(sight, on_chains=await on_other_chains(app, desk))
@@ -136,18 +149,6 @@ def next_s(app: App, sight: Sight) -> int:
     """The time of the block a payment would be in at the soonest."""
     assert sight.one.found is not None
     return max(sight.one.found.block.timestamp + 1, app.clock.now_ns() // 10**9)
-
-
-async def _stale(app: App, rule: RescueTable, desk: ChainDesk, market: Aave, one: ChainHealth) -> list[Doubt]:
-    if one.found is None or not one.found.reserves:
-        return []
-    names = {address_in(asset): symbol for asset, symbol in one.symbols.items()}
-    assets = {r.asset: names.get(r.asset, r.asset) for r in one.found.reserves}
-    return await stale_doubts(desk.gateway, market.oracle, assets, lambda source: _limit_s(app, rule, source))
-
-
-def address_in(asset: str) -> Address:
-    return token_of(AssetId(asset))
 
 
 def _limit_s(app: App, rule: RescueTable, source: Address | None) -> int:

@@ -16,7 +16,7 @@ from agent.app.bridging import following
 from agent.app.rescue import acting, bringing, pricing
 from agent.app.rescue.doubts import Doubt
 from agent.app.rescue.sight import Sight, look, next_s
-from agent.app.rescue.words import health_words, missing_words, unwinding_words
+from agent.app.rescue.words import health_words, missing_words, owners_words, unwinding_words
 from agent.app.settings_rescue import RescueTable
 from agent.domain.errors import FairleadError
 from agent.domain.events import Alarmed
@@ -94,7 +94,11 @@ class RescueWatch:
         over, crossings = acting.over(self._desk.book), dict(self._desk.book.crossings)
         sight = await look(self._app, self._rule)
         if sight is None:
-            await self._say("RESCUE_NO_MARKET", f"{self._rule.chain} has no Aave market", "drop the rule")
+            await self._say(
+                "RESCUE_NO_MARKET",
+                f"{self._rule.chain} has no {self._rule.market or 'Aave V3'} market, or the wallet nothing in it",
+                "drop the rule",
+            )
             return
         conditions = [(d.code, d.message, d.hint) for d in sight.doubts]
         if sight.below(self._rule.warn):
@@ -133,6 +137,7 @@ class RescueWatch:
             return
         lines = [line for need in found.missing for line in missing_words(app, sight, need)]
         lines += [unwinding_words(app, sight, found.unwound)] if found.unwound is not None else []
+        lines += [owners_words(app, sight, plan) for plan in found.owners[:1]]
         # What is missing is told again each time it has doubled.
         size = found.missing[0].raw.bit_length() if found.missing else 0
         own = [d for d in found.doubts if d not in sight.doubts]
@@ -276,7 +281,7 @@ class RescueWatch:
 
 def shown(rule: RescueTable) -> str:
     """What the rule does, for `fairlead jobs`."""
-    return f"rescue the Aave V3 account on {rule.chain} up to {plain_of(rule.target)}"
+    return f"rescue the {rule.market or 'Aave V3'} account on {rule.chain} up to {plain_of(rule.target)}"
 
 
 def plain_of(value: Decimal) -> str:

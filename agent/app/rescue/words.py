@@ -13,10 +13,11 @@ from agent.app.rescue.pricing import VERB_OF
 from agent.app.rescue.sight import Sight, token_known
 from agent.domain.instruments import place_of
 from agent.domain.units import qty_exact
+from agent.margin.worths import assets_of
 
 if TYPE_CHECKING:
     from agent.app.wiring import App
-    from agent.margin.rescue import Need
+    from agent.margin.rescue import Need, Plan
     from agent.margin.unwind import Unwinding
 
 
@@ -29,7 +30,7 @@ def missing_words(app: App, sight: Sight, need: Need) -> Iterator[str]:
     time for it. An exchange's keys cannot withdraw, and what crosses a bridge is owners' to sign: `bringing` does it where they sign here."""
     account = sight.one.account
     assert account is not None
-    decimals = next(r.decimals for r in account.reserves if r.asset == need.asset)
+    decimals = assets_of(account)[need.asset]
     symbol = sight.one.symbols.get(need.asset, need.asset)
     qty = qty_exact(need.raw, decimals)
     wallet = sight.desk.wallet
@@ -69,6 +70,15 @@ def unwinding_words(app: App, sight: Sight, found: Unwinding) -> str:
     ]
     told = "; then ".join(steps)
     return f"out of its own collateral, for at most {found.cost_usd:,.2f} USD: {told}; only its owners can"
+
+
+def owners_words(app: App, sight: Sight, plan: Plan) -> str:
+    """What the wallet has and its owners may pay in, where the agent's key reaches no such market."""
+    from agent.app.rescue.acting import words
+
+    does = ", then ".join(words(app, sight, move) for move in plan.moves)
+    name = sight.rule.chain
+    return f"{does} (health factor {health_words(plan.health_1e18)}): only its owners can: `fairlead rescue --chain {name} --live --by owners`"
 
 
 def up(qty: Decimal, decimals: int) -> Decimal:

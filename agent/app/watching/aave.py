@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.app.settings_tree import Chain
 from agent.domain.errors import FairleadError
@@ -49,6 +49,7 @@ class ChainHealth:
     trouble: str = ""
     model: str = ""
     engine: AaveModel = aave_v3_0.MODEL
+    pool: Address | None = None
 
     @property
     def fix(self) -> Fix | None:
@@ -68,12 +69,13 @@ class ChainHealth:
         return self.found is not None and not self.found.reserves and not self.trouble
 
 
-async def market_of(chain: Chain, gateway: Gateway) -> Aave | None:
-    """The chain's Aave market: the profile's, or that of the settings' `lending_pool`, whose provider is asked for."""
+async def market_of(chain: Chain, gateway: Gateway, pool: Address | None = None) -> Aave | None:
+    """The chain's Aave market: the profile's, or that of the settings' `lending_pool`, whose provider is asked for; or that of another
+    `pool` of Aave V3's kind."""
     market = profiles.load(chain.chain_id).aave
-    if chain.lending_pool is None:
+    if pool is None and chain.lending_pool is None:
         return market
-    pool = Address(chain.lending_pool)
+    pool = pool or Address(str(chain.lending_pool))
     if market is not None and market.pool == pool:
         return market
     found = await gateway.call(Call(pool, selector("ADDRESSES_PROVIDER()")))
@@ -129,12 +131,23 @@ def equals_contract(account: Account, found: AaveAccount, engine: AaveModel = aa
     )  # fmt: skip
 
 
-async def chain_health(chain: Chain, gateway: Gateway, wallet: Address) -> ChainHealth | None:
-    """None where the chain has no Aave market. What does not answer, or is of a version no model here is of, is UNKNOWN."""
+async def chain_health(
+    chain: Chain, gateway: Gateway, wallet: Address, pool: Address | None = None
+) -> ChainHealth | None:
+    """None where the chain has no Aave market. What does not answer, or is of a version no model here is of, is UNKNOWN. `pool`: another
+    market of the chain than its Aave's."""
+    one = await _chain_health(chain, gateway, wallet, pool)
+    return one if one is None or pool is None else replace(one, pool=pool)
+
+
+async def _chain_health(
+    chain: Chain, gateway: Gateway, wallet: Address, pool: Address | None
+) -> ChainHealth | None:
     try:
-        market = await market_of(chain, gateway)
+        market = await market_of(chain, gateway, pool)
         if market is None:
-            return None
+            why = f"{pool} is no market of Aave V3's kind"
+            return None if pool is None else ChainHealth(chain, None, None, None, None, {}, why)
         found = await read_account(gateway, market, wallet)
         symbols = await _symbols(gateway, chain.chain_id, found)
     except FairleadError as error:
@@ -161,7 +174,7 @@ async def chain_health(chain: Chain, gateway: Gateway, wallet: Address) -> Chain
 
 
 def name_of(one: ChainHealth) -> str:
-    return f"aave_v3:eip155:{one.chain.chain_id}"
+    return f"aave_v3:eip155:{one.chain.chain_id}" + (f":{one.pool}" if one.pool is not None else "")
 
 
 def doubts(found: AaveAccount, symbols: dict[str, str], chain_id: int) -> str:

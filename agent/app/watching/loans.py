@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.app.settings_tree import Chain
 from agent.app.watching.aave import label
@@ -24,16 +24,17 @@ from contracts.codec import encode
 
 @dataclass(frozen=True, slots=True)
 class Loan:
-    """One account, with the block it was read at (None where it was not)."""
+    """One account, with the block it was read at (None where it was not), and as its reader found it."""
 
     judged: Judged
     block: BlockRef | None
+    found: morpho_reader.MorphoPosition | None = None
 
 
 async def loans_of(chain: Chain, gateway: Gateway, wallet: Address) -> list[Loan]:
     """The accounts in which something is held or owed; a market that does not answer is UNKNOWN, never left out."""
     asked = [_comet(chain, gateway, Address(c), wallet) for c in chain.comets]
-    asked += [_morpho(chain, gateway, market, wallet) for market in chain.morpho_markets]
+    asked += [morpho_loan(chain, gateway, market, wallet) for market in chain.morpho_markets]
     return [loan for loan in await asyncio.gather(*asked) if loan is not None]
 
 
@@ -77,7 +78,8 @@ def comet_account(found: comet_reader.CometAccount, chain_id: int) -> compound_v
     )  # fmt: skip
 
 
-async def _morpho(chain: Chain, gateway: Gateway, market: str, wallet: Address) -> Loan | None:
+async def morpho_loan(chain: Chain, gateway: Gateway, market: str, wallet: Address) -> Loan | None:
+    """The wallet's position in one market; None where it has none."""
     name = f"morpho_blue:eip155:{chain.chain_id}:{market}"
     try:
         found = await morpho_reader.read_position(gateway, Address(chain.morpho), market, wallet)
@@ -89,7 +91,8 @@ async def _morpho(chain: Chain, gateway: Gateway, market: str, wallet: Address) 
     account = morpho_account(found, chain.chain_id)
     decimals = {account.loan: account.loan_decimals, account.collateral: account.collateral_decimals}
     why = price_doubt(account.oracle_price_1e36, 54)
-    return _judged(name, morpho_blue.MODEL, account, chain, found.block, symbols, decimals, why)
+    loan = _judged(name, morpho_blue.MODEL, account, chain, found.block, symbols, decimals, why)
+    return replace(loan, found=found)
 
 
 def morpho_account(found: morpho_reader.MorphoPosition, chain_id: int) -> morpho_blue.Account:

@@ -1,14 +1,17 @@
-"""Aave V3 (3.0) on chain 1: provider, pool and configurator at their addresses, WETH and USDC reserves."""
+"""Aave V3 (3.0) on chain 1: provider, pool and configurator at their addresses, WETH and USDC reserves; and a market of the same build
+at Spark's, which runs that version."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chains.devnet.addresses import AAVE
+from chains.devnet.addresses import AAVE, CHAINS, SPARK
 from chains.devnet.artifacts import artifact
 from chains.devnet.builder import DEPLOYER, Builder
 from chains.devnet.deploy.base import mint
 from chains.devnet.deploy.uniswap import ETCHED
+from chains.devnet.jsonrpc import Rpc
 from chains.errors import Halt
 
 RAY = 10**27
@@ -64,19 +67,20 @@ RESERVES = (
 )
 
 
-def deploy(b: Builder) -> None:
+def deploy(b: Builder, name: str = "Aave", market: Mapping[str, str] = AAVE) -> None:
+    """`market` are the addresses of one market: Aave's, or Spark's."""
     provider, acl, configurator = (
         artifact("PoolAddressesProvider"),
         artifact("AaveACLManager"),
         artifact("PoolConfigurator"),
     )
-    at = AAVE["PoolAddressesProvider"]
-    b.etch(provider.creation("Aave Ethereum Market", DEPLOYER), at)
-    b.record("Aave PoolAddressesProvider", at, "genuine-build", ETCHED)
+    at = market["PoolAddressesProvider"]
+    b.etch(provider.creation(f"{name} Ethereum Market", DEPLOYER), at)
+    b.record(f"{name} PoolAddressesProvider", at, "genuine-build", ETCHED)
 
     libraries = {
-        name: b.deploy(artifact(name).creation())
-        for name in (
+        part: b.deploy(artifact(part).creation())
+        for part in (
             "BorrowLogic",
             "BridgeLogic",
             "EModeLogic",
@@ -93,39 +97,39 @@ def deploy(b: Builder) -> None:
     b.do(configurator, configurator_code, "initialize", at)
 
     b.do(provider, at, "setACLAdmin", DEPLOYER)
-    b.etch(acl.creation(at), AAVE["ACLManager"])
-    b.record("Aave ACLManager", AAVE["ACLManager"], "genuine-build", ETCHED)
-    b.do(provider, at, "setACLManager", AAVE["ACLManager"])
+    b.etch(acl.creation(at), market["ACLManager"])
+    b.record(f"{name} ACLManager", market["ACLManager"], "genuine-build", ETCHED)
+    b.do(provider, at, "setACLManager", market["ACLManager"])
     for role in ("addPoolAdmin", "addAssetListingAdmin", "addRiskAdmin", "addEmergencyAdmin"):
-        b.do(acl, AAVE["ACLManager"], role, DEPLOYER)
+        b.do(acl, market["ACLManager"], role, DEPLOYER)
 
     b.do(provider, at, "setPoolImpl", pool_code)
     b.do(provider, at, "setPoolConfiguratorImpl", configurator_code)
-    for name, getter in (("Pool", "getPool"), ("PoolConfigurator", "getPoolConfigurator")):
-        if b.read(provider, at, getter).lower() != AAVE[name].lower():
-            raise Halt("DEVNET_BUILD", f"Aave's {name} is not at its mainnet address")
-        b.record(f"Aave {name}", AAVE[name], "genuine-build", PROXIED)
+    for part, getter in (("Pool", "getPool"), ("PoolConfigurator", "getPoolConfigurator")):
+        if b.read(provider, at, getter).lower() != market[part].lower():
+            raise Halt("DEVNET_BUILD", f"{name}'s {part} is not at its mainnet address")
+        b.record(f"{name} {part}", market[part], "genuine-build", PROXIED)
 
     assets, sources = [b.chain.weth, b.chain.usdc], [b.chain.feeds["ETH"], b.chain.feeds["USDC"]]
-    b.etch(artifact("AaveOracle").creation(at, assets, sources, ZERO, ZERO, 10**8), AAVE["AaveOracle"])
-    b.record("AaveOracle", AAVE["AaveOracle"], "genuine-build", ETCHED)
-    b.do(provider, at, "setPriceOracle", AAVE["AaveOracle"])
-    b.etch(artifact("AaveProtocolDataProvider").creation(at), AAVE["AaveProtocolDataProvider"])
-    b.record("AaveProtocolDataProvider", AAVE["AaveProtocolDataProvider"], "genuine-build", ETCHED)
-    b.do(provider, at, "setPoolDataProvider", AAVE["AaveProtocolDataProvider"])
-    _reserves(b, {"WETH": b.chain.weth, "USDC": b.chain.usdc})
+    b.etch(artifact("AaveOracle").creation(at, assets, sources, ZERO, ZERO, 10**8), market["AaveOracle"])
+    b.record(f"{name}Oracle", market["AaveOracle"], "genuine-build", ETCHED)
+    b.do(provider, at, "setPriceOracle", market["AaveOracle"])
+    b.etch(artifact("AaveProtocolDataProvider").creation(at), market["AaveProtocolDataProvider"])
+    b.record(f"{name}ProtocolDataProvider", market["AaveProtocolDataProvider"], "genuine-build", ETCHED)
+    b.do(provider, at, "setPoolDataProvider", market["AaveProtocolDataProvider"])
+    _reserves(b, {"WETH": b.chain.weth, "USDC": b.chain.usdc}, market)
 
 
-def _reserves(b: Builder, tokens: dict[str, str]) -> None:
+def _reserves(b: Builder, tokens: dict[str, str], market: Mapping[str, str]) -> None:
     configurator, pool, provider = (
         artifact("PoolConfigurator"),
         artifact("AavePool"),
-        AAVE["PoolAddressesProvider"],
+        market["PoolAddressesProvider"],
     )
     codes = []
     for name in ("AToken", "StableDebtToken", "VariableDebtToken"):
-        codes.append(b.deploy(artifact(name).creation(AAVE["Pool"])))
-        b.do(artifact(name), codes[-1], "initialize", *_blank(name))
+        codes.append(b.deploy(artifact(name).creation(market["Pool"])))
+        b.do(artifact(name), codes[-1], "initialize", *_blank(name, market["Pool"]))
     listings = []
     for r in RESERVES:
         strategy = artifact("DefaultReserveInterestRateStrategy").creation(
@@ -149,22 +153,22 @@ def _reserves(b: Builder, tokens: dict[str, str]) -> None:
             (*codes, r.decimals, b.deploy(strategy), tokens[r.symbol], TREASURY, ZERO, *names, b"")
         )
     # On mainnet wstETH and WBTC were listed between the two: three creations each. The gap puts USDC's tokens at their addresses.
-    b.do(configurator, AAVE["PoolConfigurator"], "initReserves", listings[:1])
-    nonce = int(b.rpc("eth_getTransactionCount", AAVE["PoolConfigurator"], "latest"), 16)
-    b.rpc("anvil_setNonce", AAVE["PoolConfigurator"], hex(nonce + 6))
-    b.do(configurator, AAVE["PoolConfigurator"], "initReserves", listings[1:])
+    b.do(configurator, market["PoolConfigurator"], "initReserves", listings[:1])
+    nonce = int(b.rpc("eth_getTransactionCount", market["PoolConfigurator"], "latest"), 16)
+    b.rpc("anvil_setNonce", market["PoolConfigurator"], hex(nonce + 6))
+    b.do(configurator, market["PoolConfigurator"], "initReserves", listings[1:])
     for r in RESERVES:
-        token, at = tokens[r.symbol], AAVE["PoolConfigurator"]
+        token, at = tokens[r.symbol], market["PoolConfigurator"]
         b.do(configurator, at, "configureReserveAsCollateral", token, r.ltv, r.threshold, r.bonus)
         b.do(configurator, at, "setReserveFactor", token, r.reserve_factor)
         b.do(configurator, at, "setReserveBorrowing", token, True)
         b.do(configurator, at, "setReserveFlashLoaning", token, True)
         mint(b, token, DEPLOYER, r.supply_raw)
-        b.do(artifact("MockERC20"), token, "approve", AAVE["Pool"], r.supply_raw)
-        b.do(pool, AAVE["Pool"], "supply", token, r.supply_raw, DEPLOYER, 0)
+        b.do(artifact("MockERC20"), token, "approve", market["Pool"], r.supply_raw)
+        b.do(pool, market["Pool"], "supply", token, r.supply_raw, DEPLOYER, 0)
         data = b.read(
             artifact("AaveProtocolDataProvider"),
-            AAVE["AaveProtocolDataProvider"],
+            market["AaveProtocolDataProvider"],
             "getReserveTokensAddresses",
             token,
         )
@@ -176,12 +180,20 @@ def _reserves(b: Builder, tokens: dict[str, str]) -> None:
                 "created by the configurator at its real nonce",
             )
     # Some of it is lent, so that rates are not zero.
-    b.do(pool, AAVE["Pool"], "borrow", tokens["USDC"], 20_000_000 * 10**6, 2, 0, DEPLOYER)
-    b.do(pool, AAVE["Pool"], "borrow", tokens["WETH"], 8_000 * 10**18, 2, 0, DEPLOYER)
+    b.do(pool, market["Pool"], "borrow", tokens["USDC"], 20_000_000 * 10**6, 2, 0, DEPLOYER)
+    b.do(pool, market["Pool"], "borrow", tokens["WETH"], 8_000 * 10**18, 2, 0, DEPLOYER)
 
 
-def _blank(name: str) -> tuple[object, ...]:
+def _blank(name: str, pool: str) -> tuple[object, ...]:
     """Arguments that shut an implementation contract's own initializer."""
     if name == "AToken":
-        return (AAVE["Pool"], ZERO, ZERO, ZERO, 0, "IMPL", "IMPL", b"")
-    return (AAVE["Pool"], ZERO, ZERO, 0, "IMPL", "IMPL", b"")
+        return (pool, ZERO, ZERO, ZERO, 0, "IMPL", "IMPL", b"")
+    return (pool, ZERO, ZERO, 0, "IMPL", "IMPL", b"")
+
+
+def ensure_spark(rpc: Rpc) -> None:
+    """Spark's market on a chain 1 that is in use, by its admin port; nothing where it stands."""
+    if rpc("eth_getCode", SPARK["Pool"], "latest") != "0x":
+        return
+    base = int(rpc("eth_getBlockByNumber", "latest", False)["baseFeePerGas"], 16)
+    deploy(Builder(rpc, CHAINS[1], base * 5 // 4 + 1), "Spark", SPARK)

@@ -1,0 +1,7 @@
+"""Where the wallet lends and borrows: how an account is read for a rescue, and which calls change it. One file a protocol.
+
+lender       what every protocol answers
+aave_v3      Aave V3 and markets of its kind, Spark's among them
+morpho_blue  a market of Morpho Blue
+markets      the protocol that a name in the settings means
+"""
