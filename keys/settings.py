@@ -56,7 +56,7 @@ from keys.policy_settings import (
     PolicySettings,
 )
 from keys.secrets import is_reference
-from keys.signer import binance_usdm, ccxt_words, deribit, fix_logon
+from keys.signer import binance_usdm, ccxt_words, deribit, fix_logon, kraken
 from keys.signer.exchange_orders import SymbolLimit
 from keys.signer.exchange_wire import checked
 from keys.signers import SignerSpec, read_spec, references
@@ -91,7 +91,11 @@ Held = KeyReference | SignerSpec
 
 REPEATS = 200
 """100 orders in ten seconds, as Binance Spot publishes its limit, and a signature's life that touches two such windows."""
-_REPEATS = {binance_usdm.DIALECT: binance_usdm.REPEATS, deribit.DIALECT: deribit.REPEATS}
+_REPEATS = {
+    binance_usdm.DIALECT: binance_usdm.REPEATS,
+    deribit.DIALECT: deribit.REPEATS,
+    kraken.DIALECT: kraken.REPEATS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +284,7 @@ def _exchange(value: Any, path: str) -> ExchangeReference:
         raise _bad(f"{path}.repeats", "must be 1 or more: a signature is used at least once")
     if read.sends_to and read.dialect == "hyperliquid":
         raise _bad(f"{path}.sends_to", "is not for this dialect: its signatures are taken once as it is")
-    if read.sends_to and (words is not None or read.dialect == deribit.DIALECT):
+    if read.sends_to and (words is not None or read.dialect in (deribit.DIALECT, kraken.DIALECT)):
         raise _bad(
             f"{path}.sends_to", "is not for this dialect: the signer does not speak to this exchange itself"
         )
