@@ -25,7 +25,7 @@ is the most orders the exchange takes of one account in the six seconds a signat
 `sends_to` (the exchange's address, or a reference to it) the signer sends orders itself: no signature of one leaves it, and each is carried out once. With
 dialect "hyperliquid" `secret` is an agent wallet's key in hex, `api_key` the account's address, instruments are named by asset number,
 and `repeats` is 1: its nonces are taken once (keys/signer/hyperliquid.py). With dialect "binance-fix" `secret` is an Ed25519 key in PEM and
-only log-ons of `senders` are signed by it (keys/signer/fix_logon.py says what one of them opens).
+only log-ons of `senders` are signed by it (keys/signer/fix_logon.py says what one of them opens). With dialect "kraken" `secret` is base64.
 A password left out or null is asked for by the signer itself when `unlock` is called. Amounts are base units as decimal strings.
 Errors: Usage SIGNER_CONFIG_INVALID with the path of the value.
 """

@@ -39,6 +39,7 @@ class KrakenServer(Server):
         self.tokens: dict[str, str] = {}
         self.switch: dict[str, int] = {}
         self.may = list(MAY)
+        self.addresses: list[str] = []
         self.nonce_window = 0
         super().__init__(venue, limits)
 
@@ -219,7 +220,7 @@ class KrakenServer(Server):
 
     def key_info(self, params: Params, account: Account) -> Json:
         told: Json = {"apiKeyName": "paper", "apiKey": account.key, "nonce": params["nonce"]}
-        told |= {"nonceWindow": self.nonce_window, "permissions": self.may, "ipAllowlist": []}
+        told |= {"nonceWindow": self.nonce_window, "permissions": self.may, "ipAllowlist": self.addresses}
         return told | {"validUntil": "0", "queryFrom": "0", "queryTo": "0"}
 
     def token(self, params: Params, account: Account) -> Json:
