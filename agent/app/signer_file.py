@@ -70,6 +70,7 @@ _DIALECTS = {
     "binance_usdm": "binance_usdm",
     "deribit": "deribit",
     "hyperliquid": "hyperliquid",
+    "kraken": "kraken",
 }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from typing import NewType
 
 IntentId = NewType("IntentId", str)
@@ -36,6 +37,28 @@ def child_id(parent: ClOrdId, slice_no: int) -> ClOrdId:
 def part_id(child: ClOrdId, place: str, attempt: int) -> ClOrdId:
     """The id that leaves this machine: a venue's newClientOrderId, or the name of a chain submission."""
     return ClOrdId("fl-" + _digest("part", child, place, attempt)[:20])
+
+
+_OURS = re.compile(r"fl-([a-z2-7]{20})")
+_MARK = b"fl\x01"
+
+
+def in_16_bytes(cl_ord_id: ClOrdId) -> bytes:
+    """For venues whose ids are 128 bits. Our own (100 bits) are kept whole; any other is hashed, and known again only by whoever remembers it."""
+    ours = _OURS.fullmatch(cl_ord_id)
+    if ours is None:
+        return hashlib.sha256(cl_ord_id.encode()).digest()[:16]
+    packed = base64.b32decode(ours[1].upper() + "AAAA")
+    return _MARK + packed[:13]  # 24 characters are 15 bytes; the last two and a half are empty
+
+
+def out_of_16_bytes(raw: bytes) -> ClOrdId | None:
+    """Our id out of them, None for what is none of ours."""
+    if len(raw) != 16 or not raw.startswith(_MARK):
+        return None
+    packed = raw[len(_MARK) :]
+    name = ClOrdId("fl-" + base64.b32encode(packed + b"\0\0").decode().lower()[:20])
+    return name if in_16_bytes(name) == raw else None
 
 
 def digest_of(*parts: str | int) -> str:

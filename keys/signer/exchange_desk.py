@@ -27,6 +27,8 @@ from keys.signer import (
     fix_logon,
     hyperliquid,
     hyperliquid_desk,
+    kraken,
+    kraken_desk,
 )
 from keys.signer.exchange_wire import Wire
 from keys.signer.ledger import SpendLedger
@@ -51,6 +53,7 @@ def _wire(name: str, sends_to: str) -> Wire:
 def _logs_on(reference: ExchangeReference) -> bool:
     """Whether orders may go there that nobody signs."""
     granted = reference.dialect == deribit.DIALECT and deribit.grants_log_on(reference.allow)
+    granted = granted or (reference.dialect == kraken.DIALECT and kraken.grants_token(reference.allow))
     return granted or reference.dialect == fix_logon.DIALECT
 
 
@@ -70,6 +73,7 @@ class ExchangeDesk:
         self._wires = {name: _wire(name, r.sends_to) for name, r in references.items() if r.sends_to}
         self._waiting: dict[str, tuple[str, int]] = {}
         self._library = ccxt_desk.Library()
+        self._kraken = kraken_desk.KrakenDesk(ledger)
         for reference in references.values():
             if ccxt_words.words_of(reference.dialect) is not None:
                 ccxt_desk.loaded(reference.dialect)
@@ -96,6 +100,8 @@ class ExchangeDesk:
         if reference.dialect == hyperliquid.DIALECT:
             asked = (request_id, venue, method, path, query)
             return self._sign_as_agent_wallet(reference, asked, digest, now_ms)
+        if reference.dialect == kraken.DIALECT:
+            return self._sign_once(reference, (request_id, venue, method, path, query), digest, now_ms)
         if reference.dialect == fix_logon.DIALECT:
             return self._sign_logon(reference, (request_id, venue, method, path, query), digest, now_ms)
         if ccxt_words.words_of(reference.dialect) is not None:
@@ -186,6 +192,23 @@ class ExchangeDesk:
         sig = deribit.sign(secret, method, path, query, at_ms=now_ms, nonce=nonce)
         signature = json.dumps({"ts": now_ms, "nonce": nonce, "sig": sig})
         return {"signature": signature, "api_key": self._vault.api_keys[venue].text()}
+
+    def _sign_once(
+        self, reference: ExchangeReference, asked: tuple[str, str, str, str, str], digest: str, now_ms: int
+    ) -> dict[str, Any]:
+        """Nonce and signature of one request at Kraken, as JSON."""
+        request_id, venue, *_ = asked
+        api_key = self._vault.api_keys[venue].text().strip()
+        signature = self._kraken.sign(
+            reference,
+            api_key,
+            self._vault.secrets[venue].text(),
+            lambda: self._granted(request_id, digest),
+            asked,
+            digest,
+            now_ms=now_ms,
+        )
+        return {"signature": signature, "api_key": api_key}
 
     def _sign_logon(
         self, reference: ExchangeReference, asked: tuple[str, str, str, str, str], digest: str, now_ms: int

@@ -18,6 +18,8 @@ from deribit_rig import Signer as DeribitSigner
 from fake_venue import FakeVenue
 from fix_exchange import FixWire, fix_exchange, fix_session
 from hyper_server import ACCOUNT, AGENT, HyperServer, hyper_server
+from kraken_rig import PAIR, kraken_paper, kraken_session
+from kraken_rig import Signer as KrakenSigner
 from paper import KEY, Door, paper, session
 from usdm_rig import Signer as UsdmSigner
 from usdm_rig import usdm_paper, usdm_session
@@ -180,6 +182,16 @@ async def deribit() -> AsyncIterator[Rig]:
 
 
 @asynccontextmanager
+async def kraken() -> AsyncIterator[Rig]:
+    async with kraken_paper() as door:
+        idle, times = kraken_session("http://127.0.0.1:9"), TimeOuts()
+        real = kraken_session(door.url, KrakenSigner(limit=AT_ANY_PRICE), timeouts=times)
+        async with at_the_door(door, real, idle, PAIR) as rig:
+            yield replace(rig, sends_once=True, bounded=True, times=times)
+        await idle.close()
+
+
+@asynccontextmanager
 async def memory() -> AsyncIterator[Rig]:
     fake = FakeVenue(SystemClock())
 
@@ -280,6 +292,7 @@ RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
     "binance_spot by FIX": spot_by_fix,
     "ccxt": family,
     "deribit": deribit,
+    "kraken": kraken,
     "memory": memory,
     "hyperliquid": hyperliquid,
 }

@@ -32,6 +32,7 @@ class Fault(Enum):
 
 TURNED_AWAY = (Fault.TOO_MANY_429, Fault.BANNED_418)
 READ_WORDS = ("/info", "/userDataStream", "/listenKey", "/public/", "/auth")
+READ_WORDS += ("/private/Query", "/private/OpenOrders", "/private/ClosedOrders", "/private/TradesHistory", "/private/Balance", "/private/Get")  # fmt: skip
 
 
 def changes(method: str, path: str) -> bool:

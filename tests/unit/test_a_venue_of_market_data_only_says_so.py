@@ -14,9 +14,9 @@ from chains.types import Environment
 from keys.client import SignerClient
 
 
-@pytest.mark.parametrize(("module", "said"), [("kraken", "takes no orders yet"), ("nowhere", "does not exist")])  # fmt: skip
+@pytest.mark.parametrize(("module", "said"), [("coinbase", "takes no orders yet"), ("nowhere", "does not exist")])  # fmt: skip
 def test_it_is_told_what_the_module_is_and_which_take_orders(module: str, said: str) -> None:
     signer = SignerClient(Path("nowhere.sock"), Environment.DEVNET)
     with pytest.raises(Usage, match=said) as refused:
         connect_venue(Venue(name="mine", module=module), SystemClock(), signer)
-    assert refused.value.hint == "known: binance_spot, binance_usdm, ccxt, deribit, hyperliquid"
+    assert refused.value.hint == "known: binance_spot, binance_usdm, ccxt, deribit, hyperliquid, kraken"

@@ -11,6 +11,8 @@ from ccxt_rig import Signer as FamilySigner
 from deribit_rig import PERPETUAL, deribit_paper
 from deribit_rig import Signer as DeribitSigner
 from fix_exchange import fix_exchange, log_on
+from kraken_rig import PAIR, kraken_paper
+from kraken_rig import Signer as KrakenSigner
 from paper import KEY, Door, paper, sign
 from settings_values import values
 from usdm_rig import usdm_paper, usdm_session
@@ -18,6 +20,7 @@ from venue_rigs import name_of
 
 from agent.app import template
 from agent.app.settings import Settings, parse
+from agent.app.testvenue.kraken import KrakenServer
 from agent.app.watching.check import Check, Level
 from agent.app.watching.margins import margins_of
 from agent.app.watching.venue_check import _line, venue_checks
@@ -120,6 +123,35 @@ async def test_at_deribit_it_reads_with_requests_that_are_signed_one_by_one(tmp_
         told = await checked(found, OfDeribit())
     assert {check.level for check in told.values()} == {Level.OK}, told
     assert told["positions paper"].message == "none is open" and "1 followed" in told["books paper"].message
+
+
+class OfKraken(Signer):
+    def __init__(self) -> None:
+        self.signer = KrakenSigner()
+
+    async def sign_exchange(
+        self, request_id: str, venue: str, method: str, path: str, payload: str
+    ) -> tuple[str, str]:
+        return await self.signer.sign(method, path, payload), KEY
+
+
+async def test_at_kraken_it_tells_what_the_key_itself_may_do(tmp_path: Path) -> None:
+    async with kraken_paper() as door:
+        assert isinstance(door.here, KrakenServer)
+        found = settings(door, tmp_path, module="kraken", symbols=[PAIR])
+        told = await checked(found, OfKraken())
+        ill = {name: check for name, check in told.items() if check.level is not Level.OK}
+        assert set(ill) == {"rights paper"} and ill["rights paper"].level is Level.WARN, told
+        assert "any address" in ill["rights paper"].message and "1 followed" in told["books paper"].message
+        door.here.addresses, door.here.nonce_window = ["10.0.0.1"], 1_000
+        window = (await checked(found, OfKraken()))["rights paper"]
+        assert window.level is Level.WARN and "nonce window of 1000" in window.message
+        door.here.may.append("withdraw-funds")
+        out = (await checked(found, OfKraken()))["rights paper"]
+        assert out.level is Level.FAIL and "may move funds out" in out.message and out.remedy
+        door.here.may[:] = ["query-funds", "query-open-trades", "query-closed-trades"]
+        reads = (await checked(found, OfKraken()))["rights paper"]
+        assert reads.level is Level.FAIL and "the key may not trade" in reads.message
 
 
 class OfFamily(Signer):

@@ -14,9 +14,9 @@ from ccxt_markets import IDS, Offline, asked
 from ccxt_rig import BAND
 from manual_clock import ManualClock
 
+from agent.transport.turns import LONGEST_NS, Turns
 from agent.venues.ccxt.exchanges import KNOWN, our_name, their_name
 from agent.venues.ccxt.session import PAGE
-from agent.venues.ccxt.turns import LONGEST_NS, Turns
 from chains.errors import Denied, Retry, Usage
 from keys.signer import ccxt_desk, ccxt_policy
 from keys.signer.ccxt_words import WORDS

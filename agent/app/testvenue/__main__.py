@@ -19,6 +19,8 @@ from aiohttp import web
 from agent.app.testvenue.deribit import DeribitServer
 from agent.app.testvenue.engine import Engine
 from agent.app.testvenue.futures import FuturesEngine
+from agent.app.testvenue.kraken import KrakenServer
+from agent.app.testvenue.kraken_wire import QuoteFees
 from agent.app.testvenue.limits import Limits
 from agent.app.testvenue.liquidity import Maker, file_levels, read_tape, seeded_levels, tape_specs
 from agent.app.testvenue.server import Server
@@ -30,6 +32,7 @@ DIALECTS: dict[str, tuple[type[Engine], type[Server]]] = {
     "binance_spot": (Engine, Server),
     "binance_usdm": (FuturesEngine, UsdmServer),
     "deribit": (FuturesEngine, DeribitServer),
+    "kraken": (QuoteFees, KrakenServer),
 }
 """What it trades, and how it says so."""
 

@@ -101,27 +101,40 @@ async def _account(configured: Venue, exchange: ExecutionVenue) -> list[Check]:
         found += [_margin(name, judged) for judged in await judged_now(exchange)]
     asked = getattr(exchange, "permissions", None)
     if asked is not None:
-        may = await asked()
-        if not may.trade:
-            found.append(
-                fail(f"rights {name}", "the account may not trade", "give its key the right to trade", 4)
-            )
-        elif may.withdraw:
-            found.append(
-                warn(
-                    f"rights {name}",
-                    f"the account may trade ({', '.join(may.kinds)}) and withdraw; whether the key may, it does not tell",
-                    "see the key's own page: no withdrawals, this machine's address alone, only your symbols, a sub-account of its own",
-                )
-            )
-        else:
-            found.append(
-                ok(f"rights {name}", f"the account may trade ({', '.join(may.kinds)}) and not withdraw")
-            )
+        found += _rights(name, await asked())
     if not configured.counterparty_cap_usd:
         found.append(
             warn(f"cap {name}", "no cap: orders that would add to what lies there are denied", NO_CAP)
         )
+    return found
+
+
+def _rights(name: str, may: Any) -> list[Check]:
+    """Of the account, or of the key itself where the exchange tells them (`of_key`)."""
+    label, of_key = f"rights {name}", getattr(may, "of_key", False)
+    who, kinds = ("key" if of_key else "account"), ", ".join(may.kinds)
+    if not may.trade:
+        return [fail(label, f"the {who} may not trade", "give its key the right to trade", 4)]
+    if not may.withdraw:
+        return [ok(label, f"the {who} may trade ({kinds}) and not withdraw"), *_key_notes(label, may)]
+    if of_key:
+        return [fail(label, f"the key may move funds out ({kinds})", "make one that may not, and end this one", 4)]  # fmt: skip
+    return [
+        warn(
+            label,
+            f"the account may trade ({kinds}) and withdraw; whether the key may, it does not tell",
+            "see the key's own page: no withdrawals, this machine's address alone, only your symbols, a sub-account of its own",
+        )
+    ]
+
+
+def _key_notes(label: str, may: Any) -> list[Check]:
+    """What else the exchange tells of a key."""
+    found = []
+    if getattr(may, "addresses", None) == 0:
+        found.append(warn(label, "the key may be used from any address", "list this machine's address alone on the key's page"))  # fmt: skip
+    if getattr(may, "nonce_window", 0):
+        found.append(warn(label, f"the key has a nonce window of {may.nonce_window}: a signature could be taken late", "set it to 0 on the key's page"))  # fmt: skip
     return found
 
 

@@ -22,10 +22,10 @@ from agent.domain.errors import FairleadError, Halt, Reconcile, Retry, Usage
 from agent.ports import Clock
 from agent.transport.http import Http, Reply, TimeOuts
 from agent.transport.throttle import Throttle
+from agent.transport.turns import Turns
 from agent.venues import Sign
 from agent.venues.ccxt import border
 from agent.venues.ccxt.exchanges import KNOWN, Known
-from agent.venues.ccxt.turns import Turns
 
 _SPOT = {
     "defaultType": "spot",

@@ -7,8 +7,6 @@ is read back from it.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from typing import Any
 import orjson
 
 from agent.domain.errors import FairleadError, Reconcile, Reject, Usage
-from agent.domain.ids import ClOrdId
+from agent.domain.ids import ClOrdId, in_16_bytes, out_of_16_bytes
 from agent.domain.instruments import Place, cex_id
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
@@ -31,8 +29,7 @@ from agent.venues import garbled, understood
 SPOT_ASSETS, SPOT_DECIMALS, DIGITS = 10_000, 8, 5
 MIN_NOTIONAL = Decimal(10)
 TIF = {TimeInForce.GTC: "Gtc", TimeInForce.IOC: "Ioc"}
-_OURS = re.compile(r"fl-([a-z2-7]{20})")
-_MARK = b"fl\x01"
+_CLOID = re.compile(r"0x[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +53,15 @@ def load(body: bytes, what: str, *, write: bool = False) -> Any:
 
 
 def cloid(cl_ord_id: ClOrdId) -> str:
-    """16 bytes of hex. Our own ids (100 bits) are kept whole; any other is hashed, and known again only by whoever remembers it."""
-    ours = _OURS.fullmatch(cl_ord_id)
-    if ours is None:
-        return "0x" + hashlib.sha256(cl_ord_id.encode()).digest()[:16].hex()
-    packed = base64.b32decode(
-        ours[1].upper() + "AAAA"
-    )  # 24 characters are 15 bytes; the last two and a half are empty
-    return "0x" + (_MARK + packed[:13]).hex()
+    """16 bytes of hex."""
+    return "0x" + in_16_bytes(cl_ord_id).hex()
 
 
 def cl_ord_id(text: str | None) -> ClOrdId | None:
     """Our id out of a cloid, None for what is none of ours."""
-    if not text or not text.startswith("0x" + _MARK.hex()) or len(text) != 34:
+    if not text or not _CLOID.fullmatch(text):
         return None
-    packed = bytes.fromhex(text[2:])[len(_MARK) :]
-    name = ClOrdId("fl-" + base64.b32encode(packed + b"\0\0").decode().lower()[:20])
-    return name if cloid(name) == text else None
+    return out_of_16_bytes(bytes.fromhex(text[2:]))
 
 
 # actions
