@@ -17,6 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from agent.app.testvenue.deribit import DeribitServer
+from agent.app.testvenue.dydx import DydxServer
 from agent.app.testvenue.engine import Engine
 from agent.app.testvenue.futures import FuturesEngine
 from agent.app.testvenue.limits import Limits
@@ -30,6 +31,7 @@ DIALECTS: dict[str, tuple[type[Engine], type[Server]]] = {
     "binance_spot": (Engine, Server),
     "binance_usdm": (FuturesEngine, UsdmServer),
     "deribit": (FuturesEngine, DeribitServer),
+    "dydx": (FuturesEngine, DydxServer),
 }
 """What it trades, and how it says so."""
 

@@ -118,6 +118,8 @@ async def _account(configured: Venue, exchange: ExecutionVenue) -> list[Check]:
             found.append(
                 ok(f"rights {name}", f"the account may trade ({', '.join(may.kinds)}) and not withdraw")
             )
+    if (power := getattr(exchange, "power", None)) is not None:
+        found += [warn(f"rights {name}", one.text, one.hint) if one.hint else ok(f"rights {name}", one.text) for one in await power()]  # fmt: skip
     if not configured.counterparty_cap_usd:
         found.append(
             warn(f"cap {name}", "no cap: orders that would add to what lies there are denied", NO_CAP)

@@ -34,6 +34,9 @@ from chains.dydx import CONVERSION, GTT, IOC, LONG_TERM, POST_ONLY, SHORT_TERM, 
 SETTLE = "USDC"
 NAMESPACE = uuid.UUID("0f9da948-a6fb-4c45-9edc-4685c3f3317d")
 STANDS_S = 28 * 86_400
+STRANGER = "dydx-"
+"""Before the indexer's number: the name of an order that is none we know."""
+NOTHING = Decimal(0)
 MIN_NOTIONAL = Decimal(1)
 """Ours: the chain takes orders of less, and they are worth no transaction."""
 NAMES = {
@@ -52,8 +55,10 @@ NAMES = {
 DUPLICATE = frozenset({7, 20, 24, 30, 2004, 3005, 3008, 3009})
 """An order of this name is there, or was: what became of it is asked for."""
 FULL = frozenset({5001})
-UNAUTHORIZED = frozenset({4, 8, 32})
-"""Of the chain itself: no such key, no such public key, a sequence that is not taken."""
+UNAUTHORIZED = frozenset({4, 8})
+"""Of the chain itself: no such key, no such public key."""
+SEEN_BEFORE = frozenset({19, 32})
+"""Of the chain itself: the node has this very transaction, or its sequence was taken or is too old. Whichever: it may have been carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +125,10 @@ def to_sign(account_number: int, action: Mapping[str, Any]) -> str:
     return json.dumps({"account": account_number, "action": action}, separators=(",", ":"))
 
 
-def _which(kind: str, name: ClOrdId, market: Market, flags: int, until: int) -> dict[str, Any]:
+def _which(kind: str, client: int, market: Market, flags: int, until: int) -> dict[str, Any]:
     return {
         "type": kind,
-        "id": client_id(name),
+        "id": client,
         "pair": market.pair,
         "resolution": market.resolution,
         "flags": flags,
@@ -146,7 +151,7 @@ def place_action(order: VenueOrder, market: Market, terms: Terms, until: int) ->
         )
     check_order(order, market.instrument)
     return {
-        **_which("place", order.cl_ord_id, market, flags_of(order), until),
+        **_which("place", client_id(order.cl_ord_id), market, flags_of(order), until),
         "buy": order.side is Side.BUY,
         "quantums": quanta(order.order_qty, market.resolution),
         "subticks": quanta(order.px, market.px_exponent),
@@ -155,9 +160,9 @@ def place_action(order: VenueOrder, market: Market, terms: Terms, until: int) ->
     }
 
 
-def cancel_action(name: ClOrdId, market: Market, stands: Stands, until: int) -> dict[str, Any]:
-    """`until`: not before the order's own."""
-    return _which("cancel", name, market, stands.flags, max(until, stands.until))
+def cancel_action(market: Market, stands: Stands, until: int) -> dict[str, Any]:
+    """It holds until then, and at least as long as the order itself."""
+    return _which("cancel", stands.client_id, market, stands.flags, max(until, stands.until))
 
 
 def quanta(value: Decimal, exponent: int) -> int:
@@ -171,15 +176,12 @@ def quanta(value: Decimal, exponent: int) -> int:
 
 
 def signed_tx(signature: str) -> str:
-    """The transaction in base64 out of the signer's answer."""
+    """The transaction in base64 out of the signer's answer. Raises Halt."""
     with understood("the signer's answer"):
-        return text_of_long(json.loads(signature)["tx"])
-
-
-def text_of_long(value: Any) -> str:
-    if not isinstance(value, str) or not 0 < len(value) < 10_000:
-        raise ValueError("no transaction")
-    return value
+        found = json.loads(signature)["tx"]
+        if not isinstance(found, str) or not 0 < len(found) < 10_000:
+            raise ValueError("no transaction")
+        return found
 
 
 def taken(data: Any) -> None:
@@ -201,6 +203,8 @@ def taken(data: Any) -> None:
 def refusal(code: int, space: str, log: str) -> FairleadError:
     said = f"the chain says {space} {code}: {log}"
     if space != "clob":
+        if code in SEEN_BEFORE:
+            return Reconcile("NONCE_NOT_TAKEN", said, "ask by client order id; check this machine's clock")
         if code in UNAUTHORIZED:
             return Reject("UNAUTHORIZED", said, "the account's key or authenticator, or this machine's clock")
         return Reject("VENUE_REFUSED", said)
@@ -241,9 +245,10 @@ def _market(symbol: str, row: Any, maker_bps: Decimal, taker_bps: Decimal) -> Ma
     return market if conversion == CONVERSION and same else None
 
 
-def height(data: Any) -> int:
+def height(data: Any) -> tuple[int, int]:
+    """(the newest block that the indexer has taken in, ns of its time)."""
     with understood("height"):
-        return whole(data["height"])
+        return whole(data["height"]), ns_of_text(data["time"])
 
 
 def server_ms(data: Any) -> int:
@@ -269,10 +274,20 @@ class Reader:
     def trades(self, symbol: Any) -> bool:
         return symbol in self._known
 
+    def traded(self, row: Mapping[str, Any]) -> bool:
+        """Whether an order is in a market that trades here."""
+        return any(market.pair == whole(row["clobPairId"]) for market in self._known.values())
+
     def name(self, number: Any) -> ClOrdId:
         """Whose order it is: one we know, else by the number that the indexer gives it."""
         found = text_of(number)
-        return self._names.get(found) or ClOrdId(f"dydx-{found}")
+        return self._names.get(found) or ClOrdId(STRANGER + found)
+
+    def number(self, name: ClOrdId, market: Market, flags: int) -> str:
+        """The indexer's number of an order of ours, or of a stranger's that `name` was given for."""
+        if name.startswith(STRANGER):
+            return name.removeprefix(STRANGER)
+        return order_id(self.account, client_id(name), flags, market.pair)
 
     def fill(self, row: Any) -> tuple[ClOrdId, str, Fill]:
         """(our name, the indexer's order number, fill). A rebate counts as no fee."""
