@@ -27,15 +27,21 @@ from dydx_rig import (
 from paper import Door
 from usdm_rig import Jumped
 
+from agent.app.comparison import compare_venue
 from agent.app.testvenue.dydx import DydxServer
 from agent.domain.errors import Reconcile, Reject, Retry
+from agent.domain.events import Authorized
 from agent.domain.ids import ClOrdId
+from agent.domain.instruments import Place, cex_id
 from agent.domain.order_state import OrdStatus
-from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
+from agent.domain.orders import OrdType, Part, Protection, Side, TimeInForce, VenueOrder
+from agent.journal.book import Book
+from agent.journal.records import PartRecord
 from agent.ports import Clock
 from agent.venues import Terms
 from agent.venues.dydx import Dydx, codec
 from chains.protobuf import number, raw, text
+from chains.types import Address, Hash32
 from keys import dydx as chain
 from keys.curve import SigningKey
 
@@ -150,7 +156,9 @@ async def test_a_session_that_comes_later_calls_orders_by_our_names_once_it_is_s
         await later.start()
         strangers = [one.cl_ord_id for one in await later.open_orders()]
         assert all(name.startswith("dydx-") for name in strangers)
-        later.remember([(ClOrdId("fl-a"), MARKET), (ClOrdId("fl-c"), "GONE-USD")])
+        (foreign,) = await compare_venue(later, booked("fl-a"), (MARKET,), time.time_ns())
+        assert foreign.kind == "foreign order" and "fl-a" not in foreign.what
+        later.remember([(ClOrdId("fl-c"), "GONE-USD")])
         known = {one.cl_ord_id: one for one in await later.open_orders()}
         assert ClOrdId("fl-a") in known and len(known) == 2
         (stranger,) = set(known) - {ClOrdId("fl-a")}
@@ -158,6 +166,18 @@ async def test_a_session_that_comes_later_calls_orders_by_our_names_once_it_is_s
         assert (ended.cl_ord_id, ended.status) == (stranger, OrdStatus.CANCELED)
         assert [one.cl_ord_id for one in await later.open_orders()] == [ClOrdId("fl-a")]
         await later.close()
+
+
+def booked(name: str) -> Book:
+    """A journal that has sent this order."""
+    place, assets = Place("cex:paper"), (cex_id("paper", "USDC"), cex_id("paper", MARKET))
+    part = Part(ClOrdId(name), ClOrdId("fl-child"), place, 1, *assets, 1, 1, 1, (0,))
+    sent = Authorized(
+        part, order(name), 0, Address("0x"), 0, 0, Hash32(""), b"", "", Protection.PUBLIC, 0, 0, 0, 1
+    )
+    book = Book()
+    book.parts[part.cl_ord_id] = PartRecord(part, False, authorized=sent, status=OrdStatus.NEW)
+    return book
 
 
 def alike() -> tuple[ClOrdId, ClOrdId]:

@@ -278,6 +278,18 @@ async def test_what_is_signed_is_the_order_of_the_signers_own_account_for_the_te
     ledger.close()
 
 
+async def test_no_changed_byte_of_a_transaction_is_taken(tmp_path: Path) -> None:
+    handlers, ledger = opened(tmp_path)
+    told = await handlers.sign_exchange("r", asking(placing()))
+    tx = base64.b64decode(json.loads(told["signature"])["tx"])
+    for at in range(len(tx)):
+        for bit in (1, 0x80):
+            changed = tx[:at] + bytes([tx[at] ^ bit]) + tx[at + 1 :]
+            with pytest.raises(VenueError):
+                dydx_tx.opened(changed, 40_123)
+    ledger.close()
+
+
 async def test_sequences_only_grow_and_the_same_request_is_the_same_transaction(tmp_path: Path) -> None:
     handlers, ledger = opened(tmp_path)
     sequences = [(await sent(handlers, f"r{n}", cancelling(id=n))).sequence for n in range(5)]

@@ -313,7 +313,7 @@ class Reader:
         """A row of orders, or of the account's channel. What is not told of an order that was only just placed is 0."""
         with understood("an order"):
             pair, flags = whole(row["clobPairId"]), whole(row["orderFlags"])
-            symbol = next(s for s, market in self._known.items() if market.pair == pair)
+            symbol = {market.pair: s for s, market in self._known.items()}[pair]
             size, done = above_zero(row["size"]), number(row.get("totalFilled", "0"))
             if not 0 <= done <= size:
                 raise ValueError(f"{done} done of {size}")

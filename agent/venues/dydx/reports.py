@@ -24,13 +24,14 @@ CHANNEL = "v4_subaccounts"
 class Reports(Executions):
     def __init__(self, venue: Dydx, clock: Clock, audit_s: float) -> None:
         super().__init__(venue, venue.reader.place, clock, audit_s)
-        self._reader, self._account = venue.reader, venue.account
+        self._reader = venue.reader
 
     def told(self, stream: Stream) -> AsyncIterator[ExecutionReport]:
         return self.merged(lambda told: self._listen(stream, told))
 
     async def _listen(self, stream: Stream, told: Told) -> None:
-        whose = f"{self._account.address}/{self._account.subaccount}"
+        account = self._reader.account
+        whose = f"{account.address}/{account.subaccount}"
         asked = orjson.dumps({"type": "subscribe", "channel": CHANNEL, "id": whose}).decode()
         try:
             async for event in stream.events():

@@ -29,7 +29,7 @@ from agent.venues import PLAIN, Sign, Terms, VenueFacts, market_named, need_mark
 from agent.venues.dydx import codec, node
 from agent.venues.dydx.fills import Fills
 from agent.venues.dydx.reports import Reports
-from chains.dydx import LONG_TERM, SHORT_TERM, account_of
+from chains.dydx import LONG_TERM, SHORT_TERM, Account, account_of
 
 PATH = "/broadcast_tx_sync"
 LIMIT = 1_000
@@ -64,16 +64,17 @@ class Dydx:
         timeouts: TimeOuts | None = None,
     ) -> None:
         self._facts, self._name, self._clock, self._sign = facts, name, clock, sign
-        self.account = account_of(account)
+        self._written = account
         rest = (base_url or facts.rest_url).rstrip("/")
         socket = (ws_url or ("ws" + rest.removeprefix("http") + "/v4/ws" if base_url else facts.stream_url)).rstrip("/")  # fmt: skip
         self._stream_url = socket
         self.http = Http(name, rest, Throttle(clock, facts.weight_per_minute), "", timeouts)
+        self._node_url = rest if base_url else "https" + facts.order_api_url.removeprefix("wss").removesuffix("/websocket")  # fmt: skip
         self.node = self.http
         if base_url is None:
-            self.node = Http(f"{name}'s node", facts.order_api_url, Throttle(clock, facts.weight_per_minute), "", timeouts)  # fmt: skip
+            self.node = Http(f"{name}'s node", self._node_url, Throttle(clock, facts.weight_per_minute), "", timeouts)  # fmt: skip
         self._markets: dict[str, codec.Market] = {}
-        self.reader = codec.Reader(name, self.account, self._markets)
+        self.reader = codec.Reader(name, Account(""), self._markets)
         self.books = Books(feed, (), Stream(lambda: self.http.client, socket, clock, quiet_s=facts.book_quiet_s), clock)  # fmt: skip
         self._following = Following(name, self.books)
         self._fills = Fills(self.reader, self.ask)
@@ -87,12 +88,18 @@ class Dydx:
         return self._name
 
     @property
+    def account(self) -> Account:
+        """Whose orders these are; nobody's before `start`."""
+        return self.reader.account
+
+    @property
     def ahead_ms(self) -> int:
         """How far the indexer's clock was measured to be before ours."""
         return self._ahead_ms
 
     async def start(self) -> None:
-        """Measures the clock and loads the markets. Raises Retry within the time-outs where the venue is not there."""
+        """Measures the clock and loads the markets. Raises Usage DYDX_ACCOUNT, Retry within the time-outs where the venue is not there."""
+        self.reader.account = account_of(self._written)
         before = self._clock.now_ns()
         told = codec.server_ms(await self.ask("time", "/v4/time"))
         self._ahead_ms = told - (before + self._clock.now_ns()) // 2_000_000
