@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -141,6 +141,15 @@ class HoldsPositions(Protocol):
 
     async def positions(self) -> Sequence[Position]:
         """Those that are open. Raises Retry."""
+        ...
+
+
+@runtime_checkable
+class KeepsLessOfNames(Protocol):
+    """A venue that keeps less than a whole name of an order: shown the names, it tells of those orders by them."""
+
+    def remember(self, orders: Iterable[tuple[ClOrdId, str]]) -> None:
+        """Names with their symbols. Asks nobody."""
         ...
 
 

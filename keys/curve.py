@@ -29,6 +29,11 @@ class SigningKey:
         raw = self._key.sign_recoverable(digest, hasher=None)
         return raw[:64] + bytes((raw[64] + 27,))
 
+    @property
+    def public(self) -> bytes:
+        """The public key, compressed: 33 bytes."""
+        return self._key.public_key.format(compressed=True)
+
     def __repr__(self) -> str:
         return f"SigningKey({self.address})"
 

@@ -25,8 +25,10 @@ An order at an exchange is signed only in an instrument with `limits` (keys/sign
 is the most orders the exchange takes of one account in the six seconds a signature lives: 200 where it takes 100 in ten seconds. With
 `sends_to` (the exchange's address, or a reference to it) the signer sends orders itself: no signature of one leaves it, and each is carried out once. With
 dialect "hyperliquid" `secret` is an agent wallet's key in hex, `api_key` the account's address, instruments are named by asset number,
-and `repeats` is 1: its nonces are taken once (keys/signer/hyperliquid.py). With dialect "binance-fix" `secret` is an Ed25519 key in PEM and
-only log-ons of `senders` are signed by it (keys/signer/fix_logon.py says what one of them opens). With dialect "kraken" `secret` is base64.
+and `repeats` is 1: its nonces are taken once (keys/signer/hyperliquid.py). With dialect "dydx" `secret` is a key in hex that may sign for the
+account, `api_key` the account ("dydx1…/SUBACCOUNT/AUTHENTICATOR"), and a market is its number and the exponent of its quantums, "1@-9"
+(keys/signer/dydx.py). With dialect "binance-fix" `secret` is an Ed25519 key in PEM and only log-ons of `senders` are signed by it
+(keys/signer/fix_logon.py says what one of them opens). With dialect "kraken" `secret` is base64.
 A password left out or null is asked for by the signer itself when `unlock` is called. Amounts are base units as decimal strings.
 Errors: Usage SIGNER_CONFIG_INVALID with the path of the value.
 """
@@ -59,7 +61,7 @@ from keys.policy_settings import (
     PolicySettings,
 )
 from keys.secrets import is_reference
-from keys.signer import binance_usdm, ccxt_words, deribit, fix_logon, kraken
+from keys.signer import binance_usdm, ccxt_words, deribit, dydx, fix_logon, kraken
 from keys.signer.exchange_orders import SymbolLimit
 from keys.signer.exchange_wire import checked
 from keys.signers import SignerSpec, read_spec, references
@@ -94,11 +96,7 @@ Held = KeyReference | SignerSpec
 
 REPEATS = 200
 """100 orders in ten seconds, as Binance Spot publishes its limit, and a signature's life that touches two such windows."""
-_REPEATS = {
-    binance_usdm.DIALECT: binance_usdm.REPEATS,
-    deribit.DIALECT: deribit.REPEATS,
-    kraken.DIALECT: kraken.REPEATS,
-}
+_REPEATS = {one.DIALECT: one.REPEATS for one in (binance_usdm, deribit, kraken)} | {dydx.DIALECT: 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +283,7 @@ def _exchange(value: Any, path: str) -> ExchangeReference:
             )
     if read.repeats < 1:
         raise _bad(f"{path}.repeats", "must be 1 or more: a signature is used at least once")
-    if read.sends_to and read.dialect == "hyperliquid":
+    if read.sends_to and read.dialect in ("hyperliquid", dydx.DIALECT):
         raise _bad(f"{path}.sends_to", "is not for this dialect: its signatures are taken once as it is")
     if read.sends_to and (words is not None or read.dialect in (deribit.DIALECT, kraken.DIALECT)):
         raise _bad(

@@ -23,7 +23,7 @@ from agent.domain.submission_state import UNDECIDED
 from agent.journal.book import Book
 from agent.journal.crossing_fold import awaited
 from agent.journal.records import PartRecord
-from agent.ports import HoldsPositions
+from agent.ports import HoldsPositions, KeepsLessOfNames
 from chains.operations import sequence_of
 from chains.types import Address
 
@@ -112,6 +112,9 @@ async def compare_venue(
     venue's reads."""
     place = Place(f"cex:{venue.name}")
     ours = {name: record for name, record in book.parts.items() if record.part.place == place}
+    if isinstance(venue, KeepsLessOfNames):
+        orders = ((name, record.authorized.order) for name, record in ours.items() if record.authorized is not None)  # fmt: skip
+        venue.remember((name, order.symbol) for name, order in orders if order is not None)
     opened = {order.cl_ord_id: order for order in await venue.open_orders()}
     found: list[Difference] = []
     for name, order in opened.items():

@@ -69,6 +69,7 @@ _DIALECTS = {
     "binance_spot": "binance",
     "binance_usdm": "binance_usdm",
     "deribit": "deribit",
+    "dydx": "dydx",
     "hyperliquid": "hyperliquid",
     "kraken": "kraken",
 }
@@ -79,7 +80,8 @@ def _dialect(venue: Venue) -> str | None:
 
 
 def _exchanges(settings: Settings) -> dict[str, Any]:
-    """The exchanges whose secrets the signer holds. At Hyperliquid instruments are named by asset number, which the owner adds."""
+    """The exchanges whose secrets the signer holds. At Hyperliquid instruments are named by asset number, at dYdX by the
+    market's number and exponent: the owner adds them."""
     found: dict[str, Any] = {}
     for v in settings.venues:
         dialect = _dialect(v)
@@ -88,7 +90,7 @@ def _exchanges(settings: Settings) -> dict[str, Any]:
         found[v.name] = {"dialect": dialect, "api_key": v.api_key, "secret": v.api_secret}
         if v.api_password is not None:
             found[v.name]["password"] = v.api_password
-        if v.module == "hyperliquid":
+        if v.module in ("dydx", "hyperliquid"):
             found[v.name]["repeats"] = 1
         else:
             found[v.name]["symbols"] = list(v.symbols)

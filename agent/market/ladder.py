@@ -16,6 +16,7 @@ from enum import Enum
 
 from agent.domain.errors import Retry
 from agent.market.feed import BookDelta, BookSnapshot, Row, Rows
+from agent.market.uncross import Ages
 
 EARLY = 512
 """Updates kept for a snapshot that is on its way: a minute of a busy book."""
@@ -50,7 +51,8 @@ class BookRules:
     """How one venue counts. `overlap`: snapshots come another way than deltas, and the first delta may begin before one.
 
     `depth`: levels a side that the venue keeps up to date, 0: all. `quiet_ns`: silence that is too long, `skew_ns`: how far the
-    venue's time may be from ours, both ways; 0 does not look.
+    venue's time may be from ours, both ways; 0 does not look. `uncross`: its book may cross for a moment (`agent.market.uncross`), and
+    of levels that do the older one is left out instead.
     """
 
     overlap: bool = False
@@ -59,6 +61,7 @@ class BookRules:
     checked: int = 10
     quiet_ns: int = 5_000_000_000
     skew_ns: int = 10_000_000_000
+    uncross: bool = False
 
 
 class _Half:
@@ -100,6 +103,7 @@ class Ladder:
         self.updates = 0
         self.times: Counter[Doubt] = Counter()
         self._bids, self._asks = _Half(), _Half()
+        self._ages = Ages() if rules.uncross else None
         self._loaded = False
         self._early: deque[BookDelta] = deque(maxlen=EARLY)
 
@@ -119,6 +123,9 @@ class Ladder:
             return Step.OLD
         self._bids.load(event.bids)
         self._asks.load(event.asks)
+        if self._ages is not None:
+            self._ages.load(event.bids, event.asks)
+            self._ages.uncross(self._bids, self._asks)
         self.seq, self.doubt, self._loaded = event.seq, None, True
         early, self._early = self._early, deque(maxlen=EARLY)
         step = self._prove(event.checksum, event.at_ns, now_ns)
@@ -145,6 +152,9 @@ class Ladder:
         self._loaded = False
         self._bids.put(event.bids)
         self._asks.put(event.asks)
+        if self._ages is not None:
+            self._ages.told(event.bids, event.asks)
+            self._ages.uncross(self._bids, self._asks)
         self.updates += len(event.bids) + len(event.asks)
         return self._prove(event.checksum, event.at_ns, now_ns)
 

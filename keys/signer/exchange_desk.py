@@ -22,6 +22,8 @@ from keys.signer import (
     ccxt_desk,
     ccxt_words,
     deribit,
+    dydx,
+    dydx_desk,
     exchange,
     exchange_orders,
     fix_logon,
@@ -97,7 +99,7 @@ class ExchangeDesk:
     ) -> dict[str, Any]:
         """Raises Denied EXCHANGE_…, Usage. An order that is sent from here gets the signature ""."""
         reference, now_ms = self._reference(venue), time.time_ns() // 10**6
-        if reference.dialect == hyperliquid.DIALECT:
+        if reference.dialect in (hyperliquid.DIALECT, dydx.DIALECT):
             asked = (request_id, venue, method, path, query)
             return self._sign_as_agent_wallet(reference, asked, digest, now_ms)
         if reference.dialect == kraken.DIALECT:
@@ -155,17 +157,28 @@ class ExchangeDesk:
                 f"the secret of {venue} is no private key in hex",
                 "Name the agent wallet's.",
             ) from None
-        signature = hyperliquid_desk.sign(
-            reference,
-            secret,
-            self._ledger,
-            lambda: self._granted(request_id, digest),
-            asked,
-            digest,
-            now_ms=now_ms,
-            live=self._live,
-        )
-        return {"signature": signature, "api_key": self._vault.api_keys[venue].text()}
+        api_key = self._vault.api_keys[venue].text()
+
+        def granted() -> bool:
+            return self._granted(request_id, digest)
+
+        if reference.dialect == dydx.DIALECT:
+            signature = dydx_desk.sign(
+                reference,
+                secret,
+                api_key,
+                self._ledger,
+                granted,
+                asked,
+                digest,
+                now_ms=now_ms,
+                live=self._live,
+            )
+        else:
+            signature = hyperliquid_desk.sign(
+                reference, secret, self._ledger, granted, asked, digest, now_ms=now_ms, live=self._live
+            )
+        return {"signature": signature, "api_key": api_key}
 
     def _sign_request(
         self, reference: ExchangeReference, asked: tuple[str, str, str, str, str], digest: str, now_ms: int

@@ -20,7 +20,7 @@ LAYOUT = {
 PURE = (
     "agent/domain", "agent/amm", "agent/market", "agent/risk", "agent/routing", "agent/algos", "agent/hedging", "agent/margin", "chains/types.py",
     "chains/gas.py", "chains/nonces.py", "chains/finality.py", "chains/userops.py", "keys/policy.py", "keys/policy_flow.py", "keys/scope.py",
-    "keys/hyperliquid.py", "keys/scope_bound.py", "keys/scope_words.py", "keys/scope_state.py", "keys/safe.py", "keys/safe_messages.py", "keys/safe_document.py", "keys/erc4337.py",
+    "keys/hyperliquid.py", "keys/dydx.py", "chains/dydx.py", "chains/protobuf.py", "keys/scope_bound.py", "keys/scope_words.py", "keys/scope_state.py", "keys/safe.py", "keys/safe_messages.py", "keys/safe_document.py", "keys/erc4337.py",
     "contracts/codec.py",
 )  # fmt: skip
 

@@ -34,10 +34,14 @@ from agent.venues.binance_usdm import codec as usdm
 from agent.venues.binance_usdm import stops
 from agent.venues.ccxt import border
 from agent.venues.deribit import codec as deribit
+from agent.venues.dydx import codec as dydx
+from agent.venues.dydx import node
 from agent.venues.hyperliquid import codec as hyper
+from chains.dydx import account_of
 from keys.signer import binance_usdm as usdm_policy
 from keys.signer import ccxt_policy, exchange, exchange_orders
 from keys.signer import deribit as deribit_policy
+from keys.signer import dydx as dydx_policy
 from keys.signer import hyperliquid as hyper_policy
 from keys.signer import kraken as kraken_policy
 
@@ -55,6 +59,11 @@ PERPETUAL = VenueInstrument(
     "ETH_USDC-PERPETUAL", "ETH_USDC-PERPETUAL", "USDC", D("0.01"), D("0.0001"), D("0.1"), D(0), D(5), D(2)
 )
 DERIBIT = deribit.Reader("x", {"ETH_USDC-PERPETUAL": deribit.Market(PERPETUAL, "USDC", inverse=False)})
+DYDX_ACCOUNT = account_of("dydx1n56z5fhmemtffzkt2eqyf9kuc7ycjfs86mvqy7/0/12")
+DYDX_MARKET = VenueInstrument(
+    "ETH-USD", "ETH-USD", "USDC", D("0.01"), D("0.0001"), D("0.0001"), D(1), D(5), D(1)
+)
+DYDX = dydx.Reader("x", DYDX_ACCOUNT, {"ETH-USD": dydx.Market(DYDX_MARKET, 1, -9, D("0.2"))})
 PURR = VenueInstrument("PURR/USDC", "PURR", "USDC", D("0.001"), D("0.01"), D("0.01"), D(10), D(7), D(4))
 HYPER = hyper.Reader("x", {"PURR/USDC": hyper.Market(PURR, "PURR/USDC", 10_000)})
 NOW = 1_800_000_000_000
@@ -143,6 +152,20 @@ def _each(read: Callable[[Any], Any], of: str = "") -> Callable[[Any], Any]:
     return readings
 
 
+def _told(read: Callable[[Any], Any]) -> Callable[[bytes], Any]:
+    return lambda body: read(dydx.load(body, "x"))
+
+
+def _channel(body: bytes) -> Any:
+    data = dydx.load(body, "a message")
+    with dydx.understood("a message"):
+        return [DYDX.fill(row)[2] for row in data["contents"]["fills"]]
+
+
+def _chain(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    return lambda body: read(node.answered(dydx.load(body, "x")))
+
+
 DOORS: dict[str, Callable[[bytes], Any]] = {
     "binance placed": _one(BINANCE.placed),
     "binance order": _one(BINANCE.order),
@@ -177,6 +200,16 @@ DOORS: dict[str, Callable[[bytes], Any]] = {
     "deribit account": _result(lambda data: deribit.balances(data, "x")),
     "deribit markets": _result(lambda data: list(deribit.markets(data, D(3), D(5)))),
     "deribit refusal": _refused,
+    "dydx order": _told(lambda row: DYDX.order(row).order),
+    "dydx orders": _told(_each(lambda row: DYDX.order(row).order)),
+    "dydx fills": _told(_each(lambda row: DYDX.fill(row)[2], "fills")),
+    "dydx subaccount": _told(lambda data: (DYDX.balances(data), DYDX.positions(data) and None)),
+    "dydx markets": _told(lambda data: list(dydx.markets(data, D(1), D(5)))),
+    "dydx channel": _channel,
+    "dydx height": _told(lambda data: dydx.height(data) and None),
+    "dydx transaction": lambda body: dydx.taken(dydx.load(body, "x", write=True)),
+    "dydx account": _chain(lambda value: node.account_number(DYDX_ACCOUNT, value) and None),
+    "dydx authenticators": _chain(lambda value: node.power(DYDX_ACCOUNT, value) and None),
     "hyperliquid userFillsByTime": _rows(HYPER.fill),
     "hyperliquid frontendOpenOrders": _rows(lambda row: HYPER.order(row, "open", row["timestamp"])),
     "hyperliquid spotMeta": lambda body: list(hyper.markets(hyper.load(body, "x"), {"PURR/USDC": "20.75"}, D(4), D(7)).values()),
@@ -348,6 +381,7 @@ REQUESTS = {
         "pair=ETHUSDC&type=sell&ordertype=limit&volume=2&price=2990&timeinforce=GTC&oflags=fciq&cl_ord_id=666c01bd-1442-e433-feef-fc7cef9d74b0&deadline=2027-01-15T08:00:05.000Z",
         "pair=ETH/USDC&type=buy&ordertype=limit&volume=0.5&price=3000&timeinforce=IOC&oflags=fciq,post&cl_ord_id=666c01bd-1442-e433-feef-fc7cef9d74b1&deadline=2027-01-15T08:00:04.000Z",
     ],
+    "dydx": ['{"account":100,"action":{"type":"place","id":7,"pair":1,"resolution":-9,"flags":64,"until":1800086400,"buy":true,"quantums":2000000000,"subticks":3000000000,"tif":0,"reduce_only":false}}'],
     "hyperliquid": ['{"action":{"type":"order","orders":[{"a":10000,"b":true,"p":"20","s":"1","r":false,"t":{"limit":{"tif":"Gtc"}},"c":"0x666c01bd1442e433feeffc7cef9d74b0"}],"grouping":"na"},"expiresAfter":1800000005000}'],
 }  # fmt: skip
 
@@ -376,6 +410,11 @@ def ask(name: str, text: str) -> Decimal | None:
         words = kraken_policy.check("POST", "/0/private/AddOrder", text, now_ms=NOW, symbols=pairs).words
         assert words is not None
         return exchange_orders.judge(words, {"ETH/USDC": BAND}, {}, NOW).cost
+    if name == "dydx":
+        counted = dydx_policy.judged(
+            dydx_policy.check("POST", dydx_policy.PATH, text, now_ms=NOW), {"1@-9": BAND}, {}, NOW
+        )
+        return None if counted is None else counted.cost
     asked = hyper_policy.check("POST", "/exchange", text, now_ms=NOW)
     return sum((one.cost for one in hyper_policy.judged(asked, {"10000": BAND}, {}, NOW)), D(0))
 

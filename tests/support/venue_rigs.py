@@ -15,6 +15,7 @@ from decimal import Decimal
 from ccxt_rig import BAND, at_paper
 from deribit_rig import PERPETUAL, deribit_paper, deribit_session
 from deribit_rig import Signer as DeribitSigner
+from dydx_rig import MARKET, dydx_paper, dydx_session
 from fake_venue import FakeVenue
 from fix_exchange import FixWire, fix_exchange, fix_session
 from hyper_server import ACCOUNT, AGENT, HyperServer, hyper_server
@@ -192,6 +193,16 @@ async def kraken() -> AsyncIterator[Rig]:
 
 
 @asynccontextmanager
+async def dydx() -> AsyncIterator[Rig]:
+    async with dydx_paper() as door:
+        idle, times = dydx_session("http://127.0.0.1:9"), TimeOuts()
+        real = dydx_session(door.url, timeouts=times)
+        async with at_the_door(door, real, idle, MARKET) as rig:
+            yield replace(rig, leverage=5, times=times)
+        await idle.close()
+
+
+@asynccontextmanager
 async def memory() -> AsyncIterator[Rig]:
     fake = FakeVenue(SystemClock())
 
@@ -293,6 +304,7 @@ RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
     "ccxt": family,
     "deribit": deribit,
     "kraken": kraken,
+    "dydx": dydx,
     "memory": memory,
     "hyperliquid": hyperliquid,
 }

@@ -19,4 +19,4 @@ def test_it_is_told_what_the_module_is_and_which_take_orders(module: str, said: 
     signer = SignerClient(Path("nowhere.sock"), Environment.DEVNET)
     with pytest.raises(Usage, match=said) as refused:
         connect_venue(Venue(name="mine", module=module), SystemClock(), signer)
-    assert refused.value.hint == "known: binance_spot, binance_usdm, ccxt, deribit, hyperliquid, kraken"
+    assert refused.value.hint == "known: binance_spot, binance_usdm, ccxt, deribit, dydx, hyperliquid, kraken"

@@ -10,6 +10,7 @@ import pytest
 from ccxt_rig import Signer as FamilySigner
 from deribit_rig import PERPETUAL, deribit_paper
 from deribit_rig import Signer as DeribitSigner
+from dydx_rig import ACCOUNT, ADDRESS, dydx_paper
 from fix_exchange import fix_exchange, log_on
 from kraken_rig import PAIR, kraken_paper
 from kraken_rig import Signer as KrakenSigner
@@ -77,6 +78,24 @@ async def test_all_is_well(tmp_path: Path) -> None:
     assert "50" in told["balances paper"].message and "0 open" in told["orders paper"].message
     assert "1 followed" in told["books paper"].message and "0 dropped" in told["books paper"].message
     assert "5,000.00 USD" in told["signer paper"].message and "of 6000" in told["limits paper"].message
+
+
+async def test_at_dydx_it_tells_what_the_key_may_do_and_what_a_thief_of_it_could(tmp_path: Path) -> None:
+    async with dydx_paper() as door:
+        told: dict[str, list[Check]] = {}
+        for written in (ACCOUNT, ADDRESS):
+            found = settings(door, tmp_path, module="dydx", symbols=["ETH-USD"])
+            (tmp_path / "key").write_text(written)
+            told[written] = await venue_checks(found, "paper", Signer(), watch_s=0.0)  # type: ignore[arg-type]
+    rights = {written: [c for c in checks if c.name == "rights paper"] for written, checks in told.items()}
+    may, thief = rights[ACCOUNT]
+    assert may.level is Level.OK and "neither withdraw nor send" in may.message
+    assert thief.level is Level.WARN and "all that this subaccount holds" in thief.message
+    (own,) = rights[ADDRESS]
+    assert own.level is Level.WARN and "withdraw and send everything" in own.message
+    by_name = {check.name: check for check in told[ACCOUNT]}
+    assert "100000 USDC" in by_name["balances paper"].message and by_name["key paper"].level is Level.SKIP
+    assert "1 followed" in by_name["books paper"].message and by_name["clock paper"].level is Level.OK
 
 
 async def test_of_contracts_it_tells_what_is_held_and_how_the_account_is_kept(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from agent.app.testvenue.deribit import DeribitServer
+from agent.app.testvenue.dydx import DydxServer
 from agent.app.testvenue.engine import Engine
 from agent.app.testvenue.futures import FuturesEngine
 from agent.app.testvenue.kraken import KrakenServer
@@ -33,6 +34,7 @@ DIALECTS: dict[str, tuple[type[Engine], type[Server]]] = {
     "binance_usdm": (FuturesEngine, UsdmServer),
     "deribit": (FuturesEngine, DeribitServer),
     "kraken": (QuoteFees, KrakenServer),
+    "dydx": (FuturesEngine, DydxServer),
 }
 """What it trades, and how it says so."""
 

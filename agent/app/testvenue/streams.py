@@ -39,6 +39,9 @@ class Connection:
     dead: bool = False
     held: str = ""
 
+    def missed(self) -> None:
+        """Something was lost on its way; a dialect that counts its messages counts it."""
+
     def send(self, stream: str, event: wire.Json, delay_s: float, kind: str = "") -> None:
         """`kind` of the fault that befalls it, if one does."""
         body: wire.Json = event
@@ -119,6 +122,8 @@ class Hub:
         copies, delay_s = 1, 0.0
         if fault is not None:
             if fault.kind in ("drop", "silence"):
+                for taker in takers:
+                    taker.missed()
                 return
             if fault.kind == "duplicate":
                 copies = 2
@@ -149,7 +154,7 @@ class Hub:
             self._publish("depth", f"{symbol.lower()}@depth@100ms", told)
 
     async def serve(self, request: web.Request, connection: Connection, on_text: Any) -> web.StreamResponse:
-        """Runs a connection to its end; `on_text(connection, message)` answers what the client says."""
+        """Runs a connection to its end; `on_text(connection, message)` answers what the client says, None: in its turn among the rest."""
         ws = connection.ws
         try:
             await ws.prepare(request)
@@ -161,7 +166,8 @@ class Hub:
             async for message in ws:
                 if message.type is WSMsgType.TEXT:
                     answer = on_text(connection, message.data)
-                    await ws.send_str(encoded(answer))
+                    if answer is not None:
+                        await ws.send_str(encoded(answer))
         finally:
             self.connections.discard(connection)
             sender.cancel()

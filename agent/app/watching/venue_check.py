@@ -90,8 +90,11 @@ async def _account(configured: Venue, exchange: ExecutionVenue) -> list[Check]:
     balances = [b for b in await exchange.balances() if b.free or b.locked]
     opened = await exchange.open_orders()
     told = ", ".join(f"{b.free + b.locked:f} {b.asset.rpartition('/')[2]}" for b in balances[:6])
+    power = getattr(exchange, "power", None)
     found = [
-        ok(f"key {name}", "it takes our key and our signature"),
+        ok(f"key {name}", "it takes our key and our signature")
+        if power is None
+        else skip(f"key {name}", "what an account has is public there: nothing was signed for this"),
         ok(f"balances {name}", f"{told or 'nothing'}{' and more' if len(balances) > 6 else ''}"),
         ok(f"orders {name}", f"{len(opened)} open"),
     ]
@@ -102,6 +105,8 @@ async def _account(configured: Venue, exchange: ExecutionVenue) -> list[Check]:
     asked = getattr(exchange, "permissions", None)
     if asked is not None:
         found += _rights(name, await asked())
+    if power is not None:
+        found += [warn(f"rights {name}", one.text, one.hint) if one.hint else ok(f"rights {name}", one.text) for one in await power()]  # fmt: skip
     if not configured.counterparty_cap_usd:
         found.append(
             warn(f"cap {name}", "no cap: orders that would add to what lies there are denied", NO_CAP)
