@@ -19,6 +19,7 @@ STATES = {"NEW": "open", "PARTIALLY_FILLED": "open", "FILLED": "filled", "CANCEL
 TIMES = {"good_til_cancelled": "GTC", "immediate_or_cancel": "IOC", "fill_or_kill": "FOK"}
 NAMES = {"GTC": "good_til_cancelled", "GTX": "good_til_cancelled", "IOC": "immediate_or_cancel", "FOK": "fill_or_kill"}  # fmt: skip
 CODES = {
+    -1007: (11_094, "internal_server_error"),
     -1013: (11_050, "bad_request"),
     -2011: (10_004, "order_not_found"),
     -2013: (11_044, "not_open_order"),

@@ -219,9 +219,9 @@ class Server:
             await self._wait(fault.delay_ms / 1_000 / self.speed)
         elif fault.kind == "hang_before":
             await self._wait(3_600)
-            return _refusal(VenueError(fault.code, fault.msg, fault.status))
+            return self.refused(VenueError(fault.code, fault.msg, fault.status))
         elif fault.kind == "error_before":
-            return _refusal(VenueError(fault.code, fault.msg, fault.status))
+            return self.refused(VenueError(fault.code, fault.msg, fault.status))
         elif fault.kind == "reset_before":
             if request.transport is not None:
                 request.transport.abort()
@@ -239,7 +239,7 @@ class Server:
         if fault.kind == "hang_after":
             await self._wait(3_600)
         elif fault.kind == "error_after":
-            return _refusal(VenueError(fault.code, fault.msg, fault.status))
+            return self.refused(VenueError(fault.code, fault.msg, fault.status))
         elif fault.kind == "reset_after" and request.transport is not None:
             request.transport.abort()
         elif fault.kind == "partial" and isinstance(response.body, bytes):
