@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from agent.domain.errors import Reconcile, Reject, Usage
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import ExecutionReport
+from agent.market.feeds import FeedFacts
 from agent.venues import Terms
-from agent.venues.deribit import Deribit
+from agent.venues.deribit import FEED, Deribit
 
 D = Decimal
 
@@ -123,10 +125,12 @@ async def until(so: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def logged_on() -> AsyncIterator[tuple[Door, Deribit, list[ExecutionReport], asyncio.Task[None]]]:
+async def logged_on(
+    feed: FeedFacts = FEED,
+) -> AsyncIterator[tuple[Door, Deribit, list[ExecutionReport], asyncio.Task[None]]]:
     """Where the owner's signer grants a log-on: the line is up, and all that is told is kept."""
     async with deribit_paper() as door:
-        venue = deribit_session(door.url, Signer(logs_on=True, away=1))
+        venue = deribit_session(door.url, Signer(logs_on=True, away=1), feed=feed)
         await venue.start()
         got: list[ExecutionReport] = []
 
@@ -182,6 +186,15 @@ async def test_an_answer_that_the_line_lost_is_asked_for_and_an_end_in_order_lea
         assert [one.cl_ord_id for one in await venue.open_orders()] == [name_of(1)]
         after = await venue.submit(await venue.authorize(order(2, Side.BUY, "1", "2992")))  # by HTTP again
         assert after.status is OrdStatus.NEW and len(await venue.open_orders()) == 2
+
+
+async def test_a_line_that_stays_open_and_says_nothing_is_taken_up_again() -> None:
+    """Number 9: a socket that looks alive; what was sent over it ended with it, and is told."""
+    async with logged_on(replace(FEED, line_quiet_s=0.3)) as (door, venue, got, _):
+        await venue.submit(await venue.authorize(order(0, Side.BUY, "1", "2990")))
+        assert venue.line.up
+        await until(lambda: any(report.exec_type is ExecType.CANCELED for report in got))
+        await until(lambda: venue.line.up)
 
 
 async def test_a_paper_exchange_of_contracts_rebuilds_orders_labels_and_positions_from_its_journal(

@@ -29,6 +29,7 @@ from agent.app.testvenue.wire import Json
 
 API = "/api/v2"
 LONGEST_MS = 60_000
+LEAST_BEAT_S = 10
 LINE_FAULTS = {
     "error_before": (11_094, "internal_server_error"),
     "error_after": (11_094, "internal_server_error"),
@@ -48,6 +49,7 @@ class DeribitServer(Server):
         self.armed: set[Connection] = set()
         self.sent: dict[Connection, list[str]] = {}
         self.requests: dict[Connection, web.Request] = {}
+        self.hearts: dict[Connection, tuple[int, int]] = {}
         super().__init__(venue, limits)
 
     @property
@@ -78,6 +80,14 @@ class DeribitServer(Server):
 
     def weight_of(self, route: Route, query: Any) -> int:
         return route.weight
+
+    def sweep(self) -> None:
+        """Says to each line that asked for it that it lives, every so many milliseconds."""
+        now_ms = self.venue.now_ms()
+        for connection, (every_ms, due_ms) in list(self.hearts.items()):
+            if due_ms <= now_ms:
+                self.hearts[connection] = every_ms, now_ms + every_ms
+                connection.answer(encoded(say.heartbeat()))
 
     def _streams(self, app: web.Application) -> None:
         app.router.add_get("/ws/api/v2", self.line)
@@ -211,6 +221,7 @@ class DeribitServer(Server):
             return connection.ws
         finally:
             del self.requests[connection]
+            self.hearts.pop(connection, None)
             sent = self.sent.pop(connection, [])
             if connection in self.armed:
                 self.armed.discard(connection)
@@ -219,6 +230,8 @@ class DeribitServer(Server):
                     self.venue.cancel(order)
 
     def _said(self, connection: Connection, text: str) -> Json | str | None:
+        if connection.dead:  # half-open: what is said reaches nobody
+            return None
         try:
             message = json.loads(text, parse_float=str, parse_int=str)
             method, told = message["method"], message.get("params", {})
@@ -241,8 +254,15 @@ class DeribitServer(Server):
             return {**told, **say.error_json(say.reworded(error)), "id": number}
 
     def _asked(self, connection: Connection, method: str, params: Params, channels: list[str]) -> Any:
-        if method in ("public/set_heartbeat", "public/test"):
+        if method == "public/set_heartbeat":
+            interval = params.get("interval", "")
+            if not interval.isdecimal() or int(interval) < LEAST_BEAT_S:
+                raise VenueError(11_050, "bad_request: interval")
+            every_ms = int(interval) * 1_000
+            self.hearts[connection] = every_ms, self.venue.now_ms() + every_ms
             return "ok"
+        if method == "public/test":
+            return {"version": "paper"}
         if method == "public/subscribe":
             self._follow(connection, channels)
             return channels

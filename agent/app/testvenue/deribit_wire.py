@@ -212,6 +212,11 @@ def snapshot(book: Book, spec: SymbolSpec, now_ms: int) -> Json:
     return _told(spec, {"type": "snapshot", "change_id": book.update_id, "timestamp": now_ms, **rows})
 
 
+def heartbeat() -> Json:
+    """Which wants an answer, public/test."""
+    return {"jsonrpc": "2.0", "method": "heartbeat", "params": {"type": "test_request"}}
+
+
 def _heard(channel: str, data: object) -> Json:
     params: Json = {"channel": channel, "data": data}
     return {"jsonrpc": "2.0", "method": "subscription", "params": params}

@@ -74,7 +74,7 @@ class Deribit:
         self._sent: dict[ClOrdId, None] = {}
         self._seen: set[str] = set()
         self._ahead_ms = 0
-        line = Stream(lambda: self.http.client, socket, clock)
+        line = Stream(lambda: self.http.client, socket, clock, quiet_s=feed.line_quiet_s)
         self.line = Line(line, self._log_on, self._hear, (timeouts or TimeOuts()).write_s)
         self._told: Told | None = None
         self.reports = Executions(self, self.reader.place, clock, facts.audit_s)

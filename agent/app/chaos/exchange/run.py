@@ -20,7 +20,7 @@ from agent.app.chaos.referee_process import RefereeProcess
 from agent.app.chaos.report import Report
 from agent.execution.reconcile import resume
 from agent.ports import HoldsPositions
-from chains.errors import Usage
+from chains.errors import Retry, Usage
 
 Say = Callable[[str], None]
 LANES, AT_ONCE = 8, 400
@@ -113,6 +113,7 @@ async def _all(
             async with asyncio.timeout(PATIENCE_S), lane.open(Doom(), None) as desk:
                 await resume(desk)
                 await desk.clock.sleep(LAST_LOOK_S)
+        with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_S):
                 read[lane.number] = await _standing(lane)
 
@@ -123,15 +124,22 @@ async def _all(
 
 
 async def _standing(lane: Lane) -> dict[str, Any]:
-    """{"balances": {asset: [free, locked]}, "positions": {symbol: [contracts, price of entry]}} as a session of its own tells them."""
+    """{"balances": {asset: [free, locked]}, "positions": {symbol: [contracts, price of entry]}} as a session of its own tells them, asked
+    until it does."""
     venue = lane.session()
     try:
         await started(venue, lane.clock)
-        held = await venue.positions() if isinstance(venue, HoldsPositions) else ()
-        return {
-            "balances": {one.asset: [str(one.free), str(one.locked)] for one in await venue.balances()},
-            "positions": {one.symbol: [str(one.qty), str(one.entry_px)] for one in held},
-        }
+        while True:
+            try:
+                held = await venue.positions() if isinstance(venue, HoldsPositions) else ()
+                balances = await venue.balances()
+            except Retry:
+                await lane.clock.sleep(0.5)
+                continue
+            return {
+                "balances": {one.asset: [str(one.free), str(one.locked)] for one in balances},
+                "positions": {one.symbol: [str(one.qty), str(one.entry_px)] for one in held},
+            }
     finally:
         await venue.close()
 
