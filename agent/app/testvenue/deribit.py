@@ -153,7 +153,13 @@ class DeribitServer(Server):
 
     def by_label(self, params: Params, account: Account) -> list[Json]:
         say.needed(params, "currency")
-        return [self._order(order) for order in self._labelled(params, account)]
+        found = self._labelled(params, account)
+        waited = [
+            say.condition_json(o, self.engine.specs[o.symbol])
+            for o in found
+            if say.condition_of(o) and o.triggered
+        ]
+        return [*(self._order(order) for order in found), *waited]
 
     def open_orders(self, params: Params, account: Account) -> list[Json]:
         return [self._order(order) for order in self.engine.open_orders(account.key)]
@@ -187,13 +193,13 @@ class DeribitServer(Server):
     def _numbered(self, params: Params, account: Account) -> Order:
         number = say.needed(params, "order_id")
         mine = (o for o in self.engine.orders.values() if o.account == account.key)
-        found = next((o for o in mine if say.number_of(o) == number), None)
+        found = next((o for o in mine if number in (say.number_of(o), say.condition_of(o))), None)
         if found is None:
             raise VenueError(-2011, "Unknown order sent.")
         return found
 
     def _order(self, order: Order) -> Json:
-        return say.order_json(order, self.engine.specs[order.symbol])
+        return say.standing_json(order, self.engine.specs[order.symbol])
 
     def _trade(self, fill: Any, order: Order) -> Json:
         return say.trade_json(fill, order, self.engine.specs[order.symbol])

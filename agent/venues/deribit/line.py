@@ -23,7 +23,7 @@ Hear = Callable[[str, Any], Awaitable[None]]
 HEARTBEAT_S = 10
 CHANNELS = ("user.trades.any.any.raw", "user.orders.any.any.raw")
 LOG_ON, ARMED = 1, 2
-NUMBERS = frozenset({"amount", "price", "valid_until", "interval"})
+NUMBERS = frozenset({"amount", "price", "valid_until", "trigger_price", "interval"})
 FLAGS = frozenset({"post_only", "reject_post_only", "reduce_only"})
 
 
