@@ -55,7 +55,7 @@ class Books:
         self._up = False
         self._group: asyncio.TaskGroup | None = None
         self._fetching: dict[str, asyncio.Task[None]] = {}
-        self._next_look_ns = 0
+        self._next_look_ns = self._line_ns = 0
 
     async def follow(self, symbol: str) -> None:
         """One symbol more, on the line that is up already or the next one."""
@@ -75,6 +75,7 @@ class Books:
             ladder.ahead_ns = ahead_ns
 
     def doubts(self) -> Mapping[str, Doubt | None]:
+        self._heed_silence()
         now_ns = self._clock.now_ns()
         return {symbol: ladder.look(now_ns) for symbol, ladder in self.ladders.items()}
 
@@ -98,6 +99,7 @@ class Books:
             raise Usage(
                 "NOT_FOLLOWED", f"{self.facts.title}: {symbol} is not followed", "name it among the symbols"
             )
+        self._heed_silence()
         try:
             bids, asks = ladder.sound(self._clock.now_ns())
         except Retry as stale:
@@ -123,6 +125,8 @@ class Books:
             group.create_task(self._apply())
             if self.facts.probe is not None and self._fetch is not None:
                 group.create_task(self._watch())
+            if self.facts.line_quiet_s:
+                group.create_task(self._watch_line())
             try:
                 await self._read()
             finally:
@@ -135,7 +139,7 @@ class Books:
             match event:
                 case Up():
                     self._forget(Doubt.NOT_LOADED)
-                    self._up = True
+                    self._up, self._line_ns = True, self._clock.now_ns()
                     for text in self.facts.subscribe(tuple(self.ladders))[1] if self.ladders else ():
                         await self._stream.say(text)
                     for symbol in self.ladders:
@@ -163,7 +167,24 @@ class Books:
         for ladder in self.ladders.values():
             ladder.lost(doubt)
 
+    def _heed_silence(self) -> bool:
+        """Whether the line has said nothing for too long, not even that it lives: every book of it is in doubt then, at once."""
+        quiet_ns = int(self.facts.line_quiet_s * 1e9)
+        silent = self._up and 0 < quiet_ns < self._clock.now_ns() - self._line_ns
+        if silent:
+            self._lose(Doubt.SILENT)
+        return silent
+
+    async def _watch_line(self) -> None:
+        """An open socket may be nobody's: what should speak and does not is taken up again."""
+        while True:
+            await self._clock.sleep(self.facts.line_quiet_s / 4)
+            if self._heed_silence():
+                self._up = False
+                await self._stream.drop(f"silent for {self.facts.line_quiet_s:g} s")
+
     async def _frame(self, text: str) -> None:
+        self._line_ns = self._clock.now_ns()
         try:
             events = self.facts.decode(text)
         except Retry as error:

@@ -37,8 +37,11 @@ READS = frozenset(
 )
 ENDS = frozenset("cancel cancel_by_label cancel_all_by_instrument".split())
 _ORDER = frozenset(
-    "instrument_name amount type price label time_in_force post_only reject_post_only reduce_only valid_until".split()
+    "instrument_name amount type price label time_in_force post_only reject_post_only reduce_only valid_until trigger trigger_price".split()
 )
+CONDITIONS = {"stop_limit": "LIMIT", "take_limit": "LIMIT", "stop_market": "MARKET", "take_market": "MARKET"}
+"""What an order becomes that waits for a price: counted as that, whenever it is carried out."""
+TRIGGERS = frozenset({"last_price", "mark_price", "index_price"})
 _PLAIN = frozenset(
     "instrument_name currency label order_id start_timestamp end_timestamp count sorting kind type".split()
 )
@@ -46,6 +49,7 @@ IN_COIN = re.compile(r"[A-Z]+-(?:PERPETUAL|[0-9]{1,2}[A-Z]{3}[0-9]{2})")
 """Names of the contracts in dollars' worth of a coin: those margined in USDC name it too, and options end otherwise."""
 _VALUE = re.compile(r"[A-Za-z0-9._~:-]{1,100}")
 _QUERY = re.compile(r"[\x21-\x7e]{0,4096}")
+_PRICE = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?")
 _UNTIL = re.compile(r"[0-9]{1,16}")
 
 
@@ -76,11 +80,17 @@ def check(method: str, path: str, query: str, *, now_ms: int, symbols: frozenset
     until = values.get("valid_until", "")
     if not _UNTIL.fullmatch(until) or not now_ms < int(until) <= now_ms + LIFE_MS:
         raise Denied("EXCHANGE_WINDOW", f"{endpoint}: valid_until {until[:20]!r} is past, or more than {LIFE_MS} ms ahead, or not there", "Ask for a few seconds; set this machine's clock (NTP).")  # fmt: skip
+    kind, waits = values.get("type", ""), "trigger" in values or "trigger_price" in values
+    if waits != (kind in CONDITIONS) or (
+        waits
+        and (values.get("trigger") not in TRIGGERS or not _PRICE.fullmatch(values.get("trigger_price", "")))
+    ):
+        raise Denied("EXCHANGE_PARAMETER", f"{endpoint}: type {kind[:20]!r} with trigger {values.get('trigger', '')[:20]!r} at {values.get('trigger_price', '')[:20]!r}", "An order that waits for a price has one of the stop and take types, a trigger and a price of it; no other has.")  # fmt: skip
     words = {
         "symbol": values.get("instrument_name", ""),
         # a change says no side: as a sale it is counted at the dearest price, which no purchase inside the band exceeds
         "side": ORDERS.get(name, "SELL"),
-        "type": "LIMIT" if change else values.get("type", "").upper(),
+        "type": "LIMIT" if change else CONDITIONS.get(kind, kind.upper()),
         "quantity": values.get("amount", ""),
         "timestamp": str(now_ms),
     }

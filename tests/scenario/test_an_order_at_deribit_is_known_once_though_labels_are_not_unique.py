@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,12 +16,13 @@ from usdm_rig import Jumped
 from venue_rigs import name_of
 
 from agent.app.testvenue.__main__ import arguments, build
-from agent.domain.errors import Reconcile, Reject, Usage
+from agent.domain.errors import Denied, Reconcile, Reject, Usage
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import ExecutionReport
+from agent.market.feeds import FeedFacts
 from agent.venues import Terms
-from agent.venues.deribit import Deribit
+from agent.venues.deribit import FEED, Deribit
 
 D = Decimal
 
@@ -114,6 +116,41 @@ async def test_terms_positions_and_changes() -> None:
             await venue.authorize_with(order(4, Side.BUY, "1", "2990"), Terms(good_till_ns=1))
 
 
+async def test_a_stop_waits_at_the_exchange_and_is_one_order_before_and_after_it_was_triggered() -> None:
+    """Number 12 as far as the exchange holds it: what is left of it is asked for under the one label that it always had."""
+    async with account() as (door, venue, _, signer):
+        await venue.submit(await venue.authorize(order(0, Side.BUY, "2", "3100", TimeInForce.IOC)))
+        stop = order(1, Side.SELL, "2", "2970")
+        placed = await venue.submit(await venue.authorize_stop(stop, D("2985"), Terms(reduce_only=True)))
+        gains = order(2, Side.SELL, "1", "3200")
+        await venue.submit(await venue.authorize_stop(gains, D("3150"), gains=True))
+        assert (placed.status, placed.px, placed.cum_qty) == (OrdStatus.NEW, D("2970"), 0)
+        assert {one.cl_ord_id for one in await venue.open_orders()} == {name_of(1), name_of(2)}
+        waits = await venue.query(name_of(1), PERPETUAL)
+        assert waits is not None and waits.venue_order_id.startswith("SLTS-")
+
+        ended = await venue.cancel(name_of(2), PERPETUAL)
+        assert ended.status is OrdStatus.CANCELED and not ended.cum_qty
+        assert [one.cl_ord_id for one in await venue.open_orders()] == [name_of(1)]
+
+        total = sum(D(size) for px, size in await door.bids() if D(px) >= D("2980"))
+        await door.house("SELL", "2980", str(total))  # somebody sells down to there: it is triggered
+        done = await venue.query(name_of(1), PERPETUAL)
+        assert done is not None and (done.status, done.cum_qty) == (OrdStatus.FILLED, 2)
+        assert sum(fill.qty_in for fill in done.fills) == 2 and done.venue_order_id != waits.venue_order_id
+        assert not await venue.positions() and not await venue.open_orders()
+        for wrong in (Terms(post_only=True), Terms(good_till_ns=1)):
+            with pytest.raises(Usage):
+                await venue.authorize_stop(order(3, Side.SELL, "1", "2900"), D("2950"), wrong)
+        with pytest.raises(Usage) as off:
+            await venue.authorize_stop(order(3, Side.SELL, "1", "2900"), D("2950.001"))
+        assert off.value.code == "OFF_GRID"
+        market = VenueOrder(name_of(4), PERPETUAL, Side.BUY, OrdType.MARKET, TimeInForce.IOC, D(1), None)
+        with pytest.raises(Denied) as unbounded:  # at any price, some day
+            await venue.authorize_stop(market, D("3100"))
+        assert unbounded.value.code == "EXCHANGE_MARKET"
+
+
 async def until(so: Callable[[], bool]) -> None:
     for _ in range(500):
         if so():
@@ -123,10 +160,12 @@ async def until(so: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def logged_on() -> AsyncIterator[tuple[Door, Deribit, list[ExecutionReport], asyncio.Task[None]]]:
+async def logged_on(
+    feed: FeedFacts = FEED,
+) -> AsyncIterator[tuple[Door, Deribit, list[ExecutionReport], asyncio.Task[None]]]:
     """Where the owner's signer grants a log-on: the line is up, and all that is told is kept."""
     async with deribit_paper() as door:
-        venue = deribit_session(door.url, Signer(logs_on=True, away=1))
+        venue = deribit_session(door.url, Signer(logs_on=True, away=1), feed=feed)
         await venue.start()
         got: list[ExecutionReport] = []
 
@@ -182,6 +221,15 @@ async def test_an_answer_that_the_line_lost_is_asked_for_and_an_end_in_order_lea
         assert [one.cl_ord_id for one in await venue.open_orders()] == [name_of(1)]
         after = await venue.submit(await venue.authorize(order(2, Side.BUY, "1", "2992")))  # by HTTP again
         assert after.status is OrdStatus.NEW and len(await venue.open_orders()) == 2
+
+
+async def test_a_line_that_stays_open_and_says_nothing_is_taken_up_again() -> None:
+    """Number 9: a socket that looks alive; what was sent over it ended with it, and is told."""
+    async with logged_on(replace(FEED, line_quiet_s=0.3)) as (door, venue, got, _):
+        await venue.submit(await venue.authorize(order(0, Side.BUY, "1", "2990")))
+        assert venue.line.up
+        await until(lambda: any(report.exec_type is ExecType.CANCELED for report in got))
+        await until(lambda: venue.line.up)
 
 
 async def test_a_paper_exchange_of_contracts_rebuilds_orders_labels_and_positions_from_its_journal(

@@ -10,13 +10,16 @@ import json
 import pytest
 
 from agent.app.chaos.deaths import MOMENTS
-from agent.app.chaos.exchange.fates import DEPTH, READS, USER, WRITES, by_fix, draw
+from agent.app.chaos.exchange.cases import fate_of
+from agent.app.chaos.exchange.dialects import DIALECTS, chosen
+from agent.app.chaos.exchange.fates import DEPTH, LEAST, READS, USER, WRITES, by_fix, draw
 from agent.app.cli import run
 from agent.app.cli.chaos import VIOLATED
 from agent.app.testvenue.faults import FIX_KINDS, Faults
 
 ORDINARY = 24
 """In the ordinary tests: as many as fit into some ten seconds of a core that is shared."""
+CONTRACTS_SEED = 48
 NOUGHT = ("duplicates", "lost_orders", "lost_fills", "balance_errors")
 
 
@@ -45,6 +48,39 @@ def test_some_orders(capsys: pytest.CaptureFixture[str]) -> None:
 def test_some_orders_by_fix(capsys: pytest.CaptureFixture[str]) -> None:
     status, report = chaos(capsys, "--seed", "2", "--count", "8", "--by", "fix")
     assert report["violations"] == [] and status == 0
+
+
+def test_some_orders_of_contracts(capsys: pytest.CaptureFixture[str]) -> None:
+    """At exchanges of both kinds, by a seed that draws them; the referee compares positions and margin as well."""
+    assert {chosen("every", CONTRACTS_SEED, case) for case in range(5)} == {"binance_usdm", "deribit"}
+    status, report = chaos(capsys, "--seed", str(CONTRACTS_SEED), "--count", "5", "--venue", "every")
+    counters = report["counters"]
+    assert report["violations"] == [] and status == 0 and isinstance(counters, dict)
+    assert counters["cases"] == 5 and counters["fills"] >= 2
+
+
+def test_the_seed_draws_every_kind_of_exchange_and_contracts_are_sold_short_and_reduced() -> None:
+    kinds = [chosen("every", 3, case) for case in range(200)]
+    assert set(kinds) == set(DIALECTS) and kinds == [chosen("every", 3, case) for case in range(200)]
+    assert {chosen("fix", 3, case) for case in range(50)} == {"fix"}
+    for name in ("binance_usdm", "deribit"):
+        fates = [fate_of(name, 3, case) for case in range(200)]
+        assert {(fate.buys, fate.reduces) for fate in fates} == {
+            (a, b) for a in (True, False) for b in (True, False)
+        }
+        assert min(fate.qty for fate in fates) >= LEAST
+        assert not any(fate_of("binance_spot", 3, case).reduces for case in range(200))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("venue", ["binance_usdm", "deribit"])
+def test_a_desk_of_contracts_that_sends_again_is_found_out(
+    capsys: pytest.CaptureFixture[str], venue: str
+) -> None:
+    status, report = chaos(capsys, "--seed", "1", "--count", "40", "--mistake", "resends", "--venue", venue)
+    violations = report["violations"]
+    assert status == VIOLATED and isinstance(violations, list)
+    assert {found["rule"] for found in violations} >= {"unknown-order", "other-balance"}
 
 
 @pytest.mark.full
@@ -157,8 +193,16 @@ def test_a_fate_is_drawn_from_seed_and_number_alone_and_all_kinds_are_drawn() ->
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("seed", range(100, 110))
-def test_five_thousand_orders(capsys: pytest.CaptureFixture[str], seed: int) -> None:
-    status, report = chaos(capsys, "--seed", str(seed), "--count", "500")
+@pytest.mark.parametrize(
+    ("seed", "venue"),
+    [
+        *((seed, "binance_spot") for seed in range(100, 104)),
+        *((seed, "binance_usdm") for seed in range(104, 106)),
+        *((seed, "deribit") for seed in range(106, 108)),
+        *((seed, "every") for seed in range(108, 110)),
+    ],
+)
+def test_five_thousand_orders(capsys: pytest.CaptureFixture[str], seed: int, venue: str) -> None:
+    status, report = chaos(capsys, "--seed", str(seed), "--count", "500", "--venue", venue)
     counters = check(status, report, seed, 500)
     assert counters["deaths"] >= 50

@@ -15,6 +15,7 @@ from paper import KEY, SECRET, Door, new_venue, served
 from agent.app.testvenue.deribit import DeribitServer
 from agent.app.testvenue.futures import FuturesEngine
 from agent.app.testvenue.limits import Limits
+from agent.market.feeds import FeedFacts
 from agent.ports import Clock
 from agent.transport.clock import SystemClock
 from agent.transport.http import TimeOuts
@@ -63,10 +64,14 @@ async def deribit_paper(now_ms: Callable[[], int] | None = None) -> AsyncIterato
 
 
 def deribit_session(
-    url: str, signer: Signer | None = None, clock: Clock | None = None, timeouts: TimeOuts | None = None
+    url: str,
+    signer: Signer | None = None,
+    clock: Clock | None = None,
+    timeouts: TimeOuts | None = None,
+    feed: FeedFacts = FEED,
 ) -> Deribit:
     facts = replace(VENUE, audit_s=0.05, weight_per_minute=10**7)
     sign = (signer or Signer()).sign
     return Deribit(
-        facts, FEED, "paper", clock or SystemClock(), KEY, sign, url, None, timeouts or TimeOuts(1.0, 0.5)
+        facts, feed, "paper", clock or SystemClock(), KEY, sign, url, None, timeouts or TimeOuts(1.0, 0.5)
     )

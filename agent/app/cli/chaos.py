@@ -188,11 +188,13 @@ def rescue(seed: int, count: int | None, case: int | None, mistake: str, as_json
     "orders", "order", 100, "A control: desks do this wrong (resends, forgets), and the referee must find it."
 )
 @click.option(
+    "--venue",
     "--by",
-    type=click.Choice(("binance_spot", "fix", "ccxt")),
+    "by",
+    type=click.Choice(("binance_spot", "fix", "ccxt", "binance_usdm", "deribit", "every")),
     default="binance_spot",
     show_default=True,
-    help="Which session the desks work by.",
+    help="Which session the desks work by: of coins, of coins by FIX or by the ccxt family, or of contracts; every: the seed chooses.",
 )
 def exchange(seed: int, count: int | None, case: int | None, mistake: str, by: str, as_json: bool) -> int:
     """Orders at paper exchanges that lose, repeat, delay and garble, by desks that die; judged by the exchanges' own books."""
@@ -210,7 +212,7 @@ def exchange(seed: int, count: int | None, case: int | None, mistake: str, by: s
         )
         for name in ("duplicates", "lost_orders", "lost_fills", "balance_errors"):
             print(f"{name.replace('_', ' ')}: {found[name]}")
-        tell_violations(report)
+        tell_violations(report, "" if by == "binance_spot" else f" --venue {by}")
     return VIOLATED if report.violations else 0
 
 

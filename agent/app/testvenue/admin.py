@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from aiohttp import web
 from agent.app.testvenue import wire
 from agent.app.testvenue.book import HOUSE
 from agent.app.testvenue.faults import Faults
+from agent.app.testvenue.futures import FuturesEngine
 from agent.app.testvenue.spec import VenueError
 from agent.app.testvenue.streams import Hub
 from agent.app.testvenue.venue import Venue
@@ -45,6 +47,11 @@ class Admin:
                     for key in self.venue.accounts
                 },
                 "totals": {a: str(engine.total(a)) for a in sorted({asset for _, asset in engine.free})},
+                **(
+                    {"margin": _margin(engine, self.venue.accounts)}
+                    if isinstance(engine, FuturesEngine)
+                    else {}
+                ),
             }
         )
 
@@ -95,6 +102,18 @@ class Admin:
         """Ends every WebSocket connection, as the exchange does once a day."""
         await self.hub.close()
         return web.json_response({})
+
+
+def _margin(engine: FuturesEngine, accounts: Iterable[str]) -> wire.Json:
+    """By account: the contracts of each position and what they cost, and what is free of each asset for more."""
+    quotes = {spec.quote for spec in engine.specs.values()}
+    return {
+        key: {
+            "positions": {s: [str(engine.position(key, s).qty), str(engine.position(key, s).cost)] for s in engine.specs},
+            "available": {asset: str(engine.available(key, asset)) for asset in quotes},
+        }
+        for key in accounts
+    }  # fmt: skip
 
 
 async def _body(request: web.Request) -> dict[str, Any]:

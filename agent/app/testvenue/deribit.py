@@ -6,6 +6,7 @@ cancel-on-disconnect.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -28,6 +29,15 @@ from agent.app.testvenue.wire import Json
 
 API = "/api/v2"
 LONGEST_MS = 60_000
+LEAST_BEAT_S = 10
+LINE_FAULTS = {
+    "error_before": (11_094, "internal_server_error"),
+    "error_after": (11_094, "internal_server_error"),
+    "limited": (10_028, "too_many_requests"),
+    "banned": (10_028, "too_many_requests"),
+    "maintenance": (11_051, "system_maintenance"),
+}
+"""What a fault of the switchboard says on a line."""
 _AUTH = re.compile(r"deri-hmac-sha256 id=([^,]+),ts=([0-9]{1,16}),nonce=([^,]+),sig=([0-9a-f]{64})")
 
 
@@ -39,6 +49,7 @@ class DeribitServer(Server):
         self.armed: set[Connection] = set()
         self.sent: dict[Connection, list[str]] = {}
         self.requests: dict[Connection, web.Request] = {}
+        self.hearts: dict[Connection, tuple[int, int]] = {}
         super().__init__(venue, limits)
 
     @property
@@ -69,6 +80,14 @@ class DeribitServer(Server):
 
     def weight_of(self, route: Route, query: Any) -> int:
         return route.weight
+
+    def sweep(self) -> None:
+        """Says to each line that asked for it that it lives, every so many milliseconds."""
+        now_ms = self.venue.now_ms()
+        for connection, (every_ms, due_ms) in list(self.hearts.items()):
+            if due_ms <= now_ms:
+                self.hearts[connection] = every_ms, now_ms + every_ms
+                connection.answer(encoded(say.heartbeat()))
 
     def _streams(self, app: web.Application) -> None:
         app.router.add_get("/ws/api/v2", self.line)
@@ -134,7 +153,13 @@ class DeribitServer(Server):
 
     def by_label(self, params: Params, account: Account) -> list[Json]:
         say.needed(params, "currency")
-        return [self._order(order) for order in self._labelled(params, account)]
+        found = self._labelled(params, account)
+        waited = [
+            say.condition_json(o, self.engine.specs[o.symbol])
+            for o in found
+            if say.condition_of(o) and o.triggered
+        ]
+        return [*(self._order(order) for order in found), *waited]
 
     def open_orders(self, params: Params, account: Account) -> list[Json]:
         return [self._order(order) for order in self.engine.open_orders(account.key)]
@@ -168,13 +193,13 @@ class DeribitServer(Server):
     def _numbered(self, params: Params, account: Account) -> Order:
         number = say.needed(params, "order_id")
         mine = (o for o in self.engine.orders.values() if o.account == account.key)
-        found = next((o for o in mine if say.number_of(o) == number), None)
+        found = next((o for o in mine if number in (say.number_of(o), say.condition_of(o))), None)
         if found is None:
             raise VenueError(-2011, "Unknown order sent.")
         return found
 
     def _order(self, order: Order) -> Json:
-        return say.order_json(order, self.engine.specs[order.symbol])
+        return say.standing_json(order, self.engine.specs[order.symbol])
 
     def _trade(self, fill: Any, order: Order) -> Json:
         return say.trade_json(fill, order, self.engine.specs[order.symbol])
@@ -202,6 +227,7 @@ class DeribitServer(Server):
             return connection.ws
         finally:
             del self.requests[connection]
+            self.hearts.pop(connection, None)
             sent = self.sent.pop(connection, [])
             if connection in self.armed:
                 self.armed.discard(connection)
@@ -209,23 +235,40 @@ class DeribitServer(Server):
                 for order in mine:
                     self.venue.cancel(order)
 
-    def _said(self, connection: Connection, text: str) -> Json:
+    def _said(self, connection: Connection, text: str) -> Json | str | None:
+        if connection.dead:  # half-open: what is said reaches nobody
+            return None
         try:
             message = json.loads(text, parse_float=str, parse_int=str)
             method, told = message["method"], message.get("params", {})
             channels = [str(one) for one in told.get("channels", [])]
             params = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in told.items()}  # fmt: skip
-            answer: Json = {"jsonrpc": "2.0", "id": int(message.get("id", "0"))}
+            number = int(message.get("id", "0"))
         except (ValueError, KeyError, TypeError, AttributeError):
             return say.error_json(VenueError(11_050, "bad_request"))
+        route = next((r for r in self.routes if r.signed and r.path == f"{API}/{method}"), None)
+        if route is not None and connection.account:
+            return self._over_the_line(connection, route, params, number)
+        return self._answer_to(number, lambda: self._asked(connection, method, params, channels))
+
+    @staticmethod
+    def _answer_to(number: int, asked: Callable[[], Any]) -> Json:
+        told: Json = {"jsonrpc": "2.0", "id": number}
         try:
-            return {**answer, "result": self._asked(connection, method, params, channels)}
+            return {**told, "result": asked()}
         except VenueError as error:
-            return {**answer, **say.error_json(say.reworded(error)), "id": answer["id"]}
+            return {**told, **say.error_json(say.reworded(error)), "id": number}
 
     def _asked(self, connection: Connection, method: str, params: Params, channels: list[str]) -> Any:
-        if method in ("public/set_heartbeat", "public/test"):
+        if method == "public/set_heartbeat":
+            interval = params.get("interval", "")
+            if not interval.isdecimal() or int(interval) < LEAST_BEAT_S:
+                raise VenueError(11_050, "bad_request: interval")
+            every_ms = int(interval) * 1_000
+            self.hearts[connection] = every_ms, self.venue.now_ms() + every_ms
             return "ok"
+        if method == "public/test":
+            return {"version": "paper"}
         if method == "public/subscribe":
             self._follow(connection, channels)
             return channels
@@ -243,22 +286,51 @@ class DeribitServer(Server):
             self.armed.discard(connection)
             connection.queue.put_nowait((0.0, ""))
             return "ok"
-        route = next((r for r in self.routes if r.signed and r.path == f"{API}/{method}"), None)
-        if route is None:
-            raise VenueError(13_021, "forbidden")
-        return self._over_the_line(connection, route, params)
+        raise VenueError(13_021, "forbidden")
 
-    def _over_the_line(self, connection: Connection, route: Route, params: Params) -> Any:
-        """As by HTTP; a fault that loses the answer breaks the line."""
+    def _over_the_line(
+        self, connection: Connection, route: Route, params: Params, number: int
+    ) -> Json | str | None:
+        """The answer on the line, with what befalls it: None where there is none, half of it as text."""
         fault = self.faults.take(route.name)
+        kind = fault.kind if fault is not None else ""
+
+        def done() -> Json:
+            return self._answer_to(number, lambda: self._run_there(connection, route, params))
+
+        def failed(code: int, msg: str) -> Json:
+            return {**say.error_json(VenueError(code, msg)), "id": number}
+
+        if fault is not None and kind in ("late", "delay"):
+            wait_s = fault.delay_ms / 1_000 / self.speed
+            asyncio.get_running_loop().call_later(wait_s, lambda: connection.answer(encoded(done())))
+            return None
+        if kind in ("error_before", "limited", "banned", "maintenance"):
+            return failed(*LINE_FAULTS[kind])
+        if kind.startswith("reset"):
+            self._break(connection)
+        if kind in ("hang_before", "reset_before"):
+            return None
+        answer = done()
+        if kind == "twice":
+            answer = done()
+        if kind in ("hang_after", "reset_after"):
+            return None
+        if kind == "error_after":
+            return failed(*LINE_FAULTS[kind])
+        text = encoded(answer)
+        return text[: len(text) // 2] if kind == "partial" else text
+
+    def _run_there(self, connection: Connection, route: Route, params: Params) -> Any:
         result = route.run(params, self.venue.accounts[connection.account])
         if route.name == "order.place":
             self.sent.setdefault(connection, []).append(result["order"]["order_id"])
-        if fault is not None and fault.kind == "reset_after":
-            transport = self.requests[connection].transport
-            assert transport is not None
-            transport.abort()
         return result
+
+    def _break(self, connection: Connection) -> None:
+        asked = self.requests.get(connection)
+        if asked is not None and asked.transport is not None:
+            asked.transport.abort()
 
     def _logged_on(self, params: Params) -> Account:
         account = self.venue.accounts.get(params.get("client_id", ""))

@@ -15,10 +15,13 @@ from agent.app.testvenue.wire import Json
 FOREVER_MS = 32_503_708_800_000
 LEAST = Decimal("0.1")
 """No order is for less of the base than this."""
+CONDITIONS = {"stop_limit": "STOP_LOSS_LIMIT", "stop_market": "STOP_LOSS", "take_limit": "TAKE_PROFIT_LIMIT", "take_market": "TAKE_PROFIT"}  # fmt: skip
+KIND_OF = {kind: name for name, kind in CONDITIONS.items()}
 STATES = {"NEW": "open", "PARTIALLY_FILLED": "open", "FILLED": "filled", "CANCELED": "cancelled", "EXPIRED": "cancelled", "EXPIRED_IN_MATCH": "cancelled", "REJECTED": "rejected"}  # fmt: skip
 TIMES = {"good_til_cancelled": "GTC", "immediate_or_cancel": "IOC", "fill_or_kill": "FOK"}
 NAMES = {"GTC": "good_til_cancelled", "GTX": "good_til_cancelled", "IOC": "immediate_or_cancel", "FOK": "fill_or_kill"}  # fmt: skip
 CODES = {
+    -1007: (11_094, "internal_server_error"),
     -1013: (11_050, "bad_request"),
     -2011: (10_004, "order_not_found"),
     -2013: (11_044, "not_open_order"),
@@ -61,15 +64,22 @@ def new_order(
     spec = spec_named(engine, params)
     in_time(params, now_ms)
     kind, tif = params.get("type", "limit"), params.get("time_in_force", "good_til_cancelled")
-    if kind not in ("limit", "market") or tif not in TIMES:
+    limited = kind in ("limit", "stop_limit", "take_limit")
+    if kind not in ("limit", "market", *CONDITIONS) or tif not in TIMES:
         raise VenueError(11_050, "bad_request: type or time_in_force")
     needed(params, "amount")
     qty = wire.decimal(params, "amount")
     if qty is None or qty < LEAST:
         raise VenueError(10_021, "invalid_amount")
-    px = wire.decimal(params, "price") if kind == "limit" else None
-    if kind == "limit":
+    px = wire.decimal(params, "price") if limited else None
+    if limited:
         needed(params, "price")
+    if kind in CONDITIONS:
+        needed(params, "trigger_price")
+        if needed(params, "trigger") != "last_price":
+            raise VenueError(
+                11_050, "bad_request: this exchange has neither a mark price nor an index of its own"
+            )
     post_only = params.get("post_only") == "true"
     if post_only and params.get("reject_post_only") != "true":
         raise VenueError(11_050, "bad_request: this exchange reprices nothing")
@@ -78,11 +88,12 @@ def new_order(
         spec.symbol,
         order_id,
         side,
-        kind.upper(),
+        CONDITIONS.get(kind, kind.upper()),
         "GTX" if post_only else TIMES[tif],
         px,
         qty,
         None,
+        stop_px=wire.decimal(params, "trigger_price") if kind in CONDITIONS else None,
         reduce_only=params.get("reduce_only") == "true",
     )
 
@@ -131,16 +142,41 @@ def label_of(order: Order) -> str:
     return order.cl_ord_id.partition(" ")[2]
 
 
+def condition_of(order: Order) -> str:
+    """The number of the condition that it is, or was once; "" for an order that never waited."""
+    return f"SLTS-{number_of(order)}" if order.type in KIND_OF else ""
+
+
+def condition_json(order: Order, spec: SymbolSpec) -> Json:
+    """What waits, or waited, for its price."""
+    state = "triggered" if order.triggered else "untriggered" if order.is_open else STATES[order.status]
+    told = order_json(order, spec) | {"order_id": condition_of(order), "order_state": state, "order_type": KIND_OF[order.type], "trigger": "last_price", "trigger_price": order.stop_px, "triggered": order.triggered}  # fmt: skip
+    for name in ("filled_amount", "average_price", "trigger_order_id"):
+        told.pop(name, None)
+    return told
+
+
+def standing_json(order: Order, spec: SymbolSpec) -> Json:
+    """How it stands now: what waits, or the order."""
+    return (
+        condition_json(order, spec)
+        if order.type in KIND_OF and not order.triggered
+        else order_json(order, spec)
+    )
+
+
 def order_json(order: Order, spec: SymbolSpec) -> Json:
+    limited = order.type in ("LIMIT", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT")
     return {
+        **({"trigger_order_id": condition_of(order)} if condition_of(order) else {}),
         "order_id": number_of(order),
         "label": label_of(order),
         "instrument_name": instrument_of(spec),
         "direction": order.side.lower(),
-        "order_type": order.type.lower(),
+        "order_type": "limit" if limited else "market",
         "order_state": STATES[order.status],
         "time_in_force": NAMES[order.tif],
-        "price": order.px if order.type == "LIMIT" else "market_price",
+        "price": order.px if limited else "market_price",
         "amount": order.qty,
         "filled_amount": order.executed,
         "average_price": order.cum_quote / order.executed if order.executed else ZERO,
@@ -166,7 +202,7 @@ def trade_json(fill: Fill, order: Order, spec: SymbolSpec) -> Json:
         "fee": fill.commission,
         "fee_currency": fill.commission_asset,
         "liquidity": "M" if fill.is_maker else "T",
-        "order_type": order.type.lower(),
+        "order_type": "limit" if order.px else "market",
         "state": STATES[order.status],
         "timestamp": fill.time_ms,
     }
@@ -211,6 +247,11 @@ def snapshot(book: Book, spec: SymbolSpec, now_ms: int) -> Json:
     return _told(spec, {"type": "snapshot", "change_id": book.update_id, "timestamp": now_ms, **rows})
 
 
+def heartbeat() -> Json:
+    """Which wants an answer, public/test."""
+    return {"jsonrpc": "2.0", "method": "heartbeat", "params": {"type": "test_request"}}
+
+
 def _heard(channel: str, data: object) -> Json:
     params: Json = {"channel": channel, "data": data}
     return {"jsonrpc": "2.0", "method": "subscription", "params": params}
@@ -232,7 +273,7 @@ class Words:
         spec = self._engine.specs[order.symbol]
         if fill is not None:
             return _heard("user.trades.any.any.raw", [trade_json(fill, order, spec)])
-        return _heard("user.orders.any.any.raw", order_json(order, spec))
+        return _heard("user.orders.any.any.raw", standing_json(order, spec))
 
     def account_position(self, engine: Engine, account: str, now_ms: int) -> Json:
         return {}

@@ -219,7 +219,7 @@ class Server:
             await self._wait(fault.delay_ms / 1_000 / self.speed)
         elif fault.kind == "hang_before":
             await self._wait(3_600)
-            return _refusal(VenueError(fault.code, fault.msg, fault.status))
+            return self.refused(VenueError(fault.code, fault.msg, fault.status))
         elif fault.kind == "error_before":
             return self.refused(VenueError(fault.code, fault.msg, fault.status))
         elif fault.kind == "reset_before":

@@ -62,6 +62,11 @@ class Connection:
                 self.queue.put_nowait((delay_s, one))
         self.held = ""
 
+    def answer(self, text: str) -> None:
+        """Says so, in its turn."""
+        if not self.dead and not self.queue.full():
+            self.queue.put_nowait((0.0, text))
+
 
 class Words(Protocol):
     """How a dialect's streams say what happened."""
@@ -154,7 +159,8 @@ class Hub:
             self._publish("depth", f"{symbol.lower()}@depth@100ms", told)
 
     async def serve(self, request: web.Request, connection: Connection, on_text: Any) -> web.StreamResponse:
-        """Runs a connection to its end; `on_text(connection, message)` answers what the client says, None: in its turn among the rest."""
+        """Runs a connection to its end; `on_text(connection, message)` answers what the client says: text as it is; None with nothing, or in
+        its turn among the rest."""
         ws = connection.ws
         try:
             await ws.prepare(request)
@@ -167,7 +173,7 @@ class Hub:
                 if message.type is WSMsgType.TEXT:
                     answer = on_text(connection, message.data)
                     if answer is not None:
-                        await ws.send_str(encoded(answer))
+                        await ws.send_str(answer if isinstance(answer, str) else encoded(answer))
         finally:
             self.connections.discard(connection)
             sender.cancel()

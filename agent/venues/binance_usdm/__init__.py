@@ -21,6 +21,7 @@ FEED = FeedFacts(
     subscribe=feed.subscribe,
     snapshot=lambda symbol: (feed.snapshot_path(symbol), "depth"),
     probe=lambda symbol: (feed.snapshot_path(symbol, 5), "depth"),
+    line_quiet_s=0,
 )
 
 MARGIN = True

@@ -1,4 +1,4 @@
-"""Deribit: market data of futures, options and combos; orders in futures and options."""
+"""Deribit: market data of futures, options and combos; orders in futures, options and spot pairs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ VENUE = VenueFacts(
     order_api_url=FEED.stream_url,
     maker_fee_bps=Decimal(3),
     taker_fee_bps=Decimal(5),
-    order_types=("LIMIT", "MARKET"),
+    order_types=("LIMIT", "MARKET", "STOP_LIMIT", "STOP_MARKET", "TAKE_LIMIT", "TAKE_MARKET"),
     times_in_force=("GTC", "IOC", "FOK"),
     client_id_pattern=r"^.{1,64}$",
     weight_per_minute=1_200,

@@ -1,7 +1,7 @@
 """Deribit's orders and answers: requests to parameters, payloads to nouns, error codes to verbs. Pure; numbers never pass through a float.
 
 Sources: the venue's published API documentation. Futures, perpetuals and options are traded; a contract is an asset of its own here,
-called as its instrument. Amounts are of the base currency, or of dollars where a future settles in the coin (`inverse`): there a fill's
+called as its instrument; a spot pair is of its coins. Amounts are of the base currency, or of dollars where a future settles in the coin (`inverse`): there a fill's
 other side is amount / price of the coin, rounded against us, which is what the contract is about and no payment. Combos are told in the
 market data and not traded: what one costs is no price times an amount. Our client order id is the order's label, which the venue does
 not keep unique.
@@ -62,11 +62,18 @@ COIN_PLACES = Decimal("1e-18")
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """An instrument that is traded. `settle` is the currency of its margin and of the account that holds it."""
+    """An instrument that is traded. `settle` is the currency of its margin and of the account that holds it; of a spot pair what is paid.
+    `currencies`: under which of them its orders are asked for."""
 
     instrument: VenueInstrument
     settle: str
     inverse: bool
+
+    @property
+    def currencies(self) -> tuple[str, ...]:
+        if self.instrument.contract:
+            return (self.settle,)
+        return self.settle, self.instrument.base
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,31 +156,32 @@ def edit_params(order: VenueOrder, market: Market, valid_until_ms: int) -> dict[
 
 
 def markets(rows: Any, maker_bps: Decimal, taker_bps: Decimal) -> dict[str, Market]:
-    """Of get_instruments: futures and options that are open, by name. Fees are the instrument's own; of an option they are fractions of
-    the underlying, so that the dearest published tier stands for it."""
+    """Of get_instruments: futures, options and spot pairs that are open, by name. Fees are the instrument's own; of an option they are
+    fractions of the underlying, so that the dearest published tier stands for it."""
     found: dict[str, Market] = {}
     with understood("get_instruments"):
         for row in rows:
             kind = row["kind"]
-            if kind not in ("future", "option") or row.get("is_active") is False:
+            if kind not in ("future", "option", "spot") or row.get("is_active") is False:
                 continue
-            symbol, settle = text_of(row["instrument_name"]), text_of(row["settlement_currency"])
+            symbol, spot = text_of(row["instrument_name"]), kind == "spot"
+            settle = text_of(row["quote_currency"] if spot else row["settlement_currency"])
             inverse = kind == "future" and row.get("instrument_type", "reversed") == "reversed"
             fees = taker_bps, maker_bps
-            if kind == "future":
+            if kind != "option":
                 fees = number(row["taker_commission"]) * 10_000, max(number(row["maker_commission"]) * 10_000, Decimal(0))  # fmt: skip
             lot = above_zero(row["min_trade_amount"])
             step = above_zero(row["contract_size"]) if kind == "future" else lot
             instrument = VenueInstrument(
                 symbol,
-                symbol,
+                text_of(row["base_currency"]) if spot else symbol,
                 settle,
                 above_zero(row["tick_size"]),
                 step,
                 lot,
                 Decimal(0),
                 *fees,
-                "inverse" if inverse else "linear",
+                "" if spot else "inverse" if inverse else "linear",
             )
             found[symbol] = Market(instrument, settle, inverse)
     return found

@@ -14,7 +14,7 @@ import orjson
 
 from agent.domain.errors import Reconcile, Retry
 from agent.market.reading import exact, understood
-from agent.transport.stream import Down, Stream, Text, Up
+from agent.transport.stream import Down, Quiet, Stream, Text, Up
 from agent.venues.deribit import codec
 from chains.ending import ended
 
@@ -23,7 +23,7 @@ Hear = Callable[[str, Any], Awaitable[None]]
 HEARTBEAT_S = 10
 CHANNELS = ("user.trades.any.any.raw", "user.orders.any.any.raw")
 LOG_ON, ARMED = 1, 2
-NUMBERS = frozenset({"amount", "price", "valid_until"})
+NUMBERS = frozenset({"amount", "price", "valid_until", "trigger_price", "interval"})
 FLAGS = frozenset({"post_only", "reject_post_only", "reduce_only"})
 
 
@@ -71,6 +71,8 @@ class Line:
                     await self._stream.say(text.decode())
                 elif isinstance(event, Text):
                     await self._read(event.data, on_up)
+                elif isinstance(event, Quiet):  # not a heartbeat of it: open, and nobody's
+                    await self._stream.drop(f"silent for {event.seconds:g} s")
                 elif isinstance(event, Down):
                     self._broke(event.why)
             except Retry as why:  # the signer is away, or the venue is busy: logged on anew after a pause

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -39,7 +40,7 @@ from agent.venues import (  # fmt: skip
     others_left_alone,
     understood,
 )
-from agent.venues.deribit import codec
+from agent.venues.deribit import codec, stops
 from agent.venues.deribit.line import Line
 
 API = "/api/v2"
@@ -48,7 +49,7 @@ SENT = 10_000
 
 
 class Deribit:
-    """An `agent.ports.ExecutionVenue` of futures and options, with their `positions`. `start` first."""
+    """An `agent.ports.ExecutionVenue` of futures, options and spot pairs, with `positions`. `start` first."""
 
     def __init__(
         self,
@@ -74,7 +75,7 @@ class Deribit:
         self._sent: dict[ClOrdId, None] = {}
         self._seen: set[str] = set()
         self._ahead_ms = 0
-        line = Stream(lambda: self.http.client, socket, clock)
+        line = Stream(lambda: self.http.client, socket, clock, quiet_s=feed.line_quiet_s)
         self.line = Line(line, self._log_on, self._hear, (timeouts or TimeOuts()).write_s)
         self._told: Told | None = None
         self.reports = Executions(self, self.reader.place, clock, facts.audit_s)
@@ -126,7 +127,26 @@ class Deribit:
     async def authorize_with(self, order: VenueOrder, terms: Terms) -> SignedRequest:
         """As `authorize`, on terms: reduce-only, or post-only, which is refused rather than repriced."""
         market = self._market(order.symbol)
-        method, params = codec.new_order_params(order, market, terms, self._valid_until_ms())
+        return await self._request(
+            order, *codec.new_order_params(order, market, terms, self._valid_until_ms())
+        )
+
+    async def authorize_stop(
+        self,
+        order: VenueOrder,
+        trigger_px: Decimal,
+        terms: Terms = PLAIN,
+        *,
+        gains: bool = False,
+        by: stops.Trigger = stops.Trigger.LAST,
+    ) -> SignedRequest:
+        """As `authorize`, of an order that the venue keeps until `by` is at `trigger_px`, a stop, or with `gains` a take-profit; `submit`,
+        `query` and `cancel` take it for the order it may become."""
+        market = self._market(order.symbol)
+        how = stops.stop_params(order, market, trigger_px, terms, self._valid_until_ms(), gains=gains, by=by)
+        return await self._request(order, *how)
+
+    async def _request(self, order: VenueOrder, method: str, params: Mapping[str, str]) -> SignedRequest:
         query, authorization = await self._signed(method, params)
         self.reports.watch(order.symbol, order.cl_ord_id)
         digest = hashlib.sha256(query.encode()).hexdigest()
@@ -196,18 +216,16 @@ class Deribit:
     async def query(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot | None:
         """None where the venue has no recent order of this label; one that ended with nothing done it forgets after half an hour. A
         request under way may yet arrive until its `valid_until`. Raises Reconcile MORE_THAN_ONE_LIKE_IT."""
-        market = self._market(symbol)
-        asked = {"currency": market.settle, "label": str(cl_ord_id)}
-        rows = await self.private("get_order_state_by_label", asked)
+        found: list[Any] = []
+        for currency in self._market(symbol).currencies:
+            asked = {"currency": currency, "label": str(cl_ord_id)}
+            rows = await self.private("get_order_state_by_label", asked)
+            with understood("get_order_state_by_label"):
+                found += [row for row in rows if row["instrument_name"] == symbol]
         with understood("get_order_state_by_label"):
-            found = [self.reader.order(row) for row in rows if row["instrument_name"] == symbol]
-        if len({order.venue_order_id for order in found}) > 1:
-            raise Reconcile(
-                "MORE_THAN_ONE_LIKE_IT",
-                f"{self._name} has {len(found)} orders labelled {cl_ord_id}",
-                "look at its open orders",
-            )
-        return await self._with_fills(found[0]) if found else None
+            row = stops.one_of(found, self._name, cl_ord_id)
+            order = None if row is None else self.reader.order(row)
+        return None if order is None else await self._with_fills(order)
 
     async def open_orders(self) -> Sequence[OrderSnapshot]:
         """Without their fills: `query` has them."""

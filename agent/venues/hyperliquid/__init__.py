@@ -19,6 +19,7 @@ FEED = FeedFacts(
     rules=feed.RULES,
     answers=feed.ANSWERS,
     subscribe=feed.subscribe,
+    line_quiet_s=5.0,
 )
 
 

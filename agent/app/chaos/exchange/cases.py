@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.app.chaos.deaths import Dead, Doom, first_of
-from agent.app.chaos.exchange.fates import Fate, by_fix
+from agent.app.chaos.exchange.dialects import DIALECTS
+from agent.app.chaos.exchange.fates import Fate, by_fix, draw, of_contracts
 from agent.app.chaos.exchange.ground import Exchange
 from agent.app.chaos.exchange.lanes import Lane
 from agent.domain.errors import FairleadError, Halt
@@ -40,6 +41,13 @@ class Told:
     deaths: int = 0
     sigkills: int = 0
     stopped: str = ""
+
+
+def fate_of(by: str, seed: int, case: int) -> Fate:
+    """What befalls that case at an exchange of that session's."""
+    dialect = DIALECTS[by]
+    fate = draw(seed, case)
+    return of_contracts(fate, dialect.on or {}) if dialect.contract else fate
 
 
 def order(fate: Fate, lane: Lane, now_ns: int) -> ParentOrder:

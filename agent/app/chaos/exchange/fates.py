@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -21,6 +22,8 @@ BY_FIX = {
 TOLD_BY_FIX = {"drop": "drop", "duplicate": "duplicate", "reorder": "gap", "delay": "again", "partial": "partial", "silence": "checksum", "half_open": "half_open", "close": "close"}  # fmt: skip
 """What befalls FIX messages where the same befalls requests and events of the other doors."""
 DEPTH = ("drop", "duplicate", "reorder", "partial", "silence", "close")
+LEAST = Decimal("0.1")
+"""Of a contract of Deribit's in the coin."""
 LAST_EVENT = 14
 """An order that meets no trouble writes about as many events: later deaths strike those that do."""
 
@@ -28,7 +31,8 @@ LAST_EVENT = 14
 @dataclass(frozen=True, slots=True)
 class Fate:
     """One case. `qty` of ETH; `rests`: its order waits in the book at `away_bps` from the best price instead of taking, and the house
-    fills `share` of it; `ends`: who ends what is left, "us" or "them" or nobody. `faults` as the switchboard takes them."""
+    fills `share` of it; `ends`: who ends what is left, "us" or "them" or nobody. `faults` as the switchboard takes them. `reduces`: of
+    contracts, it may only make a position smaller."""
 
     seed: int
     case: int
@@ -42,6 +46,7 @@ class Fate:
     pause_s: float
     faults: tuple[dict[str, Any], ...] = ()
     deaths: tuple[Death, ...] = ()
+    reduces: bool = False
 
 
 def draw(seed: int, case: int, *, real_share: float = 0.015) -> Fate:
@@ -71,6 +76,14 @@ def draw(seed: int, case: int, *, real_share: float = 0.015) -> Fate:
         tuple(faults),
         tuple(deaths),
     )
+
+
+def of_contracts(fate: Fate, on: Mapping[str, str]) -> Fate:
+    """The same where contracts are traded: no fewer than the least that is taken, a third of them only to reduce what is held, and troubles
+    by the names that operations have there (`on`)."""
+    reduces = Random(f"contracts {fate.seed} {fate.case}").random() < 1 / 3
+    faults = tuple(fault | {"on": on.get(fault["on"], fault["on"])} for fault in fate.faults)
+    return replace(fate, qty=fate.qty * 2 + LEAST, reduces=reduces, faults=faults)
 
 
 def _fault(rng: Random) -> dict[str, Any]:

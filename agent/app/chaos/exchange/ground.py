@@ -15,8 +15,9 @@ from typing import Any
 from aiohttp import web
 from Crypto.PublicKey import ECC
 
+from agent.app.chaos.exchange.dialects import ENGINES_SYMBOL, RATE, Dialect
 from agent.app.testvenue.book import Order
-from agent.app.testvenue.engine import Engine, NewOrder
+from agent.app.testvenue.engine import NewOrder
 from agent.app.testvenue.fix import FixServer
 from agent.app.testvenue.limits import Limits
 from agent.app.testvenue.liquidity import Maker, seeded_levels
@@ -25,8 +26,7 @@ from agent.app.testvenue.spec import SymbolSpec, VenueError
 from agent.app.testvenue.venue import Account, Venue
 
 SPEED = 12
-KEY, SECRET, SYMBOL = "chaos-key", "chaos-secret", "ETHUSDC"
-DEPOSITS = (("ETH", Decimal(1_000)), ("USDC", Decimal(3_000_000)))
+KEY, SECRET, SYMBOL = "chaos-key", "chaos-secret", ENGINES_SYMBOL
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +96,19 @@ def key_of_sessions() -> ECC.EccKey:
 
 
 @asynccontextmanager
-async def exchange(seed: int, clock: QuickClock) -> AsyncIterator[Exchange]:
+async def exchange(seed: int, clock: QuickClock, dialect: Dialect) -> AsyncIterator[Exchange]:
+    """In that dialect, with a door for FIX where coins are traded."""
     spec = SymbolSpec("ETH", "USDC")
     maker = Maker(spec, seeded_levels(spec, seed), seed, breathing=False)
-    engine = Engine([spec], Decimal("0.001"), Decimal("0.001"))
-    venue = Venue(engine, [Account(KEY, SECRET, DEPOSITS)], [maker], lambda: clock.now_ns() // 10**6)
-    server = Server(venue, Limits(weight_limit=10**9, order_limit=10**6))
+    engine = dialect.engine([spec], RATE, RATE)
+    account = Account(KEY, SECRET, dialect.deposits)
+    server = dialect.server(
+        Venue(engine, [account], [maker], lambda: clock.now_ns() // 10**6),
+        Limits(weight_limit=10**9, order_limit=10**6),
+    )
     server.speed = clock.speed
-    fix = FixServer(server, {KEY: key_of_sessions().public_key().export_key(format="PEM")})
-    fix_url = f"tcp://127.0.0.1:{await fix.start()}"
+    fix = None if dialect.contract else FixServer(server, {KEY: key_of_sessions().public_key().export_key(format="PEM")})  # fmt: skip
+    fix_url = "" if fix is None else f"tcp://127.0.0.1:{await fix.start()}"
     runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -112,5 +116,6 @@ async def exchange(seed: int, clock: QuickClock) -> AsyncIterator[Exchange]:
         yield Exchange(server, f"http://127.0.0.1:{runner.addresses[0][1]}", fix_url, clock)
     finally:
         server.closing.set()
-        await fix.close()
+        if fix is not None:
+            await fix.close()
         await runner.cleanup()

@@ -12,18 +12,18 @@ from types import SimpleNamespace
 from typing import Any
 
 from agent.app.chaos.deaths import Doom, DyingStore
+from agent.app.chaos.exchange.dialects import DIALECTS, USDC, Dialect
 from agent.app.chaos.exchange.fates import Fate
-from agent.app.chaos.exchange.ground import SYMBOL, QuickClock
+from agent.app.chaos.exchange.ground import QuickClock
 from agent.app.chaos.exchange.sessions import session_of
 from agent.app.live_market import LiveMarket
-from agent.app.places import Directory
 from agent.app.wiring import algorithms
 from agent.app.workshop import Workshop
 from agent.app.world import World
 from agent.domain.errors import FairleadError, Reject, Retry
 from agent.domain.events import Approved, Authorized, Indeterminate
 from agent.domain.ids import ClOrdId
-from agent.domain.instruments import Asset, Place, cex_id
+from agent.domain.instruments import Place
 from agent.domain.orders import ChildOrder, Part, Side, TimeInForce, VenueOrder
 from agent.domain.risk import Limits, OraclePrice
 from agent.domain.routes import Leg, Route
@@ -39,18 +39,13 @@ from agent.journal.registry import event_codec, is_derisking
 from agent.journal.store import Journal
 from agent.market.book import buy_base_exact
 from agent.market.view import MarketView
+from agent.ports import ExecutionVenue
 from agent.routing.greedy import best_plan
 from agent.routing.problem import pose
 from agent.routing.report import route_of
 from agent.transport.http import TimeOuts
-from agent.venues.binance_spot import BinanceSpot
-from agent.venues.ccxt import Ccxt
 
 PAPER = Place("cex:paper")
-ETH, USDC = cex_id("paper", "ETH"), cex_id("paper", "USDC")
-DIRECTORY = Directory(
-    {"ETH": (ETH,), "USDC": (USDC,)}, {ETH: Asset(ETH, "ETH", 8), USDC: Asset(USDC, "USDC", 8)}
-)
 PX = Decimal(3_000)
 MISTAKES = ("resends", "forgets")
 READ_S, WRITE_S = 0.6, 0.12
@@ -72,20 +67,22 @@ LIMITS = Limits(
 class BookMarket(LiveMarket):
     """The live market over one exchange, with a price that everybody agrees on."""
 
-    def __init__(self, clock: QuickClock, venue: BinanceSpot | Ccxt) -> None:
-        configured: Any = SimpleNamespace(venue=lambda name: SimpleNamespace(symbols=(SYMBOL,)), chains=())
-        super().__init__(clock, configured, DIRECTORY, {}, {"paper": venue}, prices_of(clock))
+    def __init__(self, clock: QuickClock, venue: ExecutionVenue, dialect: Dialect) -> None:
+        there = SimpleNamespace(symbols=(dialect.symbol,))
+        configured: Any = SimpleNamespace(venue=lambda name: there, chains=())
+        super().__init__(clock, configured, dialect.directory, {}, {"paper": venue}, prices_of(clock))
+        self._base = dialect.asset
 
     def _route(self, view: MarketView, child: ChildOrder) -> Route:
         """The best plan over the one book, without the proof of it: nothing here asks how far from the best it is."""
         held = self.with_inventory(view, child)
         wanted = raw_exact(child.qty, 8, "the quantity")
-        sold, bought, amount = ETH, USDC, wanted
+        sold, bought, amount = self._base, USDC, wanted
         if child.side is Side.BUY:
             fill = buy_base_exact(held.books[0], wanted, 8, 8)
             if fill is None:
                 raise Reject("NO_ROUTE", f"the book does not sell {child.qty} ETH", "wait")
-            sold, bought, amount = USDC, ETH, fill.in_raw
+            sold, bought, amount = USDC, self._base, fill.in_raw
         problem = pose(held, sold, bought, amount, max_legs=1, max_hops=1)
         return route_of(problem, best_plan(problem))
 
@@ -93,7 +90,7 @@ class BookMarket(LiveMarket):
 class RestingWorkshop(Workshop):
     """As the fate says, the order waits in the book instead of taking what is there."""
 
-    def __init__(self, clock: QuickClock, venue: BinanceSpot | Ccxt, fate: Fate | None) -> None:
+    def __init__(self, clock: QuickClock, venue: ExecutionVenue, fate: Fate | None) -> None:
         super().__init__(clock, {}, {"paper": venue}, 60)
         self._fate, self._venue = fate, venue
 
@@ -103,7 +100,7 @@ class RestingWorkshop(Workshop):
         order = await super()._venue_order(part, legs, approved, slippage)
         if self._fate is None or not self._fate.rests:
             return order
-        book = await self._venue.book(SYMBOL)
+        book = await self._venue.book(order.symbol)
         best = book.bids[0][0] if order.side is Side.BUY else book.asks[0][0]
         sign = -1 if order.side is Side.BUY else 1
         with localcontext(WIDE):
@@ -147,8 +144,13 @@ class Lane:
     def switch(self) -> Switch:
         return Switch(self.folder / f"HALTED-{self.number}.json")
 
-    def session(self) -> BinanceSpot | Ccxt:
-        return session_of(self.by, self.clock, self.url, TimeOuts(READ_S, WRITE_S), self.fix_url)
+    @property
+    def dialect(self) -> Dialect:
+        return DIALECTS[self.by]
+
+    def session(self, reduces: bool = False) -> ExecutionVenue:
+        times = TimeOuts(READ_S, WRITE_S)
+        return session_of(self.by, self.clock, self.url, times, self.fix_url, reduces)
 
     @asynccontextmanager
     async def open(self, doom: Doom, fate: Fate | None) -> AsyncIterator[Desk]:
@@ -159,7 +161,7 @@ class Lane:
             codec=event_codec(),
             derisking=is_derisking,
         )
-        venue, telling = self.session(), None
+        venue, telling = self.session(fate is not None and fate.reduces), None
         try:
             book = Book()
             for event in journal.events():
@@ -179,9 +181,9 @@ class Lane:
                 journal.close()
 
     def _desk(
-        self, journal: Journal, book: Book, doom: Doom, venue: BinanceSpot | Ccxt, fate: Fate | None
+        self, journal: Journal, book: Book, doom: Doom, venue: ExecutionVenue, fate: Fate | None
     ) -> Desk:
-        clock, venues = self.clock, {"paper": venue}
+        clock, venues, directory = self.clock, {"paper": venue}, self.dialect.directory
         recorder = Recorder(DyingStore(journal, doom), book)
         outbox = (Careless if self.mistake == "resends" else Outbox)(clock, {}, venues)
         nobody: Any = None
@@ -192,14 +194,14 @@ class Lane:
             book=book,
             limits=LIMITS,
             switch=self.switch,
-            market=BookMarket(clock, venue),
-            world=World(clock, DIRECTORY, {}, self.switch, prices_of(clock), _ready, lambda: ""),
+            market=BookMarket(clock, venue, self.dialect),
+            world=World(clock, directory, {}, self.switch, prices_of(clock), _ready, lambda: ""),
             workshop=RestingWorkshop(clock, venue, fate),
             authority=Authority(clock, book, {}, venues, nobody, nobody, outbox, _nothing),
             outbox=outbox,
-            tracker=Tracker(clock, recorder, {}, venues, DIRECTORY.decimals, nobody),
+            tracker=Tracker(clock, recorder, {}, venues, directory.decimals, nobody),
             algos=algorithms(),
-            decimals=DIRECTORY.decimals,
+            decimals=directory.decimals,
             lots={"ETH": Decimal("0.0001"), "USDC": Decimal("0.01")},
         )
 
@@ -229,7 +231,7 @@ class Careless(Outbox):
         return sent
 
 
-async def started(venue: BinanceSpot | Ccxt, clock: QuickClock) -> None:
+async def started(venue: ExecutionVenue, clock: QuickClock) -> None:
     """Through whatever befalls a start."""
     while True:
         try:

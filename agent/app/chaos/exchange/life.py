@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from agent.app.chaos.deaths import Doom, first_of
-from agent.app.chaos.exchange.cases import one_life, order
-from agent.app.chaos.exchange.fates import draw
+from agent.app.chaos.exchange.cases import fate_of, one_life, order
 from agent.app.chaos.exchange.ground import QuickClock
 from agent.app.chaos.exchange.lanes import Lane
 from agent.domain.errors import FairleadError
 
 
 async def life(job: dict[str, Any]) -> None:
-    fate = draw(job["seed"], job["case"])
+    fate = fate_of(job["by"], job["seed"], job["case"])
     lane = Lane(
         job["lane"],
         job["url"],

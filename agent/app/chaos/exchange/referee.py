@@ -3,7 +3,9 @@
 python -m agent.app.chaos.exchange.referee     one JSON object a line in, one out: {"do": "open"}, {"do": "judge", "lanes": […]}
 
 A lane: {"lane", "url", "parents": [{"case", "id", "qty", "status", "why"}], "parts": [{"id", "parent", "status", "sent", "fills": [[exec
-id, in, out, fee]]}], "holdings": {asset: change}}. It is told nothing of what befell them.
+id, in, out, fee]]}], "holdings": {asset: change}, "deposits": {asset: qty}, "dialect", "read": {"balances": {asset: [free, locked]},
+"positions": {symbol: [contracts, price of entry]}}}, the last what the lane's session reads of its account. It is told nothing of what
+befell them.
 """
 
 from __future__ import annotations
@@ -16,6 +18,10 @@ from typing import Any
 from urllib.request import urlopen
 
 ENDED = {"FILLED": "FILLED", "CANCELED": "CANCELED", "EXPIRED": "EXPIRED", "EXPIRED_IN_MATCH": "EXPIRED", "REJECTED": "REJECTED"}  # fmt: skip
+FORGOTTEN = {"deribit": {"EXPIRED": "CANCELED"}}
+"""Ends that a dialect has no word of its own for."""
+CONTRACTS = {"binance_usdm": "{}", "deribit": "{base}_{quote}-PERPETUAL"}
+QUOTES, EIGHT = ("USDC",), Decimal("0.00000001")
 NEVER = ("EXPIRED", "REJECTED", None)
 """What a journal may say of an order that its exchange never had."""
 
@@ -38,6 +44,7 @@ class Judge:
         self.counters[counter] += 1
 
     def lane(self, told: dict[str, Any], truth: dict[str, Any]) -> None:
+        truth = in_words(told["dialect"], truth)
         cases = {parent["id"]: int(parent["case"]) for parent in told["parents"]}
         case_of = {part["id"]: cases.get(part["parent"], -1) for part in told["parts"]}
         last = max(cases.values(), default=-1)
@@ -85,7 +92,7 @@ class Judge:
                 self.broken(
                     case, "no-such-order", "lost_orders", f"{name} is {status} and nowhere at the exchange"
                 )
-        elif ENDED.get(order["status"]) != status:
+        elif order["ended"] != status:
             story = f"{name} is {order['status']} at the exchange, the journal says {status}"
             self.broken(case, "other-end", "lost_orders", story)
         told = {exec_id: amounts for exec_id, *amounts in part["fills"]}
@@ -111,18 +118,95 @@ class Judge:
             self.broken(case, "too-little", "lost_fills", f"FILLED, and {done} of {qty} were traded")
 
     def _balances(self, told: dict[str, Any], truth: dict[str, Any], last: int) -> None:
-        for rows in truth["balances"].values():
+        margins = truth.get("margin", {})
+        for account, rows in truth["balances"].items():
+            positions = margins.get(account, {}).get("positions", {})
+            costs = sum((Decimal(cost) for _, cost in positions.values()), Decimal(0))
             for row in rows:
                 if Decimal(row["locked"]):
                     self.broken(
                         last, "still-locked", "lost_orders", f"{row['locked']} {row['asset']} are held"
                     )
                 held = Decimal(row["free"]) + Decimal(row["locked"])
+                if row["asset"] in QUOTES:
+                    held -= costs  # what contracts cost is no loss: they are counted beside it
                 moved = held - Decimal(told["deposits"].get(row["asset"], "0"))
-                says = Decimal(told["holdings"].get(f"cex:paper/{row['asset']}", "0"))
-                if moved != says:
-                    story = f"{row['asset']} moved by {moved}, the journal says {says}"
-                    self.broken(last, "other-balance", "balance_errors", story)
+                self._moved(told, row["asset"], moved, last)
+            for symbol, (qty, _) in positions.items():
+                self._moved(told, symbol, Decimal(qty), last)
+            self._read(told, rows, margins.get(account), last)
+
+    def _moved(self, told: dict[str, Any], asset: str, moved: Decimal, last: int) -> None:
+        says = Decimal(told["holdings"].get(f"cex:paper/{asset}", "0"))
+        if moved != says:
+            story = f"{asset} moved by {moved}, the journal says {says}"
+            self.broken(last, "other-balance", "balance_errors", story)
+
+    def _read(
+        self, told: dict[str, Any], rows: list[dict[str, Any]], margin: dict[str, Any] | None, last: int
+    ) -> None:
+        """What the session reads of balances, margin and positions, beside what the exchange has."""
+        read = told["read"]
+        if read is None:
+            self.broken(last, "not-read", "balance_errors", "the account could not be read at the end")
+            return
+        for row in rows:
+            held = Decimal(row["free"]) + Decimal(row["locked"])
+            free = Decimal(row["free"])
+            if margin is not None:
+                free = max(min(held, Decimal(margin["available"][row["asset"]])), Decimal(0))
+            there = [free, held - free]
+            says = [Decimal(one) for one in read["balances"].get(f"cex:paper/{row['asset']}", ("0", "0"))]
+            if any(abs(a - b) > EIGHT for a, b in zip(there, says, strict=True)):
+                story = f"{row['asset']} is {there} free and locked, the session reads {says}"
+                self.broken(last, "other-margin", "balance_errors", story)
+        for symbol, (qty, cost) in (margin or {}).get("positions", {}).items():
+            there = [
+                Decimal(qty),
+                (Decimal(cost) / Decimal(qty)).quantize(EIGHT) if Decimal(qty) else Decimal(0),
+            ]
+            says = [Decimal(one) for one in read["positions"].get(symbol, ("0", "0"))]
+            if there != says:
+                story = f"{symbol} stands at {there}, the session reads {says}"
+                self.broken(last, "other-position", "balance_errors", story)
+
+
+def in_words(dialect: str, truth: dict[str, Any]) -> dict[str, Any]:
+    """The exchange's books as it told them to its clients: the names of its markets, of orders, and of how these end."""
+    calls, ends = CONTRACTS.get(dialect), FORGOTTEN.get(dialect, {})
+
+    def market(symbol: str) -> str:
+        (quote,) = (one for one in QUOTES if symbol.endswith(one))
+        return symbol if calls in (None, "{}") else calls.format(base=symbol.removesuffix(quote), quote=quote)
+
+    def ended(status: str) -> str | None:
+        known = ENDED.get(status)
+        return ends.get(known, known) if known is not None else None
+
+    label = str.partition
+    orders = [
+        {
+            **one,
+            "clientOrderId": label(one["clientOrderId"], " ")[2]
+            if dialect == "deribit"
+            else one["clientOrderId"],
+            "ended": ended(one["status"]),
+        }
+        for one in truth["orders"]
+    ]
+    trades = [
+        {
+            **one,
+            "symbol": market(one["symbol"]),
+            "id": f"USDC-{one['id']}" if dialect == "deribit" else one["id"],
+        }
+        for one in truth["trades"]
+    ]
+    margins = {
+        account: {**one, "positions": {market(symbol): held for symbol, held in one["positions"].items()}}
+        for account, one in truth.get("margin", {}).items()
+    }
+    return {**truth, "orders": orders, "trades": trades, **({"margin": margins} if margins else {})}
 
 
 def plain(value: Decimal) -> str:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from agent.app.chaos.deaths import Doom
-from agent.app.chaos.exchange.cases import PATIENCE_S, Told, live
-from agent.app.chaos.exchange.fates import Fate, draw
-from agent.app.chaos.exchange.ground import DEPOSITS, Exchange, QuickClock, exchange
-from agent.app.chaos.exchange.lanes import MISTAKES, Lane
+from agent.app.chaos.exchange.cases import PATIENCE_S, Told, fate_of, live
+from agent.app.chaos.exchange.dialects import DIALECTS, chosen
+from agent.app.chaos.exchange.fates import Fate
+from agent.app.chaos.exchange.ground import Exchange, QuickClock, exchange
+from agent.app.chaos.exchange.lanes import MISTAKES, Lane, started
 from agent.app.chaos.referee_process import RefereeProcess
 from agent.app.chaos.report import Report
 from agent.execution.reconcile import resume
-from chains.errors import Usage
+from agent.ports import HoldsPositions
+from chains.errors import Retry, Usage
 
 Say = Callable[[str], None]
 LANES, AT_ONCE = 8, 400
@@ -52,23 +54,23 @@ def run(
 async def _world(
     seed: int, cases: Sequence[int], report: Report, mistake: str, by: str, folder: Path
 ) -> None:
-    fates = [draw(seed, case) for case in cases]
     clock = QuickClock(time.time_ns())
+    fates: dict[str, list[Fate]] = {}
+    for case in cases:
+        name = chosen(by, seed, case)
+        fates.setdefault(name, []).append(fate_of(name, seed, case))
     referee = await asyncio.to_thread(RefereeProcess, "agent.app.chaos.exchange.referee", {})
     try:
         async with AsyncExitStack() as stack:
-            grounds = [
-                (await stack.enter_async_context(exchange(seed + number, clock)), number)
-                for number in range(min(LANES, len(fates)))
-            ]
-            lanes = [
-                (Lane(number, found.url, folder, clock, mistake, by, found.fix_url), found)
-                for found, number in grounds
-            ]
-            told = await _all(lanes, fates)
-            question = {"do": "judge", "lanes": [_lane(lane, told) for lane, _ in lanes]}
+            lanes: list[tuple[Lane, Exchange]] = []
+            for name in _spread(fates):
+                number = len(lanes)
+                found = await stack.enter_async_context(exchange(seed + number, clock, DIALECTS[name]))
+                lanes.append((Lane(number, found.url, folder, clock, mistake, name, found.fix_url), found))
+            told, read = await _all(lanes, fates)
+            question = {"do": "judge", "lanes": [_lane(lane, told, read) for lane, _ in lanes]}
             verdict = await asyncio.to_thread(referee.ask, question)
-            for found, _ in grounds:
+            for _, found in lanes:
                 struck = found.server.faults.struck
                 report.counters["faults"] += sum(struck.values())
                 report.counters.update({f"fault {name.split()[-1]}": n for name, n in struck.items()})
@@ -80,25 +82,70 @@ async def _world(
     report.counters["sigkills"] += sum(one.sigkills for one in told)
 
 
-async def _all(lanes: Sequence[tuple[Lane, Exchange]], fates: Sequence[Fate]) -> list[Told]:
-    waiting, told = list(reversed(fates)), list[Told]()
+def _spread(fates: Mapping[str, Sequence[Fate]]) -> list[str]:
+    """Which session each lane works by: eight lanes, shared out by turns, and none more than there are cases."""
+    left = {name: len(some) for name, some in fates.items()}
+    found: list[str] = []
+    while any(left.values()) and (len(found) < LANES or len(set(found)) < len(left)):
+        name = max(left, key=lambda one: (one not in found, left[one] / (1 + found.count(one))))
+        if not left[name]:
+            break
+        left[name] -= 1
+        found.append(name)
+    return found
+
+
+Read = dict[int, dict[str, Any]]
+"""What each lane's session reads at the end of where its account stands."""
+
+
+async def _all(
+    lanes: Sequence[tuple[Lane, Exchange]], fates: Mapping[str, Sequence[Fate]]
+) -> tuple[list[Told], Read]:
+    waiting = {name: list(reversed(some)) for name, some in fates.items()}
+    told, read = list[Told](), Read()
 
     async def work(lane: Lane, ground: Exchange) -> None:
-        while waiting:
-            told.append(await live(lane, waiting.pop(), ground))
+        mine = waiting[lane.by]
+        while mine:
+            told.append(await live(lane, mine.pop(), ground))
         with suppress(TimeoutError, ExceptionGroup):  # what is not closed then the referee sees
             async with asyncio.timeout(PATIENCE_S), lane.open(Doom(), None) as desk:
                 await resume(desk)
                 await desk.clock.sleep(LAST_LOOK_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                read[lane.number] = await _standing(lane)
 
     async with asyncio.TaskGroup() as group:
         for lane, ground in lanes:
             group.create_task(work(lane, ground), name=lane.name)
-    return told
+    return told, read
 
 
-def _lane(lane: Lane, told: Sequence[Told]) -> dict[str, Any]:
-    """What the lane's journal says, and nothing else."""
+async def _standing(lane: Lane) -> dict[str, Any]:
+    """{"balances": {asset: [free, locked]}, "positions": {symbol: [contracts, price of entry]}} as a session of its own tells them, asked
+    until it does."""
+    venue = lane.session()
+    try:
+        await started(venue, lane.clock)
+        while True:
+            try:
+                held = await venue.positions() if isinstance(venue, HoldsPositions) else ()
+                balances = await venue.balances()
+            except Retry:
+                await lane.clock.sleep(0.5)
+                continue
+            return {
+                "balances": {one.asset: [str(one.free), str(one.locked)] for one in balances},
+                "positions": {one.symbol: [str(one.qty), str(one.entry_px)] for one in held},
+            }
+    finally:
+        await venue.close()
+
+
+def _lane(lane: Lane, told: Sequence[Told], read: Read) -> dict[str, Any]:
+    """What the lane's journal says and what its session reads, and nothing else."""
     book = lane.read_book()
     mine = [one for one in told if one.lane is lane]
     parts = []
@@ -137,5 +184,7 @@ def _lane(lane: Lane, told: Sequence[Told]) -> dict[str, Any]:
         "parents": parents,
         "parts": parts,
         "holdings": {asset: str(qty) for asset, qty in book.holdings.items()},
-        "deposits": {asset: str(qty) for asset, qty in DEPOSITS},
+        "deposits": {asset: str(qty) for asset, qty in lane.dialect.deposits},
+        "dialect": lane.dialect.name,
+        "read": read.get(lane.number),
     }

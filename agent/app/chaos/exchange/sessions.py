@@ -1,26 +1,40 @@
 """The session a desk of the chaos works by: Binance's own, with orders by REST or by FIX, or the ccxt family's with requests judged and
-signed as the signer does it."""
+signed as the signer does it, or Binance USD-M's and Deribit's of contracts, orders that only reduce among theirs."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import json
+import secrets
 from dataclasses import replace
 from decimal import Decimal
+from itertools import count
+from urllib.parse import parse_qsl
 
 from agent.app.chaos.exchange.ground import KEY, SECRET, SYMBOL, QuickClock, key_of_sessions
+from agent.domain.orders import VenueOrder
+from agent.ports import ExecutionVenue, SignedRequest
 from agent.transport.fix.message import stamp_ns
 from agent.transport.http import TimeOuts
+from agent.venues import Sign, Terms
 from agent.venues.binance_spot import FEED, VENUE, BinanceSpot
 from agent.venues.binance_spot.by_fix import BinanceSpotByFix, Doors
 from agent.venues.binance_spot.fix_door import Door
+from agent.venues.binance_usdm import FEED as USDM_FEED
+from agent.venues.binance_usdm import VENUE as USDM
+from agent.venues.binance_usdm import BinanceUsdm
 from agent.venues.ccxt import VENUE as FAMILY
 from agent.venues.ccxt import Ccxt
+from agent.venues.deribit import FEED as DERIBIT_FEED
+from agent.venues.deribit import VENUE as DERIBIT
+from agent.venues.deribit import Deribit
 from keys.signer import ccxt_desk, ccxt_policy, fix_logon
+from keys.signer import deribit as policy
 from keys.signer.exchange_orders import SymbolLimit
 
-KINDS = ("binance_spot", "fix", "ccxt")
 SENDERS, COPIERS = ("OE1", "OE2", "OE3"), ("DC1", "DC2", "DC3")
+REDUCES = Terms(reduce_only=True)
 DIALECT, ENDLESS = "ccxt:binance", Decimal(10**12)
 BAND = {SYMBOL: SymbolLimit(ENDLESS, ENDLESS, Decimal(1), Decimal(10**6))}
 
@@ -36,9 +50,42 @@ async def log_on(method: str, path: str, query: str) -> str:
     return fix_logon.sign(key_of_sessions(), text)
 
 
+class ReducingUsdm(BinanceUsdm):
+    """Every order of it may only make a position smaller."""
+
+    async def authorize(self, order: VenueOrder) -> SignedRequest:
+        return await self.authorize_with(order, REDUCES)
+
+
+class ReducingDeribit(Deribit):
+    """Every order of it may only make a position smaller."""
+
+    async def authorize(self, order: VenueOrder) -> SignedRequest:
+        return await self.authorize_with(order, REDUCES)
+
+
+def by_itself(clock: QuickClock) -> Sign:
+    """Deribit's signatures, each for one request that the signer's policy would take; and a log-on, as an owner may allow it."""
+    used = count()
+
+    async def sign_one(method: str, path: str, payload: str) -> str:
+        now_ms, nonce = clock.now_ns() // 10**6, f"{next(used)}-{secrets.token_hex(6)}"
+        if f"{method} {path}" == policy.LOG_ON:
+            sig = policy.sign_log_on(SECRET.encode(), payload, at_ms=now_ms, nonce=nonce)
+        else:
+            # the exchange's clock may have been turned; the signer's own bound on that is tested elsewhere
+            until_ms = int(dict(parse_qsl(payload)).get("valid_until", now_ms))
+            policy.check(method, path, payload, now_ms=until_ms - 1)
+            sig = policy.sign(SECRET.encode(), method, path, payload, at_ms=now_ms, nonce=nonce)
+        return json.dumps({"ts": now_ms, "nonce": nonce, "sig": sig})
+
+    return sign_one
+
+
 def session_of(
-    kind: str, clock: QuickClock, url: str, timeouts: TimeOuts, fix_url: str = ""
-) -> BinanceSpot | Ccxt:
+    kind: str, clock: QuickClock, url: str, timeouts: TimeOuts, fix_url: str = "", reduces: bool = False
+) -> ExecutionVenue:
+    """`reduces`: of contracts, where all its orders only reduce what is held."""
     if kind == "binance_spot":
         facts = replace(VENUE, weight_per_minute=10**9)
         return BinanceSpot(facts, FEED, "paper", clock, KEY, sign, url, timeouts)
@@ -46,6 +93,12 @@ def session_of(
         facts = replace(VENUE, weight_per_minute=10**9)
         doors = Doors(Door(fix_url, SENDERS, KEY, log_on), Door(fix_url, COPIERS, KEY, log_on))
         return BinanceSpotByFix(facts, FEED, "paper", clock, KEY, sign, url, timeouts, doors=doors)
+    if kind == "binance_usdm":
+        facts, of = replace(USDM, weight_per_minute=10**9), ReducingUsdm if reduces else BinanceUsdm
+        return of(facts, USDM_FEED, "paper", clock, KEY, sign, url, timeouts)
+    if kind == "deribit":
+        facts, of_deribit = replace(DERIBIT, weight_per_minute=10**9), ReducingDeribit if reduces else Deribit
+        return of_deribit(facts, DERIBIT_FEED, "paper", clock, KEY, by_itself(clock), url, None, timeouts)
     library = ccxt_desk.Library()
 
     async def judged(method: str, path: str, payload: str) -> str:
