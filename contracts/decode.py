@@ -4,7 +4,7 @@
 
 `known` names contracts by address: EIP-55 address to the interface's name ("erc20", "weth9", "permit2",
 "universal_router", "swap_router_02", "uniswap_v2_router", "balancer_v2_vault", "aave_v3_pool", "morpho_blue", "safe", "multi_send",
-"safe_proxy_factory", "zodiac_roles", "zodiac_delay", "zodiac_module_factory", "gate", "route_executor", "singleton_factory", "aave_debt_token",
+"safe_proxy_factory", "zodiac_roles", "zodiac_delay", "zodiac_module_factory", "gate", "offers", "route_executor", "singleton_factory", "aave_debt_token",
 "gpv2_settlement", "across_spoke_pool"). Anything not recognised, not canonical or nested too deep is an explicit Unknown leaf: nothing is dropped.
 """
 
@@ -346,6 +346,13 @@ def _gate(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
     )
 
 
+def _offers(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
+    _no_value(at)
+    if call.function != "end":
+        raise AbiError(f"{call.function} on Offers, which its Gate calls")
+    return (leaves.OfferEnd(at.path, at.to, call.args["token"], None),)
+
+
 def _module_factory(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
     _no_value(at)
     return (decode_powers.module(at.path, at.to, call),)
@@ -374,6 +381,7 @@ _HANDLERS: Mapping[str, Callable[[_Context, DecodedCall], tuple[Leaf, ...]]] = {
     "zodiac_delay": _delay,
     "zodiac_module_factory": _module_factory,
     "gate": _gate,
+    "offers": _offers,
     "aave_debt_token": _debt_token,
     "gpv2_settlement": _gpv2_settlement,
     "across_spoke_pool": _spoke_pool,

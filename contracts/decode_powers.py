@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from contracts import gate
+from contracts import gate, offers
 from contracts.abi_types import AbiError
 from contracts.codec import DecodedCall, decode_call
 from contracts.hashing import address_bytes, checksum, keccak
-from contracts.leaves import Deployment, GateLend, GateRefuel, Leaf, Power
+from contracts.leaves import Deployment, GateLend, GateOffer, GateRefuel, Leaf, OfferEnd, Power
 
 ROLES_MASTERCOPY = "0x9646fDAD06d3e24444381f44362a3B0eB343D337"  # Zodiac Roles 2.1.0
 MODULE_FACTORY = "0x000000000000aDdB49795b0f9bA5BC298cDda236"  # Zodiac ModuleProxyFactory 1.2.0
@@ -21,7 +21,7 @@ LENDING = {1: "SUPPLY", 2: "WITHDRAW", 4: "BORROW", 8: "REPAY"}
 GATE_POWERS = frozenset(
     (
         "seal queue cancel run freeze unfreeze renew setAgent setLimits setToken setPair setRoute setLendingPool setReserve "
-        "setGas setSequencer"
+        "setGas setSequencer setOffers"
     ).split()
 )
 ROLES_POWERS = frozenset(
@@ -66,8 +66,14 @@ def gate_power(path: str, target: str, call: DecodedCall) -> tuple[Leaf, ...]:
 
 
 def gate_verb(path: str, target: str, call: DecodedCall) -> Leaf:
-    """`lend` or `refuel` as the agent calls them."""
+    """`lend`, `refuel`, `offer` or `endOffer` as the agent calls them."""
     a: dict[str, Any] = call.args
+    if call.function == "offer":
+        o = a["o"]
+        deal = o["sellToken"], o["buyToken"], o["sellAmount"], o["buyAmount"]
+        return GateOffer(path, target, *deal, o["validTo"], o["buys"], o["partiallyFillable"])
+    if call.function == "endOffer":
+        return OfferEnd(path, target, a["token"], a["deadline"])
     if call.function == "refuel":
         return GateRefuel(path, target, a["amount"], a["deadline"])
     if call.function != "lend" or a["action"] not in LENDING:
@@ -76,13 +82,16 @@ def gate_verb(path: str, target: str, call: DecodedCall) -> Leaf:
 
 
 def create2(path: str, target: str, data: bytes) -> Deployment:
-    """What Safe's singleton factory runs: salt ‖ creation code. A Gate is told by the hash of its recorded creation code."""
+    """What Safe's singleton factory runs: salt ‖ creation code. A Gate, and its Offers, are told by the hash of their
+    recorded creation code."""
     if len(data) <= 32:
         raise AbiError("the factory is told no code")
     salt, code = data[:32], data[32:]
     at = checksum(keccak(b"\xff" + address_bytes(target) + salt + keccak(code))[12:])
     if len(code) > 64 and keccak(code[:-32]) == gate.creation_hash() and not any(code[-32:-20]):
         return Deployment(path, target, at, "gate", (("safe", checksum(code[-20:])),))
+    if len(code) > 64 and keccak(code[:-32]) == offers.OFFERS.creation_hash and not any(code[-32:-20]):
+        return Deployment(path, target, at, "offers", (("gate", checksum(code[-20:])),))
     return Deployment(path, target, at, "", ())
 
 

@@ -289,5 +289,28 @@ class GateTrade(Leaf):
 
 
 @dataclass(frozen=True, slots=True)
+class GateOffer(Leaf):
+    """A Gate opens an order for others to settle, by its Offers contract, which pays the Safe: `sell_raw` of `sell_token` for at least
+    `buy_raw` of `buy_token`, or where it `buys` exactly that for at most `sell_raw`, until `valid_to`."""
+
+    sell_token: str
+    buy_token: str
+    sell_raw: int
+    buy_raw: int
+    valid_to: int
+    buys: bool
+    partially_fillable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OfferEnd(Leaf):
+    """The order that sells `token` is ended, at the Gate or at its Offers contract: what is left of it goes back to the Safe.
+    `deadline` None: the call carries none."""
+
+    token: str
+    deadline: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class GateEnd(Leaf):
     """The trade `GateTrade` opened is over: what came was paid to the Safe."""

@@ -1,4 +1,4 @@
-"""The agent's own road judged: Roles v2 → Gate.trade → Universal Router, or Gate.lend, decoded to the leaf. Pure.
+"""The agent's own road judged: Roles v2 → Gate.trade → Universal Router, Gate.lend, or Gate.offer, decoded to the leaf. Pure.
 
     judge(tx, policy, now) -> Flow        what leaves the Safe, and until when the transaction can execute
 
@@ -21,13 +21,16 @@ from contracts.leaves import (
     Approve,
     GateEnd,
     GateLend,
+    GateOffer,
     GateTrade,
     Leaf,
+    OfferEnd,
     RoleExecution,
     RouterCall,
     RouterEnd,
     Unknown,
 )
+from keys import policy_orders
 from keys.policy_flow import follow
 from keys.policy_settings import AgentPolicy, ChainPolicy
 from keys.policy_state import Flow, Refused
@@ -55,6 +58,9 @@ def judge(tx: UnsignedTx, sender: Address, policy: ChainPolicy, now: int) -> tup
     if len(leaves) == 2 and isinstance(leaves[1], GateLend):
         _role_call(leaves, agent)
         return _lent(leaves[1], agent, policy, now), leaves
+    if len(leaves) == 2 and isinstance(leaves[1], GateOffer | OfferEnd):
+        _role_call(leaves, agent)
+        return _offered(leaves[1], agent, policy, now), leaves
     trade, inside = _opened(leaves, agent)
     match policy.contracts.get(trade.router):
         case "universal_router":
@@ -81,7 +87,7 @@ def _role_call(leaves: tuple[Leaf, ...], agent: AgentPolicy) -> None:
             raise Refused(
                 "unknown-call",
                 f"{leaf.path or leaf.target} {leaf.target}: {leaf.why}",
-                "The agent's key signs Gate.trade through Roles, in its one canonical encoding, and nothing else.",
+                "The agent's key signs Gate.trade, lend and offer through Roles, in its one canonical encoding, and nothing else.",
             )
     opened = leaves[0]
     if not isinstance(opened, RoleExecution):
@@ -131,6 +137,37 @@ def _lent(leaf: GateLend, agent: AgentPolicy, policy: ChainPolicy, now: int) -> 
     flow.dated(leaf.deadline, leaf.path)
     if word == "borrow":
         flow.leave(leaf.token, leaf.amount, leaf.path)
+    return flow
+
+
+def _offered(leaf: GateOffer | OfferEnd, agent: AgentPolicy, policy: ChainPolicy, now: int) -> Flow:
+    """An order from its fields, as `policy_orders` judges one of the Safe's: what the Gate's contract puts in by itself (receiver, fee, app
+    data, balances) is in no call. Ending one gives nothing away and is always signed, until its deadline."""
+    flow = Flow(policy, now)
+    if isinstance(leaf, OfferEnd):
+        flow.dated(leaf.deadline, leaf.path)
+        return flow
+    if not agent.offers or policy_orders.SETTLEMENT not in policy.contracts.values():
+        raise Refused(
+            "agent-offer",
+            f"{leaf.path}: an order of {leaf.sell_raw} of {leaf.sell_token} for others to settle",
+            "The agent's key makes none unless `offers` says so in the signer's settings, and CoW's settlement contract is listed.",
+        )
+    for name, token in (("sellToken", leaf.sell_token), ("buyToken", leaf.buy_token)):
+        if token not in policy.tokens:
+            raise Refused(
+                "token",
+                f"{leaf.path}.{name}: {token} is not a listed token",
+                "List it with its caps in the settings.",
+            )
+    if leaf.sell_token == leaf.buy_token:
+        raise Refused("swap", f"{leaf.path}: {leaf.sell_token} for itself", "A round trip only pays fees.")
+    if leaf.buy_raw <= 0:
+        raise Refused(
+            "minimum-out", f"{leaf.path}.buyAmount: it accepts any amount", "Set the minimum from the plan."
+        )
+    flow.leave(leaf.sell_token, leaf.sell_raw, leaf.path)
+    flow.dated(leaf.valid_to, leaf.path)
     return flow
 
 

@@ -28,6 +28,7 @@ class AgentPolicy:
 
     `lends`: what it may do on the Safe's lending account; without more, only what lowers its risk. `key`: where the account is an ERC-4337
     one (a Safe with the 4337 module), the key that is its one owner; None where the account is a key's own.
+    `offers`: whether it may offer what it trades to others to settle.
     """
 
     account: Address
@@ -36,6 +37,7 @@ class AgentPolicy:
     role: bytes
     lends: frozenset[str] = SAFER
     key: Address | None = None
+    offers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

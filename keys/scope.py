@@ -21,12 +21,12 @@ Sources: Zodiac Roles v2 and ModuleProxyFactory by their published ABIs and addr
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 
 from chains.errors import Usage
 from chains.types import ZERO_ADDRESS, Address, Call
-from contracts import decode_powers, gate
+from contracts import decode_powers, gate, offers
 from contracts.abi_types import AbiError, Value
 from contracts.codec import encode, selector
 from contracts.hashing import address_bytes, keccak, to_checksum
@@ -118,7 +118,8 @@ class Scope:
 
     `slack_bps`: what a trade may bring less than the worse of two sources. `divergence_bps`: how far these may differ.
     `term_s`: after how long without renewal all of it lapses. `delay_s`: how long a widening waits.
-    `gas_float_wei`: what the owners leave on the agent's account themselves.
+    `gas_float_wei`: what the owners leave on the agent's account themselves. `offers`: where it may also offer what it trades to
+    others to settle, the creation code of the contract that holds such orders (contracts/src/Offers.sol); empty where it may not.
     """
 
     chain_id: int
@@ -141,6 +142,11 @@ class Scope:
     gas_float_wei: int = 0
     sequencer: Address = ZERO_ADDRESS
     sequencer_grace_s: int = 0
+    offers: bytes = field(default=b"", repr=False)
+
+    @property
+    def intents(self) -> bool:
+        return bool(self.offers)
 
     def token(self, address: str) -> TokenRule:
         """Raises Usage SCOPE_INVALID where the token is not listed."""
@@ -253,6 +259,16 @@ def gate_address(scope: Scope, creation: bytes) -> Address:
         raise Usage("GATE_CODE", str(error), "run scripts/setup from the same version") from None
 
 
+def offers_address(scope: Scope, gate_at: Address) -> Address:
+    """Where the Gate's Offers stands, ZERO_ADDRESS where the scope has none. Raises Usage GATE_CODE as `gate_address`."""
+    if not scope.intents:
+        return ZERO_ADDRESS
+    try:
+        return Address(offers.address(scope.offers, gate_at))
+    except ValueError as error:
+        raise Usage("GATE_CODE", str(error), "run scripts/setup from the same version") from None
+
+
 def roles_initializer(safe: Address, gate_at: Address) -> bytes:
     """setUp(abi.encode(owner, avatar, target)): the Safe owns it, and all it can reach is the Gate."""
     words = b"".join(bytes(12) + address_bytes(a) for a in (safe, safe, gate_at))
@@ -270,7 +286,12 @@ def roles_of(safe: Address, gate_at: Address) -> Address:
 
 def verbs(scope: Scope) -> tuple[str, ...]:
     """The Gate's functions the role may call."""
-    return ("trade", *(["lend"] if scope.reserves else []), *(["refuel"] if scope.gas else []))
+    return (
+        "trade",
+        *(["lend"] if scope.reserves else []),
+        *(["refuel"] if scope.gas else []),
+        *(["offer", "endOffer"] if scope.intents else []),
+    )
 
 
 def limits(scope: Scope) -> dict[str, Value]:
@@ -309,7 +330,10 @@ def batch(scope: Scope, creation: bytes, standing: Collection[str] = ()) -> tupl
     parts = []
     if at not in standing:
         parts.append(Part(gate.FACTORY, 0, gate.SALT + gate.init_code(creation, scope.safe)))
-    parts += _settings(scope, at, roles)
+    offers_at = offers_address(scope, at)
+    if scope.intents and offers_at not in standing:
+        parts.append(Part(offers.FACTORY, 0, offers.creating(scope.offers, at)))
+    parts += _settings(scope, at, roles, offers_at)
     if roles not in standing:
         initializer = roles_initializer(scope.safe, at)
         parts.append(
@@ -335,13 +359,13 @@ def safe_tx(
 
 
 def agent_call(scope: Scope, creation: bytes, inner: bytes) -> Call:
-    """What the agent's account sends so that the Gate runs `inner`, one of its three verbs."""
+    """What the agent's account sends so that the Gate runs `inner`, one of its verbs."""
     at = gate_address(scope, creation)
     data = encode("zodiac_roles", "execTransactionWithRole", (at, 0, inner, 0, ROLE, True))
     return Call(roles_address(scope, at), data)
 
 
-def _settings(scope: Scope, at: Address, roles: Address) -> list[Part]:
+def _settings(scope: Scope, at: Address, roles: Address, offers_at: Address) -> list[Part]:
     parts = [_part(at, "gate", "setToken", t.address, t.feed, t.max_age_s) for t in scope.tokens]
     for pair in scope.pairs:
         low, high = sorted((pair.token_a, pair.token_b), key=lambda a: int(a, 16))
@@ -356,6 +380,8 @@ def _settings(scope: Scope, at: Address, roles: Address) -> list[Part]:
         parts.append(_part(at, "gate", "setGas", gas_money(scope.gas)))
     if scope.sequencer != ZERO_ADDRESS:
         parts.append(_part(at, "gate", "setSequencer", scope.sequencer, scope.sequencer_grace_s))
+    if scope.intents:
+        parts.append(_part(at, "gate", "setOffers", offers_at))
     parts.append(_part(at, "gate", "setLimits", limits(scope)))
     parts.append(_part(at, "gate", "setAgent", roles))
     return parts

@@ -18,6 +18,12 @@ T days is at most B + R × T, wherever it begins, midnight or not. With per_day 
     in any T <= 1 day    taken <= (B + R × T) × f  +  gas(T)
     gas(T)             = (float on the account + gas burst + gas rate × T) × price of the native token
 
+Orders for others to settle (`Scope.offers`) are charged when they are opened, a fiftieth above their value then, and settled up to a
+deadline D later: at the oracle floor of that moment or not at all, and for no more value than was charged. So f is the same, and what
+is settled in a window of T was charged in one of T + D:
+
+    in any T <= 1 day    taken <= (B + R × (T + D)) × f  +  gas(T)
+
 `ceiling` is another, independent number: were the Gate itself broken, the owners' allowances are all there is to lose through it.
 
 Outside the number, and said so to the owners: a feed that is wrong by more than e for as long as it counts as fresh while the
@@ -85,7 +91,8 @@ def loss_share(slack_bps: int, error_in_bps: int, error_out_bps: int) -> Decimal
 
 def taken(scope: Scope, share: Decimal, days: Decimal, native_usd: Decimal) -> Decimal:
     """The most that can be taken in any window of `days`, gas money included."""
-    passes = scope.burst_usd + (scope.per_day_usd - scope.burst_usd) * days
+    late = Decimal(scope.deadline_s) / _DAY if scope.intents else Decimal(0)
+    passes = scope.burst_usd + (scope.per_day_usd - scope.burst_usd) * (days + late)
     return passes * share + gas_usd(scope, days, native_usd)
 
 

@@ -142,7 +142,7 @@ def extras(past: Past, scope: Scope) -> tuple[Extra, ...]:
 
 
 def powers(past: Past, scope: Scope) -> tuple[str, ...]:
-    """The Gate refuses all but its three verbs whatever a role may call; that more is allowed than the settings say is drift all the same."""
+    """The Gate refuses all but its verbs whatever a role may call; that more is allowed than the settings say is drift all the same."""
     allowed = {selector("gate", verb) for verb in verbs(scope)}
     found = [
         f"the Gate was told 0x{data[:36].hex()}…, which cannot be read: what it lists since is not known"

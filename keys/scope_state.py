@@ -15,6 +15,7 @@ from contracts import gate
 from contracts.abi_types import AbiError, Value
 from contracts.codec import decode_result, encode, interface
 from contracts.hashing import keccak
+from contracts.offers import OFFERS
 from keys.scope import (
     MODES,
     ROLES_MASTERCOPY,
@@ -23,6 +24,7 @@ from keys.scope import (
     gas_money,
     gate_address,
     limits,
+    offers_address,
     roles_address,
 )
 
@@ -72,6 +74,14 @@ def readings(scope: Scope, creation: bytes) -> tuple[Reading, ...]:
         _gate(at, "gate sequencer", "sequencer", (), scope.sequencer),
         _gate(at, "gate sequencer grace", "sequencerGrace", (), scope.sequencer_grace_s),
     ]
+    offers_at = offers_address(scope, at)
+    found.append(_gate(at, "gate offers", "offers", (), offers_at))
+    if scope.intents:
+        found += [
+            Reading("offers code", "offers", "", Call(offers_at, b""), (OFFERS.runtime_hash,), "code"),
+            _reading(offers_at, "offers gate", "offers", "gate", (), at),
+            _reading(offers_at, "offers safe", "offers", "safe", (), scope.safe),
+        ]
     none: dict[str, Value] = dict.fromkeys(("account", "burst", "weth", "ratePerDay", "floatCap"), 0)
     none |= {"account": ZERO_ADDRESS, "weth": ZERO_ADDRESS}
     money = gas_money(scope.gas) if scope.gas else none

@@ -37,6 +37,13 @@ def sentences(scope: Scope, bound: Bound) -> tuple[str, ...]:
         said.append(
             f"The Gate may take {amount(token.allowance_raw, token.address, tokens)} from the Safe in all, until the owners allow more."
         )
+    if scope.intents:
+        said.append(
+            f"It may offer what it may trade to others to settle at CoW Protocol, one order of a token at a time: the order is made from its "
+            f"fields by a contract of the Gate, pays the Safe and nobody else, carries no hooks and no fee, ends within {span(scope.deadline_s)}, and is "
+            "settled only at what a trade would have to bring at that moment. What it sells lies in that contract meanwhile, and the vault "
+            "relayer may take exactly that from there, nothing from the Safe; whatever is left goes back to the Safe, and any one owner can end it at once."
+        )
     said += _lending(scope, tokens)
     if scope.gas is not None:
         rule = scope.gas

@@ -15,7 +15,7 @@ from keys import cow_order
 from keys.safe import DELEGATECALL, SafeTx
 from keys.sentences_admin import admin
 from keys.sentences_delay import queue
-from keys.sentences_powers import deployment, power, verb
+from keys.sentences_powers import deployment, offer, power, verb
 from keys.sentences_words import Tokens, amount, name, when
 
 _ROUTERS = ("universal router", "swap router 02")
@@ -114,6 +114,8 @@ def sentence(leaf: lf.Leaf, wallet: str, tokens: Tokens, router: bool = False) -
             return deployment(x, wallet)
         case lf.RoleExecution() | lf.GateTrade() | lf.GateEnd() | lf.GateLend() | lf.GateRefuel():
             return verb(x, tokens)
+        case lf.GateOffer() | lf.OfferEnd():
+            return offer(x, tokens)
     return f"{type(leaf).__name__} at {leaf.target}."
 
 

@@ -40,6 +40,8 @@ def deployment(leaf: lf.Deployment, wallet: str) -> str:
     if leaf.what == "gate":
         whose = "this wallet" if args["safe"] == wallet else f"SOMEBODY ELSE ({args['safe']})"
         return f"Creates {leaf.address}, the Gate of {whose}: Fairlead's unaudited code, by the hash that is recorded of it."
+    if leaf.what == "offers":
+        return f"Creates {leaf.address}, which holds the orders for others to settle of the Gate {args['gate']}: Fairlead's unaudited code, by the hash that is recorded of it."
     if leaf.what == "zodiac_roles":
         own = "this wallet" if args["owner"] == wallet else f"SOMEBODY ELSE ({args['owner']})"
         acts = "" if args["avatar"] == args["owner"] else f", acting for SOMEBODY ELSE ({args['avatar']})"
@@ -66,6 +68,18 @@ def verb(leaf: lf.Leaf, tokens: Tokens) -> str:
         case lf.GateRefuel():
             return f"{x.target} turns {ether(x.amount)} of its Safe's WETH into gas money of the agent, not after {when(x.deadline)}."
     return "And what came of it the Gate pays to its Safe."
+
+
+def offer(leaf: lf.GateOffer | lf.OfferEnd, tokens: Tokens) -> str:
+    """An order for others to settle, made or ended at a Gate or its Offers contract."""
+    if isinstance(leaf, lf.OfferEnd):
+        until = f", not after {when(leaf.deadline)}" if leaf.deadline is not None else ""
+        return f"{leaf.target} ends the order that sells {name(leaf.token, tokens)}{until}; what is left of it goes back to the Safe."
+    gives = amount(leaf.sell_raw, leaf.sell_token, tokens)
+    takes = amount(leaf.buy_raw, leaf.buy_token, tokens)
+    deal = f"buys exactly {takes} for at most {gives}" if leaf.buys else f"sells {gives} for at least {takes}"
+    parts = "in parts or as a whole" if leaf.partially_fillable else "as a whole or not at all"
+    return f"{leaf.target} opens an order that others settle: it {deal}, {parts}, paid to its Safe, not after {when(leaf.valid_to)}."
 
 
 def role(key: bytes) -> str:
@@ -186,6 +200,11 @@ _GATE: Mapping[str, Say] = {
     "setReserve": _reserve,
     "setGas": _gas,
     "setSequencer": _sequencer,
+    "setOffers": lambda a, t: (
+        "makes no orders for others to settle any more, and those that are open die"
+        if a["to"] == ZERO_ADDRESS
+        else f"what may be traded may also be offered to others to settle, by {a['to']}"
+    ),
 }
 
 # ------------------------------------------------------------------ Zodiac Roles v2

@@ -358,7 +358,7 @@ def _role(value: Any, path: str) -> bytes:
 
 
 def _agent(value: Any, path: str) -> AgentPolicy:
-    r = _Reader(value, path, "account key roles gate role lends")
+    r = _Reader(value, path, "account key roles gate role lends offers")
     lends = frozenset(r.get("lends", _list(_text), tuple(SAFER)))
     if strange := sorted(lends - LENDS):
         raise _bad(f"{path}.lends", f"{strange[0]!r} is none of {', '.join(sorted(LENDS))}")
@@ -369,6 +369,7 @@ def _agent(value: Any, path: str) -> AgentPolicy:
         r.get("role", _role),
         lends,
         r.get("key", _address, None),
+        r.get("offers", _bool, False),
     )
 
 

@@ -25,7 +25,7 @@ from agent.market.view import MarketView
 from chains.types import Call
 from chains.userops import ENTRY_POINT
 from contracts.codec import decode_result, decode_revert, encode
-from keys.scope import ROLE, Scope, gate_address, roles_address
+from keys.scope import ROLE, Scope, gate_address, offers_address, roles_address
 
 if TYPE_CHECKING:
     from agent.app.settings_tree import Settings
@@ -230,7 +230,8 @@ def signers_road(road: AgentRoad, settings: Settings) -> dict[str, str]:
     """The road as the signer's `status` tells it, where it is the one the settings mean."""
     sender = settings.wallet.sender
     key = {"key": sender.address} if road.entry_point is not None and sender is not None else {}
-    return {"account": road.account, "roles": road.roles, "gate": road.gate} | key
+    more = {"offers": "yes"} if road.offers is not None else {}
+    return {"account": road.account, "roles": road.roles, "gate": road.gate} | key | more
 
 
 def road_of(scope: Scope, creation: bytes, account: str = "key") -> AgentRoad:
@@ -245,5 +246,6 @@ def road_of(scope: Scope, creation: bytes, account: str = "key") -> AgentRoad:
         pairs=frozenset(frozenset((p.token_a, p.token_b)) for p in scope.pairs),
         deadline_s=scope.deadline_s,
         executor=next((r.router for r in scope.routes if r.contract == "route_executor"), None),
+        offers=offers_address(scope, gate) if scope.intents else None,
         entry_point=ENTRY_POINT if account == "safe_4337" else None,
     )

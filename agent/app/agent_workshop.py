@@ -20,7 +20,7 @@ from agent.execution.settlement import token_of
 from agent.market.view import MarketView
 from chains.gas import gas_limit_up
 from chains.simulate import Simulator, Step
-from chains.types import Call
+from chains.types import Address, Call
 from contracts.codec import decode_result, encode
 
 REMEDIES = {
@@ -39,6 +39,7 @@ REMEDIES = {
     "RouteNotListed": "the scope does not list the router: `fairlead wallet scope`",
     "ReserveNotListed": "the scope does not list it: `fairlead wallet scope`",
     "HealthLowered": "the owners' health floor stands: borrow or withdraw less, or supply first",
+    "StillOpen": "another order sells this token: wait for its end, or cancel it",
     "TokenCallFailed": "the Safe's allowance or balance is too small: `fairlead wallet audit`",
 }
 """What to do where Roles or the Gate says no, by the error it reverts with."""
@@ -46,11 +47,18 @@ REMEDIES = {
 
 async def oracle_floor(simulator: Simulator, road: AgentRoad, part: Part) -> int:
     """The least the Gate takes for the part now. Raises Reject SCOPE_PRICE where it believes no price."""
-    asked = encode("gate", "floorOf", (token_of(part.asset_in), token_of(part.asset_out), part.in_raw))
+    sold, bought = token_of(part.asset_in), token_of(part.asset_out)
+    return await gate_floor(simulator, road, sold, bought, part.in_raw, part.place)
+
+
+async def gate_floor(
+    simulator: Simulator, road: AgentRoad, sold: Address, bought: Address, raw: int, place: str
+) -> int:
+    """The least of `bought` that the Gate takes for `raw` of `sold` now. Raises Reject SCOPE_PRICE."""
     try:
-        answer = await simulator.call(Call(road.gate, asked))
+        answer = await simulator.call(Call(road.gate, encode("gate", "floorOf", (sold, bought, raw))))
     except Reject as no:
-        raise Reject("SCOPE_PRICE", f"{part.place}: the Gate: {no.message}", remedy_of(no.message)) from no
+        raise Reject("SCOPE_PRICE", f"{place}: the Gate: {no.message}", remedy_of(no.message)) from no
     return int(decode_result("gate", "floorOf", answer)[0])
 
 

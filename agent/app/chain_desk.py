@@ -130,8 +130,8 @@ class ChainDesk:
         if protection is Protection.INTENT:
             if not self.takes_offers:
                 return "no order book that takes INTENT orders is configured"
-            protection = self.protection  # the allowance is a transaction of ours
-        elif self.by_operation is not None:
+            protection = self.protection  # what opens it is a transaction of ours
+        if self.by_operation is not None:
             return self.by_operation.no_road(protection)
         if self.relay is None:
             return f"no relay that honours {protection.value} is configured"

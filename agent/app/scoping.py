@@ -18,6 +18,7 @@ from agent.domain.errors import Reject, Usage
 from agent.domain.units import raw_exact
 from chains.profile import Aave
 from chains.types import ZERO_ADDRESS, Address, BlockRef, Call
+from contracts import offers
 from contracts.codec import encode
 from contracts.hashing import address_bytes, checksum, keccak
 from contracts.route_executor import ADDRESS as ROUTE_EXECUTOR
@@ -134,7 +135,20 @@ async def scope_of(room: Room, table: ScopeTable) -> Scope:
         gas_float_wei=int(table.gas_float * wei),
         sequencer=Address(table.sequencer) if table.sequencer else ZERO_ADDRESS,
         sequencer_grace_s=table.sequencer_grace_s if table.sequencer else 0,
+        offers=offers_code(room) if table.intents else b"",
     )  # fmt: skip
+
+
+def offers_code(room: Room) -> bytes:
+    """The creation code of Offers, where the chain has the settlement contract that it knows. Raises Usage NO_ORDERS_THERE."""
+    known = room.profile.contracts
+    if (known.get("cow_settlement"), known.get("cow_vault_relayer")) != (offers.SETTLEMENT, offers.RELAYER):
+        raise Usage(
+            "NO_ORDERS_THERE",
+            f"scopes.intents: CoW Protocol is not known on {room.chain.name}",
+            "leave intents out",
+        )
+    return creation_code("Offers")
 
 
 def routes_of(room: Room) -> tuple[RouteRule, ...]:

@@ -81,6 +81,10 @@ class ScopeTable(Table):
     tokens: Annotated[tuple[ScopeToken, ...], Field(min_length=2)] = Field(description="What may be traded.")
     pairs: Annotated[tuple[ScopePair, ...], Field(min_length=1)] = Field(description="What for what.")
     reserves: tuple[ScopeReserve, ...] = Field((), description="What may be lent and borrowed at Aave V3.")
+    intents: bool = Field(
+        False,
+        description="Whether the agent's key may also offer what it trades to others to settle (--protection intent): by CoW Protocol, through a contract of its Gate that makes the order from its fields (contracts/src/Offers.sol; unaudited).",
+    )
     since: int = Field(
         0,
         ge=0,

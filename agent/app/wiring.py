@@ -234,7 +234,7 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
     tracker.others_left_alone = frozenset(v.name for v in settings.venues if v.foreign_orders == "leave")
     if offers:
         batches = WalletBatches(app.clock, recorder, authority, outbox, tracker)
-        road = OfferRoad(app.clock, recorder, offers, app.directory.decimals, batches)
+        road = OfferRoad(app.clock, recorder, offers, app.directory.decimals, batches, offers)
         outbox.offers = tracker.offers = road
         authority.offers = OfferAuthority(app.clock, authorities, order_signatures(app.signer, owners))
     world = World(
@@ -440,6 +440,7 @@ def chain_authority(settings: Settings, desk: ChainDesk) -> ChainAuthority:
         sender=desk.sender if account is None else account.account,
         max_blocks=desk.profile.max_blocks,
         agent_roles=desk.road.roles if desk.road is not None else None,
+        agent_offers=desk.road.offers if desk.road is not None else None,
         next_nonce=account.next_nonce if account is not None else None,
     )
 

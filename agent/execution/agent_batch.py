@@ -44,6 +44,8 @@ class AgentRoad:
     deadline_s: int
     executor: Address | None = None
     """The RouteExecutor, where the owners' scope lists it as a router."""
+    offers: Address | None = None
+    """The Gate's contract that holds orders for others to settle, where the owners' scope has one."""
     entry_point: Address | None = None
     """Where the account is a Safe behind ERC-4337: what calls it, so that its call is rehearsed as it will be made."""
 
@@ -93,7 +95,7 @@ def trade_call(
         "router": router,
         "data": data,
     }
-    return _under_the_role(road, encode("gate", "trade", (trade,)))
+    return under_the_role(road, encode("gate", "trade", (trade,)))
 
 
 def _commands(
@@ -124,7 +126,7 @@ def _commands(
 
 def lend_call(road: AgentRoad, verb: str, token: Address, raw: int, deadline_s: int) -> Call:
     """`verb`: supply, withdraw, borrow or repay, on the Safe's own account; the Gate writes the pool's calldata itself."""
-    return _under_the_role(road, encode("gate", "lend", (ACTIONS[verb], token, raw, deadline_s)))
+    return under_the_role(road, encode("gate", "lend", (ACTIONS[verb], token, raw, deadline_s)))
 
 
 def sent_as(road: AgentRoad, call: Call) -> tuple[Address, Call]:
@@ -138,12 +140,18 @@ def deadline_of(data: bytes) -> int:
     """The deadline inside a call under the role, in seconds of the chain's clock. Raises Usage for anything else."""
     try:
         inner = decode_call("gate", decode_call("zodiac_roles", data).args["data"])
-        return int(inner.args["t"]["deadline"] if inner.function == "trade" else inner.args["deadline"])
+        match inner.function:
+            case "trade":
+                return int(inner.args["t"]["deadline"])
+            case "offer":
+                return int(inner.args["o"]["validTo"])
+        return int(inner.args["deadline"])
     except (AbiError, KeyError) as error:
         raise Usage("NO_DEADLINE", f"a call of the agent's that carries no deadline: {error}", "") from None
 
 
-def _under_the_role(road: AgentRoad, inner: bytes) -> Call:
+def under_the_role(road: AgentRoad, inner: bytes) -> Call:
+    """What the agent's account sends so that the Gate runs `inner`."""
     data = encode("zodiac_roles", "execTransactionWithRole", (road.gate, 0, inner, 0, road.role, True))
     return Call(road.roles, data)
 

@@ -82,7 +82,7 @@ class SenderSignature(Protocol):
 @dataclass
 class ChainAuthority:
     """What authority needs of one chain. `agent_roles`: the Roles modifier whose member the sender is, where its own key trades;
-    `next_nonce`: where the sender's nonces are not its transactions, but an EntryPoint's."""
+    `agent_offers`: what holds the orders it makes for others to settle; `next_nonce`: where the sender's nonces are not its transactions, but an EntryPoint's."""
 
     gateway: Gateway | Warm
     local: LocalCall
@@ -93,6 +93,7 @@ class ChainAuthority:
     sender: Address
     max_blocks: int
     agent_roles: Address | None = None
+    agent_offers: Address | None = None
     next_nonce: Callable[[], Awaitable[int]] | None = None
     urgency: Urgency = Urgency.NORMAL
     fees: dict[str, Fees] = field(default_factory=dict)
@@ -174,7 +175,7 @@ class Authority:
             raise Denied(
                 "INTENT_NEEDS_OWNERS",
                 "an order for others to settle is the Safe's own signature, and nobody who may give it is here: the agent's own key "
-                "trades through the Gate, which makes no order from its fields and never signs a bare UID",
+                "makes one from its fields where the owners' scope says so, and never signs a bare UID",
                 "owners sign it, or trade with --protection private",
             )
         return await self.offers.authorize(simulated)

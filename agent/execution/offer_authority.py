@@ -2,6 +2,7 @@
 
 The UID is computed here and is what the order is known by from then on; the settlement contract's own domain and the Safe's own answer
 (EIP-1271) are asked of the local node first. A presigned order is judged the same way, and said yes to on chain with its allowance.
+Under the agent's key the order belongs to the Gate's Offers contract, and its "signature" is the token by which Offers knows it.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from typing import Protocol
 
 from agent.domain.errors import Denied, Halt
 from agent.domain.events import Authorized, Simulated
+from agent.execution import agent_offers
 from agent.execution.authority import NO_WALLET_NONCE, ChainAuthority
 from agent.execution.offers import check_offer
 from agent.ports import Clock
 from chains.types import ZERO_ADDRESS, Address, Call, CowOrder, Hash32, Protection
+from contracts import offers
 from contracts.codec import decode_result, encode
 from keys import cow_order
 from keys.safe_messages import MAGIC
@@ -37,14 +40,12 @@ class OfferAuthority:
         assert offer is not None
         order = offer.order
         chain = self._chains[order.chain_id]
-        check_offer(part, order, chain.wallet)
+        check_offer(part, order, chain.wallet, chain.agent_offers)
         await self._check_domain(chain, order)
-        head = await chain.gateway.block("latest")
-        by_owner = await self._owners.sign_order(order, head.timestamp, signed=offer.scheme == "eip1271")
-        signature = b""
-        if offer.scheme == "eip1271":
-            signature = cow_order.safe_signature(order, by_owner.values(), chain.owners, chain.threshold)
-            await self._check_answer(chain, order, signature)
+        if chain.agent_offers is not None:
+            signature = await self._by_agent(chain, order)
+        else:
+            signature = await self._by_owners(chain, order, offer.scheme)
         return Authorized(
             part=part,
             order=None,
@@ -62,6 +63,27 @@ class OfferAuthority:
             at_ns=self._clock.now_ns(),
             offer=offer,
         )
+
+    async def _by_owners(self, chain: ChainAuthority, order: CowOrder, scheme: str) -> bytes:
+        head = await chain.gateway.block("latest")
+        by_owner = await self._owners.sign_order(order, head.timestamp, signed=scheme == "eip1271")
+        if scheme != "eip1271":
+            return b""
+        signature = cow_order.safe_signature(order, by_owner.values(), chain.owners, chain.threshold)
+        await self._check_answer(chain, order, signature)
+        return signature
+
+    async def _by_agent(self, chain: ChainAuthority, order: CowOrder) -> bytes:
+        """Nobody signs: the signer judges the Gate's call that opens it, field by field. That Offers makes the very order that is posted
+        of those fields is asked of it here. Raises Halt OFFER_DIFFERS."""
+        answer = await chain.local.call_here(agent_offers.digest_asked(order))
+        if answer != cow_order.digest(order):
+            raise Halt(
+                "OFFER_DIFFERS",
+                f"{order.owner} makes another order of these fields than Fairlead",
+                "it is not the Offers contract of the agent's Gate; run `fairlead wallet audit`",
+            )
+        return offers.signature(order.sell_token)
 
     async def _check_domain(self, chain: ChainAuthority, order: CowOrder) -> None:
         """Raises Halt COW_DOMAIN_DIFFERS: what signs there is not what the chain's profile says."""

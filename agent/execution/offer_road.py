@@ -21,6 +21,7 @@ from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
 from agent.domain.orders import Offer
 from agent.domain.reports import ExecutionReport, Fill
 from agent.domain.units import qty_exact
+from agent.execution.agent_offers import is_agents
 from agent.execution.offers import INVALIDATED, TRADE, OnChain, fill_of, on_chain
 from agent.execution.outbox import ATTEMPTS, PAUSE_S, Sent
 from agent.execution.recorder import Recorder
@@ -30,7 +31,7 @@ from agent.journal.records import PartRecord
 from agent.ports import Clock
 from chains.gateway import MAX_LAG_BLOCKS
 from chains.intents.cow import Told
-from chains.types import Address, BlockRef, Call, CallResult, Log
+from chains.types import Address, BlockRef, Call, CallResult, CowOrder, Log
 from contracts.codec import decode_result, encode
 from contracts.hashing import address_bytes
 
@@ -75,6 +76,18 @@ class OfferChain(ChainWatch, Rehearsal, Protocol):
         ...
 
 
+class AgentsOffers(Protocol):
+    """The calls under the agent's own key, where it opened an order: `agent.execution.agent_offers`. Raises Usage where it has no power here."""
+
+    def opening(self, order: CowOrder) -> Sequence[Call]: ...
+
+    async def ending(self, order: CowOrder) -> Sequence[Call]:
+        """None where another order has its place, or none: then there is nothing of it to end."""
+        ...
+
+    async def left(self, order: CowOrder) -> int: ...
+
+
 @dataclass
 class _Life:
     """What this process knows of one offer beside the record."""
@@ -105,8 +118,10 @@ class OfferRoad:
         chains: Mapping[int, OfferChain],
         decimals: Mapping[AssetId, int],
         batches: WalletBatches,
+        agents: Mapping[int, AgentsOffers] | None = None,
     ) -> None:
         self._clock, self._recorder, self._chains = clock, recorder, chains
+        self._agents = agents or {}
         self._decimals, self._batches = decimals, batches
         self._lives: dict[ClOrdId, _Life] = {}
 
@@ -117,16 +132,10 @@ class OfferRoad:
 
     async def submit(self, authorized: Authorized) -> Sent:
         """The allowance first, in a block; then the order. Where there is no allowance nothing can be settled, and nothing is shown."""
-        offer, part = _offer(authorized), authorized.part
+        part = authorized.part
         chain, life = self._chains[authorized.chain_id], self._life(authorized)
-        approve = encode("erc20", "approve", (chain.relayer, offer.order.sell_raw))
-        calls = [Call(offer.order.sell_token, approve)]
-        if offer.scheme == "presign":
-            signed = encode("gpv2_settlement", "setPreSignature", (_bytes(authorized), True))
-            calls.append(Call(offer.order.settlement, signed))
-        most = qty_exact(offer.order.sell_raw, self._decimals[part.asset_in])
-        what = f"let the vault relayer take exactly {most} for order {authorized.request_digest[:18]}…"
         try:
+            what, calls = self._opening(authorized, chain)
             await self._batches.included(part, what, calls, chain, chain)
         except (Denied, Reject, Retry, Usage) as no:
             life.never_posted, life.refused = True, f"{no.code}: {no.message}"
@@ -134,6 +143,19 @@ class OfferRoad:
         except Reconcile as unclear:
             return self._unclear(authorized, str(unclear))
         return await self._post(authorized)
+
+    def _opening(self, authorized: Authorized, chain: OfferChain) -> tuple[str, Sequence[Call]]:
+        """What has to be in a block before the order is shown to anybody."""
+        offer, name = _offer(authorized), f"order {authorized.request_digest[:18]}…"
+        order = offer.order
+        most = qty_exact(order.sell_raw, self._decimals[authorized.part.asset_in])
+        if is_agents(order):
+            return f"open {name} at the Gate, with {most} for it", self._agents[order.chain_id].opening(order)
+        calls = [Call(order.sell_token, encode("erc20", "approve", (chain.relayer, order.sell_raw)))]
+        if offer.scheme == "presign":
+            signed = encode("gpv2_settlement", "setPreSignature", (_bytes(authorized), True))
+            calls.append(Call(order.settlement, signed))
+        return f"let the vault relayer take exactly {most} for {name}", calls
 
     async def _post(self, authorized: Authorized) -> Submitted | Indeterminate:
         chain, part = self._chains[authorized.chain_id], authorized.part
@@ -282,18 +304,19 @@ class OfferRoad:
         if life.endings >= MOST_ENDINGS:
             return
         life.endings += 1
-        part, offer = authorized.part, _offer(authorized)
+        part, order = authorized.part, _offer(authorized).order
         if record.status is not OrdStatus.PENDING_CANCEL and record.status not in TERMINAL:
             await self._report(authorized, ExecType.PENDING_CANCEL)
-        calls = [
-            Call(offer.order.settlement, encode("gpv2_settlement", "invalidateOrder", (_bytes(authorized),))),
-            _no_allowance(offer, chain),
-        ]
+        invalidate = encode("gpv2_settlement", "invalidateOrder", (_bytes(authorized),))
+        calls: Sequence[Call] = [Call(order.settlement, invalidate), _no_allowance(order, chain)]
         what = f"end order {authorized.request_digest[:18]}… on chain, and its allowance"
         try:
-            await self._batches.included(part, what, calls, chain, chain)
+            if is_agents(order):
+                calls = await self._agents[order.chain_id].ending(order)
+            if calls:
+                await self._batches.included(part, what, calls, chain, chain)
         except (Reject, Reconcile, Denied, Usage) as error:
-            why = f"{part.cl_ord_id} could not be ended on chain and is followed until {offer.order.valid_to}: {error}"
+            why = f"{part.cl_ord_id} could not be ended on chain and is followed until {order.valid_to}: {error}"
             await self._alarm("CANCEL_FAILED", why)
 
     async def _end(self, authorized: Authorized, record: PartRecord, over: _Over) -> None:
@@ -308,33 +331,43 @@ class OfferRoad:
             await self._report(authorized, ExecType.EXPIRED, text="its last second passed")
 
     async def _take_back(self, authorized: Authorized, chain: OfferChain) -> None:
-        """After the end nothing may stay approved: what was not used up is revoked, or a person is told."""
-        part, offer = authorized.part, _offer(authorized)
+        """After the end nothing may stay approved, nor apart: what was not used up is taken back, or a person is told."""
+        part, order = authorized.part, _offer(authorized).order
         left, why = 0, ""
         for attempt in range(MOST_ENDINGS + 1):
             try:
-                left = await self._allowance(offer, chain)
+                left = await self._left(order, chain)
                 if left == 0:
                     return
                 if attempt == MOST_ENDINGS:
                     break
-                what = f"take back the vault relayer's allowance of {left} left by order {authorized.request_digest[:18]}…"
-                await self._batches.included(part, what, [_no_allowance(offer, chain)], chain, chain)
+                what, calls = (
+                    f"take back {left} left by order {authorized.request_digest[:18]}…",
+                    [_no_allowance(order, chain)],
+                )
+                if is_agents(order):
+                    calls = [*await self._agents[order.chain_id].ending(order)]
+                await self._batches.included(part, what, calls, chain, chain)
             except (Retry, Reject) as error:
                 why = str(error)
                 await self._clock.sleep(PAUSE_S)
             except (Denied, Reconcile, Usage) as error:
                 why = str(error)
                 break
-        await self._alarm(
-            "ALLOWANCE_LEFT",
-            f"{part.cl_ord_id}: the vault relayer may still take {left or 'an unknown rest'} of {offer.order.sell_token}: "
-            f"{why or 'it was revoked and is there again'}; take it back with `fairlead wallet propose --revoke`",
+        much = f"{left or 'an unknown rest'} of {order.sell_token}"
+        told = (
+            f"{much} may still lie in {order.owner}: {why or 'it does not go'}; its `end` pays it to the Safe, whoever calls it"
+            if is_agents(order)
+            else f"the vault relayer may still take {much}: {why or 'it was revoked and is there again'}; take it back with "
+            "`fairlead wallet propose --revoke`"
         )
+        await self._alarm("OFFER_LEFT" if is_agents(order) else "ALLOWANCE_LEFT", f"{part.cl_ord_id}: {told}")
 
-    async def _allowance(self, offer: Offer, chain: OfferChain) -> int:
-        asked = encode("erc20", "allowance", (offer.order.owner, chain.relayer))
-        answer = await chain.truth.call(Call(offer.order.sell_token, asked))
+    async def _left(self, order: CowOrder, chain: OfferChain) -> int:
+        if is_agents(order):
+            return await self._agents[order.chain_id].left(order)
+        asked = encode("erc20", "allowance", (order.owner, chain.relayer))
+        answer = await chain.truth.call(Call(order.sell_token, asked))
         return int(decode_result("erc20", "allowance", answer.data)[0])
 
     # ------------------------------------------------------------------ the record
@@ -372,5 +405,5 @@ def _bytes(authorized: Authorized) -> bytes:
     return bytes.fromhex(authorized.request_digest[2:])
 
 
-def _no_allowance(offer: Offer, chain: OfferChain) -> Call:
-    return Call(offer.order.sell_token, encode("erc20", "approve", (chain.relayer, 0)))
+def _no_allowance(order: CowOrder, chain: OfferChain) -> Call:
+    return Call(order.sell_token, encode("erc20", "approve", (chain.relayer, 0)))

@@ -119,12 +119,13 @@ def least_raw(part: Part, quoted_raw: int, slippage_bps: int) -> int:
     return max(part.floor_raw, min(less_bps_down(quoted_raw, slippage_bps), part.out_raw), 1)
 
 
-def check_offer(part: Part, order: CowOrder, wallet: Address) -> None:
-    """What must be true of an order before anybody is asked to sign it. Raises Halt OFFER_DIFFERS: then a step of ours went wrong."""
+def check_offer(part: Part, order: CowOrder, wallet: Address, owner: Address | None = None) -> None:
+    """What must be true of an order before anybody is asked to sign it: `owner` is the wallet itself, or what holds the agent's orders for it.
+    Raises Halt OFFER_DIFFERS: then a step of ours went wrong."""
     wrong = [
         name
         for name, right in {
-            "owner": order.owner == wallet,
+            "owner": order.owner == (owner or wallet),
             "receiver": order.receiver == wallet,
             "sell_token": order.sell_token == token_of(part.asset_in),
             "buy_token": order.buy_token == token_of(part.asset_out),

@@ -1,6 +1,6 @@
 """Our own Solidity, compiled into the cache with the pinned solc: nothing compiled is committed.
 
-    python -m chains.devnet.solidity        compiles, and prints the hashes that contracts/gate.json and contracts/route_executor.json record
+    python -m chains.devnet.solidity        compiles, and prints the hashes that contracts/gate.json, offers.json and route_executor.json record
 
 The settings are those of contracts/foundry.toml, read here, so that this compile and `forge build` give the same bytes.
 Metadata is left out of the code, so a path or a comment changes nothing.
@@ -26,7 +26,7 @@ from chains.devnet.paths import cache_dir, locked
 from chains.errors import Halt
 
 FOLDER = packages.PINS.parent
-OWN = ("Gate", "RouteExecutor")
+OWN = ("Gate", "Offers", "RouteExecutor")
 
 
 @cache
@@ -116,7 +116,7 @@ def rehearsal(file: str, name: str) -> dict[str, Any]:
 
 
 def hashes(artifact: dict[str, Any]) -> dict[str, str]:
-    """The record of one artifact, as contracts/gate.json and contracts/route_executor.json hold it."""
+    """The record of one artifact, as contracts/gate.json and its siblings hold it."""
     code, runtime = bytes.fromhex(artifact["bytecode"]), bytes.fromhex(artifact["runtime"])
     return {
         "solc": solc_version(),
@@ -133,9 +133,13 @@ def solc_version() -> str:
     return version
 
 
-def forge(*arguments: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
-    """Run forge over contracts/, offline, writing nothing into the checkout. Raises Usage when the set-up has not run."""
-    with tempfile.TemporaryDirectory(prefix="forge-") as work:
+def forge(
+    *arguments: str, timeout: float = 600, kept: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run forge over contracts/, offline, writing nothing into the checkout. `kept`: a folder for what it compiles, so that the next run
+    compiles nothing. Raises Usage when the set-up has not run."""
+    with tempfile.TemporaryDirectory(prefix="forge-") as own:
+        work = kept or own
         environment = dict(
             os.environ,
             SOLC_JS=str(packages.tools_dir() / "node_modules" / "solc"),

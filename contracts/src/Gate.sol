@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.19;
 
-import {IAavePool, IERC20, IWETH} from "./interfaces.sol";
+import {IAavePool, IERC20, IOffers, IWETH} from "./interfaces.sol";
 import {Prices} from "./Prices.sol";
 import {Settings} from "./Settings.sol";
 import {Tokens} from "./Tokens.sol";
@@ -84,7 +84,7 @@ contract Gate is Settings {
         if (msg.sender != gas.weth) revert UnexpectedEther(msg.sender);
     }
 
-    // ------------------------------------------------------------------ the agent's three verbs
+    // ------------------------------------------------------------------ the agent's verbs
     function trade(Trade calldata t) external {
         _trade(t);
     }
@@ -99,7 +99,17 @@ contract Gate is Settings {
         _refuel(amount, deadline);
     }
 
-    /// @notice The same three for a Zodiac modifier whose target is the Gate. Only calls of the Gate itself, without value.
+    /// @notice An order for others to settle, of the same pairs, floor, budget and deadline as a trade.
+    function offer(IOffers.Order calldata o) external {
+        _offer(o);
+    }
+
+    /// @notice Ends the order that sells `token`: it loosens nothing, so neither freeze nor lapse forbids it.
+    function endOffer(address token, uint256 deadline) external {
+        _endOffer(token, deadline);
+    }
+
+    /// @notice The same five for a Zodiac modifier whose target is the Gate. Only calls of the Gate itself, without value.
     function execTransactionFromModule(address to, uint256 value, bytes calldata data, uint8 operation) external returns (bool) {
         if (to != address(this) || value != 0 || operation != 0 || data.length < 4) {
             revert NotThroughGate(to, value, operation);
@@ -114,6 +124,11 @@ contract Gate is Settings {
         } else if (verb == Gate.refuel.selector) {
             (uint256 amount, uint256 deadline) = abi.decode(data[4:], (uint256, uint256));
             _refuel(amount, deadline);
+        } else if (verb == Gate.offer.selector) {
+            _offer(abi.decode(data[4:], (IOffers.Order)));
+        } else if (verb == Gate.endOffer.selector) {
+            (address token, uint256 deadline) = abi.decode(data[4:], (address, uint256));
+            _endOffer(token, deadline);
         } else {
             revert RouteNotListed(to, verb);
         }
@@ -143,8 +158,7 @@ contract Gate is Settings {
         bytes4 verb = bytes4(t.data);
         uint8 mode = routes[t.router][verb];
         if (mode == 0 || t.data.length < 4) revert RouteNotListed(t.router, verb);
-        (uint256 floor, uint256 usd) = floorOf(t.tokenIn, t.tokenOut, t.amountIn);
-        if (t.minimumOut < floor) revert MinimumBelowFloor(t.minimumOut, floor);
+        uint256 usd = _priced(t.tokenIn, t.tokenOut, t.amountIn, t.minimumOut);
         _spend(usd);
 
         uint256 had = IERC20(t.tokenOut).balanceOf(safe);
@@ -169,6 +183,27 @@ contract Gate is Settings {
         _noAllowance(t.tokenIn, t.router);
         back = t.tokenIn.held() - heldIn;
         received = t.tokenOut.held() - heldOut;
+    }
+
+    // ------------------------------------------------------------------ offer
+    /// @dev Charged a fiftieth above today's value: an order whose value has risen beyond what was charged is not settled.
+    /// What was charged does not come back with an order that ends unfilled: the bucket may have leaked it already.
+    function _offer(IOffers.Order memory o) private lock {
+        _admit(o.validTo);
+        address to = offers;
+        if (to == address(0)) revert RouteNotListed(to, Gate.offer.selector);
+        uint256 usd = _priced(o.sellToken, o.buyToken, o.sellAmount, o.buyAmount);
+        usd += usd / 50;
+        _spend(usd);
+        _take(o.sellToken, o.sellAmount);
+        o.sellToken.send(to, o.sellAmount);
+        IOffers(to).open(o, usd);
+    }
+
+    function _endOffer(address token, uint256 deadline) private lock {
+        if (msg.sender != agent) revert NotTheAgent(msg.sender);
+        if (block.timestamp > deadline) revert DeadlinePassed(deadline);
+        IOffers(offers).end(token);
     }
 
     // ------------------------------------------------------------------ lend
@@ -266,6 +301,13 @@ contract Gate is Settings {
         if (block.timestamp > deadline) revert DeadlinePassed(deadline);
         uint256 latest = block.timestamp + limits.deadlineSeconds;
         if (deadline > latest) revert DeadlineTooFar(deadline, latest);
+    }
+
+    /// @dev The value of what is sold, where at least the floor is asked for it.
+    function _priced(address tokenIn, address tokenOut, uint256 amountIn, uint256 minimum) private view returns (uint256) {
+        (uint256 floor, uint256 usd) = floorOf(tokenIn, tokenOut, amountIn);
+        if (minimum < floor) revert MinimumBelowFloor(minimum, floor);
+        return usd;
     }
 
     function _spend(uint256 usd) private {

@@ -105,6 +105,8 @@ abstract contract Settings {
     address public agent;
     address public lendingPool;
     address public sequencer;
+    /// @notice Where orders for others to settle are opened; 0: nowhere.
+    address public offers;
     uint32 public sequencerGrace;
     bool public isSealed;
     bool public frozen;
@@ -343,6 +345,14 @@ abstract contract Settings {
         if (feed != address(0)) _claim(feed);
         sequencer = feed;
         sequencerGrace = grace;
+        emit Changed(msg.data);
+    }
+
+    /// @notice Lets the agent offer what it may trade for others to settle, by the Offers contract of this Gate.
+    function setOffers(address to) external {
+        _needs(to == address(0));
+        if (to != address(0)) _claim(to);
+        offers = to;
         emit Changed(msg.data);
     }
 

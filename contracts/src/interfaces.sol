@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.19;
 
-/// Only what Gate calls, written from the contracts' public ABIs.
+/// Only what Gate and Offers call, written from the contracts' public ABIs.
 
 interface IERC20 {
     function balanceOf(address account) external view returns (uint256);
@@ -58,4 +58,38 @@ interface IAavePool {
 interface IAaveToken {
     function UNDERLYING_ASSET_ADDRESS() external view returns (address);
     function POOL() external view returns (address);
+}
+
+/// CoW Protocol's settlement contract.
+interface ISettlement {
+    function domainSeparator() external view returns (bytes32);
+    function filledAmount(bytes calldata uid) external view returns (uint256);
+    function invalidateOrder(bytes calldata uid) external;
+}
+
+/// The Gate, as Offers asks it.
+interface IGate {
+    function safe() external view returns (address);
+    function frozen() external view returns (bool);
+    function expiry() external view returns (uint64);
+    function offers() external view returns (address);
+    function floorOf(address tokenIn, address tokenOut, uint256 amountIn) external view returns (uint256 floor, uint256 usd);
+}
+
+/// Where orders that others settle are opened and ended: Offers.
+interface IOffers {
+    /// What differs from order to order: a sale of exactly `sellAmount` for at least `buyAmount`, or, where it `buys`, a
+    /// purchase of exactly `buyAmount` for at most `sellAmount`, until the second `validTo` of the chain's clock.
+    struct Order {
+        address sellToken;
+        address buyToken;
+        uint128 sellAmount;
+        uint128 buyAmount;
+        uint32 validTo;
+        bool buys;
+        bool partiallyFillable;
+    }
+
+    function open(Order calldata o, uint256 worth) external;
+    function end(address token) external;
 }

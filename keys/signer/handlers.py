@@ -166,6 +166,7 @@ class Handlers:
             "agents": {
                 str(c): {"account": p.agent.account, "roles": p.agent.roles, "gate": p.agent.gate}
                 | ({"key": p.agent.key} if p.agent.key is not None else {})
+                | ({"offers": "yes"} if p.agent.offers else {})
                 for c, p in self.settings.chains.items()
                 if p.agent is not None
             },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -14,14 +15,15 @@ from chains.devnet.service import Status
 from contracts import abi, gate
 from contracts.codec import interface
 from contracts.hashing import keccak
+from contracts.offers import OFFERS
 from contracts.route_executor import ADDRESS, EXECUTOR
 
 pytestmark = pytest.mark.devnet
 LEAST = {
     **{"Fuzz": 5, "Invariant": 5, "Lending": 9, "Settings": 13, "Gate": 26},
-    **{"RouteExecutor": 27, "RouteInvariant": 2},
+    **{"RouteExecutor": 27, "RouteInvariant": 2, "Offers": 22, "OffersInvariant": 4},
 }
-OWN = {"Gate": gate.GATE, "RouteExecutor": EXECUTOR}
+OWN = {"Gate": gate.GATE, "Offers": OFFERS, "RouteExecutor": EXECUTOR}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,8 +31,14 @@ def tools() -> None:
     packages.ensure()
 
 
-def test_unit_fuzz_and_invariant_tests_pass() -> None:
-    done = solidity.forge("test", "--json")
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One compilation for every run of forge here."""
+    return tmp_path_factory.mktemp("forge")
+
+
+def test_unit_fuzz_and_invariant_tests_pass(compiled: Path) -> None:
+    done = solidity.forge("test", "--json", kept=compiled)
     answer = json.loads(done.stdout[done.stdout.index("{") :])
     failed, count = [], dict.fromkeys(LEAST, 0)
     for suite, result in answer.items():
@@ -59,14 +67,16 @@ def test_the_recorded_hashes_are_those_of_the_source() -> None:
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_forge_and_solc_give_the_same_bytes(name: str) -> None:
-    done = solidity.forge("inspect", name, "bytecode")
+def test_forge_and_solc_give_the_same_bytes(name: str, compiled: Path) -> None:
+    done = solidity.forge("inspect", name, "bytecode", kept=compiled)
     code = re.findall(r"0x([0-9a-f]{1000,})", done.stdout)
     assert len(code) == 1, done.stderr
     assert keccak(bytes.fromhex(code[0])) == OWN[name].creation_hash
 
 
-@pytest.mark.parametrize(("file", "name"), [("gate", "Gate"), ("route_executor", "RouteExecutor")])
+@pytest.mark.parametrize(
+    ("file", "name"), [("gate", "Gate"), ("offers", "Offers"), ("route_executor", "RouteExecutor")]
+)
 def test_the_interface_file_is_the_contracts_own(file: str, name: str) -> None:
     ours, own = interface(file), artifact(name).abi
 

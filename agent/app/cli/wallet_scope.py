@@ -96,7 +96,8 @@ def _signers_words(settings: Settings, scope: Scope, has: Granted) -> dict[str, 
     key = {"key": sender.address} if behind and sender is not None else {}
     said: dict[str, Any] = {"account": scope.agent, **key, "roles": has.roles, "gate": has.gate}
     lends = sorted({action for reserve in scope.reserves for action in reserve.actions})
-    return said | {"role": f"0x{ROLE.hex()}"} | ({"lends": lends} if set(lends) - SAFER else {})
+    said |= {"role": f"0x{ROLE.hex()}"} | ({"lends": lends} if set(lends) - SAFER else {})
+    return said | ({"offers": True} if scope.intents else {})
 
 
 def _instant(second: int) -> str | None:
