@@ -24,7 +24,8 @@ from agent.domain.units import WIDE, qty_exact
 from agent.execution.desk import Desk
 from agent.journal.crossing_fold import is_over
 from agent.margin.model import HEALTHY_1E18
-from agent.margin.rescue import Need, worth_usd
+from agent.margin.rescue import Need
+from agent.margin.worths import worth_usd
 
 if TYPE_CHECKING:
     from agent.app.wiring import App
