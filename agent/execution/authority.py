@@ -221,10 +221,8 @@ class Authority:
         if chain.agent_roles is not None and [call.to for call in batch.calls] == [chain.agent_roles]:
             # The owners' word is the scope they granted: the agent's key signs alone, and no Safe nonce is used.
             return await self._signed(simulated, batch, chain, seen, nonce, batch.calls[0], NO_WALLET_NONCE)
-        records = self._book.parts.values()
-        wallet_nonce = next_nonce(
-            nonce_lanes.wallet(records, batch.chain_id, chain.wallet, seen.wallet_nonce)
-        )
+        held = self._book.living.signed()
+        wallet_nonce = next_nonce(nonce_lanes.wallet(held, batch.chain_id, chain.wallet, seen.wallet_nonce))
         tx = self.safe_tx(chain, batch, wallet_nonce)
         digest = safe_tx_hash(batch.chain_id, chain.wallet, tx)
         check = self.check_hash(chain, batch.chain_id, tx, digest)
@@ -400,7 +398,7 @@ class Authority:
 
     def _next(self, chain_id: int, sender: Address, latest: int) -> int:
         """The sender's next nonce, past what is signed here and no block has decided for good."""
-        return next_nonce(nonce_lanes.sending(self._book.parts.values(), chain_id, sender, latest))
+        return next_nonce(nonce_lanes.sending(self._book.living.signed(), chain_id, sender, latest))
 
     def _undecided(self, chain_id: int, sender: Address) -> list[Authorized]:
         """Signed transactions whose nonce no block has decided yet."""
@@ -408,7 +406,7 @@ class Authority:
 
         return [
             record.authorized
-            for record in self._book.parts.values()
+            for record in self._book.living.signed()
             if record.authorized is not None
             and record.authorized.chain_id == chain_id
             and record.authorized.sender == sender

@@ -118,6 +118,7 @@ class Book:
         record = self.parts[event.part.cl_ord_id]
         record.authorized = event
         record.status = OrdStatus.PENDING_NEW
+        self.living.sign(record)
         if event.offer is not None:
             record.order_qty, record.is_offer = event.offer.order_qty, True
         elif event.order is None:
@@ -153,6 +154,7 @@ class Book:
         if record.submission is None:
             return
         record.submission, _ = observe(record.submission, event.seen)
+        self.living.sign(record)
         if event.seen in (Observation.INCLUDED, Observation.REVERTED, Observation.CANCEL_MINED):
             if record.own_gas_wei:  # cancelled, and then executed by somebody else all the same
                 record.side_gas[record.winner] = record.own_gas_wei
@@ -433,7 +435,7 @@ class Book:
         """The worse of the provisional and the settled quantity: what risk may count on."""
         provisional = settled = self.holdings.get(asset, Decimal(0))
         with localcontext(WIDE):
-            for record in self.parts.values():
+            for record in self.living.signed():  # only what was signed is filled
                 if record.settled:
                     continue
                 for fill in record.fills.values():

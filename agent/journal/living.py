@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal, localcontext
 
 from agent.domain.ids import ClOrdId
+from agent.domain.submission_state import UNDECIDED
 from agent.domain.units import WIDE
 from agent.journal.records import ChildRecord, PartRecord
 
@@ -16,7 +17,7 @@ DAY_NS = 86_400 * 10**9
 
 
 class Living:
-    """Of one book's children and parts: `child` and `part` say that one may be open, or is another than it was."""
+    """Of one book's children and parts: `child`, `part` and `sign` say that one may be open, or is another than it was."""
 
     def __init__(self, children: Mapping[ClOrdId, ChildRecord], parts: Mapping[ClOrdId, PartRecord]) -> None:
         self._children, self._all_parts = children, parts
@@ -24,6 +25,7 @@ class Living:
         self._living: dict[ClOrdId, ChildRecord] = {}
         self._uncounted: dict[ClOrdId, ChildRecord] = {}
         self._counted: dict[ClOrdId, Decimal] = {}
+        self._signed: dict[ClOrdId, PartRecord] = {}
         self._day, self._total = -1, Decimal(0)
 
     def part(self, record: PartRecord) -> None:
@@ -33,6 +35,17 @@ class Living:
 
     def child(self, name: ClOrdId) -> None:
         self._living[name] = self._uncounted[name] = self._children[name]
+
+    def sign(self, record: PartRecord) -> None:
+        """Something was signed for it, or a block told something of that."""
+        self._signed[record.part.cl_ord_id] = record
+
+    def signed(self) -> list[PartRecord]:
+        """Every part whose signature may take effect yet, or whose outcome is not final: what can hold a nonce."""
+        over = [n for n, r in self._signed.items() if r.settled and r.submission not in UNDECIDED]
+        for name in over:
+            del self._signed[name]
+        return list(self._signed.values())
 
     def parts(self) -> list[PartRecord]:
         for name in [name for name, record in self._open.items() if record.ended]:

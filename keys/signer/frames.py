@@ -13,6 +13,7 @@ from typing import Any
 from chains.bounded_json import loads
 
 MAX_FRAME = 1 << 20
+_WRITER = json.JSONEncoder(separators=(",", ":"))
 
 
 class BadFrame(Exception):
@@ -20,7 +21,7 @@ class BadFrame(Exception):
 
 
 def pack(message: dict[str, Any]) -> bytes:
-    body = json.dumps(message, separators=(",", ":")).encode()
+    body = _WRITER.encode(message).encode()
     return len(body).to_bytes(4, "big") + body
 
 

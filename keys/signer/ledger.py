@@ -27,13 +27,14 @@ from keys.signer.rolling import Rolling
 
 GENESIS = "0" * 64
 _WIDE = Context(prec=120)
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 # Data and length are what a ledger needs of the disk; where a system has no fdatasync (macOS), everything is synced.
 _durable = getattr(os, "fdatasync", os.fsync)
 
 
 def line_hash(entry: Mapping[str, Any]) -> str:
     body = {k: v for k, v in entry.items() if k != "hash"}
-    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(body).encode()).hexdigest()
 
 
 class SpendLedger:
@@ -201,7 +202,7 @@ class SpendLedger:
         }
         entry |= {"request": request, **facts}
         entry["hash"] = line_hash(entry)
-        line = json.dumps(entry, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+        line = _CANONICAL.encode(entry).encode() + b"\n"
         try:
             written = os.write(self._file, line)
         except OSError as error:

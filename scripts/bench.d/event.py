@@ -188,7 +188,7 @@ async def one(
     seen["check"].append(check_ms)
     seen["again"].append(again_ms)
     seen["disk"].append(disk_ms)
-    await desk.tracker.follow(authorized)
+    await desk.journal.record(await desk.tracker.follow(authorized))
     proving = time.perf_counter()
     await desk.journal.record(desk.prove(planned))
     seen["proof"].append(ms(proving))

@@ -3,10 +3,11 @@
     python scripts/bench.d/orders.py [--orders 400] [--json]
 
 Each order is a slice already planned. Timed: its review by every risk rule, its making and rehearsal, the request's text, its judgement and
-signature by the signer's own code (in this process: the socket and its ledger's disk are `exchange`'s bench), and the record of every stage
-appended to a real journal; then, apart, until that record is on the disk, beside the disk's own fdatasync on the same folder. By HMAC at
-Binance's session, and by EIP-712 at Hyperliquid's, whose own SDK and ccxt sign beside it in `signing`. Exit 1 above 0.5 ms (HMAC, p50), 2 ms
-(p99) or 1 ms (EIP-712, p50) without the disk, or where the durable record takes more than twice the disk's own p50.
+signature, and the record of every stage appended to a real journal; then, apart, until that record is on the disk, beside the disk's own
+fdatasync on the same folder. By HMAC at Binance's session with the signer's own code in this process; `apart` is the same with the signer as
+the process it is in life, its answer through its socket, its policy and its ledger, less what that ledger waited for the disk (its CPU is told
+beside). By EIP-712 at Hyperliquid's session, whose own SDK and ccxt sign beside it in `signing`. Exit 1 above 0.5 ms (HMAC, p50), 2 ms (p99)
+or 1 ms (EIP-712, p50) without the disk, or where the durable record takes more than twice the disk's own p50.
 """
 
 from __future__ import annotations
@@ -30,22 +31,29 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "support"))
 
 import desk as d
+from custody import signer_files
 from fake_chain import FakeOwners, FakeSender
-from paper import SECRET, paper, session
+from paper import KEY, SECRET, paper, session
 from venue_rigs import hyper_account
 
 from agent.app.entry import collect_seldom
+from agent.app.settings_tree import Venue
+from agent.app.wiring import connect_venue
 from agent.domain.events import Accepted, Approved, Authorized, PartFailed, Planned, Sliced
 from agent.domain.ids import child_id, part_id
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.execution.authority import Authority
 from agent.execution.desk import Desk
 from agent.ports import ExecutionVenue
+from agent.transport.clock import SystemClock
+from chains.types import Environment
+from keys.client import SignerClient, start_signer
 from keys.settings import SymbolLimit
 from keys.signer import exchange, exchange_orders
 
 HMAC_MS, HMAC_P99_MS, EIP712_MS = 0.5, 2.0, 1.0
 MUCH = Decimal(10**12)
+LIMIT = {"per_order": "100000000", "per_day": "1000000000000", "px_from": "1", "px_to": "10000"}
 LIMITS = {"ETHUSDC": SymbolLimit(MUCH, MUCH, Decimal(1), Decimal(10**6))}
 
 
@@ -58,8 +66,11 @@ async def judged(method: str, path: str, payload: str) -> str:
     return exchange.sign(SECRET.encode(), payload)
 
 
-async def one(desk: Desk, plan: Planned, order: VenueOrder) -> tuple[float, float, float]:
-    """(seconds to the request's bytes with everything recorded, what of it this thread worked, seconds more until that is on the disk)."""
+async def one(desk: Desk, plan: Planned, order: VenueOrder, signer: Apart | None) -> tuple[float, ...]:
+    """(seconds to the request's bytes with everything recorded, what of it this thread worked, seconds more until that is on the disk,
+    what the signer's process worked)."""
+    waited = await signer.waited_s() if signer else 0.0
+    signing = signer.worked_s() if signer else 0.0
     begin, worked = time.perf_counter(), time.thread_time()
     record = desk.journal.record
     verdict = await record(await desk.review(plan))
@@ -72,11 +83,43 @@ async def one(desk: Desk, plan: Planned, order: VenueOrder) -> tuple[float, floa
     assert isinstance(authorized, Authorized), authorized
     seq = desk.journal.take(authorized)
     made, worked = time.perf_counter(), time.thread_time() - worked
+    signing = signer.worked_s() - signing if signer else 0.0
     assert authorized.request_digest
     await desk.journal.store.durable(seq)
-    took = made - begin, worked, time.perf_counter() - made
+    took = made - begin, worked, time.perf_counter() - made, signing
+    if signer:
+        took = took[0] - (await signer.waited_s() - waited), *took[1:]
     await record(PartFailed(part, "NOT_SENT", "a bench sends nothing", desk.clock.now_ns()))
     return took
+
+
+class Apart:
+    """The signer in a process of its own: what it waited for its ledger's disk, and what it worked, by the system's account of it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        config = signer_files(folder, exchange_limit=LIMIT)
+        (folder / "api-key").write_text(KEY)
+        (folder / "api-secret").write_text(SECRET)
+        self.process = start_signer(folder / "s.sock", config, folder / "signer.log")
+        self.client = SignerClient(folder / "s.sock", Environment.DEVNET)
+        self._worked = Path(f"/proc/{self.process.pid}/schedstat")
+
+    async def waited_s(self) -> float:
+        return float((await self.client.status())["ledger"]["sync_ns"]) / 1e9
+
+    def worked_s(self) -> float:
+        return int(self._worked.read_text().split()[0]) / 1e9 if self._worked.exists() else 0.0
+
+    def session(self, folder: Path, url: str) -> ExecutionVenue:
+        told = {"name": "paper", "module": "binance_spot", "base_url": url}
+        configured = Venue.model_validate(told | {"api_key": f"file:{folder / 'api-key'}"})
+        return connect_venue(configured, SystemClock(), self.client)
+
+    async def close(self) -> None:
+        await self.client.close()
+        self.process.terminate()
+        self.process.wait(20)
 
 
 async def ready() -> None:
@@ -84,8 +127,9 @@ async def ready() -> None:
 
 
 async def measured(
-    desk: Desk, template: Planned, venue: ExecutionVenue, orders: int, salt: str, symbol: str, px: str
-) -> list[tuple[float, float, float]]:
+    desk: Desk, template: Planned, venue: ExecutionVenue, orders: int, salt: str, symbol: str, px: str,
+    signer: Apart | None = None,
+) -> list[tuple[float, ...]]:  # fmt: skip
     view, took = desk.views[template.child.cl_ord_id], []
     desk.authority = Authority(
         desk.clock, desk.book, {}, {"paper": venue}, FakeOwners(), FakeSender(), desk.outbox, ready
@@ -100,7 +144,7 @@ async def measured(
         await desk.journal.record(Sliced(child, at_ns=desk.clock.now_ns()))
         await desk.journal.record(plan)
         desk.views[name] = view
-        took.append(await one(desk, plan, order))
+        took.append(await one(desk, plan, order, signer))
     return took[orders // 10 :]  # the first ones load what is loaded once
 
 
@@ -143,8 +187,14 @@ async def run(orders: int) -> dict[str, Any]:
         await binance.start()
         stack.push_async_callback(binance.close)
         _, hyper = await stack.enter_async_context(hyper_account())
-        each: list[tuple[str, Callable[[], Awaitable[list[tuple[float, float, float]]]]]] = [
+        signer = Apart(folder / "signer")
+        stack.push_async_callback(signer.close)
+        apart = signer.session(folder / "signer", door.url)
+        await apart.start()
+        stack.push_async_callback(apart.close)
+        each: list[tuple[str, Callable[[], Awaitable[list[tuple[float, ...]]]]]] = [
             ("hmac", lambda: measured(desk, template, binance, orders, "h", "ETHUSDC", "3100")),
+            ("apart", lambda: measured(desk, template, apart, orders, "hhh", "ETHUSDC", "3100", signer)),
             ("eip712", lambda: measured(desk, template, hyper, orders, "hh", "PURR/USDC", "22")),
         ]
         for name, work in each:
@@ -154,6 +204,8 @@ async def run(orders: int) -> dict[str, Any]:
                 "request": told([one[0] for one in took]),
                 "of it CPU": told([one[1] for one in took]),
             }
+            if name == "apart":
+                found[name]["the signer's CPU"] = told([one[3] for one in took])
             found[name] |= {"then the disk": told([one[2] for one in took]), "fdatasync": told(bare)}
     return found
 

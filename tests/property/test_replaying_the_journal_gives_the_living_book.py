@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from journal_events import CountingClock
 from journal_moves import Teller
 
+from agent.domain.submission_state import UNDECIDED
 from agent.domain.units import WIDE
 from agent.execution.recorder import Recorder
 from agent.journal.book import Book
@@ -43,6 +44,8 @@ def whole(book: Book) -> dict[str, Any]:
     assert {id(record) for record in book.open_parts()} == {id(record) for record in opened}
     living = [record for name, record in book.children.items() if not book.child_ended(name)]
     assert {id(record) for record in book.living.children()} == {id(record) for record in living}
+    signed = [r for r in book.parts.values() if r.authorized and (not r.settled or r.submission in UNDECIDED)]
+    assert {id(record) for record in book.living.signed()} == {id(record) for record in signed}
     for now_ns in {record.approved.at_ns for record in book.children.values() if record.approved} | {0}:
         assert book.day_notional_usd(now_ns) == day_notional(book, now_ns)
     return {name: value for name, value in vars(book).items() if name != "living"}
