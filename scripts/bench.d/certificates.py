@@ -1,6 +1,6 @@
 """How far from the best the router's answers are, proved: the recorded user orders over the recorded mainnet market.
 
-    python scripts/bench.d/certificates.py [--count 60] [--seed 1] [--all] [--gross] [--drawn] [--json]
+    python scripts/bench.d/certificates.py [--count 60] [--seed 1] [--all] [--gross] [--drawn] [--alone] [--fresh] [--json]
 
 With `--gross` gas costs nothing and the market is first rid of its arbitrage, by exact swaps: the gap of the routing alone.
 With `--drawn` the orders are drawn instead: any two assets with a reference price, from $1,000 to $5,000,000, at 5, 15, 50 and 200 gwei in turn.
@@ -8,7 +8,8 @@ Every answer is certified and its certificate checked by the checker alone. The 
 loaded, whatever limits on legs and hops the router keeps to. Beside it stand the best single path, a hundred greedy chunks and the 5 % grid
 of the field's most used router over the same candidate paths, all executed exactly. The market holds arbitrage of its own (one stable pool alone is 13 % off), and bounds contain
 what circles between assets in between could earn: there the gap is wide however good the plan. Times are CPU times of this process.
-`certificates.txt` beside this keeps a run. Exit 1 where a certificate is missing or not valid, or an answer is below a baseline.
+`--all` takes all 522 recorded orders, `--drawn --count 1000` as many drawn ones: hours with what stands beside, which `--alone` leaves out. Every order's row
+is kept in the cache folder as it is made, so that a run that was interrupted goes on where it stopped; `--fresh` begins again. `certificates.txt` beside this keeps a run. Exit 1 where a certificate is missing or not valid, or an answer is below a baseline.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "peers"))
 
 import numpy
+from kept_rows import KeptRows
 from routing import grid_split
 
 from agent.domain.errors import FairleadError
@@ -44,6 +47,7 @@ from agent.routing.plan import make_plan
 from agent.routing.problem import Problem, pose
 from agent.routing.report import route_json, route_of
 from agent.routing.search import Search
+from chains.devnet.paths import cache_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 CHUNKS = 100
@@ -98,7 +102,7 @@ def drawn(view: MarketView, chance: random.Random, count: int) -> list[dict[str,
     return found
 
 
-def one(view: MarketView, graph: Graph, order: dict[str, Any]) -> dict[str, Any] | None:
+def one(view: MarketView, graph: Graph, order: dict[str, Any], alone: bool) -> dict[str, Any] | None:
     """Everything measured of one order; None where there is no route."""
     try:
         begun = time.process_time()
@@ -111,7 +115,7 @@ def one(view: MarketView, graph: Graph, order: dict[str, Any]) -> dict[str, Any]
     ended = time.process_time()
     verdict = check(json.loads(json.dumps(route_json(route))), view)
     checked = time.process_time()
-    beside = baselines(problem)
+    beside = {} if alone else baselines(problem)
     return {
         "pair": f"{view.assets[route.sell].symbol}>{view.assets[route.buy].symbol}",
         "legs": len(route.legs),
@@ -148,6 +152,8 @@ def main() -> int:
     options.add_argument(
         "--drawn", action="store_true", help="orders drawn by the seed, at four prices of gas"
     )
+    options.add_argument("--alone", action="store_true", help="without the baselines beside it")
+    options.add_argument("--fresh", action="store_true", help="nothing of a run before is kept")
     asked = options.parse_args()
     file = data_folder() / "markets" / "ethereum-2023-09-12.market.json.gz"
     if not file.exists():
@@ -156,10 +162,13 @@ def main() -> int:
     view = parse_text(gzip.decompress(file.read_bytes()))
     text = gzip.decompress((file.parent / "ethereum-2023-09-12.orders.json.gz").read_bytes())
     orders = json.loads(text)["orders"]
+    names = [f"recorded {n}" for n in range(len(orders))]
     if asked.drawn:
         orders = drawn(view, random.Random(asked.seed), asked.count)
+        names = [f"drawn {asked.seed}.{n}" for n in range(len(orders))]
     elif not asked.all:
-        orders = random.Random(asked.seed).sample(orders, min(asked.count, len(orders)))
+        chosen = random.Random(asked.seed).sample(range(len(orders)), min(asked.count, len(orders)))
+        orders, names = [orders[n] for n in chosen], [names[n] for n in chosen]
     if asked.gross:
         begun = time.process_time()
         free = {p: replace(g, base_fee_wei=0, priority_fee_wei=0) for p, g in view.gas.items()}
@@ -174,7 +183,18 @@ def main() -> int:
         worlds[gwei] = world, Graph(world)
         worlds[gwei][1].prices()
     prepared = (time.process_time() - started) * 1e3 / len(worlds)
-    rows = [row for order in orders if (row := one(*worlds[order.get("gwei", 0)], order)) is not None]
+    kept = KeptRows(
+        cache_dir()
+        / "bench"
+        / f"certificates-{'drawn' if asked.drawn else 'recorded'}{'-gross' * asked.gross}.jsonl",
+        {"market": view.digest, "alone": asked.alone},
+        asked.fresh,
+    )
+    for name, order in zip(names, orders, strict=True):
+        if name not in kept.rows:
+            kept.add(name, one(*worlds[order.get("gwei", 0)], order, asked.alone))
+            print(f"\r{len(kept.rows)} kept", end="", file=sys.stderr)
+    rows = [row for name in names if (row := kept.rows[name]) is not None]
     machine = {
         "machine": platform.machine(), "cpus": os.cpu_count(), "python": platform.python_version(),
         "numpy": numpy.__version__, "seed": asked.seed, "market": view.digest[:12],
@@ -194,7 +214,8 @@ def main() -> int:
             print(f"  at {gwei:>3} gwei, bps      {spread(some)}")
         for name in ("one path", "greedy 100", "5 % grid"):
             over = [row["over_bps"][name] for row in rows if row["over_bps"].get(name) is not None]
-            print(f"over {name:<11} bps    {spread(over)} · least {min(over):.4g}")
+            if over:
+                print(f"over {name:<11} bps    {spread(over)} · least {min(over):.4g}")
         total = [row["search_ms"] + row["certify_ms"] for row in rows]
         print(f"prices of the market ms {prepared:.0f}, once a state")
         print(f"state to certified plan {spread(total)}, ms")

@@ -271,9 +271,7 @@ def main() -> int:
         names = random.Random(given.seed).sample(names, min(given.count, len(names)))
     about = {"market": view.digest, "peers": given.peers, "hops": HOPS}
     kept_file = cache_dir() / "bench" / f"route_peers-{'drawn' if given.drawn else 'recorded'}.jsonl"
-    if given.fresh:
-        kept_file.unlink(missing_ok=True)
-    kept = KeptRows(kept_file, about)
+    kept = KeptRows(kept_file, about, given.fresh)
     peers = started(given.peers.split(","))
     worlds: dict[int, tuple[MarketView, Graph]] = {}
     for gwei in GWEI if given.drawn else (0,):

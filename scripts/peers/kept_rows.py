@@ -8,12 +8,12 @@ from typing import Any
 
 
 class KeptRows:
-    """Rows by name in a file of one JSON object a line. `about` says what they were made of: others are made anew."""
+    """Rows by name in a file of one JSON object a line. `about` says what they were made of: others are made anew, and all where it is `fresh`."""
 
-    def __init__(self, file: Path, about: dict[str, Any]) -> None:
+    def __init__(self, file: Path, about: dict[str, Any], fresh: bool = False) -> None:
         self._file = file
         self.rows: dict[str, Any] = {}
-        lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+        lines = file.read_text().splitlines(keepends=True) if file.exists() and not fresh else []
         # A line without its end was being written when the run ended.
         told = [json.loads(line) for line in lines if line.endswith("\n")]
         if told and told[0] == {"about": about}:
