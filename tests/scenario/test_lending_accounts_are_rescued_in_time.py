@@ -6,15 +6,18 @@ import re
 import signal
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from agent_home import AgentHome
+from contract_desk import contracts_beside
 from home_fixture import wait_for
 from other_lenders import beside
 
 from agent.app.readonly import read_book
 from agent.app.settings import load
+from agent.domain.orders import Side
 from chains.devnet.addresses import CHAINS, SPARK
 from chains.devnet.deploy import across
 from chains.devnet.funding import give_token, set_feed_price
@@ -195,3 +198,28 @@ def test_loans_at_spark_and_at_morpho_are_rescued_by_their_owners(agent_home: Ag
         assert before["safe USDC"] - home.world()["safe USDC"] == spent and lenders.position()[0] < owed
         lenders.repay_whole()
         assert lenders.position()[0] == 0 and lenders.allowance() == 0
+
+
+async def test_a_short_at_an_exchange_is_made_smaller_in_time(agent_home: AgentHome, tmp_path: Path) -> None:
+    """The daemon is told of the account's margin, says what it does, and buys back the least that restores the target; nothing is turned round."""
+    rule = {"warn": "500", "trigger": "450", "target": "480", "most_usd": "60000"}
+    with contracts_beside(agent_home, tmp_path, rule) as desk:
+        await desk.opened(Side.SELL, "20", "2900")
+        taken = agent_home.run("reconcile --adopt --at-once", desk.settings_path)
+        assert taken.status == 0, taken.err + taken.out
+        daemon = agent_home.home.start(DAEMON, desk.settings_path)
+        daemon.says("1 accounts watched", 60)
+        daemon.says("ALARM RESCUED", 60)
+        daemon.end(signal.SIGTERM)
+        book = read_book(load(desk.settings_path))
+        assert book is not None
+        orders = [r.authorized.order for r in book.parts.values() if r.authorized is not None]
+        assert all(o is not None and o.reduce_only and o.side is Side.BUY for o in orders) and orders
+        held, _ = await desk.there()
+        bought = sum(o.order_qty for o in orders if o is not None)
+        assert held.qty == bought - 20 and Decimal("2") < bought < Decimal("5")
+        shown = agent_home.run("rescue --venue usdm --json", desk.settings_path)
+        assert shown.status == 0, shown.err + shown.out
+        (account,) = shown.json["accounts"]
+        assert not account["due"] and int(account["ratio_1e18"]) > 470 * 10**18, account
+        assert [a.code for a in book.alarms].count("RESCUE_NEAR") >= 1
