@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -158,6 +159,9 @@ def beside(home: AgentHome, weth: int, usdc: int) -> Iterator[OtherLenders]:
         ensure_spark(rpc)
         _lend_at_spark(rpc, home.safe, weth, usdc + MORE_AT_SPARK)
         morpho, params = _lend_at_morpho(rpc, url, home.safe, weth, usdc)
+        # Each transaction was a block of its own, a second apart: the relay builds on once its clock is past them.
+        ahead = int(rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16) - int(time.time())
+        rpc("evm_increaseTime", max(ahead - int(rpc("evm_increaseTime", 0)), 0) + 1)
     market = market_id(params)
     told = json.loads((folder / "signer.json").read_text())
     for chain in told["chains"]:
