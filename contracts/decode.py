@@ -245,6 +245,9 @@ def _aave(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
                     at.path, at.to, "REPAY", a["asset"], a["amount"], a["onBehalfOf"], a["interestRateMode"]
                 ),
             )
+        case "repayWithATokens":
+            amount, mode = a["amount"], a["interestRateMode"]
+            return (leaves.Lending(at.path, at.to, "REPAY_WITH_COLLATERAL", a["asset"], amount, "", mode),)
         case "setUserUseReserveAsCollateral":
             action = "COLLATERAL_ON" if a["useAsCollateral"] else "COLLATERAL_OFF"
             return (leaves.LendingSwitch(at.path, at.to, action, a["asset"]),)

@@ -120,7 +120,8 @@ class RouterEnd(Leaf):
 
 @dataclass(frozen=True, slots=True)
 class Lending(Leaf):
-    """Aave: `action` SUPPLY, WITHDRAW, BORROW, REPAY. `who` is onBehalfOf, or `to` for WITHDRAW. 2**256-1 means all."""
+    """Aave: `action` SUPPLY, WITHDRAW, BORROW, REPAY, REPAY_WITH_COLLATERAL. `who` is onBehalfOf, or `to` for WITHDRAW; "" for the last, which
+    takes of the caller's own deposit and debt alone. 2**256-1 means all."""
 
     action: str
     token: str

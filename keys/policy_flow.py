@@ -268,13 +268,14 @@ def _wrap(flow: Flow, leaf: Any) -> None:
 def _lending(flow: Flow, leaf: Any) -> None:
     flow.harmless = False
     flow.token(leaf.token, leaf.path)
-    if leaf.who != flow.policy.safe:
+    own = leaf.action == "REPAY_WITH_COLLATERAL"  # the caller's, and nobody else's
+    if leaf.who != flow.policy.safe and not own:
         raise Refused(
             "recipient",
             f"{leaf.path}: {leaf.action} for {leaf.who}",
             f"Lending acts for the wallet {flow.policy.safe} only.",
         )
-    if leaf.action in ("BORROW", "REPAY") and leaf.rate_mode != 2:
+    if leaf.action in ("BORROW", "REPAY", "REPAY_WITH_COLLATERAL") and leaf.rate_mode != 2:
         raise Refused(
             "rate-mode",
             f"{leaf.path}: interest rate mode {leaf.rate_mode}",

@@ -72,6 +72,8 @@ def sentence(leaf: lf.Leaf, wallet: str, tokens: Tokens, router: bool = False) -
                     f"Router: pays {x.amount} bps of {name(x.token, tokens)} to {_who(x.recipient, wallet)}."
                 )
             return f"Router: {x.kind.lower()} {amount(x.amount, x.token, tokens)} to {_who(x.recipient, wallet)}."
+        case lf.Lending() if x.action == "REPAY_WITH_COLLATERAL":
+            return f"Aave: repay {amount(x.amount, x.token, tokens)} out of what is lent of it."
         case lf.Lending():
             return f"Aave: {x.action.lower()} {amount(x.amount, x.token, tokens)} for {_who(x.who, wallet)}."
         case lf.MorphoPayment():

@@ -9,6 +9,9 @@ from decimal import Decimal
 from agent.domain.ids import child_id
 from agent.domain.orders import ChildOrder, ParentOrder, Side
 
+REDUCE_ONLY = ("reduce_only", "true")
+"""Among an intent's parameters: its slices close what is open of a contract, and never open any."""
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -68,4 +71,5 @@ def slice_of(parent: ParentOrder, slice_no: int, qty: Decimal, expire_ns: int) -
         max_slippage_bps=intent.max_slippage_bps,
         protection=intent.protection,
         expire_ns=expire_ns,
+        reduce_only=REDUCE_ONLY in intent.algo_params,
     )

@@ -128,7 +128,7 @@ async def prepared(
         asset_in=asset if leaves else other,
         asset_out=other if leaves else asset,
         in_raw=raw if leaves else 0,
-        out_raw=0 if leaves else raw,
+        out_raw=raw if verb in ("borrow", "withdraw") else 0,
         floor_raw=0,
         legs=(),
     )

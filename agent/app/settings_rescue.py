@@ -1,4 +1,4 @@
-"""The `[[rescues]]` tables: which lending accounts are brought back to health, from when on, how far, and for how much."""
+"""The `[[rescues]]` and `[[margin_rescues]]` tables: which accounts are brought back to health, from when on, how far, and for how much."""
 
 from __future__ import annotations
 
@@ -60,5 +60,33 @@ class RescueTable(Table):
     )
     sequencer: Address | None = Field(
         None, description="On an L2: Chainlink's sequencer uptime feed. None means the scope's of this chain."
+    )
+    enabled: bool = Field(True, description="Whether `fairlead run` watches it.")
+
+
+class MarginRescueTable(Table):
+    name: Name = Field(description="What you call it; its alerts and orders carry the name.")
+    venue: Name = Field(description="The exchange whose margin accounts are watched, by name.")
+    warn: PositiveMoney = Field(
+        Decimal("2"), description="Below this ratio of equity over maintenance margin somebody is told."
+    )
+    trigger: PositiveMoney = Field(
+        Decimal("1.5"),
+        description="Below this ratio `fairlead run` makes a position smaller, by a reduce-only order.",
+    )
+    target: PositiveMoney = Field(
+        Decimal("2.5"), description="The ratio that it restores, at the least; 1 is where liquidation begins."
+    )
+    most_usd: PositiveMoney = Field(
+        Decimal("10000"), description="The most that one such order may be worth, in USD."
+    )
+    most_cost_usd: PositiveMoney = Field(
+        Decimal("200"), description="The most that one such order may lose to fee and spread, in USD."
+    )
+    max_slippage_bps: Annotated[Bps, Field(ge=1)] = Field(
+        50, description="How far below its plan such an order may fall."
+    )
+    every_s: Annotated[Seconds, Field(ge=1)] = Field(
+        5, description="How often the exchange is asked, in seconds."
     )
     enabled: bool = Field(True, description="Whether `fairlead run` watches it.")

@@ -58,3 +58,26 @@ def rescue_checks(settings: Settings) -> Iterator[tuple[str, str, str]]:
                 f"{rule.most_usd} is more than per_day_usd ({rule.per_day_usd})",
                 "no single rescue may exceed a day",
             )
+    yield from _margin_checks(settings)
+
+
+def _margin_checks(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    names = [venue.name for venue in settings.venues]
+    for number, rule in enumerate(settings.margin_rescues):
+        where = f"margin_rescues[{number}]"
+        if rule.venue not in names:
+            near = get_close_matches(rule.venue, names, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names) or 'none'}"
+            yield f"{where}.venue", f"there is no exchange '{rule.venue}'", hint
+        if not 1 < rule.trigger < rule.target:
+            yield (
+                f"{where}.trigger",
+                f"1 < trigger ({rule.trigger}) < target ({rule.target}) does not hold",
+                "at 1 the exchange liquidates; leave some room above it, and above the trigger",
+            )
+        if rule.warn < rule.trigger:
+            yield (
+                f"{where}.warn",
+                f"{rule.warn} is below trigger ({rule.trigger}): nobody would be warned before it acts",
+                "make it the trigger, or more",
+            )

@@ -16,7 +16,7 @@ from agent.app.settings_bridge import BridgeTable
 from agent.app.settings_fix import Fix
 from agent.app.settings_jobs import Daemon, HedgeJob, Timing
 from agent.app.settings_ramp import RampTable
-from agent.app.settings_rescue import RescueTable
+from agent.app.settings_rescue import MarginRescueTable, RescueTable
 from agent.app.settings_scope import ScopeTable
 from agent.app.settings_table import Table
 from agent.app.settings_types import (
@@ -393,6 +393,10 @@ class Settings(Table):
     rescues: tuple[RescueTable, ...] = Field(
         (),
         description="Lending accounts that `fairlead run` brings back to health, one [[rescues]] table each; `fairlead rescue` shows what it would do.",
+    )
+    margin_rescues: tuple[MarginRescueTable, ...] = Field(
+        (),
+        description="Margin accounts at exchanges whose positions `fairlead run` makes smaller in time, one [[margin_rescues]] table each.",
     )
 
     scopes: tuple[ScopeTable, ...] = Field(

@@ -46,6 +46,8 @@ class Workshop:
             order = await self._venue_order(part, legs, approved, slippage)
             return Prepared(part, None, order, self._clock.now_ns())
         child = approved.planned.child
+        if child.reduce_only:
+            raise Reject("NOT_A_CONTRACT", f"{part.place} has no position to make smaller", "trade it")
         if child.exits is not None:
             raise Reject("NO_PAIRS_THERE", f"{part.place} holds no pair of orders", "give --at an exchange")
         if child.protection is Protection.INTENT:
@@ -142,7 +144,19 @@ class Workshop:
                 px = quantize_up(worst * (10_000 - slippage) / 10_000, instrument.tick)
             else:
                 px = quantize_down(worst * (10_000 + slippage) / 10_000, instrument.tick)
-        return VenueOrder(part.cl_ord_id, instrument.symbol, side, OrdType.LIMIT, TimeInForce.IOC, qty, px)
+        reduce_only = approved.planned.child.reduce_only
+        if reduce_only and instrument.contract != "linear":
+            raise Reject("NOT_A_CONTRACT", f"{instrument.symbol} has no position to make smaller", "trade it")
+        return VenueOrder(
+            part.cl_ord_id,
+            instrument.symbol,
+            side,
+            OrdType.LIMIT,
+            TimeInForce.IOC,
+            qty,
+            px,
+            reduce_only=reduce_only,
+        )
 
     async def _paired(self, part: Part, pair: str) -> VenueInstrument:
         """By "BASE/QUOTE", as a route names its books; a venue calls it as it likes."""

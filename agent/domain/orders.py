@@ -83,7 +83,8 @@ class Exits:
 
 @dataclass(frozen=True, slots=True)
 class ChildOrder:
-    """One slice of a parent: what an algo decided to do now, before any place was chosen."""
+    """One slice of a parent: what an algo decided to do now, before any place was chosen. `reduce_only`: it closes what is open of a
+    contract, and never opens any."""
 
     cl_ord_id: ClOrdId
     parent: ClOrdId
@@ -97,6 +98,7 @@ class ChildOrder:
     protection: Protection
     expire_ns: int
     exits: Exits | None = None
+    reduce_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class Part:
 @dataclass(frozen=True, slots=True)
 class VenueOrder:
     """An order as an exchange takes it: FIX names, exact decimals on the instrument's tick and lot. With `exits` it is the pair of them,
-    under one id, and `px` the take-profit's."""
+    under one id, and `px` the take-profit's. `reduce_only`: the exchange itself lets it make a position smaller and nothing else."""
 
     cl_ord_id: ClOrdId
     symbol: str
@@ -133,6 +135,7 @@ class VenueOrder:
     order_qty: Decimal
     px: Decimal | None
     exits: Exits | None = None
+    reduce_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from agent.margin.aave_core import AaveModel
 from agent.margin.ray import RAY, div_up, ray_div_down, ray_div_half_up
 
 REPAY, ADD_COLLATERAL, WITHDRAW = "repay", "add_collateral", "withdraw"
+REPAY_WITH = "repay_with_collateral"
+"""Out of what the account itself lends of the asset it owes: burnt on both sides, without a token that moves (Pool.repayWithATokens)."""
 
 
 def moved(model: AaveModel, account: Account, do: str, asset: str, raw: int, timestamp: int) -> Account:
@@ -20,6 +22,12 @@ def moved(model: AaveModel, account: Account, do: str, asset: str, raw: int, tim
 
     A repayment of more than the debt takes the debt alone, a withdrawal of more than the deposit all of it. Only reserves that the account has a balance in are known here.
     """
+    if do == REPAY_WITH:
+        (r,) = (r for r in account.reserves if r.asset == asset)
+        raw = min(raw, model.debt_raw(r, timestamp) - r.stable_debt_raw)
+        for each in (WITHDRAW, REPAY):
+            account = moved(model, account, each, asset, raw, timestamp)
+        return account
     divide = ray_div_down if model.rules.directed else ray_div_half_up
     rows = []
     for r in account.reserves:

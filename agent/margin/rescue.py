@@ -14,7 +14,7 @@ from itertools import combinations
 from typing import Any
 
 from agent.domain.units import WIDE
-from agent.margin.aave_moves import ADD_COLLATERAL, REPAY
+from agent.margin.aave_moves import ADD_COLLATERAL, REPAY, REPAY_WITH
 from agent.margin.changes import deposits, owed
 from agent.margin.model import MarginModel
 from agent.margin.moves import factor as factor_of
@@ -145,9 +145,9 @@ def best_effort(
     """
     moves, left, used = list[Move](), room_usd, set[str]()
     for one in sorted(means, key=lambda m: (m.swap_from != "", m.do != REPAY)):
-        source = one.swap_from or one.asset
+        source = _source(one)
         raw = min(one.most_raw, raw_worth(account, one.asset, left, unit_usd))
-        if one.do == REPAY:
+        if one.do in (REPAY, REPAY_WITH):
             raw = min(raw, _owed_after(model, account, times[-1], moves, one.asset))
         move = Move(one, raw)
         worth = worth_usd(account, one.asset, raw, unit_usd)
@@ -172,8 +172,13 @@ def _owed_after(model: MarginModel, account: Any, timestamp: int, moves: Sequenc
 
 def _twice(order: Sequence[Means]) -> bool:
     """Whether an asset of the wallet is counted on more than once: as itself and sold, or sold for two things."""
-    used = [m.swap_from or m.asset for m in order]
+    used = [_source(m) for m in order]
     return len(set(used)) < len(used)
+
+
+def _source(means: Means) -> str:
+    """What it takes from: an asset of the wallet, or the account's own deposit of it."""
+    return f"lent {means.asset}" if means.do == REPAY_WITH else means.swap_from or means.asset
 
 
 def least(
@@ -199,7 +204,7 @@ def least(
         return healthy(model, account, others, target, [*before, Move(means, raw)])
 
     most = means.most_raw
-    if means.do == REPAY:
+    if means.do in (REPAY, REPAY_WITH):
         most = min(most, _owed_after(model, account, hardest, before, means.asset))
     if most <= 0 or not enough(most):
         return None

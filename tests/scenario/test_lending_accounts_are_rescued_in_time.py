@@ -6,15 +6,18 @@ import re
 import signal
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from agent_home import AgentHome
+from contract_desk import contracts_beside
 from home_fixture import wait_for
 from other_lenders import beside
 
 from agent.app.readonly import read_book
 from agent.app.settings import load
+from agent.domain.orders import Side
 from chains.devnet.addresses import CHAINS, SPARK
 from chains.devnet.deploy import across
 from chains.devnet.funding import give_token, set_feed_price
@@ -173,28 +176,62 @@ def test_the_command_shows_what_is_missing_sells_and_repays(indebted: AgentHome)
 
 
 def test_loans_at_spark_and_at_morpho_are_rescued_by_their_owners(agent_home: AgentHome) -> None:
-    """Each is seen beside the chain's own Aave, planned, signed, paid, and has the health that was foretold; what is owed whole is paid whole."""
+    """Each is seen beside the chain's own Aave, planned, signed, paid, and has the health that was foretold; what is owed whole is paid whole.
+    The wallet has enough for the one; at the other what is lent of the very asset that is owed pays for it."""
     home = agent_home
     with beside(home, 2 * 10**18, 3_600 * 10**6) as lenders:
         spark, morpho = f"aave_v3:eip155:1:{SPARK['Pool']}", f"morpho_blue:eip155:1:{lenders.market}"
+        held = home.balance("USDC")
+        give(home, CHAINS[1].usdc, 300 * 10**6 - held)
         eth_at(home, 2_600)
         lenders.price(2_600)
         try:
-            before, owed = home.world(), lenders.position()[0]
+            owed = lenders.position()[0]
+            alone = home.run("rescue --chain ethereum --by agent --json", lenders.agents_path)
+            told = {a["id"]: a for a in alone.json["accounts"]}
+            assert alone.status == 4 and not told[morpho]["plans"], alone.err + alone.out
+            assert "repay" in told[morpho]["owners_could"][0]["moves"][0]["words"], alone.out
             done = home.run(f"rescue --chain ethereum {PAY}", lenders.settings_path)
             assert done.status == 0, done.err + done.out
+            left = home.balance("USDC")
         finally:
             eth_at(home, 3_000)
+            give(home, CHAINS[1].usdc, held - home.balance("USDC"))
         paid = {a["id"]: a["done"] for a in done.json["accounts"] if a["done"]}
         assert set(paid) == {spark, morpho}, done.out
         for (one,) in paid.values():
             assert one["predicted_1e18"] == one["health_1e18"] and int(one["health_1e18"]) >= 135 * 10**16, (
                 one
             )
-            assert "repay" in one["what"], one
+        assert "out of what is lent of it" in paid[spark][0]["what"] and "repay" in paid[morpho][0]["what"]
         book = read_book(load(lenders.settings_path))
         assert book is not None
-        spent = sum(book.parts[one["cl_ord_id"]].part.in_raw for (one,) in paid.values())
-        assert before["safe USDC"] - home.world()["safe USDC"] == spent and lenders.position()[0] < owed
+        part = book.parts[paid[morpho][0]["cl_ord_id"]].part
+        assert 300 * 10**6 - left == part.in_raw and lenders.position()[0] < owed
         lenders.repay_whole()
         assert lenders.position()[0] == 0 and lenders.allowance() == 0
+
+
+async def test_a_short_at_an_exchange_is_made_smaller_in_time(agent_home: AgentHome, tmp_path: Path) -> None:
+    """The daemon is told of the account's margin, says what it does, and buys back the least that restores the target; nothing is turned round."""
+    rule = {"warn": "500", "trigger": "450", "target": "480", "most_usd": "60000"}
+    with contracts_beside(agent_home, tmp_path, rule) as desk:
+        await desk.opened(Side.SELL, "20", "2900")
+        taken = agent_home.run("reconcile --adopt --at-once", desk.settings_path)
+        assert taken.status == 0, taken.err + taken.out
+        daemon = agent_home.home.start(DAEMON, desk.settings_path)
+        daemon.says("1 accounts watched", 60)
+        daemon.says("ALARM RESCUED", 60)
+        daemon.end(signal.SIGTERM)
+        book = read_book(load(desk.settings_path))
+        assert book is not None
+        orders = [r.authorized.order for r in book.parts.values() if r.authorized is not None]
+        assert all(o is not None and o.reduce_only and o.side is Side.BUY for o in orders) and orders
+        held, _ = await desk.there()
+        bought = sum(o.order_qty for o in orders if o is not None)
+        assert held.qty == bought - 20 and Decimal("2") < bought < Decimal("5")
+        shown = agent_home.run("rescue --venue usdm --json", desk.settings_path)
+        assert shown.status == 0, shown.err + shown.out
+        (account,) = shown.json["accounts"]
+        assert not account["due"] and int(account["ratio_1e18"]) > 470 * 10**18, account
+        assert [a.code for a in book.alarms].count("RESCUE_NEAR") >= 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ from keys.client import start_signer
 
 WETH, USDC = CHAINS[1].weth, CHAINS[1].usdc
 LLTV = 86 * 10**16
+LENT_TOO, MORE_AT_SPARK = 1_500 * 10**6, 800 * 10**6
 MARKET = "(address,address,address,address,uint256)"
 
 
@@ -46,6 +48,11 @@ class OtherLenders:
     settings_path: Path
     morpho: str
     params: dict[str, Any]
+
+    @property
+    def agents_path(self) -> Path:
+        """The agent's settings with both markets in them; its scope reaches neither."""
+        return self.settings_path.with_name("agent-wide.toml")
 
     @property
     def market(self) -> str:
@@ -97,8 +104,11 @@ def _send(rpc: Rpc, sender: str, to: str | None, data: str) -> Any:
 
 
 def _lend_at_spark(rpc: Rpc, safe: str, weth: int, usdc: int) -> None:
+    """Some of what is owed is lent there as well."""
     pool = SPARK["Pool"]
     for call in (
+        (USDC, encode("erc20", "approve", (pool, LENT_TOO))),
+        (pool, encode("aave_v3_pool", "supply", (USDC, LENT_TOO, safe, 0))),
         (WETH, encode("erc20", "approve", (pool, weth))),
         (pool, encode("aave_v3_pool", "supply", (WETH, weth, safe, 0))),
         (pool, encode("aave_v3_pool", "borrow", (USDC, usdc, 2, 0, safe))),
@@ -132,14 +142,26 @@ def _lend_at_morpho(rpc: Rpc, url: str, safe: str, weth: int, usdc: int) -> tupl
     return morpho, params
 
 
+def _knowing(path: Path, morpho: str, market: str) -> dict[str, Any]:
+    """Those settings with both markets in them."""
+    values = tomllib.loads(path.read_text())
+    for chain in values["chains"]:
+        if chain["name"] == "ethereum":
+            chain |= {"lending_pools": [SPARK["Pool"]], "morpho": morpho, "morpho_markets": [market]}
+    return values
+
+
 @contextmanager
 def beside(home: AgentHome, weth: int, usdc: int) -> Iterator[OtherLenders]:
     """`weth` lent and `usdc` borrowed by the Safe in each of the two, in base units."""
     url, folder = home.home.cheat_urls[1], home.owners_path.parent
     with Rpc(url) as rpc:
         ensure_spark(rpc)
-        _lend_at_spark(rpc, home.safe, weth, usdc)
+        _lend_at_spark(rpc, home.safe, weth, usdc + MORE_AT_SPARK)
         morpho, params = _lend_at_morpho(rpc, url, home.safe, weth, usdc)
+        # Each transaction was a block of its own, a second apart: the relay builds on once its clock is past them.
+        ahead = int(rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16) - int(time.time())
+        rpc("evm_increaseTime", max(ahead - int(rpc("evm_increaseTime", 0)), 0) + 1)
     market = market_id(params)
     told = json.loads((folder / "signer.json").read_text())
     for chain in told["chains"]:
@@ -149,10 +171,11 @@ def beside(home: AgentHome, weth: int, usdc: int) -> Iterator[OtherLenders]:
             chain["morpho_markets"] = [market]
     config, socket = folder / "wide-signer.json", folder / "wide.sock"
     config.write_text(json.dumps(told | {"ledger": str(folder / "wide-ledger.jsonl")}))
-    values = tomllib.loads(home.owners_path.read_text())
-    for chain in values["chains"]:
-        if chain["name"] == "ethereum":
-            chain |= {"lending_pools": [SPARK["Pool"]], "morpho": morpho, "morpho_markets": [market]}
+    values, agents = _knowing(home.owners_path, morpho, market), _knowing(home.settings_path, morpho, market)
+    written(folder / "agent-wide.toml", agents)
+    values["rescues"] = [
+        {"name": "spark", "chain": "ethereum", "market": SPARK["Pool"], "add_collateral": False}
+    ]
     values["signer"] = values.get("signer", {}) | {"socket": str(socket), "config": str(config)}
     path = written(folder / "wide.toml", values)
     process = start_signer(socket, config, folder / "wide-signer.log")

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 @click.command("rescue")
 @click.option("--chain", metavar="NAME", help="Only the account of this chain.")
+@click.option(
+    "--venue", metavar="NAME", help="The margin accounts of this exchange instead: positions made smaller."
+)
 @click.option("--target", metavar="HEALTH", help="The health factor to restore; else that of [[rescues]].")
 @click.option("--live", is_flag=True, help="Really do it; the settings must say live, too.")
 @click.option("--yes", is_flag=True, help="Ask nothing; needs --max-loss.")
@@ -44,6 +47,7 @@ def command(
     ctx: click.Context,
     /,
     chain: str | None,
+    venue: str | None,
     target: str | None,
     live: bool,
     yes: bool,
@@ -57,6 +61,7 @@ def command(
     What costs is counted: gas and spread. The yield that the money no longer earns where it is now is not.
     Exit status 0: every account is at its target, or would be; 4: for one of them there is no way, and what is missing is told.
     """
+    from agent.app.cli import rescue_margin
     from agent.app.cli.common import load_settings, with_app
     from agent.domain.units import parse_qty
 
@@ -67,7 +72,10 @@ def command(
         raise Usage("MAX_LOSS_MISSING", "--live --yes needs --max-loss USD", "say what may be lost at most")
     most = parse_qty(max_loss, "--max-loss") if max_loss is not None else None
     wanted = parse_qty(target, "--target") if target is not None else None
-    rules = rules_of(settings, chain, wanted)
+    if chain is not None and venue is not None:
+        raise Usage("TWO_PLACES", "--chain and --venue were both given", "give one of them")
+    rules = rules_of(settings, chain, wanted) if venue is None else []
+    margins = rescue_margin.rules_of(settings, venue, wanted) if venue is not None else []
 
     async def work(app: App, stack: AsyncExitStack) -> int:
         from agent.app.certifying import refuse_uncertified
@@ -85,10 +93,12 @@ def command(
             rule for rule in rules if chain is not None or rule in settings.rescues or _may_act(app, rule)
         ]
         told = [await _one(app, desk, rule, live, yes, most, as_json) for rule in reached]
+        for one in margins:
+            told += await rescue_margin.one_rule(app, desk, one, live, yes, most, as_json)
         if as_json:
             emit_json({"accounts": [facts for facts in told if facts is not None], "done": live})
         elif all(facts is None for facts in told):
-            print("no lending account supplies or owes anything")
+            print("no account owes anything")
         elif not live:
             note("dry run: nothing was signed or sent; --live does it")
         return 4 if any(facts is not None and facts["missing_way"] for facts in told) else 0

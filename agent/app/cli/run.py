@@ -190,6 +190,7 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
     from agent.app.jobs.known import all_jobs
     from agent.app.jobs.supervisor import Supervisor
     from agent.app.monitor import monitored
+    from agent.app.rescue.margin_watch import MarginWatch
     from agent.app.rescue.sight import desk_of
     from agent.app.rescue.watch import RescueWatch
     from agent.app.scheduler import Scheduler, request_of_job
@@ -234,11 +235,17 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
         tasks = [asyncio.create_task(supervisor.run(), name="jobs")]
         watches = [RescueWatch(app, desk, rule, max_loss_usd, _say, before) for rule in rescues]
         tasks += [asyncio.create_task(one.run(), name=f"rescue {one.name}") for one in watches]
+        exposed = [
+            MarginWatch(app, desk, rule, max_loss_usd, _say, before)
+            for rule in app.settings.margin_rescues
+            if rule.enabled
+        ]
+        tasks += [asyncio.create_task(one.run(), name=f"rescue {one.name}") for one in exposed]
         if watch is not None:
             tasks.append(asyncio.create_task(watch.run(), name="scopes"))
         tasks.append(asyncio.create_task(cap_watch(app, desk).run(), name="counterparty caps"))
         tasks.append(asyncio.create_task(CrossingWatch(app, desk, _say).run(), name="bridge"))
-        guarded = f", {len(rescues)} accounts watched" if rescues else ""
+        guarded = f", {len(watches) + len(exposed)} accounts watched" if watches or exposed else ""
         _say(f"running: {len(enabled)} jobs{guarded}, inbox open; end it with Ctrl-C or SIGTERM")
         try:
             await _until_stopped(stop, carrier, tasks)

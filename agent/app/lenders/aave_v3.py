@@ -11,6 +11,7 @@ from agent.app.settings_tree import Chain
 from agent.app.watching.aave import chain_health, market_of, name_of
 from agent.domain.instruments import AssetId, erc20_id
 from agent.execution.settlement import token_of
+from agent.margin.aave_moves import REPAY_WITH
 from chains.gateway import Gateway
 from chains.lending.aave_v3 import AaveAccount, account_data
 from chains.profile import Aave
@@ -72,6 +73,8 @@ class AaveV3:
         if verb == "repay":
             act = encode("aave_v3_pool", "repay", (token, raw, VARIABLE, wallet))
             return (approve, Call(pool, act), Call(token, encode("erc20", "approve", (pool, 0))))
+        if verb == REPAY_WITH:
+            return (Call(pool, encode("aave_v3_pool", "repayWithATokens", (token, raw, VARIABLE))),)
         return (Call(pool, encode("aave_v3_pool", "withdraw", (token, raw, wallet))),)
 
     def asked(self, wallet: Address) -> tuple[Call, ...]:

@@ -27,6 +27,7 @@ from agent.domain.units import WIDE, qty_exact, quantize_up
 from agent.execution.desk import Desk
 from agent.execution.spine import work
 from agent.journal.records import PartRecord
+from agent.margin.aave_moves import REPAY_WITH
 from agent.margin.rescue import Move, Plan, health_after
 from agent.margin.worths import assets_of, worth_usd
 
@@ -157,7 +158,8 @@ def words(app: App, sight: Sight, move: Move) -> str:
     first = ""
     if move.means.swap_from:
         first = f"buy it with {app.directory.assets[AssetId(move.means.swap_from)].symbol} and "
-    return f"{first}{VERB_OF[move.means.do]} {qty_exact(move.raw, asset.decimals):f} {asset.symbol}"
+    does = f"{first}{VERB_OF[move.means.do].split('_')[0]} {qty_exact(move.raw, asset.decimals):f} {asset.symbol}"
+    return f"{does} out of what is lent of it" if move.means.do == REPAY_WITH else does
 
 
 async def prepare(app: App, book: Book, sight: Sight, move: Move) -> lending.Action:

@@ -14,7 +14,8 @@ from agent.domain.units import WIDE, qty_exact, raw_down
 from agent.execution.settlement import token_of
 from agent.margin.aave_account import Account
 from agent.margin.aave_core import AaveModel
-from agent.margin.aave_moves import REPAY
+from agent.margin.aave_moves import REPAY, REPAY_WITH
+from agent.margin.changes import owed
 from agent.margin.rescue import Means, Need, Plan, best_effort, needs, plans, ways
 from agent.margin.unwind import Unwinding, cheapest_unwinding
 from chains.gas import cost_at_most
@@ -32,7 +33,7 @@ FLOOR_1E18 = 102 * 10**16
 """Below it no withdrawal of collateral is proposed to leave a loan."""
 LIFE_S = 180
 """A plan still reaches its target when it is included that late: interest is counted up to then."""
-VERB_OF = {REPAY: "repay", "add_collateral": "supply"}
+VERB_OF = {REPAY: "repay", REPAY_WITH: REPAY_WITH, "add_collateral": "supply"}
 
 
 @dataclass(frozen=True)
@@ -123,13 +124,25 @@ def means_of(
         held = sight.held.get(known, 0)
         why = None if by_owners else not_granted(app, sight, VERB_OF[do], known)
         if why is not None:
-            doubts += [why] if held else []
+            doubts += [why] if held and why not in doubts else []
             continue
         if held:
             found.append(Means(do, asset, held, fee))
         if do == REPAY and sight.rule.swap and not by_owners and not any(d.no_sale for d in sight.doubts):
             found += sales(app, sight, asset, known, fee)
+    if app.roads is None or by_owners:
+        found += own_of_it(app, sight, time_s, fee)
     return found, doubts
+
+
+def own_of_it(app: App, sight: Sight, time_s: int, fee: Decimal) -> list[Means]:
+    """Debts in an asset that the account lends as well: one pays the other, and nothing of the wallet is needed."""
+    one = sight.one
+    if not isinstance(one.account, Account) or not isinstance(one.engine, AaveModel):
+        return []
+    lent = {r.asset: one.engine.supply_raw(r, time_s) for r in one.account.reserves}
+    due = [a for a in owed(one.engine, one.account, time_s) if lent[a] and token_known(app, a) is not None]
+    return [Means(REPAY_WITH, asset, lent[asset], fee) for asset in due]
 
 
 def sales(app: App, sight: Sight, asset: str, known: AssetId, fee: Decimal) -> list[Means]:

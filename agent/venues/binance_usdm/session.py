@@ -25,7 +25,6 @@ from agent.transport.http import Http, TimeOuts
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
 from agent.venues import (
-    PLAIN,
     Send,
     Sign,
     Terms,
@@ -166,7 +165,7 @@ class BinanceUsdm:
 
     async def authorize(self, order: VenueOrder) -> SignedRequest:
         """Raises Usage for what the venue's filters would refuse, HEDGE_MODE; nothing is sent."""
-        return await self.authorize_with(order, PLAIN)
+        return await self.authorize_with(order, Terms(reduce_only=order.reduce_only))
 
     async def authorize_with(self, order: VenueOrder, terms: Terms) -> SignedRequest:
         """As `authorize`, on terms: GTX where it is post-only, GTD where it ends by itself (ten minutes ahead at least)."""

@@ -30,7 +30,6 @@ from agent.transport.http import Http, TimeOuts
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
 from agent.venues import (  # fmt: skip
-    PLAIN,
     Sign,
     Terms,
     VenueFacts,
@@ -122,7 +121,7 @@ class Deribit:
 
     async def authorize(self, order: VenueOrder) -> SignedRequest:
         """Raises Usage for what the venue would refuse; nothing is sent."""
-        return await self.authorize_with(order, PLAIN)
+        return await self.authorize_with(order, Terms(reduce_only=order.reduce_only))
 
     async def authorize_with(self, order: VenueOrder, terms: Terms) -> SignedRequest:
         """As `authorize`, on terms: reduce-only, or post-only, which is refused rather than repriced."""

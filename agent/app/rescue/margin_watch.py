@@ -1,0 +1,89 @@
+"""The rescue of an exchange's margin accounts as a job of `fairlead run`: asked again and again, it warns first, and acts at the trigger.
+
+An order under way is never joined by a second one; a condition is told once while it lasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from agent.app.rescue import exchange
+from agent.app.rescue.words import health_words
+from agent.app.settings_rescue import MarginRescueTable
+from agent.domain.errors import FairleadError
+from agent.domain.events import Alarmed
+from agent.execution.desk import Desk
+from agent.margin.model import State
+
+if TYPE_CHECKING:
+    from agent.app.wiring import App
+
+
+class MarginWatch:
+    """Runs one rule until cancelled. No order may lose more than the rule says, nor than `most_cost_usd`. `before_act` raises where nothing new may be begun now."""
+
+    def __init__(
+        self,
+        app: App,
+        desk: Desk,
+        rule: MarginRescueTable,
+        most_cost_usd: Decimal,
+        tell: Callable[[str], None],
+        before_act: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._app, self._desk, self._rule = app, desk, rule
+        self._tell, self._before = tell, before_act
+        self._most_cost_usd = min(rule.most_cost_usd, most_cost_usd)
+        self._told: set[tuple[str, str]] = set()
+
+    @property
+    def name(self) -> str:
+        return self._rule.name
+
+    async def run(self) -> None:
+        """Raises what means that nothing can be recorded, or signed, any more."""
+        while True:
+            try:
+                await self.step()
+                self._told = {(code, name) for code, name in self._told if name}
+            except FairleadError as error:
+                if error.verb == "HALT" and error.code != "HALTED":
+                    raise
+                await self._say(error.code, "", exchange.trouble(error, self._rule))
+            await self._desk.clock.sleep(self._rule.every_s)
+
+    async def step(self) -> None:
+        """One look, and what it calls for."""
+        rule, lasting = self._rule, set[tuple[str, str]]()
+        for one in await exchange.exposed(self._app, rule):
+            ratio = health_words(one.ratio_1e18)
+            if one.judged.state is State.UNKNOWN:
+                why = f"{one.name}: its margin cannot be told, and is not taken for safe: {one.judged.why}"
+                lasting.add(await self._say("HEALTH_UNKNOWN", one.name, f"{why} → `fairlead health`"))
+            if one.below(rule.warn):
+                near = f"{one.name}: equity over maintenance {ratio} is below {rule.warn} → below {rule.trigger} positions are made smaller"
+                lasting.add(await self._say("RESCUE_NEAR", one.name, near))
+            if not one.below(rule.trigger) or exchange.in_flight(self._desk, rule) is not None:
+                continue
+            if (found := one.least()) is None:
+                left = ", ".join(one.unnamed) or "its own margin is isolated"
+                text = f"{one.name}: {ratio} is below {rule.trigger} and no order reaches {rule.target}: {left} → bring margin, or close by hand"
+                lasting.add(await self._say("RESCUE_IMPOSSIBLE", one.name, text))
+                continue
+            if self._before is not None:
+                await self._before()
+            cut = found.cuts[0]
+            self._tell(f"rescue {rule.name}: {ratio}: {exchange.words(self._app, one, cut)}")
+            name = await exchange.reduce(self._app, self._desk, one, cut, self._most_cost_usd)
+            text = f"{one.name}: {exchange.words(self._app, one, cut)} by the order {name}; equity over maintenance was {ratio}"
+            await self._desk.journal.record(Alarmed("RESCUED", text, self._desk.clock.now_ns()))
+        self._told = {t for t in self._told if t in lasting or not t[1]}
+
+    async def _say(self, code: str, name: str, text: str) -> tuple[str, str]:
+        key = (code, name)
+        if key not in self._told:
+            self._told.add(key)
+            await self._desk.journal.record(Alarmed(code, text, self._desk.clock.now_ns()))
+        return key

@@ -1,0 +1,99 @@
+"""A paper exchange of contracts beside a devnet home: settings in which its contract is named, and a signer that holds its key."""
+
+from __future__ import annotations
+
+import json
+import signal
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from agent_home import AgentHome, written
+from paper import KEY, SECRET, PaperProcess
+from usdm_rig import usdm_session
+
+from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
+from agent.domain.reports import Position
+from agent.ports import VenueInstrument
+from agent.venues.binance_usdm import BinanceUsdm
+from keys.client import start_signer
+
+NAME = "usdm"
+LIMIT = {"per_order": "600000", "per_day": "6000000", "px_from": "300", "px_to": "6000"}
+
+
+class ContractDesk:
+    """`settings_path`: the owners' settings with the exchange in them, and a rule that watches it."""
+
+    def __init__(self, home: AgentHome, settings_path: Path, exchange: PaperProcess) -> None:
+        self.home, self.settings_path, self.exchange = home, settings_path, exchange
+
+    async def opened(self, side: Side, qty: str, px: str) -> None:
+        """The account takes a position behind Fairlead's back, as its owner would by hand."""
+        venue: BinanceUsdm = usdm_session(self.exchange.url)
+        try:
+            await venue.start()
+            order = VenueOrder(
+                "fl-by-hand-1", "ETHUSDC", side, OrdType.LIMIT, TimeInForce.IOC, Decimal(qty), Decimal(px)
+            )  # type: ignore[arg-type]
+            placed = await venue.submit(await venue.authorize(order))
+            assert placed.cum_qty == Decimal(qty), placed
+        finally:
+            await venue.close()
+
+    async def there(self) -> tuple[Position, VenueInstrument]:
+        venue: BinanceUsdm = usdm_session(self.exchange.url)
+        try:
+            await venue.start()
+            (held,), (market,) = await venue.positions(), await venue.instruments()
+            return held, market
+        finally:
+            await venue.close()
+
+
+@contextmanager
+def contracts_beside(home: AgentHome, folder: Path, rule: Mapping[str, Any]) -> Iterator[ContractDesk]:
+    exchange = PaperProcess(folder, "--dialect", "binance_usdm", "--still", "--weight-limit", "6000000")
+    exchange._start()
+    for name, text in (("key", KEY), ("secret", SECRET)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o600)
+    keys = {"api_key": f"file:{folder / 'key'}", "secret": f"file:{folder / 'secret'}"}
+    told = json.loads((home.owners_path.parent / "signer.json").read_text())
+    told["exchanges"][NAME] = keys | {
+        "dialect": "binance_usdm", "symbols": ["ETHUSDC"], "limits": {"ETHUSDC": LIMIT}, "sends_to": exchange.url,
+    }  # fmt: skip
+    config, socket = folder / "signer.json", folder / "s.sock"
+    config.write_text(json.dumps(told | {"ledger": str(folder / "ledger.jsonl")}))
+    values = tomllib.loads(home.owners_path.read_text())
+    values["venues"].append(
+        {
+            "name": NAME,
+            "module": "binance_usdm",
+            "base_url": exchange.url,
+            "api_key": keys["api_key"],
+            "symbols": ["ETHUSDC"],
+            "api_secret": keys["secret"],
+            "counterparty_cap_usd": "900000",
+        }  # fmt: skip
+    )
+    values["assets"] |= {"ETH-PERP": [f"cex:{NAME}/ETHUSDC"]}
+    values["assets"]["USDC"].append(f"cex:{NAME}/USDC")
+    values["oracles"]["ETH-PERP"] = values["oracles"]["ETH"]
+    limits = values["limits"]
+    limits["allow_assets"].append("ETH-PERP")
+    limits["allow_venues"].append(NAME)
+    values["margin_rescues"] = [{"name": "short", "venue": NAME, "every_s": 1, **rule}]
+    values["signer"] = values.get("signer", {}) | {"socket": str(socket), "config": str(config)}
+    values["journal"] = {"path": str(folder / "journal.db"), "emergency_path": str(folder / "emergency.bin")}
+    path = written(folder / "contracts.toml", values)
+    process = start_signer(socket, config, folder / "signer.log")
+    try:
+        yield ContractDesk(home, path, exchange)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+        exchange.stop()
