@@ -170,6 +170,15 @@ class TellsMargin(Protocol):
         ...
 
 
+@runtime_checkable
+class TellsFunding(Protocol):
+    """A venue of perpetual contracts that says what was paid between longs and shorts."""
+
+    async def funding(self, symbol: str, since_ns: int) -> Sequence[tuple[int, Decimal]]:
+        """(time in ns, rate as a share of notional; positive: longs pay), oldest first. Raises Retry."""
+        ...
+
+
 class Algo(Protocol):
     """A pure step: what to send now, given the parent, its story so far and the time. See agent/algos."""
 

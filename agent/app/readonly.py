@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agent.app.settings_tree import Settings
 from agent.domain.errors import FairleadError, Halt, Retry
+from agent.domain.events import Crossed
 from agent.journal.book import Book
 from agent.journal.query import read_entries
 from agent.journal.registry import event_codec, is_derisking
@@ -25,8 +26,17 @@ def read_book(settings: Settings) -> Book | None:
     return book
 
 
-def read_events(path: Path) -> list[object] | None:
-    """Every event of a journal, beside whoever writes it; None where there is none yet."""
+def read_crossings(settings: Settings) -> list[Crossed]:
+    """The newest of each crossing between chains, without the rest of the record: for a look that is made again and again."""
+    found: dict[str, Crossed] = {}
+    for event in read_events(settings.journal.path, ("Crossed",)) or ():
+        if isinstance(event, Crossed):
+            found[event.cl_ord_id] = event
+    return list(found.values())
+
+
+def read_events(path: Path, kinds: tuple[str, ...] = ()) -> list[object] | None:
+    """Every event of a journal, or those of some kinds, beside whoever writes it; None where there is none yet."""
     if not path.exists():
         return None
     codec = event_codec()
@@ -37,7 +47,9 @@ def read_events(path: Path) -> list[object] | None:
             return None
         raise
     try:
-        return [codec.decode(entry.kind, entry.version, entry.payload) for entry in read_entries(db)]
+        return [
+            codec.decode(entry.kind, entry.version, entry.payload) for entry in read_entries(db, kinds=kinds)
+        ]
     finally:
         db.close()
 

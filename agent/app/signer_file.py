@@ -17,11 +17,13 @@ from agent.app.fix_doors import signer_entries
 from agent.app.settings_checks import signer_of
 from agent.app.settings_tree import Chain, Sender, Settings, Venue
 from agent.domain.errors import Usage
-from agent.domain.instruments import chain_place
+from agent.domain.instruments import chain_of, chain_place
 from chains import profiles
+from chains.bridges.across import SPOKE_POOLS
 from chains.safe_versions import RELEASES
 from chains.types import Address
 from contracts.route_executor import ADDRESS as ROUTE_EXECUTOR
+from keys import policy_bridge
 from keys.settings import signer_settings
 from keys.signers import to_data
 
@@ -29,8 +31,12 @@ Caps = Mapping[str, tuple[int, int]]
 """Token address to base units (in one transaction, in 24 hours). What is not there may not leave at all."""
 
 
-def content(settings: Settings, caps: Mapping[int, Caps]) -> dict[str, Any]:
-    """The file's object. Raises Usage NO_SENDER, SENDER_WITHOUT_KEY, NO_OWNERS, NO_PROFILE, and for a signer that cannot be read."""
+def content(
+    settings: Settings, caps: Mapping[int, Caps], bridged: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """The file's object; `bridged` are symbols that may be sent to the Safe's other chains, with the most bps of them a relayer may keep.
+
+    Raises Usage NO_SENDER, SENDER_WITHOUT_KEY, NO_OWNERS, NO_PROFILE, those of `_add_ways`, and for a signer that cannot be read."""
     wallet, sender = settings.wallet, settings.wallet.sender
     if sender is None:
         raise Usage("NO_SENDER", "the settings name no [wallet.sender]", "add the account that pays the gas")
@@ -46,6 +52,8 @@ def content(settings: Settings, caps: Mapping[int, Caps]) -> dict[str, Any]:
         "exchanges": _exchanges(settings),
         "chains": [_chain(settings, chain, caps.get(chain.chain_id, {})) for chain in settings.chains],
     }
+    for symbol, fee_bps in (bridged or {}).items():
+        _add_ways(settings, out["chains"], caps, symbol, fee_bps)
     signer_settings(out)  # what would not be read is not written
     return out
 
@@ -148,6 +156,47 @@ def _chain(settings: Settings, chain: Chain, caps: Caps) -> dict[str, Any]:
         "tokens": {t: _cap(caps.get(t, (0, 0))) for t in (*listed, profile.wrapped_native)},
         **({"morpho_markets": list(chain.morpho_markets)} if chain.morpho_markets else {}),
     }
+
+
+def _add_ways(
+    settings: Settings, chains: list[dict[str, Any]], caps: Mapping[int, Caps], symbol: str, fee_bps: int
+) -> None:
+    """Ways of one symbol between all chains that have a SpokePool and the token. Raises Usage NO_BRIDGE_CAP, UNEQUAL_DECIMALS, NO_BRIDGE."""
+    found: dict[int, Address] = {}
+    for asset in settings.assets.get(symbol, ()):
+        chain_id, token = chain_of(asset), asset.rpartition(":")[2]
+        if chain_id in SPOKE_POOLS and "/erc20:" in asset and settings.chain(chain_id) is not None:
+            found[chain_id] = Address(token)
+    told = {chain_id: caps.get(chain_id, {}).get(token) for chain_id, token in found.items()}
+    if not told or None in told.values():
+        raise Usage(
+            "NO_BRIDGE_CAP",
+            f"--bridge {symbol}: nothing of it may leave",
+            f"add --cap {symbol} PER_TX PER_DAY",
+        )
+    if len(set(told.values())) > 1:  # the same quantities in other base units
+        raise Usage("UNEQUAL_DECIMALS", f"--bridge {symbol}: its tokens have different decimals", "leave it out")  # fmt: skip
+    if len(found) < 2:
+        raise Usage("NO_BRIDGE", f"--bridge {symbol}: it is on one chain only", "leave it out")
+    for chain in chains:
+        here = chain["chain_id"]
+        if here not in found:
+            continue
+        pool = SPOKE_POOLS[here]
+        chain["contracts"][pool] = policy_bridge.KIND
+        if pool not in chain["spenders"]:
+            chain["spenders"].append(pool)
+        chain.setdefault("bridges", []).extend(
+            {
+                "to": there,
+                "give": found[here],
+                "receive": token,
+                "recipient": chain["safe"],
+                "max_fee_bps": fee_bps,
+            }
+            for there, token in found.items()
+            if there != here
+        )
 
 
 def _cap(pair: tuple[int, int]) -> dict[str, str]:

@@ -22,6 +22,15 @@ class Debt:
 
 
 @dataclass(frozen=True, slots=True)
+class Carry:
+    """What a short of a contract is paid, `yearly` as a share of its notional, and how far the price may rise, as a share of it, before the
+    account it is in is liquidated: None where nothing is open there, or no rise would do it."""
+
+    yearly: Decimal
+    room: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """`px` in USD per whole unit, `held` in whole units over every place, both by symbol; a symbol that is missing is unknown."""
 
@@ -31,6 +40,7 @@ class State:
     ranges: tuple[Range, ...] = ()
     loan: Debt | None = None
     spent_usd: Decimal = Decimal(0)
+    carry: Carry | None = None
 
     def price(self, symbol: str) -> Decimal:
         """Raises Denied PRICE_UNKNOWN: what has no price is hedged by nobody."""
@@ -77,7 +87,7 @@ class Decision:
 class Hedge:
     """`decide` is pure. `parameters` are the settings' keys with what they mean; `check` raises Usage for a wrong one.
 
-    `needs` names what the state has to hold besides prices and holdings: "ranges", "loan".
+    `needs` names what the state has to hold besides prices and holdings: "ranges", "loan", "carry" (and the loan with it, where `chain` is given).
     """
 
     name: str

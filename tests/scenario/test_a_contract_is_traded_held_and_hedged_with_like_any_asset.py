@@ -6,25 +6,31 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from usdm_rig import usdm_paper, usdm_session
 
 from agent.app.comparison import unnamed_positions
 from agent.app.contracts import as_holdings, holdings_of, spendable_down
+from agent.app.jobs.carry import carry_of
 from agent.app.jobs.facts import held
 from agent.app.live_market import LiveMarket
 from agent.app.places import Directory
+from agent.app.testvenue.futures import futures_of
+from agent.app.watching.margins import judged_now
 from agent.app.workshop import Workshop
+from agent.domain.errors import Denied
 from agent.domain.ids import child_id, parent_id, part_id
 from agent.domain.instruments import Asset, AssetId, Place
 from agent.domain.orders import ChildOrder, Part, Side, VenueOrder
 from agent.domain.reports import Balance, Fill, Position
 from agent.domain.units import raw_down
-from agent.hedging import delta
+from agent.hedging import carry, delta
 from agent.hedging.policy import State
 from agent.transport.clock import SystemClock
 from agent.venues.binance_usdm import BinanceUsdm
@@ -141,6 +147,50 @@ async def test_a_hedge_sells_the_contract_where_coins_elsewhere_are_to_count_for
             qty = wish.qty - wish.qty % D("0.0001")
             await one.trade(wish.side, f"{qty:f}")
         assert not decided.wishes and one.booked[PERP] < D("-2.9"), decided.why
+
+
+async def test_a_carry_is_told_what_its_exchange_pays_and_how_near_its_short_is_to_liquidation() -> None:
+    given = {
+        "base": "ETH", "instrument": "ETH-PERP", "quote": "USDC", "size": "6", "tranche": "3", "keep": "0", "enter": "5", "cost_bps": "20",
+    }  # fmt: skip
+    carry.check(given)
+    hour_ms = 3_600_000
+    async with usdm_paper() as door:
+        venue = usdm_session(door.url)
+        await venue.start()
+        one = Desk(venue)
+        app: Any = SimpleNamespace(venues={"paper": venue}, directory=KNOWN, clock=SystemClock())
+        assert door.here is not None
+        engine, now_ms = futures_of(door.here.venue.engine), SystemClock().now_ns() // 10**6
+        with pytest.raises(Denied) as untold:
+            await carry_of(app, given)
+        assert untold.value.code == "FUNDING_UNKNOWN"
+        for n in range(9, 0, -1):
+            engine.fund("ETHUSDC", D("0.0001"), now_ms - n * 8 * hour_ms + 60_000)
+        engine.fund("ETHUSDC", D("9"), now_ms - 100 * hour_ms)  # before the hours that are asked about
+        told = await carry_of(app, given)
+        assert told is not None and told.room is None
+        assert told.yearly == 9 * D("0.0001") * 8_760 / 72
+        px, holds = {"ETH": D(3_000), "USDC": D(1)}, {"ETH": D(0), "ETH-PERP": D(0), "USDC": D(90_000)}
+        (wish,) = carry.decide(given, State(0, px, holds, carry=told)).wishes
+        assert (wish.side, wish.base, wish.qty) == (Side.SELL, "ETH-PERP", D(3))
+        await one.trade(wish.side, "3")
+        told = await carry_of(app, given)
+        assert told is not None and told.room is not None and told.room > 1
+        (account,) = await judged_now(venue)
+        assert account.member is not None
+        there, here = (
+            account.member.factor({PERP: 1 + Fraction(told.room) - Fraction(n, 10**6)}) for n in (0, 1)
+        )
+        assert there is not None and here is not None and there < 10**18 <= here, "to a millionth"
+        before, total = (await one.there())[USDC], engine.total("USDC")
+        engine.fund("ETHUSDC", D("0.001"), now_ms)
+        paid = (await one.there())[USDC] - before
+        assert D(0) <= 3 * engine.mark("ETHUSDC") * D("0.001") - paid < D("1e-7"), "a short is paid"
+        assert engine.total("USDC") == total, (
+            "by those who are long, and the exchange keeps what rounding leaves"
+        )
+        await venue.close()
 
 
 @given(

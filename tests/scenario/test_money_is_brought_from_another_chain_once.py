@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import re
 import signal
+import time
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -52,6 +55,32 @@ def test_killed_on_the_way_it_goes_on_and_is_sent_once(bridge_home: BridgeHome) 
     assert home.deposits(8453) == sent + 1
     agreed = home.run("reconcile --json")
     assert agreed.status == 0, "what arrived is in the book, and nothing was adopted for it: " + agreed.out
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1_800)
+def test_killed_at_any_moment_it_was_sent_once_or_never(bridge_home: BridgeHome) -> None:
+    """Two dozen deaths at drawn moments: what the journal then says of each is what both chains say, to the wei."""
+    home, draw, seen = bridge_home, random.Random(7), Counter[str]()
+    for n in range(24):
+        before = {chain: home.balance(chain, "USDC") for chain in (1, 8453)}
+        known, deposits = set(home.book().crossings), home.deposits(8453)
+        running = home.start(
+            f"bridge send {10 + n}.000001 USDC --from base --to ethereum --live --yes --max-loss 50"
+        )
+        time.sleep(draw.uniform(0.3, 6))
+        running.end(signal.SIGKILL)
+        with home.relaying():
+            told = home.run("run --once --json")
+        assert told.status == 0, told.out + told.err
+        new = [c for name, c in home.book().crossings.items() if name not in known]
+        assert len(new) <= 1 and all(c.stage in ("ARRIVED", "DROPPED") for c in new)
+        sent = [c for c in new if c.stage == "ARRIVED"]
+        assert home.deposits(8453) - deposits == len(sent)
+        assert before[8453] - home.balance(8453, "USDC") == sum(c.in_raw for c in sent)
+        assert home.balance(1, "USDC") - before[1] == sum(c.paid_raw for c in sent)
+        seen[new[0].stage if new else "never begun"] += 1
+    assert seen["ARRIVED"] >= 3 and seen["ARRIVED"] < 24, seen
 
 
 def test_what_no_relayer_takes_is_told_comes_back_and_is_counted_throughout(bridge_home: BridgeHome) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent.app.places import Directory
-from agent.app.rescue import acting
+from agent.app.rescue import acting, bringing
 from agent.app.rescue.words import missing_words
 from agent.domain.errors import Denied
 from agent.domain.instruments import Asset, AssetId
@@ -161,3 +161,30 @@ def test_what_lies_on_another_chain_is_told_where_there_is_enough_and_time(
         )
         is told
     )
+
+
+def test_what_is_under_way_is_waited_for_until_it_is_late_and_what_is_signed_always() -> None:
+    """One crossing a stage, for this account and for another: of those that are not over, in and past their time."""
+    app: Any = SimpleNamespace(settings=SimpleNamespace(bridge=SimpleNamespace(usual_s=15)))
+    stages = ("SENT", "DEPOSITED", "FILLED", "ARRIVED", "EXPIRED", "REFUNDED", "DROPPED")
+    sight = sight_of(USDC)
+    for now_s, waited in ((119, {"SENT", "DEPOSITED", "FILLED"}), (121, {"SENT"})):
+        crossings = {
+            name: SimpleNamespace(stage=name.split()[0], at_ns=0) for s in stages for name in (s, f"{s} too")
+        }
+        parts = {
+            n: SimpleNamespace(
+                what=f"bridge 5 USDC from base to ethereum for {n[-3:] == 'too' and 'other' or ACCOUNT}"
+            )
+            for n in crossings
+        }
+        desk: Any = SimpleNamespace(book=SimpleNamespace(crossings=crossings, parts=parts), clock=SimpleNamespace(now_ns=lambda s=now_s: s * 10**9))  # fmt: skip
+        assert {c.stage for c in bringing.awaited(app, desk, sight)} == waited
+        assert len(bringing.awaited(app, desk, sight)) == len(waited), "the other account's are none of it"
+
+
+@pytest.mark.parametrize(("held", "sent"), [(500, None), (501, 501), (505, 505), (10_000, 505_505_506)])
+def test_a_little_more_than_is_missing_is_brought_where_there_is_more(held: int, sent: int | None) -> None:
+    app: Any = SimpleNamespace(settings=SimpleNamespace(bridge=SimpleNamespace(fee_bps=10)))
+    found = bringing.enough(app, 500 * 10**6, held * 10**6)
+    assert found == (sent if sent is None or sent > 10**6 else sent * 10**6)

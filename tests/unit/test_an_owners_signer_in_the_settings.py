@@ -8,7 +8,7 @@ from typing import Any
 import custody as c
 import pytest
 from fake_ledger import LedgerApp, emulator
-from settings_values import OWNER_A, OWNER_B, SENDER, USDC, WETH, values
+from settings_values import BASE_USDC, OWNER_A, OWNER_B, SAFE, SENDER, USDC, WETH, values
 
 from agent.app import signer_file, template
 from agent.app.multisig import serving
@@ -16,10 +16,11 @@ from agent.app.settings import Settings, parse
 from agent.app.settings_checks import signer_of
 from agent.app.signatures import AttendedOwner, AttendedOwners
 from agent.domain.errors import Denied, Usage
+from chains.bridges.across import SPOKE_POOLS
 from chains.types import Address
 from keys import safe
 from keys.curve import address_of, recover
-from keys.policy_settings import Cap
+from keys.policy_settings import BridgeWay, Cap
 from keys.settings import KeyReference, environment_names, signer_settings
 from keys.settings import load as read_signer_file
 from keys.signers import SignerSpec, read_spec, to_data
@@ -198,3 +199,27 @@ def test_only_the_variables_an_owner_names_go_to_its_process() -> None:
     plain = AttendedOwner(Address(OWNER_A), Path("/k.json"), "env:PASSWORD")
     assert plain.command == ["--keystore", "/k.json", "--password", "env:PASSWORD"]
     assert plain.references == ("env:PASSWORD",)
+
+
+def test_the_ways_to_other_chains_are_written_for_what_is_asked_for_and_bounded_alone() -> None:
+    found = sent_by({"signer": KMS})
+    caps = {1: {Address(USDC): (5, 20)}, 8453: {Address(BASE_USDC): (5, 20)}}
+    assert not any(c.bridges for c in signer_settings(signer_file.content(found, caps)).chains.values())
+    read = signer_settings(signer_file.content(found, caps, {"USDC": 30})).chains
+    for here, there, give, receive in ((1, 8453, USDC, BASE_USDC), (8453, 1, BASE_USDC, USDC)):
+        (way,) = read[here].bridges.items()
+        assert way == ((there, give), BridgeWay(Address(SAFE), Address(receive), 30))
+        assert read[here].contracts[SPOKE_POOLS[here]] == "across_spoke_pool"
+        assert SPOKE_POOLS[here] in read[here].spenders
+    other = {**caps, 8453: {Address(BASE_USDC): (5 * 10**12, 20 * 10**12)}}
+    alone = found.model_copy(update={"chains": found.chains[:1]})
+    for settings_, known, symbol, code in (
+        (found, {}, "USDC", "NO_BRIDGE_CAP"),
+        (found, {1: caps[1]}, "USDC", "NO_BRIDGE_CAP"),
+        (found, caps, "PEPE", "NO_BRIDGE_CAP"),
+        (found, other, "USDC", "UNEQUAL_DECIMALS"),
+        (alone, caps, "USDC", "NO_BRIDGE"),
+    ):
+        with pytest.raises(Usage) as wrong:
+            signer_file.content(settings_, known, {symbol: 30})
+        assert wrong.value.code == code and wrong.value.hint

@@ -26,6 +26,16 @@ GOOD: dict[str, dict[str, str]] = {
     "weights": {"weights": "ETH 60, WBTC 30", "quote": "USDC"},
     "collateral_target": {"base": "USDC", "quote": "ETH", "floor": "1.5", "target": "1.8"},
     "dca": {"base": "ETH", "quote": "USDC", "usd": "100"},
+    "carry": {
+        "base": "ETH",
+        "quote": "USDC",
+        "instrument": "ETH-PERP",
+        "size": "10",
+        "tranche": "2",
+        "keep": "0",
+        "enter": "8",
+        "cost_bps": "30",
+    },  # fmt: skip
 }
 PX = {"ETH": Decimal(3000), "USDC": Decimal(1), "WBTC": Decimal(60_000)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
@@ -49,17 +50,19 @@ def flying_usd(book: Book, prices: Prices, directory: Directory) -> Decimal | No
     return total
 
 
-def arriving(book: Book | None) -> list[Crossed]:
+def arriving(known: Iterable[Crossed]) -> list[Crossed]:
     """What is in a SpokePool and may still arrive: neither here nor there, and in no balance."""
-    return [] if book is None else [c for c in open_crossings(book) if c.stage == Stage.DEPOSITED.value]
+    return [c for c in known if c.stage == Stage.DEPOSITED.value]
 
 
-def flights_to(settings: Settings, book: Book | None, one: ChainHealth) -> tuple[transfers.Flight, ...]:
-    """What is on its way to the chain of an account, for what the account would be once it is there."""
+def flights_to(
+    settings: Settings, known: Sequence[Crossed], one: ChainHealth
+) -> tuple[transfers.Flight, ...]:
+    """What of them is on its way to the chain of an account, for what the account would be once it is there."""
     usual, haircut, chain = settings.bridge.usual_s, settings.bridge.haircut_bps, one.chain.chain_id
     return tuple(
         transfers.Flight(name_of(one), c.received, c.out_raw, c.at_ns // 10**9 + usual, haircut)
-        for c in arriving(book)
+        for c in arriving(known)
         if chain_in(c.received) == chain
     )
 
@@ -74,7 +77,7 @@ def with_arrivals(one: ChainHealth, flights: tuple[transfers.Flight, ...]) -> in
 def held_flying(settings: Settings, book: Book | None, directory: Directory, prices: Prices) -> list[Held]:
     """A row of `positions` for each: what counts of it, less the haircut."""
     found = []
-    for one in arriving(book):
+    for one in arriving(book.crossings.values() if book is not None else ()):
         known = directory.assets.get(one.received)
         symbol = known.symbol if known is not None else one.received
         counts = qty_exact(counted_raw(flight_of(one), settings.bridge.haircut_bps), one.decimals)

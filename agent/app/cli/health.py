@@ -76,13 +76,13 @@ def command(
 
 def _look(settings: Settings, as_json: bool, alert: bool) -> None:
     from agent.app.bridging.flying import flights_to
-    from agent.app.readonly import read_book
+    from agent.app.readonly import read_crossings
     from agent.app.watching.aave import name_of
     from agent.app.watching.reading import head_words, read
 
     found, loans, heads, now_s = read(settings, chains_of)
-    book = None if settings.watch_only else read_book(settings)
-    coming = {name_of(one): flights_to(settings, book, one) for one in found}
+    known = [] if settings.watch_only else read_crossings(settings)
+    coming = {name_of(one): flights_to(settings, known, one) for one in found}
     if alert:
         from agent.app.health_alerts import tell
 

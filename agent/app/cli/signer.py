@@ -40,14 +40,27 @@ def _settings(ctx: click.Context) -> Any:
     help="How much of a token may leave in one transaction and in 24 hours, on each chain; again for more. None: nothing.",
 )
 @click.option(
+    "--bridge",
+    "bridged",
+    nargs=2,
+    type=(str, click.IntRange(1, 1_000)),
+    multiple=True,
+    metavar="SYMBOL BPS",
+    help="What may be sent to the Safe on another chain (`fairlead bridge`), and the most bps of it that a relayer may keep. None: nothing.",
+)
+@click.option(
     "--config", type=click.Path(path_type=Path), help="Where to write it; else where the settings say."
 )
 @_JSON
 @click.pass_context
 def init(
-    ctx: click.Context, caps: tuple[tuple[str, str, str], ...], config: Path | None, as_json: bool
+    ctx: click.Context,
+    caps: tuple[tuple[str, str, str], ...],
+    bridged: tuple[tuple[str, int], ...],
+    config: Path | None,
+    as_json: bool,
 ) -> None:
-    """Writes the signer's own file from the settings: `fairlead signer init --cap WETH 5 20 --cap USDC 15000 60000`.
+    """Writes the signer's own file from the settings: `fairlead signer init --cap WETH 5 20 --cap USDC 15000 60000 --bridge USDC 30`.
 
     It is never written over: afterwards only the signer's user changes what may be signed.
     """
@@ -56,7 +69,7 @@ def init(
     settings = _settings(ctx)
     found = asyncio.run(_caps(settings, caps))
     path = config or settings.signer.config
-    data = signer_file.content(settings, found)
+    data = signer_file.content(settings, found, dict(bridged))
     signer_file.write(path, data)
     if as_json:
         emit_json({"file": str(path), "senders": data["senders"], "chains": data["chains"]})

@@ -98,19 +98,19 @@ def _from_wallet(ctx: click.Context) -> Book:
     from agent.app.bridging.flying import flights_to
     from agent.app.cli.common import load_settings
     from agent.app.cli.health import chains_of
-    from agent.app.readonly import read_book
+    from agent.app.readonly import read_crossings
     from agent.app.watching.book import members_of
     from agent.app.watching.reading import head_words, read
 
     settings = load_settings(ctx)
     found, loans, heads, now_s = read(settings, chains_of)
     members, symbols = members_of(found, loans)
-    book = None if settings.watch_only else read_book(settings)
+    known = [] if settings.watch_only else read_crossings(settings)
     return (
         members,
         symbols,
         (settings.environment.value, settings.wallet.address, head_words(heads, now_s)),
-        tuple(flight for one in found for flight in flights_to(settings, book, one)),
+        tuple(flight for one in found for flight in flights_to(settings, known, one)),
     )
 
 

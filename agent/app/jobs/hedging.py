@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from agent.app.intents import Request, request_of
 from agent.app.job_checks import hedge_named
 from agent.app.jobs import facts
+from agent.app.jobs.carry import carry_of
 from agent.app.jobs.guard import spent_usd
 from agent.app.settings_jobs import HedgeJob
 from agent.hedging.liquidity import Range
@@ -46,7 +47,9 @@ async def state_of(app: App, job: HedgeJob, book: Book, source: str) -> State:
         positions = await facts.ranges(app, facts.chain_named(app, given), ids(given), (given["base"], quote))
     named = {name for one in positions for name in one.symbols if name}
     px = await facts.confirmed_prices(app, {*symbols, quote, *named})
-    debt = await facts.loan(app, facts.chain_named(app, given)) if "loan" in policy.needs else None
+    short = await carry_of(app, given) if "carry" in policy.needs else None
+    lends = "loan" in policy.needs or ("carry" in policy.needs and "chain" in given)
+    debt = await facts.loan(app, facts.chain_named(app, given)) if lends else None
     base_px, quote_px = px.get(symbols[0]), px.get(quote)
     spent = Decimal(0)
     if base_px is not None and quote_px is not None:
@@ -58,4 +61,5 @@ async def state_of(app: App, job: HedgeJob, book: Book, source: str) -> State:
         ranges=positions,
         loan=debt,
         spent_usd=spent,
+        carry=short,
     )

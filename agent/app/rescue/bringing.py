@@ -63,9 +63,11 @@ def _all(book: Book, sight: Sight) -> Iterator[Crossed]:
 
 
 def awaited(app: App, desk: Desk, sight: Sight) -> list[Crossed]:
-    """Those that are still to be waited for: neither late nor expired."""
+    """Those that are still to be waited for: neither expired nor late. What is signed and in no block may yet be in one, however late."""
     return [
-        c for c in under_way(desk.book, sight) if c.stage != "EXPIRED" and not following.is_late(app, desk, c)
+        c
+        for c in under_way(desk.book, sight)
+        if c.stage == "SENT" or (c.stage != "EXPIRED" and not following.is_late(app, desk, c))
     ]
 
 

@@ -1,14 +1,14 @@
 """The engine of contracts: nobody holds the base asset, an account has a position, and gains and losses come in what it is margined in.
 
 Contracts are linear: one unit of a contract is one unit of its base, priced and margined in the quote asset. A position keeps what it
-cost; what is closed of it realises its share. Everybody is on cross margin with a leverage of his own. There is no liquidation and no
-funding here: an account may owe. What is in cash less what positions cost is what was deposited, over everybody and always.
+cost; what is closed of it realises its share. Everybody is on cross margin with a leverage of his own. There is no liquidation
+here: an account may owe. Funding is taken when it is asked for. What is in cash less what positions cost is what was deposited, over everybody and always.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_DOWN, Decimal
+from decimal import ROUND_CEILING, ROUND_DOWN, Decimal
 
 from agent.app.testvenue.book import FEES, HOUSE, Order
 from agent.app.testvenue.engine import Engine
@@ -37,6 +37,18 @@ class FuturesEngine(Engine):
         super().__init__(*how, **more)  # type: ignore[arg-type]
         self.positions: dict[tuple[str, str], Position] = {}
         self.leverage: dict[tuple[str, str], int] = {}
+        self.funding: dict[str, list[tuple[int, Decimal, Decimal]]] = {}
+
+    def fund(self, symbol: str, rate: Decimal, now_ms: int) -> None:
+        """Longs pay shorts `rate` of their notional at the mark; what rounding leaves goes to the exchange. (time, rate, mark) is kept."""
+        mark, quote, rest = self.mark(symbol), self.specs[symbol].quote, ZERO
+        for (account, name), held in self.positions.items():
+            if name == symbol and held.qty:
+                paid = (held.qty * mark * rate).quantize(EIGHT, ROUND_CEILING)
+                self._credit(account, quote, -paid)
+                rest += paid
+        self._credit(FEES, quote, rest)
+        self.funding.setdefault(symbol, []).append((now_ms, rate, mark))
 
     # accounts
 

@@ -47,6 +47,7 @@ class UsdmServer(Server):
             public("time", "v1/time", 1, lambda p, a: {"serverTime": self.venue.now_ms()}),
             public("exchangeInfo", "v1/exchangeInfo", 1, self.exchange_info),
             public("depth.rest", "v1/depth", 20, self.depth),
+            public("fundingRate", "v1/fundingRate", 1, self.funding_rate),
             signed("order.place", "POST", "v1/order", 1, self.place),
             signed("order.amend", "PUT", "v1/order", 1, self.change),
             signed("order.query", "GET", "v1/order", 1, self.query),
@@ -109,6 +110,15 @@ class UsdmServer(Server):
         symbol = wire.symbol_of(self.engine, params)
         limit = min(wire.integer(params, "limit", 500) or 500, 1_000)
         return usdm_wire.depth_json(self.engine.books[symbol], limit, self.venue.now_ms())
+
+    def funding_rate(self, params: Params, _: Account | None) -> Any:
+        symbol, since = wire.symbol_of(self.engine, params), wire.integer(params, "startTime", 0) or 0
+        limit = min(wire.integer(params, "limit", 100) or 100, 1_000)
+        rows = [row for row in self.engine.funding.get(symbol, []) if row[0] >= since]
+        return [
+            {"symbol": symbol, "fundingRate": f"{rate:f}", "fundingTime": at_ms, "markPrice": f"{mark:f}"}
+            for at_ms, rate, mark in (rows[:limit] if since else rows[-limit:])
+        ]
 
     # orders
 

@@ -62,6 +62,17 @@ LEAST_TERM_NS = 600 * 10**9
 """An order that ends by itself stands for longer than this."""
 
 
+def funding(rows: Any, symbol: str) -> tuple[tuple[int, Decimal], ...]:
+    """(time in ns, rate) of v1/fundingRate, oldest first. Raises Halt VENUE_DIALECT."""
+    with understood("fundingRate"):
+        told = (
+            (int(row["fundingTime"]) * 1_000_000, Decimal(row["fundingRate"]))
+            for row in rows
+            if row["symbol"] == symbol
+        )
+        return tuple(sorted(told))
+
+
 # requests
 
 

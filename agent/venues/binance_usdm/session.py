@@ -108,6 +108,11 @@ class BinanceUsdm:
         """How far the venue's clock was measured to be before ours."""
         return self.account.ahead_ms
 
+    async def funding(self, symbol: str, since_ns: int) -> Sequence[tuple[int, Decimal]]:
+        """See `agent.ports.TellsFunding`; the first thousand since then at the most."""
+        params = {"symbol": symbol, "startTime": str(since_ns // 1_000_000), "limit": "1000"}
+        return codec.funding(await self.account.public(f"{V1}/fundingRate", params), symbol)
+
     async def permissions(self) -> codec.Permissions:
         """What the venue says that this account may do. Raises as the other reads."""
         return codec.permissions(await self.signed_read(f"{V1}/accountConfig", {}, 5))
