@@ -17,6 +17,7 @@ from deribit_rig import PERPETUAL, deribit_paper, deribit_session
 from deribit_rig import Signer as DeribitSigner
 from fake_venue import FakeVenue
 from fix_exchange import FixWire, fix_exchange, fix_session
+from hyper_rig import PAIR, hyper_paper, hyper_session
 from hyper_server import ACCOUNT, AGENT, HyperServer, hyper_server
 from paper import KEY, Door, paper, session
 from usdm_rig import Signer as UsdmSigner
@@ -30,7 +31,6 @@ from agent.ports import ExecutionVenue
 from agent.transport.clock import SystemClock
 from agent.transport.http import TimeOuts
 from agent.venues.hyperliquid import FEED, VENUE, Hyperliquid
-from agent.venues.hyperliquid.codec import cloid
 from keys.hyperliquid import action_hash, agent_digest
 from keys.signer import hyperliquid as policy
 
@@ -248,30 +248,11 @@ async def hyper_account(times: TimeOuts | None = None) -> AsyncIterator[tuple[Hy
 
 @asynccontextmanager
 async def hyperliquid() -> AsyncIterator[Rig]:
-    times = TimeOuts()
-    async with hyper_account(times) as (server, venue):
-        server.wallet = {"PURR": D(50), "USDC": D(100_000)}
-
-        async def fill(name: ClOrdId, qty: Decimal) -> None:
-            await server.fill(cloid(name), qty, D("20.1"))
-
-        async def lose() -> None:
-            server.lose = 1
-
-        async def there() -> int:
-            return len(server.orders)
-
-        idle = Hyperliquid(
-            VENUE, FEED, "hl", HyperClock(server), ACCOUNT, _unasked, "http://127.0.0.1:9", None, TimeOuts()
-        )
-        yield Rig(
-            venue, idle, "PURR/USDC", D(22), D("20.1"), D("20.1234"), D(7), fill, lose, there, times=times
-        )
+    async with hyper_paper() as door:
+        idle, times = hyper_session("http://127.0.0.1:9"), TimeOuts()
+        async with at_the_door(door, hyper_session(door.url, timeouts=times), idle, PAIR) as rig:
+            yield replace(rig, off_grid=D("2990.12"), times=times)
         await idle.close()
-
-
-async def _unasked(method: str, path: str, payload: str) -> str:
-    raise AssertionError("nothing is signed for a session that was not started")
 
 
 RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {

@@ -12,7 +12,7 @@ from typing import Any
 
 from agent.app.chaos.deaths import Dead, Doom, first_of
 from agent.app.chaos.exchange.dialects import DIALECTS
-from agent.app.chaos.exchange.fates import Fate, by_fix, draw, of_contracts
+from agent.app.chaos.exchange.fates import Fate, by_fix, called, draw, of_contracts
 from agent.app.chaos.exchange.ground import Exchange
 from agent.app.chaos.exchange.lanes import Lane
 from agent.domain.errors import FairleadError, Halt
@@ -46,8 +46,8 @@ class Told:
 def fate_of(by: str, seed: int, case: int) -> Fate:
     """What befalls that case at an exchange of that session's."""
     dialect = DIALECTS[by]
-    fate = draw(seed, case)
-    return of_contracts(fate, dialect.on or {}) if dialect.contract else fate
+    fate = called(draw(seed, case), dialect.on or {})
+    return of_contracts(fate) if dialect.contract else fate
 
 
 def order(fate: Fate, lane: Lane, now_ns: int) -> ParentOrder:
