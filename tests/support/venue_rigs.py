@@ -51,7 +51,7 @@ class Rig:
 
     `leverage`: where contracts are traded on margin; None where coins change hands. `sends_once`: its session gives an order that it once
     said to nobody again, whatever became of it. `acknowledges`: an order that may rest is answered before what it takes at once.
-    `bounded`: its signer signs no purchase without a price. `orders_wire`: what orders go by where it is not HTTP."""
+    `bounded`: its signer signs no purchase without a price. `orders_wire`: what orders go by where it is not HTTP. `door`: the admin side of the exchange, where it has one."""
 
     venue: ExecutionVenue
     idle: ExecutionVenue
@@ -68,6 +68,7 @@ class Rig:
     acknowledges: bool = False
     bounded: bool = False
     orders_wire: OrdersWire | None = None
+    door: Door | None = None
     times: TimeOuts = field(default_factory=TimeOuts)
 
     def hurried(self) -> None:
@@ -114,7 +115,7 @@ async def at_the_door(
         return len((await door.truth())["orders"])
 
     await real.start()
-    yield Rig(real, idle, symbol, D(3100), D(2990), D("2990.001"), D(8000), fill, lose, there)
+    yield Rig(real, idle, symbol, D(3100), D(2990), D("2990.001"), D(8000), fill, lose, there, door=door)
     await real.close()
 
 
@@ -264,3 +265,5 @@ RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
     "memory": memory,
     "hyperliquid": hyperliquid,
 }
+AT_PAPER = ("binance_spot", "binance_usdm", "binance_spot by FIX", "ccxt", "deribit", "hyperliquid")
+"""Those whose exchange is the paper exchange, with its switchboard of faults behind `door`."""
