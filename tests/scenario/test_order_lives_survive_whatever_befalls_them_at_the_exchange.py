@@ -158,11 +158,14 @@ def test_a_desk_that_sends_again_what_was_not_answered_is_found_out(
 
 
 @pytest.mark.full
-def test_a_desk_killed_for_good_is_taken_up_by_another(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("venue", ["binance_spot", "binance_usdm", "deribit", "hyperliquid"])
+def test_a_desk_killed_for_good_is_taken_up_by_another(
+    capsys: pytest.CaptureFixture[str], venue: str
+) -> None:
     real = [n for n in range(1_000) if any(d.real and d.at < 6 for d in draw(1, n).deaths)][:6]
     killed = 0
     for case in real:
-        status, report = chaos(capsys, "--seed", "1", "--case", str(case))
+        status, report = chaos(capsys, "--seed", "1", "--case", str(case), "--venue", venue)
         counters = report["counters"]
         assert report["violations"] == [] and status == 0 and isinstance(counters, dict)
         killed += counters["sigkills"]
