@@ -6,7 +6,7 @@ would follow that nobody signed; no log-on is signed therefore, unless the setti
 Deribit's cancel-on-disconnect, which only such a line has: limits bound nothing then. Orders are counted as `exchange_orders` does. Where an instrument's limits say `inverse` its amount is dollars and its price
 dollars for a coin: whoever trades with himself inside the band gains amount · px_to / px_from at most, and that is what it counts.
 
-A change is counted whole, as a sale at the dearest price, for it does not say which side it is of.
+Combos are not signed, whatever is listed: one may be worth less than nothing. A change is counted whole, as a sale at the dearest price, for it does not say which side it is of.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ _PLAIN = frozenset(
 )
 IN_COIN = re.compile(r"[A-Z]+-(?:PERPETUAL|[0-9]{1,2}[A-Z]{3}[0-9]{2})")
 """Names of the contracts in dollars' worth of a coin: those margined in USDC name it too, and options end otherwise."""
+COMBO = re.compile(r"[A-Z_]+-(?!PERPETUAL)[A-Z]")
+"""Names of instruments of several legs: a code of letters stands where others have a date."""
 _VALUE = re.compile(r"[A-Za-z0-9._~:-]{1,100}")
 _QUERY = re.compile(r"[\x21-\x7e]{0,4096}")
 _PRICE = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?")
@@ -77,6 +79,8 @@ def check(method: str, path: str, query: str, *, now_ms: int, symbols: frozenset
         raise Denied("EXCHANGE_SYMBOL", f"{endpoint} for {values['instrument_name'][:40]}, which is not among this venue's symbols", "List it under exchanges in the signer's settings.")  # fmt: skip
     if not (order or change):
         return Asked(endpoint, None, name in ENDS)
+    if COMBO.match(values.get("instrument_name", "")):
+        raise Denied("EXCHANGE_SYMBOL", f"{endpoint} for {values['instrument_name'][:40]}, a combo: no price times an amount bounds what one loses", "Trade its legs.")  # fmt: skip
     until = values.get("valid_until", "")
     if not _UNTIL.fullmatch(until) or not now_ms < int(until) <= now_ms + LIFE_MS:
         raise Denied("EXCHANGE_WINDOW", f"{endpoint}: valid_until {until[:20]!r} is past, or more than {LIFE_MS} ms ahead, or not there", "Ask for a few seconds; set this machine's clock (NTP).")  # fmt: skip

@@ -2,7 +2,7 @@
 book. It is refused at once, or within the silence that the venue's facts name, nothing is planned over it, and it comes back as it is there.
 
 Number 10 of the failures this must survive, and the book's part of number 9. Frames are each venue's own (`tests/support/feed_pens`); the
-time is the test's.
+time is the test's. At the end the sessions that trade there, at the paper exchange.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from typing import Any
 import pytest
 from feed_pens import PENS, Pen, TrueBook
 from manual_clock import ManualClock
+from paper import Door
+from venue_rigs import AT_PAPER, RIGS, Rig
 
 import agent.venues
 from agent.app.live_market import LiveMarket
@@ -293,3 +295,39 @@ async def test_half_a_frame_is_no_frame(there: There) -> None:
     await there.refused(Doubt.FRAME, Doubt.LINE)
     there.line.reachable = True
     await there.comes_back()
+
+
+@pytest.fixture(params=AT_PAPER)
+async def session(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Rig, Door]]:
+    """A session that trades there, over sockets of its own, and the house's hand in the exchange."""
+    async with RIGS[request.param]() as rig:
+        assert rig.door is not None
+        yield rig, rig.door
+
+
+async def without(rig: Rig, ghost: Decimal) -> VenueBook:
+    """The first book from now on that does not have that bid; until then it is refused, or of before."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                book = await rig.venue.book(rig.symbol)
+            except Retry as stale:
+                assert stale.code == "STALE_BOOK"
+            else:
+                if ghost not in dict(book.bids):
+                    return book
+            await asyncio.sleep(0.02)
+
+
+async def test_a_session_that_was_cut_off_or_lost_an_update_tells_no_ghost(session: tuple[Rig, Door]) -> None:
+    rig, door = session
+    ghost, other = (await rig.venue.book(rig.symbol)).bids[:2]
+    await door.disconnect()
+    await door.level("BUY", str(ghost[0]), "0")
+    assert (await without(rig, ghost[0])).bids[0] == other
+    await door.fault("depth", "drop")
+    await door.level("BUY", str(other[0]), "0")
+    await asyncio.sleep(0.15)  # it was told, and lost
+    await door.level("BUY", "2950", "7")  # the next shows it
+    book = await without(rig, other[0])
+    assert dict(book.bids).get(D(2950), D(7)) == 7 and ghost[0] not in dict(book.bids)

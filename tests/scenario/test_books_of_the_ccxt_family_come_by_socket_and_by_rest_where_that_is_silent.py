@@ -79,3 +79,35 @@ async def test_an_update_that_was_lost_leaves_no_book_behind() -> None:
         told = await venue.book("ETHUSDC")
         assert dict(told.bids)[PX] == 2
         await venue.close()
+
+
+async def test_half_a_message_ends_the_line_and_a_silent_one_is_passed_over() -> None:
+    """Number 10: what cannot be read leaves no book behind, and what is not heard any more is asked for."""
+    async with paper() as door:
+        venue = at_paper(door.url)
+        await venue.start()
+        async with wired(venue) as wire:
+            await venue.book("ETHUSDC")
+            await asyncio.sleep(0.2)
+            await moved(door, venue, "1")
+            lines = set(map(id, venue.library.raw.clients.values()))
+            await door.fault("depth", "partial")
+            await door.level("BUY", str(PX), "2")
+            await until(lambda: venue.streamed.book("ETHUSDC", 0) is None)
+            assert dict((await venue.book("ETHUSDC")).bids)[PX] == 2
+            await until(lambda: bool(venue.library.raw.orderbooks))
+            await door.level("BUY", str(PX), "3")
+
+            def told(qty: str) -> bool:
+                book = venue.streamed.book("ETHUSDC", 0)
+                return book is not None and dict(book.bids).get(PX) == D(qty)
+
+            await until(lambda: told("3"))  # by another line
+            assert lines.isdisjoint(map(id, venue.library.raw.clients.values()))
+
+            await door.fault("depth", "silence", count=None)
+            await door.level("BUY", str(PX), "4")
+            await asyncio.sleep(0.31)  # what the socket told is too old by then
+            asked = depths(wire)
+            assert dict((await venue.book("ETHUSDC")).bids)[PX] == 4 and depths(wire) > asked
+        await venue.close()

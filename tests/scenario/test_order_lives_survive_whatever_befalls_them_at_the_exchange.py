@@ -19,7 +19,7 @@ from agent.app.testvenue.faults import FIX_KINDS, Faults
 
 ORDINARY = 24
 """In the ordinary tests: as many as fit into some ten seconds of a core that is shared."""
-CONTRACTS_SEED = 48
+EVERY_SEED = 4
 NOUGHT = ("duplicates", "lost_orders", "lost_fills", "balance_errors")
 
 
@@ -50,13 +50,16 @@ def test_some_orders_by_fix(capsys: pytest.CaptureFixture[str]) -> None:
     assert report["violations"] == [] and status == 0
 
 
-def test_some_orders_of_contracts(capsys: pytest.CaptureFixture[str]) -> None:
-    """At exchanges of both kinds, by a seed that draws them; the referee compares positions and margin as well."""
-    assert {chosen("every", CONTRACTS_SEED, case) for case in range(5)} == {"binance_usdm", "deribit"}
-    status, report = chaos(capsys, "--seed", str(CONTRACTS_SEED), "--count", "5", "--venue", "every")
+def test_some_orders_at_exchanges_of_contracts_and_of_signed_actions(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By a seed that draws them; the referee compares positions and margin as well."""
+    drawn = {chosen("every", EVERY_SEED, case) for case in range(6)}
+    assert drawn == {"binance_usdm", "deribit", "hyperliquid"}
+    status, report = chaos(capsys, "--seed", str(EVERY_SEED), "--count", "6", "--venue", "every")
     counters = report["counters"]
     assert report["violations"] == [] and status == 0 and isinstance(counters, dict)
-    assert counters["cases"] == 5 and counters["fills"] >= 2
+    assert counters["cases"] == 6 and counters["fills"] >= 2
 
 
 def test_the_seed_draws_every_kind_of_exchange_and_contracts_are_sold_short_and_reduced() -> None:
@@ -155,11 +158,14 @@ def test_a_desk_that_sends_again_what_was_not_answered_is_found_out(
 
 
 @pytest.mark.full
-def test_a_desk_killed_for_good_is_taken_up_by_another(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("venue", ["binance_spot", "binance_usdm", "deribit", "hyperliquid"])
+def test_a_desk_killed_for_good_is_taken_up_by_another(
+    capsys: pytest.CaptureFixture[str], venue: str
+) -> None:
     real = [n for n in range(1_000) if any(d.real and d.at < 6 for d in draw(1, n).deaths)][:6]
     killed = 0
     for case in real:
-        status, report = chaos(capsys, "--seed", "1", "--case", str(case))
+        status, report = chaos(capsys, "--seed", "1", "--case", str(case), "--venue", venue)
         counters = report["counters"]
         assert report["violations"] == [] and status == 0 and isinstance(counters, dict)
         killed += counters["sigkills"]
@@ -196,7 +202,8 @@ def test_a_fate_is_drawn_from_seed_and_number_alone_and_all_kinds_are_drawn() ->
 @pytest.mark.parametrize(
     ("seed", "venue"),
     [
-        *((seed, "binance_spot") for seed in range(100, 104)),
+        *((seed, "binance_spot") for seed in range(100, 103)),
+        (103, "hyperliquid"),
         *((seed, "binance_usdm") for seed in range(104, 106)),
         *((seed, "deribit") for seed in range(106, 108)),
         *((seed, "every") for seed in range(108, 110)),

@@ -18,6 +18,7 @@ from deribit_rig import Signer as DeribitSigner
 from dydx_rig import MARKET, dydx_paper, dydx_session
 from fake_venue import FakeVenue
 from fix_exchange import FixWire, fix_exchange, fix_session
+from hyper_rig import PAIR, hyper_paper, hyper_session
 from hyper_server import ACCOUNT, AGENT, HyperServer, hyper_server
 from kraken_rig import PAIR, kraken_paper, kraken_session
 from kraken_rig import Signer as KrakenSigner
@@ -33,7 +34,6 @@ from agent.ports import ExecutionVenue
 from agent.transport.clock import SystemClock
 from agent.transport.http import TimeOuts
 from agent.venues.hyperliquid import FEED, VENUE, Hyperliquid
-from agent.venues.hyperliquid.codec import cloid
 from keys.hyperliquid import action_hash, agent_digest
 from keys.signer import hyperliquid as policy
 
@@ -54,7 +54,7 @@ class Rig:
 
     `leverage`: where contracts are traded on margin; None where coins change hands. `sends_once`: its session gives an order that it once
     said to nobody again, whatever became of it. `acknowledges`: an order that may rest is answered before what it takes at once.
-    `bounded`: its signer signs no purchase without a price. `orders_wire`: what orders go by where it is not HTTP."""
+    `bounded`: its signer signs no purchase without a price. `orders_wire`: what orders go by where it is not HTTP. `door`: the admin side of the exchange, where it has one."""
 
     venue: ExecutionVenue
     idle: ExecutionVenue
@@ -71,6 +71,7 @@ class Rig:
     acknowledges: bool = False
     bounded: bool = False
     orders_wire: OrdersWire | None = None
+    door: Door | None = None
     times: TimeOuts = field(default_factory=TimeOuts)
 
     def hurried(self) -> None:
@@ -117,7 +118,7 @@ async def at_the_door(
         return len((await door.truth())["orders"])
 
     await real.start()
-    yield Rig(real, idle, symbol, D(3100), D(2990), D("2990.001"), D(8000), fill, lose, there)
+    yield Rig(real, idle, symbol, D(3100), D(2990), D("2990.001"), D(8000), fill, lose, there, door=door)
     await real.close()
 
 
@@ -271,30 +272,11 @@ async def hyper_account(times: TimeOuts | None = None) -> AsyncIterator[tuple[Hy
 
 @asynccontextmanager
 async def hyperliquid() -> AsyncIterator[Rig]:
-    times = TimeOuts()
-    async with hyper_account(times) as (server, venue):
-        server.wallet = {"PURR": D(50), "USDC": D(100_000)}
-
-        async def fill(name: ClOrdId, qty: Decimal) -> None:
-            await server.fill(cloid(name), qty, D("20.1"))
-
-        async def lose() -> None:
-            server.lose = 1
-
-        async def there() -> int:
-            return len(server.orders)
-
-        idle = Hyperliquid(
-            VENUE, FEED, "hl", HyperClock(server), ACCOUNT, _unasked, "http://127.0.0.1:9", None, TimeOuts()
-        )
-        yield Rig(
-            venue, idle, "PURR/USDC", D(22), D("20.1"), D("20.1234"), D(7), fill, lose, there, times=times
-        )
+    async with hyper_paper() as door:
+        idle, times = hyper_session("http://127.0.0.1:9"), TimeOuts()
+        async with at_the_door(door, hyper_session(door.url, timeouts=times), idle, PAIR) as rig:
+            yield replace(rig, off_grid=D("2990.12"), times=times)
         await idle.close()
-
-
-async def _unasked(method: str, path: str, payload: str) -> str:
-    raise AssertionError("nothing is signed for a session that was not started")
 
 
 RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
@@ -308,3 +290,5 @@ RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
     "memory": memory,
     "hyperliquid": hyperliquid,
 }
+AT_PAPER = ("binance_spot", "binance_usdm", "binance_spot by FIX", "ccxt", "deribit", "hyperliquid")
+"""Those whose exchange is the paper exchange, with its switchboard of faults behind `door`."""

@@ -89,6 +89,40 @@ def test_what_is_no_plain_order_within_its_limits_is_refused(
     assert refused.value.code == code and refused.value.hint
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "BTC-FS-29APR22_PERP",
+        "BTC-CS-29APR22-38000_39000",
+        "ETH-REV-29APR22-3000",
+        "XRP_USDC-PS-7APR23-0d5_0d6",
+    ],
+)
+def test_a_combo_is_never_signed_also_where_it_is_listed(name: str) -> None:
+    listed = frozenset({name})
+    for method in ("buy", "sell", "edit_by_label"):
+        query = urlencode(ORDER | {"instrument_name": name})
+        with pytest.raises(Denied) as refused:
+            deribit.check("GET", f"/api/v2/private/{method}", query, now_ms=NOW_MS, symbols=listed)
+        assert refused.value.code == "EXCHANGE_SYMBOL" and "combo" in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "BTC-29APR22",
+        "BTC-29APR22-37500-C",
+        "XRP_USDC-7APR23-0d5-P",
+        "ETH_USDC-PERPETUAL",
+        "ETH_USDC",
+        "BTC_USDC-29APR22",
+    ],
+)
+def test_what_is_no_combo_is_none(name: str) -> None:
+    query = urlencode(ORDER | {"instrument_name": name})
+    assert deribit.check("GET", "/api/v2/private/buy", query, now_ms=NOW_MS, symbols=frozenset({name})).words
+
+
 NEVER = "public/auth private/withdraw private/submit_transfer_to_subaccount private/submit_transfer_to_user private/submit_transfer_between_subaccounts private/create_deposit_address private/add_to_address_book private/create_api_key private/enable_api_key private/change_api_key_name private/set_password_for_subaccount private/change_margin_model private/execute_block_trade private/verify_block_trade private/move_positions private/close_position private/create_combo private/mass_quote private/logout public/exchange_token public/fork_token private/enable_cancel_on_disconnect private/toggle_portfolio_margining private/buy/../withdraw private//withdraw".split()  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from agent.app.testvenue.deribit import DeribitServer
 from agent.app.testvenue.dydx import DydxServer
 from agent.app.testvenue.engine import Engine
 from agent.app.testvenue.futures import FuturesEngine
+from agent.app.testvenue.hyperliquid import HyperliquidServer, on_its_grid
 from agent.app.testvenue.kraken import KrakenServer
 from agent.app.testvenue.kraken_wire import QuoteFees
 from agent.app.testvenue.limits import Limits
@@ -35,13 +36,14 @@ DIALECTS: dict[str, tuple[type[Engine], type[Server]]] = {
     "deribit": (FuturesEngine, DeribitServer),
     "kraken": (QuoteFees, KrakenServer),
     "dydx": (FuturesEngine, DydxServer),
+    "hyperliquid": (Engine, HyperliquidServer),
 }
 """What it trades, and how it says so."""
 
 
 def parse_account(text: str) -> Account:
     """`key=K:secret=S:ETH=50:USDC=100000`; the secret may also be `env:NAME` or `file:PATH`; with `fix=file:PATH` of an Ed25519 public key
-    in PEM it may log on by FIX. Raises ValueError, OSError."""
+    in PEM it may log on by FIX. At Hyperliquid the key is the account's address, the secret its agent wallet's key. Raises ValueError, OSError."""
     fields: list[tuple[str, str]] = []
     for piece in text.split(":"):
         name, equals, value = piece.partition("=")
@@ -140,6 +142,8 @@ def build(options: argparse.Namespace) -> Server:
         makers = []
     else:
         specs = [parse_symbol(text, options.mid) for text in options.symbol or ["ETH/USDC"]]
+        if options.dialect == "hyperliquid":
+            specs = [on_its_grid(spec) for spec in specs]
         makers = [
             Maker(
                 spec,

@@ -146,23 +146,30 @@ class Server:
 
     def _door(self, route: Route) -> Handler:
         async def door(request: web.Request) -> web.StreamResponse:
-            fault = self.faults.take(route.name)
-            if fault is not None:
-                early = await self._before(fault, request)
-                if early is not None:
-                    return early
-            response = await self._answer(route, request)
-            asked = route.name, tuple(sorted(p for p in request.query.items() if p[0] not in DATED))
-            stale, self._last[asked] = self._last.get(asked), (response.status, response.body)
-            if fault is not None:
-                if fault.kind == "stale" and stale is not None:
-                    return web.Response(status=stale[0], body=stale[1], content_type="application/json")
-                if fault.kind == "twice":
-                    return await self._answer(route, request)
-                return await self._after(fault, request, response)
-            return response
+            asked = tuple(sorted(p for p in request.query.items() if p[0] not in DATED))
+            return await self.through(route.name, asked, request, lambda: self._answer(route, request))
 
         return door
+
+    async def through(
+        self, name: str, asked: Any, request: web.Request, answer: Callable[[], Awaitable[web.Response]]
+    ) -> web.StreamResponse:
+        """What the switchboard makes of a request of that name; `asked` tells one question from another, of which an answer may be stale."""
+        fault = self.faults.take(name)
+        if fault is not None:
+            early = await self._before(fault, request)
+            if early is not None:
+                return early
+        response = await answer()
+        known = name, asked
+        stale, self._last[known] = self._last.get(known), (response.status, response.body)
+        if fault is None:
+            return response
+        if fault.kind == "stale" and stale is not None:
+            return web.Response(status=stale[0], body=stale[1], content_type="application/json")
+        if fault.kind == "twice":
+            return await answer()
+        return await self._after(fault, request, response)
 
     async def _answer(self, route: Route, request: web.Request) -> web.Response:
         headers: dict[str, str] = {}

@@ -151,6 +151,10 @@ class Hub:
             self._sweep()
             self.flush()
 
+    def touch(self, symbol: str) -> None:
+        """This book is told at the next time, whether or not it changed."""
+        self._depth.setdefault(symbol, [])
+
     def flush(self) -> None:
         """Tells what changed in the books since the last time."""
         pending, self._depth = self._depth, {}

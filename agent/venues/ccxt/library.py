@@ -316,9 +316,33 @@ def _bound(kind: type[Any], library: Library) -> Callable[[Mapping[str, Any]], A
         """In place of the library's signing of a socket's subscription: `Library.subscribe` had it signed before."""
         return dict(library.login)
 
-    own = {"fetch2": fetch2, "sign_params": sign_params}
+    def client(self: Any, url: str) -> Any:
+        """A socket that what it cannot read ends: the library would stop reading it, and wait for what is never told."""
+        known = url in (self.clients or {})
+        found = kind.client(self, url)
+        if not known:
+            found.handle_text_or_binary_message = _legible(found, found.handle_text_or_binary_message)
+        return found
+
+    own = {"fetch2": fetch2, "sign_params": sign_params, "client": client}
     made: Callable[[Mapping[str, Any]], Any] = type(kind.__name__, (kind,), own)
     return made
+
+
+def _legible(client: Any, read: Callable[[Any], None]) -> Callable[[Any], None]:
+    def heard(data: Any) -> None:
+        try:
+            read(data)
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as strange:
+            client.on_error(_broken(f"a message that cannot be read: {type(strange).__name__}"))
+
+    return heard
+
+
+def _broken(what: str) -> Exception:
+    """The library's own error of a line that broke, so that it is taken up again as after any other."""
+    error: Exception = importlib.import_module("ccxt").NetworkError(what)
+    return error
 
 
 def _read_json(text: str, *_: Any) -> Any:

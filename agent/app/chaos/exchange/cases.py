@@ -6,13 +6,14 @@ import asyncio
 import json
 import signal
 import sys
+from asyncio.subprocess import PIPE, Process
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agent.app.chaos.deaths import Dead, Doom, first_of
 from agent.app.chaos.exchange.dialects import DIALECTS
-from agent.app.chaos.exchange.fates import Fate, by_fix, draw, of_contracts
+from agent.app.chaos.exchange.fates import Fate, by_fix, called, draw, of_contracts
 from agent.app.chaos.exchange.ground import Exchange
 from agent.app.chaos.exchange.lanes import Lane
 from agent.domain.errors import FairleadError, Halt
@@ -26,6 +27,8 @@ from chains.types import Protection
 
 LIFE_S = 40
 """By the exchange's clock."""
+BEGIN_S = 60
+"""By the exchange's clock, for each life in a process of its own: that has to begin first."""
 PATIENCE_S = 60.0
 """By the wall's: a case that takes longer has stopped for good, which is a violation."""
 ROOT = Path(__file__).resolve().parents[4]
@@ -46,8 +49,8 @@ class Told:
 def fate_of(by: str, seed: int, case: int) -> Fate:
     """What befalls that case at an exchange of that session's."""
     dialect = DIALECTS[by]
-    fate = draw(seed, case)
-    return of_contracts(fate, dialect.on or {}) if dialect.contract else fate
+    fate = called(draw(seed, case), dialect.on or {})
+    return of_contracts(fate) if dialect.contract else fate
 
 
 def order(fate: Fate, lane: Lane, now_ns: int) -> ParentOrder:
@@ -64,7 +67,7 @@ def order(fate: Fate, lane: Lane, now_ns: int) -> ParentOrder:
         max_slippage_bps=fate.slippage_bps,
         protection=Protection.PRIVATE,
         created_ns=now_ns,
-        expire_ns=now_ns + LIFE_S * 10**9,
+        expire_ns=now_ns + (LIFE_S + BEGIN_S * sum(death.real for death in fate.deaths)) * 10**9,
     )
     return ParentOrder(parent_id(intent.id), intent)
 
@@ -72,6 +75,8 @@ def order(fate: Fate, lane: Lane, now_ns: int) -> ParentOrder:
 async def live(lane: Lane, fate: Fate, exchange: Exchange) -> Told:
     """From the order to its end, whatever befalls it."""
     told = Told(fate, lane)
+    # a process takes a while to begin, by this clock minutes where the machine is busy: it has begun when its order comes
+    first = await _begun() if fate.deaths and fate.deaths[0].real else None
     exchange.refill()
     faults = exchange.server.faults
     for fault in fate.faults:
@@ -81,21 +86,27 @@ async def live(lane: Lane, fate: Fate, exchange: Exchange) -> Told:
     house = asyncio.create_task(_house(exchange, fate))
     try:
         async with asyncio.timeout(PATIENCE_S):
-            await _lives(lane, fate, parent, told)
+            await _lives(lane, fate, parent, told, first)
     except TimeoutError:
         told.stopped = f"nothing more happened within {PATIENCE_S:g} s"
     finally:
         house.cancel()
         await asyncio.gather(house, return_exceptions=True)
+        if first is not None and first.returncode is None:
+            first.kill()
+            await first.wait()
         faults.clear()
         faults.clock_ms = 0
     return told
 
 
-async def _lives(lane: Lane, fate: Fate, parent: ParentOrder, told: Told) -> None:
+async def _lives(
+    lane: Lane, fate: Fate, parent: ParentOrder, told: Told, first: Process | None = None
+) -> None:
     for number, death in enumerate((*fate.deaths, None)):
         if death is not None and death.real:
-            told.sigkills += await _real_life(lane, fate, parent, number)
+            process = first if number == 0 and first is not None else await _begun()
+            told.sigkills += await _real_life(lane, fate, parent, number, process)
             told.deaths += 1
             continue
         told.deaths += death is not None
@@ -110,7 +121,18 @@ async def _lives(lane: Lane, fate: Fate, parent: ParentOrder, told: Told) -> Non
             told.stopped = str(first_of(stopped))
 
 
-async def _real_life(lane: Lane, fate: Fate, parent: ParentOrder, number: int) -> bool:
+async def _begun() -> Process:
+    """A process that is ready for a life, and waits for it. Raises Halt CHAOS_WORLD where it ended instead."""
+    command = [sys.executable, "-m", "agent.app.chaos.exchange.life"]
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=PIPE, stdout=PIPE)
+    assert process.stdout is not None
+    if not await process.stdout.readline():
+        await process.wait()
+        raise Halt("CHAOS_WORLD", "a desk's process ended before its life began", "see stderr")
+    return process
+
+
+async def _real_life(lane: Lane, fate: Fate, parent: ParentOrder, number: int, process: Process) -> bool:
     """A life in another process. True where it ended by SIGKILL; raises Halt CHAOS_WORLD where it ended badly otherwise."""
     job = {
         "seed": fate.seed,
@@ -124,9 +146,8 @@ async def _real_life(lane: Lane, fate: Fate, parent: ParentOrder, number: int) -
         "by": lane.by,
         "fix_url": lane.fix_url,
     }
-    command = [sys.executable, "-m", "agent.app.chaos.exchange.life", json.dumps(job)]
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
     try:
+        await process.communicate(json.dumps(job).encode())
         ended = await process.wait()
     except asyncio.CancelledError:
         process.kill()

@@ -11,11 +11,16 @@ from agent.app.places import Directory
 from agent.app.testvenue.deribit import DeribitServer
 from agent.app.testvenue.engine import Engine
 from agent.app.testvenue.futures import FuturesEngine
+from agent.app.testvenue.hyperliquid import HyperliquidServer, on_its_grid
 from agent.app.testvenue.server import Server
+from agent.app.testvenue.spec import SymbolSpec
 from agent.app.testvenue.usdm import UsdmServer
 from agent.domain.instruments import Asset, AssetId, cex_id
 
 ENGINES_SYMBOL = "ETHUSDC"
+KEY, SECRET = "chaos-key", "chaos-secret"
+ADDRESS, AGENT = "0x" + "c4" * 20, "0x" + "5e" * 32
+"""An account at Hyperliquid, and its agent wallet's key."""
 USDC = cex_id("paper", "USDC")
 MONEY = ("USDC", Decimal(3_000_000))
 RATE = Decimal("0.001")
@@ -34,6 +39,9 @@ class Dialect:
     server: type[Server] = Server
     contract: bool = False
     on: Mapping[str, str] | None = None
+    key: str = KEY
+    secret: str = SECRET
+    spec: SymbolSpec = SymbolSpec("ETH", "USDC")
 
     @property
     def asset(self) -> AssetId:
@@ -73,6 +81,17 @@ DIALECTS: Mapping[str, Dialect] = {
         DeribitServer,
         True,
         {"depth.rest": "positions"},
+    ),
+    "hyperliquid": Dialect(
+        "hyperliquid",
+        "ETH/USDC",
+        "ETH",
+        Engine,
+        HyperliquidServer,
+        on={"depth.rest": "account"},
+        key=ADDRESS,
+        secret=AGENT,
+        spec=on_its_grid(SymbolSpec("ETH", "USDC")),
     ),
 }
 """By the session that the desks work by."""

@@ -78,12 +78,17 @@ def draw(seed: int, case: int, *, real_share: float = 0.015) -> Fate:
     )
 
 
-def of_contracts(fate: Fate, on: Mapping[str, str]) -> Fate:
-    """The same where contracts are traded: no fewer than the least that is taken, a third of them only to reduce what is held, and troubles
-    by the names that operations have there (`on`)."""
+def called(fate: Fate, on: Mapping[str, str]) -> Fate:
+    """The same, troubles by the names that operations have at an exchange (`on`)."""
+    return replace(
+        fate, faults=tuple(fault | {"on": on.get(fault["on"], fault["on"])} for fault in fate.faults)
+    )
+
+
+def of_contracts(fate: Fate) -> Fate:
+    """The same where contracts are traded: no fewer than the least that is taken, a third of them only to reduce what is held."""
     reduces = Random(f"contracts {fate.seed} {fate.case}").random() < 1 / 3
-    faults = tuple(fault | {"on": on.get(fault["on"], fault["on"])} for fault in fate.faults)
-    return replace(fate, qty=fate.qty * 2 + LEAST, reduces=reduces, faults=faults)
+    return replace(fate, qty=fate.qty * 2 + LEAST, reduces=reduces)
 
 
 def _fault(rng: Random) -> dict[str, Any]:

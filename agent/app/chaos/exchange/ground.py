@@ -15,18 +15,18 @@ from typing import Any
 from aiohttp import web
 from Crypto.PublicKey import ECC
 
-from agent.app.chaos.exchange.dialects import ENGINES_SYMBOL, RATE, Dialect
+from agent.app.chaos.exchange.dialects import ENGINES_SYMBOL, RATE, SECRET, SPOT, Dialect
 from agent.app.testvenue.book import Order
 from agent.app.testvenue.engine import NewOrder
 from agent.app.testvenue.fix import FixServer
 from agent.app.testvenue.limits import Limits
 from agent.app.testvenue.liquidity import Maker, seeded_levels
 from agent.app.testvenue.server import Server
-from agent.app.testvenue.spec import SymbolSpec, VenueError
+from agent.app.testvenue.spec import VenueError
 from agent.app.testvenue.venue import Account, Venue
 
 SPEED = 12
-KEY, SECRET, SYMBOL = "chaos-key", "chaos-secret", ENGINES_SYMBOL
+SYMBOL = ENGINES_SYMBOL
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +51,14 @@ class Exchange:
     url: str
     fix_url: str
     clock: QuickClock
+    key: str
 
     def refill(self) -> None:
         """What earlier cases took stands there again."""
         self.server.venue.tick()
 
     def resting(self) -> list[Order]:
-        return self.server.venue.engine.open_orders(KEY, SYMBOL)
+        return self.server.venue.engine.open_orders(self.key, SYMBOL)
 
     def trade_with(self, order: Order, share: Decimal) -> None:
         """Somebody else's order against it, over whatever stands before it: so much of what is left of it is filled."""
@@ -97,23 +98,23 @@ def key_of_sessions() -> ECC.EccKey:
 
 @asynccontextmanager
 async def exchange(seed: int, clock: QuickClock, dialect: Dialect) -> AsyncIterator[Exchange]:
-    """In that dialect, with a door for FIX where coins are traded."""
-    spec = SymbolSpec("ETH", "USDC")
+    """In that dialect, with a door for FIX where Binance has one."""
+    spec = dialect.spec
     maker = Maker(spec, seeded_levels(spec, seed), seed, breathing=False)
     engine = dialect.engine([spec], RATE, RATE)
-    account = Account(KEY, SECRET, dialect.deposits)
+    account = Account(dialect.key, dialect.secret, dialect.deposits)
     server = dialect.server(
         Venue(engine, [account], [maker], lambda: clock.now_ns() // 10**6),
         Limits(weight_limit=10**9, order_limit=10**6),
     )
     server.speed = clock.speed
-    fix = None if dialect.contract else FixServer(server, {KEY: key_of_sessions().public_key().export_key(format="PEM")})  # fmt: skip
+    fix = None if dialect is not SPOT else FixServer(server, {dialect.key: key_of_sessions().public_key().export_key(format="PEM")})  # fmt: skip
     fix_url = "" if fix is None else f"tcp://127.0.0.1:{await fix.start()}"
     runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        yield Exchange(server, f"http://127.0.0.1:{runner.addresses[0][1]}", fix_url, clock)
+        yield Exchange(server, f"http://127.0.0.1:{runner.addresses[0][1]}", fix_url, clock, dialect.key)
     finally:
         server.closing.set()
         if fix is not None:

@@ -101,10 +101,11 @@ class RestingWorkshop(Workshop):
         if self._fate is None or not self._fate.rests:
             return order
         book = await self._venue.book(order.symbol)
+        tick = next(one.tick for one in await self._venue.instruments() if one.symbol == order.symbol)
         best = book.bids[0][0] if order.side is Side.BUY else book.asks[0][0]
         sign = -1 if order.side is Side.BUY else 1
         with localcontext(WIDE):
-            px = quantize_down(best * (10_000 + sign * self._fate.away_bps) / 10_000, Decimal("0.01"))
+            px = quantize_down(best * (10_000 + sign * self._fate.away_bps) / 10_000, tick)
         return replace(order, time_in_force=TimeInForce.GTC, px=px)
 
 

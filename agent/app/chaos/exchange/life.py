@@ -1,6 +1,6 @@
 """A desk's life in a process of its own, for deaths that are real: SIGKILL at the event its fate names.
 
-python -m agent.app.chaos.exchange.life JSON     {"seed", "case", "death", "lane", "url", "folder", "since_ns", "created_ns", "by", "fix_url"}
+python -m agent.app.chaos.exchange.life     says "ready", then reads one JSON object: {"seed", "case", "death", "lane", "url", "folder", "since_ns", "created_ns", "by", "fix_url"}
 
 It works the case's order, or resumes what an earlier life left. It ends by its own SIGKILL, or well where the event never came.
 """
@@ -38,4 +38,5 @@ async def life(job: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(life(json.loads(sys.argv[1])))
+    print("ready", flush=True)
+    asyncio.run(life(json.loads(sys.stdin.read())))

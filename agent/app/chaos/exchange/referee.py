@@ -17,10 +17,10 @@ from decimal import Decimal
 from typing import Any
 from urllib.request import urlopen
 
+from agent.venues.hyperliquid.codec import cl_ord_id
+
 ENDED = {"FILLED": "FILLED", "CANCELED": "CANCELED", "EXPIRED": "EXPIRED", "EXPIRED_IN_MATCH": "EXPIRED", "REJECTED": "REJECTED"}  # fmt: skip
-FORGOTTEN = {"deribit": {"EXPIRED": "CANCELED"}}
-"""Ends that a dialect has no word of its own for."""
-CONTRACTS = {"binance_usdm": "{}", "deribit": "{base}_{quote}-PERPETUAL"}
+MARKETS = {"deribit": "{base}_{quote}-PERPETUAL", "hyperliquid": "{base}/{quote}"}
 QUOTES, EIGHT = ("USDC",), Decimal("0.00000001")
 NEVER = ("EXPIRED", "REJECTED", None)
 """What a journal may say of an order that its exchange never had."""
@@ -172,26 +172,14 @@ class Judge:
 
 
 def in_words(dialect: str, truth: dict[str, Any]) -> dict[str, Any]:
-    """The exchange's books as it told them to its clients: the names of its markets, of orders, and of how these end."""
-    calls, ends = CONTRACTS.get(dialect), FORGOTTEN.get(dialect, {})
+    """The exchange's books as it told them to its clients: the names of its markets, of orders and trades, and how orders end."""
 
     def market(symbol: str) -> str:
         (quote,) = (one for one in QUOTES if symbol.endswith(one))
-        return symbol if calls in (None, "{}") else calls.format(base=symbol.removesuffix(quote), quote=quote)
+        return MARKETS.get(dialect, symbol).format(base=symbol.removesuffix(quote), quote=quote)
 
-    def ended(status: str) -> str | None:
-        known = ENDED.get(status)
-        return ends.get(known, known) if known is not None else None
-
-    label = str.partition
     orders = [
-        {
-            **one,
-            "clientOrderId": label(one["clientOrderId"], " ")[2]
-            if dialect == "deribit"
-            else one["clientOrderId"],
-            "ended": ended(one["status"]),
-        }
+        {**one, "clientOrderId": _client_id(dialect, one), "ended": _ended(dialect, one)}
         for one in truth["orders"]
     ]
     trades = [
@@ -207,6 +195,24 @@ def in_words(dialect: str, truth: dict[str, Any]) -> dict[str, Any]:
         for account, one in truth.get("margin", {}).items()
     }
     return {**truth, "orders": orders, "trades": trades, **({"margin": margins} if margins else {})}
+
+
+def _client_id(dialect: str, order: dict[str, Any]) -> str:
+    """A label stands behind the exchange's own number; a cloid holds an id of ours, or of nobody."""
+    told = str(order["clientOrderId"])
+    if dialect == "deribit":
+        return told.partition(" ")[2]
+    return str(cl_ord_id(told) or told) if dialect == "hyperliquid" else told
+
+
+def _ended(dialect: str, order: dict[str, Any]) -> str | None:
+    """How the exchange says that it ended: some have one word where others have two."""
+    known = ENDED.get(order["status"])
+    if dialect == "deribit" and known == "EXPIRED":
+        return "CANCELED"
+    if dialect == "hyperliquid" and known == "EXPIRED":
+        return "EXPIRED" if order["status"] == "EXPIRED" and not Decimal(order["executedQty"]) else "CANCELED"
+    return known
 
 
 def plain(value: Decimal) -> str:

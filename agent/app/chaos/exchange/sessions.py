@@ -12,7 +12,8 @@ from decimal import Decimal
 from itertools import count
 from urllib.parse import parse_qsl
 
-from agent.app.chaos.exchange.ground import KEY, SECRET, SYMBOL, QuickClock, key_of_sessions
+from agent.app.chaos.exchange.dialects import ADDRESS, AGENT, KEY, SECRET
+from agent.app.chaos.exchange.ground import SYMBOL, QuickClock, key_of_sessions
 from agent.domain.orders import VenueOrder
 from agent.ports import ExecutionVenue, SignedRequest
 from agent.transport.fix.message import stamp_ns
@@ -29,8 +30,14 @@ from agent.venues.ccxt import Ccxt
 from agent.venues.deribit import FEED as DERIBIT_FEED
 from agent.venues.deribit import VENUE as DERIBIT
 from agent.venues.deribit import Deribit
+from agent.venues.hyperliquid import FEED as HYPERLIQUID_FEED
+from agent.venues.hyperliquid import VENUE as HYPERLIQUID
+from agent.venues.hyperliquid import Hyperliquid
+from keys.curve import SigningKey
+from keys.hyperliquid import action_hash, agent_digest
 from keys.signer import ccxt_desk, ccxt_policy, fix_logon
 from keys.signer import deribit as policy
+from keys.signer import hyperliquid as actions
 from keys.signer.exchange_orders import SymbolLimit
 
 SENDERS, COPIERS = ("OE1", "OE2", "OE3"), ("DC1", "DC2", "DC3")
@@ -82,6 +89,20 @@ def by_itself(clock: QuickClock) -> Sign:
     return sign_one
 
 
+def by_agent(clock: QuickClock) -> Sign:
+    """Hyperliquid's signatures: actions that the signer's policy would take, each with a nonce of its own that only grows."""
+    agent, last = SigningKey(bytes.fromhex(AGENT[2:])), [0]
+
+    async def sign_action(method: str, path: str, payload: str) -> str:
+        expires_ms = int(json.loads(payload)["expiresAfter"])
+        asked = actions.check(method, path, payload, now_ms=expires_ms - 1)
+        last[0] = nonce = max(clock.now_ns() // 10**6, last[0] + 1)
+        raw = agent.sign(agent_digest(action_hash(asked.action, nonce, None, expires_ms), mainnet=False))
+        return json.dumps({"nonce": nonce, "r": "0x" + raw[:32].hex(), "s": "0x" + raw[32:64].hex(), "v": raw[64]})  # fmt: skip
+
+    return sign_action
+
+
 def session_of(
     kind: str, clock: QuickClock, url: str, timeouts: TimeOuts, fix_url: str = "", reduces: bool = False
 ) -> ExecutionVenue:
@@ -99,6 +120,9 @@ def session_of(
     if kind == "deribit":
         facts, of_deribit = replace(DERIBIT, weight_per_minute=10**9), ReducingDeribit if reduces else Deribit
         return of_deribit(facts, DERIBIT_FEED, "paper", clock, KEY, by_itself(clock), url, None, timeouts)
+    if kind == "hyperliquid":
+        facts = replace(HYPERLIQUID, weight_per_minute=10**9)
+        return Hyperliquid(facts, HYPERLIQUID_FEED, "paper", clock, ADDRESS, by_agent(clock), url, None, timeouts)  # fmt: skip
     library = ccxt_desk.Library()
 
     async def judged(method: str, path: str, payload: str) -> str:
