@@ -137,6 +137,19 @@ async def test_what_took_nothing_leaves_no_trace_and_is_over_after_its_last_bloc
             assert await later.query(ended.cl_ord_id, MARKET) is None
 
 
+async def test_an_answer_of_before_is_no_proof_of_absence() -> None:
+    """It is asked again once the indexer is known to be past the order's last block."""
+    async with dydx_paper() as door, at(door) as venue:
+        request = await venue.authorize(order("fl-a", "3100", TimeInForce.IOC, "0.5"))
+        await door.fault("order.place", "reset_after")
+        with pytest.raises(Reconcile):
+            await venue.submit(request)
+        await door.fault("order.query", "stale")  # what it said when it was asked whether the name is free
+        found = await venue.query(ClOrdId("fl-a"), MARKET)
+        assert found is not None and (found.status, found.cum_qty) == (OrdStatus.FILLED, D("0.5"))
+        assert server(door).faults.take("order.query") is None
+
+
 async def test_an_indexer_that_is_behind_proves_no_absence() -> None:
     clock = Jumped()
     async with dydx_paper() as door, at(door, clock=clock) as venue:
