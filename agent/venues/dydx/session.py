@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from agent.domain.errors import FairleadError, Reconcile, Reject, Retry
+from agent.domain.errors import FairleadError, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.order_state import TERMINAL, OrdStatus
 from agent.domain.orders import VenueOrder
@@ -331,7 +331,7 @@ class Dydx:
         for _ in range(LOOKS):
             try:
                 found = await self.query(name, symbol)
-            except Retry as error:
+            except (Retry, Reject, Usage) as error:  # whoever refuses the question, the order was taken
                 why = f"could not be asked for: {error.message}"
             else:
                 if found is not None and (not ended or found.status in TERMINAL):
