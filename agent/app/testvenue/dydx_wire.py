@@ -204,8 +204,14 @@ class Words:
     def execution_report(self, execution: Execution, now_ms: int, cancel_id: str = "") -> Json:
         order, fill = execution.order, execution.fill
         told: Json = {"orders": [self.order_json(order, now_ms)]}
-        if fill is not None:
-            told["fills"] = [self.fill_json(fill)]
+        if fill is not None:  # without its fee, and called otherwise than by HTTP
+            whole = self.fill_json(fill)
+            kept = {
+                name: value
+                for name, value in whole.items()
+                if name not in ("fee", "market", "marketType", "subaccountNumber")
+            }
+            told["fills"] = [{**kept, "ticker": whole["market"]}]
         return heard(ACCOUNTS, f"{order.account}/0", told)
 
     def account_position(self, engine: Engine, account: str, now_ms: int) -> Json:

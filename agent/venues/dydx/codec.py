@@ -203,7 +203,7 @@ def taken(data: Any) -> None:
 def refusal(code: int, space: str, log: str) -> FairleadError:
     said = f"the chain says {space} {code}: {log}"
     if space != "clob":
-        if code in SEEN_BEFORE:
+        if code in SEEN_BEFORE or "timestamp nonce" in log:
             return Reconcile("NONCE_NOT_TAKEN", said, "ask by client order id; check this machine's clock")
         if code in UNAUTHORIZED:
             return Reject("UNAUTHORIZED", said, "the account's key or authenticator, or this machine's clock")

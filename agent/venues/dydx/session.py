@@ -23,6 +23,7 @@ from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
 from agent.transport.books import Books
 from agent.transport.following import Following
 from agent.transport.http import Http, TimeOuts
+from agent.transport.limits import LimitHeaders
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
 from agent.venues import PLAIN, Sign, Terms, VenueFacts, market_named, need_markets, one_by_one, understood
@@ -39,6 +40,8 @@ LOOKS, LOOK_S = 60, 0.25
 BEHIND_NS = 4 * 10**9
 """An indexer whose newest block is older proves no absence: a signature lives ten seconds, and "no such order" is believed after fifteen."""
 SENT = 10_000
+LIMITS = LimitHeaders(left="RateLimit-Remaining", reset="RateLimit-Reset", resets=True)
+"""The indexer's: its Retry-After is milliseconds."""
 
 
 @dataclass(slots=True)
@@ -69,7 +72,7 @@ class Dydx:
         rest = (base_url or facts.rest_url).rstrip("/")
         socket = (ws_url or ("ws" + rest.removeprefix("http") + "/v4/ws" if base_url else facts.stream_url)).rstrip("/")  # fmt: skip
         self._stream_url = socket
-        self.http = Http(name, rest, Throttle(clock, facts.weight_per_minute), "", timeouts)
+        self.http = Http(name, rest, Throttle(clock, facts.weight_per_minute), LIMITS, timeouts, now_ms=self._now_ms)  # fmt: skip
         self._node_url = rest if base_url else "https" + facts.order_api_url.removeprefix("wss").removesuffix("/websocket")  # fmt: skip
         self.node = self.http
         if base_url is None:
@@ -253,8 +256,12 @@ class Dydx:
     def _market(self, symbol: str) -> codec.Market:
         return market_named(self._name, self._markets, symbol)
 
+    def _now_ms(self) -> int:
+        """By the indexer's clock."""
+        return self._clock.now_ns() // 1_000_000 + self._ahead_ms
+
     def _now_s(self) -> int:
-        return (self._clock.now_ns() // 1_000_000 + self._ahead_ms) // 1_000
+        return self._now_ms() // 1_000
 
     @property
     def _whose(self) -> dict[str, str]:
@@ -284,7 +291,7 @@ class Dydx:
     async def _height(self) -> int:
         """Of the newest block that the indexer has. Raises Retry INDEXER_BEHIND."""
         height, at_ns = codec.height(await self.ask("height", "/v4/height"))
-        if self._clock.now_ns() + self._ahead_ms * 1_000_000 - at_ns > BEHIND_NS:
+        if self._now_ms() * 1_000_000 - at_ns > BEHIND_NS:
             raise Retry("INDEXER_BEHIND", f"{self._name}: the indexer's newest block is older than {BEHIND_NS // 10**9} s", "ask again")  # fmt: skip
         return height
 
