@@ -171,15 +171,23 @@ class Http:
             self.throttle.told(-(-used * self.throttle.limit // told.of) if told.of else used)
         if self.orders is not None and (used := _number(reply, told.orders)) is not None:
             self.orders.told(used)
-        if _number(reply, told.left) == 0 and (reset := _number(reply, told.reset)) is not None:
-            left_ms = reset if told.from_now else reset - self._now_ms()
-            self.throttle.closed_for(min(max(left_ms, 0), MOST_CLOSED_MS) / 1e3)
+        if _number(reply, told.left) == 0 and (left_s := self._reset_s(reply)) is not None:
+            self.throttle.closed_for(left_s)
+
+    def _reset_s(self, reply: Reply) -> float | None:
+        """Until more is taken, by the server's own word."""
+        if (reset := _number(reply, self._told.reset)) is None:
+            return None
+        left_ms = reset if self._told.from_now else reset - self._now_ms()
+        return min(max(left_ms, 0), MOST_CLOSED_MS) / 1e3
 
     def _judge(self, reply: Reply, write: bool) -> Reply:
         self._limits(reply)
         if reply.status in (429, 418):
             after = _number(reply, "retry-after")
             seconds = 1.0 if after is None else float(after)
+            if self._told.resets and (left_s := self._reset_s(reply)) is not None:
+                seconds = left_s
             self.throttle.closed_for(seconds)
             raise Retry(
                 "RATE_LIMITED", f"{self.who} turned the request away ({reply.status})", f"wait {seconds:g} s"

@@ -136,8 +136,8 @@ def judged(
         "symbol": asked.symbol,
         "side": "BUY" if action["buy"] else "SELL",
         "type": "LIMIT",
-        "price": f"{price(action['subticks'], action['resolution']):f}",
-        "quantity": f"{quantity(action['quantums'], action['resolution']):f}",
+        "price": f"{price(action['subticks'], action['resolution']).normalize():f}",
+        "quantity": f"{quantity(action['quantums'], action['resolution']).normalize():f}",
         "timestamp": str(now_ms),
     }
     return judge(values, limits, spent, now_ms)

@@ -163,6 +163,8 @@ def test_the_accounts_channel_and_its_balance_are_read(reader: codec.Reader) -> 
     contents = codec.load(payloads("dydx")["ws_subaccounts_update"], "x")["contents"]
     (order,), (fill,) = map(reader.order, contents["orders"]), map(reader.fill, contents["fills"])
     assert (order.order.status, order.order.px, fill[1]) == (OrdStatus.FILLED, D("43000.0"), order.id)
+    named = {("ticker" if name == "market" else name): value for name, value in contents["fills"][0].items()}
+    assert reader.fill(named) == fill and reader.trades(named)
     assert fill[2].qty_in == D("21500.00") and fill[2].fee_qty == D("10.75")
     (held,) = reader.balances(codec.load(answer("http_get_subaccount"), "x"))
     assert (held.free, held.locked) == (D("45.201296"), 0)

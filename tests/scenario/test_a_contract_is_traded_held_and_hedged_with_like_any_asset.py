@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from dydx_rig import dydx_paper, dydx_session
 from hypothesis import given
 from hypothesis import strategies as st
 from usdm_rig import usdm_paper, usdm_session
@@ -34,28 +35,41 @@ from agent.hedging import carry, delta
 from agent.hedging.policy import State
 from agent.transport.clock import SystemClock
 from agent.venues.binance_usdm import BinanceUsdm
+from agent.venues.dydx import Dydx
 from chains.types import Protection
 
 D = Decimal
 PERP, USDC = AssetId("cex:paper/ETHUSDC"), AssetId("cex:paper/USDC")
-KNOWN = Directory(
-    {"ETH-PERP": (PERP,), "USDC": (USDC,)},
-    {PERP: Asset(PERP, "ETH-PERP", 8), USDC: Asset(USDC, "USDC", 8)},
-)
-SETTINGS: Any = SimpleNamespace(chains=(), venue=lambda name: SimpleNamespace(symbols=("ETHUSDC",)))
+DYDX = AssetId("cex:paper/ETH-USD")
+
+
+def known(perp: AssetId) -> Directory:
+    assets = {perp: Asset(perp, "ETH-PERP", 8), USDC: Asset(USDC, "USDC", 8)}
+    return Directory({"ETH-PERP": (perp,), "USDC": (USDC,)}, assets)
+
+
+KNOWN = known(PERP)
+
+
+def settings(perp: AssetId) -> Any:
+    return SimpleNamespace(chains=(), venue=lambda name: SimpleNamespace(symbols=(perp.partition("/")[2],)))
+
+
+SETTINGS = settings(PERP)
 
 
 class Desk:
     """The parts of a desk that meet a venue, and a book of what its fills say."""
 
-    def __init__(self, venue: BinanceUsdm) -> None:
+    def __init__(self, venue: BinanceUsdm | Dydx, perp: AssetId = PERP) -> None:
         async def no_prices() -> tuple[Any, ...]:
             return ()
 
-        self.venue, clock = venue, SystemClock()
-        self.market = LiveMarket(clock, SETTINGS, KNOWN, {}, {"paper": venue}, no_prices)
+        self.venue, self.perp, clock = venue, perp, SystemClock()
+        self.known = known(perp)
+        self.market = LiveMarket(clock, settings(perp), self.known, {}, {"paper": venue}, no_prices)
         self.workshop = Workshop(clock, {}, {"paper": venue}, 60)
-        self.booked = {PERP: D(0), USDC: D(100_000)}
+        self.booked = {perp: D(0), USDC: D(100_000)}
         self.sent = 0
 
     async def order(self, side: Side, qty: str) -> VenueOrder:
@@ -97,8 +111,8 @@ class Desk:
         self.booked[fill.fee_asset] -= fill.fee_qty
 
     async def there(self) -> dict[AssetId, Decimal]:
-        told = {b.asset: b.free + b.locked for b in await holdings_of(self.venue, KNOWN.assets)}
-        return {PERP: told.get(PERP, D(0)), USDC: told[USDC]}
+        told = {b.asset: b.free + b.locked for b in await holdings_of(self.venue, self.known.assets)}
+        return {self.perp: told.get(self.perp, D(0)), USDC: told[USDC]}
 
 
 @asynccontextmanager
@@ -129,6 +143,21 @@ async def test_a_short_is_planned_sent_booked_and_closed_and_both_books_agree_at
         assert one.booked[PERP] == D("1.25") and await one.there() == one.booked
         await one.trade(Side.SELL, "1.25")
         assert one.booked[PERP] == 0 and await one.there() == one.booked
+
+
+async def test_at_a_chain_of_its_own_both_books_agree_at_every_step_as_well() -> None:
+    """dYdX tells prices of entry to some places only: what positions cost cancels out of what is held."""
+    async with dydx_paper() as door:
+        venue = dydx_session(door.url)
+        await venue.start()
+        try:
+            one = Desk(venue, DYDX)
+            for side, qty in ((Side.SELL, "2"), (Side.BUY, "0.5"), (Side.BUY, "4"), (Side.SELL, "2.5")):
+                await one.trade(side, qty)
+                assert await one.there() == one.booked
+            assert one.booked[DYDX] == 0
+        finally:
+            await venue.close()
 
 
 async def test_a_hedge_sells_the_contract_where_coins_elsewhere_are_to_count_for_nothing() -> None:

@@ -137,6 +137,31 @@ async def test_what_took_nothing_leaves_no_trace_and_is_over_after_its_last_bloc
             assert await later.query(ended.cl_ord_id, MARKET) is None
 
 
+async def test_an_answer_of_before_is_no_proof_of_absence() -> None:
+    """It is asked again once the indexer is known to be past the order's last block."""
+    async with dydx_paper() as door, at(door) as venue:
+        request = await venue.authorize(order("fl-a", "3100", TimeInForce.IOC, "0.5"))
+        await door.fault("order.place", "reset_after")
+        with pytest.raises(Reconcile):
+            await venue.submit(request)
+        await door.fault("order.query", "stale")  # what it said when it was asked whether the name is free
+        found = await venue.query(ClOrdId("fl-a"), MARKET)
+        assert found is not None and (found.status, found.cum_qty) == (OrdStatus.FILLED, D("0.5"))
+        assert server(door).faults.take("order.query") is None
+
+
+async def test_an_indexer_that_refuses_a_question_refuses_no_order() -> None:
+    async with dydx_paper() as door, at(door) as venue:
+        request = await venue.authorize(order())
+        await door.fault("order.query", "error_before", status=403)
+        assert (await venue.submit(request)).status is OrdStatus.NEW
+        assert server(door).faults.take("order.query") is None
+        await door.fault("order.query", "error_before", status=403)
+        with pytest.raises(Reject) as refused:  # but a question that is only one is
+            await venue.query(ClOrdId("fl-a"), MARKET)
+        assert refused.value.code == "VENUE_REFUSED"
+
+
 async def test_an_indexer_that_is_behind_proves_no_absence() -> None:
     clock = Jumped()
     async with dydx_paper() as door, at(door, clock=clock) as venue:
@@ -200,6 +225,25 @@ async def test_a_name_whose_number_another_order_has_is_refused_before_it_is_sig
         with pytest.raises(Reject) as taken:
             await venue.authorize(order(second))
         assert taken.value.code == "CLIENT_ID_TAKEN" and len(signer.asked) == asked
+
+
+async def test_a_short_is_a_position_below_zero_and_what_was_paid_in_stays_what_it_was() -> None:
+    async with dydx_paper() as door, at(door) as venue:
+        sale = replace(order("fl-a", "2990", TimeInForce.IOC), side=Side.SELL)
+        sold = await venue.submit(await venue.authorize(sale))
+        got, fees = sum((f.qty_out for f in sold.fills), D(0)), sum((f.fee_qty for f in sold.fills), D(0))
+        (held,) = await venue.positions()
+        assert (sold.cum_qty, held.qty, held.symbol, held.settle) == (2, -2, MARKET, "cex:paper/USDC")
+        assert abs(held.cost + got) < D("1e-6")  # its price of entry is told to eight places
+        (cash,) = await venue.balances()
+        assert abs(cash.free + cash.locked - (D(100_000) - fees)) < D("1e-6") and cash.locked > 0
+        bought = await venue.submit(await venue.authorize(order("fl-b", "3100", TimeInForce.IOC)))
+        paid, fees = sum((f.qty_in for f in bought.fills), D(0)), fees + sum((f.fee_qty for f in bought.fills), D(0))  # fmt: skip
+        (cash,) = await venue.balances()
+        assert await venue.positions() == () and (cash.free, cash.locked) == (
+            D(100_000) + got - paid - fees,
+            0,
+        )
 
 
 async def test_terms_are_kept_by_the_chain_and_what_does_not_go_together_never_leaves() -> None:

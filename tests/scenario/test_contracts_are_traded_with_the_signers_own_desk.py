@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from deribit_rig import PERPETUAL, deribit_paper
+from dydx_rig import ACCOUNT, MARKET, PAIR, dydx_paper
 from paper import KEY, SECRET
 from usdm_rig import usdm_paper
 from venue_rigs import name_of
@@ -22,7 +23,7 @@ from agent.app.signer_file import _exchanges
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.transport.clock import SystemClock
-from agent.venues import Terms, binance_usdm, deribit
+from agent.venues import Terms, binance_usdm, deribit, dydx
 from chains.errors import Denied
 from keys.settings import signer_settings
 from keys.signer.exchange_desk import ExchangeDesk
@@ -62,8 +63,8 @@ class Desk:
         return [json.loads(line) for line in self.ledger.read_text().splitlines()]
 
 
-def desk(folder: Path, symbol: str, **more: Any) -> Desk:
-    for name, text in (("key", KEY), ("secret", SECRET)):
+def desk(folder: Path, symbol: str, holder: tuple[str, str] = (KEY, SECRET), **more: Any) -> Desk:
+    for name, text in zip(("key", "secret"), holder, strict=True):
         (folder / name).write_text(text)
         (folder / name).chmod(0o600)
     limit = {"per_order": "10000", "per_day": "25000", "px_from": "100", "px_to": "4000"}
@@ -130,6 +131,26 @@ async def test_at_deribit_each_request_is_booked_once_and_a_log_on_never(tmp_pat
             one.made.close()
 
 
+async def test_at_dydx_the_signer_writes_the_transaction_and_books_what_it_can_cost(tmp_path: Path) -> None:
+    async with dydx_paper() as door:
+        one = desk(tmp_path, PAIR, (ACCOUNT, "05" * 32), dialect="dydx", symbols=[PAIR])
+        venue = dydx.connect("x", SystemClock(), ACCOUNT, one.sign, base_url=door.url)
+        try:
+            await venue.start()
+            request = await venue.authorize(order(0, MARKET, Side.BUY, "1", "2990"))
+            assert (await venue.submit(request)).status is OrdStatus.NEW
+            assert (await venue.cancel(name_of(0), MARKET)).status is OrdStatus.CANCELED
+            assert [row["costs"] for row in one.booked()] == [[[PAIR, "2990"]], []]
+            with pytest.raises(Denied) as dear:
+                await venue.authorize(order(1, MARKET, Side.SELL, "2.6", "2990"))
+            assert dear.value.code == "EXCHANGE_PER_ORDER" and len((await door.truth())["orders"]) == 1
+            (bound,) = bounds_of({"exchange_limits": one.made.facts()}, ["x"]) or ()
+            assert "25,000.00" in sentence(bound)
+        finally:
+            await venue.close()
+            one.made.close()
+
+
 async def test_a_log_on_is_signed_where_the_owner_wrote_so_and_then_no_bound_is_told(tmp_path: Path) -> None:
     one = desk(tmp_path, PERPETUAL, dialect="deribit", allow=["WS public/auth"])
     for _ in range(2):  # each with a nonce of its own, and each booked
@@ -149,7 +170,7 @@ async def test_a_log_on_is_signed_where_the_owner_wrote_so_and_then_no_bound_is_
 def test_the_signers_file_names_dialects_and_where_orders_are_sent() -> None:
     venues = tuple(
         Venue(name=name, module=module, symbols=("S",), api_key="env:K", api_secret="env:S")
-        for name, module in (("usdm", "binance_usdm"), ("options", "deribit"))
+        for name, module in (("usdm", "binance_usdm"), ("options", "deribit"), ("chain", "dydx"))
     )
 
     class Settings:
@@ -161,4 +182,5 @@ def test_the_signers_file_names_dialects_and_where_orders_are_sent() -> None:
     assert (
         found["usdm"]["dialect"] == "binance_usdm" and found["usdm"]["sends_to"] == "https://fapi.binance.com"
     )
+    assert found["chain"] == {"dialect": "dydx", "api_key": "env:K", "secret": "env:S", "repeats": 1}
     assert found["options"] == {"dialect": "deribit", "api_key": "env:K", "secret": "env:S", "symbols": ["S"]}

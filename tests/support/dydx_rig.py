@@ -34,7 +34,7 @@ OWNERS_SECRET = "03" * 32
 AUTHENTICATOR = 12
 ACCOUNT = f"{ADDRESS}/0/{AUTHENTICATOR}"
 MARKET, PAIR = "ETH-USD", "1@-9"
-BLOCK_MS = 20
+BLOCK_MS = 10
 
 
 def sub(kind: str, config: bytes) -> dict[str, str]:
@@ -80,7 +80,7 @@ async def dydx_paper(now_ms: Callable[[], int] | None = None, leverage: int = 5)
     engine.leverage[ADDRESS, spec.symbol] = leverage
     accounts = [Account(ADDRESS, OWNERS_SECRET, DEPOSITS)]
     venue = Venue(engine, accounts, [maker], now_ms or (lambda: time.time_ns() // 1_000_000))
-    server = DydxServer(venue, Limits(10**7), BLOCK_MS)
+    server = DydxServer(venue, Limits(10**7), BLOCK_MS, venue.now_ms() - 1_000 * BLOCK_MS)
     server.authenticators[ADDRESS, AUTHENTICATOR] = TRADES_ONLY
     async with served(server, "/v4/depth") as door:
         yield door

@@ -194,6 +194,20 @@ async def test_one_that_tells_what_is_left_is_not_asked_when_nothing_is(
             assert (waits.value.code, waits.value.hint[:7]) == ("THROTTLED", "wait 30")
 
 
+async def test_one_whose_retry_after_is_no_number_of_seconds_is_believed_by_its_reset() -> None:
+    told = LimitHeaders(left="RateLimit-Remaining", reset="RateLimit-Reset", resets=True)
+    says = [{"RateLimit-Remaining": "0", "RateLimit-Reset": "1700000007500", "Retry-After": "7500"}, {"Retry-After": "30"}]  # fmt: skip
+
+    async def take(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=429, text="{}", headers=says.pop(0))
+
+    for hint in ("wait 7.5 s", "wait 30 s"):
+        async with answering(take, told, now_ms=1_700_000_000_000) as http:
+            with pytest.raises(Retry) as away:
+                await http.read("GET", "/x")
+            assert (away.value.code, away.value.hint) == ("RATE_LIMITED", hint)
+
+
 async def test_a_count_in_units_of_the_servers_is_taken_over_in_ours() -> None:
     async def take(request: web.Request) -> web.StreamResponse:
         return web.Response(text="{}", headers={"X-Used": "601"})

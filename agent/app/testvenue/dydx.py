@@ -60,8 +60,10 @@ class Authenticator:
 class DydxServer(Server):
     """Over a `FuturesEngine`, whose accounts are called by their address."""
 
-    def __init__(self, venue: Venue, limits: Limits | None = None, block_ms: int = 1_000) -> None:
-        self.said = say.Words(venue.engine, block_ms)
+    def __init__(
+        self, venue: Venue, limits: Limits | None = None, block_ms: int = 1_000, began_ms: int = say.BEGAN_MS
+    ) -> None:
+        self.said = say.Words(venue.engine, block_ms, began_ms)
         self.words = self.said
         self.engine = self.said.engine
         self.authenticators: dict[tuple[str, int], Authenticator] = {}

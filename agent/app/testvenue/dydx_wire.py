@@ -64,18 +64,18 @@ def qty_of(quantums: int) -> Decimal:
 
 
 class Words:
-    """How this dialect says what happened, by HTTP and on the line. `block_ms`: how long a block takes."""
+    """How this dialect says what happened, by HTTP and on the line. `block_ms`: how long a block takes; `began_ms`: when the first was."""
 
-    def __init__(self, engine: Engine, block_ms: int) -> None:
-        self.engine, self.block_ms = futures_of(engine), block_ms
+    def __init__(self, engine: Engine, block_ms: int, began_ms: int) -> None:
+        self.engine, self.block_ms, self.began_ms = futures_of(engine), block_ms, began_ms
         self.pairs = {spec.symbol: number for number, spec in enumerate(self.engine.specs.values(), 1)}
 
     def height(self, now_ms: int) -> int:
-        return (now_ms - BEGAN_MS) // self.block_ms
+        return (now_ms - self.began_ms) // self.block_ms
 
     def height_json(self, now_ms: int) -> Json:
         height = self.height(now_ms)
-        return {"height": str(height), "time": iso(BEGAN_MS + height * self.block_ms)}
+        return {"height": str(height), "time": iso(self.began_ms + height * self.block_ms)}
 
     def market_json(self, spec: SymbolSpec) -> Json:
         levers = [lever for (_, symbol), lever in self.engine.leverage.items() if symbol == spec.symbol]
@@ -204,8 +204,14 @@ class Words:
     def execution_report(self, execution: Execution, now_ms: int, cancel_id: str = "") -> Json:
         order, fill = execution.order, execution.fill
         told: Json = {"orders": [self.order_json(order, now_ms)]}
-        if fill is not None:
-            told["fills"] = [self.fill_json(fill)]
+        if fill is not None:  # without its fee, and called otherwise than by HTTP
+            whole = self.fill_json(fill)
+            kept = {
+                name: value
+                for name, value in whole.items()
+                if name not in ("fee", "market", "marketType", "subaccountNumber")
+            }
+            told["fills"] = [{**kept, "ticker": whole["market"]}]
         return heard(ACCOUNTS, f"{order.account}/0", told)
 
     def account_position(self, engine: Engine, account: str, now_ms: int) -> Json:

@@ -203,7 +203,7 @@ def taken(data: Any) -> None:
 def refusal(code: int, space: str, log: str) -> FairleadError:
     said = f"the chain says {space} {code}: {log}"
     if space != "clob":
-        if code in SEEN_BEFORE:
+        if code in SEEN_BEFORE or "timestamp nonce" in log:
             return Reconcile("NONCE_NOT_TAKEN", said, "ask by client order id; check this machine's clock")
         if code in UNAUTHORIZED:
             return Reject("UNAUTHORIZED", said, "the account's key or authenticator, or this machine's clock")
@@ -224,7 +224,10 @@ def markets(data: Any, maker_bps: Decimal, taker_bps: Decimal) -> dict[str, Mark
     with understood("perpetualMarkets"):
         for symbol, row in data["markets"].items():
             market = _market(text_of(symbol), row, maker_bps, taker_bps)
-            if row["status"] == "ACTIVE" and market is not None:
+            crossed = (
+                row.get("marketType", "CROSS") == "CROSS"
+            )  # an isolated one needs a subaccount of its own
+            if row["status"] == "ACTIVE" and crossed and market is not None:
                 found[symbol] = market
     return found
 
@@ -271,8 +274,9 @@ class Reader:
         while len(self._names) > self.KEPT:
             del self._names[next(iter(self._names))]
 
-    def trades(self, symbol: Any) -> bool:
-        return symbol in self._known
+    def trades(self, row: Mapping[str, Any]) -> bool:
+        """Whether a fill is in a market that trades here."""
+        return market_of(row) in self._known
 
     def traded(self, row: Mapping[str, Any]) -> bool:
         """Whether an order is in a market that trades here."""
@@ -292,7 +296,7 @@ class Reader:
     def fill(self, row: Any) -> tuple[ClOrdId, str, Fill]:
         """(our name, the indexer's order number, fill). A rebate counts as no fee."""
         with understood("a fill"):
-            symbol = text_of(row["market"])
+            symbol = text_of(market_of(row))
             contract, settle = cex_id(self.venue, symbol), cex_id(self.venue, SETTLE)
             qty, buys = above_zero(row["size"]), side(row["side"], "BUY", "SELL") is Side.BUY
             cost = qty * above_zero(row["price"])
@@ -370,6 +374,11 @@ class Reader:
                 left -= (order.order_qty - order.cum_qty) * (order.px or Decimal(0)) * self._known[order.symbol].margin  # fmt: skip
             free = max(min(held, left), Decimal(0)) if held > 0 else held
             return [Balance(cex_id(self.venue, SETTLE), free, held - free)] if held else []
+
+
+def market_of(fill: Mapping[str, Any]) -> Any:
+    """By HTTP it is called a market, in the account's channel a ticker as well."""
+    return fill.get("market", fill.get("ticker"))
 
 
 def signed(row: Any) -> Decimal:

@@ -60,7 +60,7 @@ class Fills:
             with understood("fills"):
                 rows = data["fills"]
                 for row in rows:
-                    if self._reader.trades(row["market"]):
+                    if self._reader.trades(row):
                         told = self._reader.fill(row)
                         over |= older(told, whole(row["createdAtHeight"]))
                         found[told[2].exec_id] = told

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from agent.venues.dydx.session import Dydx
 
 CHANNEL = "v4_subaccounts"
+WHOLE = frozenset("id orderId side size price fee createdAt".split())
+"""A fill that tells less than this is told by the audit."""
 
 
 class Reports(Executions):
@@ -53,6 +55,6 @@ class Reports(Executions):
             contents = message["contents"]
             for one in contents if isinstance(contents, list) else [contents]:
                 for row in one.get("fills") or ():
-                    if self._reader.trades(row["market"]):
+                    if self._reader.trades(row) and WHOLE <= row.keys():
                         await self.fill(*self._reader.fill(row), told)
         self.wake()  # of orders it tells pieces: they are asked for whole

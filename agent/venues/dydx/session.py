@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from agent.domain.errors import FairleadError, Reconcile, Reject, Retry
+from agent.domain.errors import FairleadError, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.order_state import TERMINAL, OrdStatus
 from agent.domain.orders import VenueOrder
@@ -23,6 +23,7 @@ from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
 from agent.transport.books import Books
 from agent.transport.following import Following
 from agent.transport.http import Http, TimeOuts
+from agent.transport.limits import LimitHeaders
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
 from agent.venues import PLAIN, Sign, Terms, VenueFacts, market_named, need_markets, one_by_one, understood
@@ -36,8 +37,11 @@ LIMIT = 1_000
 SHORT_BLOCKS = 8
 """What takes at once may do so until so many blocks on, some ten seconds."""
 LOOKS, LOOK_S = 60, 0.25
-BEHIND_NS = 10 * 10**9
+BEHIND_NS = 4 * 10**9
+"""An indexer whose newest block is older proves no absence: a signature lives ten seconds, and "no such order" is believed after fifteen."""
 SENT = 10_000
+LIMITS = LimitHeaders(left="RateLimit-Remaining", reset="RateLimit-Reset", resets=True)
+"""The indexer's: its Retry-After is milliseconds."""
 
 
 @dataclass(slots=True)
@@ -68,7 +72,7 @@ class Dydx:
         rest = (base_url or facts.rest_url).rstrip("/")
         socket = (ws_url or ("ws" + rest.removeprefix("http") + "/v4/ws" if base_url else facts.stream_url)).rstrip("/")  # fmt: skip
         self._stream_url = socket
-        self.http = Http(name, rest, Throttle(clock, facts.weight_per_minute), "", timeouts)
+        self.http = Http(name, rest, Throttle(clock, facts.weight_per_minute), LIMITS, timeouts, now_ms=self._now_ms)  # fmt: skip
         self._node_url = rest if base_url else "https" + facts.order_api_url.removeprefix("wss").removesuffix("/websocket")  # fmt: skip
         self.node = self.http
         if base_url is None:
@@ -150,7 +154,7 @@ class Dydx:
             self._sent[order.cl_ord_id] = _Sent(order, flags, until)
             if len(self._sent) > SENT:
                 del self._sent[next(iter(self._sent))]
-        payload = json.dumps({"tx": tx, "symbol": order.symbol, "flags": flags, "until": until})
+        payload = json.dumps({"tx": tx, "symbol": order.symbol, "flags": flags})
         return SignedRequest(order.cl_ord_id, "POST", PATH, payload, hashlib.sha256(tx.encode()).hexdigest())
 
     async def submit(self, request: SignedRequest) -> OrderSnapshot:
@@ -158,21 +162,24 @@ class Dydx:
         self._need_markets()
         with understood("a signed request"):
             parts = json.loads(request.payload)
-            tx, symbol, flags, until = (parts[key] for key in ("tx", "symbol", "flags", "until"))
+            tx, symbol, flags = (parts[key] for key in ("tx", "symbol", "flags"))
         await self._broadcast(tx)
         sent = self._sent.get(request.cl_ord_id)
         if sent is not None:
             sent.taken = True
-        return await self._seen(request.cl_ord_id, symbol, ended=flags == SHORT_TERM, until=until)
+        return await self._seen(request.cl_ord_id, symbol, ended=flags == SHORT_TERM)
 
     async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot:
         """The order after the cancel; one that had ended already is returned as it ended. Raises Reject NO_SUCH_ORDER, Reconcile."""
         market = self._market(symbol)
-        stands = await self._row(cl_ord_id, market)
-        before = await self.query(cl_ord_id, symbol) if stands is None else await self._whole(stands)
-        if before is None:
-            raise Reject("NO_SUCH_ORDER", f"{self._name} has no order {cl_ord_id}")
-        if stands is None or before.status in TERMINAL:
+        stands, height = await self._proved(cl_ord_id, market)
+        if stands is None:
+            untraced = self._untraced(cl_ord_id, market, height)
+            if untraced is None:
+                raise Reject("NO_SUCH_ORDER", f"{self._name} has no order {cl_ord_id}")
+            return untraced  # it takes or ends by itself
+        before = await self._whole(stands, market)
+        if before.status in TERMINAL:
             return before
         until = await self._height() + SHORT_BLOCKS if stands.flags == SHORT_TERM else self._now_s() + codec.STANDS_S  # fmt: skip
         try:
@@ -180,7 +187,7 @@ class Dydx:
         except Reject as refused:
             if refused.code != "NO_SUCH_ORDER":
                 raise  # else it ended meanwhile: the indexer tells how
-        return await self._seen(cl_ord_id, symbol, ended=True, until=stands.until)
+        return await self._seen(cl_ord_id, symbol, ended=True)
 
     async def cancel_many(self, orders: Sequence[tuple[ClOrdId, str]]) -> Mapping[ClOrdId, OrderSnapshot | FairleadError]:  # fmt: skip
         """A transaction for each, side by side: the chain takes one message of the book in one. As the port says."""
@@ -191,16 +198,10 @@ class Dydx:
         that this session sent and the node took, it is told as expired after its last block. Raises Retry INDEXER_BEHIND."""
         market = self._market(symbol)
         self.reader.knows(cl_ord_id, market)
-        stands = await self._row(cl_ord_id, market)
-        if stands is not None:
-            return await self._whole(stands)
-        height, sent = await self._height(), self._sent.get(cl_ord_id)
-        if sent is None or not sent.taken or sent.flags != SHORT_TERM:
-            return None
-        status = OrdStatus.EXPIRED if height > sent.until else OrdStatus.NEW
-        order = sent.order
-        number = self.reader.number(cl_ord_id, market, sent.flags)
-        return OrderSnapshot(cl_ord_id, number, symbol, order.side, status, order.order_qty, order.px, codec.NOTHING, (), self._clock.now_ns())  # fmt: skip
+        stands, height = await self._proved(cl_ord_id, market)
+        if stands is None:
+            return self._untraced(cl_ord_id, market, height)
+        return await self._whole(stands, market)
 
     async def open_orders(self) -> Sequence[OrderSnapshot]:
         """Without their fills: `query` has them."""
@@ -255,8 +256,12 @@ class Dydx:
     def _market(self, symbol: str) -> codec.Market:
         return market_named(self._name, self._markets, symbol)
 
+    def _now_ms(self) -> int:
+        """By the indexer's clock."""
+        return self._clock.now_ns() // 1_000_000 + self._ahead_ms
+
     def _now_s(self) -> int:
-        return (self._clock.now_ns() // 1_000_000 + self._ahead_ms) // 1_000
+        return self._now_ms() // 1_000
 
     @property
     def _whose(self) -> dict[str, str]:
@@ -286,7 +291,7 @@ class Dydx:
     async def _height(self) -> int:
         """Of the newest block that the indexer has. Raises Retry INDEXER_BEHIND."""
         height, at_ns = codec.height(await self.ask("height", "/v4/height"))
-        if self._clock.now_ns() + self._ahead_ms * 1_000_000 - at_ns > BEHIND_NS:
+        if self._now_ms() * 1_000_000 - at_ns > BEHIND_NS:
             raise Retry("INDEXER_BEHIND", f"{self._name}: the indexer's newest block is older than {BEHIND_NS // 10**9} s", "ask again")  # fmt: skip
         return height
 
@@ -299,20 +304,41 @@ class Dydx:
                 return self.reader.order(data)
         return None
 
-    async def _whole(self, stands: codec.Stands) -> OrderSnapshot:
-        """With its fills, and ended where its last block is over."""
+    async def _proved(self, name: ClOrdId, market: codec.Market) -> tuple[codec.Stands | None, int]:
+        """What the indexer tells of an order, (None, the newest block) where it tells nothing: asked again once it is known how far it is.
+        Raises Retry INDEXER_BEHIND."""
+        stands = await self._row(name, market)
+        if stands is not None:
+            return stands, 0
+        height = await self._height()
+        return await self._row(name, market), height
+
+    def _untraced(self, name: ClOrdId, market: codec.Market, height: int) -> OrderSnapshot | None:
+        """An order that the node took and nothing is told of: one that took nothing at once leaves no trace."""
+        sent = self._sent.get(name)
+        if sent is None or not sent.taken or sent.flags != SHORT_TERM:
+            return None
+        status, order = OrdStatus.EXPIRED if height > sent.until else OrdStatus.NEW, sent.order
+        number = self.reader.number(name, market, sent.flags)
+        return OrderSnapshot(name, number, order.symbol, order.side, status, order.order_qty, order.px, codec.NOTHING, (), self._clock.now_ns())  # fmt: skip
+
+    async def _whole(self, stands: codec.Stands, market: codec.Market) -> OrderSnapshot:
+        """With its fills, and ended where its last block is over: as it is told after that block was."""
         order = stands.order
         if stands.flags == SHORT_TERM and order.status not in TERMINAL and await self._height() > stands.until:  # fmt: skip
-            order = replace(order, status=OrdStatus.EXPIRED)
+            stands = await self._row(order.cl_ord_id, market, SHORT_TERM) or stands
+            order = stands.order
+            if order.status not in TERMINAL:
+                order = replace(order, status=OrdStatus.EXPIRED)
         return replace(order, fills=await self._fills.of(stands)) if order.cum_qty else order
 
-    async def _seen(self, name: ClOrdId, symbol: str, *, ended: bool, until: int) -> OrderSnapshot:
+    async def _seen(self, name: ClOrdId, symbol: str, *, ended: bool) -> OrderSnapshot:
         """The order as the indexer tells it, once it does; `ended`: once it tells so. Raises Reconcile where that takes too long."""
         why = "is not told of yet"
         for _ in range(LOOKS):
             try:
                 found = await self.query(name, symbol)
-            except Retry as error:
+            except (Retry, Reject, Usage) as error:  # whoever refuses the question, the order was taken
                 why = f"could not be asked for: {error.message}"
             else:
                 if found is not None and (not ended or found.status in TERMINAL):
