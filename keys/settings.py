@@ -25,7 +25,8 @@ is the most orders the exchange takes of one account in the six seconds a signat
 `sends_to` (the exchange's address, or a reference to it) the signer sends orders itself: no signature of one leaves it, and each is carried out once. With
 dialect "hyperliquid" `secret` is an agent wallet's key in hex, `api_key` the account's address, instruments are named by asset number,
 and `repeats` is 1: its nonces are taken once (keys/signer/hyperliquid.py). With dialect "binance-fix" `secret` is an Ed25519 key in PEM and
-only log-ons of `senders` are signed by it (keys/signer/fix_logon.py says what one of them opens). With dialect "kraken" `secret` is base64.
+only log-ons of `senders` are signed by it (keys/signer/fix_logon.py says what one of them opens). With dialect "kraken" `secret` is base64,
+with "coinbase" the private key as Coinbase gives it and `api_key` its name.
 A password left out or null is asked for by the signer itself when `unlock` is called. Amounts are base units as decimal strings.
 Errors: Usage SIGNER_CONFIG_INVALID with the path of the value.
 """
@@ -56,7 +57,7 @@ from keys.policy_settings import (
     PolicySettings,
 )
 from keys.secrets import is_reference
-from keys.signer import binance_usdm, ccxt_words, deribit, fix_logon, kraken
+from keys.signer import binance_usdm, ccxt_words, coinbase, deribit, fix_logon, kraken
 from keys.signer.exchange_orders import SymbolLimit
 from keys.signer.exchange_wire import checked
 from keys.signers import SignerSpec, read_spec, references
@@ -95,6 +96,7 @@ _REPEATS = {
     binance_usdm.DIALECT: binance_usdm.REPEATS,
     deribit.DIALECT: deribit.REPEATS,
     kraken.DIALECT: kraken.REPEATS,
+    coinbase.DIALECT: coinbase.REPEATS,
 }
 
 

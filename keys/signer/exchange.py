@@ -69,7 +69,7 @@ SENT: Mapping[str, frozenset[str]] = {
 }
 """By dialect: what carries an order and is sent by the signer itself where its settings say so."""
 _OUT = re.compile(
-    r"withdraw|transfer|capital|apikey|api-key|sub-?account|convert|loan|margin|asset|pay\b|repay",
+    r"withdraw|transfer|move_funds|capital|apikey|api-key|sub-?account|convert|loan|margin|asset|pay\b|repay",
     re.IGNORECASE,
 )
 _QUERY = re.compile(r"[\x21-\x7e]{1,4096}")

@@ -21,6 +21,8 @@ from keys.signer import (
     binance_usdm,
     ccxt_desk,
     ccxt_words,
+    coinbase,
+    coinbase_desk,
     deribit,
     exchange,
     exchange_orders,
@@ -74,6 +76,8 @@ class ExchangeDesk:
         self._waiting: dict[str, tuple[str, int]] = {}
         self._library = ccxt_desk.Library()
         self._kraken = kraken_desk.KrakenDesk(ledger)
+        self._coinbase = coinbase_desk.CoinbaseDesk(ledger)
+        self._hosts = {name: coinbase_desk.host_of(wire.url) for name, wire in self._wires.items()}
         for reference in references.values():
             if ccxt_words.words_of(reference.dialect) is not None:
                 ccxt_desk.loaded(reference.dialect)
@@ -100,6 +104,8 @@ class ExchangeDesk:
         if reference.dialect == hyperliquid.DIALECT:
             asked = (request_id, venue, method, path, query)
             return self._sign_as_agent_wallet(reference, asked, digest, now_ms)
+        if reference.dialect == coinbase.DIALECT:
+            return self._token(reference, (request_id, venue, method, path, query), digest, now_ms)
         if reference.dialect == kraken.DIALECT:
             return self._sign_once(reference, (request_id, venue, method, path, query), digest, now_ms)
         if reference.dialect == fix_logon.DIALECT:
@@ -210,6 +216,24 @@ class ExchangeDesk:
         )
         return {"signature": signature, "api_key": api_key}
 
+    def _token(
+        self, reference: ExchangeReference, asked: tuple[str, str, str, str, str], digest: str, now_ms: int
+    ) -> dict[str, Any]:
+        """The token of one request at Coinbase, "" for an order."""
+        request_id, venue, *_ = asked
+        api_key = self._vault.api_keys[venue].text().strip()
+        token = self._coinbase.sign(
+            reference,
+            api_key,
+            self._vault.secrets[venue].text(),
+            lambda: self._granted(request_id, digest),
+            asked,
+            digest,
+            now_ms=now_ms,
+            host=self._hosts.get(venue, coinbase.HOST),
+        )
+        return {"signature": token, "api_key": api_key}
+
     def _sign_logon(
         self, reference: ExchangeReference, asked: tuple[str, str, str, str, str], digest: str, now_ms: int
     ) -> dict[str, Any]:
@@ -251,6 +275,17 @@ class ExchangeDesk:
                 f"no sends_to is set for {venue}",
                 "Set it in the signer's settings, or send the request with its signature.",
             )
+        if self._references[venue].dialect == coinbase.DIALECT:
+            told = await self._coinbase.send(
+                wire,
+                self._vault.api_keys[venue].text().strip(),
+                self._vault.secrets[venue].text(),
+                lambda: self._granted(request_id, digest),
+                (request_id, venue, method, path, query),
+                digest,
+                self._hosts[venue],
+            )
+            return {"status": told.status, "headers": dict(told.headers), "body": told.body}
         self._forget()
         waiting, _ = self._waiting.get(request_id, ("", 0))
         if waiting != digest:

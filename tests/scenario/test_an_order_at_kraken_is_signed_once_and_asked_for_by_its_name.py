@@ -22,6 +22,7 @@ from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import ExecutionReport
 from agent.venues import Terms
 from agent.venues.kraken import Kraken
+from chains.ending import ended
 
 D = Decimal
 SAID = [
@@ -217,7 +218,7 @@ async def test_the_private_socket_tells_at_once_where_its_token_is_granted() -> 
             assert {r.cl_ord_id for r in got} == {name_of(0)}
             await door.disconnect()  # a token is good for one connection: another is asked for
             await until(lambda: sum(asked.endswith("GetWebSocketsToken") for asked in signer.asked) == 2)
-        reading.cancel()
+        await ended([reading])
         told = [r.fill for r in got if r.fill is not None]
         listed = [fill for _, fill in await venue.fills(PAIR, 0)]
         assert [f.exec_id for f in told] == [f.exec_id for f in listed]

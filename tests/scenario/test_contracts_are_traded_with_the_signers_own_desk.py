@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from coinbase_rig import KEY as COINBASE_KEY
+from coinbase_rig import PEM, PRODUCT, coinbase_paper
 from deribit_rig import PERPETUAL, deribit_paper
+from kraken_rig import API_SECRET, PAIR, kraken_paper
 from paper import KEY, SECRET
 from usdm_rig import usdm_paper
 from venue_rigs import name_of
@@ -22,8 +25,8 @@ from agent.app.signer_file import _exchanges
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.transport.clock import SystemClock
-from agent.venues import Terms, binance_usdm, deribit
-from chains.errors import Denied
+from agent.venues import Terms, binance_usdm, coinbase, deribit, kraken
+from chains.errors import Denied, Reconcile
 from keys.settings import signer_settings
 from keys.signer.exchange_desk import ExchangeDesk
 from keys.signer.ledger import SpendLedger
@@ -62,8 +65,8 @@ class Desk:
         return [json.loads(line) for line in self.ledger.read_text().splitlines()]
 
 
-def desk(folder: Path, symbol: str, **more: Any) -> Desk:
-    for name, text in (("key", KEY), ("secret", SECRET)):
+def desk(folder: Path, symbol: str, keys: tuple[str, str] = (KEY, SECRET), **more: Any) -> Desk:
+    for name, text in zip(("key", "secret"), keys, strict=True):
         (folder / name).write_text(text)
         (folder / name).chmod(0o600)
     limit = {"per_order": "10000", "per_day": "25000", "px_from": "100", "px_to": "4000"}
@@ -146,10 +149,50 @@ async def test_a_log_on_is_signed_where_the_owner_wrote_so_and_then_no_bound_is_
     assert not plain.logs_on and "25,000.00" in sentence(plain)
 
 
+async def test_at_coinbase_orders_are_sent_from_there_alone_and_at_kraken_signed_once(tmp_path: Path) -> None:
+    async with coinbase_paper() as door:
+        one = desk(tmp_path, PRODUCT, (COINBASE_KEY, PEM), dialect="coinbase", sends_to=door.url)
+        venue = coinbase.connect("x", SystemClock(), "", one.sign, base_url=door.url, send=one.send)
+        try:
+            await venue.start()
+            request = await venue.authorize(order(0, PRODUCT, Side.BUY, "1", "2990"))
+            assert (await venue.submit(request)).status is OrdStatus.NEW
+            with pytest.raises(Reconcile) as sent:
+                await one.send(request.method, request.path, request.payload)
+            assert sent.value.code == "EXCHANGE_SENT_BEFORE" and len(await venue.open_orders()) == 1
+            changed = await venue.modify(order(0, PRODUCT, Side.BUY, "0.5", "2990"))
+            assert changed.order_qty == D("0.5") and one.made.facts()["x"]["repeats"] == 1
+            assert (await venue.cancel(name_of(0), PRODUCT)).status is OrdStatus.CANCELED
+            assert [D(row["cost"]) for row in one.booked() if "cost" in row] == [2990, 2000]
+        finally:
+            await venue.close()
+            one.made.close()
+    (tmp_path / "kraken").mkdir()
+    async with kraken_paper() as door:
+        two = desk(tmp_path / "kraken", PAIR, (KEY, API_SECRET), dialect="kraken")
+        spot = kraken.connect("x", SystemClock(), KEY, two.sign, base_url=door.url)
+        try:
+            await spot.start()
+            request = await spot.authorize(order(0, PAIR, Side.BUY, "1", "2990"))
+            assert (await spot.submit(request)).status is OrdStatus.NEW
+            with pytest.raises(Reconcile):
+                await two.sign(request.method, request.path, request.payload)
+            assert [D(row["cost"]) for row in two.booked() if "cost" in row] == [2990]
+            assert not two.made.facts()["x"].get("logs_on")
+        finally:
+            await spot.close()
+            two.made.close()
+
+
 def test_the_signers_file_names_dialects_and_where_orders_are_sent() -> None:
     venues = tuple(
         Venue(name=name, module=module, symbols=("S",), api_key="env:K", api_secret="env:S")
-        for name, module in (("usdm", "binance_usdm"), ("options", "deribit"))
+        for name, module in (
+            ("usdm", "binance_usdm"),
+            ("options", "deribit"),
+            ("spot", "coinbase"),
+            ("kr", "kraken"),
+        )
     )
 
     class Settings:
@@ -161,4 +204,6 @@ def test_the_signers_file_names_dialects_and_where_orders_are_sent() -> None:
     assert (
         found["usdm"]["dialect"] == "binance_usdm" and found["usdm"]["sends_to"] == "https://fapi.binance.com"
     )
+    assert found["spot"]["sends_to"] == "https://api.coinbase.com" and "sends_to" not in found["kr"]
+    assert (found["spot"]["dialect"], found["kr"]["dialect"]) == ("coinbase", "kraken")
     assert found["options"] == {"dialect": "deribit", "api_key": "env:K", "secret": "env:S", "symbols": ["S"]}

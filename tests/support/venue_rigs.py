@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from ccxt_rig import BAND, at_paper
+from coinbase_rig import PRODUCT, coinbase_paper, coinbase_session
+from coinbase_rig import Signer as CoinbaseSigner
 from deribit_rig import PERPETUAL, deribit_paper, deribit_session
 from deribit_rig import Signer as DeribitSigner
 from fake_venue import FakeVenue
@@ -182,6 +184,16 @@ async def deribit() -> AsyncIterator[Rig]:
 
 
 @asynccontextmanager
+async def coinbase() -> AsyncIterator[Rig]:
+    async with coinbase_paper() as door:
+        idle, times = coinbase_session("http://127.0.0.1:9"), TimeOuts()
+        real = coinbase_session(door.url, CoinbaseSigner(limit=AT_ANY_PRICE), timeouts=times)
+        async with at_the_door(door, real, idle, PRODUCT) as rig:
+            yield replace(rig, sends_once=True, bounded=True, times=times)
+        await idle.close()
+
+
+@asynccontextmanager
 async def kraken() -> AsyncIterator[Rig]:
     async with kraken_paper() as door:
         idle, times = kraken_session("http://127.0.0.1:9"), TimeOuts()
@@ -291,6 +303,7 @@ RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
     "binance_usdm": usdm,
     "binance_spot by FIX": spot_by_fix,
     "ccxt": family,
+    "coinbase": coinbase,
     "deribit": deribit,
     "kraken": kraken,
     "memory": memory,

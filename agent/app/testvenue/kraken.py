@@ -31,7 +31,7 @@ MAY = ["query-funds", "query-open-trades", "query-closed-trades", "modify-trades
 
 
 class KrakenServer(Server):
-    """Over `QuoteFees`. `may`: what its keys may do; `tokens`: those of the private socket that were given out."""
+    """Over the engine `QuoteFees`. `may`: what its keys may do; `tokens`: those of the private socket that were given out."""
 
     def __init__(self, venue: Venue, limits: Limits | None = None) -> None:
         self.words = self._words = say.Words(venue.engine)

@@ -161,7 +161,8 @@ class Hub:
             async for message in ws:
                 if message.type is WSMsgType.TEXT:
                     answer = on_text(connection, message.data)
-                    await ws.send_str(encoded(answer))
+                    if answer:  # some say nothing to what they are told
+                        await ws.send_str(encoded(answer))
         finally:
             self.connections.discard(connection)
             sender.cancel()

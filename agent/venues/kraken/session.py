@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 import orjson
 
 from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Retry, Usage
-from agent.domain.ids import ClOrdId
+from agent.domain.ids import ClOrdId, as_uuid
 from agent.domain.orders import VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
 from agent.market.feeds import FeedFacts
@@ -169,7 +169,7 @@ class Kraken:
         """The order after the cancel; one that had ended already is returned as it ended. Raises Reject NO_SUCH_ORDER, Reconcile."""
         self._market(symbol)
         txid = codec.txid_of(cl_ord_id)
-        asked = {"cl_ord_id": codec.uuid_of(cl_ord_id)} if txid is None else {"txid": txid}
+        asked = {"cl_ord_id": as_uuid(cl_ord_id)} if txid is None else {"txid": txid}
         try:
             await self._write("CancelOrder", _form(asked), "the answer to a cancel")
         except Reject as refused:
@@ -346,7 +346,7 @@ class Kraken:
                     raise
                 rows = {}
         else:
-            named = {"cl_ord_id": codec.uuid_of(cl_ord_id)}
+            named = {"cl_ord_id": as_uuid(cl_ord_id)}
             rows = await self._opened(named)
             if not rows:
                 more = {"trades": "true", "consolidate_taker": "false", "without_count": "true"}
