@@ -33,7 +33,8 @@ DIALECT = "coinbase"
 REPEATS = 1
 API = "/api/v3/brokerage/"
 HOST = "api.coinbase.com"
-LIVES_S = 10
+LIVES_S, EARLIER_S = 10, 5
+"""How long a token lives, and by how much the exchange's clock may be behind this machine's."""
 ORDER, CHANGE = f"POST {API}orders", f"POST {API}orders/edit"
 ENDS = f"POST {API}orders/batch_cancel"
 SOCKET = "WS user"
@@ -199,7 +200,7 @@ def token(key: EccKey, name: str, uri: str, *, at_s: int, nonce: str) -> str:
     """A JWT of this key, for one method, host and path (`uri`), or for the private socket ("")."""
     ecdsa = key.curve == "NIST P-256"
     head = {"alg": "ES256" if ecdsa else "EdDSA", "typ": "JWT", "kid": name, "nonce": nonce}
-    says: dict[str, Any] = {"sub": name, "iss": "cdp", "nbf": at_s, "exp": at_s + LIVES_S}
+    says: dict[str, Any] = {"sub": name, "iss": "cdp", "nbf": at_s - EARLIER_S, "exp": at_s + LIVES_S}
     if uri:
         says["uri"] = uri
     text = f"{_part(head)}.{_part(says)}"

@@ -6,9 +6,11 @@ No order's token leaves this process. A grant that is older than six seconds, or
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from chains.errors import Denied, Reconcile, Retry
@@ -16,6 +18,9 @@ from keys.settings import ExchangeReference
 from keys.signer import coinbase, exchange_orders
 from keys.signer.exchange_wire import Answer, Wire
 from keys.signer.ledger import SpendLedger
+
+if TYPE_CHECKING:
+    from Crypto.PublicKey.ECC import EccKey
 
 DAY_S, KEPT = 86_400, 10_000
 TURNED_AWAY = (418, 429)
@@ -31,6 +36,7 @@ class CoinbaseDesk:
         self._ledger = ledger
         self._waiting: dict[str, tuple[str, int]] = {}
         self._products: dict[str, dict[str, str]] = {}
+        self._read: dict[bytes, EccKey] = {}
 
     def sign(
         self,
@@ -66,7 +72,7 @@ class CoinbaseDesk:
             self._ledger.record("exchange", request_id, digest, wall, facts)
             if judged.words is not None:
                 self._wait(request_id, digest, now_ms)
-        return "" if judged.words is not None else _token(api_key, secret, method, path, host, now_ms)
+        return "" if judged.words is not None else self._token(api_key, secret, method, path, host, now_ms)
 
     async def send(
         self, wire: Wire, api_key: str, secret: str, granted: Callable[[], bool], asked: Request, digest: str, host: str
@@ -82,7 +88,7 @@ class CoinbaseDesk:
         kept = self._waiting.pop(request_id)
         if not 0 <= now_ms - since_ms <= exchange_orders.LIFE_MS:
             raise Denied("EXCHANGE_WINDOW", f"{method} {path} was granted more than {exchange_orders.LIFE_MS} ms ago", "Authorize it again.")  # fmt: skip
-        bearer = _token(api_key, secret, method, path, host, now_ms)
+        bearer = self._token(api_key, secret, method, path, host, now_ms)
         headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
         try:
             told = await asyncio.to_thread(wire.request, method, path, body, headers)
@@ -98,6 +104,16 @@ class CoinbaseDesk:
                 del products[next(iter(products))]
         return told
 
+    def _token(self, api_key: str, secret: str, method: str, path: str, host: str, now_ms: int) -> str:
+        uri, digest = (
+            "" if method == "WS" else f"{method} {host}{path}",
+            hashlib.sha256(secret.encode()).digest(),
+        )
+        if digest not in self._read:  # reading a key takes longer than signing with it
+            self._read[digest] = coinbase.key_of(secret)
+        nonce = secrets.token_hex(16)
+        return coinbase.token(self._read[digest], api_key, uri, at_s=now_ms // 1000, nonce=nonce)
+
     def _wait(self, request_id: str, digest: str, now_ms: int) -> None:
         oldest = now_ms - 10 * exchange_orders.LIFE_MS
         self._waiting = {i: kept for i, kept in self._waiting.items() if kept[1] >= oldest}
@@ -107,9 +123,3 @@ class CoinbaseDesk:
 def host_of(sends_to: str) -> str:
     """What the exchange is called in a token."""
     return (urlsplit(sends_to).netloc or coinbase.HOST) if sends_to else coinbase.HOST
-
-
-def _token(api_key: str, secret: str, method: str, path: str, host: str, now_ms: int) -> str:
-    uri = "" if method == "WS" else f"{method} {host}{path}"
-    key, nonce = coinbase.key_of(secret), secrets.token_hex(16)
-    return coinbase.token(key, api_key, uri, at_s=now_ms // 1000, nonce=nonce)

@@ -31,9 +31,10 @@ def _orders(data: Any) -> Any:
 
 
 def _fills(data: Any) -> Any:
+    """What is told as an amount of the quote is read too, and its base is no number of the frame's."""
     with understood("fills"):
-        found = [READER.fill(row) for row in data["fills"]]
-        return [one[1] for one in found if one is not None]
+        found = [(READER.fill(row), row.get("size_in_quote") is True) for row in data["fills"]]
+        return [one[1] for one, in_quote in found if one is not None and not in_quote]
 
 
 def _account(data: Any) -> Any:

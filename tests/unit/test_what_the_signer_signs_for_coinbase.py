@@ -128,7 +128,7 @@ def test_a_token_names_method_host_path_and_ten_seconds_by_either_kind_of_key() 
         made = coinbase.token(coinbase.key_of(secret), KEY, "GET api.coinbase.com/x", at_s=1_700, nonce="n")
         head, says = read(made)
         assert head == {"alg": algorithm, "typ": "JWT", "kid": KEY, "nonce": "n"}
-        assert says == {"sub": KEY, "iss": "cdp", "nbf": 1_700, "exp": 1_710, "uri": "GET api.coinbase.com/x"}
+        assert says == {"sub": KEY, "iss": "cdp", "nbf": 1_695, "exp": 1_710, "uri": "GET api.coinbase.com/x"}
         text, _, signature = made.rpartition(".")
         given = base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4))
         assert len(given) == 64 and _signed(public.export_key(format="PEM"), algorithm, text.encode(), given)

@@ -7,7 +7,8 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -22,6 +23,9 @@ from agent.app.testvenue.streams import Connection
 from agent.app.testvenue.venue import Account, Venue
 from agent.app.testvenue.wire import Json
 from agent.venues import stamp
+
+if TYPE_CHECKING:
+    from Crypto.PublicKey.ECC import EccKey
 
 API = "/api/v3/brokerage"
 LONGEST_S = 120
@@ -262,13 +266,19 @@ def _unpadded(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
+@lru_cache(maxsize=8)
+def _key(pem: str) -> EccKey:
+    from Crypto.PublicKey import ECC
+
+    return ECC.import_key(pem)
+
+
 def _signed(pem: str, algorithm: str, text: bytes, signature: bytes) -> bool:
     """ES256 by a P-256 key, EdDSA by an Ed25519 one. Raises ValueError."""
     from Crypto.Hash import SHA256
-    from Crypto.PublicKey import ECC
     from Crypto.Signature import DSS, eddsa
 
-    key = ECC.import_key(pem)
+    key = _key(pem)
     if (key.curve, algorithm) == ("NIST P-256", "ES256"):
         DSS.new(key, "fips-186-3").verify(SHA256.new(text), signature)
     elif (key.curve, algorithm) == ("Ed25519", "EdDSA"):

@@ -320,6 +320,8 @@ class Coinbase:
             except Reject as refused:
                 if refused.code != "NO_SUCH_ORDER":
                     raise
+                if number in self._names:  # the venue itself gave it
+                    raise Retry("NOT_VISIBLE_YET", f"{self._name} does not tell of {number} yet", "ask again") from None  # fmt: skip
                 return None
             with understood("an order"):
                 return data["order"]

@@ -345,6 +345,8 @@ class Kraken:
                 if refused.code != "NO_SUCH_ORDER":
                     raise
                 rows = {}
+            if not rows and txid in self._names:  # the venue itself gave it
+                raise Retry("NOT_VISIBLE_YET", f"{self._name} does not tell of {txid} yet", "ask again")
         else:
             named = {"cl_ord_id": as_uuid(cl_ord_id)}
             rows = await self._opened(named)
