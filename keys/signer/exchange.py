@@ -137,6 +137,19 @@ def check(
     return values
 
 
+def values_of(endpoint: str, text: str, names: frozenset[str], value: re.Pattern[str]) -> dict[str, str]:
+    """The parameters of a query or a form, each of which may be judged further. Raises Denied EXCHANGE_PARAMETER."""
+    found: dict[str, str] = {}
+    for part in text.split("&") if text else ():
+        name, _, told = part.partition("=")
+        if name not in names or name in found:
+            raise Denied("EXCHANGE_PARAMETER", f"{endpoint} with parameter {name[:40]!r}, or with it twice", "Only trading's own parameters are signed.")  # fmt: skip
+        if not value.fullmatch(told):
+            raise Denied("EXCHANGE_PARAMETER", f"{endpoint}: the value of {name} has a character that no trading value has", "Letters, digits and a few signs are signed.")  # fmt: skip
+        found[name] = told
+    return found
+
+
 def unlisted(endpoint: str, path: str, dialect: str) -> Denied:
     """The refusal of what is not listed; what can move funds is called so."""
     if _OUT.search(path):

@@ -105,9 +105,11 @@ class ExchangeDesk:
             asked = (request_id, venue, method, path, query)
             return self._sign_as_agent_wallet(reference, asked, digest, now_ms)
         if reference.dialect == coinbase.DIALECT:
-            return self._token(reference, (request_id, venue, method, path, query), digest, now_ms)
+            asked, host = (request_id, venue, method, path, query), self._hosts.get(venue, coinbase.HOST)
+            return self._by_desk(self._coinbase.sign, reference, asked, digest, now_ms=now_ms, host=host)
         if reference.dialect == kraken.DIALECT:
-            return self._sign_once(reference, (request_id, venue, method, path, query), digest, now_ms)
+            asked = (request_id, venue, method, path, query)
+            return self._by_desk(self._kraken.sign, reference, asked, digest, now_ms=now_ms)
         if reference.dialect == fix_logon.DIALECT:
             return self._sign_logon(reference, (request_id, venue, method, path, query), digest, now_ms)
         if ccxt_words.words_of(reference.dialect) is not None:
@@ -199,40 +201,19 @@ class ExchangeDesk:
         signature = json.dumps({"ts": now_ms, "nonce": nonce, "sig": sig})
         return {"signature": signature, "api_key": self._vault.api_keys[venue].text()}
 
-    def _sign_once(
-        self, reference: ExchangeReference, asked: tuple[str, str, str, str, str], digest: str, now_ms: int
+    def _by_desk(
+        self,
+        sign: Callable[..., str],
+        reference: ExchangeReference,
+        asked: tuple[str, str, str, str, str],
+        digest: str,
+        **more: Any,
     ) -> dict[str, Any]:
-        """Nonce and signature of one request at Kraken, as JSON."""
+        """What the desk of one exchange gives: its token, or nonce and signature as JSON; "" for an order that was granted."""
         request_id, venue, *_ = asked
-        api_key = self._vault.api_keys[venue].text().strip()
-        signature = self._kraken.sign(
-            reference,
-            api_key,
-            self._vault.secrets[venue].text(),
-            lambda: self._granted(request_id, digest),
-            asked,
-            digest,
-            now_ms=now_ms,
-        )
-        return {"signature": signature, "api_key": api_key}
-
-    def _token(
-        self, reference: ExchangeReference, asked: tuple[str, str, str, str, str], digest: str, now_ms: int
-    ) -> dict[str, Any]:
-        """The token of one request at Coinbase, "" for an order."""
-        request_id, venue, *_ = asked
-        api_key = self._vault.api_keys[venue].text().strip()
-        token = self._coinbase.sign(
-            reference,
-            api_key,
-            self._vault.secrets[venue].text(),
-            lambda: self._granted(request_id, digest),
-            asked,
-            digest,
-            now_ms=now_ms,
-            host=self._hosts.get(venue, coinbase.HOST),
-        )
-        return {"signature": token, "api_key": api_key}
+        api_key, secret = self._vault.api_keys[venue].text().strip(), self._vault.secrets[venue].text()
+        known = lambda: self._granted(request_id, digest)  # noqa: E731
+        return {"signature": sign(reference, api_key, secret, known, asked, digest, **more), "api_key": api_key}  # fmt: skip
 
     def _sign_logon(
         self, reference: ExchangeReference, asked: tuple[str, str, str, str, str], digest: str, now_ms: int

@@ -29,6 +29,7 @@ from agent.transport.books import Books
 from agent.transport.executions import Executions, Told
 from agent.transport.following import Following
 from agent.transport.http import Http, Reply, TimeOuts
+from agent.transport.once import KEPT, Numbers, Once
 from agent.transport.stream import Stream, Text, Up
 from agent.transport.throttle import Throttle
 from agent.venues import (  # fmt: skip
@@ -48,7 +49,6 @@ from agent.venues.coinbase import codec
 API = "/api/v3/brokerage"
 HISTORY = "orders/historical/batch"
 PAGE, PAGES = 250, 40
-SENT = 10_000
 EARLIER_NS = 60 * 10**9
 """The venue's clock may be behind ours by so much."""
 
@@ -78,9 +78,7 @@ class Coinbase:
         self.reader = codec.Reader(name, self._instruments)
         self.books = Books(feed, (), Stream(lambda: self.http.client, self._stream_url, clock), clock)
         self._following = Following(name, self.books)
-        self._sent: dict[ClOrdId, None] = {}
-        self._names: dict[str, ClOrdId] = {}
-        self._numbers: dict[ClOrdId, str] = {}
+        self._once, self._numbers = Once(name), Numbers()
         self._made_ns: dict[ClOrdId, int] = {}
         self._ahead_ms = 0
         self._line = Stream(lambda: self.http.client, self._user_url, clock, self._hello)
@@ -136,7 +134,7 @@ class Coinbase:
         path = f"{API}/orders"
         await self._granted(path, payload)
         self._made_ns[order.cl_ord_id] = self._clock.now_ns()
-        if len(self._made_ns) > SENT:
+        if len(self._made_ns) > KEPT:
             del self._made_ns[next(iter(self._made_ns))]
         self.reports.watch(order.symbol, order.cl_ord_id)
         return SignedRequest(order.cl_ord_id, "POST", path, payload, hashlib.sha256(payload.encode()).hexdigest())  # fmt: skip
@@ -145,17 +143,13 @@ class Coinbase:
         """Has the signer send it once. Raises Reject, Retry (it never arrived) or Reconcile (it may have, or was sent before)."""
         self._need_markets()
         name = request.cl_ord_id
-        if name in self._sent:
-            raise Reconcile("SENT_BEFORE", f"{name} was sent before", "ask by client order id")
-        self._sent[name] = None
-        if len(self._sent) > SENT:
-            del self._sent[next(iter(self._sent))]
+        self._once.take(name)
         try:
             data = await self._by_signer(request.path, request.payload, "the answer to an order")
         except (Retry, Denied, Usage):  # nothing was sent
-            self._sent.pop(name, None)
+            self._once.give_back(name)
             raise
-        self._known(name, codec.placed(data))
+        self._numbers.learn(name, codec.placed(data))
         return await self._after_write(name)
 
     async def modify(self, order: VenueOrder) -> OrderSnapshot:
@@ -251,16 +245,9 @@ class Coinbase:
     def _market(self, symbol: str) -> VenueInstrument:
         return market_named(self._name, self._instruments, symbol)
 
-    def _known(self, name: ClOrdId, number: str) -> None:
-        self._names[number], self._numbers[name] = name, number
-        if len(self._names) > SENT:
-            del self._names[next(iter(self._names))]
-        if len(self._numbers) > SENT:
-            del self._numbers[next(iter(self._numbers))]
-
     def _told(self, row: Any, fills: Sequence[Fill] = ()) -> OrderSnapshot:
         order = self.reader.order(row, fills)
-        self._known(order.cl_ord_id, order.venue_order_id)
+        self._numbers.learn(order.cl_ord_id, order.venue_order_id)
         return order
 
     async def _public(self, path: str) -> Any:
@@ -311,7 +298,7 @@ class Coinbase:
 
     async def _row(self, cl_ord_id: ClOrdId, symbol: str) -> Any:
         """As the venue has it now; None where it has none. By its number where that is known."""
-        number = self._numbers.get(cl_ord_id)
+        number = self._numbers.number(cl_ord_id)
         if number is None and cl_ord_id.startswith(codec.FOREIGN):
             number = cl_ord_id.removeprefix(codec.FOREIGN)
         if number is not None:
@@ -320,7 +307,7 @@ class Coinbase:
             except Reject as refused:
                 if refused.code != "NO_SUCH_ORDER":
                     raise
-                if number in self._names:  # the venue itself gave it
+                if self._numbers.name(number):  # the venue itself gave it
                     raise Retry("NOT_VISIBLE_YET", f"{self._name} does not tell of {number} yet", "ask again") from None  # fmt: skip
                 return None
             with understood("an order"):
@@ -332,25 +319,30 @@ class Coinbase:
         for row in await self._pages(HISTORY, asked, "orders", named):
             with understood("an order"):
                 if row.get("client_order_id") == named:
-                    self._known(cl_ord_id, text_of(row["order_id"]))
+                    self._numbers.learn(cl_ord_id, text_of(row["order_id"]))
                     return row
         return None
 
     async def _number(self, cl_ord_id: ClOrdId, symbol: str) -> str:
         """Raises Reject NO_SUCH_ORDER."""
-        if cl_ord_id not in self._numbers:
-            row = await self._row(cl_ord_id, symbol)
-            if row is None:
-                raise Reject("NO_SUCH_ORDER", f"{self._name} has no order {cl_ord_id}")
-            self._known(cl_ord_id, self.reader.order(row).venue_order_id)
-        return self._numbers[cl_ord_id]
+        known = self._numbers.number(cl_ord_id)
+        if known is not None:
+            return known
+        row = await self._row(cl_ord_id, symbol)
+        if row is None:
+            raise Reject("NO_SUCH_ORDER", f"{self._name} has no order {cl_ord_id}")
+        found = self.reader.order(row).venue_order_id
+        self._numbers.learn(cl_ord_id, found)
+        return found
 
     async def _name_of(self, number: str) -> ClOrdId:
-        if number not in self._names:
+        known = self._numbers.name(number)
+        if known is None:
             data = await self._private(f"orders/historical/{number}", {})
             with understood("an order"):
-                self._known(self.reader.name(data["order"].get("client_order_id"), number), number)
-        return self._names[number]
+                known = self.reader.name(data["order"].get("client_order_id"), number)
+            self._numbers.learn(known, number)
+        return known
 
     async def _fills(self, asked: Mapping[str, str]) -> list[tuple[str, Fill]]:
         """(the venue's order number, fill), oldest first."""
@@ -375,7 +367,7 @@ class Coinbase:
     async def _after_write(self, name: ClOrdId) -> OrderSnapshot:
         """The order as it stands: the answer to a write tells nothing of it. Raises Reconcile where that cannot be read now."""
         try:
-            data = await self._private(f"orders/historical/{self._numbers[name]}", {})
+            data = await self._private(f"orders/historical/{self._numbers.number(name)}", {})
             with understood("an order"):
                 row = data["order"]
             return replace(await self._whole(row), cl_ord_id=name)

@@ -28,6 +28,7 @@ from agent.transport.books import Books
 from agent.transport.executions import Executions
 from agent.transport.following import Following
 from agent.transport.http import Http, TimeOuts
+from agent.transport.once import KEPT, Numbers, Once
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
 from agent.transport.turns import Turns
@@ -37,7 +38,6 @@ from agent.venues.kraken.line import Line
 
 API = "/0/private/"
 PAGE, TRADES_EACH, ORDERS_EACH = 50, 20, 50
-SENT = 10_000
 DEAR = frozenset({"TradesHistory", "ClosedOrders"})
 """They cost the venue's counter two."""
 UNCOUNTED = frozenset({"AddOrder", "AmendOrder", "CancelOrder"})
@@ -76,10 +76,9 @@ class Kraken:
         self.books = Books(feed, (), stream, clock)
         self._following = Following(name, self.books)
         self._turns = Turns(clock)
-        self._sent: dict[ClOrdId, None] = {}
+        self._once = Once(name)
         self._unused: dict[str, str] = {}
-        self._names: dict[str, ClOrdId] = {}
-        self._numbers: dict[ClOrdId, str] = {}
+        self._numbers = Numbers()
         self._ahead_ms = 0
         self.reports = Executions(self, self.reader.place, clock, facts.audit_s)
         private = Stream(lambda: self.http.client, self._user_url, clock)
@@ -142,19 +141,15 @@ class Kraken:
         was sent before)."""
         self._need_markets()
         name = request.cl_ord_id
-        if name in self._sent:
-            raise Reconcile("SENT_BEFORE", f"{name} was sent before, and {self._name} would take it again once it has ended", "ask by client order id")  # fmt: skip
-        self._sent[name] = None
-        if len(self._sent) > SENT:
-            del self._sent[next(iter(self._sent))]
+        self._once.take(name)
         try:
             data = await self._write("AddOrder", request.payload, "the answer to an order")
         except (Retry, Denied):  # nothing was sent
-            self._sent.pop(name, None)
+            self._once.give_back(name)
             raise
         with understood("the answer to an order", write=True):
             (txid,) = data["txid"]
-            self._known(name, txid)
+            self._numbers.learn(name, txid)
         return await self._after_write(name)
 
     async def modify(self, order: VenueOrder) -> OrderSnapshot:
@@ -256,15 +251,9 @@ class Kraken:
     def _until_ms(self) -> int:
         return self._clock.now_ns() // 1_000_000 + self._ahead_ms + self._facts.recv_window_ms
 
-    def _known(self, name: ClOrdId, txid: str) -> None:
-        self._names[txid], self._numbers[name] = name, txid
-        for kept in (self._names, self._numbers):
-            if len(kept) > SENT:
-                del kept[next(iter(kept))]  # type: ignore[arg-type]
-
     def _told(self, txid: str, row: Any, fills: Sequence[Fill] = ()) -> OrderSnapshot:
         order = self.reader.order(txid, row, fills)
-        self._known(order.cl_ord_id, txid)
+        self._numbers.learn(order.cl_ord_id, txid)
         return order
 
     async def _public(self, method: str) -> Any:
@@ -308,7 +297,7 @@ class Kraken:
             except Retry:
                 if method in SIGNED_ONCE:
                     self._unused[payload] = signature
-                    if len(self._unused) > SENT:
+                    if len(self._unused) > KEPT:
                         del self._unused[next(iter(self._unused))]
                 raise
         finally:
@@ -336,7 +325,7 @@ class Kraken:
 
     async def _ask(self, cl_ord_id: ClOrdId) -> OrderSnapshot | None:
         """By its number where that is known, else among the open orders and then among those that have ended."""
-        txid = self._numbers.get(cl_ord_id) or codec.txid_of(cl_ord_id)
+        txid = self._numbers.number(cl_ord_id) or codec.txid_of(cl_ord_id)
         if txid is not None:
             asked = {"txid": txid, "trades": "true", "consolidate_taker": "false"}
             try:
@@ -345,7 +334,7 @@ class Kraken:
                 if refused.code != "NO_SUCH_ORDER":
                     raise
                 rows = {}
-            if not rows and txid in self._names:  # the venue itself gave it
+            if not rows and self._numbers.name(txid):  # the venue itself gave it
                 raise Retry("NOT_VISIBLE_YET", f"{self._name} does not tell of {txid} yet", "ask again")
         else:
             named = {"cl_ord_id": as_uuid(cl_ord_id)}
@@ -359,7 +348,7 @@ class Kraken:
             raise Reconcile("MORE_THAN_ONE_LIKE_IT", f"{self._name} has {len(rows)} orders named {cl_ord_id}", "look at its orders")  # fmt: skip
         for txid, row in rows.items():
             order = replace(self._told(txid, row), cl_ord_id=cl_ord_id)  # it was asked for by this name
-            self._known(cl_ord_id, txid)
+            self._numbers.learn(cl_ord_id, txid)
             return replace(order, fills=await self._fills_of(row)) if order.cum_qty else order
         return None
 
@@ -382,13 +371,13 @@ class Kraken:
 
     async def _names_of(self, txids: set[str]) -> dict[str, ClOrdId]:
         """Our names of these orders; one that the venue does not tell of goes by its number."""
-        unknown = sorted(txids - self._names.keys())
+        unknown = sorted(txid for txid in txids if self._numbers.name(txid) is None)
         for at in range(0, len(unknown), ORDERS_EACH):
             rows = await self._private("QueryOrders", {"txid": ",".join(unknown[at : at + ORDERS_EACH])})
             with understood("QueryOrders"):
                 for txid, row in rows.items():
-                    self._known(self.reader.name(row.get("cl_ord_id"), txid), txid)
-        return {txid: self._names.get(txid) or self.reader.name(None, txid) for txid in txids}
+                    self._numbers.learn(self.reader.name(row.get("cl_ord_id"), txid), txid)
+        return {txid: self._numbers.name(txid) or self.reader.name(None, txid) for txid in txids}
 
     async def _after_write(self, name: ClOrdId) -> OrderSnapshot:
         """The order as it stands: the answer to a write tells nothing of it. Raises Reconcile where that cannot be read now."""
