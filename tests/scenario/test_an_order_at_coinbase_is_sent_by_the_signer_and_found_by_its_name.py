@@ -9,18 +9,20 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from coinbase_rig import ALLOWED, PRODUCT, Signer, coinbase_paper, coinbase_session
+from coinbase_rig import ALLOWED, KEY, PRODUCT, Signer, coinbase_paper, coinbase_session
 from paper import Door
 from venue_rigs import name_of
 
 from agent.app.testvenue.coinbase import CoinbaseServer
+from agent.app.testvenue.engine import NewOrder
 from agent.domain.errors import Denied, Reconcile, Reject, Retry, Usage
-from agent.domain.ids import ClOrdId
+from agent.domain.ids import ClOrdId, as_uuid
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import ExecutionReport
 from agent.venues import Terms
 from agent.venues.coinbase import Coinbase
+from agent.venues.coinbase.session import PAGES
 from chains.ending import ended
 
 D = Decimal
@@ -130,15 +132,17 @@ async def test_an_order_that_is_none_of_ours_goes_by_its_number_and_can_be_ended
             assert await fresh.query(ClOrdId("coinbase-none"), PRODUCT) is None
 
 
-async def test_pages_are_followed_and_too_many_are_not_taken_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pages_are_followed_and_too_many_are_not_taken_for_all() -> None:
     async with account() as (door, venue, _):
-        for number in range(5):
-            await venue.submit(await venue.authorize(bid(number, "0.01", "3100", TimeInForce.IOC)))
-        there(door).page = 2
-        told = await venue.fills(PRODUCT, 0)
-        assert len({fill.exec_id for _, fill in told}) == 5
-        assert [name for name, _ in told] == [name_of(number) for number in range(5)]
-        monkeypatch.setattr("agent.venues.coinbase.session.PAGES", 2)
+        exchange, there(door).page = there(door).venue, 2
+        for number in range(PAGES + 1):
+            name = as_uuid(name_of(number))
+            exchange.place(NewOrder(KEY, "ETHUSDC", name, "BUY", "LIMIT", "IOC", D(3100), D("0.01"), None))
+            if number == 4:
+                told = await venue.fills(PRODUCT, 0)
+                assert len({fill.exec_id for _, fill in told}) == 5
+                assert [name for name, _ in told] == [name_of(number) for number in range(5)]
+        there(door).page = 1
         with pytest.raises(Retry) as many:
             await venue.fills(PRODUCT, 0)
         assert many.value.code == "TOO_MANY_PAGES"

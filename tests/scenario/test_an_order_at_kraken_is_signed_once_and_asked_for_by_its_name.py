@@ -14,9 +14,10 @@ from paper import KEY, Door
 from usdm_rig import Jumped
 from venue_rigs import name_of
 
+from agent.app.testvenue.engine import NewOrder
 from agent.app.testvenue.kraken import KrakenServer
 from agent.domain.errors import Denied, Reconcile, Reject, Retry, Usage
-from agent.domain.ids import ClOrdId
+from agent.domain.ids import ClOrdId, as_uuid
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import ExecutionReport
@@ -189,16 +190,17 @@ async def there_fill(door: Door) -> None:
     await door.house("SELL", "2990", str(before + D("0.25")))
 
 
-async def test_more_than_a_page_of_trades_is_told_whole_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("agent.venues.kraken.session", "agent.app.testvenue.kraken"):
-        monkeypatch.setattr(f"{module}.PAGE", 4)
-    async with account(audit_s=60.0) as (_, venue, _, _):
-        for number in range(9):
-            request = await venue.authorize(order(number, Side.BUY, "0.01", "3100", IOC))
-            await venue._write("AddOrder", request.payload, "x")
+async def test_more_than_a_page_of_trades_and_orders_is_told_whole_and_once() -> None:
+    async with account(audit_s=60.0) as (door, venue, _, signer):
+        exchange, count = there(door).venue, 53
+        for number in range(count):
+            name = as_uuid(name_of(number))
+            exchange.place(NewOrder(KEY, "ETHUSDC", name, "BUY", "LIMIT", "IOC", D(3100), D("0.01"), None))
         told = await venue.fills(PAIR, 0)
-        assert len({fill.exec_id for _, fill in told}) == 9
-        assert [name for name, _ in told] == [name_of(number) for number in range(9)]
+        assert len({fill.exec_id for _, fill in told}) == count
+        assert [name for name, _ in told] == [name_of(number) for number in range(count)]
+        asked = [path.rpartition("/")[2] for path in signer.asked]
+        assert (asked.count("TradesHistory"), asked.count("QueryOrders")) == (2, 2)
 
 
 async def test_the_private_socket_tells_at_once_where_its_token_is_granted() -> None:

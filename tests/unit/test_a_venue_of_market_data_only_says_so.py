@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,15 +19,21 @@ from keys.client import SignerClient
 TAKE = "known: binance_spot, binance_usdm, ccxt, coinbase, deribit, hyperliquid, kraken"
 
 
+@pytest.fixture
+def prices_only(tmp_path: Path) -> Iterator[None]:
+    """A module of market data beside ours, as somebody who adds one has it before its orders."""
+    (tmp_path / "pricesonly.py").write_text('"""FEED alone would stand here."""\n')
+    agent.venues.__path__.append(str(tmp_path))
+    yield
+    agent.venues.__path__.remove(str(tmp_path))
+    sys.modules.pop("agent.venues.pricesonly", None)
+
+
 @pytest.mark.parametrize(("module", "said"), [("pricesonly", "takes no orders yet"), ("nowhere", "does not exist")])  # fmt: skip
 def test_it_is_told_what_the_module_is_and_which_take_orders(
-    module: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    module: str, said: str, prices_only: None
 ) -> None:
-    (tmp_path / "pricesonly.py").write_text('"""A venue without VENUE."""\n')
-    monkeypatch.setattr(agent.venues, "__path__", [*agent.venues.__path__, str(tmp_path)])
     signer = SignerClient(Path("nowhere.sock"), Environment.DEVNET)
     with pytest.raises(Usage, match=said) as refused:
         connect_venue(Venue(name="mine", module=module), SystemClock(), signer)
     assert refused.value.hint == TAKE
-    sys.modules.pop("agent.venues.pricesonly")
-    monkeypatch.delattr(agent.venues, "pricesonly")
