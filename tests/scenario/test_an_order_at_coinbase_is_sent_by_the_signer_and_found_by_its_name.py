@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -146,6 +147,21 @@ async def test_pages_are_followed_and_too_many_are_not_taken_for_all() -> None:
         with pytest.raises(Retry) as many:
             await venue.fills(PRODUCT, 0)
         assert many.value.code == "TOO_MANY_PAGES"
+
+
+async def test_what_is_not_told_yet_is_asked_again_and_never_taken_for_none() -> None:
+    async with account(now_ms=lambda: time.time_ns() // 10**6) as (door, venue, signer):
+        await venue.submit(await venue.authorize(bid(0, "0.1", "3100", TimeInForce.IOC)))
+        (mine,) = [one.order_id for one in there(door).engine.orders.values() if one.account == KEY]
+        there(door).hidden.add(mine)
+        with pytest.raises(Retry) as early:
+            await venue.query(name_of(0), PRODUCT)
+        assert early.value.code == "NOT_VISIBLE_YET"
+        async with another(door, signer, 60.0) as fresh:
+            with pytest.raises(Retry):  # whose it is shall not be guessed
+                await fresh.fills(PRODUCT, 0)
+            there(door).hidden.clear()
+            assert [name for name, _ in await fresh.fills(PRODUCT, 0)] == [name_of(0)]
 
 
 async def test_another_key_or_an_old_token_is_refused_with_the_remedy() -> None:

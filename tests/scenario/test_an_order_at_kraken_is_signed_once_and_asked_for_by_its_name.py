@@ -203,6 +203,29 @@ async def test_more_than_a_page_of_trades_and_orders_is_told_whole_and_once() ->
         assert (asked.count("TradesHistory"), asked.count("QueryOrders")) == (2, 2)
 
 
+async def test_what_is_not_told_yet_is_asked_again_and_what_was_forgotten_goes_by_its_number() -> None:
+    async with account(audit_s=60.0) as (door, venue, clock, signer):
+        for number in range(2):
+            await venue.submit(await venue.authorize(order(number, Side.BUY, "0.1", "3100", IOC)))
+        mine = [one.order_id for one in there(door).engine.orders.values() if one.account == KEY]
+        there(door).hidden.add(mine[0])
+        with pytest.raises(Retry) as early:
+            await venue.query(name_of(0), PAIR)
+        assert early.value.code == "NOT_VISIBLE_YET"
+        async with another(door, signer) as fresh:
+            with pytest.raises(Retry):  # whose it is shall not be guessed
+                await fresh.fills(PAIR, 0)
+            there(door).hidden.clear()
+            assert [name for name, _ in await fresh.fills(PAIR, 0)] == [name_of(0), name_of(1)]
+        there(door).hidden.add(mine[0])
+        clock.ahead_s += 700
+        late = kraken_session(door.url, signer, clock)
+        await late.start()
+        first, second = [name for name, _ in await late.fills(PAIR, 0)]
+        assert first.startswith("kraken-O") and second == name_of(1)
+        await late.close()
+
+
 async def test_the_private_socket_tells_at_once_where_its_token_is_granted() -> None:
     async with account(ALLOWED, audit_s=60.0) as (door, venue, _, signer):
         got: list[ExecutionReport] = []

@@ -44,12 +44,13 @@ class Counting(Connection):
 
 
 class CoinbaseServer(Server):
-    """Over the engine `QuoteFees`. `may`: what its keys may do."""
+    """Over the engine `QuoteFees`. `may`: what its keys may do; `hidden`: orders that it does not tell of (yet)."""
 
     def __init__(self, venue: Venue, limits: Limits | None = None) -> None:
         self.words = self._words = say.Words(venue.engine)
         self.may = {"can_view": True, "can_trade": True, "can_transfer": False}
         self.page = 250
+        self.hidden: set[int] = set()
         super().__init__(venue, limits)
 
     @property
@@ -168,7 +169,8 @@ class CoinbaseServer(Server):
     # what is told
 
     def _mine(self, account: Account) -> list[Order]:
-        return [order for order in self.engine.orders.values() if order.account == account.key]
+        mine = (order for order in self.engine.orders.values() if order.account == account.key)
+        return [order for order in mine if order.order_id not in self.hidden]
 
     def _told(self, order: Order) -> Json:
         return say.order_json(order, self.engine.specs[order.symbol], self.engine.fills_of(order.order_id))

@@ -49,7 +49,7 @@ from agent.venues.coinbase import codec
 API = "/api/v3/brokerage"
 HISTORY = "orders/historical/batch"
 PAGE, PAGES = 250, 40
-EARLIER_NS = 60 * 10**9
+EARLIER_NS, TOLD_LATE_NS = 60 * 10**9, 600 * 10**9
 """The venue's clock may be behind ours by so much."""
 
 
@@ -208,7 +208,7 @@ class Coinbase:
         """(our name, the venue's order number, fill) of every product since then, oldest first."""
         self._need_markets()
         found = await self._fills({"start_sequence_timestamp": stamp(since_ms)} if since_ms > 0 else {})
-        return [(await self._name_of(number), number, fill) for number, fill in found]
+        return [(await self._owner(number, fill), number, fill) for number, fill in found]
 
     async def balances(self) -> Sequence[Balance]:
         self._need_markets()
@@ -335,13 +335,22 @@ class Coinbase:
         self._numbers.learn(cl_ord_id, found)
         return found
 
-    async def _name_of(self, number: str) -> ClOrdId:
+    async def _owner(self, number: str, fill: Fill) -> ClOrdId:
+        """Whose fill it is. Raises Retry where the venue may yet tell; an order that it forgot goes by its number."""
         known = self._numbers.name(number)
-        if known is None:
+        if known is not None:
+            return known
+        try:
             data = await self._private(f"orders/historical/{number}", {})
-            with understood("an order"):
-                known = self.reader.name(data["order"].get("client_order_id"), number)
-            self._numbers.learn(known, number)
+        except Reject as refused:
+            if refused.code != "NO_SUCH_ORDER":
+                raise
+            if fill.at_ns > self._clock.now_ns() - TOLD_LATE_NS:
+                raise Retry("NOT_VISIBLE_YET", f"{self._name} does not tell of {number} yet", "ask again") from None  # fmt: skip
+            return self.reader.name(None, number)
+        with understood("an order"):
+            known = self.reader.name(data["order"].get("client_order_id"), number)
+        self._numbers.learn(known, number)
         return known
 
     async def _fills(self, asked: Mapping[str, str]) -> list[tuple[str, Fill]]:

@@ -43,7 +43,7 @@ DEAR = frozenset({"TradesHistory", "ClosedOrders"})
 UNCOUNTED = frozenset({"AddOrder", "AmendOrder", "CancelOrder"})
 """They have limits of their own, by pair."""
 SIGNED_ONCE = frozenset({"AddOrder", "AmendOrder"})
-TEN_S = 10 * 10**9
+TEN_S, TOLD_LATE_NS = 10 * 10**9, 600 * 10**9
 LIMITED_S, LOCKED_OUT_S = 2.0, 60.0
 """How long nothing is asked after the venue said that it was too much."""
 
@@ -224,8 +224,8 @@ class Kraken:
                 break
         read = [self.reader.fill(trade_id, row) for trade_id, row in codec.in_order(rows)]
         found = [one for one in read if one is not None]
-        names = await self._names_of({txid for txid, _ in found})
-        return [(names[txid], txid, fill) for txid, fill in found]
+        await self._learn({txid for txid, _ in found})
+        return [(self._owner(txid, fill), txid, fill) for txid, fill in found]
 
     async def balances(self) -> Sequence[Balance]:
         self._need_markets()
@@ -369,15 +369,31 @@ class Kraken:
             raise Retry("FILLS_NOT_TOLD_YET", f"{self._name} tells {left} of {done} done", "ask again")
         return fills
 
-    async def _names_of(self, txids: set[str]) -> dict[str, ClOrdId]:
-        """Our names of these orders; one that the venue does not tell of goes by its number."""
+    async def _learn(self, txids: set[str]) -> None:
+        """Our names of these orders, as far as the venue tells of them."""
         unknown = sorted(txid for txid in txids if self._numbers.name(txid) is None)
         for at in range(0, len(unknown), ORDERS_EACH):
-            rows = await self._private("QueryOrders", {"txid": ",".join(unknown[at : at + ORDERS_EACH])})
-            with understood("QueryOrders"):
-                for txid, row in rows.items():
-                    self._numbers.learn(self.reader.name(row.get("cl_ord_id"), txid), txid)
-        return {txid: self._numbers.name(txid) or self.reader.name(None, txid) for txid in txids}
+            await self._learn_some(unknown[at : at + ORDERS_EACH])
+
+    async def _learn_some(self, txids: Sequence[str]) -> None:
+        try:
+            rows = await self._private("QueryOrders", {"txid": ",".join(txids)})
+        except Reject as refused:
+            if refused.code != "NO_SUCH_ORDER":
+                raise
+            for txid in txids if len(txids) > 1 else ():  # one of them is refused for all
+                await self._learn_some((txid,))
+            return
+        with understood("QueryOrders"):
+            for txid, row in rows.items():
+                self._numbers.learn(self.reader.name(row.get("cl_ord_id"), txid), txid)
+
+    def _owner(self, txid: str, fill: Fill) -> ClOrdId:
+        """Whose fill it is. Raises Retry where the venue may yet tell; an order that it forgot goes by its number."""
+        known = self._numbers.name(txid)
+        if known is None and fill.at_ns > self._clock.now_ns() - TOLD_LATE_NS:
+            raise Retry("NOT_VISIBLE_YET", f"{self._name} does not tell of {txid} yet", "ask again")
+        return known or self.reader.name(None, txid)
 
     async def _after_write(self, name: ClOrdId) -> OrderSnapshot:
         """The order as it stands: the answer to a write tells nothing of it. Raises Reconcile where that cannot be read now."""
