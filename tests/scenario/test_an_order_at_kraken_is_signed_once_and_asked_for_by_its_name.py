@@ -219,6 +219,7 @@ async def test_what_is_not_told_yet_is_asked_again_and_what_was_forgotten_goes_b
             assert [name for name, _ in await fresh.fills(PAIR, 0)] == [name_of(0), name_of(1)]
         there(door).hidden.add(mine[0])
         clock.ahead_s += 700
+        assert await venue.query(name_of(0), PAIR) is None  # after a minute that is an answer
         late = kraken_session(door.url, signer, clock)
         await late.start()
         first, second = [name for name, _ in await late.fills(PAIR, 0)]

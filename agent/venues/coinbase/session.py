@@ -78,7 +78,7 @@ class Coinbase:
         self.reader = codec.Reader(name, self._instruments)
         self.books = Books(feed, (), Stream(lambda: self.http.client, self._stream_url, clock), clock)
         self._following = Following(name, self.books)
-        self._once, self._numbers = Once(name), Numbers()
+        self._once, self._numbers = Once(name), Numbers(clock)
         self._made_ns: dict[ClOrdId, int] = {}
         self._ahead_ms = 0
         self._line = Stream(lambda: self.http.client, self._user_url, clock, self._hello)
@@ -307,8 +307,7 @@ class Coinbase:
             except Reject as refused:
                 if refused.code != "NO_SUCH_ORDER":
                     raise
-                if self._numbers.name(number):  # the venue itself gave it
-                    raise Retry("NOT_VISIBLE_YET", f"{self._name} does not tell of {number} yet", "ask again") from None  # fmt: skip
+                self._numbers.must_be_there(cl_ord_id, self._name)
                 return None
             with understood("an order"):
                 return data["order"]

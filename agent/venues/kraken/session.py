@@ -78,7 +78,7 @@ class Kraken:
         self._turns = Turns(clock)
         self._once = Once(name)
         self._unused: dict[str, str] = {}
-        self._numbers = Numbers()
+        self._numbers = Numbers(clock)
         self._ahead_ms = 0
         self.reports = Executions(self, self.reader.place, clock, facts.audit_s)
         private = Stream(lambda: self.http.client, self._user_url, clock)
@@ -334,8 +334,8 @@ class Kraken:
                 if refused.code != "NO_SUCH_ORDER":
                     raise
                 rows = {}
-            if not rows and self._numbers.name(txid):  # the venue itself gave it
-                raise Retry("NOT_VISIBLE_YET", f"{self._name} does not tell of {txid} yet", "ask again")
+            if not rows:
+                self._numbers.must_be_there(cl_ord_id, self._name)
         else:
             named = {"cl_ord_id": as_uuid(cl_ord_id)}
             rows = await self._opened(named)
