@@ -28,7 +28,8 @@ dialect "hyperliquid" `secret` is an agent wallet's key in hex, `api_key` the ac
 and `repeats` is 1: its nonces are taken once (keys/signer/hyperliquid.py). With dialect "dydx" `secret` is a key in hex that may sign for the
 account, `api_key` the account ("dydx1…/SUBACCOUNT/AUTHENTICATOR"), and a market is its number and the exponent of its quantums, "1@-9"
 (keys/signer/dydx.py). With dialect "binance-fix" `secret` is an Ed25519 key in PEM and only log-ons of `senders` are signed by it
-(keys/signer/fix_logon.py says what one of them opens). With dialect "kraken" `secret` is base64.
+(keys/signer/fix_logon.py says what one of them opens). With "kraken" `secret` is base64, with "coinbase" the private
+key as Coinbase gives it and `api_key` its name.
 A password left out or null is asked for by the signer itself when `unlock` is called. Amounts are base units as decimal strings.
 Errors: Usage SIGNER_CONFIG_INVALID with the path of the value.
 """
@@ -61,7 +62,7 @@ from keys.policy_settings import (
     PolicySettings,
 )
 from keys.secrets import is_reference
-from keys.signer import binance_usdm, ccxt_words, deribit, dydx, fix_logon, kraken
+from keys.signer import binance_usdm, ccxt_words, coinbase, deribit, dydx, fix_logon, kraken
 from keys.signer.exchange_orders import SymbolLimit
 from keys.signer.exchange_wire import checked
 from keys.signers import SignerSpec, read_spec, references
@@ -96,7 +97,7 @@ Held = KeyReference | SignerSpec
 
 REPEATS = 200
 """100 orders in ten seconds, as Binance Spot publishes its limit, and a signature's life that touches two such windows."""
-_REPEATS = {one.DIALECT: one.REPEATS for one in (binance_usdm, deribit, kraken)} | {dydx.DIALECT: 1}
+_REPEATS = {one.DIALECT: one.REPEATS for one in (binance_usdm, coinbase, deribit, kraken)} | {dydx.DIALECT: 1}
 
 
 @dataclass(frozen=True, slots=True)

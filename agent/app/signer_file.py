@@ -76,6 +76,7 @@ def _sender(sender: Sender) -> dict[str, Any]:
 _DIALECTS = {
     "binance_spot": "binance",
     "binance_usdm": "binance_usdm",
+    "coinbase": "coinbase",
     "deribit": "deribit",
     "dydx": "dydx",
     "hyperliquid": "hyperliquid",
@@ -102,7 +103,7 @@ def _exchanges(settings: Settings) -> dict[str, Any]:
             found[v.name]["repeats"] = 1
         else:
             found[v.name]["symbols"] = list(v.symbols)
-        if v.module in ("binance_spot", "binance_usdm"):
+        if v.module in ("binance_spot", "binance_usdm", "coinbase"):
             found[v.name] |= _sends_to(v)
         if v.fix is not None:
             found |= signer_entries(v.name, v.fix)

@@ -41,6 +41,7 @@ def part_id(child: ClOrdId, place: str, attempt: int) -> ClOrdId:
 
 _OURS = re.compile(r"fl-([a-z2-7]{20})")
 _MARK = b"fl\x01"
+_UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
 
 
 def in_16_bytes(cl_ord_id: ClOrdId) -> bytes:
@@ -59,6 +60,20 @@ def out_of_16_bytes(raw: bytes) -> ClOrdId | None:
     packed = raw[len(_MARK) :]
     name = ClOrdId("fl-" + base64.b32encode(packed + b"\0\0").decode().lower()[:20])
     return name if in_16_bytes(name) == raw else None
+
+
+def as_uuid(cl_ord_id: ClOrdId) -> str:
+    """`in_16_bytes`, as 32 hexadecimal digits in five groups."""
+    digits = in_16_bytes(cl_ord_id).hex()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def of_uuid(text: str) -> ClOrdId | None:
+    """Our id out of a UUID with or without its dashes, None for what is none of ours, or no UUID."""
+    digits = text.lower().replace("-", "")
+    if len(digits) != 32 or not _UUID.fullmatch(text.lower()):
+        return None
+    return out_of_16_bytes(bytes.fromhex(digits))
 
 
 def digest_of(*parts: str | int) -> str:

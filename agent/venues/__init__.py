@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Protocol, TypeVar
 
@@ -129,6 +130,12 @@ def number(value: Decimal) -> str:
     """Plain digits, no exponent, no trailing zeros."""
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def stamp(at_ms: int) -> str:
+    """RFC 3339 with milliseconds, UTC."""
+    at = datetime.fromtimestamp(at_ms // 1_000, UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ms % 1_000:03d}Z"
 
 
 def check_grid(what: str, value: Decimal, step: Decimal, instrument: VenueInstrument) -> None:

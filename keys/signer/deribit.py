@@ -74,7 +74,8 @@ def check(method: str, path: str, query: str, *, now_ms: int, symbols: frozenset
         raise exchange.unlisted(endpoint, path, DIALECT)
     if not _QUERY.fullmatch(query):
         raise Usage("EXCHANGE_QUERY_INVALID", f"{endpoint}: the query is too long or not printable ASCII", "Send its exact text, at most 4096 characters.")  # fmt: skip
-    values = _values(endpoint, query, _ORDER if order or change else _PLAIN)
+    names = _ORDER if order or change else _PLAIN
+    values = exchange.values_of(endpoint, query, names, _VALUE)
     if symbols and values.get("instrument_name", next(iter(symbols))) not in symbols:
         raise Denied("EXCHANGE_SYMBOL", f"{endpoint} for {values['instrument_name'][:40]}, which is not among this venue's symbols", "List it under exchanges in the signer's settings.")  # fmt: skip
     if not (order or change):
@@ -101,18 +102,6 @@ def check(method: str, path: str, query: str, *, now_ms: int, symbols: frozenset
     if "price" in values:
         words["price"] = values["price"]
     return Asked(endpoint, words, True)
-
-
-def _values(endpoint: str, query: str, names: frozenset[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for part in query.split("&") if query else ():
-        name, _, value = part.partition("=")
-        if name not in names or name in found:
-            raise Denied("EXCHANGE_PARAMETER", f"{endpoint} with parameter {name[:40]!r}, or with it twice", "Only trading's own parameters are signed.")  # fmt: skip
-        if not _VALUE.fullmatch(value):
-            raise Denied("EXCHANGE_PARAMETER", f"{endpoint}: the value of {name} has a character that no trading value has", "Letters, digits and . _ ~ : - are signed.")  # fmt: skip
-        found[name] = value
-    return found
 
 
 def grants_log_on(allow: tuple[str, ...]) -> bool:

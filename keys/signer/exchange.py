@@ -69,7 +69,7 @@ SENT: Mapping[str, frozenset[str]] = {
 }
 """By dialect: what carries an order and is sent by the signer itself where its settings say so."""
 _OUT = re.compile(
-    r"withdraw|transfer|capital|apikey|api-key|sub-?account|convert|loan|margin|asset|pay\b|repay",
+    r"withdraw|transfer|move_funds|capital|apikey|api-key|sub-?account|convert|loan|margin|asset|pay\b|repay",
     re.IGNORECASE,
 )
 _QUERY = re.compile(r"[\x21-\x7e]{1,4096}")
@@ -135,6 +135,19 @@ def check(
             "List it under exchanges in the signer's settings.",
         )
     return values
+
+
+def values_of(endpoint: str, text: str, names: frozenset[str], value: re.Pattern[str]) -> dict[str, str]:
+    """The parameters of a query or a form, each of which may be judged further. Raises Denied EXCHANGE_PARAMETER."""
+    found: dict[str, str] = {}
+    for part in text.split("&") if text else ():
+        name, _, told = part.partition("=")
+        if name not in names or name in found:
+            raise Denied("EXCHANGE_PARAMETER", f"{endpoint} with parameter {name[:40]!r}, or with it twice", "Only trading's own parameters are signed.")  # fmt: skip
+        if not value.fullmatch(told):
+            raise Denied("EXCHANGE_PARAMETER", f"{endpoint}: the value of {name} has a character that no trading value has", "Letters, digits and a few signs are signed.")  # fmt: skip
+        found[name] = told
+    return found
 
 
 def unlisted(endpoint: str, path: str, dialect: str) -> Denied:

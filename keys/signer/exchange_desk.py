@@ -21,6 +21,8 @@ from keys.signer import (
     binance_usdm,
     ccxt_desk,
     ccxt_words,
+    coinbase,
+    coinbase_desk,
     deribit,
     dydx,
     dydx_desk,
@@ -76,6 +78,8 @@ class ExchangeDesk:
         self._waiting: dict[str, tuple[str, int]] = {}
         self._library = ccxt_desk.Library()
         self._kraken = kraken_desk.KrakenDesk(ledger)
+        self._coinbase = coinbase_desk.CoinbaseDesk(ledger)
+        self._hosts = {name: coinbase_desk.host_of(wire.url) for name, wire in self._wires.items()}
         for reference in references.values():
             if ccxt_words.words_of(reference.dialect) is not None:
                 ccxt_desk.loaded(reference.dialect)
@@ -102,8 +106,12 @@ class ExchangeDesk:
         if reference.dialect in (hyperliquid.DIALECT, dydx.DIALECT):
             asked = (request_id, venue, method, path, query)
             return self._sign_as_agent_wallet(reference, asked, digest, now_ms)
+        if reference.dialect == coinbase.DIALECT:
+            asked, host = (request_id, venue, method, path, query), self._hosts.get(venue, coinbase.HOST)
+            return self._by_desk(self._coinbase.sign, reference, asked, digest, now_ms=now_ms, host=host)
         if reference.dialect == kraken.DIALECT:
-            return self._sign_once(reference, (request_id, venue, method, path, query), digest, now_ms)
+            asked = (request_id, venue, method, path, query)
+            return self._by_desk(self._kraken.sign, reference, asked, digest, now_ms=now_ms)
         if reference.dialect == fix_logon.DIALECT:
             return self._sign_logon(reference, (request_id, venue, method, path, query), digest, now_ms)
         if ccxt_words.words_of(reference.dialect) is not None:
@@ -206,22 +214,19 @@ class ExchangeDesk:
         signature = json.dumps({"ts": now_ms, "nonce": nonce, "sig": sig})
         return {"signature": signature, "api_key": self._vault.api_keys[venue].text()}
 
-    def _sign_once(
-        self, reference: ExchangeReference, asked: tuple[str, str, str, str, str], digest: str, now_ms: int
+    def _by_desk(
+        self,
+        sign: Callable[..., str],
+        reference: ExchangeReference,
+        asked: tuple[str, str, str, str, str],
+        digest: str,
+        **more: Any,
     ) -> dict[str, Any]:
-        """Nonce and signature of one request at Kraken, as JSON."""
+        """What the desk of one exchange gives: its token, or nonce and signature as JSON; "" for an order that was granted."""
         request_id, venue, *_ = asked
-        api_key = self._vault.api_keys[venue].text().strip()
-        signature = self._kraken.sign(
-            reference,
-            api_key,
-            self._vault.secrets[venue].text(),
-            lambda: self._granted(request_id, digest),
-            asked,
-            digest,
-            now_ms=now_ms,
-        )
-        return {"signature": signature, "api_key": api_key}
+        api_key, secret = self._vault.api_keys[venue].text().strip(), self._vault.secrets[venue].text()
+        known = lambda: self._granted(request_id, digest)  # noqa: E731
+        return {"signature": sign(reference, api_key, secret, known, asked, digest, **more), "api_key": api_key}  # fmt: skip
 
     def _sign_logon(
         self, reference: ExchangeReference, asked: tuple[str, str, str, str, str], digest: str, now_ms: int
@@ -264,6 +269,17 @@ class ExchangeDesk:
                 f"no sends_to is set for {venue}",
                 "Set it in the signer's settings, or send the request with its signature.",
             )
+        if self._references[venue].dialect == coinbase.DIALECT:
+            told = await self._coinbase.send(
+                wire,
+                self._vault.api_keys[venue].text().strip(),
+                self._vault.secrets[venue].text(),
+                lambda: self._granted(request_id, digest),
+                (request_id, venue, method, path, query),
+                digest,
+                self._hosts[venue],
+            )
+            return {"status": told.status, "headers": dict(told.headers), "body": told.body}
         self._forget()
         waiting, _ = self._waiting.get(request_id, ("", 0))
         if waiting != digest:

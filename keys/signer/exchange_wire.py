@@ -1,6 +1,6 @@
 """The signer's own road to an exchange: an order's request goes from here to the host in its own settings, and its signature nowhere else.
 
-    POST <sends_to><path>     X-MBX-APIKEY, the query and its signature as the form's body
+    POST <sends_to><path>     X-MBX-APIKEY, the query and its signature as the form's body; or a body and headers of another dialect's
 
 TLS by the system's authorities; plain http only to this machine. Redirects and proxies are not followed. A connection is kept for the
 next order and given up where the exchange closed it meanwhile. Errors: Retry where nothing can have been sent, Reconcile where it may
@@ -61,21 +61,28 @@ class Wire:
         self._idle: list[tuple[float, http.client.HTTPConnection]] = []
         self._lock = threading.Lock()
 
+    @property
+    def url(self) -> str:
+        """Where it sends to."""
+        return self._url.geturl()
+
     def send(self, method: str, path: str, query: str, signature: str, api_key: str) -> Answer:
         """The exchange's own answer, whatever its status. Raises as the module says."""
+        headers = {"X-MBX-APIKEY": api_key, "Content-Type": "application/x-www-form-urlencoded"}
+        return self.request(method, path, f"{query}&signature={signature}", headers)
+
+    def request(self, method: str, path: str, body: str, headers: Mapping[str, str]) -> Answer:
+        """As `send`, where what is signed stands elsewhere."""
         connection = self._kept() or self._new()
         until = time.monotonic() + self._timeout_s
-        headers = {"X-MBX-APIKEY": api_key, "Content-Type": "application/x-www-form-urlencoded"}
         timer = threading.Timer(self._timeout_s, _cut, (connection,))
         timer.daemon = True
         timer.start()
         try:
-            connection.request(
-                method, self._url.path.rstrip("/") + path, f"{query}&signature={signature}", headers
-            )
+            connection.request(method, self._url.path.rstrip("/") + path, body, dict(headers))
             got = connection.getresponse()
-            body = got.read(_LONGEST + 1)
-            if len(body) > _LONGEST or got.length:
+            answer = got.read(_LONGEST + 1)
+            if len(answer) > _LONGEST or got.length:
                 raise http.client.IncompleteRead(b"")
         except (OSError, http.client.HTTPException, ValueError) as error:
             connection.close()
@@ -90,7 +97,7 @@ class Wire:
             timer.cancel()
         told = {n: v for n in _TOLD if (v := got.getheader(n)) is not None}
         self._keep(connection, got)
-        return Answer(got.status, told, body.decode("utf-8", "replace"))
+        return Answer(got.status, told, answer.decode("utf-8", "replace"))
 
     def _new(self) -> http.client.HTTPConnection:
         host, port = self._url.hostname or "", self._url.port

@@ -90,7 +90,7 @@ def check(
     if not _BODY.fullmatch(body):
         raise Usage("EXCHANGE_QUERY_INVALID", f"{endpoint}: the body is too long or not printable ASCII", "Send its exact text, at most 4096 characters.")  # fmt: skip
     names = {ORDER: _ORDER, CHANGE: _CHANGE}.get(name, _PLAIN)
-    values = _values(endpoint, body, names)
+    values = exchange.values_of(endpoint, body, names, _VALUE)
     if name not in (ORDER, CHANGE):
         return Asked(endpoint, None, name in ENDS)
     _in_time(endpoint, values, now_ms)
@@ -134,18 +134,6 @@ def _symbol(endpoint: str, pair: str, symbols: frozenset[str]) -> str:
     if found is None and symbols:
         raise Denied("EXCHANGE_SYMBOL", f"{endpoint} for {pair[:40]}, which is not among this venue's symbols", "List it under exchanges in the signer's settings.")  # fmt: skip
     return found or pair
-
-
-def _values(endpoint: str, body: str, names: frozenset[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for part in body.split("&") if body else ():
-        name, _, value = part.partition("=")
-        if name not in names or name in found:
-            raise Denied("EXCHANGE_PARAMETER", f"{endpoint} with parameter {name[:40]!r}, or with it twice", "Only trading's own parameters are signed.")  # fmt: skip
-        if not _VALUE.fullmatch(value):
-            raise Denied("EXCHANGE_PARAMETER", f"{endpoint}: the value of {name} has a character that no trading value has", "Letters, digits and . _ ~ : , / - are signed.")  # fmt: skip
-        found[name] = value
-    return found
 
 
 def _in_time(endpoint: str, values: Mapping[str, str], now_ms: int) -> None:

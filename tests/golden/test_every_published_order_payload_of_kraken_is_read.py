@@ -9,7 +9,7 @@ import pytest
 from recordings import payloads
 
 from agent.domain.errors import Halt
-from agent.domain.ids import ClOrdId, in_16_bytes
+from agent.domain.ids import ClOrdId, as_uuid, in_16_bytes
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import Side
 from agent.venues.kraken import codec
@@ -52,7 +52,7 @@ def test_open_and_ended_orders_are_read() -> None:
     closed = told("http_closed_orders")["closed"]["O5KZFT-GH3AD-LP6TLU"]
     done = READER.order("O5KZFT-GH3AD-LP6TLU", closed)
     assert (done.status, done.cum_qty, done.at_ns) == (OrdStatus.FILLED, D("0.5"), 1_688_590_000_543_200_000)
-    for form in (codec.uuid_of(OURS), in_16_bytes(OURS).hex(), codec.uuid_of(OURS).upper()):
+    for form in (as_uuid(OURS), in_16_bytes(OURS).hex(), as_uuid(OURS).upper()):
         assert READER.order("O", closed | {"cl_ord_id": form}).cl_ord_id == OURS
 
 

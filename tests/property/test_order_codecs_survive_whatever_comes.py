@@ -18,6 +18,7 @@ import orjson
 import pytest
 from ccxt_markets import Offline
 from ccxt_rig import BAND
+from coinbase_doors import COINBASE_DOORS
 from kraken_doors import KRAKEN_DOORS
 from mangled import changed, numbers
 
@@ -40,6 +41,7 @@ from agent.venues.hyperliquid import codec as hyper
 from chains.dydx import account_of
 from keys.signer import binance_usdm as usdm_policy
 from keys.signer import ccxt_policy, exchange, exchange_orders
+from keys.signer import coinbase as coinbase_policy
 from keys.signer import deribit as deribit_policy
 from keys.signer import dydx as dydx_policy
 from keys.signer import hyperliquid as hyper_policy
@@ -219,6 +221,7 @@ DOORS: dict[str, Callable[[bytes], Any]] = {
     "hyperliquid spotClearinghouseState": lambda body: hyper.balances(hyper.load(body, "x"), "x"),
     "hyperliquid clearinghouseState": lambda body: hyper.positions(hyper.load(body, "x"), "x"),
     **KRAKEN_DOORS,
+    **COINBASE_DOORS,
 }  # fmt: skip
 
 
@@ -289,7 +292,9 @@ def test_every_recorded_answer_has_its_door() -> None:
 def test_no_answer_ends_otherwise_than_read_or_refused(door: str) -> None:
     refused, read = attack(door, 300, 1)
     assert read > 10 and (
-        refused > 30 or door in ("binance markets", "kraken placed") or door.endswith(" refusal")
+        refused > 30
+        or door in ("binance markets", "kraken placed", "coinbase placed")
+        or door.endswith(" refusal")
     )
 
 
@@ -377,6 +382,10 @@ REQUESTS = {
         "instrument_name=ETH_USDC-PERPETUAL&amount=1&type=limit&label=fl-a&price=3000&time_in_force=good_til_cancelled&valid_until=1800000005000",
         "instrument_name=ETH_USDC-PERPETUAL&amount=2&type=limit&label=fl-a&price=2990&time_in_force=immediate_or_cancel&reduce_only=true&valid_until=1800000004000",
     ],
+    "coinbase": [
+        '{"client_order_id":"666c01bd-1442-e433-feef-fc7cef9d74b0","product_id":"ETH-USDC","side":"SELL","order_configuration":{"limit_limit_gtc":{"base_size":"2","limit_price":"2990","post_only":false}}}',
+        '{"client_order_id":"666c01bd-1442-e433-feef-fc7cef9d74b1","product_id":"ETH-USDC","side":"BUY","order_configuration":{"sor_limit_ioc":{"base_size":"0.5","limit_price":"3000"}}}',
+    ],
     "kraken": [
         "pair=ETHUSDC&type=sell&ordertype=limit&volume=2&price=2990&timeinforce=GTC&oflags=fciq&cl_ord_id=666c01bd-1442-e433-feef-fc7cef9d74b0&deadline=2027-01-15T08:00:05.000Z",
         "pair=ETH/USDC&type=buy&ordertype=limit&volume=0.5&price=3000&timeinforce=IOC&oflags=fciq,post&cl_ord_id=666c01bd-1442-e433-feef-fc7cef9d74b1&deadline=2027-01-15T08:00:04.000Z",
@@ -405,6 +414,10 @@ def ask(name: str, text: str) -> Decimal | None:
         words = deribit_policy.check("GET", "/api/v2/private/sell", text, now_ms=NOW).words
         assert words is not None
         return exchange_orders.judge(words, {"ETH_USDC-PERPETUAL": BAND}, {}, NOW).cost
+    if name == "coinbase":
+        words = coinbase_policy.check("POST", "/api/v3/brokerage/orders", text, now_ms=NOW).words
+        assert words is not None
+        return exchange_orders.judge(words, {"ETH-USDC": BAND}, {}, NOW).cost
     if name == "kraken":
         pairs = frozenset({"ETH/USDC"})
         words = kraken_policy.check("POST", "/0/private/AddOrder", text, now_ms=NOW, symbols=pairs).words

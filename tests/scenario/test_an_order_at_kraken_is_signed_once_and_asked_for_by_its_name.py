@@ -14,14 +14,16 @@ from paper import KEY, Door
 from usdm_rig import Jumped
 from venue_rigs import name_of
 
+from agent.app.testvenue.engine import NewOrder
 from agent.app.testvenue.kraken import KrakenServer
 from agent.domain.errors import Denied, Reconcile, Reject, Retry, Usage
-from agent.domain.ids import ClOrdId
+from agent.domain.ids import ClOrdId, as_uuid
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import ExecutionReport
 from agent.venues import Terms
 from agent.venues.kraken import Kraken
+from chains.ending import ended
 
 D = Decimal
 SAID = [
@@ -188,14 +190,41 @@ async def there_fill(door: Door) -> None:
     await door.house("SELL", "2990", str(before + D("0.25")))
 
 
-async def test_more_than_a_page_of_trades_is_told_whole_and_once() -> None:
-    async with account(audit_s=60.0) as (_, venue, _, _):
-        for number in range(60):
-            request = await venue.authorize(order(number, Side.BUY, "0.01", "3100", IOC))
-            await venue._write("AddOrder", request.payload, "x")
+async def test_more_than_a_page_of_trades_and_orders_is_told_whole_and_once() -> None:
+    async with account(audit_s=60.0) as (door, venue, _, signer):
+        exchange, count = there(door).venue, 53
+        for number in range(count):
+            name = as_uuid(name_of(number))
+            exchange.place(NewOrder(KEY, "ETHUSDC", name, "BUY", "LIMIT", "IOC", D(3100), D("0.01"), None))
         told = await venue.fills(PAIR, 0)
-        assert len({fill.exec_id for _, fill in told}) == 60
-        assert {name for name, _ in told} == {name_of(number) for number in range(60)}
+        assert len({fill.exec_id for _, fill in told}) == count
+        assert [name for name, _ in told] == [name_of(number) for number in range(count)]
+        asked = [path.rpartition("/")[2] for path in signer.asked]
+        assert (asked.count("TradesHistory"), asked.count("QueryOrders")) == (2, 2)
+
+
+async def test_what_is_not_told_yet_is_asked_again_and_what_was_forgotten_goes_by_its_number() -> None:
+    async with account(audit_s=60.0) as (door, venue, clock, signer):
+        for number in range(2):
+            await venue.submit(await venue.authorize(order(number, Side.BUY, "0.1", "3100", IOC)))
+        mine = [one.order_id for one in there(door).engine.orders.values() if one.account == KEY]
+        there(door).hidden.add(mine[0])
+        with pytest.raises(Retry) as early:
+            await venue.query(name_of(0), PAIR)
+        assert early.value.code == "NOT_VISIBLE_YET"
+        async with another(door, signer) as fresh:
+            with pytest.raises(Retry):  # whose it is shall not be guessed
+                await fresh.fills(PAIR, 0)
+            there(door).hidden.clear()
+            assert [name for name, _ in await fresh.fills(PAIR, 0)] == [name_of(0), name_of(1)]
+        there(door).hidden.add(mine[0])
+        clock.ahead_s += 700
+        assert await venue.query(name_of(0), PAIR) is None  # after a minute that is an answer
+        late = kraken_session(door.url, signer, clock)
+        await late.start()
+        first, second = [name for name, _ in await late.fills(PAIR, 0)]
+        assert first.startswith("kraken-O") and second == name_of(1)
+        await late.close()
 
 
 async def test_the_private_socket_tells_at_once_where_its_token_is_granted() -> None:
@@ -217,7 +246,7 @@ async def test_the_private_socket_tells_at_once_where_its_token_is_granted() -> 
             assert {r.cl_ord_id for r in got} == {name_of(0)}
             await door.disconnect()  # a token is good for one connection: another is asked for
             await until(lambda: sum(asked.endswith("GetWebSocketsToken") for asked in signer.asked) == 2)
-        reading.cancel()
+        await ended([reading])
         told = [r.fill for r in got if r.fill is not None]
         listed = [fill for _, fill in await venue.fills(PAIR, 0)]
         assert [f.exec_id for f in told] == [f.exec_id for f in listed]

@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from coinbase_rig import KEY as COINBASE_KEY
+from coinbase_rig import PEM, PRODUCT, coinbase_paper
 from deribit_rig import PERPETUAL, deribit_paper
-from dydx_rig import ACCOUNT, MARKET, PAIR, dydx_paper
+from dydx_rig import ACCOUNT, MARKET, dydx_paper
+from dydx_rig import PAIR as DYDX_PAIR
+from kraken_rig import API_SECRET, PAIR, kraken_paper
 from paper import KEY, SECRET
 from usdm_rig import usdm_paper
 from venue_rigs import name_of
@@ -23,8 +27,8 @@ from agent.app.signer_file import _exchanges
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.transport.clock import SystemClock
-from agent.venues import Terms, binance_usdm, deribit, dydx
-from chains.errors import Denied
+from agent.venues import Terms, binance_usdm, coinbase, deribit, dydx, kraken
+from chains.errors import Denied, Reconcile
 from keys.settings import signer_settings
 from keys.signer.exchange_desk import ExchangeDesk
 from keys.signer.ledger import SpendLedger
@@ -63,8 +67,8 @@ class Desk:
         return [json.loads(line) for line in self.ledger.read_text().splitlines()]
 
 
-def desk(folder: Path, symbol: str, holder: tuple[str, str] = (KEY, SECRET), **more: Any) -> Desk:
-    for name, text in zip(("key", "secret"), holder, strict=True):
+def desk(folder: Path, symbol: str, keys: tuple[str, str] = (KEY, SECRET), **more: Any) -> Desk:
+    for name, text in zip(("key", "secret"), keys, strict=True):
         (folder / name).write_text(text)
         (folder / name).chmod(0o600)
     limit = {"per_order": "10000", "per_day": "25000", "px_from": "100", "px_to": "4000"}
@@ -133,14 +137,14 @@ async def test_at_deribit_each_request_is_booked_once_and_a_log_on_never(tmp_pat
 
 async def test_at_dydx_the_signer_writes_the_transaction_and_books_what_it_can_cost(tmp_path: Path) -> None:
     async with dydx_paper() as door:
-        one = desk(tmp_path, PAIR, (ACCOUNT, "05" * 32), dialect="dydx", symbols=[PAIR])
+        one = desk(tmp_path, DYDX_PAIR, (ACCOUNT, "05" * 32), dialect="dydx", symbols=[DYDX_PAIR])
         venue = dydx.connect("x", SystemClock(), ACCOUNT, one.sign, base_url=door.url)
         try:
             await venue.start()
             request = await venue.authorize(order(0, MARKET, Side.BUY, "1", "2990"))
             assert (await venue.submit(request)).status is OrdStatus.NEW
             assert (await venue.cancel(name_of(0), MARKET)).status is OrdStatus.CANCELED
-            assert [row["costs"] for row in one.booked()] == [[[PAIR, "2990"]], []]
+            assert [row["costs"] for row in one.booked()] == [[[DYDX_PAIR, "2990"]], []]
             with pytest.raises(Denied) as dear:
                 await venue.authorize(order(1, MARKET, Side.SELL, "2.6", "2990"))
             assert dear.value.code == "EXCHANGE_PER_ORDER" and len((await door.truth())["orders"]) == 1
@@ -167,10 +171,51 @@ async def test_a_log_on_is_signed_where_the_owner_wrote_so_and_then_no_bound_is_
     assert not plain.logs_on and "25,000.00" in sentence(plain)
 
 
+async def test_at_coinbase_orders_are_sent_from_there_alone_and_at_kraken_signed_once(tmp_path: Path) -> None:
+    async with coinbase_paper() as door:
+        one = desk(tmp_path, PRODUCT, (COINBASE_KEY, PEM), dialect="coinbase", sends_to=door.url)
+        venue = coinbase.connect("x", SystemClock(), "", one.sign, base_url=door.url, send=one.send)
+        try:
+            await venue.start()
+            request = await venue.authorize(order(0, PRODUCT, Side.BUY, "1", "2990"))
+            assert (await venue.submit(request)).status is OrdStatus.NEW
+            with pytest.raises(Reconcile) as sent:
+                await one.send(request.method, request.path, request.payload)
+            assert sent.value.code == "EXCHANGE_SENT_BEFORE" and len(await venue.open_orders()) == 1
+            changed = await venue.modify(order(0, PRODUCT, Side.BUY, "0.5", "2990"))
+            assert changed.order_qty == D("0.5") and one.made.facts()["x"]["repeats"] == 1
+            assert (await venue.cancel(name_of(0), PRODUCT)).status is OrdStatus.CANCELED
+            assert [D(row["cost"]) for row in one.booked() if "cost" in row] == [2990, 2000]
+        finally:
+            await venue.close()
+            one.made.close()
+    (tmp_path / "kraken").mkdir()
+    async with kraken_paper() as door:
+        two = desk(tmp_path / "kraken", PAIR, (KEY, API_SECRET), dialect="kraken")
+        spot = kraken.connect("x", SystemClock(), KEY, two.sign, base_url=door.url)
+        try:
+            await spot.start()
+            request = await spot.authorize(order(0, PAIR, Side.BUY, "1", "2990"))
+            assert (await spot.submit(request)).status is OrdStatus.NEW
+            with pytest.raises(Reconcile):
+                await two.sign(request.method, request.path, request.payload)
+            assert [D(row["cost"]) for row in two.booked() if "cost" in row] == [2990]
+            assert not two.made.facts()["x"].get("logs_on")
+        finally:
+            await spot.close()
+            two.made.close()
+
+
 def test_the_signers_file_names_dialects_and_where_orders_are_sent() -> None:
     venues = tuple(
         Venue(name=name, module=module, symbols=("S",), api_key="env:K", api_secret="env:S")
-        for name, module in (("usdm", "binance_usdm"), ("options", "deribit"), ("chain", "dydx"))
+        for name, module in (
+            ("usdm", "binance_usdm"),
+            ("options", "deribit"),
+            ("chain", "dydx"),
+            ("spot", "coinbase"),
+            ("kr", "kraken"),
+        )
     )
 
     class Settings:
@@ -183,4 +228,6 @@ def test_the_signers_file_names_dialects_and_where_orders_are_sent() -> None:
         found["usdm"]["dialect"] == "binance_usdm" and found["usdm"]["sends_to"] == "https://fapi.binance.com"
     )
     assert found["chain"] == {"dialect": "dydx", "api_key": "env:K", "secret": "env:S", "repeats": 1}
+    assert found["spot"]["sends_to"] == "https://api.coinbase.com" and "sends_to" not in found["kr"]
+    assert (found["spot"]["dialect"], found["kr"]["dialect"]) == ("coinbase", "kraken")
     assert found["options"] == {"dialect": "deribit", "api_key": "env:K", "secret": "env:S", "symbols": ["S"]}

@@ -16,9 +16,9 @@ from ccxt_rig import BAND
 from paper import DEPOSITS, KEY, SECRET, Door, served
 
 from agent.app.testvenue.kraken import KrakenServer
-from agent.app.testvenue.kraken_wire import QuoteFees
 from agent.app.testvenue.limits import Limits
 from agent.app.testvenue.liquidity import Maker, seeded_levels
+from agent.app.testvenue.quote_fees import QuoteFees
 from agent.app.testvenue.spec import SymbolSpec
 from agent.app.testvenue.venue import Account, Venue
 from agent.ports import Clock
@@ -70,11 +70,11 @@ class Signer:
         )
 
 
-def kraken_venue(now_ms: Callable[[], int] | None = None) -> Venue:
+def kraken_venue(now_ms: Callable[[], int] | None = None, owner: Account | None = None) -> Venue:
     spec = SymbolSpec("ETH", "USDC")
     maker = Maker(spec, seeded_levels(spec, 1), 1, breathing=False)
     engine = QuoteFees([spec], Decimal("0.001"), Decimal("0.001"))
-    account = Account(KEY, API_SECRET, DEPOSITS)
+    account = owner or Account(KEY, API_SECRET, DEPOSITS)
     return Venue(engine, [account], [maker], now_ms or (lambda: time.time_ns() // 1_000_000))
 
 

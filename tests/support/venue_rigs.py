@@ -13,12 +13,15 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from ccxt_rig import BAND, at_paper
+from coinbase_rig import PRODUCT, coinbase_paper, coinbase_session
+from coinbase_rig import Signer as CoinbaseSigner
 from deribit_rig import PERPETUAL, deribit_paper, deribit_session
 from deribit_rig import Signer as DeribitSigner
 from dydx_rig import MARKET, dydx_paper, dydx_session
 from fake_venue import FakeVenue
 from fix_exchange import FixWire, fix_exchange, fix_session
-from hyper_rig import PAIR, hyper_paper, hyper_session
+from hyper_rig import PAIR as HYPER_PAIR
+from hyper_rig import hyper_paper, hyper_session
 from hyper_server import ACCOUNT, AGENT, HyperServer, hyper_server
 from kraken_rig import PAIR, kraken_paper, kraken_session
 from kraken_rig import Signer as KrakenSigner
@@ -184,6 +187,16 @@ async def deribit() -> AsyncIterator[Rig]:
 
 
 @asynccontextmanager
+async def coinbase() -> AsyncIterator[Rig]:
+    async with coinbase_paper() as door:
+        idle, times = coinbase_session("http://127.0.0.1:9"), TimeOuts()
+        real = coinbase_session(door.url, CoinbaseSigner(limit=AT_ANY_PRICE), timeouts=times)
+        async with at_the_door(door, real, idle, PRODUCT) as rig:
+            yield replace(rig, sends_once=True, bounded=True, times=times)
+        await idle.close()
+
+
+@asynccontextmanager
 async def kraken() -> AsyncIterator[Rig]:
     async with kraken_paper() as door:
         idle, times = kraken_session("http://127.0.0.1:9"), TimeOuts()
@@ -274,7 +287,7 @@ async def hyper_account(times: TimeOuts | None = None) -> AsyncIterator[tuple[Hy
 async def hyperliquid() -> AsyncIterator[Rig]:
     async with hyper_paper() as door:
         idle, times = hyper_session("http://127.0.0.1:9"), TimeOuts()
-        async with at_the_door(door, hyper_session(door.url, timeouts=times), idle, PAIR) as rig:
+        async with at_the_door(door, hyper_session(door.url, timeouts=times), idle, HYPER_PAIR) as rig:
             yield replace(rig, off_grid=D("2990.12"), times=times)
         await idle.close()
 
@@ -284,6 +297,7 @@ RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
     "binance_usdm": usdm,
     "binance_spot by FIX": spot_by_fix,
     "ccxt": family,
+    "coinbase": coinbase,
     "deribit": deribit,
     "kraken": kraken,
     "dydx": dydx,

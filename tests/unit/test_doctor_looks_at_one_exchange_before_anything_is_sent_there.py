@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from ccxt_rig import Signer as FamilySigner
+from coinbase_rig import PRODUCT, coinbase_paper
+from coinbase_rig import Signer as CoinbaseSigner
 from deribit_rig import PERPETUAL, deribit_paper
 from deribit_rig import Signer as DeribitSigner
 from dydx_rig import ACCOUNT, ADDRESS, dydx_paper
@@ -21,6 +23,7 @@ from venue_rigs import name_of
 
 from agent.app import template
 from agent.app.settings import Settings, parse
+from agent.app.testvenue.coinbase import CoinbaseServer
 from agent.app.testvenue.kraken import KrakenServer
 from agent.app.watching.check import Check, Level
 from agent.app.watching.margins import margins_of
@@ -171,6 +174,29 @@ async def test_at_kraken_it_tells_what_the_key_itself_may_do(tmp_path: Path) -> 
         door.here.may[:] = ["query-funds", "query-open-trades", "query-closed-trades"]
         reads = (await checked(found, OfKraken()))["rights paper"]
         assert reads.level is Level.FAIL and "the key may not trade" in reads.message
+
+
+class OfCoinbase(Signer):
+    def __init__(self, url: str) -> None:
+        self.signer = CoinbaseSigner(sends_to=lambda: url)
+
+    async def sign_exchange(
+        self, request_id: str, venue: str, method: str, path: str, payload: str
+    ) -> tuple[str, str]:
+        return await self.signer.sign(method, path, payload), KEY
+
+
+async def test_at_coinbase_a_key_that_may_transfer_fails(tmp_path: Path) -> None:
+    async with coinbase_paper() as door:
+        assert isinstance(door.here, CoinbaseServer)
+        found = settings(door, tmp_path, module="coinbase", symbols=[PRODUCT])
+        told = await checked(found, OfCoinbase(door.url))
+        assert {check.level for check in told.values()} == {Level.OK}, told
+        assert "the key may trade (can_view, can_trade) and not withdraw" in told["rights paper"].message
+        assert "1 followed" in told["books paper"].message and "0 gaps" in told["books paper"].message
+        door.here.may["can_transfer"] = True
+        out = (await checked(found, OfCoinbase(door.url)))["rights paper"]
+        assert out.level is Level.FAIL and "can_transfer" in out.message
 
 
 class OfFamily(Signer):

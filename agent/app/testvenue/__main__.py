@@ -16,15 +16,16 @@ from typing import Any
 
 from aiohttp import web
 
+from agent.app.testvenue.coinbase import CoinbaseServer
 from agent.app.testvenue.deribit import DeribitServer
 from agent.app.testvenue.dydx import DydxServer
 from agent.app.testvenue.engine import Engine
 from agent.app.testvenue.futures import FuturesEngine
 from agent.app.testvenue.hyperliquid import HyperliquidServer, on_its_grid
 from agent.app.testvenue.kraken import KrakenServer
-from agent.app.testvenue.kraken_wire import QuoteFees
 from agent.app.testvenue.limits import Limits
 from agent.app.testvenue.liquidity import Maker, file_levels, read_tape, seeded_levels, tape_specs
+from agent.app.testvenue.quote_fees import QuoteFees
 from agent.app.testvenue.server import Server
 from agent.app.testvenue.spec import SymbolSpec
 from agent.app.testvenue.usdm import UsdmServer
@@ -33,6 +34,7 @@ from agent.app.testvenue.venue import Account, CommandLog, Venue
 DIALECTS: dict[str, tuple[type[Engine], type[Server]]] = {
     "binance_spot": (Engine, Server),
     "binance_usdm": (FuturesEngine, UsdmServer),
+    "coinbase": (QuoteFees, CoinbaseServer),
     "deribit": (FuturesEngine, DeribitServer),
     "kraken": (QuoteFees, KrakenServer),
     "dydx": (FuturesEngine, DydxServer),

@@ -31,7 +31,8 @@ MAY = ["query-funds", "query-open-trades", "query-closed-trades", "modify-trades
 
 
 class KrakenServer(Server):
-    """Over `QuoteFees`. `may`: what its keys may do; `tokens`: those of the private socket that were given out."""
+    """Over the engine `QuoteFees`. `may`: what its keys may do; `tokens`: those of the private socket that were given out; `hidden`: orders
+    that it does not tell of (yet)."""
 
     def __init__(self, venue: Venue, limits: Limits | None = None) -> None:
         self.words = self._words = say.Words(venue.engine)
@@ -41,6 +42,7 @@ class KrakenServer(Server):
         self.may = list(MAY)
         self.addresses: list[str] = []
         self.nonce_window = 0
+        self.hidden: set[int] = set()
         super().__init__(venue, limits)
 
     @property
@@ -168,7 +170,8 @@ class KrakenServer(Server):
     # what is told
 
     def _mine(self, account: Account) -> list[Order]:
-        return [order for order in self.engine.orders.values() if order.account == account.key]
+        mine = (order for order in self.engine.orders.values() if order.account == account.key)
+        return [order for order in mine if order.order_id not in self.hidden]
 
     def _told(self, orders: list[Order], params: Params) -> Json:
         trades = params.get("trades") == "true"

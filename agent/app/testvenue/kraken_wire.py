@@ -5,10 +5,10 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 
 from agent.app.testvenue import wire
-from agent.app.testvenue.book import FEES, HOUSE, Book, LevelChange, Order
+from agent.app.testvenue.book import Book, LevelChange, Order
 from agent.app.testvenue.engine import Engine, Execution, Fill, NewOrder, Trade
 from agent.app.testvenue.spec import EIGHT, ZERO, SymbolSpec, VenueError
 from agent.app.testvenue.wire import Json
@@ -27,26 +27,6 @@ WORDS = {
     -1111: "EOrder:Tick size check failed",
 }
 GIVEN = frozenset("nonce pair type ordertype volume price timeinforce oflags cl_ord_id deadline".split())
-
-
-class QuoteFees(Engine):
-    """Takes every fee in the quote, beside what changes hands."""
-
-    def _afford(self, request: NewOrder) -> None:
-        super()._afford(request)
-        if request.side == "BUY":
-            quote = self.specs[request.symbol].quote
-            needed = self._needed(request) * (1 + self.taker_rate)
-            if self.free.get((request.account, quote), ZERO) < needed:
-                raise VenueError(-2010, "Account has insufficient balance for requested action.")
-
-    def _pay(self, order: Order, qty: Decimal, px: Decimal, rate: Decimal) -> tuple[Decimal, str]:
-        quote = self.specs[order.symbol].quote
-        super()._pay(order, qty, px, ZERO)
-        commission = ZERO if order.account == HOUSE else (qty * px * rate).quantize(EIGHT, ROUND_DOWN)
-        self._credit(order.account, quote, -commission)
-        self._credit(FEES, quote, commission)
-        return commission, quote
 
 
 def reworded(error: VenueError) -> str:

@@ -176,7 +176,7 @@ class Hub:
             async for message in ws:
                 if message.type is WSMsgType.TEXT:
                     answer = on_text(connection, message.data)
-                    if answer is not None:
+                    if answer:  # some say nothing to what they are told
                         await ws.send_str(answer if isinstance(answer, str) else encoded(answer))
         finally:
             self.connections.discard(connection)

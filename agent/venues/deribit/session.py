@@ -27,6 +27,7 @@ from agent.transport.books import Books
 from agent.transport.executions import ENDED, Executions, Told
 from agent.transport.following import Following
 from agent.transport.http import Http, TimeOuts
+from agent.transport.once import Once
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
 from agent.venues import (  # fmt: skip
@@ -44,7 +45,6 @@ from agent.venues.deribit.line import Line
 
 API = "/api/v2"
 PAGE = 1_000
-SENT = 10_000
 
 
 class Deribit:
@@ -71,7 +71,7 @@ class Deribit:
         self.reader = codec.Reader(name, self._markets)
         self.books = Books(feed, (), Stream(lambda: self.http.client, socket, clock), clock)
         self._following = Following(name, self.books)
-        self._sent: dict[ClOrdId, None] = {}
+        self._once = Once(name)
         self._seen: set[str] = set()
         self._ahead_ms = 0
         line = Stream(lambda: self.http.client, socket, clock, quiet_s=feed.line_quiet_s)
@@ -155,15 +155,7 @@ class Deribit:
     async def submit(self, request: SignedRequest) -> OrderSnapshot:
         """Sends it once. Raises Reject, Retry (it never arrived) or Reconcile (it may have, or it was sent before)."""
         self._need_markets()
-        if request.cl_ord_id in self._sent:
-            raise Reconcile(
-                "SENT_BEFORE",
-                f"{request.cl_ord_id} was sent before, and {self._name} would take it again",
-                "ask by client order id",
-            )
-        self._sent[request.cl_ord_id] = None
-        if len(self._sent) > SENT:
-            del self._sent[next(iter(self._sent))]
+        self._once.take(request.cl_ord_id)
         with understood("a signed request"):
             parts = orjson.loads(request.payload)
             query, authorization = parts["query"], parts["authorization"]
@@ -174,7 +166,7 @@ class Deribit:
             else:
                 data = await self._write(request.path, query, authorization, what)
         except Retry:  # nothing was sent
-            self._sent.pop(request.cl_ord_id, None)
+            self._once.give_back(request.cl_ord_id)
             raise
         return self.reader.placed(data)
 

@@ -8,15 +8,13 @@ the venue's own `cost`, price times volume in as many decimals as it books.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from agent.domain.errors import FairleadError, Reconcile, Reject, Retry, Usage
-from agent.domain.ids import ClOrdId, in_16_bytes, out_of_16_bytes
+from agent.domain.ids import ClOrdId, as_uuid, of_uuid
 from agent.domain.instruments import Place, cex_id
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
@@ -24,7 +22,7 @@ from agent.domain.reports import Balance, Fill, OrderSnapshot
 from agent.market.reading import above_zero, exact, ns_of_seconds, number, side, steps, understood, whole
 from agent.market.reading import name as text_of
 from agent.ports import VenueInstrument
-from agent.venues import Terms, check_order
+from agent.venues import Terms, check_order, stamp
 from agent.venues import number as plain
 
 TIF = {TimeInForce.GTC: "GTC", TimeInForce.IOC: "IOC"}
@@ -32,7 +30,6 @@ NEWER = {"XBT": "BTC", "XDG": "DOGE"}
 """What the WebSocket v2 calls otherwise."""
 FOREIGN = "kraken-"
 """What stands before the venue's number in the name of an order that is none of ours."""
-_UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
 LIMITED = ("EAPI:Rate limit", "EOrder:Rate limit", "EService:Throttled", "EGeneral:Too many requests", "EGeneral:Temporary lockout")  # fmt: skip
 UNKNOWN_OUTCOME = ("EService:Unavailable", "EService:Busy", "EService:Timeout", "EService:Deadline", "EGeneral:Internal")  # fmt: skip
 NAMES = {
@@ -113,23 +110,12 @@ def error_of(error: str, *, write: bool) -> FairleadError:
 # names
 
 
-def uuid_of(cl_ord_id: ClOrdId) -> str:
-    """As the venue takes a client's id: 32 hexadecimal digits in five groups."""
-    digits = in_16_bytes(cl_ord_id).hex()
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
-
-
 def txid_of(cl_ord_id: ClOrdId) -> str | None:
     """The venue's number in the name of an order that is none of ours."""
     return cl_ord_id.removeprefix(FOREIGN) if cl_ord_id.startswith(FOREIGN) else None
 
 
 # requests
-
-
-def deadline(at_ms: int) -> str:
-    """RFC 3339 with milliseconds, UTC."""
-    return datetime.fromtimestamp(at_ms // 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{at_ms % 1_000:03d}Z"  # fmt: skip
 
 
 def new_order_params(order: VenueOrder, market: Market, terms: Terms, until_ms: int) -> dict[str, str]:
@@ -151,8 +137,8 @@ def new_order_params(order: VenueOrder, market: Market, terms: Terms, until_ms: 
     if limit and order.px is not None:
         params |= {"price": plain(order.px), "timeinforce": TIF[order.time_in_force]}
     params["oflags"] = "fciq,post" if terms.post_only else "fciq"
-    params["cl_ord_id"] = uuid_of(order.cl_ord_id)
-    params["deadline"] = deadline(until_ms)
+    params["cl_ord_id"] = as_uuid(order.cl_ord_id)
+    params["deadline"] = stamp(until_ms)
     return params
 
 
@@ -162,10 +148,10 @@ def amend_params(order: VenueOrder, market: Market, until_ms: int) -> dict[str, 
     if order.px is None:
         raise Usage("MISSING_PRICE", "an order is changed to a price", "give one")
     return {
-        "cl_ord_id": uuid_of(order.cl_ord_id),
+        "cl_ord_id": as_uuid(order.cl_ord_id),
         "order_qty": plain(order.order_qty),
         "limit_price": plain(order.px),
-        "deadline": deadline(until_ms),
+        "deadline": stamp(until_ms),
     }
 
 
@@ -266,11 +252,7 @@ class Reader:
 
     def name(self, told: Any, txid: str) -> ClOrdId:
         """Whose order it is: ours by its client id, else by the number that the venue gave it."""
-        ours = None
-        if told is not None and told != "":
-            digits = text_of(told).lower()
-            if _UUID.fullmatch(digits):
-                ours = out_of_16_bytes(bytes.fromhex(digits.replace("-", "")))
+        ours = None if told is None or told == "" else of_uuid(text_of(told))
         return ours or ClOrdId(f"{FOREIGN}{txid}")
 
     def order(self, txid: Any, row: Any, fills: Iterable[Fill] = (), *, write: bool = False) -> OrderSnapshot:

@@ -80,6 +80,9 @@ class Line:
             async for event in self._stream.events():
                 if isinstance(event, Up):
                     token = token or await self._asked()
+                    if not token:
+                        await self._stream.drop("no token for the private socket")
+                        continue
                     await self._stream.say(_subscribe(token))
                     token = ""  # good for one connection
                     self._reports.wake()

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 import orjson
 
 from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Retry, Usage
-from agent.domain.ids import ClOrdId
+from agent.domain.ids import ClOrdId, as_uuid
 from agent.domain.orders import VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
 from agent.market.feeds import FeedFacts
@@ -28,6 +28,7 @@ from agent.transport.books import Books
 from agent.transport.executions import Executions
 from agent.transport.following import Following
 from agent.transport.http import Http, TimeOuts
+from agent.transport.once import KEPT, Numbers, Once
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
 from agent.transport.turns import Turns
@@ -37,13 +38,12 @@ from agent.venues.kraken.line import Line
 
 API = "/0/private/"
 PAGE, TRADES_EACH, ORDERS_EACH = 50, 20, 50
-SENT = 10_000
 DEAR = frozenset({"TradesHistory", "ClosedOrders"})
 """They cost the venue's counter two."""
 UNCOUNTED = frozenset({"AddOrder", "AmendOrder", "CancelOrder"})
 """They have limits of their own, by pair."""
 SIGNED_ONCE = frozenset({"AddOrder", "AmendOrder"})
-TEN_S = 10 * 10**9
+TEN_S, TOLD_LATE_NS = 10 * 10**9, 600 * 10**9
 LIMITED_S, LOCKED_OUT_S = 2.0, 60.0
 """How long nothing is asked after the venue said that it was too much."""
 
@@ -76,10 +76,9 @@ class Kraken:
         self.books = Books(feed, (), stream, clock)
         self._following = Following(name, self.books)
         self._turns = Turns(clock)
-        self._sent: dict[ClOrdId, None] = {}
+        self._once = Once(name)
         self._unused: dict[str, str] = {}
-        self._names: dict[str, ClOrdId] = {}
-        self._numbers: dict[ClOrdId, str] = {}
+        self._numbers = Numbers(clock)
         self._ahead_ms = 0
         self.reports = Executions(self, self.reader.place, clock, facts.audit_s)
         private = Stream(lambda: self.http.client, self._user_url, clock)
@@ -142,19 +141,15 @@ class Kraken:
         was sent before)."""
         self._need_markets()
         name = request.cl_ord_id
-        if name in self._sent:
-            raise Reconcile("SENT_BEFORE", f"{name} was sent before, and {self._name} would take it again once it has ended", "ask by client order id")  # fmt: skip
-        self._sent[name] = None
-        if len(self._sent) > SENT:
-            del self._sent[next(iter(self._sent))]
+        self._once.take(name)
         try:
             data = await self._write("AddOrder", request.payload, "the answer to an order")
         except (Retry, Denied):  # nothing was sent
-            self._sent.pop(name, None)
+            self._once.give_back(name)
             raise
         with understood("the answer to an order", write=True):
             (txid,) = data["txid"]
-            self._known(name, txid)
+            self._numbers.learn(name, txid)
         return await self._after_write(name)
 
     async def modify(self, order: VenueOrder) -> OrderSnapshot:
@@ -169,7 +164,7 @@ class Kraken:
         """The order after the cancel; one that had ended already is returned as it ended. Raises Reject NO_SUCH_ORDER, Reconcile."""
         self._market(symbol)
         txid = codec.txid_of(cl_ord_id)
-        asked = {"cl_ord_id": codec.uuid_of(cl_ord_id)} if txid is None else {"txid": txid}
+        asked = {"cl_ord_id": as_uuid(cl_ord_id)} if txid is None else {"txid": txid}
         try:
             await self._write("CancelOrder", _form(asked), "the answer to a cancel")
         except Reject as refused:
@@ -229,8 +224,8 @@ class Kraken:
                 break
         read = [self.reader.fill(trade_id, row) for trade_id, row in codec.in_order(rows)]
         found = [one for one in read if one is not None]
-        names = await self._names_of({txid for txid, _ in found})
-        return [(names[txid], txid, fill) for txid, fill in found]
+        await self._learn({txid for txid, _ in found})
+        return [(self._owner(txid, fill), txid, fill) for txid, fill in found]
 
     async def balances(self) -> Sequence[Balance]:
         self._need_markets()
@@ -256,15 +251,9 @@ class Kraken:
     def _until_ms(self) -> int:
         return self._clock.now_ns() // 1_000_000 + self._ahead_ms + self._facts.recv_window_ms
 
-    def _known(self, name: ClOrdId, txid: str) -> None:
-        self._names[txid], self._numbers[name] = name, txid
-        for kept in (self._names, self._numbers):
-            if len(kept) > SENT:
-                del kept[next(iter(kept))]  # type: ignore[arg-type]
-
     def _told(self, txid: str, row: Any, fills: Sequence[Fill] = ()) -> OrderSnapshot:
         order = self.reader.order(txid, row, fills)
-        self._known(order.cl_ord_id, txid)
+        self._numbers.learn(order.cl_ord_id, txid)
         return order
 
     async def _public(self, method: str) -> Any:
@@ -308,7 +297,7 @@ class Kraken:
             except Retry:
                 if method in SIGNED_ONCE:
                     self._unused[payload] = signature
-                    if len(self._unused) > SENT:
+                    if len(self._unused) > KEPT:
                         del self._unused[next(iter(self._unused))]
                 raise
         finally:
@@ -336,7 +325,7 @@ class Kraken:
 
     async def _ask(self, cl_ord_id: ClOrdId) -> OrderSnapshot | None:
         """By its number where that is known, else among the open orders and then among those that have ended."""
-        txid = self._numbers.get(cl_ord_id) or codec.txid_of(cl_ord_id)
+        txid = self._numbers.number(cl_ord_id) or codec.txid_of(cl_ord_id)
         if txid is not None:
             asked = {"txid": txid, "trades": "true", "consolidate_taker": "false"}
             try:
@@ -345,8 +334,10 @@ class Kraken:
                 if refused.code != "NO_SUCH_ORDER":
                     raise
                 rows = {}
+            if not rows:
+                self._numbers.must_be_there(cl_ord_id, self._name)
         else:
-            named = {"cl_ord_id": codec.uuid_of(cl_ord_id)}
+            named = {"cl_ord_id": as_uuid(cl_ord_id)}
             rows = await self._opened(named)
             if not rows:
                 more = {"trades": "true", "consolidate_taker": "false", "without_count": "true"}
@@ -357,7 +348,7 @@ class Kraken:
             raise Reconcile("MORE_THAN_ONE_LIKE_IT", f"{self._name} has {len(rows)} orders named {cl_ord_id}", "look at its orders")  # fmt: skip
         for txid, row in rows.items():
             order = replace(self._told(txid, row), cl_ord_id=cl_ord_id)  # it was asked for by this name
-            self._known(cl_ord_id, txid)
+            self._numbers.learn(cl_ord_id, txid)
             return replace(order, fills=await self._fills_of(row)) if order.cum_qty else order
         return None
 
@@ -378,15 +369,31 @@ class Kraken:
             raise Retry("FILLS_NOT_TOLD_YET", f"{self._name} tells {left} of {done} done", "ask again")
         return fills
 
-    async def _names_of(self, txids: set[str]) -> dict[str, ClOrdId]:
-        """Our names of these orders; one that the venue does not tell of goes by its number."""
-        unknown = sorted(txids - self._names.keys())
+    async def _learn(self, txids: set[str]) -> None:
+        """Our names of these orders, as far as the venue tells of them."""
+        unknown = sorted(txid for txid in txids if self._numbers.name(txid) is None)
         for at in range(0, len(unknown), ORDERS_EACH):
-            rows = await self._private("QueryOrders", {"txid": ",".join(unknown[at : at + ORDERS_EACH])})
-            with understood("QueryOrders"):
-                for txid, row in rows.items():
-                    self._known(self.reader.name(row.get("cl_ord_id"), txid), txid)
-        return {txid: self._names.get(txid) or self.reader.name(None, txid) for txid in txids}
+            await self._learn_some(unknown[at : at + ORDERS_EACH])
+
+    async def _learn_some(self, txids: Sequence[str]) -> None:
+        try:
+            rows = await self._private("QueryOrders", {"txid": ",".join(txids)})
+        except Reject as refused:
+            if refused.code != "NO_SUCH_ORDER":
+                raise
+            for txid in txids if len(txids) > 1 else ():  # one of them is refused for all
+                await self._learn_some((txid,))
+            return
+        with understood("QueryOrders"):
+            for txid, row in rows.items():
+                self._numbers.learn(self.reader.name(row.get("cl_ord_id"), txid), txid)
+
+    def _owner(self, txid: str, fill: Fill) -> ClOrdId:
+        """Whose fill it is. Raises Retry where the venue may yet tell; an order that it forgot goes by its number."""
+        known = self._numbers.name(txid)
+        if known is None and fill.at_ns > self._clock.now_ns() - TOLD_LATE_NS:
+            raise Retry("NOT_VISIBLE_YET", f"{self._name} does not tell of {txid} yet", "ask again")
+        return known or self.reader.name(None, txid)
 
     async def _after_write(self, name: ClOrdId) -> OrderSnapshot:
         """The order as it stands: the answer to a write tells nothing of it. Raises Reconcile where that cannot be read now."""
