@@ -13,7 +13,7 @@ from eth_abi.abi import decode
 from gate_reading import found
 
 from agent.app.chaos.custody.attack import fixed, role
-from agent.app.chaos.custody.world import AGENT, ETH, OWNERS, THIEF, USDC, USDC_ONE, WETH, Gated, gated
+from agent.app.chaos.custody.world import ETH, OWNERS, THIEF, USDC, USDC_ONE, WETH, Gated, gated
 from chains.devnet import cow_solver
 from chains.devnet.addresses import CHAINS
 from chains.devnet.artifacts import artifact
@@ -236,4 +236,3 @@ def test_what_lapsed_comes_home_by_anybody_and_its_charge_stays(world: Gated) ->
     assert world.balance(WETH) - before == ETH // 2
     refilled = left - world.read(world.gate, "gate", "budgetLeft")[0]
     assert refilled > charged * 9 // 10, "only time gives it back"
-    assert world.read(world.gate, "gate", "agent") == (world.roles,) and AGENT
