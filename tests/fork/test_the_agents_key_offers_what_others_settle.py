@@ -1,85 +1,28 @@
-"""INTENT under the agent's own key, on the genuine settlement contract: the Gate opens the order from its fields, a solver settles it, and
-what is left comes home. No owner signs, nothing of the Safe is approved to the vault relayer, and books and chain agree to the wei."""
+"""INTENT under the agent's own key, on the genuine settlement contract: sales, purchases, lapses, a killed process and an unattended run.
+No owner signs, nothing of the Safe is approved to the vault relayer, and books and chain agree to the wei. What is filled in part and
+cancelled: test_orders_that_others_settle_are_counted_from_the_chain.py."""
 
 from __future__ import annotations
 
-import re
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
-from agent_home import AgentHome, granted, later
+from agent_home import later
 from cow_book import SOUND, ask, faults
-from home_fixture import Ran, brought_up, left_alone, wait_for
+from home_fixture import brought_up, left_alone, wait_for
+from offering import BUY, SELL, WETH, Offering, offering
 
-from agent.app.scoping import creation_code, gate_creation
 from agent.domain.order_state import OrdStatus
-from agent.journal.records import PartRecord
-from chains.devnet.addresses import CHAINS
-from chains.devnet.cow_orders import MAX_UINT, SETTLEMENT
-from contracts import gate, offers
-from contracts.offers import RELAYER
+from contracts import offers
 
-pytestmark = pytest.mark.devnet
-LIVE = "--for USDC --by agent --protection intent --live --yes --max-loss 100"
-SELL, BUY = f"trade sell 1 ETH {LIVE}", f"trade buy 0.5 ETH {LIVE}"
-WETH, USDC = CHAINS[1].weth, CHAINS[1].usdc
-
-
-@dataclass
-class Offering:
-    """The agent's home with an order book; `holder` is the Gate's Offers contract."""
-
-    home: AgentHome
-    book: str
-    holder: str
-
-    def trade(self, words: str) -> tuple[Ran, dict[str, Any]]:
-        done = self.home.run(f"{words} --json", patience_s=240)
-        return done, done.json
-
-    def last(self) -> PartRecord:
-        return [r for r in self.home.book().parts.values() if r.is_offer][-1]
-
-    def around(self, record: PartRecord) -> list[str]:
-        """What was done around an order, in our own words."""
-        return [r.what for r in self.home.book().parts.values() if r.part.child == record.part.cl_ord_id]
-
-    def filled(self, record: PartRecord) -> int:
-        assert record.authorized is not None
-        uid = bytes.fromhex(record.authorized.request_digest[2:])
-        return int(self.home.read(SETTLEMENT, "gpv2_settlement", "filledAmount", uid)[0])
-
-    def balances(self) -> tuple[int, int]:
-        return self.home.balance("WETH"), self.home.balance("USDC")
-
-    def cancel(self) -> None:
-        (order,) = self.home.run("orders --json").json["orders"]
-        assert self.home.run(f"cancel {order['cl_ord_id']}", patience_s=120).status in (0, 4)
-
-    def sound(self) -> None:
-        """Nothing lies apart, nothing is approved, nothing is open, and the books are the chain's."""
-        for token in (WETH, USDC):
-            for who in (self.holder, self.home.safe, self.home.road["gate"]):
-                assert self.home.read(token, "erc20", "allowance", who, RELAYER) == (0,)
-            assert self.home.read(token, "erc20", "balanceOf", self.holder) == (0,)
-        assert not self.home.book().open_parts()
-        told = self.home.run("reconcile")
-        assert told.status == 0, told.out
+pytestmark = [pytest.mark.devnet, pytest.mark.full]
 
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Offering]:
-    with brought_up(tmp_path_factory, cow=True) as home, granted(home, intents=True) as made:
-        book = re.search(r'\[chains.order_book\][^\[]*?\nurl = "([^"]+)"', made.settings_path.read_text())
-        assert book is not None
-        at = gate.address(gate_creation(), made.safe)
-        taken = made.run("reconcile --adopt --at-once")  # owners used the account, and another journal
-        assert taken.status == 0, taken.out + taken.err
-        yield Offering(made, book[1], offers.address(creation_code("Offers"), at))
-        assert made.run("journal verify").status == 0
+    with brought_up(tmp_path_factory, cow=True) as home, offering(home) as made:
+        yield made
 
 
 @pytest.fixture
@@ -112,32 +55,6 @@ def test_a_sale_is_opened_settled_and_counted_to_the_wei(cow: Offering) -> None:
     cow.sound()
 
 
-def test_a_sale_filled_in_part_is_cancelled_and_the_rest_comes_home(cow: Offering) -> None:
-    text = cow.home.settings_path.read_text()
-    cow.home.settings_path.write_text(
-        text.replace("[chains.order_book]\n", "[chains.order_book]\npartially_fillable = true\n")
-    )
-    faults(cow.book, share_bps=3_000, hold=True)
-    before = cow.home.balance("WETH")
-    running = cow.home.home.start(SELL, cow.home.settings_path)
-    running.says("handed to  cow")
-    assert before - cow.home.balance("WETH") == 10**18, "it lies apart"
-    assert cow.home.read(WETH, "erc20", "allowance", cow.holder, RELAYER) == (10**18,)
-    faults(cow.book, hold=False)
-    assert ask(f"{cow.book}/admin/solve", {})[0] == 200
-    faults(cow.book, hold=True)
-    ask(f"{cow.book}/admin/solve", {})  # behind whatever the solver was at: now it rests
-    running.says("0.3 →")
-    cow.cancel()
-    running.end(patience_s=120)
-    record = cow.last()
-    assert record.status is OrdStatus.CANCELED and cow.filled(record) == MAX_UINT
-    assert record.fills and before - cow.home.balance("WETH") == int(record.sold_qty().scaleb(18)) < 10**18
-    assert cow.around(record)[-1].startswith("end order")
-    cow.sound()
-
-
-@pytest.mark.full
 def test_a_purchase_brings_exactly_what_was_asked_for_and_the_rest_comes_home(cow: Offering) -> None:
     before = cow.balances()
     done, told = cow.trade(BUY)
@@ -148,12 +65,8 @@ def test_a_purchase_brings_exactly_what_was_asked_for_and_the_rest_comes_home(co
     cow.sound()
 
 
-@pytest.mark.full
 def test_an_order_nobody_settles_lapses_and_comes_home(cow: Offering) -> None:
-    text = cow.home.settings_path.read_text()
-    cow.home.settings_path.write_text(
-        text.replace("[chains.order_book]\n", "[chains.order_book]\nvalid_s = 90\n")
-    )
+    cow.terms(valid_s="90")
     faults(cow.book, hold=True)
     before = cow.balances()
     running = cow.home.home.start(f"{SELL} --limit 2900", cow.home.settings_path)
@@ -168,7 +81,6 @@ def test_an_order_nobody_settles_lapses_and_comes_home(cow: Offering) -> None:
     cow.sound()
 
 
-@pytest.mark.full
 def test_a_run_killed_with_an_order_open_goes_on_with_it_once(cow: Offering) -> None:
     faults(cow.book, hold=True)
     running = cow.home.home.start(SELL, cow.home.settings_path)
@@ -180,7 +92,6 @@ def test_a_run_killed_with_an_order_open_goes_on_with_it_once(cow: Offering) -> 
     cow.sound()
 
 
-@pytest.mark.full
 def test_an_unattended_run_trades_by_orders_too(cow: Offering) -> None:
     daemon = cow.home.home.start("run --live --yes --max-loss 20000", cow.home.settings_path)
     daemon.says("running:")
@@ -191,7 +102,6 @@ def test_an_unattended_run_trades_by_orders_too(cow: Offering) -> None:
     cow.sound()
 
 
-@pytest.mark.full
 def test_a_scope_without_it_makes_none(cow: Offering) -> None:
     settings = cow.home.scoped("without")
     ran = cow.home.run(f"{SELL} --json", settings)
