@@ -32,7 +32,7 @@ from contracts.leaves import (
 )
 from keys import policy_orders
 from keys.policy_flow import follow
-from keys.policy_settings import AgentPolicy, ChainPolicy
+from keys.policy_settings import NATIVE, AgentPolicy, ChainPolicy
 from keys.policy_state import Flow, Refused
 
 
@@ -154,10 +154,10 @@ def _offered(leaf: GateOffer | OfferEnd, agent: AgentPolicy, policy: ChainPolicy
             "The agent's key makes none unless `offers` says so in the signer's settings, and CoW's settlement contract is listed.",
         )
     for name, token in (("sellToken", leaf.sell_token), ("buyToken", leaf.buy_token)):
-        if token not in policy.tokens:
+        if token not in policy.tokens or token == NATIVE:
             raise Refused(
                 "token",
-                f"{leaf.path}.{name}: {token} is not a listed token",
+                f"{leaf.path}.{name}: {token} is not a listed ERC-20 token",
                 "List it with its caps in the settings.",
             )
     if leaf.sell_token == leaf.buy_token:

@@ -50,6 +50,10 @@ def known_of(chain_id: int, wallet: Address, tx: SafeTx, tokens: Tokens, creatio
             symbol = tokens[asset][0] if asset in tokens else asset
             known = {supplied: "erc20", owed: "aave_debt_token"} | known
             names = {supplied: f"what is supplied of {symbol}", owed: f"the debt in {symbol}"} | names
+    for holder, held_for in _holders(parts):
+        if known.get(held_for) == "gate":
+            known |= {holder: "offers"}
+            names |= {holder: "what holds its orders for others to settle"}
     claimed = []
     for part in parts:
         if part.to not in known and (kind := _speaks(part.data)):
@@ -106,6 +110,20 @@ def _gates(wallet: Address, parts: tuple[Part, ...], creation: bytes) -> set[Add
     return found
 
 
+def _holders(parts: tuple[Part, ...]) -> list[tuple[str, str]]:
+    """(Offers, its Gate) of those that the transaction creates, by their very code."""
+    found = []
+    for part in parts:
+        if part.to == gate.FACTORY:
+            try:
+                made = create2("", part.to, part.data)
+            except AbiError:
+                continue
+            if made.what == "offers":
+                found.append((made.address, dict(made.args)["gate"]))
+    return found
+
+
 def _reserves(gate_at: Address, parts: tuple[Part, ...]) -> list[tuple[str, str, str]]:
     """(asset, aToken, debt token) as this transaction lists them at the wallet's own Gate, which asks them whose they are or reverts."""
     found = []
@@ -124,7 +142,8 @@ def _speaks(data: bytes) -> str:
     """The interface whose power this calldata names; empty where none, or where the same words are a Safe's own."""
     if data[:4] in interface("safe").by_selector:
         return ""
-    for kind, functions in {**POWERS, "zodiac_delay": POWERS["zodiac_delay"] | {"executeNextTx"}}.items():
+    more = {"zodiac_delay": POWERS["zodiac_delay"] | {"executeNextTx"}, "offers": frozenset({"end"})}
+    for kind, functions in {**POWERS, **more}.items():
         entry = interface(kind).by_selector.get(data[:4])
         if entry is not None and entry.name in functions:
             return kind

@@ -7,6 +7,8 @@ passed, a venue's own word. A report may come twice, late, or after the end; the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from decimal import Decimal
 from typing import Protocol
 
 from agent.domain.errors import Denied, Reconcile, Reject, Retry, Usage
@@ -464,7 +466,12 @@ class Tracker(VenueFollower):
     def _fill(self, authorized: Authorized, receipt: Receipt, wallet: Address) -> Fill:
         part = authorized.part
         decimals = self._decimals[part.asset_in], self._decimals[part.asset_out]
-        return fill_of(part, receipt, wallet, *decimals, self._clock.now_ns())
+        fill = fill_of(part, receipt, wallet, *decimals, self._clock.now_ns())
+        around = self._recorder.book.parts.get(part.child)
+        if around is not None and around.is_offer:
+            # What goes to lie apart for an order, and what comes home from there: its own trades say what was sold and bought.
+            return replace(fill, qty_in=Decimal(0), qty_out=Decimal(0))
+        return fill
 
 
 def never_left(part: PartRecord, why: str, at_ns: int) -> PartFailed:

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from cow_book import SOUND, ask, faults
 from home_fixture import Home, Ran, brought_up, wait_for
+from offering import SELL as SELL_BY_AGENT
+from offering import offering
 
 from agent.domain.order_state import OrdStatus
 from agent.journal.records import PartRecord
@@ -424,3 +426,33 @@ def test_the_devnet_lists_the_book_and_the_contracts_it_settles_on(cow: CowHome)
     assert {"cow"} <= {s["name"] for s in told["services"]}
     labels = {c["address"]: c["label"] for c in told["contracts"] if c["name"].startswith("CoW")}
     assert labels[SETTLEMENT] == "exact" and len(labels) == 4
+
+
+def test_under_the_agents_key_a_sale_filled_in_part_is_cancelled_and_the_rest_comes_home(
+    session: Home, cow: CowHome
+) -> None:
+    """Opened at the Gate from its fields; what it sells lies apart, and nothing of the Safe is approved."""
+    with offering(session) as found:
+        found.terms(partially_fillable="true")
+        faults(found.book, share_bps=3_000, hold=True)
+        before, world = found.balances(), found.home.world()
+        running = session.start(SELL_BY_AGENT, found.home.settings_path)
+        running.says("handed to  cow")
+        record = found.last()
+        assert record.authorized is not None and record.authorized.offer is not None
+        order = record.authorized.offer.order
+        assert (order.owner, order.receiver) == (found.holder, found.home.safe)
+        assert before[0] - found.balances()[0] == 10**18 == found.allowed(found.holder)
+        assert found.allowed(found.home.safe) == 0
+        found.solved_once()
+        running.says("0.3 →")
+        found.cancel()
+        running.end(patience_s=120)
+        record, after = found.last(), found.balances()
+        assert record.status is OrdStatus.CANCELED and found.filled(record) == MAX_UINT and record.fills
+        assert before[0] - after[0] == int(record.sold_qty().scaleb(18)) < 10**18
+        assert after[1] - before[1] == int(record.bought_qty().scaleb(6))
+        assert [what.split(" ")[0] for what in found.around(record)] == ["open", "end"]
+        assert found.home.world()["safe nonce"] == world["safe nonce"], "no Safe transaction"
+        assert found.home.world()["agent nonce"] == world["agent nonce"] + 2
+        found.sound()

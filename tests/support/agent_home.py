@@ -179,6 +179,9 @@ def granted(home: Home, **scope: Any) -> Iterator[AgentHome]:
     }
     settings_path = written(folder / "agent.toml", agents)
     told = json.loads((folder / "signer.json").read_text())
+    for chain in told["chains"]:
+        if chain["chain_id"] == 1 and scope.get("intents"):
+            chain["agent"]["offers"] = True
     config.write_text(json.dumps(told | {"owners": [], "ledger": str(folder / "agent-ledger.jsonl")}))
     signer = start_signer(socket, config, folder / "agent-signer.log")
     made = AgentHome(home, owners_path, settings_path, config, socket, signer)

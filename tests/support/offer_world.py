@@ -66,10 +66,12 @@ class World:
     start_s: int = 1_800_000_000
     kind: str = "sell"
     tokens: tuple[str, str] = (c.WETH, c.USDC)
+    owner: str = c.SAFE
+    agents: Any = None
 
     def __post_init__(self) -> None:
         order = CowOrder(
-            1, SETTLEMENT, Address(c.SAFE), Address(c.SAFE), Address(c.WETH), Address(c.USDC), 10**18, 2_950 * 10**6,
+            1, SETTLEMENT, Address(self.owner), Address(c.SAFE), Address(c.WETH), Address(c.USDC), 10**18, 2_950 * 10**6,
             self.start_s + 300, cow_order.APP_DATA_HASH, 0, True, self.kind,
         )  # fmt: skip
         self.uid = cow_order.uid(order)
@@ -115,7 +117,7 @@ class World:
         """Signed, handed over, followed to its end; without `submit` the process died right after the signature was recorded."""
         await self.recorder.record(Instructed(self.part, "sell", self.clock.now_ns()))
         await self.recorder.record(self.authorized)
-        road = OfferRoad(self.clock, self.recorder, {1: self}, DECIMALS, self)  # type: ignore[dict-item,arg-type]
+        road = OfferRoad(self.clock, self.recorder, {1: self}, DECIMALS, self, self.agents)  # type: ignore[dict-item,arg-type]
         if submit:
             await self.recorder.record(await road.submit(self.authorized))
         settled = await road.follow(self.authorized)
@@ -141,7 +143,7 @@ class World:
     async def logs_agreed(self, address: Address, topics: Any, first: int, last: int) -> list[Log]:
         if last in self.lag_at:
             raise Retry("NO_QUORUM", "one endpoint is behind")
-        owner = bytes(12) + address_bytes(c.SAFE)
+        owner = bytes(12) + address_bytes(self.owner)
         return [
             Log(
                 SETTLEMENT, (TRADE if kind == "trade" else INVALIDATED, owner), data, number, self.ref(number).hash,

@@ -10,7 +10,7 @@ import custody as c
 import pytest
 
 from chains.safe_versions import RELEASES
-from chains.types import Address, Environment
+from chains.types import ZERO_ADDRESS, Address, Environment
 from contracts import gate
 from contracts.codec import encode, interface
 from contracts.decode_powers import POWERS
@@ -28,6 +28,7 @@ from keys.scope import (
     TokenRule,
     batch,
     gate_address,
+    offers_address,
     roles_address,
     safe_tx,
 )
@@ -102,6 +103,28 @@ def test_every_call_of_a_grant_is_a_sentence_and_names_what_it_grants(creation: 
         f"LETS {here} BORROW ON THIS WALLET'S ACCOUNT",
     ):
         assert phrase in text, f"{phrase!r} is not in\n{text}"
+
+
+def test_a_grant_of_orders_for_others_to_settle_names_what_holds_them(creation: bytes) -> None:
+    from chains.devnet.artifacts import artifact
+
+    wide = replace(SCOPE, offers=bytes.fromhex(artifact("Offers").bytecode))
+    text = said(safe_tx(wide, creation, Address(MULTI), 3), b"")
+    own = gate_address(SCOPE, creation)
+    home = f"what holds its orders for others to settle ({offers_address(wide, own)})"
+    assert "NOT UNDERSTOOD" not in text and "NOT KNOWN HERE" not in text
+    assert (
+        f"Creates {home}, which holds the orders for others to settle of the Gate this wallet's own Gate ({own})"
+        in text
+    )
+    assert f"what may be traded may also be offered to others to settle, by {home}" in text
+    assert "may call offer (0x" in text and "may call endOffer (0x" in text
+    stopped = said(one(own, "gate", "setOffers", ZERO_ADDRESS), creation)
+    assert "makes no orders for others to settle any more, and those that are open die" in stopped
+    ended = said(one(STRANGER, "offers", "end", c.WETH), creation)
+    assert (
+        "ends the order that sells WETH" in ended and f"WHAT STANDS AT {STRANGER} IS NOT KNOWN HERE" in ended
+    )
 
 
 def test_what_owners_sign_later_is_read_by_the_wallets_own_addresses(creation: bytes) -> None:

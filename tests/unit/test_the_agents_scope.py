@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from chains.errors import Usage
-from chains.types import Address
-from contracts.codec import decode_call, encode
+from chains.types import ZERO_ADDRESS, Address
+from contracts import offers
+from contracts.codec import decode_call, encode, selector
 from contracts.multisend import unpack
 from keys.safe import DELEGATECALL
 from keys.scope import (
@@ -25,7 +26,9 @@ from keys.scope import (
     agent_call,
     batch,
     check,
+    gate_address,
     limits,
+    offers_address,
     safe_tx,
 )
 from keys.scope_bound import bound, loss_share, taken
@@ -214,6 +217,67 @@ def test_every_power_has_its_sentence() -> None:
         assert words in said, words
 
 
+def test_orders_for_others_to_settle_are_granted_said_and_bounded(recorded_creation: bytes) -> None:
+    holds_orders = compiled("Offers")
+    wide = replace(SCOPE, offers=holds_orders)
+    at = gate_address(wide, recorded_creation)
+    home = offers_address(wide, at)
+    assert home == offers.address(holds_orders, at) and offers_address(SCOPE, at) == ZERO_ADDRESS
+    plain, more = batch(SCOPE, recorded_creation), batch(wide, recorded_creation)
+    added = [part for part in more if part not in plain]
+    (creates,) = [part for part in added if part.to == offers.FACTORY]
+    assert creates.data == offers.creating(holds_orders, at)
+    assert encode("gate", "setOffers", (home,)) in [part.data for part in added if part.to == at]
+    functions = [
+        decode_call("zodiac_roles", p.data).args["selector"]
+        for p in added
+        if p.to not in (offers.FACTORY, at)
+    ]
+    assert functions == [selector("gate", "offer"), selector("gate", "endOffer")]
+    assert len(added) == 4 and not any(
+        p.to == offers.RELAYER or offers.RELAYER[2:].lower() in p.data.hex() for p in more[1:] if p != creates
+    )
+    assert [p for p in batch(wide, recorded_creation, {home}) if p.to == offers.FACTORY][1:] == []
+    keys = {r.key for r in readings(wide, recorded_creation)} - {
+        r.key for r in readings(SCOPE, recorded_creation)
+    }
+    assert keys == {"offers code", "offers gate", "offers safe"}
+    with pytest.raises(Usage) as told:
+        batch(replace(SCOPE, offers=holds_orders + b"\0"), recorded_creation)
+    assert told.value.code == "GATE_CODE"
+
+
+def test_what_orders_add_to_the_bound_is_what_a_deadline_refills() -> None:
+    wide = replace(SCOPE, offers=b"\1")
+    least, more = bound(SCOPE, Decimal(3_000)), bound(wide, Decimal(3_000))
+    refilled = (SCOPE.per_day_usd - SCOPE.burst_usd) * SCOPE.deadline_s / 86_400 * least.share
+    assert abs(more.per_day_usd - least.per_day_usd - refilled) <= Decimal("0.02")
+    assert more.share == least.share and more.ceiling_raw == least.ceiling_raw
+    said = "\n".join(sentences(wide, more))
+    assert "to others to settle at CoW Protocol, one order of a token at a time" in said
+    assert "pays the Safe and nobody else, carries no hooks and no fee, ends within 10 minutes" in said
+    assert "CoW" not in "\n".join(sentences(SCOPE, least))
+
+
+def test_a_thief_whose_orders_are_settled_late_stays_within_it() -> None:
+    """Charged when opened, settled at any instant of the next ten minutes: the worst window against `taken`."""
+    chance, share = Random(11), Decimal("0.0175")
+    wide = replace(SCOPE, offers=b"\1", gas=None, gas_float_wei=0)
+    values = limits(wide)
+    burst, rate = int(values["burst"]), int(values["ratePerDay"])
+    for _ in range(20):
+        now, level, acts = 0, 0, []
+        for _ in range(120):
+            step = chance.randrange(0, 3_600)
+            now, level = now + step, max(0, level - rate * step // 86_400)
+            spend = burst - level if chance.random() < 0.6 else chance.randrange(0, burst - level + 1)
+            level += spend
+            acts.append((now + chance.choice((0, 600, chance.randrange(0, 601))), spend))
+        for span in (60, 3_600, 86_400):
+            worst = max(sum(s for t, s in acts if a <= t <= a + span) for a, _ in acts)
+            assert Decimal(worst) / ETH * share <= taken(wide, share, Decimal(span) / 86_400, Decimal(0))
+
+
 def answer(reading: Reading) -> bytes:
     """What the chain would say if all were as wanted: the outputs encoded as a contract does, statically."""
     from contracts.codec import interface
@@ -276,9 +340,13 @@ def test_other_code_than_the_recorded_is_refused(recorded_creation: bytes) -> No
 @pytest.fixture
 def recorded_creation() -> bytes:
     """The Gate's creation code out of the cache; these few tests need the set-up's compile."""
+    return compiled("Gate")
+
+
+def compiled(name: str) -> bytes:
     from chains.devnet.artifacts import artifact
 
     try:
-        return bytes.fromhex(artifact("Gate").bytecode)
+        return bytes.fromhex(artifact(name).bytecode)
     except Usage:
-        pytest.skip("the Gate is not compiled here: run scripts/setup")
+        pytest.skip(f"{name} is not compiled here: run scripts/setup")
