@@ -31,6 +31,7 @@ from agent.transport.once import Once
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
 from agent.venues import (  # fmt: skip
+    PLAIN,
     Sign,
     Terms,
     VenueFacts,
