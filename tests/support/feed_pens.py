@@ -160,6 +160,24 @@ def _coinbase_beat(book: TrueBook, at_ms: int, said: int) -> str:
     )
 
 
+# dYdX: every message of a line counts, and the markets' prices come at every moment
+
+
+def _dydx(kind: str, channel: str, said: int, more: object) -> str:
+    told = {"type": kind, "connection_id": "pen", "message_id": said, "channel": channel, "version": "1.0.0"}
+    return json.dumps(told | {"id": "ETH-USD", "contents": more})
+
+
+def _dydx_whole(book: TrueBook, at_ms: int, said: int) -> str:
+    bids, asks = ([{"price": str(px), "size": str(qty)} for px, qty in side] for side in book.rows())
+    return _dydx("subscribed", "v4_orderbook", said, {"bids": bids, "asks": asks})
+
+
+def _dydx_beat(book: TrueBook, at_ms: int, said: int) -> str:
+    price = {"oraclePrice": "3000.5", "effectiveAt": _text(at_ms), "effectiveAtHeight": "1", "marketId": 1}
+    return _dydx("channel_data", "v4_markets", said, {"oraclePrices": {"ETH-USD": price}})
+
+
 PENS: dict[str, Pen] = {
     "binance_spot": Pen("binance_spot", "ETHUSDC", _binance(lambda book: {}), rest=_binance_rest),
     "binance_usdm": Pen(
@@ -193,5 +211,14 @@ PENS: dict[str, Pen] = {
         lambda book, told, at_ms, said: _coinbase(told, at_ms, said, "update"),
         lambda book, at_ms, said: _coinbase((book.bids, book.asks), at_ms, said, "snapshot"),
         _coinbase_beat,
+    ),
+    "dydx": Pen(
+        "dydx",
+        "ETH-USD",
+        lambda book, told, at_ms, said: _dydx(
+            "channel_data", "v4_orderbook", said, {"bids": _pairs(told[0]), "asks": _pairs(told[1])}
+        ),
+        _dydx_whole,
+        _dydx_beat,
     ),
 }

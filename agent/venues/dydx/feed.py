@@ -41,7 +41,8 @@ from agent.market.reading import (
     whole,
 )
 
-RULES = BookRules(quiet_ns=15_000_000_000, uncross=True)
+RULES = BookRules(quiet_ns=0, uncross=True)
+"""A market in which nothing happens is proved by the one count of its connection, and the prices of all markets tell that this lives."""
 SETTLE = "USDC"
 ZERO, ONE = Decimal(0), Decimal(1)
 BOOKS, TRADES, MARKETS = "v4_orderbook", "v4_trades", "v4_markets"
@@ -182,10 +183,8 @@ ANSWERS = {
 
 
 def subscribe(symbols: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """(what is added to the stream's address, what is said when connected)."""
-    said = [
-        orjson.dumps({"type": "subscribe", "channel": channel, "id": symbol}).decode()
-        for symbol in symbols
-        for channel in (BOOKS, TRADES)
+    """(what is added to the stream's address, what is said when connected); the markets' prices keep a quiet line speaking."""
+    asked = [{"channel": MARKETS}] + [
+        {"channel": channel, "id": symbol} for symbol in symbols for channel in (BOOKS, TRADES)
     ]
-    return "", tuple(said)
+    return "", tuple(orjson.dumps({"type": "subscribe"} | one).decode() for one in asked)
