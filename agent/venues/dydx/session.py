@@ -40,6 +40,8 @@ LOOKS, LOOK_S = 60, 0.25
 BEHIND_NS = 4 * 10**9
 """An indexer whose newest block is older proves no absence: a signature lives ten seconds, and "no such order" is believed after fifteen."""
 SENT = 10_000
+NODES = {"https://indexer.v4testnet.dydx.exchange": "https://test-dydx-rpc.kingnodes.com"}
+"""The node that belongs to an indexer which has another address: that of the test network, for which the signer signs outside `live`."""
 LIMITS = LimitHeaders(left="RateLimit-Remaining", reset="RateLimit-Reset", resets=True)
 """The indexer's: its Retry-After is milliseconds."""
 
@@ -73,9 +75,10 @@ class Dydx:
         socket = (ws_url or ("ws" + rest.removeprefix("http") + "/v4/ws" if base_url else facts.stream_url)).rstrip("/")  # fmt: skip
         self._stream_url = socket
         self.http = Http(name, rest, Throttle(clock, facts.weight_per_minute), LIMITS, timeouts, now_ms=self._now_ms)  # fmt: skip
-        self._node_url = rest if base_url else "https" + facts.order_api_url.removeprefix("wss").removesuffix("/websocket")  # fmt: skip
+        mainnet = "https" + facts.order_api_url.removeprefix("wss").removesuffix("/websocket")
+        self._node_url = NODES.get(rest, rest) if base_url else mainnet
         self.node = self.http
-        if base_url is None:
+        if self._node_url != rest:
             self.node = Http(f"{name}'s node", self._node_url, Throttle(clock, facts.weight_per_minute), "", timeouts)  # fmt: skip
         self._markets: dict[str, codec.Market] = {}
         self.reader = codec.Reader(name, Account(""), self._markets)
