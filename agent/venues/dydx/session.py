@@ -36,7 +36,8 @@ PATH = "/broadcast_tx_sync"
 LIMIT = 1_000
 SHORT_BLOCKS = 8
 """What takes at once may do so until so many blocks on, some ten seconds."""
-LOOKS, LOOK_S = 60, 0.25
+LOOKS, LOOK_S = 20, 1.0
+"""How often what was taken is asked after, a block apart: three requests each of the six hundred a minute."""
 BEHIND_NS = 4 * 10**9
 """An indexer whose newest block is older proves no absence: a signature lives ten seconds, and "no such order" is believed after fifteen."""
 SENT = 10_000
@@ -153,7 +154,9 @@ class Dydx:
         tx = await self._signed(codec.place_action(order, market, terms, until))
         self.reader.knows(order.cl_ord_id, market)
         self.reports.watch(order.symbol, order.cl_ord_id)
-        if order.cl_ord_id not in self._sent:
+        if order.cl_ord_id in self._sent:  # signed again: the later of its last blocks counts
+            self._sent[order.cl_ord_id].until = max(until, self._sent[order.cl_ord_id].until)
+        else:
             self._sent[order.cl_ord_id] = _Sent(order, flags, until)
             if len(self._sent) > SENT:
                 del self._sent[next(iter(self._sent))]
