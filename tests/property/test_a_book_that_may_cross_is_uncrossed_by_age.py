@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.market.feed import BookDelta, BookSnapshot, Rows
@@ -42,6 +42,7 @@ def uncrossed(told: list[tuple[Rows, Rows]]) -> tuple[Rows, Rows]:
     return best, tuple((px, asks[px][0]) for px in sorted(asks))
 
 
+@settings(max_examples=60)
 @given(first=st.tuples(rows, rows), later=st.lists(st.tuples(rows, rows), max_size=8))
 def test_it_is_the_book_of_the_plain_way_after_every_update(
     first: tuple[Rows, Rows], later: list[tuple[Rows, Rows]]
@@ -57,6 +58,7 @@ def test_it_is_the_book_of_the_plain_way_after_every_update(
     assert not (bids and asks) or bids[0][0] < asks[0][0]
 
 
+@settings(max_examples=40)
 @given(first=st.tuples(rows, rows), px=st.integers(95, 105).map(D), buy=st.booleans())
 def test_what_was_told_last_and_alone_always_stands(first: tuple[Rows, Rows], px: D, buy: bool) -> None:
     ladder = Ladder("X", RULES)

@@ -38,8 +38,9 @@ from agent.domain.orders import OrdType, Part, Protection, Side, TimeInForce, Ve
 from agent.journal.book import Book
 from agent.journal.records import PartRecord
 from agent.ports import Clock
+from agent.transport.clock import SystemClock
 from agent.venues import Terms
-from agent.venues.dydx import Dydx, codec
+from agent.venues.dydx import VENUE, Dydx, codec
 from chains.protobuf import number, raw, text
 from chains.types import Address, Hash32
 from keys import dydx as chain
@@ -278,6 +279,23 @@ async def test_a_lost_message_of_the_book_is_noticed_by_the_count_and_the_book_i
         assert dict(book.bids)[D("2985.5")] == 7
         there = server(door).engine.books["ETHUSDC"]
         assert book.bids == tuple(there.bids.levels()) and book.asks == tuple(there.asks.levels())
+
+
+async def test_each_network_has_an_indexer_and_a_node_of_its_own() -> None:
+    async def unasked(method: str, path: str, payload: str) -> str:
+        raise AssertionError("nothing is signed here")
+
+    told = []
+    for base in (None, "https://indexer.v4testnet.dydx.exchange/", "http://127.0.0.1:9"):
+        venue = VENUE.connect("dx", SystemClock(), ADDRESS, unasked, base_url=base)
+        assert isinstance(venue, Dydx)
+        told.append((venue.http.base_url, venue._stream_url, venue.node.base_url))
+        await venue.close()
+    assert told == [
+        ("https://indexer.dydx.trade", "wss://indexer.dydx.trade/v4/ws", "https://dydx-ops-rpc.kingnodes.com"),
+        ("https://indexer.v4testnet.dydx.exchange", "wss://indexer.v4testnet.dydx.exchange/v4/ws", "https://test-dydx-rpc.kingnodes.com"),
+        ("http://127.0.0.1:9", "ws://127.0.0.1:9/v4/ws", "http://127.0.0.1:9"),
+    ]  # fmt: skip
 
 
 async def test_what_the_key_may_do_is_told_from_the_chain() -> None:

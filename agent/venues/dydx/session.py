@@ -36,10 +36,13 @@ PATH = "/broadcast_tx_sync"
 LIMIT = 1_000
 SHORT_BLOCKS = 8
 """What takes at once may do so until so many blocks on, some ten seconds."""
-LOOKS, LOOK_S = 60, 0.25
+LOOKS, LOOK_S = 20, 1.0
+"""How often what was taken is asked after, a block apart: three requests each of the six hundred a minute."""
 BEHIND_NS = 4 * 10**9
 """An indexer whose newest block is older proves no absence: a signature lives ten seconds, and "no such order" is believed after fifteen."""
 SENT = 10_000
+NODES = {"https://indexer.v4testnet.dydx.exchange": "https://test-dydx-rpc.kingnodes.com"}
+"""The node that belongs to an indexer which has another address: that of the test network, for which the signer signs outside `live`."""
 LIMITS = LimitHeaders(left="RateLimit-Remaining", reset="RateLimit-Reset", resets=True)
 """The indexer's: its Retry-After is milliseconds."""
 
@@ -73,9 +76,10 @@ class Dydx:
         socket = (ws_url or ("ws" + rest.removeprefix("http") + "/v4/ws" if base_url else facts.stream_url)).rstrip("/")  # fmt: skip
         self._stream_url = socket
         self.http = Http(name, rest, Throttle(clock, facts.weight_per_minute), LIMITS, timeouts, now_ms=self._now_ms)  # fmt: skip
-        self._node_url = rest if base_url else "https" + facts.order_api_url.removeprefix("wss").removesuffix("/websocket")  # fmt: skip
+        mainnet = "https" + facts.order_api_url.removeprefix("wss").removesuffix("/websocket")
+        self._node_url = NODES.get(rest, rest) if base_url else mainnet
         self.node = self.http
-        if base_url is None:
+        if self._node_url != rest:
             self.node = Http(f"{name}'s node", self._node_url, Throttle(clock, facts.weight_per_minute), "", timeouts)  # fmt: skip
         self._markets: dict[str, codec.Market] = {}
         self.reader = codec.Reader(name, Account(""), self._markets)
@@ -150,7 +154,9 @@ class Dydx:
         tx = await self._signed(codec.place_action(order, market, terms, until))
         self.reader.knows(order.cl_ord_id, market)
         self.reports.watch(order.symbol, order.cl_ord_id)
-        if order.cl_ord_id not in self._sent:
+        if order.cl_ord_id in self._sent:  # signed again: the later of its last blocks counts
+            self._sent[order.cl_ord_id].until = max(until, self._sent[order.cl_ord_id].until)
+        else:
             self._sent[order.cl_ord_id] = _Sent(order, flags, until)
             if len(self._sent) > SENT:
                 del self._sent[next(iter(self._sent))]
