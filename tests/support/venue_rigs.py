@@ -304,5 +304,15 @@ RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
     "memory": memory,
     "hyperliquid": hyperliquid,
 }
-AT_PAPER = ("binance_spot", "binance_usdm", "binance_spot by FIX", "ccxt", "deribit", "hyperliquid")
+AT_PAPER = (
+    "binance_spot",
+    "binance_usdm",
+    "binance_spot by FIX",
+    "ccxt",
+    "coinbase",
+    "deribit",
+    "dydx",
+    "hyperliquid",
+    "kraken",
+)
 """Those whose exchange is the paper exchange, with its switchboard of faults behind `door`."""
