@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -13,6 +13,7 @@ import pytest
 from coinbase_rig import ALLOWED, KEY, PRODUCT, Signer, coinbase_paper, coinbase_session
 from paper import Door
 from venue_rigs import name_of
+from waiting import until
 
 from agent.app.testvenue.coinbase import CoinbaseServer
 from agent.app.testvenue.engine import NewOrder
@@ -54,14 +55,6 @@ async def account(**more: object) -> AsyncIterator[tuple[Door, Coinbase, Signer]
 def there(door: Door) -> CoinbaseServer:
     assert isinstance(door.here, CoinbaseServer)
     return door.here
-
-
-async def until(so: Callable[[], bool]) -> None:
-    for _ in range(500):
-        if so():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never was so")
 
 
 async def test_what_was_sent_is_found_among_all_and_never_sent_again() -> None:
