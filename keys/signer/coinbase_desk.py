@@ -64,12 +64,16 @@ class CoinbaseDesk:
         wall, facts = now_ms // 1000, {"venue": venue, "endpoint": judged.endpoint}
         if judged.words is not None and not reference.sends_to:
             raise Denied("EXCHANGE_SENT_HERE", f"{judged.endpoint}: with its token any order could be sent", f"Set `sends_to` for {venue} in the signer's settings.")  # fmt: skip
-        if judged.writes and not granted():
+        fresh, waits = not granted(), request_id in self._waiting
+        # an order is one by its own id; a change back to what was asked before is another change, and counted again
+        again = judged.endpoint == coinbase.CHANGE and not waits
+        if judged.writes and (fresh or again):
             if judged.words is not None:
                 spent = self._ledger.ordered(venue, wall - DAY_S)
                 counted = exchange_orders.judge(judged.words, reference.limits, spent, now_ms)
                 facts |= {"symbol": counted.symbol, "cost": f"{counted.cost:f}"}
-            self._ledger.record("exchange", request_id, digest, wall, facts)
+            named = request_id if fresh else f"{request_id}-{secrets.token_hex(8)}"
+            self._ledger.record("exchange", named, digest, wall, facts)
             if judged.words is not None:
                 self._wait(request_id, digest, now_ms)
         return "" if judged.words is not None else self._token(api_key, secret, method, path, host, now_ms)

@@ -18,7 +18,7 @@ from agent.app.cli import run
 from agent.app.shadow.comparing import Comparison, compared
 from agent.app.shadow.signer import ReadingSigner
 from agent.app.template import write
-from agent.domain.errors import Denied
+from agent.domain.errors import Denied, Retry
 from agent.domain.events import Authorized, Breach, PartFailed, Shadowed, ShadowSeen, Submitted
 from agent.domain.orders import Side
 from agent.domain.risk import Ramp
@@ -57,6 +57,10 @@ async def test_its_signer_asks_for_readings_of_an_exchange_and_for_nothing_else(
         ("send_exchange", {"method": "DELETE"}),
         ("sign_exchange", {"method": "GET", "path": "/api/v2/private/buy"}),
         ("send_exchange", {"method": "GET", "path": "/api/v2/private/cancel_by_label"}),
+        ("sign_exchange", {"method": "POST", "path": "/0/private/AddOrder"}),
+        ("sign_exchange", {"method": "POST", "path": "/0/private/CancelAll"}),
+        ("send_exchange", {"method": "POST", "path": "/0/private/BalanceEx"}),
+        ("sign_exchange", {"method": "POST", "path": "/api/v3/brokerage/orders"}),
         ("sign_tx", {}),
         ("sign_safe_tx", {}),
         ("sign_relay_auth", {}),
@@ -64,6 +68,12 @@ async def test_its_signer_asks_for_readings_of_an_exchange_and_for_nothing_else(
         with pytest.raises(Denied) as no:
             await signer.request("r", method, params)
         assert no.value.code == "SHADOW_SIGNS_NOTHING"
+    asked = {
+        "method": "POST",
+        "path": "/0/private/BalanceEx",
+    }  # Kraken is read by POST: asked for, of nobody here
+    with pytest.raises(Retry):
+        await signer.request("r", "sign_exchange", asked)
 
 
 async def test_orders_over_every_place_are_decided_and_compared(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -13,6 +13,7 @@ import pytest
 from coinbase_rig import ALLOWED, KEY, PRODUCT, Signer, coinbase_paper, coinbase_session
 from paper import Door
 from venue_rigs import name_of
+from waiting import until
 
 from agent.app.testvenue.coinbase import CoinbaseServer
 from agent.app.testvenue.engine import NewOrder
@@ -56,14 +57,6 @@ def there(door: Door) -> CoinbaseServer:
     return door.here
 
 
-async def until(so: Callable[[], bool]) -> None:
-    for _ in range(500):
-        if so():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never was so")
-
-
 async def test_what_was_sent_is_found_among_all_and_never_sent_again() -> None:
     """Numbers 1 and 2: its number was in the answer that was lost."""
     async with account() as (door, venue, signer):
@@ -99,13 +92,19 @@ async def test_the_venue_answers_a_name_that_it_had_with_the_order_of_that_name(
 
 
 async def test_terms_changes_and_refusals() -> None:
-    async with account() as (door, venue, _):
+    async with account() as (door, venue, signer):
         with pytest.raises(Reject) as refused:
             await venue.submit(await venue.authorize_with(bid(0, px="3100"), Terms(post_only=True)))
         assert refused.value.code == "POST_ONLY_REJECTED"
         await venue.submit(await venue.authorize_with(bid(1, "2"), Terms(post_only=True)))
         changed = await venue.modify(bid(1, "1.5"))
         assert (changed.cl_ord_id, changed.order_qty, changed.px) == (name_of(1), D("1.5"), 2990)
+        before = signer.ledger.ordered("paper", 0)[PRODUCT]
+        with pytest.raises(
+            Reject
+        ):  # the same once more is sent and counted once more, and is no change there
+            await venue.modify(bid(1, "1.5"))
+        assert signer.ledger.ordered("paper", 0)[PRODUCT] == before + D("1.5") * signer.limit.px_to
         with pytest.raises(Reject):
             await venue.modify(bid(1, "1.5", "2991"))  # not at this exchange
         for terms in (Terms(reduce_only=True), Terms(good_till_ns=1)):

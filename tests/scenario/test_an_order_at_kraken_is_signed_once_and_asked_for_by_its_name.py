@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -13,6 +13,7 @@ from kraken_rig import ALLOWED, PAIR, Signer, kraken_paper, kraken_session
 from paper import KEY, Door
 from usdm_rig import Jumped
 from venue_rigs import name_of
+from waiting import until
 
 from agent.app.testvenue.engine import NewOrder
 from agent.app.testvenue.kraken import KrakenServer
@@ -42,14 +43,6 @@ def order(number: int, side: Side, qty: str, px: str, tif: TimeInForce = GTC) ->
 
 def bid(number: int, qty: str = "1", px: str = "2990") -> VenueOrder:
     return order(number, Side.BUY, qty, px)
-
-
-async def until(so: Callable[[], bool]) -> None:
-    for _ in range(500):
-        if so():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never was so")
 
 
 @asynccontextmanager

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from ccxt_rig import BAND
 from Crypto.PublicKey import ECC
 from kraken_rig import kraken_venue
+from own_ledger import own_ledger
 from paper import DEPOSITS, Door, served
 
 from agent.app.testvenue.coinbase import CoinbaseServer
@@ -48,11 +47,10 @@ class Signer:
     times: TimeOuts = field(default_factory=TimeOuts)
     secret: str = PEM
     host: str = ""
-    ledger: SpendLedger = field(
-        default_factory=lambda: SpendLedger(Path(tempfile.mkdtemp()) / "ledger.jsonl")
-    )
+    kept: SpendLedger | None = None
 
     def __post_init__(self) -> None:
+        self.ledger = self.kept or own_ledger(self)
         self.desk = CoinbaseDesk(self.ledger)
 
     def _named(self, method: str, path: str, payload: str) -> tuple[str, str, tuple[str, str, str, str, str]]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from pathlib import Path
 
 from ccxt_rig import BAND
+from own_ledger import own_ledger
 from paper import DEPOSITS, KEY, SECRET, Door, served
 
 from agent.app.testvenue.kraken import KrakenServer
@@ -44,11 +43,10 @@ class Signer:
     now_ms: Callable[[], int] = lambda: time.time_ns() // 10**6
     limit: SymbolLimit = BAND
     allow: tuple[str, ...] = ()
-    ledger: SpendLedger = field(
-        default_factory=lambda: SpendLedger(Path(tempfile.mkdtemp()) / "ledger.jsonl")
-    )
+    kept: SpendLedger | None = None
 
     def __post_init__(self) -> None:
+        self.ledger = self.kept or own_ledger(self)
         self.desk = KrakenDesk(self.ledger)
 
     @property

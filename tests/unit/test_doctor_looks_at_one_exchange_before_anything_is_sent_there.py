@@ -31,6 +31,7 @@ from agent.app.watching.venue_check import _line, venue_checks
 from agent.domain.errors import Retry, Usage
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.margin.model import State
+from agent.venues import Sign
 
 
 class Signer:
@@ -45,6 +46,18 @@ class Signer:
 
     async def status(self) -> dict[str, Any]:
         return {"exchange_limits": self.limits}
+
+
+class By(Signer):
+    """As another dialect's policy judges and signs."""
+
+    def __init__(self, sign: Sign) -> None:
+        self._sign = sign
+
+    async def sign_exchange(
+        self, request_id: str, venue: str, method: str, path: str, payload: str
+    ) -> tuple[str, str]:
+        return await self._sign(method, path, payload), KEY
 
 
 class Absent(Signer):
@@ -129,84 +142,44 @@ async def test_of_contracts_it_tells_what_is_held_and_how_the_account_is_kept(tm
     assert "one-way, single-asset margin" in told["rights paper"].message
 
 
-class OfDeribit(Signer):
-    def __init__(self) -> None:
-        self.signer = DeribitSigner()
-
-    async def sign_exchange(
-        self, request_id: str, venue: str, method: str, path: str, payload: str
-    ) -> tuple[str, str]:
-        return await self.signer.sign(method, path, payload), KEY
-
-
 async def test_at_deribit_it_reads_with_requests_that_are_signed_one_by_one(tmp_path: Path) -> None:
     async with deribit_paper() as door:
         found = settings(door, tmp_path, module="deribit", symbols=[PERPETUAL])
-        told = await checked(found, OfDeribit())
+        told = await checked(found, By(DeribitSigner().sign))
     assert {check.level for check in told.values()} == {Level.OK}, told
     assert told["positions paper"].message == "none is open" and "1 followed" in told["books paper"].message
-
-
-class OfKraken(Signer):
-    def __init__(self) -> None:
-        self.signer = KrakenSigner()
-
-    async def sign_exchange(
-        self, request_id: str, venue: str, method: str, path: str, payload: str
-    ) -> tuple[str, str]:
-        return await self.signer.sign(method, path, payload), KEY
 
 
 async def test_at_kraken_it_tells_what_the_key_itself_may_do(tmp_path: Path) -> None:
     async with kraken_paper() as door:
         assert isinstance(door.here, KrakenServer)
         found = settings(door, tmp_path, module="kraken", symbols=[PAIR])
-        told = await checked(found, OfKraken())
+        told = await checked(found, By(KrakenSigner().sign))
         ill = {name: check for name, check in told.items() if check.level is not Level.OK}
         assert set(ill) == {"rights paper"} and ill["rights paper"].level is Level.WARN, told
         assert "any address" in ill["rights paper"].message and "1 followed" in told["books paper"].message
         door.here.addresses, door.here.nonce_window = ["10.0.0.1"], 1_000
-        window = (await checked(found, OfKraken()))["rights paper"]
+        window = (await checked(found, By(KrakenSigner().sign)))["rights paper"]
         assert window.level is Level.WARN and "nonce window of 1000" in window.message
         door.here.may.append("withdraw-funds")
-        out = (await checked(found, OfKraken()))["rights paper"]
+        out = (await checked(found, By(KrakenSigner().sign)))["rights paper"]
         assert out.level is Level.FAIL and "may move funds out" in out.message and out.remedy
         door.here.may[:] = ["query-funds", "query-open-trades", "query-closed-trades"]
-        reads = (await checked(found, OfKraken()))["rights paper"]
+        reads = (await checked(found, By(KrakenSigner().sign)))["rights paper"]
         assert reads.level is Level.FAIL and "the key may not trade" in reads.message
-
-
-class OfCoinbase(Signer):
-    def __init__(self, url: str) -> None:
-        self.signer = CoinbaseSigner(sends_to=lambda: url)
-
-    async def sign_exchange(
-        self, request_id: str, venue: str, method: str, path: str, payload: str
-    ) -> tuple[str, str]:
-        return await self.signer.sign(method, path, payload), KEY
 
 
 async def test_at_coinbase_a_key_that_may_transfer_fails(tmp_path: Path) -> None:
     async with coinbase_paper() as door:
         assert isinstance(door.here, CoinbaseServer)
         found = settings(door, tmp_path, module="coinbase", symbols=[PRODUCT])
-        told = await checked(found, OfCoinbase(door.url))
+        told = await checked(found, By(CoinbaseSigner(sends_to=lambda: door.url).sign))
         assert {check.level for check in told.values()} == {Level.OK}, told
         assert "the key may trade (can_view, can_trade) and not withdraw" in told["rights paper"].message
         assert "1 followed" in told["books paper"].message and "0 gaps" in told["books paper"].message
         door.here.may["can_transfer"] = True
-        out = (await checked(found, OfCoinbase(door.url)))["rights paper"]
+        out = (await checked(found, By(CoinbaseSigner(sends_to=lambda: door.url).sign)))["rights paper"]
         assert out.level is Level.FAIL and "can_transfer" in out.message
-
-
-class OfFamily(Signer):
-    def __init__(self) -> None:
-        self.signer = FamilySigner("binance", "ETHUSDC")
-
-    async def sign_exchange(
-        self, request_id: str, venue: str, method: str, path: str, payload: str
-    ) -> tuple[str, str]:
-        return await self.signer.sign(method, path, payload), KEY
 
 
 class OfSessions(Signer):
@@ -237,7 +210,7 @@ async def test_fix_sessions_log_on_or_say_why_they_do_not(tmp_path: Path) -> Non
 async def test_of_a_familys_exchange_it_tells_what_is_there_and_what_is_missing(tmp_path: Path) -> None:
     async with paper() as door:
         found = settings(door, tmp_path, module="ccxt", exchange="binance")
-        asked = await venue_checks(found, "paper", OfFamily(), watch_s=0.0)
+        asked = await venue_checks(found, "paper", By(FamilySigner("binance", "ETHUSDC").sign), watch_s=0.0)
         told = {check.name: check for check in asked if check.level is Level.OK}
         missing = [check for check in asked if check.level is not Level.OK]
         assert [(check.level, check.name) for check in missing] == [(Level.SKIP, "can paper")], asked
@@ -247,7 +220,12 @@ async def test_of_a_familys_exchange_it_tells_what_is_there_and_what_is_missing(
             and "0 open" in told["orders paper"].message
         )
         other = settings(door, tmp_path, module="ccxt", exchange="gemini", api_key=None)
-        failed = {c.name: c for c in await venue_checks(other, "paper", OfFamily(), watch_s=0.0)}
+        failed = {
+            c.name: c
+            for c in await venue_checks(
+                other, "paper", By(FamilySigner("binance", "ETHUSDC").sign), watch_s=0.0
+            )
+        }
         assert failed["venue paper"].level is Level.FAIL
     for more, said in (
         ({"module": "ccxt"}, "speaks to many exchanges"),

@@ -129,7 +129,7 @@ async def test_an_order_is_granted_then_signed_once_and_its_nonce_is_above_every
     tmp_path: Path,
 ) -> None:
     clock = [NOW_MS]
-    signer = Signer(now_ms=lambda: clock[0], ledger=SpendLedger(tmp_path / "ledger"), limit=LIMITS[PAIR])
+    signer = Signer(now_ms=lambda: clock[0], kept=SpendLedger(tmp_path / "ledger"), limit=LIMITS[PAIR])
     read = json.loads(await signer.sign("POST", "/0/private/Balance", ""))
     assert await signer.sign("POST", PATH, form(ORDER)) == ""
     given = json.loads(await signer.sign("POST", PATH, form(ORDER)))

@@ -133,7 +133,7 @@ class Coinbase:
         payload = codec.new_order(order, self._market(order.symbol), terms)
         path = f"{API}/orders"
         await self._granted(path, payload)
-        self._made_ns[order.cl_ord_id] = self._clock.now_ns()
+        self._made_ns.setdefault(order.cl_ord_id, self._clock.now_ns())
         if len(self._made_ns) > KEPT:
             del self._made_ns[next(iter(self._made_ns))]
         self.reports.watch(order.symbol, order.cl_ord_id)
