@@ -15,7 +15,8 @@
 
 `bridges` (optional) lists the ways to other chains, {"to": 8453, "give": "0x…", "receive": "0x…", "recipient": "0x…", "max_fee_bps": 30} (keys/policy_bridge.py).
 `agent` (optional) names the road of the agent's own key, as `fairlead wallet scope` prints it: without it that key signs only what
-a threshold of owners signed. `lends` is what it may do at the listed lending pool through the Gate; left out, supply and repay.
+a threshold of owners signed. `lends` is what it may do at the listed lending pool through the Gate; left out, supply and repay. With
+`"offers": true` it may open orders for others to settle there (the settlement contract has to be listed); left out, none.
 `key` (optional) says that the account is a Safe that takes user operations (ERC-4337, module 0.3.0, EntryPoint 0.7), and that this key of
 `senders` is its one owner: then the road is taken by user operations alone (keys/policy_operations.py).
 

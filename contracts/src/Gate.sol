@@ -26,8 +26,10 @@ import {Tokens} from "./Tokens.sol";
 /// before anything passes. A Roles modifier enabled on the Safe itself would be a second door beside this one.
 ///
 /// Loss. A trade returns at least (1 - slack) of its value at the worse of two sources, and the value of all trades in any
-/// window of T days is at most burst + ratePerDay * T. Whoever has the agent's key takes no more than that times the slack
-/// and the error of the feeds, and the gas money; see keys/scope.py for the number.
+/// window of T days is at most burst + ratePerDay * T. Orders for others to settle are charged when they are opened, lie in
+/// a contract without any call of the agent's choosing (Offers), and are held to the same floor when they are settled, up
+/// to a deadline later: a window of T settles what one of T and that deadline was charged. Whoever has the agent's key
+/// takes no more than that times the slack and the error of the feeds, and the gas money; see keys/scope.py for the number.
 contract Gate is Settings {
     using Tokens for address;
 

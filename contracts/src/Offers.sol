@@ -129,8 +129,7 @@ contract Offers is IOffers {
     /// @notice What the settlement contract calls the order of these fields.
     function digestOf(Order calldata o) public view returns (bytes32) {
         bytes memory first = abi.encode(ORDER, o.sellToken, o.buyToken, safe, o.sellAmount, o.buyAmount, o.validTo);
-        bytes memory rest =
-            abi.encode(APP_DATA, uint256(0), o.buys ? BUY : SELL, o.partiallyFillable, ERC20, ERC20);
+        bytes memory rest = abi.encode(APP_DATA, uint256(0), o.buys ? BUY : SELL, o.partiallyFillable, ERC20, ERC20);
         bytes32 order = keccak256(bytes.concat(first, rest));
         return keccak256(abi.encodePacked("\x19\x01", ISettlement(SETTLEMENT).domainSeparator(), order));
     }

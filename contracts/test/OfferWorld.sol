@@ -107,8 +107,18 @@ abstract contract OfferWorld is GateWorld {
     function full(IOffers.Order memory o) internal view returns (Full memory) {
         (bytes32 kind, bytes32 plain) = (keccak256(bytes(o.buys ? "buy" : "sell")), keccak256("erc20"));
         return Full(
-            o.sellToken, o.buyToken, address(safe), o.sellAmount, o.buyAmount, o.validTo, keccak256("{}"), 0, kind,
-            o.partiallyFillable, plain, plain
+            o.sellToken,
+            o.buyToken,
+            address(safe),
+            o.sellAmount,
+            o.buyAmount,
+            o.validTo,
+            keccak256("{}"),
+            0,
+            kind,
+            o.partiallyFillable,
+            plain,
+            plain
         );
     }
 

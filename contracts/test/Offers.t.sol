@@ -282,7 +282,11 @@ contract OffersTest is OfferWorld {
             endAs(may[i], address(eth));
             isBare(eth);
             same(eth.balanceOf(address(safe)), 1_000e18, "all of it is back");
-            same(settlement.filledAmount(abi.encodePacked(settlement.digestOf(full(o)), address(offers), o.validTo)), type(uint256).max, "and ended where it would be settled");
+            same(
+                settlement.filledAmount(abi.encodePacked(settlement.digestOf(full(o)), address(offers), o.validTo)),
+                type(uint256).max,
+                "and ended where it would be settled"
+            );
             vm.expectPartialRevert(Offers.NotLive.selector);
             settlement.settle(address(offers), full(o), 1e18, 5000e6, address(0), "");
         }

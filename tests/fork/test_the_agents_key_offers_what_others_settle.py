@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.devnet, pytest.mark.full]
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Offering]:
     with brought_up(tmp_path_factory, cow=True) as home, offering(home) as made:
         yield made
+        assert made.home.run("journal verify").status == 0
 
 
 @pytest.fixture

@@ -157,8 +157,8 @@ def written(path: Path, values: dict[str, Any]) -> Path:
 
 
 @contextmanager
-def granted(home: Home, **scope: Any) -> Iterator[AgentHome]:
-    """The scope granted as owners do it; then a world in which only the agent's key is at hand."""
+def granted(home: Home, *, tried: bool = True, **scope: Any) -> Iterator[AgentHome]:
+    """The scope granted as owners do it; then a world in which only the agent's key is at hand. `tried`: an unattended run before it is."""
     folder = home.settings_path.parent
     later(home, 3_600)
     values = tomllib.loads(home.settings_path.read_text()) | {"scopes": [SCOPE | scope]}
@@ -186,7 +186,7 @@ def granted(home: Home, **scope: Any) -> Iterator[AgentHome]:
     signer = start_signer(socket, config, folder / "agent-signer.log")
     made = AgentHome(home, owners_path, settings_path, config, socket, signer)
     try:
-        made.before = made.run("run --live --yes --max-loss 20000")
+        made.before = made.run("run --live --yes --max-loss 20000") if tried else None
         made.owners_do("wallet scope --propose")
         yield made
     finally:

@@ -88,11 +88,10 @@ class Offering:
 @contextmanager
 def offering(home: Home) -> Iterator[Offering]:
     """The owners grant the agent's key a scope with orders for others to settle."""
-    with granted(home, intents=True) as made:
+    with granted(home, tried=False, intents=True) as made:
         book = re.search(r'\[chains.order_book\][^\[]*?\nurl = "([^"]+)"', made.settings_path.read_text())
         assert book is not None
         at = gate.address(gate_creation(), made.safe)
         taken = made.run("reconcile --adopt --at-once")  # owners used the account, and another journal
         assert taken.status == 0, taken.out + taken.err
         yield Offering(made, book[1], offers.address(creation_code("Offers"), at))
-        assert made.run("journal verify").status == 0

@@ -13,6 +13,7 @@ from agent.app.chaos.custody import (
     hook_attacks,
     journal_moves,
     mutation_moves,
+    offer_attacks,
     optimising,
     paymaster_attacks,
     replay_moves,
@@ -30,6 +31,7 @@ GATE: dict[str, tuple[Attack, ...]] = {
     **hook_attacks.FAMILIES,
     **executor_attacks.FAMILIES,
     **router_attacks.FAMILIES,
+    **offer_attacks.FAMILIES,
 }
 """The tables of attacks on Safe, modifier and Gate, by family."""
 
