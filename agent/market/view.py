@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 
+import orjson
+
 from agent.amm import Pool
 from agent.domain.errors import Retry, Usage
 from agent.domain.instruments import Asset, AssetId, Place
@@ -81,8 +83,14 @@ class MarketView:
         """sha256 of the canonical market/1 JSON (keys sorted, no spaces): equal for equal markets, however written."""
         from agent.market.write import market_json
 
-        text = json.dumps(market_json(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        document = market_json(self)
+        try:
+            data = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+        except (
+            TypeError
+        ):  # a number beyond 64 bits; there are no fractions, which alone the two would write differently
+            data = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        return hashlib.sha256(data).hexdigest()
 
     def stale(self, now_s: int, max_age_s: int) -> tuple[str, ...]:
         """The sources older than `max_age_s`; empty when all are fresh. Sources without a time count as stale."""
