@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent.amm import Pool, Reverted, Swapped, swap_exact_in
 from agent.domain.instruments import AssetId, Place, place_of
@@ -68,6 +68,18 @@ def ends(pool: Pool, asset_in: str, asset_out: str) -> tuple[int, int]:
     return pool.assets.index(within(pool, asset_in)), pool.assets.index(within(pool, asset_out))
 
 
+class _Step(NamedTuple):
+    """A hop made ready: the pool, the asset it leads to, the curve with both assets' places in it, and whether no path may join it."""
+
+    pool: str
+    other: AssetId
+    curve: Curve
+    i: int
+    j: int
+    hop: Hop
+    alone: bool
+
+
 class Graph:
     """Neighbours of every asset of a view's pools; a chain's coin and its wrapped form are one asset here.
 
@@ -81,6 +93,7 @@ class Graph:
         self._view = view
         self._prices: MarketPrices | None = None
         self._curves: dict[str, Curve] = {}
+        self._ready: dict[Hop, _Step] = {}
         self._between: dict[tuple[AssetId, AssetId], list[Pool]] = {}
         self.first_rates: dict[str, list[list[float]]] = {}
         """What certificates of this market found of its pools."""
@@ -100,6 +113,16 @@ class Graph:
         found = self._curves.get(pool.id)
         if found is None:
             found = self._curves[pool.id] = curve_of(pool)
+        return found
+
+    def _step(self, pool: Pool, asset: AssetId, other: AssetId) -> _Step:
+        """A hop made ready once."""
+        hop = Hop(pool.id, asset, other)
+        found = self._ready.get(hop)
+        if found is None:
+            alone = pool.kind in self.alone or pool.id in self.alone
+            found = _Step(pool.id, other, self.curve(pool), *ends(pool, asset, other), hop, alone)
+            self._ready[hop] = found
         return found
 
     def between(self, given: AssetId, got: AssetId) -> list[Pool]:
@@ -141,21 +164,22 @@ class Graph:
         beam: list[tuple[AssetId, float, int, tuple[Hop, ...]]] = [(source, float(amount), 0, ())]
         for left in range(max_hops - 1, -1, -1):
             reached: dict[AssetId, list[tuple[float, int, tuple[Hop, ...]]]] = defaultdict(list)
+            onward: dict[AssetId, list[_Step]] = {}
             for asset, held, gas, hops in beam:
                 seen = {source, *(hop.asset_out for hop in hops)}
                 used = {hop.id for hop in hops}
-                for pool, other in self.edges[asset]:
-                    if distance.get(other, far) > left or other in seen or pool.id in used:
+                steps = onward.get(asset)
+                if steps is None:
+                    near = ((p, b) for p, b in self.edges[asset] if distance.get(b, far) <= left)
+                    steps = onward[asset] = [self._step(p, asset, b) for p, b in near]
+                for pool, other, curve, i, j, hop, alone in steps:
+                    if other in seen or pool in used or (alone and (hops or other != target)):
                         continue
-                    if (hops or other != target) and (pool.kind in self.alone or pool.id in self.alone):
-                        continue
-                    curve = self.curve(pool)
-                    i, j = ends(pool, asset, other)
                     sold = curve.sell(curve.start, i, j, held)
                     if sold is None or sold[0] < 1:
                         continue
                     spent = gas + curve.gas + sold[2] * curve.gas_per_tick
-                    found = (sold[0], spent, (*hops, Hop(pool.id, asset, other)))
+                    found = (sold[0], spent, (*hops, hop))
                     (done if other == target else reached[other]).append(found)
             beam = []
             for asset, entries in reached.items():

@@ -21,7 +21,9 @@ from agent.routing.report import route_of
 from agent.routing.search import Search, Split
 from agent.routing.widen import widened
 
-_COARSE, _FINE = 40, 1000
+_COARSE, _FINE, _STEP = 40, 1000, 200
+_FINEST = ((2000, 40_000), (20_000, 400_000))
+"""How finely the answer itself is settled: legs that carry a thousandth of the order are worth a hundredth of a basis point."""
 _SMALL = 12
 _SETTLINGS, _GAIN = 6, 200_000
 _COARSE_TO_FINE = ((2, 60), (20, 400))
@@ -211,6 +213,8 @@ def best_split(problem: Problem, in_time: Callable[[], bool] = _always) -> tuple
         plan, chosen = improved(search, plan, chosen, settled, in_time)
         if not _better(plan, before):
             break
+    for step, fine in _FINEST:
+        plan, chosen = finished(search, chosen, plan, step, fine)
     return search.problem, plan, chosen
 
 
@@ -246,12 +250,15 @@ def settled(search: Search, split: Split) -> tuple[Plan, Split] | None:
     return finished(search, *_thin(search.problem, search, split, plan))
 
 
-def finished(search: Search, split: Split, plan: Plan) -> tuple[Plan, Split]:
-    """The split settled finely over its own paths for as long as that gains something, and its plan."""
+def finished(
+    search: Search, split: Split, plan: Plan, step: int = _STEP, fine: int = 4 * _FINE
+) -> tuple[Plan, Split]:
+    """The split settled over its own paths for as long as that gains something, and its plan: a `step`-th of the order of each is
+    handed out again in parts of a `fine`-th."""
     problem = search.problem
     for _ in range(_SETTLINGS):
         only = frozenset(split.amounts)
-        finer = _refine(search, split, max(problem.amount // 200, 1), 4 * _FINE, 0.0, only)
+        finer = _refine(search, split, max(problem.amount // step, 1), fine, 0.0, only)
         made = whole(problem, make_plan(problem, finer)) if not finer.left else None
         if made is None or not _better(made, plan):
             break

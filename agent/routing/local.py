@@ -16,6 +16,7 @@ _ROUNDS = 8
 _CHUNKS = 32
 _TAKEN_BACK = (8, 2)
 _JOINED = 16
+_LITTLE, _PARTS = (64, 1024), 16
 _NEAR = 1e-3
 """A coarse trial this share below the plan may still beat it once its amounts are settled."""
 
@@ -51,6 +52,28 @@ def _joined(search: Search, split: Split) -> Iterator[Split]:
         yield search.run(freed, _CHUNKS // 2, 0.0, kept, only=frozenset((*kept, k)))
 
 
+def _sprinkled(search: Search, split: Split) -> Iterator[Split]:
+    """One path more for a little: pools too thin for a whole chunk, at two finer scales, where their gas is earned."""
+    amount = search.problem.amount
+    for scale in _LITTLE:
+        kept = {k: held - held // scale for k, held in split.amounts.items()}
+        freed = amount - sum(kept.values())
+        if freed < _PARTS:
+            continue
+        margins = search.margins(kept, freed // _PARTS)
+        least = max((margins.get(k, 0.0) for k in kept), default=0.0)
+        others = sorted(
+            (k for k in margins if k not in kept and margins[k] > least), key=lambda k: (-margins[k], k)
+        )
+        if not others:
+            continue
+        now = search.run(freed, _PARTS, 0.0, kept, only=frozenset(kept)).worth
+        for k in others[:_JOINED]:
+            trial = search.run(freed, _PARTS, 0.0, kept, only=frozenset((*kept, k)))
+            if trial.worth > now:
+                yield trial
+
+
 def _without(search: Search, split: Split) -> Iterator[Split]:
     """Each leg in turn left out, what it carried handed to any other path."""
     amount = search.problem.amount
@@ -70,14 +93,15 @@ def improved(
     search: Search, plan: Plan, split: Split, settle: Settle, in_time: Callable[[], bool]
 ) -> tuple[Plan, Split]:
     """The plan, or a better one near it. `settle` makes a split exact, None where it cannot be executed."""
-    tried: set[frozenset[Hop]] = set()
+    tried: set[tuple[bool, frozenset[Hop]]] = set()
     for _ in range(_ROUNDS):
         better = None
-        for moves in (_added, _joined, _without):
+        for moves in (_added, _joined, _sprinkled, _without):
             for trial in moves(search, split):
                 if not in_time():
                     return plan, split
-                used = frozenset(trial.flows)
+                # A leg that is too much for a pool by the chunk may still pay by a little.
+                used = moves is _sprinkled, frozenset(trial.flows)
                 if trial.left or used in tried or trial.worth + abs(trial.worth) * _NEAR < plan.worth:
                     continue
                 tried.add(used)

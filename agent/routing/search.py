@@ -185,14 +185,19 @@ class Search:
         )
 
     def margins(self, amounts: Mapping[int, int], part: int) -> dict[int, float]:
-        """What every path gives per unit for `part` on top of `amounts`, first uses free; paths that cannot take it are left out."""
+        """What every path gives per unit for `part` on top of `amounts`, first uses free; of a path that cannot take it, for the largest
+        of an eighth, a sixty-fourth … of it that it can. Paths that take none of these are left out."""
         run = _Run(self.problem)
         for index, held in amounts.items():
             quote = self.quote(index, held, run, 0.0)
             if quote is not None:
                 self._apply(index, held, quote, run)
-        found = ((k, self.quote(k, part, run, 0.0)) for k in range(len(self.paths)))
-        return {k: quote.gain / part for k, quote in found if quote is not None}
+        found: dict[int, float] = {}
+        for k in range(len(self.paths)):
+            size, quote, _ = self._fitting(k, part, {k: 1}, run, 0.0)
+            if quote is not None:
+                found[k] = quote.gain / size
+        return found
 
     def run(
         self,

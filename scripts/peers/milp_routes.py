@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-POINTS, TICKS, SECONDS = 48, 5, 20.0
+POINTS, TICKS, SECONDS = 48, 5, 8.0
 WIDTHS = (0.1, 0.005)
 
 
