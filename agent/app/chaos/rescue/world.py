@@ -33,9 +33,9 @@ from contracts.codec import decode_result, encode
 ROOT = Path(__file__).resolve().parents[4]
 GWEI, ETHER = 10**9, 10**18
 COLLATERAL_RAW = 2 * ETHER
-SLOT_S, BRIEF_S, DOWN_S = 12.0, 0.4, 1.5
 COMES_UP_S = 240
 """As long as a daemon is waited for on a machine that has much else to do."""
+SLOT_S, BRIEF_S, DOWN_S = 12.0, 0.4, 1.5
 """As long as a slot of the real chain the daemon is waited for where it should act; elsewhere it need only have had a look."""
 TRIGGER, TARGET, WARN, MOST_USD, MOST_COST_USD = "1.15", "1.35", "1.25", 50_000, 1_000
 UPTIME = "0x" + "5e90e" * 8
