@@ -8,13 +8,13 @@ from typing import Annotated
 from pydantic import Field
 
 from agent.app.settings_table import Table
-from agent.app.settings_types import Address, Bps, MorphoId, Name, PositiveMoney, Seconds
+from agent.app.settings_types import Address, Bps, Name, PoolId, PositiveMoney, Seconds
 
 
 class RescueTable(Table):
     name: Name = Field(description="What you call it; its alerts and transactions carry the name.")
     chain: Name = Field(description="The chain of the wallet's account that is watched, by name.")
-    market: Address | MorphoId | None = Field(
+    market: PoolId | None = Field(
         None,
         description="Which account there: a pool of the chain's lending_pools or an id of its morpho_markets. None means its Aave V3.",
     )

@@ -98,6 +98,12 @@ def _pool(value: str) -> str:
     return address(value)
 
 
+def _market_id(value: str) -> str:
+    if not re.fullmatch(r"0x[0-9a-fA-F]{64}", value):
+        raise wrong(f"{value!r} is no market of Morpho Blue", "its id is 0x and 64 hexadecimal digits")
+    return value.lower()
+
+
 LEAST_SWITCH_S = 10
 """Exchanges take no less, or a third of it is no time for a renewal."""
 
@@ -134,7 +140,7 @@ def _switch(value: int) -> int:
 Money = Annotated[Decimal, BeforeValidator(_money)]
 PositiveMoney = Annotated[Decimal, BeforeValidator(_money), AfterValidator(_positive)]
 Address = Annotated[str, BeforeValidator(address)]
-MorphoId = Annotated[str, Field(pattern="^0x[0-9a-fA-F]{64}$")]
+MorphoId = Annotated[str, AfterValidator(_market_id)]
 """A market of Morpho Blue, as its contract names it."""
 CodeHash = Annotated[str, BeforeValidator(code_hash)]
 PoolId = Annotated[str, AfterValidator(_pool)]

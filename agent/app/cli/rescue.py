@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @click.command("rescue")
-@click.option("--chain", metavar="NAME", help="Only the account of this chain.")
+@click.option("--chain", metavar="NAME", help="Only the accounts of this chain.")
 @click.option(
     "--venue", metavar="NAME", help="The margin accounts of this exchange instead: positions made smaller."
 )

@@ -300,7 +300,7 @@ async def _shadow(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
         if isinstance(job, Job):
             request_of_job(app, job)
     header(app.settings.environment.value, app.settings.wallet.address, await app.head_line())
-    if app.settings.rescues:
+    if app.settings.rescues or app.settings.margin_rescues:
         _say("rescues are not watched in the shadow: `fairlead rescue` shows what one would do now")
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

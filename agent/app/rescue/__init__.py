@@ -1,9 +1,11 @@
-"""Lending accounts brought back to health in time: what is seen, what is planned, what is done, and the daemon's watch over it.
+"""Accounts brought back to health in time: what is seen, what is planned, what is done, and the daemon's watch over it.
 
-sight      one account with everything a decision needs, and what makes it doubtful
-elsewhere  what a bridge would bring from other chains
-bringing   what is missing, brought from another chain where there is time for it
-pricing    what can be paid in, and what paying it costs
-acting     one move of a plan on the one road, held against its prediction
-watch      the job of `fairlead run`: warn, act at the trigger, never twice, say why not
+sight         one lending account with everything a decision needs, and what makes it doubtful
+elsewhere     what a bridge would bring from other chains
+bringing      what is missing, brought from another chain where there is time for it
+pricing       what can be paid in, and what paying it costs
+acting        one move of a plan on the one road, held against its prediction
+watch         the job of `fairlead run`: warn, act at the trigger, never twice, say why not
+exchange      a margin account at an exchange: the least that its positions have to shrink, and that order
+margin_watch  the job of `fairlead run` over it
 """

@@ -33,6 +33,8 @@ from contracts.codec import decode_result, encode
 ROOT = Path(__file__).resolve().parents[4]
 GWEI, ETHER = 10**9, 10**18
 COLLATERAL_RAW = 2 * ETHER
+COMES_UP_S = 240
+"""As long as a daemon is waited for on a machine that has much else to do."""
 SLOT_S, BRIEF_S, DOWN_S = 12.0, 0.4, 1.5
 """As long as a slot of the real chain the daemon is waited for where it should act; elsewhere it need only have had a look."""
 TRIGGER, TARGET, WARN, MOST_USD, MOST_COST_USD = "1.15", "1.35", "1.25", 50_000, 1_000
@@ -119,7 +121,7 @@ class World:
             self.daemon = subprocess.Popen(
                 argv, cwd=ROOT, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=dict(os.environ)
             )
-        until = time.monotonic() + 60
+        until = time.monotonic() + COMES_UP_S
         while "running:" not in (told := err.read_text()):
             if self.daemon.poll() is not None or time.monotonic() > until:
                 raise Halt("CHAOS_WORLD", f"the daemon did not come up: {told[-600:]}", "")

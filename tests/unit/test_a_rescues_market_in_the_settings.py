@@ -1,0 +1,61 @@
+"""Which accounts a rescue may name: markets that the chain lists, exchanges that there are; and what of it stands in the signer's own file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from settings_values import values
+
+from agent.app import signer_file, template
+from agent.app.cli.rescue import rules_of
+from agent.app.settings import parse
+from agent.app.settings_tree import Settings
+from chains.devnet.addresses import SPARK
+from chains.errors import Usage
+from keys.settings import signer_settings
+
+MARKET, MORPHO = "0x" + "ab" * 32, "0xBBBBBbbBBb9cC5e90e3b3Af64bdAF62C37EEFFCb"
+HERE = Path("/nowhere/fairlead.toml")
+SENDER = "0x00000000000000000000000000000000000A11cE"
+
+
+def settings(**more: Any) -> Settings:
+    given = values(**more)
+    given["chains"][0] |= {"lending_pools": [SPARK["Pool"]], "morpho_markets": [MARKET]}
+    given["wallet"]["sender"] = {"address": SENDER, "keystore": "/keys/sender.json"}
+    return parse(template.render(given, HERE), HERE).settings
+
+
+def rule(**more: Any) -> dict[str, Any]:
+    return {"name": "r", "chain": values()["chains"][0]["name"], **more}
+
+
+def test_every_market_that_a_chain_lists_is_looked_at_and_may_be_named() -> None:
+    found = settings(rescues=[rule(market=SPARK["Pool"].lower(), target="1.5")])
+    asked = [(r.market, str(r.target)) for r in rules_of(found, found.chains[0].name, None)]
+    assert asked == [(None, "1.35"), (SPARK["Pool"], "1.5"), (MARKET, "1.35")]
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ({"rescues": [rule(market="0x" + "ab" * 31 + "ac")]}, "did you mean"),
+        ({"rescues": [rule(market="spark")]}, "rescues[0].market"),
+        ({"margin_rescues": [{"name": "m", "venue": "papr"}]}, "did you mean 'paper'?"),
+        ({"margin_rescues": [{"name": "m", "venue": "paper", "target": "1.4"}]}, "margin_rescues[0].trigger"),
+        ({"margin_rescues": [{"name": "m", "venue": "paper", "warn": "1.2"}]}, "margin_rescues[0].warn"),
+    ],
+)
+def test_what_cannot_be_is_named_with_its_place(tables: dict[str, Any], said: str) -> None:
+    with pytest.raises(Usage) as wrong:
+        settings(**tables)
+    assert said in f"{wrong.value.message} {wrong.value.hint}"
+
+
+def test_the_signers_own_file_lists_pools_and_markets() -> None:
+    read = signer_settings(signer_file.content(settings(), {}))
+    policy = read.chains[1]
+    assert policy.contracts[SPARK["Pool"]] == "aave_v3_pool" and policy.contracts[MORPHO] == "morpho_blue"
+    assert {SPARK["Pool"], MORPHO} <= policy.spenders and policy.morpho_markets == {MARKET}
