@@ -110,7 +110,8 @@ def decide(given: Mapping[str, str], state: State) -> Decision:
                 return Decision((), f"{why}; too little to trade")
             return Decision((Wish(side, what, given["quote"], size),), f"{why}; {reason}")
 
-        apart, affords = long - short, state.holding(given["quote"]) / px
+        quote = given["quote"]
+        apart, affords = long - short, state.holding(quote) * state.price(quote) / px
         if apart > tranche and short < step:
             raise Denied(
                 "CARRY_KEEP",

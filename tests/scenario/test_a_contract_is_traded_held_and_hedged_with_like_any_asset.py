@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,14 +15,19 @@ import pytest
 from dydx_rig import dydx_paper, dydx_session
 from hypothesis import given
 from hypothesis import strategies as st
+from settings_values import values
 from usdm_rig import usdm_paper, usdm_session
 
+from agent.app import template
 from agent.app.comparison import unnamed_positions
 from agent.app.contracts import as_holdings, holdings_of, spendable_down
 from agent.app.jobs.carry import carry_of
 from agent.app.jobs.facts import held
+from agent.app.jobs.hedging import hedge_request
 from agent.app.live_market import LiveMarket
-from agent.app.places import Directory
+from agent.app.places import Directory, directory
+from agent.app.settings import parse
+from agent.app.settings_jobs import HedgeJob
 from agent.app.testvenue.futures import futures_of
 from agent.app.watching.margins import judged_now
 from agent.app.workshop import Workshop
@@ -30,9 +36,11 @@ from agent.domain.ids import child_id, parent_id, part_id
 from agent.domain.instruments import Asset, AssetId, Place
 from agent.domain.orders import ChildOrder, Part, Side, VenueOrder
 from agent.domain.reports import Balance, Fill, Position
+from agent.domain.risk import OraclePrice
 from agent.domain.units import raw_down
 from agent.hedging import carry, delta
 from agent.hedging.policy import State
+from agent.journal.book import Book
 from agent.transport.clock import SystemClock
 from agent.venues.binance_usdm import BinanceUsdm
 from agent.venues.dydx import Dydx
@@ -178,6 +186,31 @@ async def test_a_hedge_sells_the_contract_where_coins_elsewhere_are_to_count_for
         assert not decided.wishes and one.booked[PERP] < D("-2.9"), decided.why
 
 
+CARRY = HedgeJob.model_validate({"name": "basis", "every": "5m", "hedge": "carry", "algo": "market"})
+
+
+def job_app(venue: BinanceUsdm) -> Any:
+    """What a job's fire sees of the world: this exchange, two sources of each price, and no chain."""
+    feed = {"kind": "chainlink", "chain": "ethereum", "address": f"0x{'5' * 40}"}
+    changed = values(oracles__USDC=[feed, feed | {"chain": "base"}])
+    changed["assets"] |= {"ETH-PERP": ["cex:paper/ETHUSDC"]}
+    changed["venues"][0] |= {"module": "binance_usdm"}
+    path = Path("/nowhere/fairlead.toml")
+    settings = parse(template.render(changed, path), path).settings
+    now_s = SystemClock().now_ns() // 10**9
+
+    async def prices() -> tuple[OraclePrice, ...]:
+        told = {"ETH": D(3_000), "USDC": D(1)}
+        return tuple(
+            OraclePrice(source, name, px, now_s) for name, px in told.items() for source in ("a", "b")
+        )
+
+    return SimpleNamespace(
+        settings=settings, directory=directory(settings, {}), venues={"paper": venue}, chains={}, unreachable={}, pretended={},
+        clock=SystemClock(), oracles=SimpleNamespace(prices=prices),
+    )  # fmt: skip
+
+
 async def test_a_carry_is_told_what_its_exchange_pays_and_how_near_its_short_is_to_liquidation() -> None:
     given = {
         "base": "ETH", "instrument": "ETH-PERP", "quote": "USDC", "size": "6", "tranche": "3", "keep": "0", "enter": "5", "cost_bps": "20",
@@ -203,6 +236,18 @@ async def test_a_carry_is_told_what_its_exchange_pays_and_how_near_its_short_is_
         px, holds = {"ETH": D(3_000), "USDC": D(1)}, {"ETH": D(0), "ETH-PERP": D(0), "USDC": D(90_000)}
         (wish,) = carry.decide(given, State(0, px, holds, carry=told)).wishes
         assert (wish.side, wish.base, wish.qty) == (Side.SELL, "ETH-PERP", D(3))
+        asked, why = await hedge_request(
+            job_app(venue),
+            CARRY.model_copy(update={"hedge_with": given | {"keep": "50"}}),
+            Book(),
+            "job:basis",
+        )
+        assert asked is not None and (asked.side, asked.base, asked.quote, asked.qty) == (
+            Side.SELL,
+            "ETH-PERP",
+            "USDC",
+            D(3),
+        ), why
         await one.trade(wish.side, "3")
         told = await carry_of(app, given)
         assert told is not None and told.room is not None and told.room > 1

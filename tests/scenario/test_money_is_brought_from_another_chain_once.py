@@ -45,6 +45,14 @@ def test_killed_on_the_way_it_goes_on_and_is_sent_once(bridge_home: BridgeHome) 
     (row,) = [r for r in told if r["place"] == "bridge:across"]
     assert row["qty"] == "247.252505" and "on its way to ethereum" in row["where"]
 
+    (coming,) = [
+        f
+        for a in home.run("health --json").json["accounts"]
+        if a["chain"] == "eip155:1"
+        for f in a["in_flight"]
+    ]
+    assert (coming["raw"], coming["counts_raw"]) == ("249750006", "247252505")
+
     with home.relaying():
         done = home.run("run --once --json")
     assert done.status == 0 and done.json["crossings"] == [], done.err + done.out
@@ -114,7 +122,6 @@ def test_what_cannot_be_sent_is_refused_by_name_before_anything_is_signed(bridge
     home = bridge_home
     book = home.book().events
     for words, status, code in (
-        ("1 USDC --from base --to base", 2, "SAME_CHAIN"),
         ("1.0000001 USDC --from base --to ethereum", 2, "TOO_MANY_DECIMALS"),
         ("1 USDC --from base --to arbitrum", 4, "BRIDGE_CLOSED"),
         ("15000 USDC --from base --to ethereum", 3, "BRIDGE_LIMIT"),
@@ -186,3 +193,25 @@ def test_a_loan_is_saved_with_money_from_another_chain_or_it_is_said_why_not(ind
     assert there - home.balance(8453, "USDC") == one.in_raw, "sent once"
     (paid,) = [r.part.in_raw for r in home.book().parts.values() if r.what.startswith("rescue house")]
     assert home.balance(1, "USDC") == one.paid_raw - paid >= 0, "and no more paid in than was needed"
+
+
+@pytest.mark.full
+def test_the_command_brings_it_and_pays_it_in_at_once(indebted: BridgeHome) -> None:
+    """What the daemon does by itself, asked for: the payment does not wait for the deposit's finality."""
+    home = indebted
+    settings = home.variant("asked", rescues=[RESCUE])
+    home.eth_at(2_000)
+    shown = home.run("rescue --chain ethereum --json", settings)
+    (account,) = shown.json["accounts"]
+    assert shown.status == 4 and account["plans"] == [] and account["brought"] == [], shown.out
+    way = account["bring"][0]
+    assert way.startswith("bridge ") and way.endswith(" from base to ethereum")
+    with home.relaying():
+        done = home.run("rescue --chain ethereum --live --yes --max-loss 200 --json", settings)
+    assert done.status == 0, done.err + done.out
+    (account,) = done.json["accounts"]
+    (crossing,), (paid,) = account["brought"], account["done"]
+    # Prices and interest go on between the two looks: the amount may be another, the way is the same.
+    assert crossing["stage"] == "ARRIVED" and way.split(" ", 2)[2] in crossing["what"]
+    assert paid["predicted_1e18"] == paid["health_1e18"] and home.factor() >= 135 * 10**16
+    assert home.run("rescue --chain ethereum --json", settings).status == 0

@@ -5,16 +5,19 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.app.bridging.sending import raw_before_fee
+from agent.app.bridging.sending import raw_before_fee, way_of
+from agent.app.places import Directory
 from agent.domain import events as ev
-from agent.domain.errors import Halt
+from agent.domain.errors import Halt, Usage
 from agent.domain.ids import ClOrdId
-from agent.domain.instruments import AssetId, Place
+from agent.domain.instruments import Asset, AssetId, Place
 from agent.domain.orders import Part
 from agent.domain.units import qty_exact
 from agent.journal.book import Book
@@ -102,3 +105,36 @@ def test_the_least_is_sent_for_what_has_to_arrive(out_raw: int, fee_bps: int) ->
     assert quote(terms, raw, 1, 600).out_raw >= out_raw
     less = raw - 1
     assert less - -(-less * fee_bps // 10_000) < out_raw
+
+
+def test_a_way_is_between_two_chains_that_have_the_bridge_and_one_asset() -> None:
+    assets = {
+        "USDC": ("eip155:1/erc20:0xa", "eip155:8453/erc20:0xb"),
+        "ODD": ("eip155:1/erc20:0xc", "eip155:8453/erc20:0xd"),
+        "HERE": ("eip155:1/erc20:0xe",),
+    }
+    known = {
+        AssetId(i): Asset(AssetId(i), s, 18 if i.endswith("d") else 6)
+        for s, ids in assets.items()
+        for i in ids
+    }
+    groups = {s: tuple(AssetId(i) for i in ids) for s, ids in assets.items()}
+    chains = {
+        n: SimpleNamespace(name=n, chain_id=c) for n, c in (("ethereum", 1), ("base", 8453), ("gnosis", 100))
+    }
+    desks = {c.chain_id: SimpleNamespace(place=Place(f"eip155:{c.chain_id}")) for c in chains.values()}
+    app: Any = SimpleNamespace(
+        settings=SimpleNamespace(chain=chains.get), chains=desks, directory=Directory(groups, known)
+    )
+    way = way_of(app, "USDC", "ethereum", "base")
+    assert (way.given, way.received, way.decimals) == (*groups["USDC"], 6)
+    for words, code in (
+        (("USDC", "base", "base"), "SAME_CHAIN"),
+        (("USDC", "base", "moon"), "UNKNOWN_CHAIN"),
+        (("USDC", "base", "gnosis"), "NO_BRIDGE"),
+        (("HERE", "ethereum", "base"), "UNKNOWN_ASSET"),
+        (("ODD", "ethereum", "base"), "UNEQUAL_DECIMALS"),
+    ):
+        with pytest.raises(Usage) as wrong:
+            way_of(app, *words)
+        assert wrong.value.code == code and wrong.value.hint
