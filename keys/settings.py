@@ -37,11 +37,8 @@ Errors: Usage SIGNER_CONFIG_INVALID with the path of the value.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +46,6 @@ from chains.bounded_json import loads
 from chains.errors import Usage
 from chains.types import Address, Environment
 from contracts import abi, route_executor
-from contracts.hashing import to_checksum
 from keys import policy_bridge
 from keys.policy_settings import (
     LENDS,
@@ -62,10 +58,19 @@ from keys.policy_settings import (
     ChainPolicy,
     PolicySettings,
 )
-from keys.secrets import is_reference
-from keys.signer import binance_usdm, ccxt_words, coinbase, deribit, dydx, fix_logon, kraken
-from keys.signer.exchange_orders import SymbolLimit
-from keys.signer.exchange_wire import checked
+from keys.settings_exchange import ExchangeReference, exchange_of
+from keys.settings_reading import (
+    Reader,
+    address_of,
+    bad,
+    bool_of,
+    int_of,
+    list_of,
+    map_of,
+    path_of,
+    reference_of,
+    text_of,
+)
 from keys.signers import SignerSpec, read_spec, references
 
 __all__ = [
@@ -96,30 +101,6 @@ Held = KeyReference | SignerSpec
 """A key of the signer's: in its own folder of keystores, or wherever its kind keeps it."""
 
 
-REPEATS = 200
-"""100 orders in ten seconds, as Binance Spot publishes its limit, and a signature's life that touches two such windows."""
-_REPEATS = {one.DIALECT: one.REPEATS for one in (binance_usdm, coinbase, deribit, kraken)} | {dydx.DIALECT: 1}
-
-
-@dataclass(frozen=True, slots=True)
-class ExchangeReference:
-    """`api_key` and `secret` are secret references; `allow` adds "METHOD path" pairs to the dialect's own; `symbols` that may be
-    named, none meaning any; `limits` by symbol, without which no order is signed; `repeats`: how often one signature may be used;
-    `sends_to`: where the signer sends orders itself, so that no signature of them leaves it; empty where it does not; `password`: the
-    key's passphrase, where the exchange has one; `senders`: the names that sessions may log on with, with dialect "binance-fix" alone."""
-
-    dialect: str
-    api_key: str
-    secret: str
-    allow: tuple[str, ...] = ()
-    symbols: tuple[str, ...] = ()
-    limits: Mapping[str, SymbolLimit] = field(default_factory=dict)
-    repeats: int = REPEATS
-    sends_to: str = ""
-    password: str | None = None
-    senders: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True, slots=True)
 class SignerSettings:
     environment: Environment
@@ -133,114 +114,21 @@ class SignerSettings:
     clients: tuple[int, ...] = ()
 
 
-_PLAIN = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?")
-
-
-class _Reader:
-    """Reads one JSON object key by key; what is left over at the end is refused."""
-
-    def __init__(self, data: Any, path: str, known: str) -> None:
-        if not isinstance(data, dict):
-            raise _bad(path, "must be an object")
-        self.data, self.path, names = data, path, known.split()
-        for key in data:
-            if key not in names:
-                near = get_close_matches(key, names, n=1)
-                raise _bad(
-                    f"{path}.{key}", "is not a known key" + (f"; did you mean {near[0]}?" if near else "")
-                )
-
-    def get(self, key: str, read: Callable[[Any, str], Any], default: Any = ...) -> Any:
-        if key not in self.data:
-            if default is ...:
-                raise _bad(f"{self.path}.{key}", "is missing")
-            return default
-        return read(self.data[key], f"{self.path}.{key}")
-
-
-def _bad(path: str, why: str) -> Usage:
-    return Usage(
-        "SIGNER_CONFIG_INVALID",
-        f"{path.removeprefix('$.')} {why}",
-        "See keys/settings.py for the file's form.",
-    )
-
-
-def _text(value: Any, path: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise _bad(path, "must be a text")
-    return value
-
-
-def _path(value: Any, path: str) -> Path:
-    return Path(_text(value, path)).expanduser()
-
-
-def _int(value: Any, path: str) -> int:
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value)
-    if type(value) is not int or value < 0:
-        raise _bad(path, "must be a non-negative integer (as a decimal string where it is money)")
-    return value
-
-
-def _bool(value: Any, path: str) -> bool:
-    if type(value) is not bool:
-        raise _bad(path, "must be true or false")
-    return value
-
-
-def _address(value: Any, path: str) -> Address:
-    try:
-        return Address(to_checksum(_text(value, path)))
-    except ValueError as error:
-        raise _bad(path, f"is not an address: {error}") from None
-
-
-def _list(item: Callable[[Any, str], Any]) -> Callable[[Any, str], tuple[Any, ...]]:
-    def read(value: Any, path: str) -> tuple[Any, ...]:
-        if not isinstance(value, list):
-            raise _bad(path, "must be a list")
-        return tuple(item(v, f"{path}[{i}]") for i, v in enumerate(value))
-
-    return read
-
-
-def _map(
-    key: Callable[[Any, str], Any], item: Callable[[Any, str], Any]
-) -> Callable[[Any, str], dict[Any, Any]]:
-    def read(value: Any, path: str) -> dict[Any, Any]:
-        if not isinstance(value, dict):
-            raise _bad(path, "must be an object")
-        return {key(k, path): item(v, f"{path}.{k}") for k, v in value.items()}
-
-    return read
-
-
-def _reference(value: Any, path: str) -> str:
-    if not isinstance(value, str) or not is_reference(value):
-        raise _bad(
-            path,
-            "must be a secret reference (env:, file:, credential:, keyring:, keystore:, cmd:), not the secret itself",
-        )
-    return value
-
-
 def _cap(value: Any, path: str) -> Cap:
-    r = _Reader(value, path, "per_tx_raw per_day_raw")
-    return Cap(r.get("per_tx_raw", _int), r.get("per_day_raw", _int))
+    r = Reader(value, path, "per_tx_raw per_day_raw")
+    return Cap(r.get("per_tx_raw", int_of), r.get("per_day_raw", int_of))
 
 
 def _kind(value: Any, path: str) -> str:
     if value not in abi.names():
-        raise _bad(path, f"{value!r} is no interface known here; there are {', '.join(abi.names())}")
+        raise bad(path, f"{value!r} is no interface known here; there are {', '.join(abi.names())}")
     return str(value)
 
 
 def _key(value: Any, path: str) -> KeyReference:
-    r = _Reader(value, path, "key password")
-    password = r.get("password", lambda v, p: None if v is None else _reference(v, p), None)
-    return KeyReference(r.get("key", _text), password)
+    r = Reader(value, path, "key password")
+    password = r.get("password", lambda v, p: None if v is None else reference_of(v, p), None)
+    return KeyReference(r.get("key", text_of), password)
 
 
 def _held(value: Any, path: str) -> Held:
@@ -249,137 +137,38 @@ def _held(value: Any, path: str) -> Held:
     return _key(value, path)
 
 
-def _host(value: Any, path: str) -> str:
-    text = _text(value, path)
-    if is_reference(text):
-        return text
-    try:
-        checked(text)
-    except ValueError as error:
-        raise _bad(path, str(error)) from None
-    return text
-
-
-def _exchange(value: Any, path: str) -> ExchangeReference:
-    r = _Reader(value, path, "dialect api_key secret allow symbols limits repeats sends_to password senders")
-    dialect = r.get("dialect", _text)
-    words = ccxt_words.words_of(dialect)
-    read = ExchangeReference(
-        dialect,
-        r.get("api_key", _reference),
-        r.get("secret", _reference),
-        r.get("allow", _list(_text), ()),
-        r.get("symbols", _list(_text), ()),
-        r.get("limits", _map(_text, _symbol_limit), {}),
-        r.get("repeats", _int, words.repeats if words else _REPEATS.get(dialect, REPEATS)),
-        r.get("sends_to", _host, ""),
-        r.get("password", _reference, None),
-        r.get("senders", _list(_text), ()),
-    )
-    _check_senders(read, path)
-    for symbol, limit in read.limits.items():
-        if limit.inverse and not (dialect == deribit.DIALECT and deribit.IN_COIN.fullmatch(symbol)):
-            raise _bad(
-                f"{path}.limits.{symbol}.inverse",
-                "is for Deribit's contracts in dollars' worth of a coin, named like BTC-PERPETUAL: an amount of coins would count as dollars",
-            )
-    if read.repeats < 1:
-        raise _bad(f"{path}.repeats", "must be 1 or more: a signature is used at least once")
-    if read.sends_to and read.dialect in ("hyperliquid", dydx.DIALECT):
-        raise _bad(f"{path}.sends_to", "is not for this dialect: its signatures are taken once as it is")
-    if read.sends_to and (words is not None or read.dialect in (deribit.DIALECT, kraken.DIALECT)):
-        raise _bad(
-            f"{path}.sends_to", "is not for this dialect: the signer does not speak to this exchange itself"
-        )
-    for symbol in read.limits:
-        if read.symbols and symbol not in read.symbols:
-            raise _bad(f"{path}.limits.{symbol}", "is not among the symbols")
-    return read
-
-
-def _check_senders(read: ExchangeReference, path: str) -> None:
-    """A key that logs on signs nothing else, and no other one logs on."""
-    if read.dialect != fix_logon.DIALECT:
-        if read.senders:
-            raise _bad(
-                f"{path}.senders",
-                f'are for dialect "{fix_logon.DIALECT}", whose key signs log-ons and nothing else',
-            )
-        return
-    if not read.senders:
-        raise _bad(f"{path}.senders", "must name the SenderCompIDs that may log on")
-    for number, sender in enumerate(read.senders):
-        if not fix_logon.SENDER.fullmatch(sender):
-            raise _bad(f"{path}.senders[{number}]", "must be 1 to 8 letters, digits, _ or -")
-    for name, there in (
-        ("allow", read.allow),
-        ("symbols", read.symbols),
-        ("limits", read.limits),
-        ("sends_to", read.sends_to),
-    ):
-        if there:
-            raise _bad(
-                f"{path}.{name}",
-                "bounds nothing here: a session that is logged on needs no further signature",
-            )
-
-
-def _amount(value: Any, path: str) -> Decimal:
-    if not isinstance(value, str) or not _PLAIN.fullmatch(value):
-        raise _bad(path, 'must be a decimal number as a text, like "2500.50"')
-    return Decimal(value)
-
-
-def _symbol_limit(value: Any, path: str) -> SymbolLimit:
-    r = _Reader(value, path, "per_order per_day px_from px_to quote_usd market inverse")
-    read = SymbolLimit(
-        r.get("per_order", _amount),
-        r.get("per_day", _amount),
-        r.get("px_from", _amount),
-        r.get("px_to", _amount),
-        r.get("quote_usd", _amount, Decimal(1)),
-        r.get("market", _bool, False),
-        r.get("inverse", _bool, False),
-    )
-    if not 0 < read.px_from < read.px_to:
-        raise _bad(f"{path}.px_to", "must be above px_from, and both above zero")
-    if not 0 < read.quote_usd:
-        raise _bad(f"{path}.quote_usd", "must be above zero")
-    return read
-
-
 def _role(value: Any, path: str) -> bytes:
-    text = _text(value, path)
+    text = text_of(value, path)
     try:
         role = bytes.fromhex(text.removeprefix("0x"))
     except ValueError:
         role = b""
     if len(role) != 32:
-        raise _bad(path, "must be 32 bytes of hex")
+        raise bad(path, "must be 32 bytes of hex")
     return role
 
 
 def _agent(value: Any, path: str) -> AgentPolicy:
-    r = _Reader(value, path, "account key roles gate role lends offers")
-    lends = frozenset(r.get("lends", _list(_text), tuple(SAFER)))
+    r = Reader(value, path, "account key roles gate role lends offers")
+    lends = frozenset(r.get("lends", list_of(text_of), tuple(SAFER)))
     if strange := sorted(lends - LENDS):
-        raise _bad(f"{path}.lends", f"{strange[0]!r} is none of {', '.join(sorted(LENDS))}")
+        raise bad(f"{path}.lends", f"{strange[0]!r} is none of {', '.join(sorted(LENDS))}")
     return AgentPolicy(
-        r.get("account", _address),
-        r.get("roles", _address),
-        r.get("gate", _address),
+        r.get("account", address_of),
+        r.get("roles", address_of),
+        r.get("gate", address_of),
         r.get("role", _role),
         lends,
-        r.get("key", _address, None),
-        r.get("offers", _bool, False),
+        r.get("key", address_of, None),
+        r.get("offers", bool_of, False),
     )
 
 
 def _way(value: Any, path: str) -> tuple[tuple[int, str], BridgeWay]:
-    r = _Reader(value, path, "to give receive recipient max_fee_bps max_fill_s")
-    numbers = {"max_fill_s": r.get("max_fill_s", _int)} if "max_fill_s" in r.data else {}
-    way = BridgeWay(r.get("recipient", _address), r.get("receive", _address), r.get("max_fee_bps", _int), **numbers)  # fmt: skip
-    return (r.get("to", _int), r.get("give", _address)), way
+    r = Reader(value, path, "to give receive recipient max_fee_bps max_fill_s")
+    numbers = {"max_fill_s": r.get("max_fill_s", int_of)} if "max_fill_s" in r.data else {}
+    way = BridgeWay(r.get("recipient", address_of), r.get("receive", address_of), r.get("max_fee_bps", int_of), **numbers)  # fmt: skip
+    return (r.get("to", int_of), r.get("give", address_of)), way
 
 
 _CHAIN_KEYS = (
@@ -389,44 +178,42 @@ _CHAIN_KEYS = (
 
 
 def _chain(value: Any, path: str) -> ChainPolicy:
-    r = _Reader(value, path, _CHAIN_KEYS)
-    safe: Address = r.get("safe", _address)
-    contracts: dict[str, str] = r.get("contracts", _map(_address, _kind))
+    r = Reader(value, path, _CHAIN_KEYS)
+    safe: Address = r.get("safe", address_of)
+    contracts: dict[str, str] = r.get("contracts", map_of(address_of, _kind))
     for address, kind in contracts.items():
         if kind == "multi_send" and address not in OFFICIAL_MULTISEND_CALL_ONLY:
-            raise _bad(f"{path}.contracts.{address}", "is not an official MultiSendCallOnly")
+            raise bad(f"{path}.contracts.{address}", "is not an official MultiSendCallOnly")
         if kind == "route_executor" and address != route_executor.ADDRESS:
-            raise _bad(
+            raise bad(
                 f"{path}.contracts.{address}", f"is not the RouteExecutor, which is {route_executor.ADDRESS}"
             )
         if kind == "safe" and address != safe:
-            raise _bad(f"{path}.contracts.{address}", "is a Safe other than the configured one")
-    tokens: dict[str, Cap] = r.get("tokens", _map(_address, _cap))
-    weth: Address = r.get("weth", _address)
+            raise bad(f"{path}.contracts.{address}", "is a Safe other than the configured one")
+    tokens: dict[str, Cap] = r.get("tokens", map_of(address_of, _cap))
+    weth: Address = r.get("weth", address_of)
     known = {**{token: "erc20" for token in tokens}, weth: "weth9", **contracts, safe: "safe"}
     if "native" in r.data:
         tokens = {**tokens, NATIVE: r.get("native", _cap)}
-    owners = frozenset(r.get("owners", _list(_address)))
-    threshold: int = r.get("threshold", _int)
+    owners = frozenset(r.get("owners", list_of(address_of)))
+    threshold: int = r.get("threshold", int_of)
     if not 1 <= threshold <= len(owners):
-        raise _bad(f"{path}.threshold", f"of {threshold} does not fit {len(owners)} owners")
-    spenders = frozenset(r.get("spenders", _list(_address)))
+        raise bad(f"{path}.threshold", f"of {threshold} does not fit {len(owners)} owners")
+    spenders = frozenset(r.get("spenders", list_of(address_of)))
     for spender in spenders:
         if spender not in contracts:
-            raise _bad(f"{path}.spenders", f"names {spender}, which is not among the contracts")
+            raise bad(f"{path}.spenders", f"names {spender}, which is not among the contracts")
     agent: AgentPolicy | None = r.get("agent", _agent, None)
     if agent is not None:
         for name, address in (("roles", agent.roles), ("gate", agent.gate)):
             if address in known or address in (agent.account, agent.key):
-                raise _bad(f"{path}.agent.{name}", "has another part here already")
+                raise bad(f"{path}.agent.{name}", "has another part here already")
         if agent.key == agent.account:
-            raise _bad(
-                f"{path}.agent.key", "is the account itself: leave it out where a key sends for itself"
-            )
+            raise bad(f"{path}.agent.key", "is the account itself: leave it out where a key sends for itself")
     numbers = "max_deadline_s max_gas max_fee_wei gas_per_tx_wei gas_per_day_wei".split()
-    given: dict[str, Any] = {n: r.get(n, _int) for n in numbers if n in r.data}
+    given: dict[str, Any] = {n: r.get(n, int_of) for n in numbers if n in r.data}
     return ChainPolicy(
-        chain_id=r.get("chain_id", _int),
+        chain_id=r.get("chain_id", int_of),
         safe=safe,
         owners=owners,
         threshold=threshold,
@@ -434,13 +221,13 @@ def _chain(value: Any, path: str) -> ChainPolicy:
         spenders=spenders,
         tokens=tokens,
         weth=weth,
-        transfer_to=frozenset(r.get("transfer_to", _list(_address), ())),
-        hooks=frozenset(r.get("hooks", _list(_address), ())),
-        delegates=frozenset(r.get("delegates", _list(_address), ())),
-        collateral_switch=r.get("collateral_switch", _bool, False),
+        transfer_to=frozenset(r.get("transfer_to", list_of(address_of), ())),
+        hooks=frozenset(r.get("hooks", list_of(address_of), ())),
+        delegates=frozenset(r.get("delegates", list_of(address_of), ())),
+        collateral_switch=r.get("collateral_switch", bool_of, False),
         agent=agent,
-        bridges=dict(r.get("bridges", _list(_way), ())),
-        morpho_markets=frozenset("0x" + m.hex() for m in r.get("morpho_markets", _list(_role), ())),
+        bridges=dict(r.get("bridges", list_of(_way), ())),
+        morpho_markets=frozenset("0x" + m.hex() for m in r.get("morpho_markets", list_of(_role), ())),
         **given,
     )
 
@@ -452,26 +239,26 @@ def chain_policy(data: Mapping[str, Any]) -> ChainPolicy:
 
 def signer_settings(data: Any) -> SignerSettings:
     """The whole file's object. Raises Usage SIGNER_CONFIG_INVALID."""
-    r = _Reader(data, "$", "environment ledger keystore senders owners relay_auth exchanges chains clients")
-    name = r.get("environment", _text)
+    r = Reader(data, "$", "environment ledger keystore senders owners relay_auth exchanges chains clients")
+    name = r.get("environment", text_of)
     if name not in {e.value for e in Environment}:
-        raise _bad("$.environment", "must be devnet, fork or live")
-    chains: tuple[ChainPolicy, ...] = r.get("chains", _list(_chain))
+        raise bad("$.environment", "must be devnet, fork or live")
+    chains: tuple[ChainPolicy, ...] = r.get("chains", list_of(_chain))
     if len({c.chain_id for c in chains}) != len(chains):
-        raise _bad("$.chains", "names a chain id twice")
+        raise bad("$.chains", "names a chain id twice")
     for number, chain in enumerate(chains):
         if why := policy_bridge.flaw(chain, {c.chain_id: c.safe for c in chains}):
-            raise _bad(f"$.chains[{number}].bridges", f"cannot be: {why}")
+            raise bad(f"$.chains[{number}].bridges", f"cannot be: {why}")
     return SignerSettings(
         Environment(name),
-        r.get("ledger", _path),
-        r.get("keystore", _path),
+        r.get("ledger", path_of),
+        r.get("keystore", path_of),
         {c.chain_id: c for c in chains},
-        r.get("senders", _list(_held), ()),
-        r.get("owners", _list(_held), ()),
+        r.get("senders", list_of(_held), ()),
+        r.get("owners", list_of(_held), ()),
         r.get("relay_auth", _key, None),
-        r.get("exchanges", _map(_text, _exchange), {}),
-        r.get("clients", _list(_int), ()),
+        r.get("exchanges", map_of(text_of, exchange_of), {}),
+        r.get("clients", list_of(int_of), ()),
     )
 
 

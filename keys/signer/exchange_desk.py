@@ -16,7 +16,7 @@ from typing import Any
 
 from chains.errors import Denied, Reconcile, Retry, Usage
 from keys.secrets import is_reference, resolve
-from keys.settings import ExchangeReference
+from keys.settings_exchange import ExchangeReference
 from keys.signer import (
     binance_usdm,
     ccxt_desk,

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Mapping
 
 from chains.errors import Reconcile
-from keys.settings import ExchangeReference
+from keys.settings_exchange import ExchangeReference
 from keys.signer import exchange_orders, kraken
 from keys.signer.ledger import SpendLedger
 

@@ -48,7 +48,7 @@ from agent.ports import ExecutionVenue
 from agent.transport.clock import SystemClock
 from chains.types import Environment
 from keys.client import SignerClient, start_signer
-from keys.settings import SymbolLimit
+from keys.signer.exchange_orders import SymbolLimit
 from keys.signer import exchange, exchange_orders
 
 HMAC_MS, HMAC_P99_MS, EIP712_MS = 0.5, 2.0, 1.0
