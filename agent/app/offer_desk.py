@@ -261,7 +261,13 @@ class OfferDesk:
 
 
 def offers_of(road: AgentRoad) -> Address:
-    """Raises Denied INTENT_NEEDS_OWNERS where the owners' scope has no such orders."""
+    """Raises Denied INTENT_NEEDS_OWNERS where the owners' scope has no such orders, or the account is no key's own."""
+    if road.entry_point is not None:
+        raise Denied(
+            "INTENT_NEEDS_OWNERS",
+            "the agent's account is behind ERC-4337: by user operations no order for others to settle is made yet",
+            "trade --by owners, or with --protection private",
+        )
     if road.offers is None:
         raise Denied(
             "INTENT_NEEDS_OWNERS",

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from agent_home import SCOPE, AgentHome, written
+from agent_home import AgentHome, written
 from home_fixture import left_alone, wait_for
 
 from chains.devnet.funding import give_eth
@@ -74,7 +74,8 @@ def behind_4337(home: AgentHome) -> Iterator[AccountHome]:
     give_eth(home.home.cheat_urls[1], account, WEI)
     _handed_over(home, home.agent, account)
     folder = home.settings_path.parent
-    scope = SCOPE | {"agent": account, "account": "safe_4337"}
+    (granted,) = tomllib.loads(home.settings_path.read_text())["scopes"]
+    scope = granted | {"agent": account, "account": "safe_4337"}
     config, socket = folder / "account-signer.json", folder / "account.sock"
     journal = {
         "path": str(folder / "account" / "journal.db"),

@@ -11,10 +11,11 @@ import pytest
 from agent_calls import AGENT_JSON, ROAD, ROLES, judged, outer
 from planned_legs import E18
 
+from agent.app.offer_desk import offers_of
 from agent.execution.agent_batch import deadline_of, under_the_role
 from agent.execution.agent_offers import ending, is_agents, left_raw, opening
 from chains import operations
-from chains.errors import Usage
+from chains.errors import Denied, Usage
 from chains.types import ZERO_ADDRESS, Address, Call, CowOrder, Environment, Fees
 from chains.userops import UserOperation
 from contracts import offers
@@ -126,6 +127,17 @@ def test_an_account_behind_erc_4337_offers_within_its_window(ends: bool) -> None
     assert isinstance(judge_operation(request, told, c.EmptyLedger()), Allowed)
     late = judge_operation(replace(request, window=Window(c.DEADLINE + 1)), told, c.EmptyLedger())
     assert isinstance(late, Refusal) and late.rule == "operation-window"
+
+
+def test_where_the_scope_has_none_or_the_account_is_behind_erc_4337_it_is_refused_by_name() -> None:
+    assert offers_of(replace(ROAD, offers=HOLDER)) == HOLDER
+    for road, why in (
+        (ROAD, "the owners' scope"),
+        (replace(ROAD, offers=HOLDER, entry_point=Address(c.ROUTER)), "behind ERC-4337"),
+    ):
+        with pytest.raises(Denied, match=why) as told:
+            offers_of(road)
+        assert told.value.code == "INTENT_NEEDS_OWNERS" and "--by owners" in told.value.hint
 
 
 def test_a_person_reads_what_it_opens_and_ends() -> None:
