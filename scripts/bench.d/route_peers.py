@@ -1,11 +1,12 @@
 """Routers that a user could pick instead, beside ours: recorded orders over the recorded mainnet market, every plan executed by our exact pools.
 
-    python scripts/bench.d/route_peers.py [--count 40] [--seed 1] [--all] [--peers convex,tines,sor,milp] [--drawn] [--fresh] [--json]
+    python scripts/bench.d/route_peers.py [--count 40] [--seed 1] [--all] [--peers convex,tines,sor,milp] [--drawn] [--small 40] [--fresh] [--json]
 
 All get the same 842 pools, the same gas and the same limits (12 legs, 4 hops); what they answer is executed leg by leg in integers, of several
 answers the best counts, and one that does not execute counts as nothing and is told. `convex` is cvxpy with Clarabel over the whole market;
 `tines` is Sushi's router with up to a hundred flows; `sor` is the split search of Uniswap's smart-order-router over quotes of ours (its own need
-a chain), up to seven splits in steps of 5 %; `milp` is HiGHS on markets of at most 30 pools around the order, where ours answers for those pools too.
+a chain), up to seven splits in steps of 5 %; `milp` is HiGHS on markets of at most 30 pools around the order, where ours answers for those pools too;
+`--small` takes drawn markets of at most 12 pools instead, which HiGHS solves to the end.
 Rows are kept in the cache folder as they are made: a run that was interrupted goes on, `--fresh` begins again. `route_peers.txt` beside this keeps a run.
 Peers come from locks of their own in scripts/peers; one that is not there is said and left out. Exit 1 where ours is below a peer by more than 0.01 bps.
 """
@@ -33,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "peers"))
 import numpy
 from certificates import GWEI, at_gas, data_folder, drawn, spread
 from kept_rows import KeptRows
+from markets import USDC, WETH, random_market
 from route_terms import edge_terms, executed, executed_routes, market_terms, node_numbers, route_terms
 
 from agent.domain.errors import FairleadError
@@ -152,6 +154,38 @@ def small(problem: Problem) -> MarketView:
     return replace(problem.view, pools={pool: problem.view.pools[pool] for pool in kept})
 
 
+def drawn_small(seed: int) -> Problem | None:
+    """An order in a small market drawn by the seed: the pools of one chain, no books."""
+    view = replace(random_market(seed), books=(), inventory={})
+    view = replace(view, pools={k: pool for k, pool in view.pools.items() if k.startswith("eip155:1/")})
+    try:
+        return pose(view, AssetId(WETH), AssetId(USDC), (1 + seed * 41 % 300) * 10**18 + seed, max_hops=HOPS)
+    except FairleadError:
+        return None
+
+
+def beside_optimum(count: int) -> int:
+    """`--small`: ours and HiGHS's plans of drawn small markets; how many of ours are below by more than is equal."""
+    peer = started(["milp"])["milp"]
+    rows: list[dict[str, Any]] = []
+    for seed in range(count):
+        problem = drawn_small(seed)
+        found = planned(problem) if problem is not None else None
+        if problem is not None and found is not None:
+            row = {
+                "net": found[0].net,
+                "legs": len(found[0].legs),
+                "ms": found[1],
+                "pair": "WETH>USDC",
+                "name": f"small {seed}",
+            }
+            rows.append({**row, "peers": {"milp": {**asked("milp", peer, problem), "ours": found[0].net}}})
+            print(f"\r{seed + 1} of {count}", end="", file=sys.stderr)
+    peer.close()
+    print(f"{len(rows)} small markets drawn, at most 12 pools each")
+    return told(rows)
+
+
 def planned(problem: Problem) -> tuple[Plan, float] | None:
     begun = time.perf_counter()
     try:
@@ -252,7 +286,15 @@ def main() -> int:
     options.add_argument("--peers", default="convex,tines,sor,milp")
     options.add_argument("--fresh", action="store_true", help="nothing of a run before is kept")
     options.add_argument("--json", action="store_true")
+    options.add_argument(
+        "--small", type=int, default=0, help="so many drawn small markets beside HiGHS, and nothing else"
+    )
     given = options.parse_args()
+    if given.small:
+        if not os.environ.get("FAIRLEAD_ROUTE_PEERS"):
+            print("HiGHS is not here: scripts/bench route_peers fetches it", file=sys.stderr)
+            return 0
+        return 1 if beside_optimum(given.small) else 0
     file = data_folder() / "markets" / "ethereum-2023-09-12.market.json.gz"
     if not file.exists():
         print(f"the recorded market is not at {file}: set FAIRLEAD_DATA", file=sys.stderr)
