@@ -37,7 +37,7 @@ from contracts.hashing import address_bytes
 
 HINT_EVERY_NS = 2 * 10**9
 MOST_ENDINGS = 3
-"""So often an order's end is tried on chain before a person is asked; it goes on being followed."""
+"""So often an order's end is sent to the chain before a person is asked; it goes on being followed."""
 
 
 class OrderBook(Protocol):
@@ -209,7 +209,10 @@ class OfferRoad:
         seen, until = await self._seen(authorized, chain, head)
         await self._count(authorized, record, seen, until)
         if life.never_posted and not record.fills:
-            return _Over(ended_on_chain=False)
+            if not is_agents(offer.order) or not await self._batches.took_effect(authorized.part):
+                return _Over(ended_on_chain=False)
+            # The agent's order exists by its opening alone: a block came after all that holds what had failed. It is ended as one refused.
+            life.never_posted = False
         final = await chain.final_block(head)
         if final.number > until:
             return None  # too few endpoints tell that far
@@ -303,7 +306,6 @@ class OfferRoad:
         """invalidateOrder and no allowance, in one batch. A settlement already under way may come first: it is counted all the same."""
         if life.endings >= MOST_ENDINGS:
             return
-        life.endings += 1
         part, order = authorized.part, _offer(authorized).order
         if record.status is not OrdStatus.PENDING_CANCEL and record.status not in TERMINAL:
             await self._report(authorized, ExecType.PENDING_CANCEL)
@@ -313,11 +315,13 @@ class OfferRoad:
         try:
             if is_agents(order):
                 calls = await self._agents[order.chain_id].ending(order)
-            if calls:
-                await self._batches.included(part, what, calls, chain, chain)
+            if not calls:
+                return  # none of it lies there in the block that was asked: the next may hold it (again)
+            await self._batches.included(part, what, calls, chain, chain)
         except (Reject, Reconcile, Denied, Usage) as error:
             why = f"{part.cl_ord_id} could not be ended on chain and is followed until {order.valid_to}: {error}"
             await self._alarm("CANCEL_FAILED", why)
+        life.endings += 1  # a Retry is none: nothing happened
 
     async def _end(self, authorized: Authorized, record: PartRecord, over: _Over) -> None:
         if record.status in TERMINAL:

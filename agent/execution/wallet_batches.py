@@ -73,6 +73,13 @@ class WalletBatches:
         for authorized in self.open_of(part):
             await self._recorder.record(await self._tracker.follow(authorized))
 
+    async def took_effect(self, part: Part) -> bool:
+        """Whether a batch of a part is in a block for good: each is followed to its end first, since what a block reverted, or a relay
+        refused, another block may hold after all."""
+        await self.settle(part)
+        mine = (r for r in self._recorder.book.parts.values() if r.part.child == part.cl_ord_id)
+        return any(r.submission is SubmissionState.FINAL for r in mine)
+
     async def _until_decided(self, authorized: Authorized, watch: ChainWatch) -> None:
         record = self._recorder.book.parts[authorized.part.cl_ord_id]
         while record.submission not in DECIDED:

@@ -7,7 +7,7 @@ the native coin. Nothing has to be claimed, so no gas of ours is spent on the de
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -96,13 +96,18 @@ class Deposit:
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """One deposit of ours followed on both chains: its transaction, the block before it, and what is known so far."""
+    """One deposit of ours followed on both chains: its transaction, the block before it, and what is known so far.
+
+    `tokens` are (there, here): given, received; `recipient` is whom it pays over there.
+    """
 
     origin: int
     destination: int
     tx_hash: Hash32
     sent_after: int
     depositor: Address
+    recipient: Address
+    tokens: tuple[Address, Address]
     flight: Flight
     deposit: Deposit | None = None
 
@@ -206,8 +211,13 @@ async def deposits_of(origin: ChainReader, depositor: Address, first: int, last:
 def deposit_in(chain_id: int, log: Log) -> Deposit:
     """A V3FundsDeposited of that chain's SpokePool."""
     args = _args(log)
+    return _told(chain_id, args["destinationChainId"], args, log)
+
+
+def _told(origin: int, destination: int, args: Mapping[str, Any], log: Log) -> Deposit:
+    """A deposit's fields, which its own event and that of a fill name alike."""
     return Deposit(
-        chain_id, args["destinationChainId"], args["depositId"], checksum(args["depositor"]), checksum(args["recipient"]),
+        origin, destination, args["depositId"], checksum(args["depositor"]), checksum(args["recipient"]),
         checksum(args["exclusiveRelayer"]), checksum(args["inputToken"]), checksum(args["outputToken"]), args["inputAmount"],
         args["outputAmount"], args["fillDeadline"], args["exclusivityDeadline"], args["message"], log,
     )  # fmt: skip
@@ -230,14 +240,17 @@ async def fill_status(
 
 async def paid_out(destination: ChainReader, deposit: Deposit, last: int, span: int = 50_000) -> int | None:
     """What a fill paid out, by its own event: the depositor may have signed for another amount since. Looked for backwards, `span` blocks
-    at a time, as long ago as a deposit of that deadline can be. None where none is found."""
+    at a time, as long ago as a deposit of that deadline can be. None where none is found.
+
+    Anybody may fill a relay of his own making under our deposit's number, in a token of his own, to himself: only the event whose every
+    field gives this deposit's hash tells of it.
+    """
     topics = [topic(ABI, "FilledV3Relay"), word(deposit.origin), word(deposit.deposit_id)]
     while True:
         first = max(last - span + 1, 0)
         for log in await destination.logs(SPOKE_POOLS[deposit.destination], topics, first, last):
             args = _args(log)
-            same = (args["depositor"], args["inputAmount"], args["fillDeadline"])
-            if same == (deposit.depositor, deposit.in_raw, deposit.fill_deadline):
+            if _told(deposit.origin, deposit.destination, args, log).relay_hash() == deposit.relay_hash():
                 return int(args["relayExecutionInfo"]["updatedOutputAmount"])
         if not first or (await destination.block(first)).timestamp < deposit.fill_deadline - LONGEST_LIFE_S:
             return None
@@ -317,11 +330,18 @@ async def look(
 
 
 def _mine(deposits: Sequence[Deposit], crossing: Crossing) -> Deposit | None:
-    """One transaction of a wallet can hold several deposits."""
+    """One transaction can hold several deposits, of the wallet's own or in its name: whoever sends the owners' signed batch on may set
+    another beside it, whose depositor he may choose. What he would have to pay himself to the same recipient in the same token is ours."""
     flight = crossing.flight
-    terms = (crossing.tx_hash, flight.in_raw, flight.out_raw, flight.deadline_s)
-    told = ((d, (d.log.tx_hash, d.in_raw, d.out_raw, d.fill_deadline)) for d in deposits)
-    return next((d for d, found in told if found == terms), None)
+    terms = (
+        crossing.tx_hash, crossing.destination, crossing.recipient, crossing.tokens, flight.in_raw, flight.out_raw, flight.deadline_s,
+    )  # fmt: skip
+    return next((d for d in deposits if _terms(d) == terms), None)
+
+
+def _terms(d: Deposit) -> tuple[object, ...]:
+    tokens = (d.input_token, d.output_token)
+    return (d.log.tx_hash, d.destination, d.recipient, tokens, d.in_raw, d.out_raw, d.fill_deadline)
 
 
 def _args(log: Log) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import custody as c
 from offer_world import World
 
-from agent.domain.errors import Reject, Usage
+from agent.domain.errors import Reject, Retry, Usage
 from agent.domain.events import Alarmed
 from agent.domain.order_state import OrdStatus
 from chains.types import Address, Call, CowOrder
@@ -40,12 +40,19 @@ class Agents:
 
 
 class AgentsWorld(World):
-    """The batches go to the Roles modifier: what opens it puts it apart, what ends it invalidates and brings it home."""
+    """The batches go to the Roles modifier: what opens it puts it apart, what ends it invalidates and brings it home.
+    `flickers`: the block that holds the opening reverts it, and the one that replaces that block does not."""
+
+    flickers = False
 
     async def included(self, part: Any, what: str, calls: Sequence[Call], chain: Any, watch: Any) -> None:
         if self.batch_errors:
             raise self.batch_errors.pop(0)
         self.batches.append(what.split(" ")[0])
+        if self.flickers:
+            # Decided as failed, and held by a later block after all.
+            self.flickers, self.agents[1].lies = False, ALL
+            raise Reject("BATCH_FAILED", "the transaction ended REVERTED")
         (call,) = calls
         assert call.to == ROLES
         if call.data == b"open":
@@ -129,3 +136,34 @@ async def test_where_the_agents_key_does_not_sign_a_person_is_told_where_it_lies
     (told,) = world.told_of(Alarmed)
     assert told.code == "OFFER_LEFT" and HOLDER in told.message and "whoever calls it" in told.message
     assert c.WETH in told.message and world.record.status is OrdStatus.EXPIRED
+
+
+async def test_an_opening_that_a_reorganisation_brings_after_all_is_ended_and_brought_home() -> None:
+    def step(world: World, number: int) -> None:
+        if number == 1:
+            world.trade(
+                ALL // 10, 299 * USDC
+            )  # whoever reads its fields may settle it: it needs no order book
+
+    world = world_of(step)
+    world.flickers = True
+    settled = await world.run()
+    assert world.posts == 0 and world.batches == ["open", "end"] and world.agents[1].lies == 0
+    assert len(settled.fills) == 1 and world.record.status is OrdStatus.CANCELED and not world.alarms
+
+
+async def test_a_cancel_before_its_block_or_while_nothing_answers_is_not_forgotten() -> None:
+    def step(world: World, number: int) -> None:
+        if number == 1:
+            world.record.cancel_requested, world.agents[1].lies = (
+                True,
+                0,
+            )  # the block that holds it was taken back
+        if number == 6:
+            world.agents[1].lies = ALL
+            world.batch_errors = [Retry("NO_ENDPOINT", "nothing answers")] * 4
+
+    world = world_of(step)
+    await world.run()
+    assert world.batches == ["open", "end"] and world.agents[1].lies == 0 and not world.alarms
+    assert world.record.status is OrdStatus.CANCELED

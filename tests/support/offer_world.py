@@ -182,6 +182,9 @@ class World:
     async def settle(self, part: Part) -> None:
         return None
 
+    async def took_effect(self, part: Part) -> bool:
+        return bool(self.batches)
+
     # ------------------------------------------------------------------ the order book
 
     async def post(self, offer: Offer, uid: str, signature: bytes) -> None:

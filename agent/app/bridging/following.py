@@ -19,6 +19,7 @@ from agent.domain.instruments import place_of
 from agent.domain.submission_state import SubmissionState
 from agent.domain.units import qty_exact
 from agent.execution.desk import Desk
+from agent.execution.settlement import token_of
 from agent.journal.crossing_fold import flight_of, is_over, open_crossings
 from chains.bridges import across
 from chains.bridges.across import Crossing
@@ -55,6 +56,8 @@ async def look(app: App, desk: Desk, name: ClOrdId) -> Crossed:
         type(signed.tx_hash)(tx_hash),
         one.since_block,
         here.wallet,
+        there.wallet,
+        (token_of(one.given), token_of(one.received)),
         flight,
     )
     others = [c for c in book.crossings.values() if c.given == one.given and c.stage == Stage.REFUNDED.value]

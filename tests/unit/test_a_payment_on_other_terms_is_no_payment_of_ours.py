@@ -1,0 +1,115 @@
+"""What anybody can write into a SpokePool's log under our deposit's name or number: it is neither our deposit nor its payment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from eth_abi.abi import encode as abi_encode
+
+from chains.bridges import across
+from chains.bridges.across import ABI, SPOKE_POOLS, Crossing, Deposit
+from chains.bridges.flight import Flight, Stage
+from chains.evm import checksum, word
+from chains.types import ZERO_ADDRESS, Address, BlockRef, Hash32, Log
+from contracts.codec import topic
+
+SAFE, THERE, THIEF, JUNK = (checksum("0x" + one * 20) for one in ("a1", "b2", "66", "77"))
+GIVEN, RECEIVED = checksum("0x" + "11" * 20), checksum("0x" + "22" * 20)
+TX, RAW, OUT, DEADLINE = Hash32("0x" + "aa" * 32), 1_000_000_007, 999_000_000, 1_800_001_000
+HEAD = 100
+
+
+class Chain:
+    """One chain's blocks and logs; of a multicall it tells that the relay was filled, as the contract would of the genuine fill."""
+
+    def __init__(self, chain_id: int, logs: list[Log]) -> None:
+        self.chain_id, self._logs = chain_id, logs
+
+    async def block(self, tag: int | str = "latest") -> BlockRef:
+        return BlockRef(HEAD, Hash32("0x" + "01" * 32), Hash32("0x" + "02" * 32), DEADLINE - 600, 1)
+
+    async def logs(self, address: Address, topics: Any, first: int, last: int) -> list[Log]:
+        assert address == SPOKE_POOLS[self.chain_id]
+        wanted = [(i, t) for i, t in enumerate(topics) if t is not None]
+        return [one for one in self._logs if all(one.topics[i] == t for i, t in wanted)]
+
+
+def logged(chain: int, topics: tuple[bytes, ...], data: bytes, index: int, tx: Hash32 = TX) -> Log:
+    return Log(SPOKE_POOLS[chain], topics, data, 50, Hash32("0x" + "05" * 32), tx, index)
+
+
+def deposited(d: Deposit, index: int) -> Log:
+    types = [
+        "address",
+        "address",
+        "uint256",
+        "uint256",
+        "uint32",
+        "uint32",
+        "uint32",
+        "address",
+        "address",
+        "bytes",
+    ]
+    words = [
+        d.input_token, d.output_token, d.in_raw, d.out_raw, DEADLINE - 600, d.fill_deadline, d.exclusivity_deadline, d.recipient,
+        d.exclusive_relayer, d.message,
+    ]  # fmt: skip
+    topics = (topic(ABI, "V3FundsDeposited"), word(d.destination), word(d.deposit_id), word(d.depositor))
+    return logged(d.origin, topics, abi_encode(types, words), index, d.log.tx_hash)
+
+
+def filled(d: Deposit, paid_raw: int, index: int) -> Log:
+    types = [
+        "address", "address", "uint256", "uint256", "uint256", "uint32", "uint32", "address", "address", "address", "bytes",
+        "(address,bytes,uint256,uint8)",
+    ]  # fmt: skip
+    words = [
+        d.input_token, d.output_token, d.in_raw, d.out_raw, d.origin, d.fill_deadline, d.exclusivity_deadline, d.exclusive_relayer,
+        d.depositor, d.recipient, d.message, (d.recipient, b"", paid_raw, 0),
+    ]  # fmt: skip
+    topics = (topic(ABI, "FilledV3Relay"), word(d.origin), word(d.deposit_id), word(THIEF))
+    return logged(d.destination, topics, abi_encode(types, words), index)
+
+
+def ours() -> Deposit:
+    log = Log(SPOKE_POOLS[8453], (), b"", 50, Hash32("0x" + "05" * 32), TX, 3)
+    return Deposit(
+        8453, 1, 7, SAFE, THERE, ZERO_ADDRESS, GIVEN, RECEIVED, RAW, OUT, DEADLINE, 0, b"", log
+    )  # fmt: skip
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "token that arrives": {"output_token": JUNK},
+    "token that is given": {"input_token": JUNK},
+    "recipient": {"recipient": THIEF},
+    "amount that arrives": {"out_raw": OUT + 1},
+    "exclusive relayer": {"exclusive_relayer": THIEF},
+    "exclusivity": {"exclusivity_deadline": DEADLINE - 1},
+    "message": {"message": b"\x01"},
+    "depositor": {"depositor": THIEF},
+    "amount that is given": {"in_raw": RAW + 1},
+    "deadline": {"fill_deadline": DEADLINE + 1},
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+async def test_a_fill_of_another_relay_under_our_number_tells_nothing(what: str) -> None:
+    forged = filled(replace(ours(), **OTHERS[what]), 5, 0)
+    assert await across.paid_out(Chain(1, [forged]), ours(), HEAD, span=200) is None  # type: ignore[arg-type]
+    for order in ([forged, filled(ours(), OUT, 1)], [filled(ours(), OUT, 0), forged]):
+        assert await across.paid_out(Chain(1, order), ours(), HEAD, span=200) == OUT  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("what", ["token that arrives", "token that is given", "recipient", "destination"])
+async def test_a_deposit_set_beside_ours_in_our_name_is_not_taken_for_it(what: str) -> None:
+    other = replace(ours(), deposit_id=6, **OTHERS.get(what, {"destination": 42161}))
+    crossing = Crossing(8453, 1, TX, 10, SAFE, THERE, (GIVEN, RECEIVED), Flight(RAW, OUT, DEADLINE))
+    alone = await across.look(Chain(8453, [deposited(other, 2)]), Chain(1, []), crossing)  # type: ignore[arg-type]
+    assert alone.flight.stage is Stage.SENT and alone.deposit is None
+    both = Chain(8453, [deposited(other, 2), deposited(ours(), 3)])
+    found = await across.look(both, Chain(1, []), crossing)  # type: ignore[arg-type]
+    assert found.flight.stage is Stage.DEPOSITED and found.deposit is not None
+    assert found.deposit.deposit_id == 7 and found.deposit.relay_hash() == ours().relay_hash()
