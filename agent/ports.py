@@ -61,7 +61,8 @@ class SignedRequest:
 @dataclass(frozen=True, slots=True)
 class VenueInstrument:
     """What a venue trades and in which steps; exact decimals. `contract`: "" where `base` is what is bought, "linear" where it is a
-    contract of so many units priced in `quote`, "inverse" where one of dollars' worth of `quote`."""
+    contract of so many units priced in `quote`, "inverse" where one of dollars' worth of `quote`. `fee_in_quote`: the fee is taken in
+    `quote` beside what changes hands, whichever side was bought; else out of what is received."""
 
     symbol: str
     base: str
@@ -73,6 +74,7 @@ class VenueInstrument:
     taker_fee_bps: Decimal
     maker_fee_bps: Decimal
     contract: str = ""
+    fee_in_quote: bool = False
 
 
 @dataclass(frozen=True, slots=True)

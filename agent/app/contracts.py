@@ -63,11 +63,11 @@ def spendable_down(
 def all_in(instrument: VenueInstrument, book: VenueBook) -> tuple[Levels, Levels, Decimal]:
     """(bids, asks, fee in bps taken of what is received) as routes are planned over a book.
 
-    The fee of a contract comes on top, in money, whichever side is bought: it is in the prices then, so that as many contracts are bought
-    as are wanted. `bare_px` takes it out of a limit again.
+    The fee of a contract, and of a coin at an exchange that charges in the quote, comes on top, in money, whichever side is bought: it is
+    in the prices then, so that as much is bought as is wanted. `bare_px` takes it out of a limit again.
     """
     fee = instrument.taker_fee_bps
-    if not instrument.contract:
+    if not _on_top(instrument):
         return book.bids, book.asks, fee
     with localcontext(WIDE):
         bids = tuple((px * (10_000 - fee) / 10_000, qty) for px, qty in book.bids)
@@ -75,9 +75,13 @@ def all_in(instrument: VenueInstrument, book: VenueBook) -> tuple[Levels, Levels
     return bids, asks, ZERO
 
 
+def _on_top(instrument: VenueInstrument) -> bool:
+    return bool(instrument.contract) or instrument.fee_in_quote
+
+
 def bare_px(instrument: VenueInstrument, px: Decimal, side: Side) -> Decimal:
     """The book's own price of one that `all_in` told."""
-    if not instrument.contract:
+    if not _on_top(instrument):
         return px
     sign = 1 if side is Side.BUY else -1
     return WIDE.divide(px * 10_000, 10_000 + sign * instrument.taker_fee_bps)

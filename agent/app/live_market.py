@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal, localcontext
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from agent.amm import Pool
 from agent.app.agent_power import ScopedView
@@ -28,7 +29,7 @@ from agent.execution.batch import MAX_CHAIN_LEGS
 from agent.market.book import Book
 from agent.market.pools import parse_pool
 from agent.market.view import AsOf, GasState, MarketView, pool_place
-from agent.ports import Clock, MarketVenue, VenueBook
+from agent.ports import Clock, MarketVenue
 from chains.gas import Urgency, bid
 from chains.pool_keeper import PoolKeeper
 from chains.pools import PoolReader, PoolSnapshot, PoolSpec, V4Contracts
@@ -38,6 +39,8 @@ from contracts.codec import decode_result, encode
 Narrow = Callable[[MarketView, tuple[Sequence[AssetId], Sequence[AssetId]]], Awaitable[MarketView]]
 """What may be traded of a view, given the two groups of assets."""
 
+T = TypeVar("T")
+PATIENCE_NS = 2 * 10**9
 UNREACHED = "no router here trades with it: of another factory than Uniswap's, or of a kind that takes the RouteExecutor"
 
 
@@ -364,22 +367,29 @@ class LiveMarket:
             if r.ok
         }
 
-    async def _fresh_book(self, venue: MarketVenue, symbol: str) -> VenueBook:
-        """The book once it is in step: one that was only just asked for gets two seconds. Raises Retry STALE_BOOK after them."""
+    async def _told(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """What a venue answers, asked again for two seconds: one answer may be lost or garbled, and a book that was only just asked for
+        is not in step yet. A venue that let us wait for as long is not asked again. Raises Retry after that."""
+        waited_ns = 0
         for _ in range(8):
+            began_ns = self._clock.now_ns()
             try:
-                return await venue.book(symbol)
+                return await ask()
             except Retry:
+                waited_ns += self._clock.now_ns() - began_ns
+                if waited_ns >= PATIENCE_NS:
+                    raise
                 await self._clock.sleep(0.25)
-        return await venue.book(symbol)
+        return await ask()
 
     async def _venue(self, name: str, venue: MarketVenue, wanted: tuple[AssetId, ...]) -> MarketView | None:
         configured = self._settings.venue(name)
         if configured is None or not configured.symbols:
             return None  # it is asked for prices alone
         try:
-            instruments = {i.symbol: i for i in await venue.instruments()}
-            held = {b.asset: b for b in await holdings_of(venue, self.directory.assets)}
+            instruments = {i.symbol: i for i in await self._told(venue.instruments)}
+            holdings = partial(holdings_of, venue, self.directory.assets)
+            held = {b.asset: b for b in await self._told(holdings)}
             books, seen = list[Book](), list[int]()
             inventory: dict[AssetId, int] = {}
             for symbol in configured.symbols:
@@ -402,7 +412,7 @@ class LiveMarket:
                         f"{symbol} at {name} is dollars' worth of a coin: no amount times a price",
                         "trade it through the venue's session; name a linear contract here",
                     )
-                levels = await self._fresh_book(venue, symbol)
+                levels = await self._told(partial(venue.book, symbol))
                 seen.append(levels.at_ns)
                 bids, asks, fee_bps = all_in(instrument, levels)
                 books.append(

@@ -161,6 +161,7 @@ async def test_at_a_chain_of_its_own_both_books_agree_at_every_step_as_well() ->
         try:
             one = Desk(venue, DYDX)
             for side, qty in ((Side.SELL, "2"), (Side.BUY, "0.5"), (Side.BUY, "4"), (Side.SELL, "2.5")):
+                await door.fault("account", "partial", count=2)  # half of an answer costs a plan a moment
                 await one.trade(side, qty)
                 assert await one.there() == one.booked
             assert one.booked[DYDX] == 0

@@ -19,8 +19,9 @@ from agent.app.testvenue.faults import FIX_KINDS, Faults
 
 ORDINARY = 24
 """In the ordinary tests: as many as fit into some ten seconds of a core that is shared."""
-EVERY_SEED = 17_012
-"""Its first cases are drawn for other sessions than those of Binance's spot market by REST, eight of them by FIX."""
+EVERY_SEED = 36_065
+"""Its first cases are drawn for other sessions than those of Binance's spot market by REST, four of them by FIX and two each for Kraken,
+Coinbase and dYdX."""
 NOUGHT = ("duplicates", "lost_orders", "lost_fills", "balance_errors")
 
 
@@ -46,12 +47,11 @@ def test_some_orders(capsys: pytest.CaptureFixture[str]) -> None:
     assert counters["faults"] >= 10 and counters["deaths"] >= 1
 
 
-def test_some_orders_by_fix_at_exchanges_of_contracts_and_of_signed_actions(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_some_orders_by_fix_and_at_every_other_kind_of_exchange(capsys: pytest.CaptureFixture[str]) -> None:
     """By a seed that draws them; the referee compares positions and margin as well."""
     drawn = [chosen("every", EVERY_SEED, case) for case in range(14)]
-    assert set(drawn) == {"fix", "binance_usdm", "deribit", "hyperliquid"} and drawn.count("fix") == 8
+    assert set(drawn) == set(DIALECTS) - {"binance_spot", "ccxt"}
+    assert [drawn.count(one) for one in ("fix", "kraken", "coinbase", "dydx")] == [4, 2, 2, 2]
     status, report = chaos(capsys, "--seed", str(EVERY_SEED), "--count", "14", "--venue", "every")
     counters = report["counters"]
     assert report["violations"] == [] and status == 0 and isinstance(counters, dict)
@@ -62,7 +62,7 @@ def test_the_seed_draws_every_kind_of_exchange_and_contracts_are_sold_short_and_
     kinds = [chosen("every", 3, case) for case in range(200)]
     assert set(kinds) == set(DIALECTS) and kinds == [chosen("every", 3, case) for case in range(200)]
     assert {chosen("fix", 3, case) for case in range(50)} == {"fix"}
-    for name in ("binance_usdm", "deribit"):
+    for name in ("binance_usdm", "deribit", "dydx"):
         fates = [fate_of(name, 3, case) for case in range(200)]
         assert {(fate.buys, fate.reduces) for fate in fates} == {
             (a, b) for a in (True, False) for b in (True, False)
@@ -72,7 +72,7 @@ def test_the_seed_draws_every_kind_of_exchange_and_contracts_are_sold_short_and_
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("venue", ["binance_usdm", "deribit"])
+@pytest.mark.parametrize("venue", ["binance_usdm", "deribit", "dydx"])
 def test_a_desk_of_contracts_that_sends_again_is_found_out(
     capsys: pytest.CaptureFixture[str], venue: str
 ) -> None:
@@ -154,7 +154,9 @@ def test_a_desk_that_sends_again_what_was_not_answered_is_found_out(
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("venue", ["binance_spot", "binance_usdm", "deribit", "hyperliquid"])
+@pytest.mark.parametrize(
+    "venue", ["binance_spot", "binance_usdm", "deribit", "hyperliquid", "kraken", "coinbase", "dydx"]
+)
 def test_a_desk_killed_for_good_is_taken_up_by_another(
     capsys: pytest.CaptureFixture[str], venue: str
 ) -> None:
@@ -198,10 +200,13 @@ def test_a_fate_is_drawn_from_seed_and_number_alone_and_all_kinds_are_drawn() ->
 @pytest.mark.parametrize(
     ("seed", "venue"),
     [
-        *((seed, "binance_spot") for seed in range(100, 103)),
+        (100, "binance_spot"),
+        (101, "kraken"),
+        (102, "coinbase"),
         (103, "hyperliquid"),
-        *((seed, "binance_usdm") for seed in range(104, 106)),
-        *((seed, "deribit") for seed in range(106, 108)),
+        (104, "binance_usdm"),
+        *((seed, "dydx") for seed in range(105, 107)),
+        (107, "deribit"),
         *((seed, "every") for seed in range(108, 110)),
     ],
 )

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from agent.app.chaos.exchange.referee import Judge
+from agent.app.testvenue.dydx_wire import fill_number
+from agent.domain.ids import ClOrdId, as_uuid, part_id
+from agent.venues.dydx.codec import client_id
 
 ORDER = {"clientOrderId": "USDC-1 fl-a", "orderId": 1, "executedQty": "2", "status": "EXPIRED"}
 TRADE = {
@@ -26,6 +29,7 @@ TRUTH: dict[str, Any] = {
     "margin": {"k": {"positions": {"ETHUSDC": ["-2", "-6000"]}, "available": {"USDC": "9694"}}},
 }
 NAME = "ETH_USDC-PERPETUAL"
+NAME_OF_OURS = part_id(ClOrdId("c-a"), "cex:paper", 1)
 TOLD: dict[str, Any] = {
     "dialect": "deribit",
     "parents": [{"case": 4, "id": "p", "qty": "2.0", "status": "FILLED", "why": ""}],
@@ -77,6 +81,43 @@ def test_each_difference_is_named(where: tuple[str, ...], value: object, rule: s
         assert {"unknown-order", "no-such-order"} <= set(found)
     else:
         assert found == [rule]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "number", "exec_id", "ended"),
+    [
+        ("kraken", as_uuid(NAME_OF_OURS), "ETH/USDC:T00007-SELLS-EXCHNG", "CANCELED"),
+        ("coinbase", as_uuid(NAME_OF_OURS), "ETH-USDC:00000007-5555-4000-8000-000000000000", "CANCELED"),
+        ("dydx", f"uuid {client_id(NAME_OF_OURS)} 0 9 1", f"ETH-USD:{fill_number(1, 7)}", "CANCELED"),
+    ],
+)
+def test_an_order_and_its_fill_are_known_by_what_each_exchange_calls_them(
+    dialect: str, number: str, exec_id: str, ended: str
+) -> None:
+    told, truth = deepcopy(TOLD), deepcopy(TRUTH)
+    truth["orders"][0]["clientOrderId"] = number
+    part = told["parts"][0] | {"id": NAME_OF_OURS, "status": ended, "fills": [[exec_id, "2", "6000", "6"]]}
+    told |= {"dialect": dialect, "parts": [part]}
+    if dialect == "dydx":
+        told["holdings"] = {"cex:paper/USDC": "5994", "cex:paper/ETH-USD": "-2"}
+        told["read"]["positions"] = {"ETH-USD": ["-2", "3000"]}
+        # what is told of a position by its price of entry alone may be off by half of that price's last place for each contract
+        told["read"]["balances"] = {"cex:paper/USDC": ["9694", "300.00000002"]}
+    else:
+        del truth["margin"]
+        truth["balances"] = {"k": [{"asset": a, "free": q, "locked": "0"} for a, q in (("USDC", "15994"), ("ETH", "8"))]}  # fmt: skip
+        told["deposits"]["ETH"] = "10"
+        told["holdings"] = {"cex:paper/USDC": "5994", "cex:paper/ETH": "-2"}
+        told["read"] = {"balances": {"cex:paper/USDC": ["15994", "0"], "cex:paper/ETH": ["8", "0"]}, "positions": {}}  # fmt: skip
+    assert rules(told, truth) == []
+    told["parts"][0]["id"] = "fl-another"
+    assert {"unknown-order", "no-such-order"} <= set(rules(told, truth))
+
+
+def test_where_the_fee_comes_on_top_no_more_is_bought_for_it() -> None:
+    told, truth = deepcopy(TOLD), deepcopy(TRUTH)
+    told["parents"][0]["qty"] = "1.9985"  # and 2 were traded
+    assert rules(told, truth) == ["too-much"]
 
 
 def test_a_coin_of_a_spot_account_is_no_position() -> None:

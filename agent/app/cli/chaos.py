@@ -191,10 +191,23 @@ def rescue(seed: int, count: int | None, case: int | None, mistake: str, as_json
     "--venue",
     "--by",
     "by",
-    type=click.Choice(("binance_spot", "fix", "ccxt", "binance_usdm", "deribit", "hyperliquid", "every")),
+    type=click.Choice(
+        (
+            "binance_spot",
+            "fix",
+            "ccxt",
+            "binance_usdm",
+            "deribit",
+            "hyperliquid",
+            "kraken",
+            "coinbase",
+            "dydx",
+            "every",
+        )
+    ),
     default="binance_spot",
     show_default=True,
-    help="Which session the desks work by: of coins, of coins by FIX or by the ccxt family, of contracts, or of coins by signed actions; every: the seed chooses.",
+    help="Which session the desks work by: fix and ccxt are other doors of binance_spot; binance_usdm, deribit and dydx trade contracts; every: the seed chooses.",
 )
 def exchange(seed: int, count: int | None, case: int | None, mistake: str, by: str, as_json: bool) -> int:
     """Orders at paper exchanges that lose, repeat, delay and garble, by desks that die; judged by the exchanges' own books."""

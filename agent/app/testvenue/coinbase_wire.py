@@ -68,8 +68,13 @@ def order_id(order: Order) -> str:
     return f"{order.order_id:08d}-0000-4000-8000-000000000000"
 
 
+def entry_number(trade_id: int, buys: bool) -> str:
+    """One side of a trade has one number."""
+    return f"{trade_id:08d}-{'bbbb' if buys else '5555'}-4000-8000-000000000000"
+
+
 def entry_id(fill: Fill) -> str:
-    return f"{fill.trade_id:08d}-{'bbbb' if fill.is_buyer else '5555'}-4000-8000-000000000000"
+    return entry_number(fill.trade_id, fill.is_buyer)
 
 
 # answers

@@ -43,6 +43,10 @@ def order_number(owner: str, subaccount: int, client_id: int, pair: int, flags: 
     return str(uuid.uuid5(NAMESPACE, f"{whose}-{client_id}-{pair}-{flags}"))
 
 
+def fill_number(order_id: int, trade_id: int) -> str:
+    return str(uuid.uuid5(NAMESPACE, f"{order_id}-{trade_id}"))
+
+
 def iso(ms: int) -> str:
     return datetime.fromtimestamp(ms // 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1_000:03d}Z"
 
@@ -143,7 +147,7 @@ class Words:
 
     def fill_json(self, fill: Fill) -> Json:
         return {
-            "id": str(uuid.uuid5(NAMESPACE, f"{fill.order_id}-{fill.trade_id}")),
+            "id": fill_number(fill.order_id, fill.trade_id),
             "side": "BUY" if fill.is_buyer else "SELL",
             "liquidity": "MAKER" if fill.is_maker else "TAKER",
             "type": "LIMIT",

@@ -19,7 +19,7 @@ from agent.app.testvenue import wire
 from agent.app.testvenue.book import Order
 from agent.app.testvenue.engine import Engine
 from agent.app.testvenue.limits import Limits
-from agent.app.testvenue.server import Params, Route, Server, signed_route
+from agent.app.testvenue.server import DATED, Params, Route, Server, signed_route
 from agent.app.testvenue.spec import VenueError
 from agent.app.testvenue.streams import Connection, encoded
 from agent.app.testvenue.venue import Account, Venue
@@ -91,6 +91,11 @@ class KrakenServer(Server):
         """In its body: the status says nothing of what the exchange itself refuses."""
         status = error.http if error.http >= 500 else 200
         return web.json_response({"error": [say.reworded(error)]}, status=status)
+
+    async def _question(self, request: web.Request) -> Any:
+        """In the body here, beside the nonce."""
+        said = parse_qsl(await request.text(), keep_blank_values=True)
+        return request.path, *(sorted(pair for pair in said if pair[0] not in (*DATED, "nonce")))
 
     async def not_permitted(self, request: web.Request) -> web.StreamResponse:
         """Withdrawals, transfers and whatever else there is: the keys here trade and read."""

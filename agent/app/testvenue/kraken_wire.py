@@ -91,8 +91,13 @@ def txid(order: Order) -> str:
     return f"O{order.order_id:05d}-PAPER-EXCHNG"
 
 
+def trade_number(trade_id: int, buys: bool) -> str:
+    """One side of a trade has one number."""
+    return f"T{trade_id:05d}-{'BUYER' if buys else 'SELLS'}-EXCHNG"
+
+
 def trade_txid(fill: Fill) -> str:
-    return f"T{fill.trade_id:05d}-{'BUYER' if fill.is_buyer else 'SELLS'}-EXCHNG"
+    return trade_number(fill.trade_id, fill.is_buyer)
 
 
 def _client(order: Order) -> str | None:

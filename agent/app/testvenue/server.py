@@ -146,10 +146,16 @@ class Server:
 
     def _door(self, route: Route) -> Handler:
         async def door(request: web.Request) -> web.StreamResponse:
-            asked = tuple(sorted(p for p in request.query.items() if p[0] not in DATED))
-            return await self.through(route.name, asked, request, lambda: self._answer(route, request))
+            return await self.through(
+                route.name, await self._question(request), request, lambda: self._answer(route, request)
+            )
 
         return door
+
+    async def _question(self, request: web.Request) -> Any:
+        """What tells one question of a route from another, whenever it is asked."""
+        asked = sorted(p for p in request.query.items() if p[0] not in DATED)
+        return request.path, *asked
 
     async def through(
         self, name: str, asked: Any, request: web.Request, answer: Callable[[], Awaitable[web.Response]]

@@ -191,6 +191,7 @@ def markets(data: Any, maker_bps: Decimal, taker_bps: Decimal) -> dict[str, Venu
                 number(row["quote_min_size"]),
                 taker_bps,
                 maker_bps,
+                fee_in_quote=True,
             )
     return found
 

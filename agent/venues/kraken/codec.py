@@ -192,6 +192,7 @@ class Markets:
                     number(row.get("costmin", "0")),
                     _fee_bps(row.get("fees"), taker_bps),
                     _fee_bps(row.get("fees_maker"), maker_bps),
+                    fee_in_quote=True,  # every order asks for it (fciq)
                 )
                 market = Market(instrument, text_of(row["altname"]))
                 self.by_symbol[instrument.symbol] = market

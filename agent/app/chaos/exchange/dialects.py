@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
 
+from Crypto.PublicKey import ECC
+
 from agent.app.places import Directory
+from agent.app.testvenue.coinbase import CoinbaseServer
 from agent.app.testvenue.deribit import DeribitServer
+from agent.app.testvenue.dydx import DydxServer
 from agent.app.testvenue.engine import Engine
 from agent.app.testvenue.futures import FuturesEngine
 from agent.app.testvenue.hyperliquid import HyperliquidServer, on_its_grid
+from agent.app.testvenue.kraken import KrakenServer
+from agent.app.testvenue.quote_fees import QuoteFees
 from agent.app.testvenue.server import Server
 from agent.app.testvenue.spec import SymbolSpec
 from agent.app.testvenue.usdm import UsdmServer
@@ -21,6 +28,12 @@ ENGINES_SYMBOL = "ETHUSDC"
 KEY, SECRET = "chaos-key", "chaos-secret"
 ADDRESS, AGENT = "0x" + "c4" * 20, "0x" + "5e" * 32
 """An account at Hyperliquid, and its agent wallet's key."""
+DYDX_ADDRESS, DYDX_KEY = "dydx1n56z5fhmemtffzkt2eqyf9kuc7ycjfs86mvqy7", "0d" * 32
+"""An account at dYdX, and its own key."""
+KRAKEN_SECRET = base64.b64encode(SECRET.encode()).decode()
+COINBASE_KEY = "organizations/chaos/apiKeys/chaos"
+COINBASE_PRIVATE = ECC.construct(curve="P-256", d=0xC0B)
+"""The same in every process."""
 USDC = cex_id("paper", "USDC")
 MONEY = ("USDC", Decimal(3_000_000))
 RATE = Decimal("0.001")
@@ -92,6 +105,37 @@ DIALECTS: Mapping[str, Dialect] = {
         key=ADDRESS,
         secret=AGENT,
         spec=on_its_grid(SymbolSpec("ETH", "USDC")),
+    ),
+    "kraken": Dialect(
+        "kraken",
+        "ETH/USDC",
+        "ETH",
+        QuoteFees,
+        KrakenServer,
+        on={"depth.rest": "allOrders"},
+        secret=KRAKEN_SECRET,
+    ),
+    "coinbase": Dialect(
+        "coinbase",
+        "ETH-USDC",
+        "ETH",
+        QuoteFees,
+        CoinbaseServer,
+        on={"depth.rest": "openOrders"},
+        key=COINBASE_KEY,
+        secret=COINBASE_PRIVATE.public_key().export_key(format="PEM"),
+    ),
+    "dydx": Dialect(
+        "dydx",
+        "ETH-USD",
+        "ETH-USD",
+        FuturesEngine,
+        DydxServer,
+        True,
+        {"order.cancel": "order.place", "depth.rest": "height"},
+        key=DYDX_ADDRESS,
+        secret=DYDX_KEY,
+        spec=SymbolSpec("ETH", "USDC", min_notional=Decimal(0)),
     ),
 }
 """By the session that the desks work by."""

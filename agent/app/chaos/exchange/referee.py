@@ -13,15 +13,23 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from urllib.request import urlopen
 
+from agent.app.testvenue import coinbase_wire, dydx_wire, kraken_wire
+from agent.domain.ids import ClOrdId, of_uuid
+from agent.venues.dydx.codec import client_id
 from agent.venues.hyperliquid.codec import cl_ord_id
 
 ENDED = {"FILLED": "FILLED", "CANCELED": "CANCELED", "EXPIRED": "EXPIRED", "EXPIRED_IN_MATCH": "EXPIRED", "REJECTED": "REJECTED"}  # fmt: skip
-MARKETS = {"deribit": "{base}_{quote}-PERPETUAL", "hyperliquid": "{base}/{quote}"}
+MARKETS = {"deribit": "{base}_{quote}-PERPETUAL", "hyperliquid": "{base}/{quote}", "kraken": "{base}/{quote}", "coinbase": "{base}-{quote}", "dydx": "{base}-USD"}  # fmt: skip
 QUOTES, EIGHT = ("USDC",), Decimal("0.00000001")
+ENTRIES_ALONE = ("dydx",)
+"""Where what a position cost is told by its price of entry alone, to eight places."""
+FROM_WHAT_ARRIVES = ("binance_spot", "hyperliquid")
+"""Where the fee of a purchase is taken of what is bought: as much more may be ordered."""
 NEVER = ("EXPIRED", "REJECTED", None)
 """What a journal may say of an order that its exchange never had."""
 
@@ -44,7 +52,7 @@ class Judge:
         self.counters[counter] += 1
 
     def lane(self, told: dict[str, Any], truth: dict[str, Any]) -> None:
-        truth = in_words(told["dialect"], truth)
+        truth = in_words(told["dialect"], truth, [part["id"] for part in told["parts"]])
         cases = {parent["id"]: int(parent["case"]) for parent in told["parents"]}
         case_of = {part["id"]: cases.get(part["parent"], -1) for part in told["parts"]}
         last = max(cases.values(), default=-1)
@@ -60,7 +68,7 @@ class Judge:
             if part["id"] in there:
                 done[part["parent"]] += Decimal(there[part["id"]]["executedQty"])
         for parent in told["parents"]:
-            self._parent(parent, done[parent["id"]])
+            self._parent(parent, done[parent["id"]], told["dialect"] in FROM_WHAT_ARRIVES)
         self._balances(told, truth, last)
 
     def _once(self, orders: list[dict[str, Any]], case_of: dict[str, int], last: int) -> None:
@@ -105,10 +113,9 @@ class Judge:
                 story = f"{name}: {exec_id} is told as {told[exec_id]}, it was {fills[exec_id]}"
                 self.broken(case, "other-fill", "lost_fills", story)
 
-    def _parent(self, parent: dict[str, Any], done: Decimal) -> None:
+    def _parent(self, parent: dict[str, Any], done: Decimal, less_fee: bool) -> None:
         case, qty = int(parent["case"]), Decimal(parent["qty"])
-        # what is bought arrives less the fee, so that as much more may be ordered
-        if done > qty * Decimal("1.0011") + Decimal("0.0002"):
+        if done > qty * (Decimal("1.0011") if less_fee else 1) + Decimal("0.0002"):
             self.broken(case, "too-much", "duplicates", f"{done} were traded where {qty} were wanted")
         if parent["status"] is None:
             self.broken(
@@ -150,6 +157,9 @@ class Judge:
         if read is None:
             self.broken(last, "not-read", "balance_errors", "the account could not be read at the end")
             return
+        slack = EIGHT
+        if told["dialect"] in ENTRIES_ALONE:
+            slack += sum(abs(Decimal(qty)) for qty, _ in (margin or {}).get("positions", {}).values()) * EIGHT
         for row in rows:
             held = Decimal(row["free"]) + Decimal(row["locked"])
             free = Decimal(row["free"])
@@ -157,7 +167,7 @@ class Judge:
                 free = max(min(held, Decimal(margin["available"][row["asset"]])), Decimal(0))
             there = [free, held - free]
             says = [Decimal(one) for one in read["balances"].get(f"cex:paper/{row['asset']}", ("0", "0"))]
-            if any(abs(a - b) > EIGHT for a, b in zip(there, says, strict=True)):
+            if any(abs(a - b) > slack for a, b in zip(there, says, strict=True)):
                 story = f"{row['asset']} is {there} free and locked, the session reads {says}"
                 self.broken(last, "other-margin", "balance_errors", story)
         for symbol, (qty, cost) in (margin or {}).get("positions", {}).items():
@@ -171,22 +181,23 @@ class Judge:
                 self.broken(last, "other-position", "balance_errors", story)
 
 
-def in_words(dialect: str, truth: dict[str, Any]) -> dict[str, Any]:
-    """The exchange's books as it told them to its clients: the names of its markets, of orders and trades, and how orders end."""
+def in_words(dialect: str, truth: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The exchange's books as it told them to its clients: the names of its markets, of orders and trades, and how orders end. `names`:
+    those that the journal has, for where an exchange keeps less than a whole one."""
 
     def market(symbol: str) -> str:
         (quote,) = (one for one in QUOTES if symbol.endswith(one))
         return MARKETS.get(dialect, symbol).format(base=symbol.removesuffix(quote), quote=quote)
 
     orders = [
-        {**one, "clientOrderId": _client_id(dialect, one), "ended": _ended(dialect, one)}
+        {**one, "clientOrderId": _client_id(dialect, one, names), "ended": _ended(dialect, one)}
         for one in truth["orders"]
     ]
     trades = [
         {
             **one,
             "symbol": market(one["symbol"]),
-            "id": f"USDC-{one['id']}" if dialect == "deribit" else one["id"],
+            "id": _trade_id(dialect, one),
         }
         for one in truth["trades"]
     ]
@@ -197,9 +208,29 @@ def in_words(dialect: str, truth: dict[str, Any]) -> dict[str, Any]:
     return {**truth, "orders": orders, "trades": trades, **({"margin": margins} if margins else {})}
 
 
-def _client_id(dialect: str, order: dict[str, Any]) -> str:
-    """A label stands behind the exchange's own number; a cloid holds an id of ours, or of nobody."""
+def _trade_id(dialect: str, trade: dict[str, Any]) -> Any:
+    """What the exchange calls its owner's side of it."""
+    number, buys = trade["id"], trade["isBuyer"]
+    match dialect:
+        case "deribit":
+            return f"USDC-{number}"
+        case "kraken":
+            return kraken_wire.trade_number(number, buys)
+        case "coinbase":
+            return coinbase_wire.entry_number(number, buys)
+        case "dydx":
+            return dydx_wire.fill_number(trade["orderId"], number)
+    return number
+
+
+def _client_id(dialect: str, order: dict[str, Any], names: Sequence[str]) -> str:
+    """A label stands behind the exchange's own number; a cloid or a UUID holds an id of ours, or of nobody; 32 bits are a digest of one."""
     told = str(order["clientOrderId"])
+    if dialect == "dydx":
+        bits = int(told.split(" ")[1])
+        return next((name for name in names if client_id(ClOrdId(name)) == bits), told)
+    if dialect in ("kraken", "coinbase"):
+        return str(of_uuid(told) or told)
     if dialect == "deribit":
         return told.partition(" ")[2]
     return str(cl_ord_id(told) or told) if dialect == "hyperliquid" else told
@@ -208,9 +239,9 @@ def _client_id(dialect: str, order: dict[str, Any]) -> str:
 def _ended(dialect: str, order: dict[str, Any]) -> str | None:
     """How the exchange says that it ended: some have one word where others have two."""
     known = ENDED.get(order["status"])
-    if dialect == "deribit" and known == "EXPIRED":
+    if dialect in ("deribit", "kraken", "coinbase") and known == "EXPIRED":
         return "CANCELED"
-    if dialect == "hyperliquid" and known == "EXPIRED":
+    if dialect in ("hyperliquid", "dydx") and known == "EXPIRED":
         return "EXPIRED" if order["status"] == "EXPIRED" and not Decimal(order["executedQty"]) else "CANCELED"
     return known
 

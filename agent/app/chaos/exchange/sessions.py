@@ -1,5 +1,6 @@
 """The session a desk of the chaos works by: Binance's own, with orders by REST or by FIX, or the ccxt family's with requests judged and
-signed as the signer does it, or Binance USD-M's and Deribit's of contracts, orders that only reduce among theirs."""
+signed as the signer does it, or Binance USD-M's, Deribit's and dYdX's of contracts, orders that only reduce among theirs; Kraken's and
+Coinbase's of coins."""
 
 from __future__ import annotations
 
@@ -12,9 +13,10 @@ from decimal import Decimal
 from itertools import count
 from urllib.parse import parse_qsl
 
-from agent.app.chaos.exchange.dialects import ADDRESS, AGENT, KEY, SECRET
+from agent.app.chaos.exchange.dialects import ADDRESS, AGENT, DYDX_ADDRESS, KEY, SECRET
 from agent.app.chaos.exchange.ground import SYMBOL, QuickClock, key_of_sessions
-from agent.domain.orders import VenueOrder
+from agent.app.chaos.exchange.signatures import ENDLESS, CoinbaseOfChaos, by_nonce, by_transaction
+from agent.domain.orders import TimeInForce, VenueOrder
 from agent.ports import ExecutionVenue, SignedRequest
 from agent.transport.fix.message import stamp_ns
 from agent.transport.http import TimeOuts
@@ -30,9 +32,15 @@ from agent.venues.ccxt import Ccxt
 from agent.venues.deribit import FEED as DERIBIT_FEED
 from agent.venues.deribit import VENUE as DERIBIT
 from agent.venues.deribit import Deribit
+from agent.venues.dydx import FEED as DYDX_FEED
+from agent.venues.dydx import VENUE as DYDX
+from agent.venues.dydx import Dydx
 from agent.venues.hyperliquid import FEED as HYPERLIQUID_FEED
 from agent.venues.hyperliquid import VENUE as HYPERLIQUID
 from agent.venues.hyperliquid import Hyperliquid
+from agent.venues.kraken import FEED as KRAKEN_FEED
+from agent.venues.kraken import VENUE as KRAKEN
+from agent.venues.kraken import Kraken
 from keys.curve import SigningKey
 from keys.hyperliquid import action_hash, agent_digest
 from keys.signer import ccxt_desk, ccxt_policy, fix_logon
@@ -42,7 +50,7 @@ from keys.signer.exchange_orders import SymbolLimit
 
 SENDERS, COPIERS = ("OE1", "OE2", "OE3"), ("DC1", "DC2", "DC3")
 REDUCES = Terms(reduce_only=True)
-DIALECT, ENDLESS = "ccxt:binance", Decimal(10**12)
+DIALECT = "ccxt:binance"
 BAND = {SYMBOL: SymbolLimit(ENDLESS, ENDLESS, Decimal(1), Decimal(10**6))}
 
 
@@ -69,6 +77,14 @@ class ReducingDeribit(Deribit):
 
     async def authorize(self, order: VenueOrder) -> SignedRequest:
         return await self.authorize_with(order, REDUCES)
+
+
+class ReducingDydx(Dydx):
+    """Every order of it that takes at once may only make a position smaller: what rests there may not be told to."""
+
+    async def authorize(self, order: VenueOrder) -> SignedRequest:
+        takes = order.time_in_force is TimeInForce.IOC
+        return await (self.authorize_with(order, REDUCES) if takes else super().authorize(order))
 
 
 def by_itself(clock: QuickClock) -> Sign:
@@ -123,6 +139,14 @@ def session_of(
     if kind == "hyperliquid":
         facts = replace(HYPERLIQUID, weight_per_minute=10**9)
         return Hyperliquid(facts, HYPERLIQUID_FEED, "paper", clock, ADDRESS, by_agent(clock), url, None, timeouts)  # fmt: skip
+    if kind == "kraken":
+        facts = replace(KRAKEN, weight_per_minute=10**9)
+        return Kraken(facts, KRAKEN_FEED, "paper", clock, KEY, by_nonce(clock), url, None, timeouts)
+    if kind == "coinbase":
+        return CoinbaseOfChaos(clock, url, timeouts)
+    if kind == "dydx":
+        facts, of_dydx = replace(DYDX, weight_per_minute=10**9), ReducingDydx if reduces else Dydx
+        return of_dydx(facts, DYDX_FEED, "paper", clock, DYDX_ADDRESS, by_transaction(clock), url, None, timeouts)  # fmt: skip
     library = ccxt_desk.Library()
 
     async def judged(method: str, path: str, payload: str) -> str:
