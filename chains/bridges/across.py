@@ -14,6 +14,7 @@ from typing import Any
 from chains.bridges.flight import Flight, Stage, moved
 from chains.errors import Reject, Retry
 from chains.evm import checksum, word
+from chains.finality import first_block
 from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, ChainReader, Hash32, Log
 from contracts.abi_types import Value, parse_tuple
 from contracts.codec import decode_event, encode, topic
@@ -96,7 +97,7 @@ class Deposit:
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """One deposit of ours followed on both chains: its transaction, the block before it, and what is known so far.
+    """One deposit of ours followed on both chains: its transaction, the head it was made on, and what is known so far.
 
     `tokens` are (there, here): given, received; `recipient` is whom it pays over there.
     """
@@ -291,7 +292,7 @@ async def look(
         return crossing
     head = await origin.block()
     if stage in (Stage.SENT, Stage.DEPOSITED):
-        mine = await deposits_of(origin, crossing.depositor, crossing.sent_after, head.number)
+        mine = await deposits_of(origin, crossing.depositor, first_block(crossing.sent_after), head.number)
         deposit = _mine(mine, crossing)
         if deposit is None:
             gone = stage is Stage.DEPOSITED
@@ -300,7 +301,7 @@ async def look(
         if stage is Stage.SENT:
             return replace(crossing, flight=moved(flight, Stage.DEPOSITED))
     if crossing.deposit is None:
-        mine = await deposits_of(origin, crossing.depositor, crossing.sent_after, head.number)
+        mine = await deposits_of(origin, crossing.depositor, first_block(crossing.sent_after), head.number)
         crossing = replace(crossing, deposit=_mine(mine, crossing))
     deposit = crossing.deposit
     if deposit is None:

@@ -289,3 +289,15 @@ async def test_two_endpoints_that_differ_decide_nothing() -> None:
         )
         with pytest.raises(Retry, match="ENDPOINTS_DIFFER"):
             await gate.logs_agreed(Address(c.SAFE), [[b"\1" * 32]], 90, 99)
+
+
+async def test_a_fill_below_the_head_it_was_made_on_is_counted() -> None:
+    """A reorganisation took the head away that it was made on: the block that holds its settlement has a lower number."""
+
+    def step(world: World, number: int) -> None:
+        if number == 1:
+            world.trade(10**18, 2_990 * 10**6, block=world.authorized.offer.since_block - 2)  # type: ignore[union-attr]
+
+    world = World(step)
+    settled = await world.run()
+    assert len(settled.fills) == 1 and world.record.status is OrdStatus.FILLED

@@ -33,7 +33,8 @@ class Chain:
     async def logs(self, address: Address, topics: Any, first: int, last: int) -> list[Log]:
         assert address == SPOKE_POOLS[self.chain_id]
         wanted = [(i, t) for i, t in enumerate(topics) if t is not None]
-        return [one for one in self._logs if all(one.topics[i] == t for i, t in wanted)]
+        asked = [one for one in self._logs if first <= one.block_number <= last]
+        return [one for one in asked if all(one.topics[i] == t for i, t in wanted)]
 
 
 def logged(chain: int, topics: tuple[bytes, ...], data: bytes, index: int, tx: Hash32 = TX) -> Log:
@@ -113,3 +114,10 @@ async def test_a_deposit_set_beside_ours_in_our_name_is_not_taken_for_it(what: s
     found = await across.look(both, Chain(1, []), crossing)  # type: ignore[arg-type]
     assert found.flight.stage is Stage.DEPOSITED and found.deposit is not None
     assert found.deposit.deposit_id == 7 and found.deposit.relay_hash() == ours().relay_hash()
+
+
+async def test_a_deposit_in_a_block_below_the_head_it_was_made_on_is_found() -> None:
+    """Made when block 52 was the head; another chain of blocks took its place, and its block 50 holds the deposit."""
+    crossing = Crossing(8453, 1, TX, 52, SAFE, THERE, (GIVEN, RECEIVED), Flight(RAW, OUT, DEADLINE))
+    found = await across.look(Chain(8453, [deposited(ours(), 3)]), Chain(1, []), crossing)  # type: ignore[arg-type]
+    assert found.flight.stage is Stage.DEPOSITED
