@@ -11,6 +11,9 @@ from enum import Enum
 
 from chains.types import BlockRef, Hash32
 
+REWOUND_BLOCKS = 64
+"""So far below a head that we saw another one may begin: deeper than any reorganisation that was not one of the consensus itself."""
+
 
 class Level(Enum):
     """What settles: the head plus so many blocks, or the consensus' own tags."""
@@ -71,3 +74,9 @@ def judge(
 
 def collateral_counts(rule: FinalityRule, heads: Heads, height: int) -> bool:
     return reached(rule.collateral, heads, height, rule.depth)
+
+
+def first_block(made_at: int) -> int:
+    """The first block that can hold what was made when `made_at` was the head: where a reorganisation takes that away, the block that
+    then holds it can have a lower number."""
+    return max(made_at - REWOUND_BLOCKS, 0)

@@ -186,15 +186,12 @@ class Gateway:
                 raise Retry("ENDPOINT_BEHIND", f"{endpoint.rpc.origin} is behind block {last}")
             return tuple(decode_rpc.log(entry) for entry in await endpoint.rpc.call("eth_getLogs", [wanted]))
 
-        told = self._enough(await self._ask_all(one), "what was logged")
-        best = max(told, key=told.count)
-        if told.count(best) < self._quorum:
-            raise Retry(
-                "ENDPOINTS_DIFFER",
-                f"the endpoints of chain {self._chain_id} tell different logs of blocks {first} to {last}",
-                "wait, or add an endpoint",
-            )
-        return list(best)
+        return list(self._alike(await self._ask_all(one), f"logs of blocks {first} to {last}"))
+
+    async def call_agreed(self, call: Call, block: int) -> CallResult:
+        """As `call`, where `quorum` endpoints answer the very same of that block. Raises Retry ENDPOINTS_DIFFER."""
+        told = await self._ask_all(lambda e: self._call_at(e, call, block, None))
+        return self._alike(told, f"states of block {block}")
 
     async def fee_history(self, blocks: int = 10) -> FeeHistory:
         """Asked at `chains.gas.PERCENTILES`."""
@@ -438,6 +435,14 @@ class Gateway:
         if len(answers) < self._quorum:
             raise self._too_few(what, answers)
         return [a for _, a in answers]
+
+    def _alike(self, answers: list[tuple[Endpoint, T]], what: str) -> T:
+        told = self._enough(answers, what)
+        best = max(told, key=told.count)
+        if told.count(best) < self._quorum:
+            text = f"the endpoints of chain {self._chain_id} tell different {what}"
+            raise Retry("ENDPOINTS_DIFFER", text, "wait, or add an endpoint")
+        return best
 
     def _too_few(self, what: str, answers: Sequence[object]) -> Retry:
         return Retry(

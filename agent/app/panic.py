@@ -21,6 +21,7 @@ from agent.app.settings_tree import Settings, Venue
 from agent.app.wiring import connect_venue
 from agent.domain.errors import FairleadError
 from agent.domain.submission_state import UNDECIDED
+from agent.execution.agent_offers import is_agents
 from agent.execution.outbox import signed_tx
 from agent.journal.records import PartRecord
 from agent.transport.clock import SystemClock
@@ -85,22 +86,20 @@ async def _offer(
     settings: Settings, session: aiohttp.ClientSession, record: PartRecord, now_s: int
 ) -> list[Done]:
     """What is left of an order for others to settle. Nothing withdraws it at once: the order book's DELETE takes signatures of ordinary
-    accounts alone (EIP-712, eth_sign), and a Safe's order ends by a transaction of its owners, or by its last second.
+    accounts alone (EIP-712, eth_sign), and a Safe's order ends by a transaction of its owners, or by its last second. One under the agent's
+    key any one owner ends.
 
     That second is proof, once no block can be dated before it any more; what the book says is told as its word.
     """
     authorized = record.authorized
     assert authorized is not None and authorized.offer is not None
     where, uid = place_named(settings, record.part.place), authorized.request_digest
+    order = authorized.offer.order
     if now_s > authorized.deadline_s + CLOCK_SLACK_S:
-        return [
-            Done(
-                where,
-                f"order {uid[:18]}…",
-                True,
-                "its last second has passed: no block can settle it any more",
-            )
-        ]
+        over = "its last second has passed: no block can settle it any more"
+        if is_agents(order):
+            over += f"; what is left of it lies in {order.owner} until anybody calls its `end`, which pays it to the wallet"
+        return [Done(where, f"order {uid[:18]}…", True, over)]
     chain = settings.chain(authorized.chain_id)
     said = "no order book is configured to be asked"
     if chain is not None and chain.order_book is not None:
@@ -108,7 +107,6 @@ async def _offer(
             book = CowBook(resolve_endpoint(chain.order_book.url), session)
             async with asyncio.timeout(TIMEOUT_S / 2):
                 told = await book.order(uid)
-            order = authorized.offer.order
             said = f"{book.name} has no such order"
             if told is not None:
                 done = (told.bought_raw if order.buys else told.sold_raw) * 100 // order.whole_raw
@@ -117,6 +115,8 @@ async def _offer(
             said = f"the order book does not answer ({type(error).__name__})"
     left = f"a solver may settle it at its limit until {authorized.deadline_s}"
     ends = f"`fairlead cancel {record.part.cl_ord_id}` ends it on chain, the only way for a Safe's order"
+    if is_agents(order):
+        ends = f"any one owner stops it at once: `fairlead wallet freeze --owner 0x… --live`, or `end` at {order.owner}"
     return [Done(where, f"order {uid[:18]}…", False, f"{said}; {left}; {ends}")]
 
 

@@ -99,7 +99,7 @@ class Crossed:
     the first, SENT, durable before the deposit is signed.
 
     `in_raw` of `given` leave; at least `out_raw` of `received` (of as many `decimals`) are to arrive by `deadline_s` of the other chain's
-    clock, `paid_raw` did. No block up to `since_block` holds the deposit.
+    clock, `paid_raw` did. `since_block` was the head when it was made.
     """
 
     cl_ord_id: ClOrdId

@@ -141,7 +141,7 @@ class VenueOrder:
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A signed order that others settle: Protection INTENT. `scheme` is how the Safe says yes: "eip1271" (its owners' signatures) or
-    "presign" (on chain); `order_qty` what the order fixes, in whole units: what is sold, or what a purchase brings. No block before `since_block` can hold a settlement of it.
+    "presign" (on chain); `order_qty` what the order fixes, in whole units: what is sold, or what a purchase brings. `since_block` was the head when it was made.
     """
 
     order: CowOrder

@@ -29,6 +29,7 @@ from agent.execution.tracker import ChainTruth, ChainWatch
 from agent.execution.wallet_batches import Rehearsal, WalletBatches
 from agent.journal.records import PartRecord
 from agent.ports import Clock
+from chains.finality import first_block
 from chains.gateway import MAX_LAG_BLOCKS
 from chains.intents.cow import Told
 from chains.types import Address, BlockRef, Call, CallResult, CowOrder, Log
@@ -234,11 +235,11 @@ class OfferRoad:
         """What the quorum tells, and until which block: a little behind the head where an endpoint lags. Raises Retry."""
         offer = _offer(authorized)
         owner = bytes(12) + address_bytes(offer.order.owner)
-        until = head.number
+        first, until = first_block(offer.since_block), head.number
         while True:
             try:
                 logs = await chain.truth.logs_agreed(
-                    offer.order.settlement, [[TRADE, INVALIDATED], owner], offer.since_block, until
+                    offer.order.settlement, [[TRADE, INVALIDATED], owner], first, until
                 )
                 return on_chain(logs, offer.order, authorized.request_digest), until
             except Retry:

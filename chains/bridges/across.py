@@ -1,7 +1,8 @@
 """Across V3: money deposited in one chain's SpokePool is paid out by a relayer from another's, or given back after its deadline.
 
 Layouts and rules: SpokePool.sol and V3SpokePoolInterface.sol of @across-protocol/contracts 3.0.17. The two chains are asked, no API: a
-fill is what the destination's SpokePool says of the relay's hash, an expiry what its final clock says. A wrapped native token arrives as
+fill is what the destination's SpokePool says of the relay's hash, an expiry what its final clock says; what cannot be taken back is
+believed where a quorum of the chain's endpoints says the same. A wrapped native token arrives as
 the native coin. Nothing has to be claimed, so no gas of ours is spent on the destination.
 """
 
@@ -9,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from chains.bridges.flight import Flight, Stage, moved
 from chains.errors import Reject, Retry
 from chains.evm import checksum, word
-from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, ChainReader, Hash32, Log
+from chains.finality import first_block
+from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, CallResult, ChainReader, Hash32, Log
 from contracts.abi_types import Value, parse_tuple
 from contracts.codec import decode_event, encode, topic
 from contracts.hashing import keccak
@@ -35,6 +37,16 @@ LONGEST_LIFE_S = 2 * 86_400
 """No SpokePool takes a deposit whose deadline is that far away (`fillDeadlineBuffer`; hours as deployed)."""
 FILLED = 2
 """FillStatus.Filled; 0 is unfilled, and 1 that somebody asked for the slow way, which no relayer's money is needed for."""
+
+
+class AgreedReader(ChainReader, Protocol):
+    """A chain whose endpoints can be asked whether they say the same. Both raise Retry where they do not; `chains.gateway.Gateway`."""
+
+    async def logs_agreed(
+        self, address: Address, topics: Sequence[bytes | Sequence[bytes] | None], first: int, last: int
+    ) -> list[Log]: ...
+
+    async def call_agreed(self, call: Call, block: int) -> CallResult: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +108,7 @@ class Deposit:
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """One deposit of ours followed on both chains: its transaction, the block before it, and what is known so far.
+    """One deposit of ours followed on both chains: its transaction, the head it was made on, and what is known so far.
 
     `tokens` are (there, here): given, received; `recipient` is whom it pays over there.
     """
@@ -223,22 +235,38 @@ def _told(origin: int, destination: int, args: Mapping[str, Any], log: Log) -> D
     )  # fmt: skip
 
 
-async def fill_status(
-    destination: ChainReader, deposit: Deposit, block: int | str = "latest"
-) -> tuple[BlockRef, int]:
-    """FillStatus of the deposit's relay at that block. Raises Retry BRIDGE_SILENT."""
-    asked = Call(SPOKE_POOLS[deposit.destination], encode(ABI, "fillStatuses", (deposit.relay_hash(),)))
-    ref, (answer,) = await destination.multicall([asked], block)
+async def fill_status(destination: ChainReader, deposit: Deposit) -> tuple[BlockRef, int]:
+    """FillStatus of the deposit's relay in the newest block. Raises Retry BRIDGE_SILENT."""
+    ref, (answer,) = await destination.multicall([_status_asked(deposit)])
+    return ref, _status_in(deposit, answer)
+
+
+async def final_status(destination: AgreedReader, deposit: Deposit) -> tuple[BlockRef, int]:
+    """FillStatus in the newest final block, by a quorum. Raises Retry BRIDGE_SILENT, ENDPOINTS_DIFFER."""
+    ref = await destination.block("finalized")
+    return ref, _status_in(deposit, await destination.call_agreed(_status_asked(deposit), ref.number))
+
+
+def _status_asked(deposit: Deposit) -> Call:
+    return Call(SPOKE_POOLS[deposit.destination], encode(ABI, "fillStatuses", (deposit.relay_hash(),)))
+
+
+def _status_in(deposit: Deposit, answer: CallResult) -> int:
     if not answer.ok or len(answer.data) < 32:
         raise Retry(
             "BRIDGE_SILENT",
             f"no SpokePool answers on chain {deposit.destination}",
             "is the chain the right one?",
         )
-    return ref, int.from_bytes(answer.data[:32], "big")
+    return int.from_bytes(answer.data[:32], "big")
 
 
-async def paid_out(destination: ChainReader, deposit: Deposit, last: int, span: int = 50_000) -> int | None:
+async def _agreed(chain: AgreedReader, log: Log) -> bool:
+    """Whether a quorum tells a log that one endpoint told, in the very block. Raises Retry ENDPOINTS_DIFFER."""
+    return log in await chain.logs_agreed(log.address, log.topics, log.block_number, log.block_number)
+
+
+async def paid_out(destination: AgreedReader, deposit: Deposit, last: int, span: int = 50_000) -> int | None:
     """What a fill paid out, by its own event: the depositor may have signed for another amount since. Looked for backwards, `span` blocks
     at a time, as long ago as a deposit of that deadline can be. None where none is found.
 
@@ -250,14 +278,17 @@ async def paid_out(destination: ChainReader, deposit: Deposit, last: int, span: 
         first = max(last - span + 1, 0)
         for log in await destination.logs(SPOKE_POOLS[deposit.destination], topics, first, last):
             args = _args(log)
-            if _told(deposit.origin, deposit.destination, args, log).relay_hash() == deposit.relay_hash():
+            same = _told(deposit.origin, deposit.destination, args, log).relay_hash() == deposit.relay_hash()
+            if same and await _agreed(destination, log):
                 return int(args["relayExecutionInfo"]["updatedOutputAmount"])
         if not first or (await destination.block(first)).timestamp < deposit.fill_deadline - LONGEST_LIFE_S:
             return None
         last = first - 1
 
 
-async def refunded_raw(origin: ChainReader, depositor: Address, token: Address, first: int, last: int) -> int:
+async def refunded_raw(
+    origin: AgreedReader, depositor: Address, token: Address, first: int, last: int
+) -> int:
     """What the SpokePool paid back to an address in those blocks: one leaf pays all that is due to it in a token."""
     total = 0
     for log in await origin.logs(
@@ -267,13 +298,14 @@ async def refunded_raw(origin: ChainReader, depositor: Address, token: Address, 
         if checksum(args["l2TokenAddress"]) != token:
             continue
         rows = zip(args["refundAddresses"], args["refundAmounts"], strict=True)
-        total += sum(raw for to, raw in rows if checksum(to) == depositor)
+        due = sum(raw for to, raw in rows if checksum(to) == depositor)
+        total += due if due and await _agreed(origin, log) else 0
     return total
 
 
 async def look(
-    origin: ChainReader,
-    destination: ChainReader,
+    origin: AgreedReader,
+    destination: AgreedReader,
     crossing: Crossing,
     others_refunds_raw: int = 0,
     refunds_since: int | None = None,
@@ -291,8 +323,7 @@ async def look(
         return crossing
     head = await origin.block()
     if stage in (Stage.SENT, Stage.DEPOSITED):
-        mine = await deposits_of(origin, crossing.depositor, crossing.sent_after, head.number)
-        deposit = _mine(mine, crossing)
+        deposit = await _mine(origin, crossing, head.number)
         if deposit is None:
             gone = stage is Stage.DEPOSITED
             return replace(crossing, deposit=None, flight=moved(flight, Stage.SENT)) if gone else crossing
@@ -300,8 +331,7 @@ async def look(
         if stage is Stage.SENT:
             return replace(crossing, flight=moved(flight, Stage.DEPOSITED))
     if crossing.deposit is None:
-        mine = await deposits_of(origin, crossing.depositor, crossing.sent_after, head.number)
-        crossing = replace(crossing, deposit=_mine(mine, crossing))
+        crossing = replace(crossing, deposit=await _mine(origin, crossing, head.number))
     deposit = crossing.deposit
     if deposit is None:
         # Paid out, or expired, of a deposit that is in no block of this endpoint: a lagging one, or a reorganisation that brings it again.
@@ -312,7 +342,7 @@ async def look(
         done = back - others_refunds_raw >= flight.in_raw
         return replace(crossing, flight=moved(flight, Stage.REFUNDED)) if done else crossing
     ref, status = await fill_status(destination, deposit)
-    final, then = await fill_status(destination, deposit, "finalized")
+    final, then = await final_status(destination, deposit)
     if stage is Stage.FILLED:
         if status != FILLED:
             return replace(crossing, flight=moved(flight, Stage.DEPOSITED))
@@ -329,14 +359,16 @@ async def look(
     return crossing
 
 
-def _mine(deposits: Sequence[Deposit], crossing: Crossing) -> Deposit | None:
+async def _mine(origin: AgreedReader, crossing: Crossing, last: int) -> Deposit | None:
     """One transaction can hold several deposits, of the wallet's own or in its name: whoever sends the owners' signed batch on may set
     another beside it, whose depositor he may choose. What he would have to pay himself to the same recipient in the same token is ours."""
     flight = crossing.flight
     terms = (
         crossing.tx_hash, crossing.destination, crossing.recipient, crossing.tokens, flight.in_raw, flight.out_raw, flight.deadline_s,
     )  # fmt: skip
-    return next((d for d in deposits if _terms(d) == terms), None)
+    deposits = await deposits_of(origin, crossing.depositor, first_block(crossing.sent_after), last)
+    found = next((d for d in deposits if _terms(d) == terms), None)
+    return found if found is not None and await _agreed(origin, found.log) else None
 
 
 def _terms(d: Deposit) -> tuple[object, ...]:

@@ -16,7 +16,7 @@ import {Tokens} from "./Tokens.sol";
 ///
 /// Why the floor is asked for again. A limit price that was fair when it was made is an option for whoever may settle it
 /// until it lapses. The settlement contract asks `isValidSignature` at every settlement, so the Gate's oracle floor, the
-/// value charged to its budget, its freeze and its term are all looked at then: each fill brings the Safe what a trade at
+/// value charged to its budget, its freeze, its term and its agent are all looked at then: each fill brings the Safe what a trade at
 /// that moment would have to bring, and all fills together are worth no more than was charged.
 ///
 /// What is the same in every order: the receiver is the Safe, the fee zero, the balances plain ERC-20, and the app data the
@@ -37,7 +37,8 @@ contract Offers is IOffers {
     event Opened(address indexed sellToken, address indexed buyToken, bytes uid, uint256 worth);
     event Ended(address indexed token, bytes uid, uint256 returned);
 
-    /// @notice The one order that may be settled of a token sold. `worth` is what the budget was charged, in 1e18 USD.
+    /// @notice The one order that may be settled of a token sold. `worth` is what the budget was charged, in 1e18 USD; `agent` is
+    /// who had the power when it was opened: taken away, or given to another, it is gone from this order, too.
     struct Live {
         bytes32 digest;
         address buyToken;
@@ -45,7 +46,8 @@ contract Offers is IOffers {
         bool buys;
         uint128 sellAmount;
         uint128 buyAmount;
-        uint128 worth;
+        uint96 worth;
+        address agent;
     }
 
     /// CoW Protocol's settlement contract and vault relayer: the same on every chain that has them.
@@ -80,11 +82,12 @@ contract Offers is IOffers {
         uint256 held = o.sellToken.held();
         if (held < o.sellAmount) revert Short(held, o.sellAmount);
         _close(o.sellToken, held - o.sellAmount);
-        if (worth > type(uint128).max) revert AboveWorth(worth, type(uint128).max);
+        if (worth > type(uint96).max) revert AboveWorth(worth, type(uint96).max);
         bytes32 digest = digestOf(o);
         // The same fields are the same order: what was settled or ended of it before is not opened again.
         if (ISettlement(SETTLEMENT).filledAmount(_uid(digest, o.validTo)) != 0) revert Used(digest);
-        live[o.sellToken] = Live(digest, o.buyToken, o.validTo, o.buys, o.sellAmount, o.buyAmount, uint128(worth));
+        address agent = IGate(gate).agent();
+        live[o.sellToken] = Live(digest, o.buyToken, o.validTo, o.buys, o.sellAmount, o.buyAmount, uint96(worth), agent);
         o.sellToken.approve(RELAYER, o.sellAmount);
         emit Opened(o.sellToken, o.buyToken, _uid(digest, o.validTo), worth);
     }
@@ -106,7 +109,7 @@ contract Offers is IOffers {
         Live memory o = live[token];
         if (o.digest == 0 || o.digest != digest || block.timestamp > o.validTo) revert NotLive(digest);
         IGate g = IGate(gate);
-        if (g.frozen() || block.timestamp > g.expiry() || g.offers() != address(this)) revert GateSaysNo();
+        if (g.frozen() || block.timestamp > g.expiry() || g.offers() != address(this) || g.agent() != o.agent) revert GateSaysNo();
         (uint256 floor, uint256 usd) = g.floorOf(token, o.buyToken, o.sellAmount);
         if (o.buyAmount < floor) revert BelowFloor(o.buyAmount, floor);
         if (usd > o.worth) revert AboveWorth(usd, o.worth);

@@ -70,6 +70,7 @@ interface ISettlement {
 /// The Gate, as Offers asks it.
 interface IGate {
     function safe() external view returns (address);
+    function agent() external view returns (address);
     function frozen() external view returns (bool);
     function expiry() external view returns (uint64);
     function offers() external view returns (address);

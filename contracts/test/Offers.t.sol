@@ -250,6 +250,37 @@ contract OffersTest is OfferWorld {
         same(eth.balanceOf(address(safe)), 1_000e18, "back");
     }
 
+    function testThePowerTakenFromTheAgentIsTakenFromWhatItOpened() public {
+        IOffers.Order memory o = order(1e18);
+        offerAs(o);
+        fromSafe(abi.encodeCall(Settings.setAgent, (address(0))));
+        diesWithItsAgent(o);
+    }
+
+    function testThePowerGivenToAnotherIsTakenFromWhatTheFirstOpened() public {
+        bytes memory another = abi.encodeCall(Settings.setAgent, (address(0xA9E47)));
+        fromSafe(abi.encodeCall(Settings.queue, (another)));
+        vm.warp(block.timestamp + 1 days);
+        refresh();
+        IOffers.Order memory o = order(1e18);
+        offerAs(o);
+        isTrue(offers.isValidSignature(settlement.digestOf(full(o)), abi.encode(address(eth))) == 0x1626ba7e, "until then");
+        vm.prank(OWNER);
+        gate.run(another);
+        diesWithItsAgent(o);
+    }
+
+    function diesWithItsAgent(IOffers.Order memory o) private {
+        bytes32 digest = settlement.digestOf(full(o));
+        vm.expectRevert(Offers.GateSaysNo.selector);
+        offers.isValidSignature(digest, abi.encode(address(eth)));
+        vm.expectRevert(Offers.GateSaysNo.selector);
+        settlement.settle(address(offers), full(o), 1e18, 5000e6, address(0), "");
+        endAs(OWNER, address(eth));
+        same(eth.balanceOf(address(safe)), 1_000e18, "back");
+        isBare(eth);
+    }
+
     function testWithoutOffersTheGateMakesNoneAndALiveOneDies() public {
         IOffers.Order memory o = order(1e18);
         offerAs(o);
@@ -348,7 +379,7 @@ contract OffersTest is OfferWorld {
         uint256 pays = within(paid, 1, uint256(o.buyAmount) + 1);
         uint256 before = usd.balanceOf(address(safe));
         (uint256 floor, uint256 usdNow) = gate.floorOf(address(eth), address(usd), o.sellAmount);
-        (,,,,,, uint128 worth) = offers.live(address(eth));
+        (,,,,,, uint96 worth,) = offers.live(address(eth));
         try settlement.settle(address(offers), full(o), takes, pays, address(0), "") {
             uint256 won = usd.balanceOf(address(safe)) - before;
             isTrue(won == pays && won * o.sellAmount >= floor * takes, "the floor of now");

@@ -129,7 +129,7 @@ contract Solver is OfferWorld {
     function allowancesFit() external view returns (bool) {
         MockToken[2] memory both = [eth, usd];
         for (uint256 i; i < 2; i++) {
-            (,,,, uint128 sells,,) = offers.live(address(both[i]));
+            (,,,, uint128 sells,,,) = offers.live(address(both[i]));
             if (both[i].allowance(address(offers), relayer) > sells) return false;
             if (both[i].allowance(address(safe), relayer) + both[i].allowance(address(gate), relayer) != 0) return false;
             if (both[i].balanceOf(address(gate)) != 0) return false;

@@ -16,7 +16,7 @@ from agent.domain.order_state import OrdStatus
 from chains.gateway import Gateway
 from chains.intents.cow import Told
 from chains.rpc import Rpc
-from chains.types import Address
+from chains.types import Address, Call
 
 ALL, HALF = 10**18, 5 * 10**17
 USDC = 10**6
@@ -289,3 +289,26 @@ async def test_two_endpoints_that_differ_decide_nothing() -> None:
         )
         with pytest.raises(Retry, match="ENDPOINTS_DIFFER"):
             await gate.logs_agreed(Address(c.SAFE), [[b"\1" * 32]], 90, 99)
+
+
+@pytest.mark.parametrize("words", [("01", "01", "02"), ("01", "02", "01")])
+async def test_a_state_that_two_of_three_endpoints_tell_decides(words: tuple[str, ...]) -> None:
+    nodes = [Node(extra={"eth_call": lambda params, told=told: "0x" + told * 32}) for told in words]
+    async with running(*nodes), aiohttp.ClientSession() as session:
+        rpcs = [Rpc(n.url, session) for n in nodes]
+        asked = Call(Address(c.SAFE), b"\1" * 4)
+        assert (await Gateway(1, rpcs).call_agreed(asked, 90)).data == b"\1" * 32
+        with pytest.raises(Retry, match="ENDPOINTS_DIFFER"):
+            await Gateway(1, rpcs[:2] if words[0] != words[1] else rpcs[1:]).call_agreed(asked, 90)
+
+
+async def test_a_fill_below_the_head_it_was_made_on_is_counted() -> None:
+    """A reorganisation took the head away that it was made on: the block that holds its settlement has a lower number."""
+
+    def step(world: World, number: int) -> None:
+        if number == 1:
+            world.trade(10**18, 2_990 * 10**6, block=world.authorized.offer.since_block - 2)  # type: ignore[union-attr]
+
+    world = World(step)
+    settled = await world.run()
+    assert len(settled.fills) == 1 and world.record.status is OrdStatus.FILLED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from chains.bridges import across
 from chains.bridges.across import ABI, SPOKE_POOLS, Crossing, Deposit
 from chains.bridges.flight import Flight, Stage
 from chains.evm import checksum, word
-from chains.types import ZERO_ADDRESS, Address, BlockRef, Hash32, Log
+from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, CallResult, Hash32, Log
 from contracts.codec import topic
 
 SAFE, THERE, THIEF, JUNK = (checksum("0x" + one * 20) for one in ("a1", "b2", "66", "77"))
@@ -22,7 +23,7 @@ HEAD = 100
 
 
 class Chain:
-    """One chain's blocks and logs; of a multicall it tells that the relay was filled, as the contract would of the genuine fill."""
+    """One chain's blocks and logs, which all of its endpoints tell alike."""
 
     def __init__(self, chain_id: int, logs: list[Log]) -> None:
         self.chain_id, self._logs = chain_id, logs
@@ -33,7 +34,29 @@ class Chain:
     async def logs(self, address: Address, topics: Any, first: int, last: int) -> list[Log]:
         assert address == SPOKE_POOLS[self.chain_id]
         wanted = [(i, t) for i, t in enumerate(topics) if t is not None]
-        return [one for one in self._logs if all(one.topics[i] == t for i, t in wanted)]
+        asked = [one for one in self._logs if first <= one.block_number <= last]
+        return [one for one in asked if all(one.topics[i] == t for i, t in wanted)]
+
+    logs_agreed = logs
+
+
+class OneLies(Chain):
+    """The endpoint that is asked first tells `lies` besides, and that everything was paid, at its head and in the past; no other does."""
+
+    def __init__(self, chain_id: int, logs: list[Log], lies: list[Log]) -> None:
+        super().__init__(chain_id, logs)
+        self.first = Chain(chain_id, [*lies, *logs])
+
+    async def logs(self, address: Address, topics: Any, first: int, last: int) -> list[Log]:
+        return await self.first.logs(address, topics, first, last)
+
+    async def multicall(
+        self, calls: Sequence[Call], block: int | str = "latest"
+    ) -> tuple[BlockRef, list[CallResult]]:
+        return await self.block(), [CallResult(True, word(across.FILLED)) for _ in calls]
+
+    async def call_agreed(self, call: Call, block: int) -> CallResult:
+        return CallResult(True, word(0))
 
 
 def logged(chain: int, topics: tuple[bytes, ...], data: bytes, index: int, tx: Hash32 = TX) -> Log:
@@ -113,3 +136,31 @@ async def test_a_deposit_set_beside_ours_in_our_name_is_not_taken_for_it(what: s
     found = await across.look(both, Chain(1, []), crossing)  # type: ignore[arg-type]
     assert found.flight.stage is Stage.DEPOSITED and found.deposit is not None
     assert found.deposit.deposit_id == 7 and found.deposit.relay_hash() == ours().relay_hash()
+
+
+async def test_a_deposit_in_a_block_below_the_head_it_was_made_on_is_found() -> None:
+    """Made when block 52 was the head; another chain of blocks took its place, and its block 50 holds the deposit."""
+    crossing = Crossing(8453, 1, TX, 52, SAFE, THERE, (GIVEN, RECEIVED), Flight(RAW, OUT, DEADLINE))
+    found = await across.look(Chain(8453, [deposited(ours(), 3)]), Chain(1, []), crossing)  # type: ignore[arg-type]
+    assert found.flight.stage is Stage.DEPOSITED
+
+
+async def test_what_one_endpoint_alone_tells_moves_nothing() -> None:
+    """An invented deposit, an invented payment and an invented refund: each could otherwise be believed for ever."""
+    crossing = Crossing(8453, 1, TX, 10, SAFE, THERE, (GIVEN, RECEIVED), Flight(RAW, OUT, DEADLINE))
+    alone = OneLies(8453, [], [deposited(ours(), 3)])
+    assert (await across.look(alone, Chain(1, []), crossing)).flight.stage is Stage.SENT  # type: ignore[arg-type]
+
+    here, there = OneLies(8453, [deposited(ours(), 3)], []), OneLies(1, [], [filled(ours(), OUT, 0)])
+    flying = await across.look(here, there, crossing)  # type: ignore[arg-type]
+    assert flying.flight.stage is Stage.DEPOSITED
+    assert await across.look(here, there, flying) == flying  # type: ignore[arg-type]
+    paid = replace(flying, flight=replace(flying.flight, stage=Stage.FILLED, paid_raw=OUT))
+    assert (await across.look(here, there, paid)).flight.stage is Stage.FILLED, "not final by that one's word"  # type: ignore[arg-type]
+
+    types = ["uint256", "uint256[]", "address", "address[]", "address"]
+    words = abi_encode(types, [0, [RAW], GIVEN, [SAFE], THIEF])
+    topics = (topic(ABI, "ExecutedRelayerRefundRoot"), word(8453), word(1), word(0))
+    refund = logged(8453, topics, words, 9)
+    for chain, back in ((Chain(8453, [refund]), RAW), (OneLies(8453, [], [refund]), 0)):
+        assert await across.refunded_raw(chain, SAFE, GIVEN, 0, HEAD) == back  # type: ignore[arg-type]

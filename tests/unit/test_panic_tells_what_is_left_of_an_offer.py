@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import aiohttp
+import custody as c
 from offer_world import World
 from settings_values import values
 
@@ -14,8 +15,8 @@ from agent.app.settings import Settings, parse
 from agent.journal.records import PartRecord
 
 
-def record() -> PartRecord:
-    made = World()
+def record(owner: str = c.SAFE) -> PartRecord:
+    made = World(owner=owner)
     return PartRecord(made.part, True, authorized=made.authorized, is_offer=True)
 
 
@@ -26,9 +27,9 @@ def settings(book: str = "") -> Settings:
     return parse(template.render(given, path), path).settings
 
 
-async def told(now_s: int, book: str = "") -> tuple[bool, str]:
+async def told(now_s: int, book: str = "", owner: str = c.SAFE) -> tuple[bool, str]:
     async with aiohttp.ClientSession() as session:
-        (done,) = await _offer(settings(book), session, record(), now_s)
+        (done,) = await _offer(settings(book), session, record(owner), now_s)
         return done.confirmed, done.told
 
 
@@ -48,3 +49,11 @@ async def test_its_last_second_is_believed_only_once_no_clock_could_be_before_it
 async def test_a_book_that_does_not_answer_confirms_nothing() -> None:
     confirmed, text = await told(0, "http://127.0.0.1:9")
     assert not confirmed and "does not answer" in text and "fairlead cancel fl-1" in text
+
+
+async def test_of_one_under_the_agents_key_it_says_what_one_owner_can_do_and_where_the_rest_lies() -> None:
+    holder = "0x3333333333333333333333333333333333333333"
+    confirmed, text = await told(0, owner=holder)
+    assert not confirmed and f"`end` at {holder}" in text and "wallet freeze --owner" in text
+    confirmed, text = await told(2_000_000_000, owner=holder)
+    assert confirmed and f"lies in {holder} until anybody calls its `end`" in text

@@ -164,7 +164,7 @@ def test_a_person_reads_what_it_opens_and_ends() -> None:
 
 def test_what_an_order_left_behind_is_told_by_its_own_digest() -> None:
     def live(digest: bytes) -> bytes:
-        return digest + bytes(32 * 6)
+        return digest + bytes(32 * 7)
 
     def word(value: int) -> bytes:
         return value.to_bytes(32, "big")
