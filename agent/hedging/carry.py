@@ -121,11 +121,15 @@ def decide(given: Mapping[str, str], state: State) -> Decision:
         if apart >= step:
             if wanted and more:
                 return wish(Side.SELL, contract, apart, "the short is brought up to the long leg")
-            return wish(Side.SELL, base, apart, "the long leg is brought down to the short")
-        if apart <= -step:
+            if long < step:  # the contract is held long: what `keep` says stays is not sold for that
+                return wish(Side.SELL, contract, -short, "a contract held long is no carry's")
+            return wish(Side.SELL, base, min(apart, long), "the long leg is brought down to the short")
+        if (
+            apart <= -step and short >= step
+        ):  # of what is short nothing: then less is held than `keep`, which is not ours to fill
             if wanted and affords >= min(-apart, tranche):
                 return wish(Side.BUY, base, -apart, "the long leg is brought up to the short")
-            return wish(Side.BUY, contract, -apart, "the short is brought down to the long leg")
+            return wish(Side.BUY, contract, min(-apart, short), "the short is brought down to the long leg")
         if short >= step and not wanted:
             return wish(Side.BUY, contract, short, "less of it, the short first")
         room = positive(given, "size") - short

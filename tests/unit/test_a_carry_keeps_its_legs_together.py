@@ -72,6 +72,19 @@ def test_the_legs_come_first_up_while_it_is_wanted_and_down_else() -> None:
     assert asked.value.code == "CARRY_KEEP" and "keep" in asked.value.hint
 
 
+def test_no_leg_is_turned_round_and_what_is_kept_is_neither_sold_nor_filled() -> None:
+    spent = at("-0.5", "0", pays="0")  # gas was paid out of what is kept
+    assert wished(spent) is None, "nothing is short: no contract is bought for what is missing"
+    assert wished(at("-0.5", "0")) == ("SELL", "ETH-PERP", D(2)), (
+        "it is begun as ever, and keep is not filled first"
+    )
+    assert wished(at("-0.5", "0.3", pays="0")) == ("BUY", "ETH-PERP", D("0.3")), "never more than is short"
+    assert wished(at("0", "-1", pays="0")) == ("SELL", "ETH-PERP", D(1)), (
+        "keep is not sold for a contract held long"
+    )
+    assert wished(at("0.5", "-1", pays="0")) == ("SELL", "ETH", D("0.5")), "of the base what is above keep"
+
+
 def test_either_account_in_danger_makes_it_smaller_and_unknown_is_not_safe() -> None:
     assert wished(at("6", "6", room="0.149")) == ("BUY", "ETH-PERP", D(2))
     assert wished(at("6", "6", room="0.2")) is None and wished(at("6", "6", room="0.31")) is not None
