@@ -18,7 +18,7 @@ from agent.app.wiring import DEADLINE_S, App
 from agent.domain.errors import Denied, Reject, Usage
 from agent.domain.events import ChainBatch, PartFailed, Refused, Settled, Simulated
 from agent.domain.ids import ClOrdId, child_id, part_id
-from agent.domain.instruments import AssetId, Place
+from agent.domain.instruments import AssetId, Place, place_of
 from agent.domain.orders import Part
 from agent.domain.units import WIDE, parse_qty, qty_exact, raw_exact
 from agent.execution.agent_batch import lend_call, sent_as
@@ -60,6 +60,17 @@ def asset_at(app: App, symbol: str, place: Place) -> AssetId:
         if asset.startswith(f"{place}/erc20:"):
             return asset
     raise Usage("UNKNOWN_ASSET", f"{symbol} has no token on {place} in the settings", "add it under [assets]")
+
+
+def beside(app: App, asset: AssetId) -> AssetId:
+    """Another token of its chain: what a part names besides, where only one asset moves. Raises Usage ONE_TOKEN."""
+    place = place_of(asset)
+    for other in app.directory.at(place):
+        if other != asset and "/erc20:" in other:
+            return other
+    raise Usage(
+        "ONE_TOKEN", f"{asset} is the only token of {place} in the settings", "add another one under [assets]"
+    )
 
 
 async def prepare(app: App, verb: str, qty: str, symbol: str, chain_name: str) -> Action:
@@ -117,7 +128,7 @@ async def prepared(
         guard = Call(desk.routers.universal_router, deadline_guard(wallet, token_of(asset), deadline))
         calls = (guard, *lender.calls(verb, token_of(asset), raw, wallet, seen, time_s))
     batch = ChainBatch(desk.profile.chain_id, wallet, calls, deadline, desk.protection)
-    other = next(a for a in app.directory.at(desk.place) if a != asset and "/erc20:" in a)
+    other = beside(app, asset)
     leaves = verb in ("supply", "repay")
     child = child_id(name, 0)
     part = Part(

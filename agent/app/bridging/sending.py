@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from agent.app.bridging.flying import flying_usd
 from agent.app.chain_desk import ChainDesk
 from agent.app.instructed import Ended, instructed
-from agent.app.lending import asset_at
+from agent.app.lending import asset_at, beside
 from agent.app.places import place_named
 from agent.app.settings import risk_limits
 from agent.app.watching.positions import Prices
@@ -174,10 +174,9 @@ async def prepare(app: App, book: Book, way: Way, in_raw: int, what: str, name: 
 def part_of(app: App, way: Way, in_raw: int, name: ClOrdId) -> Part:
     """Of the origin alone: what arrives elsewhere is no fill of this transaction."""
     child = child_id(name, 0)
-    other = next(a for a in app.directory.at(way.here.place) if a != way.given and "/erc20:" in a)
     return Part(
         cl_ord_id=part_id(child, way.here.place, 1), child=child, place=way.here.place, attempt=1, asset_in=way.given,
-        asset_out=other, in_raw=in_raw, out_raw=0, floor_raw=0, legs=(),
+        asset_out=beside(app, way.given), in_raw=in_raw, out_raw=0, floor_raw=0, legs=(),
     )  # fmt: skip
 
 
