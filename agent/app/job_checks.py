@@ -114,6 +114,6 @@ def hedge_named(name: str) -> Hedge:
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    names = list(known)
+    names = list(dict.fromkeys(known))
     found = get_close_matches(name, names, n=1)
     return f"did you mean '{found[0]}'?" if found else f"known are {', '.join(names) or 'none'}"

@@ -34,6 +34,12 @@ def rescue_checks(settings: Settings) -> Iterator[tuple[str, str, str]]:
                 if near
                 else "add it to lending_pools or morpho_markets of [[chains]]",
             )
+        if any((rule.chain, rule.market) == (r.chain, r.market) for r in settings.rescues[:number]):
+            yield (
+                where,
+                "another [[rescues]] table names this account: both would pay for it",
+                "keep one of them",
+            )
         if rule.trigger <= 1:
             yield (
                 f"{where}.trigger",
@@ -69,6 +75,12 @@ def _margin_checks(settings: Settings) -> Iterator[tuple[str, str, str]]:
             near = get_close_matches(rule.venue, names, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names) or 'none'}"
             yield f"{where}.venue", f"there is no exchange '{rule.venue}'", hint
+        if any(rule.venue == r.venue for r in settings.margin_rescues[:number]):
+            yield (
+                f"{where}.venue",
+                f"another [[margin_rescues]] table names {rule.venue}: both would make its positions smaller",
+                "keep one of them",
+            )
         if not 1 < rule.trigger < rule.target:
             yield (
                 f"{where}.trigger",

@@ -11,6 +11,9 @@ from agent.domain.orders import Side
 from agent.domain.units import parse_qty
 from agent.hedging.liquidity import Range
 
+DIGITS = 30
+"""Of the largest and the smallest number that a parameter may be."""
+
 
 @dataclass(frozen=True, slots=True)
 class Debt:
@@ -109,6 +112,12 @@ def number(given: Mapping[str, str], name: str, default: str | None = None) -> D
         found = Decimal("NaN")
     if not found.is_finite() or found < 0:
         raise Usage("HEDGE_PARAMETER", f"{name} = '{text}' is no number of zero or more", "write it like 0.5")
+    if found and abs(found.adjusted()) > DIGITS:  # beyond what is computed with exactly
+        raise Usage(
+            "HEDGE_PARAMETER",
+            f"{name} = '{text[:40]}' is larger or smaller than any amount",
+            "write it like 0.5",
+        )
     return found
 
 

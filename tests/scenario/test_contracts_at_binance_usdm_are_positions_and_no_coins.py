@@ -250,5 +250,24 @@ async def test_an_account_in_hedge_mode_is_refused_before_anything_is_signed() -
             await venue.authorize(order(0, Side.BUY, "1", "2990"))
         assert refused.value.code == "HEDGE_MODE" and refused.value.hint
         assert signer.asked == ["GET /fapi/v1/accountConfig"]
+        with pytest.raises(Usage) as refused:
+            await venue.margin()
+        assert refused.value.code == "HEDGE_MODE", "two positions of one contract are none of the model's"
         assert (await venue.commission_bps("ETHUSDC")) == (10, 10)
+        await venue.close()
+
+
+async def test_the_margin_of_an_account_whose_assets_stand_in_for_each_other_is_not_told_otherwise_than_it_is() -> (
+    None
+):
+    class Mixed(UsdmServer):
+        def account_config(self, params, account):  # type: ignore[no-untyped-def]
+            return super().account_config(params, account) | {"multiAssetsMargin": True}
+
+    async with usdm_paper(kind=Mixed) as door:
+        venue = usdm_session(door.url, Signer())
+        await venue.start()
+        with pytest.raises(Usage) as refused:
+            await venue.margin()
+        assert refused.value.code == "MULTI_ASSET_MARGIN" and refused.value.hint
         await venue.close()

@@ -46,6 +46,8 @@ def test_every_market_that_a_chain_lists_is_looked_at_and_may_be_named() -> None
         ({"margin_rescues": [{"name": "m", "venue": "papr"}]}, "did you mean 'paper'?"),
         ({"margin_rescues": [{"name": "m", "venue": "paper", "target": "1.4"}]}, "margin_rescues[0].trigger"),
         ({"margin_rescues": [{"name": "m", "venue": "paper", "warn": "1.2"}]}, "margin_rescues[0].warn"),
+        ({"margin_rescues": [{"name": n, "venue": "paper"} for n in "mn"]}, "margin_rescues[1].venue"),
+        ({"rescues": [rule(), rule(name="s")]}, "rescues[1]"),
     ],
 )
 def test_what_cannot_be_is_named_with_its_place(tables: dict[str, Any], said: str) -> None:

@@ -20,7 +20,7 @@ from agent.app.intents import Request, check_max_loss
 from agent.app.proposals import held_to_price, propose
 from agent.app.settings_rescue import MarginRescueTable
 from agent.app.watching.margins import judged_now
-from agent.domain.errors import FairleadError, Reject, Usage
+from agent.domain.errors import FairleadError, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import AssetId, cex_id
 from agent.domain.orders import Side
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 FEE_BPS = 10
 """What closing is taken to cost besides slippage, until its plan tells."""
 WAD = 10**18
+LOOKS, LOOK_S = 10, 1.0
+"""How often an exchange is asked until an order shows in its positions."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,28 @@ def qty_of(cut: Cut) -> Decimal:
         return Decimal(cut.qty.numerator) / Decimal(cut.qty.denominator)
 
 
+def size_of(one: Exposed, asset: str) -> Fraction:
+    """Of the cross position; zero where none is open."""
+    positions = one.account.positions if one.account is not None else ()
+    return next((p.size for p in positions if p.asset == asset and p.isolated is None), Fraction(0))
+
+
+async def shown(app: App, one: Exposed, cut: Cut) -> None:
+    """Returns once the exchange tells another position than before the order: planned on the old one, it would be made smaller twice.
+    Raises Retry MARGIN_NOT_SHOWN."""
+    before = size_of(one, cut.asset)
+    for look in range(LOOKS):
+        if look:
+            await app.clock.sleep(LOOK_S)
+        told = [other for other in await exposed(app, one.rule) if other.name == one.name]
+        if all(size_of(other, cut.asset) != before for other in told if other.account is not None):
+            return
+    text = f"{one.name}: an order of {cut.asset} was filled, and its position is told as before"
+    raise Retry("MARGIN_NOT_SHOWN", text, "look at the exchange's own page; it is asked again")
+
+
 async def reduce(app: App, desk: Desk, one: Exposed, cut: Cut, most_cost_usd: Decimal) -> ClOrdId:
-    """The order, to its end. Raises as `propose`, Denied MAX_LOSS or RESCUE_OVER_LIMIT, Reject NOT_EXECUTED."""
+    """The order, to its end, until it shows. Raises as `propose` and `shown`, Denied MAX_LOSS or RESCUE_OVER_LIMIT, Reject NOT_EXECUTED."""
     rule, place = one.rule, f"cex:{one.rule.venue}"
     worth = Decimal(cut.notional.numerator) / Decimal(cut.notional.denominator)
     if worth > rule.most_usd:
@@ -164,6 +186,8 @@ async def reduce(app: App, desk: Desk, one: Exposed, cut: Cut, most_cost_usd: De
         await work(parent, desk)
     except BaseExceptionGroup as group:
         raise first_error(group) from None
+    if desk.book.filled_base(parent.cl_ord_id):
+        await shown(app, one, cut)
     closed = desk.book.parents[parent.cl_ord_id].closed
     if closed is None or closed.status != "FILLED":
         why = closed.why if closed is not None else "its story goes on"

@@ -55,31 +55,41 @@ class MarginWatch:
             await self._desk.clock.sleep(self._rule.every_s)
 
     async def step(self) -> None:
-        """One look, and what it calls for."""
-        rule, lasting = self._rule, set[tuple[str, str]]()
-        for one in await exchange.exposed(self._app, rule):
-            ratio = health_words(one.ratio_1e18)
-            if one.judged.state is State.UNKNOWN:
-                why = f"{one.name}: its margin cannot be told, and is not taken for safe: {one.judged.why}"
-                lasting.add(await self._say("HEALTH_UNKNOWN", one.name, f"{why} → `fairlead health`"))
-            if one.below(rule.warn):
-                near = f"{one.name}: equity over maintenance {ratio} is below {rule.warn} → below {rule.trigger} positions are made smaller"
-                lasting.add(await self._say("RESCUE_NEAR", one.name, near))
-            if not one.below(rule.trigger) or exchange.in_flight(self._desk, rule) is not None:
-                continue
-            if (found := one.least()) is None:
-                left = ", ".join(one.unnamed) or "its own margin is isolated"
-                text = f"{one.name}: {ratio} is below {rule.trigger} and no order reaches {rule.target}: {left} → bring margin, or close by hand"
-                lasting.add(await self._say("RESCUE_IMPOSSIBLE", one.name, text))
-                continue
-            if self._before is not None:
-                await self._before()
-            cut = found.cuts[0]
-            self._tell(f"rescue {rule.name}: {ratio}: {exchange.words(self._app, one, cut)}")
-            name = await exchange.reduce(self._app, self._desk, one, cut, self._most_cost_usd)
-            text = f"{one.name}: {exchange.words(self._app, one, cut)} by the order {name}; equity over maintenance was {ratio}"
-            await self._desk.journal.record(Alarmed("RESCUED", text, self._desk.clock.now_ns()))
+        """One look, and what it calls for at each account. Raises what the first of them came to grief by, after the others had their turn."""
+        lasting, trouble = set[tuple[str, str]](), list[FairleadError]()
+        for one in await exchange.exposed(self._app, self._rule):
+            try:
+                await self._account(one, lasting)
+            except FairleadError as error:
+                if error.verb == "HALT" and error.code != "HALTED":
+                    raise
+                trouble.append(error)
         self._told = {t for t in self._told if t in lasting or not t[1]}
+        if trouble:
+            raise trouble[0]
+
+    async def _account(self, one: exchange.Exposed, lasting: set[tuple[str, str]]) -> None:
+        rule, ratio = self._rule, health_words(one.ratio_1e18)
+        if one.judged.state is State.UNKNOWN:
+            why = f"{one.name}: its margin cannot be told, and is not taken for safe: {one.judged.why}"
+            lasting.add(await self._say("HEALTH_UNKNOWN", one.name, f"{why} → `fairlead health`"))
+        if one.below(rule.warn):
+            near = f"{one.name}: equity over maintenance {ratio} is below {rule.warn} → below {rule.trigger} positions are made smaller"
+            lasting.add(await self._say("RESCUE_NEAR", one.name, near))
+        if not one.below(rule.trigger) or exchange.in_flight(self._desk, rule) is not None:
+            return
+        if (found := one.least()) is None:
+            left = ", ".join(one.unnamed) or "its own margin is isolated"
+            text = f"{one.name}: {ratio} is below {rule.trigger} and no order reaches {rule.target}: {left} → bring margin, or close by hand"
+            lasting.add(await self._say("RESCUE_IMPOSSIBLE", one.name, text))
+            return
+        if self._before is not None:
+            await self._before()
+        cut = found.cuts[0]
+        self._tell(f"rescue {rule.name}: {ratio}: {exchange.words(self._app, one, cut)}")
+        name = await exchange.reduce(self._app, self._desk, one, cut, self._most_cost_usd)
+        text = f"{one.name}: {exchange.words(self._app, one, cut)} by the order {name}; equity over maintenance was {ratio}"
+        await self._desk.journal.record(Alarmed("RESCUED", text, self._desk.clock.now_ns()))
 
     async def _say(self, code: str, name: str, text: str) -> tuple[str, str]:
         key = (code, name)

@@ -170,6 +170,7 @@ class Permissions:
     withdraw: bool
     kinds: tuple[str, ...]
     one_way: bool
+    multi_asset: bool = False
 
 
 def permissions(data: Any) -> Permissions:
@@ -180,7 +181,7 @@ def permissions(data: Any) -> Permissions:
             "one-way" if one_way else "hedge mode",
             "multi-asset margin" if multi else "single-asset margin",
         )
-        return Permissions(bool(data["canTrade"]), bool(data["canWithdraw"]), kinds, one_way)
+        return Permissions(bool(data["canTrade"]), bool(data["canWithdraw"]), kinds, one_way, multi)
 
 
 def commission_bps(data: Any) -> tuple[Decimal, Decimal]:

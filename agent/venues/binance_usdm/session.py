@@ -265,7 +265,17 @@ class BinanceUsdm:
         return tuple(await self._positions(how))
 
     async def margin(self) -> Mapping[str, Any]:
-        """Each asset's margin account with its positions and their brackets, as `agent.margin.binance_usdm` reads it."""
+        """Each asset's margin account with its positions and their brackets, as `agent.margin.binance_usdm` reads it. Raises Usage
+        MULTI_ASSET_MARGIN, HEDGE_MODE: there it would be told otherwise than it is."""
+        may = await self.permissions()
+        if may.multi_asset:
+            raise Usage(
+                "MULTI_ASSET_MARGIN",
+                f"at {self._name} every asset of the account answers for all positions, which is not counted here",
+                "set single-asset margin on the exchange's own page, or watch it there",
+            )
+        self._one_way = may.one_way
+        await self._need_one_way()
         wallets = await self.signed_read(f"{V3}/balance", {}, 5)
         risks = await self.signed_read(f"{V3}/positionRisk", {}, 5)
         self._need_markets()

@@ -1,0 +1,96 @@
+"""A watch over several margin accounts of one exchange: what one of them comes to grief by is told after the others had their turn; and an order
+that the exchange does not show yet is waited for, so that none is planned on a position of before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from manual_clock import ManualClock
+
+from agent.app.rescue import exchange
+from agent.app.rescue.margin_watch import MarginWatch
+from agent.app.settings_rescue import MarginRescueTable
+from agent.domain.errors import Reject, Retry
+from agent.margin.reducing import Cut
+from agent.ports import VenueInstrument
+from agent.venues.binance_usdm import margin
+
+SYMBOLS = ("BTCUSDT", "ETHUSDC")
+RULE = MarginRescueTable(name="short", venue="usdm", most_usd=Decimal(100))
+
+
+class Exchange:
+    """Two margin assets, each with a short that is near its liquidation; `shows`: the size of the one in ETHUSDC at each asking."""
+
+    def __init__(self, shows: tuple[str, ...] = ("-10",)) -> None:
+        self.shows, self.asked = list(shows), 0
+
+    async def margin(self) -> Mapping[str, Any]:
+        self.asked += 1
+        eth = self.shows.pop(0) if len(self.shows) > 1 else self.shows[0]
+        rows = [
+            {"symbol": s, "positionAmt": size, "entryPrice": "3000", "markPrice": "3000", "isolatedWallet": "0", "isolatedMargin": "0",
+             "marginAsset": s[3:]}
+            for s, size in (("BTCUSDT", "-10"), ("ETHUSDC", eth))
+        ]  # fmt: skip
+        tier = [{"notionalFloor": 0, "maintMarginRatio": Decimal("0.01"), "cum": 0}]
+        wallets = [{"asset": asset, "crossWalletBalance": "400"} for asset in ("USDT", "USDC")]
+        return margin.document("usdm", wallets, rows, [{"symbol": s, "brackets": tier} for s in SYMBOLS], 0)
+
+    async def instruments(self) -> list[VenueInstrument]:
+        lot = Decimal("0.001")
+        return [
+            VenueInstrument(s, s[:3], s[3:], lot, lot, lot, lot, Decimal(5), Decimal(2), "linear")
+            for s in SYMBOLS
+        ]
+
+
+class Desk:
+    """The record alone: nothing is in flight."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock, self.journal = clock, self
+        self.book = SimpleNamespace(parents={})
+        self.alarms: list[tuple[str, str]] = []
+
+    async def record(self, event: Any) -> None:
+        self.alarms.append((event.code, event.message))
+
+
+def app_of(venue: Exchange, clock: ManualClock, *named: str) -> Any:
+    directory = SimpleNamespace(symbols={f"cex:usdm/{s}": s for s in named})
+    return SimpleNamespace(venues={"usdm": venue}, unreachable={}, directory=directory, clock=clock)
+
+
+async def test_the_second_account_is_looked_at_where_the_first_may_not_be_helped() -> None:
+    clock = ManualClock()
+    desk = Desk(clock)
+    # The order of the first is worth more than `most_usd`; the contract of the other is not among the settings' assets.
+    for named, over in ((SYMBOLS[1:], "usdm USDT"), (SYMBOLS[:1], "usdm USDC")):
+        desk.alarms.clear()
+        watch = MarginWatch(app_of(Exchange(), clock, *named), desk, RULE, Decimal(200), lambda line: None)  # type: ignore[arg-type]
+        with pytest.raises(Reject) as told:
+            await watch.step()
+        assert told.value.code == "RESCUE_OVER_LIMIT" and "most_usd" in told.value.message
+        assert [text for code, text in desk.alarms if code == "RESCUE_NEAR"].__len__() == 2
+        (impossible,) = [text for code, text in desk.alarms if code == "RESCUE_IMPOSSIBLE"]
+        assert impossible.startswith(over)
+
+
+async def test_an_order_is_over_when_the_exchange_shows_it() -> None:
+    clock = ManualClock()
+    venue = Exchange(("-10", "-10", "-10", "-4"))
+    app = app_of(venue, clock, *SYMBOLS)
+    (one,) = [found for found in await exchange.exposed(app, RULE) if found.name == "usdm USDC"]
+    cut = Cut("cex:usdm/ETHUSDC", Fraction(6), True, Fraction(18_000))
+    await exchange.shown(app, one, cut)
+    assert venue.asked == 4
+    never = app_of(Exchange(), clock, *SYMBOLS)
+    with pytest.raises(Retry) as told:
+        await exchange.shown(never, one, cut)
+    assert told.value.code == "MARGIN_NOT_SHOWN" and told.value.hint
