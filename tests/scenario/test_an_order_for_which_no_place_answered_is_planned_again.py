@@ -5,13 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from desk import PAPER, Office, order
+from desk import PAPER, MemoryMarket, Office, order
 
 from agent.domain.errors import Denied, FairleadError, Reject
 from agent.execution.spine import work
 from agent.market.view import MarketView
 
 NOBODY = Reject("NO_MARKET", "no place answered: paper: GARBLED: half an answer", "see `fairlead doctor`")
+
+
+class Silent(MemoryMarket):
+    """Its first views end in that error."""
+
+    def __init__(self, office: Office, error: FairleadError, times: int) -> None:
+        super().__init__(office)
+        self._left = [error] * times
+
+    async def view(self, base: str, quote: str) -> MarketView:
+        if self._left:
+            raise self._left.pop()
+        return await super().view(base, quote)
 
 
 @pytest.mark.parametrize(
@@ -23,23 +36,11 @@ NOBODY = Reject("NO_MARKET", "no place answered: paper: GARBLED: half an answer"
     ],
 )
 async def test_it_is_done_once_somebody_answers(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    error: FairleadError,
-    times: int,
-    status: str,
-    slices: int,
+    tmp_path: Path, error: FairleadError, times: int, status: str, slices: int
 ) -> None:
     office = Office(tmp_path, places=(PAPER,))
     async with office.open() as desk:
-        left, answered = [error] * times, desk.market.view
-
-        async def view(base: str, quote: str) -> MarketView:
-            if left:
-                raise left.pop()
-            return await answered(base, quote)
-
-        monkeypatch.setattr(desk.market, "view", view)
+        desk.market = Silent(office, error, times)
         parent = order(office, "3")
         await work(parent, desk)
         record = desk.book.parents[parent.cl_ord_id]
