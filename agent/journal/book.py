@@ -38,6 +38,8 @@ _SAME = {
 }
 INTERRUPTED = "INTERRUPTED"
 """The rule of a breach that only says: the process ended before this slice was planned."""
+NO_MARKET = "NO_MARKET"
+"""The rule of one that only says: no place answered when this slice was planned; another time one may."""
 NEVER_LEFT = "NEVER_LEFT"
 """The code of a part that only the end of a process stopped before it was signed."""
 
@@ -405,10 +407,10 @@ class Book:
 
     def was_denied(self, child: ClOrdId) -> bool:
         """Whether our own rules, the signer or an owner said no: trying again would hear the same. A slice that only the
-        end of a process interrupted was not."""
+        end of a process interrupted was not, nor one that found no place that answered."""
         record = self.children[child]
         if record.breach is not None:
-            return all(reason.rule != INTERRUPTED for reason in record.breach.reasons)
+            return all(reason.rule not in (INTERRUPTED, NO_MARKET) for reason in record.breach.reasons)
         return any(self.parts[name].refused for name in record.parts)
 
     def was_interrupted(self, child: ClOrdId) -> bool:
