@@ -55,11 +55,11 @@ def check(given: Mapping[str, str]) -> None:
     for name, default in (("leave", "0"), ("gas_usd", "0"), ("least_usd", "10")):
         number(given, name, default)
     number(given, "cost_bps"), number(given, "keep")
-    if not 1 <= number(given, "hours", "72") <= YEAR_DAYS * 24:
+    if not 1 <= number(given, "hours", "72") <= 1_000:
         raise Usage(
             "HEDGE_PARAMETER",
-            f"hours = '{given['hours']}' is not from 1 to {YEAR_DAYS * 24}",
-            "a year's funding at the most is asked for",
+            f"hours = '{given['hours']}' is not from 1 to 1000",
+            "an exchange tells a thousand payments of funding at once, and some pay every hour",
         )
     if positive(given, "tranche") > positive(given, "size"):
         raise Usage("HEDGE_PARAMETER", "tranche is more than size", "the whole is reached in tranches")

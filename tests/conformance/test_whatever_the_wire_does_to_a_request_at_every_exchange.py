@@ -6,6 +6,7 @@ and 9 of the failures this must survive.
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +16,7 @@ from wire import TURNED_AWAY, Fault, Wire
 
 from agent.domain.errors import FairleadError, Reconcile, Retry
 from agent.domain.order_state import OrdStatus
+from agent.domain.reports import OrderSnapshot
 
 Both = tuple[Rig, Wire]
 UNCLEAR = [fault for fault in Fault if fault not in (*TURNED_AWAY, Fault.SILENT_AFTER)]
@@ -66,6 +68,17 @@ async def test_a_new_order_is_unclear_then_known_and_there_once(on_a_wire: Both,
     assert [one.cl_ord_id for one in await rig.venue.open_orders()] == [stands]
 
 
+async def decided(rig: Rig) -> OrderSnapshot | None:
+    """Asked again where a venue says that its chain may yet carry the order out."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await rig.venue.query(name_of(0), rig.symbol)
+            except Retry as early:
+                assert early.code == "NOT_DECIDED_YET"
+                await asyncio.sleep(0.02)
+
+
 @pytest.mark.parametrize("fault", UNCLEAR, ids=named)
 async def test_what_takes_is_filled_once_whatever_became_of_the_answer(on_a_wire: Both, fault: Fault) -> None:
     """An order that trades at once: the fills are the venue's, and none is made up or counted twice."""
@@ -74,7 +87,7 @@ async def test_what_takes_is_filled_once_whatever_became_of_the_answer(on_a_wire
     wire.arm(fault, write=True)
     with pytest.raises(Reconcile):
         await rig.venue.submit(request)
-    found = await rig.venue.query(name_of(0), rig.symbol)
+    found = await decided(rig)
     told = await rig.venue.fills(rig.symbol, 0)
     if fault in ARRIVES:
         assert found is not None and (found.status, found.cum_qty) == (OrdStatus.FILLED, Decimal("0.5"))

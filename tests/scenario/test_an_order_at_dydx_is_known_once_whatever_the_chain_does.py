@@ -151,6 +151,22 @@ async def test_an_answer_of_before_is_no_proof_of_absence() -> None:
         assert server(door).faults.take("order.query") is None
 
 
+async def test_an_order_whose_answer_was_lost_is_absent_only_past_its_last_block() -> None:
+    """However the chain's blocks and this machine's clock go: till then it may yet be carried out, and is sent no second time."""
+    async with dydx_paper() as door, at(door) as venue:
+        request = await venue.authorize(order("fl-a", "3100", TimeInForce.IOC, "0.5"))
+        await door.fault("order.place", "reset_before")
+        with pytest.raises(Reconcile):
+            await venue.submit(request)
+        with pytest.raises(Retry) as early:
+            await venue.query(ClOrdId("fl-a"), MARKET)
+        assert early.value.code == "NOT_DECIDED_YET"
+        while (await venue._height()) <= venue._sent[ClOrdId("fl-a")].until:  # noqa: ASYNC110  # a chain tells no event here
+            await asyncio.sleep(0.02)
+        assert await venue.query(ClOrdId("fl-a"), MARKET) is None
+        assert not (await door.truth())["orders"]
+
+
 async def test_an_indexer_that_refuses_a_question_refuses_no_order() -> None:
     async with dydx_paper() as door, at(door) as venue:
         request = await venue.authorize(order())

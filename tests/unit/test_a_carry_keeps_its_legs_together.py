@@ -103,7 +103,7 @@ def test_either_account_in_danger_makes_it_smaller_and_unknown_is_not_safe() -> 
     "wrong",
     [
         {"tranche": "11"}, {"tranche": "0.0001"}, {"leave": "8"}, {"room": "31"}, {"health": "1"}, {"instrument": "ETH"}, {"size": "0"},
-        {"hours": "1e99999999"}, {"hours": "8761"}, {"hours": "0.5"}, {"enter": "1e1000000"}, {"step": "1e-99"},
+        {"hours": "1e99999999"}, {"hours": "1001"}, {"hours": "0.5"}, {"enter": "1e1000000"}, {"step": "1e-99"},
         {"hold_days": "0"}, {"unheard": "1"}, {"cost_bps": "-1"},
     ],
 )  # fmt: skip

@@ -53,6 +53,7 @@ class _Sent:
     flags: int
     until: int
     taken: bool = False
+    unclear: bool = False
 
 
 class Dydx:
@@ -169,8 +170,13 @@ class Dydx:
         with understood("a signed request"):
             parts = json.loads(request.payload)
             tx, symbol, flags = (parts[key] for key in ("tx", "symbol", "flags"))
-        await self._broadcast(tx)
         sent = self._sent.get(request.cl_ord_id)
+        try:
+            await self._broadcast(tx)
+        except Reconcile:
+            if sent is not None:
+                sent.unclear = True
+            raise
         if sent is not None:
             sent.taken = True
         return await self._seen(request.cl_ord_id, symbol, ended=flags == SHORT_TERM)
@@ -201,11 +207,13 @@ class Dydx:
 
     async def query(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot | None:
         """None only where an indexer that is up to date tells of none. An order that took nothing at once leaves no trace there: of one
-        that this session sent and the node took, it is told as expired after its last block. Raises Retry INDEXER_BEHIND."""
+        that this session sent and the node took, it is told as expired after its last block; of one whose answer was lost, nothing is told
+        before that block. Raises Retry INDEXER_BEHIND, NOT_DECIDED_YET."""
         market = self._market(symbol)
         self.reader.knows(cl_ord_id, market)
         stands, height = await self._proved(cl_ord_id, market)
         if stands is None:
+            self._decided(cl_ord_id, height)
             return self._untraced(cl_ord_id, market, height)
         return await self._whole(stands, market)
 
@@ -318,6 +326,18 @@ class Dydx:
             return stands, 0
         height = await self._height()
         return await self._row(name, market), height
+
+    def _decided(self, name: ClOrdId, height: int) -> None:
+        """Of an order sent without an answer, whether the chain could still carry it out is told by its blocks and by no clock of ours."""
+        sent = self._sent.get(name)
+        if (
+            sent is not None
+            and sent.unclear
+            and not sent.taken
+            and sent.flags == SHORT_TERM
+            and height <= sent.until
+        ):
+            raise Retry("NOT_DECIDED_YET", f"{self._name}: {name} may be carried out until block {sent.until}, {height} is told", "ask again")  # fmt: skip
 
     def _untraced(self, name: ClOrdId, market: codec.Market, height: int) -> OrderSnapshot | None:
         """An order that the node took and nothing is told of: one that took nothing at once leaves no trace."""
