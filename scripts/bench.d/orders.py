@@ -48,8 +48,8 @@ from agent.ports import ExecutionVenue
 from agent.transport.clock import SystemClock
 from chains.types import Environment
 from keys.client import SignerClient, start_signer
-from keys.signer.exchange_orders import SymbolLimit
 from keys.signer import exchange, exchange_orders
+from keys.signer.exchange_orders import SymbolLimit
 
 HMAC_MS, HMAC_P99_MS, EIP712_MS = 0.5, 2.0, 1.0
 MUCH = Decimal(10**12)
