@@ -32,7 +32,7 @@ PARAMETERS = (
     ("cost_bps", "what both legs cost, in and out again, in bps of the notional: four fees, spreads, impact"),
     ("gas_usd", "what a tranche costs besides, in and out again, in USD; 0 where not given"),
     ("hold_days", "how long it is expected to be kept: costs are spread over it; 30 where not given"),
-    ("hours", "over how many hours funding is averaged; 72 where not given"),
+    ("hours", "over how many hours funding is averaged, 1000 at the most; 72 where not given"),
     ("room", "how far, in percent, the price may rise before the short is liquidated: below it there is less of it; 15 where not given"),
     ("room_enter", "below this room none is added, in percent; 30 where not given"),
     ("chain", "where base is lent and borrowed on: the chain of that account, by name; none is watched where not given"),

@@ -25,6 +25,7 @@ from agent.app import template
 from agent.app.settings import Settings, parse
 from agent.app.testvenue.coinbase import CoinbaseServer
 from agent.app.testvenue.kraken import KrakenServer
+from agent.app.testvenue.usdm import UsdmServer
 from agent.app.watching.check import Check, Level
 from agent.app.watching.margins import margins_of
 from agent.app.watching.venue_check import _line, venue_checks
@@ -140,6 +141,17 @@ async def test_of_contracts_it_tells_what_is_held_and_how_the_account_is_kept(tm
     assert "-2 ETHUSDC from 29" in told["positions paper"].message
     assert "cross at 20x" in told["positions paper"].message
     assert "one-way, single-asset margin" in told["rights paper"].message
+
+
+async def test_an_account_whose_margin_cannot_be_judged_is_looked_at_all_the_same(tmp_path: Path) -> None:
+    class Mixed(UsdmServer):
+        def account_config(self, params, account):  # type: ignore[no-untyped-def]
+            return super().account_config(params, account) | {"multiAssetsMargin": True, "canWithdraw": True}
+
+    async with usdm_paper(kind=Mixed) as door:
+        told = await checked(settings(door, tmp_path, module="binance_usdm"))
+    assert told["margin paper"].level is Level.WARN and "single-asset" in told["margin paper"].remedy
+    assert "multi-asset margin" in told["rights paper"].message and told["rights paper"].level is not Level.OK
 
 
 async def test_at_deribit_it_reads_with_requests_that_are_signed_one_by_one(tmp_path: Path) -> None:

@@ -85,6 +85,14 @@ def _capabilities(exchange: ExecutionVenue) -> list[Check]:
     return [ok(name, can.said()), *(skip(name, text) for text in can.missing)]
 
 
+async def _margins(name: str, exchange: TellsMargin) -> list[Check]:
+    """What of the account cannot be judged keeps nothing else of it from being looked at."""
+    try:
+        return [_margin(name, judged) for judged in await judged_now(exchange)]
+    except Usage as no:
+        return [warn(f"margin {name}", no.message, no.hint)]
+
+
 async def _account(configured: Venue, exchange: ExecutionVenue) -> list[Check]:
     name = configured.name
     balances = [b for b in await exchange.balances() if b.free or b.locked]
@@ -101,7 +109,7 @@ async def _account(configured: Venue, exchange: ExecutionVenue) -> list[Check]:
     if isinstance(exchange, HoldsPositions):
         found.append(ok(f"positions {name}", positions_line(await exchange.positions())))
     if isinstance(exchange, TellsMargin):
-        found += [_margin(name, judged) for judged in await judged_now(exchange)]
+        found += await _margins(name, exchange)
     asked = getattr(exchange, "permissions", None)
     if asked is not None:
         found += _rights(name, await asked())
