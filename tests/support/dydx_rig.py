@@ -34,7 +34,7 @@ OWNERS_SECRET = "03" * 32
 AUTHENTICATOR = 12
 ACCOUNT = f"{ADDRESS}/0/{AUTHENTICATOR}"
 MARKET, PAIR = "ETH-USD", "1@-9"
-BLOCK_MS = 10
+BLOCK_MS = 30
 
 
 def sub(kind: str, config: bytes) -> dict[str, str]:
