@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from decimal import Decimal
 
@@ -31,12 +32,12 @@ def drawn(chance: random.Random, name: ClOrdId) -> VenueOrder:
 
 
 async def known(venue: Dydx, name: ClOrdId) -> OrderSnapshot | None:
-    """What became of it, asked until somebody says."""
-    for _ in range(40):
+    """What became of it, asked until somebody says: not before the last block that could take it is past."""
+    for _ in range(400):
         try:
             return await venue.query(name, MARKET)
         except Retry:
-            continue
+            await asyncio.sleep(0.02)
     raise AssertionError("it is never told")
 
 
