@@ -173,7 +173,7 @@ async def test_an_order_that_is_none_of_ours_goes_by_its_number_and_can_be_ended
             assert found is not None and found.cum_qty == D("0.25") and len(found.fills) == 1
             ended = await fresh.cancel(stands.cl_ord_id, PAIR)
             assert (ended.status, ended.cum_qty) == (OrdStatus.CANCELED, D("0.25"))
-            assert await fresh.query(ClOrdId("kraken-OXXXXX-XXXXX-XXXXXX"), PAIR) is None
+            assert await fresh.query(ClOrdId("kraken-OAAAAA-BBBBB-CCCCCC"), PAIR) is None
 
 
 async def there_fill(door: Door) -> None:

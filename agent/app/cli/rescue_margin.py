@@ -99,7 +99,7 @@ def _facts(app: App, one: Exposed) -> dict[str, Any]:
 
 
 def _show(app: App, one: Exposed) -> None:
-    from agent.app.rescue.exchange import words
+    from agent.app.rescue.exchange import dollars_up, words
     from agent.app.rescue.words import health_words
 
     print(f"\n{one.name} · {one.judged.state.value} · equity over maintenance {health_words(one.ratio_1e18)}")
@@ -114,7 +114,7 @@ def _show(app: App, one: Exposed) -> None:
     else:
         does = ", then ".join(words(app, one, cut) for cut in found.cuts)
         print(
-            f"  cheapest  {does}: {health_words(found.ratio_1e18)}, loses at most about {float(found.cost):,.2f} USD"
+            f"  cheapest  {does}: {health_words(found.ratio_1e18)}, loses at most about {dollars_up(found.cost):,} USD"
         )
     for asset in one.unnamed:
         print(f"  left out  {asset}: the settings do not name it, or it cannot be traded here")

@@ -24,7 +24,7 @@ from agent.domain.errors import FairleadError, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import AssetId, cex_id
 from agent.domain.orders import Side
-from agent.domain.units import WIDE, raw_up
+from agent.domain.units import WIDE, div_up, raw_up
 from agent.execution.desk import Desk
 from agent.execution.spine import work
 from agent.margin.accounts import Judged
@@ -153,14 +153,19 @@ async def shown(app: App, one: Exposed, cut: Cut) -> None:
     raise Retry("MARGIN_NOT_SHOWN", text, "look at the exchange's own page; it is asked again")
 
 
+def dollars_up(usd: Fraction) -> Decimal:
+    """To the cent, for people."""
+    return div_up(Decimal(usd.numerator), Decimal(usd.denominator), 2)
+
+
 async def reduce(app: App, desk: Desk, one: Exposed, cut: Cut, most_cost_usd: Decimal) -> ClOrdId:
     """The order, to its end, until it shows. Raises as `propose` and `shown`, Denied MAX_LOSS or RESCUE_OVER_LIMIT, Reject NOT_EXECUTED."""
     rule, place = one.rule, f"cex:{one.rule.venue}"
-    worth = Decimal(cut.notional.numerator) / Decimal(cut.notional.denominator)
-    if worth > rule.most_usd:
+    if cut.notional > Fraction(rule.most_usd):
+        worth = dollars_up(cut.notional)
         raise Reject(
             "RESCUE_OVER_LIMIT",
-            f"{rule.name}: {words(app, one, cut)} is worth {worth:,.2f}, most_usd is {rule.most_usd}",
+            f"{rule.name}: {words(app, one, cut)} is worth {worth:,}, most_usd is {rule.most_usd}",
             "raise margin_rescues.most_usd, or close it by hand",
         )
     quote = next(
