@@ -91,15 +91,12 @@ class VenueFollower:
         assert authorized.order is not None
         record = self._recorder.book.parts[authorized.part.cl_ord_id]
         try:
-            if record.status in (
-                OrdStatus.NEW,
-                OrdStatus.PARTIALLY_FILLED,
-            ):  # what nobody acknowledged is not there yet
+            if record.status in (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED):
+                # What nobody acknowledged is not there yet.
                 await self._report(authorized, ExecType.PENDING_CANCEL)
             snapshot = await venue.cancel(authorized.part.cl_ord_id, authorized.order.symbol)
-        except (
-            Reject
-        ) as refused:  # it ended meanwhile: the next query tells; another refusal leaves it where it was
+        except Reject as refused:
+            # It ended meanwhile: the next query tells. Another refusal leaves it where it was.
             return refused.code == "NO_SUCH_ORDER" and self._was_acknowledged(record)
         except Reconcile:
             return False
@@ -139,9 +136,8 @@ class VenueFollower:
                 async for report in told:
                     pause_s = AGAIN_S
                     await self._hear(venue, report)
-            except (
-                FairleadError
-            ) as stopped:  # orders are asked after meanwhile; what nobody asks after is only heard here
+            except FairleadError as stopped:
+                # Orders are asked after meanwhile; what nobody asks after is only heard here.
                 again = f"it is listened to again in {pause_s:g} s"
                 await self._alarm("REPORTS_STOPPED", f"{venue.name} tells nothing more: {stopped}; {again}")
             finally:  # also where the record ends this: what it has running must not outlive its venue

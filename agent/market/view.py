@@ -86,9 +86,8 @@ class MarketView:
         document = market_json(self)
         try:
             data = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
-        except (
-            TypeError
-        ):  # a number beyond 64 bits; there are no fractions, which alone the two would write differently
+        except TypeError:
+            # A number beyond 64 bits; there are no fractions, which alone the two would write differently.
             data = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
         return hashlib.sha256(data).hexdigest()
 

@@ -169,10 +169,8 @@ class Ccxt:
         answer = await library.send(json.loads(request.payload))
         try:
             placed = await library.answered(answer, "create_order", *self._words(order))
-        except (
-            Retry,
-            Reject,
-        ) as error:  # it was sent: whatever the library makes of the answer, it may stand
+        except (Retry, Reject) as error:
+            # It was sent: whatever the library makes of the answer, it may stand.
             raise Reconcile("ANSWER_UNCLEAR", f"{request.cl_ord_id} was sent and answered: {error.message}", "ask by client order id") from None  # fmt: skip
         with border.understood("the answer to a new order", write=True):
             if placed.get("id") is not None:
