@@ -55,6 +55,8 @@ def _mid(problem: Problem, legs: list[Leg]) -> float:
         else:
             pool = problem.view.pools[leg.id]
             rate = mid_rate(pool, within(pool, leg.asset_in), within(pool, leg.asset_out))
+        # A book with one side has no middle: what the leg gets is the only price there is.
+        rate = rate or leg.out_raw / leg.in_raw
         flows[leg.asset_in].append((float(leg.in_raw), leg.asset_out, rate))
 
     def value(asset: AssetId) -> float:

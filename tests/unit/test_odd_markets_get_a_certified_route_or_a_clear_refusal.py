@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from markets import DAI, USDC, WETH, book, document, three_places, v2, v3
+from markets import CEX_ETH, CEX_USDC, DAI, USDC, WETH, book, document, three_places, v2, v3
 
 from agent.app.clocked import proof_of, timed_route
 from agent.domain.errors import FairleadError
@@ -67,6 +67,15 @@ def test_pools_without_liquidity_and_books_without_levels_take_no_part() -> None
     bare = book() | {"bids": [], "asks": []}
     market = document([v2("aa", USDC, WETH, 3_000_000, 1_000), empty, hollow], books=[bare])
     assert solved(market, WETH, USDC, 10**18, cross_domain=True).gap_bps < 0.01
+
+
+@pytest.mark.parametrize("side", ["bids", "asks"])
+def test_a_book_with_one_side_has_a_price_for_whoever_trades_there(side: str) -> None:
+    """No middle, so what is paid is what it is measured by: a price of zero would be divided by."""
+    view = parse_market(document([], books=[book() | {side: []}]))
+    sell, buy, amount = (CEX_USDC, CEX_ETH, 3_000 * 10**6) if side == "bids" else (CEX_ETH, CEX_USDC, 10**18)
+    (place,) = timed_route(view, AssetId(sell), AssetId(buy), amount).places
+    assert place.mid_px == place.avg_px > 0 and place.impact_bps == 0
 
 
 def test_an_asset_nothing_leads_to_is_refused() -> None:
