@@ -83,6 +83,8 @@ def crises(
             verdict = referee.ask({"do": "judge"})
             report.violations += verdict["violations"]
             report.counters.update(verdict["counters"])
+            for found in verdict["violations"]:
+                say(f"crisis {case}, {found['rule']}: {found['story']}")
             if number % 10 == 9:
                 say(f"{number + 1} of {len(cases)} crises, {len(report.violations)} violations")
         report.counters["sigkills"] += world.sigkills
