@@ -6,7 +6,16 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from agent.margin import aave_account, binance_pm, compound_v3, deribit_pm, maker_vault, morpho_blue, perps
+from agent.margin import (
+    aave_account,
+    compound_v3,
+    deribit_pm,
+    liquity_v2,
+    maker_vault,
+    morpho_blue,
+    perps,
+    unified,
+)
 from agent.margin.aave_core import AaveModel
 from agent.margin.model import MarginModel
 from agent.margin.ray import RAY, div_up
@@ -26,6 +35,8 @@ def owed(model: MarginModel, account: Any, timestamp: int) -> dict[str, int]:
             found = {account.loan: morpho_blue.debt_raw(account, timestamp)}
         case maker_vault.Account():
             found = {account.debt: div_up(account.art_1e18 * maker_vault.rate_at(account, timestamp), RAY)}
+        case liquity_v2.Account():
+            found = {account.debt: liquity_v2.entire_debt(account, timestamp)}
         case _:
             found = {}
     return {asset: raw for asset, raw in found.items() if raw > 0}
@@ -72,6 +83,8 @@ def repaid(model: MarginModel, account: Any, asset: str, raw: int, timestamp: in
         case maker_vault.Account():
             art = raw * RAY // maker_vault.rate_at(account, timestamp)
             return replace(account, art_1e18=max(account.art_1e18 - art, 0))
+        case liquity_v2.Account():
+            return liquity_v2.repaid(account, raw, timestamp)
     return account
 
 
@@ -82,12 +95,12 @@ def deposits(model: MarginModel, account: Any) -> list[str]:
             return [r.asset for r in account.reserves if model.counts(r) and account.threshold_bps(r)]
         case compound_v3.Account():
             return [c.asset for c in account.collateral if c.liquidate_cf_1e18]
-        case morpho_blue.Account() | maker_vault.Account():
+        case morpho_blue.Account() | maker_vault.Account() | liquity_v2.Account():
             return [account.collateral]
         case perps.PerpAccount() | deribit_pm.Account():
             return [DOLLARS]
-        case binance_pm.Account():
-            return [h.asset for h in account.assets if h.collateral_rate == 1][:1]
+        case unified.Account():
+            return [h.asset for h in account.assets if h.haircut[0][1] == 1][:1]
     return []
 
 
@@ -116,11 +129,13 @@ def deposited(model: MarginModel, account: Any, asset: str, raw: int, timestamp:
             return replace(account, collateral_raw=account.collateral_raw + raw)
         case maker_vault.Account():
             return replace(account, ink_1e18=account.ink_1e18 + raw)
+        case liquity_v2.Account():
+            return replace(account, coll_1e18=account.coll_1e18 + raw)
         case perps.PerpAccount():
             return replace(account, balance=account.balance + Fraction(raw, 10**8))
         case deribit_pm.Account():
             return replace(account, equity=account.equity + Fraction(raw, 10**8))
-        case binance_pm.Account():
+        case unified.Account():
             assets = [
                 replace(h, equity=h.equity + Fraction(raw, 10**8)) if h.asset == asset else h
                 for h in account.assets

@@ -15,6 +15,7 @@ MOST_USD = 10**15
 
 _PRICE = re.compile(r"^(oracle_|base_)?price_1e(\d+)$")
 _EXCHANGE_PRICE = re.compile(r"^(?:mark|index|entry)_px$")
+_NATIVE_PRICE = re.compile(r"_price_raw$")
 _RATE = re.compile(r"_rate_1e\d+$")
 _INDEX = re.compile(r"_index_1e\d+$")
 _SHARE = re.compile(r"^(?:liquidation_threshold_bps|liquidate_cf_1e18|borrow_cf_1e18)$")
@@ -53,6 +54,8 @@ def doubt(raw: Mapping[str, Any]) -> str:
             return f"{name}the market is paused"
         if entry.get("active") is False:
             return f"{name}the market is not active"
+        if entry.get("shut_down") is True:
+            return f"{name}the branch is shut down: any of its troves may be redeemed at once"
         for key, value in entry.items():
             if _EXCHANGE_PRICE.match(key) and _beyond(value):
                 return f"{name}{key}: its price, {value[:40]}, is beyond any asset's"
@@ -61,6 +64,9 @@ def doubt(raw: Mapping[str, Any]) -> str:
                 continue
             if why := growth_doubt(key, number):
                 return f"{name}{why}"
+            # A price in a contract's own decimals, thirty of a dollar at most.
+            if _NATIVE_PRICE.search(key) and number >= 0 and (why := price_doubt(number, 30)):
+                return f"{name}{key}: {why}"
             if found := _PRICE.match(key):
                 # An eMode writes 0 for "no price of its own"; Morpho's price has decimals of its own.
                 if where == "emode" and number == 0:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from agent.margin import aave_account, binance_pm, compound_v3, maker_vault, morpho_blue
+from agent.margin import aave_account, compound_v3, liquity_v2, maker_vault, morpho_blue, unified
 from agent.margin.changes import DOLLARS, deposited, deposits, owed, repaid
 from agent.margin.model import AT_RISK_1E18, MarginModel
 
@@ -29,8 +29,12 @@ class Fix:
 def cheapest(model: MarginModel, account: Any, timestamp: int, target_1e18: int = AT_RISK_1E18) -> Fix | None:
     """None where no single payment does it."""
     ways = [("repay", asset, debt) for asset, debt in owed(model, account, timestamp).items()]
+    if isinstance(account, liquity_v2.Account):
+        # A trove owes at least so much or nothing: less is paid, or all of it.
+        least = liquity_v2.MIN_DEBT_1E18
+        ways = [(do, asset, debt - least) for do, asset, debt in ways if debt > least] + ways
     for asset in deposits(model, account):
-        do = "deposit" if asset == DOLLARS or isinstance(account, binance_pm.Account) else "add_collateral"
+        do = "deposit" if asset == DOLLARS or isinstance(account, unified.Account) else "add_collateral"
         ways.append((do, asset, MOST_RAW))
     best: tuple[int, Fix] | None = None
     for do, asset, most in ways:
@@ -96,7 +100,7 @@ def _worth(account: Any, fix: Fix) -> int:
             return int(raw * account.prices()[asset] * 10**18 // 10 ** decimals[asset])
         case morpho_blue.Account() if fix.do != "repay":
             return raw * account.oracle_price_1e36 // 10**36
-        case maker_vault.Account() if fix.do != "repay":
+        case maker_vault.Account() | liquity_v2.Account() if fix.do != "repay":
             return raw * account.price_1e18 // 10**18
     return raw
 

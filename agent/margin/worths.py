@@ -10,7 +10,7 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 from agent.domain.units import WIDE
-from agent.margin import aave_account, compound_v3, maker_vault, morpho_blue
+from agent.margin import aave_account, compound_v3, liquity_v2, maker_vault, morpho_blue
 
 DOLLAR = Decimal(1)
 
@@ -41,7 +41,7 @@ def assets_of(account: Any) -> dict[str, int]:
                 account.loan: account.loan_decimals,
                 account.collateral: account.collateral_decimals,
             }
-        case maker_vault.Account():
+        case maker_vault.Account() | liquity_v2.Account():
             return {account.debt: 18, account.collateral: 18}
     return {}
 
@@ -52,7 +52,7 @@ def _price(account: Any, asset: str) -> tuple[int, int]:
         if asset == account.collateral:
             return account.oracle_price_1e36, 36 + account.loan_decimals
         return 1, assets_of(account)[asset]
-    if isinstance(account, maker_vault.Account):
+    if isinstance(account, maker_vault.Account | liquity_v2.Account):
         return (account.price_1e18, 36) if asset == account.collateral else (1, assets_of(account)[asset])
     if isinstance(account, compound_v3.Account):
         return account.prices()[asset], 8 + assets_of(account)[asset]

@@ -6,10 +6,11 @@ from __future__ import annotations
 import random
 
 import pytest
-from random_books import AT, KINDS, book, flips, hold
+from random_books import AT, KINDS, book, flips, hold, more
 
 from agent.margin import aave_v3_4
 from agent.margin.model import Side, State
+from agent.margin.surface import Member
 
 
 def holds(count: int, seed: int) -> None:
@@ -33,6 +34,21 @@ def test_several_hundred_books() -> None:
 def test_a_million_books() -> None:
     for part in range(10):
         holds(100_000, 1_001 + part)
+
+
+@pytest.mark.parametrize(
+    "count", [150, pytest.param(60_000, marks=[pytest.mark.full, pytest.mark.timeout(7_200)])]
+)
+def test_troves_gmx_positions_and_unified_accounts(count: int) -> None:
+    draw, printed, gone, models = random.Random(77), 0, 0, set[str]()
+    for _ in range(count):
+        member = Member("one", *more(draw), AT)
+        assert member.model is not None
+        printed += hold(member)
+        gone += member.state({}) is State.LIQUIDATABLE
+        models.add(member.model.name)
+    assert models == {"liquity_v2", "gmx_v2", "bybit_uta", "okx_multi"}
+    assert printed > count and count / 5 < gone < 4 * count / 5
 
 
 def test_a_price_about_which_two_floors_flicker_is_the_first_on_the_way() -> None:

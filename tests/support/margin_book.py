@@ -65,6 +65,45 @@ def every_model() -> dict[str, Any]:
         "id": "options", "model": "deribit_pm", "chain": CEX, "index": PERP, "index_px": "3000", "equity": "9000",
         "futures": [["1", "3000"]], "options": [["-10", "P", "2400", "30", "0.7", "3000"]],
     }  # fmt: skip
+    trove = {
+        "id": "trove", "model": "liquity_v2", "chain": CHAIN, "collateral": WETH, "debt": DAI, "coll_1e18": str(10 * 10**18),
+        "debt_1e18": str(20_500 * 10**18), "annual_rate_1e18": str(5 * 10**16), "last_update": 1_700_000_000,
+        "price_1e18": str(3_000 * 10**18), "mcr_1e18": str(11 * 10**17),
+    }  # fmt: skip
+    batch = {
+        "debt_1e18": str(10**24), "annual_rate_1e18": str(5 * 10**16), "management_fee_1e18": str(10**16),
+        "last_update": 1_700_000_000, "total_shares": str(9 * 10**23),
+    }  # fmt: skip
+    batched = {key: value for key, value in trove.items() if key not in ("debt_1e18", "annual_rate_1e18", "last_update")}  # fmt: skip
+    batched |= {"id": "batched", "batch": batch, "batch_shares": str(19_000 * 10**18)}
+    gmx = {
+        "id": "gmx", "model": "gmx_v2", "chain": CHAIN,
+        "positions": [
+            {"asset": WETH, "collateral": USDC, "long": True, "size_usd_1e30": str(30_000 * 10**30), "size_tokens_raw": str(10 * 10**18),
+             "collateral_raw": str(7_000 * 10**6), "index_price_raw": str(3_000 * 10**12), "collateral_price_raw": str(10**24),
+             "min_collateral_factor_1e30": str(5 * 10**27), "min_collateral_usd_1e30": str(5 * 10**30),
+             "position_fee_factor_1e30": str(7 * 10**26)},
+        ],
+    }  # fmt: skip
+    asset = {"asset": PERP, "equity": "3", "loan": "0", "index_px": "3000"}
+    wallet = {"asset": USDC, "equity": "-6500", "loan": "6500", "index_px": "1", "loan_rate": "0.04"}
+    haircut = [["0", "0.95"], ["2", "0.9"]]
+    linear = position | {
+        "size": "1",
+        "brackets": [["0", "0.005", "0"]],
+        "settles": USDC,
+        "close_fee_rate": "0.0006",
+    }
+    uta = {
+        "id": "uta", "model": "bybit_uta", "chain": CEX, "assets": [asset | {"collateral_rate": haircut}, wallet],
+        "positions": [linear], "order_loss": "12.5",
+    }  # fmt: skip
+    okx = {
+        **uta,
+        "id": "okx",
+        "model": "okx_multi",
+        "assets": [asset | {"collateral_rate": "0.95"}, wallet | {"equity": "-6000"}],
+    }
     return {
         "fairlead": "accounts/1",
         "at": {CHAIN: {"timestamp": 1_700_000_100}, CEX: {"timestamp": 1_700_000_100}},
@@ -76,5 +115,6 @@ def every_model() -> dict[str, Any]:
         ],
         "accounts": [
             aave("spark", "aave_v3_0", 20_000), aave("aave", "aave_v3_6", 21_000), comet, morpho, vault, perps, usdm, unified, options,
+            trove, batched, gmx, uta, okx,
         ],
     }  # fmt: skip

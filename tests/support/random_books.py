@@ -11,6 +11,8 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+import random_books_more
+
 from agent.margin import (
     aave_v3_0,
     aave_v3_4,
@@ -160,6 +162,12 @@ def perp(draw: random.Random) -> tuple[Any, PerpAccount]:
     return hyperliquid.MODEL, PerpAccount(margin + worth * (wanted - 1), tuple(rows))
 
 
+def more(draw: random.Random) -> tuple[Any, Any]:
+    """A trove, a GMX position or a unified account."""
+    kind = draw.choice((random_books_more.trove, random_books_more.gmx, random_books_more.unified_account))
+    return kind(draw, near, AT)
+
+
 KINDS = (aave, aave, comet, morpho, maker, perp)
 
 
@@ -191,6 +199,8 @@ def with_px(account: Any, asset: str, px: int) -> Any:
             return replace(account, oracle_price_1e36=px)
         case maker_vault.Account():
             return replace(account, price_1e18=px)
+    if (found := random_books_more.with_px(account, asset, px)) is not None:
+        return found
     rows = tuple(
         replace(p, mark_px=Fraction(px, 10**8)) if p.asset == asset else p for p in account.positions
     )
@@ -242,6 +252,8 @@ def worth(member: Member) -> tuple[float, float] | None:
             grown = (account.duty_1e27 / 1e27) ** (AT - account.last_update)
             owed = account.art_1e18 / 1e18 * account.rate_1e27 / 1e27 * grown
             cover = account.ink_1e18 / 1e18 * account.price_1e18 / 1e18 / (account.mat_1e27 / 1e27)
+        case _ if (found := random_books_more.worth(account, AT)) is not None:
+            cover, owed = found
         case _:
             cover = float(account.balance) + sum(float(p.profit(p.mark_px)) for p in account.positions)
             owed = sum(float(p.maintenance(p.mark_px)) for p in account.positions)

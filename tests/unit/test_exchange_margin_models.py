@@ -12,7 +12,7 @@ import pytest
 
 from agent.analytics import black76
 from agent.domain.errors import Usage
-from agent.margin import binance_pm, binance_usdm, deribit_pm, hyperliquid
+from agent.margin import binance_pm, binance_usdm, deribit_pm, hyperliquid, unified
 from agent.margin.model import MarginModel, Side, State
 
 ASSETS = {a: 8 for a in ("btc", "eth", "doge", "usdt")}
@@ -152,7 +152,7 @@ def test_unimmr_of_the_exchanges_own_example() -> None:
     # The FAQ's figures: profits 600, −414 and −0.05 BTC; maintenance 10, 8.4 and 0.00125 BTC; loans 0.004 BTC and 1.5 ETH.
     assert [f.profit(f.mark_px) for f in one.futures] == [600, -414, Fraction(-5, 100)]
     assert [f.required(f.mark_px) for f in one.futures] == [10, Fraction("8.4"), Fraction("0.00125")]
-    equity, required = binance_pm.totals(one, {})
+    equity, required = unified.totals(one, {})
     assert (
         required
         == Fraction("18.4") + (Fraction("0.004") + Fraction("0.00125")) * 40000 + Fraction("1.5") * 3000
