@@ -9,6 +9,7 @@ from typing import Any
 from agent.margin import (
     aave_account,
     compound_v3,
+    crvusd,
     deribit_pm,
     liquity_v2,
     maker_vault,
@@ -37,6 +38,8 @@ def owed(model: MarginModel, account: Any, timestamp: int) -> dict[str, int]:
             found = {account.debt: div_up(account.art_1e18 * maker_vault.rate_at(account, timestamp), RAY)}
         case liquity_v2.Account():
             found = {account.debt: liquity_v2.entire_debt(account, timestamp)}
+        case crvusd.Account():
+            found = {account.debt: account.debt_raw * crvusd.grown(account, timestamp) // crvusd.WAD}
         case _:
             found = {}
     return {asset: raw for asset, raw in found.items() if raw > 0}
@@ -85,6 +88,8 @@ def repaid(model: MarginModel, account: Any, asset: str, raw: int, timestamp: in
             return replace(account, art_1e18=max(account.art_1e18 - art, 0))
         case liquity_v2.Account():
             return liquity_v2.repaid(account, raw, timestamp)
+        case crvusd.Account():
+            return crvusd.repaid(account, raw, timestamp)
     return account
 
 

@@ -39,7 +39,7 @@ def test_a_million_books() -> None:
 @pytest.mark.parametrize(
     "count", [150, pytest.param(60_000, marks=[pytest.mark.full, pytest.mark.timeout(7_200)])]
 )
-def test_troves_gmx_positions_and_unified_accounts(count: int) -> None:
+def test_troves_gmx_positions_unified_accounts_and_crvusd_loans(count: int) -> None:
     draw, printed, gone, models = random.Random(77), 0, 0, set[str]()
     for _ in range(count):
         member = Member("one", *more(draw), AT)
@@ -47,7 +47,7 @@ def test_troves_gmx_positions_and_unified_accounts(count: int) -> None:
         printed += hold(member)
         gone += member.state({}) is State.LIQUIDATABLE
         models.add(member.model.name)
-    assert models == {"liquity_v2", "gmx_v2", "bybit_uta", "okx_multi"}
+    assert models == {"liquity_v2", "gmx_v2", "bybit_uta", "okx_multi", "crvusd"}
     assert printed > count and count / 5 < gone < 4 * count / 5
 
 

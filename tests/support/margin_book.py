@@ -85,6 +85,13 @@ def every_model() -> dict[str, Any]:
              "position_fee_factor_1e30": str(7 * 10**26)},
         ],
     }  # fmt: skip
+    band = {"x_raw": "0", "y_raw": str(10**18), "shares": str(10**18), "total_shares": str(10**18)}
+    llama = {
+        "id": "llama", "model": "crvusd", "chain": CHAIN, "collateral": WETH, "debt": DAI, "debt_raw": str(20_000 * 10**18),
+        "rate_1e18": "1500000000", "last_update": 1_700_000_000, "liquidation_discount_1e18": str(6 * 10**16), "a": 100,
+        "price_1e18": str(3_000 * 10**18), "p_oracle_up_1e18": str(2_700 * 10**18), "first_band": 12, "active_band": 0,
+        "bands": [band] * 10,
+    }  # fmt: skip
     asset = {"asset": PERP, "equity": "3", "loan": "0", "index_px": "3000"}
     wallet = {"asset": USDC, "equity": "-6500", "loan": "6500", "index_px": "1", "loan_rate": "0.04"}
     haircut = [["0", "0.95"], ["2", "0.9"]]
@@ -115,6 +122,6 @@ def every_model() -> dict[str, Any]:
         ],
         "accounts": [
             aave("spark", "aave_v3_0", 20_000), aave("aave", "aave_v3_6", 21_000), comet, morpho, vault, perps, usdm, unified, options,
-            trove, batched, gmx, uta, okx,
+            trove, batched, gmx, uta, okx, llama,
         ],
     }  # fmt: skip

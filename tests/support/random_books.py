@@ -163,8 +163,9 @@ def perp(draw: random.Random) -> tuple[Any, PerpAccount]:
 
 
 def more(draw: random.Random) -> tuple[Any, Any]:
-    """A trove, a GMX position or a unified account."""
-    kind = draw.choice((random_books_more.trove, random_books_more.gmx, random_books_more.unified_account))
+    """A trove, a GMX position, a unified account or a loan of crvUSD."""
+    made = random_books_more
+    kind = draw.choice((made.trove, made.gmx, made.unified_account, made.loan))
     return kind(draw, near, AT)
 
 

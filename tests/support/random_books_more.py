@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from agent.margin import bybit_uta, gmx_v2, liquity_v2, okx_multi, unified
+from agent.margin import bybit_uta, crvusd, gmx_v2, liquity_v2, okx_multi, unified
 from agent.margin.exchange import with_cums
 
 WAD, E30 = 10**18, 10**30
@@ -69,9 +69,32 @@ def unified_account(draw: random.Random, near: Near, at: int) -> tuple[Any, unif
     return draw.choice((bybit_uta, okx_multi)).MODEL, unified.Account((coin, held), (future,))
 
 
+def loan(draw: random.Random, near: Near, at: int) -> tuple[Any, crvusd.Account]:
+    """Bands about a price of 3,000 of which the uppermost may be converted already."""
+    a, count, coins = draw.choice((50, 100, 250)), draw.randrange(4, 20), 10 ** draw.uniform(-1, 2)
+    up = int(3_000 * draw.uniform(0.9, 1.1) * 1e6) * 10**12
+    px = int(up * draw.uniform(0.85, 1.3))
+    converted = draw.randrange(0, 3) if px < up else 0
+    rows = []
+    for n in range(count):
+        shares = draw.randrange(10**17, 10**18)
+        whole, y = shares * draw.randrange(1, 9), int(coins * 1e18)
+        x = int(y * up / 1e18 * (1 - 1 / a) ** n) if n < converted else 0
+        rows.append(crvusd.Band(x, y * (n >= converted), shares, whole))
+    first = draw.randrange(-5, 40)
+    one = crvusd.Account(
+        "weth", "crvusd", WAD, 18, draw.randrange(3 * 10**9), at - draw.randrange(10**5), draw.choice((6, 9)) * 10**16, a, px, up, first,
+        first + converted - (0 if converted else 1), tuple(rows),
+    )  # fmt: skip
+    whole = crvusd.factor_at(one, at) or 0
+    return crvusd.MODEL, replace(one, debt_raw=int(whole / near(draw)))
+
+
 def with_px(account: Any, asset: str, px: int) -> Any:
     """The account with that one price in place of its own, in the model's own unit; None for an account that is none of these."""
     match account:
+        case crvusd.Account():
+            return replace(account, price_1e18=px)
         case liquity_v2.Account():
             return replace(account, price_1e18=px)
         case gmx_v2.Account():
@@ -107,6 +130,9 @@ def worth(account: Any, at: int) -> tuple[float, float] | None:
                 rate = (batch.annual_rate_1e18 + batch.management_fee_1e18) / 1e18
             owed = debt / 1e18 * part * (1 + rate * (at - since) / liquity_v2.YEAR_S)
             return account.coll_1e18 / 1e18 * (account.price_1e18 / 1e18) / (account.mcr_1e18 / 1e18), owed
+        case crvusd.Account():
+            found = crvusd.factor_at(account, at)
+            return None if found is None else _bands(account, at)
         case gmx_v2.Account():
             (p,) = account.positions
             gained = (p.size_tokens * p.index_px - p.size_usd) / 1e30 * (1 if p.long else -1)
@@ -122,3 +148,33 @@ def worth(account: Any, at: int) -> tuple[float, float] | None:
             margin = value * 0.005 if value < 50_000 else value * 0.01 - 250
             return cover, margin + value * 0.0006
     return None
+
+
+def _bands(loan: crvusd.Account, at: int) -> tuple[float, float]:
+    """By the curve in floats: a band is worth y·√(p_up·p_down) sold all the way down from its upper end."""
+    growth = 1 + loan.rate_1e18 / 1e18 * (at - loan.last_update)
+    p, up, total = loan.price_1e18 / 1e18, loan.p_up_1e18 / 1e18 * growth, 0.0
+    first, held = up, 0.0
+    for band in loan.bands:
+        down, x, y = up * (1 - 1 / loan.a), band.x / 1e18, band.y / 1e18
+        part = band.shares / (band.total_shares + 1_000)
+        held += y * part
+        total += _sold(x, y, p, up, down, loan.a) * part
+        up = down
+    cover = total * (1 - loan.discount_1e18 / 1e18)
+    if loan.first_band > loan.active_band and p > first:
+        cover += (p - first) * held
+    return cover, loan.debt_raw / 1e18 * growth
+
+
+def _sold(x: float, y: float, p: float, up: float, down: float, a: int) -> float:
+    b = up * (a - 1) * x / p + a * p * p / up * y
+    y0 = (b + (b * b + 4 * a * p * x * y) ** 0.5) / (2 * a * p)
+    f, g = a * y0 * p * p / up, (a - 1) * y0 * up / p
+    product = (f + x) * (g + y)
+    if p >= up:
+        return (product / f - g) * (up * down) ** 0.5
+    if p <= down:
+        return product / g - f
+    left = a * y0 * (p - down) / p
+    return product / (g + left) - f + left * (down * p) ** 0.5

@@ -1,4 +1,4 @@
-"""Liquity v2's troves, GMX v2's positions, Bybit's and OKX's unified accounts: by hand, digit by digit, at and beside their edge.
+"""Liquity v2's troves, GMX v2's positions, loans of crvUSD, unified accounts: by hand, digit by digit, at and beside their edge.
 
 No published contract or worked example of these could be run here: each figure below is the protocol's formula worked out by hand.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from agent.domain.errors import Usage
-from agent.margin import bybit_uta, gmx_v2, liquity_v2, okx_multi, unified
+from agent.margin import bybit_uta, crvusd, gmx_v2, liquity_v2, okx_multi, unified
 from agent.margin.accounts import judge
 from agent.margin.changes import deposited, repaid
 from agent.margin.fixes import cheapest
@@ -236,3 +236,44 @@ def test_a_branch_that_is_shut_down_is_unknown() -> None:
     book["accounts"] = [a | {"shut_down": True} for a in book["accounts"] if a["id"] == "trove"]
     (found,) = judge(book)
     assert found.state is State.UNKNOWN and "shut down" in found.why
+
+
+# ---- crvUSD
+
+
+def loan(**given: Any) -> crvusd.Account:
+    """Ten bands of a coin each from 1,900 down, A = 100, nine percent of discount."""
+    bands = tuple(crvusd.Band(0, ETH, 10**18, 10**18) for _ in range(10))
+    base = crvusd.Account("weth", "crvusd", 15_000 * ETH, 18, 0, AT, 9 * 10**16, 100, 2_000 * ETH, 1_900 * ETH, 5, 0, bands)  # fmt: skip
+    return replace(base, **given)
+
+
+def test_a_loan_is_worth_what_its_bands_become_on_the_way_down() -> None:
+    # Each band is sold from its upper to its lower end: a coin at their geometric mean.
+    ends = [1_900 * 0.99**n for n in range(11)]
+    sold = sum((up * down) ** 0.5 for up, down in zip(ends, ends[1:], strict=False))
+    inside = crvusd.factor_at(loan(price_1e18=1_900 * ETH), AT)
+    assert inside is not None and abs(inside / 1e18 - sold * 0.91 / 15_000) < 1e-12
+    # Above all of its bands, what the price is higher than they begin counts besides: 100 of each of ten coins.
+    above = crvusd.factor_at(loan(), AT)
+    assert above is not None and abs((above - inside) / 1e18 - 1_000 / 15_000) < 1e-12
+    assert crvusd.factor_at(loan(active_band=5), AT) == inside
+    # Debt and the prices of the bands grow by the same interest.
+    later = crvusd.factor_at(loan(price_1e18=1_800 * ETH, rate_1e18=10**9), AT + 10**6)
+    same = crvusd.factor_at(
+        loan(price_1e18=1_800 * ETH, debt_raw=15_015 * ETH, p_up_1e18=19_019 * ETH // 10), AT
+    )
+    assert later == same
+
+
+def test_a_loan_is_liquidated_below_zero_and_at_risk_while_it_is_converted() -> None:
+    (px,) = crvusd.MODEL.health(loan(), AT).liquidation_px
+    assert px.side is Side.BELOW and px.px_raw is not None and 1_750 * ETH < px.px_raw < 1_760 * ETH
+    assert crvusd.MODEL.health(loan(price_1e18=px.px_raw), AT).state is State.LIQUIDATABLE
+    assert crvusd.MODEL.health(loan(price_1e18=px.px_raw + 1), AT).state is State.AT_RISK
+    first = crvusd.Band(1_890 * ETH, 0, 10**18, 10**18)
+    soft = loan(price_1e18=1_870 * ETH, debt_raw=9_000 * ETH, bands=(first, *loan().bands[1:]), active_band=6)
+    health = crvusd.MODEL.health(soft, AT)
+    assert health.state is State.AT_RISK and (health.health_1e18 or 0) > AT_RISK_1E18
+    fix = cheapest(crvusd.MODEL, loan(price_1e18=1_800 * ETH), AT)
+    assert fix is not None and fix.do == "repay" and (fix.factor_after_1e18 or 0) >= AT_RISK_1E18
