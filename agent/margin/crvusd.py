@@ -120,7 +120,7 @@ def factor_at(account: Account, timestamp: int) -> int | None:
             whole = becomes(band, account.price_1e18, p_up, account.a)
             total += whole * band.shares // (band.total_shares + DEAD_SHARES)
         p_up = p_up * (account.a - 1) // account.a
-    unit = 10 ** (18 - account.debt_decimals)
+    unit = int(10 ** (18 - account.debt_decimals))
     health = total // unit * unit * (WAD - account.discount_1e18) // debt
     if account.first_band > account.active_band and account.price_1e18 > first:
         held = sum(b.y * b.shares // (b.total_shares + DEAD_SHARES) for b in account.bands)
