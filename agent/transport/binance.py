@@ -218,6 +218,9 @@ class Account:
 
     async def reply(self, method: str, path: str, params: Params, weight: int) -> Reply:
         """The venue's own answer, whatever its status; sent by the signer where it keeps the signature. GET is a read, all else a write."""
+        if method == "GET":
+            await self.http.room(weight)
+            weight = 0
         payload, signature = await self.signed(method, path, params)
         if not signature:
             return await self.sent_by_signer(SignedRequest(ClOrdId(""), method, path, payload, ""), weight)

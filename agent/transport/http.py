@@ -86,6 +86,10 @@ class Http:
         if self._client is not None:
             await self._client.close()
 
+    async def room(self, weight: int) -> None:
+        """Spends a read's weight before it is signed, to be read with none: what waits for its turn after its signature comes too old."""
+        await self.throttle.spend(weight, write=False)
+
     async def read(
         self,
         method: str,

@@ -51,6 +51,8 @@ HISTORY = "orders/historical/batch"
 PAGE, PAGES = 250, 40
 EARLIER_NS, TOLD_LATE_NS = 60 * 10**9, 600 * 10**9
 """The venue's clock may be behind ours by so much."""
+TOKEN_OLD_NS = 5 * 10**9
+"""Half of what the signer makes a token good for: an older one may have been refused for its age."""
 
 
 class Coinbase:
@@ -262,8 +264,16 @@ class Coinbase:
     async def _private(self, path: str, params: Mapping[str, str]) -> Any:
         """A read. Raises Retry, Reject."""
         where = f"{API}/{path}"
-        reply = await self.http.read("GET", where, urlencode(params), await self._token("GET", where))
-        return codec.result(reply.status, reply.body, path)
+        await self.http.room(1)
+        signed_ns = self._clock.now_ns()
+        token = await self._token("GET", where)
+        reply = await self.http.read("GET", where, urlencode(params), token, 0)
+        try:
+            return codec.result(reply.status, reply.body, path)
+        except Reject as refused:
+            if refused.code == "UNAUTHORIZED" and self._clock.now_ns() - signed_ns > TOKEN_OLD_NS:
+                raise Retry("REQUEST_EXPIRED", f"{self._name}: {path} took longer than its token is good for", "ask again") from None  # fmt: skip
+            raise
 
     async def _pages(self, path: str, params: Mapping[str, str], rows: str, until: str = "") -> list[Any]:
         """Every row, page by page, or up to the one of this client id. Raises Retry TOO_MANY_PAGES rather than tell less."""
