@@ -23,6 +23,7 @@ from agent.margin.worths import DOLLAR, raw_worth, worth_usd
 
 BEYOND_USD = Decimal(10**9)
 """Beyond that no payment helps, and bisection need not look."""
+NEAR_1E18, LEAST_GAIN_1E18 = 120 * 10**16, 10**15
 MOST_MOVES = 3
 """More payments than that in one plan are not tried: each is a transaction of its own."""
 
@@ -141,9 +142,11 @@ def best_effort(
 ) -> Plan | None:
     """What helps most where no plan reaches the target: all that is at hand, repayments first, for no more than `room_usd`.
 
-    None where that would cost more than it pays in, or raise nothing.
+    A payment worth less than its cost is made only below a health of 1.2, while that cost is below a quarter of what a liquidation would
+    take, and where it raises health by a thousandth: there is no least size, only a least use. None where nothing is left of it, or it raises nothing.
     """
     moves, left, used = list[Move](), room_usd, set[str]()
+    saved = liquidation_usd(model, account, times[-1], unit_usd) / 4
     for one in sorted(means, key=lambda m: (m.swap_from != "", m.do != REPAY)):
         source = _source(one)
         raw = min(one.most_raw, raw_worth(account, one.asset, left, unit_usd))
@@ -151,17 +154,32 @@ def best_effort(
             raw = min(raw, _owed_after(model, account, times[-1], moves, one.asset))
         move = Move(one, raw)
         worth = worth_usd(account, one.asset, raw, unit_usd)
-        if source in used or raw <= 0 or worth <= cost_usd(account, move, unit_usd):
+        if source in used or raw <= 0:
+            continue
+        cost = cost_usd(account, move, unit_usd)
+        if worth <= cost and not (cost < saved and _useful(model, account, times[0], moves, move)):
             continue
         used.add(source)
         moves.append(move)
-        left = WIDE.subtract(left, worth)
+        left, saved = WIDE.subtract(left, worth), saved - cost
     before, after = (health_after(model, account, times[0], m) for m in ([], moves))
     if not moves or (before is not None and after is not None and after <= before):
         return None
     cost = sum((cost_usd(account, m, unit_usd) for m in moves), Decimal(0))
     paid = sum((worth_usd(account, m.means.asset, m.raw, unit_usd) for m in moves), Decimal(0))
     return Plan(tuple(moves), cost, paid, after)
+
+
+def liquidation_usd(model: MarginModel, account: Any, timestamp: int, unit_usd: Decimal = DOLLAR) -> Decimal:
+    """What liquidators take of a loan at the least, roughly: a bonus of 5 % on half of what is owed (Aave V3's smallest usual one)."""
+    due = owed(model, account, timestamp).items()
+    return sum((worth_usd(account, asset, raw, unit_usd) for asset, raw in due), Decimal(0)) / 40
+
+
+def _useful(model: MarginModel, account: Any, timestamp: int, before: Sequence[Move], move: Move) -> bool:
+    less = health_after(model, account, timestamp, before)
+    more = health_after(model, account, timestamp, [*before, move])
+    return less is not None and less < NEAR_1E18 and (more is None or more - less >= LEAST_GAIN_1E18)
 
 
 def _owed_after(model: MarginModel, account: Any, timestamp: int, moves: Sequence[Move], asset: str) -> int:

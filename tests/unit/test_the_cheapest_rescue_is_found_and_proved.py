@@ -16,7 +16,7 @@ from agent.margin import aave_v3_0, aave_v3_6
 from agent.margin.aave_account import Account, Reserve
 from agent.margin.aave_moves import ADD_COLLATERAL, REPAY
 from agent.margin.ray import RAY
-from agent.margin.rescue import Means, Move, best_effort, health_after, healthy, needs, plans
+from agent.margin.rescue import Means, Move, best_effort, health_after, healthy, liquidation_usd, needs, plans
 from agent.margin.worths import worth_usd
 
 TARGET = 135 * 10**16
@@ -137,3 +137,22 @@ def test_where_the_target_is_out_of_reach_all_that_helps_is_paid() -> None:
     assert held is not None and Decimal("19.99") < held.paid_usd <= 20
     assert best_effort(model, one, (AT,), little, Decimal(2)) is None, "it would cost more than it pays in"
     assert best_effort(model, one, (AT,), [Means(REPAY, "usdc", 10**12, GAS)], Decimal(10**6)) is not None
+
+
+def test_a_payment_that_costs_more_than_it_pays_in_is_made_where_a_liquidation_would_take_far_more() -> None:
+    """Twenty thousand owed: five hundred would be taken, a quarter of it may be spent, and ten dollars may be what was missing."""
+    rows = (
+        Reserve("weth", 18, 3_000 * 10**8, 8000, 8250, True, AT, 8 * 10**18, RAY, 0, 0, RAY, 0),
+        Reserve("usdc", 6, 10**8, 0, 0, False, AT, 0, RAY, 0, 19_790 * 10**6, RAY, 0),
+    )
+    one, model = Account(rows), aave_v3_6.MODEL
+    assert abs(liquidation_usd(model, one, AT) - Decimal("494.75")) < 1
+
+    def done(usd: str, fee: str) -> bool:
+        held = [Means(REPAY, "usdc", int(Decimal(usd) * 10**6), Decimal(fee))]
+        return best_effort(model, one, (AT,), held, Decimal(1_000)) is not None
+
+    assert done("20.50", "25") and done("20.50", "120")
+    assert not done("20.50", "124"), "more than a quarter of what would be lost"
+    assert not done("19", "25"), "less than a thousandth of health"
+    assert done("19", "18"), "it pays in more than it costs"
