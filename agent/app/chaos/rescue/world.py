@@ -184,12 +184,13 @@ class World:
         rpc("relay_fault")
         self._darken(False)
         self._uptime(stopped=False)
-        self._fee(CALM_GWEI)
         unwell = self.health() < _1e18(TRIGGER)
+        # The price is back before fees are calm: what was too dear to pay in would else be paid in now, and land in the next crisis.
         set_feed_price(self.url, "USDC", 10**8)
         set_feed_price(self.url, "ETH", TOP_1E8)
         if unwell:
             self._forgotten()
+        self._fee(CALM_GWEI)
         rpc("anvil_impersonateAccount", self.safe)
         rpc("anvil_setBalance", self.safe, hex(10 * ETHER))
         sender = self.settings.wallet.sender
@@ -330,7 +331,7 @@ class World:
     def _forgotten(self) -> None:
         """Blocks until the daemon knows that the price is back: what it began at the old one would land in the next crisis."""
         quiet, until = 0, time.monotonic() + 30
-        while self.daemon is not None and quiet < 2 and time.monotonic() < until:
+        while self.daemon is not None and quiet < 4 and time.monotonic() < until:
             time.sleep(BRIEF_S)
             quiet = 0 if self._open() else quiet + 1
             if not quiet:
