@@ -15,7 +15,7 @@ from agent.domain.errors import FairleadError, Usage
 from agent.domain.reports import Position
 from agent.margin.accounts import Judged, px_text
 from agent.margin.model import State
-from agent.ports import Clock, ExecutionVenue, HoldsPositions, TellsMargin
+from agent.ports import Clock, ExecutionVenue, HoldsPositions, KeepsConditions, TellsMargin
 from keys.client import SignerClient
 
 CLOCK_WARN_MS, CLOCK_FAIL_MS, LOGON_S = 500, 4_000, 5.0
@@ -97,6 +97,8 @@ async def _account(configured: Venue, exchange: ExecutionVenue) -> list[Check]:
     name = configured.name
     balances = [b for b in await exchange.balances() if b.free or b.locked]
     opened = await exchange.open_orders()
+    kept = await exchange.conditions() if isinstance(exchange, KeepsConditions) else ()
+    waiting = f", {len(kept)} waiting for their price" if kept else ""
     told = ", ".join(f"{b.free + b.locked:f} {b.asset.rpartition('/')[2]}" for b in balances[:6])
     power = getattr(exchange, "power", None)
     found = [
@@ -104,7 +106,7 @@ async def _account(configured: Venue, exchange: ExecutionVenue) -> list[Check]:
         if power is None
         else skip(f"key {name}", "what an account has is public there: nothing was signed for this"),
         ok(f"balances {name}", f"{told or 'nothing'}{' and more' if len(balances) > 6 else ''}"),
-        ok(f"orders {name}", f"{len(opened)} open"),
+        ok(f"orders {name}", f"{len(opened)} open{waiting}"),
     ]
     if isinstance(exchange, HoldsPositions):
         found.append(ok(f"positions {name}", positions_line(await exchange.positions())))
