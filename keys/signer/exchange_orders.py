@@ -28,6 +28,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal, localcontext
+from typing import Protocol
 
 from chains.errors import Denied
 from keys.signer import exchange_lists
@@ -203,7 +204,15 @@ def _number(values: Mapping[str, str], name: str) -> Decimal:
     return Decimal(text)
 
 
-def day_usd_up(limits: Mapping[str, SymbolLimit]) -> Decimal:
+class DayLimit(Protocol):
+    @property
+    def per_day(self) -> Decimal: ...
+
+    @property
+    def quote_usd(self) -> Decimal: ...
+
+
+def day_usd_up(limits: Mapping[str, DayLimit]) -> Decimal:
     """All that one day's signed orders can cost when each is carried out once; dollars, rounded up to the cent."""
     with localcontext(_WIDE):
         total = sum((one.per_day * one.quote_usd for one in limits.values()), Decimal(0))
