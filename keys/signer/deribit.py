@@ -74,8 +74,8 @@ def check(
     symbols: frozenset[str] = frozenset(),
     combos: Mapping[str, ComboLimit] | None = None,
 ) -> Asked:
-    """`combos` and their legs may be named besides the `symbols`. Raises Denied EXCHANGE_WITHDRAWAL, EXCHANGE_UNLISTED, EXCHANGE_PARAMETER, EXCHANGE_SYMBOL, EXCHANGE_WINDOW; Usage for what is no
-    request at all."""
+    """`combos` and their legs may be named besides the `symbols`. Raises Denied EXCHANGE_WITHDRAWAL, EXCHANGE_UNLISTED, EXCHANGE_PARAMETER,
+    EXCHANGE_SYMBOL, EXCHANGE_WINDOW; Usage for what is no request at all."""
     endpoint, name = f"{method} {path}", path.removeprefix(API)
     order, change = name in ORDERS, name in CHANGES
     if method != "GET" or path != API + name or not (order or change or name in READS | ENDS):
@@ -85,14 +85,14 @@ def check(
     names = _ORDER if order or change else _PLAIN
     values = exchange.values_of(endpoint, query, names, _VALUE)
     listed = combos or {}
+    combo = deribit_combos.NAME.fullmatch(values.get("instrument_name", ""))
+    if (order or change) and combo is not None and combo[0] not in listed:
+        raise Denied("EXCHANGE_SYMBOL", f"{endpoint} for {combo[0][:40]}, a combo whose legs the signer's owner did not list", "List it with its legs under `combos` of this exchange in the signer's settings, or trade its legs.")  # fmt: skip
     named = symbols and symbols.union(listed, *(limit.legs for limit in listed.values()))
     if named and values.get("instrument_name", next(iter(named))) not in named:
         raise Denied("EXCHANGE_SYMBOL", f"{endpoint} for {values['instrument_name'][:40]}, which is not among this venue's symbols", "List it under exchanges in the signer's settings.")  # fmt: skip
     if not (order or change):
         return Asked(endpoint, None, name in ENDS)
-    combo = deribit_combos.NAME.fullmatch(values.get("instrument_name", ""))
-    if combo is not None and combo[0] not in listed:
-        raise Denied("EXCHANGE_SYMBOL", f"{endpoint} for {combo[0][:40]}, a combo whose legs the signer's owner did not list", "List it with its legs under `combos` of this exchange in the signer's settings, or trade its legs.")  # fmt: skip
     until = values.get("valid_until", "")
     if not _UNTIL.fullmatch(until) or not now_ms < int(until) <= now_ms + LIFE_MS:
         raise Denied("EXCHANGE_WINDOW", f"{endpoint}: valid_until {until[:20]!r} is past, or more than {LIFE_MS} ms ahead, or not there", "Ask for a few seconds; set this machine's clock (NTP).")  # fmt: skip
