@@ -5,21 +5,39 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from deribit_rig import COMBO, DATED, PERPETUAL, Signer, deribit_paper, deribit_session
+from journal_moves import planned
 from paper import KEY, Door
 from venue_rigs import name_of
 
 from agent.app.panic import emptied
 from agent.app.testvenue.combos import ComboEngine
 from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Usage
+from agent.domain.events import Accepted, Authorized, Reported, Sliced
+from agent.domain.ids import ClOrdId, IntentId
+from agent.domain.instruments import AssetId, Place
 from agent.domain.order_state import ExecType, OrdStatus
-from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
+from agent.domain.orders import (
+    ChildOrder,
+    Intent,
+    OrderLeg,
+    OrdType,
+    ParentOrder,
+    Part,
+    Side,
+    TimeInForce,
+    VenueOrder,
+)
 from agent.domain.reports import ExecutionReport, Fill
+from agent.journal.book import Book
+from agent.journal.registry import event_codec
 from agent.venues import Terms
 from agent.venues.deribit import Deribit
+from chains.types import Address, Hash32, Protection
 
 D = Decimal
 THERE = "ETH-FS-27DEC30_PERPUSDC"
@@ -209,3 +227,58 @@ async def test_margin_is_asked_of_the_legs_and_not_of_a_price_near_zero() -> Non
         assert refused.value.code == "INSUFFICIENT_MARGIN"
         await send(venue, order(1, Side.BUY, "300", "0"))
         assert D(9_000) < engine.available(KEY, "USDC") < D(10_000)
+
+
+def authorized(one: VenueOrder) -> list[object]:
+    """What a book hears until such an order may be sent: a slice of units of the combo, for USDC."""
+    of = ChildOrder(ClOrdId("c-1"), ClOrdId("p-1"), 0, one.side, COMBO, "USDC", one.order_qty, one.px, 50, Protection.PUBLIC, 2**62)  # fmt: skip
+    intent = Intent(IntentId("i-1"), "by hand", one.side, COMBO, "USDC", one.order_qty, one.px, "limit", (), 50, Protection.PUBLIC, 0, 2**62)  # fmt: skip
+    part = Part(one.cl_ord_id, of.cl_ord_id, Place("cex:paper"), 1, AssetId("cex:paper/USDC"), AssetId(f"cex:paper/{COMBO}"), 0, 0, 0, ())  # fmt: skip
+    return [
+        Accepted(ParentOrder(ClOrdId("p-1"), intent), 1),
+        Sliced(of, 2),
+        planned(of, (part,), D(0), 3),
+        Authorized(part, one, 0, Address(""), 0, 0, Hash32(""), b"", "digest", Protection.PUBLIC, 0, 0, 0, 4),
+    ]
+
+
+@pytest.mark.parametrize("side", list(Side))
+async def test_the_books_positions_are_the_legs_whatever_is_told_twice_or_in_another_order(
+    side: Side,
+) -> None:
+    async with account() as (_, venue):
+        px = "12.20" if side is Side.BUY else "-12"
+        legs = tuple(OrderLeg(AssetId(f"cex:paper/{n}"), n, r) for n, r in ((DATED, 1), (PERPETUAL, -1)))
+        one = replace(order(0, side, "7", px, ioc=True), legs=legs)
+        done = await send(venue, one)
+        reports = [ExecutionReport(one.cl_ord_id, Place("cex:paper"), ExecType.TRADE, f.at_ns, done.venue_order_id, f) for f in done.fills]  # fmt: skip
+        assert len(reports) == 4
+        codec, told = event_codec(), [*authorized(one), *(Reported(r) for r in reports)]
+        for events in (told, told + told[4:], told[:4] + told[:3:-1]):
+            book = Book()
+            for event in events:
+                again = codec.decode(*codec.encode(event))
+                assert again == event
+                if not isinstance(event, Reported) or not book.is_duplicate(event.report):
+                    book.admit(again)
+                book.apply(again)
+            record = book.parts[one.cl_ord_id]
+            held, paid = of_legs(done.fills)
+            sign = 1 if side is Side.BUY else -1
+            assert (record.status, record.base_qty(), record.quote_qty()) == (
+                OrdStatus.FILLED,
+                7,
+                sign * paid,
+            )
+            assert {leg.symbol: book.positions[leg.symbol].qty for leg in legs} == {
+                DATED: sign * 7,
+                PERPETUAL: sign * -7,
+            }
+            fees = sum((f.fee_qty for f in done.fills), D(0))
+            assert book.holdings["cex:paper/USDC"] == book.positions["USDC"].qty == -paid - fees
+            assert COMBO not in book.positions
+            assert [book.holdings[leg] for leg in LEGS] == [held[leg] for leg in LEGS]
+        half = Book()
+        for event in told[:-1]:
+            half.apply(event)
+        assert half.parts[one.cl_ord_id].status is OrdStatus.PARTIALLY_FILLED, "not while a leg of it lacks"
