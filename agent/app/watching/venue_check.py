@@ -55,6 +55,7 @@ async def venue_checks(
         found += await _fix_sessions(label, exchange)
         found += await _symbols(configured, exchange, watch_s)
         found += _limits(label, exchange)
+        found += await _combos(configured, exchange, signer)
     except FairleadError as error:
         found.append(fail(label, error.message, error.hint or "is the venue up?", error.exit_status))
     finally:
@@ -248,6 +249,30 @@ def _limits(label: str, exchange: ExecutionVenue) -> list[Check]:
     if used * 2 > limit:
         return [warn(name, said, "something else uses the same address or key; give Fairlead its own")]
     return [ok(name, said)]
+
+
+async def _combos(configured: Venue, exchange: ExecutionVenue, signer: SignerClient) -> list[Check]:
+    """Each combo that the signer's file lists beside the exchange's own legs of it: the signer cannot ask."""
+    asked, label = getattr(exchange, "combo", None), f"combos {configured.name}"
+    if asked is None or configured.api_key is None:
+        return []
+    try:
+        told = (await signer.status()).get("exchange_limits", {}).get(configured.name, {})
+    except FairleadError:
+        return []  # said of the signer itself
+    found = []
+    for name, legs in sorted(told.get("combos", {}).items()):
+        try:
+            _, there = await asked(name)
+        except FairleadError as error:
+            found.append(warn(label, f"{name}: {error.message}", "take it out of the signer's file once it has ended"))  # fmt: skip
+            continue
+        ratios = ", ".join(f"{ratio:+d} {leg}" for leg, ratio in sorted(there.items()))
+        if there == legs:
+            found.append(ok(label, f"{name} is {ratios}, as the signer's file says"))
+        else:
+            found.append(fail(label, f"{name} is {ratios}, which is not what the signer's file says", "correct its legs there: the band was set for another combo", 3))  # fmt: skip
+    return found
 
 
 async def _signer(configured: Venue, signer: SignerClient) -> list[Check]:
