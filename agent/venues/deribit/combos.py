@@ -61,9 +61,12 @@ def ratio_of(value: Any) -> int:
     return int(found)
 
 
-def is_leg(row: Mapping[str, Any]) -> bool:
-    """Whether a trade was made by one of a combo."""
-    return bool(row.get("combo_id"))
+def combo_of(row: Any) -> tuple[str, str] | None:
+    """(combo, its trade id) of a trade that is one of a combo's legs; None of any other."""
+    with understood("a trade"):
+        if not row.get("combo_id"):
+            return None
+        return text_of(row["combo_id"]), text_of(row["combo_trade_id"])
 
 
 def fills(reader: Reader, row: Any) -> list[tuple[ClOrdId, str, Fill]]:

@@ -134,7 +134,9 @@ class Deribit:
                 missing = {str(leg["instrument_name"]) for leg in details["legs"]} - self._markets.keys()
             for leg in sorted(missing):  # listed since the start
                 told = await self.public("get_instrument", {"instrument_name": leg})
-                self._markets |= codec.markets([told], self._facts.maker_fee_bps, self._facts.taker_fee_bps)
+                with understood("get_instrument"):
+                    there = [{**told, "is_active": True}]  # one that has expired has trades to tell
+                self._markets |= codec.markets(there, self._facts.maker_fee_bps, self._facts.taker_fee_bps)
         except Reject as refused:
             if refused.code != "UNKNOWN_SYMBOL":
                 raise
@@ -199,7 +201,8 @@ class Deribit:
             self._once.give_back(request.cl_ord_id)
             raise
         placed = self.reader.placed(data)
-        return await self._whole(placed) if self._market(placed.symbol).legs else placed
+        market = self._markets.get(placed.symbol)
+        return await self._whole(placed) if market is not None and market.legs else placed
 
     async def modify(self, order: VenueOrder) -> OrderSnapshot:
         """The order of this id gets this price and quantity and keeps the id. Raises as `submit`, Reject NO_SUCH_ORDER."""
@@ -270,7 +273,12 @@ class Deribit:
         found: list[tuple[ClOrdId, str, Fill]] = []
         for symbol in sorted(self._seen):
             with others_left_alone():
-                found += await self._trades(symbol, since_ms)
+                try:
+                    found += await self._trades(symbol, since_ms)
+                except Usage:
+                    if not combos.NAME.fullmatch(symbol):
+                        raise
+                    self._seen.discard(symbol)  # it is over, and is not told of any more
         return sorted(found, key=lambda fill: fill[2].at_ns)
 
     async def balances(self) -> Sequence[Balance]:
@@ -368,16 +376,20 @@ class Deribit:
         """(our name, the venue's order number, fill) since then, oldest first; of a combo those of its legs."""
         combo, rows = bool((await self._learnt(symbol)).legs), await self._rows(symbol, since_ms)
         found: list[tuple[ClOrdId, str, Fill]] = []
-        owners = {name: await self._owners(name, since_ms) for name in {str(r["combo_id"]) for r in rows if combos.is_leg(r)}}  # fmt: skip
+        owners: dict[str, dict[str, dict[str, Any]] | None] = {}
         for row in rows:
             if combo:
                 found += combos.fills(self.reader, row)
-            elif combos.is_leg(row) and (known := owners[row["combo_id"]]) is not None:
-                if row["combo_trade_id"] not in known:
-                    raise Retry("COMBO_NOT_TOLD", f"{self._name} does not tell the trade of {row['combo_id']} yet", "ask again")  # fmt: skip
-                found.append(self.reader.fill({**row, **known[row["combo_trade_id"]]}))
-            else:
-                found.append(self.reader.fill(row))
+                continue
+            if (of := combos.combo_of(row)) is not None:
+                name, trade = of
+                if name not in owners:
+                    owners[name] = await self._owners(name, since_ms)
+                known = owners[name]
+                if known is not None and trade not in known:
+                    raise Retry("COMBO_NOT_TOLD", f"{self._name} does not tell the trade of {name} yet", "ask again")  # fmt: skip
+                row = {**row, **(known[trade] if known is not None else {})}
+            found.append(self.reader.fill(row))
         return sorted(found, key=lambda fill: fill[2].at_ns)
 
     async def _owners(self, combo: str, since_ms: int) -> dict[str, dict[str, Any]] | None:
