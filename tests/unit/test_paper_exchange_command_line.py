@@ -13,7 +13,7 @@ from Crypto.PublicKey import ECC
 from fix_exchange import PEM, PUBLIC
 from paper import new_venue
 
-from agent.app.testvenue.__main__ import arguments, build, parse_account, parse_symbol
+from agent.app.testvenue.__main__ import arguments, build, main, parse_account, parse_symbol
 from agent.app.testvenue.fix import FixServer
 from agent.app.testvenue.liquidity import file_levels
 from agent.app.testvenue.server import Server
@@ -43,8 +43,12 @@ def run(*options: str) -> tuple[int, str]:
         (("--book", "README-that-is-not-there.json"), "No such file"),
     ],
 )
-def test_bad_input(options: tuple[str, ...], says: str) -> None:
-    status, text = run(*options)
+def test_bad_input(options: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        status: object = main(options)
+    except SystemExit as ended:  # as argparse ends a command
+        status = ended.code
+    text = capsys.readouterr().err
     assert status == 2 and says in text and "Traceback" not in text
 
 

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -272,8 +272,8 @@ async def run(options: argparse.Namespace) -> None:
             server.venue.log.close()
 
 
-def main() -> int:
-    options = arguments().parse_args()
+def main(argv: Sequence[str] | None = None) -> int:
+    options = arguments().parse_args(argv)
     try:
         asyncio.run(run(options))
     except (ValueError, OSError) as error:
