@@ -150,7 +150,14 @@ async def compare_venue(
     for name, record in ours.items():
         if record.authorized is not None and not record.ended and name not in opened:
             found.append(await _missing(venue, place, record))
-    fills = await _fills(venue, place, ours, book, symbols, now_ns - DAY_NS)
+    combos = {
+        r.authorized.order.symbol for r in ours.values() if r.legs and r.authorized and r.authorized.order
+    }
+    named = (
+        *symbols,
+        *sorted(combos - set(symbols)),
+    )  # its legs may be instruments that the settings do not name
+    fills = await _fills(venue, place, ours, book, named, now_ns - DAY_NS)
     found += [
         replace(d, why=LEFT, explained=True) if leave and d.kind == "foreign fill" else d for d in fills
     ]

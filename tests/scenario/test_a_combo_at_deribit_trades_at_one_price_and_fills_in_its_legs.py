@@ -14,6 +14,7 @@ from journal_moves import planned
 from paper import KEY, Door
 from venue_rigs import name_of
 
+from agent.app.comparison import compare_venue
 from agent.app.panic import emptied
 from agent.app.testvenue.combos import ComboEngine
 from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Usage
@@ -278,6 +279,9 @@ async def test_the_books_positions_are_the_legs_whatever_is_told_twice_or_in_ano
             assert book.holdings["cex:paper/USDC"] == book.positions["USDC"].qty == -paid - fees
             assert COMBO not in book.positions
             assert [book.holdings[leg] for leg in LEGS] == [held[leg] for leg in LEGS]
+            for symbols in ((), (PERPETUAL,), (COMBO, PERPETUAL, DATED)):
+                told_apart = await compare_venue(venue, book, symbols, venue._clock.now_ns())
+                assert not [d for d in told_apart if "fill" in d.kind], "the books agree with the exchange"
         half = Book()
         for event in told[:-1]:
             half.apply(event)
