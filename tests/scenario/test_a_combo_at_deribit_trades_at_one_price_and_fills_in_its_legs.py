@@ -17,7 +17,7 @@ from venue_rigs import name_of
 from agent.app.comparison import compare_venue
 from agent.app.panic import emptied
 from agent.app.testvenue.combos import ComboEngine
-from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Usage
+from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Retry, Usage
 from agent.domain.events import Accepted, Authorized, Reported, Sliced
 from agent.domain.ids import ClOrdId, IntentId
 from agent.domain.instruments import AssetId, Place
@@ -286,3 +286,31 @@ async def test_the_books_positions_are_the_legs_whatever_is_told_twice_or_in_ano
         for event in told[:-1]:
             half.apply(event)
         assert half.parts[one.cl_ord_id].status is OrdStatus.PARTIALLY_FILLED, "not while a leg of it lacks"
+
+
+@pytest.mark.parametrize(
+    "kind", ["reset_before", "reset_after", "hang_after", "error_before", "error_after", "partial", "late"]
+)  # fmt: skip
+async def test_whatever_the_wire_does_legs_are_filled_once_and_known_as_the_exchange_has_them(
+    kind: str,
+) -> None:
+    async with account() as (door, venue):
+        one = order(0, Side.SELL, "6", "11.80", ioc=True)
+        request = await venue.authorize(one)
+        await door.fault("order.place", kind, delay_ms=20)
+        try:
+            done = await venue.submit(request)
+        except (Reconcile, Retry):
+            found = await venue.query(one.cl_ord_id, COMBO)
+            assert (found is None) == kind.endswith("_before")
+            if found is None:
+                assert (await door.truth())["orders"] == [] and await venue.positions() == ()
+                return
+            done = found
+        assert (done.status, len(done.fills)) == (OrdStatus.FILLED, 4) and of_legs(done.fills)[0] == {
+            leg: -6 * ratio for leg, ratio in LEGS.items()
+        }
+        assert {f"cex:paper/{p.symbol}": p.qty for p in await venue.positions()} == of_legs(done.fills)[0]
+        assert len((await door.truth())["orders"]) == 1
+        told = [fill.exec_id for _, fill in (*await venue.fills(COMBO, 0), *await venue.fills(DATED, 0))]
+        assert set(told) == {fill.exec_id for fill in done.fills}
