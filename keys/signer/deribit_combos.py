@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal, localcontext
 
 from chains.errors import Denied
-from keys.signer.exchange_orders import Counted
+from keys.signer.exchange_orders import Counted, within
 
 NAME = re.compile(r"([A-Z0-9_]+)-(?!PERPETUAL)[A-Z].*")
 """Of instruments of several legs: a code of letters stands where others have a date."""
@@ -109,20 +109,7 @@ def judge(
         )
     with localcontext(_WIDE):
         cost = (amount * limit.unit_cost()).quantize(STEP, ROUND_CEILING)
-        before = spent.get(symbol, Decimal(0))
-        if cost > limit.per_order:
-            raise Denied(
-                "EXCHANGE_PER_ORDER",
-                f"quantity: the order can cost {cost:f}, more than per_order {limit.per_order:f} of {symbol}",
-                "Split it. Every unit counts the whole band and the fees. " + _SEE,
-            )
-        if before + cost > limit.per_day:
-            raise Denied(
-                "EXCHANGE_PER_DAY",
-                f"quantity: {cost:f} on top of {before:f} in 24 hours is more than per_day {limit.per_day:f} of {symbol}",
-                "Wait until earlier orders are a day old. " + _SEE,
-            )
-    return Counted(symbol, cost)
+    return within(symbol, cost, limit, spent, "Every unit counts the whole band and the fees. " + _SEE)
 
 
 def _number(words: Mapping[str, str], name: str, form: re.Pattern[str]) -> Decimal:

@@ -8,7 +8,6 @@ they are left out the combo is asked for. A combo charges nothing: its legs do.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,9 +17,9 @@ from agent.market.reading import above_zero, number, understood
 from agent.market.reading import name as text_of
 from agent.ports import VenueInstrument
 from agent.venues.deribit.codec import Market, Reader
+from agent.venues.deribit.feed import COMBO
 
-NAME = re.compile(r"[A-Z0-9_]+-(?!PERPETUAL)[A-Z].*")
-"""A code of letters stands where others have a date."""
+NAME = COMBO
 KINDS = ("future_combo", "option_combo")
 DAY_MS = 86_400_000
 """So long the venue tells of trades."""
