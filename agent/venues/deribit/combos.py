@@ -34,8 +34,8 @@ def market(row: Any, details: Any, legs_known: Mapping[str, Market]) -> Market:
         inverse = row["kind"] == "future_combo" and row.get("instrument_type", "reversed") == "reversed"
         legs = tuple((text_of(leg["instrument_name"]), ratio_of(leg["amount"])) for leg in details["legs"])
         there = [legs_known[leg] for leg, _ in legs]
-        if len(legs) < 2 or any(leg.settle != settle or leg.inverse != inverse for leg in there):
-            raise ValueError(f"legs of {symbol} that are no contracts like it")
+        if len(legs) < 2:
+            raise ValueError(f"{symbol} has {len(legs)} legs")
         lot = above_zero(row["min_trade_amount"])
         instrument = VenueInstrument(
             symbol,
