@@ -163,6 +163,30 @@ class HoldsPairs(Protocol):
     def holds_pairs(self) -> bool: ...
 
 
+@dataclass(frozen=True, slots=True)
+class HeldCondition:
+    """An order to come, which an exchange keeps apart from its open orders until a price is reached. `venue_order_id` is the exchange's own
+    number of it; `about` says in words what it will do."""
+
+    cl_ord_id: ClOrdId
+    venue_order_id: str
+    symbol: str
+    about: str
+
+
+@runtime_checkable
+class KeepsConditions(Protocol):
+    """An exchange whose `open_orders` leave out what waits for a price."""
+
+    async def conditions(self) -> Sequence[HeldCondition]:
+        """Those that still wait, whoever placed them. Raises Retry."""
+        ...
+
+    async def end_condition(self, held: HeldCondition) -> str:
+        """The exchange's word of how it stands then: one that was triggered before is an order, among `open_orders`. Raises as `cancel`."""
+        ...
+
+
 @runtime_checkable
 class TellsMargin(Protocol):
     """A venue whose margin accounts can be judged by a model of agent/margin."""

@@ -29,7 +29,9 @@ dialect "hyperliquid" `secret` is an agent wallet's key in hex, `api_key` the ac
 and `repeats` is 1: its nonces are taken once (keys/signer/hyperliquid.py). With dialect "dydx" `secret` is a key in hex that may sign for the
 account, `api_key` the account ("dydx1…/SUBACCOUNT/AUTHENTICATOR"), and a market is its number and the exponent of its quantums, "1@-9"
 (keys/signer/dydx.py). With dialect "binance-fix" `secret` is an Ed25519 key in PEM and only log-ons of `senders` are signed by it
-(keys/signer/fix_logon.py says what one of them opens). With "kraken" `secret` is base64, with "coinbase" the private
+(keys/signer/fix_logon.py says what one of them opens). With dialect "deribit" `combos` lists what may be traded of several legs at one price,
+{"BTC-FS-27DEC30_PERP": {"legs": {"BTC-27DEC30": 1, "BTC-PERPETUAL": -1}, "per_order": "…", "per_day": "…", "px_from": "-500", "px_to": "3000",
+"fees": "0.001", "leg_from": "30000", "leg_to": "150000"}} (keys/signer/deribit_combos.py says how it is counted). With "kraken" `secret` is base64, with "coinbase" the private
 key as Coinbase gives it and `api_key` its name.
 A password left out or null is asked for by the signer itself when `unlock` is called. Amounts are base units as decimal strings.
 Errors: Usage SIGNER_CONFIG_INVALID with the path of the value.

@@ -14,7 +14,7 @@ from agent.domain.errors import FairleadError, Reconcile
 from agent.domain.events import Adopted, Certified, Reconciled
 from agent.domain.instruments import Place
 from agent.journal.book import Book
-from agent.ports import HoldsPositions
+from agent.ports import HoldsPositions, KeepsConditions
 from chains.operations import sequence_of
 from chains.types import Protection
 
@@ -59,12 +59,14 @@ async def _at(app: App, name: str, venue: ExecutionVenue) -> list[str]:
     configured = app.settings.venue(name)
     try:
         opened = len(await venue.open_orders())
+        waiting = len(await venue.conditions()) if isinstance(venue, KeepsConditions) else 0
         since = app.clock.now_ns() - DAY_NS
         done = sum([len(await venue.fills(s, since)) for s in configured.symbols]) if configured else 0
         held = {p.symbol: p.qty for p in await venue.positions()} if isinstance(venue, HoldsPositions) else {}
     except FairleadError as error:
         return [f"{name} does not answer: {error}"]
     told = [f"{name} has {opened} open orders and {done} fills of the last day"] if opened or done else []
+    told += [f"{name} has {waiting} orders that wait for their price"] if waiting else []
     return told + [f"{name} has a position of {qty:f} {what}" for what, qty in sorted(held.items()) if qty]
 
 
@@ -83,6 +85,10 @@ async def drop_ours(app: App) -> list[str]:
     """Cancels the open orders that Fairlead's own client order ids name: nobody follows them any more. Raises as the venue."""
     told = []
     for name, venue in app.venues.items():
+        if isinstance(venue, KeepsConditions):
+            for held in await venue.conditions():
+                if held.cl_ord_id.startswith(OURS):
+                    told.append(f"{held.cl_ord_id} at {name}: {await venue.end_condition(held)}")
         for order in await venue.open_orders():
             if order.cl_ord_id.startswith(OURS):
                 ended = await venue.cancel(order.cl_ord_id, order.symbol)

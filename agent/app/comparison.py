@@ -23,7 +23,7 @@ from agent.domain.submission_state import UNDECIDED
 from agent.journal.book import Book
 from agent.journal.crossing_fold import awaited
 from agent.journal.records import PartRecord
-from agent.ports import HoldsPositions, KeepsLessOfNames
+from agent.ports import HoldsPositions, KeepsConditions, KeepsLessOfNames
 from chains.operations import sequence_of
 from chains.types import Address
 
@@ -107,7 +107,7 @@ async def compare_venue(
     leave: bool = False,
     known: Container[AssetId] = (),
 ) -> list[Difference]:
-    """Open orders, the last day's fills of these symbols, positions in contracts that are none of the assets `known`. `leave`: the
+    """Open orders and what waits for its price, the last day's fills of these symbols, positions in contracts that are none of the assets `known`. `leave`: the
     settings leave others' orders to them. Raises as the
     venue's reads."""
     place = Place(f"cex:{venue.name}")
@@ -142,10 +142,22 @@ async def compare_venue(
                     False,
                 )
             )
+    if isinstance(venue, KeepsConditions):
+        why = LEFT if leave else "it waits for its price and was left alone: whoever has this key sent it"
+        for held in await venue.conditions():
+            about = f"{held.about} waits at {venue.name} as {held.cl_ord_id}"
+            found.append(Difference(place, "foreign order", about, why, leave))
     for name, record in ours.items():
         if record.authorized is not None and not record.ended and name not in opened:
             found.append(await _missing(venue, place, record))
-    fills = await _fills(venue, place, ours, book, symbols, now_ns - DAY_NS)
+    combos = {
+        r.authorized.order.symbol for r in ours.values() if r.legs and r.authorized and r.authorized.order
+    }
+    named = (
+        *symbols,
+        *sorted(combos - set(symbols)),
+    )  # its legs may be instruments that the settings do not name
+    fills = await _fills(venue, place, ours, book, named, now_ns - DAY_NS)
     found += [
         replace(d, why=LEFT, explained=True) if leave and d.kind == "foreign fill" else d for d in fills
     ]

@@ -6,7 +6,7 @@ The journal is read where it reads, never written. Every place is tried whatever
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +24,7 @@ from agent.domain.submission_state import UNDECIDED
 from agent.execution.agent_offers import is_agents
 from agent.execution.outbox import signed_tx
 from agent.journal.records import PartRecord
+from agent.ports import ExecutionVenue, HeldCondition, KeepsConditions
 from agent.transport.clock import SystemClock
 from chains.intents.cow import CowBook
 from chains.operations import is_keyed
@@ -134,26 +135,64 @@ def _open_parts(settings: Settings) -> tuple[list[PartRecord], str]:
 
 
 async def _venue(configured: Venue, signer: SignerClient) -> list[Done]:
-    """Cancels each open order at one exchange, ours or not, and then asks what is left."""
-    name, done = configured.name, []
     venue = connect_venue(configured, SystemClock(), signer)
     try:
         await venue.start()
-        opened = list(await venue.open_orders())
-        outcomes = await venue.cancel_many([(order.cl_ord_id, order.symbol) for order in opened])
-        left = {order.cl_ord_id for order in await venue.open_orders()}
-        for order in opened:
-            outcome = outcomes[order.cl_ord_id]
-            about = f"{order.side.value.lower()} {order.order_qty} {order.symbol} {order.cl_ord_id}"
-            gone = order.cl_ord_id not in left
-            done.append(Done(name, about, gone, _told(outcome, gone)))
-        new = left - {order.cl_ord_id for order in opened}
-        done += [Done(name, f"order {other}", False, "appeared meanwhile") for other in sorted(new)]
-        if not opened and not left:
-            done.append(Done(name, "open orders", True, "none"))
+        return await emptied(venue)
     finally:
         await venue.close()
-    return done
+
+
+async def emptied(venue: ExecutionVenue) -> list[Done]:
+    """Cancels what waits for its price and each open order at one exchange, ours or not, and then asks what is left.
+
+    What waits goes first, and is asked for first afterwards: what was triggered meanwhile is an open order then, and is met as one.
+    Raises as the venue's reads of open orders.
+    """
+    name = venue.name
+    done = list[Done]()
+    waiting, unread_first = await _conditions(venue)
+    told = {held.venue_order_id: await _ended(venue, held) for held in waiting}
+    opened = list(await venue.open_orders())
+    outcomes = await venue.cancel_many([(order.cl_ord_id, order.symbol) for order in opened])
+    still, unread = await _conditions(venue)
+    left = {order.cl_ord_id for order in await venue.open_orders()}
+    there = {held.venue_order_id for held in still}
+    for held in waiting:
+        gone = held.venue_order_id not in there and not unread
+        done.append(Done(name, f"{held.about}, {held.cl_ord_id}", gone, told[held.venue_order_id]))
+    for order in opened:
+        outcome = outcomes[order.cl_ord_id]
+        about = f"{order.side.value.lower()} {order.order_qty} {order.symbol} {order.cl_ord_id}"
+        gone = order.cl_ord_id not in left
+        done.append(Done(name, about, gone, _told(outcome, gone)))
+    new = left - {order.cl_ord_id for order in opened}
+    done += [Done(name, f"order {other}", False, "appeared meanwhile") for other in sorted(new)]
+    before = {held.venue_order_id for held in waiting}
+    done += [
+        Done(name, f"{held.about}, {held.cl_ord_id}", False, "appeared meanwhile")
+        for held in still
+        if held.venue_order_id not in before
+    ]
+    return [*done, *(unread or unread_first)] or [Done(name, "open orders", True, "none")]
+
+
+async def _conditions(venue: ExecutionVenue) -> tuple[Sequence[HeldCondition], list[Done]]:
+    """What waits for its price, and where it cannot be read, that: open orders are cancelled all the same."""
+    if not isinstance(venue, KeepsConditions):
+        return (), []
+    try:
+        return await venue.conditions(), []
+    except FairleadError as error:
+        return (), [Done(venue.name, "conditional orders", False, f"not read: {error}")]
+
+
+async def _ended(venue: ExecutionVenue, held: HeldCondition) -> str:
+    assert isinstance(venue, KeepsConditions)
+    try:
+        return await venue.end_condition(held)
+    except FairleadError as error:
+        return str(error)
 
 
 def _told(outcome: Any, gone: bool) -> str:
@@ -199,4 +238,4 @@ async def _drop(
     return [Done(where, what, dropped, told)]
 
 
-__all__ = ["Done", "everything"]
+__all__ = ["Done", "emptied", "everything"]

@@ -123,9 +123,19 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderLeg:
+    """A contract that one unit of a combo trades `ratio` of, below zero where a purchase of the combo sells it. `symbol` names its position."""
+
+    asset: AssetId
+    symbol: str
+    ratio: int
+
+
+@dataclass(frozen=True, slots=True)
 class VenueOrder:
     """An order as an exchange takes it: FIX names, exact decimals on the instrument's tick and lot. With `exits` it is the pair of them,
-    under one id, and `px` the take-profit's. `reduce_only`: the exchange itself lets it make a position smaller and nothing else."""
+    under one id, and `px` the take-profit's. `reduce_only`: the exchange itself lets it make a position smaller and nothing else. `legs`: of a
+    combo, whose `px` may be zero or less and whose fills are those of its legs."""
 
     cl_ord_id: ClOrdId
     symbol: str
@@ -136,6 +146,7 @@ class VenueOrder:
     px: Decimal | None
     exits: Exits | None = None
     reduce_only: bool = False
+    legs: tuple[OrderLeg, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

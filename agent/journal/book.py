@@ -276,18 +276,19 @@ class Book:
                 self.holdings[asset] = self.holdings.get(asset, Decimal(0)) + change
             if record.what:
                 return  # no trade: holdings moved, nothing was bought or sold
-            base = self.positions.setdefault(self.children[record.part.child].child.base, Position())
-            fee = fill.fee_qty if fill.fee_asset in (fill.asset_in, fill.asset_out) else Decimal(0)
-            got = fill.qty_out - fee
-            if record.base_is_in:
+            base = self.positions.setdefault(self._names(record, fill)[0], Position())
+            fee, asset = fill.fee_qty, fill.fee_asset
+            got = fill.qty_out - (fee if asset == fill.asset_out else 0)
+            gave = fill.qty_in + (fee if asset == fill.asset_in else 0)
+            if record.sells(fill):
                 avg = base.avg_px
-                cost = (avg or Decimal(0)) * fill.qty_in
+                cost = (avg or Decimal(0)) * gave
                 realised = got - cost if avg is not None else Decimal(0)
-                effect = (-fill.qty_in, -cost, realised, got, got)
+                effect = (-gave, -cost, realised, got, got)
             else:
-                effect = (got, fill.qty_in, Decimal(0), -fill.qty_in, -fill.qty_in)
+                effect = (got, gave, Decimal(0), -gave, -gave)
         record.effects[fill.exec_id] = effect
-        self._move(record, effect, sign=1)
+        self._move(self._names(record, fill), effect, sign=1)
 
     def _take_back(self, record: PartRecord, fill: Fill) -> None:
         """Undoes exactly what the fill did, whatever the average cost has become since."""
@@ -296,11 +297,15 @@ class Book:
                 self.holdings[asset] = self.holdings.get(asset, Decimal(0)) - change
         effect = record.effects.pop(fill.exec_id, None)
         if effect is not None:
-            self._move(record, effect, sign=-1)
+            self._move(self._names(record, fill), effect, sign=-1)
 
-    def _move(self, record: PartRecord, effect: Effect, sign: int) -> None:
-        child = self.children[record.part.child].child
-        base, quote = (self.positions.setdefault(name, Position()) for name in (child.base, child.quote))
+    def _names(self, record: PartRecord, fill: Fill) -> tuple[str, str]:
+        """The positions that a fill changes: what was traded, a combo's leg by itself, and what was paid with."""
+        child, leg = self.children[record.part.child].child, record.leg_of(fill)
+        return (child.base if leg is None else leg.symbol), child.quote
+
+    def _move(self, names: tuple[str, str], effect: Effect, sign: int) -> None:
+        base, quote = (self.positions.setdefault(name, Position()) for name in names)
         with localcontext(WIDE):
             base.qty += effect[0] * sign
             base.cost += effect[1] * sign

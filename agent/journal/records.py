@@ -9,7 +9,7 @@ from agent.domain import events as ev
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import AssetId
 from agent.domain.order_state import OrdStatus
-from agent.domain.orders import ChildOrder, ParentOrder, Part
+from agent.domain.orders import ChildOrder, OrderLeg, ParentOrder, Part
 from agent.domain.reports import Fill
 from agent.domain.submission_state import SubmissionState
 from agent.domain.units import WIDE, sum_exact
@@ -70,8 +70,37 @@ class PartRecord:
     def ended(self) -> bool:
         return self.settled or bool(self.failed)
 
+    @property
+    def legs(self) -> tuple[OrderLeg, ...]:
+        """Of an order in a combo; none of any other."""
+        order = self.authorized.order if self.authorized is not None else None
+        return order.legs if order is not None else ()
+
+    def leg_of(self, fill: Fill) -> OrderLeg | None:
+        return next((leg for leg in self.legs if leg.asset in (fill.asset_in, fill.asset_out)), None)
+
+    def sells(self, fill: Fill) -> bool:
+        """Whether a fill gave the base, or the leg that it is of."""
+        leg = self.leg_of(fill)
+        return self.base_is_in if leg is None else fill.asset_in == leg.asset
+
+    def _combo_qty(self) -> Decimal:
+        """Whole units of the combo, all of whose legs were filled."""
+        done = dict.fromkeys(self.legs, Decimal(0))
+        for fill in self.fills.values():
+            if (leg := self.leg_of(fill)) is not None:
+                done[leg] = WIDE.add(done[leg], fill.qty_in if self.sells(fill) else fill.qty_out)
+        return min(WIDE.divide(qty, Decimal(abs(leg.ratio))) for leg, qty in done.items())
+
+    def _combo_paid(self) -> Decimal:
+        """What all legs' trades took of what settles them, less what they brought; below zero where the combo paid us."""
+        paid = sum_exact(f.qty_in for f in self.fills.values() if not self.sells(f))
+        return WIDE.subtract(paid, sum_exact(f.qty_out for f in self.fills.values() if self.sells(f)))
+
     def base_qty(self) -> Decimal:
-        """The base quantity filled so far (FIX CumQty): given where the base is sold, bought before an exchange's fee."""
+        """The base quantity filled so far (FIX CumQty): given where the base is sold, bought before an exchange's fee; of a combo its units."""
+        if self.legs:
+            return self._combo_qty()
         return self.sold_qty() if self.base_is_in else self.bought_qty()
 
     def sold_qty(self) -> Decimal:
@@ -84,12 +113,17 @@ class PartRecord:
 
     def base_kept(self) -> Decimal:
         """`base_qty` less a fee that was taken of the bought base itself: what a purchase really brought."""
+        if self.legs:
+            return self._combo_qty()
         if self.base_is_in:
             return self.sold_qty()
         fees = sum_exact(f.fee_qty for f in self.fills.values() if f.fee_asset == f.asset_out)
         return WIDE.subtract(self.bought_qty(), fees)
 
     def quote_qty(self) -> Decimal:
+        """What was paid for the base, or came for it; of a combo below zero where it was the other way round."""
+        if self.legs:
+            return WIDE.minus(self._combo_paid()) if self.base_is_in else self._combo_paid()
         return self.bought_qty() if self.base_is_in else self.sold_qty()
 
 

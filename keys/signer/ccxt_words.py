@@ -234,7 +234,14 @@ _HASHKEY = Words(
 _KRAKEN = Words(
     {
         "POST private/AddOrder": Shape(
-            "pair", "volume", "price", "type", "ordertype", _set("limit"), {}, _set("timeinforce")
+            "pair",
+            "volume",
+            "price",
+            "type",
+            "ordertype",
+            _set("limit"),
+            {"oflags": "fciq"},
+            _set("timeinforce"),
         )
     },
     frozenset(
@@ -242,7 +249,7 @@ _KRAKEN = Words(
         for path in "QueryOrders OpenOrders ClosedOrders TradesHistory BalanceEx".split()
     ),
     frozenset({"POST private/CancelOrder", "POST private/CancelAllOrdersAfter"}),
-    _set("txid trades timeout start end ofs"),
+    _set("txid trades timeout start end ofs consolidate_taker"),
     1,
 )
 

@@ -6,7 +6,7 @@ would follow that nobody signed; no log-on is signed therefore, unless the setti
 Deribit's cancel-on-disconnect, which only such a line has: limits bound nothing then. Orders are counted as `exchange_orders` does. Where an instrument's limits say `inverse` its amount is dollars and its price
 dollars for a coin: whoever trades with himself inside the band gains amount · px_to / px_from at most, and that is what it counts.
 
-Combos are not signed, whatever is listed: one may be worth less than nothing. A change is counted whole, as a sale at the dearest price, for it does not say which side it is of.
+An order in a combo is signed where the owner lists that combo with its legs (`deribit_combos`), and counted by what he wrote there. A change is counted whole, as a sale at the dearest price, for it does not say which side it is of.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from chains.errors import Denied, Usage
-from keys.signer import exchange
-from keys.signer.exchange_orders import LIFE_MS
+from keys.signer import deribit_combos, exchange, exchange_orders
+from keys.signer.deribit_combos import ComboLimit
+from keys.signer.exchange_orders import LIFE_MS, Counted, SymbolLimit
 
 DIALECT = "deribit"
 REPEATS = 50
@@ -47,8 +49,6 @@ _PLAIN = frozenset(
 )
 IN_COIN = re.compile(r"[A-Z]+-(?:PERPETUAL|[0-9]{1,2}[A-Z]{3}[0-9]{2})")
 """Names of the contracts in dollars' worth of a coin: those margined in USDC name it too, and options end otherwise."""
-COMBO = re.compile(r"[A-Z_]+-(?!PERPETUAL)[A-Z]")
-"""Names of instruments of several legs: a code of letters stands where others have a date."""
 _VALUE = re.compile(r"[A-Za-z0-9._~:-]{1,100}")
 _QUERY = re.compile(r"[\x21-\x7e]{0,4096}")
 _PRICE = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?")
@@ -65,9 +65,17 @@ class Asked:
     writes: bool
 
 
-def check(method: str, path: str, query: str, *, now_ms: int, symbols: frozenset[str] = frozenset()) -> Asked:
-    """Raises Denied EXCHANGE_WITHDRAWAL, EXCHANGE_UNLISTED, EXCHANGE_PARAMETER, EXCHANGE_SYMBOL, EXCHANGE_WINDOW; Usage for what is no
-    request at all."""
+def check(
+    method: str,
+    path: str,
+    query: str,
+    *,
+    now_ms: int,
+    symbols: frozenset[str] = frozenset(),
+    combos: Mapping[str, ComboLimit] | None = None,
+) -> Asked:
+    """`combos` and their legs may be named besides the `symbols`. Raises Denied EXCHANGE_WITHDRAWAL, EXCHANGE_UNLISTED, EXCHANGE_PARAMETER,
+    EXCHANGE_SYMBOL, EXCHANGE_WINDOW; Usage for what is no request at all."""
     endpoint, name = f"{method} {path}", path.removeprefix(API)
     order, change = name in ORDERS, name in CHANGES
     if method != "GET" or path != API + name or not (order or change or name in READS | ENDS):
@@ -76,16 +84,21 @@ def check(method: str, path: str, query: str, *, now_ms: int, symbols: frozenset
         raise Usage("EXCHANGE_QUERY_INVALID", f"{endpoint}: the query is too long or not printable ASCII", "Send its exact text, at most 4096 characters.")  # fmt: skip
     names = _ORDER if order or change else _PLAIN
     values = exchange.values_of(endpoint, query, names, _VALUE)
-    if symbols and values.get("instrument_name", next(iter(symbols))) not in symbols:
+    listed = combos or {}
+    combo = deribit_combos.NAME.fullmatch(values.get("instrument_name", ""))
+    if (order or change) and combo is not None and combo[0] not in listed:
+        raise Denied("EXCHANGE_SYMBOL", f"{endpoint} for {combo[0][:40]}, a combo whose legs the signer's owner did not list", "List it with its legs under `combos` of this exchange in the signer's settings, or trade its legs.")  # fmt: skip
+    named = symbols and symbols.union(listed, *(limit.legs for limit in listed.values()))
+    if named and values.get("instrument_name", next(iter(named))) not in named:
         raise Denied("EXCHANGE_SYMBOL", f"{endpoint} for {values['instrument_name'][:40]}, which is not among this venue's symbols", "List it under exchanges in the signer's settings.")  # fmt: skip
     if not (order or change):
         return Asked(endpoint, None, name in ENDS)
-    if COMBO.match(values.get("instrument_name", "")):
-        raise Denied("EXCHANGE_SYMBOL", f"{endpoint} for {values['instrument_name'][:40]}, a combo: no price times an amount bounds what one loses", "Trade its legs.")  # fmt: skip
     until = values.get("valid_until", "")
     if not _UNTIL.fullmatch(until) or not now_ms < int(until) <= now_ms + LIFE_MS:
         raise Denied("EXCHANGE_WINDOW", f"{endpoint}: valid_until {until[:20]!r} is past, or more than {LIFE_MS} ms ahead, or not there", "Ask for a few seconds; set this machine's clock (NTP).")  # fmt: skip
     kind, waits = values.get("type", ""), "trigger" in values or "trigger_price" in values
+    if combo is not None and waits:
+        raise Denied("EXCHANGE_PARAMETER", f"{endpoint}: trigger of a combo", "No order in a combo waits for a price.")  # fmt: skip
     if waits != (kind in CONDITIONS) or (
         waits
         and (values.get("trigger") not in TRIGGERS or not _PRICE.fullmatch(values.get("trigger_price", "")))
@@ -102,6 +115,19 @@ def check(method: str, path: str, query: str, *, now_ms: int, symbols: frozenset
     if "price" in values:
         words["price"] = values["price"]
     return Asked(endpoint, words, True)
+
+
+def judge(
+    words: Mapping[str, str],
+    limits: Mapping[str, SymbolLimit],
+    combos: Mapping[str, ComboLimit],
+    spent: Mapping[str, Decimal],
+    now_ms: int,
+) -> Counted:
+    """What an order's words count as. Raises as `exchange_orders.judge`, and as `deribit_combos.judge` for a combo."""
+    if deribit_combos.NAME.fullmatch(words.get("symbol", "")):
+        return deribit_combos.judge(words, combos, spent)
+    return exchange_orders.judge(words, limits, spent, now_ms)
 
 
 def grants_log_on(allow: tuple[str, ...]) -> bool:

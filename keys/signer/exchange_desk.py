@@ -89,10 +89,15 @@ class ExchangeDesk:
         bounds them, for a session that is logged on needs no further signature."""
         return {
             name: {
-                "per_day_usd": f"{exchange_orders.day_usd_up(reference.limits):f}",
+                "per_day_usd": f"{exchange_orders.day_usd_up({**reference.limits, **reference.combos}):f}",
                 "repeats": 1 if reference.sends_to else reference.repeats,
                 "sends": bool(reference.sends_to),
-                "symbols": sorted(reference.limits),
+                "symbols": sorted({*reference.limits, *reference.combos}),
+                **(
+                    {"combos": {n: dict(c.legs) for n, c in reference.combos.items()}}
+                    if reference.combos
+                    else {}
+                ),
                 **({"logs_on": True} if _logs_on(reference) else {}),
             }
             for name, reference in self._references.items()
@@ -201,13 +206,14 @@ class ExchangeDesk:
             sig = deribit.sign_log_on(secret, query, at_ms=now_ms, nonce=nonce)
             signature = json.dumps({"ts": now_ms, "nonce": nonce, "sig": sig})
             return {"signature": signature, "api_key": self._vault.api_keys[venue].text()}
-        judged = deribit.check(method, path, query, now_ms=now_ms, symbols=frozenset(reference.symbols))
+        symbols, combos = frozenset(reference.symbols), reference.combos
+        judged = deribit.check(method, path, query, now_ms=now_ms, symbols=symbols, combos=combos)
         if judged.writes and not self._granted(request_id, digest):
             wall = now_ms // 1000
             facts = {"venue": venue, "endpoint": judged.endpoint}
             if judged.words is not None:
                 spent = self._ledger.ordered(venue, wall - DAY_S)
-                counted = exchange_orders.judge(judged.words, reference.limits, spent, now_ms)
+                counted = deribit.judge(judged.words, reference.limits, combos, spent, now_ms)
                 facts |= {"symbol": counted.symbol, "cost": f"{counted.cost:f}"}
             self._ledger.record("exchange", request_id, digest, wall, facts)
         sig = deribit.sign(secret, method, path, query, at_ms=now_ms, nonce=nonce)

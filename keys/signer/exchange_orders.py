@@ -28,6 +28,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal, localcontext
+from typing import Protocol
 
 from chains.errors import Denied
 from keys.signer import exchange_lists
@@ -68,6 +69,19 @@ class SymbolLimit:
     inverse: bool = False
 
 
+class Limit(Protocol):
+    """What every limit has, of one instrument: quote units, all that orders can cost."""
+
+    @property
+    def per_order(self) -> Decimal: ...
+
+    @property
+    def per_day(self) -> Decimal: ...
+
+    @property
+    def quote_usd(self) -> Decimal: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Counted:
     """An order that may be signed: `cost` in quote units is what the ledger keeps of it."""
@@ -96,18 +110,24 @@ def judge(
         )
     with localcontext(_WIDE):
         cost = _all_of(values, limit, now_ms)
+    return within(symbol, cost, limit, spent, "A sale counts at px_to. " + _SEE)
+
+
+def within(symbol: str, cost: Decimal, limit: Limit, spent: Mapping[str, Decimal], hint: str) -> Counted:
+    """What may be booked of an order that costs so much. Raises Denied EXCHANGE_PER_ORDER or EXCHANGE_PER_DAY."""
+    with localcontext(_WIDE):
         if cost > limit.per_order:
             raise Denied(
                 "EXCHANGE_PER_ORDER",
                 f"quantity: the order can cost {cost:f}, more than per_order {limit.per_order:f} of {symbol}",
-                "Split it. A sale counts at px_to. " + _SEE,
+                "Split it. " + hint,
             )
         before = spent.get(symbol, Decimal(0))
         if before + cost > limit.per_day:
             raise Denied(
                 "EXCHANGE_PER_DAY",
                 f"quantity: {cost:f} on top of {before:f} in 24 hours is more than per_day {limit.per_day:f} of {symbol}",
-                "Wait until earlier orders are a day old. " + _SEE,
+                "Wait until earlier orders are a day old. " + hint,
             )
     return Counted(symbol, cost)
 
@@ -203,7 +223,7 @@ def _number(values: Mapping[str, str], name: str) -> Decimal:
     return Decimal(text)
 
 
-def day_usd_up(limits: Mapping[str, SymbolLimit]) -> Decimal:
+def day_usd_up(limits: Mapping[str, Limit]) -> Decimal:
     """All that one day's signed orders can cost when each is carried out once; dollars, rounded up to the cent."""
     with localcontext(_WIDE):
         total = sum((one.per_day * one.quote_usd for one in limits.values()), Decimal(0))

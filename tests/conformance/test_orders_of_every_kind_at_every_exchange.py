@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from venue_rigs import Rig, name_of
+from venue_rigs import COMBOS, RIGS, Rig, name_of
 
 from agent.domain.errors import Denied, FairleadError, Reject, Usage
 from agent.domain.order_state import TERMINAL, OrdStatus
@@ -174,3 +174,28 @@ async def test_a_limit_without_a_price_never_leaves(rig: Rig) -> None:
     with pytest.raises(Usage) as wrong:
         await rig.venue.authorize(replace(rig.bid(), px=None))
     assert wrong.value.code == "MISSING_PRICE" and await rig.orders_there() == 0
+
+
+@pytest.mark.parametrize("exchange", COMBOS)
+async def test_a_combo_is_bought_at_one_price_sold_into_cancelled_and_found_in_its_legs(
+    exchange: str,
+) -> None:
+    combo, legs, near, far = COMBOS[exchange]
+    async with RIGS[exchange]() as rig:
+        buy = replace(rig.bid(0, "3", near, ioc=True), symbol=combo)
+        rests = replace(rig.bid(1, "2", far), symbol=combo)
+        bought, resting = await sent(rig, buy), await sent(rig, rests)
+        assert (bought.status, bought.cum_qty) == (OrdStatus.FILLED, 3)
+        assert (resting.status, resting.px, resting.fills) == (OrdStatus.NEW, far, ())
+        assert {order.cl_ord_id for order in await rig.venue.open_orders()} == {rests.cl_ord_id}
+        place = f"cex:{rig.venue.name}/"
+        for symbol, ratio in legs.items():
+            mine = [f for f in bought.fills if place + symbol in (f.asset_in, f.asset_out)]
+            went = sum((f.qty_out if f.asset_out == place + symbol else -f.qty_in for f in mine), D(0))
+            assert went == 3 * ratio
+            told = [(name, f) for name, f in await rig.venue.fills(symbol, 0) if name == buy.cl_ord_id]
+            assert [f for _, f in told] == mine, "by its own instrument as by the combo's"
+        assert (await rig.venue.cancel(rests.cl_ord_id, combo)).status is OrdStatus.CANCELED
+        again = await rig.venue.query(buy.cl_ord_id, combo)
+        assert again is not None and again.fills == bought.fills
+        assert (await rig.venue.query(rests.cl_ord_id, combo)).status in TERMINAL  # type: ignore[union-attr]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import orjson
+import pytest
 from recordings import payloads
 
+from agent.domain.errors import Halt
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import Side
 from agent.ports import VenueInstrument
@@ -66,3 +69,24 @@ def test_each_event_of_the_account_is_read_and_the_exchanges_own_trades_are_fill
         if told["x"] == "CALCULATED":
             assert told["c"].startswith(OURS_BY_THE_EXCHANGE)
     assert {"order_update_trade", "order_update_calculated", "order_update_adl"} <= set(traded)
+
+
+@pytest.mark.parametrize(
+    ("changes", "about"),
+    [
+        ({}, "sell 0.01 BNBUSDT once 750 is reached"),
+        ({"orderType": "STOP_MARKET", "closePosition": True, "quantity": "0.00", "price": "0.000"}, "sell the whole position of BNBUSDT once 750 is reached"),
+        ({"orderType": "TRAILING_STOP_MARKET", "triggerPrice": "0.000", "price": "0.000", "callbackRate": "1.0"}, "sell 0.01 BNBUSDT behind the market"),
+    ],
+)  # fmt: skip
+def test_whatever_waits_for_a_price_is_read_also_where_it_has_no_quantity_or_price(
+    changes: dict[str, Any], about: str
+) -> None:
+    """The documented answer of openAlgoOrders, and the kinds of it that others place."""
+    row = {"algoId": 2148627, "clientAlgoId": "MRumok0dkhrP4kCm12AHaB", "algoType": "CONDITIONAL", "orderType": "TAKE_PROFIT", "symbol": "BNBUSDT", "side": "SELL", "positionSide": "BOTH", "timeInForce": "GTC", "quantity": "0.01", "algoStatus": "NEW", "actualOrderId": "", "actualPrice": "0.00000", "triggerPrice": "750.000", "price": "750.000", "workingType": "CONTRACT_PRICE", "closePosition": False, "priceProtect": False, "reduceOnly": False, "createTime": 1750485492076, "updateTime": 1750485492076, "triggerTime": 0, "goodTillDate": 0}  # fmt: skip
+    found = stops.condition(row | changes)
+    assert found.waits and (found.held().about, found.held().venue_order_id) == (about, "2148627")
+    with pytest.raises(Halt):
+        stops.condition(row | changes | {"algoStatus": "PENDING"})
+    with pytest.raises(Halt):
+        stops.condition(row | {"quantity": "0.00"})

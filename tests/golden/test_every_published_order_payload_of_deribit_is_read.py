@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -10,7 +11,7 @@ from recordings import payloads
 from agent.domain.errors import Retry
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import Side
-from agent.venues.deribit import codec
+from agent.venues.deribit import codec, combos
 
 D = Decimal
 FOUND = payloads("deribit")
@@ -36,6 +37,55 @@ def test_futures_and_options_are_markets_and_combos_are_not() -> None:
     assert (perpetual.instrument.taker_fee_bps, perpetual.instrument.maker_fee_bps) == (5, 0)
     assert not option.inverse and (option.instrument.lot, option.instrument.tick) == (D("0.1"), D("0.0005"))
     assert known("http_get_instruments_option_combo", "http_get_instruments_future_combo") == {}
+
+
+def combo_of(kind: str, name: str) -> codec.Market:
+    """A recorded combo with its recorded legs, which are made of the recorded instrument of their kind."""
+    (row,) = [
+        r for r in codec.result(FOUND[f"http_get_instruments_{kind}"], "x") if r["instrument_name"] == name
+    ]
+    (details,) = [r for r in codec.result(FOUND["http_get_combos"], "x") if r["id"] == name]
+    like = codec.result(FOUND["http_get_instrument" if kind == "future_combo" else "http_get_instrument_option"], "x")  # fmt: skip
+    rows = [like | {"instrument_name": leg["instrument_name"], "settlement_currency": "BTC", "is_active": True} for leg in details["legs"]]  # fmt: skip
+    LEGS.update(codec.markets(rows, D(3), D(5)))
+    return combos.market(row, details, LEGS)
+
+
+LEGS: dict[str, codec.Market] = {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "legs", "tick"),
+    [
+        ("option_combo", "BTC-CS-19MAY26-70000_75000", {"BTC-19MAY26-70000-C": 1, "BTC-19MAY26-75000-C": -1}, "0.0001"),
+        ("future_combo", "BTC-FS-19MAY26_PERP", {"BTC-19MAY26": 1, "BTC-PERPETUAL": -1}, "0.5"),
+    ],
+)  # fmt: skip
+def test_a_recorded_combo_is_its_legs(kind: str, name: str, legs: dict[str, int], tick: str) -> None:
+    market = combo_of(kind, name)
+    assert dict(market.legs) == legs and market.settle == "BTC"
+    assert market.inverse == (kind == "future_combo") and market.instrument.tick == D(tick)
+    assert combos.NAME.fullmatch(name) and not any(combos.NAME.fullmatch(leg) for leg in legs)
+
+
+@pytest.mark.parametrize("trades", ["option_combo", "historical_combo", "future_combo"])
+def test_a_recorded_trade_of_a_combo_is_filled_in_its_legs_at_prices_that_add_up(trades: str) -> None:
+    rows = codec.result(FOUND[f"http_get_last_trades_{trades}"], "x")["trades"]
+    like = {"fee": D("0.00003"), "fee_currency": "BTC"}
+    for row in rows:
+        for leg in row["legs"]:
+            option = leg["instrument_name"].endswith("-C")
+            LEGS.setdefault(leg["instrument_name"], MARKETS["BTC-27DEC24-100000-C" if option else "BTC-PERPETUAL"])  # fmt: skip
+        known = {n: replace(m, instrument=replace(m.instrument, symbol=n, base=n)) for n, m in LEGS.items()}
+        mine = row | {"order_id": "7", "label": "fl-x", "legs": [leg | like for leg in row["legs"]]}
+        found = combos.fills(codec.Reader("deribit", known), mine)
+        assert [(name, number) for name, number, _ in found] == [("fl-x", "7")] * 2
+        assert {fill.exec_id for *_, fill in found} == {f"{leg['instrument_name']}:{leg['trade_id']}" for leg in row["legs"]}  # fmt: skip
+        signs = {leg["instrument_name"]: 1 if leg["direction"] == row["direction"] else -1 for leg in row["legs"]}  # fmt: skip
+        apart = sum(leg["price"] * signs[leg["instrument_name"]] for leg in row["legs"])
+        assert abs(apart) == row["price"] or trades == "historical_combo"  # which was put together by hand
+        assert all(combos.combo_of(leg) == (row["instrument_name"], row["trade_id"]) for leg in row["legs"])
+        assert combos.combo_of(row) is None
 
 
 def test_each_answer_to_an_order_is_read() -> None:

@@ -10,6 +10,7 @@ import asyncio
 import json
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from agent.venues.binance_usdm import codec as usdm
 from agent.venues.binance_usdm import stops
 from agent.venues.ccxt import border
 from agent.venues.deribit import codec as deribit
+from agent.venues.deribit import combos as deribit_combos
 from agent.venues.dydx import codec as dydx
 from agent.venues.dydx import node
 from agent.venues.hyperliquid import codec as hyper
@@ -46,6 +48,7 @@ from keys.signer import deribit as deribit_policy
 from keys.signer import dydx as dydx_policy
 from keys.signer import hyperliquid as hyper_policy
 from keys.signer import kraken as kraken_policy
+from keys.signer.deribit_combos import ComboLimit
 
 D = Decimal
 SEEDS: dict[str, list[str]] = json.loads(
@@ -60,7 +63,13 @@ USDM = usdm.Reader("x", {"ETHUSDC": CONTRACT})
 PERPETUAL = VenueInstrument(
     "ETH_USDC-PERPETUAL", "ETH_USDC-PERPETUAL", "USDC", D("0.01"), D("0.0001"), D("0.1"), D(0), D(5), D(2)
 )
-DERIBIT = deribit.Reader("x", {"ETH_USDC-PERPETUAL": deribit.Market(PERPETUAL, "USDC", inverse=False)})
+SPREAD = "ETH_USDC-FS-27DEC30_PERP"
+LISTED = {SPREAD: ComboLimit({"ETH_USDC-27DEC30": 1, "ETH_USDC-PERPETUAL": -1}, BAND.per_order, BAND.per_day, D(-100), D(100), D(1))}  # fmt: skip
+DERIBIT_KNOWN = {
+    name: deribit.Market(replace(PERPETUAL, symbol=name, base=name), "USDC", inverse=False)
+    for name in ("ETH_USDC-PERPETUAL", "ETH_USDC-27DEC30")
+}
+DERIBIT = deribit.Reader("x", DERIBIT_KNOWN)
 DYDX_ACCOUNT = account_of("dydx1n56z5fhmemtffzkt2eqyf9kuc7ycjfs86mvqy7/0/12")
 DYDX_MARKET = VenueInstrument(
     "ETH-USD", "ETH-USD", "USDC", D("0.01"), D("0.0001"), D("0.0001"), D(1), D(5), D(1)
@@ -146,6 +155,14 @@ def _refused(body: bytes) -> Any:
     return None
 
 
+def _combo(body: bytes) -> Any:
+    """A combo's instrument and its details, one after the other."""
+    data = deribit.result(body, "x")
+    with deribit.understood("two answers"):
+        row, details = data
+    return deribit_combos.market(row, details, DERIBIT_KNOWN) and None
+
+
 def _each(read: Callable[[Any], Any], of: str = "") -> Callable[[Any], Any]:
     def readings(data: Any) -> Any:
         with binance.understood("rows"):
@@ -198,6 +215,8 @@ DOORS: dict[str, Callable[[bytes], Any]] = {
     "deribit order": _result(lambda row: DERIBIT.order(row, write=True), write=True),
     "deribit orders": _result(_each(DERIBIT.order)),
     "deribit trades": _result(_each(lambda row: DERIBIT.fill(row)[2], "trades")),
+    "deribit combo trades": _result(_each(lambda row: [one[2] for one in deribit_combos.fills(DERIBIT, row)], "trades")),
+    "deribit combo": _combo,
     "deribit positions": _result(_each(lambda row: DERIBIT.position(row) and None)),
     "deribit account": _result(lambda data: deribit.balances(data, "x")),
     "deribit markets": _result(lambda data: list(deribit.markets(data, D(3), D(5)))),
@@ -382,6 +401,10 @@ REQUESTS = {
         "instrument_name=ETH_USDC-PERPETUAL&amount=1&type=limit&label=fl-a&price=3000&time_in_force=good_til_cancelled&valid_until=1800000005000",
         "instrument_name=ETH_USDC-PERPETUAL&amount=2&type=limit&label=fl-a&price=2990&time_in_force=immediate_or_cancel&reduce_only=true&valid_until=1800000004000",
     ],
+    "deribit combo": [
+        f"instrument_name={SPREAD}&amount=1&type=limit&label=fl-a&price=-12.5&time_in_force=good_til_cancelled&valid_until=1800000005000",
+        f"instrument_name={SPREAD}&amount=2&type=limit&label=fl-a&price=0&post_only=true&reject_post_only=true&valid_until=1800000004000",
+    ],
     "coinbase": [
         '{"client_order_id":"666c01bd-1442-e433-feef-fc7cef9d74b0","product_id":"ETH-USDC","side":"SELL","order_configuration":{"limit_limit_gtc":{"base_size":"2","limit_price":"2990","post_only":false}}}',
         '{"client_order_id":"666c01bd-1442-e433-feef-fc7cef9d74b1","product_id":"ETH-USDC","side":"BUY","order_configuration":{"sor_limit_ioc":{"base_size":"0.5","limit_price":"3000"}}}',
@@ -410,10 +433,10 @@ def ask(name: str, text: str) -> Decimal | None:
         if not exchange_orders.is_order(values):
             return None
         return exchange_orders.judge(usdm_policy.plain(values), {"ETHUSDC": BAND}, {}, NOW).cost
-    if name == "deribit":
-        words = deribit_policy.check("GET", "/api/v2/private/sell", text, now_ms=NOW).words
+    if name in ("deribit", "deribit combo"):
+        words = deribit_policy.check("GET", "/api/v2/private/sell", text, now_ms=NOW, combos=LISTED).words
         assert words is not None
-        return exchange_orders.judge(words, {"ETH_USDC-PERPETUAL": BAND}, {}, NOW).cost
+        return deribit_policy.judge(words, {"ETH_USDC-PERPETUAL": BAND}, LISTED, {}, NOW).cost
     if name == "coinbase":
         words = coinbase_policy.check("POST", "/api/v3/brokerage/orders", text, now_ms=NOW).words
         assert words is not None

@@ -12,12 +12,17 @@ from typing import Any
 
 import pytest
 from ccxt_rig import Signer, at_paper
+from kraken_rig import API_SECRET, kraken_paper
 from paper import Door, paper
 from venue_rigs import fill_at_paper, name_of
 
+from agent.app.contracts import all_in
 from agent.domain.errors import Reconcile, Reject, Retry, Usage
+from agent.domain.instruments import cex_id
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
+from agent.market.book import Book, buy_base_exact
+from agent.ports import VenueBook
 from agent.transport.clock import SystemClock
 from agent.transport.http import TimeOuts
 from agent.venues.ccxt import VENUE, Ccxt, border
@@ -198,6 +203,8 @@ async def test_a_history_longer_than_a_page_is_read_to_both_ends() -> None:
     class Pages:
         """Gives the newest three of a span, as some exchanges do, or the oldest, as others."""
 
+        known = KNOWN["binance"]
+
         def __init__(self, newest: bool) -> None:
             self.newest = newest
 
@@ -323,3 +330,38 @@ def test_another_address_replaces_every_one_of_the_librarys() -> None:
         "127.0.0.1:9"
     }
     assert all(text.startswith("ws://") for text in texts(library.raw.urls["api"]["ws"]))
+
+
+async def test_where_the_fee_is_taken_in_the_quote_what_comes_is_what_was_planned_to_the_last_digit() -> None:
+    """The library's Kraken at the paper exchange in that dialect: the plan has the fee in its prices, and the account agrees with it."""
+    async with kraken_paper() as door:
+        assert door.here is not None
+        engine, signer = door.here.venue.engine, Signer("kraken", "ETHUSDC", API_SECRET)
+        venue = at_paper(door.url, exchange="kraken", signer=signer)
+        await venue.start()
+        try:
+            (there,) = await venue.instruments()
+            assert there.fee_in_quote and there.taker_fee_bps == 10
+            levels = engine.books["ETHUSDC"]
+            told = VenueBook("ETHUSDC", tuple(levels.bids.levels()), tuple(levels.asks.levels()), 1)
+            bids, asks, fee_bps = all_in(there, told)
+            base, quote = cex_id("paper", "ETH"), cex_id("paper", "USDC")
+            book = Book("paper", "ETH/USDC", base, quote, fee_bps, there.lot, there.tick, there.min_notional, bids, asks)  # fmt: skip
+            plan = buy_base_exact(book, 3 * 10**8, 8, 8)
+            assert plan is not None and plan.out_raw == 3 * 10**8
+            worst = max(px for px, _ in told.asks[:20])
+            order = VenueOrder(name_of(0), "ETHUSDC", Side.BUY, OrdType.LIMIT, TimeInForce.IOC, D(3), worst)
+            done = await venue.submit(await venue.authorize(order))
+            assert done.status is OrdStatus.FILLED and {fill.fee_asset for fill in done.fills} == {quote}
+            held = {balance.asset: balance.free for balance in await venue.balances()}
+            spent = D(100_000) - held[quote]
+            assert held[base] == D(53), "no more than was wanted, and no less"
+            assert (
+                0 <= plan.in_raw - spent.scaleb(8) <= len(done.fills) + 1
+            )  # each fee is rounded down by itself
+            sold = VenueOrder(name_of(1), "ETHUSDC", Side.SELL, OrdType.LIMIT, TimeInForce.IOC, D(1), D(2000))
+            gone = await venue.submit(await venue.authorize(sold))
+            assert {fill.fee_asset for fill in gone.fills} == {quote}
+            assert {b.asset: b.free for b in await venue.balances()}[base] == D(52)
+        finally:
+            await venue.close()

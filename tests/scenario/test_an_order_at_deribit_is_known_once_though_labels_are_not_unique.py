@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from deribit_rig import PERPETUAL, Signer, deribit_paper, deribit_session
+from deribit_rig import COMBO, DATED, PERPETUAL, Signer, deribit_paper, deribit_session
 from paper import ACCOUNT, Door, served
 from usdm_rig import Jumped
 from venue_rigs import name_of
@@ -232,12 +232,28 @@ async def test_a_line_that_stays_open_and_says_nothing_is_taken_up_again() -> No
         await until(lambda: venue.line.up)
 
 
+SPREAD = ["--symbol", "ETH/USDC", "--symbol", "ETH-27DEC30/USDC=3012", "--combo", "ETH-FS-27DEC30_PERP=ETH-27DEC30/USDC:1,ETH/USDC:-1"]  # fmt: skip
+
+
+async def stands(venue: Deribit):  # type: ignore[no-untyped-def]
+    return await venue.positions(), await venue.query(name_of(0), PERPETUAL), await venue.fills(COMBO, 0)
+
+
 async def test_a_paper_exchange_of_contracts_rebuilds_orders_labels_and_positions_from_its_journal(
     tmp_path: Path,
 ) -> None:
     for _ in range(2):
         options = arguments().parse_args(
-            ["--dialect", "deribit", "--journal", str(tmp_path / "j"), "--account", ACCOUNT, "--still"]
+            [
+                "--dialect",
+                "deribit",
+                "--journal",
+                str(tmp_path / "j"),
+                "--account",
+                ACCOUNT,
+                "--still",
+                *SPREAD,
+            ]  # fmt: skip
         )
         server = build(options)
         async with served(server, "/api/v2/depth") as door:
@@ -247,9 +263,14 @@ async def test_a_paper_exchange_of_contracts_rebuilds_orders_labels_and_position
                 await venue.submit(await venue.authorize(order(0, Side.BUY, "1", "2990")))
                 await venue.modify(order(0, Side.BUY, "2", "2991"))
                 await venue.submit(await venue.authorize(order(1, Side.SELL, "1", "2900", TimeInForce.IOC)))
-                before = await venue.positions(), await venue.query(name_of(0), PERPETUAL)
-            after = await venue.positions(), await venue.query(name_of(0), PERPETUAL)
+                spread = order(2, Side.BUY, "3", "20", TimeInForce.IOC)
+                await venue.submit(await venue.authorize(replace(spread, symbol=COMBO)))
+                before = await stands(venue)
+            after = await stands(venue)
             await venue.close()
         assert server.venue.log is not None
         server.venue.log.close()
         assert after == before and after[1] is not None and after[1].px == 2991
+        assert {held.symbol: held.qty for held in after[0]} == {DATED: 3, PERPETUAL: -4} and len(
+            after[2]
+        ) == 2

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from coinbase_rig import KEY as COINBASE_KEY
 from coinbase_rig import PEM, PRODUCT, coinbase_paper
-from deribit_rig import PERPETUAL, deribit_paper
+from deribit_rig import COMBO, COMBO_LIMIT, PERPETUAL, deribit_paper
 from dydx_rig import ACCOUNT, MARKET, dydx_paper
 from dydx_rig import PAIR as DYDX_PAIR
 from kraken_rig import API_SECRET, PAIR, kraken_paper
@@ -115,7 +115,8 @@ async def test_at_binance_no_signature_of_an_order_leaves_it_and_a_day_is_bounde
 
 async def test_at_deribit_each_request_is_booked_once_and_a_log_on_never(tmp_path: Path) -> None:
     async with deribit_paper() as door:
-        one = desk(tmp_path, PERPETUAL, dialect="deribit", symbols=[PERPETUAL])
+        combo = {"legs": COMBO_LIMIT.legs, "per_order": "800", "per_day": "1000", "px_from": "-100", "px_to": "100", "fees": "10"}  # fmt: skip
+        one = desk(tmp_path, PERPETUAL, dialect="deribit", symbols=[PERPETUAL], combos={COMBO: combo})
         venue = deribit.connect("x", SystemClock(), KEY, one.sign, base_url=door.url)
         try:
             await venue.start()
@@ -127,6 +128,16 @@ async def test_at_deribit_each_request_is_booked_once_and_a_log_on_never(tmp_pat
             assert len(one.booked()) == before == 1 and one.booked()[0]["cost"] == "2990"
             assert (await venue.cancel(name_of(0), PERPETUAL)).status is OrdStatus.CANCELED
             assert len(one.booked()) == 2  # the cancel; reads are not booked
+            spread = await venue.submit(await venue.authorize(order(1, COMBO, Side.SELL, "3", "-5")))
+            assert (spread.status, len(spread.fills)) == (OrdStatus.FILLED, 2)
+            assert (one.booked()[2]["symbol"], one.booked()[2]["cost"]) == (COMBO, "630.00000000")
+            for qty, code in (("4", "EXCHANGE_PER_ORDER"), ("2", "EXCHANGE_PER_DAY")):
+                with pytest.raises(Denied) as much:
+                    await venue.authorize(order(2, COMBO, Side.BUY, qty, "5"))
+                assert much.value.code == code
+            told = one.made.facts()["x"]
+            assert told["per_day_usd"] == "26000.00" and told["combos"] == {COMBO: COMBO_LIMIT.legs}
+            assert told["symbols"] == [COMBO, PERPETUAL]
             for path in ("public/auth", "private/withdraw"):
                 with pytest.raises(Denied):
                     await one.sign("GET", f"/api/v2/{path}", "currency=USDC")

@@ -12,11 +12,14 @@ from paper import KEY, Door
 from usdm_rig import Jumped, Signer, usdm_paper, usdm_session
 from venue_rigs import name_of
 
+from agent.app.comparison import compare_venue
+from agent.app.panic import emptied
 from agent.app.testvenue.usdm import UsdmServer
 from agent.domain.errors import Denied, Reconcile, Reject, Usage
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import ExecutionReport
+from agent.journal.book import Book
 from agent.venues import Terms
 from agent.venues.binance_usdm import BinanceUsdm
 
@@ -139,6 +142,42 @@ async def test_a_stop_waits_under_its_name_and_is_an_order_of_that_name_once_rea
         with pytest.raises(Reject) as missing:
             await venue.stops.cancel(name_of(3))
         assert missing.value.code == "NO_SUCH_ORDER" and await venue.stops.query(name_of(3)) is None
+
+
+async def test_what_waits_for_its_price_is_told_by_a_reconciliation_and_ended_by_a_panic() -> None:
+    async with account() as (door, venue, _, signer):
+        await send(venue, order(0, Side.BUY, "1", "2990"))
+        for number, px in ((1, "2900"), (2, "2800")):
+            await venue.stops.place(order(number, Side.SELL, "1", px), D(px) + 10, Terms())
+        found = await compare_venue(venue, Book(), ("ETHUSDC",), venue.account.now_ms() * 10**6)
+        assert {d.what for d in found if d.kind == "foreign order"} == {
+            f"buy 1.00000000 ETHUSDC is open at paper as {name_of(0)}",
+            f"sell 1 ETHUSDC once 2910 is reached waits at paper as {name_of(1)}",
+            f"sell 1 ETHUSDC once 2810 is reached waits at paper as {name_of(2)}",
+        }
+        assert not any(d.explained for d in found)
+        left = await compare_venue(venue, Book(), ("ETHUSDC",), venue.account.now_ms() * 10**6, leave=True)
+        assert all(d.explained for d in left if d.kind == "foreign order")
+        signer.unread = "/openAlgoOrders"  # open orders are cancelled whatever cannot be asked
+        done = await emptied(venue)
+        assert [(d.what, d.confirmed) for d in done] == [
+            (f"buy 1.00000000 ETHUSDC {name_of(0)}", True),
+            ("conditional orders", False),
+        ]
+        signer.unread = ""
+        triggered, waits = await venue.conditions()
+        await door.level("BUY", "2909", "0.1")
+        below = sum((D(qty) for px, qty in await door.bids() if D(px) > D(2909)), D(0))
+        await door.house("SELL", "2909", str(below + D("0.1")))
+        assert await venue.end_condition(triggered) == "TRIGGERED"  # too late: it is an open order
+        assert [o.cl_ord_id for o in await venue.open_orders()] == [triggered.cl_ord_id]
+        done = await emptied(venue)
+        assert {(d.what.rpartition(" ")[2], d.confirmed, d.told) for d in done} == {
+            (waits.cl_ord_id, True, "CANCELED"),
+            (triggered.cl_ord_id, True, "CANCELED"),
+        }
+        assert await venue.conditions() == () == await venue.open_orders()
+        assert [(d.what, d.told) for d in await emptied(venue)] == [("open orders", "none")]
 
 
 async def test_the_countdown_ends_what_nobody_speaks_for_and_is_taken_back() -> None:

@@ -21,11 +21,11 @@ BAND = SymbolLimit(Decimal(10**6), Decimal(10**7), Decimal(100), Decimal(10_000)
 class Signer:
     """Judges by the signer's policy and signs by its library; keeps no ledger. `asked`: (method, path) of everything."""
 
-    def __init__(self, exchange: str, symbol: str) -> None:
+    def __init__(self, exchange: str, symbol: str, secret: str = SECRET) -> None:
         self.reference = ExchangeReference(
             f"ccxt:{exchange}", "env:K", "env:S", (), (symbol,), {symbol: BAND}
         )
-        self.library, self.asked = ccxt_desk.Library(), list[tuple[str, str]]()
+        self.library, self.asked, self.secret = ccxt_desk.Library(), list[tuple[str, str]](), secret
 
     async def sign(self, method: str, path: str, payload: str) -> str:
         now_ms, reference = time.time_ns() // 10**6, self.reference
@@ -34,7 +34,9 @@ class Signer:
             reference.dialect, (), method, path, payload, now_ms=now_ms, symbols=frozenset(reference.symbols)
         )
         ccxt_policy.judged(call, reference.limits, {}, now_ms)
-        return ccxt_desk.made_and_signed(self.library.of("x", reference.dialect, (KEY, SECRET, "")), call)
+        return ccxt_desk.made_and_signed(
+            self.library.of("x", reference.dialect, (KEY, self.secret, "")), call
+        )
 
 
 def at_paper(

@@ -5,26 +5,35 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 from ccxt_rig import BAND
-from paper import KEY, SECRET, Door, new_venue, served
+from paper import DEPOSITS, KEY, SECRET, Door, served
 
+from agent.app.testvenue.combos import ComboEngine, combo_levels, combo_spec
 from agent.app.testvenue.deribit import DeribitServer
-from agent.app.testvenue.futures import FuturesEngine
 from agent.app.testvenue.limits import Limits
+from agent.app.testvenue.liquidity import Maker, seeded_levels
+from agent.app.testvenue.spec import SymbolSpec
+from agent.app.testvenue.venue import Account, Venue
 from agent.market.feeds import FeedFacts
 from agent.ports import Clock
 from agent.transport.clock import SystemClock
 from agent.transport.http import TimeOuts
 from agent.venues.deribit import FEED, VENUE, Deribit
 from chains.errors import Retry
-from keys.signer import deribit, exchange_orders
+from keys.signer import deribit
+from keys.signer.deribit_combos import ComboLimit
 from keys.signer.exchange_orders import SymbolLimit
 
-PERPETUAL = "ETH_USDC-PERPETUAL"
+D = Decimal
+PERPETUAL, DATED, COMBO = "ETH_USDC-PERPETUAL", "ETH_USDC-27DEC30", "ETH_USDC-FS-27DEC30_PERP"
+COMBO_LIMIT = ComboLimit(
+    {DATED: 1, PERPETUAL: -1}, D(10**6), D(10**7), px_from=D(-100), px_to=D(100), fees=D(10)
+)
 
 
 @dataclass
@@ -38,6 +47,7 @@ class Signer:
     """So many log-ons find it away."""
     limit: SymbolLimit = BAND
     symbols: frozenset[str] = frozenset({PERPETUAL})
+    combos: Mapping[str, ComboLimit] = field(default_factory=lambda: {COMBO: COMBO_LIMIT})
 
     async def sign(self, method: str, path: str, payload: str) -> str:
         now_ms = self.now_ms()
@@ -48,17 +58,28 @@ class Signer:
                 raise Retry("SIGNER_UNREACHABLE", "the signer does not answer", "start it")
             sig = deribit.sign_log_on(SECRET.encode(), payload, at_ms=now_ms, nonce="n")
             return json.dumps({"ts": now_ms, "nonce": "n", "sig": sig})
-        judged = deribit.check(method, path, payload, now_ms=now_ms, symbols=self.symbols)
+        judged = deribit.check(method, path, payload, now_ms=now_ms, symbols=self.symbols, combos=self.combos)
         if judged.words is not None:
-            exchange_orders.judge(judged.words, {PERPETUAL: self.limit}, {}, now_ms)
+            deribit.judge(judged.words, {PERPETUAL: self.limit}, self.combos, {}, now_ms)
         nonce = hashlib.sha256(f"{payload}{len(self.asked)}".encode()).hexdigest()[:16]
         sig = deribit.sign(SECRET.encode(), method, path, payload, at_ms=now_ms, nonce=nonce)
         return json.dumps({"ts": now_ms, "nonce": nonce, "sig": sig})
 
 
+def deribit_venue(now_ms: Callable[[], int] | None = None) -> Venue:
+    """A perpetual, a future a little above it, and the spread of the two around what they stand apart."""
+    perpetual, dated = SymbolSpec("ETH", "USDC"), SymbolSpec("ETH-27DEC30", "USDC", mid=D(3012))
+    combo = combo_spec("ETH-FS-27DEC30_PERP", {dated.symbol: 1, perpetual.symbol: -1}, [perpetual, dated])
+    makers = [Maker(spec, seeded_levels(spec, 1), 1, breathing=False) for spec in (perpetual, dated)]
+    makers.append(Maker(combo, combo_levels(combo), 1, breathing=False))
+    engine = ComboEngine([perpetual, dated, combo], D("0.001"), D("0.001"))
+    wall = now_ms or (lambda: time.time_ns() // 1_000_000)
+    return Venue(engine, [Account(KEY, SECRET, DEPOSITS)], makers, wall)
+
+
 @asynccontextmanager
 async def deribit_paper(now_ms: Callable[[], int] | None = None) -> AsyncIterator[Door]:
-    server = DeribitServer(new_venue(now_ms=now_ms, kind=FuturesEngine), Limits(10**7))
+    server = DeribitServer(deribit_venue(now_ms), Limits(10**7))
     async with served(server, "/api/v2/depth") as door:
         yield door
 

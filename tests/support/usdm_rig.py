@@ -33,11 +33,13 @@ class Signer:
     symbols: frozenset[str] = frozenset({"ETHUSDC"})
     locked: bool = False
     """No question about trades is signed."""
+    unread: str = ""
+    """Nor any whose address ends so."""
 
     async def sign(self, method: str, path: str, payload: str) -> str:
         now_ms = self.now_ms()
         self.asked.append(f"{method} {path}")
-        if self.locked and path.endswith("/userTrades"):
+        if (self.locked and path.endswith("/userTrades")) or (self.unread and path.endswith(self.unread)):
             raise Denied("LOCKED", "the signer is locked", "unlock it")
         values = exchange.check(
             binance_usdm.DIALECT, (), method, path, payload, now_ms=now_ms, symbols=self.symbols

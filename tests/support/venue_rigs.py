@@ -15,7 +15,7 @@ from decimal import Decimal
 from ccxt_rig import BAND, at_paper
 from coinbase_rig import PRODUCT, coinbase_paper, coinbase_session
 from coinbase_rig import Signer as CoinbaseSigner
-from deribit_rig import PERPETUAL, deribit_paper, deribit_session
+from deribit_rig import COMBO, DATED, PERPETUAL, deribit_paper, deribit_session
 from deribit_rig import Signer as DeribitSigner
 from dydx_rig import MARKET, dydx_paper, dydx_session
 from fake_venue import FakeVenue
@@ -304,6 +304,8 @@ RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
     "memory": memory,
     "hyperliquid": hyperliquid,
 }
+COMBOS = {"deribit": (COMBO, {DATED: 1, PERPETUAL: -1}, D("12.30"), D("-5"))}
+"""Of those that trade combos: one, its legs, a price that takes its whole book for a few, and one that rests."""
 AT_PAPER = (
     "binance_spot",
     "binance_usdm",

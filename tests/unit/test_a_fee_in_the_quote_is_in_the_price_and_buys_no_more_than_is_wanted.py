@@ -1,9 +1,10 @@
-"""Kraken and Coinbase charge in the quote, beside what changes hands: a plan counts that in its prices, and orders what is wanted."""
+"""Kraken, Coinbase and some exchanges of the ccxt family charge in the quote, beside what changes hands: a plan counts that in its prices, and orders what is wanted."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
+import ccxt
 import pytest
 
 from agent.app.contracts import all_in, bare_px
@@ -15,6 +16,8 @@ from agent.domain.instruments import cex_id
 from agent.domain.orders import Side
 from agent.market.book import Book, buy_base_exact
 from agent.ports import VenueBook, VenueInstrument
+from agent.venues.ccxt.border import instrument as instrument_of
+from agent.venues.ccxt.exchanges import KNOWN
 from agent.venues.coinbase.codec import markets
 from agent.venues.kraken.codec import Markets
 
@@ -36,7 +39,33 @@ def coinbase() -> VenueInstrument:
     return markets(rows, D(0), TAKER_BPS)["ETH-USDC"]
 
 
-@pytest.mark.parametrize("instrument", [kraken(), coinbase()], ids=["kraken", "coinbase"])
+def of_the_family(exchange: str) -> VenueInstrument:
+    """By the library's own class of it, with what that says of fees and nothing else of a network."""
+    library = getattr(ccxt, exchange)()
+    steps = {"precision": {"price": "0.01", "amount": "0.0001"}, "limits": {"amount": {"min": "0.0001"}}}
+    named = {"id": "ETH-USDC", "symbol": "ETH/USDC", "base": "ETH", "quote": "USDC", "baseId": "ETH", "quoteId": "USDC"}  # fmt: skip
+    library.set_markets([library.safe_market_structure({**steps, **named, "type": "spot", "spot": True})])
+    market = {**library.market("ETH/USDC"), "taker": "0.01"}
+    if exchange == "hashkey":  # which alone writes into each market what it says of spot markets
+        market["feeSide"] = library.fees["trading"]["spot"]["feeSide"]
+    found = instrument_of(market, library.precisionMode, D(0), D(0), KNOWN[exchange].fee_side)
+    assert found is not None
+    return found
+
+
+QUOTED = {"kraken": kraken, "coinbase": coinbase, "ccxt mexc": lambda: of_the_family("mexc")}
+
+
+@pytest.mark.parametrize("exchange", KNOWN)
+def test_in_what_an_exchange_of_the_family_charges_is_the_librarys_word_or_its_own(exchange: str) -> None:
+    assert of_the_family(exchange).fee_in_quote == (exchange in {"kraken", "kucoin", "mexc"})
+
+
+@pytest.fixture(params=QUOTED)
+def instrument(request: pytest.FixtureRequest) -> VenueInstrument:
+    return QUOTED[request.param]()
+
+
 def test_what_is_bought_is_what_was_wanted_and_costs_its_fee_on_top(instrument: VenueInstrument) -> None:
     assert instrument.taker_fee_bps == TAKER_BPS
     bids, asks, fee_bps = all_in(instrument, THERE)
@@ -50,7 +79,6 @@ def test_what_is_bought_is_what_was_wanted_and_costs_its_fee_on_top(instrument: 
     assert found.out_raw == 3 * 10**8 and 0 <= found.in_raw - cost.scaleb(8) < 1
 
 
-@pytest.mark.parametrize("instrument", [kraken(), coinbase()], ids=["kraken", "coinbase"])
 def test_the_limit_that_is_sent_is_the_books_own_price_to_the_last_digit(instrument: VenueInstrument) -> None:
     bids, asks, _ = all_in(instrument, THERE)
     assert [bare_px(instrument, px, Side.BUY) for px, _ in asks] == [px for px, _ in THERE.asks]

@@ -10,7 +10,7 @@ import pytest
 from ccxt_rig import Signer as FamilySigner
 from coinbase_rig import PRODUCT, coinbase_paper
 from coinbase_rig import Signer as CoinbaseSigner
-from deribit_rig import PERPETUAL, deribit_paper
+from deribit_rig import COMBO, DATED, PERPETUAL, deribit_paper
 from deribit_rig import Signer as DeribitSigner
 from dydx_rig import ACCOUNT, ADDRESS, dydx_paper
 from fix_exchange import fix_exchange, log_on
@@ -160,6 +160,24 @@ async def test_at_deribit_it_reads_with_requests_that_are_signed_one_by_one(tmp_
         told = await checked(found, By(DeribitSigner().sign))
     assert {check.level for check in told.values()} == {Level.OK}, told
     assert told["positions paper"].message == "none is open" and "1 followed" in told["books paper"].message
+
+
+async def test_at_deribit_the_legs_in_the_signers_file_are_the_exchanges_own_or_it_says_so(
+    tmp_path: Path,
+) -> None:
+    signer = By(DeribitSigner().sign)
+    async with deribit_paper() as door:
+        found = settings(door, tmp_path, module="deribit", symbols=[PERPETUAL])
+        for legs, level, said in (
+            ({DATED: 1, PERPETUAL: -1}, Level.OK, f"+1 {DATED}, -1 {PERPETUAL}, as the signer's file says"),
+            ({DATED: -1, PERPETUAL: 1}, Level.FAIL, "not what the signer's file says"),
+        ):
+            signer.limits = {"paper": {"per_day_usd": "1", "repeats": 1, "combos": {COMBO: legs}}}
+            told = (await checked(found, signer))["combos paper"]
+            assert told.level is level and said in told.message
+        signer.limits = {"paper": {"per_day_usd": "1", "repeats": 1, "combos": {"ETH_USDC-FS-X": {}}}}
+        told = (await checked(found, signer))["combos paper"]
+        assert told.level is Level.WARN and "no combo ETH_USDC-FS-X" in told.message
 
 
 async def test_at_kraken_it_tells_what_the_key_itself_may_do(tmp_path: Path) -> None:

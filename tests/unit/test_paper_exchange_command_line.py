@@ -13,7 +13,7 @@ from Crypto.PublicKey import ECC
 from fix_exchange import PEM, PUBLIC
 from paper import new_venue
 
-from agent.app.testvenue.__main__ import parse_account, parse_symbol
+from agent.app.testvenue.__main__ import arguments, build, main, parse_account, parse_symbol
 from agent.app.testvenue.fix import FixServer
 from agent.app.testvenue.liquidity import file_levels
 from agent.app.testvenue.server import Server
@@ -43,8 +43,12 @@ def run(*options: str) -> tuple[int, str]:
         (("--book", "README-that-is-not-there.json"), "No such file"),
     ],
 )
-def test_bad_input(options: tuple[str, ...], says: str) -> None:
-    status, text = run(*options)
+def test_bad_input(options: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        status: object = main(options)
+    except SystemExit as ended:  # as argparse ends a command
+        status = ended.code
+    text = capsys.readouterr().err
     assert status == 2 and says in text and "Traceback" not in text
 
 
@@ -65,6 +69,21 @@ def test_a_secret_may_live_outside_the_command_line(tmp_path: Path) -> None:
     assert "from-a-file" not in repr(account)
     with pytest.raises(ValueError, match="is empty"):
         parse_account("key=abcd:secret=env:A_NAME_THAT_IS_NOT_SET")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--combo", "ETH-FS-X=ETH/USDC:1,BTC/USDC:-1"), "goes with --dialect deribit"),
+        (("--dialect", "deribit", "--combo", "ETH-FS-X=ETH/USDC:1,BTC/USDC:-1"), "two symbols or more of ETHUSDC"),
+        (("--dialect", "deribit", "--combo", "ETH-FS-X=ETH/USDC"), "is no such leg"),
+        (("--dialect", "deribit", "--symbol", "A/USDC", "--symbol", "B/USDC", "--combo", "A-FS-X=A/USDC:2,B/USDC:-2"), "a ratio of 1 or -1"),
+        (("--dialect", "deribit", "--symbol", "A/USDC", "--symbol", "B/EUR", "--combo", "A-FS-X=A/USDC:1,B/EUR:-1"), "one quote"),
+    ],
+)  # fmt: skip
+def test_what_is_no_combo_is_named(options: tuple[str, ...], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        build(arguments().parse_args([*options]))
 
 
 def test_symbols_and_books(tmp_path: Path) -> None:

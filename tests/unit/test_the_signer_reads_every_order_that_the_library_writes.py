@@ -33,7 +33,7 @@ def test_every_exchange_that_orders_go_to_has_words_and_the_other_way_round() ->
 
 @pytest.mark.parametrize("exchange", IDS)
 async def test_an_order_is_counted_by_its_own_words(exchange: str) -> None:
-    more = {"timeInForce": "IOC"} | ({"clientOrderId": NAME} if KNOWN[exchange].asked else {})
+    more = {"timeInForce": "IOC", **KNOWN[exchange].orders} | ({"clientOrderId": NAME} if KNOWN[exchange].asked else {})  # fmt: skip
     offline = Offline(exchange)
     for side, qty, px, cost in (("buy", "0.5", "3000.01", "1500.005"), ("sell", "0.5", "3000", "5000")):
         request = await offline.library.captured("create_order", "ETH/USDC", "limit", side, qty, px, more)
@@ -59,8 +59,8 @@ async def test_reading_and_cancelling_are_no_orders(exchange: str) -> None:
         ("fetch_open_orders",),
         ("fetch_balance",),
         ("fetch_order", "123", "ETH/USDC", dict(known.more)),
-        ("fetch_my_trades", "ETH/USDC", since, page, {}),
-        ("fetch_my_trades", "ETH/USDC", since, page, {"until": NOW}),
+        ("fetch_my_trades", "ETH/USDC", since, page, dict(known.trades)),
+        ("fetch_my_trades", "ETH/USDC", since, page, {"until": NOW, **known.trades}),
     ]
     if known.asked:
         reads.append(("fetch_order", "", "ETH/USDC", {**known.more, known.asked: known.prefix + NAME}))
@@ -81,7 +81,8 @@ async def test_reading_and_cancelling_are_no_orders(exchange: str) -> None:
 
 async def test_where_nonces_have_to_grow_nothing_overtakes_an_order_that_is_signed() -> None:
     offline = Offline("kraken")
-    request = await offline.library.captured("create_order", "ETH/USDC", "limit", "buy", "0.5", "3000", {})
+    more = dict(KNOWN["kraken"].orders)
+    request = await offline.library.captured("create_order", "ETH/USDC", "limit", "buy", "0.5", "3000", more)
     reading = asyncio.create_task(offline.library.call("fetch_open_orders"))
     await asyncio.sleep(0.05)
     assert len(offline.calls) == 1, "an audit's question waits for the order to leave"

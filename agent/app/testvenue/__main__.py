@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from agent.app.testvenue.coinbase import CoinbaseServer
+from agent.app.testvenue.combos import ComboEngine, ComboSpec, combo_levels, combo_spec
 from agent.app.testvenue.deribit import DeribitServer
 from agent.app.testvenue.dydx import DydxServer
 from agent.app.testvenue.engine import Engine
@@ -35,7 +36,7 @@ DIALECTS: dict[str, tuple[type[Engine], type[Server]]] = {
     "binance_spot": (Engine, Server),
     "binance_usdm": (FuturesEngine, UsdmServer),
     "coinbase": (QuoteFees, CoinbaseServer),
-    "deribit": (FuturesEngine, DeribitServer),
+    "deribit": (ComboEngine, DeribitServer),
     "kraken": (QuoteFees, KrakenServer),
     "dydx": (FuturesEngine, DydxServer),
     "hyperliquid": (Engine, HyperliquidServer),
@@ -84,6 +85,19 @@ def parse_symbol(text: str, mid: Decimal) -> SymbolSpec:
         raise ValueError(f"'{px}' is not a price") from None
 
 
+def parse_combo(text: str, specs: list[SymbolSpec]) -> ComboSpec:
+    """`ETH-FS-27DEC30_PERP=ETH-27DEC30/USDC:1,ETH/USDC:-1`: a name, and each leg with its ratio. Raises ValueError."""
+    name, _, rest = text.partition("=")
+    legs: dict[str, int] = {}
+    for leg in rest.split(","):
+        symbol, _, ratio = leg.rpartition(":")
+        try:
+            legs[symbol.replace("/", "")] = int(ratio)
+        except ValueError:
+            raise ValueError(f"a combo is NAME=BASE/QUOTE:RATIO,…, and '{leg}' is no such leg") from None
+    return combo_spec(name, legs, specs)
+
+
 def number(text: str) -> Decimal:
     """A positive decimal, as argparse wants it: ValueError otherwise."""
     try:
@@ -108,6 +122,13 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--mid", type=number, default=Decimal(3000))
     parser.add_argument("--symbol", action="append", default=[], metavar="BASE/QUOTE[=MID]")
+    parser.add_argument(
+        "--combo",
+        action="append",
+        default=[],
+        metavar="NAME=BASE/QUOTE:RATIO,…",
+        help="with --dialect deribit",
+    )
     parser.add_argument(
         "--account", action="append", default=[], metavar="key=K:secret=S[:fix=file:PEM]:ASSET=QTY…"
     )
@@ -155,6 +176,11 @@ def build(options: argparse.Namespace) -> Server:
             )
             for spec in specs
         ]
+    if options.combo and (options.dialect != "deribit" or options.replay):
+        raise ValueError("--combo goes with --dialect deribit, and with no recording")
+    combos = [parse_combo(text, specs) for text in options.combo]
+    makers += [Maker(spec, combo_levels(spec), options.seed, breathing=False) for spec in combos]
+    specs += combos
     kind, serves = DIALECTS[options.dialect]
     engine = kind(specs, options.maker_bps / 10_000, options.taker_bps / 10_000)
     header = {
@@ -246,8 +272,8 @@ async def run(options: argparse.Namespace) -> None:
             server.venue.log.close()
 
 
-def main() -> int:
-    options = arguments().parse_args()
+def main(argv: Sequence[str] | None = None) -> int:
+    options = arguments().parse_args(argv)
     try:
         asyncio.run(run(options))
     except (ValueError, OSError) as error:

@@ -1,6 +1,6 @@
 """The paper exchange in Deribit's dialect: JSON-RPC by HTTP with a signature for each request, books by WebSocket.
 
-It has linear perpetuals (`ETH_USDC-PERPETUAL`), labels that are not unique, `valid_until`, and lines that are logged on, with
+It has linear perpetuals (`ETH_USDC-PERPETUAL`), futures (`ETH_USDC-27DEC30`, whose symbol's base has the date) and combos of them, labels that are not unique, `valid_until`, and lines that are logged on, with
 cancel-on-disconnect.
 """
 
@@ -19,6 +19,7 @@ from aiohttp import web
 from agent.app.testvenue import deribit_wire as say
 from agent.app.testvenue import wire
 from agent.app.testvenue.book import Order
+from agent.app.testvenue.combos import ComboSpec
 from agent.app.testvenue.futures import FuturesEngine, futures_of
 from agent.app.testvenue.limits import Limits
 from agent.app.testvenue.server import Params, Route, Server, signed_route
@@ -65,7 +66,10 @@ class DeribitServer(Server):
 
         return [
             public("get_time", lambda p, a: self.venue.now_ms()),
-            public("get_instruments", lambda p, a: [say.instrument_json(s, self.engine) for s in self.engine.specs.values()]),
+            public("get_instruments", lambda p, a: [say.instrument_json(s, self.engine) for s in self.engine.specs.values() if p.get("kind", say.kind_of(s)) == say.kind_of(s)]),
+            public("get_instrument", lambda p, a: say.instrument_json(say.spec_named(self.engine, p), self.engine)),
+            public("get_combos", lambda p, a: [say.combo_json(s, self.engine) for s in self._combos()]),
+            public("get_combo_details", self.combo),
             private("order.place", "buy", lambda p, a: self.order(p, a, "BUY")),
             private("order.place", "sell", lambda p, a: self.order(p, a, "SELL")),
             private("order.amend", "edit_by_label", self.edit),
@@ -122,6 +126,16 @@ class DeribitServer(Server):
             raise VenueError(13_009, "unauthorized")
         return params, account
 
+    def _combos(self) -> list[ComboSpec]:
+        return [spec for spec in self.engine.specs.values() if isinstance(spec, ComboSpec)]
+
+    def combo(self, params: Params, account: Account | None) -> Json:
+        name = say.needed(params, "combo_id")
+        found = next((spec for spec in self._combos() if say.instrument_of(spec) == name), None)
+        if found is None:
+            raise VenueError(10_020, "invalid_or_unsupported_instrument")
+        return say.combo_json(found, self.engine)
+
     # orders
 
     def order(self, params: Params, account: Account, side: str) -> Json:
@@ -138,9 +152,9 @@ class DeribitServer(Server):
         if len(found) != 1:
             raise VenueError(-2011, "Unknown order sent.")
         before = len(self.engine.fills)
-        qty, px = wire.decimal(params, "amount"), wire.decimal(params, "price")
-        say.needed(params, "amount"), say.needed(params, "price")
-        assert qty is not None and px is not None
+        say.needed(params, "amount")
+        qty, px = wire.decimal(params, "amount"), say.price(params, self.engine.specs[found[0].symbol])
+        assert qty is not None
         self.venue.change(found[0], qty, px)
         return self._placed(found[0], before)
 
@@ -178,12 +192,12 @@ class DeribitServer(Server):
         ]
         if params.get("sorting") != "asc":
             fills.reverse()
-        told = [self._trade(f, self.engine.orders[f.order_id]) for f in fills[:count]]
+        told = [say.whole_json(f, self.engine.orders[f.order_id], self.engine) for f in fills[:count]]
         return {"trades": told, "has_more": len(fills) > count}
 
     def positions(self, params: Params, account: Account) -> list[Json]:
         specs = self.engine.specs.values()
-        return [say.position_json(self.engine, account.key, spec) for spec in specs]
+        return [say.position_json(self.engine, account.key, s) for s in specs if not isinstance(s, ComboSpec)]
 
     def _labelled(self, params: Params, account: Account) -> list[Order]:
         label = say.needed(params, "label")
@@ -205,7 +219,9 @@ class DeribitServer(Server):
         return say.trade_json(fill, order, self.engine.specs[order.symbol])
 
     def _trades(self, order: Order, since: int = 0) -> list[Json]:
-        mine = (f for f in self.engine.fills[since:] if f.order_id == order.order_id)
+        mine = (
+            f for f in self.engine.fills[since:] if (f.order_id, f.symbol) == (order.order_id, order.symbol)
+        )
         return [self._trade(fill, order) for fill in mine]
 
     def _placed(self, order: Order, since: int = 0) -> Json:

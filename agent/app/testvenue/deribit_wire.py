@@ -1,4 +1,5 @@
-"""Deribit's payloads as documented, its refusals, and its orders read from their parameters. Linear perpetuals, margined in the quote."""
+"""Deribit's payloads as documented, its refusals, and its orders read from their parameters. Linear perpetuals, futures where the base of a
+symbol has a date, and combos of them, margined in the quote."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from decimal import Decimal
 
 from agent.app.testvenue import wire
 from agent.app.testvenue.book import Book, LevelChange, Order
+from agent.app.testvenue.combos import ComboEngine, ComboSpec
 from agent.app.testvenue.engine import Engine, Execution, Fill, NewOrder, Trade
 from agent.app.testvenue.futures import LEVERAGE, FuturesEngine
 from agent.app.testvenue.spec import ZERO, SymbolSpec, VenueError
@@ -40,7 +42,12 @@ def reworded(error: VenueError) -> VenueError:
 
 
 def instrument_of(spec: SymbolSpec) -> str:
-    return f"{spec.base}_{spec.quote}-PERPETUAL"
+    coin, _, rest = spec.base.partition("-")
+    return f"{coin}_{spec.quote}-{rest or 'PERPETUAL'}"
+
+
+def kind_of(spec: SymbolSpec) -> str:
+    return "future_combo" if isinstance(spec, ComboSpec) else "future"
 
 
 def spec_named(engine: Engine, params: Mapping[str, str]) -> SymbolSpec:
@@ -71,9 +78,9 @@ def new_order(
     qty = wire.decimal(params, "amount")
     if qty is None or qty < LEAST:
         raise VenueError(10_021, "invalid_amount")
-    px = wire.decimal(params, "price") if limited else None
-    if limited:
-        needed(params, "price")
+    px = price(params, spec) if limited else None
+    if kind in CONDITIONS and isinstance(spec, ComboSpec):
+        raise VenueError(11_050, "bad_request: no trigger orders in combos")
     if kind in CONDITIONS:
         needed(params, "trigger_price")
         if needed(params, "trigger") != "last_price":
@@ -98,6 +105,15 @@ def new_order(
     )
 
 
+def price(params: Mapping[str, str], spec: SymbolSpec) -> Decimal:
+    """Of an order that has one; below zero where the instrument's may be."""
+    text = needed(params, "price")
+    below = spec.signed and text.startswith("-")
+    found = wire.decimal({"price": text[below:]}, "price")
+    assert found is not None
+    return -found if below else found
+
+
 def in_time(params: Mapping[str, str], now_ms: int) -> None:
     """Raises VenueError 13888 for what was to be carried out earlier."""
     until = params.get("valid_until", "")
@@ -109,24 +125,30 @@ def in_time(params: Mapping[str, str], now_ms: int) -> None:
 
 
 def instrument_json(spec: SymbolSpec, engine: Engine) -> Json:
+    combo = isinstance(spec, ComboSpec)
     return {
-        "kind": "future",
+        "kind": kind_of(spec),
         "instrument_name": instrument_of(spec),
         "instrument_type": "linear",
-        "base_currency": spec.base,
+        "base_currency": spec.base.partition("-")[0],
         "counter_currency": spec.quote,
         "quote_currency": spec.quote,
         "settlement_currency": spec.quote,
-        "settlement_period": "perpetual",
+        "settlement_period": "month" if "-" in spec.base else "perpetual",
         "expiration_timestamp": FOREVER_MS,
         "is_active": True,
         "tick_size": spec.tick,
         "contract_size": spec.lot,
         "min_trade_amount": LEAST,
-        "maker_commission": engine.maker_rate,
-        "taker_commission": engine.taker_rate,
+        "maker_commission": ZERO if combo else engine.maker_rate,  # it is taken of the legs
+        "taker_commission": ZERO if combo else engine.taker_rate,
         "max_leverage": 50,
     }
+
+
+def combo_json(spec: ComboSpec, engine: Engine) -> Json:
+    legs = [{"instrument_name": instrument_of(engine.specs[leg]), "amount": ratio} for leg, ratio in spec.legs]  # fmt: skip
+    return {"id": instrument_of(spec), "instrument_id": 1, "state": "active", "legs": legs, "creation_timestamp": 0, "state_timestamp": 0}  # fmt: skip
 
 
 def named(number: str, label: str) -> str:
@@ -202,10 +224,27 @@ def trade_json(fill: Fill, order: Order, spec: SymbolSpec) -> Json:
         "fee": fill.commission,
         "fee_currency": fill.commission_asset,
         "liquidity": "M" if fill.is_maker else "T",
-        "order_type": "limit" if order.px else "market",
+        "order_type": "market" if order.type == "MARKET" else "limit",
         "state": STATES[order.status],
         "timestamp": fill.time_ms,
     }
+
+
+def leg_json(fill: Fill, order: Order, engine: Engine) -> Json:
+    """What a combo's trade did in one of its legs, under an order number of its own and no label."""
+    spec, combo = engine.specs[fill.symbol], engine.specs[fill.combo]
+    told = trade_json(fill, order, spec) | {"order_id": f"{spec.quote}-{fill.combo_trade_id}-{fill.trade_id}"}
+    del told["label"]
+    return told | {"combo_id": instrument_of(combo), "combo_trade_id": f"{combo.quote}-{fill.combo_trade_id}"}
+
+
+def whole_json(fill: Fill, order: Order, engine: Engine) -> Json:
+    """As a question about one instrument is answered: a leg by itself, a combo with its legs."""
+    if fill.combo:
+        return leg_json(fill, order, engine)
+    told = trade_json(fill, order, engine.specs[fill.symbol])
+    legs = [leg_json(leg, order, engine) for leg in engine.legs_of(fill)] if isinstance(engine, ComboEngine) else []  # fmt: skip
+    return told | ({"legs": legs} if legs else {})
 
 
 def position_json(engine: FuturesEngine, account: str, spec: SymbolSpec) -> Json:
@@ -272,7 +311,9 @@ class Words:
         order, fill = execution.order, execution.fill
         spec = self._engine.specs[order.symbol]
         if fill is not None:
-            return _heard("user.trades.any.any.raw", [trade_json(fill, order, spec)])
+            legs = self._engine.legs_of(fill) if isinstance(self._engine, ComboEngine) else []
+            rows = [trade_json(fill, order, spec), *(leg_json(leg, order, self._engine) for leg in legs)]
+            return _heard("user.trades.any.any.raw", rows)
         return _heard("user.orders.any.any.raw", standing_json(order, spec))
 
     def account_position(self, engine: Engine, account: str, now_ms: int) -> Json:

@@ -64,6 +64,10 @@ class FuturesEngine(Engine):
         held = self.position(account, symbol)
         return held.qty * self.mark(symbol) - held.cost
 
+    def notional(self, symbol: str, qty: Decimal, px: Decimal | None) -> Decimal:
+        """What margin is asked for where so much is ordered, at the mark where `px` is None; quote units."""
+        return qty * (px or self.mark(symbol))
+
     def margin_held(self, account: str, quote: str) -> Decimal:
         """Initial margin of positions and of the orders that would add to them."""
         found = ZERO
@@ -71,7 +75,7 @@ class FuturesEngine(Engine):
             if spec.quote == quote:
                 worth = abs(self.position(account, symbol).qty) * self.mark(symbol)
                 orders = (o for o in self.open_orders(account, symbol) if not o.reduce_only)
-                worth += sum((o.remaining * (o.px or self.mark(symbol)) for o in orders), ZERO)
+                worth += sum((self.notional(symbol, o.remaining, o.px or None) for o in orders), ZERO)
                 found += worth / self.leverage.get((account, symbol), LEVERAGE)
         return found
 
@@ -134,11 +138,12 @@ class FuturesEngine(Engine):
         if request.reduce_only:
             return
         spec = self.specs[request.symbol]
-        px = request.px or request.stop_px or self.mark(request.symbol)
-        needed = px * (request.qty or ZERO) / self.leverage.get((request.account, request.symbol), LEVERAGE)
         # what closes a position frees its margin
         closes = min(request.qty or ZERO, self._reducible(request.account, request.symbol, request.side))
-        needed -= closes * px / self.leverage.get((request.account, request.symbol), LEVERAGE)
+        opens, px = (request.qty or ZERO) - closes, request.px or request.stop_px
+        needed = self.notional(request.symbol, opens, px) / self.leverage.get(
+            (request.account, request.symbol), LEVERAGE
+        )
         if self.available(request.account, spec.quote) < needed:
             raise VenueError(-2019, "Margin is insufficient.")
 

@@ -37,7 +37,7 @@ class NewOrder:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One account's half of a trade."""
+    """One account's half of a trade. `combo`, `combo_trade_id`: what trade of which combo it is a leg of."""
 
     trade_id: int
     order_id: int
@@ -50,6 +50,8 @@ class Fill:
     is_buyer: bool
     is_maker: bool
     time_ms: int
+    combo: str = ""
+    combo_trade_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ class VenueError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SymbolSpec:
-    """One market. `tick`, `lot` in quote and base units; `min_notional` in quote units; `mid` is where a seeded book stands."""
+    """One market. `tick`, `lot` in quote and base units; `min_notional` in quote units; `mid` is where a seeded book stands. `signed`: its
+    price may be zero or less, and is no price of a notional."""
 
     base: str
     quote: str
@@ -31,6 +32,7 @@ class SymbolSpec:
     max_px: Decimal = Decimal(1_000_000)
     max_open_orders: int = 200
     mid: Decimal = Decimal(3000)
+    signed: bool = False
 
     @property
     def symbol(self) -> str:
@@ -47,14 +49,15 @@ def check_filters(spec: SymbolSpec, px: Decimal | None, qty: Decimal | None, mar
 
     Raises VenueError -1013 naming the filter.
     """
-    if px is not None and (px < spec.tick or px > spec.max_px or px % spec.tick != 0):
+    least = -spec.max_px if spec.signed else spec.tick
+    if px is not None and (px < least or px > spec.max_px or px % spec.tick != 0):
         raise VenueError(-1013, "Filter failure: PRICE_FILTER")
     if qty is None:
         return
     if qty < spec.lot or qty > spec.max_qty or qty % spec.lot != 0:
         raise VenueError(-1013, "Filter failure: LOT_SIZE")
     at = px if px is not None else mark
-    if at is not None:
+    if at is not None and not spec.signed:
         check_notional(spec, at * qty)
 
 

@@ -15,7 +15,7 @@ from agent.domain.errors import FairleadError, Usage
 from agent.domain.reports import Position
 from agent.margin.accounts import Judged, px_text
 from agent.margin.model import State
-from agent.ports import Clock, ExecutionVenue, HoldsPositions, TellsMargin
+from agent.ports import Clock, ExecutionVenue, HoldsPositions, KeepsConditions, TellsMargin
 from keys.client import SignerClient
 
 CLOCK_WARN_MS, CLOCK_FAIL_MS, LOGON_S = 500, 4_000, 5.0
@@ -55,6 +55,7 @@ async def venue_checks(
         found += await _fix_sessions(label, exchange)
         found += await _symbols(configured, exchange, watch_s)
         found += _limits(label, exchange)
+        found += await _combos(configured, exchange, signer)
     except FairleadError as error:
         found.append(fail(label, error.message, error.hint or "is the venue up?", error.exit_status))
     finally:
@@ -97,6 +98,8 @@ async def _account(configured: Venue, exchange: ExecutionVenue) -> list[Check]:
     name = configured.name
     balances = [b for b in await exchange.balances() if b.free or b.locked]
     opened = await exchange.open_orders()
+    kept = await exchange.conditions() if isinstance(exchange, KeepsConditions) else ()
+    waiting = f", {len(kept)} waiting for their price" if kept else ""
     told = ", ".join(f"{b.free + b.locked:f} {b.asset.rpartition('/')[2]}" for b in balances[:6])
     power = getattr(exchange, "power", None)
     found = [
@@ -104,7 +107,7 @@ async def _account(configured: Venue, exchange: ExecutionVenue) -> list[Check]:
         if power is None
         else skip(f"key {name}", "what an account has is public there: nothing was signed for this"),
         ok(f"balances {name}", f"{told or 'nothing'}{' and more' if len(balances) > 6 else ''}"),
-        ok(f"orders {name}", f"{len(opened)} open"),
+        ok(f"orders {name}", f"{len(opened)} open{waiting}"),
     ]
     if isinstance(exchange, HoldsPositions):
         found.append(ok(f"positions {name}", positions_line(await exchange.positions())))
@@ -246,6 +249,30 @@ def _limits(label: str, exchange: ExecutionVenue) -> list[Check]:
     if used * 2 > limit:
         return [warn(name, said, "something else uses the same address or key; give Fairlead its own")]
     return [ok(name, said)]
+
+
+async def _combos(configured: Venue, exchange: ExecutionVenue, signer: SignerClient) -> list[Check]:
+    """Each combo that the signer's file lists beside the exchange's own legs of it: the signer cannot ask."""
+    asked, label = getattr(exchange, "combo", None), f"combos {configured.name}"
+    if asked is None or configured.api_key is None:
+        return []
+    try:
+        told = (await signer.status()).get("exchange_limits", {}).get(configured.name, {})
+    except FairleadError:
+        return []  # said of the signer itself
+    found = []
+    for name, legs in sorted(told.get("combos", {}).items()):
+        try:
+            _, there = await asked(name)
+        except FairleadError as error:
+            found.append(warn(label, f"{name}: {error.message}", "take it out of the signer's file once it has ended"))  # fmt: skip
+            continue
+        ratios = ", ".join(f"{ratio:+d} {leg}" for leg, ratio in sorted(there.items()))
+        if there == legs:
+            found.append(ok(label, f"{name} is {ratios}, as the signer's file says"))
+        else:
+            found.append(fail(label, f"{name} is {ratios}, which is not what the signer's file says", "correct its legs there: the band was set for another combo", 3))  # fmt: skip
+    return found
 
 
 async def _signer(configured: Venue, signer: SignerClient) -> list[Check]:

@@ -17,7 +17,7 @@ from agent.domain.orders import VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot, Position
 from agent.market.conflation import Priority
 from agent.market.feeds import FeedFacts
-from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
+from agent.ports import Clock, HeldCondition, SignedRequest, VenueBook, VenueInstrument
 from agent.transport import binance
 from agent.transport.books import Books
 from agent.transport.following import Following
@@ -240,6 +240,13 @@ class BinanceUsdm:
             found = [self.reader.order(row) for row in rows if row["symbol"] in self._instruments]
         self._names |= {order.venue_order_id: order.cl_ord_id for order in found}
         return tuple(found)
+
+    async def conditions(self) -> Sequence[HeldCondition]:
+        """See `agent.ports.KeepsConditions`: the conditional orders of every symbol."""
+        return tuple(one.held() for one in await self.stops.opened() if one.waits)
+
+    async def end_condition(self, held: HeldCondition) -> str:
+        return (await self.stops.end(held.venue_order_id)).state
 
     async def fills(self, symbol: str, since_ns: int) -> Sequence[tuple[ClOrdId, Fill]]:
         """Every fill of the account since then, oldest first; the venue keeps half a year."""

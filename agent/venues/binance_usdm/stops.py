@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from agent.domain.errors import Reject, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.orders import OrdType, Side, VenueOrder
-from agent.market.reading import above_zero, understood
+from agent.market.reading import above_zero, understood, whole
 from agent.market.reading import name as text_of
 from agent.market.reading import number as exact
+from agent.ports import HeldCondition
 from agent.transport import binance
 from agent.venues import Terms, check_grid, check_order, number
 
@@ -29,19 +30,31 @@ STATES = WAITING | {"TRIGGERED", "FINISHED", "CANCELED", "REJECTED", "EXPIRED"}
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What the exchange keeps. `waits`: it was not triggered; once it was, `BinanceUsdm.query` has the order under the same name."""
+    """What the exchange keeps, under its own `number`. `waits`: it was not triggered; once it was, `BinanceUsdm.query` has the order under
+    the same name. `qty` None: of the whole position, whatever that is then; `trigger_px` None: a price that trails the market's."""
 
+    number: str
     cl_ord_id: ClOrdId
     symbol: str
     side: Side
-    qty: Decimal
-    trigger_px: Decimal
+    qty: Decimal | None
+    trigger_px: Decimal | None
     px: Decimal | None
     state: str
 
     @property
     def waits(self) -> bool:
         return self.state in WAITING
+
+    def held(self) -> HeldCondition:
+        what = f"{self.qty.normalize():f}" if self.qty is not None else "the whole position of"
+        when = (
+            f"once {self.trigger_px.normalize():f} is reached"
+            if self.trigger_px is not None
+            else "behind the market"
+        )
+        about = f"{self.side.value.lower()} {what} {self.symbol} {when}"
+        return HeldCondition(self.cl_ord_id, self.number, self.symbol, about)
 
 
 class Stops:
@@ -86,7 +99,10 @@ class Stops:
 
     async def query(self, cl_ord_id: ClOrdId) -> Condition | None:
         """None only where the venue says that it has none of this name."""
-        reply = await self._venue.account.reply("GET", PATH, {"clientAlgoId": cl_ord_id}, 1)
+        return await self._found({"clientAlgoId": cl_ord_id})
+
+    async def _found(self, named: binance.Params) -> Condition | None:
+        reply = await self._venue.account.reply("GET", PATH, named, 1)
         if reply.status >= 400 and binance.refusal(reply.body).code == binance.NO_SUCH_ORDER:
             return None
         return condition(await self._venue.account.checked(reply, "a conditional order"))
@@ -96,14 +112,21 @@ class Stops:
 
         Raises Reject NO_SUCH_ORDER where the venue never had it, Reconcile.
         """
+        return await self._end({"clientAlgoId": cl_ord_id}, cl_ord_id)
+
+    async def end(self, number: str) -> Condition:
+        """As `cancel`, by the venue's own number: whoever placed it, and whatever it is called."""
+        return await self._end({"algoId": number}, number)
+
+    async def _end(self, named: binance.Params, about: str) -> Condition:
         try:
-            await self._venue.account.write("DELETE", PATH, {"clientAlgoId": cl_ord_id}, "a cancel")
+            await self._venue.account.write("DELETE", PATH, named, "a cancel")
         except Reject as refused:
             if refused.code != "CANCEL_REJECTED":
                 raise
-        found = await self.query(cl_ord_id)
+        found = await self._found(named)
         if found is None:
-            raise Reject("NO_SUCH_ORDER", f"{self._venue.name} has no conditional order {cl_ord_id}")
+            raise Reject("NO_SUCH_ORDER", f"{self._venue.name} has no conditional order {about}")
         return found
 
     async def opened(self) -> tuple[Condition, ...]:
@@ -114,15 +137,17 @@ class Stops:
 
 def condition(data: Any, *, write: bool = False) -> Condition:
     with understood("a conditional order", write=write):
-        px, state = exact(data["price"]) if "price" in data else Decimal(0), text_of(data["algoStatus"])
+        px, state = exact(data["price"]) if data.get("price") else Decimal(0), text_of(data["algoStatus"])
         if state not in STATES or px < 0:
             raise ValueError(f"state {state[:20]} at {px}")
+        all_of_it, trails = data.get("closePosition") is True, data.get("orderType") == "TRAILING_STOP_MARKET"
         return Condition(
+            str(whole(data["algoId"])),
             ClOrdId(text_of(data["clientAlgoId"])),
             text_of(data["symbol"]),
             Side(data["side"]),
-            above_zero(data["quantity"]),
-            above_zero(data["triggerPrice"]),
+            None if all_of_it else above_zero(data["quantity"]),
+            None if trails else above_zero(data["triggerPrice"]),
             px or None,
             state,
         )

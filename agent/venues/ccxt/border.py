@@ -102,8 +102,17 @@ def step(value: Any, mode: int) -> Decimal | None:
     return (told if mode == _TICK_SIZE else Decimal(1).scaleb(-int(told))).normalize()
 
 
-def instrument(market: Mapping[str, Any], mode: int, taker_bps: Decimal, maker_bps: Decimal) -> VenueInstrument | None:  # fmt: skip
-    """One spot market that trades and states its steps; None for any other. Fees are the library's published tier, else these."""
+def fee_in_quote(market: Mapping[str, Any], known: str = "") -> bool:
+    """Whether the fee is taken in the quote, whichever side was bought: by `known`, else by the library's `feeSide` of the market. Where it
+    says none its own reckoning (`calculate_fee`) takes the quote."""
+    return (known or market.get("feeSide") or "quote") == "quote"
+
+
+def instrument(
+    market: Mapping[str, Any], mode: int, taker_bps: Decimal, maker_bps: Decimal, fee_side: str = ""
+) -> VenueInstrument | None:
+    """One spot market that trades and states its steps; None for any other. Fees are the library's published tier, else these; `fee_side`
+    as `fee_in_quote` has it."""
     if not market.get("spot") or market.get("active") is False:
         return None
     with understood("a market"):
@@ -123,6 +132,7 @@ def instrument(market: Mapping[str, Any], mode: int, taker_bps: Decimal, maker_b
             maybe(notional).normalize(),
             taker_bps if taker is None else exact(taker) * 10_000,
             maker_bps if maker is None else exact(maker) * 10_000,
+            fee_in_quote=fee_in_quote(market, fee_side),
         )
 
 

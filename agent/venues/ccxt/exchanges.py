@@ -22,7 +22,9 @@ class Known:
     signed subscription by which reports come on a socket and that opens nothing else there; `switch`: it ends all orders unless it hears of us;
     `nonces`: each signed call has to carry a greater number than the one before; `life_s`: how long after it was dated a request is still
     carried out; `options`: of the library, for requests that can be judged; `more`: what it wants to be told when asked for an order; `limits`: where
-    it tells what of its limits is left, documented by bybit and kucoin for the endpoint that was asked."""
+    it tells what of its limits is left, documented by bybit and kucoin for the endpoint that was asked; `fee_side`: in what it charges, as its
+    own documentation says and the library does not, in the library's words; `orders`: what every order says besides; `trades`: what it
+    is told when asked for trades, so that each is told by itself."""
 
     asked: str = "clientOrderId"
     prefix: str = ""
@@ -35,6 +37,9 @@ class Known:
     options: Mapping[str, Any] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
     limits: LimitHeaders = LimitHeaders()
+    fee_side: str = ""
+    orders: Mapping[str, str] = field(default_factory=dict)
+    trades: Mapping[str, str] = field(default_factory=dict)
 
 
 _BINANCE = Known(
@@ -48,7 +53,7 @@ KNOWN: Mapping[str, Known] = {
     "binanceus": Known(
         plain=True, options=_BINANCE.options, limits=LimitHeaders(used="X-MBX-USED-WEIGHT-1M", of=1_200)
     ),  # fmt: skip
-    "bitget": Known(life_s=30, options={"uta": False}),
+    "bitget": Known(life_s=30, options={"uta": False}, fee_side="get"),
     "bybit": Known(
         asked="orderLinkId",
         more={"acknowledged": True},
@@ -58,13 +63,21 @@ KNOWN: Mapping[str, Known] = {
     ),  # fmt: skip
     "gate": Known(prefix="t-", amends=True, life_s=60, options={"unifiedAccount": False}),
     "hashkey": Known(),
-    "kraken": Known(asked="", switch=True, nonces=True),
+    "kraken": Known(
+        asked="",
+        switch=True,
+        nonces=True,
+        orders={"oflags": "fciq"},  # its fee in the quote, also of a sale
+        trades={"consolidate_taker": "false"},
+    ),
     "kucoin": Known(
         options={"hf": False, "uta": False},
         limits=LimitHeaders(left="gw-ratelimit-remaining", reset="gw-ratelimit-reset", from_now=True),
     ),  # fmt: skip
     "mexc": Known(),
-    "okx": Known(amends=True, switch=True, life_s=30, options={"createOrder": "privatePostTradeOrder"}),
+    "okx": Known(
+        amends=True, switch=True, life_s=30, options={"createOrder": "privatePostTradeOrder"}, fee_side="get"
+    ),
 }
 _OURS = re.compile(r"fl[a-z0-9]{20}")
 

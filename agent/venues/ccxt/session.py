@@ -97,7 +97,7 @@ class Ccxt:
         library = self._library
         library.throttle.limit = self._facts.weight_per_minute or library.throttle.limit
         for row in (await library.markets()).values():
-            found = border.instrument(row, library.raw.precisionMode, self._facts.taker_fee_bps, self._facts.maker_fee_bps)  # fmt: skip
+            found = border.instrument(row, library.raw.precisionMode, self._facts.taker_fee_bps, self._facts.maker_fee_bps, library.known.fee_side)  # fmt: skip
             if found is not None:
                 self._instruments[found.symbol], self._unified[found.symbol] = found, row["symbol"]
         if not self._instruments:
@@ -285,7 +285,7 @@ class Ccxt:
     def _words(self, order: VenueOrder) -> tuple[str, str, str, str, str, dict[str, Any]]:
         """What the library's create_order and edit_order take."""
         assert order.px is not None
-        more: dict[str, Any] = {"timeInForce": order.time_in_force.value}
+        more: dict[str, Any] = {"timeInForce": order.time_in_force.value, **self.library.known.orders}
         if self.library.known.asked:
             more["clientOrderId"] = their_name(order.cl_ord_id, self.library.known)
         return self._unified[order.symbol], "limit", order.side.value.lower(), number(order.order_qty), number(order.px), more  # fmt: skip
@@ -343,7 +343,7 @@ class Ccxt:
         if self.library.raw.has.get("fetchOrderTrades") is True:
             rows = await self.library.call("fetch_order_trades", order.venue_order_id, unified)
         else:
-            rows = [row for row in await self.library.call("fetch_my_trades", unified, None, self._page_size()) if str(row["order"]) == order.venue_order_id]  # fmt: skip
+            rows = [row for row in await self.library.call("fetch_my_trades", unified, None, self._page_size(), dict(self.library.known.trades)) if str(row["order"]) == order.venue_order_id]  # fmt: skip
         return [border.fill(row, self.instrument(order.symbol), self._name) for row in rows]
 
     async def _trades(self, symbol: str, since_ms: int) -> list[tuple[ClOrdId, str, Fill]]:
@@ -366,7 +366,8 @@ class Ccxt:
     ) -> int:
         """How many of one page were new."""
         unified, before = self._of(symbol), len(found)
-        for row in await self.library.call("fetch_my_trades", unified, since_ms, self._page_size(), more):
+        asked = {**self.library.known.trades, **more}
+        for row in await self.library.call("fetch_my_trades", unified, since_ms, self._page_size(), asked):
             fill = border.fill(row, self.instrument(symbol), self._name)
             if fill.exec_id not in found:
                 found[fill.exec_id] = await self._name_of(str(row["order"]), unified), str(row["order"]), fill

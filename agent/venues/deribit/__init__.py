@@ -1,4 +1,4 @@
-"""Deribit: market data of futures, options and combos; orders in futures, options and spot pairs."""
+"""Deribit: market data of futures, options and combos; orders in futures, options, combos and spot pairs."""
 
 from __future__ import annotations
 

@@ -2,9 +2,8 @@
 
 Sources: the venue's published API documentation. Futures, perpetuals and options are traded; a contract is an asset of its own here,
 called as its instrument; a spot pair is of its coins. Amounts are of the base currency, or of dollars where a future settles in the coin (`inverse`): there a fill's
-other side is amount / price of the coin, rounded against us, which is what the contract is about and no payment. Combos are told in the
-market data and not traded: what one costs is no price times an amount. Our client order id is the order's label, which the venue does
-not keep unique.
+other side is amount / price of the coin, rounded against us, which is what the contract is about and no payment. Combos have a codec
+of their own (`combos`). Our client order id is the order's label, which the venue does not keep unique.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from agent.domain.units import WIDE
 from agent.market.reading import above_zero, exact, ns_of_ms, number, side, understood, whole
 from agent.market.reading import name as text_of
 from agent.ports import VenueInstrument
-from agent.venues import Terms, check_order
+from agent.venues import Terms, check_grid, check_order
 from agent.venues import number as plain
 
 TIF = {
@@ -63,11 +62,13 @@ COIN_PLACES = Decimal("1e-18")
 @dataclass(frozen=True, slots=True)
 class Market:
     """An instrument that is traded. `settle` is the currency of its margin and of the account that holds it; of a spot pair what is paid.
-    `currencies`: under which of them its orders are asked for."""
+    `currencies`: under which of them its orders are asked for. `legs` of a combo: (instrument, whole ratio), below zero where a purchase
+    sells it."""
 
     instrument: VenueInstrument
     settle: str
     inverse: bool
+    legs: tuple[tuple[str, int], ...] = ()
 
     @property
     def currencies(self) -> tuple[str, ...]:
@@ -114,11 +115,25 @@ def error_of(says: VenueSays, *, write: bool) -> FairleadError:
 # requests
 
 
+def check(order: VenueOrder, market: Market) -> None:
+    """As `check_order`; of a combo any price on its tick will do, and none will not. Raises Usage."""
+    if not market.legs:
+        return check_order(order, market.instrument)
+    instrument, px = market.instrument, order.px
+    if order.ord_type is not OrdType.LIMIT or px is None:
+        raise Usage("MISSING_PRICE", "an order in a combo has a price: without one nothing bounds it", "give --limit")  # fmt: skip
+    check_grid("quantity", order.order_qty, instrument.lot, instrument)
+    if order.order_qty < instrument.min_qty:
+        raise Usage("BELOW_MIN_QTY", f"{plain(order.order_qty)} {instrument.base} is below {plain(instrument.min_qty)}", "order more of it")  # fmt: skip
+    if px % instrument.tick:
+        raise Usage("OFF_GRID", f"price {plain(px)} is no multiple of {plain(instrument.tick)}", f"{instrument.symbol} trades in such steps")  # fmt: skip
+
+
 def new_order_params(
     order: VenueOrder, market: Market, terms: Terms, valid_until_ms: int
 ) -> tuple[str, dict[str, str]]:
     """(method, parameters). Raises Usage OFF_GRID, MISSING_PRICE, BELOW_MIN_QTY, UNSUPPORTED_TERMS."""
-    check_order(order, market.instrument)
+    check(order, market)
     rests = order.ord_type is OrdType.LIMIT and order.time_in_force is TimeInForce.GTC
     if terms.good_till_ns or (terms.post_only and not rests):
         raise Usage("UNSUPPORTED_TERMS", "what is post-only has to rest, and nothing is good till a date there", "leave it out")  # fmt: skip
@@ -140,7 +155,7 @@ def new_order_params(
 
 def edit_params(order: VenueOrder, market: Market, valid_until_ms: int) -> dict[str, str]:
     """Of private/edit_by_label. Raises as `new_order_params`."""
-    check_order(order, market.instrument)
+    check(order, market)
     if order.px is None:
         raise Usage("MISSING_PRICE", "an order is changed to a price", "give one")
     return {
@@ -260,7 +275,11 @@ class Reader:
     def placed(self, data: Any) -> OrderSnapshot:
         """The answer to an order, or to its change, with the trades it made. Raises Reconcile where it cannot be read."""
         with understood("the answer to an order", write=True):
-            return self.order(data["order"], [self.fill(row)[2] for row in data["trades"]], write=True)
+            market = self._known.get(data["order"]["instrument_name"])
+            rows = (
+                [] if market is not None and market.legs else data["trades"]
+            )  # of a combo its legs' are asked for
+            return self.order(data["order"], [self.fill(row)[2] for row in rows], write=True)
 
     def position(self, row: Any) -> Position | None:
         """None for what is closed, or no instrument that is traded."""

@@ -6,6 +6,7 @@ before it (prev_change_id). Amounts are of the quote currency for inverse future
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -30,6 +31,8 @@ RULES = BookRules(quiet_ns=0)
 """A quiet option's book says nothing for minutes; the line's own heartbeat tells whether it lives."""
 KINDS = {"future": Kind.FUTURE, "option": Kind.OPTION, "future_combo": Kind.COMBO, "option_combo": Kind.COMBO}
 KINDS |= {"spot": Kind.SPOT}
+COMBO = re.compile(r"[A-Z0-9_]+-(?!PERPETUAL)[A-Z].*")
+"""Names of instruments of several legs, whose prices may be zero or less."""
 
 
 def decode(frame: str | bytes) -> tuple[Event, ...]:
@@ -61,7 +64,7 @@ def _notification(channel: str, data: Any) -> tuple[Event, ...]:
 
 def _book(data: Any) -> Event:
     symbol, at_ns, seq = name(data["instrument_name"]), ns_of_ms(data["timestamp"]), whole(data["change_id"])
-    bids, asks = _levels(data["bids"]), _levels(data["asks"])
+    bids, asks = _levels(symbol, data["bids"]), _levels(symbol, data["asks"])
     if data.get("type", "snapshot") == "snapshot":
         return BookSnapshot(symbol, bids, asks, seq, at_ns)
     if data["type"] != "change":
@@ -69,9 +72,9 @@ def _book(data: Any) -> Event:
     return BookDelta(symbol, bids, asks, seq, seq, whole(data["prev_change_id"]), at_ns)
 
 
-def _levels(pairs: Any) -> Rows:
+def _levels(symbol: str, pairs: Any) -> Rows:
     """[action, price, amount] of a raw book, [price, amount] of a grouped one; a deleted level has amount 0."""
-    found = []
+    found, combo = [], COMBO.fullmatch(symbol) is not None
     for pair in pairs:
         if len(pair) == 3:
             action, px, qty = pair
@@ -79,7 +82,10 @@ def _levels(pairs: Any) -> Rows:
                 raise ValueError(f"level {str(action)[:20]} with amount {qty}")
         else:
             px, qty = pair
-        found.append(row(px, qty))
+        if combo and number(qty) >= 0:
+            found.append((number(px), number(qty)))
+        else:
+            found.append(row(px, qty))
     return tuple(found)
 
 
@@ -160,8 +166,8 @@ def order_book(symbol: str, body: str | bytes) -> tuple[Event, ...]:
         data = exact(body)["result"]
         book = BookSnapshot(
             name(data["instrument_name"]),
-            _levels(data["bids"]),
-            _levels(data["asks"]),
+            _levels(name(data["instrument_name"]), data["bids"]),
+            _levels(name(data["instrument_name"]), data["asks"]),
             whole(data["change_id"]),
             ns_of_ms(data["timestamp"]),
         )

@@ -2,7 +2,8 @@
 
 A session that is logged on at Deribit needs no signature for what follows, so that none is unless the owner's signer grants it (`line`):
 requests go over HTTP with a signature each, which the signer judges, and each order says until when it may be carried out (`valid_until`). The venue's labels are not unique: what
-was sent once is not sent again by this session, and two orders under one label are told as such.
+was sent once is not sent again by this session, and two orders under one label are told as such. Combos are learnt of when they are
+named; their fills are those of their legs (`combos`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
 from agent.domain.orders import VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot, Position
 from agent.market.feeds import FeedFacts
+from agent.market.reading import ns_of_ms
 from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
 from agent.transport.books import Books
 from agent.transport.executions import ENDED, Executions, Told
@@ -41,15 +43,16 @@ from agent.venues import (  # fmt: skip
     others_left_alone,
     understood,
 )
-from agent.venues.deribit import codec, stops
+from agent.venues.deribit import codec, combos, stops
 from agent.venues.deribit.line import Line
 
 API = "/api/v2"
-PAGE = 1_000
+PAGE, SLACK_MS = 1_000, 5_000
+"""Trades asked for at once, and how far a leg's trade may be dated after its combo's."""
 
 
 class Deribit:
-    """An `agent.ports.ExecutionVenue` of futures, options and spot pairs, with `positions`. `start` first."""
+    """An `agent.ports.ExecutionVenue` of futures, options, combos of either and spot pairs, with `positions`. `start` first."""
 
     def __init__(
         self,
@@ -110,12 +113,40 @@ class Deribit:
     # market
 
     async def instruments(self) -> Sequence[VenueInstrument]:
+        """Without combos: what one costs is no price times an amount, so that no plan is made over their books."""
         self._need_markets()
-        return tuple(market.instrument for market in self._markets.values())
+        return tuple(market.instrument for market in self._markets.values() if not market.legs)
+
+    async def combo(self, name: str) -> tuple[VenueInstrument, Mapping[str, int]]:
+        """A combo and its legs with their ratios, below zero where a purchase of it sells them. Raises Usage UNKNOWN_SYMBOL, Retry."""
+        market = await self._learnt(name)
+        return market.instrument, dict(market.legs)
+
+    async def _learnt(self, symbol: str) -> codec.Market:
+        """Also of a combo that was not named before. Raises Usage UNKNOWN_SYMBOL, Retry."""
+        if symbol in self._markets or not combos.NAME.fullmatch(symbol):
+            return self._market(symbol)
+        self._need_markets()
+        try:
+            row = await self.public("get_instrument", {"instrument_name": symbol})
+            details = await self.public("get_combo_details", {"combo_id": symbol})
+            with understood("get_combo_details"):
+                missing = {str(leg["instrument_name"]) for leg in details["legs"]} - self._markets.keys()
+            for leg in sorted(missing):  # listed since the start
+                told = await self.public("get_instrument", {"instrument_name": leg})
+                with understood("get_instrument"):
+                    there = [{**told, "is_active": True}]  # one that has expired has trades to tell
+                self._markets |= codec.markets(there, self._facts.maker_fee_bps, self._facts.taker_fee_bps)
+        except Reject as refused:
+            if refused.code != "UNKNOWN_SYMBOL":
+                raise
+            raise Usage("UNKNOWN_SYMBOL", f"{self._name} has no combo {symbol[:60]}", "the exchange's own page lists them") from None  # fmt: skip
+        self._markets[symbol] = combos.market(row, details, self._markets)
+        return self._markets[symbol]
 
     async def book(self, symbol: str) -> VenueBook:
         """Raises Retry STALE_BOOK, Usage UNKNOWN_SYMBOL. The first call for a symbol begins to follow it."""
-        self._market(symbol)
+        await self._learnt(symbol)
         return await self._following.book(symbol)
 
     # orders
@@ -126,7 +157,7 @@ class Deribit:
 
     async def authorize_with(self, order: VenueOrder, terms: Terms) -> SignedRequest:
         """As `authorize`, on terms: reduce-only, or post-only, which is refused rather than repriced."""
-        market = self._market(order.symbol)
+        market = await self._learnt(order.symbol)
         return await self._request(
             order, *codec.new_order_params(order, market, terms, self._valid_until_ms())
         )
@@ -142,7 +173,7 @@ class Deribit:
     ) -> SignedRequest:
         """As `authorize`, of an order that the venue keeps until `by` is at `trigger_px`, a stop, or with `gains` a take-profit; `submit`,
         `query` and `cancel` take it for the order it may become."""
-        market = self._market(order.symbol)
+        market = await self._learnt(order.symbol)
         how = stops.stop_params(order, market, trigger_px, terms, self._valid_until_ms(), gains=gains, by=by)
         return await self._request(order, *how)
 
@@ -169,11 +200,13 @@ class Deribit:
         except Retry:  # nothing was sent
             self._once.give_back(request.cl_ord_id)
             raise
-        return self.reader.placed(data)
+        placed = self.reader.placed(data)
+        market = self._markets.get(placed.symbol)
+        return await self._whole(placed) if market is not None and market.legs else placed
 
     async def modify(self, order: VenueOrder) -> OrderSnapshot:
         """The order of this id gets this price and quantity and keeps the id. Raises as `submit`, Reject NO_SUCH_ORDER."""
-        params = codec.edit_params(order, self._market(order.symbol), self._valid_until_ms())
+        params = codec.edit_params(order, await self._learnt(order.symbol), self._valid_until_ms())
         query, authorization = await self._signed("private/edit_by_label", params)
         what = "the answer to a change"
         data = await self._write(f"{API}/private/edit_by_label", query, authorization, what)
@@ -209,7 +242,7 @@ class Deribit:
         """None where the venue has no recent order of this label; one that ended with nothing done it forgets after half an hour. A
         request under way may yet arrive until its `valid_until`. Raises Reconcile MORE_THAN_ONE_LIKE_IT."""
         found: list[Any] = []
-        for currency in self._market(symbol).currencies:
+        for currency in (await self._learnt(symbol)).currencies:
             asked = {"currency": currency, "label": str(cl_ord_id)}
             rows = await self.private("get_order_state_by_label", asked)
             with understood("get_order_state_by_label"):
@@ -224,6 +257,10 @@ class Deribit:
         self._need_markets()
         rows = await self.private("get_open_orders", {})
         with understood("get_open_orders"):
+            strange = {str(row["instrument_name"]) for row in rows} - self._markets.keys()
+        for symbol in sorted(filter(combos.NAME.fullmatch, strange)):
+            await self._learnt(symbol)
+        with understood("get_open_orders"):
             return tuple(self.reader.order(row) for row in rows if self.reader.knows(row["instrument_name"]))
 
     async def fills(self, symbol: str, since_ns: int) -> Sequence[tuple[ClOrdId, Fill]]:
@@ -236,7 +273,12 @@ class Deribit:
         found: list[tuple[ClOrdId, str, Fill]] = []
         for symbol in sorted(self._seen):
             with others_left_alone():
-                found += await self._trades(symbol, since_ms)
+                try:
+                    found += await self._trades(symbol, since_ms)
+                except Usage:
+                    if not combos.NAME.fullmatch(symbol):
+                        raise
+                    self._seen.discard(symbol)  # it is over, and is not told of any more
         return sorted(found, key=lambda fill: fill[2].at_ns)
 
     async def balances(self) -> Sequence[Balance]:
@@ -276,7 +318,11 @@ class Deribit:
         with understood("a message of the account"):
             if channel.startswith("user.trades"):
                 for row in data:
-                    if self.reader.knows(row["instrument_name"]):
+                    symbol = str(row.get("combo_id") or row["instrument_name"])
+                    if combos.NAME.fullmatch(symbol):  # the audit asks for its legs
+                        self._seen.add(symbol)
+                        self.reports.wake()
+                    elif self.reader.knows(symbol):
                         await self.reports.fill(*self.reader.fill(row), told)
                 return
             rows = data if isinstance(data, list) else [data]
@@ -327,9 +373,40 @@ class Deribit:
         return codec.result(reply.body, what, write=True)
 
     async def _trades(self, symbol: str, since_ms: int) -> list[tuple[ClOrdId, str, Fill]]:
-        """(our name, the venue's order number, fill) since then, oldest first, page by page."""
-        self._market(symbol)
-        found: dict[str, tuple[ClOrdId, str, Fill]] = {}
+        """(our name, the venue's order number, fill) since then, oldest first; of a combo those of its legs."""
+        combo, rows = bool((await self._learnt(symbol)).legs), await self._rows(symbol, since_ms)
+        found: list[tuple[ClOrdId, str, Fill]] = []
+        owners: dict[str, dict[str, dict[str, Any]] | None] = {}
+        for row in rows:
+            if combo:
+                found += combos.fills(self.reader, row)
+                continue
+            if (of := combos.combo_of(row)) is not None:
+                name, trade = of
+                if name not in owners:
+                    owners[name] = await self._owners(name, since_ms)
+                known = owners[name]
+                if known is not None and trade not in known:
+                    raise Retry("COMBO_NOT_TOLD", f"{self._name} does not tell the trade of {name} yet", "ask again")  # fmt: skip
+                row = {**row, **(known[trade] if known is not None else {})}
+            found.append(self.reader.fill(row))
+        return sorted(found, key=lambda fill: fill[2].at_ns)
+
+    async def _owners(self, combo: str, since_ms: int) -> dict[str, dict[str, Any]] | None:
+        """Whose order made each of a combo's trades, by trade id. None where the signer's owner does not list that combo: it is none of ours."""
+        self._seen.add(combo)
+        try:
+            rows = await self._rows(combo, max(since_ms - SLACK_MS, 0))
+        except Denied as refused:
+            if refused.code != "EXCHANGE_SYMBOL":
+                raise
+            return None
+        with understood("get_user_trades_by_instrument_and_time"):
+            return {str(r["trade_id"]): {"order_id": r["order_id"], "label": r.get("label")} for r in rows}
+
+    async def _rows(self, symbol: str, since_ms: int) -> list[dict[str, Any]]:
+        """The trades of one instrument since then as the venue tells them, oldest first, page by page."""
+        found: dict[str, dict[str, Any]] = {}
         start_ms, until_ms = max(since_ms, 0), self._clock.now_ns() // 1_000_000 + self._ahead_ms + 60_000
         while True:
             asked = {
@@ -341,17 +418,20 @@ class Deribit:
             }
             data = await self.private("get_user_trades_by_instrument_and_time", asked)
             with understood("get_user_trades_by_instrument_and_time"):
-                rows = [self.reader.fill(row) for row in data["trades"]]
-                more = bool(data["has_more"])
-            found.update({row[2].exec_id: row for row in rows})
-            last_ms = max((row[2].at_ns // 1_000_000 for row in rows), default=start_ms)
+                rows, more = list(data["trades"]), bool(data["has_more"])
+                found.update({str(row["trade_id"]): row for row in rows})
+                last_ms = max((ns_of_ms(row["timestamp"]) // 1_000_000 for row in rows), default=start_ms)
             if not more or last_ms == start_ms:
-                return sorted(found.values(), key=lambda row: row[2].at_ns)
+                return list(found.values())
             start_ms = last_ms
 
     async def _with_fills(self, order: OrderSnapshot) -> OrderSnapshot:
         if not order.cum_qty:
             return order
+        if (await self._learnt(order.symbol)).legs:
+            since_ms = order.at_ns // 1_000_000 - combos.DAY_MS
+            told = await self._trades(order.symbol, since_ms)
+            return replace(order, fills=tuple(fill for _, number, fill in told if number == order.venue_order_id))  # fmt: skip
         asked = {"order_id": order.venue_order_id}
         rows = await self.private("get_user_trades_by_order", asked)
         with understood("get_user_trades_by_order"):
