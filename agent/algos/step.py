@@ -57,6 +57,25 @@ class Algorithm:
     fits: Callable[[Side, Decimal | None, Mapping[str, str]], None] = lambda side, limit, parameters: None
 
 
+def once(
+    parent: ParentOrder,
+    progress: Progress,
+    now_ns: int,
+    make: Callable[[ChildOrder], ChildOrder],
+    look_ns: int,
+) -> Step:
+    """One slice of everything, as `make` has it, and no other: what an exchange ended is not sent again."""
+    if progress.working > 0 or progress.unsettled:
+        return Step(wake_ns=now_ns + look_ns)
+    if progress.leaves <= progress.lot:
+        return Step(done="FILLED")
+    if now_ns >= parent.intent.expire_ns:
+        return Step(done="EXPIRED")
+    if progress.children:
+        return Step(done="FAILED")
+    return Step(children=(make(slice_of(parent, 0, progress.leaves, parent.intent.expire_ns)),))
+
+
 def slice_of(parent: ParentOrder, slice_no: int, qty: Decimal, expire_ns: int) -> ChildOrder:
     intent = parent.intent
     return ChildOrder(

@@ -178,6 +178,18 @@ def _lane(lane: Lane, told: Sequence[Told], read: Read) -> dict[str, Any]:
                 "why": one.stopped,
             }
         )
+        parents += [
+            {
+                "case": one.fate.case,
+                "id": name,
+                "qty": str(record.parent.qty),
+                "status": record.closed.status if record.closed is not None else None,
+                "why": one.stopped,
+                "exits_of": one.parent,
+            }
+            for name, record in book.parents.items()
+            if record.parent.intent.source == f"exits of {one.parent}"
+        ]
     return {
         "lane": lane.number,
         "url": lane.url,
