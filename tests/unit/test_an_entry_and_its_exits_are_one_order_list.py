@@ -70,7 +70,10 @@ def test_the_words_make_one_slice_that_rests_with_its_exits_behind_it() -> None:
     (child,) = bracket.step(parent, progress, NOW).children
     assert child == trial_child(parent) and child.rests and child.limit_px == 2990
     assert child.then == Exits(D(2800), D(2786), D(3300)), "half a percent behind the stop"
-    assert bracket.step(parent, replace(progress, children=1), NOW).done == "FAILED", "never sent again"
+    ended = replace(progress, children=1, failed=1)
+    assert bracket.step(parent, ended, NOW).done == "FAILED", "never sent again"
+    (again,) = bracket.step(parent, replace(progress, children=1), NOW).children
+    assert again.cl_ord_id != child.cl_ord_id, "but where a process died before it was signed"
     assert trial_child(entry_of(asked(then_take_profit=None))).then == Exits(D(2800), D(2786), None)
     assert trial_child(entry_of(asked(then_stop_loss=None))).then == Exits(None, None, D(3300))
     assert trial_child(entry_of(asked(holds=False))).then is None, "this exchange holds no lists"
