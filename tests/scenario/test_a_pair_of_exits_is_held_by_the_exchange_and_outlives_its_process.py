@@ -131,3 +131,23 @@ def test_it_goes_on_without_a_process_and_ends_as_one(home: Home) -> None:
     ended = home.run(f"cancel {left['cl_ord_id']} --json")
     assert (ended.status, ended.json["outcome"]) == (0, "CANCELED"), ended.out + ended.err
     assert set(truth(home).values()) <= {"CANCELED", "EXPIRED", "FILLED"}
+
+
+@pytest.mark.full
+def test_a_running_daemon_carries_a_list_to_the_end_of_its_exits(home: Home) -> None:
+    """Handed over; its price comes, then the take-profit's: nobody asks, and both orders are closed."""
+    listed = f"trade buy 0.4 ETH --for USDC --at paper --limit 2985 --then-stop-loss 2700 --then-take-profit 3015 {LIVE}"
+    sale = {"symbol": "ETHUSDC", "side": "SELL", "type": "LIMIT", "timeInForce": "IOC", "price": "2985", "quantity": "9000"}  # fmt: skip
+    daemon = home.start("run --live --yes --max-loss 50")
+    daemon.says("inbox open")
+    given = home.run(listed)
+    assert given.status == 0 and "paper holds the entry and both exits" in given.out, given.out + given.err
+    admin(home, "house/order", sale)
+    home.wait_for(lambda: [o["algo"] for o in home.orders()["orders"]] == ["oco"])
+    (exits,) = home.orders()["orders"]
+    admin(home, "house/order", sale | {"side": "BUY", "price": "3015"})
+    home.wait_for(lambda: home.orders()["orders"] == [])
+    closed = home.book().parents[exits["cl_ord_id"]].closed
+    assert closed is not None and closed.status == "FILLED", closed
+    compared = home.run("reconcile --json")
+    assert compared.status == 0, compared.out + compared.err
