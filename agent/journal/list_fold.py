@@ -6,12 +6,14 @@ accepted, planned and approved with the entry's review, which judged the whole l
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal, localcontext
 
 from agent.domain import events as ev
 from agent.domain.ids import ClOrdId
 from agent.domain.order_lists import AFTER, listed_ids
+from agent.domain.order_state import OrdStatus
 from agent.domain.orders import ChildOrder, Intent, OrdType, ParentOrder, Part, TimeInForce, VenueOrder
 from agent.domain.risk import Reservation
 from agent.domain.routes import Leg, PlaceSummary, Route
@@ -23,11 +25,21 @@ LIFE_NS = 30 * 86_400 * 10**9
 WORDS = ("stop-loss", "take-profit")
 
 
-def exits_behind(signed: ev.Authorized, child: ChildRecord, parent: ParentRecord) -> tuple[object, ...]:
+def exits_behind(
+    signed: ev.Authorized, children: Mapping[ClOrdId, ChildRecord], parents: Mapping[ClOrdId, ParentRecord]
+) -> tuple[object, ...]:
     """Accepted, Sliced, Planned, Approved and Authorized of the exits that `signed`, an entry's, attaches; nothing where it attaches none."""
-    order = signed.order
-    if order is None or order.then is None or child.planned is None or child.approved is None:
-        return ()  # the last two: a journal that lost the plan (see `agent.journal.references`)
+    order, child = signed.order, children.get(signed.part.child)
+    if (
+        order is None
+        or order.then is None
+        or child is None
+        or child.planned is None
+        or child.approved is None
+    ):
+        return ()  # all but the first two: a journal that lost the plan (see `agent.journal.references`)
+    if (parent := parents.get(child.child.parent)) is None:
+        return ()
     then, side, ids = order.then, order.side.other, listed_ids(signed.part.cl_ord_id, signed.part.place)
     wanted = min(then.order_qty, order.order_qty)  # what is ordered beyond the entry, the fee takes
     entry, intent, at_ns = parent.parent, parent.parent.intent, signed.at_ns
@@ -158,3 +170,21 @@ def attached_to(record: PartRecord) -> ClOrdId | None:
     signed = record.authorized
     order = signed.order if signed is not None else None
     return order.then.cl_ord_id if order is not None and order.then is not None else None
+
+
+def submitted_with(entry: PartRecord, parts: Mapping[ClOrdId, PartRecord]) -> None:
+    """One request carried both."""
+    if (exits := _behind(entry, parts)) is not None:
+        exits.submitted = True
+
+
+def rejected_with(entry: PartRecord, parts: Mapping[ClOrdId, PartRecord]) -> None:
+    """What refuses an entry refuses its list."""
+    if entry.status is OrdStatus.REJECTED and (exits := _behind(entry, parts)) is not None:
+        if exits.status is OrdStatus.PENDING_NEW:
+            exits.status = OrdStatus.REJECTED
+
+
+def _behind(entry: PartRecord, parts: Mapping[ClOrdId, PartRecord]) -> PartRecord | None:
+    exits = attached_to(entry)
+    return parts.get(exits) if exits is not None else None
