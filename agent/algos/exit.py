@@ -20,6 +20,7 @@ from agent.domain.units import parse_qty
 
 LOOK_EVERY_NS, LONGEST_PAUSE_NS = 500_000_000, 60 * 10**9
 LIFE = "30d"
+WORDS = ("stop-loss", "take-profit")
 
 
 def prices(parameters: Mapping[str, str]) -> tuple[Decimal | None, Decimal | None]:

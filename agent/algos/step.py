@@ -57,6 +57,27 @@ class Algorithm:
     fits: Callable[[Side, Decimal | None, Mapping[str, str]], None] = lambda side, limit, parameters: None
 
 
+def once(
+    parent: ParentOrder,
+    progress: Progress,
+    now_ns: int,
+    make: Callable[[ChildOrder], ChildOrder],
+    look_ns: int,
+) -> Step:
+    """One slice of everything, as `make` has it: what an exchange ended is not sent again. One that the end of a process stopped before
+    anything was signed is made again."""
+    if progress.working > 0 or progress.unsettled:
+        return Step(wake_ns=now_ns + look_ns)
+    if progress.leaves <= progress.lot:
+        return Step(done="FILLED")
+    if now_ns >= parent.intent.expire_ns:
+        return Step(done="EXPIRED")
+    if progress.failed or progress.leaves < parent.qty:
+        return Step(done="FAILED")
+    child = slice_of(parent, progress.children, progress.leaves, parent.intent.expire_ns)
+    return Step(children=(make(child),))
+
+
 def slice_of(parent: ParentOrder, slice_no: int, qty: Decimal, expire_ns: int) -> ChildOrder:
     intent = parent.intent
     return ChildOrder(

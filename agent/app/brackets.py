@@ -1,7 +1,8 @@
 """The exits of what an entry brings: an order of their own, whose id is derived from the entry's, so that no restart makes two.
 
 They are given once the entry is over, for what it brought and no more: to an exchange as a pair where one was named, else watched here.
-Until then nothing protects what was filled; an exchange's own bracket would, and Fairlead's rules admit no sale of what is not held yet.
+Until then nothing protects what was filled. Where entry and exits went to an exchange as one list, its exits stand there already; only
+where that list ended without them (its entry was filled in part, say, and cancelled) are others given for what it brought.
 """
 
 from __future__ import annotations
@@ -10,19 +11,21 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from agent.algos import bracket
 from agent.algos import exit as exit_algo
+from agent.algos.bracket import AT, PROFIT, STOP
 from agent.algos.twap import seconds_of
 from agent.domain.errors import Usage
 from agent.domain.ids import ClOrdId, IntentId, intent_id, parent_id
 from agent.domain.instruments import Place
+from agent.domain.order_lists import AFTER
 from agent.domain.orders import Intent, ParentOrder, Side
 from agent.domain.units import quantize_down
+from agent.journal.list_fold import attached_to
 
 if TYPE_CHECKING:
     from agent.app.wiring import App
     from agent.journal.book import Book
-
-STOP, PROFIT, AT = "then-stop-loss", "then-take-profit", "then-at"
 
 
 def parameters_of(
@@ -35,9 +38,9 @@ def parameters_of(
         return {}
     if algo in ("exit", "oco"):
         raise Usage("THEN_AND_NOW", f"an order by --algo {algo} is an exit itself", "leave --then-… out")
-    words = {name.removeprefix("then-"): px for name, px in found.items()}
+    words = bracket.after(found)
     exit_algo.check(words)
-    exit_algo.fits(_other(side), None, words)
+    exit_algo.fits(side.other, None, words)
     return found | ({AT: at} if at is not None else {})
 
 
@@ -58,7 +61,33 @@ def waiting_entries(book: Book) -> list[ParentOrder]:
         and {STOP, PROFIT} & dict(record.parent.intent.algo_params).keys()
         and exit_id(record.parent) not in book.parents
         and book.filled_base(name) > 0
+        and ((listed := listed_exits(book, name)) is None or lapsed(book, listed))
     ]
+
+
+def listed_exits(book: Book, entry: ClOrdId) -> ParentOrder | None:
+    """The exits that went to an exchange in one list with this entry; None where none did."""
+    for record in book.parts_of(entry):
+        if (exits := attached_to(record)) is not None:
+            return book.parents[book.children[book.parts[exits].part.child].child.parent].parent
+    return None
+
+
+def list_of(book: Book, name: ClOrdId) -> tuple[ClOrdId, ClOrdId] | None:
+    """(entry, exits) of the list that an order belongs to; None where it belongs to none."""
+    if name not in book.parents:
+        return None
+    entry = dict(book.parents[name].parent.intent.algo_params).get(AFTER)
+    exits = listed_exits(book, name)
+    if entry is not None:
+        return ClOrdId(entry), name
+    return (name, exits.cl_ord_id) if exits is not None else None
+
+
+def lapsed(book: Book, exits: ParentOrder) -> bool:
+    """Whether a list's exits are over without having done anything, and neither their owner nor their time ended them."""
+    record = book.parents[exits.cl_ord_id]
+    return record.closed is not None and record.closed.status == "LAPSED" and not record.cancel_requested
 
 
 async def exit_after(app: App, book: Book, entry: ParentOrder) -> ParentOrder | None:
@@ -73,16 +102,17 @@ async def exit_after(app: App, book: Book, entry: ParentOrder) -> ParentOrder | 
     qty = quantize_down(qty, await _lot(app, (at,) if at is not None else tuple(app.venues), intent))
     if qty <= 0:
         return None
-    words = {name.removeprefix("then-"): params[name] for name in (STOP, PROFIT) if name in params}
+    words = bracket.after(params)
+    pair = at is not None and len(words) == len(exit_algo.WORDS)
     exits = Intent(
         id=_intent_id(entry),
         source=f"exits of {entry.cl_ord_id}",
-        side=_other(intent.side),
+        side=intent.side.other,
         base=intent.base,
         quote=intent.quote,
         qty=qty,
         limit_px=None,
-        algo="oco" if at is not None else "exit",
+        algo="oco" if pair else "exit",
         algo_params=tuple(sorted(words.items())),
         max_slippage_bps=intent.max_slippage_bps,
         protection=intent.protection,
@@ -102,10 +132,6 @@ async def _lot(app: App, venues: tuple[str, ...], intent: Intent) -> Decimal:
         instruments = await app.venues[name].instruments()
         lots += [one.lot for one in instruments if (here.get(one.base), here.get(one.quote)) == wanted]
     return max(lots)
-
-
-def _other(side: Side) -> Side:
-    return Side.SELL if side is Side.BUY else Side.BUY
 
 
 def words_of(params: Mapping[str, str]) -> str:

@@ -11,16 +11,19 @@ from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from agent.app.brackets import exit_after, exit_id, waiting_entries
+from agent.algos.bracket import AT
+from agent.app.brackets import exit_after, exit_id, list_of, listed_exits, waiting_entries
 from agent.app.cli.common import first_error
 from agent.app.exchange_pairs import held, holder_of
 from agent.app.inbox import Answer, Inbox, Request, refusal
 from agent.domain.errors import Denied, FairleadError, Reject, Usage
 from agent.domain.events import Accepted, Alarmed, CancelRequested, Halted, Resumed
 from agent.domain.ids import ClOrdId
+from agent.domain.order_lists import AFTER
+from agent.domain.order_state import OrdStatus
 from agent.domain.orders import ParentOrder
 from agent.execution.desk import Desk
-from agent.execution.reconcile import close_what_never_left, settle_open_parts
+from agent.execution.reconcile import carry_signed, close_what_never_left, settle_open_parts
 from agent.execution.spine import work
 from agent.journal.registry import event_codec
 from chains.ending import ended
@@ -61,6 +64,7 @@ class Carrier:
         self._app, self._desk, self._tell, self._takes = app, desk, tell, takes_orders
         self._tasks: dict[ClOrdId, asyncio.Task[None]] = {}
         self._own: set[ClOrdId] = set()
+        self._taken_up: set[ClOrdId] = set()
         self._serving: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
         self.failure: FairleadError | None = None
@@ -85,21 +89,41 @@ class Carrier:
         """Raises the first FairleadError of the road, bare."""
         self._own.add(parent.cl_ord_id)
         try:
-            await work(parent, self._desk)
+            # Nobody follows what was signed in an entry's list, unless an earlier run left it open.
+            entry = dict(parent.intent.algo_params).get(AFTER)
+            begun_here = entry is not None and parent.cl_ord_id not in self._taken_up
+            await (carry_signed if begun_here else work)(parent, self._desk)
         except BaseExceptionGroup as group:
             raise first_error(group) from None
         finally:
             self._own.discard(parent.cl_ord_id)
 
     async def own(self, parent: ParentOrder) -> None:
-        """Works the command's own order: to its end, or until an exchange holds it. Raises as `carry`."""
-        await (self.until_held if parent.intent.algo == "oco" else self.carry)(parent)
+        """Works the command's own order: to its end, or until an exchange holds it, exits and all. Raises as `carry`."""
+        intent = parent.intent
+        held = intent.algo == "oco" or (intent.algo == "bracket" and AT in dict(intent.algo_params))
+        await (self.until_held if held else self.carry)(parent)
 
     async def exit_of(self, entry: ParentOrder) -> ParentOrder | None:
         """The exits that are to follow an entry that is over, if any; see `agent.app.brackets`."""
         return await exit_after(self._app, self._desk.book, entry)
 
+    def listed(self, entry: ParentOrder) -> ParentOrder | None:
+        """The exits that an exchange got with this entry in one list, where the entry is over and they are not."""
+        book = self._desk.book
+        exits = listed_exits(book, entry.cl_ord_id)
+        over = book.parents[entry.cl_ord_id].closed is not None
+        return exits if over and exits is not None and book.parents[exits.cl_ord_id].closed is None else None
+
     async def _begin_exits(self, entry: ParentOrder) -> None:
+        there, listed = list_of(self._desk.book, entry.cl_ord_id), self.listed(entry)
+        if listed is not None and listed.cl_ord_id not in self._tasks:
+            self._tell(f"order {entry.cl_ord_id} is over: its exits are order {listed.cl_ord_id}")
+            self.start(listed)
+        if (
+            there is not None and there[1] == entry.cl_ord_id
+        ):  # a list's exits are over: may be their entry has none now
+            entry = self._desk.book.parents[there[0]].parent
         after = await self.exit_of(entry)
         if after is not None and after.cl_ord_id not in self._tasks:
             self._tell(f"order {entry.cl_ord_id} is filled: its exits are order {after.cl_ord_id}")
@@ -109,6 +133,7 @@ class Carrier:
     async def finish(self, name: ClOrdId) -> None:
         """Follows one parent, or one part, of an earlier run to its end, and nothing else. Raises as `carry`."""
         book = self._desk.book
+        self._taken_up.add(name)
         await close_what_never_left(self._desk)
         mine = {record.part.cl_ord_id for record in book.parts_of(name)} if name in book.parents else {name}
         following = settle_open_parts(self._desk, lambda record: record.part.cl_ord_id in mine)
@@ -116,6 +141,18 @@ class Carrier:
         if name in book.parents:
             await self.carry(book.parents[name].parent)
         await self._following
+
+    def ended_with(self, name: ClOrdId) -> ClOrdId | None:
+        """The other order of a list, where what ended this one ended it too: an entry that is filled leaves its exits standing."""
+        book = self._desk.book
+        if (mine := list_of(book, name)) is None:
+            return None
+        entry, exits = mine
+        other = exits if name == entry else entry
+        if book.parents[other].closed is not None or book.parents[name].closed is None:
+            return None
+        filled = any(part.status is OrdStatus.FILLED for part in book.parts_of(entry))
+        return None if filled and name == entry else other
 
     async def take_up(self, but: Collection[ClOrdId] = (), *, exits: bool = False) -> tuple[ClOrdId, ...]:
         """Begins to follow every signed part of an earlier run, and to work every unfinished parent beside them, `but` those; with `exits`
@@ -126,6 +163,7 @@ class Carrier:
         self._following = asyncio.create_task(following, name="open parts")
         opened = (record for record in self._desk.book.parents.values() if record.closed is None)
         records = [record for record in opened if record.parent.cl_ord_id not in but]
+        self._taken_up.update(record.parent.cl_ord_id for record in records)
         for record in records:
             self.start(record.parent)
         begun = [r.parent.cl_ord_id for r in records]
@@ -161,17 +199,28 @@ class Carrier:
     def busy(self) -> tuple[ClOrdId, ...]:
         return tuple(self._tasks)
 
-    async def rest(self, but: Collection[ClOrdId] = ()) -> None:
-        """Returns when every parent taken on beside the command's own has ended; `but` those, which need only have nothing open that was
-        signed."""
-        while waited := self._waited(but):
-            await asyncio.wait(waited, timeout=LOOK_S if but else None)
+    async def rest(self, but: Collection[ClOrdId] = (), standing: bool = False) -> None:
+        """Returns when every parent taken on beside the command's own has ended; `but` those, and with `standing` what an exchange holds,
+        which need only have nothing open that was signed."""
+        while waited := self._waited(but, standing):
+            await asyncio.wait(waited, timeout=LOOK_S if but or standing else None)
 
-    def _waited(self, but: Collection[ClOrdId]) -> list[asyncio.Task[None]]:
-        found = [task for name, task in self._tasks.items() if name not in but or self._acts(name)]
+    async def look(self) -> None:
+        """Asks once for what an earlier run left at exchanges: it may have been filled since, whoever ran."""
+        for part in self._desk.book.open_parts():
+            if held(part) and part.authorized is not None:
+                await self._desk.tracker.look_at_venue(part.authorized)
+
+    def _waited(self, but: Collection[ClOrdId], standing: bool) -> list[asyncio.Task[None]]:
+        book = self._desk.book
+
+        def quiet(name: ClOrdId) -> bool:
+            return name in but or (standing and holder_of(book, name) is not None)
+
+        found = [task for name, task in self._tasks.items() if not quiet(name) or self._acts(name)]
         following = self._following
         if following is not None and not following.done():
-            if not but or any(not held(part) for part in self._desk.book.open_parts()):
+            if not (but or standing) or any(not held(part) for part in self._desk.book.open_parts()):
                 found.append(following)
         return found
 
@@ -197,7 +246,7 @@ class Carrier:
         names = (
             r.parent.cl_ord_id
             for r in opened
-            if r.parent.intent.algo in ("exit", "oco") and not r.cancel_requested
+            if r.parent.intent.algo in ("exit", "oco", "bracket") and not r.cancel_requested
         )
         return tuple(name for name in names if not self._acts(name))
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from agent.algos.bracket import AT
 from agent.domain.errors import Usage
 from agent.domain.instruments import Place, venue_of
 from agent.domain.order_state import OrdStatus
+from agent.domain.orders import TimeInForce
 from agent.journal.book import Book
 from agent.journal.records import PartRecord
 from agent.ports import ExecutionVenue, HoldsPairs
@@ -35,20 +37,31 @@ def is_pair(typed: Mapping[str, str | None]) -> bool:
     return all(then) or (all(now) and typed.get("algo") is None)
 
 
-def chosen(at: str | None, base: str, pair: bool, venues: Mapping[str, ExecutionVenue]) -> str | None:
-    """The exchange that is to hold a pair; None where exits are watched here. `base` may name a place.
+def is_bracket(typed: Mapping[str, str | None]) -> bool:
+    """Whether an entry with a price of its own was typed, and exits for what it brings."""
+    then = any(typed.get(name) is not None for name in ("then_stop_loss", "then_take_profit"))
+    return then and typed.get("limit") is not None and typed.get("algo") in (None, "bracket")
+
+
+def chosen(
+    at: str | None, base: str, pair: bool, venues: Mapping[str, ExecutionVenue], rests: bool = False
+) -> str | None:
+    """The exchange that is to hold a pair; None where exits are watched here. `base` may name a place. `rests`: an entry is to rest there,
+    which any exchange lets it, whoever holds its exits.
 
     Raises Usage UNKNOWN_VENUE, NO_PAIRS_THERE, NO_PAIR.
     """
     if at is None:
         pinned = venue_of(Place(base.partition("@")[2])) if "@" in base else None
-        return pinned if pair and pinned in holders(venues) else None
+        return pinned if (pair or rests) and pinned in holders(venues) else None
     if at == HERE:
         return None
     if at not in venues:
         raise Usage(
             "UNKNOWN_VENUE", f"--at {at} is no exchange that answers", f"known: {', '.join(venues) or 'none'}"
         )
+    if rests:
+        return at
     if at not in holders(venues):
         raise Usage(
             "NO_PAIRS_THERE",
@@ -75,20 +88,37 @@ def pinned(base: str, venue: str) -> str:
 
 
 def held(record: PartRecord) -> bool:
-    """Whether an exchange holds it now, whatever becomes of this process: a pair it acknowledged and was not told to cancel."""
+    """Whether an exchange holds it now, whatever becomes of this process: an order that rests there, which it acknowledged and was not told
+    to cancel."""
     signed = record.authorized
     works = record.status in (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED) and not record.ended
-    return works and signed is not None and signed.order is not None and signed.order.exits is not None
+    order = signed.order if signed is not None else None
+    return works and order is not None and order.time_in_force is TimeInForce.GTC
 
 
 def holder_of(book: Book, parent: str) -> str | None:
-    """The exchange that holds an open order's pair; None where none does."""
+    """The exchange that holds an open order's pair, or its list with the exits; None where none does."""
     record = next((r for name, r in book.parents.items() if name == parent), None)
     if record is None or record.closed is not None or record.cancel_requested:
         return None
+    if record.parent.intent.algo == "bracket" and AT not in dict(record.parent.intent.algo_params):
+        return None  # it rests there, and its exits are watched here
     return next(
         (venue_of(part.part.place) for part in book.parts_of(record.parent.cl_ord_id) if held(part)), None
     )
+
+
+def listed_words(venue: str, exits: int) -> str:
+    """Of an entry whose exits go with it: OTOCO, or OTO with one."""
+    both = "both exits" if exits > 1 else "its exit"
+    return (
+        f"at the exchange: {venue} holds the entry and {both} as one order list, also while nothing runs here"
+    )
+
+
+def resting_words(venue: str) -> str:
+    """Of an entry that stands at an exchange which holds no lists."""
+    return f"the entry rests at {venue}, which holds no order lists; its exits are {EMULATED}"
 
 
 def words(venue: str) -> str:

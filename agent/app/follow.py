@@ -6,17 +6,21 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from agent.algos import bracket
+from agent.app.brackets import list_of
+from agent.app.brackets import words_of as bracket_words
 from agent.app.cli.output import note, plain
-from agent.app.exchange_pairs import EMULATED, holder_of, words
+from agent.app.exchange_pairs import EMULATED, held, holder_of, listed_words, resting_words, words
 from agent.app.places import place_named
 from agent.app.settings_tree import Settings
 from agent.app.watching.words import age
 from agent.domain import events as ev
 from agent.domain.errors import Usage
 from agent.domain.ids import ClOrdId
-from agent.domain.instruments import chain_of
+from agent.domain.instruments import chain_of, venue_of
+from agent.domain.order_lists import AFTER
 from agent.domain.order_state import ExecType, OrdStatus
-from agent.domain.orders import ParentOrder, Side
+from agent.domain.orders import Intent, ParentOrder, Side
 from agent.domain.reports import Fill
 from agent.domain.submission_state import Observation
 from agent.domain.units import qty_exact
@@ -262,23 +266,17 @@ def parent_json(settings: Settings, book: Book, name: ClOrdId, now_ns: int, carr
         told = dict(intent.algo_params)
         waits_for = " or ".join(f"{n} {told[n]}" for n in ("stop-loss", "take-profit") if n in told)
         then = "all of it is sold" if intent.side is Side.SELL else "all of it is bought"
-    holder = holder_of(book, name)
+    holder, mine = holder_of(book, name), list_of(book, name)
+    pending = mine if mine is not None and mine[1] == name and not _over(book, mine[0]) else None
     if holder is not None:
-        told = dict(intent.algo_params)
-        waits_for = f"stop-loss {told['stop-loss']} or take-profit {told['take-profit']}"
-        then = "one trades and the other is cancelled there"
-    exits = intent.algo in ("exit", "oco") and record.closed is None
+        waits_for, then = _standing(intent, pending is not None)
+    exits = intent.algo in ("exit", "oco", "bracket") and record.closed is None
     story = story_json(settings, book, name)
     return {
         "cl_ord_id": name,
-        "held": None
-        if not exits
-        else words(holder)
-        if holder is not None
-        else EMULATED
-        if intent.algo == "exit"
-        else None,
+        "held": None if not exits else _held(book, name, holder),
         "held_by": holder,
+        "list": {"entry": mine[0], "exits": mine[1]} if mine is not None else None,
         "source": intent.source,
         "side": intent.side.value.lower(),
         "qty": plain(intent.qty),
@@ -302,6 +300,37 @@ def parent_json(settings: Settings, book: Book, name: ClOrdId, now_ns: int, carr
         "resume": None if record.closed or carried else "fairlead run --once",
         "children": story["children"],
     }
+
+
+def _over(book: Book, name: ClOrdId) -> bool:
+    return book.parents[name].closed is not None
+
+
+def _standing(intent: Intent, pending: bool) -> tuple[str, str]:
+    """What an order that an exchange holds waits for, and what happens then. `pending`: exits whose entry is not filled yet."""
+    told = dict(intent.algo_params)
+    if intent.algo == "bracket":
+        return f"its price {plain(intent.limit_px)}" if intent.limit_px is not None else "its price", (
+            f"{bracket_words(told)} at the exchange"
+        )
+    if pending:
+        return f"its entry {told[AFTER]}", "it stands at the exchange"
+    prices = [f"{name} {told[name]}" for name in ("stop-loss", "take-profit") if name in told]
+    both = "one trades and the other is cancelled there"
+    return " or ".join(prices), both if len(prices) > 1 else "it trades there"
+
+
+def _held(book: Book, name: ClOrdId, holder: str | None) -> str | None:
+    """Who holds an order's exits, in words; None for an order of another kind, or not there yet."""
+    intent = book.parents[name].parent.intent
+    told = dict(intent.algo_params)
+    if holder is not None:
+        exits = len(bracket.after(told))
+        return listed_words(holder, exits) if intent.algo == "bracket" else words(holder)
+    if intent.algo == "bracket" and bracket.AT not in told:
+        there = next((venue_of(part.part.place) for part in book.parts_of(name) if held(part)), None)
+        return resting_words(there) if there is not None else None
+    return EMULATED if intent.algo == "exit" else None
 
 
 def orders_json(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 
+from agent.algos import bracket
 from agent.algos.exit import LIFE
 from agent.algos.step import Algorithm
 from agent.algos.twap import seconds_of
@@ -61,8 +62,10 @@ def request_of(
     at: str | None = None,
     then_stop_loss: str | None = None,
     then_take_profit: str | None = None,
+    holds: bool = True,
 ) -> Request:
-    """`at`: the exchange that is to hold both exits. Raises Usage for every word that is wrong, naming it and the remedy."""
+    """`at`: the exchange that is to hold both exits, or in whose book an entry is to rest; `holds`: whether it holds order lists, else that
+    entry's exits are watched here. Raises Usage for every word that is wrong, naming it and the remedy."""
     base = pinned(directory.name(base), at) if at is not None else base
     base_name, quote_name = directory.name(base), directory.name(quote)
     if set(directory.group(base_name)) & set(directory.group(quote_name)):
@@ -79,7 +82,9 @@ def request_of(
     after = then_stop_loss is not None or then_take_profit is not None
     exits = stop_loss is not None or take_profit is not None
     chosen = algo or (
-        "oco"
+        "bracket"
+        if at is not None and after and limit_px is not None
+        else "oco"
         if at is not None and not after
         else "exit"
         if exits
@@ -95,6 +100,12 @@ def request_of(
             "an exchange holds a pair, and none is named",
             "--at EXCHANGE, with --stop-loss and --take-profit",
         )
+    if chosen == "bracket" and (at is None or not after):
+        raise Usage(
+            "NO_BRACKET",
+            "a bracket rests at an exchange, with exits for what it brings",
+            "--at EXCHANGE, --limit, and --then-stop-loss or --then-take-profit",
+        )
     typed = {"over": over, "slices": str(slices or ""), "stop-loss": stop_loss, "take-profit": take_profit}
     params = {key: value for key, value in typed.items() if value}
     strange = sorted(set(params) - {name for name, _ in algos[chosen].parameters})
@@ -105,7 +116,11 @@ def request_of(
         )
     algos[chosen].check(params)
     algos[chosen].fits(Side(side.upper()), limit_px, params)
-    params |= parameters_of(Side(side.upper()), chosen, then_stop_loss, then_take_profit, at)
+    params |= parameters_of(
+        Side(side.upper()), chosen, then_stop_loss, then_take_profit, at if holds else None
+    )
+    if chosen == "bracket" and limit_px is not None:
+        bracket.between(Side(side.upper()), limit_px, params)
     if not 0 < max_slippage_bps <= 10_000:
         raise Usage(
             "BAD_SLIPPAGE",
@@ -139,7 +154,7 @@ def parent_of(
     name: IntentId = intent_id(environment, wallet, text, salt)
     life_s = DEFAULT_LIFE_S
     params = dict(request.algo_params)
-    if request.algo in ("exit", "oco"):
+    if request.algo in ("exit", "oco", "bracket"):
         life_s = seconds_of(params.get("over", LIFE), "--over")
     elif "over" in params:
         life_s += 2 * seconds_of(params["over"], "--over")
@@ -254,4 +269,5 @@ def check_max_loss(found: Preview, max_loss_usd: Decimal) -> None:
 def trial_child(parent: ParentOrder) -> ChildOrder:
     from agent.algos.step import slice_of
 
-    return slice_of(parent, 0, parent.qty, parent.intent.expire_ns)
+    child = slice_of(parent, 0, parent.qty, parent.intent.expire_ns)
+    return bracket.as_entry(parent, child) if parent.intent.algo == "bracket" else child

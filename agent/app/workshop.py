@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal, localcontext
 
 from agent.app import agent_workshop
@@ -16,6 +17,7 @@ from agent.domain.orders import Exits, OrdType, Part, Side, TimeInForce, VenueOr
 from agent.domain.routes import Leg
 from agent.domain.units import WIDE, quantize_down, quantize_up
 from agent.execution.batch import build, floors
+from agent.execution.listing import attached, on_tick
 from agent.execution.settlement import token_of
 from agent.market.view import MarketView
 from agent.ports import Clock, HoldsPairs, MarketVenue, VenueInstrument
@@ -44,11 +46,15 @@ class Workshop:
         chain_id = chain_of(part.place)
         if chain_id is None:
             order = await self._venue_order(part, legs, approved, slippage)
+            if (then := approved.planned.child.then) is not None:
+                instrument = await self._holder(part, order.symbol)
+                behind = attached(order, part, then, instrument, lambda asset: view.assets[asset].decimals)
+                order = replace(order, then=behind)
             return Prepared(part, None, order, self._clock.now_ns())
         child = approved.planned.child
         if child.reduce_only:
             raise Reject("NOT_A_CONTRACT", f"{part.place} has no position to make smaller", "trade it")
-        if child.exits is not None:
+        if child.exits is not None or child.rests:
             raise Reject("NO_PAIRS_THERE", f"{part.place} holds no pair of orders", "give --at an exchange")
         if child.protection is Protection.INTENT:
             return await self._offers[chain_id].prepare(
@@ -128,7 +134,8 @@ class Workshop:
     async def _venue_order(
         self, part: Part, legs: Sequence[Leg], approved: Approved, slippage: int
     ) -> VenueOrder:
-        """One IOC limit order, its limit the worst level the plan needs less the slippage, on the tick, against us."""
+        """One IOC limit order, its limit the worst level the plan needs less the slippage, on the tick, against us. What is to rest stands at
+        its own limit, or there where the market would let it trade at once for no better than that."""
         if len(legs) != 1 or legs[0].qty is None or legs[0].px is None:
             raise Reject(
                 "UNEXECUTABLE_LEG", f"{part.place}: one order for one book is what can be sent", "plan again"
@@ -144,6 +151,11 @@ class Workshop:
                 px = quantize_up(worst * (10_000 - slippage) / 10_000, instrument.tick)
             else:
                 px = quantize_down(worst * (10_000 + slippage) / 10_000, instrument.tick)
+        rests, limit = approved.planned.child.rests, approved.planned.child.limit_px
+        if rests and limit is not None:
+            selling = side is Side.SELL
+            own = (quantize_up if selling else quantize_down)(limit, instrument.tick)
+            px = max(px, own) if selling else min(px, own)
         reduce_only = approved.planned.child.reduce_only
         if reduce_only and instrument.contract != "linear":
             raise Reject("NOT_A_CONTRACT", f"{instrument.symbol} has no position to make smaller", "trade it")
@@ -152,7 +164,7 @@ class Workshop:
             instrument.symbol,
             side,
             OrdType.LIMIT,
-            TimeInForce.IOC,
+            TimeInForce.GTC if rests else TimeInForce.IOC,
             qty,
             px,
             reduce_only=reduce_only,
@@ -171,16 +183,22 @@ class Workshop:
         self, part: Part, symbol: str, side: Side, qty: Decimal, exits: Exits, instrument: VenueInstrument
     ) -> VenueOrder:
         """Exits that the exchange holds as one, their prices on the tick: none is worse than was typed."""
+        self._need_holder(part)
+        rounded = on_tick(exits, side, instrument)
+        return VenueOrder(
+            part.cl_ord_id, symbol, side, OrdType.LIMIT, TimeInForce.GTC, qty, rounded.profit_px, rounded
+        )
+
+    def _need_holder(self, part: Part) -> None:
         venue = venue_of(part.place) or ""
         there = self._venues[venue]
         if not isinstance(there, HoldsPairs) or not there.holds_pairs:
             raise Reject("NO_PAIRS_THERE", f"{venue} holds no pair of orders", "leave --at out")
-        on_tick = quantize_up if side is Side.SELL else quantize_down
-        prices = (exits.stop_px, exits.stop_limit_px, exits.profit_px)
-        rounded = Exits(*(on_tick(px, instrument.tick) for px in prices))
-        return VenueOrder(
-            part.cl_ord_id, symbol, side, OrdType.LIMIT, TimeInForce.GTC, qty, rounded.profit_px, rounded
-        )
+
+    async def _holder(self, part: Part, symbol: str) -> VenueInstrument:
+        """The instrument, at an exchange that holds lists. Raises Reject NO_PAIRS_THERE, NO_INSTRUMENT."""
+        self._need_holder(part)
+        return await self._instrument(part, symbol)
 
     async def _instrument(self, part: Part, symbol: str) -> VenueInstrument:
         venue = self._venues[venue_of(part.place) or ""]

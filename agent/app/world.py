@@ -131,7 +131,13 @@ class World:
                 if not record.ended and (not record.fills or not record.on_chain):
                     asset = record.part.asset_in
                     spent = sum((fill.qty_in for fill in record.fills.values()), Decimal(0))
-                    left = record.part.in_raw - raw_down(spent, self._directory.decimals[asset])
+                    most = record.part.in_raw
+                    if (
+                        child.child.after is not None
+                    ):  # exits in a list spend what their entry has brought, not more
+                        brought = book.parts[child.child.after].brought()
+                        most = min(most, raw_down(brought, self._directory.decimals[asset]))
+                    left = most - raw_down(spent, self._directory.decimals[asset])
                     held[asset] = held.get(asset, 0) - max(left, 0)
         return held
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from agent.domain.ids import ClOrdId
+from agent.domain.ids import ClOrdId, IntentId, child_id, intent_id, parent_id, part_id
 from agent.domain.order_state import TERMINAL, OrdStatus
-from agent.domain.orders import Side, VenueOrder
+from agent.domain.orders import Exits, Side, VenueOrder
 from agent.domain.reports import OrderSnapshot
 
 
@@ -53,9 +53,31 @@ class ListSnapshot:
     done: bool
 
 
-LEGS = ("-a", "-b")
-"""What the ids of a pair's two orders end in, after the pair's own: above, below."""
-_OURS = re.compile(r"(fl-[a-z2-7]{20})-[ab]")
+LEGS, LONE = ("-a", "-b"), "-c"
+"""What the ids of a pair's two orders end in, after the pair's own: above, below; and that of an exit that stands alone."""
+_OURS = re.compile(r"(fl-[a-z2-7]{20})-[abc]")
+
+
+AFTER = "after"
+"""Among the parameters of the exits of a list: the order whose entry they wait for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedIds:
+    """The exits of a list as orders of their own: derived from the entry's id, so that no restart makes two of them."""
+
+    intent: IntentId
+    parent: ClOrdId
+    child: ClOrdId
+    part: ClOrdId
+
+
+def listed_ids(entry: ClOrdId, place: str) -> ListedIds:
+    """`entry`: the id under which it leaves."""
+    intent = intent_id("", "", "exits in the list of", entry)
+    parent = parent_id(intent)
+    child = child_id(parent, 0)
+    return ListedIds(intent, parent, child, part_id(child, place, 1))
 
 
 def leg_ids(pair: ClOrdId) -> tuple[ClOrdId, ClOrdId]:
@@ -64,21 +86,41 @@ def leg_ids(pair: ClOrdId) -> tuple[ClOrdId, ClOrdId]:
     return above, below
 
 
+def exit_ids(pair: ClOrdId, exits: Exits) -> tuple[ClOrdId, ...]:
+    """Those of its orders: two of them, or the one that stands alone."""
+    both = exits.stop_px is not None and exits.profit_px is not None
+    return leg_ids(pair) if both else (ClOrdId(f"{pair}{LONE}"),)
+
+
 def pair_of(leg: ClOrdId) -> ClOrdId | None:
     """The pair that one of our orders belongs to; None for an order of its own."""
     found = _OURS.fullmatch(leg)
     return ClOrdId(found[1]) if found is not None else None
 
 
-def pair(order: VenueOrder) -> OrderList:
-    """A pair of exits as the list of its two orders. A sale takes its profit above and is stopped below, a purchase the other way round."""
+def list_of(order: VenueOrder) -> OrderList:
+    """A pair of exits as the list of its two orders, or an entry with the exits behind it; the list has the exits' id."""
+    if order.then is not None:
+        then = order.then
+        return _list(then.cl_ord_id, order.symbol, order.side.other, then.order_qty, then.exits, order)
     assert order.exits is not None
-    up, down = leg_ids(order.cl_ord_id)
-    selling, exits = order.side is Side.SELL, order.exits
-    profit = Exit(up if selling else down, exits.profit_px)
-    stop = Exit(down if selling else up, exits.stop_limit_px, exits.stop_px)
+    return _list(order.cl_ord_id, order.symbol, order.side, order.order_qty, order.exits, None)
+
+
+def _list(
+    name: ClOrdId, symbol: str, side: Side, qty: Decimal, exits: Exits, entry: VenueOrder | None
+) -> OrderList:
+    """A sale takes its profit above and is stopped below, a purchase the other way round."""
+    ids = exit_ids(name, exits)
+    up, down, selling = ids[0], ids[-1], side is Side.SELL
+    profit = Exit(up if selling else down, exits.profit_px) if exits.profit_px is not None else None
+    stop = (
+        Exit(down if selling else up, exits.stop_limit_px, exits.stop_px)
+        if exits.stop_px is not None
+        else None
+    )
     above, below = (profit, stop) if selling else (stop, profit)
-    return OrderList(order.cl_ord_id, order.symbol, order.side, order.order_qty, above, below)
+    return OrderList(name, symbol, side, qty, above, below, entry)
 
 
 def as_one(pair: ClOrdId, legs: Sequence[OrderSnapshot]) -> OrderSnapshot:

@@ -17,6 +17,10 @@ class Side(Enum):
     BUY = "BUY"
     SELL = "SELL"
 
+    @property
+    def other(self) -> Side:
+        return Side.SELL if self is Side.BUY else Side.BUY
+
 
 class OrdType(Enum):
     """FIX OrdType (40)."""
@@ -74,17 +78,24 @@ class ParentOrder:
 @dataclass(frozen=True, slots=True)
 class Exits:
     """A stop and a take-profit that an exchange is to hold as one, of which one cancels the other. Prices of orders there, quote per base:
-    once `stop_px` was traded an order limited at `stop_limit_px` goes; the other stands in the book at `profit_px`."""
+    once `stop_px` was traded an order limited at `stop_limit_px` goes; the other stands in the book at `profit_px`. In a list behind an
+    entry one of them may be missing: the stop's two prices, or the take-profit's."""
 
-    stop_px: Decimal
-    stop_limit_px: Decimal
-    profit_px: Decimal
+    stop_px: Decimal | None
+    stop_limit_px: Decimal | None
+    profit_px: Decimal | None
+
+    def worst_px(self, side: Side) -> Decimal:
+        """The least a sale brings, the most a purchase costs, of those that may trade."""
+        limits = [px for px in (self.stop_limit_px, self.profit_px) if px is not None]
+        return min(limits) if side is Side.SELL else max(limits)
 
 
 @dataclass(frozen=True, slots=True)
 class ChildOrder:
     """One slice of a parent: what an algo decided to do now, before any place was chosen. `reduce_only`: it closes what is open of a
-    contract, and never opens any."""
+    contract, and never opens any. `rests`: it is to stand in one exchange's book at its limit; `then`: exits of what it brings, which that
+    exchange is to hold in the same list. `after`: such exits, by the entry they wait for."""
 
     cl_ord_id: ClOrdId
     parent: ClOrdId
@@ -99,6 +110,9 @@ class ChildOrder:
     expire_ns: int
     exits: Exits | None = None
     reduce_only: bool = False
+    rests: bool = False
+    then: Exits | None = None
+    after: ClOrdId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +146,23 @@ class OrderLeg:
 
 
 @dataclass(frozen=True, slots=True)
+class Attached:
+    """The exits that stand behind an entry in one list: an order of their own, for the other side, that works once the entry is filled.
+    `in_raw` is the most they give, `out_raw` the least they bring, in base units."""
+
+    cl_ord_id: ClOrdId
+    order_qty: Decimal
+    exits: Exits
+    in_raw: int
+    out_raw: int
+
+
+@dataclass(frozen=True, slots=True)
 class VenueOrder:
     """An order as an exchange takes it: FIX names, exact decimals on the instrument's tick and lot. With `exits` it is the pair of them,
     under one id, and `px` the take-profit's. `reduce_only`: the exchange itself lets it make a position smaller and nothing else. `legs`: of a
-    combo, whose `px` may be zero or less and whose fills are those of its legs."""
+    combo, whose `px` may be zero or less and whose fills are those of its legs. With `then` it is the entry of a list, which goes as one
+    request: both are there, or neither."""
 
     cl_ord_id: ClOrdId
     symbol: str
@@ -147,6 +174,7 @@ class VenueOrder:
     exits: Exits | None = None
     reduce_only: bool = False
     legs: tuple[OrderLeg, ...] = ()
+    then: Attached | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ WHY_ENDED = {
     "FILLED": "all of it was done and is final",
     "CANCELED": "cancelled by its owner",
     "EXPIRED": "its time was over",
+    "LAPSED": "the exchange ended it with its list: the entry was not filled whole, or by its own rules",
 }
 LOOK_AGAIN_NS = 5 * 10**9
 """A waiting parent is asked again at the latest after this, whatever the record tells."""
@@ -231,7 +232,7 @@ class Deciding:
                 child.cl_ord_id, (BreachReason(error.code, error.message, error.hint),), self.clock.now_ns()
             )
         limit = child.limit_px
-        if limit is not None:
+        if limit is not None and not child.rests:  # what rests waits for its price where it stands
             px = net_px(child, plan.route, view)
             if px < limit if child.side is Side.SELL else px > limit:
                 reason = BreachReason(

@@ -15,6 +15,7 @@ from functools import partial
 from agent.domain.events import Authorized, Breach, Settled
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import Place
+from agent.domain.orders import ParentOrder
 from agent.domain.risk import BreachReason
 from agent.domain.submission_state import SubmissionState
 from agent.execution.deciding import Deciding
@@ -72,6 +73,14 @@ async def settle_open_parts(desk: Desk, only: Callable[[PartRecord], bool] = lam
             if record.authorized is not None and only(record):
                 begin = partial(carry_on, record.authorized, desk)
                 group.create_task(desk.lanes.enter(record.part, begin), name=f"again {record.part.cl_ord_id}")
+
+
+async def carry_signed(parent: ParentOrder, desk: Desk) -> None:
+    """Works a parent whose parts were signed with another order's: exits that stand in a list behind their entry."""
+    mine = {record.part.cl_ord_id for record in desk.book.parts_of(parent.cl_ord_id)}
+    async with TaskGroup() as group:
+        group.create_task(settle_open_parts(desk, lambda record: record.part.cl_ord_id in mine))
+        group.create_task(work(parent, desk))
 
 
 async def carry_on(authorized: Authorized, desk: Desk) -> Settled:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 
-from agent.domain.errors import FairleadError, Halt, Reconcile, Reject, Retry
+from agent.domain.errors import Denied, FairleadError, Halt, Reconcile, Reject, Retry
 from agent.domain.events import Alarmed, Authorized, Indeterminate, Reported, Settled
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import venue_of
@@ -58,6 +58,17 @@ class VenueFollower:
                 break
             await self._clock.sleep(0.25 if record.status is OrdStatus.PENDING_NEW else self._audit_s)
         return self._settle(record)
+
+    async def look_at_venue(self, authorized: Authorized) -> None:
+        """Asks once, and takes in what is told."""
+        assert authorized.order is not None
+        venue = self._venues[venue_of(authorized.part.place) or ""]
+        try:
+            snapshot = await venue.query(authorized.part.cl_ord_id, authorized.order.symbol)
+        except (Retry, Reject, Denied):
+            return  # nothing was learnt
+        if snapshot is not None:
+            await self.ingest_snapshot(snapshot, authorized)
 
     def _provably_absent(self, authorized: Authorized, asked_at: int) -> bool:
         """A request can arrive no later than its receive window; only after that a 'no such order' is the end of it."""
@@ -179,7 +190,7 @@ class VenueFollower:
         known = self._recorder.book.parents.get(child.child.parent) if child is not None else None
         over = (
             child is not None
-            and child.child.exits is not None
+            and (child.child.exits is not None or child.child.rests)
             and self._clock.now_ns() >= child.child.expire_ns
         )
         return record.cancel_requested or over or (known is not None and known.cancel_requested)

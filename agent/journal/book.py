@@ -25,6 +25,7 @@ from agent.domain.submission_state import UNDECIDED, Observation, SubmissionStat
 from agent.domain.units import WIDE, sum_exact
 from agent.journal.canonical import canonical
 from agent.journal.crossing_fold import crossed, may_cross
+from agent.journal.list_fold import exits_behind, rejected_with, submitted_with
 from agent.journal.living import Living
 from agent.journal.records import ChildRecord, Effect, ParentRecord, PartRecord, Position, fill_changes
 from agent.journal.references import unknown_to
@@ -127,6 +128,8 @@ class Book:
             record.submission = SubmissionState.AUTHORIZED
         else:
             record.order_qty = event.order.order_qty
+            for told in exits_behind(event, self.children, self.parents):
+                _HANDLERS[type(told)](self, told)
 
     def _replaced(self, event: ev.Replaced) -> None:
         record = self.parts[event.part.cl_ord_id]
@@ -147,6 +150,7 @@ class Book:
     def _submitted(self, event: ev.Submitted) -> None:
         record = self.parts[event.cl_ord_id]
         record.submitted, record.indeterminate = True, False
+        submitted_with(record, self.parts)
 
     def _indeterminate(self, event: ev.Indeterminate) -> None:
         self.parts[event.cl_ord_id].indeterminate = True
@@ -209,6 +213,7 @@ class Book:
         record.status = next_status(
             record.status, report.exec_type, filled=self._is_filled(record), any_fill=bool(record.fills)
         )
+        rejected_with(record, self.parts)
 
     def _settled(self, event: ev.Settled) -> None:
         record = self.parts[event.part.cl_ord_id]

@@ -117,6 +117,10 @@ class PartRecord:
             return self._combo_qty()
         if self.base_is_in:
             return self.sold_qty()
+        return self.brought()
+
+    def brought(self) -> Decimal:
+        """What came so far of the asset that comes, less fees taken of it."""
         fees = sum_exact(f.fee_qty for f in self.fills.values() if f.fee_asset == f.asset_out)
         return WIDE.subtract(self.bought_qty(), fees)
 

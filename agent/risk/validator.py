@@ -14,7 +14,7 @@ from agent.domain.events import Approved, Breach, Planned
 from agent.domain.instruments import AssetId, Place, chain_of, label_of
 from agent.domain.orders import Side
 from agent.domain.risk import BreachReason, Limits, OraclePrice, Reservation, Standing
-from agent.domain.units import WIDE, bps_between, qty_exact
+from agent.domain.units import WIDE, bps_between, mul_exact, qty_exact, raw_up
 from agent.risk import ramp
 
 
@@ -80,6 +80,22 @@ def notional_usd(planned: Planned, limits: Limits, situation: Situation) -> Deci
     """The larger of the two sides' values: what is given, at the reference price."""
     px = reference_px(label_of(planned.child.base), limits, situation, traded_sources(planned))
     return None if px is None else WIDE.multiply(planned.child.qty, px)
+
+
+def exits_usd(planned: Planned, limits: Limits, situation: Situation) -> Decimal | None:
+    """What the exits in the same list are worth at the dearest price they may trade at; 0 without any, None where a price is unknown."""
+    then = planned.child.then
+    if then is None:
+        return Decimal(0)
+    base, quote = (
+        reference_px(label_of(name), limits, situation, traded_sources(planned))
+        for name in (planned.child.base, planned.child.quote)
+    )
+    if base is None or quote is None:
+        return None
+    prices = [px for px in (then.stop_limit_px, then.profit_px) if px is not None]
+    with localcontext(WIDE):
+        return planned.child.qty * max(base, *(px * quote for px in prices))
 
 
 def _labels(planned: Planned) -> tuple[str, str]:
@@ -173,19 +189,20 @@ def slippage(planned: Planned, limits: Limits, situation: Situation) -> list[Bre
 
 
 def size_limits(planned: Planned, limits: Limits, situation: Situation) -> list[BreachReason]:
-    notional = notional_usd(planned, limits, situation)
-    if notional is None:
+    notional, after = notional_usd(planned, limits, situation), exits_usd(planned, limits, situation)
+    if notional is None or after is None:
         return []
     found = []
-    if notional > limits.per_order_usd:
-        found.append(
-            BreachReason(
-                "ORDER_TOO_LARGE",
-                f"the order is worth {notional:.2f} USD; {limits.per_order_usd} are allowed at once",
-                "trade less, or raise limits.per_order_usd",
+    for what, worth in (("the order is", notional), ("its exits are", after)):
+        if worth > limits.per_order_usd:
+            found.append(
+                BreachReason(
+                    "ORDER_TOO_LARGE",
+                    f"{what} worth {worth:.2f} USD; {limits.per_order_usd} are allowed at once",
+                    "trade less, or raise limits.per_order_usd",
+                )
             )
-        )
-    if situation.day_notional_usd + notional > limits.per_day_usd:
+    if situation.day_notional_usd + notional + after > limits.per_day_usd:
         found.append(
             BreachReason(
                 "DAY_LIMIT",
@@ -211,6 +228,28 @@ def inventory(planned: Planned, limits: Limits, situation: Situation) -> list[Br
                     f"{qty_exact(raw, digits)} {situation.symbols[asset]} are needed at {asset.partition('/')[0]}, "
                     f"{qty_exact(max(held, 0), digits)} are free",
                     "trade less, or move some there",
+                )
+            )
+    return found
+
+
+def exits_paid(planned: Planned, limits: Limits, situation: Situation) -> list[BreachReason]:
+    """Exits that buy back what an entry sells cost more than it brought where they lose: an exchange refuses them then, after the fill."""
+    then, child = planned.child.then, planned.child
+    if then is None or child.side is Side.BUY:
+        return []
+    found = []
+    for part in planned.parts:
+        digits = situation.decimals[part.asset_out]
+        there = part.floor_raw + situation.held_raw.get(part.asset_out, 0)
+        wanted = raw_up(mul_exact(child.qty, then.worst_px(Side.BUY)), digits)
+        if wanted > there:
+            found.append(
+                BreachReason(
+                    "EXITS_UNPAID",
+                    f"at worst the exits need {qty_exact(wanted, digits)} {label_of(child.quote)} at {part.place}, "
+                    f"{qty_exact(there, digits)} would be there",
+                    "a nearer stop, less of it, or move some there",
                 )
             )
     return found
@@ -302,7 +341,7 @@ def ramp_caps(planned: Planned, limits: Limits, situation: Situation) -> list[Br
 
 
 RULES: tuple[Rule, ...] = (
-    kill_switch, allow_list, two_sources, price_collar, slippage, size_limits, ramp_caps, inventory, counterparty_caps,
+    kill_switch, allow_list, two_sources, price_collar, slippage, size_limits, ramp_caps, inventory, exits_paid, counterparty_caps,
     gas_reserve, fresh_market, wallet_ready, protection, agents_power,
 )  # fmt: skip
 

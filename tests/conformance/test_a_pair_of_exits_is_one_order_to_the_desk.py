@@ -1,10 +1,12 @@
-"""A stop and a take-profit given to the exchange as one list: one id to ask for, to cancel and to be told of, also after a restart."""
+"""A stop and a take-profit given to the exchange as one list, alone or behind their entry: one id to ask for, to cancel and to be told of,
+also after a restart."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,9 +16,9 @@ from paper import Door, paper, session, sign
 
 from agent.domain.errors import Denied, Reconcile, Reject
 from agent.domain.ids import ClOrdId
-from agent.domain.order_lists import leg_ids, pair_of
+from agent.domain.order_lists import exit_ids, leg_ids, pair_of
 from agent.domain.order_state import ExecType, OrdStatus
-from agent.domain.orders import Exits, OrdType, Side, TimeInForce, VenueOrder
+from agent.domain.orders import Attached, Exits, OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import ExecutionReport
 from agent.ports import HoldsPairs
 from agent.venues.binance_spot import BinanceSpot
@@ -197,3 +199,105 @@ async def test_a_fill_of_either_is_told_once_and_as_the_pairs(
 
 def drained(queue: asyncio.Queue[Any]) -> list[Any]:
     return [queue.get_nowait() for _ in range(queue.qsize())]
+
+
+# ---------------------------------------------------------------------- behind their entry
+
+ENTRY = ClOrdId("fl-bcdefghijk2345672345")
+BOTH = Exits(D("2900"), D("2880"), D("3050"))
+KINDS = {
+    "OTOCO": BOTH,
+    "OTO-stop": replace(BOTH, profit_px=None),
+    "OTO-profit": Exits(None, None, BOTH.profit_px),
+}
+
+
+def entry(exits: Exits = BOTH, px: str = "2990") -> VenueOrder:
+    then = Attached(NAME, D(2), exits, 0, 0)
+    return VenueOrder(
+        ENTRY, "ETHUSDC", Side.BUY, OrdType.LIMIT, TimeInForce.GTC, D("2.0025"), D(px), then=then
+    )
+
+
+async def of_entry(venue: BinanceSpot) -> OrdStatus:
+    found = await venue.query(ENTRY, "ETHUSDC")
+    assert found is not None
+    return found.status
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_entry_and_its_exits_go_as_one_request_and_are_told_as_two_orders(
+    rig: tuple[BinanceSpot, Door], kind: str
+) -> None:
+    venue, door = rig
+    exits = KINDS[kind]
+    taken = await venue.submit(await venue.authorize(entry(exits)))
+    assert (taken.cl_ord_id, taken.status, taken.order_qty) == (ENTRY, OrdStatus.NEW, D("2.0025"))
+    assert await status(venue) == (OrdStatus.NEW, D(0)), "acknowledged, and waiting for the entry"
+    assert {one.cl_ord_id for one in await venue.open_orders()} == {ENTRY, NAME}
+    later = session(door.url)
+    await later.start()
+    try:
+        await door.house("SELL", "2990", "90000")
+        assert await of_entry(later) is OrdStatus.FILLED and await status(later) == (OrdStatus.NEW, D(0))
+        assert [one.cl_ord_id for one in await later.open_orders()] == [NAME]
+        locked = {b.asset.rpartition("/")[2]: b.locked for b in await later.balances() if b.locked}
+        assert locked == {"ETH": D(2)}, "they stand there, for what was bought"
+        ended = await later.cancel(NAME, "ETHUSDC")
+        assert (ended.status, ended.cum_qty) == (OrdStatus.CANCELED, D(0)) and await later.open_orders() == ()
+    finally:
+        await later.close()
+    names = {order["clientOrderId"] for order in (await door.truth())["orders"]}
+    assert names == {ENTRY, *exit_ids(NAME, exits)}
+
+
+@pytest.mark.parametrize("ended", ["entry", "exits", "both"])
+async def test_before_the_entry_is_filled_the_end_of_either_is_the_end_of_both(
+    rig: tuple[BinanceSpot, Door], ended: str
+) -> None:
+    venue, door = rig
+    await venue.submit(await venue.authorize(entry()))
+    if ended == "both":  # as panic asks, of a session that never saw it
+        venue = session(door.url)
+        await venue.start()
+        opened = [(one.cl_ord_id, "ETHUSDC") for one in await venue.open_orders()]
+        found = await venue.cancel_many(opened)
+        assert {ENTRY, NAME} == found.keys() and not [e for e in found.values() if isinstance(e, Exception)]
+    else:
+        await venue.cancel(ENTRY if ended == "entry" else NAME, "ETHUSDC")
+    assert await venue.open_orders() == () and await of_entry(venue) in (
+        OrdStatus.CANCELED,
+        OrdStatus.EXPIRED,
+    )
+    assert (await status(venue))[0] in (OrdStatus.CANCELED, OrdStatus.EXPIRED)
+    if ended == "both":
+        await venue.close()
+
+
+async def test_a_part_of_the_entry_brings_no_exits_and_its_cancel_ends_them(
+    rig: tuple[BinanceSpot, Door],
+) -> None:
+    venue, door = rig
+    for px, _ in (await venue.book("ETHUSDC")).bids:
+        if px >= D("2990"):
+            await door.level("BUY", str(px), "0")
+    await venue.submit(await venue.authorize(entry()))
+    await door.house("SELL", "2990", "0.5")
+    assert await of_entry(venue) is OrdStatus.PARTIALLY_FILLED
+    assert await status(venue) == (OrdStatus.NEW, D(0))
+    ended = await venue.cancel(ENTRY, "ETHUSDC")
+    assert (ended.status, ended.cum_qty) == (OrdStatus.CANCELED, D("0.5"))
+    assert await status(venue) == (OrdStatus.EXPIRED, D(0)) and await venue.open_orders() == ()
+
+
+async def test_a_list_whose_answer_is_lost_is_there_whole_or_not_at_all(
+    rig: tuple[BinanceSpot, Door],
+) -> None:
+    venue, door = rig
+    for fault, there in (("error_before", False), ("reset_after", True)):
+        await door.fault("list.otoco", fault)
+        with pytest.raises(Reconcile):
+            await venue.submit(await venue.authorize(entry()))
+        for name in (ENTRY, NAME):
+            assert (await venue.query(name, "ETHUSDC") is not None) is there
+    assert len((await door.truth())["orders"]) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -81,3 +82,56 @@ def test_exits_that_cannot_be_are_refused_with_the_entry(
     with pytest.raises(Usage) as no:
         parameters_of(side, algo, stop, profit, None)
     assert no.value.code == code
+
+
+# ---------------------------------------------------------------------- an entry that rests, at an exchange that holds no lists
+
+
+async def until_it_rests(office: Office) -> str:
+    """The name of the one open order at the exchange."""
+    assert office.venue is not None
+    while not (opened := await office.venue.open_orders()):
+        await office.clock.sleep(1)
+    (one,) = opened
+    assert one.px == 2980
+    return one.cl_ord_id
+
+
+@pytest.mark.parametrize("share", ["all", "part", "none"])
+async def test_an_entry_rests_there_and_its_exits_are_watched_here(tmp_path: Path, share: str) -> None:
+    office = Office(tmp_path, places=(PAPER,))
+    assert office.venue is not None
+    entry = order(office, "2", Side.BUY, params=THEN, algo="bracket", limit="2980", life_s=120)
+    async with office.open() as desk:
+        working = asyncio.create_task(work(entry, desk))
+        name = await until_it_rests(office)
+        held = desk.book.parts[ClOrdId(name)].authorized
+        assert held is not None and held.order is not None and held.order.then is None
+        assert waiting_entries(desk.book) == [], "while it rests nothing is known of what it brings"
+        if share != "none":
+            deep = sum(qty for px, qty in (await office.venue.book("ETHUSDC")).bids if px > 2980)
+            there = sum(qty for px, qty in (await office.venue.book("ETHUSDC")).bids if px == 2980)
+            office.venue.house("SELL", "2980", str(deep + there - (0 if share == "all" else 1)))
+        await working
+        closed = desk.book.parents[entry.cl_ord_id].closed
+        assert closed is not None and closed.status == ("FILLED" if share == "all" else "EXPIRED")
+        assert await office.venue.open_orders() == (), "its time is kept here: the exchange knows none"
+        exits = await exit_after(app_of(office), desk.book, entry)
+        if share == "none":
+            assert exits is None
+        else:
+            assert exits is not None and exits.intent.algo == "exit"
+            assert exits.qty == desk.book.filled_base(entry.cl_ord_id).quantize(
+                Decimal("0.0001"), ROUND_FLOOR
+            )
+
+
+async def test_a_list_for_an_exchange_that_holds_none_does_not_leave(tmp_path: Path) -> None:
+    office = Office(tmp_path, places=(PAPER,))
+    params = tuple(parameters_of(Side.BUY, "bracket", "2800", None, "paper").items())
+    entry = order(office, "2", Side.BUY, params=params, algo="bracket", limit="2980")
+    async with office.open() as desk:
+        await work(entry, desk)
+        (part,) = desk.book.parts_of(entry.cl_ord_id)
+        assert part.failed == "NO_PAIRS_THERE" and part.authorized is None
+    assert office.venue is not None and await office.venue.open_orders() == ()

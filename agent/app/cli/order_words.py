@@ -20,7 +20,7 @@ def order_words(function: F) -> F:
                 "--for", "quote", metavar="ASSET", help="What is received for a sale, or paid for a purchase."
             ),
             click.option("--limit", metavar="PX", help="No worse than this net price, in the other asset."),
-            click.option("--algo", metavar="NAME", help="market (default), limit, twap, exit, oco."),
+            click.option("--algo", metavar="NAME", help="market (default), limit, twap, exit, oco, bracket."),
             click.option(
                 "--stop-loss",
                 metavar="PX",
@@ -44,12 +44,12 @@ def order_words(function: F) -> F:
             click.option(
                 "--at",
                 metavar="EXCHANGE",
-                help="Both exits are held by this exchange as a pair, also while nothing runs here; 'here' for watched by this process.",
+                help="This exchange holds both exits as a pair, also while nothing runs here; with --limit and --then-… the entry rests there, its exits in the same list where it holds such; 'here' for watched by this process.",
             ),
             click.option(
                 "--over",
                 metavar="DURATION",
-                help="For twap: how long, like 10m. For exit: how long it waits.",
+                help="For twap: how long, like 10m. For exit, oco and bracket: how long it waits.",
             ),
             click.option("--slices", type=click.IntRange(1, 10_000), help="For twap: how many."),
             click.option(

@@ -92,6 +92,8 @@ def _show(found: dict[str, Any], one: bool, everything: bool) -> None:
             print(f"{o['cl_ord_id']}: waits for {o['waits_for']}, then {o['next']}")
             if o["held"]:
                 print(f"  {o['held']}")
+            if o["list"]:
+                print(f"  list: entry {o['list']['entry']}, exits {o['list']['exits']}")
             print(f"  end it: {o['cancel']}" + (f"    go on: {o['resume']}" if o["resume"] else ""))
         elif one:
             print(f"{o['status'].lower()}: {o['why']}")
@@ -188,6 +190,9 @@ async def _here(app: App, stack: AsyncExitStack, name: ClOrdId) -> Book:
         await desk.journal.record_durably(CancelRequested(name, "cancel", app.clock.now_ns()))
         note(f"cancel of {name} is recorded; following it to its end")
         await carrier.finish(name)
+        if (other := carrier.ended_with(name)) is not None:
+            note(f"its list ended with it: order {other}")
+            await carrier.finish(other)
         if not _over(desk.book, name):
             raise Reconcile("INDETERMINATE", f"{name} is not over", "`fairlead run --once` asks again")
     return desk.book

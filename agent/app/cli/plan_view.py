@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from agent.app.settings_tree import Settings
     from agent.app.wiring import App
     from agent.domain.events import Planned
+    from agent.domain.orders import Intent
     from agent.market.view import MarketView
     from agent.ports import ExecutionVenue
 
 
-def plan_json(planned: Planned, view: MarketView, found: Preview) -> dict[str, Any]:
+def plan_json(planned: Planned, view: MarketView, found: Preview, intent: Intent) -> dict[str, Any]:
     from agent.routing.report import route_json
 
     return {
@@ -30,6 +31,7 @@ def plan_json(planned: Planned, view: MarketView, found: Preview) -> dict[str, A
         "floor": plain(round(found.floor, 8)),
         "gas_with_overhead": plain(round(sum(found.gas.values(), Decimal(0)), 8)),
         "worst_partial": found.worst_partial,
+        "then": exits_json(intent),
         "worst_loss_usd": plain(round(found.worst_loss_usd, 2)) if found.worst_loss_usd is not None else None,
     }
 
@@ -105,6 +107,9 @@ def told_otherwise(
     if request.algo == "oco":
         _told_pair(request)
         return
+    if request.algo == "bracket":
+        _told_bracket(request)
+        return
     if request.algo == "exit":
         words = ", ".join(f"{name} {value}" for name, value in request.algo_params)
         print(
@@ -140,7 +145,8 @@ def told_otherwise(
 
 
 def _told_exits(params: Mapping[str, str]) -> None:
-    from agent.app.brackets import AT, words_of
+    from agent.algos.bracket import AT
+    from agent.app.brackets import words_of
     from agent.app.exchange_pairs import EMULATED, words
 
     if prices := words_of(params):
@@ -151,6 +157,46 @@ def _told_exits(params: Mapping[str, str]) -> None:
         )
 
 
+def exits_json(intent: Intent) -> dict[str, Any] | None:
+    """Of the exits that an order is to have: who will hold them, and how, before anything is sent."""
+    from agent.algos import bracket
+    from agent.domain.instruments import Place, venue_of
+
+    told = dict(intent.algo_params)
+    prices = bracket.after(told) or {n: told[n] for n in ("stop-loss", "take-profit") if n in told}
+    if not prices:
+        return None
+    at = told.get(bracket.AT)
+    if intent.algo == "oco":
+        at = venue_of(Place(intent.base.partition("@")[2]))
+    listed = intent.algo == "bracket" and at is not None
+    kind = ("OTOCO" if len(prices) > 1 else "OTO") if listed else "OCO" if at is not None else None
+    return {**prices, "held_by": at, "emulated": at is None, "list": kind, "with_entry": listed}
+
+
+def _told_bracket(request: Request) -> None:
+    from agent.algos import bracket
+    from agent.app.brackets import words_of
+    from agent.app.exchange_pairs import listed_words, resting_words
+    from agent.domain.instruments import Place, venue_of
+
+    told = dict(request.algo_params)
+    venue = venue_of(Place(request.base.partition("@")[2])) or ""
+    listed = bracket.AT in told
+    held = listed_words(venue, len(bracket.after(told))) if listed else resting_words(venue)
+    limit = read_px(request.limit_px) if request.limit_px is not None else ""
+    part = (
+        "they stand once all of it is filled; a part, where the rest is cancelled, gets exits of its own"
+        if listed
+        else "given once it is over, for what it brought, by this process or `fairlead run`"
+    )
+    print(
+        f"rests     {held}\n"
+        f"          {request.side.value.lower()} at {limit}, then {words_of(told)}: {part}\n"
+        "          the table is all of it now; nothing trades until the limit is reached"
+    )
+
+
 def _told_pair(request: Request) -> None:
     from agent.algos.oco import exits_of
     from agent.app.exchange_pairs import words
@@ -158,10 +204,11 @@ def _told_pair(request: Request) -> None:
 
     exits = exits_of(request.side, request.limit_px, request.max_slippage_bps, dict(request.algo_params))
     venue = venue_of(Place(request.base.partition("@")[2])) or ""
+    behind = read_px(exits.stop_limit_px) if exits.stop_limit_px is not None else ""
     print(
         f"pair      {words(venue)}\n"
         f"          take-profit {exits.profit_px}; stop-loss {exits.stop_px}, then an order limited at "
-        f"{read_px(exits.stop_limit_px)}: a price that jumps over it leaves it standing\n"
+        f"{behind}: a price that jumps over it leaves it standing\n"
         "          the table is all of it now; nothing trades until a price is reached, then one ends the other"
     )
 

@@ -103,7 +103,8 @@ async def _once(app: App, stack: AsyncExitStack, as_json: bool) -> int:
         names = await carrier.take_up(exits=True)
         if names or asked:
             note(f"finishing {len(names)} orders and {len(asked)} open parts of an earlier run")
-        await carrier.rest([n for n in names if desk.book.parents[n].parent.intent.algo == "oco"])
+        await carrier.look()
+        await carrier.rest(standing=True)
         if carrier.failure is not None:
             raise carrier.failure
     crossings = await follow_all(app, desk)
@@ -128,7 +129,10 @@ def _told_once(
     kept = [name for name in names if holder_of(book, name) is not None]
     ended = {name: book.parents[name].closed for name in names if name not in kept}
     status = 0
-    if any(closed is not None and closed.status not in ("FILLED", "CANCELED") for closed in ended.values()):
+    if any(
+        closed is not None and closed.status not in ("FILLED", "CANCELED", "LAPSED")
+        for closed in ended.values()
+    ):
         status = 4
     if left or crossings or any(closed is None for closed in ended.values()):
         status = 5

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agent.app.settings_tree import Settings
     from agent.app.wiring import App
     from agent.domain.events import Planned
-    from agent.domain.orders import ParentOrder
+    from agent.domain.orders import Intent, ParentOrder
     from agent.journal.book import Book
     from agent.market.view import MarketView
 
@@ -48,7 +48,7 @@ def quote(
         planned, view, found, parent = await _plan(app, request)
         quote_id = await _remember_quote(app, settings, planned, parent)
         if as_json:
-            emit_json({"quote_id": quote_id, **plan_json(planned, view, found)})
+            emit_json({"quote_id": quote_id, **plan_json(planned, view, found, parent.intent)})
             return
         await show_plan(app, settings, planned, view, found)
         told_otherwise(request, found, app.venues)
@@ -114,7 +114,7 @@ def trade(
         if most is not None:
             check_max_loss(found, most)
         if not live:
-            return await _dry_run(app, planned, view, found, as_json)
+            return await _dry_run(app, planned, view, found, as_json, parent.intent)
         if not yes:
             ask(as_json)
         return await _carry(app, stack, request, parent, found, planned, view, as_json, chosen)
@@ -128,11 +128,12 @@ def trade(
 def _request(
     app: App, side: str, qty: str | None, base: str | None, quote: str | None, words: dict[str, Any]
 ) -> Request:
-    from agent.app.exchange_pairs import chosen, is_pair
+    from agent.app.exchange_pairs import chosen, holders, is_bracket, is_pair
     from agent.app.intents import request_of
     from agent.app.wiring import algorithms
 
-    words["at"] = chosen(words["at"], base or "", is_pair(words), app.venues)
+    words["at"] = chosen(words["at"], base or "", is_pair(words), app.venues, is_bracket(words))
+    words["holds"] = words["at"] in holders(app.venues)
     if side.startswith("q-"):
         return _saved(app, side, words)
     if side not in ("sell", "buy"):
@@ -215,7 +216,9 @@ def ask(as_json: bool, instead: str = "--yes --max-loss USD") -> None:
         raise Denied("DECLINED", "you said no; nothing was done", "")
 
 
-async def _dry_run(app: App, planned: Planned, view: MarketView, found: Preview, as_json: bool) -> int:
+async def _dry_run(
+    app: App, planned: Planned, view: MarketView, found: Preview, as_json: bool, intent: Intent
+) -> int:
     from agent.app.readonly import read_book
     from agent.app.settings import risk_limits
     from agent.app.wiring import wallet_ready
@@ -247,7 +250,7 @@ async def _dry_run(app: App, planned: Planned, view: MarketView, found: Preview,
     if as_json:
         emit_json(
             {
-                **plan_json(planned, view, found),
+                **plan_json(planned, view, found, intent),
                 "dry_run": True,
                 "breaches": reasons,
                 "parent": None,
@@ -317,6 +320,8 @@ async def _carry(
         note(_how_to_go_on(parent))
         try:
             await carrier.own(parent)
+            if (listed := carrier.listed(parent)) is not None:
+                await carrier.own(listed)
             if (after := await carrier.exit_of(parent)) is not None:
                 note(
                     f"filled: its exits are order {after.cl_ord_id}    cancel both: fairlead cancel {after.cl_ord_id}"
@@ -393,23 +398,31 @@ def _conclude(
     found: Preview,
     as_json: bool,
 ) -> int:
-    from agent.app.brackets import exit_id
-    from agent.app.exchange_pairs import holder_of, words
+    from agent.app.brackets import exit_id, listed_exits
+    from agent.app.exchange_pairs import holder_of, listed_words, words
     from agent.app.follow import story_json, summary
 
     record = book.parents[parent.cl_ord_id]
     holder = holder_of(book, parent.cl_ord_id)
+    listed = listed_exits(book, parent.cl_ord_id)
     after = exit_id(parent)
+    if listed is not None and after not in book.parents:
+        after = listed.cl_ord_id
     if as_json:
         told = story_json(app.settings, book, parent.cl_ord_id)
         emit_json(
-            {**plan_json(planned, view, found), **told, "exits": after if after in book.parents else None}
+            {
+                **plan_json(planned, view, found, parent.intent),
+                **told,
+                "exits": after if after in book.parents else None,
+            }
         )
     elif holder is not None:
-        print(f"{words(holder)}\nfollow it: fairlead orders    end both: fairlead cancel {parent.cl_ord_id}")
+        stands = listed_words(holder, len(listed.intent.algo_params) - 1) if listed else words(holder)
+        print(f"{stands}\nfollow it: fairlead orders    end all of it: fairlead cancel {parent.cl_ord_id}")
     else:
         summary(app.settings, book, parent.cl_ord_id)
-    if after in book.parents and not as_json:
+    if after in book.parents and not as_json and holder is None:
         held = holder_of(book, after)
         print(f"its exits: {words(held)}" if held else f"its exits: {after}, see `fairlead orders {after}`")
     if holder is not None:

@@ -1,7 +1,8 @@
-"""Pairs of exits as single orders: asked for, cancelled, listed and reported under the pair's own id.
+"""Pairs of exits as single orders: asked for, cancelled, listed and reported under the pair's own id; and entries with exits behind them.
 
 The exchange knows two orders, whose ids are the pair's and an ending. What is told of them here is told of the pair: a fill of either
-is a fill of it, and the end of one that the other's fill caused is no news.
+is a fill of it, and the end of one that the other's fill caused is no news. An entry's list (OTOCO, or OTO with one exit) has the
+exits' id, and the entry is an order under its own: what ends the entry before it is filled ends the list.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from agent.domain.errors import Denied, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
-from agent.domain.order_lists import as_one, leg_ids, pair, pair_of
+from agent.domain.order_lists import LONE, as_one, exit_ids, leg_ids, list_of, pair_of
 from agent.domain.order_state import TERMINAL, ExecType
 from agent.domain.orders import VenueOrder
 from agent.domain.reports import ExecutionReport, OrderSnapshot
@@ -24,25 +25,33 @@ if TYPE_CHECKING:
 
 
 class Pairs:
-    """Of one session. `known` are the pairs it has met; after a restart it meets them by asking."""
+    """Of one session. `known` are the pairs it has met, with their orders' ids; after a restart it meets them by asking. `entries`: of the
+    lists it has made."""
 
     def __init__(self, venue: BinanceSpot) -> None:
         self._venue = venue
-        self.known: set[ClOrdId] = set()
+        self.known: dict[ClOrdId, tuple[ClOrdId, ...]] = {}
+        self.entries: set[ClOrdId] = set()
 
     def request(self, order: VenueOrder) -> tuple[str, dict[str, str | int]]:
-        """(endpoint, parameters) of a new pair, which is watched from now on. Raises Usage as `list_request`."""
-        path, params = list_request(pair(order), self._venue.instrument(order.symbol))
-        for name in leg_ids(order.cl_ord_id):
+        """(endpoint, parameters) of a new list, which is watched from now on. Raises Usage as `list_request`."""
+        found = list_of(order)
+        path, params = list_request(found, self._venue.instrument(order.symbol))
+        for name in found.cl_ord_ids:
             self._venue.reports.watch(order.symbol, name)
-        self.known.add(order.cl_ord_id)
+        exits = order.exits if order.then is None else order.then.exits
+        assert exits is not None
+        self.known[found.cl_list_id] = exit_ids(found.cl_list_id, exits)
+        if order.then is not None:
+            self.entries.add(order.cl_ord_id)
         return path, params
 
     async def placed(self, cl_ord_id: ClOrdId, symbol: str, answer: object) -> OrderSnapshot:
-        """The pair, whose list the exchange says it took. Raises Reconcile where that cannot be read."""
+        """The pair, or the entry, whose list the exchange says it took. Raises Reconcile where that cannot be read."""
         list_snapshot(answer)
+        ask = self._venue.order if cl_ord_id in self.entries else self.query
         try:
-            found = await self.query(cl_ord_id, symbol)
+            found = await ask(cl_ord_id, symbol)
         except (Retry, Reject, Denied, Usage) as unread:  # whoever refuses the question, the pair stands
             raise Reconcile(
                 "PAIR_UNREAD", f"{cl_ord_id} was taken: {unread.message}", "asked by its id"
@@ -55,16 +64,19 @@ class Pairs:
         """None where the exchange says that it has neither order."""
         if pair_of(leg_ids(cl_ord_id)[0]) is None:
             return None  # no id of ours, or that of one of the two
-        legs = await asyncio.gather(*(self._venue.order(name, symbol) for name in leg_ids(cl_ord_id)))
-        found = [leg for leg in legs if leg is not None]
-        if not found:
-            return None
-        if len(found) < len(legs):
-            raise Retry(
-                "PAIR_HALF_SHOWN", f"{self._venue.name} shows one order of {cl_ord_id}", "asked again"
-            )
-        self.known.add(cl_ord_id)
-        return as_one(cl_ord_id, found)
+        told = self.known.get(cl_ord_id)
+        for names in (told,) if told is not None else (leg_ids(cl_ord_id), (ClOrdId(f"{cl_ord_id}{LONE}"),)):
+            legs = await asyncio.gather(*(self._venue.order(name, symbol) for name in names))
+            found = [leg for leg in legs if leg is not None]
+            if not found:
+                continue
+            if len(found) < len(legs):
+                raise Retry(
+                    "PAIR_HALF_SHOWN", f"{self._venue.name} shows one order of {cl_ord_id}", "asked again"
+                )
+            self.known[cl_ord_id] = tuple(names)
+            return as_one(cl_ord_id, found)
+        return None
 
     async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot:
         """Both, by one request; one that had ended is given as it ended. Raises Reject NO_SUCH_ORDER, or as it was refused where the pair
@@ -89,7 +101,9 @@ class Pairs:
         legs: dict[ClOrdId, list[OrderSnapshot]] = {}
         for order in orders:
             legs.setdefault(pair_of(order.cl_ord_id) or order.cl_ord_id, []).append(order)
-        self.known |= {name for name, mine in legs.items() if mine[0].cl_ord_id != name}
+        for name, mine in legs.items():
+            if (first := mine[0].cl_ord_id) != name:
+                self.known[name] = (first,) if first.endswith(LONE) else leg_ids(name)
         return tuple(
             as_one(name, mine) if mine[0].cl_ord_id != name else mine[0] for name, mine in legs.items()
         )

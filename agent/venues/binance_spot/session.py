@@ -150,7 +150,7 @@ class BinanceSpot:
     async def authorize(self, order: VenueOrder) -> SignedRequest:
         """Raises Usage for what the venue's filters would refuse; nothing is sent."""
         instrument = self.instrument(order.symbol)
-        if order.exits is not None:
+        if order.exits is not None or order.then is not None:
             path, params = self.pairs.request(order)
         else:
             path, params = "order", codec.new_order_params(order, instrument)
@@ -164,7 +164,7 @@ class BinanceSpot:
         """Sends these bytes once. Raises Reject, Retry (it never arrived) or Reconcile (it may have)."""
         self._need_markets()
         reply = await self.account.submit(request)
-        in_pair = request.cl_ord_id in self.pairs.known
+        in_pair = request.cl_ord_id in self.pairs.known or request.cl_ord_id in self.pairs.entries
         what = "the answer to a new list" if in_pair else "the answer to a new order"
         answer = self.account.accepted(reply, what, write=True)
         if not in_pair:
@@ -212,7 +212,7 @@ class BinanceSpot:
             opened = ()  # one by one then: each says what became of it
         for symbol in several:
             there = {order.cl_ord_id for order in opened if order.symbol == symbol}
-            if len(there) > 1 and there <= wanted[symbol] and not there & self.pairs.known:
+            if len(there) > 1 and there <= wanted[symbol] and not there & self.pairs.known.keys():
                 ended |= await self._cancel_symbol(symbol)
         left = [(name, symbol) for name, symbol in orders if name not in ended]
         return ended | await one_by_one(self.cancel, left)

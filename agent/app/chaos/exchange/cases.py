@@ -15,7 +15,8 @@ from agent.app.chaos.deaths import Dead, Doom, first_of
 from agent.app.chaos.exchange.dialects import DIALECTS
 from agent.app.chaos.exchange.fates import Fate, by_fix, called, draw, of_contracts
 from agent.app.chaos.exchange.ground import Exchange
-from agent.app.chaos.exchange.lanes import Lane
+from agent.app.chaos.exchange.lanes import PX, Lane
+from agent.app.chaos.exchange.listed import let_go, of_lists, parameters, then_exits
 from agent.domain.errors import FairleadError, Halt
 from agent.domain.events import CancelRequested
 from agent.domain.ids import intent_id, parent_id
@@ -50,6 +51,8 @@ def fate_of(by: str, seed: int, case: int) -> Fate:
     """What befalls that case at an exchange of that session's."""
     dialect = DIALECTS[by]
     fate = called(draw(seed, case), dialect.on or {})
+    if dialect.lists:
+        fate = of_lists(fate)
     return of_contracts(fate) if dialect.contract else fate
 
 
@@ -61,9 +64,9 @@ def order(fate: Fate, lane: Lane, now_ns: int) -> ParentOrder:
         base="ETH",
         quote="USDC",
         qty=fate.qty,
-        limit_px=None,
-        algo="market",
-        algo_params=(),
+        limit_px=PX if fate.listed else None,
+        algo="bracket" if fate.listed else "market",
+        algo_params=parameters(fate, PX) if fate.listed else (),
         max_slippage_bps=fate.slippage_bps,
         protection=Protection.PRIVATE,
         created_ns=now_ns,
@@ -112,7 +115,7 @@ async def _lives(
         told.deaths += death is not None
         try:
             async with lane.open(Doom(death), fate) as desk:
-                await one_life(desk, parent, fate)
+                await one_life(desk, parent, fate, lane)
             told.deaths -= death is not None
             return
         except* Dead:
@@ -158,19 +161,23 @@ async def _real_life(lane: Lane, fate: Fate, parent: ParentOrder, number: int, p
     return ended != 0
 
 
-async def one_life(desk: Desk, parent: ParentOrder, fate: Fate) -> None:
+async def one_life(desk: Desk, parent: ParentOrder, fate: Fate, lane: Lane) -> None:
     known = parent.cl_ord_id in desk.book.parents
     async with asyncio.TaskGroup() as group:
-        doing = group.create_task(_work(desk, parent, known))
+        doing = group.create_task(_work(desk, parent, known, fate, lane))
+        if fate.listed:
+            group.create_task(let_go(desk, parent, doing))
         if fate.ends == "us":
             group.create_task(_cancel(desk, parent, fate, doing))
 
 
-async def _work(desk: Desk, parent: ParentOrder, known: bool) -> None:
+async def _work(desk: Desk, parent: ParentOrder, known: bool, fate: Fate, lane: Lane) -> None:
     if known:
         await resume(desk)
     else:
         await work(parent, desk)
+    if fate.listed and lane.venue is not None:
+        await then_exits(desk, parent, lane.venue, lane.dialect.directory)
 
 
 async def _cancel(desk: Desk, parent: ParentOrder, fate: Fate, doing: asyncio.Task[Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from random import Random
 
@@ -43,7 +43,8 @@ EVERY = "every"
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """`symbol`: what the market is called there; `base`: whose name its asset has; `contract`: a position is held, and no coin.
-    `on`: what a fault of the switchboard befalls there, where the operation has another name or does not exist."""
+    `on`: what a fault of the switchboard befalls there, where the operation has another name or does not exist. `lists`: its session takes
+    an entry with its exits as one request."""
 
     name: str
     symbol: str
@@ -55,6 +56,7 @@ class Dialect:
     key: str = KEY
     secret: str = SECRET
     spec: SymbolSpec = SymbolSpec("ETH", "USDC")
+    lists: bool = False
 
     @property
     def asset(self) -> AssetId:
@@ -74,7 +76,7 @@ class Dialect:
 SPOT = Dialect("binance_spot", ENGINES_SYMBOL, "ETH")
 PERPETUAL = "ETH_USDC-PERPETUAL"
 DIALECTS: Mapping[str, Dialect] = {
-    "binance_spot": SPOT,
+    "binance_spot": replace(SPOT, lists=True),
     "fix": SPOT,
     "ccxt": SPOT,
     "binance_usdm": Dialect(

@@ -32,7 +32,7 @@ LAST_EVENT = 14
 class Fate:
     """One case. `qty` of ETH; `rests`: its order waits in the book at `away_bps` from the best price instead of taking, and the house
     fills `share` of it; `ends`: who ends what is left, "us" or "them" or nobody. `faults` as the switchboard takes them. `reduces`: of
-    contracts, it may only make a position smaller."""
+    contracts, it may only make a position smaller. `listed`: its exits by name, each so many bps from the price, in one list with it."""
 
     seed: int
     case: int
@@ -47,6 +47,7 @@ class Fate:
     faults: tuple[dict[str, Any], ...] = ()
     deaths: tuple[Death, ...] = ()
     reduces: bool = False
+    listed: tuple[tuple[str, Decimal], ...] = ()
 
 
 def draw(seed: int, case: int, *, real_share: float = 0.015) -> Fate:

@@ -15,7 +15,7 @@ from typing import Any
 from aiohttp import web
 from Crypto.PublicKey import ECC
 
-from agent.app.chaos.exchange.dialects import ENGINES_SYMBOL, RATE, SECRET, SPOT, Dialect
+from agent.app.chaos.exchange.dialects import ENGINES_SYMBOL, RATE, SECRET, Dialect
 from agent.app.testvenue.book import Order
 from agent.app.testvenue.engine import NewOrder
 from agent.app.testvenue.fix import FixServer
@@ -108,7 +108,7 @@ async def exchange(seed: int, clock: QuickClock, dialect: Dialect) -> AsyncItera
         Limits(weight_limit=10**9, order_limit=10**6),
     )
     server.speed = clock.speed
-    fix = None if dialect is not SPOT else FixServer(server, {dialect.key: key_of_sessions().public_key().export_key(format="PEM")})  # fmt: skip
+    fix = None if dialect.server is not Server else FixServer(server, {dialect.key: key_of_sessions().public_key().export_key(format="PEM")})  # fmt: skip
     fix_url = "" if fix is None else f"tcp://127.0.0.1:{await fix.start()}"
     runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()

@@ -132,6 +132,7 @@ class Lane:
     mistake: str = ""
     by: str = "binance_spot"
     fix_url: str = ""
+    venue: ExecutionVenue | None = None
 
     @property
     def name(self) -> str:
@@ -163,6 +164,7 @@ class Lane:
             derisking=is_derisking,
         )
         venue, telling = self.session(fate is not None and fate.reduces), None
+        self.venue = venue
         try:
             book = Book()
             for event in journal.events():

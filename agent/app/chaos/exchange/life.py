@@ -32,7 +32,7 @@ async def life(job: dict[str, Any]) -> None:
     )
     async with lane.open(Doom(fate.deaths[job["death"]]), fate) as desk:
         try:
-            await one_life(desk, order(fate, lane, job["created_ns"]), fate)
+            await one_life(desk, order(fate, lane, job["created_ns"]), fate, lane)
         except* FairleadError as stopped:
             print(f"case {fate.case}: {first_of(stopped)}", file=sys.stderr)  # the next life resumes it
 

@@ -2,7 +2,7 @@
 
 python -m agent.app.chaos.exchange.referee     one JSON object a line in, one out: {"do": "open"}, {"do": "judge", "lanes": […]}
 
-A lane: {"lane", "url", "parents": [{"case", "id", "qty", "status", "why"}], "parts": [{"id", "parent", "status", "sent", "fills": [[exec
+A lane: {"lane", "url", "parents": [{"case", "id", "qty", "status", "why", "exits_of"?}], "parts": [{"id", "parent", "status", "sent", "fills": [[exec
 id, in, out, fee]]}], "holdings": {asset: change}, "deposits": {asset: qty}, "dialect", "read": {"balances": {asset: [free, locked]},
 "positions": {symbol: [contracts, price of entry]}}}, the last what the lane's session reads of its account. It is told nothing of what
 befell them.
@@ -25,6 +25,7 @@ from agent.venues.hyperliquid.codec import cl_ord_id
 
 ENDED = {"FILLED": "FILLED", "CANCELED": "CANCELED", "EXPIRED": "EXPIRED", "EXPIRED_IN_MATCH": "EXPIRED", "REJECTED": "REJECTED"}  # fmt: skip
 MARKETS = {"deribit": "{base}_{quote}-PERPETUAL", "hyperliquid": "{base}/{quote}", "kraken": "{base}/{quote}", "coinbase": "{base}-{quote}", "dydx": "{base}-USD"}  # fmt: skip
+LEGS = ("-a", "-b", "-c")
 QUOTES, EIGHT = ("USDC",), Decimal("0.00000001")
 ENTRIES_ALONE = ("dydx",)
 """Where what a position cost is told by its price of entry alone, to eight places."""
@@ -44,7 +45,17 @@ class Judge:
     def __init__(self) -> None:
         self.violations: list[dict[str, Any]] = []
         self.counters = dict.fromkeys(
-            ("duplicates", "lost_orders", "lost_fills", "balance_errors", "cases", "orders", "fills"), 0
+            (
+                "duplicates",
+                "lost_orders",
+                "lost_fills",
+                "balance_errors",
+                "cases",
+                "orders",
+                "fills",
+                "lists",
+            ),
+            0,
         )
 
     def broken(self, case: int, rule: str, counter: str, story: str) -> None:
@@ -56,9 +67,10 @@ class Judge:
         cases = {parent["id"]: int(parent["case"]) for parent in told["parents"]}
         case_of = {part["id"]: cases.get(part["parent"], -1) for part in told["parts"]}
         last = max(cases.values(), default=-1)
-        there = {order["clientOrderId"]: order for order in truth["orders"]}
-        self.counters["cases"] += len(cases)
+        there = {name: whole(some) for name, some in by_order(truth["orders"]).items()}
+        self.counters["cases"] += len(set(cases.values()))
         self.counters["orders"] += len(truth["orders"])
+        self.counters["lists"] += sum(order["leg"] in LEGS[1:] for order in truth["orders"])
         self.counters["fills"] += len(truth["trades"])
         self._once(truth["orders"], case_of, last)
         fills = self._fills_there(truth)
@@ -69,14 +81,19 @@ class Judge:
                 done[part["parent"]] += Decimal(there[part["id"]]["executedQty"])
         for parent in told["parents"]:
             self._parent(parent, done[parent["id"]], told["dialect"] in FROM_WHAT_ARRIVES)
+        for entry in {parent["exits_of"] for parent in told["parents"] if "exits_of" in parent}:
+            left = sum(done[parent["id"]] for parent in told["parents"] if parent.get("exits_of") == entry)
+            fee = Decimal("1.0011") if told["dialect"] in FROM_WHAT_ARRIVES else 1
+            if left > done[entry] * fee + Decimal("0.0002"):
+                story = f"exits traded {left} of {entry}, which traded {done[entry]}"
+                self.broken(cases[entry], "more-than-came", "duplicates", story)
         self._balances(told, truth, last)
 
     def _once(self, orders: list[dict[str, Any]], case_of: dict[str, int], last: int) -> None:
-        for name, count in Counter(order["clientOrderId"] for order in orders).items():
+        for (name, leg), count in Counter((order["clientOrderId"], order["leg"]) for order in orders).items():
             if count > 1:
-                self.broken(
-                    case_of.get(name, last), "sent-twice", "duplicates", f"{count} orders are called {name}"
-                )
+                story = f"{count} orders are called {name}{leg}"
+                self.broken(case_of.get(name, last), "sent-twice", "duplicates", story)
             if name not in case_of:
                 self.broken(last, "unknown-order", "duplicates", f"the exchange has {name}, no journal does")
 
@@ -189,10 +206,10 @@ def in_words(dialect: str, truth: dict[str, Any], names: Sequence[str]) -> dict[
         (quote,) = (one for one in QUOTES if symbol.endswith(one))
         return MARKETS.get(dialect, symbol).format(base=symbol.removesuffix(quote), quote=quote)
 
-    orders = [
-        {**one, "clientOrderId": _client_id(dialect, one, names), "ended": _ended(dialect, one)}
-        for one in truth["orders"]
-    ]
+    orders = []
+    for one in truth["orders"]:
+        name, leg = pair_and_leg(_client_id(dialect, one, names))
+        orders.append({**one, "clientOrderId": name, "leg": leg, "ended": _ended(dialect, one)})
     trades = [
         {
             **one,
@@ -206,6 +223,30 @@ def in_words(dialect: str, truth: dict[str, Any], names: Sequence[str]) -> dict[
         for account, one in truth.get("margin", {}).items()
     }
     return {**truth, "orders": orders, "trades": trades, **({"margin": margins} if margins else {})}
+
+
+def pair_and_leg(name: str) -> tuple[str, str]:
+    """One of the exits that a journal has as one order: its name and which of them it is; "" for an order of its own."""
+    ours = name.startswith("fl-") and name.count("-") == 2
+    return (name[:-2], name[-2:]) if ours and name[-2:] in LEGS else (name, "")
+
+
+def by_order(orders: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for one in orders:
+        found[one["clientOrderId"]].append(one)
+    return found
+
+
+def whole(orders: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What exits are together: filled by either, cancelled where one was and neither filled."""
+    if len(orders) == 1:
+        return orders[0]
+    done = sum((Decimal(one["executedQty"]) for one in orders), Decimal(0))
+    ends = [one["ended"] for one in orders]
+    ended = next((end for end in ("FILLED", None, "CANCELED") if end in ends), ends[-1])
+    status = " and ".join(str(one["status"]) for one in orders)
+    return {**orders[-1], "executedQty": str(done), "ended": ended, "status": status}
 
 
 def _trade_id(dialect: str, trade: dict[str, Any]) -> Any:

@@ -67,8 +67,8 @@ async def _world(
                 number = len(lanes)
                 found = await stack.enter_async_context(exchange(seed + number, clock, DIALECTS[name]))
                 lanes.append((Lane(number, found.url, folder, clock, mistake, name, found.fix_url), found))
-            told, read = await _all(lanes, fates)
-            question = {"do": "judge", "lanes": [_lane(lane, told, read) for lane, _ in lanes]}
+            told, read = await lead(lanes, fates)
+            question = {"do": "judge", "lanes": [said_of(lane, told, read) for lane, _ in lanes]}
             verdict = await asyncio.to_thread(referee.ask, question)
             for _, found in lanes:
                 struck = found.server.faults.struck
@@ -99,7 +99,7 @@ Read = dict[int, dict[str, Any]]
 """What each lane's session reads at the end of where its account stands."""
 
 
-async def _all(
+async def lead(
     lanes: Sequence[tuple[Lane, Exchange]], fates: Mapping[str, Sequence[Fate]]
 ) -> tuple[list[Told], Read]:
     waiting = {name: list(reversed(some)) for name, some in fates.items()}
@@ -144,7 +144,7 @@ async def _standing(lane: Lane) -> dict[str, Any]:
         await venue.close()
 
 
-def _lane(lane: Lane, told: Sequence[Told], read: Read) -> dict[str, Any]:
+def said_of(lane: Lane, told: Sequence[Told], read: Read) -> dict[str, Any]:
     """What the lane's journal says and what its session reads, and nothing else."""
     book = lane.read_book()
     mine = [one for one in told if one.lane is lane]
@@ -178,6 +178,18 @@ def _lane(lane: Lane, told: Sequence[Told], read: Read) -> dict[str, Any]:
                 "why": one.stopped,
             }
         )
+        parents += [
+            {
+                "case": one.fate.case,
+                "id": name,
+                "qty": str(record.parent.qty),
+                "status": record.closed.status if record.closed is not None else None,
+                "why": one.stopped,
+                "exits_of": one.parent,
+            }
+            for name, record in book.parents.items()
+            if record.parent.intent.source == f"exits of {one.parent}"
+        ]
     return {
         "lane": lane.number,
         "url": lane.url,
