@@ -12,15 +12,19 @@ from agent.domain.instruments import AssetId, Place, place_of
 from agent.market.book import Book
 from agent.market.view import MarketView
 from agent.routing.curves import Curve, curve_of
+from agent.routing.engine import compiled
+from agent.routing.ranked import Listed, Ranked
 from agent.routing.spot import net_rate
 
 if TYPE_CHECKING:
+    from agent.routing.beams import Beams
     from agent.routing.pricing import MarketPrices
 
 _KEEP_PER_ASSET = 3
 _KEEP_PATHS = 20
 _KEEP_SHORT = 4
 _KEEP_NET = 10
+_KEEP_DIRECT = 8
 _THIN, _KEEP_THIN = (1000, 10_000), 15
 
 
@@ -95,6 +99,7 @@ class Graph:
         self._curves: dict[str, Curve] = {}
         self._ready: dict[Hop, _Step] = {}
         self._between: dict[tuple[AssetId, AssetId], list[Pool]] = {}
+        self._beams: Beams | None = None
         self.first_rates: dict[str, list[list[float]]] = {}
         """What certificates of this market found of its pools."""
         wrapped = {f"{place}/slip44:60": gas.native_as for place, gas in view.gas.items()}
@@ -124,6 +129,24 @@ class Graph:
             found = _Step(pool.id, other, self.curve(pool), *ends(pool, asset, other), hop, alone)
             self._ready[hop] = found
         return found
+
+    def steps(self, asset: AssetId) -> list[_Step]:
+        """The hops out of an asset, made ready."""
+        return [self._step(pool, asset, other) for pool, other in self.edges[asset]]
+
+    def beams(self) -> Beams:
+        """Its pools laid out for compiled searches, made when first asked for."""
+        if self._beams is None:
+            from agent.routing.beams import Beams
+
+            self._beams = Beams(self)
+        return self._beams
+
+    def ranked(self, source: AssetId, target: AssetId, amount: int, max_hops: int) -> Ranked:
+        """`paths`, by the engine this process uses."""
+        if compiled():
+            return self.beams().paths(source, target, amount, max_hops, _KEEP_PER_ASSET)
+        return Listed(self.paths(source, target, amount, max_hops))
 
     def between(self, given: AssetId, got: AssetId) -> list[Pool]:
         """The pools that sell one asset for the other."""
@@ -204,27 +227,20 @@ def pool_paths(
     chosen: dict[tuple[Hop, ...], None] = {}
     more: dict[tuple[Hop, ...], None] = {}
     for share in (6, 100, 1):
-        ranked = graph.paths(source, target, max(amount // share, 1), max_hops)
-        direct = [hops for _, _, hops in ranked if len(hops) == 1]
+        ranked = graph.ranked(source, target, max(amount // share, 1), max_hops)
         if share > 1 or not chosen:
-            chosen.update(dict.fromkeys([*(hops for _, _, hops in ranked[:_KEEP_PATHS]), *direct[:8]]))
+            chosen.update(dict.fromkeys([*ranked.best(_KEEP_PATHS), *ranked.long(1, _KEEP_DIRECT)]))
         # Of a part of the order, only that part of the gas.
-        netted = sorted(ranked, key=lambda entry: entry[1] * gas_rate / share - entry[0])
-        more.update(dict.fromkeys(hops for _, _, hops in (*netted[:_KEEP_NET], *ranked[:_KEEP_NET])))
+        more.update(dict.fromkeys([*ranked.netted(gas_rate, share, _KEEP_NET), *ranked.best(_KEEP_NET)]))
         if share > 1:
             # Where something on the way is mispriced the best all go through it, in one direction: the shortest go by others too.
-            short = [hops for _, _, hops in ranked if len(hops) == 2]
-            more.update(dict.fromkeys(short[:_KEEP_SHORT]))
+            more.update(dict.fromkeys(ranked.long(2, _KEEP_SHORT)))
     known = {hop for hops in (*chosen, *more) for hop in hops}
     for share in _THIN:
         # A pool too thin for a hundredth of a large order still takes a little at a good price, where that pays for its gas.
-        ranked = graph.paths(source, target, amount // share, max_hops) if amount >= share else []
-        kept = 0
-        for out, gas, hops in ranked:
-            if kept < _KEEP_THIN and out > gas * gas_rate and not known.issuperset(hops):
-                more[hops] = None
-                known.update(hops)
-                kept += 1
+        if amount >= share:
+            ranked = graph.ranked(source, target, amount // share, max_hops)
+            more.update(dict.fromkeys(ranked.new(gas_rate, known, _KEEP_THIN)))
     return [Path(hops) for hops in chosen], [Path(hops) for hops in more if hops not in chosen]
 
 

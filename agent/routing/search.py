@@ -7,7 +7,7 @@ share inventory, are respected. Amounts promised here rank plans; `agent.routing
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -93,6 +93,7 @@ class Search:
         self._places = [path.place for path in self.paths]
         self._sources = [path.source for path in self.paths]
         self._overheads = {place: known.tx_gas for place, known in problem.overheads.items()}
+        self._room = {source.asset: source.cap for source in problem.sources}
         # By hop: what its first use costs, in units of the bought asset.
         self._firsts: list[float] = []
         numbers: dict[Hop, int] = {}
@@ -143,7 +144,8 @@ class Search:
         for key, curve, i, j, hop, first in self._steps[index]:
             state = states.get(key)
             sold = curve.sell(curve.start if state is None else state, i, j, held)
-            if sold is None or sold[0] < 1:
+            # None of it where there is none, and none where a number has left its range.
+            if sold is None or not sold[0] >= 1:
                 return None
             inputs.append(held)
             held = sold[0]
@@ -162,10 +164,17 @@ class Search:
     def alone(self, index: int, amount: int | None = None) -> Quote | None:
         """The estimate for the whole amount, or `amount`, over one path, None where it cannot take it all."""
         amount = self.problem.amount if amount is None else amount
-        cap = next(s.cap for s in self.problem.sources if s.asset == self.paths[index].source)
+        cap = self._room[self._sources[index]]
         if cap is not None and cap < amount:
             return None
         return self.quote(index, amount, _Run(self.problem), 1.0)
+
+    def nets(self, amounts: list[int]) -> list[list[tuple[float, int]]]:
+        """For each amount what every path that can take it all alone would net, with its number; gas in full."""
+        return [
+            [(quote.net, k) for k in range(len(self.paths)) if (quote := self.alone(k, amount)) is not None]
+            for amount in amounts
+        ]
 
     def placed(self, amounts: Mapping[int, int]) -> Split | None:
         """The split that puts exactly `amounts` on paths; None where one cannot take its own after the others."""
@@ -202,13 +211,13 @@ class Search:
     def run(
         self,
         amount: int,
-        chunks: int,
+        chunks_of: int,
         share: float,
         base: Mapping[int, int] | None = None,
         banned: frozenset[Hop] = frozenset(),
         only: frozenset[int] | None = None,
     ) -> Split:
-        """Puts `amount` on top of `base` in equal chunks. `only` limits the paths, `banned` the hops they may use."""
+        """Puts `amount` on top of `base` in so many equal chunks. `only` limits the paths, `banned` the hops they may use."""
         run = _Run(self.problem)
         for index, part in (base or {}).items():
             quote = self.quote(index, part, run, 0.0)
@@ -225,7 +234,7 @@ class Search:
         quotes: dict[int, tuple[int, Quote | None, float]] = {}
         shrunk: dict[int, int] = dict.fromkeys(usable, 1)
         fits: dict[int, bool] = {}
-        chunk = max(-(-amount // chunks), 1)
+        chunk = max(-(-amount // chunks_of), 1)
         left, halvings = amount, 0
         while left:
             sizes = {
@@ -274,11 +283,22 @@ class Search:
         return self._split(run, left)
 
     def _split(self, run: _Run, left: int) -> Split:
-        flows = {self.hops[hop]: max(int(used), 1) for hop, used in run.flows.items()}
-        fixed = sum(self._firsts[hop] for hop in run.flows) + sum(
-            self._overheads.get(place, 0) * self.problem.gas_rate.get(place, 0.0) for place in run.places
+        return self._answer(dict(run.amounts), run.flows, run.places, run.gain, left)
+
+    def _answer(
+        self,
+        amounts: Mapping[int, int],
+        flows: Mapping[int, float],
+        places: Collection[Place],
+        gain: float,
+        left: int,
+    ) -> Split:
+        """A run's split: its worth is the gain less what hops and places cost when used at all."""
+        fixed = sum(self._firsts[hop] for hop in flows) + sum(
+            self._overheads.get(place, 0) * self.problem.gas_rate.get(place, 0.0) for place in places
         )
-        return Split(dict(run.amounts), flows, left, run.gain - fixed)
+        used = {self.hops[hop]: max(int(flow), 1) for hop, flow in flows.items()}
+        return Split(amounts, used, left, gain - fixed)
 
     def _top_up(self, run: _Run, left: int) -> bool:
         """Gives a rest too small to swap alone to the path that has the most already."""
@@ -327,11 +347,12 @@ class Search:
 
 def order_of(hops: list[Hop]) -> list[AssetId] | None:
     """The assets in an order where every hop goes forward, None where the hops make a cycle."""
-    onward: dict[AssetId, set[AssetId]] = defaultdict(set)
+    # Not sets: what is iterated over must come in the same order in every process.
+    onward: dict[AssetId, dict[AssetId, None]] = defaultdict(dict)
     waits: dict[AssetId, int] = defaultdict(int)
     for hop in hops:
         if hop.asset_out not in onward[hop.asset_in]:
-            onward[hop.asset_in].add(hop.asset_out)
+            onward[hop.asset_in][hop.asset_out] = None
             waits[hop.asset_out] += 1
             waits[hop.asset_in] += 0
     ready = [asset for asset, count in waits.items() if not count]
