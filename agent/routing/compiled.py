@@ -2,73 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 import numpy as np
 
+from agent.domain.instruments import AssetId
 from agent.routing.graph import Hop
 from agent.routing.kernels import chunks
 from agent.routing.kernels.whole import BITS, MOST, Pair, pair
 from agent.routing.problem import Problem
 from agent.routing.rows import ints
 from agent.routing.search import Search, Split
-from agent.routing.tables import Bools, Ints
+from agent.routing.tables import Ints
 
 _DUST = 10**6
 
 
-def _pairs(wholes: list[int]) -> tuple[Ints, Ints]:
-    parts = [pair(whole) for whole in wholes]
-    return ints([high for high, _ in parts]), ints([low for _, low in parts])
+def _rows(rows: Sequence[tuple[int, ...]], width: int) -> Ints:
+    return np.array(rows, dtype=np.int64).reshape(len(rows), width)
 
 
 class CompiledSearch(Search):
     """A `Search` whose loops are compiled. Amounts beyond 2**104 are left to the interpreted ones."""
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem)
-        rows = problem.graph.beams().rows
-        assets: dict[str, int] = {}
-        for hop in self.hops:
-            assets.setdefault(hop.asset_in, len(assets))
-            assets.setdefault(hop.asset_out, len(assets))
+    def __init__(self, problem: Problem, known: Search | None = None) -> None:
+        super().__init__(problem, known)
+        self._rows = rows = problem.graph.beams().rows
+        assets: dict[AssetId, int] = {}
+        locals_ = {key: n for n, key in enumerate(self._users)}
+        places = {place: n for n, place in enumerate(self._near)}
         sources = {source.asset: n for n, source in enumerate(problem.sources)}
-        places = {place: n for n, place in enumerate(dict.fromkeys(self._places))}
-        curve, i, j, hops = list[int](), list[int](), list[int](), list[int]()
-        slot, width, sharers, shared = list[int](), list[int](), list[int](), list[int]()
-        gas, per_tick = list[float](), list[float]()
+        table: list[tuple[int, ...]] = []
+        costs: list[tuple[float, float]] = []
         first, held = [0], 0
-        users = {key: sorted(using) for key, using in self._users.items()}
-        for steps in self._steps:
-            for step in steps:
+        for path in self._steps:
+            for step in path:
                 number = rows.number(step.key, step.curve)
-                curve.append(number)
-                i.append(step.i)
-                j.append(step.j)
-                hops.append(step.hop)
-                gas.append(float(step.gas))
-                per_tick.append(float(step.curve.gas_per_tick))
-                slot.append(held)
-                width.append(rows.width(number))
-                held += width[-1]
-                sharers.append(len(shared))
-                shared += users[step.key]
-            first.append(len(curve))
-        into, onto, rates = (np.array(column) for column in zip(*self._scales, strict=True))
+                width = rows.width(number)
+                table.append((number, step.i, step.j, step.hop, held, width, locals_[step.key]))
+                costs.append((step.gas, step.curve.gas_per_tick))
+                held += width
+            first.append(len(table))
+        ends = [
+            tuple(assets.setdefault(a, len(assets)) for a in (h.asset_in, h.asset_out)) for h in self.hops
+        ]
+        homes = [(sources[a], places[place]) for a, place in zip(self._sources, self._places, strict=True)]
+        users = list(self._users.values())
         self._laid = chunks.Paths(
-            ints(first), ints(curve), ints(i), ints(j), ints(hops), np.array(gas), np.array(per_tick), ints([*slot, held]), ints(width),
-            into, onto, rates, ints([sources[asset] for asset in self._sources]), ints([places[place] for place in self._places]),
-            ints([assets[hop.asset_in] for hop in self.hops]), ints([assets[hop.asset_out] for hop in self.hops]),
-            ints([*sharers, len(shared)]), ints(shared), np.array([float(self._overheads.get(place, 0)) for place in places]),
-            bool(self._overheads),
+            ints(first), held, _rows(table, 7), np.array(costs, dtype=np.float64), np.array(self._scales), _rows(homes, 2), _rows(ends, 2),
+            ints([0, *accumulate(map(len, users))]), ints([k for using in users for k in using]),
+            np.array([float(self._overheads.get(place, 0)) for place in places]), bool(self._overheads),
         )  # fmt: skip
         self._every: Ints = np.arange(len(self.paths), dtype=np.int64)
-        self._rows = rows
         self._by_place = list(places)
         caps = [source.cap for source in problem.sources]
-        self._caps = _pairs([cap or 0 for cap in caps])
-        self._capped: Bools = np.array([cap is not None for cap in caps])
         self._small = problem.amount < MOST and all((cap or 0) < MOST for cap in caps)
+        self._caps = _rows([(cap is not None, *pair(cap or 0)) for cap in caps] if self._small else [], 3)
 
     def nets(self, amounts: list[int]) -> list[list[tuple[float, int]]]:
         if not self._small or any(amount >= MOST for amount in amounts):
@@ -85,7 +75,7 @@ class CompiledSearch(Search):
         if not self._small or part < 0 or part >= MOST or any(held >= MOST for held in amounts.values()):
             return super().margins(amounts, part)
         market, start = self._rows.laid()
-        found = chunks.margins(market, self._laid, start, ints(list(amounts)), *_pairs(list(amounts.values())), *pair(part))  # fmt: skip
+        found = chunks.margins(market, self._laid, start, _base(amounts), *pair(part))  # fmt: skip
         return {k: rate for k, rate in enumerate(found.tolist()) if rate == rate}
 
     def run(
@@ -111,8 +101,8 @@ class CompiledSearch(Search):
         while True:
             chunk = pair(max(-(-amount // chunks_of), 1))
             found = chunks.run(
-                market, self._laid, start, ints(list(kept)), *_pairs(list(kept.values())), usable, pair(amount), chunk, share,
-                *self._caps, self._capped, dust, self.problem.max_legs,
+                market, self._laid, start, _base(kept), usable, pair(amount), chunk, share,
+                self._caps, dust, self.problem.max_legs,
             )  # fmt: skip
             if not len(found.refused):
                 return self._found(found)
@@ -128,6 +118,10 @@ class CompiledSearch(Search):
             found.gain,
             _whole(found.left),
         )
+
+
+def _base(amounts: Mapping[int, int]) -> Ints:
+    return _rows([(k, *pair(part)) for k, part in amounts.items()], 3)
 
 
 def _whole(parts: Pair) -> int:

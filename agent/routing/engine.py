@@ -22,15 +22,15 @@ def compiled() -> bool:
     return _Engine.compiled
 
 
-def search_over(problem: Problem) -> Search:
-    """A search over the problem's paths."""
+def search_over(problem: Problem, known: Search | None = None) -> Search:
+    """A search over the problem's paths; `known` is one over the first of them, to go on from."""
     if _Engine.compiled:
         from agent.routing.compiled import CompiledSearch
 
-        return CompiledSearch(problem)
+        return CompiledSearch(problem, known)
     from agent.routing.search import Search
 
-    return Search(problem)
+    return Search(problem, known)
 
 
 def compile_searches(wanted: bool = True) -> None:

@@ -28,8 +28,7 @@ _KEEP_DIRECT = 8
 _THIN, _KEEP_THIN = (1000, 10_000), 15
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(NamedTuple):
     """One edge: a pool or a book (its id), sold into and bought from."""
 
     id: str
@@ -120,19 +119,19 @@ class Graph:
             found = self._curves[pool.id] = curve_of(pool)
         return found
 
-    def _step(self, pool: Pool, asset: AssetId, other: AssetId) -> _Step:
-        """A hop made ready once."""
-        hop = Hop(pool.id, asset, other)
+    def ready(self, hop: Hop) -> _Step:
+        """A hop over one of the view's pools made ready, once."""
         found = self._ready.get(hop)
         if found is None:
+            pool = self._view.pools[hop.id]
             alone = pool.kind in self.alone or pool.id in self.alone
-            found = _Step(pool.id, other, self.curve(pool), *ends(pool, asset, other), hop, alone)
+            found = _Step(pool.id, hop.asset_out, self.curve(pool), *ends(pool, hop.asset_in, hop.asset_out), hop, alone)  # fmt: skip
             self._ready[hop] = found
         return found
 
     def steps(self, asset: AssetId) -> list[_Step]:
         """The hops out of an asset, made ready."""
-        return [self._step(pool, asset, other) for pool, other in self.edges[asset]]
+        return [self.ready(Hop(pool.id, asset, other)) for pool, other in self.edges[asset]]
 
     def beams(self) -> Beams:
         """Its pools laid out for compiled searches, made when first asked for."""
@@ -194,7 +193,7 @@ class Graph:
                 steps = onward.get(asset)
                 if steps is None:
                     near = ((p, b) for p, b in self.edges[asset] if distance.get(b, far) <= left)
-                    steps = onward[asset] = [self._step(p, asset, b) for p, b in near]
+                    steps = onward[asset] = [self.ready(Hop(p.id, asset, b)) for p, b in near]
                 for pool, other, curve, i, j, hop, alone in steps:
                     if other in seen or pool in used or (alone and (hops or other != target)):
                         continue

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 
 from agent.domain.instruments import AssetId, Place
 from agent.routing.curves import Curve, Depth, State
-from agent.routing.graph import Hop, ends
+from agent.routing.graph import Hop
 from agent.routing.ladder import ladder
 from agent.routing.problem import Problem
 
@@ -79,56 +79,58 @@ def key_of(hop: Hop) -> Key:
 class Search:
     """Marginal quotes over one problem's paths. Holds no state between runs."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, known: Search | None = None) -> None:
+        """`known` is a search over the first of the problem's paths, to go on from."""
         self.problem = problem
         self.paths = problem.paths
         view = problem.view
-        books = {book.id: book for book in view.books}
         sold, bought = view.assets[problem.sell].decimals, view.assets[problem.buy].decimals
-        self.hops: list[Hop] = []
-        self._steps: list[list[_Step]] = []
-        self._scales: list[tuple[float, float, float]] = []
-        self._users: dict[Key, set[int]] = defaultdict(set)
-        self._near: dict[Place, set[int]] = defaultdict(set)
+        self._overheads = {place: gas.tx_gas for place, gas in problem.overheads.items()}
+        self._room = {source.asset: source.cap for source in problem.sources}
         self._places = [path.place for path in self.paths]
         self._sources = [path.source for path in self.paths]
-        self._overheads = {place: known.tx_gas for place, known in problem.overheads.items()}
-        self._room = {source.asset: source.cap for source in problem.sources}
+        self.hops: list[Hop] = list(known.hops) if known else []
+        self._numbers: dict[Hop, int] = dict(known._numbers) if known else {}
+        self._steps: list[list[_Step]] = list(known._steps) if known else []
+        self._scales: list[tuple[float, float, float]] = list(known._scales) if known else []
+        self._curves: dict[Key, Curve] = dict(known._curves) if known else {}
         # By hop: what its first use costs, in units of the bought asset.
-        self._firsts: list[float] = []
-        numbers: dict[Hop, int] = {}
-        curves: dict[Key, Curve] = {}
-        for index, path in enumerate(self.paths):
-            extra = problem.overheads.get(path.place)
-            steps: list[_Step] = []
-            for hop in path.hops:
-                key = key_of(hop)
-                self._users[key].add(index)
-                if hop not in numbers:
-                    numbers[hop] = len(self.hops)
-                    self.hops.append(hop)
-                i, j = 0, 1
-                if hop.book:
-                    if key not in curves:
-                        curves[key] = Depth(ladder(view, books[hop.id], hop.asset_in))
-                else:
-                    pool = view.pools[hop.id]
-                    curves[key] = problem.graph.curve(pool)
-                    i, j = ends(pool, hop.asset_in, hop.asset_out)
-                curve = curves[key]
-                first = curve.gas + (extra.tx_gas_per_leg if extra else 0)
-                if numbers[hop] == len(self._firsts):
-                    self._firsts.append(first * problem.gas_rate.get(path.place, 0.0))
-                steps.append(_Step(key, curve, i, j, numbers[hop], first))
-            self._steps.append(steps)
-            self._near[path.place].add(index)
-            self._scales.append(
-                (
-                    10.0 ** (view.assets[path.source].decimals - sold),
-                    10.0 ** (bought - view.assets[path.target].decimals),
-                    problem.gas_rate.get(path.place, 0.0),
-                )
-            )
+        self._firsts: list[float] = list(known._firsts) if known else []
+        self._users: dict[Key, list[int]] = defaultdict(list)
+        if known:
+            self._users.update({key: list(using) for key, using in known._users.items()})
+        for index in range(len(self._steps), len(self.paths)):
+            path, place = self.paths[index], self._places[index]
+            extra = problem.overheads.get(place)
+            per_leg, rate = extra.tx_gas_per_leg if extra else 0, problem.gas_rate.get(place, 0.0)
+            self._steps.append([self._step(hop, index, per_leg, rate) for hop in path.hops])
+            into = 10.0 ** (view.assets[path.source].decimals - sold)
+            self._scales.append((into, 10.0 ** (bought - view.assets[path.target].decimals), rate))
+        self._near: dict[Place, list[int]] = defaultdict(list)
+        for index, place in enumerate(self._places):
+            self._near[place].append(index)
+
+    def _step(self, hop: Hop, index: int, per_leg: int, rate: float) -> _Step:
+        key, i, j = key_of(hop), 0, 1
+        curve = self._curves.get(key)
+        if hop.book:
+            if curve is None:
+                view = self.problem.view
+                book = next(book for book in view.books if book.id == hop.id)
+                curve = Depth(ladder(view, book, hop.asset_in))
+        else:
+            ready = self.problem.graph.ready(hop)
+            curve, i, j = ready.curve, ready.i, ready.j
+        self._curves[key] = curve
+        using = self._users[key]
+        if not using or using[-1] != index:
+            using.append(index)
+        first = curve.gas + per_leg
+        number = self._numbers.setdefault(hop, len(self.hops))
+        if number == len(self.hops):
+            self.hops.append(hop)
+            self._firsts.append(first * rate)
+        return _Step(key, curve, i, j, number, first)
 
     def quote(self, index: int, amount: int, run: _Run, share: float) -> Quote | None:
         """`amount` in units of the sold asset; the gas of what is used for the first time counts with weight `share`.
@@ -295,7 +297,7 @@ class Search:
     ) -> Split:
         """A run's split: its worth is the gain less what hops and places cost when used at all."""
         fixed = sum(self._firsts[hop] for hop in flows) + sum(
-            self._overheads.get(place, 0) * self.problem.gas_rate.get(place, 0.0) for place in places
+            self._overheads.get(place, 0) * self.problem.gas_rate.get(place, 0.0) for place in sorted(places)
         )
         used = {self.hops[hop]: max(int(flow), 1) for hop, flow in flows.items()}
         return Split(amounts, used, left, gain - fixed)

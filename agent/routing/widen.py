@@ -25,7 +25,9 @@ def widened(search: Search, split: Split) -> Search | None:
     if not new:
         return None
     count = len(problem.paths)
-    wider = search_over(replace(problem, paths=(*problem.paths, *new), extra=problem.extra + len(new)))
+    wider = search_over(
+        replace(problem, paths=(*problem.paths, *new), extra=problem.extra + len(new)), search
+    )
     part = max(problem.amount // _PART, 1)
     last = wider.margins({k: held - held // _PART for k, held in split.amounts.items()}, part)
     least = max((last[k] for k in split.amounts if k in last), default=0.0)
@@ -38,7 +40,7 @@ def widened(search: Search, split: Split) -> Search | None:
     if not best:
         return None
     paths = (*problem.paths, *(wider.paths[k] for k in best))
-    return search_over(replace(problem, paths=paths, extra=problem.extra + len(best)))
+    return search_over(replace(problem, paths=paths, extra=problem.extra + len(best)), search)
 
 
 def _near(search: Search, split: Split) -> Iterator[tuple[Hop, ...]]:

@@ -16,30 +16,29 @@ _THINNEST = 6
 
 
 class Paths(NamedTuple):
-    """A problem's paths side by side. `first` is where each path's steps begin; then by step: the curve, the places of the assets in it, the hop, its
-    gas when first used and per tick, and where the curve's state is kept; by path: scales and price of gas, source, place; by hop: its
-    assets; `shared` are, from `sharers` of a step on, the paths that use its curve; by place what its transaction costs, in gas."""
+    """A problem's paths side by side, in few arrays: each costs a call a microsecond.
+
+    `first` is where each path's steps begin, `slots` how many numbers all their states have. `steps` by step: the curve, the places of the assets
+    in it, the hop, where its state is kept and how many numbers that has, and the curve's number among these paths; `costs` its gas when first
+    used and per tick. By path, `scales`: into the path's asset, into the bought one, the price of gas; `homes`: source and place. By hop,
+    `hops`: its assets. `shared` are, from `sharers` of a curve's number on, the paths that use it. `overhead` by place: what its
+    transaction costs, in gas.
+    """
 
     first: Ints
-    curve: Ints
-    i: Ints
-    j: Ints
-    hop: Ints
-    gas: Floats
-    per_tick: Floats
-    slot: Ints
-    room: Ints
-    scale_in: Floats
-    scale_out: Floats
-    rate: Floats
-    source: Ints
-    place: Ints
-    hop_in: Ints
-    hop_out: Ints
+    slots: int
+    steps: Ints
+    costs: Floats
+    scales: Floats
+    homes: Ints
+    hops: Ints
     sharers: Ints
     shared: Ints
     overhead: Floats
     overheads: bool
+
+
+CURVE, GIVEN, GOT, HOP, SLOT, WIDTH, LOCAL = range(7)
 
 
 class Split(NamedTuple):
@@ -59,24 +58,24 @@ class Split(NamedTuple):
 @compiled
 def _quote(market: Market, paths: Paths, k: int, held: float, share: float, states: Floats, used: Bools, lit: Bools, inputs: Floats, after: Floats) -> tuple[bool, float, float]:  # fmt: skip
     """Whether the path can take it, its net and its gain; `inputs` by step and `after` by slot are filled in."""
-    held *= paths.scale_in[k]
+    held *= paths.scales[k, 0]
     gas = ticks = 0.0
     for at in range(paths.first[k], paths.first[k + 1]):
-        out, crossed = sell(market, paths.curve[at], paths.i[at], paths.j[at], held, states, after, paths.slot[at])  # fmt: skip
+        out, crossed = sell(market, paths.steps[at, CURVE], paths.steps[at, GIVEN], paths.steps[at, GOT], held, states, after, paths.steps[at, SLOT])  # fmt: skip
         # None of it where there is none, and none where a number has left its range.
         if not out >= 1:
             return False, 0.0, 0.0
         inputs[at] = held
         held = out
         if crossed:
-            ticks += crossed * paths.per_tick[at]
-        if not used[paths.hop[at]]:
-            gas += paths.gas[at]
-    place = paths.place[k]
+            ticks += crossed * paths.costs[at, 1]
+        if not used[paths.steps[at, HOP]]:
+            gas += paths.costs[at, 0]
+    place = paths.homes[k, 1]
     if share != 0 and paths.overheads and not lit[place]:
         gas += paths.overhead[place]
-    rate = paths.rate[k]
-    gain = held * paths.scale_out[k] - ticks * rate
+    rate = paths.scales[k, 2]
+    gain = held * paths.scales[k, 1] - ticks * rate
     return True, gain - share * gas * rate, gain
 
 
@@ -87,8 +86,8 @@ def _fits(paths: Paths, k: int, used: Bools, hops: Ints, count: int, most: int) 
     all_of[:count] = hops[:count]
     n = count
     for at in range(paths.first[k], paths.first[k + 1]):
-        if not used[paths.hop[at]]:
-            all_of[n] = paths.hop[at]
+        if not used[paths.steps[at, HOP]]:
+            all_of[n] = paths.steps[at, HOP]
             n += 1
     if n == count:
         return True
@@ -100,7 +99,7 @@ def _fits(paths: Paths, k: int, used: Bools, hops: Ints, count: int, most: int) 
         for a in range(n):
             waits = False
             for b in range(n):
-                if paths.hop_out[all_of[b]] == paths.hop_in[all_of[a]]:
+                if paths.hops[all_of[b], 1] == paths.hops[all_of[a], 0]:
                     waits = True
                     break
             if waits:
@@ -114,15 +113,15 @@ def _fits(paths: Paths, k: int, used: Bools, hops: Ints, count: int, most: int) 
 
 
 @compiled
-def margins(market: Market, paths: Paths, start: Floats, base: Ints, base_high: Ints, base_low: Ints, part_high: int, part_low: int) -> Floats:  # fmt: skip
+def margins(market: Market, paths: Paths, start: Floats, base: Ints, part_high: int, part_low: int) -> Floats:  # fmt: skip
     """What every path gives per unit on top of `base`; NaN where it takes none of the sizes."""
     count = len(paths.first) - 1
-    states, after = start.copy(), np.empty(paths.slot[-1])
+    states, after = start.copy(), np.empty(paths.slots)
     inputs = np.empty(paths.first[-1])
-    used, lit = np.zeros(len(paths.hop_in), dtype=np.bool_), np.zeros(len(paths.overhead), dtype=np.bool_)
+    used, lit = np.zeros(len(paths.hops), dtype=np.bool_), np.zeros(len(paths.overhead), dtype=np.bool_)
     for n in range(len(base)):
-        k = base[n]
-        ok, _, _ = _quote(market, paths, k, as_float(base_high[n], base_low[n]), 0.0, states, used, lit, inputs, after)  # fmt: skip
+        k = base[n, 0]
+        ok, _, _ = _quote(market, paths, k, as_float(base[n, 1], base[n, 2]), 0.0, states, used, lit, inputs, after)  # fmt: skip
         if ok:
             _settle(market, paths, k, states, after)
     found = np.full(count, np.nan)
@@ -144,8 +143,8 @@ def margins(market: Market, paths: Paths, start: Floats, base: Ints, base_high: 
 def alone(market: Market, paths: Paths, start: Floats, amounts: Floats) -> Floats:
     """The net of each of `amounts` (rows) over each path alone, gas in full; NaN where it cannot take it."""
     count = len(paths.first) - 1
-    after, inputs = np.empty(paths.slot[-1]), np.empty(paths.first[-1])
-    used, lit = np.zeros(len(paths.hop_in), dtype=np.bool_), np.zeros(len(paths.overhead), dtype=np.bool_)
+    after, inputs = np.empty(paths.slots), np.empty(paths.first[-1])
+    used, lit = np.zeros(len(paths.hops), dtype=np.bool_), np.zeros(len(paths.overhead), dtype=np.bool_)
     found = np.full((len(amounts), count), np.nan)
     for n in range(len(amounts)):
         for k in range(count):
@@ -159,25 +158,25 @@ def alone(market: Market, paths: Paths, start: Floats, amounts: Floats) -> Float
 def _settle(market: Market, paths: Paths, k: int, states: Floats, after: Floats) -> None:
     """The path's curves stand where its quote said."""
     for at in range(paths.first[k], paths.first[k + 1]):
-        to, slot = market.state_at[paths.curve[at]], paths.slot[at]
-        for n in range(paths.room[at]):
+        to, slot = market.state_at[paths.steps[at, CURVE]], paths.steps[at, SLOT]
+        for n in range(paths.steps[at, WIDTH]):
             states[to + n] = after[slot + n]
 
 
 @compiled
 def run(
-    market: Market, paths: Paths, start: Floats, base: Ints, base_high: Ints, base_low: Ints, usable: Ints, amount: tuple[int, int],
-    chunk: tuple[int, int], share: float, cap_high: Ints, cap_low: Ints, capped: Bools, dust: tuple[int, int], most: int,
+    market: Market, paths: Paths, start: Floats, base: Ints, usable: Ints, amount: tuple[int, int],
+    chunk: tuple[int, int], share: float, caps: Ints, dust: tuple[int, int], most: int,
 ) -> Split:  # fmt: skip
-    """`Search.run` with `amount` and `chunk` worked out; where paths of `base` refuse their part these are named and nothing else is done."""
-    count, sources = len(paths.first) - 1, len(capped)
-    states, after = start.copy(), np.empty(paths.slot[-1])
-    inputs, flow = np.empty(paths.first[-1]), np.zeros(len(paths.hop_in))
-    used, lit = np.zeros(len(paths.hop_in), dtype=np.bool_), np.zeros(len(paths.overhead), dtype=np.bool_)
+    """`base` are (path, high, low), `caps` by source (whether there is one, high, low). `Search.run` with `amount` and `chunk` worked out; where paths of `base` refuse their part these are named and nothing else is done."""
+    count, sources = len(paths.first) - 1, len(caps)
+    states, after = start.copy(), np.empty(paths.slots)
+    inputs, flow = np.empty(paths.first[-1]), np.zeros(len(paths.hops))
+    used, lit = np.zeros(len(paths.hops), dtype=np.bool_), np.zeros(len(paths.overhead), dtype=np.bool_)
     high, low = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
     taken, order, orders = np.zeros(count, dtype=np.bool_), np.empty(count, dtype=np.int64), 0
-    hops, legs = np.empty(len(paths.hop_in), dtype=np.int64), int(np.int64(0))
-    room_high, room_low = cap_high.copy(), cap_low.copy()
+    hops, legs = np.empty(len(paths.hops), dtype=np.int64), int(np.int64(0))
+    capped, room_high, room_low = caps[:, 0] != 0, caps[:, 1].copy(), caps[:, 2].copy()
     size_high, size_low = np.zeros(sources, dtype=np.int64), np.zeros(sources, dtype=np.int64)
     # By path: 0 no quote at hand, 1 none to be had, 2 one; its part, net and gain; how often its part is halved; 0 not known, 1 fits, 2 not.
     state, thin, fits = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)  # fmt: skip
@@ -190,9 +189,9 @@ def run(
     halvings, put, best = 0, 0, -1
     while True:
         if put < len(base):
-            best = base[put]
-            part_high[best], part_low[best] = base_high[put], base_low[put]
-            ok, _, gains[best] = _quote(market, paths, best, as_float(base_high[put], base_low[put]), 0.0, states, used, lit, inputs, after)  # fmt: skip
+            best = base[put, 0]
+            part_high[best], part_low[best] = base[put, 1], base[put, 2]
+            ok, _, gains[best] = _quote(market, paths, best, as_float(base[put, 1], base[put, 2]), 0.0, states, used, lit, inputs, after)  # fmt: skip
             put += 1
             if not ok:
                 refused[refusals] = best
@@ -209,7 +208,7 @@ def run(
                     size_high[n], size_low[n] = room_high[n], room_low[n]
             best, best_rate = -1, 0.0
             for k in usable:
-                whole_h, whole_l = size_high[paths.source[k]], size_low[paths.source[k]]
+                whole_h, whole_l = size_high[paths.homes[k, 0]], size_low[paths.homes[k, 0]]
                 nothing = whole_h < 0 or (whole_h == 0 and whole_l == 0)
                 th, tl = halved(whole_h, whole_l, thin[k])
                 if thin[k] and th == 0 and tl == 0:
@@ -242,7 +241,7 @@ def run(
                 top = -1
                 for n in range(orders):
                     k = order[n]
-                    source = paths.source[k]
+                    source = paths.homes[k, 0]
                     if capped[source] and less(room_high[source], room_low[source], left_high, left_low):
                         continue
                     if top < 0 or less(high[top], low[top], high[k], low[k]):
@@ -263,17 +262,18 @@ def run(
             left_high, left_low = minus(left_high, left_low, part_high[best], part_low[best])
         _settle(market, paths, best, states, after)
         gain += gains[best]
-        place, source = paths.place[best], paths.source[best]
+        place, source = paths.homes[best, 1], paths.homes[best, 0]
         fresh, first_there = False, not lit[place]
         lit[place] = True
         for at in range(paths.first[best], paths.first[best + 1]):
-            hop = paths.hop[at]
+            hop = paths.steps[at, HOP]
             if not used[hop]:
                 used[hop], fresh = True, True
                 hops[legs] = hop
                 legs += 1
             flow[hop] += inputs[at]
-            for n in range(paths.sharers[at], paths.sharers[at + 1]):
+            local = paths.steps[at, LOCAL]
+            for n in range(paths.sharers[local], paths.sharers[local + 1]):
                 state[paths.shared[n]] = 0
         if not taken[best]:
             taken[best] = True
@@ -286,7 +286,7 @@ def run(
             fits[:] = 0
         if first_there and share != 0 and paths.overheads:
             for k in range(count):
-                if paths.place[k] == place:
+                if paths.homes[k, 1] == place:
                     state[k] = 0
     return Split(high, low, order[:orders], flow, hops[:legs], lit, (left_high, left_low), gain, refused[:refusals])  # fmt: skip
 
