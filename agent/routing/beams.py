@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agent.amm import Pool
 from agent.domain.instruments import AssetId
 from agent.routing.kernels import beam
 from agent.routing.ranked import Hops
@@ -17,11 +19,15 @@ if TYPE_CHECKING:
     from agent.routing.graph import Graph, Hop
 
 
+def _key(pool: str) -> tuple[str, str]:
+    return pool, ""
+
+
 class Beams:
     """All edges of a graph by number."""
 
     def __init__(self, graph: Graph) -> None:
-        self.rows = Rows()
+        self.rows: Rows = Rows()
         self.hops: list[Hop] = []
         self.numbers: dict[Hop, int] = {}
         assets: dict[AssetId, int] = {asset: n for n, asset in enumerate(graph.edges)}
@@ -33,16 +39,23 @@ class Beams:
                 self.numbers[step.hop] = len(self.hops)
                 self.hops.append(step.hop)
                 other.append(assets[step.other])
-                curve.append(self.rows.number((step.pool, ""), step.curve))
+                curve.append(self.rows.number(_key(step.pool), step.curve))
                 i.append(step.i)
                 j.append(step.j)
                 gas.append(float(step.curve.gas))
                 per_tick.append(float(step.curve.gas_per_tick))
                 alone.append(step.alone)
             first.append(len(other))
+        self._curves = len(self.rows)
         self._edges = beam.Edges(
             ints(first), ints(other), ints(curve), ints(i), ints(j), np.array(gas), np.array(per_tick), np.array(alone, dtype=np.bool_)
         )  # fmt: skip
+
+    def moved(self, graph: Graph, pools: Sequence[Pool]) -> Beams:
+        """The same edges over a later state of the same pools, of which `pools` have moved."""
+        later = copy(self)
+        later.rows = self.rows.moved({_key(pool.id): graph.curve(pool) for pool in pools}, self._curves)
+        return later
 
     def paths(self, source: AssetId, target: AssetId, amount: int, hops: int, width: int) -> Found:
         """What the beam finds from one asset to another."""

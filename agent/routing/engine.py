@@ -37,14 +37,14 @@ def compile_searches(wanted: bool = True) -> None:
     """From now on this process plans with compiled searches: worth it for who plans more than a few orders. Loading takes a third of a second, compiling
     for the first time on a machine some twenty.
 
-    Raises Usage NO_COMPILER where the compiler is not installed.
+    Raises Usage NO_COMPILER where the compiler is not installed, or not one for this numpy.
     """
     if wanted:
         try:
             import agent.routing.compiled  # noqa: F401
-        except ModuleNotFoundError as error:
+        except ImportError as error:
             raise Usage(
-                "NO_COMPILER", f"{error.name} is not installed", "install fairlead with its extra `fast`"
+                "NO_COMPILER", f"compiled searches: {error}", "install fairlead with its extra `fast`"
             ) from error
     _Engine.compiled = wanted
 

@@ -83,6 +83,11 @@ class _Step(NamedTuple):
     alone: bool
 
 
+def _shape(pool: Pool) -> tuple[object, ...]:
+    """What a block does not change about a pool."""
+    return pool.kind, pool.assets, pool.gas, pool.gas_per_tick
+
+
 class Graph:
     """Neighbours of every asset of a view's pools; a chain's coin and its wrapped form are one asset here.
 
@@ -90,8 +95,13 @@ class Graph:
     """
 
     def __init__(
-        self, view: MarketView, never: frozenset[str] = frozenset(), alone: frozenset[str] = frozenset()
+        self,
+        view: MarketView,
+        never: frozenset[str] = frozenset(),
+        alone: frozenset[str] = frozenset(),
+        before: Graph | None = None,
     ) -> None:
+        """`before` is a graph of the same market earlier, from which the curves of pools that are still the same objects are taken over."""
         self.alone = alone
         self._view = view
         self._prices: MarketPrices | None = None
@@ -99,6 +109,15 @@ class Graph:
         self._ready: dict[Hop, _Step] = {}
         self._between: dict[tuple[AssetId, AssetId], list[Pool]] = {}
         self._beams: Beams | None = None
+        self._older: tuple[Beams, list[Pool]] | None = None
+        if before is not None:
+            old = before._view.pools
+            moved = [pool for name, pool in view.pools.items() if old.get(name) is not pool]
+            gone = {pool.id for pool in moved}
+            self._curves = {name: curve for name, curve in before._curves.items() if name in view.pools and name not in gone}  # fmt: skip
+            if before._beams is not None and list(old) == list(view.pools) and before._view.gas.keys() == view.gas.keys():  # fmt: skip
+                if all(_shape(pool) == _shape(old[pool.id]) for pool in moved):
+                    self._older = before._beams, moved
         self.first_rates: dict[str, list[list[float]]] = {}
         """What certificates of this market found of its pools."""
         wrapped = {f"{place}/slip44:60": gas.native_as for place, gas in view.gas.items()}
@@ -138,7 +157,8 @@ class Graph:
         if self._beams is None:
             from agent.routing.beams import Beams
 
-            self._beams = Beams(self)
+            self._beams = Beams(self) if self._older is None else self._older[0].moved(self, self._older[1])
+            self._older = None
         return self._beams
 
     def ranked(self, source: AssetId, target: AssetId, amount: int, max_hops: int) -> Ranked:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 
 import numpy as np
 
@@ -37,6 +37,22 @@ class Rows:
             self._starts.append(start)
             self._laid = None
         return found
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+    def moved(self, curves: Mapping[Hashable, Curve], first: int) -> Rows:
+        """The `first` of these at a later moment: `curves` are those that are others now, of kinds they were of before."""
+        later = Rows()
+        later._numbers = {key: number for key, number in self._numbers.items() if number < first}
+        later._kinds, later._constants = self._kinds[:first], self._constants[:first]
+        later._starts = self._starts[:first]
+        for key, curve in curves.items():
+            number = later._numbers.get(key)
+            if number is not None:
+                later._kinds[number], constants, later._starts[number] = curve.row()
+                later._constants[number] = np.array(constants, dtype=np.float64)
+        return later
 
     def width(self, number: int) -> int:
         """How many numbers the curve's state has."""

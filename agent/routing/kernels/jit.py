@@ -12,7 +12,11 @@ F = TypeVar("F", bound=Callable[..., object])
 
 def compiled(function: F) -> F:
     """`function`, compiled at its first call for the types it is called with. No reordering, no fused operations: bits matter."""
-    return cast(F, numba.njit(function, cache=True, error_model="numpy", fastmath=False))
+    try:
+        return cast(F, numba.njit(function, cache=True, error_model="numpy", fastmath=False))
+    except RuntimeError:
+        # No folder to keep it in: compiled anew in every process.
+        return cast(F, numba.njit(function, error_model="numpy", fastmath=False))
 
 
 __all__ = ["compiled"]
