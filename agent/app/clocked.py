@@ -11,6 +11,7 @@ from agent.domain.instruments import AssetId
 from agent.domain.routes import Certificate, Route
 from agent.market.view import MarketView
 from agent.routing.certify import certified
+from agent.routing.graph import Graph
 from agent.routing.greedy import best_plan
 from agent.routing.problem import pose
 from agent.routing.report import route_of
@@ -33,11 +34,13 @@ def timed_route(
     deadline_ms: int | None = None,
     proved: bool = True,
     starts: Starts | None = None,
+    graph: Graph | None = None,
 ) -> Route:
     """`route_sell`, certified, with `took_ms` filled in: search (candidates and split), exact (costs, certificate, report), total.
 
     `deadline_ms` bounds plan and certificate together; what was found by then is made exact, and its bound holds all the same. With
-    `proved` False the certificate is left to `proof_of`. With `starts` the search begins at the pair's last plan.
+    `proved` False the certificate is left to `proof_of`. With `starts` the search begins at the pair's last plan. `graph` is that of the
+    view and of what is left out, where it is made already.
     """
     started = time.perf_counter()
 
@@ -54,6 +57,7 @@ def timed_route(
         cross_domain=cross_domain,
         never=never,
         alone=alone,
+        graph=graph,
     )
     find = best_plan if starts is None else starts.plan
     plan = find(problem, within(_TO_SEARCH))

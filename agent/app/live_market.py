@@ -30,6 +30,7 @@ from agent.market.book import Book
 from agent.market.pools import parse_pool
 from agent.market.view import AsOf, GasState, MarketView, pool_place
 from agent.ports import Clock, MarketVenue
+from agent.routing.graphs import Graphs
 from chains.gas import Urgency, bid
 from chains.pool_keeper import PoolKeeper
 from chains.pools import PoolReader, PoolSnapshot, PoolSpec, V4Contracts
@@ -82,6 +83,7 @@ class LiveMarket:
         self.unreachable: dict[str, str] = {}
         self.narrow: Narrow | None = None
         self._starts = Starts()
+        self._graphs = Graphs()
 
     def on_difference(self, tell: Callable[[str], None]) -> None:
         """Who is told, in a sentence, when pools that were followed turn out not to be the chain's."""
@@ -225,6 +227,7 @@ class LiveMarket:
                 alone=alone,
                 proved=False,
                 starts=self._starts,
+                graph=self._graphs.of(held, never, alone),
             )
         from agent.routing.buy import route_buy
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from agent.domain.instruments import AssetId
+from agent.routing.engine import search_over
 from agent.routing.graph import Hop, Path
 from agent.routing.greedy import best_split, settled
 from agent.routing.local import improved
@@ -88,7 +89,7 @@ def again(
     for asset, cap in caps.items():
         if cap is not None and sum(p for k, p in amounts.items() if problem.paths[k].source == asset) > cap:
             return None
-    search = Search(problem)
+    search = search_over(problem)
     split = search.run(0, 1, 0.0, {k: part for k, part in amounts.items() if part})
     found = settled(search, split) if not split.left else None
     if found is None or at_rest(search, found[1]):

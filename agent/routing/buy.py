@@ -17,12 +17,13 @@ from agent.domain.routes import Route
 from agent.domain.units import qty_exact, raw_down
 from agent.market.view import MarketView
 from agent.routing.certify import certified
+from agent.routing.engine import search_over
 from agent.routing.graph import Graph, swap, within
 from agent.routing.greedy import best_split, finished, whole
 from agent.routing.plan import Plan, gas_raw_up, make_plan, overhead_raw_up
 from agent.routing.problem import Problem, pose, rescale_down
 from agent.routing.report import route_of
-from agent.routing.search import Search, Split
+from agent.routing.search import Split
 
 _STEPS = 8
 _NEAR, _CHUNKS = 20, 4000
@@ -125,7 +126,7 @@ def inventory(view: MarketView, sell: AssetId, cross_domain: bool) -> int | None
 def resized(problem: Problem, split: Split, amount: int) -> tuple[Problem, Plan | None]:
     """The same problem for a little more or less, its split in the same proportions and settled again."""
     near = replace(problem, amount=amount)
-    search = Search(near)
+    search = search_over(near)
     room = {source.asset: source.cap for source in near.sources}
     base: dict[int, int] = {}
     for k, part in split.amounts.items():

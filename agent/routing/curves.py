@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from itertools import accumulate
 from math import exp, expm1, log, log1p, sqrt
+from operator import sub
 from typing import Any, Protocol, TypeAlias
 
 from agent.amm import (
@@ -28,6 +29,10 @@ State: TypeAlias = tuple[Any, ...]
 Sold: TypeAlias = tuple[float, State, int]
 """What came out in raw units, where the curve stands then, and how many initialised ticks were crossed."""
 
+PRODUCT, RANGES, WEIGHTED, STABLE, SOLIDLY, DEPTH = range(6)
+Row: TypeAlias = tuple[int, list[float], list[float]]
+"""A curve as numbers: which arithmetic, its constants, its state at the start."""
+
 _HALF_LOG = log(1.0001) / 2
 _MAX_WEIGHTED = 1.3
 _POWER_MARGIN = 1e-14
@@ -43,6 +48,10 @@ class Curve(Protocol):
 
     def sell(self, state: State, i: int, j: int, amount: float) -> Sold | None:
         """Sells `amount` > 0 raw of asset `i` for asset `j`; None past the end of the liquidity."""
+        ...
+
+    def row(self) -> Row:
+        """The curve for `agent.routing.kernels.sales`, which walks many of them laid side by side."""
         ...
 
 
@@ -63,6 +72,10 @@ class Product:
         out = net * y / (x + net)
         x += amount if self._keeps_fee else net
         return out, (x, y - out) if i == 0 else (y - out, x), 0
+
+    def row(self) -> Row:
+        """Constants: what of the input counts, whether the fee stays."""
+        return PRODUCT, [self._keep, float(self._keeps_fee)], list(self.start)
 
 
 class Concentrated:
@@ -113,6 +126,16 @@ class Concentrated:
             k += 1
         return None
 
+    def row(self) -> Row:
+        """Constants: what of either input counts, how many ticks, their square-root prices, the liquidity below each and above the last.
+        State: square-root price, index of the tick above."""
+        s, liquidity, at = self.start
+        nets = self._nets
+        below = list(accumulate(reversed(nets[:at]), sub, initial=liquidity))[::-1]
+        above = list(accumulate(nets[at:], initial=liquidity))[1:]
+        edges = [exp(tick * _HALF_LOG) for tick in self._ticks]
+        return RANGES, [*self._keep, float(len(edges)), *edges, *map(float, below), *map(float, above)], [s, float(at)]  # fmt: skip
+
 
 class Weighted:
     """The product of balances to the power of their weights; at most three tenths of a balance may be sold at once.
@@ -142,6 +165,13 @@ class Weighted:
         balances[j] -= out
         return out, tuple(balances), 0
 
+    def row(self) -> Row:
+        """Constants: how many assets, what of the input counts, and by pair the power and whether the contract rounds it; the start once more."""
+        weights = self._weights
+        powers = [-given / got for given in weights for got in weights]
+        rounded = [float(given not in (got, 2 * got, 4 * got)) for given in weights for got in weights]
+        return WEIGHTED, [float(len(weights)), self._keep, *powers, *rounded, *self.start], list(self.start)
+
 
 class Stable:
     """A n**n S + D = A D n**n + D**(n+1) / (n**n P) over scaled balances; the state's last entry is a guess of D."""
@@ -164,7 +194,10 @@ class Stable:
         self.start: State = (*balances, guess)
 
     def _invariant(self, balances: State, guess: float) -> float:
-        n, ann, total, d = len(balances), self._ann, sum(balances), guess
+        n, ann, total, d = len(balances), self._ann, 0.0, guess
+        for x in balances:
+            # Not `sum`: from Python 3.12 on that rounds otherwise.
+            total += x
         for _ in range(64):
             part = d
             for x in balances:
@@ -204,6 +237,11 @@ class Stable:
         after[j] -= fell * self._leaves
         return fell * self._keep_out / self._scale[j], (*after, d), 0
 
+    def row(self) -> Row:
+        """Constants: how many assets, amplification, what counts of input and output, what leaves the pool, the scales."""
+        shares = [self._ann, self._keep_in, self._keep_out, self._leaves]
+        return STABLE, [float(len(self._scale)), *shares, *self._scale], list(self.start)
+
 
 class SolidlyStable:
     """x**3 y + y**3 x = k over whole units; the fee leaves the pool."""
@@ -232,6 +270,10 @@ class SolidlyStable:
             return None
         return out * self._units[j], (x, at) if i == 0 else (at, x), 0
 
+    def row(self) -> Row:
+        """Constants: what of the input counts, the raw units of a whole one of either asset."""
+        return SOLIDLY, [self._keep, *map(float, self._units)], list(self.start)
+
 
 class Depth:
     """A book side as (in raw, out raw) of whole levels, best first; the state is how much went in already.
@@ -256,6 +298,10 @@ class Depth:
         if used > self._ins[-1]:
             return None
         return self._paid(used) - self._paid(state[0]), (used,), 0
+
+    def row(self) -> Row:
+        """Constants: how many levels' ends, what went in and what came out by each."""
+        return DEPTH, [float(len(self._ins)), *self._ins, *self._outs], list(self.start)
 
 
 def curve_of(pool: Pool) -> Curve:

@@ -12,20 +12,23 @@ from agent.domain.instruments import AssetId, Place, place_of
 from agent.market.book import Book
 from agent.market.view import MarketView
 from agent.routing.curves import Curve, curve_of
+from agent.routing.engine import compiled
+from agent.routing.ranked import Listed, Ranked
 from agent.routing.spot import net_rate
 
 if TYPE_CHECKING:
+    from agent.routing.beams import Beams
     from agent.routing.pricing import MarketPrices
 
 _KEEP_PER_ASSET = 3
 _KEEP_PATHS = 20
 _KEEP_SHORT = 4
 _KEEP_NET = 10
+_KEEP_DIRECT = 8
 _THIN, _KEEP_THIN = (1000, 10_000), 15
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(NamedTuple):
     """One edge: a pool or a book (its id), sold into and bought from."""
 
     id: str
@@ -80,6 +83,11 @@ class _Step(NamedTuple):
     alone: bool
 
 
+def _shape(pool: Pool) -> tuple[object, ...]:
+    """What a block does not change about a pool."""
+    return pool.kind, pool.assets, pool.gas, pool.gas_per_tick
+
+
 class Graph:
     """Neighbours of every asset of a view's pools; a chain's coin and its wrapped form are one asset here.
 
@@ -87,14 +95,29 @@ class Graph:
     """
 
     def __init__(
-        self, view: MarketView, never: frozenset[str] = frozenset(), alone: frozenset[str] = frozenset()
+        self,
+        view: MarketView,
+        never: frozenset[str] = frozenset(),
+        alone: frozenset[str] = frozenset(),
+        before: Graph | None = None,
     ) -> None:
+        """`before` is a graph of the same market earlier, from which the curves of pools that are still the same objects are taken over."""
         self.alone = alone
         self._view = view
         self._prices: MarketPrices | None = None
         self._curves: dict[str, Curve] = {}
         self._ready: dict[Hop, _Step] = {}
         self._between: dict[tuple[AssetId, AssetId], list[Pool]] = {}
+        self._beams: Beams | None = None
+        self._older: tuple[Beams, list[Pool]] | None = None
+        if before is not None:
+            old = before._view.pools
+            moved = [pool for name, pool in view.pools.items() if old.get(name) is not pool]
+            gone = {pool.id for pool in moved}
+            self._curves = {name: curve for name, curve in before._curves.items() if name in view.pools and name not in gone}  # fmt: skip
+            if before._beams is not None and list(old) == list(view.pools) and before._view.gas.keys() == view.gas.keys():  # fmt: skip
+                if all(_shape(pool) == _shape(old[pool.id]) for pool in moved):
+                    self._older = before._beams, moved
         self.first_rates: dict[str, list[list[float]]] = {}
         """What certificates of this market found of its pools."""
         wrapped = {f"{place}/slip44:60": gas.native_as for place, gas in view.gas.items()}
@@ -115,15 +138,34 @@ class Graph:
             found = self._curves[pool.id] = curve_of(pool)
         return found
 
-    def _step(self, pool: Pool, asset: AssetId, other: AssetId) -> _Step:
-        """A hop made ready once."""
-        hop = Hop(pool.id, asset, other)
+    def ready(self, hop: Hop) -> _Step:
+        """A hop over one of the view's pools made ready, once."""
         found = self._ready.get(hop)
         if found is None:
+            pool = self._view.pools[hop.id]
             alone = pool.kind in self.alone or pool.id in self.alone
-            found = _Step(pool.id, other, self.curve(pool), *ends(pool, asset, other), hop, alone)
+            found = _Step(pool.id, hop.asset_out, self.curve(pool), *ends(pool, hop.asset_in, hop.asset_out), hop, alone)  # fmt: skip
             self._ready[hop] = found
         return found
+
+    def steps(self, asset: AssetId) -> list[_Step]:
+        """The hops out of an asset, made ready."""
+        return [self.ready(Hop(pool.id, asset, other)) for pool, other in self.edges[asset]]
+
+    def beams(self) -> Beams:
+        """Its pools laid out for compiled searches, made when first asked for."""
+        if self._beams is None:
+            from agent.routing.beams import Beams
+
+            self._beams = Beams(self) if self._older is None else self._older[0].moved(self, self._older[1])
+            self._older = None
+        return self._beams
+
+    def ranked(self, source: AssetId, target: AssetId, amount: int, max_hops: int) -> Ranked:
+        """`paths`, by the engine this process uses."""
+        if compiled():
+            return self.beams().paths(source, target, amount, max_hops, _KEEP_PER_ASSET)
+        return Listed(self.paths(source, target, amount, max_hops))
 
     def between(self, given: AssetId, got: AssetId) -> list[Pool]:
         """The pools that sell one asset for the other."""
@@ -171,7 +213,7 @@ class Graph:
                 steps = onward.get(asset)
                 if steps is None:
                     near = ((p, b) for p, b in self.edges[asset] if distance.get(b, far) <= left)
-                    steps = onward[asset] = [self._step(p, asset, b) for p, b in near]
+                    steps = onward[asset] = [self.ready(Hop(p.id, asset, b)) for p, b in near]
                 for pool, other, curve, i, j, hop, alone in steps:
                     if other in seen or pool in used or (alone and (hops or other != target)):
                         continue
@@ -204,27 +246,20 @@ def pool_paths(
     chosen: dict[tuple[Hop, ...], None] = {}
     more: dict[tuple[Hop, ...], None] = {}
     for share in (6, 100, 1):
-        ranked = graph.paths(source, target, max(amount // share, 1), max_hops)
-        direct = [hops for _, _, hops in ranked if len(hops) == 1]
+        ranked = graph.ranked(source, target, max(amount // share, 1), max_hops)
         if share > 1 or not chosen:
-            chosen.update(dict.fromkeys([*(hops for _, _, hops in ranked[:_KEEP_PATHS]), *direct[:8]]))
+            chosen.update(dict.fromkeys([*ranked.best(_KEEP_PATHS), *ranked.long(1, _KEEP_DIRECT)]))
         # Of a part of the order, only that part of the gas.
-        netted = sorted(ranked, key=lambda entry: entry[1] * gas_rate / share - entry[0])
-        more.update(dict.fromkeys(hops for _, _, hops in (*netted[:_KEEP_NET], *ranked[:_KEEP_NET])))
+        more.update(dict.fromkeys([*ranked.netted(gas_rate, share, _KEEP_NET), *ranked.best(_KEEP_NET)]))
         if share > 1:
             # Where something on the way is mispriced the best all go through it, in one direction: the shortest go by others too.
-            short = [hops for _, _, hops in ranked if len(hops) == 2]
-            more.update(dict.fromkeys(short[:_KEEP_SHORT]))
+            more.update(dict.fromkeys(ranked.long(2, _KEEP_SHORT)))
     known = {hop for hops in (*chosen, *more) for hop in hops}
     for share in _THIN:
         # A pool too thin for a hundredth of a large order still takes a little at a good price, where that pays for its gas.
-        ranked = graph.paths(source, target, amount // share, max_hops) if amount >= share else []
-        kept = 0
-        for out, gas, hops in ranked:
-            if kept < _KEEP_THIN and out > gas * gas_rate and not known.issuperset(hops):
-                more[hops] = None
-                known.update(hops)
-                kept += 1
+        if amount >= share:
+            ranked = graph.ranked(source, target, amount // share, max_hops)
+            more.update(dict.fromkeys(ranked.new(gas_rate, known, _KEEP_THIN)))
     return [Path(hops) for hops in chosen], [Path(hops) for hops in more if hops not in chosen]
 
 

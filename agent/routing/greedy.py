@@ -12,6 +12,7 @@ from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId, place_of
 from agent.domain.routes import Route
 from agent.market.view import MarketView
+from agent.routing.engine import search_over
 from agent.routing.graph import Hop
 from agent.routing.grid import grid_split
 from agent.routing.local import improved
@@ -70,11 +71,7 @@ def single_path(search: Search, index: int) -> Split | None:
 def _best_single(search: Search, broken: set[Hop]) -> tuple[Plan, Split] | None:
     """The best plan over one path alone. A path whose estimate cannot reach the best exact plan is not simulated."""
     problem = search.problem
-    estimates: list[tuple[float, int]] = []
-    for index in range(len(problem.paths)):
-        quote = search.alone(index)
-        if quote is not None:
-            estimates.append((quote.net, index))
+    [estimates] = search.nets([problem.amount])
     estimates.sort(key=lambda known: (-known[0], known[1]))
     best: tuple[Plan, Split] | None = None
     for net, index in estimates:
@@ -158,7 +155,7 @@ def best_plan(problem: Problem, in_time: Callable[[], bool] = _always) -> Plan:
 
 def best_split(problem: Problem, in_time: Callable[[], bool] = _always) -> tuple[Problem, Plan, Split]:
     """`best_plan`, with the split it was made of and the problem with the paths that the split numbers."""
-    search = Search(problem)
+    search = search_over(problem)
     broken: set[Hop] = set()
     best = _best_single(search, broken)
     seen: set[tuple[tuple[int, int], ...]] = set()

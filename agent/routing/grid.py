@@ -31,9 +31,16 @@ def grid_split(search: Search, broken: Collection[Hop] = ()) -> Split | None:
     """The best combination as a split with its estimate, by none of the hops in `broken`; None where no percentages add up to the whole."""
     problem = search.problem
     usable = [k for k, path in enumerate(search.paths) if not any(hop in broken for hop in path.hops)]
+    percents = range(STEP, 101, STEP)
+    pools = {k: frozenset(hop.id for hop in search.paths[k].hops) for k in usable}
+    found = search.nets([problem.amount * percent // 100 for percent in percents])
     quotes = {
-        percent: _quotes(search, usable, problem.amount * percent // 100)
-        for percent in range(STEP, 101, STEP)
+        percent: [
+            _Part(net, k, pools[k])
+            for net, k in sorted(nets, key=lambda known: (-known[0], known[1]))
+            if k in pools
+        ]
+        for percent, nets in zip(percents, found, strict=True)
     }
     best: tuple[float, tuple[tuple[int, int], ...]] | None = None
     if quotes[100]:
@@ -60,16 +67,6 @@ def grid_split(search: Search, broken: Collection[Hop] = ()) -> Split | None:
             break
         ring = onward
     return None if best is None else search.placed(_amounts(problem.amount, best[1]))
-
-
-def _quotes(search: Search, usable: list[int], amount: int) -> list[_Part]:
-    """What each path nets for that amount alone, best first."""
-    found = []
-    for index in usable:
-        quote = search.alone(index, amount)
-        if quote is not None:
-            found.append(_Part(quote.net, index, frozenset(hop.id for hop in search.paths[index].hops)))
-    return sorted(found, key=lambda part: (-part.net, part.path))
 
 
 def _fits(search: Search, parts: tuple[tuple[int, int], ...]) -> bool:

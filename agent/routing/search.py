@@ -7,13 +7,13 @@ share inventory, are respected. Amounts promised here rank plans; `agent.routing
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from agent.domain.instruments import AssetId, Place
 from agent.routing.curves import Curve, Depth, State
-from agent.routing.graph import Hop, ends
+from agent.routing.graph import Hop
 from agent.routing.ladder import ladder
 from agent.routing.problem import Problem
 
@@ -79,55 +79,58 @@ def key_of(hop: Hop) -> Key:
 class Search:
     """Marginal quotes over one problem's paths. Holds no state between runs."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, known: Search | None = None) -> None:
+        """`known` is a search over the first of the problem's paths, to go on from."""
         self.problem = problem
         self.paths = problem.paths
         view = problem.view
-        books = {book.id: book for book in view.books}
         sold, bought = view.assets[problem.sell].decimals, view.assets[problem.buy].decimals
-        self.hops: list[Hop] = []
-        self._steps: list[list[_Step]] = []
-        self._scales: list[tuple[float, float, float]] = []
-        self._users: dict[Key, set[int]] = defaultdict(set)
-        self._near: dict[Place, set[int]] = defaultdict(set)
+        self._overheads = {place: gas.tx_gas for place, gas in problem.overheads.items()}
+        self._room = {source.asset: source.cap for source in problem.sources}
         self._places = [path.place for path in self.paths]
         self._sources = [path.source for path in self.paths]
-        self._overheads = {place: known.tx_gas for place, known in problem.overheads.items()}
+        self.hops: list[Hop] = list(known.hops) if known else []
+        self._numbers: dict[Hop, int] = dict(known._numbers) if known else {}
+        self._steps: list[list[_Step]] = list(known._steps) if known else []
+        self._scales: list[tuple[float, float, float]] = list(known._scales) if known else []
+        self._curves: dict[Key, Curve] = dict(known._curves) if known else {}
         # By hop: what its first use costs, in units of the bought asset.
-        self._firsts: list[float] = []
-        numbers: dict[Hop, int] = {}
-        curves: dict[Key, Curve] = {}
-        for index, path in enumerate(self.paths):
-            extra = problem.overheads.get(path.place)
-            steps: list[_Step] = []
-            for hop in path.hops:
-                key = key_of(hop)
-                self._users[key].add(index)
-                if hop not in numbers:
-                    numbers[hop] = len(self.hops)
-                    self.hops.append(hop)
-                i, j = 0, 1
-                if hop.book:
-                    if key not in curves:
-                        curves[key] = Depth(ladder(view, books[hop.id], hop.asset_in))
-                else:
-                    pool = view.pools[hop.id]
-                    curves[key] = problem.graph.curve(pool)
-                    i, j = ends(pool, hop.asset_in, hop.asset_out)
-                curve = curves[key]
-                first = curve.gas + (extra.tx_gas_per_leg if extra else 0)
-                if numbers[hop] == len(self._firsts):
-                    self._firsts.append(first * problem.gas_rate.get(path.place, 0.0))
-                steps.append(_Step(key, curve, i, j, numbers[hop], first))
-            self._steps.append(steps)
-            self._near[path.place].add(index)
-            self._scales.append(
-                (
-                    10.0 ** (view.assets[path.source].decimals - sold),
-                    10.0 ** (bought - view.assets[path.target].decimals),
-                    problem.gas_rate.get(path.place, 0.0),
-                )
-            )
+        self._firsts: list[float] = list(known._firsts) if known else []
+        self._users: dict[Key, list[int]] = defaultdict(list)
+        if known:
+            self._users.update({key: list(using) for key, using in known._users.items()})
+        for index in range(len(self._steps), len(self.paths)):
+            path, place = self.paths[index], self._places[index]
+            extra = problem.overheads.get(place)
+            per_leg, rate = extra.tx_gas_per_leg if extra else 0, problem.gas_rate.get(place, 0.0)
+            self._steps.append([self._step(hop, index, per_leg, rate) for hop in path.hops])
+            into = 10.0 ** (view.assets[path.source].decimals - sold)
+            self._scales.append((into, 10.0 ** (bought - view.assets[path.target].decimals), rate))
+        self._near: dict[Place, list[int]] = defaultdict(list)
+        for index, place in enumerate(self._places):
+            self._near[place].append(index)
+
+    def _step(self, hop: Hop, index: int, per_leg: int, rate: float) -> _Step:
+        key, i, j = key_of(hop), 0, 1
+        curve = self._curves.get(key)
+        if hop.book:
+            if curve is None:
+                view = self.problem.view
+                book = next(book for book in view.books if book.id == hop.id)
+                curve = Depth(ladder(view, book, hop.asset_in))
+        else:
+            ready = self.problem.graph.ready(hop)
+            curve, i, j = ready.curve, ready.i, ready.j
+        self._curves[key] = curve
+        using = self._users[key]
+        if not using or using[-1] != index:
+            using.append(index)
+        first = curve.gas + per_leg
+        number = self._numbers.setdefault(hop, len(self.hops))
+        if number == len(self.hops):
+            self.hops.append(hop)
+            self._firsts.append(first * rate)
+        return _Step(key, curve, i, j, number, first)
 
     def quote(self, index: int, amount: int, run: _Run, share: float) -> Quote | None:
         """`amount` in units of the sold asset; the gas of what is used for the first time counts with weight `share`.
@@ -143,7 +146,8 @@ class Search:
         for key, curve, i, j, hop, first in self._steps[index]:
             state = states.get(key)
             sold = curve.sell(curve.start if state is None else state, i, j, held)
-            if sold is None or sold[0] < 1:
+            # None of it where there is none, and none where a number has left its range.
+            if sold is None or not sold[0] >= 1:
                 return None
             inputs.append(held)
             held = sold[0]
@@ -162,10 +166,17 @@ class Search:
     def alone(self, index: int, amount: int | None = None) -> Quote | None:
         """The estimate for the whole amount, or `amount`, over one path, None where it cannot take it all."""
         amount = self.problem.amount if amount is None else amount
-        cap = next(s.cap for s in self.problem.sources if s.asset == self.paths[index].source)
+        cap = self._room[self._sources[index]]
         if cap is not None and cap < amount:
             return None
         return self.quote(index, amount, _Run(self.problem), 1.0)
+
+    def nets(self, amounts: list[int]) -> list[list[tuple[float, int]]]:
+        """For each amount what every path that can take it all alone would net, with its number; gas in full."""
+        return [
+            [(quote.net, k) for k in range(len(self.paths)) if (quote := self.alone(k, amount)) is not None]
+            for amount in amounts
+        ]
 
     def placed(self, amounts: Mapping[int, int]) -> Split | None:
         """The split that puts exactly `amounts` on paths; None where one cannot take its own after the others."""
@@ -202,13 +213,13 @@ class Search:
     def run(
         self,
         amount: int,
-        chunks: int,
+        chunks_of: int,
         share: float,
         base: Mapping[int, int] | None = None,
         banned: frozenset[Hop] = frozenset(),
         only: frozenset[int] | None = None,
     ) -> Split:
-        """Puts `amount` on top of `base` in equal chunks. `only` limits the paths, `banned` the hops they may use."""
+        """Puts `amount` on top of `base` in so many equal chunks. `only` limits the paths, `banned` the hops they may use."""
         run = _Run(self.problem)
         for index, part in (base or {}).items():
             quote = self.quote(index, part, run, 0.0)
@@ -225,7 +236,7 @@ class Search:
         quotes: dict[int, tuple[int, Quote | None, float]] = {}
         shrunk: dict[int, int] = dict.fromkeys(usable, 1)
         fits: dict[int, bool] = {}
-        chunk = max(-(-amount // chunks), 1)
+        chunk = max(-(-amount // chunks_of), 1)
         left, halvings = amount, 0
         while left:
             sizes = {
@@ -274,11 +285,22 @@ class Search:
         return self._split(run, left)
 
     def _split(self, run: _Run, left: int) -> Split:
-        flows = {self.hops[hop]: max(int(used), 1) for hop, used in run.flows.items()}
-        fixed = sum(self._firsts[hop] for hop in run.flows) + sum(
-            self._overheads.get(place, 0) * self.problem.gas_rate.get(place, 0.0) for place in run.places
+        return self._answer(dict(run.amounts), run.flows, run.places, run.gain, left)
+
+    def _answer(
+        self,
+        amounts: Mapping[int, int],
+        flows: Mapping[int, float],
+        places: Collection[Place],
+        gain: float,
+        left: int,
+    ) -> Split:
+        """A run's split: its worth is the gain less what hops and places cost when used at all."""
+        fixed = sum(self._firsts[hop] for hop in flows) + sum(
+            self._overheads.get(place, 0) * self.problem.gas_rate.get(place, 0.0) for place in sorted(places)
         )
-        return Split(dict(run.amounts), flows, left, run.gain - fixed)
+        used = {self.hops[hop]: max(int(flow), 1) for hop, flow in flows.items()}
+        return Split(amounts, used, left, gain - fixed)
 
     def _top_up(self, run: _Run, left: int) -> bool:
         """Gives a rest too small to swap alone to the path that has the most already."""
@@ -327,11 +349,12 @@ class Search:
 
 def order_of(hops: list[Hop]) -> list[AssetId] | None:
     """The assets in an order where every hop goes forward, None where the hops make a cycle."""
-    onward: dict[AssetId, set[AssetId]] = defaultdict(set)
+    # Not sets: what is iterated over must come in the same order in every process.
+    onward: dict[AssetId, dict[AssetId, None]] = defaultdict(dict)
     waits: dict[AssetId, int] = defaultdict(int)
     for hop in hops:
         if hop.asset_out not in onward[hop.asset_in]:
-            onward[hop.asset_in].add(hop.asset_out)
+            onward[hop.asset_in][hop.asset_out] = None
             waits[hop.asset_out] += 1
             waits[hop.asset_in] += 0
     ready = [asset for asset, count in waits.items() if not count]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from agent.routing.engine import search_over
 from agent.routing.graph import Hop, Path
 from agent.routing.search import Search, Split
 
@@ -24,7 +25,9 @@ def widened(search: Search, split: Split) -> Search | None:
     if not new:
         return None
     count = len(problem.paths)
-    wider = Search(replace(problem, paths=(*problem.paths, *new), extra=problem.extra + len(new)))
+    wider = search_over(
+        replace(problem, paths=(*problem.paths, *new), extra=problem.extra + len(new)), search
+    )
     part = max(problem.amount // _PART, 1)
     last = wider.margins({k: held - held // _PART for k, held in split.amounts.items()}, part)
     least = max((last[k] for k in split.amounts if k in last), default=0.0)
@@ -37,7 +40,7 @@ def widened(search: Search, split: Split) -> Search | None:
     if not best:
         return None
     paths = (*problem.paths, *(wider.paths[k] for k in best))
-    return Search(replace(problem, paths=paths, extra=problem.extra + len(best)))
+    return search_over(replace(problem, paths=paths, extra=problem.extra + len(best)), search)
 
 
 def _near(search: Search, split: Split) -> Iterator[tuple[Hop, ...]]:

@@ -38,10 +38,22 @@ if TYPE_CHECKING:
     metavar="USD",
     help="The most that any one order of a job may lose at worst, and a thief of the agent's key take in a day.",
 )
+@click.option(
+    "--compiled",
+    is_flag=True,
+    help="Plan with compiled searches: the same plans, several times sooner. Needs the extra `fast`.",
+)
 @click.option("--json", "as_json", is_flag=True, help="With --once: one JSON document on stdout.")
 @click.pass_context
 def command(
-    ctx: click.Context, once: bool, live: bool, shadow: bool, yes: bool, max_loss: str | None, as_json: bool
+    ctx: click.Context,
+    once: bool,
+    live: bool,
+    shadow: bool,
+    yes: bool,
+    max_loss: str | None,
+    compiled: bool,
+    as_json: bool,
 ) -> int:
     """Carry orders until stopped: first what an earlier run left open, then handed-over orders and the settings' jobs.
 
@@ -61,6 +73,11 @@ def command(
         raise Usage("JSON_NEEDS_ONCE", "a daemon has no one document to print", "use it with --once")
     if live and shadow:
         raise Usage("LIVE_AND_SHADOW", "--live and --shadow exclude each other", "leave one out")
+    if compiled:
+        from agent.routing.warm import warm
+
+        # Before anything is open: the first start on a machine compiles for some ten seconds, later ones load for one.
+        warm()
     if once:
         return with_app(settings, lambda app, stack: _once(app, stack, as_json))
     if not live:

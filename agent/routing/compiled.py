@@ -1,0 +1,131 @@
+"""The search over compiled loops: the same answers as `agent.routing.search`, to the last bit, many times faster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+
+import numpy as np
+
+from agent.domain.instruments import AssetId
+from agent.routing.graph import Hop
+from agent.routing.kernels import chunks
+from agent.routing.kernels.whole import BITS, MOST, Pair, pair
+from agent.routing.problem import Problem
+from agent.routing.rows import ints
+from agent.routing.search import Search, Split
+from agent.routing.tables import Ints
+
+_DUST = 10**6
+
+
+def _rows(rows: Sequence[tuple[int, ...]], width: int) -> Ints:
+    return np.array(rows, dtype=np.int64).reshape(len(rows), width)
+
+
+class CompiledSearch(Search):
+    """A `Search` whose loops are compiled. Amounts beyond 2**104 are left to the interpreted ones."""
+
+    def __init__(self, problem: Problem, known: Search | None = None) -> None:
+        super().__init__(problem, known)
+        self._rows = rows = problem.graph.beams().rows
+        assets: dict[AssetId, int] = {}
+        locals_ = {key: n for n, key in enumerate(self._users)}
+        places = {place: n for n, place in enumerate(self._near)}
+        sources = {source.asset: n for n, source in enumerate(problem.sources)}
+        table: list[tuple[int, ...]] = []
+        costs: list[tuple[float, float]] = []
+        first, held = [0], 0
+        for path in self._steps:
+            for step in path:
+                number = rows.number(step.key, step.curve)
+                width = rows.width(number)
+                table.append((number, step.i, step.j, step.hop, held, width, locals_[step.key]))
+                costs.append((step.gas, step.curve.gas_per_tick))
+                held += width
+            first.append(len(table))
+        ends = [
+            tuple(assets.setdefault(a, len(assets)) for a in (h.asset_in, h.asset_out)) for h in self.hops
+        ]
+        homes = [(sources[a], places[place]) for a, place in zip(self._sources, self._places, strict=True)]
+        users = list(self._users.values())
+        self._laid = chunks.Paths(
+            ints(first), held, _rows(table, 7), np.array(costs, dtype=np.float64), np.array(self._scales), _rows(homes, 2), _rows(ends, 2),
+            ints([0, *accumulate(map(len, users))]), ints([k for using in users for k in using]),
+            np.array([float(self._overheads.get(place, 0)) for place in places]), bool(self._overheads),
+        )  # fmt: skip
+        self._every: Ints = np.arange(len(self.paths), dtype=np.int64)
+        self._by_place = list(places)
+        caps = [source.cap for source in problem.sources]
+        self._small = problem.amount < MOST and all((cap or 0) < MOST for cap in caps)
+        self._caps = _rows([(cap is not None, *pair(cap or 0)) for cap in caps] if self._small else [], 3)
+
+    def nets(self, amounts: list[int]) -> list[list[tuple[float, int]]]:
+        if not self._small or any(amount >= MOST for amount in amounts):
+            return super().nets(amounts)
+        market, start = self._rows.laid()
+        found = chunks.alone(market, self._laid, start, np.array([float(amount) for amount in amounts]))
+        caps = [self._room[asset] for asset in self._sources]
+        return [
+            [(net, k) for k, (net, cap) in enumerate(zip(row, caps, strict=True)) if net == net and (cap is None or cap >= amount)]
+            for amount, row in zip(amounts, found.tolist(), strict=True)
+        ]  # fmt: skip
+
+    def margins(self, amounts: Mapping[int, int], part: int) -> dict[int, float]:
+        if not self._small or part < 0 or part >= MOST or any(held >= MOST for held in amounts.values()):
+            return super().margins(amounts, part)
+        market, start = self._rows.laid()
+        found = chunks.margins(market, self._laid, start, _base(amounts), *pair(part))  # fmt: skip
+        return {k: rate for k, rate in enumerate(found.tolist()) if rate == rate}
+
+    def run(
+        self,
+        amount: int,
+        chunks_of: int,
+        share: float,
+        base: Mapping[int, int] | None = None,
+        banned: frozenset[Hop] = frozenset(),
+        only: frozenset[int] | None = None,
+    ) -> Split:
+        kept = dict(base or {})
+        if not self._small or not 0 <= amount + sum(kept.values()) < MOST:
+            return super().run(amount, chunks_of, share, base, banned, only)
+        usable = self._every
+        if banned or only is not None:
+            usable = ints([
+                k for k in (range(len(self.paths)) if only is None else sorted(only))
+                if k < len(self.paths) and not (banned and banned.intersection(self.paths[k].hops))
+            ])  # fmt: skip
+        market, start = self._rows.laid()
+        dust = pair((self.problem.amount - 1) // _DUST)
+        while True:
+            chunk = pair(max(-(-amount // chunks_of), 1))
+            found = chunks.run(
+                market, self._laid, start, _base(kept), usable, pair(amount), chunk, share,
+                self._caps, dust, self.problem.max_legs,
+            )  # fmt: skip
+            if not len(found.refused):
+                return self._found(found)
+            amount += sum(kept.pop(k) for k in found.refused.tolist())
+
+    def _found(self, found: chunks.Split) -> Split:
+        order, hops = found.order.tolist(), found.hops.tolist()
+        high, low, flow = found.high.tolist(), found.low.tolist(), found.flow.tolist()
+        return self._answer(
+            {k: (high[k] << BITS) + low[k] for k in order},
+            {hop: flow[hop] for hop in hops},
+            [place for place, lit in zip(self._by_place, found.lit.tolist(), strict=True) if lit],
+            found.gain,
+            _whole(found.left),
+        )
+
+
+def _base(amounts: Mapping[int, int]) -> Ints:
+    return _rows([(k, *pair(part)) for k, part in amounts.items()], 3)
+
+
+def _whole(parts: Pair) -> int:
+    return (parts[0] << BITS) + parts[1]
+
+
+__all__ = ["CompiledSearch"]

@@ -1,0 +1,294 @@
+"""The greedy split compiled: `Search.run`, `margins` and `alone` of `agent.routing.search`, step by step in the same order."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from agent.routing.kernels.jit import compiled
+from agent.routing.kernels.sales import Market, sell
+from agent.routing.kernels.whole import as_float, halved, less, minus, plus
+from agent.routing.tables import Bools, Floats, Ints
+
+_THINNEST = 6
+"""A path is offered no less than a 2**6-th of a chunk, by steps of 2**3."""
+
+
+class Paths(NamedTuple):
+    """A problem's paths side by side, in few arrays: each costs a call a microsecond.
+
+    `first` is where each path's steps begin, `slots` how many numbers all their states have. `steps` by step: the curve, the places of the assets
+    in it, the hop, where its state is kept and how many numbers that has, and the curve's number among these paths; `costs` its gas when first
+    used and per tick. By path, `scales`: into the path's asset, into the bought one, the price of gas; `homes`: source and place. By hop,
+    `hops`: its assets. `shared` are, from `sharers` of a curve's number on, the paths that use it. `overhead` by place: what its
+    transaction costs, in gas.
+    """
+
+    first: Ints
+    slots: int
+    steps: Ints
+    costs: Floats
+    scales: Floats
+    homes: Ints
+    hops: Ints
+    sharers: Ints
+    shared: Ints
+    overhead: Floats
+    overheads: bool
+
+
+CURVE, GIVEN, GOT, HOP, SLOT, WIDTH, LOCAL = range(7)
+
+
+class Split(NamedTuple):
+    """What a run put where: amounts of paths (both parts), paths and hops in the order they were first used, flow by hop, places used."""
+
+    high: Ints
+    low: Ints
+    order: Ints
+    flow: Floats
+    hops: Ints
+    lit: Bools
+    left: tuple[int, int]
+    gain: float
+    refused: Ints
+
+
+@compiled
+def _quote(market: Market, paths: Paths, k: int, held: float, share: float, states: Floats, used: Bools, lit: Bools, inputs: Floats, after: Floats) -> tuple[bool, float, float]:  # fmt: skip
+    """Whether the path can take it, its net and its gain; `inputs` by step and `after` by slot are filled in."""
+    held *= paths.scales[k, 0]
+    gas = ticks = 0.0
+    for at in range(paths.first[k], paths.first[k + 1]):
+        out, crossed = sell(market, paths.steps[at, CURVE], paths.steps[at, GIVEN], paths.steps[at, GOT], held, states, after, paths.steps[at, SLOT])  # fmt: skip
+        # None of it where there is none, and none where a number has left its range.
+        if not out >= 1:
+            return False, 0.0, 0.0
+        inputs[at] = held
+        held = out
+        if crossed:
+            ticks += crossed * paths.costs[at, 1]
+        if not used[paths.steps[at, HOP]]:
+            gas += paths.costs[at, 0]
+    place = paths.homes[k, 1]
+    if share != 0 and paths.overheads and not lit[place]:
+        gas += paths.overhead[place]
+    rate = paths.scales[k, 2]
+    gain = held * paths.scales[k, 1] - ticks * rate
+    return True, gain - share * gas * rate, gain
+
+
+@compiled
+def _fits(paths: Paths, k: int, used: Bools, hops: Ints, count: int, most: int) -> bool:
+    """No more legs than allowed, and an order in which they can execute."""
+    all_of = np.empty(count + paths.first[k + 1] - paths.first[k], dtype=np.int64)
+    all_of[:count] = hops[:count]
+    n = count
+    for at in range(paths.first[k], paths.first[k + 1]):
+        if not used[paths.steps[at, HOP]]:
+            all_of[n] = paths.steps[at, HOP]
+            n += 1
+    if n == count:
+        return True
+    if n > most:
+        return False
+    while n:
+        # What nothing leads to goes first; a cycle is what is left.
+        kept = 0
+        for a in range(n):
+            waits = False
+            for b in range(n):
+                if paths.hops[all_of[b], 1] == paths.hops[all_of[a], 0]:
+                    waits = True
+                    break
+            if waits:
+                all_of[kept] = all_of[a]
+                kept += 1
+            # Those before `a` that went first are still looked at for `a`: it then goes a round later.
+        if kept == n:
+            return False
+        n = kept
+    return True
+
+
+@compiled
+def margins(market: Market, paths: Paths, start: Floats, base: Ints, part_high: int, part_low: int) -> Floats:  # fmt: skip
+    """What every path gives per unit on top of `base`; NaN where it takes none of the sizes."""
+    count = len(paths.first) - 1
+    states, after = start.copy(), np.empty(paths.slots)
+    inputs = np.empty(paths.first[-1])
+    used, lit = np.zeros(len(paths.hops), dtype=np.bool_), np.zeros(len(paths.overhead), dtype=np.bool_)
+    for n in range(len(base)):
+        k = base[n, 0]
+        ok, _, _ = _quote(market, paths, k, as_float(base[n, 1], base[n, 2]), 0.0, states, used, lit, inputs, after)  # fmt: skip
+        if ok:
+            _settle(market, paths, k, states, after)
+    found = np.full(count, np.nan)
+    if part_high == 0 and part_low == 0:
+        return found
+    for k in range(count):
+        for times in range(0, _THINNEST + 1, 3):
+            high, low = halved(part_high, part_low, times)
+            if high == 0 and low == 0:
+                low = 1
+            ok, _, gain = _quote(market, paths, k, as_float(high, low), 0.0, states, used, lit, inputs, after)
+            if ok:
+                found[k] = gain / as_float(high, low)
+                break
+    return found
+
+
+@compiled
+def alone(market: Market, paths: Paths, start: Floats, amounts: Floats) -> Floats:
+    """The net of each of `amounts` (rows) over each path alone, gas in full; NaN where it cannot take it."""
+    count = len(paths.first) - 1
+    after, inputs = np.empty(paths.slots), np.empty(paths.first[-1])
+    used, lit = np.zeros(len(paths.hops), dtype=np.bool_), np.zeros(len(paths.overhead), dtype=np.bool_)
+    found = np.full((len(amounts), count), np.nan)
+    for n in range(len(amounts)):
+        for k in range(count):
+            ok, net, _ = _quote(market, paths, k, amounts[n], 1.0, start, used, lit, inputs, after)
+            if ok:
+                found[n, k] = net
+    return found
+
+
+@compiled
+def _settle(market: Market, paths: Paths, k: int, states: Floats, after: Floats) -> None:
+    """The path's curves stand where its quote said."""
+    for at in range(paths.first[k], paths.first[k + 1]):
+        to, slot = market.state_at[paths.steps[at, CURVE]], paths.steps[at, SLOT]
+        for n in range(paths.steps[at, WIDTH]):
+            states[to + n] = after[slot + n]
+
+
+@compiled
+def run(
+    market: Market, paths: Paths, start: Floats, base: Ints, usable: Ints, amount: tuple[int, int],
+    chunk: tuple[int, int], share: float, caps: Ints, dust: tuple[int, int], most: int,
+) -> Split:  # fmt: skip
+    """`base` are (path, high, low), `caps` by source (whether there is one, high, low). `Search.run` with `amount` and `chunk` worked out; where paths of `base` refuse their part these are named and nothing else is done."""
+    count, sources = len(paths.first) - 1, len(caps)
+    states, after = start.copy(), np.empty(paths.slots)
+    inputs, flow = np.empty(paths.first[-1]), np.zeros(len(paths.hops))
+    used, lit = np.zeros(len(paths.hops), dtype=np.bool_), np.zeros(len(paths.overhead), dtype=np.bool_)
+    high, low = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+    taken, order, orders = np.zeros(count, dtype=np.bool_), np.empty(count, dtype=np.int64), 0
+    hops, legs = np.empty(len(paths.hops), dtype=np.int64), int(np.int64(0))
+    capped, room_high, room_low = caps[:, 0] != 0, caps[:, 1].copy(), caps[:, 2].copy()
+    size_high, size_low = np.zeros(sources, dtype=np.int64), np.zeros(sources, dtype=np.int64)
+    # By path: 0 no quote at hand, 1 none to be had, 2 one; its part, net and gain; how often its part is halved; 0 not known, 1 fits, 2 not.
+    state, thin, fits = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)  # fmt: skip
+    part_high, part_low = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+    rates, gains = np.zeros(count), np.zeros(count)
+    refused, refusals = np.empty(len(base), dtype=np.int64), 0
+    gain = 0.0
+    left_high, left_low = amount
+    chunk_high, chunk_low = chunk
+    halvings, put, best = 0, 0, -1
+    while True:
+        if put < len(base):
+            best = base[put, 0]
+            part_high[best], part_low[best] = base[put, 1], base[put, 2]
+            ok, _, gains[best] = _quote(market, paths, best, as_float(base[put, 1], base[put, 2]), 0.0, states, used, lit, inputs, after)  # fmt: skip
+            put += 1
+            if not ok:
+                refused[refusals] = best
+                refusals += 1
+                continue
+        else:
+            if refusals or (left_high == 0 and left_low == 0):
+                break
+            for n in range(sources):
+                size_high[n], size_low[n] = chunk_high, chunk_low
+                if less(left_high, left_low, chunk_high, chunk_low):
+                    size_high[n], size_low[n] = left_high, left_low
+                if capped[n] and less(room_high[n], room_low[n], size_high[n], size_low[n]):
+                    size_high[n], size_low[n] = room_high[n], room_low[n]
+            best, best_rate = -1, 0.0
+            for k in usable:
+                whole_h, whole_l = size_high[paths.homes[k, 0]], size_low[paths.homes[k, 0]]
+                nothing = whole_h < 0 or (whole_h == 0 and whole_l == 0)
+                th, tl = halved(whole_h, whole_l, thin[k])
+                if thin[k] and th == 0 and tl == 0:
+                    tl = 1
+                if state[k] == 0 or part_high[k] != th or part_low[k] != tl:
+                    state[k], rates[k] = 1, 0.0
+                    while True:
+                        th, tl = halved(whole_h, whole_l, thin[k])
+                        if not nothing and th == 0 and tl == 0:
+                            tl = 1
+                        part_high[k], part_low[k] = th, tl
+                        if nothing:
+                            break
+                        amount_in = as_float(th, tl)
+                        ok, net, gains[k] = _quote(market, paths, k, amount_in, share, states, used, lit, inputs, after)  # fmt: skip
+                        if ok:
+                            state[k], rates[k] = 2, net / amount_in
+                            break
+                        if thin[k] >= _THINNEST:
+                            break
+                        thin[k] += 3
+                if state[k] != 2 or (best >= 0 and rates[k] <= best_rate):
+                    continue
+                if fits[k] == 0:
+                    fits[k] = 1 if _fits(paths, k, used, hops, legs, most) else 2
+                if fits[k] == 1:
+                    best, best_rate = k, rates[k]
+            if best < 0 and not less(dust[0], dust[1], left_high, left_low):
+                # A rest too small to swap alone goes to the path that has the most already.
+                top = -1
+                for n in range(orders):
+                    k = order[n]
+                    source = paths.homes[k, 0]
+                    if capped[source] and less(room_high[source], room_low[source], left_high, left_low):
+                        continue
+                    if top < 0 or less(high[top], low[top], high[k], low[k]):
+                        top = k
+                if top >= 0:
+                    high[top], low[top] = plus(high[top], low[top], left_high, left_low)
+                    left_high, left_low = 0, 0
+                    break
+            if best < 0:
+                halvings += 1
+                if halvings > 6 or (chunk_high == 0 and chunk_low == 1):
+                    break
+                chunk_high, chunk_low = halved(chunk_high, chunk_low, int(np.int64(2)))
+                if chunk_high == 0 and chunk_low == 0:
+                    chunk_low = 1
+                state[:] = 0
+                continue
+            left_high, left_low = minus(left_high, left_low, part_high[best], part_low[best])
+        _settle(market, paths, best, states, after)
+        gain += gains[best]
+        place, source = paths.homes[best, 1], paths.homes[best, 0]
+        fresh, first_there = False, not lit[place]
+        lit[place] = True
+        for at in range(paths.first[best], paths.first[best + 1]):
+            hop = paths.steps[at, HOP]
+            if not used[hop]:
+                used[hop], fresh = True, True
+                hops[legs] = hop
+                legs += 1
+            flow[hop] += inputs[at]
+            local = paths.steps[at, LOCAL]
+            for n in range(paths.sharers[local], paths.sharers[local + 1]):
+                state[paths.shared[n]] = 0
+        if not taken[best]:
+            taken[best] = True
+            order[orders] = best
+            orders += 1
+        high[best], low[best] = plus(high[best], low[best], part_high[best], part_low[best])
+        if capped[source]:
+            room_high[source], room_low[source] = minus(room_high[source], room_low[source], part_high[best], part_low[best])  # fmt: skip
+        if fresh:
+            fits[:] = 0
+        if first_there and share != 0 and paths.overheads:
+            for k in range(count):
+                if paths.homes[k, 1] == place:
+                    state[k] = 0
+    return Split(high, low, order[:orders], flow, hops[:legs], lit, (left_high, left_low), gain, refused[:refusals])  # fmt: skip
+
+
+__all__ = ["Paths", "Split", "alone", "margins", "run"]
