@@ -1,10 +1,11 @@
 """What a plan gives when it executes one, two or three blocks after it was made, while other people's recorded orders trade in between.
 
-    python scripts/bench.d/realised.py [--worlds 6] [--orders 12] [--traders 10] [--seed 1] [--json]
+    python scripts/bench.d/realised.py [--worlds 6] [--orders 12 | --recorded] [--traders 10] [--seed 1] [--json]
 
 The recordings hold no three blocks in a row, so the blocks between are made of what was recorded: of the user orders of the same minutes, those whose
 own limit the market meets are drawn by the seed, so many a block, and each is traded by its own best plan, exactly, on the pools as the ones before
-left them. Our plans are made before the first of them and executed unchanged after one, two and three blocks: what is sold as planned, everything on
+left them. Our orders are drawn like those of the routing bench, or, with --recorded, are the recorded ones themselves: in each world the seed gives
+half of them to us (those that the market fills within their own limits) and half to the others. Our plans are made before the first of them and executed unchanged after one, two and three blocks: what is sold as planned, everything on
 the way passed on in the planned proportions. Told is what they net against the plan, how many a minimum 50 bps below the plan would have held back,
 and what a plan made anew at that block would net: the first is the market's move, the difference is the plan's age. `realised.txt` beside this
 keeps a run. Exit 1 where a plan executed in the block it was made for nets anything else than planned.
@@ -81,14 +82,20 @@ def block(view: MarketView, chance: random.Random, orders: list[dict[str, Any]],
 
 
 def world(
-    view: MarketView, orders: list[dict[str, Any]], seed: int, count: int, traders: int
+    view: MarketView, orders: list[dict[str, Any]], seed: int, count: int | None, traders: int
 ) -> list[dict[str, Any]]:
+    """One world's plans and what became of them; `count` orders drawn by the seed, or half of the recorded ones where it is None."""
     chance = random.Random(seed)
     graph = Graph(view)
-    ours = [
-        found for order in drawn(view, chance, count) if (found := planned(view, graph, order)) is not None
-    ]
-    ours = [(problem, plan) for problem, plan in ours if plan.net > 0]
+    wanted = [] if count is None else drawn(view, chance, count)
+    if count is None:
+        mixed = chance.sample(orders, len(orders))
+        wanted, orders = mixed[::2], mixed[1::2]
+    ours = []
+    for order in wanted:
+        found = planned(view, graph, order)
+        if found is not None and found[1].net > 0 and found[1].net >= int(order.get("buy_raw", 0)):
+            ours.append(found)
     rows: list[dict[str, Any]] = []
     for problem, plan in ours:
         same = later(problem, plan, view)
@@ -117,6 +124,7 @@ def main() -> int:
     )
     options.add_argument("--worlds", type=int, default=6)
     options.add_argument("--orders", type=int, default=12)
+    options.add_argument("--recorded", action="store_true")
     options.add_argument("--traders", type=int, default=10)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--json", action="store_true")
@@ -130,7 +138,9 @@ def main() -> int:
     orders = json.loads(text)["orders"]
     rows: list[dict[str, Any]] = []
     for number in range(asked.worlds):
-        rows += world(view, orders, asked.seed * 1000 + number, asked.orders, asked.traders)
+        rows += world(
+            view, orders, asked.seed * 1000 + number, None if asked.recorded else asked.orders, asked.traders
+        )
         print(f"\r{number + 1} of {asked.worlds} worlds", end="", file=sys.stderr)
     print(file=sys.stderr)
     machine = {
