@@ -67,17 +67,17 @@ class Others:
 
 
 def build_others(b: Builder, dai: str, usdt: str) -> Others:
-    """Puts them onto the chain, with liquidity at 3,000 USDC to the ether."""
+    """Puts them onto the chain, with liquidity at 3,015 USDC to the ether, a little above the other pools."""
     dai, usdt = checksum(dai), checksum(usdt)
     codes = _codes()
     curve = _curve(b, (dai, checksum(AT.usdc), usdt))
     implementation = b.deploy(bytes.fromhex(codes["Pool"]))
     solidly = b.deploy(bytes.fromhex(codes["PoolFactory"]) + encode(["address"], [implementation]))
     stable = _solidly_pool(b, solidly, ((AT.usdc, 4_000_000 * 10**6), (dai, 4_000_000 * 10**18)), True)
-    volatile = _solidly_pool(b, solidly, ((AT.weth, 700 * 10**18), (AT.usdc, 2_100_000 * 10**6)), False)
+    volatile = _solidly_pool(b, solidly, ((AT.weth, 700 * 10**18), (AT.usdc, 2_110_500 * 10**6)), False)
     pancake = b.deploy(bytes.fromhex(codes["PancakeFactory"]) + encode(["address"], [DEPLOYER]))
     pairs = (
-        _pair(b, pancake, (AT.weth, 300 * 10**18), (AT.usdc, 900_000 * 10**6)),
+        _pair(b, pancake, (AT.weth, 300 * 10**18), (AT.usdc, 904_500 * 10**6)),
         _pair(b, pancake, (AT.weth, 250 * 10**18), (dai, 751_000 * 10**18)),
     )
     made = (Address(checksum(at)) for at in (solidly, stable, volatile, pancake))
