@@ -28,8 +28,8 @@ GAS = {
     "balancer_v2_weighted": (110_000, 0),
     "balancer_v2_stable": (150_000, 0),
     "curve_stableswap": (150_000, 0),
-    "solidly_volatile": (130_000, 0),
-    "solidly_stable": (160_000, 0),
+    "solidly_volatile": (150_000, 0),
+    "solidly_stable": (180_000, 0),
 }
 MIN_TICK, MAX_TICK = -887272, 887272
 _V3_EVENTS = (
