@@ -52,6 +52,18 @@ HARMLESS = {
         )
     ),
     "uniswap_v4": frozenset({_topic("Donate(bytes32,address,uint256,uint256)")}),
+    "curve_stableswap": frozenset(
+        map(
+            _topic,
+            (
+                "Transfer(address,address,uint256)",
+                "Approval(address,address,uint256)",
+                "CommitNewAdmin(uint256,address)",
+                "NewAdmin(address)",
+                "CommitNewFee(uint256,uint256,uint256)",
+            ),
+        )
+    ),
 }
 """By kind of pool, the events that leave reserves, price, liquidity, ticks and fees as they are."""
 

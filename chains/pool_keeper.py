@@ -76,7 +76,7 @@ class PoolKeeper:
         at = news[-1][0]
         entries = {entry["id"]: entry for entry in kept.pools}
         names = {identity.rpartition("/")[2].lower(): identity for identity in entries}
-        unknown = set(self._reader.changes_unheard())
+        unknown = set(self._reader.changes_unheard(kept.block))
         for _, logs in news:
             for log in logs:
                 identity = names.get(log.address.lower()) or (

@@ -1,20 +1,25 @@
 """The state of configured pools at one block, as market/1 pool objects (base units as strings), and their tokens.
 
 Everything of one snapshot is read at the same block: views travel through the reader's multicall, and an answer of
-another block is a Retry. Ticks are read once over the whole bitmap; afterwards a V3 or V4 pool's ticks are read again only
+another block is a Retry. What a kind's views are is in `pool_curve` and `pool_solidly`, for the older kinds here; pools of named factories
+are looked for once (`pool_factories`). Ticks are read once over the whole bitmap; afterwards a V3 or V4 pool's ticks are read again only
 where its liquidity events say that they changed, or where the block last read is no longer part of the chain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from chains import pool_curve, pool_solidly
 from chains.abi_views import ratio_text, symbol_text, uint_array
 from chains.errors import Reject, Retry, Usage
 from chains.evm import address_of, checksum, keccak, selector, signed, word, words
+from chains.pool_factories import PoolFactory, found_pools
+from chains.pool_types import Known, PoolSnapshot, PoolSpec, Token, V4Contracts
 from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, ChainReader, Hash32, LogFilter
+
+__all__ = ["GAS", "PoolReader", "PoolSnapshot", "PoolSpec", "Token", "V4Contracts", "asset_id"]
 
 GAS = {
     "uniswap_v2": (90_000, 0),
@@ -22,6 +27,9 @@ GAS = {
     "uniswap_v4": (120_000, 31_000),
     "balancer_v2_weighted": (110_000, 0),
     "balancer_v2_stable": (150_000, 0),
+    "curve_stableswap": (150_000, 0),
+    "solidly_volatile": (150_000, 0),
+    "solidly_stable": (180_000, 0),
 }
 MIN_TICK, MAX_TICK = -887272, 887272
 _V3_EVENTS = (
@@ -31,64 +39,24 @@ _V3_EVENTS = (
 _V4_EVENT = keccak(b"ModifyLiquidity(bytes32,address,int24,int24,int256,bytes32)")
 
 
-@dataclass(frozen=True, slots=True)
-class PoolSpec:
-    """One pool to read. `id` is its contract; for V4 and Balancer the 32-byte pool id.
-
-    `fee_pips` is the fee of a V2 fork that is not Uniswap's (its pair contract does not say).
-    """
-
-    kind: str
-    id: str
-    fee_pips: int = 3000
-    gas: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class V4Contracts:
-    """Where V4 stands on the chain: the manager that holds the pools, and the lenses that read them."""
-
-    pool_manager: Address
-    state_view: Address
-    position_manager: Address
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A token's own metadata. The zero address is the chain's coin."""
-
-    address: Address
-    symbol: str
-    decimals: int
-
-
-@dataclass(frozen=True, slots=True)
-class PoolSnapshot:
-    """All pools at `block`; `skipped` says which could not be read, and why."""
-
-    block: BlockRef
-    pools: tuple[dict[str, Any], ...]
-    tokens: dict[Address, Token]
-    skipped: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(slots=True)
-class _Fixed:
-    """What of a pool never changes."""
-
-    spec: PoolSpec
-    tokens: tuple[Address, ...]
-    values: dict[str, Any] = field(default_factory=dict)
-    ticks: list[tuple[int, int]] | None = None
-
-
 class PoolReader:
     """Reads one chain's configured pools; keeps their constants and ticks between snapshots.
 
     Raises Usage for a kind it cannot read, Retry where the chain did not answer at one block.
     """
 
-    def __init__(self, reader: ChainReader, specs: Sequence[PoolSpec], v4: V4Contracts | None = None) -> None:
+    def __init__(
+        self,
+        reader: ChainReader,
+        specs: Sequence[PoolSpec],
+        v4: V4Contracts | None = None,
+        *,
+        v2_fees: Mapping[Address, int] | None = None,
+        factories: Sequence[PoolFactory] = (),
+        tokens: Sequence[Address] = (),
+    ) -> None:
+        """`v2_fees`: what the pairs of each V2 factory take, in millionths; a pair of any other factory is left out. `factories`: whose
+        pools of every two of `tokens` are read besides."""
         for spec in specs:
             if spec.kind not in GAS:
                 raise Usage(
@@ -101,18 +69,20 @@ class PoolReader:
                     "remove the pool",
                 )
         self._reader, self._specs, self._v4 = reader, tuple(specs), v4
-        self._fixed: dict[str, _Fixed] = {}
+        self._v2_fees, self._sought, self._tokens_among = v2_fees, tuple(factories), tuple(tokens)
+        self._fixed: dict[str, Known] = {}
         self._tokens: dict[Address, Token] = {}
         self._skipped: dict[str, str] = {}
         self._last: tuple[int, Hash32] | None = None
 
     @property
     def reads_any(self) -> bool:
-        return bool(self._specs)
+        return bool(self._specs or self._sought)
 
     async def snapshot(self, block: int | str = "latest") -> PoolSnapshot:
         """The pools at `block`. Reads only prices and liquidity where nothing else can have changed."""
         at = await self._reader.block(block)
+        await self._look_for_pools(at)
         new = [spec for spec in self._specs if spec.id not in self._fixed and spec.id not in self._skipped]
         if new:
             await self._learn(new, at)
@@ -128,9 +98,8 @@ class PoolReader:
 
     def log_sources(self) -> tuple[LogFilter, ...]:
         """Where everything is logged that may change a pool read here."""
-        alone = tuple(
-            Address(f.spec.id) for f in self._fixed.values() if f.spec.kind in ("uniswap_v2", "uniswap_v3")
-        )
+        heard = ("uniswap_v2", "uniswap_v3", pool_curve.KIND)
+        alone = tuple(Address(f.spec.id) for f in self._fixed.values() if f.spec.kind in heard)
         found: list[LogFilter] = [(alone, ())] if alone else []
         shared: dict[Address, list[bytes]] = {}
         for f in self._fixed.values():
@@ -140,12 +109,17 @@ class PoolReader:
                 shared.setdefault(f.values["vault"], []).append(bytes.fromhex(f.spec.id[2:]))
         return (*found, *(((where,), (None, tuple(ids))) for where, ids in shared.items()))
 
-    def changes_unheard(self) -> frozenset[str]:
-        """Ids of pools whose fees, amplification or rates move with no log where theirs are followed: read at every block."""
+    def changes_unheard(self, after: BlockRef) -> frozenset[str]:
+        """Ids of pools whose fees, amplification or rates may move after a block with no log where theirs are followed: read at every
+        block, in the one request that is made for it."""
         chain = self._reader.chain_id
-        return frozenset(
-            f"eip155:{chain}/{f.spec.id}" for f in self._fixed.values() if f.spec.kind.startswith("balancer")
-        )
+
+        def unheard(f: Known) -> bool:
+            if f.spec.kind == pool_curve.KIND:
+                return pool_curve.changes_unheard(f.values, after.timestamp)
+            return f.spec.kind.startswith("balancer") or f.spec.kind in pool_solidly.KINDS
+
+        return frozenset(f"eip155:{chain}/{f.spec.id}" for f in self._fixed.values() if unheard(f))
 
     async def states_of(
         self, ids: Collection[str], at: BlockRef, reader: ChainReader
@@ -163,6 +137,13 @@ class PoolReader:
 
     # ---- constants
 
+    async def _look_for_pools(self, at: BlockRef) -> None:
+        """Once: what is made later is found by the next process."""
+        found = await found_pools(self._sought, self._tokens_among, at, self._reader)
+        listed = {spec.id.lower() for spec in self._specs}
+        self._specs += tuple(PoolSpec(kind, pool) for kind, pool in found if pool.lower() not in listed)
+        self._sought = ()
+
     async def _learn(self, specs: list[PoolSpec], at: BlockRef) -> None:
         calls: list[Call] = []
         for spec in specs:
@@ -176,12 +157,22 @@ class PoolReader:
                 self._skipped[spec.id] = why.message
         for spec in [s for s in specs if s.kind.startswith("balancer") and s.id in self._fixed]:
             await self._learn_balancer(self._fixed[spec.id], at)
+        await self._learn_fees(
+            [self._fixed[s.id] for s in specs if s.kind in pool_solidly.KINDS and s.id in self._fixed], at
+        )
         wanted = {t for f in self._fixed.values() for t in f.tokens if t not in self._tokens}
         await self._learn_tokens(sorted(wanted), at)
 
     def _constant_calls(self, spec: PoolSpec) -> list[Call]:
+        if spec.kind == pool_curve.KIND:
+            return pool_curve.asked(checksum(spec.id))
+        if spec.kind in pool_solidly.KINDS:
+            return pool_solidly.asked(checksum(spec.id))
         if spec.kind == "uniswap_v2":
-            return [_view(spec.id, name) for name in ("token0()", "token1()")]
+            asked = (
+                ("token0()", "token1()") if self._v2_fees is None else ("token0()", "token1()", "factory()")
+            )
+            return [_view(spec.id, name) for name in asked]
         if spec.kind == "uniswap_v3":
             return [_view(spec.id, name) for name in ("token0()", "token1()", "fee()", "tickSpacing()")]
         if spec.kind == "uniswap_v4":
@@ -191,7 +182,11 @@ class PoolReader:
         pool = _balancer_address(spec.id)
         return [_view(pool, name) for name in ("getPoolId()", "getVault()")]
 
-    def _constants(self, spec: PoolSpec, given: list[bytes | None]) -> _Fixed:
+    def _constants(self, spec: PoolSpec, given: list[bytes | None]) -> Known:
+        if spec.kind == pool_curve.KIND:
+            return Known(spec, *pool_curve.told(spec.id, given))
+        if spec.kind in pool_solidly.KINDS:
+            return Known(spec, *pool_solidly.told(spec.id, spec.kind, given))
         if any(answer is None or len(answer) < 32 for answer in given):
             raise Reject("NOT_A_POOL", f"{spec.id} does not answer as a {spec.kind} pool")
         first = [words(answer or b"") for answer in given]
@@ -202,17 +197,40 @@ class PoolReader:
             if hooks:
                 raise Reject("HAS_HOOKS", f"V4 pool {spec.id} has hooks, whose arithmetic is its own")
             tokens = (address_of(currency0.to_bytes(32, "big")), address_of(currency1.to_bytes(32, "big")))
-            return _Fixed(spec, tokens, {"tick_spacing": signed(spacing), "key_fee": fee})
+            return Known(spec, tokens, {"tick_spacing": signed(spacing), "key_fee": fee})
         if spec.kind.startswith("balancer"):
             if (given[0] or b"").hex() != spec.id[2:].lower():
                 raise Reject("NOT_A_POOL", f"{_balancer_address(spec.id)} is not the pool of id {spec.id}")
-            return _Fixed(spec, (), {"vault": address_of(given[1] or b"")})
+            return Known(spec, (), {"vault": address_of(given[1] or b"")})
         tokens = (address_of(given[0] or b""), address_of(given[1] or b""))
         if spec.kind == "uniswap_v2":
-            return _Fixed(spec, tokens)
-        return _Fixed(spec, tokens, {"fee_pips": first[2][0], "tick_spacing": signed(first[3][0])})
+            return Known(spec, tokens, {"fee_pips": self._v2_fee(spec, given)})
+        return Known(spec, tokens, {"fee_pips": first[2][0], "tick_spacing": signed(first[3][0])})
 
-    async def _learn_balancer(self, fixed: _Fixed, at: BlockRef) -> None:
+    def _v2_fee(self, spec: PoolSpec, given: list[bytes | None]) -> int:
+        if self._v2_fees is None:
+            return spec.fee_pips
+        factory = address_of(given[2] or b"")
+        if factory not in self._v2_fees:
+            raise Reject(
+                "UNKNOWN_FEE",
+                f"{spec.id} is a pair of factory {factory}, and what its pairs take is not known: list it under [[chains.factories]]",
+            )
+        return self._v2_fees[factory]
+
+    async def _learn_fees(self, new: list[Known], at: BlockRef) -> None:
+        """Where Solidly-type pools' fees are told."""
+        asked = [pool_solidly.fee_views(Address(f.spec.id), f.values) for f in new]
+        answers = iter(await self._views([call for calls in asked for call in calls], at))
+        for f, calls in zip(new, asked, strict=True):
+            given = [next(answers) for _ in calls]
+            try:
+                f.values["fee"] = pool_solidly.fee_view(Address(f.spec.id), f.values, given)
+            except Reject as why:
+                del self._fixed[f.spec.id]
+                self._skipped[f.spec.id] = why.message
+
+    async def _learn_balancer(self, fixed: Known, at: BlockRef) -> None:
         pool = _balancer_address(fixed.spec.id)
         weighted = fixed.spec.kind == "balancer_v2_weighted"
         tokens_call = Call(
@@ -274,16 +292,16 @@ class PoolReader:
             if f.spec.id.lower() in changed:
                 f.ticks = None
 
-    async def _read_ticks(self, wanted: list[_Fixed], at: BlockRef) -> None:
+    async def _read_ticks(self, wanted: list[Known], at: BlockRef) -> None:
         if not wanted:
             return
-        asked: list[tuple[_Fixed, int]] = []
+        asked: list[tuple[Known, int]] = []
         for f in wanted:
             spacing = f.values["tick_spacing"]
             low, high = (-(-MIN_TICK // spacing)) >> 8, (MAX_TICK // spacing) >> 8
             asked += [(f, position) for position in range(low, high + 1)]
         bitmaps = await self._views([self._bitmap_call(f, position) for f, position in asked], at)
-        found: list[tuple[_Fixed, int]] = []
+        found: list[tuple[Known, int]] = []
         for (f, position), answer in zip(asked, bitmaps, strict=True):
             bits = words(_certain(answer, f))[0]
             while bits:
@@ -297,14 +315,14 @@ class PoolReader:
             assert f.ticks is not None
             f.ticks.append((tick, signed(words(_certain(answer, f))[1])))
 
-    def _bitmap_call(self, f: _Fixed, position: int) -> Call:
+    def _bitmap_call(self, f: Known, position: int) -> Call:
         if f.spec.kind == "uniswap_v3":
             return Call(Address(f.spec.id), selector("tickBitmap(int16)") + word(position))
         assert self._v4 is not None
         data = selector("getTickBitmap(bytes32,int16)") + bytes.fromhex(f.spec.id[2:]) + word(position)
         return Call(self._v4.state_view, data)
 
-    def _tick_call(self, f: _Fixed, tick: int) -> Call:
+    def _tick_call(self, f: Known, tick: int) -> Call:
         if f.spec.kind == "uniswap_v3":
             return Call(Address(f.spec.id), selector("ticks(int24)") + word(tick))
         assert self._v4 is not None
@@ -314,7 +332,7 @@ class PoolReader:
     # ---- states
 
     async def _states_of(
-        self, fixed: Sequence[_Fixed], at: BlockRef, reader: ChainReader
+        self, fixed: Sequence[Known], at: BlockRef, reader: ChainReader
     ) -> list[dict[str, Any]]:
         calls: list[Call] = []
         for f in fixed:
@@ -322,8 +340,12 @@ class PoolReader:
         answers = iter(await self._views(calls, at, reader))
         return [self._state(f, [_certain(next(answers), f) for _ in self._state_calls(f)]) for f in fixed]
 
-    def _state_calls(self, f: _Fixed) -> list[Call]:
+    def _state_calls(self, f: Known) -> list[Call]:
         kind, where = f.spec.kind, f.spec.id
+        if kind == pool_curve.KIND:
+            return pool_curve.state_calls(checksum(where), f.values, len(f.tokens))
+        if kind in pool_solidly.KINDS:
+            return pool_solidly.state_calls(checksum(where), f.values)
         if kind == "uniswap_v2":
             return [_view(where, "getReserves()")]
         if kind == "uniswap_v3":
@@ -344,7 +366,7 @@ class PoolReader:
             calls += [_view(pool, "getAmplificationParameter()"), _view(pool, "getScalingFactors()")]
         return calls
 
-    def _state(self, f: _Fixed, given: list[bytes]) -> dict[str, Any]:
+    def _state(self, f: Known, given: list[bytes]) -> dict[str, Any]:
         kind, chain = f.spec.kind, self._reader.chain_id
         gas, per_tick = GAS[kind]
         out: dict[str, Any] = {
@@ -355,9 +377,17 @@ class PoolReader:
         }
         if per_tick:
             out["gas_per_tick"] = per_tick
+        if kind == pool_curve.KIND:
+            decimals = [self._tokens[token].decimals for token in f.tokens]
+            return out | pool_curve.state(f.values, decimals, given)
+        if kind in pool_solidly.KINDS:
+            return out | pool_solidly.state(given)
         first = words(given[0])
         if kind == "uniswap_v2":
-            return out | {"reserves_raw": [str(first[0]), str(first[1])], "fee_pips": f.spec.fee_pips}
+            return out | {
+                "reserves_raw": [str(first[0]), str(first[1])],
+                "fee_pips": f.values["fee_pips"],
+            }
         if kind.startswith("uniswap"):
             if kind == "uniswap_v3":
                 out["fee_pips"] = f.values["fee_pips"]
@@ -419,7 +449,7 @@ def _balancer_address(pool_id: str) -> Address:
     return checksum(pool_id[:42])
 
 
-def _certain(answer: bytes | None, f: _Fixed) -> bytes:
+def _certain(answer: bytes | None, f: Known) -> bytes:
     if answer is None or len(answer) < 32:
         raise Retry(
             "POOL_SILENT", f"pool {f.spec.id} did not answer", "read again; if it stays silent, remove it"

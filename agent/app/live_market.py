@@ -15,9 +15,10 @@ from agent.app.agent_power import ScopedView
 from agent.app.chain_desk import ChainDesk
 from agent.app.clocked import proof_of, timed_route
 from agent.app.contracts import all_in, holdings_of, spendable_down
+from agent.app.live_pools import PoolProof, pool_keeper
 from agent.app.places import Directory
 from agent.app.replanning import Starts
-from agent.app.settings_tree import Chain, Settings
+from agent.app.settings_tree import Settings
 from agent.app.workshop import overhead_gas
 from agent.domain.errors import Denied, FairleadError, Reject, Retry, Usage
 from agent.domain.instruments import Asset, AssetId, Place, erc20_id, native_id, place_of
@@ -32,8 +33,7 @@ from agent.market.view import AsOf, GasState, MarketView, pool_place
 from agent.ports import Clock, MarketVenue
 from agent.routing.graphs import Graphs
 from chains.gas import Urgency, bid
-from chains.pool_keeper import PoolKeeper
-from chains.pools import PoolReader, PoolSnapshot, PoolSpec, V4Contracts
+from chains.pools import PoolSnapshot
 from chains.types import Address, BlockRef, Call, Protection
 from contracts.codec import decode_result, encode
 
@@ -43,20 +43,6 @@ Narrow = Callable[[MarketView, tuple[Sequence[AssetId], Sequence[AssetId]]], Awa
 T = TypeVar("T")
 PATIENCE_NS = 2 * 10**9
 UNREACHED = "no router here trades with it: of another factory than Uniswap's, or of a kind that takes the RouteExecutor"
-
-
-def pool_keeper(desk: ChainDesk, chain: Chain) -> PoolKeeper:
-    """The chain's configured pools, kept up with its blocks."""
-    contracts = desk.profile.contracts
-    v4 = None
-    if "uniswap_v4_pool_manager" in contracts:
-        v4 = V4Contracts(
-            contracts["uniswap_v4_pool_manager"],
-            contracts["uniswap_v4_state_view"],
-            contracts["uniswap_v4_position_manager"],
-        )
-    reader = PoolReader(desk.gateway, [PoolSpec(pool.kind, pool.address) for pool in chain.pools], v4)
-    return PoolKeeper(reader, desk.warm)
 
 
 class LiveMarket:
@@ -75,8 +61,11 @@ class LiveMarket:
         self._clock, self._settings, self.directory = clock, settings, directory
         self._chains, self._venues = chains, venues
         self._readers = {
-            c.chain_id: pool_keeper(chains[c.chain_id], c) for c in settings.chains if c.chain_id in chains
+            c.chain_id: pool_keeper(chains[c.chain_id], c, _tokens(directory, c.chain_id))
+            for c in settings.chains
+            if c.chain_id in chains
         }
+        self._proof = PoolProof()
         self._parsed: dict[str, tuple[dict[str, Any], Pool]] = {}
         self._views = 0
         self.left_out: dict[str, str] = {}
@@ -311,7 +300,17 @@ class LiveMarket:
                 raise
             self.left_out[desk.profile.name] = str(error)
             return None
-        return self._chain_view(desk, snapshot, balances, fees.max_priority_fee_wei)
+        view = self._chain_view(desk, snapshot, balances, fees.max_priority_fee_wei)
+        try:
+            failing = await self._proof.failing(tuple(view.pools.values()), snapshot.block, desk.gateway)
+        except Retry as error:
+            self.left_out[desk.profile.name] = str(error)
+            return None
+        for name, why in failing.items():
+            self.left_out[f"{desk.profile.name} pool {name.rpartition('/')[2]}"] = why
+        if not failing:
+            return view
+        return replace(view, pools={name: pool for name, pool in view.pools.items() if name not in failing})
 
     async def _states(
         self, desk: ChainDesk, tokens: list[AssetId]
@@ -453,3 +452,9 @@ class LiveMarket:
             inventory=inventory,
             as_of={Place(f"cex:{name}"): AsOf(min(seen) // 10**9)},
         )
+
+
+def _tokens(directory: Directory, chain_id: int) -> list[Address]:
+    """The chain's tokens among the settings' assets."""
+    mark = f"eip155:{chain_id}/erc20:"
+    return [Address(asset.removeprefix(mark)) for asset in directory.assets if asset.startswith(mark)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agent.app.places import places_of
 from agent.app.settings_load import Loaded, load, load_with_sources, parse
+from agent.app.settings_pools import Pool
 from agent.app.settings_tree import (
     Alerts,
     Chain,
@@ -12,7 +13,6 @@ from agent.app.settings_tree import (
     Limits,
     Oracle,
     Owner,
-    Pool,
     Relay,
     Sender,
     Settings,

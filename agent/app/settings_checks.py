@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from agent.algos.twap import seconds_of
 from agent.app.job_checks import job_problems
+from agent.app.settings_pools import factory_problems
 from agent.app.settings_rescue_checks import rescue_checks
 from agent.app.settings_tree import Chain, Oracle, Owner, Sender, Settings
 from agent.domain.errors import Usage
@@ -161,6 +162,7 @@ def _chains(settings: Settings) -> Iterator[Found]:
         for address, count in Counter(pool.address for pool in chain.pools).items():
             if count > 1:
                 yield f"chains[{number}].pools", f"{address} stands there {count} times", "keep one"
+        yield from factory_problems(f"chains[{number}]", chain.factories, _contracts(chain))
 
 
 def _order_book(number: int, chain: Chain) -> Iterator[Found]:

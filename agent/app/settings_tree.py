@@ -15,6 +15,7 @@ from pydantic import Field
 from agent.app.settings_bridge import BridgeTable
 from agent.app.settings_fix import Fix
 from agent.app.settings_jobs import Daemon, HedgeJob, Timing
+from agent.app.settings_pools import Pool, PoolFactory
 from agent.app.settings_ramp import RampTable
 from agent.app.settings_rescue import MarginRescueTable, RescueTable
 from agent.app.settings_scope import ScopeTable
@@ -28,7 +29,6 @@ from agent.app.settings_types import (
     Money,
     MorphoId,
     Name,
-    PoolId,
     PositiveMoney,
     Seconds,
     SecretRef,
@@ -113,13 +113,6 @@ class Relay(Table):
     )
 
 
-class Pool(Table):
-    kind: Name = Field(
-        description="The contract whose arithmetic it is: uniswap_v2, uniswap_v3, uniswap_v4, balancer_v2_weighted, balancer_v2_stable, curve_stableswap, solidly_volatile, solidly_stable. A V3 pool of another factory than Uniswap's is left out, another's V2 pair where no RouteExecutor is used."
-    )
-    address: PoolId = Field(description="The pool's contract, or its 32-byte id where pools share one.")
-
-
 class OrderBook(Table):
     name: Literal["cow"] = Field("cow", description="Whose order book it is: CoW Protocol's.")
     url: Endpoint = Field(
@@ -175,6 +168,10 @@ class Chain(Table):
         description="Where user operations go, for a scope whose account is one behind ERC-4337. None means that there are none.",
     )
     pools: tuple[Pool, ...] = Field((), description="The pools that quotes and routes may use.")
+    factories: tuple[PoolFactory, ...] = Field(
+        (),
+        description="Factories other than Uniswap's whose pools of every two assets of this chain may be used too, one [[chains.factories]] table each.",
+    )
     finality: Literal["finalized", "safe", "depth"] = Field(
         "finalized",
         description="When a block counts as settled: the chain's finalized or safe tag, or a number of blocks on top.",

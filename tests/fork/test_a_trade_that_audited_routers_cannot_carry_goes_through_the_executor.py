@@ -1,29 +1,40 @@
-"""A market where the best sale splits, merges and splits again: with the RouteExecutor opted in to, `trade` carries it in one call."""
+"""A market where the best sale splits, merges and splits again: with the RouteExecutor opted in to, `trade` carries it in one call. So it
+does where Curve's, Aerodrome's and a V2 fork's pools are listed or found by their factories; without it they are named and left out."""
 
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_abi.abi import decode
+from mainnet_world import call_data
+from other_exchanges import PANCAKE_PIPS, Others, build_others
 
 from agent.app.cli import run
 from agent.app.devnet_home import Home, bring_up
 from agent.app.readonly import read_book
 from agent.app.settings import load
+from agent.app.template import render
 from chains.devnet import service
 from chains.devnet.addresses import CHAINS
+from chains.devnet.builder import Builder
+from chains.devnet.deploy.base import mock_token
 from chains.devnet.jsonrpc import Rpc
 from chains.devnet.market import v3_address
+from chains.evm import checksum
 from contracts.codec import encode
 from contracts.route_executor import ADDRESS, EXECUTOR
 
 pytestmark = pytest.mark.devnet
 AT = CHAINS[1]
 GOLD = "0x9999999999999999999999999999999999999999"
+DAI, USDT = "0x6B175474E89094C44Da98b954EedeAC495271d0F", "0xdAC17F958D2ee523a2206206994597C13D831ec7"
 
 
 def ref(address: str) -> str:
@@ -114,3 +125,82 @@ def test_the_trade_goes_through_it_and_nothing_is_left(home: Home) -> None:
             for data, of in (("balanceOf", (ADDRESS,)), ("allowance", (settings.wallet.address, ADDRESS))):
                 call = {"to": token, "data": "0x" + encode("erc20", data, of).hex()}
                 assert int(rpc("eth_call", call, "latest"), 16) == 0
+
+
+@pytest.fixture(scope="module")
+def listed(home: Home, tmp_path_factory: pytest.TempPathFactory) -> tuple[Others, Path, Path]:
+    """The other exchanges on the home's chain, and its settings with them: with the executor, and without."""
+    with Rpc(home.status.cheat_urls[1]) as rpc:
+        before = int(rpc("eth_getBlockByNumber", "latest", False)["number"], 16)
+        b = Builder(rpc, AT)
+        for symbol, address, decimals in (("DAI", DAI, 18), ("USDT", USDT, 6)):
+            mock_token(b, symbol, address, decimals)
+        others = build_others(b, DAI, USDT)
+        rpc("anvil_autoImpersonateAccount", False)
+        # Each of these blocks was a second: the chain's clock goes on from there, and waits for nobody's.
+        rpc("evm_increaseTime", int(rpc("eth_getBlockByNumber", "latest", False)["number"], 16) - before)
+    assert home.settings is not None
+    folder = home.settings.parent
+    values = tomllib.loads(home.settings.read_text())
+    values["chains"][0]["pools"].append({"kind": "curve_stableswap", "address": others.curve})
+    values["chains"][0]["factories"] = [
+        {"kind": "solidly", "address": others.solidly},
+        {"kind": "uniswap_v2", "address": others.pancake, "fee_pips": PANCAKE_PIPS},
+    ]
+    with_it, without = folder / "listed.toml", folder / "audited.toml"
+    with_it.write_text(render(values, with_it))
+    del values["wallet"]["route_executor"]
+    without.write_text(render(values, without))
+    return others, with_it, without
+
+
+def asked(settings: Path, *words: str) -> tuple[int, Any]:
+    out = StringIO()
+    with redirect_stdout(out):
+        status = run(["--settings", str(settings), *words, "--json"])
+    return status, json.loads(out.getvalue())
+
+
+def test_pools_of_other_exchanges_are_shown_written_quoted_and_traded(
+    home: Home, listed: tuple[Others, Path, Path], tmp_path: Path
+) -> None:
+    others, with_it, without = listed
+    mine = {f"eip155:1/{at}" for at in (others.curve, others.volatile, others.pairs[0])}
+    status, shown = asked(with_it, "market", "show")
+    assert status == 0, shown
+    assert mine <= {m["id"] for m in shown["markets"]}, shown["left_out"]
+    fees = {m["id"]: m["fee_bps"] for m in shown["markets"]}
+    assert (fees[f"eip155:1/{others.volatile}"], fees[f"eip155:1/{others.pairs[0]}"]) == ("30", "20")
+    status, told = asked(without, "market", "show")
+    assert all(
+        "no router here" in told["left_out"][f"ethereum pool {name.rpartition('/')[2]}"] for name in mine
+    )
+    line = StringIO()
+    with redirect_stdout(line):
+        assert run(["--settings", str(with_it), "market", "watch", "--count", "1"]) == 0
+    assert "ethereum ETH/USDC" in line.getvalue()
+
+    file = tmp_path / "market.json"
+    assert asked(with_it, "market", "snapshot", "--out", str(file))[0] == 0
+    written = {pool["id"]: pool["kind"] for pool in json.loads(file.read_text())["pools"]}
+    assert {written[name] for name in mine} == {"curve_stableswap", "solidly_volatile", "uniswap_v2"}
+    amount = 7 * 10**18
+    quoted = ("pool", "quote", str(file), "--pool", others.volatile, "--in", "WETH", "--raw", str(amount))
+    status, quote = asked(with_it, *quoted)
+    data = call_data("getAmountOut(uint256,address)", amount, AT.weth)
+    with Rpc(home.status.cheat_urls[1]) as rpc:
+        answer = rpc("eth_call", {"to": others.volatile, "data": data}, "latest")
+    assert status == 0 and int(quote["out_raw"]) == decode(["uint256"], bytes.fromhex(answer[2:]))[0]
+
+    words = ("trade", "sell", "20", "ETH", "--for", "USDC", "--live", "--yes", "--max-loss", "9000")
+    status, done = asked(with_it, *words)
+    assert status == 0 and done["parent"]["status"] == "FILLED", done
+    book = read_book(load(with_it))
+    assert book is not None
+    planned = book.children[book.parents[done["parent"]["cl_ord_id"]].children[0]].planned
+    assert planned is not None
+    assert {leg.kind for leg in planned.route.legs} >= {"solidly_volatile", "uniswap_v2"}
+    (execution,) = [e for e in done["executions"] if e["place"] == "eip155:1"]
+    with Rpc(home.status.cheat_urls[1]) as rpc:
+        receipt = rpc("eth_getTransactionReceipt", execution["exec_id"].partition("@")[0])
+    assert {others.volatile, others.pairs[0]} <= {checksum(log["address"]) for log in receipt["logs"]}

@@ -1,0 +1,57 @@
+"""`[[chains.pools]]` and `[[chains.factories]]`: the pools that quotes and routes may use, one by one or as a factory made them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from agent.app.settings_table import Table
+from agent.app.settings_types import Address, Name, PoolId
+
+UNISWAP_V2_PIPS = 3_000
+_MOST_PIPS = 300_000
+
+
+class Pool(Table):
+    kind: Name = Field(
+        description="The contract whose arithmetic it is: uniswap_v2, uniswap_v3, uniswap_v4, balancer_v2_weighted, balancer_v2_stable, curve_stableswap, solidly_volatile, solidly_stable. A V2 fork's pair needs its factory under [[chains.factories]]; it and Curve's and Solidly's pools are traded with through the RouteExecutor alone, and are left out where none is used. A V3 pool of another factory than Uniswap's is left out."
+    )
+    address: PoolId = Field(description="The pool's contract, or its 32-byte id where pools share one.")
+
+
+class PoolFactory(Table):
+    kind: Literal["uniswap_v2", "solidly"] = Field(
+        description="Whose factory it is like: uniswap_v2 (SushiSwap, PancakeSwap V2 …), or solidly (Velodrome, Aerodrome …)."
+    )
+    address: Address = Field(
+        description="The factory's contract. Its pools of every two of the assets below are looked for when a process starts."
+    )
+    fee_pips: Annotated[int, Field(ge=0, le=_MOST_PIPS, strict=True)] | None = Field(
+        None,
+        description="What a uniswap_v2 one's pairs take of what is paid in, in millionths: 2500 is 0.25 %. Its contracts do not say. None for solidly, whose factory tells each pool's fee.",
+    )
+
+
+def factory_problems(
+    where: str, factories: tuple[PoolFactory, ...], contracts: Mapping[str, str]
+) -> Iterator[tuple[str, str, str]]:
+    """(TOML path, message, hint) of what is wrong with a chain's factories, given the contracts of its profile. Pure."""
+    for address, count in Counter(factory.address for factory in factories).items():
+        if count > 1:
+            yield f"{where}.factories", f"{address} stands there {count} times", "keep one"
+    for number, factory in enumerate(factories):
+        at = f"{where}.factories[{number}].fee_pips"
+        if factory.kind == "solidly" and factory.fee_pips is not None:
+            yield at, "is given, and a solidly factory tells each pool's fee itself", "leave it out"
+        if factory.kind == "uniswap_v2" and factory.fee_pips is None:
+            yield (
+                at,
+                "is missing: a V2 pair does not tell what it takes",
+                "write it in millionths: 0.25 % is 2500",
+            )
+        own = contracts.get("uniswap_v2_factory") == factory.address
+        if own and factory.fee_pips not in (None, UNISWAP_V2_PIPS):
+            yield at, "is not what the pairs of Uniswap's own factory take", f"write {UNISWAP_V2_PIPS}"
