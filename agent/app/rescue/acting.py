@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 from agent.app import lending
@@ -17,6 +18,7 @@ from agent.app.cli.output import note
 from agent.app.instructed import failure
 from agent.app.intents import check_max_loss, request_of
 from agent.app.proposals import held_to_price, propose
+from agent.app.rescue import flash
 from agent.app.rescue.pricing import VERB_OF
 from agent.app.rescue.sight import Sight, token_known
 from agent.domain.errors import FairleadError, Halt, Reject
@@ -58,13 +60,16 @@ MARK = "rescue "
 
 @dataclass(frozen=True)
 class Done:
-    """A payment that is final. `health_1e18` is the contract's own at its block, `predicted_1e18` the plan's for that block's time."""
+    """A payment that is final. `health_1e18` is the contract's own at its block, `predicted_1e18` the plan's for that block's time.
+    `repaid_raw` and `taken_raw` are what FlashRepay booked of the debt and of the collateral, None for other payments."""
 
     cl_ord_id: ClOrdId
     what: str
     block: int
     predicted_1e18: int | None
     health_1e18: int | None
+    repaid_raw: int | None = None
+    taken_raw: int | None = None
 
 
 def payments(book: Book, account: str) -> list[PartRecord]:
@@ -159,6 +164,10 @@ def words(app: App, sight: Sight, move: Move) -> str:
     if move.means.swap_from:
         first = f"buy it with {app.directory.assets[AssetId(move.means.swap_from)].symbol} and "
     does = f"{first}{VERB_OF[move.means.do].split('_')[0]} {qty_exact(move.raw, asset.decimals):f} {asset.symbol}"
+    if move.means.buys is not None:
+        lent = app.directory.assets[AssetId(move.means.lent)]
+        took = f"{qty_exact(flash.taken_raw(move), lent.decimals):f} {lent.symbol}"
+        return f"{does} with {took} of its own collateral, in one transaction"
     return f"{does} out of what is lent of it" if move.means.do == REPAY_WITH else does
 
 
@@ -168,6 +177,9 @@ async def prepare(app: App, book: Book, sight: Sight, move: Move) -> lending.Act
     assert known is not None and sight.one.found is not None
     what = f"{MARK}{sight.rule.name} {sight.name}: {words(app, sight, move)}"
     name = ClOrdId(digest_of("rescue", sight.name, len(payments(book, sight.name))))
+    own = None
+    if move.means.buys is not None:
+        own = partial(flash.calls, sight, move, await flash.a_token(sight, sight.one.found.block, move))
     return await lending.prepared(
         app,
         sight.desk,
@@ -179,6 +191,7 @@ async def prepare(app: App, book: Book, sight: Sight, move: Move) -> lending.Act
         sight.lender,
         at=sight.one.found.block,
         seen=sight.one,
+        own=own,
     )
 
 
@@ -266,7 +279,7 @@ async def act(app: App, desk: Desk, sight: Sight, plan: Plan, most_cost_usd: Dec
         await buy(app, desk, sight, move, most_cost_usd)
         return None
     action = await prepare(app, desk.book, sight, move)
-    lending.check_max_loss(action, most_cost_usd)
+    lending.check_max_loss(action, WIDE.subtract(most_cost_usd, flash.lost_usd(sight, move)))
     foretold = predicted(sight, move, action.time_s)
     if foretold != action.health_after:
         # The contract is right, whatever we say: that it still helps is what counts.
@@ -296,6 +309,7 @@ async def told_of(sight: Sight, move: Move, record: PartRecord) -> Done:
         )
     block = await sight.desk.gateway.block(receipt.block_number)
     now = await sight.lender.health_at(sight.desk.gateway, sight.desk.wallet, block)
-    return Done(
-        record.part.cl_ord_id, record.what, block.number, predicted(sight, move, block.timestamp), now
-    )
+    foretold = predicted(sight, move, block.timestamp)
+    book = flash.booked(receipt, sight.desk.wallet) if move.means.buys is not None else None
+    told = (book["repaid"], book["taken"]) if book is not None else (None, None)
+    return Done(record.part.cl_ord_id, record.what, block.number, foretold, now, *told)
