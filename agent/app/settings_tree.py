@@ -100,7 +100,7 @@ class Wallet(Table):
     )
     flash_repay: CodeHash | None = Field(
         None,
-        description="The code hash of our FlashRepay (contracts/src/FlashRepay.sol; unaudited), where rescues that owners sign may repay a loan out of its own collateral in one transaction: `fairlead wallet executor` tells it. None means never.",
+        description="The code hash of our FlashRepay (contracts/src/FlashRepay.sol; unaudited), where rescues that owners sign may repay a loan out of its own collateral in one transaction: `fairlead wallet flash` tells it. None means never.",
     )
     authority: Literal["auto", "owners", "agent"] = Field(
         "auto",

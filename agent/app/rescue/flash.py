@@ -54,7 +54,7 @@ async def pools_of(app: App, desk: ChainDesk) -> tuple[dict[str, ConcentratedPoo
     if keccak(code) != flash_repay.FLASH.runtime_hash:
         told = "other code stands" if code else "nothing stands"
         message = f"{desk.profile.name}: {told} at FlashRepay's address {ADDRESS}"
-        return {}, [Doubt("FLASH_ABSENT", message, "`fairlead wallet executor` tells how it is placed")]
+        return {}, [Doubt("FLASH_ABSENT", message, "`fairlead wallet flash` tells how it is placed")]
     found = await app.market.pools_at(desk.profile.chain_id)
     own = {n: p for n, p in found.items() if isinstance(p, ConcentratedPool)}
     return {n: p for n, p in own.items() if not is_foreign(p, desk.profile.chain_id)}, []
