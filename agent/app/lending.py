@@ -234,16 +234,17 @@ def check_health(action: Action, least: Decimal) -> None:
         )
 
 
-def check_max_loss(action: Action, most_usd: Decimal) -> None:
-    """What moves to the pool stays the wallet's; only the fee is lost. Raises Denied PRICE_UNKNOWN or MAX_LOSS."""
+def check_max_loss(action: Action, most_usd: Decimal, lost_usd: Decimal = Decimal(0)) -> None:
+    """What moves to the pool stays the wallet's; only the fee is lost, and `lost_usd` where it sells. Raises Denied PRICE_UNKNOWN or MAX_LOSS."""
     if action.fee_usd is None:
         raise Denied(
             "PRICE_UNKNOWN", "the fee cannot be told in dollars: no reference price", "check oracles"
         )
-    if action.fee_usd > most_usd:
+    if WIDE.add(action.fee_usd, lost_usd) > most_usd:
+        sale = f", and its sale {lost_usd:.2f}" if lost_usd else ""
         raise Denied(
             "MAX_LOSS",
-            f"its transaction may cost {action.fee_usd:.2f} USD; {most_usd} are allowed",
+            f"its transaction may cost {action.fee_usd:.2f} USD{sale}; {most_usd} are allowed",
             "wait for cheaper gas, or raise --max-loss",
         )
 

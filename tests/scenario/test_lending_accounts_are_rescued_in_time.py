@@ -201,6 +201,11 @@ def test_a_loan_is_repaid_out_of_its_own_collateral_where_the_wallet_is_empty(in
         left, owes = int(home.read(token, "erc20", "balanceOf", home.safe)[0]), account_data(home)[1]
         assert 0 <= left - (lent - int(paid["taken_raw"])) < 10**12, "but for the interest since"
         assert abs(owed - owes - int(planned["raw"]) * 100) < 10**6, "in units of 1e-8 dollars, and interest"
+        repaid, taken = Decimal(paid["repaid_raw"]).scaleb(-6), Decimal(paid["taken_raw"]).scaleb(-18)
+        book = read_book(load(settings))
+        assert book is not None
+        (told,) = [a.message for a in book.alarms if a.code == "RESCUE_BOOKED"]
+        assert f"{repaid:f} USDC" in told and f"{taken:f} WETH" in told
         assert home.balance("USDC") == home.balance("WETH") == 0
         assert home.read(token, "erc20", "allowance", home.safe, flash_repay.ADDRESS)[0] == 0
         for one in (usdc, weth, token):

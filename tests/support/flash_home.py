@@ -39,6 +39,7 @@ def opted_in(home: AgentHome) -> Iterator[Path]:
     config.write_text(json.dumps(told | {"ledger": str(folder / "flash-ledger.jsonl")}))
     values = tomllib.loads(home.owners_path.read_text())
     values["wallet"]["flash_repay"] = CODE_HASH
+    values["assets"]["aEthWETH"] = [f"eip155:1/erc20:{token}"]
     values["signer"] = values.get("signer", {}) | {"socket": str(socket), "config": str(config)}
     path = written(folder / "flash.toml", values)
     process = start_signer(socket, config, folder / "flash-signer.log")

@@ -167,19 +167,20 @@ def words(app: App, sight: Sight, move: Move) -> str:
     if move.means.buys is not None:
         lent = app.directory.assets[AssetId(move.means.lent)]
         took = f"{qty_exact(flash.taken_raw(move), lent.decimals):f} {lent.symbol}"
-        return f"{does} with {took} of its own collateral, in one transaction"
+        return f"{does} with {took} of its own collateral in one transaction"
     return f"{does} out of what is lent of it" if move.means.do == REPAY_WITH else does
 
 
-async def prepare(app: App, book: Book, sight: Sight, move: Move) -> lending.Action:
-    """The move rehearsed on top of the block that was seen. Raises as `lending.prepare`."""
+async def prepare(app: App, book: Book, sight: Sight, move: Move, most_cost_usd: Decimal) -> lending.Action:
+    """The move rehearsed on top of the block that was seen. A sale in it is bounded by `most_cost_usd`. Raises as `lending.prepare`."""
     known = token_known(app, move.means.asset)
     assert known is not None and sight.one.found is not None
     what = f"{MARK}{sight.rule.name} {sight.name}: {words(app, sight, move)}"
     name = ClOrdId(digest_of("rescue", sight.name, len(payments(book, sight.name))))
     own = None
     if move.means.buys is not None:
-        own = partial(flash.calls, sight, move, await flash.a_token(sight, sight.one.found.block, move))
+        token = await flash.a_token(sight, sight.one.found.block, move)
+        own = partial(flash.calls, sight, move, token, flash.most_raw_taken(sight, move, most_cost_usd))
     return await lending.prepared(
         app,
         sight.desk,
@@ -278,8 +279,8 @@ async def act(app: App, desk: Desk, sight: Sight, plan: Plan, most_cost_usd: Dec
     if move.means.swap_from:
         await buy(app, desk, sight, move, most_cost_usd)
         return None
-    action = await prepare(app, desk.book, sight, move)
-    lending.check_max_loss(action, WIDE.subtract(most_cost_usd, flash.lost_usd(sight, move)))
+    action = await prepare(app, desk.book, sight, move, most_cost_usd)
+    lending.check_max_loss(action, most_cost_usd, flash.lost_usd(sight, move))
     foretold = predicted(sight, move, action.time_s)
     if foretold != action.health_after:
         # The contract is right, whatever we say: that it still helps is what counts.
@@ -293,7 +294,11 @@ async def act(app: App, desk: Desk, sight: Sight, plan: Plan, most_cost_usd: Dec
     ended = await lending.carry_out(action, desk)
     if (no := failure(ended, desk, action.part.cl_ord_id)) is not None:
         raise no
-    return await told_of(sight, move, desk.book.parts[action.part.cl_ord_id])
+    done = await told_of(sight, move, desk.book.parts[action.part.cl_ord_id])
+    if done.taken_raw is not None:
+        text = f"{sight.name}: in block {done.block} {flash.booked_words(app, move, done.repaid_raw or 0, done.taken_raw)}"
+        await desk.journal.record(Alarmed("RESCUE_BOOKED", text, desk.clock.now_ns()))
+    return done
 
 
 async def told_of(sight: Sight, move: Move, record: PartRecord) -> Done:

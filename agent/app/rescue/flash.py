@@ -14,7 +14,7 @@ from agent.amm import ConcentratedPool
 from agent.app.rescue.doubts import Doubt
 from agent.domain.errors import Retry
 from agent.domain.instruments import AssetId
-from agent.domain.units import WIDE, raw_down
+from agent.domain.units import WIDE, qty_exact, raw_down
 from agent.execution.route_batch import is_foreign
 from agent.execution.settlement import token_of
 from agent.margin.aave_account import Account
@@ -22,7 +22,7 @@ from agent.margin.aave_core import AaveModel
 from agent.margin.changes import deposits, owed
 from agent.margin.flash import FLASH, loss_usd, most_raw, purchases
 from agent.margin.rescue import Means, Move, health_after
-from agent.margin.worths import raw_worth
+from agent.margin.worths import raw_worth, worth_usd
 from chains.gas import cost_at_most
 from chains.lending.aave_v3 import a_token_of
 from chains.types import Address, BlockRef, Call, Receipt
@@ -102,6 +102,15 @@ def taken_raw(move: Move) -> int:
     return taken
 
 
+def most_raw_taken(sight: Sight, move: Move, most_cost_usd: Decimal) -> int:
+    """The most that may be taken: the rule's slippage above the plan, less where gas and loss would pass `most_cost_usd`, never below the plan."""
+    account, means, planned = sight.one.account, move.means, taken_raw(move)
+    slipped = -(-planned * (10_000 + sight.rule.max_slippage_bps) // 10_000)
+    room = WIDE.subtract(most_cost_usd, means.fixed_usd)
+    affordable = raw_worth(account, means.lent, WIDE.add(worth_usd(account, means.asset, move.raw), room))
+    return max(min(slipped, affordable), planned)
+
+
 def least_health_1e18(sight: Sight, move: Move, time_s: int) -> int:
     """What the contract has to find afterwards: the rule's trigger, so that nothing more is due; no more than halfway to what is foretold
     where that is out of reach, and always above where liquidation begins."""
@@ -121,11 +130,12 @@ async def a_token(sight: Sight, at: BlockRef, move: Move) -> Address:
     return found
 
 
-def calls(sight: Sight, move: Move, token: Address, time_s: int, deadline: int) -> tuple[Call, ...]:
-    """Approved is what may be taken at most, the rule's slippage above the plan; called once; and taken back."""
+def calls(
+    sight: Sight, move: Move, token: Address, most: int, time_s: int, deadline: int
+) -> tuple[Call, ...]:
+    """Approved is what may be taken at most; then it is called once, and the approval taken back."""
     way = move.means.buys
     assert way is not None
-    most = -(-taken_raw(move) * (10_000 + sight.rule.max_slippage_bps) // 10_000)
     asked = flash_repay.Repayment(
         pool=sight.lender.contract,
         aToken=token,
@@ -150,3 +160,10 @@ def booked(receipt: Receipt, wallet: Address) -> Mapping[str, int] | None:
         if event is not None and event.args["account"] == wallet:
             return {name: int(event.args[name]) for name in ("repaid", "taken")}
     return None
+
+
+def booked_words(app: App, move: Move, repaid_raw: int, taken_raw: int) -> str:
+    """What became of the loan, to the last base unit."""
+    debt, given = (app.directory.assets[AssetId(a)] for a in (move.means.asset, move.means.lent))
+    repaid, taken = qty_exact(repaid_raw, debt.decimals), qty_exact(taken_raw, given.decimals)
+    return f"{repaid:f} {debt.symbol} of the debt were repaid with {taken:f} {given.symbol} of the collateral"
