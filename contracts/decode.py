@@ -4,7 +4,7 @@
 
 `known` names contracts by address: EIP-55 address to the interface's name ("erc20", "weth9", "permit2",
 "universal_router", "swap_router_02", "uniswap_v2_router", "balancer_v2_vault", "aave_v3_pool", "morpho_blue", "safe", "multi_send",
-"safe_proxy_factory", "zodiac_roles", "zodiac_delay", "zodiac_module_factory", "gate", "offers", "route_executor", "singleton_factory", "aave_debt_token",
+"safe_proxy_factory", "zodiac_roles", "zodiac_delay", "zodiac_module_factory", "gate", "offers", "route_executor", "flash_repay", "singleton_factory", "aave_debt_token",
 "gpv2_settlement", "across_spoke_pool"). Anything not recognised, not canonical or nested too deep is an explicit Unknown leaf: nothing is dropped.
 """
 
@@ -13,7 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from contracts import decode_powers, decode_router, leaves, morpho_blue, multisend, route_executor
+from contracts import (
+    decode_powers,
+    decode_router,
+    flash_repay,
+    leaves,
+    morpho_blue,
+    multisend,
+    route_executor,
+)
 from contracts.codec import AbiError, DecodedCall, decode_call
 from contracts.leaves import Leaf
 from contracts.universal_router import MSG_SENDER
@@ -198,6 +206,16 @@ def _route_executor(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
     )
 
 
+def _flash_repay(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
+    """What comes back of the collateral and of the debt's token comes to the caller; the way of the purchase is the author's risk."""
+    _no_value(at)
+    if call.function != "repay":
+        return at.unknown(f"{call.function} on FlashRepay")
+    r = flash_repay.checked(call.args["r"])
+    limits = r.repays, r.mostCollateral, r.leastHealth, r.deadline
+    return (leaves.FlashRepayment(at.path, at.to, r.pool, r.aToken, *limits, r.tokens),)
+
+
 def _balancer(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
     if call.function != "swap":
         return at.unknown(f"{call.function} on the Balancer vault")
@@ -377,6 +395,7 @@ _HANDLERS: Mapping[str, Callable[[_Context, DecodedCall], tuple[Leaf, ...]]] = {
     "universal_router": _universal_router,
     "balancer_v2_vault": _balancer,
     "route_executor": _route_executor,
+    "flash_repay": _flash_repay,
     "aave_v3_pool": _aave,
     "morpho_blue": _morpho,
     "safe_proxy_factory": _proxy_factory,

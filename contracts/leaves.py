@@ -119,6 +119,20 @@ class RouterEnd(Leaf):
 
 
 @dataclass(frozen=True, slots=True)
+class FlashRepayment(Leaf):
+    """The caller's own debt of `repays` `tokens[0]` at the market `pool` repaid out of his collateral `tokens[-1]`, of which at most
+    `most_collateral` of `a_token` is pulled from him; or nothing, where his health factor (1e18) would be below `least_health` then."""
+
+    pool: str
+    a_token: str
+    repays: int
+    most_collateral: int
+    least_health: int
+    deadline: int
+    tokens: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Lending(Leaf):
     """Aave: `action` SUPPLY, WITHDRAW, BORROW, REPAY, REPAY_WITH_COLLATERAL. `who` is onBehalfOf, or `to` for WITHDRAW; "" for the last, which
     takes of the caller's own deposit and debt alone. 2**256-1 means all."""

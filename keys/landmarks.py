@@ -10,7 +10,7 @@ from chains.errors import Usage
 from chains.profiles import load
 from chains.safe_versions import RELEASES
 from chains.types import Address
-from contracts import decode_powers, gate, route_executor
+from contracts import decode_powers, flash_repay, gate, route_executor
 from contracts.morpho_blue import ETHEREUM_AND_BASE
 
 SPARK_POOL = Address("0xC13e21B648A5Ee794902342038FF3aDAB66BE987")
@@ -36,7 +36,7 @@ def contracts(chain_id: int) -> dict[str, str]:
         return {}
     known: dict[str, str] = {r.multi_send_call_only: "multi_send" for r in RELEASES}
     known |= {r.proxy_factory: "safe_proxy_factory" for r in RELEASES}
-    known |= {Address(route_executor.ADDRESS): "route_executor"}
+    known |= {Address(route_executor.ADDRESS): "route_executor", Address(flash_repay.ADDRESS): "flash_repay"}
     known |= {gate.FACTORY: "singleton_factory", decode_powers.MODULE_FACTORY: "zodiac_module_factory"}
     known |= {a: _KINDS[n] for n, a in profile.contracts.items() if n in _KINDS}
     if chain_id == 1:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from chains.types import CowOrder
@@ -76,6 +77,14 @@ def sentence(leaf: lf.Leaf, wallet: str, tokens: Tokens, router: bool = False) -
             return f"Aave: repay {amount(x.amount, x.token, tokens)} out of what is lent of it."
         case lf.Lending():
             return f"Aave: {x.action.lower()} {amount(x.amount, x.token, tokens)} for {_who(x.who, wallet)}."
+        case lf.FlashRepayment():
+            owed, most = amount(x.repays, x.tokens[0], tokens), amount(x.most_collateral, x.a_token, tokens)
+            health = Decimal(x.least_health).scaleb(-18).normalize()
+            way = " for ".join(name(t, tokens) for t in x.tokens)
+            return (
+                f"FlashRepay: repays {owed} of the caller's own debt at the market {x.pool} out of his collateral, at most {most} (buying {way}), "
+                f"and only if the health factor is at least {health:f} then, not after {when(x.deadline)}."
+            )
         case lf.MorphoPayment():
             what = (
                 amount(x.amount, x.token, tokens)

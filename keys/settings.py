@@ -47,8 +47,8 @@ from typing import Any
 from chains.bounded_json import loads
 from chains.errors import Usage
 from chains.types import Address, Environment
-from contracts import abi, route_executor
-from keys import policy_bridge
+from contracts import abi, flash_repay, route_executor
+from keys import policy_bridge, policy_flash
 from keys.policy_settings import (
     LENDS,
     NATIVE,
@@ -190,6 +190,8 @@ def _chain(value: Any, path: str) -> ChainPolicy:
             raise bad(
                 f"{path}.contracts.{address}", f"is not the RouteExecutor, which is {route_executor.ADDRESS}"
             )
+        if kind == policy_flash.KIND and address != flash_repay.ADDRESS:
+            raise bad(f"{path}.contracts.{address}", f"is not FlashRepay, which is {flash_repay.ADDRESS}")
         if kind == "safe" and address != safe:
             raise bad(f"{path}.contracts.{address}", "is a Safe other than the configured one")
     tokens: dict[str, Cap] = r.get("tokens", map_of(address_of, _cap))

@@ -29,6 +29,7 @@ from agent.app.devnet_signer import PAPER, REFERENCE, mid_of, signer_service, so
 from agent.app.throwaway_keys import PAPER_KEY, Throwaway, make_keys, private_file
 from chains.devnet import funding, service
 from chains.devnet.addresses import CHAINS
+from chains.devnet.deploy.aave import a_token
 from chains.devnet.jsonrpc import Rpc
 from chains.devnet.paths import runtime_dir
 from chains.devnet.service import Status
@@ -36,8 +37,12 @@ from chains.devnet.supervisor import Service, free_port
 from chains.profiles import load
 from chains.types import Address, Environment
 from contracts.codec import encode
+from contracts.flash_repay import FLASH
+from contracts.own import Own
 from contracts.route_executor import EXECUTOR
 
+OPTED_IN: Mapping[str, Own] = {"route_executor": EXECUTOR, "flash_repay": FLASH}
+"""The keys of [wallet] that name code of ours which nobody audited."""
 WETH_RAW = {1: 60 * 10**18, 8453: 20 * 10**18, 42161: 5 * 10**18}
 USDC_RAW = {1: 200_000 * 10**6, 8453: 60_000 * 10**6, 42161: 20_000 * 10**6}
 GAS_WEI = 5 * 10**18
@@ -73,7 +78,7 @@ def bring_up(
 ) -> Home:
     """The devnet with all of it, or the one that runs already. `cow`: with a local order book and solver,
     `sandwich`: with a bot that trades around what is public on chain 1, `bridge`: with Across and a relayer, `executor`: opted in to the
-    RouteExecutor, `builders`: with these (words of `chains.devnet.builders`) behind its
+    RouteExecutor and FlashRepay, `builders`: with these (words of `chains.devnet.builders`) behind its
     relay, each a private road of its own in the settings, and a key with gas for canaries. Raises as `chains.devnet.service.up`."""
     names = roads(builders)
     folder = runtime_dir(runtime)
@@ -107,7 +112,14 @@ def bring_up(
             if market is None:
                 let_pools_remember(status)
             write_signer(
-                keys, safe, list(status.urls), market, addresses(paper), executor=executor, bridge=bridge
+                keys,
+                safe,
+                list(status.urls),
+                market,
+                addresses(paper),
+                executor=executor,
+                bridge=bridge,
+                lent=lent_tokens(status) if executor else {},
             )
             services.append(signer_service(keys))
         return services
@@ -187,6 +199,14 @@ def create_wallet(status: Status, keys: Throwaway, progress: Say, version: str =
         funding.give_token(url, chain.usdc, safe, USDC_RAW[chain_id])
         funding.give_eth(url, keys.sender.address, GAS_WEI)
     return safe
+
+
+def lent_tokens(status: Status) -> dict[Address, Address]:
+    """Chain 1's aTokens, each with what it is of; nothing where that chain is not up."""
+    if 1 not in status.cheat_urls:
+        return {}
+    with Rpc(status.cheat_urls[1]) as rpc:
+        return {Address(a_token(rpc, asset)): Address(asset) for asset in (CHAINS[1].weth, CHAINS[1].usdc)}
 
 
 def let_pools_remember(status: Status) -> None:
@@ -283,7 +303,7 @@ def write_settings(
                 for k in keys.owners
             ],
             "sender": {"address": keys.sender.address},
-            **({"route_executor": f"0x{EXECUTOR.runtime_hash.hex()}"} if executor else {}),
+            **({key: f"0x{own.runtime_hash.hex()}" for key, own in OPTED_IN.items()} if executor else {}),
         },
         "chains": chains,
         "venues": venues,

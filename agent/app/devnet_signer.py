@@ -20,7 +20,7 @@ from chains.errors import FairleadError
 from chains.profiles import load
 from chains.safe_versions import RELEASES
 from chains.types import Address
-from contracts import route_executor
+from contracts import flash_repay, route_executor
 
 PAPER, REFERENCE = "paper", "reference"
 
@@ -86,8 +86,10 @@ def write_signer(
     *,
     executor: bool = False,
     bridge: bool = False,
+    lent: Mapping[Address, Address] | None = None,
 ) -> None:
-    """The signer's own policy: this Safe, these tokens, the audited routers, and caps. `exchanges`: by name where orders are sent.
+    """The signer's own policy: this Safe, these tokens, the audited routers, and caps. `exchanges`: by name where orders are sent. `lent`:
+    chain 1's aTokens by what they are of, which FlashRepay may take as much of as may be spent of that.
 
     A loaded market's other tokens are listed with a cap of nothing: routes may pass through them, none may be spent.
     """
@@ -107,6 +109,8 @@ def write_signer(
         if executor:
             contracts[Address(route_executor.ADDRESS)] = "route_executor"
             spenders.append(Address(route_executor.ADDRESS))
+            contracts[Address(flash_repay.ADDRESS)] = "flash_repay"
+            spenders.append(Address(flash_repay.ADDRESS))
         if "cow_settlement" in profile.contracts:
             contracts[profile.contracts["cow_settlement"]] = "gpv2_settlement"
             contracts[profile.contracts["cow_vault_relayer"]] = "gpv2_vault_relayer"
@@ -116,6 +120,11 @@ def write_signer(
         if bridge and chain_id in across.NAMES:
             contracts[SPOKE_POOLS[chain_id]] = "across_spoke_pool"
             spenders.append(SPOKE_POOLS[chain_id])
+        caps: dict[str, dict[str, str]] = {
+            chain.weth: {"per_tx_raw": str(200 * 10**18), "per_day_raw": str(1000 * 10**18)},
+            chain.usdc: {"per_tx_raw": str(600_000 * 10**6), "per_day_raw": str(3_000_000 * 10**6)},
+        }
+        held: dict[str, dict[str, str]] = {a: caps[of] for a, of in (lent or {}).items() if chain_id == 1}
         chains.append(
             {
                 "chain_id": chain_id,
@@ -127,11 +136,7 @@ def write_signer(
                 **(bridge_ways(chain_id, chain_ids, safe) if bridge else {}),
                 "contracts": contracts,
                 "spenders": spenders,
-                "tokens": {
-                    **_passing(market, chain_id),
-                    chain.weth: {"per_tx_raw": str(200 * 10**18), "per_day_raw": str(1000 * 10**18)},
-                    chain.usdc: {"per_tx_raw": str(600_000 * 10**6), "per_day_raw": str(3_000_000 * 10**6)},
-                },
+                "tokens": {**_passing(market, chain_id), **caps, **held},
             }
         )
     password = keys.password

@@ -6,6 +6,7 @@ back what approval a repayment leaves. It is rehearsed here first, with the heal
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
@@ -110,9 +111,10 @@ async def prepared(
     lender: Lender,
     at: BlockRef | None = None,
     seen: SeenLoan | None = None,
+    own: Callable[[int, int], tuple[Call, ...]] | None = None,
 ) -> Action:
-    """The action under a name of the caller's, rehearsed on top of `at` (the head where None), where the account was `seen`. Raises as
-    `prepare`."""
+    """The action under a name of the caller's, rehearsed on top of `at` (the head where None), where the account was `seen`; `own` are its
+    calls by the block's time and the deadline, where the lender has none of that verb. Raises as `prepare`."""
     assert desk.simulator is not None
     wallet = desk.wallet
     head = at or await desk.gateway.block("latest")
@@ -126,7 +128,10 @@ async def prepared(
         calls: tuple[Call, ...] = (lend_call(desk.road, verb, token_of(asset), raw, deadline),)
     else:
         guard = Call(desk.routers.universal_router, deadline_guard(wallet, token_of(asset), deadline))
-        calls = (guard, *lender.calls(verb, token_of(asset), raw, wallet, seen, time_s))
+        acts = (
+            own(time_s, deadline) if own else lender.calls(verb, token_of(asset), raw, wallet, seen, time_s)
+        )
+        calls = (guard, *acts)
     batch = ChainBatch(desk.profile.chain_id, wallet, calls, deadline, desk.protection)
     other = beside(app, asset)
     leaves = verb in ("supply", "repay")
@@ -229,16 +234,17 @@ def check_health(action: Action, least: Decimal) -> None:
         )
 
 
-def check_max_loss(action: Action, most_usd: Decimal) -> None:
-    """What moves to the pool stays the wallet's; only the fee is lost. Raises Denied PRICE_UNKNOWN or MAX_LOSS."""
+def check_max_loss(action: Action, most_usd: Decimal, lost_usd: Decimal = Decimal(0)) -> None:
+    """What moves to the pool stays the wallet's; only the fee is lost, and `lost_usd` where it sells. Raises Denied PRICE_UNKNOWN or MAX_LOSS."""
     if action.fee_usd is None:
         raise Denied(
             "PRICE_UNKNOWN", "the fee cannot be told in dollars: no reference price", "check oracles"
         )
-    if action.fee_usd > most_usd:
+    if WIDE.add(action.fee_usd, lost_usd) > most_usd:
+        sale = f", and its sale {lost_usd:.2f}" if lost_usd else ""
         raise Denied(
             "MAX_LOSS",
-            f"its transaction may cost {action.fee_usd:.2f} USD; {most_usd} are allowed",
+            f"its transaction may cost {action.fee_usd:.2f} USD{sale}; {most_usd} are allowed",
             "wait for cheaper gas, or raise --max-loss",
         )
 

@@ -94,6 +94,12 @@ class LiveMarket:
         view = await self._gather((*groups[0], *groups[1]), groups, trading)
         return view if self.narrow is None else await self.narrow(view, groups)
 
+    async def pools_at(self, chain_id: int) -> Mapping[str, Pool]:
+        """A chain's configured pools at its head, by their ids; none where there are none, or it does not answer."""
+        reader = self._readers.get(chain_id)
+        found = await self._chain(chain_id, ()) if reader is not None and reader.reads_any else None
+        return {} if found is None else found.pools
+
     async def whole(self) -> MarketView:
         """Every configured asset, pool and book. Raises as `view`."""
         groups = sorted(set(self.directory.groups.values()), key=len, reverse=True)

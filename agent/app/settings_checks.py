@@ -16,6 +16,7 @@ from agent.domain.errors import Usage
 from agent.domain.instruments import chain_of, venue_of
 from chains.profiles import load
 from chains.types import Environment, Protection
+from contracts.flash_repay import FLASH
 from contracts.route_executor import EXECUTOR
 from keys.secrets import is_reference
 
@@ -123,13 +124,17 @@ def _wallet(settings: Settings) -> Iterator[Found]:
             "the Safe cannot send its own transactions",
             "name the account that pays the gas",
         )
-    ours = f"0x{EXECUTOR.runtime_hash.hex()}"
-    if wallet.route_executor is not None and wallet.route_executor.lower() != ours:
-        yield (
-            "wallet.route_executor",
-            f"{wallet.route_executor} is not the code of this version's RouteExecutor",
-            f"read contracts/src/RouteExecutor.sol, then write {ours}, or leave it out",
-        )
+    for key, named, own in (
+        ("route_executor", wallet.route_executor, EXECUTOR),
+        ("flash_repay", wallet.flash_repay, FLASH),
+    ):
+        ours = f"0x{own.runtime_hash.hex()}"
+        if named is not None and named.lower() != ours:
+            yield (
+                f"wallet.{key}",
+                f"{named} is not the code of this version's {own.name}",
+                f"read contracts/src/{own.name}.sol, then write {ours}, or leave it out",
+            )
     if wallet.authority == "agent" and not settings.scopes:
         yield (
             "wallet.authority",

@@ -42,7 +42,8 @@ class RescueTable(Table):
         True, description="Whether more collateral may be supplied, besides repaying."
     )
     swap: bool = Field(
-        True, description="Whether another asset of the wallet may be sold for the one that is owed."
+        True,
+        description="Whether another asset may be sold for the one that is owed: of the wallet's, or, by wallet.flash_repay, of the collateral.",
     )
     bridge: bool = Field(
         True,

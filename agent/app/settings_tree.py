@@ -98,6 +98,10 @@ class Wallet(Table):
         None,
         description="The code hash of our RouteExecutor (contracts/src/RouteExecutor.sol; unaudited), where it may carry routes that the audited routers cannot: `fairlead wallet executor` tells it. None means that only audited routers are used.",
     )
+    flash_repay: CodeHash | None = Field(
+        None,
+        description="The code hash of our FlashRepay (contracts/src/FlashRepay.sol; unaudited), where rescues that owners sign may repay a loan out of its own collateral in one transaction: `fairlead wallet flash` tells it. None means never.",
+    )
     authority: Literal["auto", "owners", "agent"] = Field(
         "auto",
         description="Who signs. owners: always they. agent: always the agent's own key, within its [[scopes]]. auto: owners sign what a person asks for (`trade`), the agent's key what nobody watches (`run`), where there are [[scopes]].",

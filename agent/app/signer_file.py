@@ -22,8 +22,9 @@ from chains import profiles
 from chains.bridges.across import SPOKE_POOLS
 from chains.safe_versions import RELEASES
 from chains.types import Address
+from contracts.flash_repay import ADDRESS as FLASH_REPAY
 from contracts.route_executor import ADDRESS as ROUTE_EXECUTOR
-from keys import policy_bridge
+from keys import policy_bridge, policy_flash
 from keys.settings import signer_settings
 from keys.signers import to_data
 
@@ -135,6 +136,9 @@ def _chain(settings: Settings, chain: Chain, caps: Caps) -> dict[str, Any]:
     if settings.wallet.route_executor is not None:
         contracts[Address(ROUTE_EXECUTOR)] = "route_executor"
         spenders.append(Address(ROUTE_EXECUTOR))
+    if settings.wallet.flash_repay is not None:
+        contracts[Address(FLASH_REPAY)] = policy_flash.KIND
+        spenders.append(Address(FLASH_REPAY))
     if profile.aave is not None:
         contracts[profile.aave.pool] = "aave_v3_pool"
         spenders.append(profile.aave.pool)

@@ -14,8 +14,9 @@ from itertools import combinations
 from typing import Any
 
 from agent.domain.units import WIDE
-from agent.margin.aave_moves import ADD_COLLATERAL, REPAY, REPAY_WITH
+from agent.margin.aave_moves import ADD_COLLATERAL, REPAY, REPAY_WITH, WITHDRAW
 from agent.margin.changes import deposits, owed
+from agent.margin.flash import FLASH, Purchase, loss_usd
 from agent.margin.model import MarginModel
 from agent.margin.moves import factor as factor_of
 from agent.margin.moves import moved
@@ -24,6 +25,7 @@ from agent.margin.worths import DOLLAR, raw_worth, worth_usd
 BEYOND_USD = Decimal(10**9)
 """Beyond that no payment helps, and bisection need not look."""
 NEAR_1E18, LEAST_GAIN_1E18 = 120 * 10**16, 10**15
+REPAYMENTS = (REPAY, REPAY_WITH, FLASH)
 MOST_MOVES = 3
 """More payments than that in one plan are not tried: each is a transaction of its own."""
 
@@ -33,7 +35,7 @@ class Means:
     """What may be paid in: `most_raw` base units of `asset`, as a repayment or as collateral.
 
     Paying costs `fixed_usd` however much it is, and `bps` of what is paid; `swap_from` names the asset that is to be sold for it
-    first, "" where `asset` itself is in the wallet.
+    first, "" where `asset` itself is in the wallet. FLASH `buys` it with the account's own collateral, and can of all up to `most_raw`.
     """
 
     do: str
@@ -42,6 +44,12 @@ class Means:
     fixed_usd: Decimal
     bps: int = 0
     swap_from: str = ""
+    buys: Purchase | None = None
+
+    @property
+    def lent(self) -> str:
+        """Which collateral it takes out, "" for none."""
+        return self.buys.lent if self.buys is not None else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,9 @@ def plans(
     The health told is that at the first of `times`.
     """
     found: list[Plan] = []
-    if not healthy(model, account, times[-1:], target_1e18, [Move(m, m.most_raw) for m in means]):
+    whole = [Move(m, m.most_raw) for m in means]
+    # Several that sell the same collateral cannot be counted at once.
+    if not any(m.buys for m in means) and not healthy(model, account, times[-1:], target_1e18, whole):
         return []  # not even all of it, counted twice where it could be used twice
     for count in range(1, min(MOST_MOVES, len(means)) + 1):
         for order in _orders(means, count):
@@ -104,7 +114,7 @@ def plans(
 def _orders(means: Sequence[Means], count: int) -> Iterator[tuple[Means, ...]]:
     """Every choice of the one that is paid in part, behind every set of those that are paid whole."""
     for last in means:
-        for whole in combinations([m for m in means if m is not last], count - 1):
+        for whole in combinations([m for m in means if m is not last and m.buys is None], count - 1):
             yield (*whole, last)
 
 
@@ -117,7 +127,7 @@ def _filled(
     unit_usd: Decimal,
 ) -> Plan | None:
     """All of each but the last, and of the last what is still needed. None where that does not do, or less would."""
-    if len({(m.do, m.asset, m.swap_from) for m in order}) < len(order) or _twice(order):
+    if len({(m.do, m.asset, m.swap_from, m.lent) for m in order}) < len(order) or _twice(order):
         return None
     moves = [Move(m, m.most_raw) for m in order[:-1]]
     if any(m.raw <= 0 for m in moves) or healthy(model, account, times, target, moves):
@@ -150,7 +160,7 @@ def best_effort(
     for one in sorted(means, key=lambda m: (m.swap_from != "", m.do != REPAY)):
         source = _source(one)
         raw = min(one.most_raw, raw_worth(account, one.asset, left, unit_usd))
-        if one.do in (REPAY, REPAY_WITH):
+        if one.do in REPAYMENTS:
             raw = min(raw, _owed_after(model, account, times[-1], moves, one.asset))
         move = Move(one, raw)
         worth = worth_usd(account, one.asset, raw, unit_usd)
@@ -184,7 +194,7 @@ def _useful(model: MarginModel, account: Any, timestamp: int, before: Sequence[M
 
 def _owed_after(model: MarginModel, account: Any, timestamp: int, moves: Sequence[Move], asset: str) -> int:
     for move in moves:
-        account = moved(model, account, move.means.do, move.means.asset, move.raw, timestamp)
+        account = after(model, account, move, timestamp)
     return owed(model, account, timestamp).get(asset, 0)
 
 
@@ -196,6 +206,8 @@ def _twice(order: Sequence[Means]) -> bool:
 
 def _source(means: Means) -> str:
     """What it takes from: an asset of the wallet, or the account's own deposit of it."""
+    if means.lent:
+        return f"lent {means.lent}"
     return f"lent {means.asset}" if means.do == REPAY_WITH else means.swap_from or means.asset
 
 
@@ -222,7 +234,7 @@ def least(
         return healthy(model, account, others, target, [*before, Move(means, raw)])
 
     most = means.most_raw
-    if means.do in (REPAY, REPAY_WITH):
+    if means.do in REPAYMENTS:
         most = min(most, _owed_after(model, account, hardest, before, means.asset))
     if most <= 0 or not enough(most):
         return None
@@ -240,7 +252,7 @@ def _bracket(
     first, last = factor(0), factor(most)
     if first is None or first >= target:
         return 0, most
-    if do == REPAY:
+    if do in (REPAY, FLASH):
         part, whole = (target - first) * (last or 1), ((last or 1) - first) * target
         part, whole = (target - first, target) if last is None else (part, whole)
     else:
@@ -269,8 +281,21 @@ def healthy(
 def health_after(model: MarginModel, account: Any, timestamp: int, moves: Sequence[Move]) -> int | None:
     """The contract's own health factor in 1e18 after all of `moves` in a block of that time."""
     for move in moves:
-        account = moved(model, account, move.means.do, move.means.asset, move.raw, timestamp)
+        account = after(model, account, move, timestamp)
     return factor_of(model, account, timestamp)
+
+
+def after(model: MarginModel, account: Any, move: Move, timestamp: int) -> Any:
+    """The account once a move is made in a block of that time. Raises ValueError for a purchase that its pools do not hold."""
+    means = move.means
+    if means.buys is None:
+        return moved(model, account, means.do, means.asset, move.raw, timestamp)
+    if move.raw == 0:
+        return account
+    if (taken := means.buys.takes(move.raw)) is None:
+        raise ValueError(f"{means.buys.pools[0].id} does not sell {move.raw}")
+    account = moved(model, account, REPAY, means.asset, move.raw, timestamp)
+    return moved(model, account, WITHDRAW, means.lent, taken, timestamp)
 
 
 def needs(
@@ -282,7 +307,7 @@ def needs(
     unit_usd: Decimal = DOLLAR,
 ) -> list[Need]:
     """What is missing, for each debt and collateral alone, once all of the wallet's own `means` are spent. Least worth first."""
-    held = [Move(m, m.most_raw) for m in means if not m.swap_from and m.most_raw > 0]
+    held = [Move(m, m.most_raw) for m in means if not m.swap_from and not m.buys and m.most_raw > 0]
     found = []
     for do, asset in ways(model, account, times[0]):
         raw = least(
@@ -308,5 +333,7 @@ def ways(model: MarginModel, account: Any, timestamp: int) -> Iterator[tuple[str
 
 def cost_usd(account: Any, move: Move, unit_usd: Decimal = DOLLAR) -> Decimal:
     paid = worth_usd(account, move.means.asset, move.raw, unit_usd)
+    if move.means.buys is not None:
+        return move.means.fixed_usd + (loss_usd(account, move.means.buys, move.raw, unit_usd) or Decimal(0))
     with localcontext(WIDE):
         return move.means.fixed_usd + paid * move.means.bps / 10_000

@@ -1,6 +1,6 @@
 """Our own Solidity, compiled into the cache with the pinned solc: nothing compiled is committed.
 
-    python -m chains.devnet.solidity        compiles, and prints the hashes that contracts/gate.json, offers.json and route_executor.json record
+    python -m chains.devnet.solidity        compiles, and prints the hashes that contracts/gate.json and its siblings record
 
 The settings are those of contracts/foundry.toml, read here, so that this compile and `forge build` give the same bytes.
 Metadata is left out of the code, so a path or a comment changes nothing.
@@ -26,7 +26,7 @@ from chains.devnet.paths import cache_dir, locked
 from chains.errors import Halt
 
 FOLDER = packages.PINS.parent
-OWN = ("Gate", "Offers", "RouteExecutor")
+OWN = ("Gate", "Offers", "RouteExecutor", "FlashRepay")
 
 
 @cache

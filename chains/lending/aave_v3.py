@@ -98,6 +98,15 @@ async def account_data(
     return AccountData(*_words("getUserAccountData", answer, 6))
 
 
+async def a_token_of(
+    chain: ChainReader, pool: Address, asset: Address, block: int | str = "latest"
+) -> Address | None:
+    """The token that a deposit of `asset` at the market is held in, None where it lists none. Raises Retry where it does not answer."""
+    _, (answer,) = await chain.multicall([Call(pool, call_data("getReserveData(address)", asset))], block)
+    found = address_of(word(_words("getReserveData", answer, 12)[A_TOKEN]))
+    return None if found == ZERO_ADDRESS else found
+
+
 async def read_account(
     chain: ChainReader, market: Aave, user: Address, block: int | str = "latest"
 ) -> AaveAccount:

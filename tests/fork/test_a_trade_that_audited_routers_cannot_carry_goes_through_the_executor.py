@@ -7,6 +7,7 @@ import json
 import tomllib
 from collections.abc import Iterator
 from contextlib import redirect_stdout
+from dataclasses import asdict, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,15 @@ from agent.app.readonly import read_book
 from agent.app.settings import load
 from agent.app.template import render
 from chains.devnet import service
-from chains.devnet.addresses import CHAINS
+from chains.devnet.addresses import AAVE, CHAINS
 from chains.devnet.builder import Builder
+from chains.devnet.deploy.aave import a_token
 from chains.devnet.deploy.base import mock_token
+from chains.devnet.funding import give_token
 from chains.devnet.jsonrpc import Rpc
 from chains.devnet.market import v3_address
 from chains.evm import checksum
+from contracts import flash_repay
 from contracts.codec import encode
 from contracts.route_executor import ADDRESS, EXECUTOR
 
@@ -97,7 +101,55 @@ def test_it_is_there_and_doctor_and_the_wallet_say_so(home: Home) -> None:
     assert told["code_hash"] == f"0x{EXECUTOR.runtime_hash.hex()}"
     assert {c["standing"] for c in told["chains"]} == {"ours"} and len(told["chains"]) == 3
     _, checks = fairlead(home, "doctor")
-    assert [c["level"] for c in checks["checks"] if c["check"].startswith("executor ")] == ["ok"] * 3
+    for name in ("executor ", "flash "):
+        assert [c["level"] for c in checks["checks"] if c["check"].startswith(name)] == ["ok"] * 3
+    status, told = fairlead(home, "wallet", "flash")
+    assert status == 0 and told["address"] == flash_repay.ADDRESS and told["opted_in"]
+    assert {c["standing"] for c in told["chains"]} == {"ours"}
+
+
+def test_a_loan_is_repaid_by_way_of_two_genuine_pools(home: Home) -> None:
+    """Each pool is paid by the next, the last by the genuine market, and nothing of it stays: at prices of other rounding as well."""
+    pool, who = AAVE["Pool"], "0x00000000000000000000000000000000000B0770"
+    with Rpc(home.status.cheat_urls[1]) as rpc:
+        rpc("anvil_impersonateAccount", who)
+        rpc("anvil_setBalance", who, hex(10**20))
+        token = a_token(rpc, AT.weth)
+
+        def send(to: str, contract: str, function: str, *args: Any) -> Any:
+            data = "0x" + encode(contract, function, args).hex()
+            sent = rpc("eth_sendTransaction", {"from": who, "to": to, "data": data, "gas": hex(3_000_000)})
+            receipt = rpc("eth_getTransactionReceipt", sent)
+            return receipt if receipt["status"] == "0x1" else None
+
+        def held(of: str, by: str) -> int:
+            call = {"to": of, "data": "0x" + encode("erc20", "balanceOf", (by,)).hex()}
+            return int(rpc("eth_call", call, "latest"), 16)
+
+        give_token(home.status.cheat_urls[1], AT.weth, who, 10**19)
+        assert send(AT.weth, "erc20", "approve", pool, 10**19)
+        assert send(pool, "aave_v3_pool", "supply", AT.weth, 10**19, who, 0)
+        assert send(pool, "aave_v3_pool", "borrow", AT.usdc, 20_000 * 10**6, 2, 0, who)
+        most, raw = 4 * 10**18, 9_000 * 10**6
+        asked = flash_repay.Repayment(
+            pool, token, raw, most, 15 * 10**17, 2**40, AT.uniswap.v3_factory, (AT.usdc, GOLD, AT.weth), (500, 500)
+        )  # fmt: skip
+        assert not send(flash_repay.ADDRESS, "flash_repay", "repay", asdict(asked)), "nothing is approved"
+        assert send(token, "erc20", "approve", flash_repay.ADDRESS, most)
+        low = replace(asked, leastHealth=17 * 10**17)
+        assert not send(flash_repay.ADDRESS, "flash_repay", "repay", asdict(low)), (
+            "more health than it leaves"
+        )
+        for each in (raw, 1, 7 * 10**6 + 3):
+            one = asdict(replace(asked, repays=each, mostCollateral=most))
+            receipt = send(flash_repay.ADDRESS, "flash_repay", "repay", one)
+            told = next(log for log in receipt["logs"] if log["address"] == flash_repay.ADDRESS.lower())
+            words = [int(told["data"][at : at + 64], 16) for at in range(2, 258, 64)]
+            assert words[1] == each, "owed, repaid, collateral, taken"
+            assert each * 10**12 // 3_000 < words[3] < each * 10**12 // 2_980 + 10**10
+        assert held(AT.usdc, who) == 20_000 * 10**6, "what was borrowed is still there"
+        for one_token in (AT.usdc, AT.weth, GOLD, token):
+            assert held(one_token, flash_repay.ADDRESS) == 0
 
 
 def test_the_trade_goes_through_it_and_nothing_is_left(home: Home) -> None:

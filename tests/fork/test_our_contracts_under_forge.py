@@ -14,16 +14,20 @@ from chains.devnet.jsonrpc import Rpc
 from chains.devnet.service import Status
 from contracts import abi, gate
 from contracts.codec import interface
+from contracts.flash_repay import ADDRESS as FLASH_AT
+from contracts.flash_repay import FLASH
 from contracts.hashing import keccak
 from contracts.offers import OFFERS
+from contracts.own import Own
 from contracts.route_executor import ADDRESS, EXECUTOR
 
 pytestmark = pytest.mark.devnet
 LEAST = {
     **{"Fuzz": 5, "Invariant": 5, "Lending": 9, "Settings": 13, "Gate": 26},
     **{"RouteExecutor": 27, "RouteInvariant": 2, "Offers": 24, "OffersInvariant": 4},
+    **{"FlashRepay": 25, "FlashInvariant": 2},
 }
-OWN = {"Gate": gate.GATE, "Offers": OFFERS, "RouteExecutor": EXECUTOR}
+OWN = {"Gate": gate.GATE, "Offers": OFFERS, "RouteExecutor": EXECUTOR, "FlashRepay": FLASH}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,7 +79,13 @@ def test_forge_and_solc_give_the_same_bytes(name: str, compiled: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "name"), [("gate", "Gate"), ("offers", "Offers"), ("route_executor", "RouteExecutor")]
+    ("file", "name"),
+    [
+        ("gate", "Gate"),
+        ("offers", "Offers"),
+        ("route_executor", "RouteExecutor"),
+        ("flash_repay", "FlashRepay"),
+    ],
 )
 def test_the_interface_file_is_the_contracts_own(file: str, name: str) -> None:
     ours, own = interface(file), artifact(name).abi
@@ -110,14 +120,15 @@ def test_every_chains_reference_gate_has_the_recorded_code(devnet: Status, chain
 
 
 @pytest.mark.parametrize("chain", [1, 8453, 42161])
-def test_the_executor_has_one_address_and_the_recorded_code_on_every_chain(
-    devnet: Status, chain: int
+@pytest.mark.parametrize(("at", "own"), [(ADDRESS, EXECUTOR), (FLASH_AT, FLASH)])
+def test_the_ownerless_ones_have_one_address_and_the_recorded_code_on_every_chain(
+    devnet: Status, chain: int, at: str, own: Own
 ) -> None:
-    (placed,) = [c for c in devnet.contracts if c.chain == chain and c.name.startswith("RouteExecutor")]
-    assert placed.address == ADDRESS and "unaudited" in placed.name
+    (placed,) = [c for c in devnet.contracts if c.chain == chain and c.name.startswith(own.name)]
+    assert placed.address == at and "unaudited" in placed.name
     with Rpc(devnet.cheat_urls[chain]) as rpc:
-        code = bytes.fromhex(rpc("eth_getCode", ADDRESS, "latest")[2:])
-    assert keccak(code) == EXECUTOR.runtime_hash
+        code = bytes.fromhex(rpc("eth_getCode", at, "latest")[2:])
+    assert keccak(code) == own.runtime_hash
 
 
 def test_other_code_is_not_placed() -> None:

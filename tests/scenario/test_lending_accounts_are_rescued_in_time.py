@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import tomllib
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from agent_home import AgentHome
 from contract_desk import contracts_beside
+from flash_home import CODE_HASH, a_weth, opted_in
 from home_fixture import wait_for
 from other_lenders import beside
 
@@ -23,6 +25,7 @@ from chains.devnet.deploy import across
 from chains.devnet.funding import give_token, set_feed_price
 from chains.devnet.jsonrpc import Rpc
 from chains.profiles.ethereum import CHAIN
+from contracts import flash_repay
 
 pytestmark = pytest.mark.devnet
 RESCUE: dict[str, Any] = {"name": "house", "chain": "ethereum", "most_usd": "9000", "per_day_usd": "60000"}
@@ -128,7 +131,8 @@ def test_the_command_shows_what_is_missing_sells_and_repays(indebted: AgentHome)
     """An empty wallet is told the exact amount, and the withdrawal nobody here can make; with WETH in it some is sold and paid in."""
     home, usdc, weth = indebted, CHAINS[1].usdc, CHAINS[1].weth
     rule = RESCUE | {"warn": "1.8", "trigger": "1.8", "target": "1.9", "add_collateral": False}
-    settings = home.variant("sale", rescues=[rule])
+    wallet = tomllib.loads(home.settings_path.read_text())["wallet"] | {"flash_repay": CODE_HASH}
+    settings = home.variant("sale", rescues=[rule], wallet=wallet)
     held, ether = home.balance("USDC"), home.balance("WETH")
     give(home, usdc, -held)
     give(home, weth, -ether)
@@ -147,6 +151,8 @@ def test_the_command_shows_what_is_missing_sells_and_repays(indebted: AgentHome)
         no = home.run("bridge send 5 USDC --from ethereum --to base --by agent --json")
         assert no.status == 3 and no.json["error"]["code"] == "BRIDGE_NEEDS_OWNERS", no.out
         assert "--by owners" in no.json["error"]["hint"]
+        (way,) = account["owners_could"][0]["moves"]
+        assert way["do"] == "repay_by_flash" and way["lent"].endswith(weth), account
         own = account["unwinding"]
         assert (
             int(own["rounds"][-1]["health_after_1e18"]) >= 19 * 10**17
@@ -173,6 +179,40 @@ def test_the_command_shows_what_is_missing_sells_and_repays(indebted: AgentHome)
         give(home, usdc, held)
         give(home, weth, ether - home.balance("WETH"))
         give_token(urls[8453], there, home.safe, -(10**12))
+
+
+def test_a_loan_is_repaid_out_of_its_own_collateral_where_the_wallet_is_empty(indebted: AgentHome) -> None:
+    """One transaction of the owners': as foretold to the last digit, booked to the wei, and nothing of it left anywhere."""
+    home, usdc, weth, token = indebted, CHAINS[1].usdc, CHAINS[1].weth, a_weth(indebted)
+    held, ether = home.balance("USDC"), home.balance("WETH")
+    give(home, usdc, -held)
+    give(home, weth, -ether)
+    eth_at(home, 2_000)
+    try:
+        with opted_in(home) as settings:
+            lent, owed = int(home.read(token, "erc20", "balanceOf", home.safe)[0]), account_data(home)[1]
+            done = home.run(f"rescue --chain ethereum {PAY}", settings)
+            assert done.status == 0, done.err + done.out
+        (account,) = done.json["accounts"]
+        (planned,), (paid,) = account["plans"][0]["moves"], account["done"]
+        assert planned["do"] == "repay_by_flash" and "of its own collateral" in paid["what"], account
+        assert paid["predicted_1e18"] == paid["health_1e18"] and int(paid["health_1e18"]) >= 135 * 10**16
+        assert paid["repaid_raw"] == planned["raw"] and int(paid["health_1e18"]) < 136 * 10**16
+        left, owes = int(home.read(token, "erc20", "balanceOf", home.safe)[0]), account_data(home)[1]
+        assert 0 <= left - (lent - int(paid["taken_raw"])) < 10**12, "but for the interest since"
+        assert abs(owed - owes - int(planned["raw"]) * 100) < 10**6, "in units of 1e-8 dollars, and interest"
+        repaid, taken = Decimal(paid["repaid_raw"]).scaleb(-6), Decimal(paid["taken_raw"]).scaleb(-18)
+        book = read_book(load(settings))
+        assert book is not None
+        (told,) = [a.message for a in book.alarms if a.code == "RESCUE_BOOKED"]
+        assert f"{repaid:f} USDC" in told and f"{taken:f} WETH" in told
+        assert home.balance("USDC") == home.balance("WETH") == 0
+        assert home.read(token, "erc20", "allowance", home.safe, flash_repay.ADDRESS)[0] == 0
+        for one in (usdc, weth, token):
+            assert home.read(one, "erc20", "balanceOf", flash_repay.ADDRESS)[0] == 0
+    finally:
+        give(home, usdc, held)
+        give(home, weth, ether)
 
 
 def test_loans_at_spark_and_at_morpho_are_rescued_by_their_owners(agent_home: AgentHome) -> None:

@@ -16,7 +16,7 @@ from agent.domain.errors import Denied
 from agent.domain.instruments import Asset, AssetId
 from agent.margin.aave_account import Account, Reserve
 from agent.margin.aave_moves import REPAY
-from agent.margin.rescue import Need
+from agent.margin.rescue import Means, Move, Need
 
 USDC, DAI, ODD = (AssetId(f"eip155:1/erc20:0x{n * 40}") for n in "abc")
 APP: Any = SimpleNamespace(
@@ -73,10 +73,7 @@ async def test_a_plan_that_stays_refused_is_told_once() -> None:
     sight.one.found = SimpleNamespace(block=SimpleNamespace(timestamp=1))
     ways = [(REPAY, USDC), (REPAY, DAI), ("add_collateral", DAI)]
     plans: Any = [
-        SimpleNamespace(
-            moves=[SimpleNamespace(raw=10**6, means=SimpleNamespace(do=do, asset=asset, swap_from=""))]
-        )
-        for do, asset in ways
+        SimpleNamespace(moves=[Move(Means(do, asset, 10**6, Decimal(0)), 10**6)]) for do, asset in ways
     ]
     known: set[tuple[str, ...]] = set()
     for _ in range(5):

@@ -44,7 +44,7 @@ def read_market(path: Path | None) -> dict[str, Any] | None:
     multiple=True,
     help="Start more: cow, a CoW order book and solver on chain 1, for `trade --protection intent`; sandwich, a bot that "
     "trades around whatever is public there; across, the bridge between chains 1 and 8453 with a relayer; executor, the settings "
-    "and the signer's rules that opt in to our RouteExecutor (unaudited).",
+    "and the signer's rules that opt in to our RouteExecutor and FlashRepay (unaudited).",
 )
 @click.option(
     "--builder",

@@ -331,6 +331,7 @@ def _plan_json(app: App, sight: Sight, plan: Plan) -> dict[str, Any]:
                 "asset": m.means.asset,
                 "raw": str(m.raw),
                 "swap_from": m.means.swap_from,
+                **({"lent": m.means.lent} if m.means.lent else {}),
                 "words": words(app, sight, m),
             }
             for m in plan.moves
@@ -348,6 +349,11 @@ def _done_json(done: Done) -> dict[str, Any]:
         "block": done.block,
         "predicted_1e18": None if done.predicted_1e18 is None else str(done.predicted_1e18),
         "health_1e18": None if done.health_1e18 is None else str(done.health_1e18),
+        **(
+            {}
+            if done.taken_raw is None
+            else {"repaid_raw": str(done.repaid_raw), "taken_raw": str(done.taken_raw)}
+        ),
     }
 
 

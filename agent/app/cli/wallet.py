@@ -32,6 +32,7 @@ ELSEWHERE = {
     "delegate": "wallet_delegate:delegate",
     "operate": "wallet_operate:operate",
     "executor": "wallet_executor:executor",
+    "flash": "wallet_executor:flash",
 }
 
 

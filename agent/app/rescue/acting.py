@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 from agent.app import lending
@@ -17,6 +18,7 @@ from agent.app.cli.output import note
 from agent.app.instructed import failure
 from agent.app.intents import check_max_loss, request_of
 from agent.app.proposals import held_to_price, propose
+from agent.app.rescue import flash
 from agent.app.rescue.pricing import VERB_OF
 from agent.app.rescue.sight import Sight, token_known
 from agent.domain.errors import FairleadError, Halt, Reject
@@ -58,13 +60,16 @@ MARK = "rescue "
 
 @dataclass(frozen=True)
 class Done:
-    """A payment that is final. `health_1e18` is the contract's own at its block, `predicted_1e18` the plan's for that block's time."""
+    """A payment that is final. `health_1e18` is the contract's own at its block, `predicted_1e18` the plan's for that block's time.
+    `repaid_raw` and `taken_raw` are what FlashRepay booked of the debt and of the collateral, None for other payments."""
 
     cl_ord_id: ClOrdId
     what: str
     block: int
     predicted_1e18: int | None
     health_1e18: int | None
+    repaid_raw: int | None = None
+    taken_raw: int | None = None
 
 
 def payments(book: Book, account: str) -> list[PartRecord]:
@@ -159,15 +164,23 @@ def words(app: App, sight: Sight, move: Move) -> str:
     if move.means.swap_from:
         first = f"buy it with {app.directory.assets[AssetId(move.means.swap_from)].symbol} and "
     does = f"{first}{VERB_OF[move.means.do].split('_')[0]} {qty_exact(move.raw, asset.decimals):f} {asset.symbol}"
+    if move.means.buys is not None:
+        lent = app.directory.assets[AssetId(move.means.lent)]
+        took = f"{qty_exact(flash.taken_raw(move), lent.decimals):f} {lent.symbol}"
+        return f"{does} with {took} of its own collateral in one transaction"
     return f"{does} out of what is lent of it" if move.means.do == REPAY_WITH else does
 
 
-async def prepare(app: App, book: Book, sight: Sight, move: Move) -> lending.Action:
-    """The move rehearsed on top of the block that was seen. Raises as `lending.prepare`."""
+async def prepare(app: App, book: Book, sight: Sight, move: Move, most_cost_usd: Decimal) -> lending.Action:
+    """The move rehearsed on top of the block that was seen. A sale in it is bounded by `most_cost_usd`. Raises as `lending.prepare`."""
     known = token_known(app, move.means.asset)
     assert known is not None and sight.one.found is not None
     what = f"{MARK}{sight.rule.name} {sight.name}: {words(app, sight, move)}"
     name = ClOrdId(digest_of("rescue", sight.name, len(payments(book, sight.name))))
+    own = None
+    if move.means.buys is not None:
+        token = await flash.a_token(sight, sight.one.found.block, move)
+        own = partial(flash.calls, sight, move, token, flash.most_raw_taken(sight, move, most_cost_usd))
     return await lending.prepared(
         app,
         sight.desk,
@@ -179,6 +192,7 @@ async def prepare(app: App, book: Book, sight: Sight, move: Move) -> lending.Act
         sight.lender,
         at=sight.one.found.block,
         seen=sight.one,
+        own=own,
     )
 
 
@@ -265,8 +279,8 @@ async def act(app: App, desk: Desk, sight: Sight, plan: Plan, most_cost_usd: Dec
     if move.means.swap_from:
         await buy(app, desk, sight, move, most_cost_usd)
         return None
-    action = await prepare(app, desk.book, sight, move)
-    lending.check_max_loss(action, most_cost_usd)
+    action = await prepare(app, desk.book, sight, move, most_cost_usd)
+    lending.check_max_loss(action, most_cost_usd, flash.lost_usd(sight, move))
     foretold = predicted(sight, move, action.time_s)
     if foretold != action.health_after:
         # The contract is right, whatever we say: that it still helps is what counts.
@@ -280,7 +294,11 @@ async def act(app: App, desk: Desk, sight: Sight, plan: Plan, most_cost_usd: Dec
     ended = await lending.carry_out(action, desk)
     if (no := failure(ended, desk, action.part.cl_ord_id)) is not None:
         raise no
-    return await told_of(sight, move, desk.book.parts[action.part.cl_ord_id])
+    done = await told_of(sight, move, desk.book.parts[action.part.cl_ord_id])
+    if done.taken_raw is not None:
+        text = f"{sight.name}: in block {done.block} {flash.booked_words(app, move, done.repaid_raw or 0, done.taken_raw)}"
+        await desk.journal.record(Alarmed("RESCUE_BOOKED", text, desk.clock.now_ns()))
+    return done
 
 
 async def told_of(sight: Sight, move: Move, record: PartRecord) -> Done:
@@ -296,6 +314,7 @@ async def told_of(sight: Sight, move: Move, record: PartRecord) -> Done:
         )
     block = await sight.desk.gateway.block(receipt.block_number)
     now = await sight.lender.health_at(sight.desk.gateway, sight.desk.wallet, block)
-    return Done(
-        record.part.cl_ord_id, record.what, block.number, predicted(sight, move, block.timestamp), now
-    )
+    foretold = predicted(sight, move, block.timestamp)
+    book = flash.booked(receipt, sight.desk.wallet) if move.means.buys is not None else None
+    told = (book["repaid"], book["taken"]) if book is not None else (None, None)
+    return Done(record.part.cl_ord_id, record.what, block.number, foretold, now, *told)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from agent.app.lending import within_scope
 from agent.app.rescue.doubts import Doubt
+from agent.app.rescue.flash import flash_means
 from agent.app.rescue.sight import Sight, token_known
 from agent.domain.instruments import AssetId
 from agent.domain.units import WIDE, qty_exact, raw_down
@@ -16,6 +17,7 @@ from agent.margin.aave_account import Account
 from agent.margin.aave_core import AaveModel
 from agent.margin.aave_moves import REPAY, REPAY_WITH
 from agent.margin.changes import owed
+from agent.margin.flash import FLASH
 from agent.margin.rescue import Means, Need, Plan, best_effort, needs, plans, ways
 from agent.margin.unwind import Unwinding, cheapest_unwinding
 from chains.gas import cost_at_most
@@ -33,15 +35,15 @@ FLOOR_1E18 = 102 * 10**16
 """Below it no withdrawal of collateral is proposed to leave a loan."""
 LIFE_S = 180
 """A plan still reaches its target when it is included that late: interest is counted up to then."""
-VERB_OF = {REPAY: "repay", REPAY_WITH: REPAY_WITH, "add_collateral": "supply"}
+VERB_OF = {REPAY: "repay", REPAY_WITH: REPAY_WITH, FLASH: FLASH, "add_collateral": "supply"}
 
 
 @dataclass(frozen=True)
 class Options:
     """`plans` reach the target within the limits, the cheapest first. Where none does, there is at most one, which is `short` of it, and
     `missing` is what would do once the wallet is spent, each alone. `unwound` is what the loan's own collateral would do, step by step by
-    its owners: no role lets an agent's key withdraw collateral. `owners` are plans out of the wallet that its owners could sign, where the
-    agent's key reaches no market of the kind."""
+    its owners: no role lets an agent's key withdraw collateral. `owners` are plans that its owners could sign where the agent's key cannot:
+    it reaches no market of the kind, or collateral would leave the loan."""
 
     plans: tuple[Plan, ...]
     missing: tuple[Need, ...]
@@ -87,11 +89,15 @@ def options(app: App, sight: Sight, spent_usd: Decimal, time_s: int, *, beside: 
     if kept:
         return Options(tuple(kept), (), tuple(doubts), unwound=unwound)
     missing = () if found else tuple(needs(one.engine, one.account, times, target, means, unit))
+    theirs = ()
+    if app.roads is not None:
+        flashed = plans(one.engine, one.account, times, target, flash_means(app, sight, time_s), unit)
+        theirs = tuple(p for p in flashed if over(sight, p, spent_usd) is None)
     room = min(sight.rule.most_usd, sight.rule.per_day_usd - spent_usd)
     effort = best_effort(one.engine, one.account, times, means, room, unit)
     if effort is None or over(sight, effort, spent_usd) is not None:
-        return Options((), missing, tuple(doubts), unwound=unwound)
-    return Options((effort,), missing, tuple(doubts), short=True, unwound=unwound)
+        return Options((), missing, tuple(doubts), unwound=unwound, owners=theirs)
+    return Options((effort,), missing, tuple(doubts), short=True, unwound=unwound, owners=theirs)
 
 
 def own_collateral(app: App, sight: Sight, time_s: int, target: int) -> Unwinding | None:
@@ -132,6 +138,7 @@ def means_of(
             found += sales(app, sight, asset, known, fee)
     if app.roads is None or by_owners:
         found += own_of_it(app, sight, time_s, fee)
+        found += flash_means(app, sight, time_s)
     return found, doubts
 
 

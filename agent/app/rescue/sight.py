@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING
 
+from agent.amm import ConcentratedPool
 from agent.app.chain_desk import ChainDesk
 from agent.app.lenders.lender import Lender, SeenLoan
 from agent.app.lenders.markets import lender_of
 from agent.app.rescue.doubts import Doubt, sequencer_doubts
 from agent.app.rescue.elsewhere import at_once, on_other_chains
+from agent.app.rescue.flash import pools_of
 from agent.app.settings_rescue import RescueTable
 from agent.domain.errors import Denied, Usage
 from agent.domain.instruments import AssetId, Place
@@ -39,7 +41,7 @@ WAD = 10**18
 class Sight:
     """`held` are the wallet's balances there in base units, `at_venues` what exchanges hold of the same asset; `sender_wei` pays the
     gas; `prices` are our own sources' medians by symbol, for estimates. `on_chains` is what a bridge would bring from other chains, read only
-    where the account is below its target."""
+    where the account is below its target; so are `pools`, by which its own collateral would buy what it owes."""
 
     rule: RescueTable
     desk: ChainDesk
@@ -52,6 +54,7 @@ class Sight:
     prices: Mapping[str, Decimal]
     doubts: tuple[Doubt, ...]
     on_chains: Mapping[AssetId, int] = field(default_factory=dict)
+    pools: Mapping[str, ConcentratedPool] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -142,7 +145,8 @@ async def look(app: App, rule: RescueTable) -> Sight | None:
     sight = Sight(rule, desk, lender, one, held, at_venues, fees, wei, prices, tuple(doubts))
     if not sight.below(rule.target):
         return sight
-    return replace(sight, on_chains=await on_other_chains(app, desk))
+    on_chains, (pools, absent) = await asyncio.gather(on_other_chains(app, desk), pools_of(app, desk))
+    return replace(sight, on_chains=on_chains, pools=pools, doubts=(*sight.doubts, *absent))
 
 
 def next_s(app: App, sight: Sight) -> int:

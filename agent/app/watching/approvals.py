@@ -15,6 +15,7 @@ from chains.gateway import Gateway
 from chains.profile import ChainProfile
 from chains.types import Address, Call
 from chains.wallets import Holdings, holdings
+from contracts import flash_repay, route_executor
 from contracts.abi_types import AbiError
 from contracts.codec import decode_result, encode
 
@@ -105,6 +106,7 @@ class Held:
 
 def known_spenders(profile: ChainProfile) -> dict[Address, str]:
     found = {profile.contracts[name]: name for name in SPENDERS if name in profile.contracts}
+    found |= {Address(route_executor.ADDRESS): "route_executor", Address(flash_repay.ADDRESS): "flash_repay"}
     if profile.aave is not None:
         found[profile.aave.pool] = "aave_v3_pool"
     return found

@@ -16,7 +16,7 @@ from agent.app.leaky_roads import LeakyRoads
 from agent.app.settings import Settings
 from agent.app.settings_tree import Chain, Venue
 from agent.app.watching.check import Check, fail, guarded, ok, skip, warn
-from agent.app.watching.executor_check import executor
+from agent.app.watching.executor_check import FLASH, ROUTES, placed
 from agent.app.watching.reading import Reading
 from agent.app.watching.words import age
 from agent.domain.errors import FairleadError, Retry
@@ -210,7 +210,10 @@ async def outside(reading: Reading, client: SignerClient) -> list[Check]:
     settings = reading.settings
     asked = [guarded(f"rpc {c.name}", partial(rpcs, reading, c)) for c in settings.chains]
     asked += [guarded(f"relay {c.name}", partial(relays, reading, c)) for c in settings.chains]
-    asked += [guarded(f"executor {c.name}", partial(executor, reading, c)) for c in settings.chains]
+    for one in (ROUTES, FLASH):
+        asked += [
+            guarded(f"{one.command} {c.name}", partial(placed, reading, c, one)) for c in settings.chains
+        ]
     asked += [guarded("signer", partial(signer, settings, client))]
     asked += [guarded(f"venue {v.name}", partial(venue, reading, v, client)) for v in settings.venues]
     return [check for some in await asyncio.gather(*asked) for check in some]

@@ -9,6 +9,7 @@ from chains.devnet.deploy import (
     base,
     cow,
     erc4337,
+    flash_repay,
     gate,
     route_executor,
     safe,
@@ -35,3 +36,4 @@ def deploy_all(builder: Builder) -> None:
     erc4337.deploy_08(builder)
     zodiac.deploy_delay(builder)
     route_executor.deploy(builder)
+    flash_repay.deploy(builder)

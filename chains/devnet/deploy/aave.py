@@ -13,8 +13,11 @@ from chains.devnet.deploy.base import mint
 from chains.devnet.deploy.uniswap import ETCHED
 from chains.devnet.jsonrpc import Rpc
 from chains.errors import Halt
+from chains.evm import address_of, call_data
+from chains.types import Address
 
 RAY = 10**27
+A_TOKEN = 8  # the word of getReserveData
 ZERO = "0x" + "0" * 40
 TREASURY = "0xFA171EAd00000000000000000000000000000003"
 PROXIED = "created by the provider itself, so the nonce is the real one; aave core-v3's build"
@@ -118,6 +121,16 @@ def deploy(b: Builder, name: str = "Aave", market: Mapping[str, str] = AAVE) -> 
     b.record(f"{name}ProtocolDataProvider", market["AaveProtocolDataProvider"], "genuine-build", ETCHED)
     b.do(provider, at, "setPoolDataProvider", market["AaveProtocolDataProvider"])
     _reserves(b, {"WETH": b.chain.weth, "USDC": b.chain.usdc}, market)
+
+
+def a_token(rpc: Rpc, asset: str, market: Mapping[str, str] = AAVE) -> str:
+    """The token that a deposit of `asset` is held in, checksummed. Raises Halt where the market lists no such asset."""
+    call = {"to": market["Pool"], "data": "0x" + call_data("getReserveData(address)", Address(asset)).hex()}
+    answer = bytes.fromhex(rpc("eth_call", call, "latest")[2:])
+    found = address_of(answer[A_TOKEN * 32 : A_TOKEN * 32 + 32])
+    if found == ZERO:
+        raise Halt("DEVNET_BUILD", f"the market at {market['Pool']} lists no {asset}")
+    return found
 
 
 def _reserves(b: Builder, tokens: dict[str, str], market: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ from agent.app.chaos.custody import (
     door_attacks,
     exchange_moves,
     executor_attacks,
+    flash_attacks,
     gate_attacks,
     hook_attacks,
     journal_moves,
@@ -32,6 +33,7 @@ GATE: dict[str, tuple[Attack, ...]] = {
     **executor_attacks.FAMILIES,
     **router_attacks.FAMILIES,
     **offer_attacks.FAMILIES,
+    **flash_attacks.FAMILIES,
 }
 """The tables of attacks on Safe, modifier and Gate, by family."""
 
