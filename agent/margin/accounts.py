@@ -108,7 +108,11 @@ def _one(
         return Judged(name, model_name, chain, None, symbols, model.price_decimals, why)
     account = model.read(raw, decimals)
     member = Member(name, model, account, timestamp)
-    health = model.health(account, timestamp)
+    try:
+        health = model.health(account, timestamp)
+    except ArithmeticError as stop:  # where the protocol itself would revert, nothing is known of the account
+        why = f"its own protocol cannot compute it: {stop}"
+        return Judged(name, model_name, chain, None, symbols, model.price_decimals, why)
     fix = cheapest(model, account, timestamp) if health.state in (State.AT_RISK, State.LIQUIDATABLE) else None
     return Judged(name, model_name, chain, health, symbols, model.price_decimals, "", member, fix, decimals)
 

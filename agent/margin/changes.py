@@ -6,7 +6,16 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from agent.margin import aave_account, binance_pm, compound_v3, deribit_pm, maker_vault, morpho_blue, perps
+from agent.margin import (
+    aave_account,
+    binance_pm,
+    compound_v3,
+    deribit_pm,
+    derive_pm,
+    maker_vault,
+    morpho_blue,
+    perps,
+)
 from agent.margin.aave_core import AaveModel
 from agent.margin.model import MarginModel
 from agent.margin.ray import RAY, div_up
@@ -84,7 +93,7 @@ def deposits(model: MarginModel, account: Any) -> list[str]:
             return [c.asset for c in account.collateral if c.liquidate_cf_1e18]
         case morpho_blue.Account() | maker_vault.Account():
             return [account.collateral]
-        case perps.PerpAccount() | deribit_pm.Account():
+        case perps.PerpAccount() | deribit_pm.Account() | derive_pm.Account():
             return [DOLLARS]
         case binance_pm.Account():
             return [h.asset for h in account.assets if h.collateral_rate == 1][:1]
@@ -120,6 +129,8 @@ def deposited(model: MarginModel, account: Any, asset: str, raw: int, timestamp:
             return replace(account, balance=account.balance + Fraction(raw, 10**8))
         case deribit_pm.Account():
             return replace(account, equity=account.equity + Fraction(raw, 10**8))
+        case derive_pm.Account():
+            return derive_pm.MODEL.deposited(account, raw)
         case binance_pm.Account():
             assets = [
                 replace(h, equity=h.equity + Fraction(raw, 10**8)) if h.asset == asset else h

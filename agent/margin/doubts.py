@@ -14,7 +14,7 @@ MOST_USD = 10**15
 """A whole unit of no asset is worth more dollars than that: a price beyond it is a broken feed."""
 
 _PRICE = re.compile(r"^(oracle_|base_)?price_1e(\d+)$")
-_EXCHANGE_PRICE = re.compile(r"^(?:mark|index|entry)_px$")
+_EXCHANGE_PRICE = re.compile(r"^(?:mark|index|entry|forward|forward_fixed)_px$")
 _RATE = re.compile(r"_rate_1e\d+$")
 _INDEX = re.compile(r"_index_1e\d+$")
 _SHARE = re.compile(r"^(?:liquidation_threshold_bps|liquidate_cf_1e18|borrow_cf_1e18)$")
@@ -73,10 +73,12 @@ def doubt(raw: Mapping[str, Any]) -> str:
 
 def _entries(raw: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     found: list[tuple[str, Mapping[str, Any]]] = []
-    for key in ("reserves", "collateral", "positions", "assets"):
+    for key in ("reserves", "collateral", "positions", "assets", "expiries"):
         rows = raw.get(key)
         if isinstance(rows, list):
             found += [(key, row) for row in rows if isinstance(row, Mapping)]
+    if isinstance(perp := raw.get("perp"), Mapping):
+        found.append(("perp", perp))
     modes = raw.get("emodes")
     if isinstance(modes, Mapping):
         found += [("emode", mode) for mode in modes.values() if isinstance(mode, Mapping)]

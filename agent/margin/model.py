@@ -10,7 +10,7 @@ from enum import Enum
 from fractions import Fraction
 from functools import cache
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 HEALTHY_1E18 = 10**18
 """Below this the account may be liquidated."""
@@ -115,6 +115,15 @@ class MarginModel(Protocol):
 
     def at_moves(self, account: Any, moves: Mapping[str, Fraction], timestamp: int) -> int | None:
         """The factor (1e18, below one exactly where liquidated, None without debt) once assets' prices are times `moves`, floored."""
+        ...
+
+
+@runtime_checkable
+class VolModel(Protocol):
+    """A model of options: its accounts move with volatility as well."""
+
+    def at_vol(self, account: Any, factor: Fraction) -> Any:
+        """The account with every volatility times `factor`."""
         ...
 
 

@@ -32,7 +32,7 @@ def ask(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Ask:
 def test_every_model_answers_in_the_agreed_form(ask: Ask) -> None:
     status, out, _ = ask(every_model(), "health", "--json")
     accounts = {a["id"]: a for a in json.loads(out)["accounts"]}
-    assert status == 0 and len(accounts) == 9
+    assert status == 0 and len(accounts) == len(every_model()["accounts"])
     wanted = {
         "id", "model", "state", "health_1e18", "collateral_value_raw", "debt_value_raw", "value_unit", "liquidation_px",
         "distance_pct", "seconds_to_liquidation", "cheapest_rescue",

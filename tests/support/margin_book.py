@@ -65,6 +65,11 @@ def every_model() -> dict[str, Any]:
         "id": "options", "model": "deribit_pm", "chain": CEX, "index": PERP, "index_px": "3000", "equity": "9000",
         "futures": [["1", "3000"]], "options": [["-10", "P", "2400", "30", "0.7", "3000"]],
     }  # fmt: skip
+    derive = {
+        "id": "derive", "model": "derive_pm", "chain": CEX, "index": PERP, "index_px": "3000", "cash": "5000",
+        "perp": {"size": "2", "mark_px": "3000"},
+        "expiries": [{"expires": 1_702_592_000, "forward_px": "3010", "options": [["-4", "P", "2400", "0.7"]]}],
+    }  # fmt: skip
     return {
         "fairlead": "accounts/1",
         "at": {CHAIN: {"timestamp": 1_700_000_100}, CEX: {"timestamp": 1_700_000_100}},
@@ -75,6 +80,6 @@ def every_model() -> dict[str, Any]:
             )
         ],
         "accounts": [
-            aave("spark", "aave_v3_0", 20_000), aave("aave", "aave_v3_6", 21_000), comet, morpho, vault, perps, usdm, unified, options,
+            aave("spark", "aave_v3_0", 20_000), aave("aave", "aave_v3_6", 21_000), comet, morpho, vault, perps, usdm, unified, options, derive,
         ],
     }  # fmt: skip
