@@ -12,6 +12,7 @@ from agent.margin import (
     compound_v3,
     deribit_pm,
     derive_pm,
+    dydx_v4,
     maker_vault,
     morpho_blue,
     perps,
@@ -93,7 +94,7 @@ def deposits(model: MarginModel, account: Any) -> list[str]:
             return [c.asset for c in account.collateral if c.liquidate_cf_1e18]
         case morpho_blue.Account() | maker_vault.Account():
             return [account.collateral]
-        case perps.PerpAccount() | deribit_pm.Account() | derive_pm.Account():
+        case perps.PerpAccount() | deribit_pm.Account() | derive_pm.Account() | dydx_v4.Account():
             return [DOLLARS]
         case binance_pm.Account():
             return [h.asset for h in account.assets if h.collateral_rate == 1][:1]
@@ -131,6 +132,8 @@ def deposited(model: MarginModel, account: Any, asset: str, raw: int, timestamp:
             return replace(account, equity=account.equity + Fraction(raw, 10**8))
         case derive_pm.Account():
             return derive_pm.MODEL.deposited(account, raw)
+        case dydx_v4.Account():
+            return dydx_v4.MODEL.deposited(account, raw)
         case binance_pm.Account():
             assets = [
                 replace(h, equity=h.equity + Fraction(raw, 10**8)) if h.asset == asset else h

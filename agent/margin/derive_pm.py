@@ -114,6 +114,7 @@ class DerivePortfolio:
             tuple(prices),
             0 if state is State.LIQUIDATABLE else None,
             maintenance_raw=found.maintenance,
+            initial_raw=found.initial,
         )
 
     def _px(self, account: Account, asset: str, timestamp: int) -> LiquidationPx:

@@ -61,6 +61,8 @@ def doubt(raw: Mapping[str, Any]) -> str:
                 continue
             if why := growth_doubt(key, number):
                 return f"{name}{why}"
+            if key == "oracle_price" and (why := price_doubt(number, _decimals(entry))):
+                return f"{name}{key}: {why}"
             if found := _PRICE.match(key):
                 # An eMode writes 0 for "no price of its own"; Morpho's price has decimals of its own.
                 if where == "emode" and number == 0:
@@ -83,6 +85,11 @@ def _entries(raw: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     if isinstance(modes, Mapping):
         found += [("emode", mode) for mode in modes.values() if isinstance(mode, Mapping)]
     return found
+
+
+def _decimals(entry: Mapping[str, Any]) -> int:
+    exponent = _number(entry.get("price_exponent"))
+    return min(max(-exponent, 0), 30) if exponent is not None else 0
 
 
 def _beyond(value: Any) -> bool:

@@ -75,8 +75,9 @@ class Health:
     """An account as its protocol computes it. Values are ints of `value_unit`; `health_1e18` is None without debt.
 
     `seconds_to_liquidation` is at fixed prices, and never too late: 0 where liquidatable, None where interest alone never
-    does it within a century. `maintenance_raw` is the margin a margin account must keep, None for loans; `seized` is None
-    unless liquidatable.
+    does it within a century. `maintenance_raw` is the margin a margin account must keep, None for loans, `initial_raw` what it must
+    have to take more on, None where the model does not say; `bankruptcy_px` where closing a position would leave its share of the
+    account with nothing; `seized` is None unless liquidatable.
     """
 
     state: State
@@ -88,6 +89,8 @@ class Health:
     seconds_to_liquidation: int | None
     maintenance_raw: int | None = None
     seized: Seized | None = None
+    initial_raw: int | None = None
+    bankruptcy_px: tuple[LiquidationPx, ...] = ()
 
     @property
     def distance_pct_down(self) -> Decimal | None:

@@ -300,6 +300,8 @@ def _summary(health: Health) -> None:
         print(f"  debt            {quantity_up(health.debt_value_raw * unit, 2)}{name}")
     if health.maintenance_raw is not None:
         print(f"  maintenance     {quantity_up(health.maintenance_raw * unit, 2)}{name}")
+    if health.initial_raw is not None:
+        print(f"  initial         {quantity_up(health.initial_raw * unit, 2)}{name}")
     if health.distance_pct_down:
         print(f"  distance        {plain(health.distance_pct_down)} % of one price")
     if health.seconds_to_liquidation:
