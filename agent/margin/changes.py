@@ -15,6 +15,7 @@ from agent.margin import (
     dydx_v4,
     maker_vault,
     morpho_blue,
+    paradex_pm,
     perps,
 )
 from agent.margin.aave_core import AaveModel
@@ -94,7 +95,13 @@ def deposits(model: MarginModel, account: Any) -> list[str]:
             return [c.asset for c in account.collateral if c.liquidate_cf_1e18]
         case morpho_blue.Account() | maker_vault.Account():
             return [account.collateral]
-        case perps.PerpAccount() | deribit_pm.Account() | derive_pm.Account() | dydx_v4.Account():
+        case (
+            perps.PerpAccount()
+            | deribit_pm.Account()
+            | derive_pm.Account()
+            | dydx_v4.Account()
+            | paradex_pm.Account()
+        ):
             return [DOLLARS]
         case binance_pm.Account():
             return [h.asset for h in account.assets if h.collateral_rate == 1][:1]
@@ -134,6 +141,8 @@ def deposited(model: MarginModel, account: Any, asset: str, raw: int, timestamp:
             return derive_pm.MODEL.deposited(account, raw)
         case dydx_v4.Account():
             return dydx_v4.MODEL.deposited(account, raw)
+        case paradex_pm.Account():
+            return paradex_pm.MODEL.deposited(account, raw)
         case binance_pm.Account():
             assets = [
                 replace(h, equity=h.equity + Fraction(raw, 10**8)) if h.asset == asset else h

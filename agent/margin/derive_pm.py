@@ -24,6 +24,7 @@ from agent.margin.derive_matrix import Collateral, Expiry, Margin, Option, Param
 from agent.margin.derive_parameters import read_parameters, unit
 from agent.margin.exchange import PX_DECIMALS
 from agent.margin.model import HEALTHY_1E18, Health, LiquidationPx, Side, State, state_of
+from agent.margin.option_rows import option_rows
 
 VALUE_UNIT = "USD_1e18"
 _TO_PX = UNIT // 10**PX_DECIMALS
@@ -231,15 +232,11 @@ def _expiry(raw: Any, where: str) -> Expiry:
         raise fields.wrong(f"{where} is not an object")
     fields.only(raw, where, {"expires", "forward_px", "forward_fixed_px", "rate", "confidence", "options"})
     options = []
-    for n, row in enumerate(fields.rows(raw, "options", where)):
-        at = f"{where}, option {n}"
-        if not isinstance(row, list) or len(row) != 4 or row[1] not in ("C", "P"):
-            raise fields.wrong(f'{at}: [size, "C" or "P", strike, vol]')
-        named = {"size": row[0], "strike": row[2], "vol": row[3]}
+    for at, named, is_call in option_rows(raw, where, ("size", "strike", "vol")):
         strike, vol = _positive(named, "strike", at), unit(named, "vol", at)
         if vol < 0:
-            raise fields.wrong(f"{at}: vol is {row[3]!r}, below zero")
-        options.append(Option(unit(named, "size", at), row[1] == "C", strike, vol))
+            raise fields.wrong(f"{at}: vol is {named['vol']!r}, below zero")
+        options.append(Option(unit(named, "size", at), is_call, strike, vol))
     forward, fixed = unit(raw, "forward_px", where), unit(raw, "forward_fixed_px", where, default="0")
     if forward < 0 or fixed < 0 or not forward + fixed:
         raise fields.wrong(f"{where}: forward_px and forward_fixed_px are not above zero together")

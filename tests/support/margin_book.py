@@ -77,6 +77,10 @@ def every_model() -> dict[str, Any]:
              "initial_margin_ppm": 20_000, "maintenance_fraction_ppm": 600_000}
         ],
     }  # fmt: skip
+    paradex = {
+        "id": "paradex", "model": "paradex_pm", "chain": CEX, "index": PERP, "index_px": "3000", "equity": "4000",
+        "perps": [["2", "3003", "0.0001"]], "options": [["-4", "P", "2400", "30", "0.7", "39.5"]],
+    }  # fmt: skip
     return {
         "fairlead": "accounts/1",
         "at": {CHAIN: {"timestamp": 1_700_000_100}, CEX: {"timestamp": 1_700_000_100}},
@@ -87,6 +91,6 @@ def every_model() -> dict[str, Any]:
             )
         ],
         "accounts": [
-            aave("spark", "aave_v3_0", 20_000), aave("aave", "aave_v3_6", 21_000), comet, morpho, vault, perps, usdm, unified, options, derive, dydx,
+            aave("spark", "aave_v3_0", 20_000), aave("aave", "aave_v3_6", 21_000), comet, morpho, vault, perps, usdm, unified, options, derive, dydx, paradex,
         ],
     }  # fmt: skip
