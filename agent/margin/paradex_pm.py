@@ -177,13 +177,6 @@ class Book:
         found: black76.Floats = np.concatenate([perps, (up - down) / (2.0 * step * spot) * self.size])
         return found
 
-    def delta_charge(self, at: float = 0.0) -> float:
-        """The least that is asked for whatever cancels out."""
-        p, deltas = self.account.parameters, self.deltas(at)
-        net = abs(float(np.sum(deltas)))
-        hedged = (float(np.sum(np.abs(deltas))) - net) / 2.0
-        return (p.unhedged * net + p.hedged * hedged) * self.spot * (1.0 + at)
-
     def provisions(self, at: float) -> float:
         """What the next funding takes, and what closing every leg would cost."""
         a, spot = self.account, self.spot * (1.0 + at)
@@ -197,8 +190,16 @@ class Book:
 
     def required(self, at: float = 0.0) -> tuple[float, float]:
         """(maintenance, initial) margin in dollars."""
-        net, more = max(self.worst(at), self.delta_charge(at)), self.provisions(at)
-        return net * self.account.parameters.maintenance_factor + more, net + more
+        p, more = self.account.parameters, self.provisions(at)
+        net = max(self.worst(at), delta_charge(p, self.deltas(at), self.spot * (1.0 + at)))
+        return net * p.maintenance_factor + more, net + more
+
+
+def delta_charge(p: Parameters, deltas: black76.Floats, spot: float) -> float:
+    """The least that is asked for in dollars, whatever of the legs' deltas cancels out."""
+    net = abs(float(np.sum(deltas)))
+    hedged = (float(np.sum(np.abs(deltas))) - net) / 2.0
+    return (p.unhedged * net + p.hedged * hedged) * spot
 
 
 class ParadexPortfolio:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from decimal import Context, Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -159,6 +160,15 @@ def test_volatility_worth_and_cash_move_it_as_they_should() -> None:
     assert fix is not None and fix.do == "deposit" and fix.factor_after_1e18 is not None
     less = MODEL.at_moves(deposited(MODEL, short, "USD", fix.raw - 1, NOW), {}, NOW)
     assert less is not None and less < 11 * 10**17 <= fix.factor_after_1e18
+
+
+def test_a_unit_of_the_last_decimal_decides() -> None:
+    for one in (strangle(), read(index="ETH", index_px="3000", perp={"size": "-2.5", "mark_px": "3001"})):
+        found = margin(one.book, one.parameters, NOW)
+        short = found.maintenance - found.worth
+        for more, state in ((-1, State.LIQUIDATABLE), (0, State.AT_RISK), (1, State.AT_RISK)):
+            at_edge = replace(one, book=replace(one.book, cash=one.book.cash + short + more))
+            assert MODEL.health(at_edge, NOW).state is state
 
 
 def test_nothing_but_cash_has_no_ratio_and_debt_alone_is_liquidatable() -> None:

@@ -47,9 +47,13 @@ def test_the_table_is_the_published_one() -> None:
 
 def test_the_pages_example_of_the_charge_on_delta() -> None:
     """Long one perpetual, short five calls of a delta of 0.3, spot 70,000: 2 % of 0.5 and 1 % of 1.0, 1,400 dollars."""
-    book = Book(read(perps=[["1", "70000", "0"]]))
-    book.deltas = lambda at: np.array([1.0, -1.5])  # type: ignore[method-assign]
-    assert book.delta_charge() == pytest.approx(1_400)
+    charge = paradex_pm.delta_charge(paradex_pm.Parameters(), np.array([1.0, -1.5]), 70_000.0)
+    assert charge == pytest.approx(1_400)
+    # Deltas of our own: of a perpetual its basis, of an option its formula's.
+    one = Book(read(perps=[["1", "70070", "0"]], options=[["-5", "C", "70000", "30", "0.5", "4000"]]))
+    d1 = 0.5 * math.sqrt(30 / 365) / 2
+    normal = 0.5 * math.erfc(-d1 / math.sqrt(2))
+    assert one.deltas(0.0) == pytest.approx([1.001, -5 * normal], rel=1e-6)
 
 
 def test_a_perpetual_alone_loses_sixteen_percent_of_its_mark_and_half_is_kept() -> None:
