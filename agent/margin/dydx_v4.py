@@ -2,8 +2,9 @@
 
 A position's notional is size·oracle price, cut towards zero; initial margin is its share of that, rounded up, and maintenance a fraction of
 the initial, rounded up again (not of the initial scaled by open interest, nor of one the owner chose). Liquidatable once maintenance is above
-zero and above net collateral: a debt without positions is not. Prices are told on the oracle's own grid. Formulas: dydxprotocol/v4-chain at
-84d4664, lib/margin, x/perpetuals/lib, x/perpetuals/types/liquidity_tier, x/clob/keeper/liquidations.
+zero and above net collateral; positions whose notional is nothing are deleveraged once net collateral is below zero, which counts here as
+well; a debt without positions is neither. Prices are told on the oracle's own grid. Formulas: dydxprotocol/v4-chain at 84d4664, lib/margin,
+x/perpetuals/lib, x/perpetuals/types/liquidity_tier, x/clob/keeper/liquidations and deleveraging.
 
 Keys: `quote_raw` (USDC and unsettled funding); `positions` of `asset`, `quantums`, `atomic_resolution`, `oracle_price`, `price_exponent`,
 `initial_margin_ppm`, `maintenance_fraction_ppm`; where they are, `quote_raw` of the position's own, `custom_imf_ppm`, and `open_interest` (in
@@ -84,15 +85,19 @@ class Account:
     def maintenance(self) -> int:
         return sum(p.maintenance() for p in self.positions)
 
+    @property
+    def open(self) -> bool:
+        return any(p.quantums for p in self.positions)
+
     def at(self, prices: Mapping[str, int]) -> Account:
         """The account with those oracle prices, in the oracle's own units."""
         rows = tuple(replace(p, price=prices[p.asset]) if p.asset in prices else p for p in self.positions)
         return replace(self, positions=rows)
 
 
-def liquidatable(account: Account) -> bool:
-    required = account.maintenance()
-    return required > 0 and required > account.net()
+def falls(account: Account) -> bool:
+    """Whether the chain closes positions of it against the owner's will: liquidated, or deleveraged."""
+    return account.open and account.net() < account.maintenance()
 
 
 def bankruptcy_quote(account: Account, position: Position) -> int:
@@ -146,25 +151,21 @@ class DydxModel:
 
 
 def _ratio(account: Account) -> int | None:
-    """None where no margin is needed: nothing can be liquidated then."""
+    """None where no margin is needed; 0 where positions are worth nothing and there is a debt."""
     required = account.maintenance()
-    return max(account.net() * HEALTHY_1E18 // required, 0) if required else None
+    if not required:
+        return 0 if falls(account) else None
+    return max(account.net() * HEALTHY_1E18 // required, 0)
 
 
 def _liquidation_px(account: Account, position: Position) -> LiquidationPx:
     asset, decimals = position.asset, -position.exponent
 
-    def bad(px: int) -> bool:
-        """Whether margin is short. Of a long alone it is so at a price of nothing as well, where there is nothing left to liquidate."""
-        there = account.at({asset: px})
-        return there.net() < there.maintenance()
-
     px = None
-    # Short of margin and yet not liquidatable: worth less than a quantum, so that there is nothing to take.
-    if position.quantums and (liquidatable(account) or not bad(position.price)):
+    if position.quantums:
         search = highest_bad if position.quantums > 0 else lowest_bad
-        px = search(bad, position.price, MOST_PRICE)
-    if px is None or px > MOST_PRICE or not liquidatable(account.at({asset: px})):
+        px = search(lambda px: falls(account.at({asset: px})), position.price, MOST_PRICE)
+    if px is None or px > MOST_PRICE:
         return LiquidationPx(asset, Side.NONE, None, position.price, decimals)
     side = Side.BELOW if position.quantums > 0 else Side.ABOVE
     return LiquidationPx(asset, side, px, position.price, decimals)

@@ -23,6 +23,7 @@ import numpy as np
 
 from agent.analytics import black76
 from agent.margin import fields
+from agent.margin.doubts import MOST_USD
 from agent.margin.exchange import (
     PX_DECIMALS,
     VALUE_UNIT,
@@ -281,11 +282,11 @@ def _read(raw: Mapping[str, Any], decimals: Mapping[str, int]) -> Account:
             raise fields.wrong(f"{at}: [size, mark_px, funding_8h]")
         named = dict(zip(("size", "mark_px", "funding_8h"), row, strict=True))
         funding = _within(named, "funding_8h", at, -1, 1)
-        perps.append(Perp(number(named, "size", at), positive(named, "mark_px", at), funding))
+        perps.append(Perp(number(named, "size", at), _price(named, at), funding))
     options = []
     for at, named, is_call in option_rows(raw, where, ("size", "strike", "days", "vol", "mark_px")):
         strike, vol = positive(named, "strike", at), positive(named, "vol", at)
-        days, mark = _within(named, "days", at, 0, 10**5), _within(named, "mark_px", at, 0, 10**15)
+        days, mark = _within(named, "days", at, 0, 10**5), _within(named, "mark_px", at, 0, MOST_USD)
         options.append(Option(number(named, "size", at), is_call, strike, days, vol, mark))
     return Account(
         fields.listed(raw, "index", where, decimals),
@@ -299,6 +300,12 @@ def _read(raw: Mapping[str, Any], decimals: Mapping[str, int]) -> Account:
         _parameters(raw.get("parameters", {}), f"{where}, parameters"),
         number(raw, "stated_maintenance", where, default="0"),
     )
+
+
+def _price(raw: Mapping[str, Any], where: str) -> Fraction:
+    """A mark above zero, and below what any asset is worth."""
+    positive(raw, "mark_px", where)
+    return _within(raw, "mark_px", where, 0, MOST_USD)
 
 
 def _parameters(raw: Any, where: str) -> Parameters:

@@ -12,7 +12,7 @@ import pytest
 from agent.domain.errors import Usage
 from agent.margin import dydx_v4
 from agent.margin.changes import deposited
-from agent.margin.dydx_v4 import Account, Position, bankruptcy_quote, liquidatable
+from agent.margin.dydx_v4 import Account, Position, bankruptcy_quote, falls
 from agent.margin.fixes import cheapest
 from agent.margin.model import Side, State
 
@@ -24,6 +24,11 @@ def read(quote: int, *positions: dict[str, Any]) -> Account:
     rows = [{"asset": ("btc", "eth")[n], **row} for n, row in enumerate(positions)]
     raw = {"id": "x", "model": "dydx_v4", "chain": "cex:x", "quote_raw": str(quote), "positions": rows}
     return MODEL.read(raw, {"btc": 10, "eth": 9})
+
+
+def liquidatable(one: Account) -> bool:
+    """As the chain's Risk.IsLiquidatable says."""
+    return 0 < one.maintenance() > one.net()
 
 
 def row(quantums: int, price: int, **given: Any) -> dict[str, Any]:
@@ -88,10 +93,13 @@ def test_at_equality_an_account_stands_and_one_quantum_below_it_falls() -> None:
     assert fix is not None and (fix.do, fix.asset, fix.raw) == ("deposit", "USD", 15_000_000_100)
 
 
-def test_a_debt_without_a_position_cannot_be_liquidated_nor_can_dust_that_is_worth_nothing() -> None:
-    assert MODEL.health(read(-5), NOW).health_1e18 is None and not liquidatable(read(-5))
+def test_a_debt_without_a_position_is_left_and_one_with_worthless_positions_is_deleveraged() -> None:
+    assert MODEL.health(read(-5), NOW).health_1e18 is None and not falls(read(-5))
     dust = read(-5, row(1, 1))
-    assert not liquidatable(dust) and MODEL.health(dust, NOW).liquidation_px[0].side is Side.NONE
+    assert not liquidatable(dust) and falls(dust) and MODEL.health(dust, NOW).state is State.LIQUIDATABLE
+    assert MODEL.health(read(5, row(1, 1)), NOW).health_1e18 is None
+    # All of its worth gone, a loan is not safe for there being nothing left to take.
+    assert MODEL.at_moves(read(-5, row(10**8, 5 * 10**9)), {"btc": Fraction(0)}, NOW) == 0
 
 
 def random_account(draw: random.Random) -> Account:
@@ -118,17 +126,14 @@ def flips(count: int, seed: int) -> None:
         )
         for px in health.liquidation_px:
             if px.px_raw is None:
-                # No price does it, be it now, near nothing or far up; or where it stands already, none undoes it.
-                ends = [
-                    liquidatable(one.at({px.asset: p}))
-                    for p in (1, px.now_raw // 2, px.now_raw * 2, 2**64 - 1)
-                ]
-                assert len(set(ends)) == 1 or not any(ends[1:]), (one, px)
+                # No price does it; or where it has fallen already, none undoes it.
+                ends = {falls(one.at({px.asset: p})) for p in (1, px.now_raw, px.now_raw * 2, 2**64 - 1)}
+                assert len(ends) == 1, (one, px)
                 continue
             printed += 1
             step = 1 if px.side is Side.BELOW else -1
-            assert liquidatable(one.at({px.asset: px.px_raw})), (one, px)
-            assert not liquidatable(one.at({px.asset: px.px_raw + step})), (one, px)
+            assert falls(one.at({px.asset: px.px_raw})), (one, px)
+            assert not falls(one.at({px.asset: px.px_raw + step})), (one, px)
     assert printed > count // 2
 
 
@@ -166,7 +171,7 @@ def test_money_on_its_way_and_moves_are_counted() -> None:
     one = read(-49_000_000_000, row(10**8, 5 * 10**9))
     assert deposited(MODEL, one, "USD", 199, NOW).quote == one.quote + 1
     assert MODEL.at_moves(one, {"btc": Fraction(11, 10)}, NOW) == 6_000 * 10**18 // 1_650
-    assert MODEL.at_moves(one, {"btc": Fraction(0)}, NOW) is None
+    assert MODEL.at_moves(one, {"btc": Fraction(0)}, NOW) == 0
 
 
 @pytest.mark.parametrize(
