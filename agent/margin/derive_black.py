@@ -9,6 +9,7 @@ leaves room for ten times that. Formulas: derivexyz/lyra-utils, Black76.
 from __future__ import annotations
 
 from decimal import Context, Decimal
+from functools import lru_cache
 from math import isqrt
 
 UNIT = 10**18
@@ -131,8 +132,9 @@ def normal(x: int) -> int:
     return left if x <= 0 else UNIT - left
 
 
+@lru_cache(maxsize=4_096)
 def standard_call(moneyness: int, spread: int) -> int:
-    """A call on a forward of one: `moneyness` strike over forward, `spread` σ√t."""
+    """A call on a forward of one: `moneyness` strike over forward, `spread` σ√t. Remembered: a put of the same strike asks again."""
     if spread >= MOST_SPREAD:
         return UNIT
     spread, moneyness = max(spread, 1), max(moneyness, 1)

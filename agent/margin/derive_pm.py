@@ -29,7 +29,7 @@ from agent.margin.option_rows import option_rows
 VALUE_UNIT = "USD_1e18"
 _TO_PX = UNIT // 10**PX_DECIMALS
 _STEPS_PCT = (1, 2, 3, 5, 8, 12, 16, 20, 25, 30, 36, 43, 50, 60, 70, 80, 90, 95, 99)
-_FARTHER_PCT = (125, 150, 200, 300, 450, 600, 900)
+_FARTHER_PCT = (125, 150, 200, 300, 450, 600, 900, 1_900, 4_900, 9_900, 99_900)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class DerivePortfolio:
         found = []
         if left(now) >= 0:
             ups = () if asset != book.index else tuple(100 + pct for pct in _STEPS_PCT + _FARTHER_PCT)
-            for places in (tuple(100 - pct for pct in _STEPS_PCT), ups):
+            for places in (tuple(100 - pct for pct in (*_STEPS_PCT, 100)), ups):
                 if (
                     flip := _first_below_zero(left, now, [now * place // 100 for place in places])
                 ) is not None:

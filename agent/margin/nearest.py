@@ -22,8 +22,8 @@ def nearest_px(index: str, index_px: Fraction, bad: Callable[[float], bool]) -> 
     found: list[int] = []
     for far in (0.001, 10.0) if not bad(0.0) else ():
         good = now
-        for n in range(1, SCAN + 1):
-            # Even steps of the logarithm: near moves are looked at more closely.
+        # Even steps of the logarithm, near moves looked at more closely; then two long ones, since what falls there falls for ever.
+        for n in (*range(1, SCAN + 1), 2 * SCAN, 3 * SCAN):
             there = max(int(now * far ** (n / SCAN)), 1)
             if gone(there):
                 while abs(there - good) > 1:
