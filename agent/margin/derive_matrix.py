@@ -2,7 +2,8 @@
 
 Every figure is an int of 18 decimals, cut where the contract cuts; options by `derive_black`. A scenario moves the spot (perpetual, forwards,
 collateral that cancels risk) and volatility together; one beyond the usual range counts with its dampening factor; the two skew scenarios
-tilt the smile and count each expiry's change as a loss. Formulas: derivexyz/v2-core, PMRM_2 and PMRMLib_2, at 7736900 (2.1 computes alike).
+tilt the smile and count each expiry's change as a loss. Formulas: derivexyz/v2-core, PMRM_2 and PMRMLib_2, at 1d0d7d9 (2.1, at
+2e9b75c, computes alike).
 """
 
 from __future__ import annotations

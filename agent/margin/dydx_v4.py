@@ -3,8 +3,8 @@
 A position's notional is size·oracle price, cut towards zero; initial margin is its share of that, rounded up, and maintenance a fraction of
 the initial, rounded up again (not of the initial scaled by open interest, nor of one the owner chose). Liquidatable once maintenance is above
 zero and above net collateral; positions whose notional is nothing are deleveraged once net collateral is below zero, which counts here as
-well; a debt without positions is neither. Prices are told on the oracle's own grid. Formulas: dydxprotocol/v4-chain at 84d4664, lib/margin,
-x/perpetuals/lib, x/perpetuals/types/liquidity_tier, x/clob/keeper/liquidations and deleveraging.
+well; a debt without positions is neither. Prices are told on the oracle's own grid. Formulas: dydxprotocol/v4-chain, lib/margin
+(at 3c7fd6d), x/perpetuals/lib (at 18cfdcd), x/perpetuals/types/liquidity_tier, x/clob/keeper/liquidations and deleveraging.
 
 Keys: `quote_raw` (USDC and unsettled funding); `positions` of `asset`, `quantums`, `atomic_resolution`, `oracle_price`, `price_exponent`,
 `initial_margin_ppm`, `maintenance_fraction_ppm`; where they are, `quote_raw` of the position's own, `custom_imf_ppm`, and `open_interest` (in

@@ -159,7 +159,7 @@ def flips(count: int, seed: int) -> None:
 
 
 def test_every_printed_price_flips_at_one_step_of_the_price() -> None:
-    flips(20, 3)
+    flips(8, 3)
 
 
 @pytest.mark.full
