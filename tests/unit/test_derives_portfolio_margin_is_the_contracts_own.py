@@ -72,6 +72,14 @@ def test_exponential_and_logarithm_are_right_to_a_unit_of_the_last_decimal() -> 
             wrong()
 
 
+def test_prices_are_the_chains_own_but_for_its_last_decimals() -> None:
+    off = []
+    for moneyness, spread, published in (map(int, row) for row in GOLDEN["calls"]["rows"]):
+        off.append(abs(derive_black.standard_call(moneyness, spread) - published))
+        assert off[-1] * UNIT <= derive_black.ERROR_1E18 * (UNIT + moneyness)
+    assert len(off) == 60 and sum(one == 0 for one in off) >= 57
+
+
 def test_integer_prices_agree_with_those_by_floats_and_keep_parity() -> None:
     draw = random.Random(7)
     for _ in range(200):
