@@ -8,9 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from agent.domain.errors import Usage
-from agent.margin.deribit_pm import Account as DeribitAccount
-from agent.margin.deribit_pm import DeribitPortfolio
-from agent.margin.model import State
+from agent.margin.model import State, VolModel
 from agent.margin.shocks import moved_assets, unused
 from agent.margin.surface import STEPS, Fall, LikelyPoint, Member, along, likely_point, order
 from agent.margin.transfers import Flight, arrived
@@ -121,7 +119,7 @@ def fall_together(members: Sequence[Member], symbols: Mapping[str, str]) -> tupl
 
 
 def _shaken(member: Member, vol: Fraction) -> Member:
-    if vol and isinstance(member.account, DeribitAccount) and isinstance(member.model, DeribitPortfolio):
+    if vol and member.account is not None and isinstance(member.model, VolModel):
         return replace(member, account=member.model.at_vol(member.account, 1 + vol))
     return member
 

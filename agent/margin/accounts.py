@@ -5,7 +5,8 @@ that makes the account liquidatable, in percent, rounded down; `health_1e18` is 
 not here is UNKNOWN with `why`, and every figure null. SAFE from 1.10 on, AT_RISK below, LIQUIDATABLE below 1. `aave_v3_0`
 also reads `stable_debt_raw` of a reserve (a balance, at the time asked for) and `price_1e8` of an e-mode with a price of its
 own. `cheapest_rescue` is the least payment that brings an account which is not SAFE to 1.10: what to do, with which asset, how
-much, and the factor it leaves; null where there is none, or no need. Keys of the other models stand in their own files.
+much, and the factor it leaves; null where there is none, or no need. A margin account adds `maintenance_raw`, some `initial_raw` (what
+it must have to take more on) and `bankruptcy_px` (where closing a position leaves its share of the account with nothing). Keys of the other models stand in their own files.
 """
 
 from __future__ import annotations
@@ -108,7 +109,11 @@ def _one(
         return Judged(name, model_name, chain, None, symbols, model.price_decimals, why)
     account = model.read(raw, decimals)
     member = Member(name, model, account, timestamp)
-    health = model.health(account, timestamp)
+    try:
+        health = model.health(account, timestamp)
+    except ArithmeticError as stop:  # where the protocol itself would revert, nothing is known of the account
+        why = f"its own protocol cannot compute it: {stop}"
+        return Judged(name, model_name, chain, None, symbols, model.price_decimals, why)
     fix = cheapest(model, account, timestamp) if health.state in (State.AT_RISK, State.LIQUIDATABLE) else None
     return Judged(name, model_name, chain, health, symbols, model.price_decimals, "", member, fix, decimals)
 
@@ -159,6 +164,12 @@ def health_json(
     more: dict[str, Any] = {}
     if health.maintenance_raw is not None:
         more["maintenance_raw"] = str(health.maintenance_raw)
+    if health.initial_raw is not None:
+        more["initial_raw"] = str(health.initial_raw)
+    if health.bankruptcy_px:
+        more["bankruptcy_px"] = [
+            {"asset": px.asset, "px": px_text(px, price_decimals)} for px in health.bankruptcy_px
+        ]
     if (taken := health.seized) is not None:
         more["seized"] = {
             "debt_asset": taken.debt_asset,

@@ -11,9 +11,12 @@ from agent.margin import (
     compound_v3,
     crvusd,
     deribit_pm,
+    derive_pm,
+    dydx_v4,
     liquity_v2,
     maker_vault,
     morpho_blue,
+    paradex_pm,
     perps,
     unified,
 )
@@ -102,7 +105,13 @@ def deposits(model: MarginModel, account: Any) -> list[str]:
             return [c.asset for c in account.collateral if c.liquidate_cf_1e18]
         case morpho_blue.Account() | maker_vault.Account() | liquity_v2.Account():
             return [account.collateral]
-        case perps.PerpAccount() | deribit_pm.Account():
+        case (
+            perps.PerpAccount()
+            | deribit_pm.Account()
+            | derive_pm.Account()
+            | dydx_v4.Account()
+            | paradex_pm.Account()
+        ):
             return [DOLLARS]
         case unified.Account():
             return [h.asset for h in account.assets if h.haircut[0][1] == 1][:1]
@@ -140,6 +149,12 @@ def deposited(model: MarginModel, account: Any, asset: str, raw: int, timestamp:
             return replace(account, balance=account.balance + Fraction(raw, 10**8))
         case deribit_pm.Account():
             return replace(account, equity=account.equity + Fraction(raw, 10**8))
+        case derive_pm.Account():
+            return derive_pm.MODEL.deposited(account, raw)
+        case dydx_v4.Account():
+            return dydx_v4.MODEL.deposited(account, raw)
+        case paradex_pm.Account():
+            return paradex_pm.MODEL.deposited(account, raw)
         case unified.Account():
             assets = [
                 replace(h, equity=h.equity + Fraction(raw, 10**8)) if h.asset == asset else h

@@ -22,7 +22,6 @@ import numpy as np
 from agent.analytics import black76
 from agent.margin import fields
 from agent.margin.exchange import (
-    ONE,
     PX_DECIMALS,
     VALUE_UNIT,
     number,
@@ -31,11 +30,11 @@ from agent.margin.exchange import (
     to_raw_down,
     to_raw_up,
 )
-from agent.margin.model import Health, LiquidationPx, Side, State, state_of
+from agent.margin.model import Health, LiquidationPx, State, state_of
+from agent.margin.nearest import move_to, nearest_px
+from agent.margin.option_rows import option_rows
 
 DAYS = 365.0
-SCAN = 80
-"""Steps of the search on each side of the price: a book of options may be liquidated in a band, which bisection alone would miss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +165,7 @@ class DeribitPortfolio:
 
     def at_prices(self, account: Account, prices_1e8: Mapping[str, int], timestamp: int) -> int | None:
         px = prices_1e8.get(account.index)
-        at = 0.0 if px is None else float(Fraction(px, ONE) / account.index_px) - 1.0
+        at = 0.0 if px is None else move_to(px, account.index_px)
         book = Book(account)
         return _ratio(book.equity(at), book.loss(at))
 
@@ -208,32 +207,13 @@ def _ratio(equity: float, required: float) -> int | None:
 
 def _liquidation_px(account: Account) -> LiquidationPx:
     """The nearest price of the index, either way, at which equity no longer covers the matrix there."""
-    book, now = Book(account), to_raw_down(account.index_px)
+    book = Book(account)
 
     def bad(at: float) -> bool:
         ratio = _ratio(book.equity(at), book.loss(at))
         return ratio is not None and ratio < 10**18
 
-    found: list[tuple[float, float]] = []
-    for far in (-0.999, 9.0):
-        good = 0.0
-        for n in range(1, SCAN + 1):
-            # Even steps of the logarithm: near moves are looked at more closely.
-            at = (1.0 + far) ** (n / SCAN) - 1.0
-            if bad(at):
-                for _ in range(60):
-                    middle = (good + at) / 2.0
-                    good, at = (good, middle) if bad(middle) else (middle, at)
-                found.append((abs(at), at))
-                break
-            good = at
-    if not found or bad(0.0):
-        return LiquidationPx(account.index, Side.NONE, None, now, PX_DECIMALS)
-    at = min(found)[1]
-    px = account.index_px * (1 + Fraction(at))
-    # Towards now: what is shown is reached no later than the estimate.
-    raw = to_raw_up(px) if at < 0 else to_raw_down(px)
-    return LiquidationPx(account.index, Side.BELOW if at < 0 else Side.ABOVE, raw, now, PX_DECIMALS)
+    return nearest_px(account.index, account.index_px, bad)
 
 
 def _read(raw: Mapping[str, Any], decimals: Mapping[str, int]) -> Account:
@@ -258,13 +238,9 @@ def _read(raw: Mapping[str, Any], decimals: Mapping[str, int]) -> Account:
         named = {"size": row[0], "mark_px": row[1]}
         futures.append((number(named, "size", where), positive(named, "mark_px", where)))
     options = []
-    for n, row in enumerate(fields.rows(raw, "options", where)):
-        at = f"{where}, option {n}"
-        if not isinstance(row, list) or len(row) != 6 or row[1] not in ("C", "P"):
-            raise fields.wrong(f'{at}: [size, "C" or "P", strike, days, vol, forward_px]')
-        named = dict(zip(("size", "kind", "strike", "days", "vol", "forward_px"), row, strict=True))
+    for at, named, is_call in option_rows(raw, where, ("size", "strike", "days", "vol", "forward_px")):
         strike, days, vol, forward = (positive(named, k, at) for k in ("strike", "days", "vol", "forward_px"))
-        options.append(Option(number(named, "size", at), row[1] == "C", strike, days, vol, forward))
+        options.append(Option(number(named, "size", at), is_call, strike, days, vol, forward))
     return Account(
         fields.listed(raw, "index", where, decimals),
         positive(raw, "index_px", where),

@@ -14,8 +14,8 @@ MOST_USD = 10**15
 """A whole unit of no asset is worth more dollars than that: a price beyond it is a broken feed."""
 
 _PRICE = re.compile(r"^(oracle_|base_)?price_1e(\d+)$")
-_EXCHANGE_PRICE = re.compile(r"^(?:mark|index|entry)_px$")
 _NATIVE_PRICE = re.compile(r"_price_raw$")
+_EXCHANGE_PRICE = re.compile(r"^(?:mark|index|entry|forward|forward_fixed)_px$")
 _RATE = re.compile(r"_rate_1e\d+$")
 _INDEX = re.compile(r"_index_1e\d+$")
 _SHARE = re.compile(r"^(?:liquidation_threshold_bps|liquidate_cf_1e18|borrow_cf_1e18)$")
@@ -67,6 +67,8 @@ def doubt(raw: Mapping[str, Any]) -> str:
             # A price in a contract's own decimals, thirty of a dollar at most.
             if _NATIVE_PRICE.search(key) and number >= 0 and (why := price_doubt(number, 30)):
                 return f"{name}{key}: {why}"
+            if key == "oracle_price" and (why := price_doubt(number, _decimals(entry))):
+                return f"{name}{key}: {why}"
             if found := _PRICE.match(key):
                 # An eMode writes 0 for "no price of its own"; Morpho's price has decimals of its own.
                 if where == "emode" and number == 0:
@@ -79,14 +81,21 @@ def doubt(raw: Mapping[str, Any]) -> str:
 
 def _entries(raw: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     found: list[tuple[str, Mapping[str, Any]]] = []
-    for key in ("reserves", "collateral", "positions", "assets"):
+    for key in ("reserves", "collateral", "positions", "assets", "expiries"):
         rows = raw.get(key)
         if isinstance(rows, list):
             found += [(key, row) for row in rows if isinstance(row, Mapping)]
+    if isinstance(perp := raw.get("perp"), Mapping):
+        found.append(("perp", perp))
     modes = raw.get("emodes")
     if isinstance(modes, Mapping):
         found += [("emode", mode) for mode in modes.values() if isinstance(mode, Mapping)]
     return found
+
+
+def _decimals(entry: Mapping[str, Any]) -> int:
+    exponent = _number(entry.get("price_exponent"))
+    return min(max(-exponent, 0), 30) if exponent is not None else 0
 
 
 def _beyond(value: Any) -> bool:

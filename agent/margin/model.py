@@ -10,7 +10,7 @@ from enum import Enum
 from fractions import Fraction
 from functools import cache
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 HEALTHY_1E18 = 10**18
 """Below this the account may be liquidated."""
@@ -75,8 +75,9 @@ class Health:
     """An account as its protocol computes it. Values are ints of `value_unit`; `health_1e18` is None without debt.
 
     `seconds_to_liquidation` is at fixed prices, and never too late: 0 where liquidatable, None where interest alone never
-    does it within a century. `maintenance_raw` is the margin a margin account must keep, None for loans; `seized` is None
-    unless liquidatable.
+    does it within a century. `maintenance_raw` is the margin a margin account must keep, None for loans, `initial_raw` what it must
+    have to take more on, None where the model does not say; `bankruptcy_px` where closing a position would leave its share of the
+    account with nothing; `seized` is None unless liquidatable.
     """
 
     state: State
@@ -88,6 +89,8 @@ class Health:
     seconds_to_liquidation: int | None
     maintenance_raw: int | None = None
     seized: Seized | None = None
+    initial_raw: int | None = None
+    bankruptcy_px: tuple[LiquidationPx, ...] = ()
 
     @property
     def distance_pct_down(self) -> Decimal | None:
@@ -115,6 +118,15 @@ class MarginModel(Protocol):
 
     def at_moves(self, account: Any, moves: Mapping[str, Fraction], timestamp: int) -> int | None:
         """The factor (1e18, below one exactly where liquidated, None without debt) once assets' prices are times `moves`, floored."""
+        ...
+
+
+@runtime_checkable
+class VolModel(Protocol):
+    """A model of options: its accounts move with volatility as well."""
+
+    def at_vol(self, account: Any, factor: Fraction) -> Any:
+        """The account with every volatility times `factor`."""
         ...
 
 

@@ -9,13 +9,16 @@ from decimal import Decimal
 import pytest
 from recordings import payloads
 
+from agent.domain.errors import Halt
 from agent.domain.ids import ClOrdId
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
+from agent.margin.accounts import judge
+from agent.margin.dydx_v4 import Position
 from agent.market.feed import BookDelta, BookSnapshot, Count, Event, Funding, Instrument, Note, Ticker, Trade
 from agent.market.ladder import Ladder, Step
 from agent.venues import PLAIN
-from agent.venues.dydx import FEED, codec
+from agent.venues.dydx import FEED, codec, margin
 from chains.dydx import account_of, price, quantity
 
 D = Decimal
@@ -175,3 +178,48 @@ def test_the_accounts_channel_and_its_balance_are_read(reader: codec.Reader) -> 
     assert (held.free, held.locked) == (D("100000.25"), D("21499.75"))
     assert codec.height(codec.load(answer("http_get_block_height"), "x"))[0] == 66_624_132
     assert codec.server_ms(codec.load(answer("http_get_time"), "x")) == 1_765_210_316_125
+
+
+def test_a_subaccount_becomes_the_chains_own_integers() -> None:
+    told = json.loads(answer("http_get_subaccount"))
+    markets = json.loads(answer("http_get_perpetual_markets"))
+    assert margin.document("dydx", told, markets, 7)["accounts"] == []  # nothing is open there
+    assert margin.document("dydx", None, markets, 7)["accounts"] == []
+    held = told["subaccount"]["openPerpetualPositions"]
+    held["BTC-USD"] = {"size": "-0.05", "side": "SHORT", "entryPrice": "90000"}
+    held["SOL-USD"] = {"size": "12.3", "side": "LONG", "entryPrice": "130"}
+    told["subaccount"]["assetPositions"]["USDC"]["size"] = "45.2012969"  # with funding not settled yet, cut
+    (judged,) = judge(margin.document("dydx", told, markets, 7))
+    assert judged.member is not None and judged.health is not None
+    account = judged.member.account
+    assert account.quote == 45_201_296 and len(account.positions) == 2
+    btc = account.positions[0]
+    assert btc == Position(
+        "cex:dydx/BTC-USD", -500_000_000, -10, 8_991_920_000, -5, 20_000, 600_000, 0, 0, 3_817_348_000_000
+    )
+    assert btc.worth(btc.quantums) == -4_495_960_000 and btc.maintenance() == 53_951_520
+    assert judged.health.liquidation_px[0].decimals == 5
+    owed = {"subaccount": told["subaccount"] | {"openPerpetualPositions": {}}}
+    owed["subaccount"]["assetPositions"] = {"USDC": {"size": "5", "symbol": "USDC", "side": "SHORT"}}
+    (debt,) = judge(margin.document("dydx", owed, markets, 7))
+    assert debt.health is not None and debt.health.collateral_value_raw == -5 * 10**6
+
+
+@pytest.mark.parametrize(
+    ("key", "odd"),
+    [
+        ("oraclePrice", "0"),
+        ("oraclePrice", None),
+        ("atomicResolution", "-10"),
+        ("atomicResolution", -1),  # the size is no whole number of such quantums
+        ("initialMarginFraction", "0.001"),  # below what is to be kept
+        ("maintenanceMarginFraction", "x"),
+    ],
+)
+def test_a_market_that_is_not_as_documented_judges_nothing(key: str, odd: object) -> None:
+    told = json.loads(answer("http_get_subaccount"))
+    markets = json.loads(answer("http_get_perpetual_markets"))
+    told["subaccount"]["openPerpetualPositions"]["BTC-USD"] = {"size": "0.05", "side": "LONG"}
+    markets["markets"]["BTC-USD"][key] = odd
+    with pytest.raises(Halt):
+        margin.document("dydx", told, markets, 7)

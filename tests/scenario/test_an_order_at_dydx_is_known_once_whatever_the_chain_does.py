@@ -37,6 +37,9 @@ from agent.domain.order_state import OrdStatus
 from agent.domain.orders import OrdType, Part, Protection, Side, TimeInForce, VenueOrder
 from agent.journal.book import Book
 from agent.journal.records import PartRecord
+from agent.margin.accounts import judge
+from agent.margin.model import Side as MarginSide
+from agent.margin.model import State
 from agent.ports import Clock
 from agent.transport.clock import SystemClock
 from agent.venues import Terms
@@ -254,9 +257,23 @@ async def test_a_short_is_a_position_below_zero_and_what_was_paid_in_stays_what_
         assert abs(held.cost + got) < D("1e-6")  # its price of entry is told to eight places
         (cash,) = await venue.balances()
         assert abs(cash.free + cash.locked - (D(100_000) - fees)) < D("1e-6") and cash.locked > 0
+        (judged,) = judge(await venue.margin())
+        health = judged.health
+        assert judged.id == "paper USDC" and health is not None and health.maintenance_raw is not None
+        # Three per cent of two at the oracle's price, in millionths of a dollar; its sale can only lose as that rises.
+        (px,) = health.liquidation_px
+        worth = 2 * D(px.now_raw).scaleb(-(px.decimals or 0))
+        assert (
+            judged.state is State.SAFE and px.side is MarginSide.ABOVE and px.asset == f"cex:paper/{MARKET}"
+        )
+        assert abs(D(health.maintenance_raw).scaleb(-6) - worth * 3 / 100) < D("0.00001")
+        assert abs(D(health.collateral_value_raw).scaleb(-6) - (D(100_000) + got - fees - worth)) < D(
+            "0.00001"
+        )
         bought = await venue.submit(await venue.authorize(order("fl-b", "3100", TimeInForce.IOC)))
         paid, fees = sum((f.qty_in for f in bought.fills), D(0)), fees + sum((f.fee_qty for f in bought.fills), D(0))  # fmt: skip
         (cash,) = await venue.balances()
+        assert judge(await venue.margin()) == []
         assert await venue.positions() == () and (cash.free, cash.locked) == (
             D(100_000) + got - paid - fees,
             0,

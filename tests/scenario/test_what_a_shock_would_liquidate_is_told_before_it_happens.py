@@ -52,6 +52,8 @@ def test_every_model_answers_in_the_agreed_form(ask: Ask) -> None:
     assert {a["model"] for a in accounts.values()} <= set(models())
     status, out, _ = ask(every_model(), "health")
     assert status == 0 and "margin ratio" in out and "maintenance" in out and "base units" in out
+    # What dYdX's five coins were bought with: 11,000 owed.
+    assert accounts["dydx"]["bankruptcy_px"][0]["px"] == "2200" and "bankrupt" in out and "initial " in out
 
 
 def test_a_matrix_of_what_a_shock_would_liquidate(ask: Ask) -> None:

@@ -111,6 +111,22 @@ def every_model() -> dict[str, Any]:
         "model": "okx_multi",
         "assets": [asset | {"collateral_rate": "0.95"}, wallet | {"equity": "-6000"}],
     }
+    derive = {
+        "id": "derive", "model": "derive_pm", "chain": CEX, "index": PERP, "index_px": "3000", "cash": "5000",
+        "perp": {"size": "2", "mark_px": "3000"},
+        "expiries": [{"expires": 1_702_592_000, "forward_px": "3010", "options": [["-4", "P", "2400", "0.7"]]}],
+    }  # fmt: skip
+    dydx = {
+        "id": "dydx", "model": "dydx_v4", "chain": CEX, "quote_raw": str(-11_000 * 10**6),
+        "positions": [
+            {"asset": PERP, "quantums": "5000000000", "atomic_resolution": -9, "oracle_price": "3000000000", "price_exponent": -6,
+             "initial_margin_ppm": 20_000, "maintenance_fraction_ppm": 600_000}
+        ],
+    }  # fmt: skip
+    paradex = {
+        "id": "paradex", "model": "paradex_pm", "chain": CEX, "index": PERP, "index_px": "3000", "equity": "4000",
+        "perps": [["2", "3003", "0.0001"]], "options": [["-4", "P", "2400", "30", "0.7", "39.5"]],
+    }  # fmt: skip
     return {
         "fairlead": "accounts/1",
         "at": {CHAIN: {"timestamp": 1_700_000_100}, CEX: {"timestamp": 1_700_000_100}},
@@ -122,6 +138,6 @@ def every_model() -> dict[str, Any]:
         ],
         "accounts": [
             aave("spark", "aave_v3_0", 20_000), aave("aave", "aave_v3_6", 21_000), comet, morpho, vault, perps, usdm, unified, options,
-            trove, batched, gmx, uta, okx, llama,
+            trove, batched, gmx, uta, okx, llama, derive, dydx, paradex,
         ],
     }  # fmt: skip

@@ -7,11 +7,13 @@ fresh account, is the last integer at which its own arithmetic still says so.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import random_books_more
+import random_margins
 
 from agent.margin import (
     aave_v3_0,
@@ -19,6 +21,8 @@ from agent.margin import (
     aave_v3_6,
     aave_v3_7,
     compound_v3,
+    derive_pm,
+    dydx_v4,
     hyperliquid,
     maker_vault,
     morpho_blue,
@@ -46,6 +50,7 @@ TIERS = with_cums(
         (Fraction(500_000), Fraction(1, 10)),
     ]
 )
+Kind = Callable[[random.Random], tuple[Any, Any]]
 BAND = 1e-6
 """Beyond it from one, rounding cannot decide who is liquidated; but where amounts are dust (see `worth`)."""
 
@@ -169,19 +174,32 @@ def more(draw: random.Random) -> tuple[Any, Any]:
     return kind(draw, near, AT)
 
 
-KINDS = (aave, aave, comet, morpho, maker, perp)
+def dydx(draw: random.Random) -> tuple[Any, dydx_v4.Account]:
+    return random_margins.dydx(draw, AT, near(draw))
 
 
-def book(draw: random.Random) -> list[Member]:
-    return [Member(str(n), *draw.choice(KINDS)(draw), AT) for n in range(draw.randrange(1, 4))]
+def derive(draw: random.Random) -> tuple[Any, derive_pm.Account]:
+    return random_margins.derive(draw, AT, near(draw))
+
+
+FIRST = (aave, aave, comet, morpho, maker, perp)
+KINDS = (*FIRST, *FIRST, dydx, *FIRST, derive)
+"""Derive's matrix takes a hundred times as long as any other: it is drawn less often."""
+
+
+def book(draw: random.Random, kinds: Sequence[Kind] = KINDS) -> list[Member]:
+    return [Member(str(n), *draw.choice(kinds)(draw), AT) for n in range(draw.randrange(1, 4))]
 
 
 # ---- what has to be true of each
 
 
-def with_px(account: Any, asset: str, px: int) -> Any:
+def with_px(account: Any, printed: LiquidationPx, px: int) -> Any:
     """The account with that one price in place of its own, in the model's own unit."""
+    asset = printed.asset
     match account:
+        case dydx_v4.Account() | derive_pm.Account():
+            return random_margins.with_px(account, printed, px)
         case Aave():
             return replace(
                 account,
@@ -212,6 +230,11 @@ def worth(member: Member) -> tuple[float, float] | None:
     """(what covers, what is owed) in one unit, by floats of the account's own figures; None where it is too little to tell."""
     account, model = member.account, member.model
     match account:
+        case dydx_v4.Account() | derive_pm.Account():
+            sums = random_margins.worth(account)
+            if sums is None:
+                return None
+            cover, owed = sums
         case Aave():
             cover = owed = unsure = 0.0
             for r in account.reserves:
@@ -279,7 +302,7 @@ def flips(model: Any, account: Any, printed: LiquidationPx, *, bad_now: bool) ->
     """The printed price is bad, and the next integer on the safe side is not; a price that does nothing does nothing anywhere."""
 
     def bad(px: int) -> bool:
-        factor = model.at_moves(with_px(account, printed.asset, px), {}, AT)
+        factor = model.at_moves(with_px(account, printed, px), {}, AT)
         return factor is not None and factor < HEALTHY_1E18
 
     told = (model.name, account, printed)

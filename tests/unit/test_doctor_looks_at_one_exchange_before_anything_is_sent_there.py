@@ -12,7 +12,7 @@ from coinbase_rig import PRODUCT, coinbase_paper
 from coinbase_rig import Signer as CoinbaseSigner
 from deribit_rig import COMBO, DATED, PERPETUAL, deribit_paper
 from deribit_rig import Signer as DeribitSigner
-from dydx_rig import ACCOUNT, ADDRESS, dydx_paper
+from dydx_rig import ACCOUNT, ADDRESS, dydx_paper, dydx_session
 from fix_exchange import fix_exchange, log_on
 from kraken_rig import PAIR, kraken_paper
 from kraken_rig import Signer as KrakenSigner
@@ -99,11 +99,20 @@ async def test_all_is_well(tmp_path: Path) -> None:
 
 async def test_at_dydx_it_tells_what_the_key_may_do_and_what_a_thief_of_it_could(tmp_path: Path) -> None:
     async with dydx_paper() as door:
+        venue = dydx_session(door.url)
+        await venue.start()
+        sale = VenueOrder(
+            name_of(0), "ETH-USD", Side.SELL, OrdType.LIMIT, TimeInForce.IOC, Decimal(2), Decimal(2990)
+        )
+        await venue.submit(await venue.authorize(sale))
+        await venue.close()
         told: dict[str, list[Check]] = {}
         for written in (ACCOUNT, ADDRESS):
             found = settings(door, tmp_path, module="dydx", symbols=["ETH-USD"])
             (tmp_path / "key").write_text(written)
             told[written] = await venue_checks(found, "paper", Signer(), watch_s=0.0)  # type: ignore[arg-type]
+        (margin,) = await margins_of(found, Signer())  # type: ignore[arg-type]
+    assert margin.judged.state is State.SAFE and margin.judged.model == "dydx_v4"
     rights = {written: [c for c in checks if c.name == "rights paper"] for written, checks in told.items()}
     may, thief = rights[ACCOUNT]
     assert may.level is Level.OK and "neither withdraw nor send" in may.message
@@ -111,7 +120,8 @@ async def test_at_dydx_it_tells_what_the_key_may_do_and_what_a_thief_of_it_could
     (own,) = rights[ADDRESS]
     assert own.level is Level.WARN and "withdraw and send everything" in own.message
     by_name = {check.name: check for check in told[ACCOUNT]}
-    assert "100000 USDC" in by_name["balances paper"].message and by_name["key paper"].level is Level.SKIP
+    assert "paper USDC is SAFE; liquidated with ETH-USD above " in by_name["margin paper"].message
+    assert "9999" in by_name["balances paper"].message and by_name["key paper"].level is Level.SKIP
     assert "1 followed" in by_name["books paper"].message and by_name["clock paper"].level is Level.OK
 
 

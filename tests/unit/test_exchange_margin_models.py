@@ -248,6 +248,9 @@ def test_a_short_strangle_is_worst_with_volatility_up_and_liquidates_on_both_sid
     health = deribit_pm.MODEL.health(one, 0)
     (px,) = health.liquidation_px
     assert px.px_raw is not None
+    step = 1 if px.side is Side.BELOW else -1
+    edge = [deribit_pm.MODEL.at_prices(one, {"btc": px.px_raw + n}, 0) for n in (0, step)]
+    assert edge[0] is not None and edge[1] is not None and edge[0] < 10**18 <= edge[1]
     sides = [deribit_pm.MODEL.at_prices(one, {"btc": p * 10**8}, 0) for p in (40_000, 60_000, 95_000)]
     assert all(s is not None for s in sides) and sides[0] < 10**18 < sides[1] > 10**18 > sides[2]  # type: ignore[operator]
 

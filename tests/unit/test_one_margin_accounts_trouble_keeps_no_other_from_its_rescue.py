@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from manual_clock import ManualClock
+from margin_book import every_model
 
 from agent.app.rescue import exchange
 from agent.app.rescue.margin_watch import MarginWatch
@@ -80,6 +81,21 @@ async def test_the_second_account_is_looked_at_where_the_first_may_not_be_helped
         assert [text for code, text in desk.alarms if code == "RESCUE_NEAR"].__len__() == 2
         (impossible,) = [text for code, text in desk.alarms if code == "RESCUE_IMPOSSIBLE"]
         assert impossible.startswith(over)
+
+
+async def test_an_account_that_is_judged_but_not_made_smaller_here_is_told_of_all_the_same() -> None:
+    class Chain(Exchange):
+        async def margin(self) -> Mapping[str, Any]:
+            found = every_model()
+            (one,) = [a for a in found["accounts"] if a["id"] == "dydx"]
+            return found | {"accounts": [one | {"quote_raw": "-14820000000"}]}  # 180 on 180 to keep
+
+    clock = ManualClock()
+    desk = Desk(clock)
+    watch = MarginWatch(app_of(Chain(), clock), desk, RULE, Decimal(200), lambda line: None)  # type: ignore[arg-type]
+    await watch.step()
+    assert [code for code, _ in desk.alarms] == ["RESCUE_NEAR", "RESCUE_IMPOSSIBLE"]
+    assert "the kind dydx_v4 are judged here, not made smaller" in desk.alarms[1][1]
 
 
 async def test_an_order_is_over_when_the_exchange_shows_it() -> None:

@@ -42,6 +42,10 @@ def alone(name: str, way: tuple[Any, ...], value: Any) -> dict[str, Any]:
         ("perps", ("positions", 0, "mark_px"), "1" + "0" * 38, "beyond any asset's"),
         ("unified", ("assets", 0, "index_px"), "1e15", "beyond any asset's"),
         ("comet", ("collateral", 0, "liquidate_cf_1e18"), str(10**18 + 1), "for more than it is worth"),
+        ("derive", ("perp", "mark_px"), "1" + "0" * 38, "beyond any asset's"),
+        ("derive", ("expiries", 0, "forward_px"), "1e15", "beyond any asset's"),
+        ("dydx", ("positions", 0, "oracle_price"), "0", "its price is zero"),
+        ("dydx", ("positions", 0, "oracle_price"), "1" + "0" * 22, "beyond any asset's"),
     ],
 )
 def test_a_debt_that_only_a_broken_figure_hides_is_unknown(

@@ -217,6 +217,7 @@ def text_of(file: str) -> bytes:
 
 def _prices(one: Judged) -> None:
     from agent.app.watching.words import quantity
+    from agent.margin.accounts import px_text
 
     assert one.health is not None
     rows = []
@@ -225,7 +226,12 @@ def _prices(one: Judged) -> None:
         now = quantity(Decimal(px.now_raw).scaleb(-digits), 8)
         rows.append([one.symbols.get(px.asset, px.asset), now, *_liquidation(px, digits)])
     dollars = one.health.value_unit.startswith("USD")
-    table(["asset", "price USD" if dollars else "price", "liquidated", "distance"], rows, right=[1, 3])
+    columns = ["asset", "price USD" if dollars else "price", "liquidated", "distance"]
+    if gone := {px.asset: px_text(px, one.price_decimals) for px in one.health.bankruptcy_px}:
+        columns.append("bankrupt")
+        for px, row in zip(one.health.liquidation_px, rows, strict=True):
+            row.append(gone.get(px.asset) or "at no price")
+    table(columns, rows, right=[1, 3])
 
 
 def _liquidation(found: LiquidationPx, digits: int = 8) -> list[str]:
@@ -300,6 +306,8 @@ def _summary(health: Health) -> None:
         print(f"  debt            {quantity_up(health.debt_value_raw * unit, 2)}{name}")
     if health.maintenance_raw is not None:
         print(f"  maintenance     {quantity_up(health.maintenance_raw * unit, 2)}{name}")
+    if health.initial_raw is not None:
+        print(f"  initial         {quantity_up(health.initial_raw * unit, 2)}{name}")
     if health.distance_pct_down:
         print(f"  distance        {plain(health.distance_pct_down)} % of one price")
     if health.seconds_to_liquidation:

@@ -60,12 +60,17 @@ class Exposed:
 
     @property
     def ratio_1e18(self) -> int | None:
-        """Equity over maintenance margin; None where nothing is open."""
-        return (
-            None
-            if self.account is None or self.model is None
-            else ratio_at(self.account, self.model.rules, {})
-        )
+        """Equity over maintenance margin; None where nothing is open. Judged also where nothing is made smaller here."""
+        if self.account is None or self.model is None:
+            return self.judged.health.health_1e18 if self.judged.health is not None else None
+        return ratio_at(self.account, self.model.rules, {})
+
+    @property
+    def hindrance(self) -> str:
+        """Why no order reaches the target."""
+        if self.account is None:
+            return f"accounts of the kind {self.judged.model} are judged here, not made smaller"
+        return ", ".join(self.unnamed) or "its own margin is isolated"
 
     def below(self, threshold: Decimal) -> bool:
         ratio = self.ratio_1e18

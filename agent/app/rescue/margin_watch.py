@@ -79,8 +79,7 @@ class MarginWatch:
         if not one.below(rule.trigger) or exchange.in_flight(self._desk, rule) is not None:
             return
         if (found := one.least()) is None:
-            left = ", ".join(one.unnamed) or "its own margin is isolated"
-            text = f"{one.name}: {ratio} is below {rule.trigger} and no order reaches {rule.target}: {left} → bring margin, or close by hand"
+            text = f"{one.name}: {ratio} is below {rule.trigger} and no order reaches {rule.target}: {one.hindrance} → bring margin, or close by hand"
             lasting.add(await self._say("RESCUE_IMPOSSIBLE", one.name, text))
             return
         if self._before is not None:

@@ -27,7 +27,7 @@ from agent.transport.limits import LimitHeaders
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
 from agent.venues import PLAIN, Sign, Terms, VenueFacts, market_named, need_markets, one_by_one, understood
-from agent.venues.dydx import codec, node
+from agent.venues.dydx import codec, margin, node
 from agent.venues.dydx.fills import Fills
 from agent.venues.dydx.reports import Reports
 from chains.dydx import LONG_TERM, SHORT_TERM, Account, account_of
@@ -246,6 +246,12 @@ class Dydx:
         self._need_markets()
         data = await self._subaccount()
         return () if data is None else tuple(self.reader.positions(data))
+
+    async def margin(self) -> Mapping[str, Any]:
+        """The subaccount with its positions at the oracle's prices, as `agent.margin.dydx_v4` reads it. Raises Retry, Halt VENUE_DIALECT."""
+        self._need_markets()
+        rows = await self.ask("perpetualMarkets", "/v4/perpetualMarkets")
+        return margin.document(self._name, await self._subaccount(), rows, self._now_s())
 
     def stream(self) -> AsyncIterator[ExecutionReport]:
         """Reports of this account as they happen, each execution once, merged with an audit over HTTP."""
