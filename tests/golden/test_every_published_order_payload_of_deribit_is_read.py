@@ -65,6 +65,9 @@ def test_a_recorded_combo_is_its_legs(kind: str, name: str, legs: dict[str, int]
     market = combo_of(kind, name)
     assert dict(market.legs) == legs and market.settle == "BTC"
     assert market.inverse == (kind == "future_combo") and market.instrument.tick == D(tick)
+    recorded = codec.result(FOUND["http_get_combos"], "x")
+    assert combos.listed(recorded)[name] == legs and len(combos.listed(recorded)) == len(recorded)
+    assert combos.listed([{**row, "state": "inactive"} for row in recorded]) == {}
     assert combos.NAME.fullmatch(name) and not any(combos.NAME.fullmatch(leg) for leg in legs)
 
 

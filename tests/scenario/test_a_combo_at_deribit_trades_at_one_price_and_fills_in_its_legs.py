@@ -85,6 +85,7 @@ async def test_what_is_bought_at_one_price_is_bought_and_sold_in_legs_that_add_u
     async with account() as (door, venue):
         instrument, legs = await venue.combo(COMBO)
         assert legs == {DATED: 1, PERPETUAL: -1} and instrument.tick == D("0.01")
+        assert await venue.combos() == {COMBO: legs}
         assert COMBO not in {i.symbol for i in await venue.instruments()}, "no plan is made over its book"
         best = (await venue.book(COMBO)).asks[0]
         assert best == (D("12.10"), 5)

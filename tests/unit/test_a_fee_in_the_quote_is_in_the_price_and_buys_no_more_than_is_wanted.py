@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import ccxt
 import pytest
+from journal_moves import ASSETS, VENUE, child, order, part, planned
 
 from agent.app.contracts import all_in, bare_px
 from agent.app.testvenue.coinbase_wire import product_json
 from agent.app.testvenue.kraken_wire import pair_json
 from agent.app.testvenue.quote_fees import QuoteFees
 from agent.app.testvenue.spec import SymbolSpec
+from agent.domain.events import Accepted, Authorized, Reported, Sliced
+from agent.domain.ids import ClOrdId, IntentId
 from agent.domain.instruments import cex_id
-from agent.domain.orders import Side
+from agent.domain.order_state import ExecType
+from agent.domain.orders import Intent, ParentOrder, Side
+from agent.domain.reports import ExecutionReport, Fill
+from agent.journal.book import Book as Journalled
 from agent.market.book import Book, buy_base_exact
 from agent.ports import VenueBook, VenueInstrument
 from agent.venues.ccxt.border import instrument as instrument_of
 from agent.venues.ccxt.exchanges import KNOWN
 from agent.venues.coinbase.codec import markets
 from agent.venues.kraken.codec import Markets
+from chains.types import Address, Hash32, Protection
 
 D = Decimal
 SPEC = SymbolSpec("ETH", "USDC")
@@ -83,3 +91,41 @@ def test_the_limit_that_is_sent_is_the_books_own_price_to_the_last_digit(instrum
     bids, asks, _ = all_in(instrument, THERE)
     assert [bare_px(instrument, px, Side.BUY) for px, _ in asks] == [px for px, _ in THERE.asks]
     assert [bare_px(instrument, px, Side.SELL) for px, _ in bids] == [px for px, _ in THERE.bids]
+
+
+@pytest.mark.parametrize(
+    ("side", "fee_in", "eth", "usdc"),
+    [
+        (Side.BUY, "USDC", "2", "-6006"),
+        (Side.BUY, "ETH", "1.998", "-6000"),
+        (Side.SELL, "USDC", "-2", "5994"),
+        (Side.SELL, "ETH", "-2.002", "6000"),
+    ],
+)
+def test_a_position_has_what_came_and_what_went_whichever_the_fee_was_taken_of(
+    side: Side, fee_in: str, eth: str, usdc: str
+) -> None:
+    eth_id, usdc_id = ASSETS[VENUE]
+    give, get = (usdc_id, eth_id) if side is Side.BUY else (eth_id, usdc_id)
+    slice_ = child(ClOrdId("c-1"), ClOrdId("p-1"), 0, side, D(2))
+    one = replace(part(ClOrdId("fl-1"), slice_.cl_ord_id, VENUE), asset_in=give, asset_out=get)
+    intent = Intent(IntentId("i-1"), "", side, "ETH", "USDC", D(2), None, "market", (), 50, Protection.PUBLIC, 0, 2**62)  # fmt: skip
+    amounts = (D(6_000), D(2)) if side is Side.BUY else (D(2), D(6_000))
+    fee = D(6) if fee_in == "USDC" else D("0.002")
+    fill = Fill("x-1", VENUE, give, get, *amounts, usdc_id if fee_in == "USDC" else eth_id, fee, 5)
+    book = Journalled()
+    for event in (
+        Accepted(ParentOrder(ClOrdId("p-1"), intent), 1),
+        Sliced(slice_, 2),
+        planned(slice_, (one,), D(3_000), 3),
+        Authorized(
+            one, order(one, D(2)), 0, Address(""), 0, 0, Hash32(""), b"", "", Protection.PUBLIC, 0, 0, 0, 4
+        ),
+        Reported(ExecutionReport(one.cl_ord_id, VENUE, ExecType.TRADE, 5, "1", fill)),
+    ):
+        book.apply(event)
+    assert (book.positions["ETH"].qty, book.positions["USDC"].qty) == (D(eth), D(usdc))
+    assert (book.holdings[eth_id], book.holdings[usdc_id]) == (D(eth), D(usdc)), "as holdings have it"
+    back = ExecutionReport(one.cl_ord_id, VENUE, ExecType.TRADE_CANCEL, 6, "1", exec_ref_id="x-1")
+    book.apply(Reported(back))
+    assert (book.positions["ETH"].qty, book.positions["USDC"].qty) == (0, 0)

@@ -32,7 +32,7 @@ def market(row: Any, details: Any, legs_known: Mapping[str, Market]) -> Market:
         if row["kind"] not in KINDS or details["id"] != symbol:
             raise ValueError(f"{row['kind']} {str(details['id'])[:40]} is not the combo {symbol}")
         inverse = row["kind"] == "future_combo" and row.get("instrument_type", "reversed") == "reversed"
-        legs = tuple((text_of(leg["instrument_name"]), ratio_of(leg["amount"])) for leg in details["legs"])
+        legs = legs_of(details)
         there = [legs_known[leg] for leg, _ in legs]
         if len(legs) < 2:
             raise ValueError(f"{symbol} has {len(legs)} legs")
@@ -50,6 +50,17 @@ def market(row: Any, details: Any, legs_known: Mapping[str, Market]) -> Market:
             "inverse" if inverse else "linear",
         )
         return Market(instrument, settle, inverse, legs)
+
+
+def legs_of(details: Any) -> tuple[tuple[str, int], ...]:
+    """(instrument, ratio) of each. Raises ValueError, TypeError, KeyError."""
+    return tuple((text_of(leg["instrument_name"]), ratio_of(leg["amount"])) for leg in details["legs"])
+
+
+def listed(rows: Any) -> dict[str, dict[str, int]]:
+    """Of get_combos: the legs of each that trades, by its name."""
+    with understood("get_combos"):
+        return {text_of(row["id"]): dict(legs_of(row)) for row in rows if row["state"] == "active"}
 
 
 def ratio_of(value: Any) -> int:

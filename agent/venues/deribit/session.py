@@ -122,6 +122,10 @@ class Deribit:
         market = await self._learnt(name)
         return market.instrument, dict(market.legs)
 
+    async def combos(self, currency: str = "any") -> Mapping[str, Mapping[str, int]]:
+        """Those that trade now, of one currency's or all, with their legs as `combo` tells them. Raises Retry, Reject."""
+        return combos.listed(await self.public("get_combos", {"currency": currency}))
+
     async def _learnt(self, symbol: str) -> codec.Market:
         """Also of a combo that was not named before. Raises Usage UNKNOWN_SYMBOL, Retry."""
         if symbol in self._markets or not combos.NAME.fullmatch(symbol):
