@@ -7,7 +7,8 @@ few percent, so that a book of options liquidated only between two of them may b
 
 Keys: `index`, `index_px`, `cash`; `perp` (`size`, `mark_px`, `unsettled` profit and funding, `confidence`); `collateral` (`asset`, `balance`,
 `index_px`, `cancels_risk`, `mm_haircut`, `im_haircut`, `confidence`); `expiries` (`expires`, `forward_px`, `forward_fixed_px`, `rate`,
-`confidence`, `options` of [size, "C" or "P", strike, vol]); `stable_px`, `confidence` (1 where not said); `parameters` (`derive_parameters`).
+`confidence`, `options` of [size, "C" or "P", strike, vol]); `stable_px`, `confidence` (1 where not said); `parameters` (`derive_parameters`;
+`{}` for the published ones, and without the key nothing is judged).
 """
 
 from __future__ import annotations
