@@ -7,7 +7,8 @@ few percent, so that a book of options liquidated only between two of them may b
 
 Keys: `index`, `index_px`, `cash`; `perp` (`size`, `mark_px`, `unsettled` profit and funding, `confidence`); `collateral` (`asset`, `balance`,
 `index_px`, `cancels_risk`, `mm_haircut`, `im_haircut`, `confidence`); `expiries` (`expires`, `forward_px`, `forward_fixed_px`, `rate`,
-`confidence`, `options` of [size, "C" or "P", strike, vol]); `stable_px`, `confidence` (1 where not said); `parameters` (`derive_parameters`).
+`confidence`, `options` of [size, "C" or "P", strike, vol]); `stable_px`, `confidence` (1 where not said); `parameters` (`derive_parameters`;
+`{}` for the published ones, and without the key nothing is judged).
 """
 
 from __future__ import annotations
@@ -28,8 +29,13 @@ from agent.margin.option_rows import option_rows
 
 VALUE_UNIT = "USD_1e18"
 _TO_PX = UNIT // 10**PX_DECIMALS
-_STEPS_PCT = (1, 2, 3, 5, 8, 12, 16, 20, 25, 30, 36, 43, 50, 60, 70, 80, 90, 95, 99)
-_FARTHER_PCT = (125, 150, 200, 300, 450, 600, 900, 1_900, 4_900, 9_900, 99_900)
+_MOVES_PCT = (1, 2, 3, 5, 8, 12, 16, 20, 25, 30, 36, 43, 50, 60, 70, 80, 90, 95, 99, 100)
+_FAR_PCT = (125, 150, 200, 300, 450, 600, 900, 1_900, 4_900, 9_900, 99_900)
+_PLACES_PCT = (
+    *(100 + sign * move for move in _MOVES_PCT for sign in (-1, 1)),
+    *(100 + move for move in _FAR_PCT),
+)
+"""Where the price is looked at, in percent of now, the nearest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,18 +138,20 @@ class DerivePortfolio:
                 return -1
             return there.worth - there.maintenance
 
-        found = []
-        if left(now) >= 0:
-            ups = () if asset != book.index else tuple(100 + pct for pct in _STEPS_PCT + _FARTHER_PCT)
-            for places in (tuple(100 - pct for pct in (*_STEPS_PCT, 100)), ups):
-                if (
-                    flip := _first_below_zero(left, now, [now * place // 100 for place in places])
-                ) is not None:
-                    found.append(flip)
-        if not found:
-            return LiquidationPx(asset, Side.NONE, None, now)
-        nearest = min(found, key=lambda raw: abs(raw - now))
-        return LiquidationPx(asset, Side.BELOW if nearest < now else Side.ABOVE, nearest, now)
+        nothing = LiquidationPx(asset, Side.NONE, None, now)
+        if left(now) < 0:
+            return nothing
+        # More of what is lent can never liquidate: of a collateral's own price only the way down is looked at.
+        places = _PLACES_PCT if asset == book.index else tuple(p for p in _PLACES_PCT if p < 100)
+        good = {False: now, True: now}
+        for place in places:
+            there = max(now * place // 100, 1)
+            up = there > now
+            if left(there) < 0:
+                px = _narrowed(left, good[up], there)
+                return LiquidationPx(asset, Side.ABOVE if up else Side.BELOW, px, now)
+            good[up] = there
+        return nothing
 
 
 def _ratio(found: Margin) -> int | None:
@@ -152,27 +160,20 @@ def _ratio(found: Margin) -> int | None:
     return max(found.worth * HEALTHY_1E18 // found.maintenance, 0)
 
 
-def _first_below_zero(left: Callable[[int], int], now: int, places: list[int]) -> int | None:
-    """The price, its neighbour on the way from `now` still good, at which `left` is below zero; None where it is at none of `places`."""
-    good, above = now, left(now)
-    for bad in places:
-        below = left(bad)
-        if below >= 0:
-            good, above = bad, below
-            continue
-        halve = False
-        while abs(good - bad) > 1:
-            # Where the line between the two would cross, and the middle in turns: the one is fast, the other sure.
-            step = (bad - good) // 2 if halve else (bad - good) * above // (above - below)
-            guess = good + (step or (1 if bad > good else -1))
-            guess += (1 if guess == good else -1 if guess == bad else 0) * (1 if bad > good else -1)
-            at, halve = left(guess), not halve
-            if at < 0:
-                bad, below = guess, at
-            else:
-                good, above = guess, at
-        return bad
-    return None
+def _narrowed(left: Callable[[int], int], good: int, bad: int) -> int:
+    """The price next to a good one at which `left` is below zero, on the way from `good`, where it is not, to `bad`, where it is."""
+    above, below, halve = left(good), left(bad), False
+    towards = 1 if bad > good else -1
+    while abs(good - bad) > 1:
+        # Where the line between the two would cross, and the middle in turns: the one is fast, the other sure.
+        step = abs(bad - good) // 2 if halve else abs(bad - good) * above // (above - below)
+        guess = good + towards * min(max(step, 1), abs(bad - good) - 1)
+        at, halve = left(guess), not halve
+        if at < 0:
+            bad, below = guess, at
+        else:
+            good, above = guess, at
+    return bad
 
 
 def _read(raw: Mapping[str, Any], decimals: Mapping[str, int]) -> Account:

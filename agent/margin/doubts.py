@@ -20,6 +20,8 @@ _RATE = re.compile(r"_rate_1e\d+$")
 _INDEX = re.compile(r"_index_1e\d+$")
 _SHARE = re.compile(r"^(?:liquidation_threshold_bps|liquidate_cf_1e18|borrow_cf_1e18)$")
 _RAY = 10**27
+_BY_PARAMETERS = frozenset({"derive_pm", "paradex_pm"})
+"""Models whose table of moves differs by market and changes without notice: who writes an account down says by which it is to be judged."""
 MOST_DUTY_1E27 = _RAY + _RAY // 10**5
 """A second's growth: 36 % an hour. Beyond it no century can be computed, and no vault has it."""
 
@@ -48,6 +50,8 @@ def price_doubt(price: int, decimals: int) -> str:
 
 def doubt(raw: Mapping[str, Any]) -> str:
     """Why nothing can be said of an account of an accounts/1 file, "" where it can."""
+    if raw.get("model") in _BY_PARAMETERS and "parameters" not in raw:
+        return "its parameters are not told ({} for the published ones of BTC)"
     for where, entry in [("", raw), *_entries(raw)]:
         name = f"{entry.get('asset', where)}: " if where else ""
         if entry.get("paused") is True:

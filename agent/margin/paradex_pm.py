@@ -5,7 +5,7 @@ than `least_vol_up`. Options by Black–Scholes on the spot at `rate`; perpetual
 the last half hour of an option the settled part of it no longer moves. Maintenance is `maintenance_factor` of that, and what the next funding
 takes, and what closing costs. Liquidated once the account's value is below it. Formulas: the venue's page on portfolio margin, and its own
 calculator (tradeparadex/paradex-py, margin); **parameters are told without a key at `/v1/system/margin-config`** and are the account's own
-key here, BTC's of April 2026 where it has none.
+key here: `{}` for BTC's of April 2026, and without the key nothing is judged.
 
 Options need floats: the requirement is an estimate, rounded up by a part in 1e9; what the exchange itself states (`stated_maintenance`) wins
 where it is higher. Keys: `index`, `index_px`, `equity` (dollars: collateral with what open positions gain), `rate`, `perps` ([size, mark_px,

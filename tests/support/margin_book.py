@@ -112,7 +112,7 @@ def every_model() -> dict[str, Any]:
         "assets": [asset | {"collateral_rate": "0.95"}, wallet | {"equity": "-6000"}],
     }
     derive = {
-        "id": "derive", "model": "derive_pm", "chain": CEX, "index": PERP, "index_px": "3000", "cash": "5000",
+        "id": "derive", "model": "derive_pm", "chain": CEX, "parameters": {}, "index": PERP, "index_px": "3000", "cash": "5000",
         "perp": {"size": "2", "mark_px": "3000"},
         "expiries": [{"expires": 1_702_592_000, "forward_px": "3010", "options": [["-4", "P", "2400", "0.7"]]}],
     }  # fmt: skip
@@ -124,7 +124,7 @@ def every_model() -> dict[str, Any]:
         ],
     }  # fmt: skip
     paradex = {
-        "id": "paradex", "model": "paradex_pm", "chain": CEX, "index": PERP, "index_px": "3000", "equity": "4000",
+        "id": "paradex", "model": "paradex_pm", "chain": CEX, "parameters": {}, "index": PERP, "index_px": "3000", "equity": "4000",
         "perps": [["2", "3003", "0.0001"]], "options": [["-4", "P", "2400", "30", "0.7", "39.5"]],
     }  # fmt: skip
     return {

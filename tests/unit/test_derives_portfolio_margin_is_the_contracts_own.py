@@ -194,7 +194,7 @@ def test_what_the_chain_would_revert_on_is_unknown_and_never_safe() -> None:
         "rate": "700",
         "options": [["-1", "C", "3000", "0.7"]],
     }
-    raw = {"id": "x", "model": "derive_pm", "chain": "cex:x", "index": "cex:x/ETH", "index_px": "3000", "cash": "9999999", "expiries": [expiry]}  # fmt: skip
+    raw = {"id": "x", "model": "derive_pm", "chain": "cex:x", "index": "cex:x/ETH", "index_px": "3000", "cash": "9999999", "expiries": [expiry], "parameters": {}}  # fmt: skip
     document = {
         "fairlead": "accounts/1", "at": {"cex:x": {"timestamp": NOW}}, "accounts": [raw],
         "assets": [{"id": "cex:x/ETH", "symbol": "ETH", "decimals": 18}],

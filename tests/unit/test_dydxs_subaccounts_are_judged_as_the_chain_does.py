@@ -142,8 +142,8 @@ def test_every_printed_price_flips_at_one_step_of_the_oracle() -> None:
 
 
 @pytest.mark.full
-def test_a_hundred_thousand_accounts_do() -> None:
-    flips(100_000, 4)
+def test_fifty_thousand_accounts_do() -> None:
+    flips(50_000, 4)
 
 
 def test_two_positions_share_what_is_left_when_they_are_closed_at_their_bankruptcy_prices() -> None:

@@ -55,6 +55,15 @@ def test_a_debt_that_only_a_broken_figure_hides_is_unknown(
     assert found.state is State.UNKNOWN and why in found.why
 
 
+@pytest.mark.parametrize("name", ["derive", "paradex"])
+def test_a_matrix_that_nobody_told_is_not_guessed(name: str) -> None:
+    found = copy.deepcopy(BOOK)
+    (account,) = [a for a in found["accounts"] if a["id"] == name]
+    del account["parameters"]
+    (judged,) = judge(found | {"accounts": [account]})
+    assert judged.state is State.UNKNOWN and "parameters are not told" in judged.why
+
+
 @pytest.mark.parametrize(("size", "told"), [(5000, "…"), (101, "…")])
 def test_a_number_longer_than_any_is_refused_by_its_key(size: int, told: str) -> None:
     with pytest.raises(Usage) as caught:

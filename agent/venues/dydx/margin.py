@@ -1,7 +1,7 @@
 """A dYdX subaccount as accounts/1, for the model that judges it (agent/margin/dydx_v4): decimals of the indexer into the chain's integers. Pure.
 
 The indexer counts funding not settled yet into its USDC. Where it says no exponent of an oracle's price, prices are told to ten digits, as
-the chain's own are, or to as many as it told.
+the chain's own are, or to as many as it told. It tells nothing of a leverage that the owner chose: initial margin is without that.
 """
 
 from __future__ import annotations
