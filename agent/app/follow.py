@@ -20,7 +20,7 @@ from agent.domain.ids import ClOrdId
 from agent.domain.instruments import chain_of, venue_of
 from agent.domain.order_lists import AFTER
 from agent.domain.order_state import ExecType, OrdStatus
-from agent.domain.orders import Intent, ParentOrder, Side
+from agent.domain.orders import Intent, ParentOrder, Side, VenueOrder
 from agent.domain.reports import Fill
 from agent.domain.submission_state import Observation
 from agent.domain.units import qty_exact
@@ -67,6 +67,10 @@ def _alone(event: ev.Authorized) -> str:
     if is_keyed(event.nonce):
         return f", by the agent's account {event.sender} alone"
     return ", by the sending account alone" if event.wallet_nonce < 0 else ""
+
+
+def _listed(order: VenueOrder) -> str:
+    return f", with its exits {order.then.cl_ord_id} in one list" if order.then is not None else ""
 
 
 class Teller:
@@ -131,7 +135,7 @@ class Teller:
                     else (
                         f"{_named(event.nonce)} {event.tx_hash[:18]}… nonce {sequence_of(event.nonce)}{_alone(event)}"
                         if event.order is None
-                        else f"order {event.part.cl_ord_id}"
+                        else f"order {event.part.cl_ord_id}{_listed(event.order)}"
                     )
                 )
                 return f"signed     {self._at(event.part.cl_ord_id)}: {what}"
@@ -274,7 +278,7 @@ def parent_json(settings: Settings, book: Book, name: ClOrdId, now_ns: int, carr
     story = story_json(settings, book, name)
     return {
         "cl_ord_id": name,
-        "held": None if not exits else _held(book, name, holder),
+        "held": None if not exits else held_words(book, name, holder),
         "held_by": holder,
         "list": {"entry": mine[0], "exits": mine[1]} if mine is not None else None,
         "source": intent.source,
@@ -320,7 +324,7 @@ def _standing(intent: Intent, pending: bool) -> tuple[str, str]:
     return " or ".join(prices), both if len(prices) > 1 else "it trades there"
 
 
-def _held(book: Book, name: ClOrdId, holder: str | None) -> str | None:
+def held_words(book: Book, name: ClOrdId, holder: str | None) -> str | None:
     """Who holds an order's exits, in words; None for an order of another kind, or not there yet."""
     intent = book.parents[name].parent.intent
     told = dict(intent.algo_params)

@@ -30,16 +30,11 @@ def exits_behind(
 ) -> tuple[object, ...]:
     """Accepted, Sliced, Planned, Approved and Authorized of the exits that `signed`, an entry's, attaches; nothing where it attaches none."""
     order, child = signed.order, children.get(signed.part.child)
-    if (
-        order is None
-        or order.then is None
-        or child is None
-        or child.planned is None
-        or child.approved is None
-    ):
-        return ()  # all but the first two: a journal that lost the plan (see `agent.journal.references`)
-    if (parent := parents.get(child.child.parent)) is None:
+    if order is None or order.then is None or child is None or not order.order_qty:
         return ()
+    parent, plan, there = parents.get(child.child.parent), child.planned, _there(signed, child)
+    if parent is None or plan is None or there is None or child.approved is None:
+        return ()  # a journal that lost the plan (see `agent.journal.references`): its entry is told alone
     then, side, ids = order.then, order.side.other, listed_ids(signed.part.cl_ord_id, signed.part.place)
     wanted = min(then.order_qty, order.order_qty)  # what is ordered beyond the entry, the fee takes
     entry, intent, at_ns = parent.parent, parent.parent.intent, signed.at_ns
@@ -78,7 +73,7 @@ def exits_behind(
         exits=then.exits,
         after=signed.part.cl_ord_id,
     )
-    planned = _planned(signed, child.planned, piece, ids.part)
+    planned = _planned(signed, plan, there, piece, ids.part)
     px = then.exits.profit_px if then.exits.profit_px is not None else then.exits.stop_limit_px
     pair = VenueOrder(
         ids.part, order.symbol, side, OrdType.LIMIT, TimeInForce.GTC, then.order_qty, px, then.exits
@@ -92,11 +87,18 @@ def exits_behind(
     )
 
 
-def _planned(signed: ev.Authorized, entry: ev.Planned, piece: ChildOrder, name: ClOrdId) -> ev.Planned:
+def _there(signed: ev.Authorized, child: ChildRecord) -> PlaceSummary | None:
+    """What the entry's plan says of its exchange."""
+    places = child.planned.route.places if child.planned is not None else ()
+    return next((one for one in places if one.place == signed.part.place), None)
+
+
+def _planned(
+    signed: ev.Authorized, entry: ev.Planned, there: PlaceSummary, piece: ChildOrder, name: ClOrdId
+) -> ev.Planned:
     """At the least that they may bring: one order in the entry's own book, the other way round."""
     assert signed.order is not None and signed.order.then is not None
     part, then = signed.part, signed.order.then
-    (there,) = (one for one in entry.route.places if one.place == part.place)
     leg = entry.route.legs[part.legs[0]]
     with localcontext(WIDE):
         mid = 1 / there.mid_px

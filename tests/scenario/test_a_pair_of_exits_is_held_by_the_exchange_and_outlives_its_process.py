@@ -111,6 +111,8 @@ def test_it_goes_on_without_a_process_and_ends_as_one(home: Home) -> None:
     )
     stands = {name: status for name, status in truth(home).items() if name not in before}
     assert sorted(stands.values()) == ["NEW", "PENDING_NEW", "PENDING_NEW"], "one list, once"
+    held = {e["cl_ord_id"]: e["waits_for"] for e in home.run("positions --json").json["exits"]}
+    assert held == {waits[0]["cl_ord_id"]: works[0]["cl_ord_id"]}
     compared = home.run("reconcile --json")
     assert compared.status == 0, compared.out + compared.err
     ended = home.run(f"cancel {works[0]['cl_ord_id']} --json")

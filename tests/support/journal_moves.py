@@ -5,14 +5,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from agent.domain import events as ev
 from agent.domain.ids import ClOrdId, IntentId
 from agent.domain.instruments import AssetId, Place
+from agent.domain.order_lists import listed_ids
 from agent.domain.order_state import ExecType
 from agent.domain.orders import (
+    Attached,
     ChildOrder,
+    Exits,
     Intent,
     OrdType,
     ParentOrder,
@@ -23,7 +27,7 @@ from agent.domain.orders import (
 )
 from agent.domain.reports import Balance, ExecutionReport, Fill
 from agent.domain.risk import BreachReason, OraclePrice, Reservation
-from agent.domain.routes import Costs, Leg, Route
+from agent.domain.routes import Costs, Leg, PlaceSummary, Route
 from agent.domain.submission_state import Observation
 from agent.journal.book import Book
 from chains.types import Address, Call, Hash32, Protection
@@ -136,6 +140,8 @@ class Teller:
     def authorize(self, chance: random.Random, book: Book) -> object:
         of = self._part(chance, book)
         at_venue = order(of, amount(chance)) if of.place == VENUE else None
+        if at_venue is not None and chance.random() < 0.3:  # an entry, with its exits in the same list
+            at_venue = replace(at_venue, then=behind(of, amount(chance)))
         return ev.Authorized(
             of, at_venue, 0 if at_venue else 1, Address("0xSender"), chance.randrange(4), chance.randrange(4), HASH, b"\x02raw", "digest",
             Protection.PRIVATE, 100, 1_700_000_000, chance.randrange(2**256 - 1), self.now_ns,
@@ -243,11 +249,19 @@ def order(of: Part, qty: Decimal) -> VenueOrder:
     )
 
 
+def behind(of: Part, qty: Decimal) -> Attached:
+    exits = Exits(Decimal(3100), Decimal(3110), Decimal(2900))
+    return Attached(listed_ids(of.cl_ord_id, of.place).part, qty, exits, 3_110 * 10**6, 10**18)
+
+
 def route() -> Route:
     give, get = ASSETS[CHAIN]
     leg = Leg("eip155:1/0xPool", CHAIN, give, get, 10**18, 3_000 * 10**6, 110_000, 5, get, "uniswap_v3")
+    there = PlaceSummary(
+        VENUE, *ASSETS[VENUE], 10**18, 3_000 * 10**6, 0, 0, 5, Decimal(3000), Decimal(3001), Decimal(3)
+    )
     return Route(
-        give, get, 10**18, 3_000 * 10**6, 2_999 * 10**6, Costs(1, 0, 5, "0.00033"), (leg,), (), "digest"
+        give, get, 10**18, 3_000 * 10**6, 2_999 * 10**6, Costs(1, 0, 5, "0.00033"), (leg,), (there,), "digest"
     )
 
 

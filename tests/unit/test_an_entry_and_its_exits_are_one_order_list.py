@@ -22,6 +22,8 @@ from agent.app.follow import orders_json
 from agent.app.intents import Request, parent_of, request_of, trial_child
 from agent.app.places import directory
 from agent.app.settings import Settings, parse
+from agent.app.watching.exits import exits_json as exits_held
+from agent.app.watching.exits import exits_lines
 from agent.app.wiring import algorithms
 from agent.domain import events as ev
 from agent.domain.errors import Usage
@@ -209,7 +211,14 @@ def test_orders_tells_of_both_and_of_what_each_waits_for() -> None:
     assert all(o["list"] == mine and o["held_by"] == "paper" for o in shown.values()) and len(shown) == 2
     assert shown[parent.cl_ord_id]["waits_for"] == "its price 2990"
     assert shown[exits.parent]["waits_for"] == f"its entry {parent.cl_ord_id}"
+    (line,) = exits_lines(book)
+    assert (
+        f"sell 2 ETH at stop-loss 2800 or take-profit 3300: at paper, after its entry {parent.cl_ord_id}"
+        in line
+    )
     book.apply(ev.ParentClosed(parent.cl_ord_id, "FILLED", "", NOW))
+    (waits,) = exits_held(book)
+    assert (waits["waits_for"], waits["held_by"], waits["cl_ord_id"]) == (None, "paper", exits.parent)
     (left,) = orders_json(settings(), book, NOW, None, False)["orders"][:1]
     assert left["waits_for"] == "stop-loss 2800 or take-profit 3300"
     alone, of_alone, entry = signed(asked(holds=False))

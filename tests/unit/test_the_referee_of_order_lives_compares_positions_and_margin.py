@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -129,3 +130,55 @@ def test_a_coin_of_a_spot_account_is_no_position() -> None:
     assert rules(told, truth) == ["other-margin"]
     told["read"]["balances"] = {"cex:paper/ETH": ["5", "0"]}
     assert rules(told, truth) == []
+
+
+# ---------------------------------------------------------------------- exits, which a journal has as one order
+
+PAIR = part_id(ClOrdId("c-exits"), "cex:paper", 1)
+
+
+def of_a_list(sold: str, ends: tuple[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """An entry of 2 that was filled, and its exits, of which the first sold `sold`."""
+    entry = {"clientOrderId": NAME_OF_OURS, "orderId": 1, "executedQty": "2", "status": "FILLED"}
+    exits = [
+        {"clientOrderId": f"{PAIR}{leg}", "orderId": number, "executedQty": done, "status": end}
+        for number, leg, done, end in ((2, "-a", sold, ends[0]), (3, "-b", "0", ends[1]))
+    ]
+    bought = TRADE | {"isBuyer": True, "commission": "0"}
+    trade = TRADE | {"orderId": 2, "id": 8, "qty": sold, "commission": "0"}
+    left, money = str(7 - Decimal(sold)), str(4000 + 3000 * Decimal(sold))
+    rows = [{"asset": a, "free": q, "locked": "0"} for a, q in (("USDC", money), ("ETH", left))]
+    truth = {"orders": [entry, *exits], "trades": [bought, trade], "balances": {"k": rows}}
+    worth = str(3000 * Decimal(sold))
+    parts = [
+        {"id": NAME_OF_OURS, "parent": "p", "status": "FILLED", "sent": True, "fills": [["ETHUSDC:7", "6000", "2", "0"]]},
+        {"id": PAIR, "parent": "q", "status": "FILLED", "sent": True, "fills": [["ETHUSDC:8", sold, worth, "0"]]},
+    ]  # fmt: skip
+    parents = [
+        {"case": 4, "id": "p", "qty": "2", "status": "FILLED", "why": ""},
+        {"case": 4, "id": "q", "qty": sold, "status": "FILLED", "why": "", "exits_of": "p"},
+    ]
+    told = {
+        "dialect": "binance_spot",
+        "parents": parents,
+        "parts": parts,
+        "holdings": {"cex:paper/USDC": str(Decimal(money) - 10_000), "cex:paper/ETH": str(Decimal(left) - 5)},
+        "deposits": {"USDC": "10000", "ETH": "5"},
+        "read": {"balances": {"cex:paper/USDC": [money, "0"], "cex:paper/ETH": [left, "0"]}, "positions": {}},
+    }
+    return told, truth
+
+
+def test_exits_are_one_order_of_which_one_trades_and_no_more_than_came() -> None:
+    told, truth = of_a_list("2", ("FILLED", "EXPIRED"))
+    assert rules(told, truth) == []
+    for status in ("CANCELED", "EXPIRED"):
+        other = deepcopy(told)
+        other["parts"][1]["status"] = status
+        assert rules(other, truth) == ["other-end"]
+    assert rules(*of_a_list("3", ("FILLED", "EXPIRED"))) == ["more-than-came"]
+    told, truth = of_a_list("2", ("FILLED", "NEW"))
+    assert rules(told, truth) == ["other-end"], "the other stands there still, and could sell a second time"
+    truth["orders"][2]["status"] = "EXPIRED"
+    truth["orders"].append(truth["orders"][2] | {"orderId": 9})
+    assert rules(told, truth) == ["sent-twice"]

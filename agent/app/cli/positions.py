@@ -26,6 +26,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     from agent.app.bridging.flying import held_flying
     from agent.app.cli.common import load_settings, with_app
     from agent.app.readonly import read_book
+    from agent.app.watching.exits import exits_json, exits_lines
     from agent.app.watching.positions import Prices, overview
     from agent.app.watching.reading import head_words
 
@@ -42,10 +43,13 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
     found, now_s = with_app(settings, work)
     if as_json:
-        emit_json(_json(settings, found, has_journal=book is not None))
+        told = _json(settings, found, has_journal=book is not None)
+        emit_json(told | {"exits": exits_json(book) if book is not None else []})
         return
     header(settings.environment.value, settings.wallet.address, head_words(found.heads, now_s))
     _show(found, has_journal=book is not None)
+    for line in exits_lines(book) if book is not None else ():
+        print(f" {line}")
 
 
 def _show(found: Overview, has_journal: bool) -> None:

@@ -138,8 +138,8 @@ def _told_once(
 ) -> int:
     from agent.app.bridging import following
     from agent.app.bridging.flying import crossing_json
-    from agent.app.exchange_pairs import held, holder_of, words
-    from agent.app.follow import part_json, summary
+    from agent.app.exchange_pairs import held, holder_of
+    from agent.app.follow import held_words, part_json, summary
 
     book = desk.book
     left = [r for r in book.open_parts() if r.authorized is not None and not held(r)]
@@ -175,7 +175,7 @@ def _told_once(
         return status
     for name in names:
         if name in kept:
-            print(f"{name}: {words(holder_of(book, name) or '')}")
+            print(f"{name}: {held_words(book, name, holder_of(book, name))}")
         else:
             summary(app.settings, book, name)
     for one in crossings:

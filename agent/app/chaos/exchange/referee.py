@@ -239,12 +239,12 @@ def by_order(orders: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]
 
 
 def whole(orders: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What exits are together: filled by either, cancelled where one was and neither filled."""
+    """What exits are together: open while either is, filled by either, cancelled where one was and neither filled."""
     if len(orders) == 1:
         return orders[0]
     done = sum((Decimal(one["executedQty"]) for one in orders), Decimal(0))
     ends = [one["ended"] for one in orders]
-    ended = next((end for end in ("FILLED", None, "CANCELED") if end in ends), ends[-1])
+    ended = next((end for end in (None, "FILLED", "CANCELED") if end in ends), ends[-1])
     status = " and ".join(str(one["status"]) for one in orders)
     return {**orders[-1], "executedQty": str(done), "ended": ended, "status": status}
 
