@@ -135,6 +135,10 @@ def _chain(settings: Settings, chain: Chain, caps: Caps) -> dict[str, Any]:
     if settings.wallet.route_executor is not None:
         contracts[Address(ROUTE_EXECUTOR)] = "route_executor"
         spenders.append(Address(ROUTE_EXECUTOR))
+    for factory in chain.factories:
+        if factory.router is not None:
+            contracts[Address(factory.router)] = "uniswap_v2_router"
+            spenders.append(Address(factory.router))
     if profile.aave is not None:
         contracts[profile.aave.pool] = "aave_v3_pool"
         spenders.append(profile.aave.pool)
