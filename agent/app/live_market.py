@@ -41,7 +41,7 @@ Narrow = Callable[[MarketView, tuple[Sequence[AssetId], Sequence[AssetId]]], Awa
 
 T = TypeVar("T")
 PATIENCE_NS = 2 * 10**9
-UNREACHED = "no router here trades with it: of another factory than Uniswap's, or of a kind that takes the RouteExecutor"
+UNREACHED = "no router here trades with it: of another factory than Uniswap's whose router is not named, or of a kind that takes the RouteExecutor"
 
 
 class LiveMarket:
