@@ -19,7 +19,7 @@ from typing import Any
 from chains.errors import FairleadError
 from chains.pool_events import consistent, doubtful_ticks, moved, without_ticks
 from chains.pools import PoolReader, PoolSnapshot
-from chains.types import BlockRef, Log
+from chains.types import Address, BlockRef, Log
 from chains.warm import Warm
 
 CHECK_EVERY = 100
@@ -40,6 +40,10 @@ class PoolKeeper:
     @property
     def reads_any(self) -> bool:
         return self._reader.reads_any
+
+    def v2_factories(self) -> dict[str, Address]:
+        """As `PoolReader.v2_factories`."""
+        return self._reader.v2_factories()
 
     async def snapshot(self) -> PoolSnapshot:
         """The pools at the newest block."""

@@ -94,6 +94,15 @@ class PoolReader:
         self._last = (at.number, at.hash)
         return PoolSnapshot(at, tuple(pools), dict(self._tokens), tuple(self._skipped.items()))
 
+    def v2_factories(self) -> dict[str, Address]:
+        """By id, whose pair each V2 pool is, where factories' fees are given."""
+        chain = self._reader.chain_id
+        return {
+            f"eip155:{chain}/{f.spec.id}": f.values["factory"]
+            for f in self._fixed.values()
+            if f.spec.kind == "uniswap_v2" and f.values["factory"] is not None
+        }
+
     # ---- for who follows the pools from block to block
 
     def log_sources(self) -> tuple[LogFilter, ...]:
@@ -204,13 +213,13 @@ class PoolReader:
             return Known(spec, (), {"vault": address_of(given[1] or b"")})
         tokens = (address_of(given[0] or b""), address_of(given[1] or b""))
         if spec.kind == "uniswap_v2":
-            return Known(spec, tokens, {"fee_pips": self._v2_fee(spec, given)})
+            made_by = None if self._v2_fees is None else address_of(given[2] or b"")
+            return Known(spec, tokens, {"fee_pips": self._v2_fee(spec, made_by), "factory": made_by})
         return Known(spec, tokens, {"fee_pips": first[2][0], "tick_spacing": signed(first[3][0])})
 
-    def _v2_fee(self, spec: PoolSpec, given: list[bytes | None]) -> int:
-        if self._v2_fees is None:
+    def _v2_fee(self, spec: PoolSpec, factory: Address | None) -> int:
+        if self._v2_fees is None or factory is None:
             return spec.fee_pips
-        factory = address_of(given[2] or b"")
         if factory not in self._v2_fees:
             raise Reject(
                 "UNKNOWN_FEE",

@@ -49,6 +49,8 @@ class ChainDesk:
     warm: Warm = field(init=False)
     """The same reads as the gateway's, made once for a block where new heads are told."""
     native_pools: set[str] = field(default_factory=set)
+    fork_routers: dict[str, Address] = field(default_factory=dict)
+    """By a pair's id, its own factory's V2 router, where the settings name one."""
     tending: Tending = field(default_factory=Tending)
     road: AgentRoad | None = None
     wanted: Protection | None = None
@@ -98,6 +100,7 @@ class ChainDesk:
             contracts.get("balancer_vault"),
             self.profile.wrapped_native,
             self.executor if not self.executor_is and (self.road is None or self.road.executor) else None,
+            self.fork_routers if self.road is None else {},  # the Gate's routes do not know them
         )
 
     async def find_executor(self) -> None:

@@ -15,7 +15,7 @@ from agent.app.agent_power import ScopedView
 from agent.app.chain_desk import ChainDesk
 from agent.app.clocked import proof_of, timed_route
 from agent.app.contracts import all_in, holdings_of, spendable_down
-from agent.app.live_pools import PoolProof, pool_keeper
+from agent.app.live_pools import PoolProof, fork_routers, pool_keeper, routers_of
 from agent.app.places import Directory
 from agent.app.replanning import Starts
 from agent.app.settings_tree import Settings
@@ -42,7 +42,7 @@ Narrow = Callable[[MarketView, tuple[Sequence[AssetId], Sequence[AssetId]]], Awa
 
 T = TypeVar("T")
 PATIENCE_NS = 2 * 10**9
-UNREACHED = "no router here trades with it: of another factory than Uniswap's, or of a kind that takes the RouteExecutor"
+UNREACHED = "no router here trades with it: of another factory than Uniswap's whose router is not named, or of a kind that takes the RouteExecutor"
 
 
 class LiveMarket:
@@ -65,6 +65,7 @@ class LiveMarket:
             for c in settings.chains
             if c.chain_id in chains
         }
+        self._routed = {c.chain_id: routers_of(c) for c in settings.chains}
         self._proof = PoolProof()
         self._parsed: dict[str, tuple[dict[str, Any], Pool]] = {}
         self._views = 0
@@ -321,7 +322,10 @@ class LiveMarket:
     async def _states(
         self, desk: ChainDesk, tokens: list[AssetId]
     ) -> tuple[PoolSnapshot, dict[AssetId, int]]:
-        snapshot = await self._readers[desk.profile.chain_id].snapshot()
+        keeper = self._readers[desk.profile.chain_id]
+        snapshot = await keeper.snapshot()
+        if self._routed[desk.profile.chain_id]:
+            desk.fork_routers.update(fork_routers(self._routed[desk.profile.chain_id], keeper.v2_factories()))
         return snapshot, await self.balances(desk, tokens, snapshot.block)
 
     def _chain_view(

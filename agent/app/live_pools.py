@@ -50,6 +50,16 @@ def v2_fees(contracts: Mapping[str, Address], factories: Sequence[PoolFactory]) 
     return known if own is None else {own: UNISWAP_V2_PIPS, **known}
 
 
+def routers_of(chain: Chain) -> dict[Address, Address]:
+    """By factory, the router that the settings name."""
+    return {Address(f.address): Address(f.router) for f in chain.factories if f.router is not None}
+
+
+def fork_routers(routers: Mapping[Address, Address], made_by: Mapping[str, Address]) -> dict[str, Address]:
+    """By a pair's id, the router of its own factory."""
+    return {name: routers[factory] for name, factory in made_by.items() if factory in routers}
+
+
 class PoolProof:
     """Curve's and Solidly's pools come in templates and forks that tell the same views and compute otherwise. Each quotes for itself, so
     before one is used its quotes are compared with ours, once."""

@@ -33,6 +33,10 @@ class PoolFactory(Table):
         None,
         description="What a uniswap_v2 one's pairs take of what is paid in, in millionths: 2500 is 0.25 %. Its contracts do not say. None for solidly, whose factory tells each pool's fee.",
     )
+    router: Address | None = Field(
+        None,
+        description="A uniswap_v2 one's own router, of the interface of Uniswap's V2 router: trades go through it, pair by pair, where no RouteExecutor is used. The signer's file names it too (`signer init` writes it).",
+    )
 
 
 def factory_problems(
@@ -52,6 +56,8 @@ def factory_problems(
                 "is missing: a V2 pair does not tell what it takes",
                 "write it in millionths: 0.25 % is 2500",
             )
+        if factory.kind == "solidly" and factory.router is not None:
+            yield f"{where}.factories[{number}].router", "no router of this kind is used here", "leave it out"
         own = contracts.get("uniswap_v2_factory") == factory.address
         if own and factory.fee_pips not in (None, UNISWAP_V2_PIPS):
             yield at, "is not what the pairs of Uniswap's own factory take", f"write {UNISWAP_V2_PIPS}"

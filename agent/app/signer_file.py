@@ -139,6 +139,10 @@ def _chain(settings: Settings, chain: Chain, caps: Caps) -> dict[str, Any]:
     if settings.wallet.flash_repay is not None:
         contracts[Address(FLASH_REPAY)] = policy_flash.KIND
         spenders.append(Address(FLASH_REPAY))
+    for factory in chain.factories:
+        if factory.router is not None:
+            contracts[Address(factory.router)] = "uniswap_v2_router"
+            spenders.append(Address(factory.router))
     if profile.aave is not None:
         contracts[profile.aave.pool] = "aave_v3_pool"
         spenders.append(profile.aave.pool)

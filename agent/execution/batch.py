@@ -1,14 +1,14 @@
 """A part's legs as the calls one wallet makes: audited contracts only, exact approvals, one deadline. Pure.
 
 Uniswap pools go through the Universal Router, paid by Permit2 allowances that are exactly what the batch uses and expire
-with its deadline; Balancer pools through its Vault. Every swap that ends in the bought asset carries its own minimum and
+with its deadline; Balancer pools through its Vault, a fork's V2 pairs through the fork's own router. Every swap that ends in the bought asset carries its own minimum and
 pays the wallet itself. After the batch no allowance is left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.amm import (
     BalancerStablePool,
@@ -52,14 +52,21 @@ class Routers:
     wrapped_native: Address
     executor: Address | None = None
     """The RouteExecutor, where the owners opted in to its code and it is there."""
+    forks: Mapping[str, Address] = field(default_factory=dict)
+    """By a pair's id, the V2 router of its own factory, where the settings name one."""
 
     def never(self, pools: Iterable[Pool]) -> frozenset[str]:
         """Ids of those that nothing here trades with: told to the router before it plans."""
-        return frozenset(p.id for p in pools if not can_trade(p, self.chain_id, self.executor is not None))
+        able = self.executor is not None
+        return frozenset(
+            p.id for p in pools if p.id not in self.forks and not can_trade(p, self.chain_id, able)
+        )
 
     def alone(self, pools: Iterable[Pool]) -> frozenset[str]:
         """Ids of those that only a whole path may use."""
-        return frozenset(p.id for p in pools if self.executor is None and p.kind in UNCHAINABLE)
+        if self.executor is not None:
+            return frozenset()
+        return frozenset(p.id for p in pools if p.kind in UNCHAINABLE or p.id in self.forks)
 
 
 def floors(part: Part, legs: Sequence[Leg], seen_out_raw: int, slippage_bps: int) -> dict[int, int]:
@@ -95,6 +102,7 @@ def build(
         )  # fmt: skip
     commands: list[Command] = []
     vault_calls: list[Call] = []
+    fork_calls: list[Call] = []
     through_router = through_vault = 0
     amounts = router_amounts(part, legs)
 
@@ -107,6 +115,11 @@ def build(
                 raise _unexecutable(leg, "a Balancer pool in the middle of a path")
             vault_calls.append(_vault_swap(leg, pool, routers.balancer_vault, wallet, minimum[i], deadline_s))
             through_vault += leg.in_raw
+            continue
+        if (fork := routers.forks.get(leg.id)) is not None:
+            if not (from_wallet and to_wallet):
+                raise _unexecutable(leg, "a fork's pair in the middle of a path")
+            fork_calls += _fork_swap(leg, fork, wallet, minimum[i], deadline_s)
             continue
         if from_wallet:
             through_router += leg.in_raw
@@ -125,7 +138,7 @@ def build(
     if through_vault and routers.balancer_vault is not None:
         calls.append(Call(token, encode("erc20", "approve", (routers.balancer_vault, through_vault))))
         calls += vault_calls
-    return tuple(calls)
+    return (*calls, *fork_calls)
 
 
 def router_amounts(part: Part, legs: Sequence[Leg]) -> tuple[int, ...]:
@@ -246,6 +259,19 @@ def _vault_swap(leg: Leg, pool: Pool, vault: Address, wallet: Address, minimum: 
     }
     funds = {"sender": wallet, "fromInternalBalance": False, "recipient": wallet, "toInternalBalance": False}
     return Call(vault, encode("balancer_v2_vault", "swap", (single, funds, minimum, deadline_s)))
+
+
+def _fork_swap(
+    leg: Leg, router: Address, wallet: Address, minimum: int, deadline_s: int
+) -> tuple[Call, Call]:
+    """Through the router of the pair's own factory, which takes what it was allowed and finds the pair by its tokens."""
+    sold, bought = token_of(leg.asset_in), token_of(leg.asset_out)
+    swap = encode(
+        "uniswap_v2_router",
+        "swapExactTokensForTokens",
+        (leg.in_raw, minimum, (sold, bought), wallet, deadline_s),
+    )
+    return Call(sold, encode("erc20", "approve", (router, leg.in_raw))), Call(router, swap)
 
 
 def _unexecutable(leg: Leg, what: str) -> Reject:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
@@ -17,19 +17,22 @@ from other_exchanges import PANCAKE_PIPS, Others, build_others
 from told_heads import ToldHeads
 
 from agent.amm import Pool, Swapped, swap_exact_in
-from agent.app.live_pools import PoolProof
+from agent.app.live_pools import PoolProof, fork_routers
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import Asset, AssetId, Place
 from agent.domain.orders import Part
 from agent.domain.routes import Leg
+from agent.execution.batch import Routers, build
 from agent.execution.route_batch import executor_calls, needs_executor
 from agent.market.pools import parse_pool
 from chains.devnet.addresses import CHAINS
+from chains.devnet.artifacts import artifact
 from chains.devnet.builder import DEPLOYER, Builder
 from chains.devnet.deploy.base import mint
 from chains.devnet.funding import token_balance
 from chains.devnet.jsonrpc import Rpc as Blocking
 from chains.devnet.service import Status
+from chains.evm import checksum
 from chains.gateway import Gateway
 from chains.pool_factories import PoolFactory
 from chains.pool_keeper import PoolKeeper
@@ -244,3 +247,46 @@ async def test_routes_through_them_give_what_was_planned_to_the_wei(devnet: Stat
             kinds |= {leg.kind for leg in legs}
         assert parsed(await one.whole().snapshot()) == pools
         assert kinds == set(CURVE_KINDS)
+
+
+async def test_a_forks_pair_is_traded_through_the_forks_own_router_where_no_executor_is_used(
+    devnet: Status,
+) -> None:
+    """A second factory and router of Uniswap's own published code: to its first it is another's."""
+    async with stage(devnet) as one:
+        b, known = one.b, load(1)
+        factory = checksum(b.deploy(artifact("UniswapV2Factory").creation(DEPLOYER)))
+        router = checksum(b.deploy(artifact("UniswapV2Router02").creation(factory, AT.weth)))
+        one.do(factory, "createPair(address,address)", AT.weth, AT.usdc)
+        made = PoolFactory("uniswap_v2", factory, 3_000)
+        reader = PoolReader(
+            one.gateway, [], v2_fees={factory: 3_000}, factories=[made], tokens=one.others.tokens
+        )
+        (empty,) = parsed(await reader.snapshot()).values()
+        pair = empty.id.rpartition("/")[2]
+        for token, amount in ((AT.weth, 90 * 10**18), (AT.usdc, 280_000 * 10**6)):
+            mint(b, token, pair, amount)
+        one.do(pair, "mint(address)", DEPLOYER)
+        pools = parsed(await reader.snapshot())
+        forks = fork_routers({factory: router}, reader.v2_factories())
+        assert forks == {empty.id: router} and fork_routers({}, reader.v2_factories()) == {}
+        bare = Routers(
+            1,
+            known.contracts["permit2"],
+            known.contracts["universal_router"],
+            None,
+            Address(known.wrapped_native),
+        )
+        routers = replace(bare, forks=forks)
+        assert bare.never(pools.values()) == {empty.id} == routers.alone(pools.values())
+        assert not routers.never(pools.values())
+        weth, usdc, amount = asset(AT.weth), asset(AT.usdc), 3 * 10**18
+        got = swap_exact_in(pools[empty.id], weth, usdc, amount)
+        assert isinstance(got, Swapped)
+        leg = Leg(empty.id, HERE, weth, usdc, amount, got.amount_out, 0, 0, weth, "uniswap_v2")
+        part = Part("p", ClOrdId("c"), HERE, 1, weth, usdc, amount, got.amount_out, 1, (0,))  # type: ignore[arg-type]
+        had = token_balance(b.rpc, AT.usdc, DEPLOYER)
+        for call in build(part, [leg], pools, routers, checksum(DEPLOYER), FOREVER, {0: got.amount_out}):
+            b.send(call.to, call.data)
+        assert token_balance(b.rpc, AT.usdc, DEPLOYER) - had == got.amount_out
+        assert parsed(await reader.snapshot())[empty.id] == got.after

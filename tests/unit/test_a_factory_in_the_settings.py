@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from settings_values import values
 
-from agent.app.live_pools import v2_fees
+from agent.app.live_pools import routers_of, v2_fees
 from agent.app.settings import Settings, parse
+from agent.app.signer_file import content
 from agent.app.template import render
 from chains.errors import Usage
 from chains.pool_factories import PoolFactory
@@ -49,6 +50,7 @@ def test_a_fork_says_its_fee_and_a_solidly_factory_tells_it_itself() -> None:
         ([v2(address=OWN)], "chains[0].factories[0].fee_pips: is not what the pairs of Uniswap's own"),
         ([v2(fee_pips=300_001)], "chains[0].factories[0].fee_pips"),
         ([v2(fee_pips="2500")], "chains[0].factories[0].fee_pips"),
+        ([{"kind": "solidly", "address": AERODROME, "router": SUSHI}], "chains[0].factories[0].router: no router of this kind"),
         ([v2(kind="curve")], "chains[0].factories[0].kind"),
         ([v2(address="0x12")], "chains[0].factories[0].address"),
     ],
@@ -58,3 +60,11 @@ def test_a_mistake_is_told_by_its_place(factories: list[dict[str, Any]], told: s
     with pytest.raises(Usage) as refused:
         read(*given)
     assert told in str(refused.value)
+
+
+def test_a_forks_router_is_in_the_file_that_the_signer_reads() -> None:
+    router = "0xd9e1cE17f2641f24aE83637ab66a2cca9C378B9F"
+    settings = read(v2(router=router))
+    assert routers_of(settings.chains[0]) == {SUSHI: router} and not routers_of(settings.chains[1])
+    told = content(settings, {1: {"WETH": (1, 2)}})["chains"][0]
+    assert told["contracts"][router] == "uniswap_v2_router" and router in told["spenders"]

@@ -220,3 +220,22 @@ def test_a_route_is_one_leaf_and_an_odd_one_is_none() -> None:
     ):
         (odd,) = leaves(tokens, hops)
         assert isinstance(odd, Unknown)
+
+
+def test_a_forks_pair_goes_through_its_own_router_where_the_signer_knows_that() -> None:
+    """No executor: the pair's own road, for at least the minimum, paid to the wallet; a signer that was not told of the router refuses."""
+    router = Address("0x" + "88" * 20)
+    legs = [leg(PAIR, USDT, WETH, 3_000, E18)]
+    forked = dataclasses.replace(ROUTERS, forks={PAIR: router})
+    calls = build(part_of(legs), legs, MORE, forked, Address(c.SAFE), c.DEADLINE, minimum(legs, 7))
+    assert [call.to for call in calls] == [Address(USDT.rpartition(":")[2]), router]
+    packed = multisend.calldata(multisend.Part(x.to, x.value, x.data) for x in calls)
+    tx = SafeTx(Address(c.MULTISEND), 0, packed, DELEGATECALL, 0)
+    request = SafeTxRequest(Environment.DEVNET, 1, Address(c.SAFE), tx, c.NOW, c.NOW)
+    listed = {"contracts": KNOWN | {router: "uniswap_v2_router"}, "spenders": [*SPENDERS, router]}
+    assert isinstance(judge_safe_tx(request, c.settings(**listed), c.EmptyLedger()), Allowed)
+    assert isinstance(judge_safe_tx(request, c.settings(), c.EmptyLedger()), Refusal)
+    assert forked.alone([MORE[PAIR]]) == {PAIR} and not forked.never([MORE[PAIR]])
+    middle = [leg(PAIR, USDT, WETH, 3_000, E18), leg("v4", WETH, USDC, E18, 2_990)]
+    with pytest.raises(Reject, match="a fork's pair in the middle of a path"):
+        build(part_of(middle), middle, MORE, forked, Address(c.SAFE), c.DEADLINE, minimum(middle))
