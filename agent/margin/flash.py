@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from agent.amm import ConcentratedPool, Reverted, swap_exact_out
+from agent.domain.units import WIDE
 from agent.margin.worths import DOLLAR, worth_usd
 
 FLASH = "repay_by_flash"
@@ -64,8 +65,8 @@ def loss_usd(account: Any, way: Purchase, raw: int, unit_usd: Decimal = DOLLAR) 
     taken = way.takes(raw)
     if taken is None:
         return None
-    more = worth_usd(account, way.lent, taken, unit_usd) - worth_usd(account, way.tokens[0], raw, unit_usd)
-    return max(more, Decimal(0))
+    given, paid = (worth_usd(account, a, r, unit_usd) for a, r in ((way.lent, taken), (way.tokens[0], raw)))
+    return max(WIDE.subtract(given, paid), Decimal(0))
 
 
 def most_raw(account: Any, way: Purchase, due: int, lent_raw: int, most_usd: Decimal) -> int:

@@ -334,6 +334,8 @@ def ways(model: MarginModel, account: Any, timestamp: int) -> Iterator[tuple[str
 def cost_usd(account: Any, move: Move, unit_usd: Decimal = DOLLAR) -> Decimal:
     paid = worth_usd(account, move.means.asset, move.raw, unit_usd)
     if move.means.buys is not None:
-        return move.means.fixed_usd + (loss_usd(account, move.means.buys, move.raw, unit_usd) or Decimal(0))
+        return WIDE.add(
+            move.means.fixed_usd, loss_usd(account, move.means.buys, move.raw, unit_usd) or Decimal(0)
+        )
     with localcontext(WIDE):
         return move.means.fixed_usd + paid * move.means.bps / 10_000
