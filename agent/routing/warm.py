@@ -18,6 +18,12 @@ _SOLD, _BOUGHT = AssetId(f"{_PLACE}/erc20:0x{'11' * 20}"), AssetId(f"{_PLACE}/er
 def warm() -> None:
     """This process plans with compiled searches from now on, and has them loaded. Raises Usage NO_COMPILER."""
     compile_searches()
+    view, sold, bought = market()
+    best_plan(pose(view, sold, bought, 10**22))
+
+
+def market() -> tuple[MarketView, AssetId, AssetId]:
+    """Two pools between two assets."""
     pools = {
         f"{_PLACE}/0x{k}": ConstantProductPool(f"{_PLACE}/0x{k}", (_SOLD, _BOUGHT), (10**24, 10**24), 3000, 90_000)
         for k in range(2)
@@ -26,7 +32,7 @@ def warm() -> None:
         assets={a: Asset(a, name, 18) for a, name in ((_SOLD, "A"), (_BOUGHT, "B"))}, pools=pools,
         gas={_PLACE: GasState(1, 10**9, 0, _SOLD)}, reference_px_native={_BOUGHT: Decimal(1)},
     )  # fmt: skip
-    best_plan(pose(view, _SOLD, _BOUGHT, 10**22))
+    return view, _SOLD, _BOUGHT
 
 
-__all__ = ["warm"]
+__all__ = ["market", "warm"]
