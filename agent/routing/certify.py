@@ -188,9 +188,9 @@ class _Prover:
             self.setting.ways(known.sales),
         )
         search = ChainSearch(
-            dual, of, [start.values for start in starts], known.caps, float(self.order.amount), {a: par for a, (_, par) in self._sources.items()}, float(self.out)
+            dual, of, [start.values for start in starts], known.caps, float(self.order.amount), {a: par for a, (_, par) in self._sources.items()}, float(self.out), self._in_time
         )  # fmt: skip
-        found = search.solve(float(max(self.net, 0)), max(self.net, 0) / self._tight, self._in_time)
+        found = search.solve(float(max(self.net, 0)), max(self.net, 0) / self._tight)
         prices = _placed(self.order, found, of)
         return of, _Found(Branch((), prices), of.proof(prices, self.net), found)
 

@@ -20,11 +20,16 @@ from agent.routing.dual import Dual
 from agent.routing.tables import Bools, Floats, Ints
 
 _ROOM = 1.05
-_WIDEST, _NARROWER, _NARROWEST = 2e-3, 0.3, 0.01
+_WIDEST, _NARROWER, _NARROWEST = 2e-3, 0.2, 0.01
 """The first smoothing, by what a plan nets; what each is of the one before; and the last, by the gas of a leg."""
-_STEPS, _TRIES, _REACH = 25, 8, 0.5
+_STEPS, _TRIES, _REACH = 50, 8, 0.5
+_WORK = 5e7
+"""So many second derivatives are worked out in all: the more prices, the fewer steps."""
 _DONE = 0.05
+_LOOSE, _LOOSER, _NEAREST = 1.0, 30.0, 100.0
 _WEIGHS = 1e-7
+_APART = 3e-4
+_WIDTHS, _AGAIN, _WORTH = (0.3, 0.1, 0.03, 0.01, 0.003, 1e-3), 3, 1e-5
 _NOTHING = 1e-60
 
 
@@ -44,11 +49,11 @@ class ChainSearch:
     """The search over one order's edges. Values are raw units of the bought asset; names, prices and `caps` those of `of`."""
 
     def __init__(
-        self, dual: Dual, of: Chains, begin: Sequence[Mapping[AssetId, float]], caps: Mapping[AssetId, int], amount: float, pars: Mapping[AssetId, float], out: float,
+        self, dual: Dual, of: Chains, begin: Sequence[Mapping[AssetId, float]], caps: Mapping[AssetId, int], amount: float, pars: Mapping[AssetId, float], out: float, in_time: Callable[[], bool],
     ) -> None:  # fmt: skip
         """`begin` are prices by asset to start from, the best of them; `amount` is sold, of which a raw unit of each source is `pars`."""
         t = dual.tables
-        self.dual, self.of, self._amount = dual, of, amount
+        self.dual, self.of, self._amount, self._in_time = dual, of, amount, in_time
         self.names = [name for name in of.places if name not in of.targets]
         number = {name: k for k, name in enumerate(self.names)}
         where: Ints = np.full((len(t.nodes), of.hops + 1, 2), -1, dtype=np.int64)
@@ -64,15 +69,23 @@ class ChainSearch:
         self._first = np.array([number[name] for name in sources], dtype=np.int64)
         self._pars: Floats = np.log([pars[name] for name in sources])
         self._edges(where, dual.fixed)
-        most = np.minimum(
-            out * _ROOM / np.exp(self.start), [float(min(caps.get(a, 1 << 900), 1 << 900)) for a in assets]
+        self._known: Floats = np.array([float(min(caps.get(a, 1 << 900), 1 << 900)) for a in assets])
+        self._given: Floats = np.array(
+            [float(of.caps.get(name, caps.get(name, int(amount)))) for name in sources]
         )
-        for name in sources:
-            most[number[name]] = float(of.caps.get(name, caps.get(name, int(amount))))
-        self._cap = most[self._from]
+        self._level = np.array([of.places[name].level for name in self.names], dtype=np.int64)
+        self._out = out
         with np.errstate(divide="ignore"):
             self._spot: Floats = np.log(t.spot)[self.edge]
-        self.start = min((self._tied(start) for start in starts), key=lambda start: self.at(start, 0.0).exact)
+        found = []
+        for start in starts:
+            self._within(start)
+            found.append(self._tied(self._swept(start)))
+            self._within(found[-1])
+        self.start = min(found, key=lambda logs: self.at(logs, 0.0).exact)
+        self._within(self.start)
+        self.start = self._shifted(self.start)
+        self._within(self.start)
 
     def _edges(self, where: Ints, fixed: Bools) -> None:
         t, hub = self.dual.tables, self.of.hub
@@ -118,6 +131,51 @@ class ChainSearch:
         value = held + float((best + tau * np.log(total)).sum())
         return _At(value, exact, edges, near / total[pair], f.paid, f.got, f.bend)
 
+    def _within(self, logs: Floats) -> None:
+        """Says what flows at most: what the order can be worth, and what is known of every asset."""
+        most = np.minimum(self._out * _ROOM / np.exp(logs), self._known)
+        most[self._first] = self._given
+        self._cap: Floats = most[self._from]
+
+    def _swept(self, logs: Floats) -> Floats:
+        """Prices lowered to where the first unit pays on some leg on from there, backwards, and raised to where it does on some leg to there."""
+        logs = logs.copy()
+        inner, at_level = self._level > 0, self._level[self._from]
+        for level in range(self.of.hops - 1, 0, -1):
+            at = np.flatnonzero(at_level == level)
+            best: Floats = np.full(len(logs), -np.inf)
+            far = np.where(self._to >= 0, logs[self._to], self._par)[at]
+            np.maximum.at(best, self._from[at], far + self._spot[at] + _APART)
+            lower = inner & np.isfinite(best) & (best < logs)
+            logs[lower] = best[lower]
+        for level in range(self.of.hops - 1):
+            at = np.flatnonzero((at_level == level) & (self._to >= 0) & np.isfinite(self._spot))
+            least: Floats = np.full(len(logs), np.inf)
+            np.minimum.at(least, self._to[at], logs[self._from[at]] - self._spot[at] - _APART)
+            higher = inner & np.isfinite(least) & (least > logs)
+            logs[higher] = least[higher]
+        return logs
+
+    def _shifted(self, logs: Floats) -> Floats:
+        """Prices of whole levels and of everything moved as one, for as long as that leads down."""
+        places = [self.of.places[name] for name in self.names]
+        level, far = self._level, np.array([spot.far for spot in places], dtype=bool)
+        moved = [level >= 0, level > 0, far, *(level >= k for k in range(2, self.of.hops)), *(level == k for k in range(1, self.of.hops))]  # fmt: skip
+        least = self.at(logs, 0.0).exact
+        for width in _WIDTHS:
+            for _ in range(_AGAIN):
+                before = least
+                for block in moved if self._in_time() else ():
+                    for step in (-width, width):
+                        trial = np.where(block, logs + step, logs)
+                        found = self.at(trial, 0.0).exact
+                        if found < least:
+                            logs, least = trial, found
+                            break
+                if before - least < _WORTH * before:
+                    break
+        return logs
+
     def _slopes(self, logs: Floats, now: _At, tau: float) -> tuple[Floats, Floats]:
         """Gradient and a positive semidefinite part of the second derivatives, by name."""
         count = len(logs)
@@ -134,34 +192,42 @@ class ChainSearch:
         slope[self._first[0]] += np.exp(logs[self._first[0]] - self._pars[0]) * self._amount
         c = w / tau
         cross = (-bend + c * u * r)[goes]
-        flat = np.concatenate(
-            (i * count + i, j_in * count + j_in, i[goes] * count + j_in, j_in * count + i[goes])
-        )
-        bends = np.bincount(
-            flat, np.concatenate((bend + c * u * u, (bend + c * r * r)[goes], cross, cross)), count * count
-        ).reshape(count, count)  # fmt: skip
-        # Of one pair only one edge counts: what they share is taken out again.
-        pairs, pair = np.unique(self._pair[edges], return_inverse=True)
-        joint = np.bincount(pair * count + i, w * u, len(pairs) * count)
-        joint += np.bincount(pair[goes] * count + j_in, (w * r)[goes], len(pairs) * count)
-        weights = np.sqrt(tau * np.maximum(np.bincount(pair, w), 1.0))
-        shared: Floats = joint.reshape(len(pairs), count) / weights[:, None]
-        return slope, np.asarray(bends - shared.T @ shared, dtype=np.float64)
+        flat = [i * count + i, j_in * count + j_in, i[goes] * count + j_in, j_in * count + i[goes]]
+        parts = [bend + c * u * u, (bend + c * r * r)[goes], cross, cross]
+        # Of one pair only one edge counts: what all two of its edges share is taken out again.
+        _, pair, many = np.unique(self._pair[edges], return_inverse=True, return_counts=True)
+        order = np.argsort(pair, kind="stable")
+        one = np.repeat(np.arange(len(order)), many[pair[order]])
+        ends = np.cumsum(many[pair[order]])
+        other = np.arange(len(one)) - np.repeat(ends - many[pair[order]], many[pair[order]])
+        other += (np.cumsum(many) - many)[pair[order]][one]
+        one, other = order[one], order[other]
+        less = -w[one] * w[other] / (tau * np.maximum(np.bincount(pair, w), 1.0))[pair[one]]
+        for at, worth in ((i, u), (j, r)):
+            for to, much in ((i, u), (j, r)):
+                inside = np.flatnonzero((at[one] >= 0) & (to[other] >= 0))
+                flat.append(at[one[inside]] * count + to[other[inside]])
+                parts.append(less[inside] * worth[one[inside]] * much[other[inside]])
+        bends = np.bincount(np.concatenate(flat), np.concatenate(parts), count * count)
+        return slope, np.asarray(bends.reshape(count, count), dtype=np.float64)
 
     def _tied(self, logs: Floats) -> Floats:
         if len(self._first) > 1:
             logs[self._first[1:]] = logs[self._first[0]] - self._pars[0] + self._pars[1:]
         return logs
 
-    def solve(self, net: float, enough: float, in_time: Callable[[], bool], widest: float = _WIDEST) -> dict[AssetId, float]:  # fmt: skip
+    def solve(self, net: float, enough: float) -> dict[AssetId, float]:
         """The best prices found, by name. The search ends where the bound is within `enough` of `net`."""
         logs = self.start.copy()
         best, least = logs, self.at(logs, 0.0).exact
         gas = float(np.median(self._q)) if len(self._q) else 0.0
         last = max(gas, net * 1e-7) * _NARROWEST
-        tau, near = max(net, 1.0) * widest, 1.0
-        while tau > last and in_time() and least - net > enough:
-            for _ in range(_STEPS):
+        unit = max(net, 1.0)
+        tau, near = unit * _WIDEST, 1.0
+        steps = max(int(_WORK / len(logs) ** 2), _STEPS)
+        while tau > last and steps > 0 and self._in_time() and least - net > enough:
+            for _ in range(min(_STEPS, steps)):
+                steps -= 1
                 now = self.at(logs, tau)
                 if now.exact < least:
                     best, least = logs, now.exact
@@ -170,7 +236,11 @@ class ChainSearch:
                 g, h = slope[free], bends[np.ix_(free, free)]
                 moved = None
                 for _ in range(_TRIES):
-                    step = -np.linalg.solve(h + near * net * np.eye(len(free)), g)
+                    try:
+                        step = -np.linalg.solve(h + near * unit * np.eye(len(free)), g)
+                    except np.linalg.LinAlgError:
+                        near *= 6
+                        continue
                     reach = float(np.abs(step).max(initial=0.0))
                     if reach > _REACH:
                         near *= max(3.0, reach)
@@ -190,12 +260,16 @@ class ChainSearch:
                 if moved is None:
                     break
                 logs = moved
-                if (now.value - after < 1e-9 * now.value + tau * _DONE and reach < 0.1) or not in_time():
+                if now.value - after < 1e-9 * now.value + tau * _DONE and reach < 0.1:
+                    if near < _LOOSE:
+                        break
+                    near /= _LOOSER
+                if not self._in_time():
                     break
             exact = self.at(logs, 0.0).exact
             if exact < least:
                 best, least = logs, exact
-            tau *= _NARROWER
+            tau, near = tau * _NARROWER, min(near, _NEAREST)
         return {name: float(np.exp(best[k])) for k, name in enumerate(self.names)}
 
 
