@@ -178,6 +178,11 @@ class _Check:
             raise Reject("BAD_CERTIFICATE", "branches[0]: hops is no number of legs, or hub no asset")
         if not all(isinstance(side, list) and len(side) == most - 1 for side in sides):
             raise Reject("BAD_CERTIFICATE", "branches[0]: levels and after are lists of one fewer than hops")
+        behind: dict[AssetId, int] = {}
+        for given, got, *_ in self.done:
+            behind[got] = max(behind.get(got, 0), behind.get(given, 0) + 1)
+        if max(behind.values(), default=0) > most:
+            raise Reject("BAD_CERTIFICATE", f"branches[0].hops: the route's own chains have more legs than {most}")  # fmt: skip
         of = Chains(setting, most, None if hub is None else AssetId(hub), known)
         prices = self._prices("branches[0].prices", entry.get("prices"), setting)
         for far, side in enumerate(sides):
