@@ -79,6 +79,18 @@ class PassingProof:
 
 
 @dataclass(frozen=True, slots=True)
+class ChainProof:
+    """Prices for plans in which no chain has more than `hops` legs: `ends` of what is sold and bought, then of every asset with one leg
+    behind it, two and so on, in `before` where no chain to it leads through the `hub`, in `after` where one does."""
+
+    hops: int
+    hub: AssetId | None
+    ends: tuple[tuple[AssetId, str], ...]
+    before: tuple[tuple[tuple[AssetId, str], ...], ...]
+    after: tuple[tuple[tuple[AssetId, str], ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Certificate:
     """A proof of how far a route can be from the best one over the pools and books that were loaded.
 
@@ -96,6 +108,8 @@ class Certificate:
     branches: tuple[ProofBranch, ...] = ()
     seal: str = ""
     passing: PassingProof | None = None
+    chains: ChainProof | None = None
+    """Where it is given, the bound speaks of plans with no longer chain of legs, and of any plan otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,16 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from agent.domain.instruments import AssetId
-from agent.domain.routes import Certificate, PassingProof, ProofBranch, Route
+from agent.domain.routes import Certificate, ChainProof, PassingProof, ProofBranch, Route
 from agent.routing.certificate.bound import Known, Proof, Setting
 from agent.routing.certificate.branches import MAX_PAIRS, Branch
+from agent.routing.certificate.chains import MOST, Chains, asset_of
 from agent.routing.certificate.gains import Gain
 from agent.routing.certificate.passing import AFTER, Passing, sides_of
 from agent.routing.certificate.seal import gap_bps, seal_of
 from agent.routing.certificate.units import Order, in_whole
+from agent.routing.chained import ChainSearch
+from agent.routing.dual import Dual
 from agent.routing.layers import layered
 from agent.routing.pricing import MarketPrices, order_prices
 from agent.routing.problem import Problem
@@ -61,6 +64,29 @@ def _written(order: Order, prices: Mapping[AssetId, float]) -> dict[AssetId, str
     return found
 
 
+def _placed(order: Order, prices: Mapping[AssetId, float], of: Chains) -> dict[AssetId, str]:
+    """The same for the places of `of`: none is higher than one that an asset can have before it."""
+    found = {}
+    for node in of.targets & of.nodes:
+        found[node] = "1"
+    least = dict(prices)
+    for names in of.names.values():
+        for name in names:
+            if name not in of.targets:
+                for later in of.later[name]:
+                    least[later] = min(least[later], least[name])
+                found[name] = in_whole(order, asset_of(name), least[name])
+    return found
+
+
+def _chain(route: Route) -> int:
+    """The legs of the longest chain of a route; legs stand in an order in which they execute."""
+    behind: dict[AssetId, int] = {}
+    for leg in route.legs:
+        behind[leg.asset_out] = max(behind.get(leg.asset_out, 0), behind.get(leg.asset_in, 0) + 1)
+    return max(behind.values(), default=1)
+
+
 def _always() -> bool:
     return True
 
@@ -82,6 +108,7 @@ class _Prover:
 
     def __init__(self, problem: Problem, route: Route, in_time: Callable[[], bool]) -> None:
         self.problem, self.net, self.out, self._in_time = problem, route.net_out_raw, route.out_raw, in_time
+        self.hops = max(problem.max_hops, _chain(route))
         view = problem.view
         self.order = Order(
             view, problem.sell, problem.buy, route.in_raw, problem.cross_domain, problem.native_px
@@ -142,6 +169,31 @@ class _Prover:
             best = again
         return hub, best
 
+    def chained(self, first: _Found, starts: Sequence[_Found]) -> tuple[Chains, _Found]:
+        """The best bound found for plans with no longer chains than paths may have hops, or than the route's own."""
+        problem, known = self.problem, first.proof.known
+        hub = _hub(problem, self.setting)
+        of = Chains(self.setting, self.hops, hub, known)
+        t = self._market.tables
+        gas = {str(place): rate for place, rate in problem.gas_rate.items()}
+        targets = [node for node in self._targets if node in t.number]
+        sources = [node for node in self._sources if node in t.number]
+        dual = Dual(
+            t,
+            self.setting.nodes,
+            sources,
+            0.0,
+            dict.fromkeys(targets, 1.0),
+            gas,
+            self.setting.ways(known.sales),
+        )
+        search = ChainSearch(
+            dual, of, [start.values for start in starts], known.caps, float(self.order.amount), {a: par for a, (_, par) in self._sources.items()}, float(self.out), self._in_time
+        )  # fmt: skip
+        found = search.solve(float(max(self.net, 0)), max(self.net, 0) / self._tight)
+        prices = _placed(self.order, found, of)
+        return of, _Found(Branch((), prices), of.proof(prices, self.net), found)
+
     def branched(self, whole: _Found, best: _Found) -> list[_Found]:
         """`best` split by the ways pairs are traded, for as long as that tightens the bound."""
         leaves, chosen, widest = [best], list[Way](), best.proof.widest
@@ -165,6 +217,17 @@ def _most(leaves: Sequence[_Found]) -> int:
     return max(leaf.bound for leaf in leaves)
 
 
+def _chain_proof(of: Chains, found: _Found) -> ChainProof:
+    prices = found.branch.prices
+    told: dict[tuple[int, bool], list[tuple[AssetId, str]]] = {}
+    for name in sorted(of.nodes):
+        spot = of.places[name]
+        told.setdefault((spot.level, spot.far), []).append((spot.asset, prices[name]))
+    ends = [(node, prices[node]) for node in sorted(of.sources | of.targets) if node in of.nodes]
+    sides = (tuple(tuple(told.get((level, far), ())) for level in range(1, of.hops)) for far in (False, True))
+    return ChainProof(of.hops, of.hub, tuple(ends), *sides)
+
+
 def certified(problem: Problem, route: Route, in_time: Callable[[], bool] = _always) -> Route:
     """The route with a certificate over everything its market holds. Past `in_time` the prices are what was found so far."""
     prover = _Prover(problem, route, in_time)
@@ -179,20 +242,26 @@ def certified(problem: Problem, route: Route, in_time: Callable[[], bool] = _alw
     if prover.wide(bound):
         best = min(whole, prover.find((), whole, whole.proof.known), key=lambda found: found.bound)
         bound, leaves = best.bound, [best]
-    if prover.wide(bound):
+    chained: tuple[Chains, _Found] | None = None
+    if prover.wide(bound) and prover.hops <= MOST:
+        short = prover.chained(whole, [whole, best])
+        if (bound - short[1].bound) * _WORTH >= bound - route.net_out_raw:
+            bound, chained = short[1].bound, short
+    if chained is None and prover.wide(bound):
         through = prover.passed(whole)
         if through is not None and (bound - through[1].bound) * _WORTH >= bound - route.net_out_raw:
             bound, passed = through[1].bound, through
-    if passed is None and prover.wide(bound):
+    if passed is None and chained is None and prover.wide(bound):
         leaves = prover.branched(whole, best)
         bound = min(bound, _most(leaves))
     view = problem.view
-    plain = passed is not None or bound == whole.bound
+    plain = passed is not None or chained is not None or bound == whole.bound
     proof = Certificate(
         tuple(whole.branch.prices.items()), bound, gap_bps(bound, route.net_out_raw), route.market_digest, len(view.pools), len(view.books),
         problem.cross_domain,
         () if plain else tuple(ProofBranch(leaf.branch.off, tuple(leaf.branch.prices.items())) for leaf in leaves),
         "", passed and PassingProof(passed[0], *(tuple(side.items()) for side in sides_of(passed[1].branch.prices))),
+        chained and _chain_proof(*chained),
     )  # fmt: skip
     sealed = replace(route, certificate=proof)
     return replace(sealed, certificate=replace(proof, seal=seal_of(route_json(sealed))))

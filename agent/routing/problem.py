@@ -43,6 +43,8 @@ class Problem:
     cross_domain: bool = False
     extra: int = 0
     """How many of the last paths only single paths and the local search look at."""
+    max_hops: int = 3
+    """No path has more hops."""
 
     def to_source(self, amount: int, asset: AssetId) -> int:
         """Units of `sell` as units of one of its equivalents, rounded down."""
@@ -162,5 +164,6 @@ def pose(
         )
     overheads = {place: gas for place, gas in view.gas.items() if gas.tx_gas or gas.tx_gas_per_leg}
     return Problem(
-        view, graph, sell, buy, amount, sources, (*paths, *more), px, rates, max_legs, overheads, cross_domain, len(more)
+        view, graph, sell, buy, amount, sources, (*paths, *more), px, rates, max_legs, overheads, cross_domain, len(more),
+        max_hops,
     )  # fmt: skip

@@ -117,13 +117,22 @@ def certificate_json(found: Certificate | None) -> dict[str, Any] | None:
     ]
     if (hub := found.passing) is not None:
         branches.append({"hub": hub.asset, "prices": dict(hub.before), "after": dict(hub.after)})
+    universe: dict[str, Any] = {
+        "pools": found.pools,
+        "books": found.books,
+        "cross_domain": found.cross_domain,
+    }
+    if (chains := found.chains) is not None:
+        sides = {side: [dict(prices) for prices in told] for side, told in (("levels", chains.before), ("after", chains.after))}  # fmt: skip
+        branches.append({"hops": chains.hops, "hub": chains.hub, "prices": dict(chains.ends), **sides})
+        universe["hops"] = chains.hops
     return {
         "prices": dict(found.prices),
         "branches": branches,
         "bound_raw": str(found.bound_raw),
         "gap_bps": found.gap_bps,
         "market_digest": found.market_digest,
-        "universe": {"pools": found.pools, "books": found.books, "cross_domain": found.cross_domain},
+        "universe": universe,
         "seal": found.seal,
     }
 

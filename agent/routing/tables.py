@@ -87,6 +87,10 @@ class Tables:
         self.size_key: Floats = owner * SIZE_STRIDE + np.log(np.maximum(self.ins, 1e-300))
         self.spot: Floats = self.s[self.first] ** 2 * self.keep
         self.where = {hop: k for k, hop in enumerate(self.hops)}
+        pairs: dict[tuple[str, frozenset[AssetId]], int] = {}
+        ends = [(hop.id, frozenset((hop.asset_in, hop.asset_out))) for hop in self.hops]
+        self.pair: Ints = np.array([pairs.setdefault(pair, len(pairs)) for pair in ends], dtype=np.int64)
+        """Which pair of a pool an edge trades, one way or the other."""
 
 
 def _flat(lists: Sequence[Sequence[float]]) -> Floats:

@@ -133,7 +133,6 @@ class Setting:
         return {
             turn
             for book in self.order.view.books
-            if {book.base, book.quote} <= self.nodes
             for given, got in ((book.base, book.quote), (book.quote, book.base))
             if self._leads(given, got)
             for turn in self._turns(given, got)
@@ -278,11 +277,11 @@ class Setting:
                 if rates[i][j] + logs[nodes[j]] - logs[nodes[i]] > -MARGIN:
                     found.append(sale)
             elif any(
-                rates[a][b] + logs[nodes[b]] - logs[nodes[a]] > -MARGIN
+                rates[a][b] + logs[edge.outs[b]] - logs[nodes[a]] > -MARGIN
                 for a in range(len(nodes))
                 if nodes[a] in logs
                 for b in range(len(nodes))
-                if nodes[b] in logs
+                if edge.outs[b] in logs
             ):
                 found.append(sale)
         return found
@@ -318,14 +317,7 @@ class Setting:
         self, gains: Sequence[Gain], held: int, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]
     ) -> int:
         """The most value that a plan ever holds."""
-        alone, joint = [], list[Gain]()
-        for gain in gains:
-            sale = gain.sale
-            if sale.i == sale.j:
-                joint.append(gain)
-            else:
-                first = None if isinstance(sale.edge.pool, SolidlyPool) else self._first(sale, value)
-                alone.append(Growth(gain.gross, self._asset(sale.pair[0]), first))
+        joint = [gain for gain in gains if gain.sale.i == gain.sale.j]
 
         def together(most: int) -> int:
             within = {node: least_of(-(-most // value[node]), caps.get(node)) or 0 for node in self.nodes}
@@ -334,7 +326,15 @@ class Setting:
             )
 
         whole = self._books(value, caps) + sum(gain.gross for gain in joint)
-        return grown_up(held, alone, whole, together)
+        return grown_up(held, self._growths(gains, value), whole, together)
+
+    def _growths(self, gains: Sequence[Gain], value: Mapping[AssetId, int]) -> list[Growth]:
+        alone = [gain for gain in gains if gain.sale.i != gain.sale.j]
+        return [Growth(g.gross, self._asset(g.sale.pair[0]), self._rate(g.sale, value)) for g in alone]
+
+    def _rate(self, sale: Sale, value: Mapping[AssetId, int]) -> float | None:
+        """`_first`, None where a sale can be worth more than that."""
+        return None if isinstance(sale.edge.pool, SolidlyPool) else self._first(sale, value)
 
     def _asset(self, node: AssetId) -> AssetId:
         """The asset a node is."""
@@ -416,8 +416,13 @@ class Setting:
     def _lost(self, gain: Gain, around: Losses) -> int | None:
         if gain.sale.i != gain.sale.j:
             return around.around(*gain.sale.pair)
-        nodes = gain.sale.edge.nodes
-        found = [lost for a in nodes for b in nodes if a != b and (lost := around.around(a, b)) is not None]
+        edge = gain.sale.edge
+        found = [
+            lost
+            for a in edge.nodes
+            for b in edge.outs
+            if a != b and (lost := around.around(a, b)) is not None
+        ]
         return min(found, default=None)
 
     def _usable(self, sales: Sequence[Sale], gains: Sequence[Gain], around: Losses, room: int) -> list[Sale]:
@@ -446,7 +451,7 @@ class Setting:
 
     def _turns(self, given: AssetId, got: AssetId) -> list[tuple[AssetId, AssetId]]:
         """The names under which one asset can be sold for another."""
-        return [(given, got)]
+        return [(given, got)] if {given, got} <= self.nodes else []
 
     def _values(self, name: str, prices: Mapping[AssetId, str]) -> dict[AssetId, int]:
         value = unit_prices(self.order, prices)
@@ -479,10 +484,10 @@ class Setting:
         """What taking the levels of the books that pay at the prices earns, within the caps."""
         total = 0
         for side in self.sides:
-            if side.given in self.nodes and side.got in self.nodes:
-                if side.given not in self.targets and side.got not in self.sources:
-                    for a, b in self._turns(side.given, side.got):
-                        total += levels_gain_up(side, value[a], value[b], caps.get(a))
+            if side.given not in self.targets and side.got not in self.sources:
+                turns = self._turns(side.given, side.got)
+                # All of an asset is sold under one name, so only the best of them counts.
+                total += max((levels_gain_up(side, value[a], value[b], caps.get(a)) for a, b in turns), default=0)  # fmt: skip
         return total
 
     @cached_property

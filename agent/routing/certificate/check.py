@@ -20,6 +20,7 @@ from agent.market.book import buy_base, sell_base
 from agent.market.view import MarketView
 from agent.routing.certificate.bound import Known, Setting
 from agent.routing.certificate.branches import MAX_PAIRS, Branch
+from agent.routing.certificate.chains import MOST, Chains, name_of
 from agent.routing.certificate.passing import Passing, after
 from agent.routing.certificate.seal import gap_bps, seal_of
 from agent.routing.certificate.units import Order
@@ -96,6 +97,8 @@ class _Check:
         self._is("certificate.market_digest", self.proof["market_digest"], view.digest)
         self._is("market_digest", self.route.get("market_digest"), view.digest)
         wanted = {"pools": len(view.pools), "books": len(view.books), "cross_domain": order.cross_domain}
+        if (entry := self._only_branch("hops")) is not None:
+            wanted["hops"] = entry["hops"]
         self._is("universe", self.proof["universe"], wanted)
         out = net = bound = 0
         gap: float | None = None
@@ -139,9 +142,12 @@ class _Check:
         told = self.proof["branches"]
         if not isinstance(told, list) or len(told) > 1 << MAX_PAIRS:
             raise Reject("BAD_CERTIFICATE", "branches: not a list of them")
-        if len(told) == 1 and isinstance(told[0], dict) and "hub" in told[0]:
+        if (entry := self._only_branch("hops")) is not None:
             whole = setting.proof(prices, net)
-            return min(whole.bound_raw, self._passed(told[0], setting, whole.known, net))
+            return min(whole.bound_raw, self._chained(entry, setting, whole.known, net))
+        if (entry := self._only_branch("hub")) is not None:
+            whole = setting.proof(prices, net)
+            return min(whole.bound_raw, self._passed(entry, setting, whole.known, net))
         for k, entry in enumerate(told):
             ways = entry.get("off") if isinstance(entry, dict) else None
             if not isinstance(ways, list) or not all(
@@ -160,6 +166,30 @@ class _Check:
         prices = self._prices("branches[0].prices", entry.get("prices"), setting)
         far = self._prices("branches[0].after", entry.get("after"), setting)
         return sides.bound_raw({**prices, **{after(node): text for node, text in far.items()}}, net)
+
+    def _only_branch(self, kind: str) -> Mapping[str, Any] | None:
+        told = self.proof["branches"]
+        one = told[0] if isinstance(told, list) and len(told) == 1 else None
+        return one if isinstance(one, dict) and kind in one else None
+
+    def _chained(self, entry: Mapping[str, Any], setting: Setting, known: Known, net: int) -> int:
+        most, hub, sides = entry["hops"], entry.get("hub"), (entry.get("levels"), entry.get("after"))
+        if type(most) is not int or not 1 <= most <= MOST or not (hub is None or isinstance(hub, str)):
+            raise Reject("BAD_CERTIFICATE", "branches[0]: hops is no number of legs, or hub no asset")
+        if not all(isinstance(side, list) and len(side) == most - 1 for side in sides):
+            raise Reject("BAD_CERTIFICATE", "branches[0]: levels and after are lists of one fewer than hops")
+        behind: dict[AssetId, int] = {}
+        for given, got, *_ in self.done:
+            behind[got] = max(behind.get(got, 0), behind.get(given, 0) + 1)
+        if max(behind.values(), default=0) > most:
+            raise Reject("BAD_CERTIFICATE", f"branches[0].hops: the route's own chains have more legs than {most}")  # fmt: skip
+        of = Chains(setting, most, None if hub is None else AssetId(hub), known)
+        prices = self._prices("branches[0].prices", entry.get("prices"), setting)
+        for far, side in enumerate(sides):
+            for level, told in enumerate(side or (), 1):
+                found = self._prices(f"branches[0].{('levels', 'after')[far]}[{level - 1}]", told, setting)
+                prices |= {name_of(node, level, bool(far)): text for node, text in found.items()}
+        return of.bound_raw(prices, net)
 
     def _prices(self, name: str, prices: Any, setting: Setting) -> dict[AssetId, str]:
         if not isinstance(prices, dict) or not all(isinstance(text, str) for text in prices.values()):

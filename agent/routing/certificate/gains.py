@@ -34,6 +34,12 @@ class Edge:
     never_sold: frozenset[int] = frozenset()
     """Of a pool whose pairs are counted together, the assets that no plan sells to it."""
     never_bought: frozenset[int] = frozenset()
+    bought: tuple[AssetId, ...] | None = None
+    """The nodes its assets are where they are bought, if others than where they are sold."""
+
+    @property
+    def outs(self) -> tuple[AssetId, ...]:
+        return self.bought or self.nodes
 
 
 class Sale(NamedTuple):
@@ -115,16 +121,15 @@ def _invariant(sale: Sale, ends: Ends, value: Mapping[AssetId, int], caps: Mappi
     low: list[int] = []
     high: list[int | None] = []
     cap: list[int | None] = []
-    for k, (node, s) in enumerate(zip(edge.nodes, scale, strict=True)):
-        if node not in ends.nodes:
+    for k, (node, got, s) in enumerate(zip(edge.nodes, edge.outs, scale, strict=True)):
+        if node not in ends.nodes or (k in edge.never_sold and k in edge.never_bought):
             # Never traded here: it may have any price at all.
             low.append(0)
             high.append(None)
             cap.append(0)
             continue
         # Per unit of the pool's own scale.
-        price = Fraction(value[node] * WAD, s)
-        paid, taken = price * (1 - fee_out), price / (1 - fee_in)
+        paid, taken = Fraction(value[got] * WAD, s) * (1 - fee_out), Fraction(value[node] * WAD, s) / (1 - fee_in)  # fmt: skip
         most = caps.get(node)
         one_way = sale.i != sale.j
         only_in = node in ends.sources or k in edge.never_bought or (one_way and k == sale.i)

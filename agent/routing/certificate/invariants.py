@@ -26,6 +26,7 @@ Kept: TypeAlias = BalancerStablePool | CurvePool | SolidlyPool
 
 _SLACK = 4e-12
 _TINY = 1e-12
+_MOST_IN = 0.3 * (1 + 1e-9)
 _UNITS = 64
 _STEPS = 60
 _CLOSE = 1e-8
@@ -177,14 +178,15 @@ def _stop(
 def weighted_gain_up(pool: WeightedPool, i: int, j: int, v_in: int, v_out: int, cap: int | None) -> int:
     """The most that selling at most `cap` raw of asset `i` to a weighted pool for `j` can gain, as a value, rounded up.
 
-    The gain v_j y (1 - (x / (x + D))**r) - v_i D / keep is concave in the net input D: its top, or the cap, is its maximum.
+    The gain v_j y (1 - (x / (x + D))**r) - v_i D / keep is concave in the net input D: its top, or the cap, is its maximum. The contract
+    takes no more net than three tenths of what it holds; after other legs into it that is more, but worth no more than the same part of `x`.
     """
     x, y = pool.balances[i] * 1.0, pool.balances[j] * 1.0
     low, high = v_out / ONE, v_in / ONE / (1 - pool.fee_1e18 / WAD)
     r = pool.weights[i] / pool.weights[j]
     if not x or not y or low * y * r <= high * x * (1 - _TINY):
         return 0
-    share = (low * y * r / (high * x)) ** (1 / (r + 1)) - 1
+    share = min((low * y * r / (high * x)) ** (1 / (r + 1)) - 1, _MOST_IN)
     if cap is not None:
         share = min(share, cap * (1 - pool.fee_1e18 / WAD) / x)
     if share <= 0:

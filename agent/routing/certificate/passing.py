@@ -10,7 +10,7 @@ sold (two directions, two sides) a plan uses one, so only the best of them count
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import product
@@ -75,6 +75,8 @@ class Passing(Setting):
         return found
 
     def _turns(self, given: AssetId, got: AssetId) -> list[tuple[AssetId, AssetId]]:
+        if not {given, got} <= self.nodes:
+            return []
         found = [(given, got)] if given != self.hub else []
         if got != self.hub and given not in self.sources:
             found.append((self.split.get(given, given), self.split.get(got, got)))
@@ -109,18 +111,10 @@ class Passing(Setting):
     def idle(self) -> tuple[Onward, Onward]:
         on, back = super().idle
         sides = both_ways({(node, name): 0 for node, name in self.split.items()})
-        return _joined(on, sides[0]), _joined(back, sides[1])
+        return joined(on, sides[0]), joined(back, sides[1])
 
     def _sums(self, gains: Sequence[Gain]) -> list[int]:
-        best: dict[tuple[str, frozenset[int]], int] = {}
-        total, sums = 0, []
-        for gain in gains:
-            if gain.net > 0:
-                pair = gain.sale.edge.pool.id, frozenset((gain.sale.i, gain.sale.j))
-                total += max(gain.net - best.get(pair, 0), 0)
-                best[pair] = max(best.get(pair, 0), gain.net)
-            sums.append(total)
-        return sums
+        return best_sums(gains)
 
     def _values(self, name: str, prices: Mapping[AssetId, str]) -> dict[AssetId, int]:
         near, far = sides_of(prices)
@@ -137,8 +131,24 @@ class Passing(Setting):
         return value
 
 
-def _joined(one: Onward, other: Onward) -> Onward:
+def best_sums(gains: Sequence[Gain], together: Collection[str] = ()) -> list[int]:
+    """What the first one, two, three … of the gains can earn where a plan uses one way of selling each pair of a pool, and one of all
+    ways of using a pool in `together`."""
+    best: dict[tuple[str, frozenset[int]], int] = {}
+    total, sums = 0, []
+    for gain in gains:
+        if gain.net > 0:
+            pool = gain.sale.edge.pool.id
+            pair = pool, frozenset(() if pool in together else (gain.sale.i, gain.sale.j))
+            total += max(gain.net - best.get(pair, 0), 0)
+            best[pair] = max(best.get(pair, 0), gain.net)
+        sums.append(total)
+    return sums
+
+
+def joined(one: Onward, other: Onward) -> Onward:
+    """Both sets of legs."""
     return {node: (*one.get(node, ()), *other.get(node, ())) for node in one.keys() | other.keys()}
 
 
-__all__ = ["AFTER", "Passing", "after", "sides_of"]
+__all__ = ["AFTER", "Passing", "after", "best_sums", "joined", "sides_of"]

@@ -1,0 +1,206 @@
+"""With a price for every place an asset can have in a plan, the bound holds for any plan of no longer chains, whatever the prices."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import pytest
+from markets import DAI, USDC, WETH, document, v2
+
+from agent.amm import Reverted, swap_exact_in
+from agent.domain.errors import Reject
+from agent.domain.instruments import AssetId
+from agent.market.file import parse_market
+from agent.market.view import MarketView
+from agent.routing.certificate.bound import Setting
+from agent.routing.certificate.chains import Chains, asset_of
+from agent.routing.certificate.check import check
+from agent.routing.certificate.seal import seal_of
+from agent.routing.certificate.units import Order
+from agent.routing.certify import certified
+from agent.routing.graph import Graph
+from agent.routing.greedy import best_plan
+from agent.routing.plan import gas_raw_up
+from agent.routing.problem import native_price, pose
+from agent.routing.report import route_json, route_of
+
+ODD = "eip155:1/erc20:0x1111111111111111111111111111111111111111"
+USDT = "eip155:1/erc20:0x2222222222222222222222222222222222222222"
+NEAR = {WETH: 3000.0, DAI: 1.0, USDC: 1.0, USDT: 1.0, ODD: 2.0}
+UNIT = {WETH: 18, DAI: 18, USDC: 6, USDT: 6, ODD: 18}
+INNER = (DAI, USDT, ODD)
+
+
+def pool(draw: Random, name: str, a: str, b: str, wild: float) -> dict[str, Any]:
+    depth = 10 ** draw.uniform(3.5, 6.5)
+    sizes = depth / NEAR[a] * 10 ** UNIT[a], depth / NEAR[b] * (1 + draw.uniform(-wild, wild)) * 10 ** UNIT[b]
+    made = {"id": f"eip155:1/0x{name}", "assets": [a, b], "gas": draw.choice((0, 90_000))}
+    raws = [str(int(size)) for size in sizes]
+    if draw.random() < 0.3:
+        return {**made, "kind": "balancer_v2_weighted", "balances_raw": raws, "weights_1e18": [str(5 * 10**17)] * 2, "fee_1e18": str(10**15)}  # fmt: skip
+    return {**made, "kind": "uniswap_v2", "reserves_raw": raws, "fee_pips": draw.choice((100, 3000))}
+
+
+def stable(draw: Random, name: str, assets: Sequence[str]) -> dict[str, Any]:
+    balances = [str(int(10 ** draw.uniform(4.5, 6) / NEAR[a] * 10 ** UNIT[a])) for a in assets]
+    rates = [str(int(NEAR[a] * 10**18)) for a in assets]
+    return {"id": f"eip155:1/0x{name}", "assets": list(assets), "kind": "balancer_v2_stable", "balances_raw": balances, "a": "100", "a_precision": "1000",
+            "fee_1e18": "400000000000000", "rates_1e18": rates, "gas": draw.choice((0, 90_000))}  # fmt: skip
+
+
+def market(draw: Random) -> MarketView:
+    pairs = [(WETH, DAI), (WETH, ODD), (DAI, ODD), (DAI, ODD), (USDT, ODD), (USDT, WETH), (ODD, USDC), (DAI, USDC), (USDT, USDC)]  # fmt: skip
+    pools = [pool(draw, f"{k:02x}", *pair, draw.choice((0.01, 0.15))) for k, pair in enumerate(pairs)]
+    joint = draw.choice(((DAI, USDC, ODD), (DAI, USDT, ODD), (DAI, USDC, USDT, ODD), (WETH, DAI, USDT, ODD)))
+    made = document([*pools, stable(draw, "ee", joint)])
+    made["assets"] = [a for a in made["assets"] if a["id"] not in (ODD, USDT)]
+    made["assets"] += [{"id": ODD, "symbol": "ODD", "decimals": 18}, {"id": USDT, "symbol": "USDT", "decimals": 6}]  # fmt: skip
+    return parse_market(json.loads(json.dumps(made)))
+
+
+def drawn_net(view: MarketView, draw: Random, amount: int, hops: int, native_px: str) -> int | None:
+    """What a random plan nets whose assets stand in one order, with chains of at most `hops` legs; None where it does not execute."""
+    order = [WETH, *draw.sample(INNER, 3), USDC]
+    states, held, gas = dict(view.pools), dict.fromkeys(order, 0), 0
+    depth = {WETH: 0}
+    used: dict[str, tuple[set[str], set[str]]] = {name: (set(), set()) for name in states}
+    held[WETH] = amount
+    for k, given in enumerate(order[:-1]):
+        ways = [
+            (name, got)
+            for name, p in states.items()
+            for got in order[k + 1 :]
+            if {given, got} <= set(p.assets) and depth.get(given, hops) + 1 + (got != USDC) <= hops
+        ]
+        chosen = draw.sample(ways, min(draw.randint(1, 3), len(ways)))
+        for n, (name, got) in enumerate(chosen):
+            sold, bought = used[name]
+            part = held[given] if n == len(chosen) - 1 else held[given] * draw.randint(0, 100) // 100
+            if not part or given in bought or got in sold:
+                continue
+            swapped = swap_exact_in(states[name], given, got, part)
+            if isinstance(swapped, Reverted) or not swapped.complete:
+                return None
+            held[given] -= part
+            sold.add(given)
+            bought.add(got)
+            depth[got] = max(depth.get(got, 0), depth[given] + 1)
+            states[name], gas = swapped.after, gas + swapped.gas
+            held[got] += swapped.amount_out
+    return held[USDC] - gas_raw_up(view, {next(iter(view.gas)): gas}, AssetId(USDC), native_px)
+
+
+def drawn_prices(of: Chains, draw: Random, wild: float) -> dict[AssetId, str]:
+    """Prices around the true ones, none higher than where an asset can stand before."""
+    near = {a: NEAR[a] * 2.718 ** draw.uniform(-wild, wild) for a in NEAR}
+    found: dict[AssetId, float] = {}
+    for names in of.names.values():
+        for name in names:
+            before = [found[n] for n in names if n in found and name in of.later[n]]
+            found[name] = min([near[asset_of(name)], *before]) * 2.718 ** -abs(draw.uniform(0, wild / 3))
+    return {name: repr(price) for name, price in found.items()}
+
+
+def holds(seed: int, plans: int) -> int:
+    draw = Random(seed)
+    view = market(draw)
+    amount = int(10 ** draw.uniform(15, 21.5))
+    native = native_price(view, Graph(view), AssetId(USDC))
+    setting = Setting(Order(view, AssetId(WETH), AssetId(USDC), amount, False, native))
+    hops = draw.randint(2, 4)
+    nets = [net for _ in range(plans) if (net := drawn_net(view, draw, amount, hops, native)) is not None]
+    best = max([*nets, 0])
+    for hub in draw.sample((None, DAI, ODD), 2):
+        for wild in (0.01, 0.2):
+            of = Chains(setting, hops, hub and AssetId(hub))
+            prices = drawn_prices(of, draw, wild)
+            wide = of.bound_raw(prices)
+            assert all(net <= wide for net in nets)
+            plain = {AssetId(a): repr(NEAR[a]) for a in NEAR if AssetId(a) in setting.nodes}
+            known = Chains(setting, hops, hub and AssetId(hub), setting.proof(plain, best).known)
+            for tighter in (of, known):
+                # Knowing the best of them tightens the bound, up to the two hundredth of the gap at which its rounds end.
+                told = {name: prices[name] for name in tighter.nodes}
+                assert best <= tighter.bound_raw(told, best) <= wide + (wide - best) // 200
+    return len(nets)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_drawn_plans_never_net_more_than_the_bound_of_drawn_prices(seed: int) -> None:
+    holds(seed, 40)
+
+
+@pytest.mark.full
+def test_drawn_plans_never_net_more_in_many_markets() -> None:
+    assert sum(holds(seed, 100) for seed in range(1000, 2500)) > 50_000
+
+
+def winding_route() -> tuple[MarketView, dict[str, Any]]:
+    """ODD is dear in one pool and cheap in another, with a circle between dollars on the way: more legs than a route has would gain by it."""
+    pools = [v2("aa", USDC, WETH, 3_000_000, 1_000), v2("bb", DAI, WETH, 3_000_000, 1_000)]
+    rows = (("cc", ODD, WETH, 1000, 1000), ("dd", ODD, USDT, 1000, 3_300_000), ("ee", USDT, WETH, 300_000, 100), ("ff", ODD, USDC, 100, 300_000), ("f1", USDT, DAI, 40_000, 40_000))  # fmt: skip
+    for name, one, other, a, b in rows:
+        raws = [str(a * 10 ** UNIT[one]), str(b * 10 ** UNIT[other])]
+        pools.append({"id": f"eip155:1/0x{name}", "kind": "uniswap_v2", "assets": [one, other], "reserves_raw": raws, "fee_pips": 3000, "gas": 90_000})  # fmt: skip
+    made = document(pools)
+    made["assets"] = [a for a in made["assets"] if a["id"] not in (ODD, USDT)]
+    made["assets"] += [{"id": ODD, "symbol": "ODD", "decimals": 18}, {"id": USDT, "symbol": "USDT", "decimals": 6}]  # fmt: skip
+    view = parse_market(json.loads(json.dumps(made)))
+    problem = pose(view, AssetId(USDC), AssetId(DAI), 20_000 * 10**6)
+    return view, json.loads(json.dumps(route_json(certified(problem, route_of(problem, best_plan(problem))))))
+
+
+def test_short_chains_prove_more_and_the_check_follows() -> None:
+    view, route = winding_route()
+    proof = route["certificate"]
+    assert proof["branches"][0]["hops"] == proof["universe"]["hops"] >= 3 and check(route, view).valid
+    order = Order(view, AssetId(USDC), AssetId(DAI), int(route["in_raw"]), False, route["costs"]["native_px"])
+    assert int(proof["bound_raw"]) < Setting(order).bound_raw(proof["prices"], int(route["net_out_raw"]))
+
+
+CHANGES = ("fewer hops", "more hops", "no hops", "untold", "source", "none", "dearer", "missing", "short", "gone", "text", "empty")  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_chains_that_were_tampered_with_are_refused(change: str) -> None:
+    view, route = WINDING
+    other = copy.deepcopy(route)
+    proof = other["certificate"]
+    chains = proof["branches"][0]
+    if change in ("fewer hops", "more hops", "no hops"):
+        chains["hops"] += {"fewer hops": -1, "more hops": 1, "no hops": -chains["hops"]}[change]
+        proof["universe"]["hops"] = chains["hops"]
+    elif change == "untold":
+        del proof["universe"]["hops"]
+    elif change == "source":
+        chains["hub"] = USDC
+    elif change == "none":
+        chains["hub"] = "nothing"
+    elif change == "dearer":
+        chains["levels"][-1] = {a: repr(float(px) * 2) for a, px in chains["levels"][-1].items()}
+    elif change == "missing":
+        del chains["levels"][0][next(iter(chains["levels"][0]))]
+    elif change == "short":
+        chains["after"] = chains["after"][:-1]
+    elif change == "gone":
+        proof["branches"] = []
+    else:
+        proof["branches"] = ["WETH"] if change == "text" else [{}]
+    other["certificate"]["seal"] = seal_of(other)
+    assert not check(other, view).valid
+
+
+WINDING = winding_route()
+
+
+def test_chains_of_no_legs_and_hubs_at_an_end_are_none() -> None:
+    view, route = WINDING
+    order = Order(view, AssetId(USDC), AssetId(DAI), int(route["in_raw"]), False, route["costs"]["native_px"])
+    setting = Setting(order)
+    for hops, hub in ((0, None), (9, None), (4, USDC), (4, DAI)):
+        with pytest.raises(Reject):
+            Chains(setting, hops, hub and AssetId(hub))
