@@ -9,13 +9,15 @@ from decimal import Decimal
 import pytest
 from recordings import payloads
 
+from agent.domain.errors import Retry
 from agent.domain.ids import ClOrdId
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
+from agent.margin.accounts import judge
 from agent.market.feed import BookDelta, BookSnapshot, Count, Event, Funding, Instrument, Note, Ticker, Trade
 from agent.market.ladder import Ladder, Step
 from agent.venues import PLAIN
-from agent.venues.dydx import FEED, codec
+from agent.venues.dydx import FEED, codec, margin
 from chains.dydx import account_of, price, quantity
 
 D = Decimal
@@ -175,3 +177,23 @@ def test_the_accounts_channel_and_its_balance_are_read(reader: codec.Reader) -> 
     assert (held.free, held.locked) == (D("100000.25"), D("21499.75"))
     assert codec.height(codec.load(answer("http_get_block_height"), "x"))[0] == 66_624_132
     assert codec.server_ms(codec.load(answer("http_get_time"), "x")) == 1_765_210_316_125
+
+
+def test_a_recorded_subaccount_is_judged_at_the_chains_own_prices(reader: codec.Reader) -> None:
+    """USDC and the position's cost of 21,500 are the balance; the recorded market needs its own share of what half a bitcoin is worth there."""
+    whole = codec.load(payloads("dydx")["ws_subaccounts_subscribed"], "x")["contents"]
+    markets = codec.load(answer("http_get_perpetual_markets"), "x")
+    row = markets["markets"]["BTC-USD"]
+    cash = D(whole["subaccount"]["assetPositions"]["USDC"]["size"])
+    (found,) = judge(margin.document("dydx", whole, reader.positions(whole), markets, 5))
+    assert found.health is not None and found.health.maintenance_raw is not None and found.id == "dydx USDC"
+    needed = D("0.5") * D(row["oraclePrice"]) * D(row["maintenanceMarginFraction"])
+    assert abs(D(found.health.maintenance_raw).scaleb(-8) - needed) < D("0.00000002")
+    worth = cash + D("0.5") * D(row["oraclePrice"])
+    assert abs(D(found.health.collateral_value_raw).scaleb(-8) - worth) < D("0.00000002")
+    row["oraclePrice"] = None
+    with pytest.raises(Retry) as quiet:
+        margin.document("dydx", whole, reader.positions(whole), markets, 5)
+    assert quiet.value.code == "NO_ORACLE_PRICE"
+    bare = codec.load(answer("http_get_subaccount"), "x")
+    assert judge(margin.document("dydx", bare, reader.positions(bare), markets, 5)) == []

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from agent_home import AgentHome
-from contract_desk import contracts_beside
+from contract_desk import DYDX, contracts_beside
 from home_fixture import wait_for
 from other_lenders import beside
 
@@ -243,6 +243,30 @@ async def test_a_short_at_an_exchange_is_made_smaller_in_time(agent_home: AgentH
         assert [a.code for a in book.alarms].count("RESCUE_NEAR") >= 1
         spent = store_of(load(desk.settings_path)).reserved("margins:short")
         assert len(spent) == len(orders) >= 2 and not any(row.open or row.usd > 4_000 for row in spent)
+
+
+async def test_a_position_at_dydx_is_made_smaller_by_the_command(
+    agent_home: AgentHome, tmp_path: Path
+) -> None:
+    """A long of its chain, by that model's own fraction and oracle price, within what one order may be worth."""
+    rule = {"warn": "60", "trigger": "58", "target": "70", "most_usd": "9000"}
+    with contracts_beside(agent_home, tmp_path, rule, DYDX) as desk:
+        await desk.opened(Side.BUY, "20", "3100")
+        taken = agent_home.run("reconcile --adopt --at-once", desk.settings_path)
+        assert taken.status == 0, taken.err + taken.out
+        shown = agent_home.run("rescue --venue usdm --json", desk.settings_path)
+        (account,) = shown.json["accounts"]
+        assert account["due"] and account["orders"][0]["side"] == "sell", account
+        done = agent_home.run(f"rescue --venue usdm {PAY}", desk.settings_path)
+        assert done.status == 0, done.err + done.out
+        (account,) = done.json["accounts"]
+        assert len(account["done"]) >= 2 and int(account["ratio_after_1e18"]) >= 70 * 10**18, account
+        book = read_book(load(desk.settings_path))
+        assert book is not None
+        orders = [r.authorized.order for r in book.parts.values() if r.authorized is not None]
+        assert all(o is not None and o.reduce_only and o.side is Side.SELL for o in orders)
+        held, _ = await desk.there()
+        assert 0 < held.qty == 20 - sum(o.order_qty for o in orders if o is not None)
 
 
 def alarms_of(settings: Path) -> str:

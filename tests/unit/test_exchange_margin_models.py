@@ -12,7 +12,7 @@ import pytest
 
 from agent.analytics import black76
 from agent.domain.errors import Usage
-from agent.margin import binance_pm, binance_usdm, deribit_pm, hyperliquid
+from agent.margin import binance_pm, binance_usdm, deribit_pm, dydx, hyperliquid
 from agent.margin.model import MarginModel, Side, State
 
 ASSETS = {a: 8 for a in ("btc", "eth", "doge", "usdt")}
@@ -273,3 +273,27 @@ def test_wrong_entries_are_refused_by_name(change: dict[str, Any], says: str) ->
     with pytest.raises(Usage) as wrong:
         deribit(**change)
     assert says in wrong.value.message
+
+
+# ---- dYdX
+
+
+def test_dydx_liquidates_strictly_below_each_markets_own_fraction() -> None:
+    """Two positions of one subaccount: 0.03 of 30,000 and 0.05 of 12,000 dollars are needed."""
+    rows = [
+        position("eth", "10", "3100", "3000", maintenance="0.03"),
+        position("btc", "-0.2", "60000", "60000", maintenance="0.05"),
+    ]
+    for balance, state in (("2500", State.AT_RISK), ("2499.999999", State.LIQUIDATABLE)):
+        health = dydx.MODEL.health(account(dydx.MODEL, balance=balance, positions=rows), 0)
+        assert health.state is state and health.maintenance_raw == 1_500 * 10**8
+    one = account(dydx.MODEL, balance="9000", positions=rows)
+    px = dydx.MODEL.health(one, 0).liquidation_px[0].px_raw
+    # 9000 − 10·(3100 − p) = 0.03·10·p + 600: p = 22600 / 9.7.
+    assert px is not None and 0 <= Fraction(22_600 * 10, 97) - Fraction(px, 10**8) < Fraction(1, 10**8)
+
+
+@pytest.mark.parametrize("wrong", ["0", "1", "-0.03", "1.5"])
+def test_a_fraction_that_cannot_be_is_refused(wrong: str) -> None:
+    with pytest.raises(Usage):
+        account(dydx.MODEL, balance="1", positions=[position("eth", "1", "1", "1", maintenance=wrong)])

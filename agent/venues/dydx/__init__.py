@@ -22,6 +22,9 @@ FEED = FeedFacts(
     limit_a_minute=600,
 )
 
+MARGIN = True
+"""Its session is an `agent.ports.TellsMargin`."""
+
 
 def connect(
     name: str,

@@ -26,8 +26,8 @@ from agent.transport.http import Http, TimeOuts
 from agent.transport.limits import LimitHeaders
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
-from agent.venues import PLAIN, Sign, Terms, VenueFacts, market_named, need_markets, one_by_one, understood
-from agent.venues.dydx import codec, node
+from agent.venues import Sign, Terms, VenueFacts, market_named, need_markets, one_by_one, understood
+from agent.venues.dydx import codec, margin, node
 from agent.venues.dydx.fills import Fills
 from agent.venues.dydx.reports import Reports
 from chains.dydx import LONG_TERM, SHORT_TERM, Account, account_of
@@ -142,7 +142,7 @@ class Dydx:
 
     async def authorize(self, order: VenueOrder) -> SignedRequest:
         """Raises Usage for what the venue would refuse; nothing is sent."""
-        return await self.authorize_with(order, PLAIN)
+        return await self.authorize_with(order, Terms(reduce_only=order.reduce_only))
 
     async def authorize_with(self, order: VenueOrder, terms: Terms) -> SignedRequest:
         """As `authorize`, on terms: post-only where it may rest, reduce-only where it takes at once. Raises Reject CLIENT_ID_TAKEN where
@@ -246,6 +246,17 @@ class Dydx:
         self._need_markets()
         data = await self._subaccount()
         return () if data is None else tuple(self.reader.positions(data))
+
+    async def margin(self) -> Mapping[str, Any]:
+        """The subaccount with its positions, as `agent.margin.dydx` reads it. Raises Retry NO_ORACLE_PRICE, INDEXER_BEHIND: of an indexer that
+        has stopped nothing is taken for safe."""
+        self._need_markets()
+        await self._height()
+        data = await self._subaccount() or {
+            "subaccount": {"assetPositions": {}, "openPerpetualPositions": {}}
+        }
+        markets = await self.ask("perpetualMarkets", "/v4/perpetualMarkets")
+        return margin.document(self._name, data, self.reader.positions(data), markets, self._now_s())
 
     def stream(self) -> AsyncIterator[ExecutionReport]:
         """Reports of this account as they happen, each execution once, merged with an audit over HTTP."""
