@@ -116,3 +116,23 @@ async def test_of_an_order_that_is_too_large_as_many_lots_are_done_as_the_limits
         return
     found = exchange.allowed(one, cut, left)
     assert found == Cut(cut.asset, Fraction(qty), True, Fraction(qty) * 3_000)
+
+
+async def test_an_account_whose_contracts_are_not_traded_is_told_once_and_left() -> None:
+    """As at Hyperliquid, whose perpetuals are judged, and whose spot pairs alone take orders."""
+    clock = ManualClock()
+    desk, venue = Desk(clock), Exchange()
+    app = app_of(venue, clock, *SYMBOLS)
+
+    async def spot_alone() -> list[VenueInstrument]:
+        lot = Decimal("0.01")
+        return [VenueInstrument("PURR/USDC", "PURR", "USDC", lot, lot, lot, lot, Decimal(5), Decimal(2))]
+
+    venue.instruments = spot_alone  # type: ignore[method-assign]
+    watch = MarginWatch(app, desk, RULE, Decimal(200), lambda line: None)  # type: ignore[arg-type]
+    for _ in range(3):
+        await watch.step()
+    assert [code for code, _ in desk.alarms] == ["RESCUE_NEAR", "RESCUE_IMPOSSIBLE"] * 2
+    assert all(
+        "bring margin, or close by hand" in text for code, text in desk.alarms if code == "RESCUE_IMPOSSIBLE"
+    )

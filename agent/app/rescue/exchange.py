@@ -91,7 +91,11 @@ async def exposed(app: App, rule: MarginRescueTable) -> list[Exposed]:
         why = app.unreachable.get(rule.venue, "")
         raise Usage("NO_MARGIN", f"{rule.venue} takes no orders here {why}".rstrip(), "see `fairlead doctor`")
     if not isinstance(venue, TellsMargin):
-        raise Usage("NO_MARGIN", f"{rule.venue} tells no margin accounts here", "binance_usdm and dydx do")
+        raise Usage(
+            "NO_MARGIN",
+            f"{rule.venue} tells no margin accounts here",
+            "binance_usdm, dydx and hyperliquid do",
+        )
     judged, instruments = await asyncio.gather(judged_now(venue), venue.instruments())
     traded = {
         str(asset): market
