@@ -136,7 +136,7 @@ def test_two_daemons_with_one_store_run_each_fire_once(home: Home, tmp_path: Pat
             url.chmod(0o600)
             shared = f'\n[daemon]\njobs_database = "file:{url}"\n'
         job = '\n[[jobs]]\nname = "one"\nevery = "3s"\nside = "sell"\nqty = "0.01"\nbase = "ETH"\nquote = "USDC"\n'
-        job += job.replace('"one"', f'"capped-{kind}"').replace("[[jobs]]", '[[jobs]]\nbudget_usd = "100"')
+        job += job.replace('"one"', f'"capped_{kind}"').replace("[[jobs]]", '[[jobs]]\nbudget_usd = "100"')
         first = home.settings_path.with_name("first.toml")
         first.write_text(home.settings_path.read_text() + shared + job)
         second.write_text(second.read_text() + shared + job)
@@ -159,10 +159,10 @@ def test_two_daemons_with_one_store_run_each_fire_once(home: Home, tmp_path: Pat
         for path in (first, second):
             book = read_book(load(path))
             assert book is not None
-            capped += sum(f.outcome == "ORDER" for f in book.fired.get(f"capped-{kind}", []))
+            capped += sum(f.outcome == "ORDER" for f in book.fired.get(f"capped_{kind}", []))
             keys += [f.key for f in book.fired.get("one", []) if f.outcome == "ORDER"]
         assert len(keys) == len(set(keys)) >= 6
         assert 1 <= capped <= 3, (
             "three orders of thirty dollars are what the budget holds, on both machines together"
         )
-        assert sum(row.usd for row in store.reserved(f"job:capped-{kind}")) <= 100
+        assert sum(row.usd for row in store.reserved(f"job:capped_{kind}")) <= 100
