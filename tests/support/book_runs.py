@@ -6,6 +6,7 @@ that was counted before counts.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import random
@@ -62,10 +63,20 @@ def part(seed: int, number: int, size: int) -> Counted:
 
 
 def code_digest() -> str:
-    """Of the models and of what draws and judges."""
+    """Of what draws and judges, and of every model's file that it comes to: one that it does not use changes nothing."""
+    folder, due, seen = Path(margin.__path__[0]), [Path(random_books.__file__)], dict[str, bytes]()
+    while due:
+        path = due.pop()
+        if path.name in seen:
+            continue
+        seen[path.name] = path.read_bytes()
+        for node in ast.walk(ast.parse(seen[path.name])):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("agent.margin"):
+                names = [*(node.module or "").split(".")[2:], *(alias.name for alias in node.names)]
+                due += [found for name in names if (found := folder / f"{name}.py").exists()]
     found = hashlib.sha256()
-    for path in (*sorted(Path(margin.__path__[0]).glob("*.py")), Path(random_books.__file__)):
-        found.update(path.name.encode() + path.read_bytes())
+    for name in sorted(seen):
+        found.update(name.encode() + seen[name])
     return found.hexdigest()[:16]
 
 
