@@ -33,7 +33,7 @@ class RescueTable(Table):
     )
     per_day_usd: PositiveMoney = Field(
         Decimal("20000"),
-        description="The most that rescues of this account may pay in within 24 hours, in USD.",
+        description="The most that rescues of this account may pay in within 24 hours, in USD, those of all daemons that share the jobs' store together.",
     )
     most_cost_usd: PositiveMoney = Field(
         Decimal("200"), description="The most that one rescue may lose to gas and spread, in USD."
