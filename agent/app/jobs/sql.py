@@ -136,7 +136,7 @@ class SqlStore(ABC):
                     return None
             if fire is not None and not _begun(db, fire, wanted.owner, ask=True):
                 return None
-            room = room_for(wanted, others, limit_usd, since_ns)
+            room = _room_for(wanted, others, limit_usd, since_ns)
             if room.granted:
                 db.change(
                     "INSERT INTO reserved VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT (budget, owner, name) DO UPDATE SET "
@@ -165,7 +165,7 @@ class SqlStore(ABC):
         return tuple(_rows(self._read(words, *given)))
 
 
-def room_for(wanted: Reserved, others: list[Reserved], limit_usd: Decimal, since_ns: int) -> Room:
+def _room_for(wanted: Reserved, others: list[Reserved], limit_usd: Decimal, since_ns: int) -> Room:
     """Whether what counts of the others leaves room."""
     counting = [row for row in others if row.counts(since_ns)]
     counted = sum_exact(row.usd for row in counting)
@@ -195,4 +195,4 @@ def _rows(rows: list[tuple[Any, ...]]) -> list[Reserved]:
     return sorted(found, key=lambda row: (row.at_ns, row.owner, row.name))
 
 
-__all__ = ["TABLES", "SqlStore", "Transaction", "room_for"]
+__all__ = ["TABLES", "SqlStore", "Transaction"]

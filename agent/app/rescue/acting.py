@@ -278,7 +278,7 @@ async def act(
 ) -> Done | None:
     """The plan's first step, to its end; what else is needed is planned anew from what is then seen. None where that was a sale.
 
-    A payment is reserved in the rule's day that all daemons `shared`, before it is signed. Raises Halt HALTED, Denied MAX_LOSS,
+    A payment is reserved in the rule's day, which all daemons share, before it is signed. Raises Halt HALTED, Denied MAX_LOSS,
     PRICE_UNKNOWN, RESCUE_OVER_DAY or SCOPE_…, Reject WOULD_REVERT or NOT_EXECUTED, Reconcile INDETERMINATE, Retry JOBS_STORE.
     """
     move = plan.moves[0]
