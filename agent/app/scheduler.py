@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from agent.app.intents import Request, check_max_loss, request_of
 from agent.app.job_rules import SECOND, Rule
-from agent.app.jobs.guard import Fire, Guard
+from agent.app.jobs.guard import Fire, Guard, source_of
 from agent.app.jobs.hedging import hedge_request
 from agent.app.jobs.triggers import jitter_ns, trigger_of
 from agent.app.jobs.watched import moments
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
 
 RETRY_S = 2.0
 PATIENCE_NS = 300 * SECOND
-
-
-def source_of(job: Timing) -> str:
-    return f"job:{job.name}"
 
 
 def words_of(job: Timing) -> str:
@@ -203,14 +199,17 @@ class Scheduler:
                     note=self._tell,
                 )  # fmt: skip
                 check_max_loss(found.preview, self._max_loss_usd)
-                if over := await self._guard.over_budget(job, request, book, clock.now_ns()):
+                worth = await self._guard.worth(job, request)
+                if over := self._guard.over_budget(job, worth, book, clock.now_ns()):
                     return "SKIPPED", over
                 if job.shadow:
                     seen = found.preview
                     self._tell(f"job {job.name} of {told(fire.at_ns)} would {words_of(job)}: {seen.net:,.2f}")
                     return "SHADOW", f"{request.side.value} {request.qty} {request.base}: {seen.net:f}"
-                if not self._guard.begin(job, fire, clock.now_ns()):
-                    return "", ""
+                name = found.parent.cl_ord_id
+                why_not = self._guard.begin(job, fire, name, worth, book, clock.now_ns())
+                if why_not is None or why_not:
+                    return ("", "") if why_not is None else ("SKIPPED", why_not)
             except FairleadError as error:
                 if error.verb == "HALT":
                     raise

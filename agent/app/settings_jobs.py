@@ -53,7 +53,8 @@ class Timing(Table):
         description="Whether it fires while an order of its own still works. None means allow, and skip for a hedge.",
     )
     budget_usd: PositiveMoney | None = Field(
-        None, description="What its orders may come to in any 24 hours, in USD at the reference price."
+        None,
+        description="What its orders may come to in any 24 hours, in USD at the reference price, those of all daemons that share the jobs' store together.",
     )
     shadow: bool = Field(
         False, description="Whether it is only priced and told when due, also where all else is live."

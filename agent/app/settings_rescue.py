@@ -33,7 +33,7 @@ class RescueTable(Table):
     )
     per_day_usd: PositiveMoney = Field(
         Decimal("20000"),
-        description="The most that rescues of this account may pay in within 24 hours, in USD.",
+        description="The most that rescues of this account may pay in within 24 hours, in USD, those of all daemons that share the jobs' store together.",
     )
     most_cost_usd: PositiveMoney = Field(
         Decimal("200"), description="The most that one rescue may lose to gas and spread, in USD."
@@ -79,7 +79,12 @@ class MarginRescueTable(Table):
         Decimal("2.5"), description="The ratio that it restores, at the least; 1 is where liquidation begins."
     )
     most_usd: PositiveMoney = Field(
-        Decimal("10000"), description="The most that one such order may be worth, in USD."
+        Decimal("10000"),
+        description="The most that one such order may be worth, in USD: of a larger one as much is done, and what is missing is told.",
+    )
+    per_day_usd: PositiveMoney | None = Field(
+        None,
+        description="The most that such orders may be worth within 24 hours, in USD, those of all daemons that share the jobs' store together. None means no such limit.",
     )
     most_cost_usd: PositiveMoney = Field(
         Decimal("200"), description="The most that one such order may lose to fee and spread, in USD."

@@ -93,3 +93,9 @@ def _margin_checks(settings: Settings) -> Iterator[tuple[str, str, str]]:
                 f"{rule.warn} is below trigger ({rule.trigger}): nobody would be warned before it acts",
                 "make it the trigger, or more",
             )
+        if rule.per_day_usd is not None and rule.most_usd > rule.per_day_usd:
+            yield (
+                f"{where}.most_usd",
+                f"{rule.most_usd} is more than per_day_usd ({rule.per_day_usd})",
+                "no single order may exceed a day",
+            )

@@ -19,8 +19,11 @@ from fractions import Fraction
 from typing import Any
 
 from agent.margin import fields
+from agent.margin.exchange import Position as PerpPosition
+from agent.margin.exchange import with_cums
 from agent.margin.liquidation import highest_bad, lowest_bad
 from agent.margin.model import HEALTHY_1E18, Health, LiquidationPx, Side, State, moved_px, state_of
+from agent.margin.perps import PerpAccount
 
 VALUE_UNIT = "USD_1e6"
 QUOTE_RESOLUTION = -6
@@ -93,6 +96,19 @@ class Account:
         """The account with those oracle prices, in the oracle's own units."""
         rows = tuple(replace(p, price=prices[p.asset]) if p.asset in prices else p for p in self.positions)
         return replace(self, positions=rows)
+
+
+def as_perps(account: Account) -> PerpAccount:
+    """The account in dollars at its oracle prices, for what shrinks it: every figure exact but for the chain's roundings, which are taken
+    against it (three quote quantums a position cover them)."""
+    rows, worth = [], Fraction(0)
+    for p in account.positions:
+        px = Fraction(p.price) * Fraction(10) ** p.exponent
+        size = Fraction(p.quantums) * Fraction(10) ** p.resolution
+        rate = Fraction(p.initial_ppm, MILLION) * Fraction(p.fraction_ppm, MILLION)
+        rows.append(PerpPosition(p.asset, size, px, px, with_cums([(Fraction(0), rate)])))
+        worth += 3
+    return PerpAccount((account.net() - worth) / MILLION, tuple(rows))
 
 
 def falls(account: Account) -> bool:

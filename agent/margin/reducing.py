@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
-from agent.margin.perps import PerpAccount, PerpRules, ratio_at
+from agent.margin import dydx_v4
+from agent.margin.perps import PerpAccount, PerpModel, PerpRules, ratio_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,16 @@ class Reduction:
     cuts: tuple[Cut, ...]
     cost: Fraction
     ratio_1e18: int | None
+
+
+def shrinkable(model: Any, account: Any) -> tuple[PerpAccount, PerpRules] | None:
+    """An account whose positions can be made smaller here, with its exchange's rule; None for any other kind."""
+    match account:
+        case PerpAccount() if isinstance(model, PerpModel):
+            return account, model.rules
+        case dydx_v4.Account():
+            return dydx_v4.as_perps(account), PerpRules(at_equality=False)
+    return None
 
 
 def shrunk(account: PerpAccount, asset: str, qty: Fraction, loss_bps: int) -> PerpAccount:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from postgres import PASSWORD, Server, postgres
 
 from agent.app.jobs.postgres_store import Database, PostgresStore
 from agent.app.jobs.sqlite_store import SqliteStore
-from agent.app.jobs.store import ALL, BEGUN, CLAIMED, DONE, JobStore, StoredJob
+from agent.app.jobs.store import ALL, BEGUN, CLAIMED, DONE, Held, JobStore, Reserved, Room, StoredJob
 from agent.domain.errors import Denied, Retry, Usage
 from chains.devnet.supervisor import free_port
 
@@ -142,6 +144,88 @@ def test_daemons_that_race_begin_each_fire_once(opened: Open, fires: int) -> Non
     keys = [key for key, _ in begun]
     assert len(keys) == len(set(keys)) > fires // 2
     assert sum(lease.state == CLAIMED for lease in opened().leases("a", fires)) <= fires - len(keys)
+
+
+def order(name: str, usd: str, owner: str = "x", at_ns: int = 100) -> Reserved:
+    return Reserved("job:a", owner, name, at_ns, Decimal(usd))
+
+
+def test_a_budget_is_one_for_all_daemons(opened: Open) -> None:
+    one, other, limit = opened(), opened(), Decimal(1000)
+    assert one.reserved() == () and not one.settle("job:a", "x", "1", Decimal(5))
+    assert one.reserve(order("1", "600.000001"), limit, 0) == Room(True, Decimal(0), {})
+    full = other.reserve(order("2", "400", "y"), limit, 0)
+    assert full == Room(False, Decimal("600.000001"), {"x": Decimal("600.000001")})
+    assert other.reserve(replace(order("2", "400", "y"), budget="job:b"), limit, 0), (
+        "another job's is its own"
+    )
+    assert one.reserve(order("1", "650"), limit, 0) == Room(True, Decimal(0), {}), "it stands as asked last"
+    assert not other.settle("job:a", "y", "1", Decimal(0)), "only whose it is settles it"
+    assert one.settle("job:a", "x", "1", Decimal("123.45")) and not one.settle("job:a", "x", "1", Decimal(0))
+    assert one.reserve(order("1", "1"), limit, 0) is None, "what is over is not begun again"
+    assert other.reserve(order("2", "876.55", "y"), limit, 0) == Room(True, Decimal("123.45"), {})
+    (first, second) = one.reserved("job:a")
+    assert (first.usd, first.open, second.usd, second.open) == (
+        Decimal("123.45"), False, Decimal("876.55"), True,
+    )  # fmt: skip
+    assert other.settle("job:a", "y", "2", Decimal(0)), "it never left"
+    assert one.reserved("job:a") == (first,) and len(one.reserved()) == 2
+
+
+def test_what_is_open_counts_however_old_it_is_and_what_is_over_for_as_long_as_it_is_recent(
+    opened: Open,
+) -> None:
+    store, limit, day = opened(), Decimal(1000), 86_400 * 10**9
+    assert store.reserve(order("open", "300"), limit, 0) and store.reserve(order("over", "300"), limit, 0)
+    assert store.settle("job:a", "x", "over", Decimal(300))
+    now = 5 * day
+    assert store.reserve(order("big", "701", at_ns=now), limit, 100) == Room(False, Decimal(600), {})
+    assert store.reserve(order("big", "701", at_ns=now), limit, 101) == Room(False, Decimal(300), {})
+    assert store.reserve(order("new", "700", at_ns=now), limit, now - day) == Room(True, Decimal(300), {})
+    assert [row.name for row in store.reserved("job:a") if row.counts(now - day)] == ["open", "new"]
+    assert store.settle("job:a", "x", "open", Decimal(300), now + 1), "somebody says that it is over, today"
+    assert store.reserve(order("more", "1", at_ns=now), limit, now - day) == Room(False, Decimal(1000), {})
+
+
+def test_a_reservation_begins_its_fire_or_is_not_made(opened: Open) -> None:
+    one, other, limit = opened(), opened(), Decimal(1000)
+    assert one.claim("a", "k", 100, "x", 100, 200)
+    assert other.reserve(order("k", "5", "y"), limit, 0, Held("a", "k", 150)) is None, "not its lease"
+    assert one.reserve(order("k", "5"), limit, 0, Held("a", "k", 200)) is None, "the lease has lapsed"
+    assert one.reserved() == () and one.leases("a")[0].state == CLAIMED
+    assert one.reserve(order("k", "1001"), limit, 0, Held("a", "k", 150)) == Room(False, Decimal(0), {})
+    assert one.leases("a")[0].state == CLAIMED, "an order that is not let through is not begun"
+    assert one.reserve(order("k", "5"), limit, 0, Held("a", "k", 150)) == Room(True, Decimal(0), {})
+    assert one.leases("a")[0].state == BEGUN and [row.name for row in other.reserved()] == ["k"]
+
+
+@pytest.mark.parametrize("orders", [15, pytest.param(300, marks=pytest.mark.full)])
+def test_daemons_that_race_never_reserve_more_than_there_is(opened: Open, orders: int) -> None:
+    """Four at once, each with orders that are filled in part, or never left, or stay open; a day's window over a clock that only grows."""
+    limit, lock, tick = Decimal(100), threading.Lock(), [0]
+    seen: list[Decimal] = []
+
+    def daemon(name: str) -> None:
+        chance, store = random.Random(name), opened()
+        for number in range(orders):
+            with lock:
+                tick[0] += 1
+                now = tick[0]
+            usd = chance.randrange(1, 60)
+            room = store.reserve(Reserved("job:a", name, str(number), now, Decimal(usd)), limit, now - 10)
+            assert room is not None
+            if room.granted:
+                seen.append(room.counted_usd + usd)
+                if chance.random() < 0.97:
+                    assert store.settle("job:a", name, str(number), Decimal(chance.randrange(usd + 1)))
+
+    daemons = [threading.Thread(target=daemon, args=(name,)) for name in "wxyz"]
+    for one in daemons:
+        one.start()
+    for one in daemons:
+        one.join()
+    assert max(seen) <= limit and len(seen) > orders / 2
+    assert sum(row.usd for row in opened().reserved() if row.open) <= limit
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])

@@ -16,12 +16,13 @@ from lp_week import LpWorld, SwapCarrier, desk_of, reading_app, settings_of
 from manual_clock import ManualClock
 from memory_job_store import MemoryJobStore
 
+from agent.app.jobs.budgets import Budgets
 from agent.app.jobs.facts import confirmed_px
-from agent.app.jobs.guard import Guard
+from agent.app.jobs.guard import Guard, source_of
 from agent.app.jobs.sqlite_store import SqliteStore
-from agent.app.jobs.store import BEGUN, DONE, JobStore
+from agent.app.jobs.store import BEGUN, DONE, JobStore, Reserved
 from agent.app.proposals import propose
-from agent.app.scheduler import Scheduler, request_of_job, source_of
+from agent.app.scheduler import Scheduler, request_of_job
 from agent.app.settings_jobs import HedgeJob
 from agent.app.settings_tree import Job
 from agent.domain.events import Accepted, Fired, Scheduled
@@ -121,6 +122,22 @@ async def scenes(devnet: Status, tmp_path: Path) -> None:
             assert dear.outcome == "FAILED" and "MAX_LOSS" in dear.told
             unpriced = await first_fire(job("unpriced", budget_usd="2000"))
             assert unpriced.outcome == "SKIPPED" and "over its budget" in unpriced.told
+
+            # a budget that another daemon has an order of its own in: what is left of it is everybody's, and settled once an order is over
+            elsewhere = Reserved("job:shared", "other", "theirs", clock.now_ns(), Decimal(1_500))
+            assert store.reserve(elsewhere, Decimal(10_000), 0)
+            full = await first_fire(job("shared", budget_usd="4000"))
+            assert full.outcome == "SKIPPED" and "1,500.00 by other" in full.told
+            assert store.settle("job:shared", "other", "theirs", Decimal("0.01"))
+            await clock.sleep(3600)
+            told = await first_fire(job("shared", budget_usd="4000"))
+            assert told.outcome == "ORDER"
+            orders += 1
+            mine = next(row for row in store.reserved("job:shared") if row.name == told.told)
+            assert mine.owner == "here" and mine.open and 2_000 < mine.usd < 4_000
+            Budgets(store, "here").settle(desk.book)
+            left = [row.name for row in store.reserved("job:shared")]
+            assert left == ["theirs"], "by the journal it is over, and nothing was filled of it"
 
             app.switch.set("night")
             halted = await first_fire(job("halted"))

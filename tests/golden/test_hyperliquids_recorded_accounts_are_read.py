@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -14,8 +15,11 @@ from recordings import cassettes, payloads
 from agent.domain.errors import FairleadError, Reconcile, Reject
 from agent.domain.ids import ClOrdId
 from agent.domain.order_state import OrdStatus
+from agent.margin.accounts import judge
+from agent.margin.model import Side
+from agent.margin.perps import PerpAccount, state_at
 from agent.ports import VenueInstrument
-from agent.venues.hyperliquid import codec
+from agent.venues.hyperliquid import codec, margin
 
 D = Decimal
 
@@ -79,6 +83,58 @@ def test_balances_and_positions_are_read() -> None:
     assert found["BTC"].qty == D("-0.00785") and found["ETH"].qty == D("0.1334")
     assert all(one.entry_px > 0 and one.leverage and one.settle == "cex:hl/USDC" for one in found.values())
     assert codec.positions(json.loads(payloads("hyperliquid")["http_clearinghouse_state_negative_total_raw_usd"]), "hl") == []  # fmt: skip
+
+
+def test_a_recorded_account_is_judged_as_the_venue_judged_it() -> None:
+    """Twelve positions of one cross account: its value to the digit; and at each liquidation price the venue told, its value is what the model
+    says has to be maintained (the venue's estimate leaves out what a position itself would need there)."""
+    (state,), (meta, *_) = answers("clearinghouseState"), answers("meta")
+    (found,) = judge(margin.document("hl", state, meta, 5))
+    assert found.health is not None and found.health.maintenance_raw is not None and found.member is not None
+    account: PerpAccount = found.member.account
+    assert state_at(account, account.group(None), {})[0] == Fraction(
+        state["crossMarginSummary"]["accountValue"]
+    )
+    ours = {px.asset: px for px in found.health.liquidation_px}
+    told = 0
+    for row in (one["position"] for one in state["assetPositions"]):
+        asset = f"cex:hl/{row['coin']}-PERP"
+        if row["liquidationPx"] is None:
+            assert ours[asset].side is Side.NONE
+            continue
+        told += 1
+        there = Fraction(row["liquidationPx"])
+        worth, _ = state_at(account, account.group(None), {asset: there})
+        assert abs(worth - Fraction(found.health.maintenance_raw, 10**8)) < Fraction(1, 10**4), row
+        px = ours[asset].px_raw
+        assert px is not None and 0.99 < Fraction(px, 10**8) / there < 1, (
+            "ours comes first: it needs more there"
+        )
+    assert told == 5
+    assert judge(margin.document("hl", {"assetPositions": []}, {}, 5)) == []
+
+
+def test_isolated_positions_and_tables_of_tiers_are_read() -> None:
+    tiers = [{"lowerBound": "0.0", "maxLeverage": 25}, {"lowerBound": "1000.0", "maxLeverage": 10}]
+    meta = {
+        "universe": [{"name": "ETH", "maxLeverage": 25, "marginTableId": 53}, {"name": "X", "maxLeverage": 3, "marginTableId": 3}],
+        "marginTables": [[53, {"marginTiers": tiers}]],
+    }  # fmt: skip
+    rows = [
+        {"coin": "ETH", "szi": "-0.5", "entryPx": "2986.3", "positionValue": "1500.5", "leverage": {"type": "isolated", "value": 20, "rawUsd": "1593.15"}},
+        {"coin": "X", "szi": "10", "entryPx": "2", "positionValue": "21", "leverage": {"type": "cross", "value": 3}},
+    ]  # fmt: skip
+    state = {
+        "assetPositions": [{"position": row} for row in rows],
+        "crossMarginSummary": {"totalRawUsd": "9"},
+    }
+    (found,) = judge(margin.document("hl", state, meta, 5))
+    assert found.health is not None and found.member is not None and found.health.maintenance_raw is not None
+    # 1000/50 + 500.5/20 of the one, 21/6 of the other; 1593.15 less 1500.5, and 9 with 21.
+    assert found.health.maintenance_raw == (Fraction("20") + Fraction("25.025") + Fraction("3.5")) * 10**8
+    account: PerpAccount = found.member.account
+    assert state_at(account, (account.positions[0],), {})[0] == Fraction("92.65")
+    assert state_at(account, account.group(None), {})[0] == 30
 
 
 @given(st.text("abcdefghijklmnopqrstuvwxyz234567", min_size=20, max_size=20))

@@ -3,9 +3,13 @@ is printed, put into a fresh account, is the last integer at which its own arith
 
 from __future__ import annotations
 
+import os
 import random
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from book_runs import Counted, part, parts
 from random_books import AT, FIRST, KINDS, book, flips, hold, more
 
 from agent.margin import aave_v3_4
@@ -13,28 +17,48 @@ from agent.margin.model import Side, State
 from agent.margin.surface import Member
 
 
-def holds(count: int, seed: int) -> None:
-    draw, printed, gone, models = random.Random(seed), 0, 0, set[str]()
-    for _ in range(count):
-        for member in book(draw):
-            assert member.model is not None
-            printed += hold(member)
-            gone += member.state({}) is State.LIQUIDATABLE
-            models.add(member.model.name)
-    # What was drawn is of every kind, and about its edge: a third has fallen, the others have somewhere to fall.
-    # (Aave's four versions are of one kind.)
-    assert len(models) == len(set(KINDS)) + 3 and printed > 2 * count and count / 4 < gone < count
+def of_every_kind(total: Counted) -> None:
+    """What was drawn is of every kind (Aave's four versions are of one), and about its edge: a third has fallen, the others have somewhere to
+    fall."""
+    assert len(total.models) == len(set(KINDS)) + 3 and total.prices > 2 * total.books
+    assert total.books / 4 < total.fallen < total.books
 
 
 def test_several_hundred_books() -> None:
-    holds(400, 5)
+    of_every_kind(part(5, 0, 400))
 
 
 @pytest.mark.full
-@pytest.mark.timeout(7_200)
+@pytest.mark.timeout(14_400)
 def test_a_million_books() -> None:
-    for part in range(10):
-        holds(100_000, 1_001 + part)
+    """Half an hour of a core's own time. With FAIRLEAD_BOOKS naming a file, what was counted stays there and is not counted again."""
+    kept, total = os.environ.get("FAIRLEAD_BOOKS"), Counted()
+    for number, counted, _ in parts(1_000_000, 1_001, 5_000, Path(kept) if kept else None):
+        total.add(counted)
+        print(f"part {number}: {total.books:,} books, {total.accounts:,} accounts, {total.prices:,} prices")
+    assert total.books == 1_000_000
+    of_every_kind(total)
+
+
+def test_a_run_that_was_cut_short_goes_on_where_it_was(tmp_path: Path) -> None:
+    kept, ran = tmp_path / "kept.jsonl", list[int]()
+
+    def run(seed: int, number: int, size: int) -> Counted:
+        ran.append(number)
+        return part(seed, number, size)
+
+    whole = {n: c for n, c, _ in parts(25, 9, 10)}
+    assert [c.books for c in whole.values()] == [10, 10, 5]
+    begun = parts(25, 9, 10, kept, run)
+    next(begun), next(begun)
+    with kept.open("a") as file:
+        file.write('{"code": "cut sho')
+    kept.write_text(kept.read_text() + "\n")
+    again = {n: (c, known) for n, c, known in parts(25, 9, 10, kept, run)}
+    assert ran == [0, 1, 2] and [known for _, known in again.values()] == [True, True, False]
+    for n, (counted, _) in again.items():
+        assert replace(counted, cpu_s=0) == replace(whole[n], cpu_s=0)
+    assert [known for _, _, known in parts(25, 10, 10, kept)] == [False] * 3, "another seed is another run"
 
 
 @pytest.mark.parametrize(

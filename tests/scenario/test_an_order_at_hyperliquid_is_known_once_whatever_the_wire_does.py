@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 from venue_rigs import hyper_account
 
+from agent.app.watching.margins import judged_now
 from agent.domain.errors import Reconcile, Reject, Usage
 from agent.domain.ids import ClOrdId, child_id, parent_id, part_id
 from agent.domain.instruments import cex_id
@@ -69,6 +70,13 @@ async def test_an_order_lives_from_placing_to_its_end() -> None:
         (balance,) = await venue.balances()
         assert (balance.asset, balance.free, balance.locked) == (cex_id("hl", "PURR"), D("27.5"), D("2.5"))
         assert [(held.symbol, held.qty) for held in await venue.positions()] == [("ETH", D("-0.5"))]
+        (judged,) = await judged_now(venue)
+        assert judged.health is not None and judged.health.collateral_value_raw == D("92.65") * 10**8
+        assert judged.health.maintenance_raw == D("45.025") * 10**8, "two tiers of its own table"
+        server.mode = "unifiedAccount"
+        with pytest.raises(Usage) as mixed:
+            await venue.margin()
+        assert mixed.value.code == "UNIFIED_MARGIN" and "unifiedAccount" in mixed.value.message
         await venue.schedule_cancel(60)
         assert server.scheduled == server.now_ms + 60_000
         await venue.schedule_cancel(None)

@@ -108,6 +108,8 @@ def test_what_is_added_beside_a_running_daemon_fires_within_its_bounds(home: Hom
     store = SqliteStore(home.settings_path.with_name("bounded.db"))
     owners = {lease.owner for name in ("ghost", "trickle", "high") for lease in store.leases(name)}
     assert len(owners) == 1, "the shadow took a lease of the daemon's"
+    (held,) = store.reserved("job:trickle")
+    assert not held.open and 0 < held.usd <= 200 and {held.owner} == owners, "settled to what it came to"
     said = home.run("report shadow", settings).out
     assert "would have sent" in said and "worse bps" in said
 
@@ -134,6 +136,7 @@ def test_two_daemons_with_one_store_run_each_fire_once(home: Home, tmp_path: Pat
             url.chmod(0o600)
             shared = f'\n[daemon]\njobs_database = "file:{url}"\n'
         job = '\n[[jobs]]\nname = "one"\nevery = "3s"\nside = "sell"\nqty = "0.01"\nbase = "ETH"\nquote = "USDC"\n'
+        job += job.replace('"one"', f'"capped_{kind}"').replace("[[jobs]]", '[[jobs]]\nbudget_usd = "100"')
         first = home.settings_path.with_name("first.toml")
         first.write_text(home.settings_path.read_text() + shared + job)
         second.write_text(second.read_text() + shared + job)
@@ -152,9 +155,14 @@ def test_two_daemons_with_one_store_run_each_fire_once(home: Home, tmp_path: Pat
         from agent.app.readonly import read_book
         from agent.app.settings import load
 
-        keys = []
+        keys, capped = [], 0
         for path in (first, second):
             book = read_book(load(path))
             assert book is not None
+            capped += sum(f.outcome == "ORDER" for f in book.fired.get(f"capped_{kind}", []))
             keys += [f.key for f in book.fired.get("one", []) if f.outcome == "ORDER"]
         assert len(keys) == len(set(keys)) >= 6
+        assert 1 <= capped <= 3, (
+            "three orders of thirty dollars are what the budget holds, on both machines together"
+        )
+        assert sum(row.usd for row in store.reserved(f"job:capped_{kind}")) <= 100

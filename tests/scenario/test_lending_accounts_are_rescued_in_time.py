@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 from agent_home import AgentHome
-from contract_desk import contracts_beside
+from contract_desk import DYDX, contracts_beside
 from flash_home import CODE_HASH, a_weth, opted_in
 from home_fixture import wait_for
 from other_lenders import beside
 
+from agent.app.jobs.guard import store_of
 from agent.app.readonly import read_book
 from agent.app.settings import load
 from agent.domain.orders import Side
@@ -102,6 +103,9 @@ def test_the_daemon_warns_first_and_rescues_in_time(indebted: AgentHome) -> None
     assert before["safe USDC"] - home.world()["safe USDC"] == record.part.in_raw
     (job,) = [j for j in home.run("jobs --json", settings).json["jobs"] if j["name"] == "house"]
     assert job["last_order"] == name and job["when"] == "health below 1.15"
+    (counted,) = store_of(load(settings)).reserved("rescue:house")
+    assert not counted.open and counted.name.startswith(name), "its day is told to every daemon of the store"
+    assert abs(counted.usd - Decimal(record.part.in_raw).scaleb(-6)) < 10
 
 
 def test_killed_with_the_payment_in_flight_it_is_paid_once(indebted: AgentHome) -> None:
@@ -253,15 +257,17 @@ def test_loans_at_spark_and_at_morpho_are_rescued_by_their_owners(agent_home: Ag
 
 
 async def test_a_short_at_an_exchange_is_made_smaller_in_time(agent_home: AgentHome, tmp_path: Path) -> None:
-    """The daemon is told of the account's margin, says what it does, and buys back the least that restores the target; nothing is turned round."""
-    rule = {"warn": "500", "trigger": "450", "target": "480", "most_usd": "60000"}
+    """The daemon is told of the account's margin, says what it does, and buys back the least that restores the target, in orders no larger than
+    the rule allows; nothing is turned round."""
+    rule = {"warn": "500", "trigger": "450", "target": "480", "most_usd": "7000", "per_day_usd": "60000"}
     with contracts_beside(agent_home, tmp_path, rule) as desk:
         await desk.opened(Side.SELL, "20", "2900")
         taken = agent_home.run("reconcile --adopt --at-once", desk.settings_path)
         assert taken.status == 0, taken.err + taken.out
         daemon = agent_home.home.start(DAEMON, desk.settings_path)
         daemon.says("1 accounts watched", 60)
-        daemon.says("ALARM RESCUED", 60)
+        daemon.says("still missing: buy back", 60)
+        wait_for(lambda: over_with(desk.settings_path), 60, lambda: alarms_of(desk.settings_path))
         daemon.end(signal.SIGTERM)
         book = read_book(load(desk.settings_path))
         assert book is not None
@@ -275,3 +281,39 @@ async def test_a_short_at_an_exchange_is_made_smaller_in_time(agent_home: AgentH
         (account,) = shown.json["accounts"]
         assert not account["due"] and int(account["ratio_1e18"]) > 470 * 10**18, account
         assert [a.code for a in book.alarms].count("RESCUE_NEAR") >= 1
+        spent = store_of(load(desk.settings_path)).reserved("margins:short")
+        assert len(spent) == len(orders) >= 2 and not any(row.open or row.usd > 7_000 for row in spent)
+
+
+async def test_a_position_at_dydx_is_made_smaller_by_the_command(
+    agent_home: AgentHome, tmp_path: Path
+) -> None:
+    """A long of its chain, by that model's own fraction and oracle price, within what one order may be worth."""
+    rule = {"warn": "60", "trigger": "58", "target": "70", "most_usd": "9000"}
+    with contracts_beside(agent_home, tmp_path, rule, DYDX) as desk:
+        await desk.opened(Side.BUY, "20", "3100")
+        taken = agent_home.run("reconcile --adopt --at-once", desk.settings_path)
+        assert taken.status == 0, taken.err + taken.out
+        done = agent_home.run(f"rescue --venue usdm {PAY}", desk.settings_path)
+        assert done.status == 0, done.err + done.out
+        (account,) = done.json["accounts"]
+        assert account["due"] and account["orders"][0]["side"] == "sell", account
+        assert len(account["done"]) >= 2 and int(account["ratio_after_1e18"]) >= 70 * 10**18, account
+        book = read_book(load(desk.settings_path))
+        assert book is not None
+        orders = [r.authorized.order for r in book.parts.values() if r.authorized is not None]
+        assert all(o is not None and o.reduce_only and o.side is Side.SELL for o in orders)
+        held, _ = await desk.there()
+        assert 0 < held.qty == 20 - sum(o.order_qty for o in orders if o is not None)
+
+
+def alarms_of(settings: Path) -> str:
+    book = read_book(load(settings))
+    return "\n".join(f"{a.code} {a.message}" for a in book.alarms) if book is not None else ""
+
+
+def over_with(settings: Path) -> bool:
+    book = read_book(load(settings))
+    return book is not None and any(
+        a.code == "RESCUED" and "still missing" not in a.message for a in book.alarms
+    )

@@ -5,39 +5,65 @@ from __future__ import annotations
 import json
 import signal
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from agent_home import AgentHome, written
+from dydx_rig import ADDRESS, MARKET, OWNER, OWNERS_SECRET, PAIR, Signer, dydx_session
 from paper import KEY, SECRET, PaperProcess
 from usdm_rig import usdm_session
 
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import Position
 from agent.ports import VenueInstrument
-from agent.venues.binance_usdm import BinanceUsdm
 from keys.client import start_signer
 
 NAME = "usdm"
+
+
+@dataclass(frozen=True)
+class At:
+    """Where the contract is: the module's name, what it is called there, by what the signer limits it, whose account it is."""
+
+    module: str
+    symbol: str
+    limited: str
+    account: tuple[str, str]
+    session: Callable[[str], Any]
+    options: tuple[str, ...] = ()
+
+
+BINANCE = At("binance_usdm", "ETHUSDC", "ETHUSDC", (KEY, SECRET), usdm_session)
+DYDX = At(
+    "dydx", MARKET, PAIR, (ADDRESS, OWNERS_SECRET), lambda url: dydx_session(url, Signer(OWNER, ADDRESS)),
+    ("--account", f"key={ADDRESS}:secret={OWNERS_SECRET}:USDC=100000"),
+)  # fmt: skip
 LIMIT = {"per_order": "600000", "per_day": "6000000", "px_from": "300", "px_to": "6000"}
 
 
 class ContractDesk:
     """`settings_path`: the owners' settings with the exchange in them, and a rule that watches it."""
 
-    def __init__(self, home: AgentHome, settings_path: Path, exchange: PaperProcess) -> None:
-        self.home, self.settings_path, self.exchange = home, settings_path, exchange
+    def __init__(self, home: AgentHome, settings_path: Path, exchange: PaperProcess, at: At) -> None:
+        self.home, self.settings_path, self.exchange, self.at = home, settings_path, exchange, at
 
     async def opened(self, side: Side, qty: str, px: str) -> None:
         """The account takes a position behind Fairlead's back, as its owner would by hand."""
-        venue: BinanceUsdm = usdm_session(self.exchange.url)
+        venue = self.at.session(self.exchange.url)
         try:
             await venue.start()
             order = VenueOrder(
-                "fl-by-hand-1", "ETHUSDC", side, OrdType.LIMIT, TimeInForce.IOC, Decimal(qty), Decimal(px)
+                "fl-by-hand-1",
+                self.at.symbol,
+                side,
+                OrdType.LIMIT,
+                TimeInForce.IOC,
+                Decimal(qty),
+                Decimal(px),
             )  # type: ignore[arg-type]
             placed = await venue.submit(await venue.authorize(order))
             assert placed.cum_qty == Decimal(qty), placed
@@ -45,7 +71,7 @@ class ContractDesk:
             await venue.close()
 
     async def there(self) -> tuple[Position, VenueInstrument]:
-        venue: BinanceUsdm = usdm_session(self.exchange.url)
+        venue = self.at.session(self.exchange.url)
         try:
             await venue.start()
             (held,), (market,) = await venue.positions(), await venue.instruments()
@@ -55,32 +81,36 @@ class ContractDesk:
 
 
 @contextmanager
-def contracts_beside(home: AgentHome, folder: Path, rule: Mapping[str, Any]) -> Iterator[ContractDesk]:
-    exchange = PaperProcess(folder, "--dialect", "binance_usdm", "--still", "--weight-limit", "6000000")
+def contracts_beside(
+    home: AgentHome, folder: Path, rule: Mapping[str, Any], at: At = BINANCE
+) -> Iterator[ContractDesk]:
+    options = ("--dialect", at.module, "--still", "--weight-limit", "6000000", *at.options)
+    exchange = PaperProcess(folder, *options)
     exchange._start()
-    for name, text in (("key", KEY), ("secret", SECRET)):
+    for name, text in zip(("key", "secret"), at.account, strict=True):
         (folder / name).write_text(text)
         (folder / name).chmod(0o600)
     keys = {"api_key": f"file:{folder / 'key'}", "secret": f"file:{folder / 'secret'}"}
     told = json.loads((home.owners_path.parent / "signer.json").read_text())
     told["exchanges"][NAME] = keys | {
-        "dialect": "binance_usdm", "symbols": ["ETHUSDC"], "limits": {"ETHUSDC": LIMIT}, "sends_to": exchange.url,
+        "dialect": at.module, "symbols": [at.limited], "limits": {at.limited: LIMIT},
     }  # fmt: skip
+    told["exchanges"][NAME] |= {"sends_to": exchange.url} if at is BINANCE else {"repeats": 1}
     config, socket = folder / "signer.json", folder / "s.sock"
     config.write_text(json.dumps(told | {"ledger": str(folder / "ledger.jsonl")}))
     values = tomllib.loads(home.owners_path.read_text())
     values["venues"].append(
         {
             "name": NAME,
-            "module": "binance_usdm",
+            "module": at.module,
             "base_url": exchange.url,
             "api_key": keys["api_key"],
-            "symbols": ["ETHUSDC"],
+            "symbols": [at.symbol],
             "api_secret": keys["secret"],
             "counterparty_cap_usd": "900000",
         }  # fmt: skip
     )
-    values["assets"] |= {"ETH-PERP": [f"cex:{NAME}/ETHUSDC"]}
+    values["assets"] |= {"ETH-PERP": [f"cex:{NAME}/{at.symbol}"]}
     values["assets"]["USDC"].append(f"cex:{NAME}/USDC")
     values["oracles"]["ETH-PERP"] = values["oracles"]["ETH"]
     limits = values["limits"]
@@ -92,7 +122,7 @@ def contracts_beside(home: AgentHome, folder: Path, rule: Mapping[str, Any]) -> 
     path = written(folder / "contracts.toml", values)
     process = start_signer(socket, config, folder / "signer.log")
     try:
-        yield ContractDesk(home, path, exchange)
+        yield ContractDesk(home, path, exchange, at)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)

@@ -41,6 +41,7 @@ class HyperServer:
     scheduled: int | None = None
     lose: int = 0
     mute: bool = False
+    mode: str = "disabled"
     twice: bool = False
     now_ms: int = 1_800_000_000_000
     wallet: dict[str, Decimal] | None = None
@@ -174,9 +175,17 @@ class HyperServer:
                 return {"balances": rows}
             case "spotClearinghouseState":
                 return {"balances": [{"coin": "PURR", "token": 1, "total": "30", "hold": "2.5", "entryNtl": "1"}, {"coin": "USDC", "token": 0, "total": "0.0", "hold": "0.0", "entryNtl": "0"}]}  # fmt: skip
+            case "userAbstraction":
+                return self.mode
+            case "meta":
+                tiers = [
+                    {"lowerBound": "0.0", "maxLeverage": 25},
+                    {"lowerBound": "1000.0", "maxLeverage": 10},
+                ]
+                return {"universe": [{"name": "ETH", "szDecimals": 4, "maxLeverage": 25, "marginTableId": 53}], "marginTables": [[53, {"marginTiers": tiers}]]}  # fmt: skip
         assert asked["type"] == "clearinghouseState"
-        held = {"coin": "ETH", "szi": "-0.5", "entryPx": "2986.3", "leverage": {"type": "cross", "value": 20}}
-        return {"assetPositions": [{"type": "oneWay", "position": held}]}
+        held = {"coin": "ETH", "szi": "-0.5", "entryPx": "2986.3", "positionValue": "1500.5", "leverage": {"type": "cross", "value": 20}}  # fmt: skip
+        return {"assetPositions": [{"type": "oneWay", "position": held}], "crossMarginSummary": {"totalRawUsd": "1593.15"}}  # fmt: skip
 
     async def socket(self, request: web.Request) -> web.WebSocketResponse:
         ws = web.WebSocketResponse()

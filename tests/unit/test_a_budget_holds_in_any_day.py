@@ -28,7 +28,8 @@ async def refused(due_ns: int, begun_ns: int, now_ns: int, *, job: Job = DAILY, 
     )
     book: Any = SimpleNamespace(parents={"a": record}, filled_quote=lambda name: Decimal(1000))
     request: Any = SimpleNamespace(base="ETH", quote="USDC", qty=Decimal(1))
-    return await Guard(MemoryJobStore(), "here", dollar).over_budget(job, request, book, now_ns)
+    guard = Guard(MemoryJobStore(), "here", dollar)
+    return guard.over_budget(job, await guard.worth(job, request), book, now_ns)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from memory_job_store import MemoryJobStore
 
+from agent.app.jobs.budgets import Budgets
+from agent.app.jobs.store import Reserved
 from agent.app.places import Directory
 from agent.app.rescue import acting, bringing
 from agent.app.rescue.words import missing_words
@@ -185,3 +188,34 @@ def test_a_little_more_than_is_missing_is_brought_where_there_is_more(held: int,
     app: Any = SimpleNamespace(settings=SimpleNamespace(bridge=SimpleNamespace(fee_bps=10)))
     found = bringing.enough(app, 500 * 10**6, held * 10**6)
     assert found == (sent if sent is None or sent > 10**6 else sent * 10**6)
+
+
+def test_what_another_daemon_paid_in_today_is_none_of_ours_to_pay_again() -> None:
+    """A day of 1,000 dollars of which another daemon has 600 under way: 500 are not reserved, 400 are, and settled once they are final."""
+    store, parts = MemoryJobStore(), dict[str, Any]()
+    book: Any = SimpleNamespace(parts=parts, parents={})
+    desk: Any = SimpleNamespace(clock=SimpleNamespace(now_ns=lambda: NOW), book=book)
+    sight = sight_of(USDC)
+    sight.rule.per_day_usd = Decimal(1_000)
+    theirs = Reserved("rescue:house", "far:1", "p@1", NOW - 1, Decimal(600))
+    assert store.reserve(theirs, Decimal(1_000), 0)
+    shared = Budgets(store, "here:2")
+
+    def pay(usd: int, name: str) -> None:
+        part = SimpleNamespace(asset_in=USDC, in_raw=usd * 10**6 // 2, cl_ord_id=name)
+        acting._reserve(APP, desk, sight, SimpleNamespace(part=part), shared)  # type: ignore[arg-type]
+
+    assert acting.counted_usd(APP, desk, sight, shared) == 600
+    with pytest.raises(Denied) as full:
+        pay(500, "l-1")
+    assert full.value.code == "RESCUE_OVER_DAY" and "600.00 by far:1" in full.value.message
+    pay(400, "l-1")
+    parts["l-1"] = SimpleNamespace(what="", failed="", ended=False, authorized=None)
+    with pytest.raises(Denied):
+        pay(1, "l-2")
+    parts["l-1"].failed = "it reverted"
+    assert acting.counted_usd(APP, desk, sight, shared) == 600, "what failed is free again"
+    pay(400, "l-2")
+    parts["l-2"] = SimpleNamespace(what="", failed="", ended=True, authorized=None)
+    assert acting.counted_usd(APP, desk, sight, shared) == 1_000
+    assert [(row.owner, row.open) for row in store.reserved()] == [("far:1", True), ("here:2", False)]

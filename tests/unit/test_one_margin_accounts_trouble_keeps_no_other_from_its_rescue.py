@@ -22,7 +22,7 @@ from agent.ports import VenueInstrument
 from agent.venues.binance_usdm import margin
 
 SYMBOLS = ("BTCUSDT", "ETHUSDC")
-RULE = MarginRescueTable(name="short", venue="usdm", most_usd=Decimal(100))
+RULE = MarginRescueTable(name="short", venue="usdm", most_usd=Decimal(1))
 
 
 class Exchange:
@@ -71,7 +71,7 @@ def app_of(venue: Exchange, clock: ManualClock, *named: str) -> Any:
 async def test_the_second_account_is_looked_at_where_the_first_may_not_be_helped() -> None:
     clock = ManualClock()
     desk = Desk(clock)
-    # The order of the first is worth more than `most_usd`; the contract of the other is not among the settings' assets.
+    # One lot of the first is worth more than `most_usd`; the contract of the other is not among the settings' assets.
     for named, over in ((SYMBOLS[1:], "usdm USDT"), (SYMBOLS[:1], "usdm USDC")):
         desk.alarms.clear()
         watch = MarginWatch(app_of(Exchange(), clock, *named), desk, RULE, Decimal(200), lambda line: None)  # type: ignore[arg-type]
@@ -110,3 +110,45 @@ async def test_an_order_is_over_when_the_exchange_shows_it() -> None:
     with pytest.raises(Retry) as told:
         await exchange.shown(never, one, cut)
     assert told.value.code == "MARGIN_NOT_SHOWN" and told.value.hint
+
+
+@pytest.mark.parametrize(
+    ("most", "room", "qty"),
+    [("20000", None, "6"), ("18000", None, "6"), ("17999.99", None, "5.999"), ("4", None, "0.001"), ("2", None, None), ("9", None, "0.003"),
+     ("20000", "9001", "3"), ("20000", "2.9", None), ("20000", "-3", None)],
+)  # fmt: skip
+async def test_of_an_order_that_is_too_large_as_many_lots_are_done_as_the_limits_allow(
+    most: str, room: str | None, qty: str | None
+) -> None:
+    rule = RULE.model_copy(update={"most_usd": Decimal(most), "per_day_usd": room and Decimal(30_000)})
+    app = app_of(Exchange(), ManualClock(), *SYMBOLS)
+    (one,) = [found for found in await exchange.exposed(app, rule) if found.name == "usdm USDC"]
+    cut = Cut("cex:usdm/ETHUSDC", Fraction(6), True, Fraction(18_000))
+    left = Decimal(room) if room is not None else None
+    if qty is None:
+        with pytest.raises(Reject) as told:
+            exchange.allowed(one, cut, left)
+        assert told.value.code == "RESCUE_OVER_LIMIT" and "per_day_usd" in told.value.hint
+        return
+    found = exchange.allowed(one, cut, left)
+    assert found == Cut(cut.asset, Fraction(qty), True, Fraction(qty) * 3_000)
+
+
+async def test_an_account_whose_contracts_are_not_traded_is_told_once_and_left() -> None:
+    """As at Hyperliquid, whose perpetuals are judged, and whose spot pairs alone take orders."""
+    clock = ManualClock()
+    desk, venue = Desk(clock), Exchange()
+    app = app_of(venue, clock, *SYMBOLS)
+
+    async def spot_alone() -> list[VenueInstrument]:
+        lot = Decimal("0.01")
+        return [VenueInstrument("PURR/USDC", "PURR", "USDC", lot, lot, lot, lot, Decimal(5), Decimal(2))]
+
+    venue.instruments = spot_alone  # type: ignore[method-assign]
+    watch = MarginWatch(app, desk, RULE, Decimal(200), lambda line: None)  # type: ignore[arg-type]
+    for _ in range(3):
+        await watch.step()
+    assert [code for code, _ in desk.alarms] == ["RESCUE_NEAR", "RESCUE_IMPOSSIBLE"] * 2
+    assert all(
+        "bring margin, or close by hand" in text for code, text in desk.alarms if code == "RESCUE_IMPOSSIBLE"
+    )

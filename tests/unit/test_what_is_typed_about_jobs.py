@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,10 @@ from settings_values import parsed_with_jobs, values
 from agent.app import template
 from agent.app.cli import run
 from agent.app.job_rules import SECOND
+from agent.app.jobs.guard import store_of
+from agent.app.jobs.store import Reserved
 from agent.app.jobs.triggers import Blocks, Condition, jitter_ns, trigger_of
+from agent.app.settings import load
 from agent.app.settings_jobs import Timing
 from chains.errors import Usage
 
@@ -166,3 +171,26 @@ def test_hedges_in_the_settings_are_checked_with_the_jobs() -> None:
         with pytest.raises(Usage, match=says):
             parsed_with_jobs({**base, **wrong})
     assert parsed_with_jobs({**base, "price": "ETH below 1"}).jobs[0].price == "ETH below 1"
+
+
+def test_what_a_daemon_that_is_gone_left_open_counts_as_spent_once_somebody_says_so(
+    settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = store_of(load(settings))
+    limit, now = Decimal(1000), time.time_ns()
+    assert said(settings, capsys, ["budgets"]) == (0, {"budgets": []})
+    for name, at_ns, usd in (("p-1", 5, "300"), ("p-2", now, "200.5")):
+        assert store.reserve(Reserved("job:own", "far:1", name, at_ns, Decimal(usd)), limit, 0)
+    assert store.reserve(Reserved("rescue:house", "far:1", "p-3@7", now, Decimal(10)), limit, 0)
+    assert store.settle("rescue:house", "far:1", "p-3@7", Decimal(9))
+    status, told = said(settings, capsys, ["budgets"])
+    assert status == 0 and {(r["order"], r["usd"], r["open"]) for r in told["budgets"]} == {
+        ("p-1", "300", True), ("p-2", "200.5", True), ("p-3", "9", False),
+    }  # fmt: skip
+    for wrong in (["job:own", "--of", "near:2"], ["rescue:house", "--of", "far:1"]):
+        status, told = said(settings, capsys, ["settle", *wrong])
+        assert status == 2 and told["error"]["code"] == "NOTHING_OPEN" and "budgets" in told["error"]["hint"]
+    status, told = said(settings, capsys, ["settle", "job:own", "--of", "far:1"])
+    assert (status, told["settled"]) == (0, ["p-1", "p-2"])
+    full = store.reserve(Reserved("job:own", "here", "p-4", now, Decimal(500)), limit, now - 10**9)
+    assert full is not None and not full.granted and full.counted_usd == Decimal("500.5"), "spent now, whole"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agent.app.cli.jobs_budgets import budgets, settle
 from agent.app.cli.output import emit_json, header, table
 from chains.errors import Denied, Usage
 
@@ -26,6 +27,10 @@ def command(ctx: click.Context, as_json: bool) -> None:
     """Scheduled and hedging orders: of the settings' [[jobs]] and [[hedges]], and those added here."""
     if ctx.invoked_subcommand is None:
         ctx.invoke(listed, as_json=as_json)
+
+
+command.add_command(budgets)
+command.add_command(settle)
 
 
 @command.command("list")
@@ -75,9 +80,10 @@ def listed(ctx: click.Context, as_json: bool) -> None:
 
 def _told(job: Timing, book: Book, now_ns: int, stopped: dict[str, str], own: bool) -> dict[str, Any]:
     from agent.app.job_rules import Rule
+    from agent.app.jobs.guard import source_of
     from agent.app.jobs.store import ALL
     from agent.app.jobs.triggers import trigger_of
-    from agent.app.scheduler import last_fire, source_of, told, words_of
+    from agent.app.scheduler import last_fire, told, words_of
 
     trigger, fired = trigger_of(job), last_fire(book, job)
     orders = [r for r in book.parents.values() if r.parent.intent.source == source_of(job)]

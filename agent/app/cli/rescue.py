@@ -162,6 +162,7 @@ async def _moves(
 ) -> dict[str, Any] | None:
     from agent.app.bridging import following
     from agent.app.bridging.flying import crossing_json
+    from agent.app.jobs.guard import budgets_of
     from agent.app.rescue import acting, bringing, pricing
     from agent.app.rescue.sight import look, next_s
     from agent.app.rescue.words import health_words
@@ -169,14 +170,13 @@ async def _moves(
 
     done: list[Done] = []
     brought: list[Crossed] = []
-    asked = False
+    asked, shared = False, budgets_of(app.settings)
     first: dict[str, Any] | None = None
     for _ in range(MOST_MOVES + 1):
         sight = await look(app, rule)
         if sight is None or sight.one.empty:
             return None
-        now_ns = app.clock.now_ns()
-        spent = acting.spent_usd(app, desk.book, sight, now_ns)
+        spent = acting.counted_usd(app, desk, sight, shared)
         found = pricing.options(app, sight, spent, next_s(app, sight), beside=not done)
         ways = bringing.choices(app, sight, found.missing, bringing.room_usd(sight, spent))
         facts = facts_of(app, sight, found) | {"bring": [bringing.words(app, one) for one in ways]}
@@ -204,7 +204,7 @@ async def _moves(
             continue
         if not found.plans:
             break
-        ended, _ = await acting.act_first(app, desk, sight, found.plans, cost)
+        ended, _ = await acting.act_first(app, desk, sight, found.plans, cost, shared=shared)
         if ended is None:
             continue
         done.append(ended)

@@ -61,9 +61,9 @@ async def one_rule(
         made = await exchange.reduce(
             app, desk, one, found.cuts[0], most if most is not None else rule.most_cost_usd
         )
-        done.setdefault(one.name, []).append(made)
+        done.setdefault(one.name, []).append(made.cl_ord_id)
         if not as_json:
-            print(f"  settled {made}: {exchange.words(app, one, found.cuts[0])}")
+            print(f"  settled {exchange.done_words(app, one, made)}")
         told = await exchange.exposed(app, rule)
     after = {one.name: one for one in told}
     for name, facts in shown.items():

@@ -218,6 +218,7 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
     from agent.app.settings_tree import Job
     from agent.app.unattended import Watch, admit, bound_words
     from agent.app.wiring import open_trading, tell_unless_written
+    from agent.domain.errors import FairleadError
 
     store = store_of(app.settings)
     jobs = all_jobs(app.settings, store)
@@ -250,14 +251,20 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
             await app.adopt_balances()
         before = watch.before_fire if watch is not None else None
         guard = Guard(store, owner_of(app.settings), partial(confirmed_px, app))
+        shared = guard.budgets
+        try:
+            shared.settle(desk.book)
+        except FairleadError as error:
+            _say(f"what earlier orders came to is not settled yet, and counts whole: {error}")
+        desk.journal.watchers.append(shared.watcher(desk.book, _say))
         scheduler = Scheduler(app, desk, carrier, max_loss_usd, _say, before, guard=guard)
         enabled = [job for job in jobs if job.enabled]
         supervisor = Supervisor(app.settings, store, scheduler, app.clock, _say)
         tasks = [asyncio.create_task(supervisor.run(), name="jobs")]
-        watches = [RescueWatch(app, desk, rule, max_loss_usd, _say, before) for rule in rescues]
+        watches = [RescueWatch(app, desk, rule, max_loss_usd, _say, before, shared) for rule in rescues]
         tasks += [asyncio.create_task(one.run(), name=f"rescue {one.name}") for one in watches]
         exposed = [
-            MarginWatch(app, desk, rule, max_loss_usd, _say, before)
+            MarginWatch(app, desk, rule, max_loss_usd, _say, before, shared)
             for rule in app.settings.margin_rescues
             if rule.enabled
         ]

@@ -9,14 +9,15 @@ from decimal import Decimal, localcontext
 
 from agent.app.intents import Request
 from agent.app.job_checks import LATE_NS
+from agent.app.jobs.budgets import Budgets, others_words
 from agent.app.jobs.postgres_store import Database, PostgresStore
 from agent.app.jobs.sqlite_store import SqliteStore
-from agent.app.jobs.store import ALL, CLAIMED, JobStore
+from agent.app.jobs.store import ALL, CLAIMED, Held, JobStore
 from agent.app.jobs.triggers import Condition, most_jitter_ns, trigger_of
 from agent.app.settings_jobs import HedgeJob, Timing
 from agent.app.settings_tree import Settings
 from agent.domain.errors import Denied
-from agent.domain.ids import digest_of
+from agent.domain.ids import ClOrdId, digest_of
 from agent.domain.units import WIDE
 from agent.journal.book import Book
 from agent.journal.living import DAY_NS
@@ -37,6 +38,15 @@ class Fire:
     resume: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What an order may come to, and the prices of its assets, in USD."""
+
+    usd: Decimal
+    base_px: Decimal
+    quote_px: Decimal
+
+
 def store_of(settings: Settings) -> JobStore:
     """Raises Usage as the reference to a database does."""
     if settings.daemon.jobs_database is not None:
@@ -47,6 +57,11 @@ def store_of(settings: Settings) -> JobStore:
 def owner_of(settings: Settings) -> str:
     """Who asks: the same after a restart, another one for another journal or host."""
     return f"{socket.gethostname()}:{digest_of(str(settings.journal.path))[:8]}"
+
+
+def budgets_of(settings: Settings) -> Budgets:
+    """Raises as `store_of`."""
+    return Budgets(store_of(settings), owner_of(settings))
 
 
 def spent_usd(
@@ -75,6 +90,7 @@ class Guard:
 
     def __init__(self, shared: JobStore, owner: str, px: Px) -> None:
         self._store, self._owner, self._px = shared, owner, px
+        self.budgets = Budgets(shared, owner)
 
     def claim(self, job: Timing, fire: Fire, now_ns: int, until_ns: int) -> bool:
         """Whether this daemon runs the fire. Raises Retry JOBS_STORE."""
@@ -83,9 +99,6 @@ class Guard:
         return self._store.claim(
             job.name, fire.key, fire.at_ns, self._owner, now_ns, until_ns + SLACK_NS, spacing, fire.resume
         )
-
-    def begin(self, job: Timing, fire: Fire, now_ns: int) -> bool:
-        return self._store.begin(job.name, fire.key, self._owner, now_ns)
 
     def finish(self, job: Timing, fire: Fire) -> None:
         self._store.finish(job.name, fire.key, self._owner)
@@ -106,16 +119,16 @@ class Guard:
             works = [
                 name
                 for name, record in book.parents.items()
-                if record.parent.intent.source == f"job:{job.name}" and record.closed is None
+                if record.parent.intent.source == source_of(job) and record.closed is None
             ]
             if works:
                 return f"{works[0]} of an earlier fire still works"
         return ""
 
-    async def over_budget(self, job: Timing, request: Request, book: Book, now_ns: int) -> str:
-        """Why the budget does not hold this order, or ''. Raises Denied PRICE_UNKNOWN."""
+    async def worth(self, job: Timing, request: Request) -> Worth | None:
+        """None where the job has no budget. Raises Denied PRICE_UNKNOWN."""
         if job.budget_usd is None:
-            return ""
+            return None
         base, quote = await self._px(request.base), await self._px(request.quote)
         if base is None or quote is None:
             missing = request.base if base is None else request.quote
@@ -123,10 +136,45 @@ class Guard:
                 "PRICE_UNKNOWN", f"a budget in USD needs a price of {missing}", f"check oracles.{missing}"
             )
         with localcontext(WIDE):
-            # In time a daily order is not held up by yesterday's that began a moment later in its day.
-            grace = LATE_NS + most_jitter_ns(job)
-            spent = spent_usd(book, f"job:{job.name}", now_ns - DAY_NS, base, quote, grace)
-            worth = request.qty * base
-        if spent + worth <= job.budget_usd:
+            return Worth(request.qty * base, base, quote)
+
+    def over_budget(self, job: Timing, worth: Worth | None, book: Book, now_ns: int) -> str:
+        """Why the budget does not hold this order by our own journal, or ''."""
+        if worth is None or job.budget_usd is None:
             return ""
-        return f"{worth:,.2f} USD more than the {spent:,.2f} of the last 24 hours is over its budget of {job.budget_usd:,.2f}"
+        spent = spent_usd(book, source_of(job), now_ns - DAY_NS, worth.base_px, worth.quote_px, _grace(job))
+        if WIDE.add(spent, worth.usd) <= job.budget_usd:
+            return ""
+        return _over(job.budget_usd, worth.usd, spent, "")
+
+    def begin(
+        self, job: Timing, fire: Fire, name: str, worth: Worth | None, book: Book, now_ns: int
+    ) -> str | None:
+        """Begins the fire, and reserves what its order may come to in the same transaction. '' where that is done, else why the budget that
+        all daemons share does not hold it; None where the lease is no longer ours. Raises Retry JOBS_STORE: nothing may be done then."""
+        known = ClOrdId(name) in book.parents  # reserved when it was begun, with what it was then
+        if known or worth is None or job.budget_usd is None:
+            return "" if self._store.begin(job.name, fire.key, self._owner, now_ns) else None
+        budget = source_of(job)
+        self.budgets.settle(book, budget)
+        # In time a daily order is not held up by yesterday's that began a moment later in its day.
+        at_ns = max(fire.at_ns, now_ns - _grace(job))
+        room = self.budgets.reserve(
+            budget, name, at_ns, worth.usd, job.budget_usd, now_ns - DAY_NS, Held(job.name, fire.key, now_ns)
+        )
+        if room is None or room.granted:
+            return None if room is None else ""
+        return _over(job.budget_usd, worth.usd, room.counted_usd, others_words(room))
+
+
+def source_of(job: Timing) -> str:
+    """Whose an order of the job is, and which budget it goes by."""
+    return f"job:{job.name}"
+
+
+def _grace(job: Timing) -> int:
+    return LATE_NS + most_jitter_ns(job)
+
+
+def _over(budget_usd: Decimal, usd: Decimal, counted: Decimal, others: str) -> str:
+    return f"{usd:,.2f} USD more than the {counted:,.2f} of the last 24 hours is over its budget of {budget_usd:,.2f}{others}"

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from agent.app.job_rules import Rule
-from agent.app.jobs.guard import Fire
+from agent.app.jobs.guard import Fire, source_of
 from agent.app.jobs.triggers import jitter_ns, trigger_of
 from agent.app.jobs.watched import moments
 from agent.app.proposals import propose
 from agent.app.readonly import read_book
-from agent.app.scheduler import source_of, told, wanted, words_of
+from agent.app.scheduler import told, wanted, words_of
 from agent.app.settings_jobs import Timing
 from agent.domain.errors import FairleadError
 from agent.journal.book import Book

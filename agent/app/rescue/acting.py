@@ -7,6 +7,7 @@ same name and begins nothing beside it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from functools import partial
@@ -17,14 +18,17 @@ from agent.app.cli.common import first_error
 from agent.app.cli.output import note
 from agent.app.instructed import failure
 from agent.app.intents import check_max_loss, request_of
+from agent.app.jobs.budgets import Budgets, others_words, payment_name
+from agent.app.jobs.guard import budgets_of
 from agent.app.proposals import held_to_price, propose
 from agent.app.rescue import flash
 from agent.app.rescue.pricing import VERB_OF
 from agent.app.rescue.sight import Sight, token_known
-from agent.domain.errors import FairleadError, Halt, Reject
+from agent.domain.errors import Denied, FairleadError, Halt, Reject, Retry
 from agent.domain.events import Alarmed
 from agent.domain.ids import ClOrdId, digest_of
 from agent.domain.instruments import AssetId
+from agent.domain.orders import Part
 from agent.domain.units import WIDE, qty_exact, quantize_up
 from agent.execution.desk import Desk
 from agent.execution.spine import work
@@ -48,6 +52,7 @@ UNSIGNED = frozenset(
         "NO_MARKET",
         "NO_INVENTORY",
         "MAX_LOSS",
+        "RESCUE_OVER_DAY",
         "SCOPE_RESERVE",
         "SCOPE_MARKET",
     }
@@ -131,21 +136,32 @@ def spent_usd(app: App, book: Book, sight: Sight, now_ns: int) -> Decimal:
     An asset that the account has no more, a debt that was repaid whole say, counts at our own sources' price, and without any by the
     most that one payment may be.
     """
-    account, total = sight.one.account, Decimal(0)
-    if account is None or (unit := sight.unit_usd) is None:
-        return total
-    known = assets_of(account)
+    total = Decimal(0)
     for record in payments(book, sight.name):
         signed = record.authorized
         if signed is None or record.failed or now_ns - signed.at_ns > DAY_NS:
             continue
-        asset = str(record.part.asset_in)
-        if asset in known:
-            worth = worth_usd(account, asset, record.part.in_raw, unit)
-        else:
-            worth = _gone_usd(app, sight, record.part.asset_in, record.part.in_raw)
-        total = WIDE.add(total, worth)
+        total = WIDE.add(total, _worth_usd(app, sight, record.part))
     return total
+
+
+def counted_usd(app: App, desk: Desk, sight: Sight, shared: Budgets) -> Decimal:
+    """What counts against the rule's day: by our own journal, or by what all daemons have in the store where that is more. Raises Retry
+    JOBS_STORE."""
+    now_ns = desk.clock.now_ns()
+    shared.settle(desk.book, source_of(sight))
+    everywhere = shared.counted_usd(source_of(sight), now_ns - DAY_NS)
+    return max(spent_usd(app, desk.book, sight, now_ns), everywhere)
+
+
+def _worth_usd(app: App, sight: Sight, part: Part) -> Decimal:
+    account, unit = sight.one.account, sight.unit_usd
+    if account is None or unit is None:
+        return Decimal(0)
+    asset = str(part.asset_in)
+    if asset in assets_of(account):
+        return worth_usd(account, asset, part.in_raw, unit)
+    return _gone_usd(app, sight, part.asset_in, part.in_raw)
 
 
 def _gone_usd(app: App, sight: Sight, asset: AssetId, raw: int) -> Decimal:
@@ -247,6 +263,7 @@ async def act_first(
     plans: Sequence[Plan],
     most_cost_usd: Decimal,
     known: set[tuple[str, ...]] | None = None,
+    shared: Budgets | None = None,
 ) -> tuple[Done | None, Plan]:
     """The cheapest plan whose first step nothing refuses before it is signed, and what came of it. Raises the last refusal, else as `act`.
 
@@ -255,7 +272,7 @@ async def act_first(
     known = set() if known is None else known
     for plan in plans[:-1]:
         try:
-            return await act(app, desk, sight, plan, most_cost_usd), plan
+            return await act(app, desk, sight, plan, most_cost_usd, shared), plan
         except FairleadError as error:
             if error.code not in UNSIGNED:
                 raise
@@ -267,13 +284,16 @@ async def act_first(
                 f"{sight.name}: {words(app, sight, plan.moves[0])}: {error.message}; the next best is tried"
             )
             await desk.journal.record(Alarmed("RESCUE_PLAN_REFUSED", told, desk.clock.now_ns()))
-    return await act(app, desk, sight, plans[-1], most_cost_usd), plans[-1]
+    return await act(app, desk, sight, plans[-1], most_cost_usd, shared), plans[-1]
 
 
-async def act(app: App, desk: Desk, sight: Sight, plan: Plan, most_cost_usd: Decimal) -> Done | None:
+async def act(
+    app: App, desk: Desk, sight: Sight, plan: Plan, most_cost_usd: Decimal, shared: Budgets | None = None
+) -> Done | None:
     """The plan's first step, to its end; what else is needed is planned anew from what is then seen. None where that was a sale.
 
-    Raises Halt HALTED, Denied MAX_LOSS, PRICE_UNKNOWN or SCOPE_…, Reject WOULD_REVERT or NOT_EXECUTED, Reconcile INDETERMINATE.
+    A payment is reserved in the rule's day, which all daemons share, before it is signed. Raises Halt HALTED, Denied MAX_LOSS,
+    PRICE_UNKNOWN, RESCUE_OVER_DAY or SCOPE_…, Reject WOULD_REVERT or NOT_EXECUTED, Reconcile INDETERMINATE, Retry JOBS_STORE.
     """
     move = plan.moves[0]
     if move.means.swap_from:
@@ -291,7 +311,13 @@ async def act(app: App, desk: Desk, sight: Sight, plan: Plan, most_cost_usd: Dec
             raise Reject(
                 "RESCUE_USELESS", f"{action.what} would not raise the health factor", "`fairlead health`"
             )
-    ended = await lending.carry_out(action, desk)
+    shared = shared or budgets_of(app.settings)
+    _reserve(app, desk, sight, action, shared)
+    try:
+        ended = await lending.carry_out(action, desk)
+    finally:
+        with suppress(Retry):  # settled before the next one else, and counted whole until then
+            shared.settle(desk.book, source_of(sight))
     if (no := failure(ended, desk, action.part.cl_ord_id)) is not None:
         raise no
     done = await told_of(sight, move, desk.book.parts[action.part.cl_ord_id])
@@ -299,6 +325,23 @@ async def act(app: App, desk: Desk, sight: Sight, plan: Plan, most_cost_usd: Dec
         text = f"{sight.name}: in block {done.block} {flash.booked_words(app, move, done.repaid_raw or 0, done.taken_raw)}"
         await desk.journal.record(Alarmed("RESCUE_BOOKED", text, desk.clock.now_ns()))
     return done
+
+
+def _reserve(app: App, desk: Desk, sight: Sight, action: lending.Action, shared: Budgets) -> None:
+    """Raises Denied RESCUE_OVER_DAY, Retry JOBS_STORE."""
+    rule, budget, now_ns = sight.rule, source_of(sight), desk.clock.now_ns()
+    shared.settle(desk.book, budget)
+    usd = _worth_usd(app, sight, action.part)
+    name = payment_name(action.part.cl_ord_id, now_ns)
+    room = shared.reserve(budget, name, now_ns, usd, rule.per_day_usd, now_ns - DAY_NS)
+    if room is None or not room.granted:
+        before = "" if room is None else f" on top of {room.counted_usd:.2f} of the last 24 hours"
+        raise Denied(
+            "RESCUE_OVER_DAY",
+            f"{rule.name}: {usd:.2f} USD{before} are more than per_day_usd ({rule.per_day_usd}) lets all daemons pay in"
+            + ("" if room is None else others_words(room)),
+            "raise rescues.per_day_usd, or pay in by hand",
+        )
 
 
 async def told_of(sight: Sight, move: Move, record: PartRecord) -> Done:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from agent.app.jobs.budgets import Budgets
 from agent.app.rescue import exchange
 from agent.app.rescue.words import health_words
 from agent.app.settings_rescue import MarginRescueTable
@@ -32,11 +33,14 @@ class MarginWatch:
         most_cost_usd: Decimal,
         tell: Callable[[str], None],
         before_act: Callable[[], Awaitable[None]] | None = None,
+        shared: Budgets | None = None,
     ) -> None:
+        self._shared = shared
         self._app, self._desk, self._rule = app, desk, rule
         self._tell, self._before = tell, before_act
         self._most_cost_usd = min(rule.most_cost_usd, most_cost_usd)
         self._told: set[tuple[str, str]] = set()
+        self._undone: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -76,18 +80,24 @@ class MarginWatch:
         if one.below(rule.warn):
             near = f"{one.name}: equity over maintenance {ratio} is below {rule.warn} → below {rule.trigger} positions are made smaller"
             lasting.add(await self._say("RESCUE_NEAR", one.name, near))
-        if not one.below(rule.trigger) or exchange.in_flight(self._desk, rule) is not None:
+        # What the limits cut short goes on to the target, though the trigger is left behind.
+        threshold = rule.target if one.name in self._undone else rule.trigger
+        if not one.below(threshold):
+            self._undone.discard(one.name)
+            return
+        if exchange.in_flight(self._desk, rule) is not None:
             return
         if (found := one.least()) is None:
-            text = f"{one.name}: {ratio} is below {rule.trigger} and no order reaches {rule.target}: {one.hindrance} → bring margin, or close by hand"
+            text = f"{one.name}: {ratio} is below {threshold} and no order reaches {rule.target}: {one.hindrance} → bring margin, or close by hand"
             lasting.add(await self._say("RESCUE_IMPOSSIBLE", one.name, text))
             return
         if self._before is not None:
             await self._before()
         cut = found.cuts[0]
         self._tell(f"rescue {rule.name}: {ratio}: {exchange.words(self._app, one, cut)}")
-        name = await exchange.reduce(self._app, self._desk, one, cut, self._most_cost_usd)
-        text = f"{one.name}: {exchange.words(self._app, one, cut)} by the order {name}; equity over maintenance was {ratio}"
+        made = await exchange.reduce(self._app, self._desk, one, cut, self._most_cost_usd, self._shared)
+        (self._undone.add if made.undone is not None else self._undone.discard)(one.name)
+        text = f"{one.name}: {exchange.done_words(self._app, one, made)}; equity over maintenance was {ratio}"
         await self._desk.journal.record(Alarmed("RESCUED", text, self._desk.clock.now_ns()))
 
     async def _say(self, code: str, name: str, text: str) -> tuple[str, str]:

@@ -13,6 +13,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from agent.app.bridging import following
+from agent.app.jobs.budgets import Budgets
+from agent.app.jobs.guard import budgets_of
 from agent.app.rescue import acting, bringing, pricing
 from agent.app.rescue.doubts import Doubt
 from agent.app.rescue.sight import Sight, look, next_s
@@ -51,7 +53,9 @@ class RescueWatch:
         most_cost_usd: Decimal,
         tell: Callable[[str], None],
         before_act: Callable[[], Awaitable[None]] | None = None,
+        shared: Budgets | None = None,
     ) -> None:
+        self._shared = shared or budgets_of(app.settings)
         self._app, self._desk, self._rule, self._tell, self._before = app, desk, rule, tell, before_act
         self._most_cost_usd = min(rule.most_cost_usd, most_cost_usd)
         self._told: set[tuple[str, int]] = set()
@@ -130,7 +134,7 @@ class RescueWatch:
 
     async def _rescue(self, sight: Sight) -> None:
         app, desk = self._app, self._desk
-        spent = acting.spent_usd(app, desk.book, sight, desk.clock.now_ns())
+        spent = acting.counted_usd(app, desk, sight, self._shared)
         found = pricing.options(app, sight, spent, next_s(app, sight))
         if (stop := found.stopped) is not None:
             await self._cannot(sight, [stop], [], 0)
@@ -219,7 +223,7 @@ class RescueWatch:
         desk = self._desk
         try:
             done, _ = await acting.act_first(
-                self._app, desk, sight, plans, self._most_cost_usd, self._refused
+                self._app, desk, sight, plans, self._most_cost_usd, self._refused, self._shared
             )
         except FairleadError as error:
             if error.verb == "HALT" and error.code != "HALTED":

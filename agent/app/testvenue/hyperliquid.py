@@ -162,6 +162,8 @@ class HyperliquidServer(Server):
                 return [say.order_json(one, engine.specs[one.symbol]) for one in engine.open_orders(user)]
             case "spotClearinghouseState":
                 return say.balances_json(engine, user)
+            case "userAbstraction":
+                return "disabled"
             case "clearinghouseState":
                 return {"assetPositions": [], "time": self.venue.now_ms()}
         raise ValueError(f"no question of type {asked['type']}")

@@ -26,7 +26,7 @@ from agent.transport.http import Http, TimeOuts
 from agent.transport.limits import LimitHeaders
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
-from agent.venues import PLAIN, Sign, Terms, VenueFacts, market_named, need_markets, one_by_one, understood
+from agent.venues import Sign, Terms, VenueFacts, market_named, need_markets, one_by_one, understood
 from agent.venues.dydx import codec, margin, node
 from agent.venues.dydx.fills import Fills
 from agent.venues.dydx.reports import Reports
@@ -142,7 +142,7 @@ class Dydx:
 
     async def authorize(self, order: VenueOrder) -> SignedRequest:
         """Raises Usage for what the venue would refuse; nothing is sent."""
-        return await self.authorize_with(order, PLAIN)
+        return await self.authorize_with(order, Terms(reduce_only=order.reduce_only))
 
     async def authorize_with(self, order: VenueOrder, terms: Terms) -> SignedRequest:
         """As `authorize`, on terms: post-only where it may rest, reduce-only where it takes at once. Raises Reject CLIENT_ID_TAKEN where
@@ -248,8 +248,10 @@ class Dydx:
         return () if data is None else tuple(self.reader.positions(data))
 
     async def margin(self) -> Mapping[str, Any]:
-        """The subaccount with its positions at the oracle's prices, as `agent.margin.dydx_v4` reads it. Raises Retry, Halt VENUE_DIALECT."""
+        """The subaccount with its positions at the oracle's prices, as `agent.margin.dydx_v4` reads it. Raises Retry INDEXER_BEHIND (of an
+        indexer that has stopped nothing is taken for safe), Halt VENUE_DIALECT."""
         self._need_markets()
+        await self._height()
         rows = await self.ask("perpetualMarkets", "/v4/perpetualMarkets")
         return margin.document(self._name, await self._subaccount(), rows, self._now_s())
 

@@ -22,6 +22,9 @@ FEED = FeedFacts(
     line_quiet_s=5.0,
 )
 
+MARGIN = True
+"""Its session is an `agent.ports.TellsMargin`."""
+
 
 def connect(
     name: str,

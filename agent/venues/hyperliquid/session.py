@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from agent.domain.errors import FairleadError, Reconcile, Reject, Retry
+from agent.domain.errors import FairleadError, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import VenueOrder
@@ -24,7 +24,7 @@ from agent.transport.http import Http, Reply, TimeOuts
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
 from agent.venues import Sign, VenueFacts, market_named, need_markets, one_by_one, understood
-from agent.venues.hyperliquid import codec
+from agent.venues.hyperliquid import codec, margin
 from agent.venues.hyperliquid.reports import Reports
 from chains.ending import ended
 
@@ -189,6 +189,20 @@ class Hyperliquid:
         """Perpetuals of the same account: what the port does not trade and an owner must see."""
         asked = {"type": "clearinghouseState", "user": self._account}
         return tuple(codec.positions(await self.info(asked, 2), self._name))
+
+    async def margin(self) -> Mapping[str, Any]:
+        """The account's perpetuals, as `agent.margin.hyperliquid` reads them. Raises Usage UNIFIED_MARGIN: there it would be told otherwise
+        than it is."""
+        mode = await self.info({"type": "userAbstraction", "user": self._account}, 20)
+        if mode not in margin.APART:
+            raise Usage(
+                "UNIFIED_MARGIN",
+                f"at {self._name} other balances of the account answer for its perpetuals ({str(mode)[:40]}), which is not counted here",
+                "keep spot and perpetuals apart on the exchange's own page, or watch it there",
+            )
+        state = await self.info({"type": "clearinghouseState", "user": self._account}, 2)
+        meta = await self.info({"type": "meta"}, 20) if margin.open_rows(state) else {}
+        return margin.document(self._name, state, meta, self._now_ms() // 1_000)
 
     def stream(self) -> AsyncIterator[ExecutionReport]:
         """Reports of this account as they happen, each execution once, merged with an audit over REST."""
