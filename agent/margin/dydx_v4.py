@@ -20,7 +20,7 @@ from typing import Any
 
 from agent.margin import fields
 from agent.margin.exchange import Position as PerpPosition
-from agent.margin.exchange import with_cums
+from agent.margin.exchange import Tier
 from agent.margin.liquidation import highest_bad, lowest_bad
 from agent.margin.model import HEALTHY_1E18, Health, LiquidationPx, Side, State, moved_px, state_of
 from agent.margin.perps import PerpAccount
@@ -100,13 +100,13 @@ class Account:
 
 def as_perps(account: Account) -> PerpAccount:
     """The account in dollars at its oracle prices, for what shrinks it: every figure exact but for the chain's roundings, which are taken
-    against it (three quote quantums a position cover them)."""
+    against it: three quote quantums of equity a position cover them, and two of its maintenance."""
     rows, worth = [], Fraction(0)
     for p in account.positions:
         px = Fraction(p.price) * Fraction(10) ** p.exponent
         size = Fraction(p.quantums) * Fraction(10) ** p.resolution
         rate = Fraction(p.initial_ppm, MILLION) * Fraction(p.fraction_ppm, MILLION)
-        rows.append(PerpPosition(p.asset, size, px, px, with_cums([(Fraction(0), rate)])))
+        rows.append(PerpPosition(p.asset, size, px, px, (Tier(Fraction(0), rate, Fraction(-2, MILLION)),)))
         worth += 3
     return PerpAccount((account.net() - worth) / MILLION, tuple(rows))
 

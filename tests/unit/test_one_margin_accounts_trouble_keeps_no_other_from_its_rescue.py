@@ -87,15 +87,18 @@ async def test_an_account_that_is_judged_but_not_made_smaller_here_is_told_of_al
     class Chain(Exchange):
         async def margin(self) -> Mapping[str, Any]:
             found = every_model()
-            (one,) = [a for a in found["accounts"] if a["id"] == "dydx"]
-            return found | {"accounts": [one | {"quote_raw": "-14820000000"}]}  # 180 on 180 to keep
+            (one,) = [a for a in found["accounts"] if a["id"] == "unified"]
+            (held,) = one["assets"]
+            return found | {
+                "accounts": [one | {"assets": [held | {"equity": "0.25"}]}]
+            }  # 712.50 on 600 to keep
 
     clock = ManualClock()
     desk = Desk(clock)
     watch = MarginWatch(app_of(Chain(), clock), desk, RULE, Decimal(200), lambda line: None)  # type: ignore[arg-type]
     await watch.step()
     assert [code for code, _ in desk.alarms] == ["RESCUE_NEAR", "RESCUE_IMPOSSIBLE"]
-    assert "the kind dydx_v4 are judged here, not made smaller" in desk.alarms[1][1]
+    assert "the kind binance_pm are judged here, not made smaller" in desk.alarms[1][1]
 
 
 async def test_an_order_is_over_when_the_exchange_shows_it() -> None:
