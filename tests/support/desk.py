@@ -46,6 +46,7 @@ from agent.journal.store import Journal
 from agent.market import book as market_book
 from agent.market.pools import parse_pool
 from agent.market.view import AsOf, GasState, MarketView
+from agent.routing.graphs import Graphs
 from chains import profiles
 from chains.gas import Urgency, bid, bump_up
 from chains.types import Address, Protection, UnsignedTx
@@ -121,7 +122,7 @@ class MemoryMarket(LiveMarket):
     def __init__(self, office: Office) -> None:
         self._office, self.directory = office, DIRECTORY
         self._chains = {chain_id: office.chain_desk(chain) for chain_id, chain in office.chains.items()}
-        self.left_out, self.unreachable, self._starts = {}, {}, Starts()
+        self.left_out, self.unreachable, self._starts, self._graphs = {}, {}, Starts(), Graphs()
 
     async def view(self, base: str, quote: str) -> MarketView:
         office, now_s = self._office, self._office.clock.now_ns() // 10**9
