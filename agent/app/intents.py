@@ -79,6 +79,12 @@ def request_of(
             "TOO_MANY_DECIMALS", f"{qty} has more decimals than the {finest} of {base_name}", "round it"
         )
     limit_px = parse_qty(limit, "--limit") if limit is not None else None
+    prices = (stop_loss, take_profit, then_stop_loss, then_take_profit)
+    for word, px in zip(
+        ("stop-loss", "take-profit", "then-stop-loss", "then-take-profit"), prices, strict=True
+    ):
+        if px is not None:  # an empty one, of a variable that is not set, is no price that was left out
+            parse_qty(px, f"--{word}")
     after = then_stop_loss is not None or then_take_profit is not None
     exits = stop_loss is not None or take_profit is not None
     chosen = algo or (
@@ -106,8 +112,9 @@ def request_of(
             "a bracket rests at an exchange, with exits for what it brings",
             "--at EXCHANGE, --limit, and --then-stop-loss or --then-take-profit",
         )
-    typed = {"over": over, "slices": str(slices or ""), "stop-loss": stop_loss, "take-profit": take_profit}
-    params = {key: value for key, value in typed.items() if value}
+    several = str(slices) if slices else None
+    typed = {"over": over, "slices": several, "stop-loss": stop_loss, "take-profit": take_profit}
+    params = {key: value for key, value in typed.items() if value is not None}
     strange = sorted(set(params) - {name for name, _ in algos[chosen].parameters})
     if strange:
         owner = next((a.name for a in algos.values() if strange[0] in dict(a.parameters)), "twap")

@@ -13,6 +13,8 @@ from agent.domain.errors import Usage
 WIDE = Context(prec=120)
 ZERO = Decimal(0)
 _CENT = Decimal("0.01")
+_FURTHEST = 50
+"""Digits: products of two such numbers are exact in `WIDE`."""
 
 
 def qty_exact(raw: int, decimals: int) -> Decimal:
@@ -108,4 +110,6 @@ def parse_qty(text: str, what: str = "amount") -> Decimal:
         raise Usage("BAD_AMOUNT", f"{what} '{text}' is not a number", hint)
     if value <= 0:
         raise Usage("BAD_AMOUNT", f"{what} must be greater than zero, not {text}", hint)
+    if abs(value.adjusted()) > _FURTHEST or len(value.as_tuple().digits) > _FURTHEST:
+        raise Usage("BAD_AMOUNT", f"{what} '{text[:40]}' is further from 1 than any amount or price", hint)
     return value

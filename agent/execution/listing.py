@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import localcontext
 
+from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
 from agent.domain.order_lists import listed_ids
 from agent.domain.orders import Attached, Exits, Part, Side, VenueOrder
@@ -13,14 +14,17 @@ from agent.ports import VenueInstrument
 
 
 def on_tick(exits: Exits, side: Side, instrument: VenueInstrument) -> Exits:
-    """Each price as typed or better for us: a sale's rounded up, a purchase's down."""
+    """Each price as typed or better for us: a sale's rounded up, a purchase's down. Raises Reject EXIT_BELOW_TICK where that leaves none."""
     rounded = quantize_up if side is Side.SELL else quantize_down
-    return Exits(
-        *(
-            None if px is None else rounded(px, instrument.tick)
-            for px in (exits.stop_px, exits.stop_limit_px, exits.profit_px)
+    typed = exits.stop_px, exits.stop_limit_px, exits.profit_px
+    found = [None if px is None else rounded(px, instrument.tick) for px in typed]
+    if any(px is not None and px <= 0 for px in found):
+        raise Reject(
+            "EXIT_BELOW_TICK",
+            f"{instrument.symbol} trades in steps of {instrument.tick}: a price of the exits is nothing there",
+            "give exits further from zero, or a smaller --max-slippage-bps",
         )
-    )
+    return Exits(*found)
 
 
 def attached(

@@ -26,7 +26,7 @@ from agent.app.watching.exits import exits_json as exits_held
 from agent.app.watching.exits import exits_lines
 from agent.app.wiring import algorithms
 from agent.domain import events as ev
-from agent.domain.errors import Usage
+from agent.domain.errors import Reject, Usage
 from agent.domain.ids import ClOrdId, part_id
 from agent.domain.instruments import AssetId, Place
 from agent.domain.order_lists import exit_ids, listed_ids, pair_of
@@ -36,7 +36,7 @@ from agent.domain.orders import Exits, OrdType, ParentOrder, Part, Side, TimeInF
 from agent.domain.reports import ExecutionReport, Fill
 from agent.domain.risk import Limits, OraclePrice, Reservation
 from agent.domain.routes import Costs, Leg, PlaceSummary, Route
-from agent.execution.listing import attached
+from agent.execution.listing import attached, on_tick
 from agent.journal.book import Book
 from agent.journal.registry import event_codec
 from agent.ports import VenueInstrument
@@ -92,12 +92,37 @@ def test_the_words_make_one_slice_that_rests_with_its_exits_behind_it() -> None:
         ({"algo": "bracket", "then_stop_loss": None, "then_take_profit": None}, "NO_BRACKET"),
         ({"over": "soon"}, "BAD_DURATION"),
         ({"slices": 3}, "ALGO_PARAMETER"),
+        ({"then_stop_loss": ""}, "BAD_AMOUNT"),
+        ({"then_stop_loss": "0"}, "BAD_AMOUNT"),
+        ({"then_stop_loss": "NaN", "then_take_profit": None}, "BAD_AMOUNT"),
+        ({"then_take_profit": "-3300"}, "BAD_AMOUNT"),
+        ({"then_take_profit": "1e400"}, "BAD_AMOUNT"),
+        ({"then_stop_loss": "3000", "then_take_profit": "3000"}, "EXITS_CROSS"),
+        ({"over": ""}, "BAD_DURATION"),
     ],
 )
 def test_a_bracket_that_cannot_be_is_refused_by_name(words: dict[str, Any], code: str) -> None:
     with pytest.raises(Usage) as no:
         asked(**words)
     assert no.value.code == code and no.value.hint
+
+
+def test_an_exit_of_an_empty_variable_is_not_left_out_in_silence() -> None:
+    for word in ("then_stop_loss", "then_take_profit"):
+        with pytest.raises(Usage, match=f"--{word.replace('_', '-')} '' is not a number"):
+            asked(limit=None, at=None, **{word: ""})
+    with pytest.raises(Usage, match="--stop-loss ''"):
+        asked(limit=None, then_stop_loss=None, then_take_profit=None, stop_loss="", take_profit="3300")
+
+
+@pytest.mark.parametrize(
+    ("exits", "side"),
+    [(Exits(D(2400), D(0), None), Side.SELL), (Exits(D("0.004"), D("0.004"), None), Side.BUY)],
+)
+def test_exits_that_the_tick_leaves_no_price_are_refused(exits: Exits, side: Side) -> None:
+    with pytest.raises(Reject, match=r"ETHUSDC trades in steps of 0\.01") as no:
+        on_tick(exits, side, SPOT)
+    assert no.value.code == "EXIT_BELOW_TICK" and no.value.hint
 
 
 VENUES: Any = {"paper": SimpleNamespace(holds_pairs=True), "kraken": SimpleNamespace()}
@@ -133,6 +158,26 @@ def test_who_holds_what_is_said_before_anything_is_sent(
     assert (told["list"], told["emulated"], told["with_entry"]) == (kind, kind is None, kind is not None)
     assert told["held_by"] == ("paper" if kind else None)
     assert exits_json(entry_of(asked(then_stop_loss=None, then_take_profit=None, at=None)).intent) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"limit": "2990"}, ""),
+        ({"limit": "3100"}, "--limit is reached already at 3,000"),
+        ({"limit": None, "at": None}, ""),
+        ({"limit": None, "at": None, "then_stop_loss": "3100"}, "--then-stop-loss is reached already at 3,000"),
+        ({"side": "sell", "limit": None, "at": None, "then_stop_loss": "3300", "then_take_profit": "3050"},
+         "--then-take-profit is reached already at 3,000"),
+        ({"at": None, "limit": "2990", "algo": "limit", "then_stop_loss": "2995"}, "--then-stop-loss is reached already at 2,990"),
+    ],
+)  # fmt: skip
+def test_what_would_be_done_at_once_is_said(
+    words: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told_otherwise(asked(**words), SimpleNamespace(net_px=D(3000)), VENUES)  # type: ignore[arg-type]
+    printed = capsys.readouterr().out
+    assert (said in printed) if said else ("AT ONCE" not in printed)
 
 
 # ---------------------------------------------------------------------- one authorization, two orders

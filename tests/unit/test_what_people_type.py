@@ -19,7 +19,23 @@ from chains.devnet import service
 
 
 @pytest.mark.parametrize(
-    "text", ["1,5", "1,000", "1_0", "１", "NaN", "Infinity", "-1", "0", "", "ten", "1 2"]
+    "text",
+    [
+        "1,5",
+        "1,000",
+        "1_0",
+        "１",
+        "NaN",
+        "Infinity",
+        "-1",
+        "0",
+        "",
+        "ten",
+        "1 2",
+        "1e400",
+        "1e-400",
+        "9" * 60,
+    ],
 )
 def test_an_amount_that_could_be_read_in_two_ways_is_none(text: str) -> None:
     with pytest.raises(Usage) as caught:

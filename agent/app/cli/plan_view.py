@@ -108,7 +108,7 @@ def told_otherwise(
         _told_pair(request)
         return
     if request.algo == "bracket":
-        _told_bracket(request)
+        _told_bracket(request, found)
         return
     if request.algo == "exit":
         words = ", ".join(f"{name} {value}" for name, value in request.algo_params)
@@ -126,7 +126,7 @@ def told_otherwise(
             )
         return
     now = [(name, value) for name, value in request.algo_params if not name.startswith("then-")]
-    _told_exits(dict(request.algo_params))
+    _told_exits(request, found)
     if now:
         words = ", ".join(f"{name} {value}" for name, value in now)
         print(
@@ -144,17 +144,27 @@ def told_otherwise(
         )
 
 
-def _told_exits(params: Mapping[str, str]) -> None:
-    from agent.algos.bracket import AT
+def _told_exits(request: Request, found: Preview) -> None:
+    from agent.algos.bracket import AT, after
+    from agent.algos.exit import reached
     from agent.app.brackets import words_of
     from agent.app.exchange_pairs import EMULATED, words
 
+    params = dict(request.algo_params)
     if prices := words_of(params):
         held = words(params[AT]) if AT in params else EMULATED
         print(
             f"then      {prices}: for what it brought, given once it is over, by this process or `fairlead run`\n"
             f"          {held}"
         )
+        entry_px = found.net_px
+        if request.limit_px is not None:  # where it waits for its limit that is its price, at worst
+            better = min if request.side.value == "BUY" else max
+            entry_px = better(entry_px, request.limit_px)
+        if met := reached(request.side.other, entry_px, after(params)):
+            print(
+                f"          --then-{met} is reached already at {read_px(entry_px)}: what it brings would go AT ONCE"
+            )
 
 
 def exits_json(intent: Intent) -> dict[str, Any] | None:
@@ -174,7 +184,7 @@ def exits_json(intent: Intent) -> dict[str, Any] | None:
     return {**prices, "held_by": at, "emulated": at is None, "list": kind, "with_entry": listed}
 
 
-def _told_bracket(request: Request) -> None:
+def _told_bracket(request: Request, found: Preview) -> None:
     from agent.algos import bracket
     from agent.app.brackets import words_of
     from agent.app.exchange_pairs import listed_words, resting_words
@@ -195,6 +205,9 @@ def _told_bracket(request: Request) -> None:
         f"          {request.side.value.lower()} at {limit}, then {words_of(told)}: {part}\n"
         "          the table is all of it now; nothing trades until the limit is reached"
     )
+    px, selling = request.limit_px, request.side.value == "SELL"
+    if px is not None and (found.net_px >= px if selling else found.net_px <= px):
+        print(f"          --limit is reached already at {read_px(found.net_px)}: it would trade AT ONCE")
 
 
 def _told_pair(request: Request) -> None:
