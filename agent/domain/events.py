@@ -400,7 +400,8 @@ class Alarmed:
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
-    """A quote a person may trade by its id while it is fresh."""
+    """A quote a person may trade by its id while it is fresh. `words`: the options it was asked with; `net_px`: what it told, None in
+    journals from before it was kept."""
 
     quote_id: str
     side: str
@@ -409,6 +410,8 @@ class Quoted:
     qty: Decimal
     route: Route
     at_ns: int
+    words: tuple[tuple[str, str], ...] = ()
+    net_px: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,13 @@ import click
 from agent.app.cli.order_words import order_words
 from agent.app.cli.output import emit_json, note
 from agent.app.cli.plan_view import plan_json, show_plan, told_otherwise
+from agent.app.cli.quotes import asked_with, hold, remember
 from chains.errors import Denied, Halt, Reject, Retry, Usage
 
 if TYPE_CHECKING:
     from agent.app.intents import Preview, Request
-    from agent.app.settings_tree import Settings
     from agent.app.wiring import App
-    from agent.domain.events import Planned
+    from agent.domain.events import Planned, Quoted
     from agent.domain.orders import Intent, ParentOrder
     from agent.journal.book import Book
     from agent.market.view import MarketView
@@ -44,9 +44,10 @@ def quote(
     settings = load_settings(ctx)
 
     async def work(app: App, stack: AsyncExitStack) -> None:
-        request = _request(app, side, qty, base, quote, words)
+        quoted, said = asked_with(app, side, words)
+        request = _request(app, quoted, side, qty, base, quote, said)
         planned, view, found, parent = await _plan(app, request)
-        quote_id = await _remember_quote(app, settings, planned, parent)
+        quote_id = await remember(app, settings, planned, parent, said, found)
         if as_json:
             emit_json({"quote_id": quote_id, **plan_json(planned, view, found, parent.intent)})
             return
@@ -106,8 +107,10 @@ def trade(
         from agent.app.unattended import whose_key
 
         chosen = await whose_key(app, by, live)
-        request = _request(app, side, qty, base, quote, words)
+        quoted, said = asked_with(app, side, words)
+        request = _request(app, quoted, side, qty, base, quote, said)
         planned, view, found, parent = await _plan(app, request)
+        request = hold(quoted, request, found)
         if not as_json:
             await show_plan(app, settings, planned, view, found)
             told_otherwise(request, found, app.venues)
@@ -126,16 +129,22 @@ def trade(
 
 
 def _request(
-    app: App, side: str, qty: str | None, base: str | None, quote: str | None, words: dict[str, Any]
+    app: App,
+    quoted: Quoted | None,
+    side: str,
+    qty: str | None,
+    base: str | None,
+    quote: str | None,
+    words: dict[str, Any],
 ) -> Request:
     from agent.app.exchange_pairs import chosen, holders, is_bracket, is_pair
     from agent.app.intents import request_of
     from agent.app.wiring import algorithms
 
-    words["at"] = chosen(words["at"], base or "", is_pair(words), app.venues, is_bracket(words))
-    words["holds"] = words["at"] in holders(app.venues)
-    if side.startswith("q-"):
-        return _saved(app, side, words)
+    if quoted is not None:
+        side, qty, base, quote = quoted.side, str(quoted.qty), quoted.base, quoted.quote
+    at = chosen(words["at"], base or "", is_pair(words), app.venues, is_bracket(words))
+    words = words | {"at": at, "holds": at in holders(app.venues)}
     if side not in ("sell", "buy"):
         raise Usage(
             "BAD_SIDE",
@@ -150,57 +159,12 @@ def _request(
     return request_of(app.directory, algorithms(), side, qty, base, quote, **words)
 
 
-def _saved(app: App, quote_id: str, words: dict[str, Any]) -> Request:
-    """A quote of the journal; its own words stand, and its price is held to the slippage."""
-    from agent.app.intents import request_of
-    from agent.app.readonly import read_book
-    from agent.app.wiring import algorithms
-
-    book = read_book(app.settings)
-    found = book.quotes.get(quote_id) if book is not None else None
-    if found is None:
-        raise Usage(
-            "UNKNOWN_QUOTE",
-            f"there is no quote {quote_id}",
-            "`fairlead quote sell 25 ETH --for USDC` makes one",
-        )
-    age_s = (app.clock.now_ns() - found.at_ns) / 1e9
-    if age_s > 300:
-        raise Usage(
-            "QUOTE_EXPIRED", f"quote {quote_id} is {age_s:.0f} s old; they live for 300", "quote again"
-        )
-    return request_of(
-        app.directory, algorithms(), found.side, str(found.qty), found.base, found.quote, **words
-    )
-
-
 async def _plan(app: App, request: Request) -> tuple[Planned, MarketView, Preview, ParentOrder]:
     from agent.app.proposals import propose
 
     now = app.clock.now_ns()
     found = await propose(app, request, salt=str(now), source="cli", created_ns=now, note=note)
     return found.plan, found.view, found.preview, found.parent
-
-
-async def _remember_quote(app: App, settings: Settings, planned: Planned, parent: ParentOrder) -> str | None:
-    """Writes the quote into the journal, where there is one to write to; a watch-only quote has no id."""
-    from agent.app.readonly import append_event
-    from agent.domain.events import Quoted
-    from agent.domain.ids import digest_of
-
-    if settings.watch_only:
-        return None
-    quote_id = "q-" + digest_of("quote", parent.cl_ord_id)[:10]
-    event = Quoted(
-        quote_id,
-        planned.child.side.value.lower(),
-        planned.child.base,
-        planned.child.quote,
-        planned.child.qty,
-        planned.route,
-        app.clock.now_ns(),
-    )
-    return quote_id if await append_event(settings, app.clock, event) else None
 
 
 def ask(as_json: bool, instead: str = "--yes --max-loss USD") -> None:
