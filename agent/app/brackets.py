@@ -65,6 +65,16 @@ def waiting_entries(book: Book) -> list[ParentOrder]:
     ]
 
 
+def unprotected(book: Book, of: ClOrdId | None = None) -> tuple[tuple[ParentOrder, Decimal], ...]:
+    """Entries whose exits nobody holds and nobody watches, and how much each brought; `of`: that entry's or its list's alone."""
+    mine = None if of is None else {of, *(list_of(book, of) or ())}
+    return tuple(
+        (entry, book.filled_base(entry.cl_ord_id))
+        for entry in waiting_entries(book)
+        if mine is None or entry.cl_ord_id in mine
+    )
+
+
 def listed_exits(book: Book, entry: ClOrdId) -> ParentOrder | None:
     """The exits that went to an exchange in one list with this entry; None where none did."""
     for record in book.parts_of(entry):

@@ -121,5 +121,6 @@ def resting_words(venue: str) -> str:
     return f"the entry rests at {venue}, which holds no order lists; its exits are {EMULATED}"
 
 
-def words(venue: str) -> str:
-    return f"at the exchange: {venue} holds both as one, also while nothing runs here"
+def words(venue: str, exits: int = 2) -> str:
+    held = "both as one" if exits > 1 else "it"
+    return f"at the exchange: {venue} holds {held}, also while nothing runs here"

@@ -7,12 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 from agent.algos import bracket
+from agent.algos.exit import WORDS
 from agent.app.brackets import list_of
 from agent.app.brackets import words_of as bracket_words
 from agent.app.cli.output import note, plain
 from agent.app.exchange_pairs import EMULATED, held, holder_of, listed_words, resting_words, words
 from agent.app.places import place_named
 from agent.app.settings_tree import Settings
+from agent.app.watching.exits import unprotected_json
 from agent.app.watching.words import age
 from agent.domain import events as ev
 from agent.domain.errors import Usage
@@ -330,7 +332,9 @@ def held_words(book: Book, name: ClOrdId, holder: str | None) -> str | None:
     told = dict(intent.algo_params)
     if holder is not None:
         exits = len(bracket.after(told))
-        return listed_words(holder, exits) if intent.algo == "bracket" else words(holder)
+        if intent.algo == "bracket":
+            return listed_words(holder, exits)
+        return words(holder, len(told.keys() & set(WORDS)))
     if intent.algo == "bracket" and bracket.AT not in told:
         there = next((venue_of(part.part.place) for part in book.parts_of(name) if held(part)), None)
         return resting_words(there) if there is not None else None
@@ -346,6 +350,7 @@ def orders_json(
     return {
         "carried_by": carried_by,
         "unfinished": len([r for r in book.parents.values() if r.closed is None]) + len(book.open_parts()),
+        "unprotected": unprotected_json(book),
         "orders": [parent_json(settings, book, n, now_ns, carried_by is not None) for n in reversed(names)],
         "instructions": [part_json(settings, r) for r in reversed(others)],
     }

@@ -23,7 +23,7 @@ from agent.app.intents import Request, parent_of, request_of, trial_child
 from agent.app.places import directory
 from agent.app.settings import Settings, parse
 from agent.app.watching.exits import exits_json as exits_held
-from agent.app.watching.exits import exits_lines
+from agent.app.watching.exits import exits_lines, unprotected_json, unprotected_lines
 from agent.app.wiring import algorithms
 from agent.domain import events as ev
 from agent.domain.errors import Reject, Usage
@@ -284,13 +284,20 @@ def test_what_an_entry_brought_has_exits_of_its_own_where_the_list_lapsed() -> N
     ):
         book.apply(event)
     book.apply(ev.ParentClosed(parent.cl_ord_id, "FAILED", "", NOW))
-    assert waiting_entries(book) == [], "whether its exits stand is not known yet"
+    assert waiting_entries(book) == [] == unprotected_json(book), "whether its exits stand is not known yet"
     book.apply(report(exits.part, ExecType.EXPIRED))
     book.apply(ev.ParentClosed(exits.parent, "LAPSED", "", NOW))
     record = book.parents[exits.parent]
     assert lapsed(book, record.parent) and waiting_entries(book) == [parent]
+    (bare,) = unprotected_json(book)
+    assert (bare["entry"], bare["side"], bare["qty"]) == (parent.cl_ord_id, "sell", "0.4995")
+    assert orders_json(settings(), book, NOW, None, False)["unprotected"] == [bare]
+    for order in (None, parent.cl_ord_id, exits.parent):
+        (line,) = unprotected_lines(book, order)
+        assert "NO EXITS  for 0.4995 ETH" in line and "stop-loss 2800, take-profit 3300" in line
+    assert unprotected_lines(book, ClOrdId("p-another")) == []
     book.apply(ev.CancelRequested(exits.parent, "test", NOW))
-    assert waiting_entries(book) == [], "their owner ended them"
+    assert waiting_entries(book) == [] == unprotected_json(book), "their owner ended them"
 
 
 def test_exits_are_on_the_tick_and_buy_back_what_was_sold_with_the_fee() -> None:

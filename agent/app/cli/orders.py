@@ -32,6 +32,7 @@ def orders(ctx: click.Context, order: str | None, everything: bool, as_json: boo
     from agent.app.follow import named_order, orders_json
     from agent.app.readonly import read_book
     from agent.app.tail import held_by
+    from agent.app.watching.exits import unprotected_lines
     from agent.app.watching.reading import head_words, read
     from agent.journal.book import Book
 
@@ -49,6 +50,8 @@ def orders(ctx: click.Context, order: str | None, everything: bool, as_json: boo
     heads = read(settings, lambda reading: reading.heads())
     header(settings.environment.value, settings.wallet.address, head_words(heads, time.time_ns() // 10**9))
     _show(found, chosen is not None, everything)
+    for line in unprotected_lines(book, chosen):
+        print(line)
 
 
 def part_ids(order: dict[str, Any]) -> set[str]:
@@ -206,6 +209,7 @@ def base_of(book: Book, part: ClOrdId) -> str:
 def _told(settings: Settings, book: Book, name: ClOrdId, as_json: bool) -> int:
     """0 where something of it was cancelled, 4 where all of it had been done."""
     from agent.app.follow import part_json, story_json, summary
+    from agent.app.watching.exits import unprotected_json, unprotected_lines
 
     parent = book.parents.get(name)
     if parent is not None:
@@ -220,7 +224,15 @@ def _told(settings: Settings, book: Book, name: ClOrdId, as_json: bool) -> int:
         full = record.status is not None and record.status.value == "FILLED"
     outcome = "FILLED" if full else "PARTLY_FILLED" if done else "CANCELED"
     if as_json:
-        emit_json({"cl_ord_id": name, "outcome": outcome, "filled_base": plain(done), **story})
+        emit_json(
+            {
+                "cl_ord_id": name,
+                "outcome": outcome,
+                "filled_base": plain(done),
+                "unprotected": unprotected_json(book, name),
+                **story,
+            }
+        )
         return 4 if full else 0
     header(settings.environment.value, settings.wallet.address, NO_CHAIN)
     if parent is not None and list(book.parts_of(name)):
@@ -232,4 +244,6 @@ def _told(settings: Settings, book: Book, name: ClOrdId, as_json: bool) -> int:
         print(f"cancelled; {plain(done)}{of} {base} had been done before")
     else:
         print(f"cancelled: nothing of {name} was done")
+    for line in unprotected_lines(book, name):
+        print(line)
     return 4 if full else 0

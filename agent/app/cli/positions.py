@@ -26,7 +26,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     from agent.app.bridging.flying import held_flying
     from agent.app.cli.common import load_settings, with_app
     from agent.app.readonly import read_book
-    from agent.app.watching.exits import exits_json, exits_lines
+    from agent.app.watching.exits import exits_json, exits_lines, unprotected_json, unprotected_lines
     from agent.app.watching.positions import Prices, overview
     from agent.app.watching.reading import head_words
 
@@ -44,11 +44,12 @@ def command(ctx: click.Context, as_json: bool) -> None:
     found, now_s = with_app(settings, work)
     if as_json:
         told = _json(settings, found, has_journal=book is not None)
-        emit_json(told | {"exits": exits_json(book) if book is not None else []})
+        exits = {"exits": exits_json, "unprotected": unprotected_json}
+        emit_json(told | {name: rows(book) if book is not None else [] for name, rows in exits.items()})
         return
     header(settings.environment.value, settings.wallet.address, head_words(found.heads, now_s))
     _show(found, has_journal=book is not None)
-    for line in exits_lines(book) if book is not None else ():
+    for line in (*exits_lines(book), *unprotected_lines(book)) if book is not None else ():
         print(f" {line}")
 
 

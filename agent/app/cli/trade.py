@@ -362,6 +362,7 @@ def _conclude(
     found: Preview,
     as_json: bool,
 ) -> int:
+    from agent.algos import bracket
     from agent.app.brackets import exit_id, listed_exits
     from agent.app.exchange_pairs import holder_of, listed_words, words
     from agent.app.follow import story_json, summary
@@ -388,7 +389,12 @@ def _conclude(
         summary(app.settings, book, parent.cl_ord_id)
     if after in book.parents and not as_json and holder is None:
         held = holder_of(book, after)
-        print(f"its exits: {words(held)}" if held else f"its exits: {after}, see `fairlead orders {after}`")
+        several = len(bracket.after(dict(parent.intent.algo_params)))
+        print(
+            f"its exits: {words(held, several)}"
+            if held
+            else f"its exits: {after}, see `fairlead orders {after}`"
+        )
     if holder is not None:
         return 0
     closed = record.closed

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from agent.algos.exit import WORDS
-from agent.app.brackets import list_of
+from agent.app.brackets import list_of, unprotected, words_of
 from agent.app.cli.output import plain
 from agent.app.exchange_pairs import holder_of
+from agent.domain.ids import ClOrdId
 from agent.domain.instruments import label_of
 from agent.journal.book import Book
 
@@ -46,3 +47,27 @@ def exits_lines(book: Book) -> list[str]:
             f"exits     {one['side']} {one['qty']} {one['base']} at {prices}: {held}{after} ({one['cl_ord_id']})"
         )
     return lines
+
+
+def unprotected_json(book: Book, of: ClOrdId | None = None) -> list[dict[str, Any]]:
+    """What entries brought whose exits nobody holds and nobody watches: a list that ended with its entry cancelled, or a process that died.
+    `of`: of that order alone."""
+    return [
+        {
+            "entry": entry.cl_ord_id,
+            "side": entry.intent.side.other.value.lower(),
+            "qty": plain(qty),
+            "base": label_of(entry.intent.base),
+            "then": words_of(dict(entry.intent.algo_params)),
+        }
+        for entry, qty in unprotected(book, of)
+    ]
+
+
+def unprotected_lines(book: Book, of: ClOrdId | None = None) -> list[str]:
+    """The same for a person, one line each."""
+    return [
+        f"NO EXITS  for {one['qty']} {one['base']} that {one['entry']} brought ({one['side']} at {one['then']}): "
+        "`fairlead run`, or `run --once`, gives what is not too little for them"
+        for one in unprotected_json(book, of)
+    ]
