@@ -245,7 +245,7 @@ class Book:
                 position = self.positions.setdefault(symbol, Position())
                 px = prices.get(symbol) or position.avg_px or Decimal(0)
                 position.qty += difference
-                position.cost += difference * px
+                position.cost = position.cost + difference * px if position.qty else Decimal(0)
 
     def _halted(self, event: ev.Halted) -> None:
         self.halted = event
@@ -285,13 +285,8 @@ class Book:
             fee, asset = fill.fee_qty, fill.fee_asset
             got = fill.qty_out - (fee if asset == fill.asset_out else 0)
             gave = fill.qty_in + (fee if asset == fill.asset_in else 0)
-            if record.sells(fill):
-                avg = base.avg_px
-                cost = (avg or Decimal(0)) * gave
-                realised = got - cost if avg is not None else Decimal(0)
-                effect = (-gave, -cost, realised, got, got)
-            else:
-                effect = (got, gave, Decimal(0), -gave, -gave)
+            sells = record.sells(fill)
+            effect = base.effect_of(sells, gave, got) if sells else base.effect_of(sells, got, gave)
         record.effects[fill.exec_id] = effect
         self._move(self._names(record, fill), effect, sign=1)
 

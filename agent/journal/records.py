@@ -153,7 +153,8 @@ class ParentRecord:
 
 @dataclass(slots=True)
 class Position:
-    """A symbol's holding over all places by average cost; P&L in the quote it was traded against."""
+    """A symbol's holding over all places by average cost; P&L in the quote it was traded against. What is sold without being held (a
+    contract, a combo's leg) is owed: its quantity is below zero, and its cost is what it brought, below zero as well."""
 
     qty: Decimal = Decimal(0)
     cost: Decimal = Decimal(0)
@@ -162,7 +163,19 @@ class Position:
     @property
     def avg_px(self) -> Decimal | None:
         with localcontext(WIDE):
-            return self.cost / self.qty if self.qty > 0 else None
+            return self.cost / self.qty if self.qty > 0 or (self.qty < 0 and self.cost < 0) else None
+
+    def effect_of(self, sells: bool, qty: Decimal, quote_qty: Decimal) -> Effect:
+        """What it does that so much was sold for `quote_qty`, or bought for it: what is held, or owed, is closed at its average cost first,
+        and the rest opens at its own price."""
+        with localcontext(WIDE):
+            avg, quote = self.avg_px, quote_qty if sells else -quote_qty
+            against = self.qty if sells else -self.qty  # how much of it there is to close
+            closing = min(qty, against) if avg is not None and against > 0 else Decimal(0)
+            closed_for = quote * closing / qty if closing < qty else quote
+            at_avg = (avg or Decimal(0)) * (closing if sells else -closing)
+            released = self.cost if closing and closing == against else at_avg  # all of it, to the last digit
+            return -qty if sells else qty, closed_for - quote - released, closed_for - released, quote, quote
 
 
 def fill_changes(fill: Fill) -> tuple[tuple[AssetId, Decimal], ...]:
