@@ -12,6 +12,7 @@ import pytest
 from markets import USDC, WETH, random_market, three_places
 
 from agent.domain.errors import Usage
+from agent.market.book import sell_base
 from agent.market.file import parse_market
 from agent.routing.certificate.check import check
 from agent.routing.certificate.seal import seal_of
@@ -117,6 +118,34 @@ def test_prices_that_are_missing_strange_or_no_numbers_are_refused() -> None:
         del other["certificate"]["prices"][asset]
         other["certificate"]["seal"] = seal_of(other)
         assert not check(other, VIEW).valid
+
+
+def test_the_best_levels_of_a_book_are_not_sold_to_twice() -> None:
+    """Two legs of half the size would both be filled at the best price: more than the book holds there."""
+    leg, book = ROUTE["legs"][0], VIEW.books[0]
+    assert leg["id"] == book.id
+    half = sell_base(book, int(leg["in_raw"]) // 2, 18, 6)
+    assert half is not None
+    other = copy.deepcopy(ROUTE)
+    other["legs"][:1] = [{**leg, "in_raw": str(half.in_raw), "out_raw": str(half.out_raw)}] * 2
+    more, less = 2 * half.out_raw - int(leg["out_raw"]), int(leg["in_raw"]) - 2 * half.in_raw
+    assert more > 0
+    other["in_raw"] = str(int(other["in_raw"]) - less)
+    for figure in ("out_raw", "net_out_raw"):
+        other[figure] = str(int(other[figure]) + more)
+    other["certificate"]["seal"] = seal_of(other)
+    found = check(other, VIEW)
+    assert not found.valid and f"legs[1]: {leg['in']} was sold to {book.id} before" in found.why
+
+
+def test_a_price_of_a_million_digits_is_refused_unread() -> None:
+    for text in ("1." + "3" * 10**6, "1" * 10**6, "0." + "0" * 10**6 + "1"):
+        other = copy.deepcopy(ROUTE)
+        for asset in other["certificate"]["prices"]:
+            other["certificate"]["prices"][asset] = text
+        other["certificate"]["seal"] = seal_of(other)
+        found = check(other, VIEW)
+        assert not found.valid and all(len(line) < 1000 for line in found.why)
 
 
 def test_another_market_refuses_the_certificate() -> None:

@@ -209,6 +209,7 @@ class _Check:
         spent: dict[AssetId, int] = {}
         out = 0
         books = {book.id: book for book in view.books}
+        sold: set[tuple[str, AssetId]] = set()
         for k, leg in enumerate(self.legs):
             at = f"legs[{k}]"
             if not isinstance(leg, dict) or any(
@@ -234,6 +235,10 @@ class _Check:
                 base, quote = view.assets[book.base].decimals, view.assets[book.quote].decimals
                 if {given, got} != {book.base, book.quote}:
                     raise _Wrong(f"{at}: {name} does not trade these two")
+                if (name, given) in sold:
+                    # Its best levels are there once; a second leg over them would count them again.
+                    raise _Wrong(f"{at}: {given} was sold to {name} before")
+                sold.add((name, given))
                 fill = (sell_base if given == book.base else buy_base)(book, amount, base, quote)
                 if fill is None or fill.in_raw != amount:
                     raise _Wrong(f"{at}.in_raw: the book does not take {amount}")

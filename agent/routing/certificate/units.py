@@ -17,6 +17,8 @@ from agent.market.view import MarketView
 
 SHIFT = 192
 ONE = 1 << SHIFT
+_LONGEST = 400
+"""Digits of a price that are read: turning millions of them into a fraction would take hours."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,13 @@ def unit_prices(order: Order, prices: Mapping[AssetId, str]) -> dict[AssetId, in
     for asset, text in prices.items():
         known = view.assets.get(asset)
         try:
-            price = Decimal(text)
+            price = Decimal(text if len(text) <= _LONGEST else "NaN")
         except (InvalidOperation, TypeError, ValueError):
             price = Decimal("NaN")
         if known is None or not price.is_finite() or price <= 0 or abs(price.adjusted()) > 300:
             raise Reject(
-                "BAD_CERTIFICATE", f"prices.{asset}: {text!r} is not the price of an asset of this market"
+                "BAD_CERTIFICATE",
+                f"prices.{asset}: {text[:80]!r} is not the price of an asset of this market",
             )
         top, bottom = price.as_integer_ratio()
         out[asset] = max((top * units << SHIFT) // (bottom * 10**known.decimals), 1)
