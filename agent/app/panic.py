@@ -146,7 +146,8 @@ async def _venue(configured: Venue, signer: SignerClient) -> list[Done]:
 async def emptied(venue: ExecutionVenue) -> list[Done]:
     """Cancels what waits for its price and each open order at one exchange, ours or not, and then asks what is left.
 
-    What waits goes first, and is asked for first afterwards: what was triggered meanwhile is an open order then, and is met as one.
+    What waits goes first, and is asked for first afterwards: what was triggered meanwhile is an open order then, and is met as one. Where
+    it could not be read at first it is ended once it can.
     Raises as the venue's reads of open orders.
     """
     name = venue.name
@@ -156,6 +157,9 @@ async def emptied(venue: ExecutionVenue) -> list[Done]:
     opened = list(await venue.open_orders())
     outcomes = await venue.cancel_many([(order.cl_ord_id, order.symbol) for order in opened])
     still, unread = await _conditions(venue)
+    if unread_first and still:  # seen too late to be first, and ended all the same
+        waiting, told = still, {held.venue_order_id: await _ended(venue, held) for held in still}
+        still, unread = await _conditions(venue)
     left = {order.cl_ord_id for order in await venue.open_orders()}
     there = {held.venue_order_id for held in still}
     for held in waiting:
@@ -174,7 +178,7 @@ async def emptied(venue: ExecutionVenue) -> list[Done]:
         for held in still
         if held.venue_order_id not in before
     ]
-    return [*done, *(unread or unread_first)] or [Done(name, "open orders", True, "none")]
+    return [*done, *unread] or [Done(name, "open orders", True, "none")]
 
 
 async def _conditions(venue: ExecutionVenue) -> tuple[Sequence[HeldCondition], list[Done]]:

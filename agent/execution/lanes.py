@@ -50,11 +50,13 @@ class Lanes:
             for part, begin in work.items():
                 group.create_task(self.enter(part, begin), name=f"{part.place} {part.cl_ord_id}")
 
-    async def enter(self, part: Part, begin: Begin) -> None:
+    async def enter(self, part: Part, begin: Begin, *, holds: bool = True) -> None:
+        """`holds` False: of a part that left before and is only followed, at an exchange for weeks maybe, so that nothing waits for it."""
         place = part.place
-        lock = self._locks[place]
-        await lock.acquire()
-        self._holding[part.cl_ord_id] = lock
+        if holds:
+            lock = self._locks[place]
+            await lock.acquire()
+            self._holding[part.cl_ord_id] = lock
         try:
             if place in self.halted:
                 why = f"{place} is halted: {self.halted[place]}"

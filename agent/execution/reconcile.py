@@ -72,7 +72,9 @@ async def settle_open_parts(desk: Desk, only: Callable[[PartRecord], bool] = lam
         for record in sorted(desk.book.open_parts(), key=lambda r: r.is_offer):
             if record.authorized is not None and only(record):
                 begin = partial(carry_on, record.authorized, desk)
-                group.create_task(desk.lanes.enter(record.part, begin), name=f"again {record.part.cl_ord_id}")
+                sends = record.authorized.order is None  # an order at an exchange is never sent again
+                entered = desk.lanes.enter(record.part, begin, holds=sends)
+                group.create_task(entered, name=f"again {record.part.cl_ord_id}")
 
 
 async def carry_signed(parent: ParentOrder, desk: Desk) -> None:

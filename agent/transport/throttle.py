@@ -28,7 +28,7 @@ class Throttle:
         return now
 
     async def spend(self, weight: int, *, write: bool) -> None:
-        """Takes `weight` from the budget, waiting a little for the next window where that helps.
+        """Takes `weight` from the budget, waiting a little for the next window where that helps; what was taken before (0) waits for none.
 
         Raises Retry THROTTLED where the wait would be longer than 5 s: nothing was sent.
         """
@@ -37,7 +37,7 @@ class Throttle:
             until = self._closed_until_ns
             if now >= until:
                 budget = self.limit if write else self.limit * 9 // 10
-                if self.used + weight <= budget:
+                if not weight or self.used + weight <= budget:
                     self.used += weight
                     return
                 until = (self._window + 1) * self._window_ns

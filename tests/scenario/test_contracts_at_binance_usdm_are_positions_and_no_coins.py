@@ -164,7 +164,17 @@ async def test_what_waits_for_its_price_is_told_by_a_reconciliation_and_ended_by
             (f"buy 1.00000000 ETHUSDC {name_of(0)}", True),
             ("conditional orders", False),
         ]
-        signer.unread = ""
+        signer.once = True  # what is seen when it is too late to be ended first is ended all the same
+        await venue.stops.place(order(3, Side.SELL, "1", "2700"), D(2710), Terms())
+        await venue.stops.cancel(name_of(1))
+        await venue.stops.cancel(name_of(2))
+        done = await emptied(venue)
+        assert [(d.what.rpartition(" ")[2], d.confirmed, d.told) for d in done] == [
+            (name_of(3), True, "CANCELED")
+        ]
+        assert not signer.unread and await venue.conditions() == ()
+        for number, px in ((4, "2900"), (5, "2800")):
+            await venue.stops.place(order(number, Side.SELL, "1", px), D(px) + 10, Terms())
         triggered, waits = await venue.conditions()
         await door.level("BUY", "2909", "0.1")
         below = sum((D(qty) for px, qty in await door.bids() if D(px) > D(2909)), D(0))

@@ -35,11 +35,14 @@ class Signer:
     """No question about trades is signed."""
     unread: str = ""
     """Nor any whose address ends so."""
+    once: bool = False
+    """Of those one alone."""
 
     async def sign(self, method: str, path: str, payload: str) -> str:
         now_ms = self.now_ms()
         self.asked.append(f"{method} {path}")
         if (self.locked and path.endswith("/userTrades")) or (self.unread and path.endswith(self.unread)):
+            self.unread = "" if self.once else self.unread
             raise Denied("LOCKED", "the signer is locked", "unlock it")
         values = exchange.check(
             binance_usdm.DIALECT, (), method, path, payload, now_ms=now_ms, symbols=self.symbols

@@ -41,6 +41,20 @@ async def test_the_budget_waits_for_the_next_minute_where_that_is_near() -> None
     assert clock.slept == 3 and throttle.used == 10
 
 
+async def test_what_was_taken_before_it_was_signed_is_not_waited_for_again() -> None:
+    """A read signed in its turn would come too old, were it to wait for writes that took more meanwhile."""
+    clock = StepClock()
+    clock.at_ns = 57 * 10**9
+    throttle = Throttle(clock, 100)
+    await throttle.spend(1, write=False)
+    throttle.told(100)
+    await throttle.spend(0, write=False)
+    assert clock.slept == 0 and throttle.used == 100
+    throttle.closed_for(4)  # but where the venue said so
+    await throttle.spend(0, write=False)
+    assert clock.slept >= 3
+
+
 async def test_a_tenth_of_the_budget_is_kept_for_writes() -> None:
     throttle = Throttle(StepClock(), 100)
     await throttle.spend(90, write=False)

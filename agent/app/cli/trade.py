@@ -259,6 +259,7 @@ async def _carry(
     from agent.app.cli.common import journal_busy
     from agent.app.follow import Teller
     from agent.app.intents import guarded
+    from agent.app.watching.exits import unprotected_lines
     from agent.app.wiring import nothing_new_unless_written, open_trading
 
     if request.algo == "market":
@@ -280,6 +281,8 @@ async def _carry(
         for name in waiting:
             note(f"exit {name} of an earlier run is watched meanwhile")
             carrier.start(desk.book.parents[name].parent)
+        for line in unprotected_lines(desk.book):
+            note(line)
         desk.journal.watchers.append(Teller(app.settings, desk.book, parent).saw)
         note(_how_to_go_on(parent))
         try:
