@@ -16,6 +16,7 @@ from agent.domain.instruments import Asset, AssetId
 from agent.market.pools import parse_pool
 from chains.evm import selector, word
 from chains.pool_factories import PoolFactory
+from chains.pool_keeper import PoolKeeper
 from chains.pools import PoolReader, PoolSnapshot, PoolSpec
 from chains.types import Address
 
@@ -133,7 +134,48 @@ def test_a_pool_that_falls_silent_is_left_out_until_it_answers_again() -> None:
     asyncio.run(followed())
 
 
-def test_a_pool_of_no_spacing_or_rates_finer_than_any_coin_is_none() -> None:
+class Blocks:
+    """Warm's part of it: every look finds the chain one block further, with no log."""
+
+    def __init__(self, chain: ToldChain) -> None:
+        self.chain = chain
+
+    async def news(self, since: str) -> list[Any]:
+        del since
+        self.chain.number += 1
+        return [(await self.chain.block(), ())]
+
+    def follow(self, sources: Any) -> None:
+        del sources
+
+    async def multicall(self, calls: Any, block: int | str = "latest") -> Any:
+        return await self.chain.multicall(calls, block)
+
+
+def test_a_pool_that_is_followed_falls_silent_and_comes_back_with_no_whole_reading() -> None:
+    evil: dict[str, Answer] = {**PAIR, "stable()": word(0), "the factory": word(30)}
+    evil |= {"getReserves()": word(10**18) + word(10**18) + word(7)}
+    chain = told(evil)
+
+    async def followed() -> None:
+        keeper = PoolKeeper(reader(chain, "solidly_volatile"), Blocks(chain))  # type: ignore[arg-type]
+        assert len((await keeper.snapshot()).pools) == len((await keeper.snapshot()).pools) == 2
+        for silent in ({**evil, "getReserves()": None}, {**evil, "getReserves()": word(1)}):
+            chain.answers = told(silent).answers
+            for _ in range(2):
+                alone = await keeper.snapshot()
+                assert [e["id"] for e in alone.pools] == [f"eip155:1/{HONEST}"] and EVIL in dict(
+                    alone.skipped
+                )
+            chain.answers = told(evil).answers
+            back = await keeper.snapshot()
+            assert len(back.pools) == 2 and EVIL not in dict(back.skipped)
+        assert keeper.whole == 1
+
+    asyncio.run(followed())
+
+
+def test_a_pool_of_no_tick_spacing_is_none() -> None:
     v3 = {**PAIR, "fee()": word(500), "slot0()": word(1) + word(0), "liquidity()": word(0)}
     for spacing in (0, (1 << 256) - 60, 1 << 24):
         chain = told({**v3, "tickSpacing()": word(spacing)})
