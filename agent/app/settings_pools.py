@@ -35,7 +35,7 @@ class PoolFactory(Table):
     )
     router: Address | None = Field(
         None,
-        description="A uniswap_v2 one's own router, of the interface of Uniswap's V2 router: trades go through it, pair by pair, where no RouteExecutor is used. The signer's file names it too (`signer init` writes it).",
+        description="A uniswap_v2 one's own router, of the interface of Uniswap's V2 router: trades go through it, pair by pair, where no RouteExecutor is used. The signer's file names it too (`signer init` writes it), so be sure of it: another's contract there can keep what a trade approves, up to the token's caps.",
     )
 
 
