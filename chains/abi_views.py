@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from chains.errors import Reject
 from chains.evm import words
 
 
-def uint_array(data: bytes, argument: int) -> list[int]:
-    """The uint array that is the `argument`-th value of ABI-encoded data."""
+def first_words(data: bytes, count: int) -> list[int]:
+    """The words of an answer of at least so many. Raises Reject MALFORMED_VIEW."""
     every = words(data)
+    if len(every) < count:
+        raise Reject("MALFORMED_VIEW", f"a view answers with {len(every)} words of at least {count}")
+    return every
+
+
+def uint_array(data: bytes, argument: int, at_least: int = 0) -> list[int]:
+    """The uint array that is the `argument`-th value of ABI-encoded data. Raises Reject MALFORMED_VIEW where there is none, or it has
+    fewer values than `at_least`."""
+    every = first_words(data, argument + 1)
     at = every[argument] // 32
-    return every[at + 1 : at + 1 + every[at]]
+    found = every[at + 1 : at + 1 + every[at]] if at < len(every) else []
+    if at >= len(every) or len(found) < max(at_least, every[at]):
+        raise Reject("MALFORMED_VIEW", f"a view's list is cut short, or has fewer than {at_least} values")
+    return found
 
 
 def symbol_text(data: bytes | None) -> str:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from chains.abi_views import ratio_text, uint_array
+from chains.abi_views import first_words, ratio_text, uint_array
 from chains.errors import Reject
-from chains.evm import address_of, call_data, selector, words
+from chains.evm import address_of, call_data, selector
 from chains.types import Address, Call
 
 KIND = "curve_stableswap"
@@ -70,9 +70,10 @@ def state_calls(pool: Address, values: dict[str, Any], coins: int) -> list[Call]
 
 
 def state(values: dict[str, Any], decimals: Sequence[int], given: Sequence[bytes]) -> dict[str, Any]:
-    """The changing fields from the answers to `state_calls`. Notes in `values` until when the amplification ramps."""
+    """The changing fields from the answers to `state_calls`. Notes in `values` until when the amplification ramps.
+    Raises Reject MALFORMED_VIEW, TOO_FINE."""
     n = len(decimals)
-    first = [words(answer)[0] for answer in given]
+    first = [first_words(answer, 1)[0] for answer in given]
     precision = _PRECISE if values["precise"] else 1
     rates = [10**18] * n
     if values["ramps"]:
@@ -80,7 +81,9 @@ def state(values: dict[str, Any], decimals: Sequence[int], given: Sequence[bytes
         values["ramp_end"] = max(values["ramp_end"], first[n + 3])
     if values["rated"]:
         answer = given[-1]
-        stored = uint_array(answer, 0) if len(answer) == 32 * (n + 2) else words(answer)[:n]
+        if max(decimals) > 18:
+            raise Reject("TOO_FINE", f"a coin of {max(decimals)} decimals, and rates are told for at most 18")
+        stored = (uint_array(answer, 0, n) if len(answer) == 32 * (n + 2) else first_words(answer, n))[:n]
         rates = [rate // 10 ** (18 - held) for rate, held in zip(stored, decimals, strict=True)]
     return {
         "balances_raw": [str(raw) for raw in first[:n]],

@@ -104,12 +104,14 @@ class PoolKeeper:
                 return None
         if unknown:
             read = await self._reader.states_of(unknown, at, self._warm)
+            for identity in unknown - read.keys():
+                entries.pop(identity, None)  # it does not answer, and is asked again at the next block
             for identity, entry in read.items():
                 # An event that is not understood may have moved ticks, which no state tells.
                 if "ticks" in entry:
                     return None
-                entries[identity] = was[identity] if entry == was[identity] else entry
-        return replace(kept, block=at, pools=tuple(entries.values()))
+                entries[identity] = was[identity] if entry == was.get(identity) else entry
+        return replace(kept, block=at, pools=tuple(entries.values()), skipped=self._reader.skipped)
 
     # ------------------------------------------------------------------ the check
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from chains.abi_views import first_words
 from chains.errors import Reject
 from chains.evm import address_of, call_data, selector, words
 from chains.types import Address, Call
@@ -58,5 +59,6 @@ def state_calls(pool: Address, values: dict[str, Any]) -> list[Call]:
 
 
 def state(given: Sequence[bytes]) -> dict[str, Any]:
-    reserves, (fee, *_) = words(given[0]), words(given[1])
+    """The changing fields from the answers to `state_calls`. Raises Reject MALFORMED_VIEW."""
+    reserves, (fee, *_) = first_words(given[0], 2), first_words(given[1], 1)
     return {"reserves_raw": [str(reserves[0]), str(reserves[1])], "fee_1e4": str(fee)}

@@ -3,7 +3,8 @@
 Everything of one snapshot is read at the same block: views travel through the reader's multicall, and an answer of
 another block is a Retry. What a kind's views are is in `pool_curve` and `pool_solidly`, for the older kinds here; pools of named factories
 are looked for once (`pool_factories`). Ticks are read once over the whole bitmap; afterwards a V3 or V4 pool's ticks are read again only
-where its liquidity events say that they changed, or where the block last read is no longer part of the chain.
+where its liquidity events say that they changed, or where the block last read is no longer part of the chain. A pool that does not answer, or
+not as its kind does, is left out and told of until it does: none takes the others with it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from chains import pool_curve, pool_solidly
-from chains.abi_views import ratio_text, symbol_text, uint_array
+from chains.abi_views import first_words, ratio_text, symbol_text, uint_array
 from chains.errors import Reject, Retry, Usage
 from chains.evm import address_of, checksum, keccak, selector, signed, word, words
 from chains.pool_factories import PoolFactory, found_pools
@@ -32,6 +33,7 @@ GAS = {
     "solidly_stable": (180_000, 0),
 }
 MIN_TICK, MAX_TICK = -887272, 887272
+MOST_SPACING = 16_383
 _V3_EVENTS = (
     keccak(b"Mint(address,address,int24,int24,uint128,uint256,uint256)"),
     keccak(b"Burn(address,int24,int24,uint128,uint256,uint256)"),
@@ -73,6 +75,7 @@ class PoolReader:
         self._fixed: dict[str, Known] = {}
         self._tokens: dict[Address, Token] = {}
         self._skipped: dict[str, str] = {}
+        self._silent: dict[str, str] = {}
         self._last: tuple[int, Hash32] | None = None
 
     @property
@@ -92,7 +95,12 @@ class PoolReader:
         )
         pools = await self._states_of(list(self._fixed.values()), at, self._reader)
         self._last = (at.number, at.hash)
-        return PoolSnapshot(at, tuple(pools), dict(self._tokens), tuple(self._skipped.items()))
+        return PoolSnapshot(at, tuple(pools), dict(self._tokens), self.skipped)
+
+    @property
+    def skipped(self) -> tuple[tuple[str, str], ...]:
+        """(id, why) of what is not read here, or did not answer when it was asked last."""
+        return tuple((self._skipped | self._silent).items())
 
     def v2_factories(self) -> dict[str, Address]:
         """By id, whose pair each V2 pool is, where factories' fees are given."""
@@ -125,15 +133,17 @@ class PoolReader:
 
         def unheard(f: Known) -> bool:
             if f.spec.kind == pool_curve.KIND:
-                return pool_curve.changes_unheard(f.values, after.timestamp)
-            return f.spec.kind.startswith("balancer") or f.spec.kind in pool_solidly.KINDS
+                return f.spec.id in self._silent or pool_curve.changes_unheard(f.values, after.timestamp)
+            moves = f.spec.kind.startswith("balancer") or f.spec.kind in pool_solidly.KINDS
+            return moves or f.spec.id in self._silent
 
         return frozenset(f"eip155:{chain}/{f.spec.id}" for f in self._fixed.values() if unheard(f))
 
     async def states_of(
         self, ids: Collection[str], at: BlockRef, reader: ChainReader
     ) -> dict[str, dict[str, Any]]:
-        """These pools' states at a block by `reader`, with the ticks that the last snapshot here had. Raises Retry BLOCK_MOVED."""
+        """These pools' states at a block by `reader`, with the ticks that the last snapshot here had; without those that did not answer.
+        Raises Retry BLOCK_MOVED."""
         chain = self._reader.chain_id
         fixed = [f for f in self._fixed.values() if f"eip155:{chain}/{f.spec.id}" in ids]
         return {entry["id"]: entry for entry in await self._states_of(fixed, at, reader)}
@@ -142,7 +152,9 @@ class PoolReader:
         """Those of the ticks that bound no position any more, at a block."""
         f = next(f for f in self._fixed.values() if identity.endswith(f"/{f.spec.id}"))
         nets = await self._views([self._tick_call(f, tick) for tick in ticks], at)
-        return frozenset(t for t, n in zip(ticks, nets, strict=True) if not words(_certain(n, f))[0])
+        if any(map(_mute, nets)):
+            raise Retry("POOL_SILENT", f"pool {f.spec.id} did not answer", "read again; if it stays silent, remove it")  # fmt: skip
+        return frozenset(t for t, n in zip(ticks, nets, strict=True) if not words(n or b"")[0])
 
     # ---- constants
 
@@ -215,7 +227,12 @@ class PoolReader:
         if spec.kind == "uniswap_v2":
             made_by = None if self._v2_fees is None else address_of(given[2] or b"")
             return Known(spec, tokens, {"fee_pips": self._v2_fee(spec, made_by), "factory": made_by})
-        return Known(spec, tokens, {"fee_pips": first[2][0], "tick_spacing": signed(first[3][0])})
+        spacing = signed(first[3][0])
+        if not 1 <= spacing <= MOST_SPACING:
+            raise Reject(
+                "NOT_A_POOL", f"{spec.id} tells a tick spacing of {spacing}: it is no {spec.kind} pool"
+            )
+        return Known(spec, tokens, {"fee_pips": first[2][0], "tick_spacing": spacing})
 
     def _v2_fee(self, spec: PoolSpec, factory: Address | None) -> int:
         if self._v2_fees is None or factory is None:
@@ -247,17 +264,18 @@ class PoolReader:
         )
         extra = _view(pool, "getNormalizedWeights()") if weighted else _view(pool, "getBptIndex()")
         listed, given = await self._views([tokens_call, extra], at)
-        if listed is None or (weighted and given is None):
+        try:
+            every = [address_of(w.to_bytes(32, "big")) for w in uint_array(listed or b"", 0)]
+            if weighted:
+                fixed.values["weights"] = uint_array(given or b"", 0)
+            # A composable pool lists its own share token among the balances; swaps never touch it.
+            share = None if weighted or given is None else first_words(given, 1)[0]
+        except Reject:
             del self._fixed[fixed.spec.id]
             self._skipped[fixed.spec.id] = f"{fixed.spec.id} does not answer as a {fixed.spec.kind} pool"
             return
-        every = [address_of(w.to_bytes(32, "big")) for w in uint_array(listed, 0)]
-        # A composable pool lists its own share token among the balances; swaps never touch it.
-        share = None if weighted or given is None else words(given)[0]
         fixed.values["kept"] = [k for k in range(len(every)) if k != share]
         fixed.tokens = tuple(every[k] for k in fixed.values["kept"])
-        if weighted and given is not None:
-            fixed.values["weights"] = uint_array(given, 0)
 
     async def _learn_tokens(self, wanted: Sequence[Address], at: BlockRef) -> None:
         real = [token for token in wanted if token != ZERO_ADDRESS]
@@ -310,19 +328,21 @@ class PoolReader:
             low, high = (-(-MIN_TICK // spacing)) >> 8, (MAX_TICK // spacing) >> 8
             asked += [(f, position) for position in range(low, high + 1)]
         bitmaps = await self._views([self._bitmap_call(f, position) for f, position in asked], at)
+        silent = {f.spec.id for (f, _), answer in zip(asked, bitmaps, strict=True) if _mute(answer)}
         found: list[tuple[Known, int]] = []
         for (f, position), answer in zip(asked, bitmaps, strict=True):
-            bits = words(_certain(answer, f))[0]
+            bits = words(answer or b"")[0] if f.spec.id not in silent else 0
             while bits:
                 lowest = bits & -bits
                 found.append((f, (position * 256 + lowest.bit_length() - 1) * f.values["tick_spacing"]))
                 bits ^= lowest
         nets = await self._views([self._tick_call(f, tick) for f, tick in found], at)
+        silent |= {f.spec.id for (f, _), answer in zip(found, nets, strict=True) if _mute(answer, 64)}
         for f in wanted:
-            f.ticks = []
+            f.ticks = None if f.spec.id in silent else []
         for (f, tick), answer in zip(found, nets, strict=True):
-            assert f.ticks is not None
-            f.ticks.append((tick, signed(words(_certain(answer, f))[1])))
+            if f.ticks is not None:
+                f.ticks.append((tick, signed(words(answer or b"")[1])))
 
     def _bitmap_call(self, f: Known, position: int) -> Call:
         if f.spec.kind == "uniswap_v3":
@@ -347,7 +367,17 @@ class PoolReader:
         for f in fixed:
             calls += self._state_calls(f)
         answers = iter(await self._views(calls, at, reader))
-        return [self._state(f, [_certain(next(answers), f) for _ in self._state_calls(f)]) for f in fixed]
+        found = []
+        for f in fixed:
+            given = [next(answers) for _ in self._state_calls(f)]
+            try:
+                if any(map(_mute, given)) or (f.ticks is None and _has_ticks(f.spec.kind)):
+                    raise Reject("POOL_SILENT", "a view of its kind reverts")
+                found.append(self._state(f, [answer or b"" for answer in given]))
+                self._silent.pop(f.spec.id, None)
+            except Reject as why:
+                self._silent[f.spec.id] = f"{f.spec.id}: {why.message}. It is left out until it answers"
+        return found
 
     def _state_calls(self, f: Known) -> list[Call]:
         kind, where = f.spec.kind, f.spec.id
@@ -376,6 +406,7 @@ class PoolReader:
         return calls
 
     def _state(self, f: Known, given: list[bytes]) -> dict[str, Any]:
+        """Raises Reject MALFORMED_VIEW, TOO_FINE."""
         kind, chain = f.spec.kind, self._reader.chain_id
         gas, per_tick = GAS[kind]
         out: dict[str, Any] = {
@@ -391,7 +422,7 @@ class PoolReader:
             return out | pool_curve.state(f.values, decimals, given)
         if kind in pool_solidly.KINDS:
             return out | pool_solidly.state(given)
-        first = words(given[0])
+        first = first_words(given[0], 4 if kind == "uniswap_v4" else 2)
         if kind == "uniswap_v2":
             return out | {
                 "reserves_raw": [str(first[0]), str(first[1])],
@@ -410,13 +441,15 @@ class PoolReader:
                 "liquidity": str(words(given[1])[0]),
                 "ticks": [[tick, str(net)] for tick, net in f.ticks or []],
             }
-        balances = uint_array(given[0], 1)
+        balances = uint_array(given[0], 1, max(f.values["kept"], default=0) + 1)
         out["balances_raw"] = [str(balances[k]) for k in f.values["kept"]]
         out["fee_1e18"] = str(words(given[1])[0])
         if kind == "balancer_v2_weighted":
             return out | {"weights_1e18": [str(weight) for weight in f.values["weights"]]}
-        amp, _, precision = words(given[2])[:3]
-        scaling = uint_array(given[3], 0)
+        amp, _, precision = first_words(given[2], 3)[:3]
+        scaling = uint_array(given[3], 0, max(f.values["kept"], default=0) + 1)
+        if precision == 0 or any(self._tokens[token].decimals > 18 for token in f.tokens):
+            raise Reject("TOO_FINE", "its amplification or a token's decimals are none that its kind has")
         rates = [
             scaling[k] // 10 ** (18 - self._tokens[token].decimals)
             for k, token in zip(f.values["kept"], f.tokens, strict=True)
@@ -458,9 +491,6 @@ def _balancer_address(pool_id: str) -> Address:
     return checksum(pool_id[:42])
 
 
-def _certain(answer: bytes | None, f: Known) -> bytes:
-    if answer is None or len(answer) < 32:
-        raise Retry(
-            "POOL_SILENT", f"pool {f.spec.id} did not answer", "read again; if it stays silent, remove it"
-        )
-    return answer
+def _mute(answer: bytes | None, least: int = 32) -> bool:
+    """Whether a view reverted, or its answer is none of at least so many bytes."""
+    return answer is None or len(answer) < least

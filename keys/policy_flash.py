@@ -3,6 +3,10 @@
 The contract repays the caller's debt alone and pulls the caller's aTokens alone, so that a batch can lose no more than what it approves
 of them; the health that it has to find afterwards is the one bound on what the rest is worth. It works only for an asset and an aToken
 that are listed, at a market that is.
+
+How much is repaid for it, by which pools of which factory, is not judged: anybody can make a pool of two listed tokens at a price of his
+own. Whoever holds the trading process can thus lose what the aToken's caps let leave, as by a swap of a minimum of one: the caps are the
+bound, and an aToken needs one only where owners sign such rescues.
 """
 
 from __future__ import annotations

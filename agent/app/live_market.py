@@ -346,7 +346,13 @@ class LiveMarket:
             if was is None or was[0] is not entry:
                 # The router unwraps for a pool of native ether, so that such a pool trades our wrapped ether.
                 told = {**entry, "assets": [wrapped if a == native else a for a in entry["assets"]]}
-                was = self._parsed[name] = (entry, parse_pool(name, told, assets))
+                try:
+                    was = self._parsed[name] = (entry, parse_pool(name, told, assets))
+                except (
+                    Usage
+                ) as error:  # figures that no pool of its kind can have: the others are none the worse
+                    self.left_out[f"{desk.profile.name} pool {name.rpartition('/')[2]}"] = error.message
+                    continue
             pools[name] = was[1]
             if native in entry["assets"]:
                 desk.native_pools.add(name)

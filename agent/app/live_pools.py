@@ -17,6 +17,7 @@ from chains.types import Address, BlockRef, Call, ChainReader
 
 SHARES = (1_000_000, 1_000, 5)
 """What is quoted of the pool's holding of what is paid in: a part in so many."""
+UNPROVEN = "its contract's quotes could not be compared with ours yet"
 ROUNDING = 2
 """Base units: Curve's view takes its fee after the unscaling, its exchange before, and templates of one curve round D either way."""
 
@@ -68,14 +69,15 @@ class PoolProof:
         self._found: dict[str, str] = {}
 
     async def failing(self, pools: Sequence[Pool], at: BlockRef, reader: ChainReader) -> dict[str, str]:
-        """Ids of those whose contracts quote otherwise, and how. Raises Retry where the chain does not answer at that block."""
+        """Ids of those whose contracts quote otherwise, and how, and of those of which no quote was compared: figures nobody can trade at prove
+        nothing. Raises Retry where the chain does not answer at that block."""
         judged = [pool for pool in pools if isinstance(pool, CurvePool | SolidlyPool)]
         new = [pool for pool in judged if pool.id not in self._found and _holding(pool)]
-        if new:
-            asked = [(pool, *quote) for pool in new for quote in _quotes(pool)]
+        asked = [(pool, *quote) for pool in new for quote in _quotes(pool)]
+        if asked:
             block, results = await reader.multicall([call for *_, call in asked], at.number)
             if block.hash == at.hash:  # else the next look asks again
-                self._found |= {pool.id: "" for pool in new}
+                self._found |= {pool.id: "" for pool, *_ in asked}
                 for (pool, ours, call), result in zip(asked, results, strict=True):
                     theirs = words(result.data)[0] if result.ok and len(result.data) == 32 else None
                     if theirs is None or abs(theirs - ours) > (
@@ -85,7 +87,11 @@ class PoolProof:
                             f"its contract quotes {theirs if theirs is not None else 'nothing'} where a {pool.kind} pool gives "
                             f"{ours} (calldata 0x{call.data.hex()}): it is of another kind"
                         )
-        return {pool.id: why for pool in judged if (why := self._found.get(pool.id, ""))}
+        return {
+            pool.id: why
+            for pool in judged
+            if (why := self._found.get(pool.id, UNPROVEN if _holding(pool) else ""))
+        }
 
 
 def _holding(pool: CurvePool | SolidlyPool) -> bool:

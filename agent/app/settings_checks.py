@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,9 @@ from agent.domain.errors import Usage
 from agent.domain.instruments import chain_of, venue_of
 from chains.profiles import load
 from chains.types import Environment, Protection
+from contracts.flash_repay import ADDRESS as FLASH_REPAY
 from contracts.flash_repay import FLASH
+from contracts.route_executor import ADDRESS as ROUTE_EXECUTOR
 from contracts.route_executor import EXECUTOR
 from keys.secrets import is_reference
 
@@ -167,7 +169,9 @@ def _chains(settings: Settings) -> Iterator[Found]:
         for address, count in Counter(pool.address for pool in chain.pools).items():
             if count > 1:
                 yield f"chains[{number}].pools", f"{address} stands there {count} times", "keep one"
-        yield from factory_problems(f"chains[{number}]", chain.factories, _contracts(chain))
+        yield from factory_problems(
+            f"chains[{number}]", chain.factories, _contracts(chain) | _parts(settings, chain)
+        )
 
 
 def _order_book(number: int, chain: Chain) -> Iterator[Found]:
@@ -224,11 +228,25 @@ def _accounts(settings: Settings) -> Iterator[Found]:
             )
 
 
-def _contracts(chain: Chain) -> Mapping[str, str]:
+def _contracts(chain: Chain) -> dict[str, str]:
     try:
-        return load(chain.chain_id).contracts
+        return dict(load(chain.chain_id).contracts)
     except Usage:
         return {}
+
+
+def _parts(settings: Settings, chain: Chain) -> dict[str, str]:
+    """By name, what else has a part of its own at the chain in the signer's file."""
+    tokens = (
+        a for ids in settings.assets.values() for a in ids if a.startswith(f"eip155:{chain.chain_id}/erc20:")
+    )
+    found = {f"token_{a.rpartition(':')[2]}": a.rpartition(":")[2] for a in tokens}
+    found |= {f"lending_pool_{pool}": pool for pool in (*chain.lending_pools, chain.lending_pool) if pool}
+    return found | {
+        "wallet": settings.wallet.address,
+        "route_executor": ROUTE_EXECUTOR,
+        "flash_repay": FLASH_REPAY,
+    }
 
 
 def _families(settings: Settings) -> Iterator[Found]:

@@ -35,14 +35,17 @@ class PoolFactory(Table):
     )
     router: Address | None = Field(
         None,
-        description="A uniswap_v2 one's own router, of the interface of Uniswap's V2 router: trades go through it, pair by pair, where no RouteExecutor is used. The signer's file names it too (`signer init` writes it).",
+        description="A uniswap_v2 one's own router, of the interface of Uniswap's V2 router: trades go through it, pair by pair, where no RouteExecutor is used. The signer's file names it too (`signer init` writes it), so be sure of it: another's contract there can keep what a trade approves, up to the token's caps.",
     )
+
+
+_V2_ROUTER = "uniswap_v2_router"
 
 
 def factory_problems(
     where: str, factories: tuple[PoolFactory, ...], contracts: Mapping[str, str]
 ) -> Iterator[tuple[str, str, str]]:
-    """(TOML path, message, hint) of what is wrong with a chain's factories, given the contracts of its profile. Pure."""
+    """(TOML path, message, hint) of what is wrong with a chain's factories, given what else has a part there, address by name: the contracts of its profile, tokens, the wallet … Pure."""
     for address, count in Counter(factory.address for factory in factories).items():
         if count > 1:
             yield f"{where}.factories", f"{address} stands there {count} times", "keep one"
@@ -58,6 +61,19 @@ def factory_problems(
             )
         if factory.kind == "solidly" and factory.router is not None:
             yield f"{where}.factories[{number}].router", "no router of this kind is used here", "leave it out"
+        # In the signer's file a router's address is a router and nothing else: what stood there before would no longer be understood.
+        if (part := _other_part(factory, contracts)) is not None:
+            yield f"{where}.factories[{number}].router", f"is {part}", "write the V2 router that this factory's project published"  # fmt: skip
         own = contracts.get("uniswap_v2_factory") == factory.address
         if own and factory.fee_pips not in (None, UNISWAP_V2_PIPS):
             yield at, "is not what the pairs of Uniswap's own factory take", f"write {UNISWAP_V2_PIPS}"
+
+
+def _other_part(factory: PoolFactory, contracts: Mapping[str, str]) -> str | None:
+    """What a router's address is known as here where it is no V2 router's."""
+    if factory.router is None:
+        return None
+    others = {address: f"known here as {name}" for name, address in contracts.items() if name != _V2_ROUTER}
+    return {**others, factory.address: "the factory itself", "0x" + "0" * 40: "no address"}.get(
+        factory.router
+    )

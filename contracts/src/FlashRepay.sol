@@ -58,6 +58,7 @@ contract FlashRepay {
 
     uint256 private constant IDLE = 1;
     uint256 private constant RUNNING = 2;
+    /// While a call runs: RUNNING, and on top of it what the market has taken of the asset owed so far.
     uint256 private status = IDLE;
     /// Which pool may call back now, and with which data: the hash of both. IDLE but while a pool is being asked.
     bytes32 private pending = bytes32(IDLE);
@@ -79,7 +80,7 @@ contract FlashRepay {
         if (left < before) revert AmountUnavailable(before, left);
         left -= before;
         r.tokens[0].send(msg.sender, left);
-        repaid = r.repays - left;
+        repaid = status - RUNNING;
         taken -= IERC20(r.aToken).balanceOf(msg.sender);
         if (taken > r.mostCollateral) revert CollateralAboveMost(taken, r.mostCollateral);
         (,,,,, uint256 health) = IAavePool(r.pool).getUserAccountData(msg.sender);
@@ -126,7 +127,9 @@ contract FlashRepay {
     function _repay(Repayment memory r, address account) private {
         address owed = r.tokens[0];
         owed.approve(r.pool, r.repays);
+        uint256 had = owed.held();
         IAavePool(r.pool).repay(owed, r.repays, VARIABLE, account);
+        status = RUNNING + had - owed.held();
         if (IERC20(owed).allowance(address(this), r.pool) != 0) owed.approve(r.pool, 0);
         if (IERC20(owed).allowance(address(this), r.pool) != 0) revert AllowanceRemains(owed, r.pool);
     }

@@ -2,6 +2,7 @@
 pragma solidity 0.8.19;
 
 import {MockToken} from "./Mocks.sol";
+import {CallingToken} from "./VenueMocks.sol";
 
 interface IFlashed {
     function uniswapV3SwapCallback(int256 amount0Delta, int256 amount1Delta, bytes calldata data) external;
@@ -200,6 +201,20 @@ contract FalseAToken {
     }
 
     function transferFrom(address, address, uint256) external pure returns (bool) {
+        return true;
+    }
+}
+
+/// A token that makes its call when a pool pays it out, while another pool waits to be paid.
+contract CallingOnTheWay is CallingToken {
+    uint256 public tried;
+
+    function transfer(address to, uint256 amount) external override returns (bool) {
+        _move(msg.sender, to, amount);
+        if (target != address(0)) {
+            (succeeded,) = target.call(what);
+            tried++;
+        }
         return true;
     }
 }

@@ -3,7 +3,7 @@ pragma solidity 0.8.19;
 
 import {FlashRepay} from "../src/FlashRepay.sol";
 import {Tokens} from "../src/Tokens.sol";
-import {FalseAToken, FalseMarket, MockMarket} from "./FlashMocks.sol";
+import {CallingOnTheWay, FalseAToken, FalseMarket, MockMarket} from "./FlashMocks.sol";
 import {FlashWorld} from "./FlashWorld.sol";
 import {MockToken} from "./Mocks.sol";
 import {CallingToken} from "./VenueMocks.sol";
@@ -120,6 +120,40 @@ contract FlashRepayTest is FlashWorld {
         (r.tokens, r.fees) = (new address[](4), new uint24[](2));
         vm.expectPartialRevert(FlashRepay.BadPath.selector);
         flash.repay(r);
+    }
+
+    /// A pool that runs dry, or a token that takes a fee, gives less than was asked for: what is told is what the market took.
+    function test_less_bought_than_asked_for_is_not_told_as_repaid() public {
+        direct.misbehave(1, 9_950);
+        aEth.approve(address(flash), 10e18);
+        (uint256 repaid,) = flash.repay(straight(15_100e18, 10e18));
+        same(repaid, 15_000e18, "repaid");
+        same(market.debt(me), 0, "owed");
+        same(usd.balanceOf(me), 24.5e18, "back");
+        nothingStays();
+    }
+
+    /// What one of the batch's pools costs once somebody has moved its price before it: never above what was said, or nothing happens.
+    function testFuzz_a_price_moved_before_costs_no_more_than_said(uint256 price, bool two) public {
+        second = pool(eth, mid, 3000, within(price, 1e15, 1e25));
+        direct = pool(eth, usd, 500, within(price, 1e15, 1e25));
+        uint256 had = aEth.balanceOf(me);
+        try flash.repay(two ? around(5_000e18, 2.6e18) : straight(5_000e18, 2.6e18)) {
+            isTrue(had - aEth.balanceOf(me) <= 2.6e18, "above");
+            same(market.debt(me), 10_000e18, "owed");
+        } catch {
+            same(aEth.balanceOf(me), had, "held as before");
+            same(market.debt(me), 15_000e18, "owed as before");
+        }
+        nothingStays();
+    }
+
+    function test_a_call_repeated_finds_no_allowance() public {
+        (, uint256 taken) = flash.repay(straight(5_000e18, 5e18));
+        aEth.approve(address(flash), 0); // as the batch's last call does
+        vm.expectPartialRevert(Tokens.TokenCallFailed.selector);
+        flash.repay(straight(5_000e18, 5e18));
+        same(aEth.balanceOf(me), 10e18 - taken, "taken once");
     }
 
     function test_without_the_allowance_nothing_happens() public {
@@ -250,6 +284,35 @@ contract FlashRepayTest is FlashWorld {
         flash.repay(straight(1_000e18, 5e18));
         isTrue(!evil.succeeded(), "called back");
         nothingStays();
+    }
+
+    /// A token in the middle that calls while a pool is being asked: neither a stranger nor the token itself is taken for that pool.
+    function test_a_token_of_the_way_cannot_be_the_pool_that_is_asked() public {
+        CallingOnTheWay evil = new CallingOnTheWay();
+        first = pool(evil, usd, 100, 1e18);
+        second = pool(eth, evil, 3000, 1_994e18);
+        FlashRepay.Repayment memory r = around(1_000e18, 5e18);
+        r.tokens[1] = address(evil);
+        for (uint256 at; at < 2; at++) {
+            bytes memory data = abi.encode(r, me, at);
+            evil.calls(address(flash), abi.encodeCall(FlashRepay.uniswapV3SwapCallback, (int256(1e18), -1, data)));
+            flash.repay(r);
+            isTrue(evil.tried() == at + 1 && !evil.succeeded(), "called back");
+        }
+        nothingStays();
+    }
+
+    /// An allowance that somebody left standing is drawn on by his own calls alone, whoever's account the data names.
+    function test_a_standing_allowance_is_nobodys_elses(address who) public {
+        vm.assume(who != me);
+        aEth.approve(address(flash), type(uint256).max);
+        FlashRepay.Repayment memory r = straight(1_000e18, 5e18);
+        r.leastHealth = 0;
+        vm.prank(who);
+        try flash.repay(r) {
+            isTrue(false, "repaid");
+        } catch {}
+        same(aEth.balanceOf(me), 10e18, "held");
     }
 
     function oweIn(MockToken owed) private {

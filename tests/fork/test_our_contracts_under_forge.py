@@ -25,7 +25,7 @@ pytestmark = pytest.mark.devnet
 LEAST = {
     **{"Fuzz": 5, "Invariant": 5, "Lending": 9, "Settings": 13, "Gate": 26},
     **{"RouteExecutor": 27, "RouteInvariant": 2, "Offers": 24, "OffersInvariant": 4},
-    **{"FlashRepay": 25, "FlashInvariant": 2},
+    **{"FlashRepay": 30, "FlashInvariant": 2},
 }
 OWN = {"Gate": gate.GATE, "Offers": OFFERS, "RouteExecutor": EXECUTOR, "FlashRepay": FLASH}
 

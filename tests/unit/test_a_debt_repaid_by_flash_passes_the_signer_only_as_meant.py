@@ -89,6 +89,15 @@ def test_one_thing_amiss_and_it_is_refused(rule: str, calls: list[Call]) -> None
     assert isinstance(verdict, Refusal) and verdict.rule == rule, verdict
 
 
+def test_the_worst_way_that_passes_counts_whole_against_the_cap() -> None:
+    """Pools at a thief's price, one unit repaid, health left at its least: what may be lost so is what the owners let leave, no more."""
+    worst = replace(GOOD, factory=c.THIEF, repays=1, leastHealth=10**18)
+    verdict = asked(batch(worst))
+    assert isinstance(verdict, Allowed) and dict(verdict.spend) == {A_WETH: MOST}
+    over = asked([*batch(worst), *batch(replace(worst, mostCollateral=1))])
+    assert isinstance(over, Refusal) and over.rule == "cap-per-tx", over
+
+
 @pytest.mark.parametrize(
     ("rule", "left_out"),
     [("spender", "contracts"), ("spender", "spenders"), ("unknown-call", "tokens")],

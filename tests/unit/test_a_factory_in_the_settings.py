@@ -16,7 +16,22 @@ from chains.errors import Usage
 from chains.pool_factories import PoolFactory
 from chains.profiles import load
 from chains.types import Address
+from contracts.flash_repay import ADDRESS as FLASH
+from contracts.route_executor import ADDRESS as EXECUTOR
 
+PARTS = {
+    **{
+        name: load(1).contracts[name]
+        for name in ("permit2", "universal_router", "safe_multi_send_call_only", "uniswap_v2_factory")
+    },
+    **{"wallet": values()["wallet"]["address"], "route_executor": EXECUTOR, "flash_repay": FLASH},
+    "token_": next(
+        a.rpartition(":")[2]
+        for ids in values()["assets"].values()
+        for a in ids
+        if a.startswith("eip155:1/erc20:")
+    ),
+}
 HERE = Path("/etc/fairlead.toml")
 SUSHI, AERODROME = "0xC0AEe478e3658e2610c5F7A4A2E1777cE9e4f2Ac", "0x420DD381b31aEf6683db6B902084cB0FFECe40Da"
 OWN = load(1).contracts["uniswap_v2_factory"]
@@ -51,6 +66,9 @@ def test_a_fork_says_its_fee_and_a_solidly_factory_tells_it_itself() -> None:
         ([v2(fee_pips=300_001)], "chains[0].factories[0].fee_pips"),
         ([v2(fee_pips="2500")], "chains[0].factories[0].fee_pips"),
         ([{"kind": "solidly", "address": AERODROME, "router": SUSHI}], "chains[0].factories[0].router: no router of this kind"),
+        ([v2(router=SUSHI)], "chains[0].factories[0].router: is the factory itself"),
+        ([v2(router="0x" + "0" * 40)], "chains[0].factories[0].router"),
+        *(([v2(router=at)], f"chains[0].factories[0].router: is known here as {name}") for name, at in PARTS.items()),
         ([v2(kind="curve")], "chains[0].factories[0].kind"),
         ([v2(address="0x12")], "chains[0].factories[0].address"),
     ],

@@ -93,6 +93,11 @@ def test_what_is_left_out_is_told() -> None:
     assert set(market.left_out) == {f"ethereum pool {PAIR}", f"ethereum pool {CURVE}"}
     assert "another factory" in market.left_out[f"ethereum pool {PAIR}"]
     assert "decimals" in market.left_out[f"ethereum pool {CURVE}"]
+    # Figures that no pool of its kind can hold take that pool out, and none beside it.
+    mad = dataclasses.replace(read, pools=({**entries[0], "reserves_raw": ["9", str(10**77)]}, entries[1]))
+    market.left_out = {}
+    assert list(market._chain_view(desk, mad, {}, 1).pools) == [f"{HERE}/{own.lower()}"]
+    assert "reserves_raw" in market.left_out[f"ethereum pool {PAIR}"]
 
 
 @pytest.mark.parametrize("chain_id", [1, 8453, 42161])
