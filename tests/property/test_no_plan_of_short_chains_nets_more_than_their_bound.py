@@ -165,6 +165,25 @@ def test_short_chains_prove_more_and_the_check_follows() -> None:
     assert int(proof["bound_raw"]) < Setting(order).bound_raw(proof["prices"], int(route["net_out_raw"]))
 
 
+def test_prices_and_amounts_out_of_all_range_are_refused_in_words() -> None:
+    view = market(Random(5))
+    problem = pose(view, AssetId(WETH), AssetId(USDC), 10**19)
+    route = json.loads(json.dumps(route_json(certified(problem, route_of(problem, best_plan(problem))))))
+    backwards = pose(view, AssetId(USDC), AssetId(WETH), 10**10)
+    other = json.loads(
+        json.dumps(route_json(certified(backwards, route_of(backwards, best_plan(backwards)))))
+    )
+    for honest in (route, other):
+        for price, amount in (("1e300", None), ("1e300", "9" * 399), ("1e-300", "9" * 399)):
+            forged = copy.deepcopy(honest)
+            for asset in forged["certificate"]["prices"]:
+                forged["certificate"]["prices"][asset] = price
+            forged["in_raw"] = amount or forged["in_raw"]
+            forged["certificate"]["seal"] = seal_of(forged)
+            found = check(forged, view)
+            assert not found.valid and found.why
+
+
 def test_a_proof_over_shorter_chains_than_pay_says_so(tmp_path: Path) -> None:
     """One leg nets a third less than two: what holds of one leg alone must not read as if it held of all."""
     pools = [v2("aa", USDC, DAI, 10_000, 10_000), v2("bb", USDC, WETH, 3_000_000, 1_000), v2("cc", DAI, WETH, 3_000_000, 1_000)]  # fmt: skip

@@ -4,8 +4,8 @@
 
 where a pool's gain is the most that trading with it can earn at the prices. It is the Lagrangian dual of the problem with its
 fixed costs, so it holds for any prices. It speaks of plans that go forward: assets stand in an order, none is bought once it was
-sold, so that nothing is bought back for what it is; each pair of a pool is sold by one leg, and no asset is both sold to and
-bought from one pool. (What turning in circles would earn on top is arbitrage, and no part of a route.) Legs into a weighted pool
+sold, so that nothing is bought back for what it is; each pair of a pool is sold by one leg, no asset is both sold to and
+bought from one pool, and of the equivalents sold or bought none is traded for another. (What turning in circles would earn on top is arbitrage, and no part of a route.) Legs into a weighted pool
 then only worsen each other's prices, so the gains of its pairs are counted one by one.
 
 Two things make it tight where gas weighs. At the moment an asset is sold, all that is held is worth at most the value sold plus

@@ -120,6 +120,9 @@ class _Check:
             bound = self._bound(net)
         except FairleadError as bad:
             self.why.append(bad.message)
+        except (ArithmeticError, ValueError):
+            # Where an invariant has to be followed in floats, no price or amount of sense leaves their range.
+            self.why.append("certificate: prices or amounts so large or small that no bound can be computed")
         else:
             self._is("bound_raw", self.proof["bound_raw"], str(bound))
             if bound < net:
