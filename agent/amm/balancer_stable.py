@@ -63,6 +63,9 @@ def balance_given(amp: int, precision: int, balances: list[int], d: int, index: 
     """The balance at `index` that keeps D with all the others given, rounded up."""
     n = len(balances)
     amp_n, total, p_d = amp * n, balances[0], balances[0] * n
+    if d == 0:
+        # An empty pool has nothing to divide by.
+        raise ContractRevert("BAL#004")
     for x in balances[1:]:
         p_d = _mul(_mul(p_d, x), n) // d
         total = fp.add(total, x)

@@ -120,3 +120,22 @@ def test_where_a_book_sells_at_the_margin_the_bound_is_met() -> None:
     route = certified(problem, route_of(problem, best_plan(problem)))
     assert len(route.legs) == 2
     assert route.certificate is not None and route.certificate.gap_bps < 0.5
+
+
+@pytest.mark.parametrize("stable", [False, True])
+def test_a_fee_that_is_rounded_away_is_within_the_bound(stable: bool) -> None:
+    """Of a coin without decimals Solidly takes no fee below a few hundred: the first unit pays more than the fee lets one think."""
+    coin = AssetId("eip155:1/erc20:0x3333333333333333333333333333333333333333")
+    reserves = [str(10**7), str(10**7 * 10**6)]
+    made = document([{"id": "eip155:1/0xaa", "kind": "solidly_stable" if stable else "solidly_volatile", "assets": [coin, USDC], "reserves_raw": reserves,
+                      "fee_1e4": "30", "gas": 0}])  # fmt: skip
+    made["assets"].append({"id": coin, "symbol": "COIN", "decimals": 0})
+    view = parse_market(made)
+    for amount in (1, 100, 300, 333, 334, 1000):
+        problem = pose(view, coin, AssetId(USDC), amount)
+        route = certified(problem, route_of(problem, best_plan(problem)))
+        assert route.certificate is not None
+        order = Order(view, coin, AssetId(USDC), amount, False, problem.native_px)
+        for price in (*dict(route.certificate.prices).values(), "0.997", "0.999", "1"):
+            prices = {coin: price, AssetId(USDC): "1"}
+            assert route.net_out_raw <= Setting(order).bound_raw(prices)

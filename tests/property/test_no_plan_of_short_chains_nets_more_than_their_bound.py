@@ -5,13 +5,16 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from markets import DAI, USDC, WETH, document, v2
 
 from agent.amm import Reverted, swap_exact_in
+from agent.app.cli.certificate import check as check_command
 from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
 from agent.market.file import parse_market
@@ -160,6 +163,45 @@ def test_short_chains_prove_more_and_the_check_follows() -> None:
     assert proof["branches"][0]["hops"] == proof["universe"]["hops"] >= 3 and check(route, view).valid
     order = Order(view, AssetId(USDC), AssetId(DAI), int(route["in_raw"]), False, route["costs"]["native_px"])
     assert int(proof["bound_raw"]) < Setting(order).bound_raw(proof["prices"], int(route["net_out_raw"]))
+
+
+def test_prices_and_amounts_out_of_all_range_are_refused_in_words() -> None:
+    view = market(Random(5))
+    problem = pose(view, AssetId(WETH), AssetId(USDC), 10**19)
+    route = json.loads(json.dumps(route_json(certified(problem, route_of(problem, best_plan(problem))))))
+    backwards = pose(view, AssetId(USDC), AssetId(WETH), 10**10)
+    other = json.loads(
+        json.dumps(route_json(certified(backwards, route_of(backwards, best_plan(backwards)))))
+    )
+    for honest in (route, other):
+        for price, amount in (("1e300", None), ("1e300", "9" * 399), ("1e-300", "9" * 399)):
+            forged = copy.deepcopy(honest)
+            for asset in forged["certificate"]["prices"]:
+                forged["certificate"]["prices"][asset] = price
+            forged["in_raw"] = amount or forged["in_raw"]
+            forged["certificate"]["seal"] = seal_of(forged)
+            found = check(forged, view)
+            assert not found.valid and found.why
+
+
+def test_a_proof_over_shorter_chains_than_pay_says_so(tmp_path: Path) -> None:
+    """One leg nets a third less than two: what holds of one leg alone must not read as if it held of all."""
+    pools = [v2("aa", USDC, DAI, 10_000, 10_000), v2("bb", USDC, WETH, 3_000_000, 1_000), v2("cc", DAI, WETH, 3_000_000, 1_000)]  # fmt: skip
+    market = document(pools)
+    view = parse_market(market)
+    found, files = [], (tmp_path / "route.json", tmp_path / "market.json")
+    for most in (1, 3):
+        problem = pose(view, AssetId(USDC), AssetId(DAI), 5_000 * 10**6, max_hops=most)
+        route = json.loads(json.dumps(route_json(certified(problem, route_of(problem, best_plan(problem))))))
+        found.append(check(route, view))
+        if most == 1:
+            files[0].write_text(json.dumps(route))
+            files[1].write_text(json.dumps(market))
+    short, longer = found
+    assert short.valid and short.hops == 1 and longer.valid and longer.hops is None
+    assert short.bound_raw < longer.net_out_raw * 7 // 10
+    told = CliRunner().invoke(check_command, [str(file) for file in files])
+    assert told.exit_code == 0 and "over chains of at most 1 leg," in told.output
 
 
 CHANGES = ("fewer hops", "more hops", "no hops", "untold", "source", "none", "dearer", "missing", "short", "gone", "text", "empty")  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from markets import CEX_ETH, CEX_USDC, DAI, USDC, WETH, book, document, three_places, v2, v3
 
+from agent.amm import BalancerStablePool, Reverted, swap_exact_in
 from agent.app.clocked import proof_of, timed_route
 from agent.domain.errors import FairleadError
 from agent.domain.instruments import AssetId
@@ -139,3 +140,10 @@ def test_a_proof_sought_later_is_the_one_sought_at_once() -> None:
     later = timed_route(view, AssetId(WETH), AssetId(USDC), 40 * 10**18, proved=False, **more)
     assert later.certificate is None and at_once.certificate is not None
     assert proof_of(view, later, **more) == at_once.certificate
+
+
+def test_an_empty_stable_pool_reverts_and_is_no_trouble() -> None:
+    pool = BalancerStablePool(
+        "eip155:1/0xaa", ("a", "b"), (0, 0), 100_000, 1000, 4 * 10**14, (10**18, 10**18), (10**18, 10**18)
+    )
+    assert isinstance(swap_exact_in(pool, "a", "b", 10**18), Reverted)

@@ -43,14 +43,18 @@ def check(route: str, file: str, as_json: bool) -> int:
                 "out_raw": str(found.out_raw),
                 "net_out_raw": str(found.net_out_raw),
                 "gap_bps": found.gap_bps,
+                "hops": found.hops,
                 "why": list(found.why),
             }
         )
     elif found.valid:
         gap = "nets nothing" if found.gap_bps is None else f"is within {found.gap_bps:.3f} bps of the optimum"
         universe = document["certificate"]["universe"]
+        most = universe.get("hops")
+        # A bound of short chains alone says nothing of longer ones: a reader must see what was left out.
+        chains = "" if most is None else f", over chains of at most {most} leg{'s' * (most != 1)}"
         click.echo(
-            f"valid: the route {gap} of what was loaded ({universe['pools']} pools, {universe['books']} books), "
+            f"valid: the route {gap} of what was loaded ({universe['pools']} pools, {universe['books']} books){chains}, "
             "and of nothing beyond it"
         )
     else:

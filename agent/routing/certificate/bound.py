@@ -4,8 +4,8 @@
 
 where a pool's gain is the most that trading with it can earn at the prices. It is the Lagrangian dual of the problem with its
 fixed costs, so it holds for any prices. It speaks of plans that go forward: assets stand in an order, none is bought once it was
-sold, so that nothing is bought back for what it is; each pair of a pool is sold by one leg, and no asset is both sold to and
-bought from one pool. (What turning in circles would earn on top is arbitrage, and no part of a route.) Legs into a weighted pool
+sold, so that nothing is bought back for what it is; each pair of a pool is sold by one leg, no asset is both sold to and
+bought from one pool, and of the equivalents sold or bought none is traded for another. (What turning in circles would earn on top is arbitrage, and no part of a route.) Legs into a weighted pool
 then only worsen each other's prices, so the gains of its pairs are counted one by one.
 
 Two things make it tight where gas weighs. At the moment an asset is sold, all that is held is worth at most the value sold plus
@@ -28,7 +28,7 @@ from agent.amm import BalancerStablePool, CurvePool, SolidlyPool
 from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
 from agent.routing.certificate.branches import Branch, covered
-from agent.routing.certificate.gains import Edge, Ends, Gain, Sale, gain_of
+from agent.routing.certificate.gains import LITTLE, Edge, Ends, Gain, Sale, free_pays, free_unit_up, gain_of
 from agent.routing.certificate.growth import Growth, grown_up
 from agent.routing.certificate.levels import Side, levels_gain_up, sides_of_book
 from agent.routing.certificate.losses import Leg, Losses, Onward, both_ways, most_and_room, most_within
@@ -49,7 +49,6 @@ from agent.routing.certificate.units import (
 ROUNDS = 16
 _HUBS = 12
 _WORTH_A_ROUND = 200
-_LITTLE = 8
 _FAR = 4
 """A plan that can lose more than this many times the usual gas reaches everything."""
 
@@ -274,7 +273,8 @@ class Setting:
                 rates = self.rates[edge.pool.id] = first_rates(edge.pool)
             nodes = edge.nodes
             if i != j:
-                if rates[i][j] + logs[nodes[j]] - logs[nodes[i]] > -MARGIN:
+                first = rates[i][j] + logs[nodes[j]] - logs[nodes[i]]
+                if first > -MARGIN or free_pays(edge, first, value[nodes[i]]):
                     found.append(sale)
             elif any(
                 rates[a][b] + logs[edge.outs[b]] - logs[nodes[a]] > -MARGIN
@@ -295,23 +295,24 @@ class Setting:
         if sale.i == sale.j:
             return gain_of(sale, self.ends, value, caps)
         given, got = sale.pair
-        cap = caps.get(given)
+        cap, free = caps.get(given), free_unit_up(sale.edge.pool, value[given])
         if cap is not None and sale.edge.gas:
             # All of it at the rate of the first unit: too little to matter is not computed more exactly.
-            gross = whole_up(cap, value[given], self._first(sale, value))
-            if gross * _LITTLE < sale.edge.gas:
+            gross = whole_up(cap, value[given], self._first(sale, value)) + free
+            if gross * LITTLE < sale.edge.gas:
                 return Gain(sale, gross, gross - sale.edge.gas, given)
         gain = gain_of(sale, self.ends, value, caps)
         if gain.gross > 0:
             most = None if got in self.targets else self._sold_on(got, caps)
             if most is not None:
-                gross = bought_up(gain.gross, most, value[got], self._first(sale, value))
+                first = self._first(sale, value)
+                gross = min(gain.gross, bought_up(gain.gross, most, value[got], first) + free)
                 return Gain(sale, gross, min(gain.net, gross - sale.edge.gas), gain.out_of)
         return gain
 
     def _again(self, gain: Gain, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> Gain:
         """A gain within tighter caps; one too small to matter stays as it is."""
-        return gain if gain.gross * _LITTLE < gain.sale.edge.gas else self._gain(gain.sale, value, caps)
+        return gain if gain.gross * LITTLE < gain.sale.edge.gas else self._gain(gain.sale, value, caps)
 
     def _grown(
         self, gains: Sequence[Gain], held: int, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]
@@ -362,9 +363,9 @@ class Setting:
             if given == got or (sale.edge.pool.id, given, got) in left:
                 continue
             lost = around.around(given, got)
-            if lost is not None and lost + sale.edge.gas < room:
+            if lost is not None and lost + sale.edge.idle < room:
                 first = self._first(sale, value)
-                through.add(sale, idle_size_up(room - lost - sale.edge.gas, value[given], first), first)
+                through.add(sale, idle_size_up(room - lost - sale.edge.idle, value[given], first), first)
         return {node: most for node in self.nodes if (most := self._passing(node, through)) is not None}
 
     def _passing(self, node: AssetId, through: Through) -> int | None:
@@ -382,7 +383,7 @@ class Setting:
         legs: dict[tuple[AssetId, AssetId], int] = {}
         for sale in self.sales:
             if sale.i != sale.j:
-                legs[sale.pair] = min(legs.get(sale.pair, sale.edge.gas), sale.edge.gas)
+                legs[sale.pair] = min(legs.get(sale.pair, sale.edge.idle), sale.edge.idle)
         for group in self._loose():
             for given in group:
                 for got in group:
@@ -436,7 +437,7 @@ class Setting:
                 lost = self._lost(Gain(sale, 0, 0, None), around)
                 if lost is not None and lost < room:
                     found.append(sale)
-            elif (lost := around.around(*sale.pair)) is not None and lost + sale.edge.gas < room:
+            elif (lost := around.around(*sale.pair)) is not None and lost + sale.edge.idle < room:
                 found.append(sale)
         return found
 

@@ -256,18 +256,17 @@ class Chains(Setting):
     def _caps(
         self, base: int, room: int, gains: Sequence[Gain], value: Mapping[AssetId, int]
     ) -> dict[AssetId, int]:
-        # Every way of selling gains once, under the name where it gains most.
-        paying: dict[tuple[str, int, int], Gain] = {}
-        losing: dict[tuple[str, int, int], tuple[int, int]] = {}
+        # Every way of selling gains once, under the name where it gains most: where it pays under one name, that may be another one.
+        most: dict[tuple[str, int, int], Gain] = {}
+        losing: dict[tuple[str, int, int], int] = {}
         for gain in gains:
             way = gain.sale.edge.pool.id, gain.sale.i, gain.sale.j
-            if gain.net >= 0 and (way not in paying or gain.gross > paying[way].gross):
-                paying[way] = gain
-            elif gain.net < 0:
-                loss, gross = losing.get(way, (-gain.net, 0))
-                losing[way] = min(loss, -gain.net), max(gross, gain.gross)
+            if way not in most or gain.gross > most[way].gross:
+                most[way] = gain
+            losing[way] = min(losing.get(way, -gain.net), -gain.net)
+        paying = {way: gain for way, gain in most.items() if losing[way] <= 0}
         everything = base + sum(gain.gross for gain in paying.values())
-        everything += most_within([lost for way, lost in losing.items() if way not in paying], room)
+        everything += most_within([(loss, most[way].gross) for way, loss in losing.items() if loss > 0], room)
         own: dict[AssetId, int] = {}
         for gain in paying.values():
             if gain.out_of is not None:

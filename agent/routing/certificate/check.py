@@ -38,6 +38,8 @@ class Verdict:
     net_out_raw: int
     gap_bps: float | None
     why: tuple[str, ...]
+    hops: int | None = None
+    """The bound speaks of plans with no longer chains than so many legs; None: of chains of any length."""
 
 
 _WHOLE = re.compile(r"-?[0-9]{1,400}")
@@ -118,6 +120,9 @@ class _Check:
             bound = self._bound(net)
         except FairleadError as bad:
             self.why.append(bad.message)
+        except (ArithmeticError, ValueError):
+            # Where an invariant has to be followed in floats, no price or amount of sense leaves their range.
+            self.why.append("certificate: prices or amounts so large or small that no bound can be computed")
         else:
             self._is("bound_raw", self.proof["bound_raw"], str(bound))
             if bound < net:
@@ -129,7 +134,8 @@ class _Check:
         except (TypeError, ValueError, RecursionError):
             sealed = ""
         self._is("seal", self.proof["seal"], sealed)
-        return Verdict(not self.why, bound, out, net, gap, tuple(self.why))
+        hops = entry["hops"] if entry is not None and type(entry["hops"]) is int else None
+        return Verdict(not self.why, bound, out, net, gap, tuple(self.why), hops)
 
     def _is(self, name: str, told: Any, found: Any) -> None:
         if told != found or type(told) is not type(found):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from math import log
 from typing import NamedTuple
 
 from agent.amm import (
@@ -21,6 +22,11 @@ from agent.amm.math import WAD
 from agent.domain.instruments import AssetId
 from agent.routing.certificate.invariants import Trade, gain_up, weighted_gain_up
 from agent.routing.certificate.ranges import PIPS, product_gain_up, ranges_gain_up
+from agent.routing.certificate.spots import MARGIN
+
+LITTLE = 8
+"""What is less than one part in so many of the gas is too little to be computed more exactly."""
+_FEE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,11 @@ class Edge:
     @property
     def outs(self) -> tuple[AssetId, ...]:
         return self.bought or self.nodes
+
+    @property
+    def idle(self) -> int:
+        """What using it loses at least where it gains nothing: its gas, less a unit free of its fee that is too little to be told."""
+        return self.gas - self.gas // LITTLE if isinstance(self.pool, SolidlyPool) else self.gas
 
 
 class Sale(NamedTuple):
@@ -91,9 +102,7 @@ def gain_of(sale: Sale, ends: Ends, value: Mapping[AssetId, int], caps: Mapping[
     elif isinstance(pool, ConstantProductPool | SolidlyPool):
         keep, whole = _kept(pool)
         gross = product_gain_up(pool.reserves[i], pool.reserves[j], keep, whole, v_in, v_out, cap)
-        if gross and isinstance(pool, SolidlyPool):
-            # Its fee is rounded down: one unit of the input may go in free of it.
-            gross += v_in
+        gross += free_unit_up(pool, v_in)
     else:
         raise TypeError(pool)
     return Gain(sale, gross, gross - edge.gas, given)
@@ -144,9 +153,26 @@ def _invariant(sale: Sale, ends: Ends, value: Mapping[AssetId, int], caps: Mappi
             net = Fraction(most * s, WAD) * (1 - fee_in)
             cap.append(-(-net.numerator // net.denominator) + 1)
     gross = gain_up(pool, Trade(balances, tuple(low), tuple(high), tuple(cap)))
-    if gross and isinstance(pool, SolidlyPool):
-        gross += max(value[node] for node in edge.nodes)
-    return gross
+    return gross if sale.i == sale.j else gross + free_unit_up(pool, value[edge.nodes[sale.i]])
+
+
+def free_unit_up(pool: Pool, v_in: int) -> int:
+    """What a pool leaves a sale of an asset worth `v_in` beyond its curve: Solidly's fee is rounded down, by less than a unit.
+
+    A sale then puts in net as much as one larger by less than 1 / (1 - fee) units would, had the fee not been rounded.
+    """
+    if not isinstance(pool, SolidlyPool) or not 0 < pool.fee_1e4 < _FEE:
+        return 0
+    return -(-v_in * _FEE // (_FEE - pool.fee_1e4))
+
+
+def free_pays(edge: Edge, first: float, v_in: int) -> bool:
+    """Whether what goes in free of the fee may pay, and be worth telling, though the first unit after the fee does not: `first` is the
+    logarithm of what that is worth by what it was."""
+    pool = edge.pool
+    if not isinstance(pool, SolidlyPool) or not (free := free_unit_up(pool, v_in)):
+        return False
+    return free * LITTLE >= edge.gas and first - log(1 - pool.fee_1e4 / _FEE) > -MARGIN
 
 
 def _kept(pool: ConstantProductPool | SolidlyPool) -> tuple[int, int]:
@@ -155,4 +181,4 @@ def _kept(pool: ConstantProductPool | SolidlyPool) -> tuple[int, int]:
     return 10_000 - pool.fee_1e4, 10_000
 
 
-__all__ = ["Edge", "Ends", "Gain", "Sale", "gain_of"]
+__all__ = ["LITTLE", "Edge", "Ends", "Gain", "Sale", "free_pays", "free_unit_up", "gain_of"]

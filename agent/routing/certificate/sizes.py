@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from math import exp, expm1
 
 from agent.domain.instruments import AssetId
-from agent.routing.certificate.gains import Ends, Gain, Sale, gain_of
+from agent.routing.certificate.gains import Ends, Gain, Sale, free_unit_up, gain_of
 
 _LOWER = (250, 60, 12)
 """Prices lower by one part in so many are tried."""
@@ -62,6 +62,7 @@ class Through:
         else:
             worth = exp(min(first, _HIGHEST)) * (1 + _SURE)
             part = int(worth * (1 << 64)) + 1
+            most += free_unit_up(sale.edge.pool, 1)
             self._in[got] = self._in.get(got, 0) - (
                 -most * self._value[given] * part // self._value[got] >> 64
             )
