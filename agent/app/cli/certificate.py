@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from agent.app.cli.groups import Sentences
 
-@click.group()
+
+@click.group(cls=Sentences)
 def command() -> None:
     """Proofs of how far a route is from the best one."""
 
@@ -15,7 +17,7 @@ def command() -> None:
 @click.argument("file")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def check(route: str, file: str, as_json: bool) -> int:
-    """Compute every figure of ROUTE (what `route --json` printed) again over the market FILE it was made for."""
+    """Compute every figure of ROUTE (what `route --json` printed; - for stdin) again over the market FILE it was made for."""
     import sys
     from pathlib import Path
 
@@ -23,6 +25,7 @@ def check(route: str, file: str, as_json: bool) -> int:
 
     from agent.app.cli.marketfile import load_market
     from agent.app.cli.output import emit_json
+    from agent.app.watching.words import many
     from agent.routing.certificate.check import check as judged
     from chains.errors import Usage
 
@@ -50,7 +53,7 @@ def check(route: str, file: str, as_json: bool) -> int:
         gap = "nets nothing" if found.gap_bps is None else f"is within {found.gap_bps:.3f} bps of the optimum"
         universe = document["certificate"]["universe"]
         click.echo(
-            f"valid: the route {gap} of what was loaded ({universe['pools']} pools, {universe['books']} books), "
+            f"valid: the route {gap} of what was loaded ({many(universe['pools'], 'pool')}, {many(universe['books'], 'book')}), "
             "and of nothing beyond it"
         )
     else:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agent.app.cli.groups import Sentences
 from agent.app.cli.output import emit_json, header, note, table
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from agent.journal.records import PartRecord
 
 
-@click.group("report")
+@click.group("report", cls=Sentences)
 def command() -> None:
     """What trades cost, or would have."""
 
