@@ -12,6 +12,7 @@ import pytest
 
 from agent.app.cli import COMMANDS, cli
 from agent.app.cli.health import value_unit
+from agent.app.cli.jobs import to_the_second
 from agent.app.market_table import Quoted
 from agent.app.watching.words import many
 from agent.domain.instruments import Place
@@ -98,3 +99,15 @@ def test_every_link_of_a_page_leads_somewhere() -> None:
                 assert heading in anchors, (page, link)
             followed += 1
     assert followed > 20
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("2026-11-22T20:03:40.612967930Z", "2026-11-22T20:03:40Z"),
+        ("2026-11-22T20:00:00Z", "2026-11-22T20:00:00Z"),
+        ("–", "–"),
+    ],
+)
+def test_a_jitter_is_shown_to_the_second(told: str, shown: str) -> None:
+    assert to_the_second(told) == shown

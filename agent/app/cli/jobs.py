@@ -446,5 +446,11 @@ def following(ctx: click.Context, name: str | None, count: int, as_json: bool) -
         return
     table(
         ("job", "due", "begins", "does"),
-        [[r["job"], r["due"] or r["when"], r["begins"] or "–", r["does"]] for r in rows],
+        [[r["job"], r["due"] or r["when"], to_the_second(r["begins"] or "–"), r["does"]] for r in rows],
     )
+
+
+def to_the_second(time_told: str) -> str:
+    """`…:40.612967930Z` without its fraction: a jitter's nanoseconds are for `--json`."""
+    head, dot, _ = time_told.partition(".")
+    return head + "Z" if dot else time_told

@@ -70,9 +70,10 @@ def list_(ctx: click.Context, as_json: bool) -> None:
         emit_json({"roads": rows})
         return
     header(settings.environment.value, settings.wallet.address, NO_CHAIN)
+    names = {f"eip155:{chain.chain_id}": chain.name for chain in settings.chains}
     shown = [
         [
-            r["chain"],
+            names[r["chain"]],
             r["road"],
             ", ".join(r["honours"]),
             ", ".join(r["trusts"]) or "nobody",
