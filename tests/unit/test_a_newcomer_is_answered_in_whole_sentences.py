@@ -111,3 +111,11 @@ def test_every_link_of_a_page_leads_somewhere() -> None:
 )
 def test_a_jitter_is_shown_to_the_second(told: str, shown: str) -> None:
     assert to_the_second(told) == shown
+
+
+def test_an_error_of_route_is_not_judged_as_a_route(tmp_path: Path) -> None:
+    told = tmp_path / "route.json"
+    told.write_text(json.dumps({"error": {"code": "AMBIGUOUS_ASSET", "message": "'ETH' is 2 assets here"}}))
+    with cli.make_context("fairlead", ["certificate", "check", str(told), "market.json"]) as context:
+        with pytest.raises(Usage, match="an error: 'ETH' is 2 assets here"):
+            cli.invoke(context)

@@ -37,6 +37,8 @@ def check(route: str, file: str, as_json: bool) -> int:
         document = orjson.loads(text)
     except orjson.JSONDecodeError as bad:
         raise Usage("BAD_ROUTE", f"{route} is not JSON: {bad}", "give what `fairlead route --json` prints") from None  # fmt: skip
+    if isinstance(document, dict) and isinstance(document.get("error"), dict):
+        raise Usage("BAD_ROUTE", f"{route} is no route but an error: {document['error'].get('message')}", "mend what `route` was asked for, and ask again")  # fmt: skip
     found = judged(document, load_market(file))
     if as_json:
         emit_json(
