@@ -15,7 +15,7 @@ from agent.app.exchange_pairs import EMULATED, held, holder_of, listed_words, re
 from agent.app.places import place_named
 from agent.app.settings_tree import Settings
 from agent.app.watching.exits import unprotected_json
-from agent.app.watching.words import age
+from agent.app.watching.words import age, many
 from agent.domain import events as ev
 from agent.domain.errors import Usage
 from agent.domain.ids import ClOrdId
@@ -123,7 +123,7 @@ class Teller:
     def _line(self, event: object) -> str:
         match event:
             case ev.Planned():
-                return f"planned    {len(event.parts)} places, {len(event.route.legs)} legs"
+                return f"planned    {many(len(event.parts), 'place')}, {many(len(event.route.legs), 'leg')}"
             case ev.Approved():
                 return f"approved   {event.reservation.notional_usd:,.2f} USD reserved"
             case ev.Breach():

@@ -31,6 +31,8 @@ class Quoted:
 
     @property
     def short(self) -> str:
+        if self.kind == "book":  # `paper:ETH/USDC`: its place stands beside it
+            return self.id.partition(":")[2]
         head, _, tail = self.id.rpartition("/")
         return f"{tail[:8]}…{tail[-4:]}" if len(tail) > 16 else tail or head
 

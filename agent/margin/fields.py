@@ -23,7 +23,11 @@ def _cut(value: Any) -> str:
 
 
 def wrong(message: str) -> Usage:
-    return Usage("BAD_ACCOUNTS_FILE", message, "the format is accounts/1")
+    return Usage(
+        "BAD_ACCOUNTS_FILE",
+        message,
+        "agent/margin/README.md shows a whole file; each model's keys stand in agent/margin/MODEL.py",
+    )
 
 
 def only(raw: Mapping[str, Any], where: str, known: set[str]) -> None:

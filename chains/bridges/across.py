@@ -172,7 +172,9 @@ async def check(origin: ChainReader, destination: int, token: Address, quoted: Q
     ref, answers = await origin.multicall(asked)
     if any(not a.ok or len(a.data) < 32 for a in answers):
         raise Retry(
-            "BRIDGE_SILENT", f"no SpokePool answers on chain {origin.chain_id}", "is the chain the right one?"
+            "BRIDGE_SILENT",
+            f"no SpokePool answers on chain {origin.chain_id}",
+            "is the chain's RPC the right one? on a devnet: `fairlead devnet up --with across`",
         )
     opened, paused, quote_age, life = (int.from_bytes(a.data[:32], "big") for a in answers)
     if paused or not opened:
@@ -256,7 +258,7 @@ def _status_in(deposit: Deposit, answer: CallResult) -> int:
         raise Retry(
             "BRIDGE_SILENT",
             f"no SpokePool answers on chain {deposit.destination}",
-            "is the chain the right one?",
+            "is the chain's RPC the right one? on a devnet: `fairlead devnet up --with across`",
         )
     return int.from_bytes(answer.data[:32], "big")
 

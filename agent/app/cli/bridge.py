@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agent.app.cli.groups import Sentences
 from agent.app.cli.output import emit_json, header, note, plain, table
 from chains.errors import Denied, FairleadError, Reconcile, Reject, Usage
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from chains.bridges.across import Quote
 
 
-@click.group("bridge")
+@click.group("bridge", cls=Sentences)
 def command() -> None:
     """Bring money of the wallet from one chain to another, to the same owners' Safe there and nowhere else."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from agent.app.cli.groups import Sentences
 
-@click.group()
+
+@click.group(cls=Sentences)
 def command() -> None:
     """Proofs of how far a route is from the best one."""
 
@@ -15,7 +17,7 @@ def command() -> None:
 @click.argument("file")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def check(route: str, file: str, as_json: bool) -> int:
-    """Compute every figure of ROUTE (what `route --json` printed) again over the market FILE it was made for."""
+    """Compute every figure of ROUTE (what `route --json` printed; - for stdin) again over the market FILE it was made for."""
     import sys
     from pathlib import Path
 
@@ -23,6 +25,7 @@ def check(route: str, file: str, as_json: bool) -> int:
 
     from agent.app.cli.marketfile import load_market
     from agent.app.cli.output import emit_json
+    from agent.app.watching.words import many
     from agent.routing.certificate.check import check as judged
     from chains.errors import Usage
 
@@ -34,6 +37,8 @@ def check(route: str, file: str, as_json: bool) -> int:
         document = orjson.loads(text)
     except orjson.JSONDecodeError as bad:
         raise Usage("BAD_ROUTE", f"{route} is not JSON: {bad}", "give what `fairlead route --json` prints") from None  # fmt: skip
+    if isinstance(document, dict) and isinstance(document.get("error"), dict):
+        raise Usage("BAD_ROUTE", f"{route} is no route but an error: {document['error'].get('message')}", "mend what `route` was asked for, and ask again")  # fmt: skip
     found = judged(document, load_market(file))
     if as_json:
         emit_json(
@@ -54,7 +59,7 @@ def check(route: str, file: str, as_json: bool) -> int:
         # A bound of short chains alone says nothing of longer ones: a reader must see what was left out.
         chains = "" if most is None else f", over chains of at most {most} leg{'s' * (most != 1)}"
         click.echo(
-            f"valid: the route {gap} of what was loaded ({universe['pools']} pools, {universe['books']} books){chains}, "
+            f"valid: the route {gap} of what was loaded ({many(universe['pools'], 'pool')}, {many(universe['books'], 'book')}){chains}, "
             "and of nothing beyond it"
         )
     else:

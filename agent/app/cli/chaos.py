@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from agent.app.cli.groups import Sentences
 from agent.app.cli.output import emit_json, header, note
 from chains.errors import Usage
 
@@ -56,7 +57,7 @@ def tell_violations(report: Report, more: str = "") -> None:
         print(f"  → fairlead chaos {report.kind}{more} --seed {report.seed} --case {broken['case']}")
 
 
-@click.group("chaos")
+@click.group("chaos", cls=Sentences)
 def command() -> None:
     """Seeded attacks and faults, on a devnet or exchanges that are made for them and go with them."""
 

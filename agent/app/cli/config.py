@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from agent.app import paths
+from agent.app.cli.groups import Sentences
 from agent.app.cli.output import NO_CHAIN, emit_json, header, table
 
 
@@ -16,7 +17,7 @@ def _path(ctx: click.Context, file: str | None) -> Path:
     return paths.settings_path(file) if file else settings_file(ctx)
 
 
-@click.group(name="config")
+@click.group(name="config", cls=Sentences)
 def command() -> None:
     """Check and explain the settings."""
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+from agent.app.cli.groups import Sentences
 from agent.app.cli.output import emit_json, header, note, table
 from chains.errors import Usage
 
 
-@click.group("devnet")
+@click.group("devnet", cls=Sentences)
 def command() -> None:
     """A local devnet with genuine contracts at their mainnet addresses, on 127.0.0.1 only."""
 

@@ -178,6 +178,7 @@ async def chains_of(reading: Reading) -> tuple[list[ChainHealth], list[Loan], An
 
 
 def _file(file: str, as_json: bool) -> None:
+    from agent.app.watching.words import many
     from agent.margin.accounts import health_json, judge_text
 
     judged = judge_text(text_of(file))
@@ -190,7 +191,7 @@ def _file(file: str, as_json: bool) -> None:
             }
         )
         return
-    header("file", Path(file).name if file != "-" else "standard input", f"{len(judged)} accounts")
+    header("file", Path(file).name if file != "-" else "standard input", f"{many(len(judged), 'account')}")
     for one in judged:
         _show_judged(one)
 
@@ -200,7 +201,7 @@ def _show_judged(one: Judged) -> None:
     if one.health is None:
         print(f"  {one.why}")
         return
-    _summary(one.health)
+    _summary(one.health, one.symbols, one.decimals)
     _prices(one)
     _fix(one.fix, one.symbols, one.decimals)
 
@@ -280,8 +281,9 @@ def _show_chain(one: ChainHealth, now_s: int) -> None:
             )
         columns = ["asset", "supplied", "counts", "borrowed", "price USD", "liquidated", "distance"]
         table(columns, rows, right=[1, 2, 3, 4, 6])
-        _summary(one.health)
-        _fix(one.fix, one.symbols, {r.asset: r.decimals for r in one.account.reserves})
+        decimals = {r.asset: r.decimals for r in one.account.reserves}
+        _summary(one.health, one.symbols, decimals)
+        _fix(one.fix, one.symbols, decimals)
     if one.found is not None:
         print(f"  age of data     {age(now_s - one.found.block.timestamp)}")
         theirs = one.found.data.health_1e18
@@ -292,10 +294,10 @@ def _show_chain(one: ChainHealth, now_s: int) -> None:
         note("the model and the contract differ: trust the contract, and treat this account as unknown")
 
 
-def _summary(health: Health) -> None:
+def _summary(health: Health, symbols: Mapping[str, str], decimals: Mapping[str, int]) -> None:
     from agent.app.watching.words import age, quantity, quantity_up
 
-    unit, name = _unit(health.value_unit)
+    unit, name = value_unit(health.value_unit, symbols, decimals)
     factor = "none: no debt" if health.health_1e18 is None else plain(Decimal(health.health_1e18).scaleb(-18))
     margin = health.maintenance_raw is not None
     print(f"  {'margin ratio ' if margin else 'health factor'}   {factor}")
@@ -314,11 +316,19 @@ def _summary(health: Health) -> None:
         print(f"  by interest     {age(health.seconds_to_liquidation)} at today's prices and rates")
 
 
-def _unit(value_unit: str) -> tuple[Decimal, str]:
-    """What a value's unit is worth and is called; base units of a token stay what they are."""
-    if value_unit.startswith("USD_1e"):
-        return Decimal(1).scaleb(-int(value_unit[6:])), " USD"
-    return Decimal(1), f" base units{value_unit.removeprefix('raw')}"
+def value_unit(told: str, symbols: Mapping[str, str], decimals: Mapping[str, int]) -> tuple[Decimal, str]:
+    """What one of a model's `value_unit` is worth of what a person counts in, and that one's name with a space before it.
+
+    `told` is `USD_1eN`, `raw of ASSET` or `1eN of …`; base units of an asset whose decimals are not known stay what they are.
+    """
+    if told.startswith("USD_1e"):
+        return Decimal(1).scaleb(-int(told[6:])), " USD"
+    scale, _, of = told.partition(" of ")
+    if scale.startswith("1e"):
+        return Decimal(1).scaleb(-int(scale[2:])), f" of {of}"
+    if of in decimals:
+        return Decimal(1).scaleb(-decimals[of]), f" {symbols.get(of, of)}"
+    return Decimal(1), f" base units of {of}" if of else " base units"
 
 
 def _fix(fix: Fix | None, symbols: Mapping[str, str], decimals: Mapping[str, int]) -> None:

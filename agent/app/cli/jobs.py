@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agent.app.cli.groups import Sentences
 from agent.app.cli.jobs_budgets import budgets, settle
 from agent.app.cli.output import emit_json, header, table
 from chains.errors import Denied, Usage
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
 
-@click.group("jobs", invoke_without_command=True)
+NO_JOBS = "no jobs: `fairlead jobs add`, or a [[jobs]] or [[rescues]] table in the settings; `fairlead config explain jobs` tells its keys"
+
+
+@click.group("jobs", cls=Sentences, invoke_without_command=True)
 @json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
@@ -58,9 +62,7 @@ def listed(ctx: click.Context, as_json: bool) -> None:
     heads = read(settings, lambda reading: reading.heads())
     header(settings.environment.value, settings.wallet.address, head_words(heads, now_ns // 10**9))
     if not found:
-        print(
-            "no jobs: `fairlead jobs add`, or a [[jobs]] or [[rescues]] table in the settings; `fairlead config explain jobs` tells its keys"
-        )
+        print(NO_JOBS)
         return
     rows = [
         [
@@ -200,7 +202,7 @@ def add(
     as_json: bool,
     **words: Any,
 ) -> None:
-    """`jobs add drip sell 0.1 ETH --for USDC --every 4h`, or `jobs add calm --hedge delta --with base=ETH … --every 10m`.
+    """Add one: `jobs add drip sell 0.1 ETH --for USDC --every 4h`, or `jobs add calm --hedge delta --with base=ETH … --every 10m`.
 
     Without --live the job is a shadow: priced and told when due, by whatever `fairlead run` works. A running daemon takes it up in seconds.
     """
@@ -439,7 +441,16 @@ def following(ctx: click.Context, name: str | None, count: int, as_json: bool) -
         emit_json({"next": rows})
         return
     header(settings.environment.value, settings.wallet.address, "jobs")
+    if not rows:
+        print(NO_JOBS if not settings.rescues else "no job has a time: rescues are set off by health alone")
+        return
     table(
         ("job", "due", "begins", "does"),
-        [[r["job"], r["due"] or r["when"], r["begins"] or "–", r["does"]] for r in rows],
+        [[r["job"], r["due"] or r["when"], to_the_second(r["begins"] or "–"), r["does"]] for r in rows],
     )
+
+
+def to_the_second(time_told: str) -> str:
+    """`…:40.612967930Z` without its fraction: a jitter's nanoseconds are for `--json`."""
+    head, dot, _ = time_told.partition(".")
+    return head + "Z" if dot else time_told

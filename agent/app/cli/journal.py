@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from agent.app.cli.groups import Sentences
 from agent.app.cli.output import NO_CHAIN, emit_json, header, note, table
 from chains.errors import Usage
 
@@ -89,7 +90,7 @@ def _entries(
         db.close()
 
 
-@click.group(name="journal")
+@click.group(name="journal", cls=Sentences)
 def command() -> None:
     """Show, verify, export and replay the record."""
 

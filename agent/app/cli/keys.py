@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.app import paths
+from agent.app.cli.groups import Sentences
 from agent.app.cli.output import emit_json, table
 from chains.errors import Usage
 from chains.types import Environment
@@ -80,7 +81,7 @@ def _show(key: StoredKey, as_json: bool, verb: str) -> None:
     print("Copy the file somewhere safe: without it and its password the key is gone.")
 
 
-@click.group("keys")
+@click.group("keys", cls=Sentences)
 def command() -> None:
     """Keystores: new, import, list."""
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agent.app.cli.groups import Sentences
 from agent.app.cli.output import emit_json, header, note, table
+from agent.app.watching.words import many
 from chains.errors import Usage
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from agent.market.view import MarketView
 
 
-@click.group("market")
+@click.group("market", cls=Sentences)
 def command() -> None:
     """The live market over every configured pool and book."""
 
@@ -67,7 +69,7 @@ def snapshot(ctx: click.Context, out: Path, force: bool, as_json: bool) -> None:
         return
     header(settings.environment.value, settings.wallet.address, heads)
     print(
-        f"{len(view.pools)} pools and {len(view.books)} books written to {out}, digest {loaded.digest[:12]}"
+        f"{many(len(view.pools), 'pool')} and {many(len(view.books), 'book')} written to {out}, digest {loaded.digest[:12]}"
     )
     print(f"try: fairlead route {out} --sell ASSET --qty Q --buy ASSET --cross-domain")
 

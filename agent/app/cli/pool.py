@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
+from agent.app.cli.groups import Sentences
 
-@click.group()
+
+@click.group(cls=Sentences)
 def command() -> None:
     """Exact quotes of one pool from a market file."""
 

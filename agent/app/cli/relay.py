@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agent.app.cli.groups import Sentences
 from agent.app.cli.output import NO_CHAIN, emit_json, header, note, table
 from chains.errors import Denied, Usage
 
@@ -19,7 +20,7 @@ LEAKED = 4
 """Exit status where a road leaked."""
 
 
-@click.group("relay")
+@click.group("relay", cls=Sentences)
 def command() -> None:
     """The private roads that transactions travel on."""
 
@@ -69,9 +70,10 @@ def list_(ctx: click.Context, as_json: bool) -> None:
         emit_json({"roads": rows})
         return
     header(settings.environment.value, settings.wallet.address, NO_CHAIN)
+    names = {f"eip155:{chain.chain_id}": chain.name for chain in settings.chains}
     shown = [
         [
-            r["chain"],
+            names[r["chain"]],
             r["road"],
             ", ".join(r["honours"]),
             ", ".join(r["trusts"]) or "nobody",

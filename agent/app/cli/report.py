@@ -6,19 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agent.app.cli.groups import Sentences
 from agent.app.cli.output import emit_json, header, note, table
 
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
     from agent.app.mev import MevReceipt
+    from agent.app.settings import Settings
     from agent.app.wiring import App
     from agent.domain.errors import FairleadError
     from agent.journal.book import Book
     from agent.journal.records import PartRecord
 
 
-@click.group("report")
+@click.group("report", cls=Sentences)
 def command() -> None:
     """What trades cost, or would have."""
 
@@ -60,7 +62,7 @@ def mev(ctx: click.Context, order: str | None, last: int, as_json: bool) -> int:
     if not told:
         print("no fill on a chain yet")
         return 0
-    rows = [row for record, found in told if (row := _row(record, found)) is not None]
+    rows = [row for record, found in told if (row := _row(settings, record, found)) is not None]
     columns = ("part", "chain", "block", "place in it", "lost bps", "around it", "tip wei", "refund wei")
     table(columns, rows, right=(2, 3, 4, 6, 7))
     for record, found in told:
@@ -132,7 +134,8 @@ async def _one(
         return error
 
 
-def _row(record: PartRecord, found: MevReceipt | FairleadError) -> tuple[str, ...] | None:
+def _row(settings: Settings, record: PartRecord, found: MevReceipt | FairleadError) -> tuple[str, ...] | None:
+    from agent.app.places import place_named
     from agent.domain.errors import FairleadError
 
     if isinstance(found, FairleadError):
@@ -140,7 +143,7 @@ def _row(record: PartRecord, found: MevReceipt | FairleadError) -> tuple[str, ..
     bps = found.loss_bps
     around = "SANDWICHED" if found.sandwich else f"{len(found.ahead)} before, {len(found.behind)} behind"
     return (
-        str(record.part.cl_ord_id), record.part.place, str(found.block), str(found.index),
+        str(record.part.cl_ord_id), place_named(settings, record.part.place), str(found.block), str(found.index),
         "UNKNOWN" if bps is None else f"{bps:.2f}", around, f"{found.tip_wei:,}", f"{found.refund_wei:,}",
     )  # fmt: skip
 

@@ -87,6 +87,8 @@ def show_route(view: MarketView, route: Route) -> None:
 
 def proof_line(route: Route) -> str:
     """How far the plan can be from the best one, in words."""
+    from agent.app.watching.words import many
+
     proof = route.certificate
     if proof is None:
         return "no certificate"
@@ -95,4 +97,4 @@ def proof_line(route: Route) -> str:
         if proof.gap_bps is None
         else f"within {proof.gap_bps:.2f} bps of the optimum"
     )
-    return f"proof     {gap} of what was loaded ({proof.pools} pools, {proof.books} books)"
+    return f"proof     {gap} of what was loaded ({many(proof.pools, 'pool')}, {many(proof.books, 'book')})"

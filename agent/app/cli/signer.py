@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from agent.app.cli.groups import Sentences
 from agent.app.cli.output import emit_json, table
 from chains.types import Environment
 
@@ -19,7 +20,7 @@ _SOCKET = click.option(
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 
 
-@click.group("signer")
+@click.group("signer", cls=Sentences)
 def command() -> None:
     """The process that holds the keys."""
 

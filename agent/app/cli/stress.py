@@ -83,6 +83,7 @@ def _horizon(yearly: str, correlation: str, days: int) -> Horizon:
 
 def _from_file(file: str) -> Book:
     from agent.app.cli.health import text_of
+    from agent.app.watching.words import many
     from agent.margin.accounts import flights_of, judge_text
     from agent.margin.surface import Member
 
@@ -91,7 +92,7 @@ def _from_file(file: str) -> Book:
     members = [j.member or Member(j.id, None, None, 0, j.why) for j in judged]
     symbols = dict(judged[0].symbols) if judged else {}
     name = Path(file).name if file != "-" else "standard input"
-    return members, symbols, ("file", name, f"{len(judged)} accounts"), flights_of(text)
+    return members, symbols, ("file", name, many(len(judged), "account")), flights_of(text)
 
 
 def _from_wallet(ctx: click.Context) -> Book:

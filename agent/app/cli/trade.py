@@ -153,9 +153,7 @@ def _request(
         )
     if qty is None or base is None or quote is None:
         missing = "quantity" if qty is None else "asset" if base is None else "--for ASSET"
-        raise Usage(
-            "MISSING_WORD", f"the {missing} is missing", f"write `fairlead trade {side} 25 ETH --for USDC`"
-        )
+        raise Usage("MISSING_WORD", f"the {missing} is missing", f"write it like `{side} 25 ETH --for USDC`")
     return request_of(app.directory, algorithms(), side, qty, base, quote, **words)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agent.app.cli.groups import Sentences
 from agent.app.cli.output import emit_json, header, table
 from chains.errors import FairleadError, Usage
 from chains.types import ZERO_ADDRESS, Address
@@ -36,7 +37,7 @@ ELSEWHERE = {
 }
 
 
-class WalletGroup(click.Group):
+class WalletGroup(Sentences):
     """Its commands are files of their own, imported when they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

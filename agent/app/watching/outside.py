@@ -18,7 +18,7 @@ from agent.app.settings_tree import Chain, Venue
 from agent.app.watching.check import Check, fail, guarded, ok, skip, warn
 from agent.app.watching.executor_check import FLASH, ROUTES, placed
 from agent.app.watching.reading import Reading
-from agent.app.watching.words import age
+from agent.app.watching.words import age, many
 from agent.domain.errors import FairleadError, Retry
 from chains import profiles
 from chains.decode_rpc import block_ref
@@ -127,7 +127,7 @@ async def venue(reading: Reading, configured: Venue, signer: SignerClient) -> li
     exchange = connect_venue(configured, SystemClock(), signer)
     try:
         await exchange.start()
-        found.append(ok(name, f"answers, {len(await exchange.instruments())} markets"))
+        found.append(ok(name, f"answers, {many(len(await exchange.instruments()), 'market')}"))
         if configured.api_key is not None:
             balances = await exchange.balances()
             found.append(

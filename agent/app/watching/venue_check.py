@@ -11,6 +11,7 @@ from agent.app.settings import Settings
 from agent.app.settings_tree import Venue
 from agent.app.watching.check import Check, fail, ok, skip, warn
 from agent.app.watching.margins import judged_now
+from agent.app.watching.words import many
 from agent.domain.errors import FairleadError, Usage
 from agent.domain.reports import Position
 from agent.margin.accounts import Judged, px_text
@@ -45,7 +46,9 @@ async def venue_checks(
         began_ns = clock.now_ns()
         await exchange.start()
         took_ms = (clock.now_ns() - began_ns) // 10**6
-        found.append(ok(label, f"answers, {len(await exchange.instruments())} markets in {took_ms} ms"))
+        found.append(
+            ok(label, f"answers, {many(len(await exchange.instruments()), 'market')} in {took_ms} ms")
+        )
         found += _clock(label, exchange)
         found += _capabilities(exchange)
         if configured.api_key is None:

@@ -51,3 +51,8 @@ def age(seconds: int) -> str:
 
 def short(address: str) -> str:
     return f"{address[:6]}…{address[-4:]}"
+
+
+def many(count: int, thing: str) -> str:
+    """`1 book`, `2 books`, `1,000 pools`; `thing` takes a plain s."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
