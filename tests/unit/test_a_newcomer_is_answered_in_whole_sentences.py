@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from decimal import Decimal
@@ -9,10 +10,14 @@ from pathlib import Path
 
 import click
 import pytest
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
 
 from agent.app.cli import COMMANDS, cli
 from agent.app.cli.health import value_unit
 from agent.app.cli.jobs import to_the_second
+from agent.app.cli.output import fitted
 from agent.app.market_table import Quoted
 from agent.app.watching.words import many
 from agent.domain.instruments import Place
@@ -119,3 +124,21 @@ def test_an_error_of_route_is_not_judged_as_a_route(tmp_path: Path) -> None:
     with cli.make_context("fairlead", ["certificate", "check", str(told), "market.json"]) as context:
         with pytest.raises(Usage, match="an error: 'ETH' is 2 assets here"):
             cli.invoke(context)
+
+
+def test_a_quote_fits_a_terminal_of_eighty_columns() -> None:
+    """The widest table that everybody meets: words were broken in the middle so that the room between columns could stay."""
+    heads = ("where", "in ETH", "out USDC", "avg price", "fee USDC", "gas USDC", "impact bps")
+    row = ("arbitrum (1 pool)", "1.583281", "21,892.19", "2,996.9434", "35.99", "1.09", "12.0")
+    for width, room in ((80, 1), (150, 3)):
+        view = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for place, head in enumerate(heads):
+            view.add_column(head, overflow="fold", no_wrap=place > 0)
+        view.add_row(*row)
+        written = io.StringIO()
+        console = Console(file=written, width=width)
+        fitted(view, console)
+        console.print(view)
+        shown = written.getvalue()
+        assert " ".join(row) == " ".join(shown.splitlines()[3].split())
+        assert "arbitrum (1 pool)" + " " * room + "1.583281" in shown

@@ -15,9 +15,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chains.errors import FairleadError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 WIDTH_PIPED = 150
 NO_CHAIN = "no chain asked"
@@ -111,11 +115,19 @@ def table(
     for row in rows:
         view.add_row(*row)
     if sys.stdout.isatty():
-        Console(file=sys.stdout, highlight=False, markup=False).print(view)
+        console = Console(file=sys.stdout, highlight=False, markup=False)
+        fitted(view, console)
+        console.print(view)
         return
     plain_text = io.StringIO()
     Console(file=plain_text, highlight=False, markup=False, width=WIDTH_PIPED).print(view)
     sys.stdout.write("\n".join(line.rstrip() for line in plain_text.getvalue().splitlines()) + "\n")
+
+
+def fitted(view: Table, console: Console) -> None:
+    """Columns move together where the table is wider than the terminal: before words are broken, the room between them goes."""
+    if console.measure(view, options=console.options.update(width=WIDTH_PIPED)).maximum > console.width:
+        view.padding = 0
 
 
 def stdout_to_nowhere() -> None:
