@@ -324,8 +324,8 @@ class LiveMarket:
     ) -> tuple[PoolSnapshot, dict[AssetId, int]]:
         keeper = self._readers[desk.profile.chain_id]
         snapshot = await keeper.snapshot()
-        if self._routed[desk.profile.chain_id]:
-            desk.fork_routers.update(fork_routers(self._routed[desk.profile.chain_id], keeper.v2_factories()))
+        if routers := self._routed.get(desk.profile.chain_id):
+            desk.fork_routers.update(fork_routers(routers, keeper.v2_factories()))
         return snapshot, await self.balances(desk, tokens, snapshot.block)
 
     def _chain_view(

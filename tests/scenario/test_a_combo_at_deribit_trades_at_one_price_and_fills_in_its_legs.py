@@ -36,11 +36,14 @@ from agent.domain.orders import (
 from agent.domain.reports import ExecutionReport, Fill
 from agent.journal.book import Book
 from agent.journal.registry import event_codec
+from agent.transport.http import TimeOuts
 from agent.venues import Terms
 from agent.venues.deribit import Deribit
 from chains.types import Address, Hash32, Protection
 
 D = Decimal
+PATIENT = TimeOuts(10.0, 2.0)
+"""A busy machine is no lost answer."""
 THERE = "ETH-FS-27DEC30_PERPUSDC"
 LEGS = {f"cex:paper/{DATED}": 1, f"cex:paper/{PERPETUAL}": -1}
 
@@ -53,7 +56,7 @@ def order(number: int, side: Side, qty: str, px: str, *, ioc: bool = False) -> V
 @asynccontextmanager
 async def account(signer: Signer | None = None) -> AsyncIterator[tuple[Door, Deribit]]:
     async with deribit_paper() as door:
-        venue = deribit_session(door.url, signer)
+        venue = deribit_session(door.url, signer, timeouts=PATIENT)
         await venue.start()
         try:
             yield door, venue

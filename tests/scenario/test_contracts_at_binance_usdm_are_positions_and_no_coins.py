@@ -20,10 +20,13 @@ from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import ExecutionReport
 from agent.journal.book import Book
+from agent.transport.http import TimeOuts
 from agent.venues import Terms
 from agent.venues.binance_usdm import BinanceUsdm
 
 D = Decimal
+PATIENT = TimeOuts(10.0, 2.0)
+"""A busy machine is no lost answer."""
 
 
 def order(
@@ -38,7 +41,7 @@ async def account() -> AsyncIterator[tuple[Door, BinanceUsdm, Jumped, Signer]]:
     clock = Jumped()
     signer = Signer(now_ms=clock.now_ms)
     async with usdm_paper(clock.now_ms) as door:
-        venue = usdm_session(door.url, signer, clock)
+        venue = usdm_session(door.url, signer, clock, PATIENT)
         await venue.start()
         try:
             yield door, venue, clock, signer

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import aiohttp
 
@@ -18,7 +20,6 @@ from agent.app.chaos.deaths import Doom, DyingStore
 from agent.app.chaos.submission.pace import Pace, PacedDesk
 from agent.app.chaos.submission.scene import ROADS, Scene
 from agent.app.live_market import LiveMarket
-from agent.app.replanning import Starts
 from agent.app.wiring import algorithms
 from agent.app.workshop import Workshop
 from agent.app.world import World
@@ -61,10 +62,9 @@ class PoolMarket(LiveMarket):
     """The live market over one pool, with a price that everybody agrees on."""
 
     def __init__(self, scene: Scene, desk: ChainDesk, reader: PoolReader) -> None:
-        self.directory, self._chains, self._venues = scene.directory, {scene.chain_id: desk}, {}
-        self._readers, self._prices = {scene.chain_id: PoolKeeper(reader, desk.warm)}, prices
-        self._parsed, self._views, self._starts = {}, 0, Starts()
-        self.left_out, self.unreachable, self.narrow = {}, {}, None
+        nowhere: Any = SimpleNamespace(chains=())
+        super().__init__(SystemClock(), nowhere, scene.directory, {scene.chain_id: desk}, {}, prices)
+        self._readers = {scene.chain_id: PoolKeeper(reader, desk.warm)}
 
 
 async def prices() -> tuple[OraclePrice, ...]:
