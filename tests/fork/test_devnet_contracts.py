@@ -204,7 +204,8 @@ def test_an_aave_account_falls_with_the_feed_and_is_liquidated(devnet: Status) -
         alice.send("AavePool", pool, "borrow", chain.usdc, 20_000 * 10**6, 2, 0, ALICE)
         # 10 × 3000 × 0.83 / 20,000, a little interest apart.
         health = alice.read("AavePool", pool, "getUserAccountData", ALICE)[5]
-        assert 1_244_000_000_000_000_000 < health <= 1_245_000_000_000_000_000
+        # What is lent earns a little where others borrow it meanwhile.
+        assert 1_244_000_000_000_000_000 < health < 1_245_000_001_000_000_000
         set_feed_price(devnet.cheat_urls[1], "ETH", 2300 * 10**8)
         assert alice.read("AavePool", pool, "getUserAccountData", ALICE)[5] < ONE_ETH
         give_token(devnet.cheat_urls[1], chain.usdc, bob, 10_000 * 10**6)

@@ -51,7 +51,9 @@ def test_every_model_answers_in_the_agreed_form(ask: Ask) -> None:
     assert accounts["usdm"]["liquidation_px"][0]["side"] == "above" and "maintenance_raw" in accounts["usdm"]
     assert {a["model"] for a in accounts.values()} <= set(models())
     status, out, _ = ask(every_model(), "health")
-    assert status == 0 and "margin ratio" in out and "maintenance" in out and "base units" in out
+    assert status == 0 and "margin ratio" in out and "maintenance" in out
+    # What is no dollar is told in whole coins.
+    assert "of what is borrowed" in out and "base units" not in out
     # What dYdX's five coins were bought with: 11,000 owed.
     assert accounts["dydx"]["bankruptcy_px"][0]["px"] == "2200" and "bankrupt" in out and "initial " in out
 
