@@ -29,6 +29,8 @@ T = TypeVar("T")
 MAX_LAG_BLOCKS = 3
 CHUNK_CALLS = 200
 STRAGGLER_S = 0.75
+MOVED_S = (0.0, 0.05, 0.4, 1.2)
+"""Before each try of a read whose block was another's: by the last of them a quick chain has made its next."""
 
 
 @dataclass(slots=True)
@@ -282,7 +284,8 @@ class Gateway:
         self, calls: Sequence[Call], block: int | str = "latest"
     ) -> tuple[BlockRef, list[CallResult]]:
         """All calls against one block, proved by the answers themselves, with that block."""
-        for _ in range(3):
+        for pause_s in MOVED_S:
+            await asyncio.sleep(pause_s)
             ref = await self.block(block)
             results = await self._multicall_at(calls, ref)
             if results is not None:
