@@ -159,6 +159,14 @@ class MorphoPayment(Leaf):
 
 
 @dataclass(frozen=True, slots=True)
+class CometPayment(Leaf):
+    """Compound III: `token` paid into the caller's own account, what he owes of it first. 2**256-1 means all that is owed."""
+
+    token: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
 class LendingSwitch(Leaf):
     """Aave: `action` COLLATERAL_ON, COLLATERAL_OFF or EMODE (with the category in `value`)."""
 

@@ -93,6 +93,11 @@ def sentence(leaf: lf.Leaf, wallet: str, tokens: Tokens, router: bool = False) -
             )
             back = " AND HAS IT CALL THE WALLET" if x.calls_back else ""
             return f"Morpho Blue: {x.action.lower().replace('_', ' ')} {what} for {_who(x.who, wallet)} in the market {x.market}{back}."
+        case lf.CometPayment():
+            what = f"all of what is owed in {name(x.token, tokens)}"
+            if x.amount != 2**256 - 1:
+                what = amount(x.amount, x.token, tokens)
+            return f"Compound III: pays {what} into the caller's own account at {x.target}, debt of it first."
         case lf.LendingSwitch():
             return (
                 f"Aave: {x.action.lower().replace('_', ' ')} {name(x.token, tokens) if x.token else x.value}."

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def markets_of(chain: Chain) -> tuple[str, ...]:
     """Every market of a chain that a rescue may name, besides its Aave V3."""
-    return (*chain.lending_pools, *chain.morpho_markets)
+    return (*chain.lending_pools, *chain.comets, *chain.morpho_markets)
 
 
 def rescue_checks(settings: Settings) -> Iterator[tuple[str, str, str]]:
@@ -32,7 +32,7 @@ def rescue_checks(settings: Settings) -> Iterator[tuple[str, str, str]]:
                 f"{rule.chain} lists no market '{rule.market}'",
                 f"did you mean '{near[0]}'?"
                 if near
-                else "add it to lending_pools or morpho_markets of [[chains]]",
+                else "add it to lending_pools, comets or morpho_markets of [[chains]]",
             )
         if any((rule.chain, rule.market) == (r.chain, r.market) for r in settings.rescues[:number]):
             yield (

@@ -200,7 +200,7 @@ class Chain(Table):
         description="More markets of Aave V3's kind on this chain, Spark's pool for one, for `fairlead health` and rescues.",
     )
     comets: tuple[Address, ...] = Field(
-        (), description="The Compound III markets of this chain that `fairlead health` looks at."
+        (), description="The Compound III markets (Comets) of this chain, for `fairlead health` and rescues."
     )
     morpho: Address = Field(
         "0xBBBBBbbBBb9cC5e90e3b3Af64bdAF62C37EEFFCb",

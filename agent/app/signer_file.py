@@ -149,6 +149,9 @@ def _chain(settings: Settings, chain: Chain, caps: Caps) -> dict[str, Any]:
     for pool in (*chain.lending_pools, *([chain.lending_pool] if chain.lending_pool is not None else ())):
         contracts[Address(pool)] = "aave_v3_pool"
         spenders.append(Address(pool))
+    for comet in chain.comets:
+        contracts[Address(comet)] = "comet"
+        spenders.append(Address(comet))
     if chain.morpho_markets:
         contracts[Address(chain.morpho)] = "morpho_blue"
         spenders.append(Address(chain.morpho))

@@ -7,6 +7,7 @@ in 1e18, indices in 1e15. Layouts: Comet's UserBasic, TotalsBasic and AssetInfo.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,6 +19,19 @@ from chains.types import Address, BlockRef, Call, ChainReader
 MOST_ASSETS = 24
 
 _words = partial(words_of, "the Compound III market", "is the market's address right for this chain?")
+
+
+@dataclass(frozen=True, slots=True)
+class CometMarket:
+    """`feeds` are the price feeds of the base asset and of every collateral asset, by asset."""
+
+    comet: Address
+    base: Address
+    feeds: Mapping[Address, Address]
+
+    @property
+    def collateral(self) -> tuple[Address, ...]:
+        return tuple(asset for asset in self.feeds if asset != self.base)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +66,24 @@ class CometAccount:
     is_borrow_collateralized: bool
 
 
+async def read_market(chain: ChainReader, comet: Address) -> CometMarket:
+    """The market's assets. Raises Retry where the chain does not answer or moved meanwhile, and MALFORMED_ANSWER where it is none."""
+    ref, head = await chain.multicall(
+        [Call(comet, call_data(f"{name}()")) for name in ("baseToken", "baseTokenPriceFeed", "numAssets")]
+    )
+    base, feed, count = (
+        _words(name, r, 1)[0]
+        for name, r in zip(("baseToken", "baseTokenPriceFeed", "numAssets"), head, strict=True)
+    )
+    _check_count(comet, count)
+    asked = [Call(comet, call_data("getAssetInfo(uint8)", n)) for n in range(count)]
+    infos = [_words("getAssetInfo", r, 8) for r in await at_same_block(chain, ref, asked)]
+    feeds = {address_of(word(info[1])): address_of(word(info[2])) for info in infos}
+    return CometMarket(
+        comet, address_of(word(base)), {address_of(word(base)): address_of(word(feed)), **feeds}
+    )
+
+
 async def read_account(
     chain: ChainReader, comet: Address, user: Address, block: int | str = "latest"
 ) -> CometAccount:
@@ -72,8 +104,7 @@ async def read_account(
              "isAbsorbPaused", "isLiquidatable", "isBorrowCollateralized")  # fmt: skip
     told = [_words(n, r, 7 if n == "totalsBasic" else 1) for n, r in zip(names, head, strict=True)]
     count, utilization = told[3][0], told[6][0]
-    if count > MOST_ASSETS:
-        raise Retry("MALFORMED_ANSWER", f"{comet} says it has {count} assets", "is it a Compound III market?")
+    _check_count(comet, count)
     rates = [ask("getBorrowRate(uint256)", utilization), ask("getSupplyRate(uint256)", utilization)]
     answers = await at_same_block(
         chain, ref, [*(ask("getAssetInfo(uint8)", n) for n in range(count)), *rates]
@@ -102,6 +133,11 @@ async def read_account(
         comet, ref, address_of(word(told[0][0])), _digits(told[2][0]), prices[0], _int104(told[4][0]), totals[1], totals[0],
         borrow_rate, supply_rate, totals[6], bool(told[7][0]), collateral, bool(told[8][0]), bool(told[9][0]),
     )  # fmt: skip
+
+
+def _check_count(comet: Address, count: int) -> None:
+    if count > MOST_ASSETS:
+        raise Retry("MALFORMED_ANSWER", f"{comet} says it has {count} assets", "is it a Compound III market?")
 
 
 def _digits(scale: int) -> int:

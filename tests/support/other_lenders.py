@@ -61,7 +61,7 @@ class OtherLenders:
     def price(self, usd: int) -> None:
         """What Morpho's oracle says a WETH is worth, in USDC."""
         with Rpc(self.home.home.cheat_urls[1]) as rpc:
-            _send(rpc, DEPLOYER, self.params["oracle"], _data("setPrice(uint256)", [usd * 10**24]))
+            sent(rpc, DEPLOYER, self.params["oracle"], call_of("setPrice(uint256)", [usd * 10**24]))
 
     def position(self) -> tuple[int, int]:
         """Shares owed and collateral, as Morpho keeps them."""
@@ -84,16 +84,16 @@ class OtherLenders:
         seen = SeenLoan("", chain, None, account, MODEL, None, {})
         with Rpc(self.home.home.cheat_urls[1]) as rpc:
             for call in market.calls("repay", USDC, 2 * totals[2], self.home.safe, seen, totals[4]):
-                _send(rpc, self.home.safe, call.to, "0x" + call.data.hex())
+                sent(rpc, self.home.safe, call.to, "0x" + call.data.hex())
 
 
-def _data(signature: str, values: list[Any]) -> str:
+def call_of(signature: str, values: list[Any]) -> str:
     inside = signature[signature.index("(") + 1 : -1].replace(MARKET, "MARKET")
     kinds = [MARKET if k == "MARKET" else k for k in inside.split(",") if k]
     return "0x" + (keccak(signature.encode())[:4] + abi_encode(kinds, values)).hex()
 
 
-def _send(rpc: Rpc, sender: str, to: str | None, data: str) -> Any:
+def sent(rpc: Rpc, sender: str, to: str | None, data: str) -> Any:
     had = rpc("eth_getBalance", sender, "latest")
     rpc("anvil_setBalance", sender, hex(10**24))
     given = {"from": sender, "data": data, "gas": hex(16_000_000)} | ({"to": to} if to else {})
@@ -113,14 +113,14 @@ def _lend_at_spark(rpc: Rpc, safe: str, weth: int, usdc: int) -> None:
         (pool, encode("aave_v3_pool", "supply", (WETH, weth, safe, 0))),
         (pool, encode("aave_v3_pool", "borrow", (USDC, usdc, 2, 0, safe))),
     ):
-        _send(rpc, safe, call[0], "0x" + call[1].hex())
+        sent(rpc, safe, call[0], "0x" + call[1].hex())
 
 
 def _lend_at_morpho(rpc: Rpc, url: str, safe: str, weth: int, usdc: int) -> tuple[str, dict[str, Any]]:
-    made = _send(rpc, DEPLOYER, None, "0x" + compiled("MorphoMarket")["bytecode"])["contractAddress"]
+    made = sent(rpc, DEPLOYER, None, "0x" + compiled("MorphoMarket")["bytecode"])["contractAddress"]
 
     def part(name: str) -> str:
-        told = rpc("eth_call", {"to": made, "data": _data(f"{name}()", [])}, "latest")
+        told = rpc("eth_call", {"to": made, "data": call_of(f"{name}()", [])}, "latest")
         return str(to_checksum("0x" + told[-40:]))
 
     morpho, irm, oracle = part("morpho"), part("irm"), part("oracle")
@@ -138,7 +138,7 @@ def _lend_at_morpho(rpc: Rpc, url: str, safe: str, weth: int, usdc: int) -> tupl
         (safe, morpho, f"supplyCollateral({MARKET},uint256,address,bytes)", [market, weth, safe, b""]),
         (safe, morpho, f"borrow({MARKET},uint256,uint256,address,address)", [market, usdc, 0, safe, safe]),
     ):  # fmt: skip
-        _send(rpc, sender, to, _data(signature, values))
+        sent(rpc, sender, to, call_of(signature, values))
     return morpho, params
 
 
@@ -163,24 +163,35 @@ def beside(home: AgentHome, weth: int, usdc: int) -> Iterator[OtherLenders]:
         ahead = int(rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16) - int(time.time())
         rpc("evm_increaseTime", max(ahead - int(rpc("evm_increaseTime", 0)), 0) + 1)
     market = market_id(params)
-    told = json.loads((folder / "signer.json").read_text())
-    for chain in told["chains"]:
-        if chain["chain_id"] == 1:
-            chain["contracts"] |= {SPARK["Pool"]: "aave_v3_pool", morpho: "morpho_blue"}
-            chain["spenders"] += [SPARK["Pool"], morpho]
-            chain["morpho_markets"] = [market]
-    config, socket = folder / "wide-signer.json", folder / "wide.sock"
-    config.write_text(json.dumps(told | {"ledger": str(folder / "wide-ledger.jsonl")}))
     values, agents = _knowing(home.owners_path, morpho, market), _knowing(home.settings_path, morpho, market)
     written(folder / "agent-wide.toml", agents)
     values["rescues"] = [
         {"name": "spark", "chain": "ethereum", "market": SPARK["Pool"], "add_collateral": False}
     ]
-    values["signer"] = values.get("signer", {}) | {"socket": str(socket), "config": str(config)}
-    path = written(folder / "wide.toml", values)
-    process = start_signer(socket, config, folder / "wide-signer.log")
-    try:
+    kinds = {SPARK["Pool"]: "aave_v3_pool", morpho: "morpho_blue"}
+    with signer_that_knows(home, "wide", values, kinds, {"morpho_markets": [market]}) as path:
         yield OtherLenders(home, path, morpho, params)
+
+
+@contextmanager
+def signer_that_knows(
+    home: AgentHome, name: str, values: dict[str, Any], kinds: dict[str, str], more: dict[str, Any]
+) -> Iterator[Path]:
+    """The owners' settings written as `name`, with a signer of their own that takes those contracts of chain 1 and what is in `more`."""
+    folder = home.owners_path.parent
+    told = json.loads((folder / "signer.json").read_text())
+    for chain in told["chains"]:
+        if chain["chain_id"] == 1:
+            chain["contracts"] |= kinds
+            chain["spenders"] += list(kinds)
+            chain |= more
+    config, socket = folder / f"{name}-signer.json", folder / f"{name}.sock"
+    config.write_text(json.dumps(told | {"ledger": str(folder / f"{name}-ledger.jsonl")}))
+    values["signer"] = values.get("signer", {}) | {"socket": str(socket), "config": str(config)}
+    path = written(folder / f"{name}.toml", values)
+    process = start_signer(socket, config, folder / f"{name}-signer.log")
+    try:
+        yield path
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)

@@ -17,13 +17,14 @@ from chains.errors import Usage
 from keys.settings import signer_settings
 
 MARKET, MORPHO = "0x" + "ab" * 32, "0xBBBBBbbBBb9cC5e90e3b3Af64bdAF62C37EEFFCb"
+COMET = "0xc3d688B66703497DAA19211EEdff47f25384cdc3"
 HERE = Path("/nowhere/fairlead.toml")
 SENDER = "0x00000000000000000000000000000000000A11cE"
 
 
 def settings(**more: Any) -> Settings:
     given = values(**more)
-    given["chains"][0] |= {"lending_pools": [SPARK["Pool"]], "morpho_markets": [MARKET]}
+    given["chains"][0] |= {"lending_pools": [SPARK["Pool"]], "comets": [COMET], "morpho_markets": [MARKET]}
     given["wallet"]["sender"] = {"address": SENDER, "keystore": "/keys/sender.json"}
     return parse(template.render(given, HERE), HERE).settings
 
@@ -35,7 +36,7 @@ def rule(**more: Any) -> dict[str, Any]:
 def test_every_market_that_a_chain_lists_is_looked_at_and_may_be_named() -> None:
     found = settings(rescues=[rule(market=SPARK["Pool"].lower(), target="1.5")])
     asked = [(r.market, str(r.target)) for r in rules_of(found, found.chains[0].name, None)]
-    assert asked == [(None, "1.35"), (SPARK["Pool"], "1.5"), (MARKET, "1.35")]
+    assert asked == [(None, "1.35"), (SPARK["Pool"], "1.5"), (COMET, "1.35"), (MARKET, "1.35")]
 
 
 @pytest.mark.parametrize(
@@ -60,4 +61,5 @@ def test_the_signers_own_file_lists_pools_and_markets() -> None:
     read = signer_settings(signer_file.content(settings(), {}))
     policy = read.chains[1]
     assert policy.contracts[SPARK["Pool"]] == "aave_v3_pool" and policy.contracts[MORPHO] == "morpho_blue"
-    assert {SPARK["Pool"], MORPHO} <= policy.spenders and policy.morpho_markets == {MARKET}
+    assert policy.contracts[COMET] == "comet"
+    assert {SPARK["Pool"], COMET, MORPHO} <= policy.spenders and policy.morpho_markets == {MARKET}

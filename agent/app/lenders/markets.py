@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.app.lenders import aave_v3, morpho_blue
+from agent.app.lenders import aave_v3, compound_v3, morpho_blue
 from agent.app.lenders.lender import Lender
 from agent.app.settings_tree import Chain
 from chains.gateway import Gateway
@@ -13,4 +13,6 @@ async def lender_of(chain: Chain, gateway: Gateway, market: str | None, wallet: 
     """None where there is no such market. Raises Retry where the chain does not answer."""
     if market is not None and market in chain.morpho_markets:
         return await morpho_blue.lender(chain, gateway, market, wallet)
+    if market is not None and market in chain.comets:
+        return await compound_v3.lender(chain, gateway, Address(market))
     return await aave_v3.lender(chain, gateway, None if market is None else Address(market))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from chains.evm import address_of, call_data
@@ -31,18 +31,29 @@ async def stale_doubts(
     asked = [Call(oracle, call_data("getSourceOfAsset(address)", asset)) for asset in assets]
     ref, found = await chain.multicall(asked)
     sources = [address_of(a.data) if a.ok and len(a.data) >= 32 else None for a in found]
-    calls = [Call(s or oracle, encode("chainlink_aggregator", "latestRoundData")) for s in sources]
-    _, answers = await chain.multicall(calls, ref.number)
+    feeds = [(symbol, source or oracle) for symbol, source in zip(assets.values(), sources, strict=True)]
+    return await feed_doubts(chain, feeds, limit_s, ref.number)
+
+
+async def feed_doubts(
+    chain: ChainReader,
+    feeds: Sequence[tuple[str, Address]],
+    limit_s: Callable[[Address], int],
+    block: int | str = "latest",
+) -> list[Doubt]:
+    """Chainlink feeds asked for their age, each with what its price is of."""
+    calls = [Call(feed, encode("chainlink_aggregator", "latestRoundData")) for _, feed in feeds]
+    ref, answers = await chain.multicall(calls, block)
     doubts = []
     hint = "look at the market yourself: what it would be liquidated by may be about to jump"
-    for symbol, source, answer in zip(assets.values(), sources, answers, strict=True):
-        if source is None or not answer.ok or len(answer.data) < ROUND_BYTES:
+    for (symbol, feed), answer in zip(feeds, answers, strict=True):
+        if not answer.ok or len(answer.data) < ROUND_BYTES:
             message = f"{symbol}: the protocol's price source does not tell its age"
             doubts.append(Doubt("ORACLE_AGE_UNKNOWN", message, hint, no_sale=True))
             continue
         updated = int(decode_result("chainlink_aggregator", "latestRoundData", answer.data)[3])
-        if (age := ref.timestamp - updated) > limit_s(source):
-            message = f"{symbol}: the protocol's price is {age} s old, {limit_s(source)} s are allowed"
+        if (age := ref.timestamp - updated) > limit_s(feed):
+            message = f"{symbol}: the protocol's price is {age} s old, {limit_s(feed)} s are allowed"
             doubts.append(Doubt("ORACLE_STALE", message, hint, no_sale=True))
     return doubts
 

@@ -24,7 +24,7 @@ from agent.domain.errors import Denied, Usage
 from agent.domain.instruments import AssetId, Place
 from agent.domain.units import WIDE, qty_exact, raw_down
 from agent.execution.settlement import token_of
-from agent.margin import morpho_blue
+from agent.margin import compound_v3, morpho_blue
 from agent.margin.model import State
 from agent.margin.worths import DOLLAR
 from agent.ports import ExecutionVenue
@@ -78,6 +78,12 @@ class Sight:
         """What one of the unit is worth that the protocol counts this account in; None where no source of ours prices it."""
         if isinstance(self.one.account, morpho_blue.Account):
             return self.prices.get(self.one.symbols.get(self.one.account.loan, ""))
+        if isinstance(self.one.account, compound_v3.Account):
+            own = self.prices.get(self.one.symbols.get(self.one.account.base, ""))
+            if own is None or not self.one.account.base_price_1e8:
+                return None
+            with localcontext(WIDE):
+                return own / Decimal(self.one.account.base_price_1e8).scaleb(-8)
         return DOLLAR
 
     @property
@@ -150,9 +156,9 @@ async def look(app: App, rule: RescueTable) -> Sight | None:
 
 
 def next_s(app: App, sight: Sight) -> int:
-    """The time of the block a payment would be in at the soonest."""
-    assert sight.one.found is not None
-    return max(sight.one.found.block.timestamp + 1, app.clock.now_ns() // 10**9)
+    """The time of the block a payment would be in at the soonest; now, where nothing could be read."""
+    seen = sight.one.found.block.timestamp + 1 if sight.one.found is not None else 0
+    return max(seen, app.clock.now_ns() // 10**9)
 
 
 def _limit_s(app: App, rule: RescueTable, source: Address | None) -> int:

@@ -28,17 +28,18 @@ class Loan:
 
     judged: Judged
     block: BlockRef | None
-    found: morpho_reader.MorphoPosition | None = None
+    found: morpho_reader.MorphoPosition | comet_reader.CometAccount | None = None
 
 
 async def loans_of(chain: Chain, gateway: Gateway, wallet: Address) -> list[Loan]:
     """The accounts in which something is held or owed; a market that does not answer is UNKNOWN, never left out."""
-    asked = [_comet(chain, gateway, Address(c), wallet) for c in chain.comets]
+    asked = [comet_loan(chain, gateway, Address(c), wallet) for c in chain.comets]
     asked += [morpho_loan(chain, gateway, market, wallet) for market in chain.morpho_markets]
     return [loan for loan in await asyncio.gather(*asked) if loan is not None]
 
 
-async def _comet(chain: Chain, gateway: Gateway, comet: Address, wallet: Address) -> Loan | None:
+async def comet_loan(chain: Chain, gateway: Gateway, comet: Address, wallet: Address) -> Loan | None:
+    """The wallet's account in one market; None where it has none."""
     name = f"compound_v3:eip155:{chain.chain_id}:{comet}"
     try:
         found = await comet_reader.read_account(gateway, comet, wallet)
@@ -60,7 +61,8 @@ async def _comet(chain: Chain, gateway: Gateway, comet: Address, wallet: Address
     if (stored[0] < 0, stored[1] >= 0) != (found.is_liquidatable, found.is_borrow_collateralized):
         why = why or "the contract's answers are not the model's: it is of another version"
     decimals = {account.base: account.base_decimals} | {c.asset: c.decimals for c in account.collateral}
-    return _judged(name, compound_v3.MODEL, account, chain, found.block, symbols, decimals, why)
+    loan = _judged(name, compound_v3.MODEL, account, chain, found.block, symbols, decimals, why)
+    return replace(loan, found=found)
 
 
 def comet_account(found: comet_reader.CometAccount, chain_id: int) -> compound_v3.Account:

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// Test code: a market of one collateral that keeps to what Compound III documents of its accounts, interest and health, in words of our own.
+// Its own contract is on no package index, so that this stands for it.
+pragma solidity 0.8.19;
+
+interface Token {
+    function transferFrom(address from, address to, uint256 amount) external returns (bool);
+    function transfer(address to, uint256 amount) external returns (bool);
+}
+
+interface Feed {
+    function latestRoundData() external view returns (uint80, int256, uint256, uint256, uint80);
+}
+
+contract Harness {
+    error BadAsset();
+    error Paused();
+    error NotCollateralized();
+
+    address public immutable baseToken;
+    address public immutable baseTokenPriceFeed;
+    address public immutable asset;
+    address public immutable assetFeed;
+    uint256 public constant baseScale = 1e6;
+    uint8 public constant numAssets = 1;
+    uint64 constant ASSET_SCALE = 1e18;
+    uint64 constant BORROW_FACTOR = 0.825e18;
+    uint64 constant LIQUIDATE_FACTOR = 0.88e18;
+    uint64 constant LIQUIDATION_FACTOR = 0.93e18;
+    uint256 constant INDEX = 1e15;
+    uint256 constant RATE = 1585489599;
+
+    uint64 supplyIndex = 1e15;
+    uint64 borrowIndex = 1.2e15;
+    uint40 accruedAt = uint40(block.timestamp);
+    bool public paused;
+    mapping(address => int104) principal;
+    mapping(address => uint128) collateral;
+
+    constructor(address base, address baseFeed, address other, address otherFeed) {
+        (baseToken, baseTokenPriceFeed, asset, assetFeed) = (base, baseFeed, other, otherFeed);
+    }
+
+    function pause(bool on) external {
+        paused = on;
+    }
+
+    function supply(address token, uint256 amount) external {
+        if (paused) revert Paused();
+        if (token == asset) {
+            collateral[msg.sender] += uint128(amount);
+        } else {
+            if (token != baseToken) revert BadAsset();
+            accrue();
+            int256 present = presentValue(principal[msg.sender]);
+            if (amount == type(uint256).max) amount = present < 0 ? uint256(-present) : 0;
+            principal[msg.sender] = principalValue(present + int256(amount));
+        }
+        require(Token(token).transferFrom(msg.sender, address(this), amount), "not paid");
+    }
+
+    function withdraw(address token, uint256 amount) external {
+        if (token == asset) {
+            collateral[msg.sender] -= uint128(amount);
+        } else {
+            if (token != baseToken) revert BadAsset();
+            accrue();
+            principal[msg.sender] = principalValue(presentValue(principal[msg.sender]) - int256(amount));
+        }
+        if (!isBorrowCollateralized(msg.sender)) revert NotCollateralized();
+        Token(token).transfer(msg.sender, amount);
+    }
+
+    // Interest is simple between two accruals, each index floored.
+    function accrue() internal {
+        uint256 elapsed = block.timestamp - accruedAt;
+        borrowIndex += uint64(uint256(borrowIndex) * (RATE * elapsed) / 1e18);
+        supplyIndex += uint64(uint256(supplyIndex) * (RATE / 2 * elapsed) / 1e18);
+        accruedAt = uint40(block.timestamp);
+    }
+
+    // What is owed is told rounded down and written rounded up; what is lent is told and written rounded down.
+    function presentValue(int104 p) internal view returns (int256) {
+        if (p >= 0) return int256(uint256(uint104(p)) * supplyIndex / INDEX);
+        return -int256(uint256(uint104(-p)) * borrowIndex / INDEX);
+    }
+
+    function principalValue(int256 present) internal view returns (int104) {
+        if (present >= 0) return int104(int256(uint256(present) * INDEX / supplyIndex));
+        return -int104(int256((uint256(-present) * INDEX + borrowIndex - 1) / borrowIndex));
+    }
+
+    function covered(address account, uint256 factor) internal view returns (bool) {
+        int256 present = presentValue(principal[account]);
+        if (present >= 0) return true;
+        uint256 owed = uint256(-present) * getPrice(baseTokenPriceFeed) / baseScale;
+        return uint256(collateral[account]) * getPrice(assetFeed) / ASSET_SCALE * factor / 1e18 >= owed;
+    }
+
+    function isBorrowCollateralized(address account) public view returns (bool) {
+        return covered(account, BORROW_FACTOR);
+    }
+
+    function isLiquidatable(address account) external view returns (bool) {
+        return !covered(account, LIQUIDATE_FACTOR);
+    }
+
+    function getPrice(address feed) public view returns (uint256) {
+        (, int256 answer,,,) = Feed(feed).latestRoundData();
+        return uint256(answer);
+    }
+
+    function isAbsorbPaused() external pure returns (bool) {
+        return false;
+    }
+
+    function getUtilization() external pure returns (uint256) {
+        return 0.5e18;
+    }
+
+    function getBorrowRate(uint256) external pure returns (uint64) {
+        return uint64(RATE);
+    }
+
+    function getSupplyRate(uint256) external pure returns (uint64) {
+        return uint64(RATE / 2);
+    }
+
+    function userBasic(address account) external view returns (int104, uint64, uint64, uint16, uint8) {
+        return (principal[account], 0, 0, collateral[account] > 0 ? 1 : 0, 0);
+    }
+
+    function userCollateral(address account, address token) external view returns (uint128, uint128) {
+        return (token == asset ? collateral[account] : 0, 0);
+    }
+
+    function totalsBasic() external view returns (uint64, uint64, uint64, uint64, uint104, uint104, uint40, uint8) {
+        return (supplyIndex, borrowIndex, 0, 0, 1e12, 5e11, accruedAt, 0);
+    }
+
+    function getAssetInfo(uint8 i) external view returns (uint8, address, address, uint64, uint64, uint64, uint64, uint128) {
+        require(i == 0, "no such asset");
+        return (0, asset, assetFeed, ASSET_SCALE, BORROW_FACTOR, LIQUIDATE_FACTOR, LIQUIDATION_FACTOR, type(uint128).max);
+    }
+}
