@@ -3,7 +3,7 @@
     to_leaves(call, known) -> the leaves in the order they happen
 
 `known` names contracts by address: EIP-55 address to the interface's name ("erc20", "weth9", "permit2",
-"universal_router", "swap_router_02", "uniswap_v2_router", "balancer_v2_vault", "aave_v3_pool", "morpho_blue", "comet", "safe", "multi_send",
+"universal_router", "swap_router_02", "uniswap_v2_router", "balancer_v2_vault", "aave_v3_pool", "morpho_blue", "comet", "maker_vat", "maker_join", "maker_jug", "safe", "multi_send",
 "safe_proxy_factory", "zodiac_roles", "zodiac_delay", "zodiac_module_factory", "gate", "offers", "route_executor", "flash_repay", "singleton_factory", "aave_debt_token",
 "gpv2_settlement", "across_spoke_pool"). Anything not recognised, not canonical or nested too deep is an explicit Unknown leaf: nothing is dropped.
 """
@@ -306,6 +306,21 @@ def _comet(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
     return (leaves.CometPayment(at.path, at.to, call.args["asset"], call.args["amount"]),)
 
 
+def _maker(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
+    _no_value(at)
+    a: dict[str, Any] = call.args
+    match call.function:
+        case "join":
+            return (leaves.MakerJoin(at.path, at.to, a["usr"], a["wad"]),)
+        case "frob":
+            return (
+                leaves.MakerFrob(at.path, at.to, *(a[name] for name in ("i", "u", "v", "w", "dink", "dart"))),
+            )
+        case "drip":
+            return (leaves.MakerDrip(at.path, at.to, a["ilk"]),)
+    return at.unknown(f"{call.function} at Maker")
+
+
 def _gpv2_settlement(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
     _no_value(at)
     if call.function == "setPreSignature":
@@ -406,6 +421,9 @@ _HANDLERS: Mapping[str, Callable[[_Context, DecodedCall], tuple[Leaf, ...]]] = {
     "aave_v3_pool": _aave,
     "morpho_blue": _morpho,
     "comet": _comet,
+    "maker_vat": _maker,
+    "maker_join": _maker,
+    "maker_jug": _maker,
     "safe_proxy_factory": _proxy_factory,
     "zodiac_roles": _roles,
     "zodiac_delay": _delay,

@@ -167,6 +167,34 @@ class CometPayment(Leaf):
 
 
 @dataclass(frozen=True, slots=True)
+class MakerJoin(Leaf):
+    """Maker (dss): the adapter `target` takes so much of its token of the caller, and books it for `usr` in the Vat."""
+
+    usr: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class MakerFrob(Leaf):
+    """Maker's Vat: the vault `urn` of `ilk` is given `dink` of the collateral of `gives` and owes `dart` more, which `gets` is given. Below zero:
+    the other way round."""
+
+    ilk: bytes
+    urn: str
+    gives: str
+    gets: str
+    dink: int
+    dart: int
+
+
+@dataclass(frozen=True, slots=True)
+class MakerDrip(Leaf):
+    """Maker's Jug: the fee of an ilk is accrued, as anybody may have it."""
+
+    ilk: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class LendingSwitch(Leaf):
     """Aave: `action` COLLATERAL_ON, COLLATERAL_OFF or EMODE (with the category in `value`)."""
 

@@ -11,7 +11,7 @@ from typing import Any
 from chains.types import ZERO_ADDRESS
 from contracts import leaves as lf
 from contracts.universal_router import ADDRESS_THIS, CONTRACT_BALANCE, MSG_SENDER
-from keys import policy_bridge, policy_comet, policy_flash, policy_morpho, policy_orders
+from keys import policy_bridge, policy_comet, policy_flash, policy_maker, policy_morpho, policy_orders
 from keys.policy_orders import GrantedOrder
 from keys.policy_settings import NATIVE, ChainPolicy
 from keys.policy_state import Flow, Refused
@@ -331,6 +331,9 @@ _STEPS: dict[type[lf.Leaf], Callable[[Flow, Any], None]] = {
     lf.Lending: _lending,
     lf.MorphoPayment: policy_morpho.pay,
     lf.CometPayment: policy_comet.pay,
+    lf.MakerJoin: policy_maker.join,
+    lf.MakerFrob: policy_maker.frob,
+    lf.MakerDrip: policy_maker.drip,
     lf.FlashRepayment: policy_flash.repay,
     lf.LendingSwitch: _switch,
     lf.WalletAdmin: _admin,

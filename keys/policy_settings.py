@@ -54,6 +54,14 @@ class BridgeWay:
 
 
 @dataclass(frozen=True, slots=True)
+class MakerPolicy:
+    """Adapters at Maker to the token that each takes, and the vaults that may be made safer: (ilk, 32 bytes, and urn)."""
+
+    joins: Mapping[str, str] = field(default_factory=dict)
+    vaults: frozenset[tuple[bytes, str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class ChainPolicy:
     """What may be signed for one Safe on one chain. `tokens` holds NATIVE too where ether may be spent; `delegates` is the code a key
     may be told to run (EIP-7702).
@@ -83,6 +91,7 @@ class ChainPolicy:
     agent: AgentPolicy | None = None
     bridges: Mapping[tuple[int, str], BridgeWay] = field(default_factory=dict)
     morpho_markets: frozenset[str] = frozenset()
+    maker: MakerPolicy = field(default_factory=MakerPolicy)
 
 
 @dataclass(frozen=True, slots=True)

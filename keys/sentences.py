@@ -98,6 +98,14 @@ def sentence(leaf: lf.Leaf, wallet: str, tokens: Tokens, router: bool = False) -
             if x.amount != 2**256 - 1:
                 what = amount(x.amount, x.token, tokens)
             return f"Compound III: pays {what} into the caller's own account at {x.target}, debt of it first."
+        case lf.MakerJoin():
+            return f"Maker: pays {x.amount} base units of the token of the adapter {x.target} in, booked for {_who(x.usr, wallet)}."
+        case lf.MakerFrob():
+            ilk = x.ilk.rstrip(bytes(1)).decode(errors="replace")
+            given = f"collateral {x.dink:+} of {_who(x.gives, wallet)}, debt {x.dart:+} (in units of art) by {_who(x.gets, wallet)}"
+            return f"Maker: the {ilk} vault {x.urn} is changed: {given}."
+        case lf.MakerDrip():
+            return "Maker: the fee of an ilk is accrued."
         case lf.LendingSwitch():
             return (
                 f"Aave: {x.action.lower().replace('_', ' ')} {name(x.token, tokens) if x.token else x.value}."

@@ -13,6 +13,7 @@
        "gas_per_tx_wei": "…", "gas_per_day_wei": "…", "collateral_switch": false,
        "morpho_markets": ["0x…"], "agent": {"account": "0x…", "roles": "0x…", "gate": "0x…", "role": "0x…", "lends": ["supply", "repay"]}}]}
 
+`maker` (optional) lists the adapters and vaults at Maker that may be paid into (keys/policy_maker.py).
 `bridges` (optional) lists the ways to other chains, {"to": 8453, "give": "0x…", "receive": "0x…", "recipient": "0x…", "max_fee_bps": 30} (keys/policy_bridge.py).
 `agent` (optional) names the road of the agent's own key, as `fairlead wallet scope` prints it: without it that key signs only what
 a threshold of owners signed. `lends` is what it may do at the listed lending pool through the Gate; left out, supply and repay. With
@@ -58,6 +59,7 @@ from keys.policy_settings import (
     BridgeWay,
     Cap,
     ChainPolicy,
+    MakerPolicy,
     PolicySettings,
 )
 from keys.settings_exchange import ExchangeReference, exchange_of
@@ -175,7 +177,7 @@ def _way(value: Any, path: str) -> tuple[tuple[int, str], BridgeWay]:
 
 _CHAIN_KEYS = (
     "chain_id safe owners threshold weth contracts spenders tokens native transfer_to hooks delegates max_deadline_s max_gas "
-    "max_fee_wei gas_per_tx_wei gas_per_day_wei collateral_switch agent bridges morpho_markets"
+    "max_fee_wei gas_per_tx_wei gas_per_day_wei collateral_switch agent bridges morpho_markets maker"
 )
 
 
@@ -232,8 +234,21 @@ def _chain(value: Any, path: str) -> ChainPolicy:
         agent=agent,
         bridges=dict(r.get("bridges", list_of(_way), ())),
         morpho_markets=frozenset("0x" + m.hex() for m in r.get("morpho_markets", list_of(_role), ())),
+        maker=r.get("maker", _maker, MakerPolicy()),
         **given,
     )
+
+
+def _maker(value: Any, path: str) -> MakerPolicy:
+    r = Reader(value, path, "joins vaults")
+    return MakerPolicy(
+        r.get("joins", map_of(address_of, address_of)), frozenset(r.get("vaults", list_of(_vault)))
+    )
+
+
+def _vault(value: Any, path: str) -> tuple[bytes, str]:
+    r = Reader(value, path, "ilk urn")
+    return r.get("ilk", _role), r.get("urn", address_of)
 
 
 def chain_policy(data: Mapping[str, Any]) -> ChainPolicy:

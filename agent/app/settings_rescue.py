@@ -16,7 +16,7 @@ class RescueTable(Table):
     chain: Name = Field(description="The chain of the wallet's account that is watched, by name.")
     market: PoolId | None = Field(
         None,
-        description="Which account there: a pool of the chain's lending_pools, one of its comets or an id of its morpho_markets. None means its Aave V3.",
+        description="Which account there: a pool of the chain's lending_pools, one of its comets, an id of its morpho_markets or the urn of one of its maker.vaults. None means its Aave V3.",
     )
     warn: PositiveMoney = Field(
         Decimal("1.25"), description="Below this health factor somebody is told, and nothing is done."

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 def markets_of(chain: Chain) -> tuple[str, ...]:
     """Every market of a chain that a rescue may name, besides its Aave V3."""
-    return (*chain.lending_pools, *chain.comets, *chain.morpho_markets)
+    vaults = chain.maker.vaults if chain.maker is not None else ()
+    return (*chain.lending_pools, *chain.comets, *chain.morpho_markets, *(v.urn for v in vaults))
 
 
 def rescue_checks(settings: Settings) -> Iterator[tuple[str, str, str]]:
@@ -32,7 +33,7 @@ def rescue_checks(settings: Settings) -> Iterator[tuple[str, str, str]]:
                 f"{rule.chain} lists no market '{rule.market}'",
                 f"did you mean '{near[0]}'?"
                 if near
-                else "add it to lending_pools, comets or morpho_markets of [[chains]]",
+                else "add it to lending_pools, comets, morpho_markets or maker.vaults of [[chains]]",
             )
         if any((rule.chain, rule.market) == (r.chain, r.market) for r in settings.rescues[:number]):
             yield (

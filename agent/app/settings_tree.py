@@ -15,6 +15,7 @@ from pydantic import Field
 from agent.app.settings_bridge import BridgeTable
 from agent.app.settings_fix import Fix
 from agent.app.settings_jobs import Daemon, HedgeJob, Timing
+from agent.app.settings_maker import Maker
 from agent.app.settings_pools import Pool, PoolFactory
 from agent.app.settings_ramp import RampTable
 from agent.app.settings_rescue import MarginRescueTable, RescueTable
@@ -208,6 +209,9 @@ class Chain(Table):
     )
     morpho_markets: tuple[MorphoId, ...] = Field(
         (), description="The ids of the Morpho Blue markets of this chain that `fairlead health` looks at."
+    )
+    maker: Maker | None = Field(
+        None, description="The wallet's vaults at Maker (Sky) on this chain, a [chains.maker] table."
     )
 
 

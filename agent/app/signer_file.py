@@ -15,6 +15,7 @@ from typing import Any
 
 from agent.app.fix_doors import signer_entries
 from agent.app.settings_checks import signer_of
+from agent.app.settings_maker import Maker
 from agent.app.settings_tree import Chain, Sender, Settings, Venue
 from agent.domain.errors import Usage
 from agent.domain.instruments import chain_of, chain_place
@@ -152,6 +153,11 @@ def _chain(settings: Settings, chain: Chain, caps: Caps) -> dict[str, Any]:
     for comet in chain.comets:
         contracts[Address(comet)] = "comet"
         spenders.append(Address(comet))
+    maker = _maker(chain.maker) if chain.maker is not None and chain.maker.vaults else None
+    if chain.maker is not None and maker is not None:
+        contracts |= {Address(chain.maker.vat): "maker_vat", Address(chain.maker.jug): "maker_jug"}
+        contracts |= dict.fromkeys(maker["joins"], "maker_join")
+        spenders += maker["joins"]
     if chain.morpho_markets:
         contracts[Address(chain.morpho)] = "morpho_blue"
         spenders.append(Address(chain.morpho))
@@ -167,7 +173,13 @@ def _chain(settings: Settings, chain: Chain, caps: Caps) -> dict[str, Any]:
         "spenders": spenders,
         "tokens": {t: _cap(caps.get(t, (0, 0))) for t in (*listed, profile.wrapped_native)},
         **({"morpho_markets": list(chain.morpho_markets)} if chain.morpho_markets else {}),
+        **({"maker": maker} if maker is not None else {}),
     }
+
+
+def _maker(maker: Maker) -> dict[str, Any]:
+    joins = {Address(v.join): v.collateral for v in maker.vaults} | {Address(maker.dai_join): maker.dai}
+    return {"joins": joins, "vaults": [{"ilk": "0x" + v.key.hex(), "urn": v.urn} for v in maker.vaults]}
 
 
 def _add_ways(

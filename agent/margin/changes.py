@@ -38,7 +38,7 @@ def owed(model: MarginModel, account: Any, timestamp: int) -> dict[str, int]:
         case morpho_blue.Account():
             found = {account.loan: morpho_blue.debt_raw(account, timestamp)}
         case maker_vault.Account():
-            found = {account.debt: div_up(account.art_1e18 * maker_vault.rate_at(account, timestamp), RAY)}
+            found = {account.debt: maker_vault.owed_raw(account, timestamp)}
         case liquity_v2.Account():
             found = {account.debt: liquity_v2.entire_debt(account, timestamp)}
         case crvusd.Account():
@@ -142,7 +142,9 @@ def deposited(model: MarginModel, account: Any, asset: str, raw: int, timestamp:
         case morpho_blue.Account():
             return replace(account, collateral_raw=account.collateral_raw + raw)
         case maker_vault.Account():
-            return replace(account, ink_1e18=account.ink_1e18 + raw)
+            return replace(
+                account, ink_1e18=account.ink_1e18 + raw * 10 ** (18 - account.collateral_decimals)
+            )
         case liquity_v2.Account():
             return replace(account, coll_1e18=account.coll_1e18 + raw)
         case perps.PerpAccount():

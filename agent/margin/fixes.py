@@ -100,7 +100,9 @@ def _worth(account: Any, fix: Fix) -> int:
             return int(raw * account.prices()[asset] * 10**18 // 10 ** decimals[asset])
         case morpho_blue.Account() if fix.do != "repay":
             return raw * account.oracle_price_1e36 // 10**36
-        case maker_vault.Account() | liquity_v2.Account() if fix.do != "repay":
+        case maker_vault.Account() if fix.do != "repay":
+            return int(raw * account.price_1e18 // 10**account.collateral_decimals)
+        case liquity_v2.Account() if fix.do != "repay":
             return raw * account.price_1e18 // 10**18
     return raw
 

@@ -21,7 +21,10 @@ VALUE_UNIT = "USD_1e45"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """`duty_1e27` is base and duty together, a second's growth; `room_1e45` what auctions may still take, None without a limit."""
+    """`duty_1e27` is base and duty together, a second's growth; `room_1e45` what auctions may still take, None without a limit.
+
+    `ink_1e18` counts the collateral in the Vat's own 18 decimals, whatever the token's are.
+    """
 
     collateral: str
     debt: str
@@ -36,6 +39,11 @@ class Account:
     chop_1e18: int = WAD
     dust_1e45: int = 0
     room_1e45: int | None = None
+    collateral_decimals: int = 18
+
+
+LATE_S = 900
+"""A repayment buys `art` at the rate of so many seconds later, so that it holds in any block until then."""
 
 
 def power_half_up(x: int, n: int) -> int:
@@ -52,6 +60,18 @@ def power_half_up(x: int, n: int) -> int:
 
 def rate_at(account: Account, timestamp: int) -> int:
     return power_half_up(account.duty_1e27, timestamp - account.last_update) * account.rate_1e27 // RAY
+
+
+def owed_raw(account: Account, timestamp: int) -> int:
+    """What pays the debt at that time, rounded up."""
+    return -(-account.art_1e18 * rate_at(account, timestamp) // RAY)
+
+
+def art_repaid(account: Account, raw: int, timestamp: int) -> int:
+    """The `art` that a payment of `raw` planned at that time takes off: all of it where it is no less than is owed."""
+    if raw >= owed_raw(account, timestamp):
+        return account.art_1e18
+    return min(raw * RAY // rate_at(account, timestamp + LATE_S), account.art_1e18)
 
 
 def spot_of(account: Account, price_1e18: int) -> int:
@@ -79,6 +99,7 @@ class MakerVault:
             chop_1e18=fields.whole(account, "chop_1e18", where, default=WAD) or WAD,
             dust_1e45=fields.whole(account, "dust_1e45", where, default=0),
             room_1e45=fields.whole(account, "room_1e45", where) if "room_1e45" in account else None,
+            collateral_decimals=_decimals(account, where, decimals),
         )
 
     def factor(self, account: Account, timestamp: int) -> int | None:
@@ -124,6 +145,13 @@ class MakerVault:
             seconds,
             seized=barked(account, timestamp) if gone else None,
         )
+
+
+def _decimals(account: Mapping[str, Any], where: str, decimals: Mapping[str, int]) -> int:
+    found = decimals[fields.listed(account, "collateral", where, decimals)]
+    if found > 18:
+        raise fields.wrong(f"{where}: the collateral has {found} decimals, the Vat counts no more than 18")
+    return found
 
 
 def barked(account: Account, timestamp: int) -> Seized | None:

@@ -41,7 +41,9 @@ def assets_of(account: Any) -> dict[str, int]:
                 account.loan: account.loan_decimals,
                 account.collateral: account.collateral_decimals,
             }
-        case maker_vault.Account() | liquity_v2.Account():
+        case maker_vault.Account():
+            return {account.debt: 18, account.collateral: account.collateral_decimals}
+        case liquity_v2.Account():
             return {account.debt: 18, account.collateral: 18}
     return {}
 
@@ -53,7 +55,8 @@ def _price(account: Any, asset: str) -> tuple[int, int]:
             return account.oracle_price_1e36, 36 + account.loan_decimals
         return 1, assets_of(account)[asset]
     if isinstance(account, maker_vault.Account | liquity_v2.Account):
-        return (account.price_1e18, 36) if asset == account.collateral else (1, assets_of(account)[asset])
+        digits = assets_of(account)[asset]
+        return (account.price_1e18, 18 + digits) if asset == account.collateral else (1, digits)
     if isinstance(account, compound_v3.Account):
         return account.prices()[asset], 8 + assets_of(account)[asset]
     found = {r.asset: r.price_1e8 for r in account.reserves}

@@ -32,6 +32,7 @@ COMPILERS = {
     "Aave30": "solc-0-8-19",
     "Comet": "solc-0-8-19",
     "Aave36": "solc",
+    "Maker": "solc-0-8-19",
     "Morpho": "solc-0-8-19",
     "MorphoMarket": "solc-0-8-19",
 }

@@ -175,15 +175,23 @@ def beside(home: AgentHome, weth: int, usdc: int) -> Iterator[OtherLenders]:
 
 @contextmanager
 def signer_that_knows(
-    home: AgentHome, name: str, values: dict[str, Any], kinds: dict[str, str], more: dict[str, Any]
+    home: AgentHome,
+    name: str,
+    values: dict[str, Any],
+    kinds: dict[str, str],
+    more: dict[str, Any],
+    spends: dict[str, int] | None = None,
 ) -> Iterator[Path]:
-    """The owners' settings written as `name`, with a signer of their own that takes those contracts of chain 1 and what is in `more`."""
+    """The owners' settings written as `name`, with a signer of their own that takes those contracts of chain 1 and what is in `more`, and spends so much of
+    each of `spends` in a day."""
     folder = home.owners_path.parent
     told = json.loads((folder / "signer.json").read_text())
     for chain in told["chains"]:
         if chain["chain_id"] == 1:
             chain["contracts"] |= kinds
             chain["spenders"] += list(kinds)
+            for token, raw in (spends or {}).items():
+                chain["tokens"][token] = {"per_tx_raw": str(raw), "per_day_raw": str(raw)}
             chain |= more
     config, socket = folder / f"{name}-signer.json", folder / f"{name}.sock"
     config.write_text(json.dumps(told | {"ledger": str(folder / f"{name}-ledger.jsonl")}))

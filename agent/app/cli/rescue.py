@@ -56,7 +56,7 @@ def command(
     as_json: bool,
 ) -> int:
     """Bring lending accounts of the wallet back to their target health by the cheapest means at hand: Aave V3, and the markets that
-    `lending_pools`, `comets` and `morpho_markets` name.
+    `lending_pools`, `comets`, `morpho_markets` and `maker` name.
 
     What costs is counted: gas and spread. The yield that the money no longer earns where it is now is not.
     Exit status 0: every account is at its target, or would be; 4: for one of them there is no way, and what is missing is told.

@@ -8,16 +8,10 @@ from typing import Any, Protocol
 
 from agent.app.rescue.doubts import Doubt
 from agent.app.settings_tree import Chain
+from agent.app.watching.loans_judged import Found
 from agent.margin.model import Health, MarginModel, State
 from chains.gateway import Gateway
 from chains.types import Address, BlockRef, Call
-
-
-class Found(Protocol):
-    """An account as its reader found it, all of one block."""
-
-    @property
-    def block(self) -> BlockRef: ...
 
 
 @dataclass(frozen=True)

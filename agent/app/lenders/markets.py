@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.app.lenders import aave_v3, compound_v3, morpho_blue
+from agent.app.lenders import aave_v3, compound_v3, maker_vault, morpho_blue
 from agent.app.lenders.lender import Lender
 from agent.app.settings_tree import Chain
 from chains.gateway import Gateway
@@ -15,4 +15,6 @@ async def lender_of(chain: Chain, gateway: Gateway, market: str | None, wallet: 
         return await morpho_blue.lender(chain, gateway, market, wallet)
     if market is not None and market in chain.comets:
         return await compound_v3.lender(chain, gateway, Address(market))
+    if chain.maker is not None and (vault := chain.maker.vault(market)) is not None:
+        return maker_vault.lender(chain, chain.maker, vault)
     return await aave_v3.lender(chain, gateway, None if market is None else Address(market))

@@ -125,6 +125,8 @@ def means_of(
     for do, asset in ways(one.engine, one.account, time_s):
         known = token_known(app, asset)
         supplies = do != REPAY  # a frozen reserve takes no supply; what is owed in it may be repaid
+        if known is None and do == REPAY:
+            doubts.append(unlisted(sight, asset))
         if known is None or (supplies and (not sight.rule.add_collateral or asset in one.frozen)):
             continue
         held = sight.held.get(known, 0)
@@ -197,6 +199,16 @@ def not_granted(app: App, sight: Sight, verb: str, asset: AssetId) -> Doubt | No
         "SCOPE_RESERVE",
         f"{sight.rule.chain}: the wallet has {symbol}, and the agent's scope does not let it {verb} it",
         "add it to scopes.reserves and have the owners grant it",
+    )
+
+
+def unlisted(sight: Sight, asset: str) -> Doubt:
+    """What is owed is no asset of the settings: what the wallet has of it is not seen."""
+    symbol = sight.one.symbols.get(asset, asset)
+    return Doubt(
+        "ASSET_UNLISTED",
+        f"{sight.name}: {symbol} is owed and is not under [assets], so that what the wallet has of it cannot be paid in",
+        f'add "{asset}" to {symbol} under [assets], and to the signer\'s tokens',
     )
 
 
