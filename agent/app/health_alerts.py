@@ -94,7 +94,10 @@ def _news(
         State.LIQUIDATABLE: f"may be liquidated now, {shown}",
     }[state]
     if fix is not None:
-        words += f"; {fix.do.replace('_', ' ')} {fix.raw} base units of {symbols.get(fix.asset, fix.asset)} makes it safe"
+        does = "lifts it, though its collateral goes on being sold" if fix.eases_only else "makes it safe"
+        words += (
+            f"; {fix.do.replace('_', ' ')} {fix.raw} base units of {symbols.get(fix.asset, fix.asset)} {does}"
+        )
     return News(name, state, words)
 
 

@@ -15,6 +15,7 @@ from pydantic import Field
 from agent.app.settings_bridge import BridgeTable
 from agent.app.settings_fix import Fix
 from agent.app.settings_jobs import Daemon, HedgeJob, Timing
+from agent.app.settings_lending import TroveRef
 from agent.app.settings_maker import Maker
 from agent.app.settings_pools import Pool, PoolFactory
 from agent.app.settings_ramp import RampTable
@@ -212,6 +213,14 @@ class Chain(Table):
     )
     maker: Maker | None = Field(
         None, description="The wallet's vaults at Maker (Sky) on this chain, a [chains.maker] table."
+    )
+    crvusd_controllers: tuple[Address, ...] = Field(
+        (),
+        description="The controllers of crvUSD and Llamalend of this chain whose loans of the wallet `fairlead health` looks at.",
+    )
+    troves: tuple[TroveRef, ...] = Field(
+        (),
+        description='Troves of Liquity v2 that `fairlead health` looks at, each as { registry = "0x…", id = "…" }.',
     )
 
 

@@ -13,6 +13,7 @@ from agent.margin import (
     deribit_pm,
     derive_pm,
     dydx_v4,
+    gmx_v2,
     liquity_v2,
     maker_vault,
     morpho_blue,
@@ -105,6 +106,10 @@ def deposits(model: MarginModel, account: Any) -> list[str]:
             return [c.asset for c in account.collateral if c.liquidate_cf_1e18]
         case morpho_blue.Account() | maker_vault.Account() | liquity_v2.Account():
             return [account.collateral]
+        case gmx_v2.Account():
+            return list(
+                dict.fromkeys(p.collateral for p in account.positions if p.size_usd and p.collateral_px)
+            )
         case (
             perps.PerpAccount()
             | deribit_pm.Account()
@@ -147,6 +152,8 @@ def deposited(model: MarginModel, account: Any, asset: str, raw: int, timestamp:
             )
         case liquity_v2.Account():
             return replace(account, coll_1e18=account.coll_1e18 + raw)
+        case gmx_v2.Account():
+            return gmx_v2.deposited(account, asset, raw, timestamp)
         case perps.PerpAccount():
             return replace(account, balance=account.balance + Fraction(raw, 10**8))
         case deribit_pm.Account():

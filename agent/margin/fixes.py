@@ -6,10 +6,19 @@ counted, nor whether the money is at hand.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from agent.margin import aave_account, compound_v3, liquity_v2, maker_vault, morpho_blue, unified
+from agent.margin import (
+    aave_account,
+    compound_v3,
+    crvusd,
+    gmx_v2,
+    liquity_v2,
+    maker_vault,
+    morpho_blue,
+    unified,
+)
 from agent.margin.changes import DOLLARS, deposited, deposits, owed, repaid
 from agent.margin.model import AT_RISK_1E18, MarginModel
 
@@ -18,16 +27,23 @@ MOST_RAW = 10**60
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """`do` is repay, add_collateral or deposit; `raw` in base units of the asset (1e-8 dollars where it is USD)."""
+    """`do` is repay, add_collateral or deposit; `raw` in base units of the asset (1e-8 dollars where it is USD).
+
+    `eases_only` where health rises to what was asked for and the account stays at risk all the same: its collateral is being sold.
+    """
 
     do: str
     asset: str
     raw: int
     factor_after_1e18: int | None
+    eases_only: bool = False
 
 
 def cheapest(model: MarginModel, account: Any, timestamp: int, target_1e18: int = AT_RISK_1E18) -> Fix | None:
     """None where no single payment does it."""
+    selling = isinstance(account, crvusd.Account) and account.converting
+    if selling and (crvusd.factor_at(account, timestamp) or 0) >= target_1e18:
+        return None  # no payment but the whole debt ends a soft liquidation, only the price does
     ways = [("repay", asset, debt) for asset, debt in owed(model, account, timestamp).items()]
     if isinstance(account, liquity_v2.Account):
         # A trove owes at least so much or nothing: less is paid, or all of it.
@@ -45,7 +61,10 @@ def cheapest(model: MarginModel, account: Any, timestamp: int, target_1e18: int 
         fix = _least(model, account, timestamp, do, asset, most, target_1e18) if most > 0 else None
         if fix is not None and (best is None or _worth(account, fix) < best[0]):
             best = _worth(account, fix), fix
-    return best[1] if best is not None else None
+    if best is None:
+        return None
+    whole = best[1].factor_after_1e18 is None
+    return replace(best[1], eases_only=True) if selling and not whole else best[1]
 
 
 def _least(
@@ -104,6 +123,8 @@ def _worth(account: Any, fix: Fix) -> int:
             return int(raw * account.price_1e18 // 10**account.collateral_decimals)
         case liquity_v2.Account() if fix.do != "repay":
             return raw * account.price_1e18 // 10**18
+        case gmx_v2.Account():
+            return raw * next(p.collateral_px for p in account.positions if p.collateral == asset)
     return raw
 
 

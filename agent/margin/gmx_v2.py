@@ -157,6 +157,20 @@ def worst(account: Account, timestamp: int) -> int | None:
     return min(found) if found else None
 
 
+def deposited(account: Account, asset: str, raw: int, timestamp: int) -> Account:
+    """`raw` more collateral of that asset in the position of it that is nearest to its liquidation: each stands alone."""
+    known = [
+        (factor, n)
+        for n, p in enumerate(account.positions)
+        if p.collateral == asset and (factor := p.factor(timestamp)) is not None
+    ]
+    if not known:
+        return account
+    at = min(known)[1]
+    grown = replace(account.positions[at], collateral_raw=account.positions[at].collateral_raw + raw)
+    return Account((*account.positions[:at], grown, *account.positions[at + 1 :]))
+
+
 def liquidation_px(p: Position, timestamp: int) -> LiquidationPx:
     """A long falls with its index. A short in other collateral falls where it rises; one that holds the index itself may gain as much in
     collateral as it loses, and then falls where the index falls, or never."""

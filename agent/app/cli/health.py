@@ -339,7 +339,8 @@ def _fix(fix: Fix | None, symbols: Mapping[str, str], decimals: Mapping[str, int
         return
     digits = decimals.get(fix.asset, 8)
     shown = quantity_up(qty_exact(fix.raw, digits), min(digits, 6))
-    print(f"  cheapest fix    {fix.do.replace('_', ' ')} {shown} {symbols.get(fix.asset, fix.asset)}")
+    stays = " (it stays at risk while its collateral is being sold)" if fix.eases_only else ""
+    print(f"  cheapest fix    {fix.do.replace('_', ' ')} {shown} {symbols.get(fix.asset, fix.asset)}{stays}")
 
 
 def _loan_json(loan: Loan) -> dict[str, Any]:

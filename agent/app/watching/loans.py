@@ -1,4 +1,4 @@
-"""A wallet's accounts at Compound III, Morpho Blue and Maker: those markets and vaults that the settings name, read at one block, computed by their models."""
+"""A wallet's accounts at the lending protocols that the settings name markets, vaults and troves of: each read at one block, computed by its model."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import replace
 
 from agent.app.settings_tree import Chain
+from agent.app.watching.crvusd import crvusd_loan
+from agent.app.watching.liquity import trove_loan
 from agent.app.watching.loans_judged import Loan, judged, symbols_of, unknown
 from agent.app.watching.maker import maker_loan
 from agent.domain.errors import FairleadError
@@ -24,6 +26,8 @@ async def loans_of(chain: Chain, gateway: Gateway, wallet: Address) -> list[Loan
     asked += [morpho_loan(chain, gateway, market, wallet) for market in chain.morpho_markets]
     if chain.maker is not None:
         asked += [maker_loan(chain, gateway, chain.maker, vault) for vault in chain.maker.vaults]
+    asked += [crvusd_loan(chain, gateway, Address(c), wallet) for c in chain.crvusd_controllers]
+    asked += [trove_loan(chain, gateway, trove) for trove in chain.troves]
     return [loan for loan in await asyncio.gather(*asked) if loan is not None]
 
 
