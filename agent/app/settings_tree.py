@@ -15,7 +15,7 @@ from pydantic import Field
 from agent.app.settings_bridge import BridgeTable
 from agent.app.settings_fix import Fix
 from agent.app.settings_jobs import Daemon, HedgeJob, Timing
-from agent.app.settings_lending import TroveRef
+from agent.app.settings_lending import Gmx, TroveRef
 from agent.app.settings_maker import Maker
 from agent.app.settings_pools import Pool, PoolFactory
 from agent.app.settings_ramp import RampTable
@@ -221,6 +221,10 @@ class Chain(Table):
     troves: tuple[TroveRef, ...] = Field(
         (),
         description='Troves of Liquity v2 that `fairlead health` looks at, each as { registry = "0x…", id = "…" }.',
+    )
+    gmx: Gmx | None = Field(
+        None,
+        description="Where GMX v2 stands on this chain, a [chains.gmx] table: the wallet's positions there are looked at.",
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from agent.app.settings_tree import Chain
 from agent.app.watching.crvusd import crvusd_loan
+from agent.app.watching.gmx import gmx_loans
 from agent.app.watching.liquity import trove_loan
 from agent.app.watching.loans_judged import Loan, judged, symbols_of, unknown
 from agent.app.watching.maker import maker_loan
@@ -28,7 +29,13 @@ async def loans_of(chain: Chain, gateway: Gateway, wallet: Address) -> list[Loan
         asked += [maker_loan(chain, gateway, chain.maker, vault) for vault in chain.maker.vaults]
     asked += [crvusd_loan(chain, gateway, Address(c), wallet) for c in chain.crvusd_controllers]
     asked += [trove_loan(chain, gateway, trove) for trove in chain.troves]
-    return [loan for loan in await asyncio.gather(*asked) if loan is not None]
+    perps = _positions(chain, gateway, wallet)
+    found, positions = await asyncio.gather(asyncio.gather(*asked), perps)
+    return [loan for loan in found if loan is not None] + positions
+
+
+async def _positions(chain: Chain, gateway: Gateway, wallet: Address) -> list[Loan]:
+    return await gmx_loans(chain, gateway, chain.gmx, wallet) if chain.gmx is not None else []
 
 
 async def comet_loan(chain: Chain, gateway: Gateway, comet: Address, wallet: Address) -> Loan | None:
