@@ -45,8 +45,8 @@ class FakeLoan:
         rows = [((x + 1) * s // (t + DEAD), (y + 1) * s // (t + DEAD)) for x, y, s, t in self.bands]
         return [x // x_unit for x, _ in rows], [y // y_unit for _, y in rows]
 
-    def chain(self, reorganised: bool = False) -> AnsweringChain:
-        chain = AnsweringChain()
+    def chain(self, reorganised: bool = False, now: int = 1_700_000_100) -> AnsweringChain:
+        chain = AnsweringChain(now=now)
         chain.reorganised = reorganised
         chain.token(CRVUSD, self.debt_decimals, "crvUSD")
         chain.token(COLLATERAL, self.collateral_decimals, "WETH")

@@ -60,6 +60,7 @@ class FakeGmx:
     flag_off: bool = False
     row_words: int = 14
     silent: set[str] = field(default_factory=set)
+    who: Address = WHO
 
     def prices(self) -> tuple[int, int, int]:
         return self.price * 10 ** (22 - self.index_decimals), self.eth_price * 10**4, 10**24
@@ -81,8 +82,8 @@ class FakeGmx:
         impact = min(max(p.impact, -(p.size * self.max_impact // E30)), 0)
         return p.collateral_raw * px + self.profit(p)[0] + impact - costs * px + self.told_off
 
-    def chain(self, reorganised: bool = False) -> AnsweringChain:
-        chain = AnsweringChain(42_161)
+    def chain(self, reorganised: bool = False, now: int = 1_700_000_100) -> AnsweringChain:
+        chain = AnsweringChain(42_161, now)
         chain.reorganised = reorganised
         chain.token(WETH, 18, "WETH")
         chain.token(USDC, self.usdc_decimals, "USDC")
@@ -126,11 +127,11 @@ class FakeGmx:
         return chain
 
     def key(self, p: FakePosition) -> bytes:
-        return gmx_v2.position_key(WHO, MARKET, p.collateral, p.long)
+        return gmx_v2.position_key(self.who, MARKET, p.collateral, p.long)
 
     def row(self, p: FakePosition) -> list[int | str]:
         return [
-            WHO,
+            self.who,
             MARKET,
             p.collateral,
             p.size,

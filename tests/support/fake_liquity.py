@@ -40,8 +40,8 @@ class FakeTrove:
             + self.redistributed[0]
         )
 
-    def chain(self, reorganised: bool = False) -> AnsweringChain:
-        chain = AnsweringChain()
+    def chain(self, reorganised: bool = False, now: int = 1_700_000_100) -> AnsweringChain:
+        chain = AnsweringChain(now=now)
         chain.reorganised = reorganised
         since = chain.now - YEAR_S
         chain.token(WETH, self.decimals, "WETH")

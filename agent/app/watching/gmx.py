@@ -37,7 +37,7 @@ async def gmx_loans(chain: Chain, gateway: Gateway, gmx: Gmx, wallet: Address) -
 
 async def _one(chain: Chain, gateway: Gateway, gmx: Gmx, ref: BlockRef, held: HeldPosition) -> Loan:
     side = "long" if held.long else "short"
-    name = f"gmx_v2:eip155:{chain.chain_id}:{held.market}:{side}:{held.collateral}"
+    name = f"gmx_v2:eip155:{chain.chain_id}:{held.market}:{side}:{held.key.hex()[:8]}"
     try:
         found = await read_position(gateway, core_of(gmx), ref, held)
         symbols = await symbols_of(gateway, chain.chain_id, [found.index, held.collateral], ref)
