@@ -184,6 +184,7 @@ def build(options: argparse.Namespace) -> Server:
     kind, serves = DIALECTS[options.dialect]
     engine = kind(specs, options.maker_bps / 10_000, options.taker_bps / 10_000)
     header = {
+        "engine": "2",  # the same commands come to other fills where the engine treats a queue otherwise
         "seed": str(options.seed),
         **({} if options.dialect == "binance_spot" else {"dialect": options.dialect}),
         "symbols": ",".join(f"{s.symbol}={s.mid}" for s in specs),
