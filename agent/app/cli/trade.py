@@ -291,6 +291,9 @@ async def _carry(
     desk = await open_trading(app, stack)
     nothing_new_unless_written(app)
     await refuse_uncertified(app, desk.book)
+    desk.journal.watchers.append(
+        Teller(app.settings, desk.book, parent).saw
+    )  # alarms of what comes before it, too
     async with Carrier(app, desk, note) as carrier:
         waiting = carrier.waiting()
         if desk.book.open_parts() or any(
@@ -305,7 +308,6 @@ async def _carry(
             carrier.start(desk.book.parents[name].parent)
         for line in unprotected_lines(desk.book):
             note(line)
-        desk.journal.watchers.append(Teller(app.settings, desk.book, parent).saw)
         note(_how_to_go_on(parent))
         try:
             await carrier.own(parent)
