@@ -11,6 +11,8 @@ from agent.domain.orders import ChildOrder, ParentOrder, Side
 
 REDUCE_ONLY = ("reduce_only", "true")
 """Among an intent's parameters: its slices close what is open of a contract, and never open any."""
+EXITS = frozenset({"exit", "oco"})
+"""Algorithms whose slices are exits of what is held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,4 +95,5 @@ def slice_of(parent: ParentOrder, slice_no: int, qty: Decimal, expire_ns: int) -
         protection=intent.protection,
         expire_ns=expire_ns,
         reduce_only=REDUCE_ONLY in intent.algo_params,
+        closes=intent.algo in EXITS,
     )

@@ -6,16 +6,18 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from agent.app.contracts import holdings_of
-from agent.domain.events import Adopted, Reconciled
-from agent.domain.instruments import AssetId, Place, place_of
+from agent.domain.events import Adopted, Alarmed, Reconciled
+from agent.domain.instruments import AssetId, Place, chain_of, place_of
 from agent.domain.reports import Balance
-from agent.domain.units import qty_exact
+from agent.domain.units import WIDE, qty_exact
 from agent.journal.crossing_fold import awaited
 
 if TYPE_CHECKING:
     from agent.app.wiring import App
     from agent.execution.desk import Desk
     from agent.journal.book import Book
+
+LEAST_USD = Decimal(1)
 
 
 async def balances_now(app: App) -> dict[Place, list[Balance]]:
@@ -38,8 +40,32 @@ async def adopt(app: App, desk: Desk) -> None:
     """Only where nothing of ours is in flight: an open order may explain a difference."""
     if desk.book.open_parts():
         return
-    for event in await adoptions(app, desk.book):
+    events = await adoptions(app, desk.book)
+    gone = [line for event in events if isinstance(event, Adopted) for line in missed(event, desk.book)]
+    for event in events:
         await desk.journal.record(event)
+    for line in gone:
+        await desk.journal.record(Alarmed("TAKEN_OUTSIDE", line, app.clock.now_ns()))
+
+
+def missed(event: Adopted, book: Book) -> list[str]:
+    """What an exchange holds less of than the book says, by no order of ours: from a dollar on, which funding and rounding seldom are, and
+    whatever has no price. On a chain the wallet's owners move what is theirs."""
+    if chain_of(event.place) is not None:
+        return []
+    px: dict[str, Decimal] = {}
+    for price in event.prices:
+        px[price.symbol] = max(price.px, px.get(price.symbol, Decimal(0)))
+    symbols, found = dict(event.symbols), list[str]()
+    for now in event.balances:
+        symbol = symbols.get(now.asset, now.asset)
+        less = book.holdings.get(now.asset, Decimal(0)) - now.free - now.locked
+        if less > 0 and (symbol not in px or WIDE.multiply(less, px[symbol]) >= LEAST_USD):
+            found.append(
+                f"{event.place} holds {less.normalize():f} {symbol} less than the books say, by no order of ours: "
+                "a withdrawal of yours, or somebody else's; it is taken into the books"
+            )
+    return found
 
 
 async def adoptions(app: App, book: Book) -> list[Reconciled | Adopted]:

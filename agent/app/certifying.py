@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.app.adoption import adoptions
+from agent.app.comparison import contradictions
 from agent.app.wiring import DEADLINE_S
 from agent.domain.errors import FairleadError, Reconcile
 from agent.domain.events import Adopted, Certified, Reconciled
@@ -71,7 +72,7 @@ async def _at(app: App, name: str, venue: ExecutionVenue) -> list[str]:
 
 
 async def refuse_uncertified(app: App, book: Book) -> None:
-    """Raises Reconcile NOT_CERTIFIED, Retry SIGNER_UNREACHABLE."""
+    """Raises Reconcile NOT_CERTIFIED, BOOKS_CONTRADICTED, Retry SIGNER_UNREACHABLE."""
     if found := await history(app, book):
         await app.signer.status()  # without it no exchange answers: that is told as what it is
         raise Reconcile(
@@ -79,6 +80,25 @@ async def refuse_uncertified(app: App, book: Book) -> None:
             f"this journal knows nothing of an account with history: {'; '.join(found)}",
             "`fairlead reconcile` shows what there is, `fairlead reconcile --adopt` takes it over; nothing is traded before",
         )
+    if wrong := await contradicted(app, book):
+        raise Reconcile(
+            "BOOKS_CONTRADICTED",
+            f"the exchange and the books cannot both be right: {'; '.join(wrong)}",
+            "look there what is so; `fairlead reconcile --adopt` takes the account over as it is; nothing is traded before",
+        )
+
+
+async def contradicted(app: App, book: Book) -> tuple[str, ...]:
+    """Of our own orders and fills at the exchanges that answer."""
+    symbols = {v.name: v.symbols for v in app.settings.venues}
+    now_ns, found = app.clock.now_ns(), list[str]()
+    for name, venue in app.venues.items():
+        try:
+            found += [d.what for d in await contradictions(venue, book, symbols[name], now_ns)]
+        except FairleadError as error:
+            if error.verb == "HALT":
+                raise
+    return tuple(found)
 
 
 async def drop_ours(app: App) -> list[str]:

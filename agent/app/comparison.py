@@ -19,6 +19,7 @@ from agent.domain.errors import FairleadError
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import AssetId, Place, place_of
 from agent.domain.order_state import TERMINAL
+from agent.domain.reports import OrderSnapshot
 from agent.domain.submission_state import UNDECIDED
 from agent.journal.book import Book
 from agent.journal.crossing_fold import awaited
@@ -32,9 +33,10 @@ if TYPE_CHECKING:
     from agent.app.wiring import App
     from agent.ports import ExecutionVenue
 
-DAY_NS = 86_400 * 10**9
+DAY_NS, MINUTE_NS = 86_400 * 10**9, 60 * 10**9
 POSITION = "position"
 LEFT = "the settings leave others' orders to them (foreign_orders)"
+CONTRADICTED = "nothing here explains it"
 UNKNOWN_HISTORY = "a journal before this one, or another program: `fairlead reconcile --adopt` takes the account over as it is"
 
 
@@ -112,10 +114,7 @@ async def compare_venue(
     venue's reads."""
     place = Place(f"cex:{venue.name}")
     ours = {name: record for name, record in book.parts.items() if record.part.place == place}
-    if isinstance(venue, KeepsLessOfNames):
-        orders = ((name, record.authorized.order) for name, record in ours.items() if record.authorized is not None)  # fmt: skip
-        venue.remember((name, order.symbol) for name, order in orders if order is not None)
-    opened = {order.cl_ord_id: order for order in await venue.open_orders()}
+    opened = await _opened(venue, ours)
     found: list[Difference] = []
     for name, order in opened.items():
         record = ours.get(name)
@@ -134,13 +133,7 @@ async def compare_venue(
             )
         elif record.ended or (record.status in TERMINAL):
             found.append(
-                Difference(
-                    place,
-                    "open order",
-                    f"{about}; the book says it ended",
-                    "run `fairlead run --once`",
-                    False,
-                )
+                Difference(place, "open order", f"{about}; the book says it ended", CONTRADICTED, False)
             )
     if isinstance(venue, KeepsConditions):
         why = LEFT if leave else "it waits for its price and was left alone: whoever has this key sent it"
@@ -163,6 +156,37 @@ async def compare_venue(
     ]
     taken_over = frozenset(book.certified.told) if book.certified is not None else frozenset()
     return found + await unnamed_positions(venue, place, known, taken_over)
+
+
+async def contradictions(
+    venue: ExecutionVenue, book: Book, symbols: Sequence[str], now_ns: int
+) -> list[Difference]:
+    """What a book cannot have of an exchange that is right: orders of ours that stand there though the book ended them, and fills in the book,
+    older than a minute, that the exchange does not have. Raises as the venue's reads."""
+    place = Place(f"cex:{venue.name}")
+    ours = {name: record for name, record in book.parts.items() if record.part.place == place}
+    if not any(record.authorized is not None for record in ours.values()):
+        return []
+    found = [
+        Difference(
+            place,
+            "open order",
+            f"{name} is open at {venue.name}; the book says it ended",
+            CONTRADICTED,
+            False,
+        )
+        for name in await _opened(venue, ours)
+        if (record := ours.get(name)) is not None and (record.ended or record.status in TERMINAL)
+    ]
+    fills = await _fills(venue, place, ours, book, symbols, now_ns - DAY_NS, now_ns - MINUTE_NS)
+    return found + [d for d in fills if d.why == CONTRADICTED]
+
+
+async def _opened(venue: ExecutionVenue, ours: dict[ClOrdId, PartRecord]) -> dict[ClOrdId, OrderSnapshot]:
+    if isinstance(venue, KeepsLessOfNames):
+        orders = ((name, record.authorized.order) for name, record in ours.items() if record.authorized is not None)  # fmt: skip
+        venue.remember((name, order.symbol) for name, order in orders if order is not None)
+    return {order.cl_ord_id: order for order in await venue.open_orders()}
 
 
 async def unnamed_positions(
@@ -209,19 +233,27 @@ async def _fills(
     book: Book,
     symbols: Sequence[str],
     since: int,
+    until: int | None = None,
 ) -> list[Difference]:
-    """The executions at the venue since then beside those in the book, by their ids."""
+    """The executions at the venue since then beside those in the book (until then, where one is given), by their ids. What was done before
+    the account was taken over was taken over with the balances it made."""
     theirs: dict[str, tuple[ClOrdId, str]] = {}
+    over = book.certified.at_ns if book.certified is not None else -1
+    old: set[str] = set()
     for symbol in symbols:
         for name, fill in await venue.fills(symbol, since):
-            if name not in ours and book.certified is not None and fill.at_ns <= book.certified.at_ns:
-                continue  # taken over with the balances it made
+            if fill.at_ns <= over:
+                old.add(fill.exec_id)
+                continue
             theirs[fill.exec_id] = (name, f"{fill.qty_in} → {fill.qty_out}")
     booked = {
         fill.exec_id: name
         for name, record in ours.items()
         for fill in record.fills.values()
-        if fill.at_ns >= since + 60 * 10**9
+        if since + MINUTE_NS <= fill.at_ns and over < fill.at_ns and (until is None or fill.at_ns <= until)
+        if record.authorized is None
+        or record.authorized.order is None
+        or record.authorized.order.symbol in symbols
     }
     known = {exec_id for record in ours.values() for exec_id in record.fills}
     found = []
@@ -236,9 +268,9 @@ async def _fills(
         )
         found.append(Difference(place, "fill" if name in ours else "foreign fill", told, why, False))
     for exec_id, name in booked.items():
-        if exec_id not in theirs:
+        if exec_id not in theirs and exec_id not in old:
             told = f"the book has {exec_id} for {name}; {venue.name} does not"
-            found.append(Difference(place, "fill", told, "nothing here explains it", False))
+            found.append(Difference(place, "fill", told, CONTRADICTED, False))
     return found
 
 

@@ -272,6 +272,10 @@ def parent_json(settings: Settings, book: Book, name: ClOrdId, now_ns: int, carr
         told = dict(intent.algo_params)
         waits_for = " or ".join(f"{n} {told[n]}" for n in ("stop-loss", "take-profit") if n in told)
         then = "all of it is sold" if intent.side is Side.SELL else "all of it is bought"
+        last = book.children[record.children[-1]] if record.children else None
+        if last is not None and last.breach is not None:
+            why = last.breach.reasons[0]
+            waits_for = f"another attempt: the last was refused, {why.rule}: {why.message} ({why.remedy})"
     holder, mine = holder_of(book, name), list_of(book, name)
     pending = mine if mine is not None and mine[1] == name and not _over(book, mine[0]) else None
     if holder is not None:

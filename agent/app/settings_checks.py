@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.algos.twap import seconds_of
@@ -250,9 +252,17 @@ def _parts(settings: Settings, chain: Chain) -> dict[str, str]:
 
 
 def _families(settings: Settings) -> Iterator[Found]:
-    """A family's module says nothing of which exchange; a module of one exchange has no other."""
+    """A module is one there is; a family's says nothing of which exchange; one of one exchange has no other."""
+    modules = sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent.parent / "venues")]))
     for number, venue in enumerate(settings.venues):
         where, family = f"venues[{number}]", venue.module == "ccxt"
+        if venue.module not in modules:
+            yield (
+                f"{where}.module",
+                f"there is no venue module '{venue.module}'",
+                _known(venue.module, modules),
+            )
+            continue
         if family and venue.exchange is None:
             yield f"{where}.exchange", "module ccxt speaks to many exchanges", 'say which: exchange = "okx"'
         if not family and (venue.exchange is not None or venue.sandbox):

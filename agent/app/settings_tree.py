@@ -251,7 +251,7 @@ class Venue(Table):
     )
     counterparty_cap_usd: Money = Field(
         Decimal(0),
-        description="The most this venue may hold of yours, in USD, before orders that would add to it are denied.",
+        description="The most this venue may hold of yours, in USD, before orders there are denied, but exits and what only makes a position smaller.",
     )
     cancel_after_s: SwitchSeconds = Field(
         60,

@@ -95,7 +95,7 @@ class Exits:
 class ChildOrder:
     """One slice of a parent: what an algo decided to do now, before any place was chosen. `reduce_only`: it closes what is open of a
     contract, and never opens any. `rests`: it is to stand in one exchange's book at its limit; `then`: exits of what it brings, which that
-    exchange is to hold in the same list. `after`: such exits, by the entry they wait for."""
+    exchange is to hold in the same list. `after`: such exits, by the entry they wait for. `closes`: it is an exit of what is held."""
 
     cl_ord_id: ClOrdId
     parent: ClOrdId
@@ -113,6 +113,7 @@ class ChildOrder:
     rests: bool = False
     then: Exits | None = None
     after: ClOrdId | None = None
+    closes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

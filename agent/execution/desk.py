@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 
 from agent.algos.step import Step
 from agent.domain.errors import FairleadError, Reconcile
-from agent.domain.events import Alarmed, Approved, PartFailed, Prepared, Simulated
+from agent.domain.events import Alarmed, Approved, Breach, PartFailed, Planned, Prepared, Simulated
 from agent.domain.ids import ClOrdId
-from agent.domain.orders import ParentOrder, Part
+from agent.domain.orders import ChildOrder, ParentOrder, Part
 from agent.execution.deciding import Deciding
 from agent.execution.lanes import Lanes
 from agent.execution.outbox import Outbox
 from agent.execution.tracker import Tracker
 from agent.ports import Authorizer
+
+AGAIN_NS = 3600 * 10**9
 
 
 @dataclass(kw_only=True)
@@ -25,6 +27,7 @@ class Desk(Deciding):
     lanes: Lanes = field(init=False)
     stopped: dict[ClOrdId, FairleadError] = field(default_factory=dict)
     """Signed parts whose lane stopped: open until a later run has asked after them."""
+    _refused_ns: dict[ClOrdId, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.lanes = Lanes(self.part_stopped)
@@ -47,6 +50,31 @@ class Desk(Deciding):
                 f"{part.cl_ord_id} at {part.place} was signed, and then: {self.stopped[part.cl_ord_id]}",
                 "it may take effect: `fairlead reconcile` asks after it, `fairlead run --once` goes on",
             )
+
+    async def plan(self, child: ChildOrder) -> Planned | Breach:
+        found = await super().plan(child)
+        if isinstance(found, Breach):
+            await self._refused(child, found)
+        return found
+
+    async def review(self, plan: Planned) -> Approved | Breach:
+        verdict = await super().review(plan)
+        if isinstance(verdict, Breach):
+            await self._refused(plan.child, verdict)
+        elif plan.child.closes:
+            self._refused_ns.pop(plan.child.parent, None)
+        return verdict
+
+    async def _refused(self, child: ChildOrder, why: Breach) -> None:
+        """An exit whose price was reached and that was refused protects nothing: its owner is to know, once an hour at most."""
+        reason, now = why.reasons[0], self.clock.now_ns()
+        if not child.closes or child.exits is not None or reason.rule == "LIMIT":
+            return  # nothing watched here; or a take-profit whose price went away again
+        if now - self._refused_ns.get(child.parent, -AGAIN_NS) < AGAIN_NS:
+            return
+        self._refused_ns[child.parent] = now
+        text = f"exit {child.parent} was reached and is not done: {reason.rule}: {reason.message} ({reason.remedy}); it is tried again"
+        await self.journal.record(Alarmed("EXIT_REFUSED", text, now))
 
     async def simulate(self, prepared: Prepared, approved: Approved) -> Simulated | PartFailed:
         """The rehearsal; what the signature needs to know of the chain is read meanwhile."""

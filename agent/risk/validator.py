@@ -256,6 +256,9 @@ def exits_paid(planned: Planned, limits: Limits, situation: Situation) -> list[B
 
 
 def counterparty_caps(planned: Planned, limits: Limits, situation: Situation) -> list[BreachReason]:
+    """Exits and orders that only make a position smaller add nothing there, and a stop that is refused for it would protect nothing."""
+    if planned.child.reduce_only or planned.child.closes:
+        return []
     caps = dict(limits.counterparty_cap_usd)
     found = []
     for part in planned.parts:
@@ -332,7 +335,9 @@ def agents_power(planned: Planned, limits: Limits, situation: Situation) -> list
 
 
 def ramp_caps(planned: Planned, limits: Limits, situation: Situation) -> list[BreachReason]:
-    """What is new may not have much of ours at once."""
+    """What is new may not have much of ours at once; what makes a position there smaller leaves less of it."""
+    if planned.child.reduce_only:
+        return []
     if limits.ramp is None or (notional := notional_usd(planned, limits, situation)) is None:
         return []
     return ramp.breaches(

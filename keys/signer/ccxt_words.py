@@ -166,8 +166,14 @@ _GATE = Words(
         f"GET private/spot/{path}"
         for path in "orders orders/{order_id} open_orders my_trades accounts".split()
     ),
-    frozenset({"DELETE private/spot/orders/{order_id}", "DELETE private/spot/orders"}),
-    _set("currency_pair account status order_id from to page limit"),
+    frozenset(
+        {
+            "DELETE private/spot/orders/{order_id}",
+            "DELETE private/spot/orders",
+            "POST private/spot/countdown_cancel_all",
+        }
+    ),
+    _set("currency_pair account status order_id from to page limit timeout"),
     600,
     {
         "PATCH private/spot/orders/{order_id}": Shape(

@@ -31,6 +31,10 @@ def said(text: str) -> list[str]:
 
 
 MISTAKES = [
+    (
+        '[[venues]]\nname = "mine"\nmodule = "krakken"\n',
+        "line 10: venues[0].module: there is no venue module 'krakken'; did you mean 'kraken'?",
+    ),
     ("[limit]\n", "line 8: limit: unknown key 'limit'; did you mean 'limits'?"),
     (
         '[limits]\nper_oder_usd = "5"\n',

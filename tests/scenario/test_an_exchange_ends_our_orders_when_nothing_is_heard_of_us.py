@@ -19,6 +19,7 @@ from agent.domain.events import Alarmed
 from agent.execution.desk import Desk
 from agent.execution.spine import work
 from agent.ports import Clock
+from agent.venues.ccxt.exchanges import KNOWN, switching
 
 
 class Switch:
@@ -146,13 +147,20 @@ async def test_hyperliquids_session_has_it_and_settings_may_leave_it_out() -> No
 
 
 @pytest.mark.parametrize(
-    ("exchange", "word", "seconds"), [("kraken", "timeout", "60"), ("okx", "timeOut", "60")]
+    ("exchange", "word", "seconds"),
+    [("kraken", "timeout", "60"), ("okx", "timeOut", "60"), ("gate", "timeout", "60")],
 )
 async def test_of_the_family_those_that_have_one_are_asked_in_their_own_words(
     exchange: str, word: str, seconds: str
 ) -> None:
     offline = Offline(exchange)
-    await offline.library.captured("cancel_all_orders_after", 60_000)
-    call, counted = offline.calls[-1]
-    assert Decimal(str(call.params[word])) == Decimal(seconds) and counted is None and call.writes
+    for asked, told in ((60.0, seconds), (None, "0")):
+        offline.leave(await offline.library.captured(*switching(KNOWN[exchange].switch, asked)))
+        call, counted = offline.calls[-1]
+        assert Decimal(str(call.params[word])) == Decimal(told) and counted is None and call.writes
+        assert set(call.params) <= {word, "nonce"}, "of all symbols"
     await offline.close()
+
+
+def test_of_the_family_no_other_has_one_that_is_used() -> None:
+    assert {name for name, known in KNOWN.items() if known.switch} == {"kraken", "okx", "gate"}

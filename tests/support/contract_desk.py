@@ -107,7 +107,7 @@ def contracts_beside(
             "api_key": keys["api_key"],
             "symbols": [at.symbol],
             "api_secret": keys["secret"],
-            "counterparty_cap_usd": "900000",
+            "counterparty_cap_usd": "1000",
         }  # fmt: skip
     )
     values["assets"] |= {"ETH-PERP": [f"cex:{NAME}/{at.symbol}"]}
@@ -116,6 +116,7 @@ def contracts_beside(
     limits = values["limits"]
     limits["allow_assets"].append("ETH-PERP")
     limits["allow_venues"].append(NAME)
+    values["ramp"] = {"start_usd": "250"}  # both caps far below the account: a rescue only makes it smaller
     values["margin_rescues"] = [{"name": "short", "venue": NAME, "every_s": 1, **rule}]
     values["signer"] = values.get("signer", {}) | {"socket": str(socket), "config": str(config)}
     values["journal"] = {"path": str(folder / "journal.db"), "emergency_path": str(folder / "emergency.bin")}

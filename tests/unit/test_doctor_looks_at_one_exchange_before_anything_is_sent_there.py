@@ -299,3 +299,19 @@ def test_a_line_that_falls_behind_says_what_it_dropped() -> None:
     assert warned.level is Level.WARN and "513 dropped" in warned.message and "name fewer" in warned.remedy
     failed = _line("books x", told | {"in_doubt": {"A": "an update is missing"}}, 3)
     assert failed.level is Level.FAIL and "A (an update is missing)" in failed.message
+
+
+@pytest.mark.parametrize("sends", [True, False])
+async def test_at_coinbase_no_order_goes_that_the_signer_does_not_send_and_that_is_told(
+    tmp_path: Path, sends: bool
+) -> None:
+    async with coinbase_paper() as door:
+
+        class Here(By):
+            limits = {"paper": {"per_day_usd": "5000", "repeats": 1, "sends": sends}}
+
+        found = settings(door, tmp_path, module="coinbase", symbols=[PRODUCT])
+        told = (await checked(found, Here(CoinbaseSigner(sends_to=lambda: door.url).sign)))["signer paper"]
+        assert (
+            told.level is (Level.OK if sends else Level.FAIL) and ("`sends_to`" in told.remedy) is not sends
+        )

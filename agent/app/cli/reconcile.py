@@ -80,7 +80,7 @@ async def _adopt(app: App, cancel: bool, at_once: bool, as_json: bool) -> int:
 
 
 async def _compare(app: App, stack: AsyncExitStack, as_json: bool) -> int:
-    from agent.app.certifying import history
+    from agent.app.certifying import contradicted, history
     from agent.app.cli.common import journal_busy
     from agent.app.comparison import compare
     from agent.app.places import place_named
@@ -96,7 +96,7 @@ async def _compare(app: App, stack: AsyncExitStack, as_json: bool) -> int:
     else:
         note("not recorded: another process holds the journal, or these settings only watch")
     unexplained = [d for d in compared.differences if not d.explained]
-    locked = await history(app, book) if not settings.watch_only else ()
+    locked = () if settings.watch_only else await history(app, book) or await contradicted(app, book)
     if as_json:
         emit_json(
             {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from agent.app.wiring import App
     from agent.domain.events import Planned, Quoted
     from agent.domain.orders import Intent, ParentOrder
+    from agent.domain.risk import BreachReason
     from agent.journal.book import Book
     from agent.market.view import MarketView
 
@@ -116,6 +118,8 @@ def trade(
             told_otherwise(request, found, app.venues)
         if most is not None:
             check_max_loss(found, most)
+        if live and parent.intent.algo == "exit":
+            refuse_unprotecting(await _reasons(app, planned, view))
         if not live:
             return await _dry_run(app, planned, view, found, as_json, parent.intent)
         if not yes:
@@ -178,9 +182,25 @@ def ask(as_json: bool, instead: str = "--yes --max-loss USD") -> None:
         raise Denied("DECLINED", "you said no; nothing was done", "")
 
 
-async def _dry_run(
-    app: App, planned: Planned, view: MarketView, found: Preview, as_json: bool, intent: Intent
-) -> int:
+LASTING = frozenset(
+    {"RAMP_CAP", "ORDER_TOO_LARGE", "ASSET_NOT_ALLOWED", "VENUE_NOT_ALLOWED", "SLIPPAGE_TOO_WIDE"}
+)
+"""Rules that no change of the market lets an order through: an exit they refuse now would be refused when its price comes."""
+
+
+def refuse_unprotecting(reasons: Sequence[BreachReason]) -> None:
+    """Raises Denied, by the rule's own code, for an exit that would not be let through once it is reached."""
+    for reason in reasons:
+        if reason.rule in LASTING:
+            raise Denied(
+                reason.rule,
+                f"the exit would be refused when its price comes: {reason.message}",
+                reason.remedy,
+            )
+
+
+async def _reasons(app: App, planned: Planned, view: MarketView) -> Sequence[BreachReason]:
+    """What the rules have against the plan of now; nothing is asked where the wallet is only watched."""
     from agent.app.readonly import read_book
     from agent.app.settings import risk_limits
     from agent.app.wiring import wallet_ready
@@ -189,26 +209,30 @@ async def _dry_run(
     from agent.journal.book import Book
     from agent.risk.validator import review
 
-    verdict: Any = None
-    if app.settings.wallet.sender is not None:
-        limits = risk_limits(app.settings)
-        world = World(
-            app.clock,
-            app.directory,
-            app.chains,
-            app.switch,
-            app.oracles.prices,
-            wallet_ready(app),
-            lambda: "",
-            limits.ramp,
-        )
-        book = read_book(app.settings) if limits.ramp is not None else None
-        verdict = review(planned, limits, await world.situation(planned, view, book or Book()))
-    reasons = (
-        [{"rule": r.rule, "message": r.message, "remedy": r.remedy} for r in verdict.reasons]
-        if isinstance(verdict, Breach)
-        else []
+    if app.settings.wallet.sender is None:
+        return ()
+    limits = risk_limits(app.settings)
+    world = World(
+        app.clock,
+        app.directory,
+        app.chains,
+        app.switch,
+        app.oracles.prices,
+        wallet_ready(app),
+        lambda: "",
+        limits.ramp,
     )
+    book = read_book(app.settings) if limits.ramp is not None else None
+    verdict = review(planned, limits, await world.situation(planned, view, book or Book()))
+    return verdict.reasons if isinstance(verdict, Breach) else ()
+
+
+async def _dry_run(
+    app: App, planned: Planned, view: MarketView, found: Preview, as_json: bool, intent: Intent
+) -> int:
+    reasons = [
+        {"rule": r.rule, "message": r.message, "remedy": r.remedy} for r in await _reasons(app, planned, view)
+    ]
     if as_json:
         emit_json(
             {
@@ -267,6 +291,9 @@ async def _carry(
     desk = await open_trading(app, stack)
     nothing_new_unless_written(app)
     await refuse_uncertified(app, desk.book)
+    desk.journal.watchers.append(
+        Teller(app.settings, desk.book, parent).saw
+    )  # alarms of what comes before it, too
     async with Carrier(app, desk, note) as carrier:
         waiting = carrier.waiting()
         if desk.book.open_parts() or any(
@@ -281,7 +308,6 @@ async def _carry(
             carrier.start(desk.book.parents[name].parent)
         for line in unprotected_lines(desk.book):
             note(line)
-        desk.journal.watchers.append(Teller(app.settings, desk.book, parent).saw)
         note(_how_to_go_on(parent))
         try:
             await carrier.own(parent)

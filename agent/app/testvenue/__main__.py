@@ -140,6 +140,12 @@ def arguments() -> argparse.ArgumentParser:
         "--tick-ms", type=int, default=1_000, help="how often the market maker refills; 0 never"
     )
     parser.add_argument("--still", action="store_true", help="the market maker refills and does nothing else")
+    parser.add_argument(
+        "--latency-ms",
+        type=number,
+        default=Decimal(0),
+        help="how long each way takes, of requests and of what is told (not by FIX)",
+    )
     parser.add_argument("--journal", type=Path, help="survive restarts: commands are kept here")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--book", type=Path, help="levels from a JSON file or a market/1 file")
@@ -184,6 +190,7 @@ def build(options: argparse.Namespace) -> Server:
     kind, serves = DIALECTS[options.dialect]
     engine = kind(specs, options.maker_bps / 10_000, options.taker_bps / 10_000)
     header = {
+        "engine": "2",  # the same commands come to other fills where the engine treats a queue otherwise
         "seed": str(options.seed),
         **({} if options.dialect == "binance_spot" else {"dialect": options.dialect}),
         "symbols": ",".join(f"{s.symbol}={s.mid}" for s in specs),
@@ -194,7 +201,9 @@ def build(options: argparse.Namespace) -> Server:
     }
     log = CommandLog(options.journal, header) if options.journal else None
     venue = Venue(engine, accounts, makers, lambda: time.time_ns() // 1_000_000, log)
-    return serves(venue, Limits(options.weight_limit, options.order_limit))
+    server = serves(venue, Limits(options.weight_limit, options.order_limit))
+    server.hub.latency_s = float(options.latency_ms) / 1_000
+    return server
 
 
 async def tick_forever(venue: Venue, tick_ms: int) -> None:

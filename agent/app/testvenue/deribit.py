@@ -300,7 +300,7 @@ class DeribitServer(Server):
             return "ok"
         if method == "private/logout":
             self.armed.discard(connection)
-            connection.queue.put_nowait((0.0, ""))
+            connection.say("")
             return "ok"
         raise VenueError(13_021, "forbidden")
 

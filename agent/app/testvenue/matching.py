@@ -300,16 +300,28 @@ class Matching:
         return outcome
 
     def set_level(self, symbol: str, side: str, px: Decimal, qty: Decimal, now_ms: int) -> Outcome:
-        """Makes the house stand with exactly `qty` at a price; other people's orders in the way are traded with."""
+        """Makes the house stand with exactly `qty` at a price; other people's orders in the way are traded with.
+
+        Nobody's place in the queue gets better by it: what comes stands behind everybody, and what goes is taken from the queue's end, since
+        a level does not tell whose orders were cancelled. Only trades, and a level that shrinks below what stood ahead, move an order on.
+        """
         book, outcome = self.books[symbol], Outcome()
-        for order in book.own(side).at(px):
-            if order.account == HOUSE:
+        less = self.house_qty(symbol, side, px) - qty
+        for order in reversed(book.own(side).at(px)):
+            if less <= 0:
+                break
+            if order.account != HOUSE:
+                continue
+            if order.remaining <= less:
+                less -= order.remaining
                 outcome.extend(self.cancel(order, now_ms))
-        if qty > 0:
-            cl_ord_id = f"house-{self._next_order}"
-            outcome.extend(
-                self.place(NewOrder(HOUSE, symbol, cl_ord_id, side, "LIMIT", "GTC", px, qty, None), now_ms)
-            )
+                continue
+            order.qty, order.tip, less = order.qty - less, order.remaining - less, ZERO
+            book.touched(side, px)
+            outcome.changes += book.drain()
+        if less < 0:
+            more = NewOrder(HOUSE, symbol, f"house-{self._next_order}", side, "LIMIT", "GTC", px, -less, None)
+            outcome.extend(self.place(more, now_ms))
         return outcome
 
     def house_qty(self, symbol: str, side: str, px: Decimal) -> Decimal:

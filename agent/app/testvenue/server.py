@@ -160,7 +160,20 @@ class Server:
     async def through(
         self, name: str, asked: Any, request: web.Request, answer: Callable[[], Awaitable[web.Response]]
     ) -> web.StreamResponse:
-        """What the switchboard makes of a request of that name; `asked` tells one question from another, of which an answer may be stale."""
+        """What the switchboard makes of a request of that name, after its way here and before its answer's way back; `asked` tells one question
+        from another, of which an answer may be stale."""
+        await self._travel()
+        response = await self._switched(name, asked, request, answer)
+        await self._travel()
+        return response
+
+    async def _travel(self) -> None:
+        if self.hub.latency_s:
+            await self._wait(self.hub.latency_s)
+
+    async def _switched(
+        self, name: str, asked: Any, request: web.Request, answer: Callable[[], Awaitable[web.Response]]
+    ) -> web.StreamResponse:
         fault = self.faults.take(name)
         if fault is not None:
             early = await self._before(fault, request)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -30,6 +31,8 @@ def encoded(body: object) -> str:
 
 @dataclass(slots=True, eq=False)
 class Connection:
+    """`queue`: what is said on it, each with the moment (monotonic seconds) it leaves at, in order; "" ends it."""
+
     ws: web.WebSocketResponse
     combined: bool = False
     streams: set[str] = field(default_factory=set)
@@ -58,14 +61,19 @@ class Connection:
             self.held = text
             return
         for one in (text, self.held):
-            if one and not self.queue.full():
-                self.queue.put_nowait((delay_s, one))
+            if one:
+                self.say(one, delay_s)
         self.held = ""
+
+    def say(self, text: str, delay_s: float = 0.0) -> None:
+        """In its turn, so much later than now at the soonest; what is too much to wait is dropped."""
+        if not self.queue.full():
+            self.queue.put_nowait((time.monotonic() + delay_s, text))
 
     def answer(self, text: str) -> None:
         """Says so, in its turn."""
-        if not self.dead and not self.queue.full():
-            self.queue.put_nowait((0.0, text))
+        if not self.dead:
+            self.say(text)
 
 
 class Words(Protocol):
@@ -83,7 +91,9 @@ class Words(Protocol):
 
 
 class Hub:
-    """Hears every outcome in order and passes it on; market depth is gathered for 100 ms, orders go at once."""
+    """Hears every outcome in order and passes it on; market depth is gathered for 100 ms, orders go at once. `latency_s`: how long each way takes."""
+
+    latency_s = 0.0
 
     def __init__(self, venue: Venue, faults: Faults, words: Words, sweep: Callable[[], None]) -> None:
         self.venue, self.faults, self._words, self._sweep = venue, faults, words, sweep
@@ -139,7 +149,7 @@ class Hub:
                     taker.dead = True
             elif fault.kind == "close":
                 for taker in takers:
-                    taker.queue.put_nowait((0.0, ""))
+                    taker.say("")
                 return
         for taker in takers:
             for _ in range(copies):
@@ -174,21 +184,32 @@ class Hub:
         sender = asyncio.create_task(self._send_forever(connection))
         try:
             async for message in ws:
-                if message.type is WSMsgType.TEXT:
-                    answer = on_text(connection, message.data)
-                    if answer:  # some say nothing to what they are told
-                        await ws.send_str(answer if isinstance(answer, str) else encoded(answer))
+                if message.type is not WSMsgType.TEXT:
+                    continue
+                if self.latency_s:
+                    loop = asyncio.get_running_loop()
+                    loop.call_later(self.latency_s, self._heard, connection, on_text, message.data)
+                    continue
+                answer = on_text(connection, message.data)
+                if answer:  # some say nothing to what they are told
+                    await ws.send_str(answer if isinstance(answer, str) else encoded(answer))
         finally:
             self.connections.discard(connection)
             sender.cancel()
         return ws
 
+    def _heard(self, connection: Connection, on_text: Any, text: str) -> None:
+        """What was on its way for as long as it takes; of a connection that ended meanwhile it is lost."""
+        if connection in self.connections and (answer := on_text(connection, text)):
+            connection.answer(answer if isinstance(answer, str) else encoded(answer))
+
     async def _send_forever(self, connection: Connection) -> None:
         try:
             while True:
-                delay_s, text = await connection.queue.get()
-                if delay_s:
-                    await asyncio.sleep(delay_s)
+                leaves, text = await connection.queue.get()
+                wait_s = leaves + self.latency_s - time.monotonic()
+                if wait_s > 0:
+                    await asyncio.sleep(wait_s)
                 if not text:
                     await connection.ws.close()
                     return

@@ -52,7 +52,7 @@ class CommandLog:
             raise ValueError(f"{self.path.name} is damaged: a line of it is no JSON") from None
         if lines and {k: v for k, v in lines[0].items() if k != "op"} != header:
             raise ValueError(
-                f"{self.path.name} was written by a server with other symbols, seed, mid or accounts"
+                f"{self.path.name} was written by a server with other symbols, seed, mid or accounts, or of another version"
             )
         self.commands = lines[1:]
 

@@ -291,4 +291,7 @@ async def _signer(configured: Venue, signer: SignerClient) -> list[Check]:
         return [warn(name, UNKNOWN, "restart it: it is of an older version")]
     if not bounds:
         return [fail(name, "it holds no key of this exchange", "add it to the signer's file", 3)]
+    if configured.module == "coinbase" and told["exchange_limits"][configured.name].get("sends") is False:
+        text = "no order goes: with a token of Coinbase's any order could be sent, so that the signer sends them itself"
+        return [fail(name, text, f"set `sends_to` under exchanges.{configured.name} in the signer's file", 3)]
     return [ok(name, "; ".join(sentence(bound) for bound in bounds))]

@@ -61,7 +61,7 @@ def read(exchange: str, known: Known, has: Mapping[str, Any], urls: Mapping[str,
         ),
         "cancels_all": (has.get("cancelAllOrders") is True, "has no cancel of all: orders end one by one"),
         "switch": (
-            orders and known.switch,
+            orders and bool(known.switch),
             "has no dead man's switch that is used here: orders there outlive this process",
         ),
         "sandbox": (bool(urls.get("test")), "has no sandbox"),

@@ -19,7 +19,7 @@ from agent.transport.limits import LimitHeaders
 class Known:
     """`asked`: the parameter by which the library asks for an order of our name, empty where the exchange has no such name or cannot be
     asked by it; `prefix`: what it puts before our name; `plain`: it takes our name as it is; `amends`: an order is changed in place, and keeps its name; `login`: the
-    signed subscription by which reports come on a socket and that opens nothing else there; `switch`: it ends all orders unless it hears of us;
+    signed subscription by which reports come on a socket and that opens nothing else there; `switch`: the library's call that has it end all orders unless it hears of us;
     `nonces`: each signed call has to carry a greater number than the one before; `life_s`: how long after it was dated a request is still
     carried out; `options`: of the library, for requests that can be judged; `more`: what it wants to be told when asked for an order; `limits`: where
     it tells what of its limits is left, documented by bybit and kucoin for the endpoint that was asked; `fee_side`: in what it charges, as its
@@ -31,7 +31,7 @@ class Known:
     plain: bool = False
     amends: bool = False
     login: str = ""
-    switch: bool = False
+    switch: str = ""
     nonces: bool = False
     life_s: int = 5
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -42,6 +42,8 @@ class Known:
     trades: Mapping[str, str] = field(default_factory=dict)
 
 
+UNIFIED_SWITCH = "cancel_all_orders_after"
+"""Takes milliseconds; a `switch` of another name is the exchange's own endpoint and takes {"timeout": seconds}."""
 _BINANCE = Known(
     plain=True,
     login="userDataStream.subscribe.signature",
@@ -61,11 +63,17 @@ KNOWN: Mapping[str, Known] = {
         options={"enableUnifiedMargin": False, "enableUnifiedAccount": True, "unifiedMarginStatus": 6},
         limits=LimitHeaders(left="X-Bapi-Limit-Status", reset="X-Bapi-Limit-Reset-Timestamp"),
     ),  # fmt: skip
-    "gate": Known(prefix="t-", amends=True, life_s=60, options={"unifiedAccount": False}),
+    "gate": Known(
+        prefix="t-",
+        amends=True,
+        switch="private_spot_post_countdown_cancel_all",
+        life_s=60,
+        options={"unifiedAccount": False},
+    ),
     "hashkey": Known(),
     "kraken": Known(
         asked="",
-        switch=True,
+        switch=UNIFIED_SWITCH,
         nonces=True,
         orders={"oflags": "fciq"},  # its fee in the quote, also of a sale
         trades={"consolidate_taker": "false"},
@@ -76,7 +84,11 @@ KNOWN: Mapping[str, Known] = {
     ),  # fmt: skip
     "mexc": Known(),
     "okx": Known(
-        amends=True, switch=True, life_s=30, options={"createOrder": "privatePostTradeOrder"}, fee_side="get"
+        amends=True,
+        switch=UNIFIED_SWITCH,
+        life_s=30,
+        options={"createOrder": "privatePostTradeOrder"},
+        fee_side="get",
     ),
 }
 _OURS = re.compile(r"fl[a-z0-9]{20}")
@@ -91,3 +103,9 @@ def our_name(text: str, known: Known) -> ClOrdId:
     """The name again; that of an order which is not ours stays as it is."""
     bare = text.removeprefix(known.prefix)
     return ClOrdId(f"fl-{bare[2:]}" if _OURS.fullmatch(bare) else text)
+
+
+def switching(call: str, seconds: float | None) -> tuple[str, Any]:
+    """The library's call and what it is told: the end of all orders so long from now in whole seconds; 0, which takes that back, for None."""
+    after = int(seconds or 0)
+    return call, after * 1000 if call == UNIFIED_SWITCH else {"timeout": after}

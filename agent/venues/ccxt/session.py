@@ -24,7 +24,7 @@ from agent.transport.http import Http, TimeOuts
 from agent.venues import Sign, VenueFacts, check_order, number, one_by_one
 from agent.venues.ccxt import border
 from agent.venues.ccxt.capabilities import Capabilities, read
-from agent.venues.ccxt.exchanges import KNOWN, our_name, their_name
+from agent.venues.ccxt.exchanges import KNOWN, our_name, switching, their_name
 from agent.venues.ccxt.library import Library
 from agent.venues.ccxt.reports import Reports
 from agent.venues.ccxt.streamed import StreamedBooks
@@ -219,11 +219,11 @@ class Ccxt:
 
     @property
     def schedules_cancel(self) -> bool:
-        return self._exchange in KNOWN and KNOWN[self._exchange].switch
+        return self._exchange in KNOWN and bool(KNOWN[self._exchange].switch)
 
     async def schedule_cancel(self, seconds: float | None) -> None:
         """Has the exchange end every order of the account then, should nothing more be heard of us; None takes it back. Raises as `cancel`."""
-        await self.library.call("cancel_all_orders_after", int((seconds or 0) * 1000), write=True)
+        await self.library.call(*switching(KNOWN[self._exchange].switch, seconds), write=True)
 
     async def query(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot | None:
         """None only where the exchange says that it has no such order; where it knows no names of ours, where neither its open orders
