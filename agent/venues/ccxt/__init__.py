@@ -13,9 +13,13 @@ from agent.ports import Clock
 from agent.transport.http import TimeOuts
 from agent.venues import Send, Sign, VenueFacts
 from agent.venues.ccxt.session import Ccxt
+from agent.venues.ccxt.with_margin import READERS, CcxtWithMargin
 
 FAMILY = True
 """The settings say which exchange (`exchange`), and whether its sandbox (`sandbox`)."""
+
+MARGIN_AT = frozenset(READERS)
+"""Exchanges of the family whose session is an `agent.ports.TellsMargin`."""
 
 
 def connect(
@@ -35,7 +39,8 @@ def connect(
     itself. `base_url` replaces the host of every address. Raises Usage NO_EXCHANGE."""
     if not exchange:
         raise Usage("NO_EXCHANGE", f"[[venues]] {name} does not say which exchange", 'exchange = "okx", say')
-    return Ccxt(VENUE, name, exchange, clock, sign, base_url, ws_url, timeouts or TimeOuts(), sandbox)
+    kind = CcxtWithMargin if exchange in MARGIN_AT else Ccxt
+    return kind(VENUE, name, exchange, clock, sign, base_url, ws_url, timeouts or TimeOuts(), sandbox)
 
 
 VENUE = VenueFacts(
@@ -57,4 +62,4 @@ VENUE = VenueFacts(
     connect=connect,
 )
 
-__all__ = ["FAMILY", "VENUE", "Ccxt", "connect"]
+__all__ = ["FAMILY", "MARGIN_AT", "VENUE", "Ccxt", "connect"]
