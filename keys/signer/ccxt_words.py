@@ -7,7 +7,7 @@ the signer's settings, is not signed. An exchange that is not here takes no orde
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 PREFIX = "ccxt:"
 
@@ -80,6 +80,7 @@ _BINANCE = Words(
     200,
     login="userDataStream.subscribe.signature",
 )
+_PORTFOLIO = "papi/account papi/balance papi/um/positionRisk papi/um/leverageBracket papi/cm/positionRisk sapi/portfolio/collateralRate sapi/portfolio/asset-index-price"
 _OKX = Words(
     {
         "POST private/trade/order": Shape(
@@ -266,7 +267,7 @@ _KRAKEN = Words(
 )
 
 WORDS: Mapping[str, Words] = {
-    "binance": _BINANCE,
+    "binance": replace(_BINANCE, margin={f"GET {path}": _set("") for path in _PORTFOLIO.split()}),
     "binanceus": _BINANCE,
     "bitget": _BITGET,
     "bybit": _BYBIT,

@@ -349,6 +349,80 @@ class Bybit(Exchange):
         self.positions.append({"symbol": symbol, "side": side, "size": size, "avgPrice": entry, "markPrice": mark, "leverage": leverage, "positionIdx": 0, "tradeMode": 0})  # fmt: skip
 
 
+class Binance(Exchange):
+    """Portfolio margin: a margin loan of dollars, ETHUSDT in two brackets, flat collateral rates; a loan's margin is a tenth."""
+
+    RATES = {"BTC": D("0.95"), "ETH": D("0.9"), "USDT": D(1)}
+    BRACKETS = [("0", "10000", "0.005", "0"), ("10000", "1000000", "0.01", "50")]
+    LOAN_RATE = D("0.1")
+
+    def refused(self, request: web.Request) -> Any:
+        if request.path.startswith("/api/v3/"):
+            return None
+        query, _, signature = request.raw_path.partition("?")[2].rpartition("&signature=")
+        wanted = hmac.new(SECRET.encode(), query.encode(), hashlib.sha256).hexdigest()
+        if signature != wanted or request.headers.get("X-MBX-APIKEY") != KEY:
+            return {"code": -1022, "msg": "Signature for this request is not valid."}
+        late = self.now_ms() - int(request.query["timestamp"])
+        if not -1_000 < late <= int(request.query["recvWindow"]):
+            return {"code": -1021, "msg": "Timestamp for this request is outside of the recvWindow."}
+        return None
+
+    def account(self) -> dict[str, Any]:
+        upl, needed = dict.fromkeys(self.cash, D(0)), D(0)
+        for row in self.positions:
+            size, mark = D(row["positionAmt"]), D(row["markPrice"])
+            upl["USDT"] = upl.get("USDT", D(0)) + size * (mark - D(row["entryPrice"]))
+            value = abs(size) * mark
+            rate, cum = next((D(r), D(c)) for low, high, r, c in self.BRACKETS if value < D(high))
+            needed += (value * rate - cum) * self.px["USDT"]
+        equity = self.drift
+        for coin, profit in upl.items():
+            units = self.cash.get(coin, D(0)) + profit
+            equity += units * self.px[coin] * (self.RATES[coin] if units > 0 else 1)
+            needed += max(-self.cash.get(coin, D(0)), D(0)) * self.LOAN_RATE * self.px[coin]
+        ratio = text(equity / needed) if needed else "99999999"
+        return {"uniMMR": ratio, "accountEquity": text(equity), "actualEquity": text(equity), "accountInitialMargin": "0", "accountMaintMargin": text(needed),
+                "accountStatus": "NORMAL", "virtualMaxWithdrawAmount": "0", "totalAvailableBalance": "", "totalMarginOpenLoss": "", "updateTime": 1657707212154}  # fmt: skip
+
+    def answer(self, path: str, asked: dict[str, str]) -> Any:
+        match path:
+            case "/api/v3/time":
+                return {"serverTime": self.now_ms()}
+            case "/api/v3/exchangeInfo":
+                filters = [{"filterType": "PRICE_FILTER", "minPrice": "0.01", "maxPrice": "100000", "tickSize": "0.01"},
+                           {"filterType": "LOT_SIZE", "minQty": "0.001", "maxQty": "9000", "stepSize": "0.0001"}]  # fmt: skip
+                return {"timezone": "UTC", "serverTime": self.now_ms(), "rateLimits": [], "symbols": [
+                    {"symbol": "ETHUSDC", "status": "TRADING", "baseAsset": "ETH", "quoteAsset": "USDC", "baseAssetPrecision": 8, "quotePrecision": 8,
+                     "orderTypes": ["LIMIT"], "isSpotTradingAllowed": True, "isMarginTradingAllowed": False, "filters": filters, "permissions": ["SPOT"]}]}  # fmt: skip
+            case "/papi/v1/account":
+                return self.account()
+            case "/papi/v1/balance":
+                return [
+                    {"asset": coin, "totalWalletBalance": text(cash), "crossMarginAsset": text(max(cash, D(0))), "crossMarginBorrowed": text(max(-cash, D(0))),
+                     "crossMarginFree": text(max(cash, D(0))), "crossMarginInterest": "0", "crossMarginLocked": "0", "umWalletBalance": "0", "umUnrealizedPNL": "0",
+                     "cmWalletBalance": "0", "cmUnrealizedPNL": "", "updateTime": 1617939110373, "negativeBalance": "0"}
+                    for coin, cash in self.cash.items()
+                ]  # fmt: skip
+            case "/papi/v1/um/positionRisk":
+                return self.positions
+            case "/papi/v1/cm/positionRisk":
+                return []
+            case "/papi/v1/um/leverageBracket":
+                brackets = [{"bracket": n + 1, "initialLeverage": 75, "notionalFloor": int(low), "notionalCap": int(high), "maintMarginRatio": float(rate), "cum": float(cum)}
+                            for n, (low, high, rate, cum) in enumerate(self.BRACKETS)]  # fmt: skip
+                return [{"symbol": "ETHUSDT", "brackets": brackets}]
+            case "/sapi/v1/portfolio/collateralRate":
+                return [{"asset": coin, "collateralRate": text(rate)} for coin, rate in self.RATES.items()]
+            case "/sapi/v1/portfolio/asset-index-price":
+                return [{"asset": coin, "assetIndexPrice": text(px)} for coin, px in self.px.items()]
+        return None
+
+    def hold(self, size: str, entry: str, mark: str, symbol: str = "ETHUSDT") -> None:
+        self.positions.append({"symbol": symbol, "positionAmt": size, "entryPrice": entry, "markPrice": mark, "unRealizedProfit": "0", "liquidationPrice": "0",
+                               "leverage": "10", "maxNotionalValue": "20000000", "positionSide": "BOTH", "notional": "0", "updateTime": 1625474304765})  # fmt: skip
+
+
 @asynccontextmanager
 async def serving(exchange: Any) -> AsyncIterator[Any]:
     app = web.Application()

@@ -24,7 +24,8 @@ def tells_margin(configured: Venue) -> bool:
         module = importlib.import_module(f"agent.venues.{configured.module}")
     except ImportError:
         return False
-    return getattr(module, "MARGIN", False) or configured.exchange in getattr(module, "MARGIN_AT", ())
+    found = getattr(module, "MARGIN", False) or configured.exchange in getattr(module, "MARGIN_AT", ())
+    return found or configured.portfolio_margin
 
 
 async def margins_of(settings: Settings, signer: SignerClient | None = None) -> list[Loan]:

@@ -55,13 +55,14 @@ def quotient(value: Decimal, by: Decimal) -> Decimal:
 
 @dataclass
 class Coin:
-    """One asset of an account: `equity` without unrealised profit; `loan_rate` None where its tiers were not asked for."""
+    """One asset of an account: `equity` without unrealised profit; `collateral` one rate or its tiers; `loan_rate` None where its tiers were
+    not asked for."""
 
     name: str
     equity: Decimal
     loan: Decimal
     index_px: Decimal
-    collateral: list[list[str]]
+    collateral: list[list[str]] | str
     loan_rate: list[list[str]] | None = None
 
     def row(self, venue: str) -> dict[str, Any]:
@@ -77,7 +78,8 @@ class Coin:
 
 @dataclass
 class Held:
-    """One position. `coin` is what it is of: all that is of one coin moves with it. `contract_usd` None for a linear one."""
+    """One position. `coin` is what it is of: all that is of one coin moves with it. `contract_usd` None for a linear one, `close_fee_rate`
+    where closing costs nothing that is counted."""
 
     symbol: str
     coin: str
@@ -86,7 +88,7 @@ class Held:
     entry_px: Decimal
     mark_px: Decimal
     brackets: list[list[str]]
-    close_fee_rate: Decimal
+    close_fee_rate: Decimal | None = None
     contract_usd: Decimal | None = None
     close_fee: Decimal = Decimal(0)
 
@@ -98,9 +100,9 @@ class Held:
             "entry_px": number(self.entry_px),
             "mark_px": number(self.mark_px),
             "brackets": self.brackets,
-            "close_fee_rate": number(self.close_fee_rate),
-            "close_fee": number(self.close_fee),
         }
+        if self.close_fee_rate is not None:
+            found |= {"close_fee_rate": number(self.close_fee_rate), "close_fee": number(self.close_fee)}
         return found if self.contract_usd is None else found | {"contract_usd": number(self.contract_usd)}
 
 
