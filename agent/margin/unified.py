@@ -5,9 +5,10 @@ future |size|·mark·rate − cum, for an inverse one |contracts|/mark·rate −
 less loans, with futures wallets), `loan`, `index_px`, `collateral_rate` (one rate, or rows [from units, rate] where it falls with the
 amount), `loan_rate`; `positions` of `asset`, `size`, `entry_px`, `mark_px`, `brackets` ([floor, rate, cum]), `settles` (asset that takes
 the profit) and, for inverse ones, `contract_usd` (dollars of one contract; `size` is then in contracts). Where the exchange counts them:
-`close_fee_rate` of a position (of its value, on top of what must stay; no less than `close_fee`, in what it settles in), `loan_rate` as rows [from units, rate of the whole loan], and the
-account's `order_loss` (dollars that open orders take). Where an exchange lends by itself (`Rules.lends`), what an asset falls below zero is a
-loan as well. `told` is what the exchange says of the account (see `unified_told`); one that differs is not judged.
+`close_fee_rate` of a position (of its value, on top of what must stay; no less than `close_fee`, in what it settles in), `loan_rate` as rows
+[above units, rate of the whole loan], and the account's `order_loss` (dollars that open orders take). Where an exchange lends by itself
+(`Rules.lends`), what an asset falls below zero is a loan as well. `told` is what the exchange says of the account (see `unified_told`); one
+that differs is not judged.
 """
 
 from __future__ import annotations

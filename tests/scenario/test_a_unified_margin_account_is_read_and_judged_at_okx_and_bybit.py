@@ -347,6 +347,23 @@ async def test_a_clock_that_is_off_is_measured_and_errors_are_told(exchange: str
             assert unread.judged.state is State.UNKNOWN and unread.judged.why
 
 
+async def test_fees_told_by_groups_alone_are_the_dearest_and_a_closed_position_is_none() -> None:
+    server = okx()
+    (plain,) = await read("okx", server)
+
+    def grouped(right: Any) -> Any:
+        row = right["data"][0]
+        groups = [{"groupId": "1", "taker": "-0.0005", "maker": "-0.0002"}, {"groupId": "2", "taker": "-0.0003", "maker": "0"}]  # fmt: skip
+        return right | {"data": [row | dict.fromkeys(("taker", "takerU", "takerUSDC"), "") | {"feeGroup": groups}]}  # fmt: skip
+
+    def closed(right: Any) -> Any:
+        return right | {"data": [*right["data"], right["data"][0] | {"pos": "0", "avgPx": "", "markPx": ""}]}
+
+    server.spoil = {"/api/v5/account/trade-fee": grouped, "/api/v5/account/positions": closed}
+    (found,) = await read("okx", server)
+    assert found.health is not None and found.health == plain.health, found.why
+
+
 async def test_positions_that_change_while_they_are_read_are_asked_for_again() -> None:
     server, times = okx(), 0
 

@@ -103,7 +103,7 @@ async def _positions(call: Call) -> list[Row]:
         if len(rows) >= int(PAGE):
             raise unread(f"Bybit tells more than {PAGE} positions of {which['category']}")
         with documented("Bybit's positions"):
-            found += [{**row, **which} for row in rows if exact(row["size"] or "0")]
+            found += [{**row, **which} for row in rows if exact(row["size"])]
     return found
 
 

@@ -42,10 +42,10 @@ async def read(call: Call, venue: str, at_s: int) -> Row:
     config = await _one(call, "privateGetAccountConfig")
     with documented("OKX's account"):
         level = str(config["acctLv"])
-    rows = await _rows(call, "privateGetAccountPositions")
+    rows = await _positions(call)
     tables = await _tables(call, rows)
     before = await _one(call, "privateGetAccountBalance")
-    positions = await _rows(call, "privateGetAccountPositions")
+    positions = await _positions(call)
     after = await _one(call, "privateGetAccountBalance")
     with documented("OKX's balance"):
         owing = [row for row in before["details"] if _loan(row)]
@@ -73,6 +73,12 @@ async def _rows(call: Call, method: str, params: Mapping[str, str] | None = None
         if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
             raise ValueError("data is no list")
         return rows
+
+
+async def _positions(call: Call) -> list[Row]:
+    rows = await _rows(call, "privateGetAccountPositions")
+    with documented("OKX's positions"):
+        return [row for row in rows if exact(row["pos"])]
 
 
 async def _one(call: Call, method: str) -> Row:
@@ -179,9 +185,12 @@ def _held(row: Row, tables: _Tables, total: Decimal) -> Held:
 
 
 def _fee(row: Row, settles: str, inverse: bool) -> Decimal:
-    """The taker's, told below zero where it costs: `taker` is that of contracts margined in the coin, `takerU` in USDT, `takerUSDC` in USDC."""
+    """The taker's, told below zero where it costs: `taker` is that of contracts margined in the coin, `takerU` in USDT, `takerUSDC` in USDC; the
+    dearest group's where fees are told by groups alone."""
     told = row.get("taker" if inverse else {"USDC": "takerUSDC"}.get(settles, "takerU"))
-    return max(-exact(told), Decimal(0))
+    groups = row.get("feeGroup") or ()
+    rates = [told] if told or not groups else [group["taker"] for group in groups]
+    return max(*(-exact(rate) for rate in rates), Decimal(0))
 
 
 def _isolated(row: Row, tables: _Tables, prices: Mapping[str, Decimal]) -> Account:
