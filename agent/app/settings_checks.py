@@ -272,6 +272,12 @@ def _families(settings: Settings) -> Iterator[Found]:
                 f"module {venue.module} is one exchange",
                 'drop it, or set module = "ccxt"',
             )
+        if venue.portfolio_margin and (not family or venue.exchange != "binance"):
+            yield (
+                f"{where}.portfolio_margin",
+                "portfolio margin is read at Binance by the ccxt family alone",
+                'drop it, or set module = "ccxt" and exchange = "binance"',
+            )
 
 
 def _fix_sessions(settings: Settings) -> Iterator[Found]:

@@ -237,6 +237,10 @@ class Venue(Table):
     sandbox: bool = Field(
         False, description="With a family: the exchange's own sandbox instead of its market."
     )
+    portfolio_margin: bool = Field(
+        False,
+        description='With module = "ccxt" and exchange = "binance": the account has portfolio margin, which is read and judged.',
+    )
     base_url: Endpoint | None = Field(None, description="HTTP address; none means the venue's own.")
     ws_url: Endpoint | None = Field(None, description="WebSocket address; none means the venue's own.")
     api_key: SecretRef | None = Field(

@@ -367,7 +367,11 @@ def connect_venue(configured: Venue, clock: Clock, signer: SignerClient) -> Exec
     base_url = url.reveal() if url is not None else None
     socket = resolve_any(configured.ws_url).reveal() if configured.ws_url else None
     more: dict[str, Any] = (
-        {"exchange": configured.exchange or "", "sandbox": configured.sandbox}
+        {
+            "exchange": configured.exchange or "",
+            "sandbox": configured.sandbox,
+            "portfolio_margin": configured.portfolio_margin,
+        }
         if getattr(module, "FAMILY", False)
         else {}
     )

@@ -6,7 +6,8 @@ not here is UNKNOWN with `why`, and every figure null. SAFE from 1.10 on, AT_RIS
 also reads `stable_debt_raw` of a reserve (a balance, at the time asked for) and `price_1e8` of an e-mode with a price of its
 own. `cheapest_rescue` is the least payment that brings an account which is not SAFE to 1.10: what to do, with which asset, how
 much, and the factor it leaves; null where there is none, or no need. A margin account adds `maintenance_raw`, some `initial_raw` (what
-it must have to take more on) and `bankruptcy_px` (where closing a position leaves its share of the account with nothing). Keys of the other models stand in their own files.
+it must have to take more on) and `bankruptcy_px` (where closing a position leaves its share of the account with nothing). Keys of the other models stand in their own files. An
+account with a `doubt` (text: what of it could not be read) is UNKNOWN for that reason.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from agent.domain.units import WIDE
 from agent.margin import fields
 from agent.margin.doubts import doubt
 from agent.margin.fixes import Fix, cheapest, fix_json
-from agent.margin.model import Health, LiquidationPx, MarginModel, State, known_models, models
+from agent.margin.model import Health, LiquidationPx, MarginModel, State, ToldModel, known_models, models
 from agent.margin.surface import Member
 from agent.margin.transfers import Flight, read_flights
 from chains.bounded_json import loads
@@ -108,6 +109,8 @@ def _one(
     if why := doubt(raw):
         return Judged(name, model_name, chain, None, symbols, model.price_decimals, why)
     account = model.read(raw, decimals)
+    if isinstance(model, ToldModel) and (why := model.disagreement(account)):
+        return Judged(name, model_name, chain, None, symbols, model.price_decimals, why)
     member = Member(name, model, account, timestamp)
     try:
         health = model.health(account, timestamp)

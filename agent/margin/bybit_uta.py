@@ -13,5 +13,5 @@ from fractions import Fraction
 from agent.margin.unified import Rules, UnifiedModel
 
 MODEL = UnifiedModel(
-    "bybit_uta", Rules(Fraction(1), Fraction(100, 85), fees=True, tiers=True, order_loss=True)
+    "bybit_uta", Rules(Fraction(1), Fraction(100, 85), fees=True, tiers=True, order_loss=True, lends=True)
 )

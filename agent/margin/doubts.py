@@ -50,6 +50,8 @@ def price_doubt(price: int, decimals: int) -> str:
 
 def doubt(raw: Mapping[str, Any]) -> str:
     """Why nothing can be said of an account of an accounts/1 file, "" where it can."""
+    if isinstance(said := raw.get("doubt"), str) and said:
+        return said
     if raw.get("model") in _BY_PARAMETERS and "parameters" not in raw:
         return "its parameters are not told ({} for the published ones of BTC)"
     for where, entry in [("", raw), *_entries(raw)]:

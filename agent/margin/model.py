@@ -122,6 +122,15 @@ class MarginModel(Protocol):
 
 
 @runtime_checkable
+class ToldModel(Protocol):
+    """A model whose accounts may say beside themselves what their exchange tells of them."""
+
+    def disagreement(self, account: Any) -> str:
+        """In what the exchange's figures are not those computed, "" where they are."""
+        ...
+
+
+@runtime_checkable
 class VolModel(Protocol):
     """A model of options: its accounts move with volatility as well."""
 

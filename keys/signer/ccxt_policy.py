@@ -60,10 +60,10 @@ def check(
     if method == "WS":
         return _login(words, path, params, at_ms)
     shape = words.orders.get(endpoint) or words.amends.get(endpoint)
-    listed = endpoint in words.reads or endpoint in words.ends or endpoint in allow
+    listed = any(endpoint in where for where in (words.reads, words.ends, words.margin, allow))
     if shape is None and not listed:
         raise exchange.unlisted(endpoint, path, dialect)
-    names = words.names if shape is None else _names(shape)
+    names = words.margin.get(endpoint, words.names) if shape is None else _names(shape)
     strange = next((name for name in params if name not in names), None)
     if strange is not None:
         raise Denied("EXCHANGE_PARAMETER", f"{endpoint} with parameter {strange[:40]!r}", "Only trading's own parameters are signed.")  # fmt: skip

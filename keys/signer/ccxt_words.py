@@ -7,7 +7,7 @@ the signer's settings, is not signed. An exchange that is not here takes no orde
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 PREFIX = "ccxt:"
 
@@ -31,7 +31,8 @@ class Shape:
 class Words:
     """One exchange. `orders`, `amends` by endpoint; `reads` and `ends` (cancels) may carry the parameters of `names` alone; `repeats`:
     how many orders the exchange takes of one account while a signature lives, by its published limits. `login`: a subscription to
-    reports that is signed on a socket and opens nothing else there; `sections`: how many of an endpoint's first parts are the library's own,
+    reports that is signed on a socket and opens nothing else there; `margin`: reads of a margin account, each with its own parameters and no
+    others; `sections`: how many of an endpoint's first parts are the library's own,
     and no part of the path."""
 
     orders: Mapping[str, Shape]
@@ -42,6 +43,7 @@ class Words:
     amends: Mapping[str, Shape] = field(default_factory=dict)
     login: str = ""
     sections: int = 1
+    margin: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def _set(text: str) -> frozenset[str]:
@@ -78,6 +80,7 @@ _BINANCE = Words(
     200,
     login="userDataStream.subscribe.signature",
 )
+_PORTFOLIO = "papi/account papi/balance papi/um/positionRisk papi/um/leverageBracket papi/cm/positionRisk sapi/portfolio/collateralRate sapi/portfolio/asset-index-price"
 _OKX = Words(
     {
         "POST private/trade/order": Shape(
@@ -99,6 +102,10 @@ _OKX = Words(
     _set("instId instType ordId clOrdId timeOut state begin end after before limit"),
     900,
     {"POST private/trade/amend-order": Shape("instId", "newSz", "newPx", also=_set("ordId clOrdId"))},
+    margin={
+        "GET private/account/positions": _set(""),
+        "GET private/account/trade-fee": _set("instType instFamily"),
+    },
 )
 _BYBIT = Words(
     {
@@ -126,6 +133,12 @@ _BYBIT = Words(
         "POST private/v5/order/amend": Shape(
             "symbol", "qty", "price", must={"category": "spot"}, also=_set("orderId orderLinkId")
         )
+    },
+    margin={
+        "GET private/v5/account/info": _set(""),
+        "GET private/v5/position/list": _set("category settleCoin limit"),
+        "GET private/v5/account/fee-rate": _set("category"),
+        "GET private/v5/spot-margin-trade/position-tiers": _set("currency"),
     },
 )
 _KUCOIN = Words(
@@ -260,7 +273,7 @@ _KRAKEN = Words(
 )
 
 WORDS: Mapping[str, Words] = {
-    "binance": _BINANCE,
+    "binance": replace(_BINANCE, margin={f"GET {path}": _set("") for path in _PORTFOLIO.split()}),
     "binanceus": _BINANCE,
     "bitget": _BITGET,
     "bybit": _BYBIT,

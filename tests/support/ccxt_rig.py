@@ -21,11 +21,12 @@ BAND = SymbolLimit(Decimal(10**6), Decimal(10**7), Decimal(100), Decimal(10_000)
 class Signer:
     """Judges by the signer's policy and signs by its library; keeps no ledger. `asked`: (method, path) of everything."""
 
-    def __init__(self, exchange: str, symbol: str, secret: str = SECRET) -> None:
+    def __init__(self, exchange: str, symbol: str, secret: str = SECRET, word: str = "") -> None:
         self.reference = ExchangeReference(
             f"ccxt:{exchange}", "env:K", "env:S", (), (symbol,), {symbol: BAND}
         )
         self.library, self.asked, self.secret = ccxt_desk.Library(), list[tuple[str, str]](), secret
+        self.word = word
 
     async def sign(self, method: str, path: str, payload: str) -> str:
         now_ms, reference = time.time_ns() // 10**6, self.reference
@@ -35,7 +36,7 @@ class Signer:
         )
         ccxt_policy.judged(call, reference.limits, {}, now_ms)
         return ccxt_desk.made_and_signed(
-            self.library.of("x", reference.dialect, (KEY, self.secret, "")), call
+            self.library.of("x", reference.dialect, (KEY, self.secret, self.word)), call
         )
 
 

@@ -143,9 +143,9 @@ def test_of_all_the_endpoints_the_library_knows_only_those_of_trading_are_signed
             funds += denied.code == "EXCHANGE_WITHDRAWAL"
             if denied.code == "EXCHANGE_PARAMETER":  # the path's own places are empty
                 granted.add(f"{method} {path}")
-    assert granted == (words.orders.keys() | words.amends.keys() | words.reads | words.ends), (
-        "and each of them exists"
-    )
+    trading = words.orders.keys() | words.amends.keys() | words.reads | words.ends
+    assert granted == trading | words.margin.keys(), "and each of them exists"
+    assert not trading & words.margin.keys() and all(name.startswith("GET ") for name in words.margin)
     assert len(every) > 50 and funds > 3
 
 
@@ -156,6 +156,26 @@ def check(exchange: str, endpoint: str, params: Any, at_ms: int = NOW, **more: A
 
 
 OKX = {"instId": "ETH-USDC", "side": "buy", "ordType": "limit", "sz": "1", "px": "3000", "tdMode": "cash"}
+
+
+@pytest.mark.parametrize("exchange", [name for name, words in WORDS.items() if words.margin])
+def test_a_margin_account_is_read_by_its_own_parameters_and_by_no_others(exchange: str) -> None:
+    words = WORDS[exchange]
+    for endpoint, names in words.margin.items():
+        call = check(exchange, endpoint, dict.fromkeys(names, "linear"))
+        assert not call.writes and call.shape is None
+        for strange in (words.names | {"recvWindow", "leverage"}) - names:
+            with pytest.raises(Denied) as denied:
+                check(exchange, endpoint, {strange: "1"})
+            assert denied.value.code == "EXCHANGE_PARAMETER"
+        for other in words.reads | words.ends:
+            for strange in names - words.names:
+                with pytest.raises(Denied):
+                    check(exchange, other, {strange: "linear"})
+    for method in ("POST", "PUT", "DELETE"):
+        for endpoint in words.margin:
+            with pytest.raises(Denied):
+                check(exchange, endpoint.replace("GET", method), {})
 
 
 def test_what_is_no_plain_spot_order_is_refused() -> None:

@@ -21,9 +21,11 @@ async def judged_now(venue: TellsMargin) -> list[Judged]:
 def tells_margin(configured: Venue) -> bool:
     """Told by the module itself: no other exchange is asked anything."""
     try:
-        return bool(getattr(importlib.import_module(f"agent.venues.{configured.module}"), "MARGIN", False))
+        module = importlib.import_module(f"agent.venues.{configured.module}")
     except ImportError:
         return False
+    found = getattr(module, "MARGIN", False) or configured.exchange in getattr(module, "MARGIN_AT", ())
+    return found or configured.portfolio_margin
 
 
 async def margins_of(settings: Settings, signer: SignerClient | None = None) -> list[Loan]:

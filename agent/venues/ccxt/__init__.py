@@ -13,9 +13,13 @@ from agent.ports import Clock
 from agent.transport.http import TimeOuts
 from agent.venues import Send, Sign, VenueFacts
 from agent.venues.ccxt.session import Ccxt
+from agent.venues.ccxt.with_margin import CcxtWithMargin
 
 FAMILY = True
 """The settings say which exchange (`exchange`), and whether its sandbox (`sandbox`)."""
+
+MARGIN_AT = frozenset({"bybit", "okx"})
+"""Exchanges of the family whose session is an `agent.ports.TellsMargin`; Binance's is one where the settings say `portfolio_margin`."""
 
 
 def connect(
@@ -30,12 +34,14 @@ def connect(
     send: Send | None = None,
     exchange: str = "",
     sandbox: bool = False,
+    portfolio_margin: bool = False,
 ) -> Ccxt:
     """A session that is not started yet. `sign` gives what is to be sent, as JSON; the key goes with it, and the signer sends nothing here
     itself. `base_url` replaces the host of every address. Raises Usage NO_EXCHANGE."""
     if not exchange:
         raise Usage("NO_EXCHANGE", f"[[venues]] {name} does not say which exchange", 'exchange = "okx", say')
-    return Ccxt(VENUE, name, exchange, clock, sign, base_url, ws_url, timeouts or TimeOuts(), sandbox)
+    kind = CcxtWithMargin if exchange in MARGIN_AT or portfolio_margin else Ccxt
+    return kind(VENUE, name, exchange, clock, sign, base_url, ws_url, timeouts or TimeOuts(), sandbox)
 
 
 VENUE = VenueFacts(
@@ -57,4 +63,4 @@ VENUE = VenueFacts(
     connect=connect,
 )
 
-__all__ = ["FAMILY", "VENUE", "Ccxt", "connect"]
+__all__ = ["FAMILY", "MARGIN_AT", "VENUE", "Ccxt", "connect"]
