@@ -10,10 +10,16 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from deribit_rig import Signer as DeribitSigner
+from deribit_rig import deribit_paper, deribit_session
 from dydx_rig import ADDRESS, dydx_paper, dydx_session
+from hyper_rig import hyper_paper, hyper_session
+from hyper_server import ACCOUNT
 from paper import KEY, Door
 from usdm_rig import usdm_paper, usdm_session
+from venue_rigs import AT_ANY_PRICE
 
+from agent.app.testvenue.futures import FuturesEngine
 from agent.app.watching.margins import judged_now
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.margin.perps import PerpAccount, PerpRules, ratio_at
@@ -36,7 +42,22 @@ async def at_dydx() -> AsyncIterator[tuple[Door, Any, str]]:
         yield door, dydx_session(door.url), ADDRESS
 
 
-@pytest.fixture(params=[at_binance, at_dydx], ids=["binance_usdm", "dydx"])
+@asynccontextmanager
+async def at_hyperliquid() -> AsyncIterator[tuple[Door, Any, str]]:
+    async with hyper_paper(FuturesEngine) as door:
+        yield door, hyper_session(door.url), ACCOUNT
+
+
+@asynccontextmanager
+async def at_deribit() -> AsyncIterator[tuple[Door, Any, str]]:
+    async with deribit_paper(combos=False) as door:
+        yield door, deribit_session(door.url, DeribitSigner(limit=AT_ANY_PRICE)), KEY
+
+
+@pytest.fixture(
+    params=[at_binance, at_dydx, at_hyperliquid, at_deribit],
+    ids=["binance_usdm", "dydx", "hyperliquid", "deribit"],
+)
 def exchange(request: pytest.FixtureRequest) -> At:
     found: At = request.param
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 import tomllib
@@ -10,12 +11,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from agent_home import AgentHome
-from contract_desk import DYDX, contracts_beside
+from contract_desk import DERIBIT, DYDX, HYPERLIQUID, At, contracts_beside
 from flash_home import CODE_HASH, a_weth, opted_in
 from home_fixture import wait_for
 from other_lenders import beside
+from paper import Door
 
 from agent.app.jobs.guard import store_of
 from agent.app.readonly import read_book
@@ -305,6 +308,53 @@ async def test_a_position_at_dydx_is_made_smaller_by_the_command(
         assert all(o is not None and o.reduce_only and o.side is Side.SELL for o in orders)
         held, _ = await desk.there()
         assert 0 < held.qty == 20 - sum(o.order_qty for o in orders if o is not None)
+
+
+@pytest.mark.parametrize("at", [HYPERLIQUID, DERIBIT], ids=["hyperliquid", "deribit"])
+async def test_a_position_at_hyperliquid_and_at_deribit_is_made_smaller_once(
+    agent_home: AgentHome, tmp_path: Path, at: At
+) -> None:
+    """Shown first, and nothing is sent. Then the answer to the first order is lost after it took effect, and the process is killed while it
+    waits: what took effect is found by its client id, and the next order is planned on what is there."""
+    hyper = {"warn": "90", "trigger": "85", "target": "110"}
+    rule = (hyper if at is HYPERLIQUID else {"warn": "180", "trigger": "170", "target": "220"}) | {
+        "most_usd": "6000"
+    }
+    with contracts_beside(agent_home, tmp_path, rule, at) as desk:
+        await desk.opened(Side.BUY, "20", "3100")
+        taken = agent_home.run("reconcile --adopt --at-once", desk.settings_path)
+        assert taken.status == 0, taken.err + taken.out
+        shown = agent_home.run("rescue --venue usdm --json", desk.settings_path)
+        (account,) = shown.json["accounts"]
+        assert account["due"] and account["orders"][0]["side"] == "sell" and not account["done"], account
+        assert int(account["foretold_1e18"]) >= int(rule["target"]) * 10**18 > int(account["ratio_1e18"])
+        async with aiohttp.ClientSession() as client:
+            door = Door(desk.exchange.url, client)
+            assert len((await door.truth())["orders"]) == 1, "a look sends nothing"
+            await door.fault("order.place", "hang_after")
+            first = agent_home.home.start(DAEMON, desk.settings_path)
+            for _ in range(600):
+                if len((await door.truth())["orders"]) == 2:
+                    break
+                await asyncio.sleep(0.1)
+            first.end(signal.SIGKILL)
+            await door.clear()
+            await door.house("SELL", "2985", "30")
+            again = agent_home.home.start(DAEMON, desk.settings_path)
+            wait_for(lambda: over_with(desk.settings_path), 60, lambda: alarms_of(desk.settings_path))
+            again.end(signal.SIGTERM)
+            there = [o for o in (await door.truth())["orders"]][1:]
+        book = read_book(load(desk.settings_path))
+        assert book is not None
+        orders = [r.authorized.order for r in book.parts.values() if r.authorized is not None]
+        assert all(o is not None and o.reduce_only and o.side is Side.SELL for o in orders)
+        assert len(there) == len(orders) >= 2 and len({o["clientOrderId"] for o in there}) == len(there)
+        sold = sum(Decimal(o["executedQty"]) for o in there)
+        held, _ = await desk.there()
+        assert held.qty == 20 - sold and 0 < sold == -book.positions["ETH-PERP@cex:usdm"].qty, (held, sold)
+        after = agent_home.run("rescue --venue usdm --json", desk.settings_path)
+        (account,) = after.json["accounts"]
+        assert after.status == 0 and not account["due"], after.out
 
 
 def alarms_of(settings: Path) -> str:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 FEE_BPS = 10
 """What closing is taken to cost besides slippage, until its plan tells."""
 WAD = 10**18
+LATELY_NS = 600 * 10**9
 LOOKS, LOOK_S = 10, 1.0
 """How often an exchange is asked until an order shows in its positions."""
 
@@ -85,8 +86,19 @@ class Exposed:
         if self.account is None or self.rules is None:
             return None
         lots = {asset: Fraction(market.lot) for asset, market in self.markets.items()}
-        loss = self.rule.max_slippage_bps + FEE_BPS
-        return reduction(self.account, self.rules, raw_up(self.rule.target, 18), lots, loss)
+        loss, target = self.rule.max_slippage_bps + FEE_BPS, raw_up(self.rule.target, 18)
+        return reduction(self.account, self.rules, target, lots, loss, self.smallest())
+
+    def smallest(self) -> dict[str, Fraction]:
+        """What the exchange takes an order for at the least, by asset; a price that moves on is allowed for."""
+        assert self.account is not None
+        marks = {
+            p.asset: p.mark_px * (10_000 - self.rule.max_slippage_bps) / 10_000
+            for p in self.account.positions
+        }
+        return {
+            a: max(Fraction(m.min_qty), Fraction(m.min_notional) / marks[a]) for a, m in self.markets.items()
+        }
 
 
 async def exposed(app: App, rule: MarginRescueTable) -> list[Exposed]:
@@ -99,7 +111,7 @@ async def exposed(app: App, rule: MarginRescueTable) -> list[Exposed]:
         raise Usage(
             "NO_MARGIN",
             f"{rule.venue} tells no margin accounts here",
-            "binance_usdm, dydx and hyperliquid do",
+            "binance_usdm, deribit, dydx and hyperliquid do",
         )
     judged, instruments = await asyncio.gather(judged_now(venue), venue.instruments())
     traded = {
@@ -132,6 +144,14 @@ def in_flight(desk: Desk, rule: MarginRescueTable) -> ClOrdId | None:
     """The order of that rule that is not over."""
     mine = (r for r in desk.book.parents.values() if r.parent.intent.source == source_of(rule))
     return next((r.parent.cl_ord_id for r in mine if r.closed is None), None)
+
+
+def lately(app: App, desk: Desk, one: Exposed) -> bool:
+    """Whether an order of the rule in one of the account's contracts was begun a while ago: a process that died may not have reached the target."""
+    names = {f"{app.directory.symbols[AssetId(asset)]}@cex:{one.rule.venue}" for asset in one.markets}
+    since_ns = desk.clock.now_ns() - LATELY_NS
+    mine = (r for r in desk.book.parents.values() if r.parent.intent.source == source_of(one.rule))
+    return any(r.accepted_ns >= since_ns and r.parent.intent.base in names for r in mine)
 
 
 def words(app: App, one: Exposed, cut: Cut) -> str:

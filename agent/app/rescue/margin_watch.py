@@ -1,6 +1,7 @@
 """The rescue of an exchange's margin accounts as a job of `fairlead run`: asked again and again, it warns first, and acts at the trigger.
 
-An order under way is never joined by a second one; a condition is told once while it lasts.
+An order under way is never joined by a second one; a condition is told once while it lasts. What was begun goes on to the target after
+a restart.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class MarginWatch:
         self._most_cost_usd = min(rule.most_cost_usd, most_cost_usd)
         self._told: set[tuple[str, str]] = set()
         self._undone: set[str] = set()
+        self._seen: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -80,6 +82,10 @@ class MarginWatch:
         if one.below(rule.warn):
             near = f"{one.name}: equity over maintenance {ratio} is below {rule.warn} → below {rule.trigger} positions are made smaller"
             lasting.add(await self._say("RESCUE_NEAR", one.name, near))
+        if one.name not in self._seen and exchange.in_flight(self._desk, rule) is None:
+            self._seen.add(one.name)
+            if exchange.lately(self._app, self._desk, one):
+                self._undone.add(one.name)
         # What the limits cut short goes on to the target, though the trigger is left behind.
         threshold = rule.target if one.name in self._undone else rule.trigger
         if not one.below(threshold):
