@@ -9,7 +9,6 @@ import tomllib
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -17,6 +16,7 @@ from agent_home import AgentHome
 from contract_desk import DERIBIT, DYDX, HYPERLIQUID, At, contracts_beside
 from flash_home import CODE_HASH, a_weth, opted_in
 from home_fixture import wait_for
+from indebted_home import DAEMON, NO_DEBT, PAY, RESCUE, account_data, borrowed, eth_at, factor, give
 from other_lenders import beside
 from paper import Door
 
@@ -26,16 +26,11 @@ from agent.app.settings import load
 from agent.domain.orders import Side
 from chains.devnet.addresses import CHAINS, SPARK
 from chains.devnet.deploy import across
-from chains.devnet.funding import give_token, set_feed_price
+from chains.devnet.funding import give_token
 from chains.devnet.jsonrpc import Rpc
-from chains.profiles.ethereum import CHAIN
 from contracts import flash_repay
 
 pytestmark = pytest.mark.devnet
-RESCUE: dict[str, Any] = {"name": "house", "chain": "ethereum", "most_usd": "9000", "per_day_usd": "60000"}
-PAY = "--live --yes --max-loss 200 --json"
-DAEMON = "run --live --yes --max-loss 20000"
-NO_DEBT = 2**256 - 1
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -48,35 +43,9 @@ def nothing_owed_afterwards(agent_home_of_file: AgentHome) -> Iterator[None]:
 
 @pytest.fixture
 def indebted(agent_home: AgentHome) -> Iterator[AgentHome]:
-    """At 3,000 dollars an ETH the account has a health factor of 1.65, whatever was supplied and borrowed before."""
-    home = agent_home
-    if account_data(home)[0] == 0:
-        assert home.run(f"lend supply 2 ETH {PAY}", home.owners_path).status == 0
-    collateral, debt, _, threshold, *_ = account_data(home)
-    more = (collateral * threshold * 100 // (165 * 10_000) - debt) // 10**8
-    if more > 0:
-        done = home.run(f"lend borrow {more} USDC {PAY}", home.owners_path)
-        assert done.status == 0, done.err + done.out
-    assert factor(home) // 10**15 in range(1_645, 1_655)
-    yield home
-    eth_at(home, 3_000)
-
-
-def eth_at(home: AgentHome, usd: int) -> None:
-    set_feed_price(home.home.cheat_urls[1], "ETH", usd * 10**8)
-
-
-def account_data(home: AgentHome) -> tuple[Any, ...]:
-    assert CHAIN.aave is not None
-    return home.read(CHAIN.aave.pool, "aave_v3_pool", "getUserAccountData", home.safe)
-
-
-def factor(home: AgentHome) -> int:
-    return int(account_data(home)[5])
-
-
-def give(home: AgentHome, token: str, raw: int) -> None:
-    give_token(home.home.cheat_urls[1], token, home.safe, raw)
+    borrowed(agent_home)
+    yield agent_home
+    eth_at(agent_home, 3_000)
 
 
 def test_the_daemon_warns_first_and_rescues_in_time(indebted: AgentHome) -> None:

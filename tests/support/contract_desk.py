@@ -99,8 +99,9 @@ class ContractDesk:
 
 @contextmanager
 def contracts_beside(
-    home: AgentHome, folder: Path, rule: Mapping[str, Any], at: At = BINANCE
+    home: AgentHome, folder: Path, rule: Mapping[str, Any], at: At = BINANCE, **more: Any
 ) -> Iterator[ContractDesk]:
+    """`more`: keys of the settings besides. Without a rule nothing watches the exchange."""
     options = ("--dialect", at.dialect or at.module, "--still", "--weight-limit", "6000000", *at.options)
     exchange = PaperProcess(folder, *options)
     exchange._start()
@@ -135,7 +136,8 @@ def contracts_beside(
     limits = values["limits"]
     limits["allow_assets"].append("ETH-PERP")
     limits["allow_venues"].append(NAME)
-    values["margin_rescues"] = [{"name": "short", "venue": NAME, "every_s": 1, **rule}]
+    values["margin_rescues"] = [{"name": "short", "venue": NAME, "every_s": 1, **rule}] if rule else []
+    values |= more
     values["signer"] = values.get("signer", {}) | {"socket": str(socket), "config": str(config)}
     values["journal"] = {"path": str(folder / "journal.db"), "emergency_path": str(folder / "emergency.bin")}
     path = written(folder / "contracts.toml", values)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from agent.app.jobs.budgets import Budgets
 from agent.app.rescue import exchange
+from agent.app.rescue.hedge import of_margin
+from agent.app.rescue.hedge_keeper import HedgeKeeper
 from agent.app.rescue.words import health_words
 from agent.app.settings_rescue import MarginRescueTable
 from agent.domain.errors import FairleadError
@@ -42,6 +44,7 @@ class MarginWatch:
         self._most_cost_usd = min(rule.most_cost_usd, most_cost_usd)
         self._told: set[tuple[str, str]] = set()
         self._undone: set[str] = set()
+        self._hedge = HedgeKeeper(app, desk, rule, self._most_cost_usd, tell, before_act)
         self._seen: set[str] = set()
 
     @property
@@ -50,20 +53,28 @@ class MarginWatch:
 
     async def run(self) -> None:
         """Raises what means that nothing can be recorded, or signed, any more."""
-        while True:
-            try:
-                await self.step()
-                self._told = {(code, name) for code, name in self._told if name}
-            except FairleadError as error:
-                if error.verb == "HALT" and error.code != "HALTED":
-                    raise
-                await self._say(error.code, "", exchange.trouble(error, self._rule))
-            await self._desk.clock.sleep(self._rule.every_s)
+        try:
+            while self._hedge.fatal is None:
+                try:
+                    await self.step()
+                    self._told = {(code, name) for code, name in self._told if name}
+                except FairleadError as error:
+                    if error.verb == "HALT" and error.code != "HALTED":
+                        raise
+                    await self._say(error.code, "", exchange.trouble(error, self._rule))
+                await self._desk.clock.sleep(self._rule.every_s)
+            raise self._hedge.fatal
+        finally:
+            await self._hedge.ended()
 
     async def step(self) -> None:
         """One look, and what it calls for at each account. Raises what the first of them came to grief by, after the others had their turn."""
         lasting, trouble = set[tuple[str, str]](), list[FairleadError]()
-        for one in await exchange.exposed(self._app, self._rule):
+        told = await exchange.exposed(self._app, self._rule)
+        until = self._rule.lasts_below(self._rule.target)
+        if all(one.judged.state is not State.UNKNOWN and not one.below(until) for one in told):
+            self._hedge.over(self._rule.venue, f"its accounts are at {until} again")
+        for one in told:
             try:
                 await self._account(one, lasting)
             except FairleadError as error:
@@ -91,11 +102,15 @@ class MarginWatch:
         if not one.below(threshold):
             self._undone.discard(one.name)
             return
-        if exchange.in_flight(self._desk, rule) is not None:
+        if exchange.in_flight(self._desk, rule) is not None or self._hedge.busy:
+            return
+        if rule.hedge_first and self._hedge.configured and not self._hedge.refused:
+            self._hedge.wanted(of_margin(self._app, one))
             return
         if (found := one.least()) is None:
             text = f"{one.name}: {ratio} is below {threshold} and no order reaches {rule.target}: {one.hindrance} → bring margin, or close by hand"
             lasting.add(await self._say("RESCUE_IMPOSSIBLE", one.name, text))
+            self._hedge.wanted(of_margin(self._app, one))
             return
         if self._before is not None:
             await self._before()

@@ -175,6 +175,15 @@ class HyperliquidServer(Server):
                 ]
             case "spotClearinghouseState":
                 return {"balances": []} if self.perps else say.balances_json(engine, user)
+            case "fundingHistory":
+                paid = (
+                    self.engine.funding.get(self._spec(asked["coin"]).symbol, [])
+                    if isinstance(self.engine, FuturesEngine)
+                    else []
+                )
+                return [
+                    say.funding_json(asked["coin"], *one) for one in paid if one[0] >= int(asked["startTime"])
+                ]
             case "userAbstraction":
                 return "disabled"
             case "clearinghouseState":

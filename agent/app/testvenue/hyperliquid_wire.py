@@ -112,6 +112,10 @@ def state_of_perps(engine: FuturesEngine, account: str, now_ms: int) -> Json:
     }
 
 
+def funding_json(coin: str, at_ms: int, rate: Decimal, mark: Decimal) -> Json:
+    return {"coin": coin, "fundingRate": text(rate), "premium": "0.0", "time": at_ms}
+
+
 def no_perps(now_ms: int) -> Json:
     """Of an account that has none."""
     summary = {"accountValue": "0.0", "totalNtlPos": "0.0", "totalRawUsd": "0.0", "totalMarginUsed": "0.0"}

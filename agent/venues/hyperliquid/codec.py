@@ -361,6 +361,12 @@ def balances(data: Any, venue: str) -> list[Balance]:
         return found
 
 
+def funding(rows: Any) -> tuple[tuple[int, Decimal], ...]:
+    """(time in ns, rate) of fundingHistory, oldest first."""
+    with understood("fundingHistory"):
+        return tuple(sorted((ns_of_ms(row["time"]), number(row["fundingRate"])) for row in rows))
+
+
 def dollars(data: Any, venue: str) -> list[Balance]:
     """clearinghouseState: the perpetuals' own dollars, without gains of open positions; what may be withdrawn is free, since
     what margin and orders take may not. `totalRawUsd` is what is left of them once positions are taken at nothing."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -205,6 +206,15 @@ class Hyperliquid:
         state = await self._state()
         meta = await self._lasting({"type": "meta"}) if margin.open_rows(state) else {}
         return margin.document(self._name, state, meta, self._now_ms() // 1_000)
+
+    async def funding(self, symbol: str, since_ns: int) -> Sequence[tuple[int, Decimal]]:
+        """Of a perpetual, hourly; at most five hundred of them, which the venue tells at once. Raises Retry, Usage UNKNOWN_SYMBOL."""
+        asked = {
+            "type": "fundingHistory",
+            "coin": self._market(symbol).coin,
+            "startTime": since_ns // 1_000_000,
+        }
+        return codec.funding(await self.info(asked, 20))
 
     def stream(self) -> AsyncIterator[ExecutionReport]:
         """Reports of this account as they happen, each execution once, merged with an audit over REST."""
