@@ -131,3 +131,33 @@ async def test_the_least_that_reaches_the_ratio_there(exchange: At, side: Side) 
             assert isinstance(venue, HoldsPositions) and await venue.positions() == ()
         finally:
             await venue.close()
+
+
+async def test_what_is_filled_in_part_while_the_price_moves_on_is_planned_anew(exchange: At) -> None:
+    """The best bid takes a part; the market falls before the next look; what is still missing then is found from what is there, and is no more."""
+    async with exchange() as (door, venue, _):
+        await venue.start()
+        try:
+            market = (await venue.instruments())[0]
+            assert await sent(venue, 1, Side.BUY, "20", "3100") == 20
+            account, rules, before = await told(venue)
+            target = before * 5 // 4
+            (cut,) = least(account, rules, market.lot, target).cuts
+            planned = Decimal(cut.qty.numerator) / Decimal(cut.qty.denominator)
+            bid = (await venue.book(market.symbol)).bids[0][0]
+            part = await sent(venue, 2, Side.SELL, f"{planned:f}", f"{bid:f}", reduces=True)
+            assert 0 < part < planned
+            await door.house("SELL", "2985", "8")
+            account, rules, ratio = await told(venue)
+            (position,) = account.positions
+            assert position.size == Fraction(20) - Fraction(part) and ratio < target
+            (rest,) = least(account, rules, market.lot, target).cuts
+            assert rest.qty != cut.qty - Fraction(part), "not what was left of the old plan"
+            qty = Decimal(rest.qty.numerator) / Decimal(rest.qty.denominator)
+            assert await sent(venue, 3, Side.SELL, f"{qty:f}", "2900", reduces=True) == qty
+            left, *_ = await told(venue)
+            after = ratio_at(left, rules, {position.asset: position.mark_px})
+            assert after is not None and target <= after < target * 102 // 100
+            assert left.positions[0].size == Fraction(20) - Fraction(part) - rest.qty
+        finally:
+            await venue.close()

@@ -104,10 +104,20 @@ async def test_it_is_opened_once_shown_and_taken_off_again(poor: AgentHome, tmp_
         names = {a["id"]: a["health_1e18"] for a in both.json["accounts"]}
         (loan,), (perps,) = ([h for n, h in names.items() if n.startswith(k)] for k in ("aave", "usdm"))
         assert int(loan[4]) < 10**18 and int(perps[4]) > int(perps[0]), both.out
-        eth_at(home, 3_000)
-        again.says("HEDGE_REMOVED", 60)
+        async with aiohttp.ClientSession() as client:
+            door = Door(desk.exchange.url, client)
+            await door.fault("order.place", "hang_after")
+            eth_at(home, 3_000)
+            for _ in range(600):
+                if len(await orders_there(desk)) == 2:
+                    break
+                await asyncio.sleep(0.1)
+            again.end(signal.SIGKILL)
+            await door.clear()
+        last = home.home.start(DAEMON, desk.settings_path)
+        last.says("HEDGE_REMOVED", 60)
         await asyncio.sleep(4)
-        again.end(signal.SIGTERM)
+        last.end(signal.SIGTERM)
         there = await orders_there(desk)
         assert len(there) == 2 and short(desk, there) == 0, there
         orders = [r.authorized.order for r in book_of(desk).parts.values() if r.authorized is not None]
@@ -162,6 +172,10 @@ async def test_a_hedge_is_no_larger_than_its_limit_and_goes_when_the_loan_is_rep
         taken = home.run("reconcile --adopt --at-once", desk.settings_path)
         assert taken.status == 0, taken.err + taken.out
         eth_at(home, 2_000)
+        read = home.run("rescue --chain ethereum --by agent", desk.settings_path)
+        assert "raises no health: sell 0.3333 of 0." in read.out and "bound by hedge_most_usd" in read.out, (
+            read.out
+        )
         for number in range(2):
             done = home.run(f"rescue --chain ethereum {pay}", desk.settings_path)
             (account,) = done.json["accounts"]

@@ -43,7 +43,7 @@ DAY_NS = 86_400 * 10**9
 FUNDING_DAYS = 3
 """Over how many days funding is averaged."""
 LOOKS, LOOK_S = 10, 1.0
-GONE = "HEDGE_GONE"
+GONE, REMOVED = "HEDGE_GONE", "HEDGE_REMOVED"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,10 @@ def of_loan(sight: Sight, time_s: int) -> Crisis:
     if one.account is None or unit is None:
         return Crisis(sight.rule, sight.name, Decimal(0))
     falling = [asset for asset, symbol in one.symbols.items() if coin_of(symbol) == coin(sight.rule)]
-    taken = lost(one.engine, one.account, time_s, falling)
+    try:
+        taken = lost(one.engine, one.account, time_s, falling)
+    except ArithmeticError:  # the protocol itself computes nothing there
+        return Crisis(sight.rule, sight.name, Decimal(0))
     with localcontext(WIDE):
         usd = sum((worth_usd(one.account, a, raw, unit) for a, raw in taken.items()), Decimal(0))
     return Crisis(sight.rule, sight.name, usd)
@@ -127,6 +130,17 @@ def lacks(book: Book, rule: Rule) -> Decimal:
         left = Decimal(0) if reduces else WIDE.subtract(record.parent.qty, filled)
         total = WIDE.add(total, filled if record.parent.side is Side.BUY else -filled)
     return left if total else Decimal(0)
+
+
+def taken_off_untold(book: Book, rule: Rule) -> bool:
+    """Whether its last order took it off and nobody was told: the process died meanwhile."""
+    mine = [r for r in book.parents.values() if r.parent.intent.source == source_of(rule)]
+    if not mine or REDUCE_ONLY not in mine[-1].parent.intent.algo_params or mine[-1].closed is None:
+        return False
+    told = [
+        a.at_ns for a in book.alarms if a.code in (GONE, REMOVED) and a.message.startswith(f"{rule.name}: ")
+    ]
+    return max(told, default=0) < mine[-1].accepted_ns and not stands(book, rule)
 
 
 def stands_words(rule: Rule, qty: Decimal) -> str:
@@ -267,8 +281,8 @@ async def open_one(app: App, desk: Desk, offer: Offer, most_cost_usd: Decimal) -
 
 
 async def close_one(app: App, desk: Desk, rule: Rule, account: str, most_cost_usd: Decimal) -> Decimal:
-    """By a reduce-only order of what stands, or of less where the exchange tells less. Raises as `open_one`, Reject HEDGE_GONE where it tells
-    nothing of it any more."""
+    """By a reduce-only order of what stands, or of less where the exchange tells less. Raises as `orders.carried`, Reject NOT_EXECUTED, and
+    HEDGE_GONE where nothing is told of it any more, or less than an order is for."""
     venue, held = app.venues.get(rule.hedge_at or ""), stands(desk.book, rule)
     if venue is None or not isinstance(venue, HoldsPositions):
         raise Retry("HEDGE_VENUE", f"{rule.hedge_at} takes no orders here", "`fairlead doctor`")
@@ -283,7 +297,13 @@ async def close_one(app: App, desk: Desk, rule: Rule, account: str, most_cost_us
             "nothing is left to be taken off",
         )
     side = Side.BUY if held < 0 else Side.SELL
-    qty = min(abs(held), abs(there))
+    qty, px = min(abs(held), abs(there)), (await venue.book(market.symbol)).asks
+    if qty < market.min_qty or (px and WIDE.multiply(qty, px[0][0]) < market.min_notional):
+        raise Reject(
+            GONE,
+            f"{rule.name}: what is left of the hedge of {account}, {plain(qty)} {rule.hedge_with}, is less than {rule.hedge_at} takes an order for",
+            "close it by hand",
+        )
     return await _sent(app, desk, account, rule, market, side, qty, (REDUCE_ONLY,), most_cost_usd)
 
 
@@ -317,12 +337,13 @@ def _decimal(value: Fraction) -> Decimal:
 def words(offer: Offer) -> str:
     """What it does and what it is, as it would be typed, and what it costs."""
     rule, found = offer.crisis.rule, offer.found
-    does = f"{found.side.value.lower()} {plain(_decimal(found.qty))} {rule.hedge_with} at {rule.hedge_at}"
-    part = "" if not found.bound_by else f" of {plain(_decimal(found.wanted))} ({found.bound_by})"
+    part = "" if not found.bound_by else f" of {plain(_decimal(found.wanted))}"
+    bound = "" if not found.bound_by else f" (bound by {found.bound_by})"
+    does = f"{found.side.value.lower()} {plain(_decimal(found.qty))}{part} {rule.hedge_with} at {rule.hedge_at}{bound}"
     funding = "funding untold" if found.funding_usd is None else _funding_words(found.funding_usd, rule)
     left = "none" if found.ratio_1e18 is None else plain(round(Decimal(found.ratio_1e18).scaleb(-18), 4))
     return (
-        f"hedge, which raises no health: {does}{part}; fee and spread in and out {found.cost_usd:.2f} USD, {funding}; equity over maintenance "
+        f"hedge, which raises no health: {does}; fee and spread in and out {found.cost_usd:.2f} USD, {funding}; equity over maintenance "
         f"there after {plain(rule.hedge_shock * 100)} % against it: {left}"
     )
 
@@ -333,4 +354,4 @@ def _funding_words(usd: Decimal, rule: Rule) -> str:
 
 
 def trouble(rule: Rule, error: FairleadError) -> str:
-    return f"{rule.name}: no hedge at {rule.hedge_at}: {error.message} → {error.hint or 'it is tried again'}"
+    return f"{rule.name}: the hedge at {rule.hedge_at}: {error.message} → {error.hint or 'it is tried again'}"

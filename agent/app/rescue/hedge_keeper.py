@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from agent.app.wiring import App
 
 PAUSE_S = 5.0
+HOLDS_S = 30.0
+"""An order of it that is on its way holds up other means so long: none is paid beside it. One whose fate is not known then holds up nothing."""
 
 
 class HedgeKeeper:
@@ -38,6 +40,8 @@ class HedgeKeeper:
         self._most_cost_usd = most_cost_usd
         self._task: asyncio.Task[None] | None = None
         self._not_before_ns, self._told = 0, set[str]()
+        self._began_ns = desk.clock.now_ns()  # what an earlier process left open counts from here
+        self._account = ""
         self.fatal: FairleadError | None = None
         self.refused = False
 
@@ -56,26 +60,46 @@ class HedgeKeeper:
             return True
         return orders.open_of(self._desk, hedge.source_of(self._rule)) is not None
 
+    @property
+    def holds(self) -> bool:
+        """Whether other means wait for it."""
+        return self.busy and self._desk.clock.now_ns() - self._began_ns < int(HOLDS_S * 1e9)
+
+    def holds_up(self, account: str) -> bool:
+        """Whether that account's do: an order of an earlier process may be any account's."""
+        return self.holds and self._account in ("", account)
+
+    @property
+    def comes_first(self) -> bool:
+        """Whether the rule has it before all other means, and nothing has kept it from that."""
+        stuck = self.busy and not self.holds
+        return self._rule.hedge_first and self.configured and not self.refused and not stuck
+
     def wanted(self, crisis: Crisis) -> None:
         """Opens it where none stands, or goes on where one was opened in part."""
         if self.configured and (not self.stands or hedge.lacks(self._desk.book, self._rule)):
-            self._begin(self._open(crisis))
+            self._begin(crisis.account, self._open(crisis))
 
     def over(self, account: str, why: str) -> None:
         """Takes it off where one stands."""
         self.refused = False
-        if self.configured and self.stands:
-            self._begin(self._close(account, why))
+        if not self.configured:
+            return
+        if self.stands:
+            self._begin(account, self._close(account, why))
+        elif hedge.taken_off_untold(self._desk.book, self._rule):
+            self._begin(account, self._removed(account, why, Decimal(0)))
 
     async def ended(self) -> None:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def _begin(self, does: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, account: str, does: Coroutine[Any, Any, None]) -> None:
         if self.busy or self._desk.clock.now_ns() < self._not_before_ns:
             does.close()
             return
+        self._began_ns, self._account = self._desk.clock.now_ns(), account
         self._task = asyncio.create_task(self._guarded(does), name=f"hedge {self._rule.name}")
 
     async def _guarded(self, does: Coroutine[Any, Any, None]) -> None:
@@ -118,10 +142,12 @@ class HedgeKeeper:
             f"rescue {self._rule.name}: {why}: the hedge {hedge.stands_words(self._rule, self.stands)} is taken off"
         )
         held = await hedge.close_one(self._app, self._desk, self._rule, account, self._most_cost_usd)
+        await self._removed(account, why, held)
+
+    async def _removed(self, account: str, why: str, held: Decimal) -> None:
         left = f"; left is {hedge.stands_words(self._rule, held)}" if held else ""
-        await self._alarm(
-            "HEDGE_REMOVED", f"{account}: {why}: the hedge at {self._rule.hedge_at} was taken off{left}"
-        )
+        text = f"{self._rule.name}: {account}: {why}: the hedge at {self._rule.hedge_at} was taken off{left}"
+        await self._alarm(hedge.REMOVED, text)
 
     async def _alarm(self, code: str, text: str) -> None:
         await self._desk.journal.record(Alarmed(code, text, self._desk.clock.now_ns()))

@@ -16,7 +16,7 @@ from agent.app.rescue.hedge import of_margin
 from agent.app.rescue.hedge_keeper import HedgeKeeper
 from agent.app.rescue.words import health_words
 from agent.app.settings_rescue import MarginRescueTable
-from agent.domain.errors import FairleadError
+from agent.domain.errors import Denied, FairleadError, Reject
 from agent.domain.events import Alarmed
 from agent.execution.desk import Desk
 from agent.margin.model import State
@@ -102,9 +102,9 @@ class MarginWatch:
         if not one.below(threshold):
             self._undone.discard(one.name)
             return
-        if exchange.in_flight(self._desk, rule) is not None or self._hedge.busy:
+        if exchange.in_flight(self._desk, rule) is not None or self._hedge.holds_up(one.name):
             return
-        if rule.hedge_first and self._hedge.configured and not self._hedge.refused:
+        if self._hedge.comes_first:
             self._hedge.wanted(of_margin(self._app, one))
             return
         if (found := one.least()) is None:
@@ -116,7 +116,11 @@ class MarginWatch:
             await self._before()
         cut = found.cuts[0]
         self._tell(f"rescue {rule.name}: {ratio}: {exchange.words(self._app, one, cut)}")
-        made = await exchange.reduce(self._app, self._desk, one, cut, self._most_cost_usd, self._shared)
+        try:
+            made = await exchange.reduce(self._app, self._desk, one, cut, self._most_cost_usd, self._shared)
+        except (Denied, Reject):  # what the limits, or the exchange, do not let be made smaller
+            self._hedge.wanted(of_margin(self._app, one))
+            raise
         (self._undone.add if made.undone is not None else self._undone.discard)(one.name)
         text = f"{one.name}: {exchange.done_words(self._app, one, made)}; equity over maintenance was {ratio}"
         await self._desk.journal.record(Alarmed("RESCUED", text, self._desk.clock.now_ns()))

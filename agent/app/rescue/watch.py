@@ -22,7 +22,7 @@ from agent.app.rescue.hedge_keeper import HedgeKeeper
 from agent.app.rescue.sight import Sight, look, next_s
 from agent.app.rescue.words import health_words, missing_words, owners_words, unwinding_words
 from agent.app.settings_rescue import RescueTable
-from agent.domain.errors import FairleadError
+from agent.domain.errors import Denied, FairleadError
 from agent.domain.events import Alarmed
 from agent.execution.desk import Desk
 from agent.margin.rescue import Plan
@@ -139,14 +139,14 @@ class RescueWatch:
     def _busy(self, sight: Sight) -> bool:
         """Whether a step is on its way to a block, or about to be; after a failure for a moment, too."""
         book, now = self._desk.book, self._desk.clock.now_ns()
-        if self._hedge.busy:
+        if self._hedge.holds:
             return True
         starting = self._starting is not None and acting.begun(book, sight) == self._starting.begun
         return starting or now < self._not_before_ns or bool(acting.in_flight(book, sight))
 
     async def _rescue(self, sight: Sight) -> None:
         app, desk = self._app, self._desk
-        if self._rule.hedge_first and self._hedge.configured and not self._hedge.refused:
+        if self._hedge.comes_first:
             self._hedge.wanted(of_loan(sight, next_s(app, sight)))
             return
         spent = acting.counted_usd(app, desk, sight, self._shared)
@@ -248,6 +248,8 @@ class RescueWatch:
                 return
             self._not_before_ns = desk.clock.now_ns() + int(RETRY_S * 1e9)
             self._undone = await self._failed(error, self._undone)
+            if error.code in acting.UNSIGNED or isinstance(error, Denied):  # nothing left: no means does
+                self._hedge.wanted(of_loan(sight, next_s(self._app, sight)))
             return
         finally:
             if self._starting is start:
