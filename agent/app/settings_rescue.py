@@ -8,10 +8,47 @@ from typing import Annotated
 from pydantic import Field
 
 from agent.app.settings_table import Table
-from agent.app.settings_types import Address, Bps, Name, PoolId, PositiveMoney, Seconds
+from agent.app.settings_types import Address, Bps, Name, PoolId, PositiveMoney, Seconds, Symbol
 
 
-class RescueTable(Table):
+class HedgedTable(Table):
+    """What both kinds of rule say of a hedge elsewhere."""
+
+    hedge_at: Name | None = Field(
+        None,
+        description="The exchange at which a contract is sold against what would be liquidated, where no means restores the target; it bounds what is lost, and raises no health. None means never.",
+    )
+    hedge_with: Symbol | None = Field(
+        None,
+        description="The contract it is done with, a symbol of [assets] that is at hedge_at, like ETH-PERP.",
+    )
+    hedge_of: Symbol | None = Field(
+        None, description="Which coin the contract is of. None means its name up to the first dash."
+    )
+    hedge_first: bool = Field(
+        False,
+        description="Whether it comes before all other means: nothing is paid in or made smaller while it stands.",
+    )
+    hedge_most_usd: PositiveMoney = Field(
+        Decimal("10000"), description="The most that the hedge may be worth, in USD."
+    )
+    hedge_shock: PositiveMoney = Field(
+        Decimal("0.3"),
+        description="The move against the hedge, as a part of the price, that the account at hedge_at has to survive with it: it is made as small as that takes.",
+    )
+    hedge_until: PositiveMoney | None = Field(
+        None, description="From this health on it is taken off again. None means the rule's target."
+    )
+    hedge_days: Annotated[Seconds, Field(ge=1)] = Field(
+        7, description="How long it is expected to stand, in days: funding is estimated over it."
+    )
+
+    def lasts_below(self, target: Decimal) -> Decimal:
+        """The health up to which a hedge stands."""
+        return self.hedge_until if self.hedge_until is not None else target
+
+
+class RescueTable(HedgedTable):
     name: Name = Field(description="What you call it; its alerts and transactions carry the name.")
     chain: Name = Field(description="The chain of the wallet's account that is watched, by name.")
     market: PoolId | None = Field(
@@ -65,7 +102,7 @@ class RescueTable(Table):
     enabled: bool = Field(True, description="Whether `fairlead run` watches it.")
 
 
-class MarginRescueTable(Table):
+class MarginRescueTable(HedgedTable):
     name: Name = Field(description="What you call it; its alerts and orders carry the name.")
     venue: Name = Field(description="The exchange whose margin accounts are watched, by name.")
     warn: PositiveMoney = Field(

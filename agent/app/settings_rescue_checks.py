@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from agent.app.settings_rescue import MarginRescueTable, RescueTable
+
 if TYPE_CHECKING:
     from agent.app.settings_tree import Chain, Settings
 
@@ -65,7 +67,53 @@ def rescue_checks(settings: Settings) -> Iterator[tuple[str, str, str]]:
                 f"{rule.most_usd} is more than per_day_usd ({rule.per_day_usd})",
                 "no single rescue may exceed a day",
             )
+        yield from _hedge_checks(settings, rule, where)
     yield from _margin_checks(settings)
+
+
+def _hedge_checks(
+    settings: Settings, rule: RescueTable | MarginRescueTable, where: str
+) -> Iterator[tuple[str, str, str]]:
+    names = [venue.name for venue in settings.venues]
+    if rule.hedge_at is None:
+        told = rule.model_fields_set & {name for name in type(rule).model_fields if name.startswith("hedge_")}
+        if told - {"hedge_at"}:
+            first = sorted(told)[0]
+            yield (
+                f"{where}.{first}",
+                "hedge_at says no exchange: nothing is hedged",
+                "add hedge_at, or drop it",
+            )
+        return
+    if rule.hedge_at not in names:
+        near = get_close_matches(rule.hedge_at, names, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names) or 'none'}"
+        yield f"{where}.hedge_at", f"there is no exchange '{rule.hedge_at}'", hint
+        return
+    if isinstance(rule, MarginRescueTable) and rule.hedge_at == rule.venue:
+        yield (
+            f"{where}.hedge_at",
+            f"{rule.venue} is the exchange whose accounts are in trouble",
+            "name another: there the positions themselves are made smaller",
+        )
+    if rule.hedge_with is None:
+        yield f"{where}.hedge_with", "it is not said with which contract", 'like hedge_with = "ETH-PERP"'
+    else:
+        there = [a for a in settings.assets.get(rule.hedge_with, ()) if a.startswith(f"cex:{rule.hedge_at}/")]
+        if len(there) != 1:
+            yield (
+                f"{where}.hedge_with",
+                f"[assets] names {'no' if not there else 'more than one'} {rule.hedge_with} at {rule.hedge_at}",
+                f'{rule.hedge_with} = ["cex:{rule.hedge_at}/…"], the contract as the exchange calls it',
+            )
+    if rule.lasts_below(rule.target) <= rule.trigger:
+        yield (
+            f"{where}.hedge_until",
+            f"{rule.hedge_until} is not above trigger ({rule.trigger}): it would be opened and closed in turn",
+            "make it the target, or more",
+        )
+    if rule.hedge_shock >= 1 and isinstance(rule, MarginRescueTable):
+        yield f"{where}.hedge_shock", f"no price falls by {rule.hedge_shock}", "a part of the price, like 0.3"
 
 
 def _margin_checks(settings: Settings) -> Iterator[tuple[str, str, str]]:
@@ -100,3 +148,4 @@ def _margin_checks(settings: Settings) -> Iterator[tuple[str, str, str]]:
                 f"{rule.most_usd} is more than per_day_usd ({rule.per_day_usd})",
                 "no single order may exceed a day",
             )
+        yield from _hedge_checks(settings, rule, where)

@@ -11,6 +11,7 @@ from agent.margin import (
     compound_v3,
     crvusd,
     deribit_pm,
+    deribit_sm,
     derive_pm,
     dydx_v4,
     gmx_v2,
@@ -113,6 +114,7 @@ def deposits(model: MarginModel, account: Any) -> list[str]:
         case (
             perps.PerpAccount()
             | deribit_pm.Account()
+            | deribit_sm.Account()
             | derive_pm.Account()
             | dydx_v4.Account()
             | paradex_pm.Account()
@@ -158,6 +160,8 @@ def deposited(model: MarginModel, account: Any, asset: str, raw: int, timestamp:
             return replace(account, balance=account.balance + Fraction(raw, 10**8))
         case deribit_pm.Account():
             return replace(account, equity=account.equity + Fraction(raw, 10**8))
+        case deribit_sm.Account():
+            return deribit_sm.MODEL.deposited(account, raw)
         case derive_pm.Account():
             return derive_pm.MODEL.deposited(account, raw)
         case dydx_v4.Account():

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from agent.margin import dydx_v4
+from agent.margin import deribit_sm, dydx_v4
 from agent.margin.perps import PerpAccount, PerpModel, PerpRules, ratio_at
 
 
@@ -42,6 +42,8 @@ def shrinkable(model: Any, account: Any) -> tuple[PerpAccount, PerpRules] | None
             return account, model.rules
         case dydx_v4.Account():
             return dydx_v4.as_perps(account), PerpRules(at_equality=False)
+        case deribit_sm.Account():
+            return deribit_sm.as_perps(account), deribit_sm.RULES
     return None
 
 
@@ -63,15 +65,20 @@ def reduction(
     target_1e18: int,
     lots: Mapping[str, Fraction],
     loss_bps: int,
+    smallest: Mapping[str, Fraction] | None = None,
 ) -> Reduction | None:
     """The cheapest: one position alone where one suffices, else the dearest to keep closed whole first. `lots` are of the positions that may
-    be traded. None where nothing that may be reaches the target, an isolated position's own margin for one."""
+    be traded, `smallest` what an order there is for at the least, or for all that is open. None where nothing that may be reaches the target, an isolated position's own margin for one."""
     cuts, cost = list[Cut](), Fraction(0)
     while not _enough(account, rules, target_1e18):
         open_now = [p for p in account.positions if p.isolated is None and p.size and p.asset in lots]
         if not open_now:
             return None
-        alone = [_least(account, rules, target_1e18, p.asset, lots[p.asset], loss_bps) for p in open_now]
+        order = {p.asset: (smallest or {}).get(p.asset, Fraction(0)) for p in open_now}
+        alone = [
+            _least(account, rules, target_1e18, p.asset, lots[p.asset], loss_bps, order[p.asset])
+            for p in open_now
+        ]
         found = [cut for cut in alone if cut is not None]
         if found:
             cut = min(found, key=lambda c: c.notional)
@@ -90,9 +97,15 @@ def _enough(account: PerpAccount, rules: PerpRules, target_1e18: int) -> bool:
 
 
 def _least(
-    account: PerpAccount, rules: PerpRules, target_1e18: int, asset: str, lot: Fraction, loss_bps: int
+    account: PerpAccount,
+    rules: PerpRules,
+    target_1e18: int,
+    asset: str,
+    lot: Fraction,
+    loss_bps: int,
+    smallest: Fraction,
 ) -> Cut | None:
-    """The smallest number of lots that does it; the last may be what is left below one."""
+    """The smallest number of lots that does it, and that is an order; the last may be what is left below one."""
     size = next(abs(p.size) for p in account.positions if p.asset == asset and p.isolated is None)
 
     def enough(count: int) -> bool:
@@ -104,7 +117,7 @@ def _least(
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
-    return _cut(account, asset, min(high * lot, size))
+    return _cut(account, asset, min(max(high, -(-smallest // lot)) * lot, size))
 
 
 def _cut(account: PerpAccount, asset: str, qty: Fraction) -> Cut:

@@ -1,7 +1,7 @@
 """Shocks as people write them (`ETH=-20%,USDC=-2%`), and what of a book's assets they move. Pure.
 
 A wrapped or staked form follows what it is of, and may be shocked on its own besides: wstETH falls with ETH, `wstETH=-5%` is a loss
-of its peg on top. A dollar coin follows nothing: unless named, it keeps its price, which need not be one dollar.
+of its peg on top. A contract follows its coin. A dollar coin follows nothing: unless named, it keeps its price, which need not be one dollar.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ FOLLOWS = {
     "SDAI": "DAI", "SUSDS": "USDS", "USDC.E": "USDC", "USDBC": "USDC",
 }  # fmt: skip
 
+_CONTRACT = re.compile(r"^([A-Z0-9]{2,16}?)(?:-PERP|[-_]?USD[CT]?(?:-PERPETUAL|-PERP)?|-PERPETUAL)$")
 _ONE = re.compile(r"^([A-Za-z0-9.$₮_-]{1,20})=([+-]?[0-9]{1,6}(?:\.[0-9]{1,6})?)%$")
 
 
@@ -46,6 +47,20 @@ def parse_percent(text: str) -> Fraction:
     return Fraction(text.rstrip("%")) / 100
 
 
+def contract_of(name: str) -> str:
+    """The coin that a contract is of by how exchanges call it (ETHUSDT, ETH-USD, ETH-PERP, ETH_USDC-PERPETUAL), "" for any other name."""
+    found = _CONTRACT.match(name)
+    return found.group(1) if found else ""
+
+
+def coin_of(symbol: str) -> str:
+    """What a symbol follows in the end, in capitals: WETH and ETH-PERP are of ETH."""
+    name = symbol.upper()
+    while further := FOLLOWS.get(name, "") or contract_of(name):
+        name = further
+    return name
+
+
 def moved_assets(shock: Mapping[str, Fraction], symbols: Mapping[str, str]) -> dict[str, Fraction]:
     """Each asset's change by the shock, those it does not touch left out; chains of followers multiply."""
     found = {}
@@ -54,7 +69,7 @@ def moved_assets(shock: Mapping[str, Fraction], symbols: Mapping[str, str]) -> d
         while name:
             if name in shock:
                 move, touched = move * (1 + shock[name]), True
-            name = FOLLOWS.get(name, "")
+            name = FOLLOWS.get(name, "") or contract_of(name)
         if touched:
             found[asset] = move - 1
     return found

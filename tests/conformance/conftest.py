@@ -31,7 +31,7 @@ async def on_a_wire(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Rig, 
 @pytest.fixture
 def facts(request: pytest.FixtureRequest) -> VenueFacts:
     """What the exchange of the rig says that it takes; the fake speaks the dialect of Binance's spot market, and FIX says what REST does."""
-    name = request.node.callspec.params["rig"].partition(" by ")[0]
+    name = request.node.callspec.params["rig"].partition(" ")[0]
     module = importlib.import_module(f"agent.venues.{'binance_spot' if name in IN_MEMORY else name}")
     found: VenueFacts = module.VENUE
     return found

@@ -10,10 +10,16 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from deribit_rig import Signer as DeribitSigner
+from deribit_rig import deribit_paper, deribit_session
 from dydx_rig import ADDRESS, dydx_paper, dydx_session
+from hyper_rig import hyper_paper, hyper_session
+from hyper_server import ACCOUNT
 from paper import KEY, Door
 from usdm_rig import usdm_paper, usdm_session
+from venue_rigs import AT_ANY_PRICE
 
+from agent.app.testvenue.futures import FuturesEngine
 from agent.app.watching.margins import judged_now
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.margin.perps import PerpAccount, PerpRules, ratio_at
@@ -36,7 +42,22 @@ async def at_dydx() -> AsyncIterator[tuple[Door, Any, str]]:
         yield door, dydx_session(door.url), ADDRESS
 
 
-@pytest.fixture(params=[at_binance, at_dydx], ids=["binance_usdm", "dydx"])
+@asynccontextmanager
+async def at_hyperliquid() -> AsyncIterator[tuple[Door, Any, str]]:
+    async with hyper_paper(FuturesEngine) as door:
+        yield door, hyper_session(door.url), ACCOUNT
+
+
+@asynccontextmanager
+async def at_deribit() -> AsyncIterator[tuple[Door, Any, str]]:
+    async with deribit_paper(combos=False) as door:
+        yield door, deribit_session(door.url, DeribitSigner(limit=AT_ANY_PRICE)), KEY
+
+
+@pytest.fixture(
+    params=[at_binance, at_dydx, at_hyperliquid, at_deribit],
+    ids=["binance_usdm", "dydx", "hyperliquid", "deribit"],
+)
 def exchange(request: pytest.FixtureRequest) -> At:
     found: At = request.param
     return found
@@ -108,5 +129,35 @@ async def test_the_least_that_reaches_the_ratio_there(exchange: At, side: Side) 
             # An order that was planned on what is there no more closes what is left, and turns nothing round.
             assert await sent(venue, 3, other, "20", back, reduces=True) == 20 - Decimal(qty)
             assert isinstance(venue, HoldsPositions) and await venue.positions() == ()
+        finally:
+            await venue.close()
+
+
+async def test_what_is_filled_in_part_while_the_price_moves_on_is_planned_anew(exchange: At) -> None:
+    """The best bid takes a part; the market falls before the next look; what is still missing then is found from what is there, and is no more."""
+    async with exchange() as (door, venue, _):
+        await venue.start()
+        try:
+            market = (await venue.instruments())[0]
+            assert await sent(venue, 1, Side.BUY, "20", "3100") == 20
+            account, rules, before = await told(venue)
+            target = before * 5 // 4
+            (cut,) = least(account, rules, market.lot, target).cuts
+            planned = Decimal(cut.qty.numerator) / Decimal(cut.qty.denominator)
+            bid = (await venue.book(market.symbol)).bids[0][0]
+            part = await sent(venue, 2, Side.SELL, f"{planned:f}", f"{bid:f}", reduces=True)
+            assert 0 < part < planned
+            await door.house("SELL", "2985", "8")
+            account, rules, ratio = await told(venue)
+            (position,) = account.positions
+            assert position.size == Fraction(20) - Fraction(part) and ratio < target
+            (rest,) = least(account, rules, market.lot, target).cuts
+            assert rest.qty != cut.qty - Fraction(part), "not what was left of the old plan"
+            qty = Decimal(rest.qty.numerator) / Decimal(rest.qty.denominator)
+            assert await sent(venue, 3, Side.SELL, f"{qty:f}", "2900", reduces=True) == qty
+            left, *_ = await told(venue)
+            after = ratio_at(left, rules, {position.asset: position.mark_px})
+            assert after is not None and target <= after < target * 102 // 100
+            assert left.positions[0].size == Fraction(20) - Fraction(part) - rest.qty
         finally:
             await venue.close()

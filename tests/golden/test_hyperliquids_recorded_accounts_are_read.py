@@ -80,8 +80,17 @@ def test_balances_and_positions_are_read() -> None:
     assert held["cex:hl/PURR"] == (D(1900), D(100))  # type: ignore[index]
     (state,) = answers("clearinghouseState")
     found = {one.symbol: one for one in codec.positions(state, "hl")}
-    assert found["BTC"].qty == D("-0.00785") and found["ETH"].qty == D("0.1334")
-    assert all(one.entry_px > 0 and one.leverage and one.settle == "cex:hl/USDC" for one in found.values())
+    assert found["BTC-PERP"].qty == D("-0.00785") and found["ETH-PERP"].qty == D("0.1334")
+    assert all(
+        one.entry_px > 0 and one.leverage and one.settle == "cex:hl/USDC-PERPS" for one in found.values()
+    )
+    (dollars,) = codec.dollars(state, "hl")
+    gains = sum(D(row["position"]["unrealizedPnl"]) for row in state["assetPositions"])  # type: ignore[index]
+    worth = D(state["marginSummary"]["accountValue"])  # type: ignore[index]
+    assert abs(dollars.free + dollars.locked + gains - worth) < D("0.01"), (
+        "what it is worth, less what is open of it"
+    )
+    assert dollars.free == D(state["withdrawable"]) <= worth  # type: ignore[index]
     assert codec.positions(json.loads(payloads("hyperliquid")["http_clearinghouse_state_negative_total_raw_usd"]), "hl") == []  # fmt: skip
 
 

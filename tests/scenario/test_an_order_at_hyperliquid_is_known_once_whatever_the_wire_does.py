@@ -67,13 +67,18 @@ async def test_an_order_lives_from_placing_to_its_end() -> None:
         assert (ended.status, ended.cum_qty, len(ended.fills)) == (OrdStatus.CANCELED, 1, 1)
         again = await venue.cancel(NAMES[0], "PURR/USDC")
         assert again.status is OrdStatus.CANCELED
-        (balance,) = await venue.balances()
+        balance, dollars = await venue.balances()
         assert (balance.asset, balance.free, balance.locked) == (cex_id("hl", "PURR"), D("27.5"), D("2.5"))
-        assert [(held.symbol, held.qty) for held in await venue.positions()] == [("ETH", D("-0.5"))]
+        assert [(held.symbol, held.qty) for held in await venue.positions()] == [("ETH-PERP", D("-0.5"))]
+        assert (dollars.asset, dollars.free, dollars.locked) == (
+            cex_id("hl", "USDC-PERPS"),
+            D("17.6"),
+            D("82.4"),
+        )
         (judged,) = await judged_now(venue)
         assert judged.health is not None and judged.health.collateral_value_raw == D("92.65") * 10**8
         assert judged.health.maintenance_raw == D("45.025") * 10**8, "two tiers of its own table"
-        server.mode = "unifiedAccount"
+        server.mode, server.now_ms = "unifiedAccount", server.now_ms + 60_000
         with pytest.raises(Usage) as mixed:
             await venue.margin()
         assert mixed.value.code == "UNIFIED_MARGIN" and "unifiedAccount" in mixed.value.message

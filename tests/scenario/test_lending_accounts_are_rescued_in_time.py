@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 import tomllib
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
+import aiohttp
 import pytest
 from agent_home import AgentHome
-from contract_desk import DYDX, contracts_beside
+from contract_desk import DERIBIT, DYDX, HYPERLIQUID, At, contracts_beside
 from flash_home import CODE_HASH, a_weth, opted_in
 from home_fixture import wait_for
+from indebted_home import DAEMON, NO_DEBT, PAY, RESCUE, account_data, borrowed, eth_at, factor, give
 from other_lenders import beside
+from paper import Door
 
 from agent.app.jobs.guard import store_of
 from agent.app.readonly import read_book
@@ -23,16 +26,11 @@ from agent.app.settings import load
 from agent.domain.orders import Side
 from chains.devnet.addresses import CHAINS, SPARK
 from chains.devnet.deploy import across
-from chains.devnet.funding import give_token, set_feed_price
+from chains.devnet.funding import give_token
 from chains.devnet.jsonrpc import Rpc
-from chains.profiles.ethereum import CHAIN
 from contracts import flash_repay
 
 pytestmark = pytest.mark.devnet
-RESCUE: dict[str, Any] = {"name": "house", "chain": "ethereum", "most_usd": "9000", "per_day_usd": "60000"}
-PAY = "--live --yes --max-loss 200 --json"
-DAEMON = "run --live --yes --max-loss 20000"
-NO_DEBT = 2**256 - 1
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,35 +43,9 @@ def nothing_owed_afterwards(agent_home_of_file: AgentHome) -> Iterator[None]:
 
 @pytest.fixture
 def indebted(agent_home: AgentHome) -> Iterator[AgentHome]:
-    """At 3,000 dollars an ETH the account has a health factor of 1.65, whatever was supplied and borrowed before."""
-    home = agent_home
-    if account_data(home)[0] == 0:
-        assert home.run(f"lend supply 2 ETH {PAY}", home.owners_path).status == 0
-    collateral, debt, _, threshold, *_ = account_data(home)
-    more = (collateral * threshold * 100 // (165 * 10_000) - debt) // 10**8
-    if more > 0:
-        done = home.run(f"lend borrow {more} USDC {PAY}", home.owners_path)
-        assert done.status == 0, done.err + done.out
-    assert factor(home) // 10**15 in range(1_645, 1_655)
-    yield home
-    eth_at(home, 3_000)
-
-
-def eth_at(home: AgentHome, usd: int) -> None:
-    set_feed_price(home.home.cheat_urls[1], "ETH", usd * 10**8)
-
-
-def account_data(home: AgentHome) -> tuple[Any, ...]:
-    assert CHAIN.aave is not None
-    return home.read(CHAIN.aave.pool, "aave_v3_pool", "getUserAccountData", home.safe)
-
-
-def factor(home: AgentHome) -> int:
-    return int(account_data(home)[5])
-
-
-def give(home: AgentHome, token: str, raw: int) -> None:
-    give_token(home.home.cheat_urls[1], token, home.safe, raw)
+    borrowed(agent_home)
+    yield agent_home
+    eth_at(agent_home, 3_000)
 
 
 def test_the_daemon_warns_first_and_rescues_in_time(indebted: AgentHome) -> None:
@@ -305,6 +277,53 @@ async def test_a_position_at_dydx_is_made_smaller_by_the_command(
         assert all(o is not None and o.reduce_only and o.side is Side.SELL for o in orders)
         held, _ = await desk.there()
         assert 0 < held.qty == 20 - sum(o.order_qty for o in orders if o is not None)
+
+
+@pytest.mark.parametrize("at", [HYPERLIQUID, DERIBIT], ids=["hyperliquid", "deribit"])
+async def test_a_position_at_hyperliquid_and_at_deribit_is_made_smaller_once(
+    agent_home: AgentHome, tmp_path: Path, at: At
+) -> None:
+    """Shown first, and nothing is sent. Then the answer to the first order is lost after it took effect, and the process is killed while it
+    waits: what took effect is found by its client id, and the next order is planned on what is there."""
+    hyper = {"warn": "90", "trigger": "85", "target": "110"}
+    rule = (hyper if at is HYPERLIQUID else {"warn": "180", "trigger": "170", "target": "220"}) | {
+        "most_usd": "6000"
+    }
+    with contracts_beside(agent_home, tmp_path, rule, at) as desk:
+        await desk.opened(Side.BUY, "20", "3100")
+        taken = agent_home.run("reconcile --adopt --at-once", desk.settings_path)
+        assert taken.status == 0, taken.err + taken.out
+        shown = agent_home.run("rescue --venue usdm --json", desk.settings_path)
+        (account,) = shown.json["accounts"]
+        assert account["due"] and account["orders"][0]["side"] == "sell" and not account["done"], account
+        assert int(account["foretold_1e18"]) >= int(rule["target"]) * 10**18 > int(account["ratio_1e18"])
+        async with aiohttp.ClientSession() as client:
+            door = Door(desk.exchange.url, client)
+            assert len((await door.truth())["orders"]) == 1, "a look sends nothing"
+            await door.fault("order.place", "hang_after")
+            first = agent_home.home.start(DAEMON, desk.settings_path)
+            for _ in range(600):
+                if len((await door.truth())["orders"]) == 2:
+                    break
+                await asyncio.sleep(0.1)
+            first.end(signal.SIGKILL)
+            await door.clear()
+            await door.house("SELL", "2985", "30")
+            again = agent_home.home.start(DAEMON, desk.settings_path)
+            wait_for(lambda: over_with(desk.settings_path), 60, lambda: alarms_of(desk.settings_path))
+            again.end(signal.SIGTERM)
+            there = [o for o in (await door.truth())["orders"]][1:]
+        book = read_book(load(desk.settings_path))
+        assert book is not None
+        orders = [r.authorized.order for r in book.parts.values() if r.authorized is not None]
+        assert all(o is not None and o.reduce_only and o.side is Side.SELL for o in orders)
+        assert len(there) == len(orders) >= 2 and len({o["clientOrderId"] for o in there}) == len(there)
+        sold = sum(Decimal(o["executedQty"]) for o in there)
+        held, _ = await desk.there()
+        assert held.qty == 20 - sold and 0 < sold == -book.positions["ETH-PERP@cex:usdm"].qty, (held, sold)
+        after = agent_home.run("rescue --venue usdm --json", desk.settings_path)
+        (account,) = after.json["accounts"]
+        assert after.status == 0 and not account["due"], after.out
 
 
 def alarms_of(settings: Path) -> str:

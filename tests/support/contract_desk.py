@@ -13,9 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from agent_home import AgentHome, written
+from deribit_rig import PERPETUAL as DERIBITS
+from deribit_rig import Signer as DeribitSigner
+from deribit_rig import deribit_session
 from dydx_rig import ADDRESS, MARKET, OWNER, OWNERS_SECRET, PAIR, Signer, dydx_session
+from hyper_rig import PERPETUAL, hyper_session
+from hyper_server import ACCOUNT as HYPER_ACCOUNT
 from paper import KEY, SECRET, PaperProcess
 from usdm_rig import usdm_session
+from venue_rigs import AT_ANY_PRICE
 
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import Position
@@ -23,11 +29,13 @@ from agent.ports import VenueInstrument
 from keys.client import start_signer
 
 NAME = "usdm"
+HYPER_AGENT = "0x" + "07" * 32
 
 
 @dataclass(frozen=True)
 class At:
-    """Where the contract is: the module's name, what it is called there, by what the signer limits it, whose account it is."""
+    """Where the contract is: the module's name, what it is called there, by what the signer limits it, whose account it is; the paper exchange's
+    dialect where that is no module's name, and what it is margined in."""
 
     module: str
     symbol: str
@@ -35,12 +43,21 @@ class At:
     account: tuple[str, str]
     session: Callable[[str], Any]
     options: tuple[str, ...] = ()
+    dialect: str = ""
+    settles: str = "USDC"
 
 
 BINANCE = At("binance_usdm", "ETHUSDC", "ETHUSDC", (KEY, SECRET), usdm_session)
 DYDX = At(
     "dydx", MARKET, PAIR, (ADDRESS, OWNERS_SECRET), lambda url: dydx_session(url, Signer(OWNER, ADDRESS)),
     ("--account", f"key={ADDRESS}:secret={OWNERS_SECRET}:USDC=100000"),
+)  # fmt: skip
+HYPERLIQUID = At(
+    "hyperliquid", PERPETUAL, "0", (HYPER_ACCOUNT, HYPER_AGENT), hyper_session,
+    ("--account", f"key={HYPER_ACCOUNT}:secret={HYPER_AGENT}:USDC=100000"), "hyperliquid_perps", "USDC-PERPS",
+)  # fmt: skip
+DERIBIT = At(
+    "deribit", DERIBITS, DERIBITS, (KEY, SECRET), lambda url: deribit_session(url, DeribitSigner(limit=AT_ANY_PRICE)),
 )  # fmt: skip
 LIMIT = {"per_order": "600000", "per_day": "6000000", "px_from": "300", "px_to": "6000"}
 
@@ -82,9 +99,10 @@ class ContractDesk:
 
 @contextmanager
 def contracts_beside(
-    home: AgentHome, folder: Path, rule: Mapping[str, Any], at: At = BINANCE
+    home: AgentHome, folder: Path, rule: Mapping[str, Any], at: At = BINANCE, **more: Any
 ) -> Iterator[ContractDesk]:
-    options = ("--dialect", at.module, "--still", "--weight-limit", "6000000", *at.options)
+    """`more`: keys of the settings besides. Without a rule nothing watches the exchange."""
+    options = ("--dialect", at.dialect or at.module, "--still", "--weight-limit", "6000000", *at.options)
     exchange = PaperProcess(folder, *options)
     exchange._start()
     for name, text in zip(("key", "secret"), at.account, strict=True):
@@ -95,7 +113,9 @@ def contracts_beside(
     told["exchanges"][NAME] = keys | {
         "dialect": at.module, "symbols": [at.limited], "limits": {at.limited: LIMIT},
     }  # fmt: skip
-    told["exchanges"][NAME] |= {"sends_to": exchange.url} if at is BINANCE else {"repeats": 1}
+    told["exchanges"][NAME] |= (
+        {"sends_to": exchange.url} if at is BINANCE else {} if at is DERIBIT else {"repeats": 1}
+    )
     config, socket = folder / "signer.json", folder / "s.sock"
     config.write_text(json.dumps(told | {"ledger": str(folder / "ledger.jsonl")}))
     values = tomllib.loads(home.owners_path.read_text())
@@ -107,17 +127,20 @@ def contracts_beside(
             "api_key": keys["api_key"],
             "symbols": [at.symbol],
             "api_secret": keys["secret"],
-            "counterparty_cap_usd": "1000",
+            **({"counterparty_cap_usd": "1000"} if rule else {}),
         }  # fmt: skip
     )
     values["assets"] |= {"ETH-PERP": [f"cex:{NAME}/{at.symbol}"]}
-    values["assets"]["USDC"].append(f"cex:{NAME}/USDC")
+    values["assets"]["USDC"].append(f"cex:{NAME}/{at.settles}")
     values["oracles"]["ETH-PERP"] = values["oracles"]["ETH"]
     limits = values["limits"]
     limits["allow_assets"].append("ETH-PERP")
     limits["allow_venues"].append(NAME)
-    values["ramp"] = {"start_usd": "250"}  # both caps far below the account: a rescue only makes it smaller
-    values["margin_rescues"] = [{"name": "short", "venue": NAME, "every_s": 1, **rule}]
+    values["margin_rescues"] = [{"name": "short", "venue": NAME, "every_s": 1, **rule}] if rule else []
+    if rule:
+        # Both caps far below the account: a rescue only makes it smaller.
+        values["ramp"] = {"start_usd": "250"}
+    values |= more
     values["signer"] = values.get("signer", {}) | {"socket": str(socket), "config": str(config)}
     values["journal"] = {"path": str(folder / "journal.db"), "emergency_path": str(folder / "emergency.bin")}
     path = written(folder / "contracts.toml", values)

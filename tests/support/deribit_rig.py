@@ -66,20 +66,20 @@ class Signer:
         return json.dumps({"ts": now_ms, "nonce": nonce, "sig": sig})
 
 
-def deribit_venue(now_ms: Callable[[], int] | None = None) -> Venue:
-    """A perpetual, a future a little above it, and the spread of the two around what they stand apart."""
+def deribit_venue(now_ms: Callable[[], int] | None = None, combos: bool = True) -> Venue:
+    """A perpetual; with `combos` also a future a little above it, and the spread of the two around what they stand apart."""
     perpetual, dated = SymbolSpec("ETH", "USDC"), SymbolSpec("ETH-27DEC30", "USDC", mid=D(3012))
     combo = combo_spec("ETH-FS-27DEC30_PERP", {dated.symbol: 1, perpetual.symbol: -1}, [perpetual, dated])
     makers = [Maker(spec, seeded_levels(spec, 1), 1, breathing=False) for spec in (perpetual, dated)]
     makers.append(Maker(combo, combo_levels(combo), 1, breathing=False))
-    engine = ComboEngine([perpetual, dated, combo], D("0.001"), D("0.001"))
+    engine = ComboEngine([perpetual, dated, combo] if combos else [perpetual], D("0.001"), D("0.001"))
     wall = now_ms or (lambda: time.time_ns() // 1_000_000)
-    return Venue(engine, [Account(KEY, SECRET, DEPOSITS)], makers, wall)
+    return Venue(engine, [Account(KEY, SECRET, DEPOSITS)], makers if combos else makers[:1], wall)
 
 
 @asynccontextmanager
-async def deribit_paper(now_ms: Callable[[], int] | None = None) -> AsyncIterator[Door]:
-    server = DeribitServer(deribit_venue(now_ms), Limits(10**7))
+async def deribit_paper(now_ms: Callable[[], int] | None = None, combos: bool = True) -> AsyncIterator[Door]:
+    server = DeribitServer(deribit_venue(now_ms, combos), Limits(10**7))
     async with served(server, "/api/v2/depth") as door:
         yield door
 

@@ -13,6 +13,7 @@ from hyper_server import ACCOUNT, AGENT
 from paper import DEPOSITS, Door, served
 
 from agent.app.testvenue.engine import Engine
+from agent.app.testvenue.futures import FuturesEngine
 from agent.app.testvenue.hyperliquid import HyperliquidServer, on_its_grid
 from agent.app.testvenue.limits import Limits
 from agent.app.testvenue.liquidity import Maker, seeded_levels
@@ -24,7 +25,7 @@ from agent.venues.hyperliquid import FEED, VENUE, Hyperliquid
 from keys.hyperliquid import action_hash, agent_digest
 from keys.signer import hyperliquid as policy
 
-PAIR = "ETH/USDC"
+PAIR, PERPETUAL = "ETH/USDC", "ETH-PERP"
 
 
 class Signer:
@@ -45,10 +46,11 @@ class Signer:
 
 
 @asynccontextmanager
-async def hyper_paper() -> AsyncIterator[Door]:
-    spec = on_its_grid(SymbolSpec("ETH", "USDC"))
+async def hyper_paper(kind: type[Engine] = Engine) -> AsyncIterator[Door]:
+    """`kind` FuturesEngine: it has perpetuals."""
+    spec = on_its_grid(SymbolSpec("ETH", "USDC"), kind is FuturesEngine)
     maker = Maker(spec, seeded_levels(spec, 1), 1, breathing=False)
-    engine = Engine([spec], Decimal("0.001"), Decimal("0.001"))
+    engine = kind([spec], Decimal("0.001"), Decimal("0.001"))
     account = Account(ACCOUNT, "0x" + "07" * 32, DEPOSITS)
     venue = Venue(engine, [account], [maker], lambda: time.time_ns() // 10**6)
     async with served(HyperliquidServer(venue, Limits(10**7)), "/depth") as door:

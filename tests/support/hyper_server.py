@@ -185,7 +185,7 @@ class HyperServer:
                 return {"universe": [{"name": "ETH", "szDecimals": 4, "maxLeverage": 25, "marginTableId": 53}], "marginTables": [[53, {"marginTiers": tiers}]]}  # fmt: skip
         assert asked["type"] == "clearinghouseState"
         held = {"coin": "ETH", "szi": "-0.5", "entryPx": "2986.3", "positionValue": "1500.5", "leverage": {"type": "cross", "value": 20}}  # fmt: skip
-        return {"assetPositions": [{"type": "oneWay", "position": held}], "crossMarginSummary": {"totalRawUsd": "1593.15"}}  # fmt: skip
+        return {"assetPositions": [{"type": "oneWay", "position": held}], "crossMarginSummary": {"totalRawUsd": "1593.15"}, "marginSummary": {"accountValue": "92.65", "totalRawUsd": "1593.15", "totalMarginUsed": "75.025"}, "withdrawable": "17.6"}  # fmt: skip
 
     async def socket(self, request: web.Request) -> web.WebSocketResponse:
         ws = web.WebSocketResponse()

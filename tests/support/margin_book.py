@@ -127,6 +127,10 @@ def every_model() -> dict[str, Any]:
         "id": "paradex", "model": "paradex_pm", "chain": CEX, "parameters": {}, "index": PERP, "index_px": "3000", "equity": "4000",
         "perps": [["2", "3003", "0.0001"]], "options": [["-4", "P", "2400", "30", "0.7", "39.5"]],
     }  # fmt: skip
+    standard = {
+        "id": "standard", "model": "deribit_sm", "chain": CEX, "settle": PERP, "settle_px": "3000", "equity": "4",
+        "positions": [{"asset": PERP, "size": "9000", "mark_px": "3000", "maintenance": "0.06", "inverse": True}],
+    }  # fmt: skip
     return {
         "fairlead": "accounts/1",
         "at": {CHAIN: {"timestamp": 1_700_000_100}, CEX: {"timestamp": 1_700_000_100}},
@@ -138,6 +142,6 @@ def every_model() -> dict[str, Any]:
         ],
         "accounts": [
             aave("spark", "aave_v3_0", 20_000), aave("aave", "aave_v3_6", 21_000), comet, morpho, vault, perps, usdm, unified, options,
-            trove, batched, gmx, uta, okx, llama, derive, dydx, paradex,
+            trove, batched, gmx, uta, okx, llama, derive, dydx, paradex, standard,
         ],
     }  # fmt: skip

@@ -162,7 +162,7 @@ class PaperProcess:
             str(port_file),
         ]
         self.process = subprocess.Popen(
-            [*command, "--account", ACCOUNT, *self.options],
+            [*command, *(() if "--account" in self.options else ("--account", ACCOUNT)), *self.options],
             cwd=Path(__file__).resolve().parents[2],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -21,6 +21,7 @@ from dydx_rig import MARKET, dydx_paper, dydx_session
 from fake_venue import FakeVenue
 from fix_exchange import FixWire, fix_exchange, fix_session
 from hyper_rig import PAIR as HYPER_PAIR
+from hyper_rig import PERPETUAL as HYPER_PERPETUAL
 from hyper_rig import hyper_paper, hyper_session
 from hyper_server import ACCOUNT, AGENT, HyperServer, hyper_server
 from kraken_rig import PAIR, kraken_paper, kraken_session
@@ -157,12 +158,12 @@ async def family() -> AsyncIterator[Rig]:
             yield replace(rig, times=times)
 
 
-def leveraged(door: Door) -> int:
+def leveraged(door: Door, key: str = KEY) -> int:
     """Five times, so that all the money of the account is below what its signer allows of one order."""
     assert door.here is not None
     engine = door.here.venue.engine
     assert isinstance(engine, FuturesEngine)
-    engine.leverage[KEY, "ETHUSDC"] = 5
+    engine.leverage[key, "ETHUSDC"] = 5
     return 5
 
 
@@ -292,6 +293,16 @@ async def hyperliquid() -> AsyncIterator[Rig]:
         await idle.close()
 
 
+@asynccontextmanager
+async def hyperliquid_perpetuals() -> AsyncIterator[Rig]:
+    async with hyper_paper(FuturesEngine) as door:
+        idle, times = hyper_session("http://127.0.0.1:9"), TimeOuts()
+        real = hyper_session(door.url, timeouts=times)
+        async with at_the_door(door, real, idle, HYPER_PERPETUAL) as rig:
+            yield replace(rig, off_grid=D("2990.12"), leverage=leveraged(door, ACCOUNT), times=times)
+        await idle.close()
+
+
 RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
     "binance_spot": spot,
     "binance_usdm": usdm,
@@ -303,6 +314,7 @@ RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
     "dydx": dydx,
     "memory": memory,
     "hyperliquid": hyperliquid,
+    "hyperliquid perpetuals": hyperliquid_perpetuals,
 }
 COMBOS = {"deribit": (COMBO, {DATED: 1, PERPETUAL: -1}, D("12.30"), D("-5"))}
 """Of those that trade combos: one, its legs, a price that takes its whole book for a few, and one that rests."""
@@ -315,6 +327,7 @@ AT_PAPER = (
     "deribit",
     "dydx",
     "hyperliquid",
+    "hyperliquid perpetuals",
     "kraken",
 )
 """Those whose exchange is the paper exchange, with its switchboard of faults behind `door`."""

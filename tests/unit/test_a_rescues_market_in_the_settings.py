@@ -59,6 +59,18 @@ def test_every_market_that_a_chain_lists_is_looked_at_and_may_be_named() -> None
         ({"margin_rescues": [{"name": n, "venue": "paper"} for n in "mn"]}, "margin_rescues[1].venue"),
         ({"rescues": [rule(), rule(name="s")]}, "rescues[1]"),
         ({"rescues": [rule(market="0x" + "7b" * 20)]}, "maker.vaults"),
+        ({"rescues": [rule(hedge_at="papr", hedge_with="ETH")]}, "did you mean 'paper'?"),
+        ({"rescues": [rule(hedge_at="paper")]}, "rescues[0].hedge_with"),
+        ({"rescues": [rule(hedge_at="paper", hedge_with="ETH-PERP")]}, "[assets] names no ETH-PERP at paper"),
+        ({"rescues": [rule(hedge_with="ETH-PERP")]}, "hedge_at says no exchange"),
+        (
+            {"rescues": [rule(hedge_at="paper", hedge_with="ETH", hedge_until="1.1")]},
+            "opened and closed in turn",
+        ),
+        (
+            {"margin_rescues": [{"name": "m", "venue": "paper", "hedge_at": "paper", "hedge_with": "ETH"}]},
+            "in trouble",
+        ),
     ],
 )
 def test_what_cannot_be_is_named_with_its_place(tables: dict[str, Any], said: str) -> None:

@@ -12,8 +12,9 @@ import pytest
 
 from agent.analytics import black76
 from agent.domain.errors import Usage
-from agent.margin import binance_pm, binance_usdm, deribit_pm, hyperliquid, unified
+from agent.margin import binance_pm, binance_usdm, deribit_pm, deribit_sm, hyperliquid, unified
 from agent.margin.model import MarginModel, Side, State
+from agent.margin.perps import state_at
 
 ASSETS = {a: 8 for a in ("btc", "eth", "doge", "usdt")}
 HYPER = [["0", "10"], ["20000", "5"], ["100000", "3"]]
@@ -276,3 +277,42 @@ def test_wrong_entries_are_refused_by_name(change: dict[str, Any], says: str) ->
     with pytest.raises(Usage) as wrong:
         deribit(**change)
     assert says in wrong.value.message
+
+
+def standard(positions: list[dict[str, Any]], equity: str, settle_px: str = "1") -> Any:
+    raw = {
+        "id": "x",
+        "model": "deribit_sm",
+        "chain": "cex:d",
+        "settle": "eth",
+        "settle_px": settle_px,
+        "equity": equity,
+    }
+    return deribit_sm.MODEL.read(raw | {"positions": positions}, {"eth": 8, "doge": 8, "btc": 8})
+
+
+def test_a_linear_contract_of_deribit_falls_where_equity_is_what_is_kept_of_it() -> None:
+    """Long 10 at 3,000 with 1,500 of equity and a rate of 1 %: 1500 + 10 (p − 3000) = 0.1 p, so p = 28500 / 9.9."""
+    one = standard([{"asset": "eth", "size": "10", "mark_px": "3000", "maintenance": "300"}], "1500")
+    health = deribit_sm.MODEL.health(one, 0)
+    (px,) = health.liquidation_px
+    assert health.health_1e18 == 5 * 10**18 and px.px_raw is not None
+    assert Fraction(px.px_raw, 10**8) <= Fraction(28500) / Fraction("9.9") < Fraction(px.px_raw + 2, 10**8)
+    there, above = (deribit_sm.MODEL.at_prices(one, {"eth": px.px_raw + n}, 0) for n in (0, 1))
+    assert there is not None and above is not None and there < 10**18 <= above
+
+
+@pytest.mark.parametrize(("size", "falls"), [("9000", True), ("-9000", False)])
+def test_an_inverse_contract_of_deribit_by_its_own_formula(size: str, falls: bool) -> None:
+    """9,000 dollars at 3,000 against 4 coins, 0.03 kept: long it falls where 4 + 9000 (1/3000 − 1/p) = 90/p, at 9090/7; as much short needs
+    no price at all, for the coins cover it whole."""
+    rows = [{"asset": "btc", "size": size, "mark_px": "3000", "maintenance": "0.03", "inverse": True}]
+    one = standard(rows, "4", "3000")
+    (px,) = deribit_sm.MODEL.health(one, 0).liquidation_px
+    if not falls:
+        assert px.side is Side.NONE and px.px_raw is None
+        return
+    assert px.px_raw is not None and abs(Fraction(px.px_raw, 10**8) - Fraction(9090, 7)) < Fraction(1, 10**7)
+    assert deribit_sm.MODEL.health(one, 0).collateral_value_raw == 12_000 * 10**8
+    small = deribit_sm.as_perps(one)
+    assert state_at(small, small.positions, {}) == deribit_sm.state_at(one, {}), "the same at the marks"

@@ -13,7 +13,7 @@ import pytest
 from manual_clock import ManualClock
 from margin_book import every_model
 
-from agent.app.rescue import exchange
+from agent.app.rescue import exchange, hedge
 from agent.app.rescue.margin_watch import MarginWatch
 from agent.app.settings_rescue import MarginRescueTable
 from agent.domain.errors import Reject, Retry
@@ -138,7 +138,7 @@ async def test_of_an_order_that_is_too_large_as_many_lots_are_done_as_the_limits
 
 
 async def test_an_account_whose_contracts_are_not_traded_is_told_once_and_left() -> None:
-    """As at Hyperliquid, whose perpetuals are judged, and whose spot pairs alone take orders."""
+    """As at an exchange whose contracts are judged, and which trades spot pairs alone."""
     clock = ManualClock()
     desk, venue = Desk(clock), Exchange()
     app = app_of(venue, clock, *SYMBOLS)
@@ -155,3 +155,18 @@ async def test_an_account_whose_contracts_are_not_traded_is_told_once_and_left()
     assert all(
         "bring margin, or close by hand" in text for code, text in desk.alarms if code == "RESCUE_IMPOSSIBLE"
     )
+
+
+async def test_what_cannot_be_made_smaller_is_to_be_hedged_elsewhere_by_what_is_open_of_the_coin() -> None:
+    clock = ManualClock()
+    desk = Desk(clock)
+    rule = RULE.model_copy(update={"hedge_at": "other", "hedge_with": "ETH-PERP"})
+    app = app_of(Exchange(), clock)
+    watch = MarginWatch(app, desk, rule, Decimal(200), lambda line: None)  # type: ignore[arg-type]
+    await watch.step()
+    await clock.sleep(0.01)
+    codes = [code for code, _ in desk.alarms]
+    assert codes.count("RESCUE_IMPOSSIBLE") == 2 and codes.count("HEDGE_IMPOSSIBLE") == 1, "one hedge a rule"
+    assert "other takes no orders here" in desk.alarms[-1][1]
+    told = {one.name: hedge.of_margin(app, one).exposed_usd for one in await exchange.exposed(app, rule)}
+    assert told == {"usdm USDT": 0, "usdm USDC": Decimal(-30_000)}, "short 10 ETH; the other is of BTC"

@@ -16,6 +16,7 @@ from chains.errors import Usage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agent.app.rescue.hedge import Rule
     from agent.app.settings_tree import Settings
     from agent.app.watching.aave import ChainHealth
     from agent.app.watching.loans import Loan
@@ -94,6 +95,7 @@ def _look(settings: Settings, as_json: bool, alert: bool) -> None:
                 "wallet": settings.wallet.address,
                 "accounts": [_live_json(one) | _coming_json(one, coming[name_of(one)]) for one in found]
                 + [_loan_json(one) for one in loans],
+                "hedges": hedges_of(settings),
             }
         )
         return
@@ -107,7 +109,33 @@ def _look(settings: Settings, as_json: bool, alert: bool) -> None:
         _show_judged(loan.judged)
         if loan.block is not None:
             print(f"  read at         block {loan.block.number}")
+    for one_hedge in hedges_of(settings):
+        print(f"\nhedge in place  {one_hedge['words']} for the rule {one_hedge['rule']}; it raises no health")
     _falls_first(found, loans)
+
+
+def hedges_of(settings: Settings) -> list[dict[str, str]]:
+    """What rescues hold sold elsewhere against accounts in danger, as this machine's journal has it."""
+    every: list[Rule] = [*settings.rescues, *settings.margin_rescues]
+    rules = [rule for rule in every if rule.hedge_at is not None]
+    if not rules:
+        return []
+    from agent.app.readonly import read_book
+    from agent.app.rescue.hedge import stands, stands_words
+
+    book = read_book(settings)
+    held = {} if book is None else {r.name: (r, stands(book, r)) for r in rules}
+    return [
+        {
+            "rule": name,
+            "at": str(r.hedge_at),
+            "with": str(r.hedge_with),
+            "qty": plain(qty),
+            "words": stands_words(r, qty),
+        }
+        for name, (r, qty) in held.items()
+        if qty
+    ]
 
 
 def _coming_json(one: ChainHealth, flights: tuple[Flight, ...]) -> dict[str, Any]:

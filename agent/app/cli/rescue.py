@@ -162,8 +162,10 @@ async def _moves(
 ) -> dict[str, Any] | None:
     from agent.app.bridging import following
     from agent.app.bridging.flying import crossing_json
+    from agent.app.cli.rescue_hedge import hedged
     from agent.app.jobs.guard import budgets_of
     from agent.app.rescue import acting, bringing, pricing
+    from agent.app.rescue.hedge import of_loan
     from agent.app.rescue.sight import look, next_s
     from agent.app.rescue.words import health_words
     from agent.margin.rescue import MOST_MOVES
@@ -175,7 +177,7 @@ async def _moves(
     for _ in range(MOST_MOVES + 1):
         sight = await look(app, rule)
         if sight is None or sight.one.empty:
-            return None
+            return await _gone(app, desk, rule, live, yes, most, as_json)
         spent = acting.counted_usd(app, desk, sight, shared)
         found = pricing.options(app, sight, spent, next_s(app, sight), beside=not done)
         ways = bringing.choices(app, sight, found.missing, bringing.room_usd(sight, spent))
@@ -192,7 +194,7 @@ async def _moves(
                 f"{sight.name} is being rescued: {open_one}",
                 "`fairlead run --once` follows it to its end",
             )
-        if not live or found.stopped is not None:
+        if not live or found.stopped is not None or (rule.hedge_first and rule.hedge_at is not None):
             break
         if not yes and not asked and (found.plans or ways):
             from agent.app.cli.trade import ask
@@ -212,12 +214,49 @@ async def _moves(
             print(
                 f"  settled {ended.cl_ord_id} in block {ended.block}: {ended.what}; health factor {health_words(ended.health_1e18)}"
             )
-    assert first is not None
+    assert first is not None and sight is not None
+    well = not sight.unknown and not sight.below(rule.lasts_below(rule.target))
+    hedge = await hedged(
+        app,
+        desk,
+        of_loan(sight, next_s(app, sight)),
+        well=well,
+        due=sight.below(rule.target) and (not found.plans or found.stopped is not None or rule.hedge_first),
+        act=live,
+        yes=yes or asked,
+        most_cost_usd=most if most is not None else rule.most_cost_usd,
+        as_json=as_json,
+    )
     still = bool(facts["missing_way"]) if live else bool(first["missing_way"])
     # What was paid in of it is final by now: so is what it was paid with.
     over = [await following.follow(app, desk, one.cl_ord_id, 0) for one in brought]
     crossings = [crossing_json(app.settings, desk.book, one) for one in over]
-    return {**first, "missing_way": still, "done": [_done_json(d) for d in done], "brought": crossings}
+    ended_ = [_done_json(d) for d in done]
+    return {**first, "missing_way": still, "done": ended_, "brought": crossings, "hedge": hedge}
+
+
+async def _gone(
+    app: App, desk: Desk, rule: RescueTable, live: bool, yes: bool, most: Decimal | None, as_json: bool
+) -> dict[str, Any] | None:
+    """What stands against an account that is no more. None where nothing does."""
+    from agent.app.cli.rescue_hedge import hedged
+    from agent.app.rescue.hedge import Crisis, stands
+
+    if rule.hedge_at is None or not stands(desk.book, rule):
+        return None
+    cost = most if most is not None else rule.most_cost_usd
+    told = await hedged(
+        app,
+        desk,
+        Crisis(rule, rule.name, Decimal(0)),
+        well=True,
+        due=False,
+        act=live,
+        yes=yes,
+        most_cost_usd=cost,
+        as_json=as_json,
+    )
+    return {"id": rule.name, "rule": rule.name, "missing_way": False, "hedge": told}
 
 
 async def _brought(

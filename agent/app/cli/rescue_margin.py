@@ -37,8 +37,10 @@ async def one_rule(
     app: App, desk: Desk, rule: MarginRescueTable, live: bool, yes: bool, most: Decimal | None, as_json: bool
 ) -> list[dict[str, Any]]:
     """Each margin account there, shown and, where asked for, made safer order by order."""
+    from agent.app.cli.rescue_hedge import hedged
     from agent.app.cli.trade import ask
     from agent.app.rescue import exchange
+    from agent.app.rescue.hedge import of_margin
 
     told = await exchange.exposed(app, rule)
     shown = {one.name: _facts(app, one) for one in told}
@@ -51,7 +53,8 @@ async def one_rule(
             "`fairlead run --once` follows it to its end",
         )
     done = dict[str, list[str]]()
-    for _ in range(MOST_ORDERS if live else 0):
+    first = rule.hedge_first and rule.hedge_at is not None
+    for _ in range(MOST_ORDERS if live and not first else 0):
         due = [(one, found) for one in told if one.below(rule.target) and (found := one.least()) is not None]
         if not due:
             break
@@ -72,6 +75,18 @@ async def one_rule(
         facts["ratio_after_1e18"] = None if left is None or left.ratio_1e18 is None else str(left.ratio_1e18)
         if live:
             facts["missing_way"] = left is not None and left.below(rule.target)
+        if left is not None:
+            facts["hedge"] = await hedged(
+                app,
+                desk,
+                of_margin(app, left),
+                well=not left.below(rule.lasts_below(rule.target)),
+                due=left.below(rule.target) and (first or left.least() is None),
+                act=live,
+                yes=yes or bool(done),
+                most_cost_usd=most if most is not None else rule.most_cost_usd,
+                as_json=as_json,
+            )
     return list(shown.values())
 
 

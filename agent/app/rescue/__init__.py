@@ -8,4 +8,7 @@ acting        one move of a plan on the one road, held against its prediction
 watch         the job of `fairlead run`: warn, act at the trigger, never twice, say why not
 exchange      a margin account at an exchange: the least that its positions have to shrink, and that order
 margin_watch  the job of `fairlead run` over it
+orders        an order of a rescue at an exchange on the road of all orders
+hedge         a contract sold at another exchange where nothing else helps: what it would be, what stands
+hedge_keeper  that hedge in `fairlead run`: opened once, taken off again
 """

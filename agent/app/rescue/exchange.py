@@ -15,12 +15,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from agent.algos.step import REDUCE_ONLY
-from agent.app.cli.common import first_error
-from agent.app.cli.output import note
-from agent.app.intents import Request, check_max_loss
+from agent.app.intents import Request
 from agent.app.jobs.budgets import Budgets
 from agent.app.jobs.guard import budgets_of
-from agent.app.proposals import held_to_price, propose
+from agent.app.rescue import orders
 from agent.app.settings_rescue import MarginRescueTable
 from agent.app.watching.margins import judged_now
 from agent.domain.errors import Denied, FairleadError, Reject, Retry, Usage
@@ -29,7 +27,6 @@ from agent.domain.instruments import AssetId, cex_id
 from agent.domain.orders import Side
 from agent.domain.units import WIDE, div_up, raw_up
 from agent.execution.desk import Desk
-from agent.execution.spine import work
 from agent.journal.living import DAY_NS
 from agent.margin.accounts import Judged
 from agent.margin.perps import PerpAccount, PerpRules, ratio_at
@@ -42,6 +39,7 @@ if TYPE_CHECKING:
 FEE_BPS = 10
 """What closing is taken to cost besides slippage, until its plan tells."""
 WAD = 10**18
+LATELY_NS = 600 * 10**9
 LOOKS, LOOK_S = 10, 1.0
 """How often an exchange is asked until an order shows in its positions."""
 
@@ -85,8 +83,19 @@ class Exposed:
         if self.account is None or self.rules is None:
             return None
         lots = {asset: Fraction(market.lot) for asset, market in self.markets.items()}
-        loss = self.rule.max_slippage_bps + FEE_BPS
-        return reduction(self.account, self.rules, raw_up(self.rule.target, 18), lots, loss)
+        loss, target = self.rule.max_slippage_bps + FEE_BPS, raw_up(self.rule.target, 18)
+        return reduction(self.account, self.rules, target, lots, loss, self.smallest())
+
+    def smallest(self) -> dict[str, Fraction]:
+        """What the exchange takes an order for at the least, by asset; a price that moves on is allowed for."""
+        assert self.account is not None
+        marks = {
+            p.asset: p.mark_px * (10_000 - self.rule.max_slippage_bps) / 10_000
+            for p in self.account.positions
+        }
+        return {
+            a: max(Fraction(m.min_qty), Fraction(m.min_notional) / marks[a]) for a, m in self.markets.items()
+        }
 
 
 async def exposed(app: App, rule: MarginRescueTable) -> list[Exposed]:
@@ -99,7 +108,7 @@ async def exposed(app: App, rule: MarginRescueTable) -> list[Exposed]:
         raise Usage(
             "NO_MARGIN",
             f"{rule.venue} tells no margin accounts here",
-            "binance_usdm, dydx and hyperliquid do, and okx and bybit by ccxt",
+            "binance_usdm, deribit, dydx and hyperliquid do, and binance, bybit and okx by ccxt",
         )
     judged, instruments = await asyncio.gather(judged_now(venue), venue.instruments())
     traded = {
@@ -130,8 +139,15 @@ def source_of(rule: MarginRescueTable) -> str:
 
 def in_flight(desk: Desk, rule: MarginRescueTable) -> ClOrdId | None:
     """The order of that rule that is not over."""
-    mine = (r for r in desk.book.parents.values() if r.parent.intent.source == source_of(rule))
-    return next((r.parent.cl_ord_id for r in mine if r.closed is None), None)
+    return orders.open_of(desk, source_of(rule))
+
+
+def lately(app: App, desk: Desk, one: Exposed) -> bool:
+    """Whether an order of the rule in one of the account's contracts was begun a while ago: a process that died may not have reached the target."""
+    names = {f"{app.directory.symbols[AssetId(asset)]}@cex:{one.rule.venue}" for asset in one.markets}
+    since_ns = desk.clock.now_ns() - LATELY_NS
+    mine = orders.of_source(desk, source_of(one.rule))
+    return any(r.accepted_ns >= since_ns and r.parent.intent.base in names for r in mine)
 
 
 def words(app: App, one: Exposed, cut: Cut) -> str:
@@ -243,46 +259,31 @@ async def reduce(
 ) -> Made:
     """The order, or as much of it as the rule's limits allow, to its end, until it shows. Raises as `allowed`, `propose` and `shown`, Denied
     MAX_LOSS or RESCUE_OVER_DAY, Reject NOT_EXECUTED."""
-    rule, place, planned = one.rule, f"cex:{one.rule.venue}", cut
+    rule, planned = one.rule, cut
     day = _Day(desk, rule, shared or budgets_of(app.settings)) if rule.per_day_usd is not None else None
     cut = allowed(one, planned, day.room_usd() if day is not None else None)
-    quote = next(
-        s for a, s in app.directory.symbols.items() if a == cex_id(rule.venue, one.markets[cut.asset].quote)
-    )
-    request = Request(
-        Side.BUY if cut.buys else Side.SELL,
-        f"{app.directory.symbols[AssetId(cut.asset)]}@{place}",
-        f"{quote}@{place}",
-        qty_of(cut),
-        None,
-        "market",
-        (REDUCE_ONLY,),
-        rule.max_slippage_bps,
-    )
-    earlier = [r for r in desk.book.parents.values() if r.parent.intent.source == source_of(rule)]
-    salt = f"{one.name} {len(earlier)}"
-    now = desk.clock.now_ns()
-    found = await propose(app, request, salt=salt, source=source_of(rule), created_ns=now, note=note)
-    check_max_loss(found.preview, most_cost_usd)
-    parent = held_to_price(found, request)
-    if day is not None:
-        day.reserve(parent.cl_ord_id, cut)
+    base, quote = orders.pair(app, rule.venue, one.markets[cut.asset])
+    side = Side.BUY if cut.buys else Side.SELL
+    request = Request(side, base, quote, qty_of(cut), None, "market", (REDUCE_ONLY,), rule.max_slippage_bps)
+
+    def begins(name: ClOrdId) -> None:
+        if day is not None:
+            day.reserve(name, cut)
+
     try:
-        await work(parent, desk)
-    except BaseExceptionGroup as group:
-        raise first_error(group) from None
+        name = await orders.carried(app, desk, request, one.name, source_of(rule), most_cost_usd, begins)
     finally:
         if day is not None:
             day.over()
-    if desk.book.filled_base(parent.cl_ord_id):
+    if desk.book.filled_base(name):
         await shown(app, one, cut)
-    closed = desk.book.parents[parent.cl_ord_id].closed
+    closed = desk.book.parents[name].closed
     if closed is None or closed.status != "FILLED":
         why = closed.why if closed is not None else "its story goes on"
-        raise Reject("NOT_EXECUTED", f"{one.name}: the order {parent.cl_ord_id}: {why}", "it is planned anew")
+        raise Reject("NOT_EXECUTED", f"{one.name}: the order {name}: {why}", "it is planned anew")
     left = planned.qty - cut.qty
     undone = Cut(cut.asset, left, cut.buys, planned.notional - cut.notional) if left else None
-    return Made(parent.cl_ord_id, cut, undone)
+    return Made(name, cut, undone)
 
 
 def done_words(app: App, one: Exposed, made: Made) -> str:

@@ -17,10 +17,12 @@ from agent.app.jobs.budgets import Budgets
 from agent.app.jobs.guard import budgets_of
 from agent.app.rescue import acting, bringing, pricing
 from agent.app.rescue.doubts import Doubt
+from agent.app.rescue.hedge import of_loan, stands_words
+from agent.app.rescue.hedge_keeper import HedgeKeeper
 from agent.app.rescue.sight import Sight, look, next_s
 from agent.app.rescue.words import health_words, missing_words, owners_words, unwinding_words
 from agent.app.settings_rescue import RescueTable
-from agent.domain.errors import FairleadError
+from agent.domain.errors import Denied, FairleadError
 from agent.domain.events import Alarmed
 from agent.execution.desk import Desk
 from agent.margin.rescue import Plan
@@ -65,6 +67,7 @@ class RescueWatch:
         self._starting: _Start | None = None
         self._not_before_ns = 0
         self._fatal: FairleadError | None = None
+        self._hedge = HedgeKeeper(app, desk, rule, self._most_cost_usd, tell, before_act)
 
     @property
     def name(self) -> str:
@@ -76,7 +79,7 @@ class RescueWatch:
         assert chain is not None, "the settings were checked"
         watch = self._app.chains[chain.chain_id]
         try:
-            while self._fatal is None:
+            while self._fatal is None and self._hedge.fatal is None:
                 told = watch.heads_told()
                 try:
                     await self.step()
@@ -87,8 +90,9 @@ class RescueWatch:
                     self._unread = await self._failed(error, self._unread)
                     await self._desk.clock.sleep(RETRY_S)
                 await watch.next_look(told)
-            raise self._fatal
+            raise self._fatal or self._hedge.fatal or AssertionError("nothing ended it")
         finally:
+            await self._hedge.ended()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -98,6 +102,7 @@ class RescueWatch:
         over, crossings = acting.over(self._desk.book), dict(self._desk.book.crossings)
         sight = await look(self._app, self._rule)
         if sight is None:
+            self._hedge.over(self._rule.name, "the account is gone")
             await self._say(
                 "RESCUE_NO_MARKET",
                 f"{self._rule.chain} has no {self._rule.market or 'Aave V3'} market, or the wallet nothing in it",
@@ -114,7 +119,12 @@ class RescueWatch:
                     f"below {self._rule.trigger} it is rescued; `fairlead rescue` shows how",
                 )
             )
+        if held := self._hedge.stands:
+            text = f"{sight.name}: {stands_words(self._rule, held)} stands against it: it raises no health"
+            conditions.append(("HEDGE_IN_PLACE", text, "it is taken off once the account is well"))
         await self._conditions(conditions)
+        if not sight.unknown and not sight.below(self._rule.lasts_below(self._rule.target)):
+            self._hedge.over(sight.name, f"health factor {health_words(sight.health_1e18)}")
         if not sight.below(self._rule.trigger):
             self._undone = ""
             self._refused.clear()
@@ -129,15 +139,21 @@ class RescueWatch:
     def _busy(self, sight: Sight) -> bool:
         """Whether a step is on its way to a block, or about to be; after a failure for a moment, too."""
         book, now = self._desk.book, self._desk.clock.now_ns()
+        if self._hedge.holds:
+            return True
         starting = self._starting is not None and acting.begun(book, sight) == self._starting.begun
         return starting or now < self._not_before_ns or bool(acting.in_flight(book, sight))
 
     async def _rescue(self, sight: Sight) -> None:
         app, desk = self._app, self._desk
+        if self._hedge.comes_first:
+            self._hedge.wanted(of_loan(sight, next_s(app, sight)))
+            return
         spent = acting.counted_usd(app, desk, sight, self._shared)
         found = pricing.options(app, sight, spent, next_s(app, sight))
         if (stop := found.stopped) is not None:
             await self._cannot(sight, [stop], [], 0)
+            self._hedge.wanted(of_loan(sight, next_s(app, sight)))
             return
         lines = [line for need in found.missing for line in missing_words(app, sight, need)]
         lines += [unwinding_words(app, sight, found.unwound)] if found.unwound is not None else []
@@ -151,6 +167,7 @@ class RescueWatch:
             return
         if not found.plans:
             await self._cannot(sight, own, lines, size)
+            self._hedge.wanted(of_loan(sight, next_s(app, sight)))
             return
         if found.short:
             why = [f"{d.message} → {d.hint}" for d in own] + (
@@ -231,6 +248,8 @@ class RescueWatch:
                 return
             self._not_before_ns = desk.clock.now_ns() + int(RETRY_S * 1e9)
             self._undone = await self._failed(error, self._undone)
+            if error.code in acting.UNSIGNED or isinstance(error, Denied):  # nothing left: no means does
+                self._hedge.wanted(of_loan(sight, next_s(self._app, sight)))
             return
         finally:
             if self._starting is start:

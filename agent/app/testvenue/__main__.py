@@ -40,6 +40,7 @@ DIALECTS: dict[str, tuple[type[Engine], type[Server]]] = {
     "kraken": (QuoteFees, KrakenServer),
     "dydx": (FuturesEngine, DydxServer),
     "hyperliquid": (Engine, HyperliquidServer),
+    "hyperliquid_perps": (FuturesEngine, HyperliquidServer),
 }
 """What it trades, and how it says so."""
 
@@ -171,8 +172,8 @@ def build(options: argparse.Namespace) -> Server:
         makers = []
     else:
         specs = [parse_symbol(text, options.mid) for text in options.symbol or ["ETH/USDC"]]
-        if options.dialect == "hyperliquid":
-            specs = [on_its_grid(spec) for spec in specs]
+        if options.dialect.startswith("hyperliquid"):
+            specs = [on_its_grid(spec, options.dialect.endswith("perps")) for spec in specs]
         makers = [
             Maker(
                 spec,

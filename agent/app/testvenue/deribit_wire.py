@@ -17,6 +17,8 @@ from agent.app.testvenue.wire import Json
 FOREVER_MS = 32_503_708_800_000
 LEAST = Decimal("0.1")
 """No order is for less of the base than this."""
+MAINTENANCE = Decimal("0.01")
+"""Of a position's notional, what has to be kept."""
 CONDITIONS = {"stop_limit": "STOP_LOSS_LIMIT", "stop_market": "STOP_LOSS", "take_limit": "TAKE_PROFIT_LIMIT", "take_market": "TAKE_PROFIT"}  # fmt: skip
 KIND_OF = {kind: name for name, kind in CONDITIONS.items()}
 STATES = {"NEW": "open", "PARTIALLY_FILLED": "open", "FILLED": "filled", "CANCELED": "cancelled", "EXPIRED": "cancelled", "EXPIRED_IN_MATCH": "cancelled", "REJECTED": "rejected"}  # fmt: skip
@@ -257,8 +259,19 @@ def position_json(engine: FuturesEngine, account: str, spec: SymbolSpec) -> Json
         "average_price": held.entry,
         "mark_price": engine.mark(spec.symbol),
         "leverage": engine.leverage.get((account, spec.symbol), LEVERAGE),
+        "index_price": engine.mark(spec.symbol),
+        "maintenance_margin": abs(held.qty) * engine.mark(spec.symbol) * MAINTENANCE,
         "floating_profit_loss": engine.gain(account, spec.symbol),
     }
+
+
+def _gains(engine: FuturesEngine, account: str, asset: str) -> Decimal:
+    return sum((engine.gain(account, s) for s, spec in engine.specs.items() if spec.quote == asset), ZERO)
+
+
+def _maintenance(engine: FuturesEngine, account: str, asset: str) -> Decimal:
+    held = (s for s, spec in engine.specs.items() if spec.quote == asset and not isinstance(spec, ComboSpec))
+    return sum((abs(engine.position(account, s).qty) * engine.mark(s) * MAINTENANCE for s in held), ZERO)
 
 
 def summaries_json(engine: FuturesEngine, account: str) -> Json:
@@ -266,6 +279,10 @@ def summaries_json(engine: FuturesEngine, account: str) -> Json:
         {
             "currency": asset,
             "balance": engine.free.get((account, asset), ZERO),
+            "equity": engine.free.get((account, asset), ZERO) + _gains(engine, account, asset),
+            "margin_model": "segregated_sm",
+            "initial_margin": engine.margin_held(account, asset),
+            "maintenance_margin": _maintenance(engine, account, asset),
             "available_funds": engine.available(account, asset),
         }
         for asset in engine.assets_of(account)

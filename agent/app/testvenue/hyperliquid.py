@@ -1,7 +1,8 @@
 """The paper exchange in Hyperliquid's dialect: actions that an agent wallet signed, questions by address, whole books by WebSocket.
 
 An account's key is its address, its secret the agent wallet's key, from which the server takes no more than whose signatures it heeds.
-Each nonce is taken once, and none below the hundred highest; an action is void after its `expiresAfter`. Spot pairs alone.
+Each nonce is taken once, and none below the hundred highest; an action is void after its `expiresAfter`. It has spot pairs, or over an
+engine of contracts perpetuals, which are margined in its own dollars.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from aiohttp import web
 from agent.app.testvenue import hyperliquid_wire as say
 from agent.app.testvenue.book import Order
 from agent.app.testvenue.engine import Engine, NewOrder
+from agent.app.testvenue.futures import FuturesEngine
 from agent.app.testvenue.limits import Limits
 from agent.app.testvenue.server import Route, Server
 from agent.app.testvenue.spec import SymbolSpec, VenueError
@@ -34,16 +36,17 @@ DONE = {"order": "order.place", "modify": "order.amend", "cancelByCloid": "order
 """What a fault of the switchboard calls them."""
 
 
-def on_its_grid(spec: SymbolSpec) -> SymbolSpec:
+def on_its_grid(spec: SymbolSpec, perps: bool = False) -> SymbolSpec:
     """A market as this exchange would have it: a price has five digits that count."""
-    return replace(spec, tick=say.tick_of(spec), min_notional=Decimal(10))
+    return replace(spec, tick=say.tick_of(spec, perps), min_notional=Decimal(10))
 
 
 class HyperliquidServer(Server):
-    """Over an `Engine` of coins. Raises ValueError for an account whose secret is no 32 bytes of hex."""
+    """Over an `Engine` of coins, or of contracts. Raises ValueError for an account whose secret is no 32 bytes of hex."""
 
     def __init__(self, venue: Venue, limits: Limits | None = None) -> None:
         self.words = say.Words(venue.engine)
+        self.perps = isinstance(venue.engine, FuturesEngine)
         self.agents: dict[str, str] = {}
         self.nonces: dict[str, list[int]] = {}
         self.scheduled: dict[str, int] = {}
@@ -139,33 +142,54 @@ class HyperliquidServer(Server):
     # questions
 
     def _spec(self, coin: str) -> SymbolSpec:
-        return next(spec for spec in self.engine.specs.values() if say.coin_of(spec) == coin)
+        return next(spec for spec in self.engine.specs.values() if say.coin_of(spec, self.perps) == coin)
 
     def _told(self, asked: dict[str, Any]) -> Any:
         engine, user = self.engine, str(asked.get("user", "")).lower()
         match asked["type"]:
             case "spotMeta":
-                return say.meta_json(list(engine.specs.values()))
+                return say.meta_json([] if self.perps else list(engine.specs.values()))
+            case "meta":
+                return say.perps_json(list(engine.specs.values()) if self.perps else [])
             case "allMids":
-                return {say.coin_of(s): say.text(say.mid_of(engine, s)) for s in engine.specs.values()}
+                return {
+                    say.coin_of(s, self.perps): say.text(say.mid_of(engine, s)) for s in engine.specs.values()
+                }
             case "l2Book":
                 spec = self._spec(asked["coin"])
-                return say.book_json(engine.books[spec.symbol], spec, self.venue.now_ms())
+                return say.book_json(engine.books[spec.symbol], spec, self.venue.now_ms(), self.perps)
             case "orderStatus":
                 order = self._named(user, asked["oid"])
                 if order is None:
                     return {"status": "unknownOid"}
-                return {"status": "order", "order": say.state_json(order, engine.specs[order.symbol])}
+                return {
+                    "status": "order",
+                    "order": say.state_json(order, engine.specs[order.symbol], self.perps),
+                }
             case "userFillsByTime":
                 return say.fills_json(engine, user, int(asked["startTime"]), PAGE)
             case "frontendOpenOrders":
-                return [say.order_json(one, engine.specs[one.symbol]) for one in engine.open_orders(user)]
+                return [
+                    say.order_json(one, engine.specs[one.symbol], self.perps)
+                    for one in engine.open_orders(user)
+                ]
             case "spotClearinghouseState":
-                return say.balances_json(engine, user)
+                return {"balances": []} if self.perps else say.balances_json(engine, user)
+            case "fundingHistory":
+                paid = (
+                    self.engine.funding.get(self._spec(asked["coin"]).symbol, [])
+                    if isinstance(self.engine, FuturesEngine)
+                    else []
+                )
+                return [
+                    say.funding_json(asked["coin"], *one) for one in paid if one[0] >= int(asked["startTime"])
+                ]
             case "userAbstraction":
                 return "disabled"
             case "clearinghouseState":
-                return {"assetPositions": [], "time": self.venue.now_ms()}
+                if isinstance(engine, FuturesEngine):
+                    return say.state_of_perps(engine, user, self.venue.now_ms())
+                return say.no_perps(self.venue.now_ms())
         raise ValueError(f"no question of type {asked['type']}")
 
     def _named(self, account: str, oid: Any) -> Order | None:
@@ -225,7 +249,7 @@ class HyperliquidServer(Server):
 
     def _place(self, account: str, one: dict[str, Any]) -> Any:
         asset, tif = int(one["a"]), one["t"]["limit"]["tif"]
-        spec = list(self.engine.specs.values())[asset - say.FIRST_ASSET]
+        spec = list(self.engine.specs.values())[asset - (0 if self.perps else say.FIRST_ASSET)]
         px, side = Decimal(one["p"]), "BUY" if one["b"] else "SELL"
         best = self.engine.books[spec.symbol].other(side).best()
         if tif == "Ioc" and (best is None or (px < best if one["b"] else px > best)):
@@ -241,6 +265,7 @@ class HyperliquidServer(Server):
             px,
             Decimal(one["s"]),
             None,
+            reduce_only=bool(one["r"]),
         )
         try:
             order = self.venue.place(request).order

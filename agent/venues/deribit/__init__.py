@@ -23,6 +23,10 @@ FEED = FeedFacts(
 )
 
 
+MARGIN = True
+"""Its session is an `agent.ports.TellsMargin`."""
+
+
 def connect(
     name: str,
     clock: Clock,

@@ -43,7 +43,7 @@ from agent.venues import (  # fmt: skip
     others_left_alone,
     understood,
 )
-from agent.venues.deribit import codec, combos, stops
+from agent.venues.deribit import codec, combos, margin, stops
 from agent.venues.deribit.line import Line
 
 API = "/api/v2"
@@ -52,7 +52,7 @@ PAGE, SLACK_MS = 1_000, 5_000
 
 
 class Deribit:
-    """An `agent.ports.ExecutionVenue` of futures, options, combos of either and spot pairs, with `positions`. `start` first."""
+    """An `agent.ports.ExecutionVenue` of futures, options, combos of either and spot pairs, with `positions` and `margin`. `start` first."""
 
     def __init__(
         self,
@@ -294,6 +294,16 @@ class Deribit:
         rows = await self.private("get_positions", {"currency": "any"})
         with understood("get_positions"):
             return tuple(held for held in map(self.reader.position, rows) if held is not None)
+
+    async def margin(self) -> Mapping[str, Any]:
+        """The accounts in which contracts are open, as `agent.margin.deribit_sm` reads them. Raises Retry, Usage MARGIN_MODEL."""
+        self._need_markets()
+        summaries = await self.private("get_account_summaries", {})
+        if (no := margin.refused(self._name, summaries)) is not None:
+            raise no
+        rows = await self.private("get_positions", {"currency": "any"})
+        at_s = self._clock.now_ns() // 10**9
+        return margin.document(self._name, summaries, rows, self._markets, at_s)
 
     def stream(self) -> AsyncIterator[ExecutionReport]:
         """Reports of this account, each execution once: an audit over HTTP, and the logged-on line beside it where the signer grants one."""

@@ -1,4 +1,4 @@
-"""Hyperliquid, the order book without a custodian: market data of spot and perpetuals, orders in spot pairs."""
+"""Hyperliquid, the order book without a custodian: market data of spot and perpetuals, orders in both."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Hyperliquid's actions and answers: orders to actions, payloads to nouns, refusals to verbs. Pure; amounts are text until Decimal.
 
-Sources: the venue's published API documentation. Only its spot pairs are traded through the port: a perpetual is no holding of its
-coin, and a plan that took it for one would sell what is not there. A client order id of ours travels in the 16 bytes of a cloid and
-is read back from it.
+Sources: the venue's published API documentation. Spot pairs are of their coins; a perpetual is a contract, an asset of its own here
+(`ETH-PERP`), and what it is margined in are the perpetuals' own dollars (`USDC-PERPS`), which no spot pair can spend. A client order id of
+ours travels in the 16 bytes of a cloid and is read back from it.
 """
 
 from __future__ import annotations
@@ -21,24 +21,31 @@ from agent.domain.instruments import Place, cex_id
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import Balance, Fill, OrderSnapshot, Position
+from agent.domain.units import WIDE, sum_exact
 from agent.market.reading import above_zero, ns_of_ms, number, side, whole
 from agent.market.reading import name as text_of
 from agent.ports import VenueInstrument
 from agent.venues import garbled, understood
 
-SPOT_ASSETS, SPOT_DECIMALS, DIGITS = 10_000, 8, 5
+SPOT_ASSETS, SPOT_DECIMALS, PERP_DECIMALS, DIGITS = 10_000, 8, 6, 5
 MIN_NOTIONAL = Decimal(10)
+PERP_FEES_BPS = Decimal("1.5"), Decimal("4.5")
+"""Of the first tier, maker and taker."""
+DOLLARS = "USDC-PERPS"
+"""What perpetuals are margined in: the account's dollars there, apart from its spot USDC."""
 TIF = {TimeInForce.GTC: "Gtc", TimeInForce.IOC: "Ioc"}
 _CLOID = re.compile(r"0x[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """A spot pair: `coin` is its name on the wire ("@107"), `asset` its number in actions."""
+    """A spot pair or a perpetual: `coin` is its name on the wire ("@107", "ETH"), `asset` its number in actions. Prices have `decimals` less
+    those of the lot."""
 
     instrument: VenueInstrument
     coin: str
     asset: int
+    decimals: int = SPOT_DECIMALS
 
 
 def load(body: bytes, what: str, *, write: bool = False) -> Any:
@@ -74,7 +81,7 @@ def wire(value: Decimal) -> str:
 
 
 def order_action(order: VenueOrder, market: Market) -> dict[str, Any]:
-    """Raises Usage for what the venue would refuse: off its grid, below 10 of quote, a type or time it has not."""
+    """Raises Usage for what the venue would refuse: off its grid, below 10 of quote, a type or time it has not, a pair that is to be reduced."""
     return {"type": "order", "orders": [order_wire(order, market)], "grouping": "na"}
 
 
@@ -84,13 +91,15 @@ def order_wire(order: VenueOrder, market: Market) -> dict[str, Any]:
         raise Usage("MISSING_PRICE", "an order at Hyperliquid needs a price", "give --limit")
     if order.time_in_force not in TIF:
         raise Usage("UNSUPPORTED_TIF", f"{order.time_in_force.value} is not offered there", "GTC or IOC")
+    if order.reduce_only and not instrument.contract:
+        raise Usage("UNSUPPORTED_TERMS", f"{instrument.symbol} has no position to make smaller", "trade it")
     if order.order_qty <= 0 or order.order_qty % instrument.lot:
         raise Usage(
             "OFF_GRID",
             f"quantity {wire(order.order_qty)} is no multiple of {wire(instrument.lot)}",
             f"{instrument.symbol} trades in such steps",
         )
-    if not on_grid(order.px, instrument.lot):
+    if not on_grid(order.px, instrument.lot, market.decimals):
         raise Usage(
             "OFF_GRID",
             f"price {wire(order.px)} has more than {DIGITS} digits that count, or too many decimals",
@@ -106,21 +115,21 @@ def order_wire(order: VenueOrder, market: Market) -> dict[str, Any]:
         "b": order.side is Side.BUY,
         "p": wire(order.px),
         "s": wire(order.order_qty),
-        "r": False,
+        "r": order.reduce_only,
         "t": {"limit": {"tif": TIF[order.time_in_force]}},
         "c": cloid(order.cl_ord_id),
     }
 
 
-def on_grid(px: Decimal, lot: Decimal) -> bool:
-    """Whole prices always; others with at most five digits that count and 8 decimals less those of the lot."""
+def on_grid(px: Decimal, lot: Decimal, decimals: int = SPOT_DECIMALS) -> bool:
+    """Whole prices always; others with at most five digits that count and `decimals` less those of the lot."""
     if px <= 0:
         return False
     if px == px.to_integral_value():
         return True
     parts = px.normalize().as_tuple()
     assert isinstance(parts.exponent, int)
-    return len(parts.digits) <= DIGITS and -parts.exponent <= SPOT_DECIMALS - _decimals(lot)
+    return len(parts.digits) <= DIGITS and -parts.exponent <= decimals - _decimals(lot)
 
 
 def _decimals(lot: Decimal) -> int:
@@ -192,6 +201,24 @@ def markets(meta: Any, mids: Mapping[str, str], maker_bps: Decimal, taker_bps: D
     return found
 
 
+def perpetuals(meta: Any, mids: Mapping[str, str]) -> dict[str, Market]:
+    """Contracts with a price, by "COIN-PERP", out of the answer to `meta`."""
+    found: dict[str, Market] = {}
+    with understood("meta"):
+        for number_, row in enumerate(meta["universe"]):
+            coin = text_of(row["name"])
+            if coin not in mids or row.get("isDelisted"):
+                continue
+            digits, symbol = int(row["szDecimals"]), f"{coin}-PERP"
+            lot, (maker_bps, taker_bps) = Decimal(1).scaleb(-digits), PERP_FEES_BPS
+            tick = step_up(number(mids[coin]), PERP_DECIMALS - digits)
+            instrument = VenueInstrument(
+                symbol, symbol, DOLLARS, tick, lot, lot, MIN_NOTIONAL, taker_bps, maker_bps, "linear"
+            )
+            found[symbol] = Market(instrument, coin, number_, PERP_DECIMALS)
+    return found
+
+
 def step_up(px: Decimal, decimals: int) -> Decimal:
     """A step that keeps five digits up to twice this price, and is no finer than the venue's decimals; 1 at most."""
     if px <= 0:
@@ -206,6 +233,8 @@ def refusal(text: str, *, write: bool) -> FairleadError:
     said = f"the venue says: {text[:200]}"
     if write and ("duplicate" in low or ("already" in low and ("cloid" in low or "nonce" in low))):
         return Reconcile("DUPLICATE_CLIENT_ID", said, "ask by client order id")
+    if "reduce only" in low:
+        return Reject("NOTHING_TO_REDUCE", said, "look at the position there")
     if "insufficient" in low:
         return Reject("INSUFFICIENT_BALANCE", said, "look at the balances there")
     if "does not exist" in low:
@@ -294,7 +323,8 @@ class Reader:
             )
 
     def fill(self, row: Any) -> tuple[ClOrdId, str, Fill] | None:
-        """(our name, the venue's order number, fill); None for what is no spot pair. A rebate counts as no fee."""
+        """(our name, the venue's order number, fill); None for what is not traded. A rebate counts as no fee. A perpetual's is
+        taken of the perpetuals' own dollars."""
         with understood("a fill"):
             market = self._known.get(row["coin"])
             if market is None:
@@ -303,6 +333,9 @@ class Reader:
             base, quote = cex_id(self.venue, instrument.base), cex_id(self.venue, instrument.quote)
             qty = above_zero(row["sz"])
             notional = qty * above_zero(row["px"])
+            fee_in = (
+                instrument.quote if instrument.contract else text_of(row.get("feeToken") or instrument.quote)
+            )
             fill = Fill(
                 f"{instrument.symbol}:{whole(row['tid'])}",
                 self.place,
@@ -310,7 +343,7 @@ class Reader:
                 base if buys else quote,
                 notional if buys else qty,
                 qty if buys else notional,
-                cex_id(self.venue, text_of(row.get("feeToken") or instrument.quote)),
+                cex_id(self.venue, fee_in),
                 max(number(row["fee"]), Decimal(0)),
                 ns_of_ms(row["time"]),
             )
@@ -328,19 +361,39 @@ def balances(data: Any, venue: str) -> list[Balance]:
         return found
 
 
+def funding(rows: Any) -> tuple[tuple[int, Decimal], ...]:
+    """(time in ns, rate) of fundingHistory, oldest first."""
+    with understood("fundingHistory"):
+        return tuple(sorted((ns_of_ms(row["time"]), number(row["fundingRate"])) for row in rows))
+
+
+def dollars(data: Any, venue: str) -> list[Balance]:
+    """clearinghouseState: the perpetuals' own dollars, without gains of open positions; what may be withdrawn is free, since
+    what margin and orders take may not. `totalRawUsd` is what is left of them once positions are taken at nothing."""
+    with understood("clearinghouseState"):
+        rows = [row["position"] for row in data["assetPositions"]]
+        costs = [
+            WIDE.multiply(number(row["szi"]), number(row["entryPx"])) for row in rows if number(row["szi"])
+        ]
+        summary = data["marginSummary"]
+        held = sum_exact([number(summary["totalRawUsd"]), *costs])
+        free = max(min(held, number(data["withdrawable"])), Decimal(0)) if held > 0 else held
+        return [Balance(cex_id(venue, DOLLARS), free, held - free)] if held else []
+
+
 def positions(data: Any, venue: str) -> list[Position]:
-    """clearinghouseState: perpetuals by coin."""
+    """clearinghouseState: perpetuals, called as their markets."""
     with understood("clearinghouseState"):
         rows = [row["position"] for row in data["assetPositions"]]
         return [
             Position(
-                text_of(row["coin"]),
+                f"{text_of(row['coin'])}-PERP",
                 cex_id(venue, f"{text_of(row['coin'])}-PERP"),
                 number(row["szi"]),
                 number(row["szi"]) * number(row["entryPx"]),
                 number(row["entryPx"]),
                 None,
-                cex_id(venue, "USDC"),
+                cex_id(venue, DOLLARS),
                 number(str(whole(row["leverage"]["value"]))),
                 row["leverage"]["type"] == "isolated",
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -29,11 +30,12 @@ from agent.venues.hyperliquid.reports import Reports
 from chains.ending import ended
 
 PAGE = 2_000
+KEPT_NS = 60 * 10**9
 FIRST_BOOK_S = 5.0
 
 
 class Hyperliquid:
-    """An `agent.ports.ExecutionVenue` over its spot pairs; `positions` tells the perpetuals beside them."""
+    """An `agent.ports.ExecutionVenue` over its spot pairs and its perpetuals, with `positions` and `margin`."""
 
     def __init__(
         self,
@@ -55,6 +57,7 @@ class Hyperliquid:
         self._markets: dict[str, codec.Market] = {}
         self._by_coin: dict[str, codec.Market] = {}
         self.reader = codec.Reader(name, self._by_coin)
+        self._kept: dict[str, tuple[int, Any]] = {}
         self._books: dict[str, tuple[Books, asyncio.Task[None]]] = {}
         self.reports = Reports(self, clock, facts.audit_s)
 
@@ -70,8 +73,9 @@ class Hyperliquid:
         """Loads the markets. Raises Retry within the time-outs where the venue is not there, MARKETS_NOT_LOADED where it has none."""
         meta, mids = await self.info({"type": "spotMeta"}, 20), await self.info({"type": "allMids"}, 2)
         found = codec.markets(meta, mids, self._facts.maker_fee_bps, self._facts.taker_fee_bps)
+        found |= codec.perpetuals(await self.info({"type": "meta"}, 20), mids)
         if not found:
-            raise Retry("MARKETS_NOT_LOADED", f"{self._name} lists no spot pair with a price", "try again later")  # fmt: skip
+            raise Retry("MARKETS_NOT_LOADED", f"{self._name} lists no market with a price", "try again later")  # fmt: skip
         self._markets.update(found)
         self._by_coin.update({market.coin: market for market in found.values()})
         self.reports.begin()
@@ -155,7 +159,7 @@ class Hyperliquid:
         return await self._ask(codec.cloid(cl_ord_id))
 
     async def open_orders(self) -> Sequence[OrderSnapshot]:
-        """Of spot pairs, without their fills: `query` has them."""
+        """Without their fills: `query` has them."""
         self._need_markets()
         rows = await self.info({"type": "frontendOpenOrders", "user": self._account}, 20)
         with understood("frontendOpenOrders"):
@@ -168,7 +172,7 @@ class Hyperliquid:
         return tuple((name, fill) for name, _, fill in told if fill.exec_id.startswith(f"{symbol}:"))
 
     async def fills_since(self, since_ms: int) -> list[tuple[ClOrdId, str, Fill]]:
-        """(our name, the venue's order number, fill) of every spot pair since then, oldest first, page by page."""
+        """(our name, the venue's order number, fill) of every market since then, oldest first, page by page."""
         self._need_markets()
         found: dict[str, tuple[ClOrdId, str, Fill]] = {}
         while True:
@@ -183,26 +187,34 @@ class Hyperliquid:
 
     async def balances(self) -> Sequence[Balance]:
         self._need_markets()
-        return tuple(codec.balances(await self.info({"type": "spotClearinghouseState", "user": self._account}, 2), self._name))  # fmt: skip
+        spot = await self.info({"type": "spotClearinghouseState", "user": self._account}, 2)
+        return (*codec.balances(spot, self._name), *codec.dollars(await self._state(), self._name))
 
     async def positions(self) -> Sequence[Position]:
-        """Perpetuals of the same account: what the port does not trade and an owner must see."""
-        asked = {"type": "clearinghouseState", "user": self._account}
-        return tuple(codec.positions(await self.info(asked, 2), self._name))
+        return tuple(codec.positions(await self._state(), self._name))
 
     async def margin(self) -> Mapping[str, Any]:
         """The account's perpetuals, as `agent.margin.hyperliquid` reads them. Raises Usage UNIFIED_MARGIN: there it would be told otherwise
         than it is."""
-        mode = await self.info({"type": "userAbstraction", "user": self._account}, 20)
+        mode = await self._lasting({"type": "userAbstraction", "user": self._account})
         if mode not in margin.APART:
             raise Usage(
                 "UNIFIED_MARGIN",
                 f"at {self._name} other balances of the account answer for its perpetuals ({str(mode)[:40]}), which is not counted here",
                 "keep spot and perpetuals apart on the exchange's own page, or watch it there",
             )
-        state = await self.info({"type": "clearinghouseState", "user": self._account}, 2)
-        meta = await self.info({"type": "meta"}, 20) if margin.open_rows(state) else {}
+        state = await self._state()
+        meta = await self._lasting({"type": "meta"}) if margin.open_rows(state) else {}
         return margin.document(self._name, state, meta, self._now_ms() // 1_000)
+
+    async def funding(self, symbol: str, since_ns: int) -> Sequence[tuple[int, Decimal]]:
+        """Of a perpetual, hourly; at most five hundred of them, which the venue tells at once. Raises Retry, Usage UNKNOWN_SYMBOL."""
+        asked = {
+            "type": "fundingHistory",
+            "coin": self._market(symbol).coin,
+            "startTime": since_ns // 1_000_000,
+        }
+        return codec.funding(await self.info(asked, 20))
 
     def stream(self) -> AsyncIterator[ExecutionReport]:
         """Reports of this account as they happen, each execution once, merged with an audit over REST."""
@@ -226,6 +238,19 @@ class Hyperliquid:
         if reply.status >= 400:
             raise codec.refusal(_text(reply), write=False)
         return codec.load(reply.body, str(question["type"]))
+
+    async def _state(self) -> Any:
+        """Of the perpetuals."""
+        return await self.info({"type": "clearinghouseState", "user": self._account}, 2)
+
+    async def _lasting(self, question: Mapping[str, Any]) -> Any:
+        """What changes seldom and is dear to ask for, as it was told within a minute."""
+        kind, now_ns = str(question["type"]), self._clock.now_ns()
+        at_ns, told = self._kept.get(kind, (-KEPT_NS, None))
+        if not 0 <= now_ns - at_ns < KEPT_NS:
+            told = await self.info(question, 20)
+            self._kept[kind] = now_ns, told
+        return told
 
     async def _signed(self, action: Mapping[str, Any]) -> tuple[str, str]:
         """(what was signed, the body to send)."""

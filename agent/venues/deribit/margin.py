@@ -1,0 +1,101 @@
+"""Deribit's margin accounts as accounts/1, for the model that judges them (agent/margin/deribit_sm). Pure.
+
+Segregated standard margin: each currency's account answers for what settles in it. Its maintenance is also asked for open orders and
+options; where the account's own figure is above the sum of its contracts', theirs are taken for so much more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import ROUND_CEILING, Decimal
+from typing import Any
+
+from agent.domain.errors import Usage
+from agent.domain.instruments import cex_id
+from agent.domain.units import WIDE
+from agent.market.reading import above_zero, understood
+from agent.market.reading import name as text_of
+from agent.market.reading import number as exact
+from agent.venues import number
+from agent.venues.deribit.codec import Market
+
+DIGITS = 8
+DOLLARS = frozenset({"USDC", "USDT", "USDE"})
+"""Counted as a dollar, as the venue does for margin."""
+STANDARD = frozenset({"segregated_sm"})
+PLACES = Decimal("1e-18")
+
+
+def refused(venue: str, summaries: Any) -> Usage | None:
+    """Why the accounts are not judged here; None where they may be."""
+    with understood("get_account_summaries"):
+        models = {_model(row) for row in summaries["summaries"]}
+    other = sorted(models - STANDARD)
+    if not other:
+        return None
+    return Usage(
+        "MARGIN_MODEL",
+        f"at {venue} margin is by {other[0][:40]}, which is not told position by position",
+        "`fairlead health FILE` judges a portfolio-margined account written down; or use segregated standard margin there",
+    )
+
+
+def _model(row: Mapping[str, Any]) -> str:
+    if (told := row.get("margin_model")) is not None:
+        return str(told)
+    kind = "cross" if row.get("cross_collateral_enabled") else "segregated"
+    return f"{kind}_{'pm' if row.get('portfolio_margining_enabled') else 'sm'}"
+
+
+def document(
+    venue: str, summaries: Any, rows: Any, markets: Mapping[str, Market], at_s: int
+) -> Mapping[str, Any]:
+    """Of get_account_summaries and get_positions. An account with options, which are no contracts of one price, is told by a model of no name
+    here, so that it is UNKNOWN. Raises Halt VENUE_DIALECT."""
+    place = f"cex:{venue}"
+    with understood("a margin account"):
+        stated = {text_of(row["currency"]): row for row in summaries["summaries"]}
+        held: dict[str, list[Any]] = {}
+        for row in rows:
+            if exact(row["size"]) and row["instrument_name"] in markets:
+                held.setdefault(markets[row["instrument_name"]].settle, []).append(row)
+        accounts, symbols = list[dict[str, Any]](), set[str]()
+        for currency, open_now in sorted(held.items()):
+            account = stated[currency]
+            least = exact(account["maintenance_margin"])
+            kept = [exact(row["maintenance_margin"]) for row in open_now]
+            told = sum(kept, Decimal(0))
+            px = Decimal(1) if currency in DOLLARS else above_zero(open_now[0]["index_price"])
+            positions = []
+            for row, own in zip(open_now, kept, strict=True):
+                symbol = text_of(row["instrument_name"])
+                more = WIDE.divide(WIDE.multiply(own, least), told) if least > told > 0 else own
+                positions.append(
+                    {
+                        "asset": cex_id(venue, symbol),
+                        "size": number(exact(row["size"])),
+                        "mark_px": number(above_zero(row["mark_price"])),
+                        "maintenance": number(more.quantize(PLACES, ROUND_CEILING, WIDE)),
+                        "inverse": markets[symbol].inverse,
+                    }
+                )
+                symbols.add(symbol)
+            symbols.add(currency)
+            options = any(str(row["kind"]) != "future" for row in open_now)
+            accounts.append(
+                {
+                    "id": f"{venue} {currency}",
+                    "model": "deribit_sm with options" if options else "deribit_sm",
+                    "chain": place,
+                    "settle": cex_id(venue, currency),
+                    "settle_px": number(px),
+                    "equity": number(exact(account["equity"])),
+                    "positions": positions,
+                }
+            )
+    return {
+        "fairlead": "accounts/1",
+        "at": {place: {"timestamp": at_s}},
+        "assets": [{"id": cex_id(venue, s), "symbol": s, "decimals": DIGITS} for s in sorted(symbols)],
+        "accounts": accounts,
+    }
