@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 ADDRESS = Address(flash_repay.ADDRESS)
 FLASH_GAS = 1_000_000
 """What it takes at most through the wallet, for comparing plans; the rehearsal then tells the truth."""
+LIFE_S = 60
+"""Five slots: where others move the pools beyond the plan it cannot be included any more, and the loan waits no longer than that for the next."""
 WAYS = 2
 """So many purchases of a debt with a collateral are planned with."""
 PROBE = 8

@@ -17,7 +17,8 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from agent.app import template
-from agent.app.chaos.rescue.crises import CALM_GWEI, TOP_1E8, Crisis, Slot
+from agent.app.chaos.rescue.crises import CALM_GWEI, TOP_1E8, Crisis, Slot, pool_px_1e8
+from agent.app.chaos.rescue.pools import Pools
 from agent.app.readonly import read_book
 from agent.app.settings import load
 from agent.app.settings_tree import Settings
@@ -45,12 +46,20 @@ RULE: dict[str, Any] = {
     "per_day_usd": "1000000000", "most_cost_usd": str(MOST_COST_USD), "swap": False,
     "sequencer": UPTIME,
 }  # fmt: skip
+BARE_RULE = RULE | {"swap": True}
+"""What a bare wallet's loan is repaid out of its collateral by."""
+LONG_UP_S = 7_200
+"""So long a sequencer has been up when a crisis begins: for an hour after its return no price is believed."""
+SLIPPAGE_BPS, BLOCK_S, TRIED_AGAIN_S = 50, 12, 15.0
 MISTAKEN: dict[str, dict[str, Any]] = {
     "late": {"trigger": "1.01"},
     "greedy": {"target": "2"},
     "blind": {"sequencer": "0x" + "b11d" * 10, "max_price_age_s": 10**6},
+    "unarmed": {},
+    "spendthrift": {"most_cost_usd": "1000000", "max_slippage_bps": 5_000},
 }
-"""What a bad rescuer's rule says instead, for controls: it begins too late, pays too much, heeds no doubt."""
+"""What a bad rescuer's rule says instead, for controls: it begins too late, pays too much, heeds no doubt, has not opted in to selling
+collateral, sells it at any price."""
 Say = Callable[[str], None]
 
 
@@ -67,12 +76,23 @@ class World:
     lives: int = 0
     told_before: int = 0
     dark: bool = False
+    bare: bool = False
+    crisis: Crisis | None = None
+    pools: Pools | None = None
     settings: Settings = field(init=False)
     rpc: Rpc = field(init=False)
 
     def __post_init__(self) -> None:
         self.settings = load(self.settings_path)
         self.rpc = Rpc(self.url, timeout_s=60)
+        if self.bare:
+            self.pools = Pools(self.url, self.rpc, self.pool_addresses)
+
+    @property
+    def pool_addresses(self) -> tuple[str, ...]:
+        """Uniswap's V3 pools that the settings name on chain 1."""
+        (chain,) = (c for c in self.settings.chains if c.chain_id == 1)
+        return tuple(p.address for p in chain.pools if p.kind == "uniswap_v3")
 
     @property
     def safe(self) -> str:
@@ -129,12 +149,17 @@ class World:
 
     def kill(self) -> None:
         """SIGKILL, and a new life at once; nothing where there is none."""
+        if self.dies():
+            self.begin()
+
+    def dies(self) -> bool:
+        """SIGKILL. False where there is no daemon."""
         if self.daemon is None:
-            return
+            return False
         self.daemon.send_signal(signal.SIGKILL)
         self.daemon.wait(20)
         self.sigkills += 1
-        self.begin()
+        return True
 
     def end(self) -> None:
         """The daemon is ended, the chain goes on by itself at calm fees."""
@@ -180,10 +205,12 @@ class World:
     def lay(self, crisis: Crisis) -> None:
         """Prices at the top, calm fees; two WETH supplied, a debt for the drawn health, the drawn wallet."""
         at, rpc = CHAINS[1], self.rpc
+        self.crisis = crisis
         rpc("relay_pause")
         rpc("relay_fault")
         self._darken(False)
-        self._uptime(stopped=False)
+        self._uptime(stopped=False, since_s=LONG_UP_S)
+        self._trade(TOP_1E8)
         unwell = self.health() < _1e18(TRIGGER)
         # The price is back before fees are calm: what was too dear to pay in would else be paid in now, and land in the next crisis.
         set_feed_price(self.url, "USDC", 10**8)
@@ -244,6 +271,7 @@ class World:
             rpc("relay_mine", 1)
             # A price is stale for as long as it takes to look, however busy the machine is.
             self._until_told("ORACLE_STALE")
+            set_feed_price(self.url, "USDC", 10**8)
         if slot.death == "before":
             self.kill()
         self._fee(slot.base_gwei)
@@ -252,22 +280,51 @@ class World:
             self._uptime(stopped=True)
             self._until_told("SEQUENCER_DOWN")
         else:
+            self._trade(slot.px_1e8)
             set_feed_price(self.url, "ETH", slot.px_1e8)
             self._wait(DOWN_S if slot.down or hopeless else SLOT_S)
         if slot.death == "after":
             self.kill()
+        died = slot.death == "lands" and self.dies()
+        pushed = slot.pushed_bps > 0 and bool(rpc("relay_truth")["private_pending"])
+        if pushed:
+            self._trade(slot.px_1e8, slot.pushed_bps)
         self._fee(slot.base_gwei)
         rpc("relay_mine", 1)
+        if died:
+            self.begin()
+        if pushed and not hopeless:
+            self._again(slot)
         if slot.stopped:
             self._uptime(stopped=False)
 
-    def _uptime(self, *, stopped: bool) -> None:
-        """What the uptime feed says from now on, as Chainlink's does: 1 is down."""
+    def _trade(self, px_1e8: int, pushed_bps: int = 0) -> None:
+        """Others trade the pools to what they pay beside that price."""
+        if self.pools is not None and self.crisis is not None:
+            self.pools.to(pool_px_1e8(px_1e8, self.crisis.off_bps, pushed_bps))
+
+    def _again(self, slot: Slot) -> None:
+        """What the pools no longer give is not included. Slots go by until it no longer can be; what is planned anew has a block at once."""
+        until = time.monotonic() + TRIED_AGAIN_S
+        while self.health() < _1e18(TRIGGER) and not self._gave_up() and time.monotonic() < until:
+            time.sleep(BRIEF_S)
+            if not self.rpc("relay_truth")["private_pending"] and self._sent():
+                self.rpc("evm_increaseTime", BLOCK_S)
+            self._fee(slot.base_gwei)
+            self.rpc("relay_mine", 1)
+
+    def _sent(self) -> bool:
+        """Whether something is with the relay, or was, that may still be included."""
+        book = read_book(self.settings)
+        return book is not None and any(r.submitted and not r.ended for r in book.parts.values())
+
+    def _uptime(self, *, stopped: bool, since_s: int = 0) -> None:
+        """What the uptime feed says from now on, as Chainlink's does: 1 is down, or up; and has been so for `since_s`."""
         if self.rpc("eth_getCode", UPTIME, "latest") == "0x":
             feed = self.rpc("eth_getCode", CHAINS[1].feeds["ETH"], "latest")
             self.rpc("anvil_setCode", UPTIME, feed)
         now = int(self.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
-        update = artifact("MockV3Aggregator").call("updateRoundData", now, int(stopped), now, now)
+        update = artifact("MockV3Aggregator").call("updateRoundData", now, int(stopped), now, now - since_s)
         receipt = self.rpc("eth_getTransactionReceipt", send_as_operator(self.rpc, UPTIME, update))
         if receipt is None or receipt["status"] != "0x1":
             raise Halt("CHAOS_WORLD", "the uptime feed takes no answer", "")
@@ -347,13 +404,20 @@ def _1e18(text: str) -> int:
     return int(whole + part.ljust(18, "0"))
 
 
-def with_rule(settings_path: Path, folder: Path, mistake: str = "") -> Path:
-    """The settings with the crises' rule, and a journal and alerts of their own; `mistake` is one that a rescuer may make."""
+def with_rule(settings_path: Path, folder: Path, mistake: str = "", *, bare: bool = False) -> Path:
+    """The settings with the crises' rule, and a journal and alerts of their own; `mistake` is one that a rescuer may make. A `bare` wallet's
+    know Uniswap's V3 pools alone: the others are traded by nobody while the price falls."""
     import tomllib
 
     values = tomllib.loads(settings_path.read_text())
+    if bare:
+        for chain in values["chains"]:
+            chain["pools"] = [p for p in chain["pools"] if p["kind"] == "uniswap_v3"]
+        values.pop("scopes", None)  # an agent's key is let take nothing out of a loan: owners sign
+    if mistake == "unarmed":
+        values["wallet"].pop("flash_repay", None)
     values |= {
-        "rescues": [RULE | MISTAKEN.get(mistake, {})],
+        "rescues": [(BARE_RULE if bare else RULE) | MISTAKEN.get(mistake, {})],
         "jobs": [],
         "journal": {"path": str(folder / "journal.db"), "emergency_path": str(folder / "emergency.bin")},
         "alerts": {"file": str(folder / "alerts.jsonl")},
