@@ -17,6 +17,7 @@ from agent.app.testvenue.wire import Json
 FOREVER_MS = 32_503_708_800_000
 LEAST = Decimal("0.1")
 """No order is for less of the base than this."""
+STAYS, STAYS_PER_COIN = Decimal("0.01"), Decimal("0.00005")
 CONDITIONS = {"stop_limit": "STOP_LOSS_LIMIT", "stop_market": "STOP_LOSS", "take_limit": "TAKE_PROFIT_LIMIT", "take_market": "TAKE_PROFIT"}  # fmt: skip
 KIND_OF = {kind: name for name, kind in CONDITIONS.items()}
 STATES = {"NEW": "open", "PARTIALLY_FILLED": "open", "FILLED": "filled", "CANCELED": "cancelled", "EXPIRED": "cancelled", "EXPIRED_IN_MATCH": "cancelled", "REJECTED": "rejected"}  # fmt: skip
@@ -258,6 +259,23 @@ def position_json(engine: FuturesEngine, account: str, spec: SymbolSpec) -> Json
         "mark_price": engine.mark(spec.symbol),
         "leverage": engine.leverage.get((account, spec.symbol), LEVERAGE),
         "floating_profit_loss": engine.gain(account, spec.symbol),
+        "maintenance_margin": stays(engine, account, spec),
+    }
+
+
+def stays(engine: FuturesEngine, account: str, spec: SymbolSpec) -> Decimal:
+    """What a position must keep: a share of its worth, which grows with the coins in it."""
+    held = abs(engine.position(account, spec.symbol).qty)
+    return held * engine.mark(spec.symbol) * (STAYS + STAYS_PER_COIN * held)
+
+
+def funding_json(time_ms: int, rate: Decimal, mark: Decimal) -> Json:
+    return {
+        "timestamp": time_ms,
+        "index_price": mark,
+        "prev_index_price": mark,
+        "interest_1h": rate,
+        "interest_8h": rate * 8,
     }
 
 
@@ -267,10 +285,20 @@ def summaries_json(engine: FuturesEngine, account: str) -> Json:
             "currency": asset,
             "balance": engine.free.get((account, asset), ZERO),
             "available_funds": engine.available(account, asset),
+            "equity": engine.free.get((account, asset), ZERO) + _gains(engine, account, asset),
+            "maintenance_margin": sum(
+                (stays(engine, account, s) for s in engine.specs.values() if s.quote == asset), ZERO
+            ),
+            "margin_model": "segregated_sm",
+            "cross_collateral_enabled": False,
         }
         for asset in engine.assets_of(account)
     ]
     return {"summaries": rows}
+
+
+def _gains(engine: FuturesEngine, account: str, asset: str) -> Decimal:
+    return sum((engine.gain(account, s.symbol) for s in engine.specs.values() if s.quote == asset), ZERO)
 
 
 def error_json(error: VenueError) -> Json:

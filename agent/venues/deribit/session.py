@@ -43,7 +43,7 @@ from agent.venues import (  # fmt: skip
     others_left_alone,
     understood,
 )
-from agent.venues.deribit import codec, combos, stops
+from agent.venues.deribit import codec, combos, margin, stops
 from agent.venues.deribit.line import Line
 
 API = "/api/v2"
@@ -294,6 +294,28 @@ class Deribit:
         rows = await self.private("get_positions", {"currency": "any"})
         with understood("get_positions"):
             return tuple(held for held in map(self.reader.position, rows) if held is not None)
+
+    async def margin(self) -> Mapping[str, Any]:
+        """Each currency's account with what is open in it, as `agent.margin.deribit_sm` reads it. Raises Usage MARGIN_MODEL."""
+        self._need_markets()
+        rows = await self.private("get_positions", {"currency": "any"})
+        summaries = await self.private("get_account_summaries", {})
+        at_s = (self._clock.now_ns() // 1_000_000 + self._ahead_ms) // 1_000
+        return margin.document(self._name, summaries, rows, self._markets, at_s)
+
+    async def funding(self, symbol: str, since_ns: int) -> Sequence[tuple[int, Decimal]]:
+        """See `agent.ports.TellsFunding`: every hour's rate, asked for by weeks. Nothing of a contract that expires."""
+        self._market(symbol)
+        if not symbol.endswith(codec.PERPETUAL):
+            return ()
+        start_ms, now_ms = since_ns // 1_000_000, self._clock.now_ns() // 1_000_000 + self._ahead_ms
+        found: dict[int, Decimal] = {}
+        while start_ms < now_ms:
+            end_ms = min(start_ms + codec.WEEK_MS, now_ms)
+            asked = {"instrument_name": symbol, "start_timestamp": str(start_ms), "end_timestamp": str(end_ms)}  # fmt: skip
+            found |= codec.funding(await self.public("get_funding_rate_history", asked))
+            start_ms = end_ms
+        return tuple(sorted((at, rate) for at, rate in found.items() if at >= since_ns))
 
     def stream(self) -> AsyncIterator[ExecutionReport]:
         """Reports of this account, each execution once: an audit over HTTP, and the logged-on line beside it where the signer grants one."""

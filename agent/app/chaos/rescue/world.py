@@ -267,7 +267,7 @@ class World:
             rpc("relay_fault", {"road": "private", "kind": "down", "count": 9_999})
         if slot.gap_s:
             self.told_before = len(self._alerts())
-            rpc("evm_increaseTime", slot.gap_s)
+            self._later(slot.gap_s)
             rpc("relay_mine", 1)
             # A price is stale for as long as it takes to look, however busy the machine is.
             self._until_told("ORACLE_STALE")
@@ -309,9 +309,14 @@ class World:
         while self.health() < _1e18(TRIGGER) and not self._gave_up() and time.monotonic() < until:
             time.sleep(BRIEF_S)
             if not self.rpc("relay_truth")["private_pending"] and self._sent():
-                self.rpc("evm_increaseTime", BLOCK_S)
+                self._later(BLOCK_S)
             self._fee(slot.base_gwei)
             self.rpc("relay_mine", 1)
+
+    def _later(self, seconds: int) -> None:
+        """The next block is so much later than the last one, however far the chain's clock has run ahead of ours."""
+        last = int(self.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+        self.rpc("evm_setNextBlockTimestamp", last + seconds)
 
     def _sent(self) -> bool:
         """Whether something is with the relay, or was, that may still be included."""
@@ -378,6 +383,8 @@ class World:
         self.rpc("relay_fault")
         until = time.monotonic() + 90
         while time.monotonic() < until:
+            if self.bare and self._sent() and not self.rpc("relay_truth")["private_pending"]:
+                self._later(BLOCK_S)  # what was taken back ends with its deadline
             self.rpc("relay_mine", 1)
             time.sleep(0.15)
             if not self._open() and (hopeless or self.health() >= _1e18(TRIGGER) or self._gave_up()):
