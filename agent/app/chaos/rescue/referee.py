@@ -152,7 +152,7 @@ class Judge:
             counters["outside_policy"] += 1
             violations.append({"case": number, "rule": "outside-policy", "story": story})
         counters["payments"] = len(moves) + counters["by_flash"]
-        for story in self._silent(case, counters):
+        for story in self._silent(case, bool(fallen), counters):
             counters["silent"] += 1
             violations.append({"case": number, "rule": "silent", "story": story})
         self._losses(case, bool(fallen), counters, flashed.lost_usd() if flashed is not None else Fraction(0))
@@ -202,7 +202,7 @@ class Judge:
                 )
         return said
 
-    def _silent(self, case: Case, counters: dict[str, int]) -> list[str]:
+    def _silent(self, case: Case, fallen: bool, counters: dict[str, int]) -> list[str]:
         """Alerts that had to come and did not."""
         codes = {json.loads(line).get("code") for line in self.alert_lines()[len(case.alerts) :]}
         said = []
@@ -213,7 +213,7 @@ class Judge:
             said.append("a stale price was passed over")
         if any(slot["stopped"] for slot in case.crisis["slots"]) and "SEQUENCER_DOWN" not in codes:
             said.append("a sequencer that was down was passed over")
-        if not case.feasible and not codes & {"RESCUE_IMPOSSIBLE", "RESCUE_SHORT"}:
+        if not case.feasible and fallen and not codes & {"RESCUE_IMPOSSIBLE", "RESCUE_SHORT"}:
             said.append("what could not be saved was not told")
         return said
 

@@ -11,8 +11,8 @@ from agent.app.chaos.referee_process import RefereeProcess
 from agent.app.chaos.report import Report
 from agent.app.chaos.rescue.crises import TOP_1E8, Crisis, draw
 from agent.app.chaos.rescue.world import (
+    BARE_COST_USD,
     MISTAKEN,
-    MOST_COST_USD,
     MOST_USD,
     SLIPPAGE_BPS,
     TARGET,
@@ -97,7 +97,7 @@ def _befall(
     opening = {
         "url": url, "safe": world.safe, "sender": world.settings.wallet.sender.address if world.settings.wallet.sender else "",
         "alerts": str(world.settings.alerts.file), "trigger": TRIGGER, "warn": WARN, "target": TARGET, "most_usd": MOST_USD,
-        "top_1e8": TOP_1E8, "uptime": UPTIME, "most_cost_usd": MOST_COST_USD, "slippage_bps": SLIPPAGE_BPS,
+        "top_1e8": TOP_1E8, "uptime": UPTIME, "most_cost_usd": BARE_COST_USD, "slippage_bps": SLIPPAGE_BPS,
         "pools": world.pool_addresses if bare else (), "feed": CHAINS[1].feeds["ETH"], "a_token": a_token(world.rpc, CHAINS[1].weth),
     }  # fmt: skip
     referee = RefereeProcess("agent.app.chaos.rescue.referee", opening)

@@ -46,11 +46,12 @@ RULE: dict[str, Any] = {
     "per_day_usd": "1000000000", "most_cost_usd": str(MOST_COST_USD), "swap": False,
     "sequencer": UPTIME,
 }  # fmt: skip
-BARE_RULE = RULE | {"swap": True}
+BARE_COST_USD = 400
+BARE_RULE = RULE | {"swap": True, "most_cost_usd": str(BARE_COST_USD)}
 """What a bare wallet's loan is repaid out of its collateral by."""
 LONG_UP_S = 7_200
 """So long a sequencer has been up when a crisis begins: for an hour after its return no price is believed."""
-SLIPPAGE_BPS, BLOCK_S, TRIED_AGAIN_S = 50, 12, 15.0
+SLIPPAGE_BPS, BLOCK_S, TRIED_AGAIN_S = 50, 12, 45.0
 MISTAKEN: dict[str, dict[str, Any]] = {
     "late": {"trigger": "1.01"},
     "greedy": {"target": "2"},
