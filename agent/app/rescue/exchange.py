@@ -99,7 +99,7 @@ async def exposed(app: App, rule: MarginRescueTable) -> list[Exposed]:
         raise Usage(
             "NO_MARGIN",
             f"{rule.venue} tells no margin accounts here",
-            "binance_usdm, dydx and hyperliquid do",
+            "binance_usdm, deribit, dydx and hyperliquid do",
         )
     judged, instruments = await asyncio.gather(judged_now(venue), venue.instruments())
     traded = {
