@@ -25,6 +25,8 @@ from chains.devnet.jsonrpc import Rpc, RpcError
 pytestmark = pytest.mark.devnet
 FALLEN, PUSHED, WORTHLESS = 183, 84, 137
 """Cases of seed 920."""
+DEAR = 268
+"""A case of seed 1, in which pools would take more of the collateral than the rule allows."""
 TROUBLED, POOR = 2_263, 48
 """Cases of seed 1: a death, dear gas, a sequencer, a relay and an exchange that are down, and a fall that would end in liquidation; a stale
 price with next to nothing in the wallet."""
@@ -163,15 +165,17 @@ def test_five_hundred_crises() -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize(
-    ("mistake", "rules"),
+    ("mistake", "rules", "case"),
     [
-        ("asleep", {"fallen", "silent"}),
-        ("thief", {"outside-policy"}),
-        ("late", {"fallen"}),
-        ("greedy", {"outside-policy"}),
-        ("blind", {"silent"}),
+        ("asleep", {"fallen", "silent"}, (1, TROUBLED)),
+        ("thief", {"outside-policy"}, (1, TROUBLED)),
+        ("late", {"fallen"}, (1, TROUBLED)),
+        ("greedy", {"outside-policy"}, (1, TROUBLED)),
+        ("blind", {"silent"}, (1, TROUBLED)),
+        ("unarmed", {"fallen"}, (920, FALLEN)),
+        ("spendthrift", {"outside-policy"}, (1, DEAR)),
     ],
 )
-def test_the_referee_finds_what_goes_wrong(mistake: str, rules: set[str]) -> None:
-    report = run(1, [TROUBLED], mistake=mistake)
+def test_the_referee_finds_what_goes_wrong(mistake: str, rules: set[str], case: tuple[int, int]) -> None:
+    report = run(case[0], [case[1]], mistake=mistake)
     assert {found["rule"] for found in report.violations} >= rules

@@ -108,8 +108,9 @@ def _befall(
                 world.take_over()
                 world.begin()
             told = referee.ask({"do": "begin", "crisis": crisis.to_json()})
-            # What stands by itself may be paid for, and is not waited for where the pools make it too dear.
-            hopeless = not told["feasible"] or (bare and not told["needed"]) or mistake == "asleep"
+            hopeless = not told["feasible"] or mistake == "asleep"
+            # What stands by itself may be paid for, and is not waited for again once the pools made that too dear.
+            world.begun(needed=told["needed"] or not bare)
             for slot in crisis.slots:
                 world.befall(slot, hopeless)
             world.settle(hopeless)

@@ -79,6 +79,8 @@ class World:
     dark: bool = False
     bare: bool = False
     crisis: Crisis | None = None
+    needed: bool = True
+    told_first: int = 0
     pools: Pools | None = None
     settings: Settings = field(init=False)
     rpc: Rpc = field(init=False)
@@ -259,6 +261,10 @@ class World:
 
     # ------------------------------------------------------------------ a crisis
 
+    def begun(self, *, needed: bool) -> None:
+        """The ground is laid: `needed` is whether the loan falls where nobody does anything."""
+        self.needed, self.told_first = needed, len(self._alerts())
+
     def befall(self, slot: Slot, hopeless: bool) -> None:
         """One slot: what is drawn happens, the daemon has its time, then a block takes what the relay holds."""
         rpc = self.rpc
@@ -309,10 +315,14 @@ class World:
         until = time.monotonic() + TRIED_AGAIN_S
         while self.health() < _1e18(TRIGGER) and not self._gave_up() and time.monotonic() < until:
             time.sleep(BRIEF_S)
-            if not self.rpc("relay_truth")["private_pending"] and self._sent():
-                self._later(BLOCK_S)
+            self._expire()
             self._fee(slot.base_gwei)
             self.rpc("relay_mine", 1)
+
+    def _expire(self) -> None:
+        """What a bare wallet's daemon took back from its relay ends with its deadline: a slot goes by."""
+        if self.bare and self._sent() and not self.rpc("relay_truth")["private_pending"]:
+            self._later(BLOCK_S)
 
     def _later(self, seconds: int) -> None:
         """The next block is so much later than the last one, however far the chain's clock has run ahead of ours."""
@@ -373,6 +383,8 @@ class World:
     def _gave_up(self) -> bool:
         """Whether the daemon has told, since this slot's price, that nothing can be done: what it told of an earlier one, and of the
         crisis before, is no reason to leave it no time now."""
+        if not self.needed:
+            return '"RESCUE_IMPOSSIBLE"' in "\n".join(self._alerts()[self.told_first :])
         return self._told("RESCUE_IMPOSSIBLE")
 
     def _alerts(self) -> list[str]:
@@ -384,8 +396,7 @@ class World:
         self.rpc("relay_fault")
         until = time.monotonic() + 90
         while time.monotonic() < until:
-            if self.bare and self._sent() and not self.rpc("relay_truth")["private_pending"]:
-                self._later(BLOCK_S)  # what was taken back ends with its deadline
+            self._expire()
             self.rpc("relay_mine", 1)
             time.sleep(0.15)
             if not self._open() and (hopeless or self.health() >= _1e18(TRIGGER) or self._gave_up()):
@@ -399,6 +410,7 @@ class World:
         while self.daemon is not None and quiet < 4 and time.monotonic() < until:
             time.sleep(BRIEF_S)
             quiet = 0 if self._open() else quiet + 1
+            self._expire()
             if not quiet:
                 self.rpc("relay_mine", 1)
 
