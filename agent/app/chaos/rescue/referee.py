@@ -233,7 +233,8 @@ class Judge:
         repaying, at = Fraction(0), case.first_below(self.trigger)
         if at is not None:
             stands = case.stands(case.usdc, Fraction(0), at)
-            repaying = (gas * fees[at] if case.usdc else 0) + (0 if stands else case.liquidation())
+            repaying = gas * fees[at] if case.usdc else Fraction(0)
+            repaying += 0 if stands else case.liquidation()
         for name, value in (
             ("lost_cents", lost), ("lost_all_knowing_cents", best), ("lost_repaying_cents", repaying),
             ("lost_doing_nothing_cents", nothing),

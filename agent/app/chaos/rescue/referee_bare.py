@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 WETH, USDC = CHAINS[1].weth, CHAINS[1].usdc
 FLASH = flash_repay.ADDRESS
 REPAID = "0x" + keccak(b"Repaid(address,address,address,uint256,address,uint256)").hex()
-FLASH_GAS, BID = 1_000_000, 2
-"""A payment out of the collateral takes no more gas, and is bid for at no more than this many times the base fee."""
-SPENT_GAS = 800_000
-"""What it takes as a rule."""
+FLASH_GAS, BID = 1_000_000, Fraction(42, 10)
+"""A payment out of the collateral takes no more gas, and is bid for at no more than this many times the base fee: twelve blocks' rises."""
+SPENT_GAS, PAID = 800_000, 2
+"""What it takes as a rule, and what is paid for it, times the base fee."""
 GRACE_S, PX_AGE_S = 3_600, 3_900
 """Nothing is sold so soon after a sequencer's return, nor at an older price."""
 WHOLE_BELOW = Fraction(95, 100)
@@ -55,8 +55,8 @@ class Ways:
             waits = slot["stopped"] or (waits and slot["gap_s"] < GRACE_S)
             self.sells.append(pays and not waits)
 
-    def gas(self, number: int, units: int) -> Fraction:
-        return Fraction(units * BID * int(self.slots[number]["base_gwei"]), 10**9) * self.top
+    def gas(self, number: int, units: int, times: Fraction | int = PAID) -> Fraction:
+        return Fraction(units * int(self.slots[number]["base_gwei"]), 10**9) * times * self.top
 
     def taken(self, number: int, usd: Fraction) -> Fraction | None:
         """ETH for so many dollars of debt."""
@@ -70,7 +70,7 @@ class Ways:
 
     def most(self, number: int, debt: Fraction, collateral: Fraction) -> Fraction:
         """The most of the debt that may be bought: no more collateral than there is, no more lost than the rule allows."""
-        room = self.most_cost - self.gas(number, FLASH_GAS)
+        room = self.most_cost - self.gas(number, FLASH_GAS, BID)
 
         def fine(usd: Fraction) -> bool:
             lost, eth = self.lost(number, usd), self.taken(number, usd)

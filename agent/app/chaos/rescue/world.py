@@ -46,7 +46,7 @@ RULE: dict[str, Any] = {
     "per_day_usd": "1000000000", "most_cost_usd": str(MOST_COST_USD), "swap": False,
     "sequencer": UPTIME,
 }  # fmt: skip
-BARE_COST_USD = 400
+BARE_COST_USD = 800
 BARE_RULE = RULE | {"swap": True, "most_cost_usd": str(BARE_COST_USD)}
 """What a bare wallet's loan is repaid out of its collateral by."""
 LONG_UP_S = 7_200
@@ -300,7 +300,7 @@ class World:
         rpc("relay_mine", 1)
         if died:
             self.begin()
-        if pushed and not hopeless:
+        if (pushed or slot.cliff) and not hopeless:
             self._again(slot)
         if slot.stopped:
             self._uptime(stopped=False)
@@ -311,7 +311,8 @@ class World:
             self.pools.to(pool_px_1e8(px_1e8, self.crisis.off_bps, pushed_bps))
 
     def _again(self, slot: Slot) -> None:
-        """What the pools no longer give is not included. Slots go by until it no longer can be; what is planned anew has a block at once."""
+        """What the pools no longer give is not included. Slots go by until it no longer can be; what is planned anew, or is to follow what
+        the wallet had, has a block at once."""
         until = time.monotonic() + TRIED_AGAIN_S
         while self.health() < _1e18(TRIGGER) and not self._gave_up() and time.monotonic() < until:
             time.sleep(BRIEF_S)
@@ -394,6 +395,11 @@ class World:
     def settle(self, hopeless: bool) -> None:
         """Blocks until nothing of the daemon's is open, and the loan is well where it can be."""
         self.rpc("relay_fault")
+        until = time.monotonic() + SLOT_S  # on a busy machine a price may go before it was looked at
+        while self.daemon is not None and self.health() < _1e18(WARN) and time.monotonic() < until:
+            if '"RESCUE_NEAR"' in "\n".join(self._alerts()[self.told_first :]):
+                break
+            time.sleep(0.05)
         until = time.monotonic() + 90
         while time.monotonic() < until:
             self._expire()
