@@ -112,17 +112,15 @@ async def prepared(
     at: BlockRef | None = None,
     seen: SeenLoan | None = None,
     own: Callable[[int, int], tuple[Call, ...]] | None = None,
-    life_s: int | None = None,
 ) -> Action:
     """The action under a name of the caller's, rehearsed on top of `at` (the head where None), where the account was `seen`; `own` are its
-    calls by the block's time and the deadline, `life_s` ahead, where the lender has none of that verb. Raises as `prepare`."""
+    calls by the block's time and the deadline, where the lender has none of that verb. Raises as `prepare`."""
     assert desk.simulator is not None
     wallet = desk.wallet
     head = at or await desk.gateway.block("latest")
-    life = life_s or DEADLINE_S
-    deadline = head.timestamp + life
+    deadline = head.timestamp + DEADLINE_S
     if desk.road is not None:
-        deadline = head.timestamp + min(life, desk.road.deadline_s)
+        deadline = head.timestamp + min(DEADLINE_S, desk.road.deadline_s)
         check_market(app, desk, lender)
         check_scope(app, desk, verb, token_of(asset), app.directory.assets[asset].symbol)
     time_s = max(head.timestamp + 1, app.clock.now_ns() // 10**9)

@@ -209,7 +209,6 @@ async def prepare(app: App, book: Book, sight: Sight, move: Move, most_cost_usd:
         at=sight.one.found.block,
         seen=sight.one,
         own=own,
-        life_s=flash.LIFE_S if own is not None else None,
     )
 
 

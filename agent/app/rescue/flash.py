@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 ADDRESS = Address(flash_repay.ADDRESS)
 FLASH_GAS = 1_000_000
 """What it takes at most through the wallet, for comparing plans; the rehearsal then tells the truth."""
-LIFE_S = 60
-"""Five slots: where others move the pools beyond the plan it cannot be included any more, and the loan waits no longer than that for the next."""
 READ_AGAIN, READ_AGAIN_S = 2, 0.25
 """A block that moves under a read is no reason to say that nothing can be done."""
 WAYS = 2
