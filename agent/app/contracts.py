@@ -31,15 +31,20 @@ async def holdings_of(venue: MarketVenue, known: Container[AssetId]) -> list[Bal
 def as_holdings(
     balances: Sequence[Balance], positions: Sequence[Position], known: Container[AssetId]
 ) -> list[Balance]:
-    """`free` of a wallet stays what the venue lets be used as margin; free and locked together are the wallet less what positions cost."""
+    """`free` of a wallet stays what the venue lets be used as margin; free and locked together are the wallet less what positions cost.
+
+    An inverse contract is dollars and goes the other way: its short has spent coins on them, whatever the price becomes. What is left of
+    the wallet is the whole of what the account gains where the coin does.
+    """
     found = {balance.asset: balance for balance in balances}
     with localcontext(WIDE):
         for held in positions:
             if held.asset not in known or held.settle not in known:
                 continue
             wallet = found.get(held.settle, Balance(held.settle, ZERO))
-            found[held.settle] = Balance(wallet.asset, wallet.free, wallet.locked - held.cost)
-            found[held.asset] = Balance(held.asset, held.qty)
+            sign = -1 if held.inverse else 1
+            found[held.settle] = Balance(wallet.asset, wallet.free, wallet.locked - sign * held.cost)
+            found[held.asset] = Balance(held.asset, sign * held.qty)
     return list(found.values())
 
 

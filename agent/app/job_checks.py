@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from agent.algos.twap import seconds_of
@@ -39,7 +40,7 @@ def job_problems(settings: Settings, job: Timing, where: str) -> Iterator[tuple[
         yield from _jitter(job, trigger, where)
     symbols = [*settings.assets, *settings.equivalents]
     if isinstance(job, HedgeJob):
-        yield from _hedge(job, symbols, where)
+        yield from _hedge(settings, job, symbols, where)
         return
     for name in ("base", "quote"):
         symbol = getattr(job, name, None)
@@ -80,7 +81,9 @@ def _jitter(job: Timing, trigger: Rule | Blocks | Condition, where: str) -> Iter
         )
 
 
-def _hedge(job: HedgeJob, symbols: list[str], where: str) -> Iterator[tuple[str, str, str]]:
+def _hedge(
+    settings: Settings, job: HedgeJob, symbols: list[str], where: str
+) -> Iterator[tuple[str, str, str]]:
     try:
         hedge_named(job.hedge).check(job.hedge_with)
     except Usage as wrong:
@@ -94,6 +97,50 @@ def _hedge(job: HedgeJob, symbols: list[str], where: str) -> Iterator[tuple[str,
         symbol = job.hedge_with.get(name)
         if symbol is not None and symbol not in symbols:
             yield f"{where}.hedge_with.{name}", f"there is no asset '{symbol}'", near(symbol, symbols)
+    instrument = job.hedge_with.get("instrument")
+    if "carry" in hedge_named(job.hedge).needs and instrument is not None and instrument in settings.assets:
+        yield from _carried(settings, instrument, f"{where}.hedge_with.instrument")
+
+
+INVERSE_HINT = (
+    "name a linear one (ETH_USDC-PERPETUAL); an inverse short is an order of the exchange's session by hand"
+)
+
+
+def inverse_words(symbol: str) -> str:
+    return f"{symbol} is dollars' worth of a coin, and no orders in such contracts are planned here"
+
+
+def _carried(settings: Settings, name: str, where: str) -> Iterator[tuple[str, str, str]]:
+    """A short needs an exchange that trades it and tells what it is paid."""
+    found = [asset.partition("/") for asset in settings.assets[name] if asset.startswith("cex:")]
+    for place, _, symbol in found:
+        venue = settings.venue(place.removeprefix("cex:"))
+        if venue is None or not (module := _module(venue.module)) or not getattr(module, "FUNDING", False):
+            continue
+        if symbol not in venue.symbols:
+            yield (
+                where,
+                f"{symbol} is not among the symbols of {venue.name}",
+                f"add it to venues.{venue.name}.symbols",
+            )
+        if (inverse := getattr(module, "INVERSE", None)) is not None and inverse.fullmatch(symbol):
+            yield where, inverse_words(symbol), INVERSE_HINT
+        return
+    yield (
+        where,
+        f"no exchange of the settings that takes orders tells what a short of '{name}' is paid",
+        "name a perpetual of a venue whose module is binance_usdm or deribit",
+    )
+
+
+def _module(name: str) -> ModuleType | None:
+    import importlib
+
+    try:
+        return importlib.import_module(f"agent.venues.{name}")
+    except ImportError:
+        return None
 
 
 def hedge_named(name: str) -> Hedge:

@@ -75,7 +75,7 @@ class Position:
     """A contract that an account holds: a claim on gains and a duty of losses in `settle`, and no holding of a coin.
 
     `qty` is below zero where short, in units of the contract `asset`; `cost`, of the same sign, what it was entered for in units of
-    `settle`. `entry_px`, and `mark_px` that the venue takes it to be worth (None: not told), are the contract's own prices. `leverage`
+    `settle`, from where gains were last settled. `inverse`: `qty` is dollars, which a short has bought with `cost` of the coin. `entry_px`, and `mark_px` that the venue takes it to be worth (None: not told), are the contract's own prices. `leverage`
     None: not told; `isolated`: it has margin of its own.
     """
 
@@ -88,3 +88,4 @@ class Position:
     settle: AssetId
     leverage: Decimal | None = None
     isolated: bool = False
+    inverse: bool = False

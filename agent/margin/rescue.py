@@ -167,6 +167,8 @@ def best_effort(
         if source in used or raw <= 0:
             continue
         cost = cost_usd(account, move, unit_usd)
+        if one.buys is not None and not _better(model, account, times[0], moves, move):
+            continue  # at pools far below the protocol's price more security would be lost than debt
         if worth <= cost and not (cost < saved and _useful(model, account, times[0], moves, move)):
             continue
         used.add(source)
@@ -190,6 +192,12 @@ def _useful(model: MarginModel, account: Any, timestamp: int, before: Sequence[M
     less = health_after(model, account, timestamp, before)
     more = health_after(model, account, timestamp, [*before, move])
     return less is not None and less < NEAR_1E18 and (more is None or more - less >= LEAST_GAIN_1E18)
+
+
+def _better(model: MarginModel, account: Any, timestamp: int, before: Sequence[Move], move: Move) -> bool:
+    less = health_after(model, account, timestamp, before)
+    more = health_after(model, account, timestamp, [*before, move])
+    return less is not None and (more is None or more > less)
 
 
 def _owed_after(model: MarginModel, account: Any, timestamp: int, moves: Sequence[Move], asset: str) -> int:

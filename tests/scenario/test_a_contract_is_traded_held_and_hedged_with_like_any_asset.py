@@ -15,27 +15,25 @@ import pytest
 from dydx_rig import dydx_paper, dydx_session
 from hypothesis import given
 from hypothesis import strategies as st
+from planned_contracts import PERP, USDC, Desk, known, settings
 from settings_values import values
 from usdm_rig import usdm_paper, usdm_session
 
 from agent.app import template
 from agent.app.comparison import unnamed_positions
-from agent.app.contracts import as_holdings, holdings_of, spendable_down
+from agent.app.contracts import as_holdings, spendable_down
 from agent.app.jobs.carry import carry_of
 from agent.app.jobs.facts import held
 from agent.app.jobs.hedging import hedge_request
-from agent.app.live_market import LiveMarket
-from agent.app.places import Directory, directory
+from agent.app.places import directory
 from agent.app.settings import parse
 from agent.app.settings_jobs import HedgeJob
 from agent.app.testvenue.futures import futures_of
 from agent.app.watching.margins import judged_now
-from agent.app.workshop import Workshop
 from agent.domain.errors import Denied
-from agent.domain.ids import child_id, parent_id, part_id
-from agent.domain.instruments import Asset, AssetId, Place
-from agent.domain.orders import ChildOrder, Part, Side, VenueOrder
-from agent.domain.reports import Balance, Fill, Position
+from agent.domain.instruments import AssetId, Place
+from agent.domain.orders import Side
+from agent.domain.reports import Balance, Position
 from agent.domain.risk import OraclePrice
 from agent.domain.units import raw_down
 from agent.hedging import carry, delta
@@ -43,84 +41,15 @@ from agent.hedging.policy import State
 from agent.journal.book import Book
 from agent.transport.clock import SystemClock
 from agent.venues.binance_usdm import BinanceUsdm
-from agent.venues.dydx import Dydx
-from chains.types import Protection
 
 D = Decimal
-PERP, USDC = AssetId("cex:paper/ETHUSDC"), AssetId("cex:paper/USDC")
 DYDX = AssetId("cex:paper/ETH-USD")
-
-
-def known(perp: AssetId) -> Directory:
-    assets = {perp: Asset(perp, "ETH-PERP", 8), USDC: Asset(USDC, "USDC", 8)}
-    return Directory({"ETH-PERP": (perp,), "USDC": (USDC,)}, assets)
 
 
 KNOWN = known(PERP)
 
 
-def settings(perp: AssetId) -> Any:
-    return SimpleNamespace(chains=(), venue=lambda name: SimpleNamespace(symbols=(perp.partition("/")[2],)))
-
-
 SETTINGS = settings(PERP)
-
-
-class Desk:
-    """The parts of a desk that meet a venue, and a book of what its fills say."""
-
-    def __init__(self, venue: BinanceUsdm | Dydx, perp: AssetId = PERP) -> None:
-        async def no_prices() -> tuple[Any, ...]:
-            return ()
-
-        self.venue, self.perp, clock = venue, perp, SystemClock()
-        self.known = known(perp)
-        self.market = LiveMarket(clock, settings(perp), self.known, {}, {"paper": venue}, no_prices)
-        self.workshop = Workshop(clock, {}, {"paper": venue}, 60)
-        self.booked = {perp: D(0), USDC: D(100_000)}
-        self.sent = 0
-
-    async def order(self, side: Side, qty: str) -> VenueOrder:
-        """Planned, and prepared as it would be sent."""
-        self.sent += 1
-        name = child_id(parent_id("i-x"), self.sent)  # type: ignore[arg-type]
-        child = ChildOrder(
-            name, parent_id("i-x"), self.sent, side, "ETH-PERP", "USDC", D(qty), None, 50, Protection.PRIVATE, 0  # type: ignore[arg-type]
-        )  # fmt: skip
-        route = self.market.route(await self.market.view("ETH-PERP", "USDC"), child)
-        legs = tuple(range(len(route.legs)))
-        place = Place("cex:paper")
-        part = Part(
-            part_id(name, place, 1),
-            name,
-            place,
-            1,
-            route.sell,
-            route.buy,
-            route.in_raw,
-            route.out_raw,
-            0,
-            legs,
-        )
-        approved: Any = SimpleNamespace(planned=SimpleNamespace(child=child, route=route))
-        prepared = await self.workshop.prepare(part, approved, None)  # type: ignore[arg-type]
-        assert prepared.order is not None
-        return prepared.order
-
-    async def trade(self, side: Side, qty: str) -> None:
-        placed = await self.venue.submit(await self.venue.authorize(await self.order(side, qty)))
-        assert placed.cum_qty == D(qty)
-        for fill in placed.fills:
-            self.book(fill)
-
-    def book(self, fill: Fill) -> None:
-        self.booked[fill.asset_in] -= fill.qty_in
-        self.booked[fill.asset_out] += fill.qty_out
-        self.booked[fill.fee_asset] -= fill.fee_qty
-
-    async def there(self) -> dict[AssetId, Decimal]:
-        told = {b.asset: b.free + b.locked for b in await holdings_of(self.venue, self.known.assets)}
-        return {self.perp: told.get(self.perp, D(0)), USDC: told[USDC]}
 
 
 @asynccontextmanager

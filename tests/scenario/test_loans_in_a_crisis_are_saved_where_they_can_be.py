@@ -5,18 +5,28 @@ killed; another process knows beforehand what could be saved, and judges by the 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from agent_home import AgentHome
+from flash_home import opted_in
 
 from agent.app.chaos.report import Report
-from agent.app.chaos.rescue.crises import draw
+from agent.app.chaos.rescue.crises import draw, pool_px_1e8
+from agent.app.chaos.rescue.pools import Pools, sqrt_px_x96
+from agent.app.chaos.rescue.referee_pools import Pool, sqrt_at
 from agent.app.chaos.rescue.run import crises, run
 from chains.devnet.addresses import CHAINS
 from chains.devnet.funding import give_token, set_feed_price
+from chains.devnet.jsonrpc import Rpc, RpcError
 
 pytestmark = pytest.mark.devnet
+FALLEN, PUSHED, WORTHLESS = 183, 84, 137
+"""Cases of seed 920."""
+DEAR = 268
+"""A case of seed 1, in which pools would take more of the collateral than the rule allows."""
 TROUBLED, POOR = 2_263, 48
 """Cases of seed 1: a death, dear gas, a sequencer, a relay and an exchange that are down, and a fall that would end in liquidation; a stale
 price with next to nothing in the wallet."""
@@ -60,6 +70,60 @@ def test_what_can_be_saved_is_saved_and_what_cannot_is_told(ground: AgentHome, t
     assert counted["payments"] >= 1 and (counted["warned"], counted["sigkills"]) == (2, 1)
 
 
+def test_a_bare_wallets_loan_is_saved_by_its_own_collateral(ground: AgentHome, tmp_path: Path) -> None:
+    """Below one at a blow and a daemon that never saw what it sent land; others who sell ahead of it; pools that are worth nothing to it."""
+    report = Report("rescue", 920, 3)
+    with opted_in(ground) as settings:
+        url = ground.home.cheat_urls[1]
+        try:
+            crises(settings, url, tmp_path, 920, [FALLEN, PUSHED, WORTHLESS], report, lambda text: None)
+        finally:
+            with Rpc(url) as rpc:
+                Pools(url, rpc, pools_of(ground)).to(3_000 * 10**8)
+    assert report.violations == []
+    counted = report.counters
+    assert (counted["crises"], counted["bare"], counted["survived"], counted["infeasible"]) == (3, 3, 2, 1)
+    assert counted["by_flash"] >= 2 and counted["cliffs"] >= 1 and counted["sigkills"] >= 1
+
+
+def pools_of(home: AgentHome) -> tuple[str, ...]:
+    (chain,) = (c for c in home.settings.chains if c.chain_id == 1)
+    return tuple(p.address for p in chain.pools if p.kind == "uniswap_v3")
+
+
+def test_the_referee_knows_to_the_wei_what_the_pools_take(agent_home: AgentHome) -> None:
+    """Beside Uniswap's own QuoterV2, wherever others have traded them to; beyond what a pool holds it has nothing."""
+    home, at = agent_home, CHAINS[1]
+
+    def read(
+        to: str, contract: str, function: str, args: tuple[Any, ...], block: int | str
+    ) -> tuple[Any, ...]:
+        return home.read(to, contract, function, *args)
+
+    url = home.home.cheat_urls[1]
+    with Rpc(url) as rpc:
+        moved, known = Pools(url, rpc, pools_of(home)), [Pool(read, address) for address in pools_of(home)]
+        assert len(known) >= 2
+        try:
+            for px in (3_000, 2_700, 1_950, 1_400):
+                moved.to(px * 10**8)
+                sqrt = Fraction(sqrt_px_x96(px * 10**8), 1 << 96)
+                for pool in known:
+                    for usd in (1, 3_500, 250_000, 10**9):
+                        asked = (at.weth, at.usdc, usd * 10**6, int(pool.fee * 10**6), 0)
+                        wanted = pool.takes(sqrt, usd * 10**6)
+                        if wanted is None:
+                            with pytest.raises(RpcError):
+                                home.read(at.uniswap.quoter_v2, "uniswap_v3_quoter_v2", "quoteExactOutputSingle", asked)  # fmt: skip
+                            continue
+                        told = home.read(at.uniswap.quoter_v2, "uniswap_v3_quoter_v2", "quoteExactOutputSingle", asked)  # fmt: skip
+                        assert abs(told[0] - wanted) <= 10 + wanted / 10**12, (px, usd, pool.address)
+        finally:
+            moved.to(3_000 * 10**8)
+    assert sqrt_at(0) == 1 and abs(sqrt_at(2) - Fraction(10_001, 10_000)) < Fraction(1, 1 << 100)
+    assert pool_px_1e8(3_000 * 10**8, 100, 200) == 3_000 * 10**8 * 99 * 98 // 10**4
+
+
 def test_what_befalls_a_loan_is_the_same_for_ever_and_of_every_kind() -> None:
     drawn = [draw(1, case) for case in range(300)]
     assert drawn == [draw(1, case) for case in range(300)]
@@ -72,7 +136,14 @@ def test_what_befalls_a_loan_is_the_same_for_ever_and_of_every_kind() -> None:
         any(s.dark for s in slots),
     ):
         assert happens
-    assert {slot.death for slot in slots} == {"", "before", "after"}
+    assert {slot.death for slot in slots} == {"", "before", "after", "lands"}
+    bare = [crisis for crisis in drawn if crisis.bare]
+    assert len(drawn) // 4 < len(bare) < len(drawn) // 2 and all(c.off_bps == 0 for c in drawn if not c.bare)
+    assert (
+        any(s.cliff for s in slots)
+        and any(s.pushed_bps for s in slots)
+        and any(c.off_bps > 500 for c in bare)
+    )
     assert all(
         slot.px_1e8 == before.px_1e8
         for c in drawn
@@ -94,15 +165,17 @@ def test_five_hundred_crises() -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize(
-    ("mistake", "rules"),
+    ("mistake", "rules", "case"),
     [
-        ("asleep", {"fallen", "silent"}),
-        ("thief", {"outside-policy"}),
-        ("late", {"fallen"}),
-        ("greedy", {"outside-policy"}),
-        ("blind", {"silent"}),
+        ("asleep", {"fallen", "silent"}, (1, TROUBLED)),
+        ("thief", {"outside-policy"}, (1, TROUBLED)),
+        ("late", {"fallen"}, (1, TROUBLED)),
+        ("greedy", {"outside-policy"}, (1, TROUBLED)),
+        ("blind", {"silent"}, (1, TROUBLED)),
+        ("unarmed", {"fallen"}, (920, FALLEN)),
+        ("spendthrift", {"outside-policy"}, (1, DEAR)),
     ],
 )
-def test_the_referee_finds_what_goes_wrong(mistake: str, rules: set[str]) -> None:
-    report = run(1, [TROUBLED], mistake=mistake)
+def test_the_referee_finds_what_goes_wrong(mistake: str, rules: set[str], case: tuple[int, int]) -> None:
+    report = run(case[0], [case[1]], mistake=mistake)
     assert {found["rule"] for found in report.violations} >= rules

@@ -163,3 +163,19 @@ def test_where_it_cannot_do_alone_it_is_the_rest_of_a_plan_and_never_what_is_mis
     assert alone == with_it, "what it could do is no money of the wallet's"
     other = Means(FLASH, "usdc", flash.most_raw, GAS, buys=flash.buys)
     assert all(len(p.moves) == 1 or p.moves[0].means is cash for p in plans(model, one, (AT,), TARGET, [flash, other, cash]))  # fmt: skip
+
+
+def test_what_would_make_it_worse_keeps_nothing_that_helps_from_being_done() -> None:
+    """At a pool a third below the protocol's price more security is lost than debt: what the wallet has is paid, and nothing is sold."""
+    model = aave_v3_0.MODEL
+    rows = (
+        Reserve("weth", 18, 3_000 * 10**8, 8_000, 8_250, True, AT, 10 * 10**18, RAY, 0, 0, RAY, 0),
+        Reserve("usdc", 6, 10**8, 0, 0, False, AT, 0, RAY, 0, 22_500 * 10**6, RAY, 0),
+    )
+    one = Account(rows)
+    (flash,) = means(model, one, {"p": pool("weth", "usdc", Fraction(2_000), 500, 10**9)}, Decimal(10_000))
+    cash = Means(REPAY, "usdc", 2_000 * 10**6, GAS)
+    assert plans(model, one, (AT,), TARGET, [flash, cash]) == []
+    assert best_effort(model, one, (AT,), [flash], Decimal(50_000)) is None
+    short = best_effort(model, one, (AT,), [flash, cash], Decimal(50_000))
+    assert short is not None and [m.means for m in short.moves] == [cash]

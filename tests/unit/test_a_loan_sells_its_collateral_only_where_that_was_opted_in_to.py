@@ -131,6 +131,30 @@ async def test_only_the_genuine_code_and_genuine_pools_are_used(code: bytes | No
     assert await flash.pools_of(app(), desk) == ({}, [])
 
 
+async def test_pools_that_cannot_be_read_at_once_are_read_again_and_told_where_they_cannot() -> None:
+    async def code_of(address: Address) -> bytes:
+        return runtime()
+
+    async def slept(seconds: float) -> None:
+        slept_s.append(seconds)
+
+    desk: Any = SimpleNamespace(gateway=SimpleNamespace(code=code_of), profile=load(1))
+    for fails, said in ((1, []), (9, ["FLASH_NO_POOLS"])):
+        slept_s, asked = list[float](), list[int]()
+
+        async def pools_at(chain_id: int, fails: int = fails, asked: list[int] = asked) -> dict[str, Any]:
+            asked.append(chain_id)
+            return {} if len(asked) <= fails else {pool().id: pool()}
+
+        one = app(flash_repay=HASH)
+        one.clock = SimpleNamespace(sleep=slept)
+        one.market = SimpleNamespace(pools_at=pools_at, left_out={"ethereum": "it does not answer"})
+        pools, doubts = await flash.pools_of(one, desk)
+        assert [d.code for d in doubts] == said and bool(pools) is not bool(said)
+        assert all("it does not answer" in d.message for d in doubts)
+        assert len(slept_s) == min(fails, flash.READ_AGAIN)
+
+
 def test_what_stands_against_it_leaves_no_plan() -> None:
     told, one = app(flash_repay=HASH), sight()
     assert len(flash.flash_means(told, one, AT)) == 1

@@ -159,7 +159,7 @@ def submission(
     "crises",
     "crisis",
     20,
-    "A control: nobody watches (asleep), money goes elsewhere (thief), it begins too late, pays too much or heeds no doubt (late, greedy, blind), and the referee must find it.",
+    "A control: nobody watches (asleep), money goes elsewhere (thief), it begins too late, pays too much or heeds no doubt (late, greedy, blind), may not sell collateral or sells it at any price (unarmed, spendthrift), and the referee must find it.",
 )
 def rescue(seed: int, count: int | None, case: int | None, mistake: str, as_json: bool) -> int:
     """A loan whose collateral falls fast, with dear gas, stale prices, a sequencer, relay or exchange that is down and a daemon that is killed."""
@@ -173,7 +173,7 @@ def rescue(seed: int, count: int | None, case: int | None, mistake: str, as_json
         header("devnet", "a throw-away Safe", f"seed {seed}")
         print(
             f"{found['crises']} crises, {found['infeasible']} infeasible, {found['survived']} survived, {found['fallen']} fallen; "
-            f"{found['payments']} payments, {found['sigkills']} deaths of the daemon"
+            f"{found['payments']} payments, {found['by_flash']} of them out of collateral, {found['sigkills']} deaths of the daemon"
         )
         for name, who in (
             ("lost_cents", "lost"), ("lost_all_knowing_cents", "by one who knows all"),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING
 
+from agent.app.job_checks import INVERSE_HINT, inverse_words
 from agent.app.watching.margins import judged_now
 from agent.domain.errors import Denied
 from agent.domain.instruments import AssetId, place_of, venue_of
@@ -22,8 +23,9 @@ YEAR_HOURS = 8_760
 
 
 async def carry_of(app: App, given: Mapping[str, str]) -> Carry | None:
-    """None where the account cannot be told. Raises Denied FUNDING_UNKNOWN, Retry where the venue does not answer."""
+    """None where the account cannot be told. Raises Denied FUNDING_UNKNOWN or CARRY_INVERSE, Usage MARGIN_MODEL and the like, Retry where the venue does not answer."""
     asset, venue = contract_of(app, given["instrument"])
+    await need_linear(app, given["instrument"], asset)
     hours = positive(given, "hours", "72")
     with localcontext(WIDE):
         since_ns = app.clock.now_ns() - int(hours * HOUR_NS)
@@ -53,6 +55,14 @@ async def carry_of(app: App, given: Mapping[str, str]) -> Carry | None:
     return Carry(yearly, room)
 
 
+async def need_linear(app: App, name: str, asset: AssetId) -> None:
+    """Raises Denied CARRY_INVERSE: no order of so many coins is one of so many dollars."""
+    symbol = asset.partition("/")[2]
+    for one in await app.venues[venue_of(place_of(asset)) or ""].instruments():
+        if one.symbol == symbol and one.contract == "inverse":
+            raise Denied("CARRY_INVERSE", f"{name}: {inverse_words(symbol)}", INVERSE_HINT)
+
+
 def contract_of(app: App, name: str) -> tuple[AssetId, TellsFunding]:
     """The contract at a venue that tells funding. Raises Denied FUNDING_UNKNOWN."""
     for asset in app.directory.group(name):
@@ -62,5 +72,5 @@ def contract_of(app: App, name: str) -> tuple[AssetId, TellsFunding]:
     raise Denied(
         "FUNDING_UNKNOWN",
         f"no exchange that answers now tells what a short of {name} is paid",
-        "name a contract of an exchange that does (binance_usdm)",
+        "name a contract of an exchange that does (binance_usdm, deribit)",
     )

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 ADDRESS = Address(flash_repay.ADDRESS)
 FLASH_GAS = 1_000_000
 """What it takes at most through the wallet, for comparing plans; the rehearsal then tells the truth."""
+READ_AGAIN, READ_AGAIN_S = 2, 0.25
+"""A block that moves under a read is no reason to say that nothing can be done."""
 WAYS = 2
 """So many purchases of a debt with a collateral are planned with."""
 PROBE = 8
@@ -46,8 +48,8 @@ WAD = 10**18
 
 
 async def pools_of(app: App, desk: ChainDesk) -> tuple[dict[str, ConcentratedPool], list[Doubt]]:
-    """Uniswap's own V3 pools of a chain by their ids; none where the settings do not opt in, or other code stands there, which is told.
-    Raises as the gateway's reads."""
+    """Uniswap's own V3 pools of a chain by their ids; none where the settings do not opt in; or other code stands there, or none can be
+    read, which are told. Raises as the gateway's reads."""
     if app.settings.wallet.flash_repay is None:
         return {}, []
     code = await desk.gateway.code(ADDRESS)
@@ -56,6 +58,15 @@ async def pools_of(app: App, desk: ChainDesk) -> tuple[dict[str, ConcentratedPoo
         message = f"{desk.profile.name}: {told} at FlashRepay's address {ADDRESS}"
         return {}, [Doubt("FLASH_ABSENT", message, "`fairlead wallet flash` tells how it is placed")]
     found = await app.market.pools_at(desk.profile.chain_id)
+    for _ in range(READ_AGAIN):
+        if found:
+            break
+        await app.clock.sleep(READ_AGAIN_S)
+        found = await app.market.pools_at(desk.profile.chain_id)
+    if not found:
+        why = app.market.left_out.get(desk.profile.name, "the settings name none there")
+        message = f"{desk.profile.name}: no pool could be read that would sell its collateral: {why}"
+        return {}, [Doubt("FLASH_NO_POOLS", message, "it is looked again at the next block")]
     own = {n: p for n, p in found.items() if isinstance(p, ConcentratedPool)}
     return {n: p for n, p in own.items() if not is_foreign(p, desk.profile.chain_id)}, []
 

@@ -94,10 +94,16 @@ def options(app: App, sight: Sight, spent_usd: Decimal, time_s: int, *, beside: 
         flashed = plans(one.engine, one.account, times, target, flash_means(app, sight, time_s), unit)
         theirs = tuple(p for p in flashed if over(sight, p, spent_usd) is None)
     room = min(sight.rule.most_usd, sight.rule.per_day_usd - spent_usd)
-    effort = best_effort(one.engine, one.account, times, means, room, unit)
-    if effort is None or over(sight, effort, spent_usd) is not None:
-        return Options((), missing, tuple(doubts), unwound=unwound, owners=theirs)
-    return Options((effort,), missing, tuple(doubts), short=True, unwound=unwound, owners=theirs)
+    # What of it is sold costs: where that is too much, what the wallet has is paid all the same.
+    for some in (
+        means,
+        [m for m in means if not m.buys],
+        [m for m in means if not m.buys and not m.swap_from],
+    ):
+        effort = best_effort(one.engine, one.account, times, some, room, unit)
+        if effort is not None and over(sight, effort, spent_usd) is None:
+            return Options((effort,), missing, tuple(doubts), short=True, unwound=unwound, owners=theirs)
+    return Options((), missing, tuple(doubts), unwound=unwound, owners=theirs)
 
 
 def own_collateral(app: App, sight: Sight, time_s: int, target: int) -> Unwinding | None:

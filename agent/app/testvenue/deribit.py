@@ -30,7 +30,7 @@ from agent.app.testvenue.wire import Json
 
 API = "/api/v2"
 LONGEST_MS = 60_000
-LEAST_BEAT_S = 10
+LEAST_BEAT_S, MONTH_H = 10, 744
 LINE_FAULTS = {
     "error_before": (11_094, "internal_server_error"),
     "error_after": (11_094, "internal_server_error"),
@@ -68,6 +68,7 @@ class DeribitServer(Server):
             public("get_time", lambda p, a: self.venue.now_ms()),
             public("get_instruments", lambda p, a: [say.instrument_json(s, self.engine) for s in self.engine.specs.values() if p.get("kind", say.kind_of(s)) == say.kind_of(s)]),
             public("get_instrument", lambda p, a: say.instrument_json(say.spec_named(self.engine, p), self.engine)),
+            public("get_funding_rate_history", self.funding),
             public("get_combos", lambda p, a: [say.combo_json(s, self.engine) for s in self._combos()]),
             public("get_combo_details", self.combo),
             private("order.place", "buy", lambda p, a: self.order(p, a, "BUY")),
@@ -135,6 +136,15 @@ class DeribitServer(Server):
         if found is None:
             raise VenueError(10_020, "invalid_or_unsupported_instrument")
         return say.combo_json(found, self.engine)
+
+    def funding(self, params: Params, account: Account | None) -> list[Json]:
+        """A month of hours at the most, as the exchange tells them."""
+        spec = say.spec_named(self.engine, params)
+        if kind := spec.base.partition("-")[2]:
+            raise VenueError(11_050, f"bad_request: {kind} is no perpetual")
+        start, end = (int(say.needed(params, name)) for name in ("start_timestamp", "end_timestamp"))
+        told = self.engine.funding.get(spec.symbol, [])
+        return [say.funding_json(*row) for row in told if start <= row[0] <= end][:MONTH_H]
 
     # orders
 

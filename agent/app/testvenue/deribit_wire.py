@@ -265,6 +265,16 @@ def position_json(engine: FuturesEngine, account: str, spec: SymbolSpec) -> Json
     }
 
 
+def funding_json(time_ms: int, rate: Decimal, mark: Decimal) -> Json:
+    return {
+        "timestamp": time_ms,
+        "index_price": mark,
+        "prev_index_price": mark,
+        "interest_1h": rate,
+        "interest_8h": rate * 8,
+    }
+
+
 def _gains(engine: FuturesEngine, account: str, asset: str) -> Decimal:
     return sum((engine.gain(account, s) for s, spec in engine.specs.items() if spec.quote == asset), ZERO)
 
@@ -284,6 +294,7 @@ def summaries_json(engine: FuturesEngine, account: str) -> Json:
             "initial_margin": engine.margin_held(account, asset),
             "maintenance_margin": _maintenance(engine, account, asset),
             "available_funds": engine.available(account, asset),
+            "cross_collateral_enabled": False,
         }
         for asset in engine.assets_of(account)
     ]

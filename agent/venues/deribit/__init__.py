@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 from agent.market.feeds import FeedFacts
@@ -21,6 +22,13 @@ FEED = FeedFacts(
     subscribe=feed.subscribe,
     reply=feed.reply,
 )
+
+MARGIN = True
+"""Its session is an `agent.ports.TellsMargin`."""
+FUNDING = True
+"""And an `agent.ports.TellsFunding` of contracts that orders go to."""
+INVERSE = re.compile(r"[A-Z]+-PERPETUAL")
+"""Perpetuals in dollars' worth of a coin; those margined in USDC name it too."""
 
 
 MARGIN = True

@@ -56,6 +56,7 @@ GONE = frozenset({10004, 10010, 11044})
 """An order that is not there, or not any more."""
 TURNED_AWAY = frozenset({10028, 10040, 10041, 10047, 10066, 11051})
 UNKNOWN_OUTCOME = frozenset({11094, 13028, 13888})
+PERPETUAL, WEEK_MS = "-PERPETUAL", 7 * 86_400_000
 COIN_PLACES = Decimal("1e-18")
 
 
@@ -214,6 +215,12 @@ def balances(data: Any, venue: str) -> list[Balance]:
         return found
 
 
+def funding(rows: Any) -> dict[int, Decimal]:
+    """Of get_funding_rate_history: each hour's rate, of the notional, by the time (ns) at which it ended."""
+    with understood("get_funding_rate_history"):
+        return {ns_of_ms(row["timestamp"]): number(row["interest_1h"]) for row in rows}
+
+
 class Reader:
     """Payloads of one account to nouns; knows the instruments that are traded."""
 
@@ -288,16 +295,23 @@ class Reader:
             if not qty or symbol not in self._known:
                 return None
             market, entry = self._known[symbol], above_zero(row["average_price"])
-            cost = WIDE.divide(qty, entry) if market.inverse else qty * entry
+            mark = above_zero(row["mark_price"])
+            # A day's gains are paid into the balance: what it cost is counted from there, where the exchange says what is not paid yet.
+            gain = number(row["floating_profit_loss"]) if "floating_profit_loss" in row else None
+            if market.inverse:
+                cost = WIDE.divide(qty, entry) if gain is None else WIDE.add(gain, WIDE.divide(qty, mark))
+            else:
+                cost = qty * entry if gain is None else WIDE.subtract(WIDE.multiply(qty, mark), gain)
             return Position(
                 text_of(symbol),
                 cex_id(self.venue, symbol),
                 qty,
                 cost,
                 entry,
-                above_zero(row["mark_price"]),
+                mark,
                 cex_id(self.venue, market.settle),
                 number(row["leverage"]) if "leverage" in row else None,
+                inverse=market.inverse,
             )
 
 

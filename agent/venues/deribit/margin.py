@@ -41,7 +41,8 @@ def refused(venue: str, summaries: Any) -> Usage | None:
 
 
 def _model(row: Mapping[str, Any]) -> str:
-    if (told := row.get("margin_model")) is not None:
+    told = row.get("margin_model")
+    if told is not None and not row.get("cross_collateral_enabled"):
         return str(told)
     kind = "cross" if row.get("cross_collateral_enabled") else "segregated"
     return f"{kind}_{'pm' if row.get('portfolio_margining_enabled') else 'sm'}"
@@ -51,14 +52,21 @@ def document(
     venue: str, summaries: Any, rows: Any, markets: Mapping[str, Market], at_s: int
 ) -> Mapping[str, Any]:
     """Of get_account_summaries and get_positions. An account with options, which are no contracts of one price, is told by a model of no name
-    here, so that it is UNKNOWN. Raises Halt VENUE_DIALECT."""
+    here, so that it is UNKNOWN. Raises Usage MARGIN_MODEL for what is open in an unknown market; Halt VENUE_DIALECT."""
     place = f"cex:{venue}"
     with understood("a margin account"):
         stated = {text_of(row["currency"]): row for row in summaries["summaries"]}
         held: dict[str, list[Any]] = {}
         for row in rows:
-            if exact(row["size"]) and row["instrument_name"] in markets:
-                held.setdefault(markets[row["instrument_name"]].settle, []).append(row)
+            if not exact(row["size"]):
+                continue
+            if (market := markets.get(text_of(row["instrument_name"]))) is None:
+                raise Usage(
+                    "MARGIN_MODEL",
+                    f"at {venue} {row['instrument_name']} is open, whose market is not known here",
+                    "the account cannot be told without it: watch it on the exchange's own page",
+                )
+            held.setdefault(market.settle, []).append(row)
         accounts, symbols = list[dict[str, Any]](), set[str]()
         for currency, open_now in sorted(held.items()):
             account = stated[currency]

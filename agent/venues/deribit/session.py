@@ -305,6 +305,20 @@ class Deribit:
         at_s = self._clock.now_ns() // 10**9
         return margin.document(self._name, summaries, rows, self._markets, at_s)
 
+    async def funding(self, symbol: str, since_ns: int) -> Sequence[tuple[int, Decimal]]:
+        """See `agent.ports.TellsFunding`: every hour's rate, asked for by weeks. Nothing of a contract that expires."""
+        self._market(symbol)
+        if not symbol.endswith(codec.PERPETUAL):
+            return ()
+        start_ms, now_ms = since_ns // 1_000_000, self._clock.now_ns() // 1_000_000 + self._ahead_ms
+        found: dict[int, Decimal] = {}
+        while start_ms < now_ms:
+            end_ms = min(start_ms + codec.WEEK_MS, now_ms)
+            asked = {"instrument_name": symbol, "start_timestamp": str(start_ms), "end_timestamp": str(end_ms)}  # fmt: skip
+            found |= codec.funding(await self.public("get_funding_rate_history", asked))
+            start_ms = end_ms
+        return tuple(sorted((at, rate) for at, rate in found.items() if at >= since_ns))
+
     def stream(self) -> AsyncIterator[ExecutionReport]:
         """Reports of this account, each execution once: an audit over HTTP, and the logged-on line beside it where the signer grants one."""
         self._need_markets()

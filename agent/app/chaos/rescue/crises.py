@@ -11,14 +11,18 @@ MOST_DROP_BPS = 600
 """A price falls no further in one slot: between trigger and liquidation lie two such falls."""
 CALM_GWEI, DEAR = 1, 50
 STALE_S = (4_000, 9_000)
+BARE = 1 / 3
+"""So many of the crises find a wallet with next to nothing in it: what saves the loan is its own collateral."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
     """Twelve seconds of a chain: the price posted in it, its base fee, whether the private road is down, and a death of the daemon.
 
-    `gap_s` pass before the price is posted: longer than a price may be old. `death`: "" none, "before" the price, "after" the reaction.
-    `stopped`: the uptime feed says that the sequencer is down; no price can be posted then. `dark`: the exchange hangs.
+    `gap_s` pass before the price is posted: longer than a price may be old. `death`: "" none, "before" the price, "after" the reaction,
+    and what "lands" is seen by nobody but the next life. `stopped`: the uptime feed says that the sequencer is down; no price can be
+    posted then. `dark`: the exchange hangs. `cliff`: the price falls so far that health is below one. `pushed_bps`: others sell that
+    much below the pools' price once a payment is on its way.
     """
 
     px_1e8: int
@@ -28,11 +32,16 @@ class Slot:
     death: str = ""
     stopped: bool = False
     dark: bool = False
+    cliff: bool = False
+    pushed_bps: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Crisis:
-    """`health_bps` is the health factor it begins with; `usdc_bps` of the debt and `weth_bps` of the collateral are in the wallet."""
+    """`health_bps` is the health factor it begins with; `usdc_bps` of the debt and `weth_bps` of the collateral are in the wallet.
+
+    `bare`: it may be repaid out of its collateral, at pools whose price is `off_bps` below the oracle's.
+    """
 
     seed: int
     case: int
@@ -40,13 +49,22 @@ class Crisis:
     usdc_bps: int
     weth_bps: int
     slots: tuple[Slot, ...]
+    bare: bool = False
+    off_bps: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
+def pool_px_1e8(px_1e8: int, off_bps: int, pushed_bps: int = 0) -> int:
+    """What the pools pay for an ETH beside that price of the oracle's."""
+    return px_1e8 * (10_000 - off_bps) * (10_000 - pushed_bps) // 10**8
+
+
 def draw(seed: int, case: int) -> Crisis:
     """Case `case` of `seed`; the same for ever."""
+    if Random(f"rescue bare {seed} {case}").random() < BARE:
+        return _bare(seed, case)
     rng = Random(f"rescue {seed} {case}")
     count = rng.randint(5, 10)
     dear_from = rng.randrange(count) if rng.random() < 0.25 else count
@@ -80,3 +98,50 @@ def draw(seed: int, case: int) -> Crisis:
         dark_from = rng.randrange(count)
         slots = [replace(slot, dark=n >= dark_from) for n, slot in enumerate(slots)]
     return Crisis(seed, case, health, usdc, weth, tuple(slots))
+
+
+def _bare(seed: int, case: int) -> Crisis:
+    """Nothing in the wallet, or too little. Two in five fall below a health of one at a blow; a pool far off its price helps nobody."""
+    rng = Random(f"bare {seed} {case}")
+    count, health = rng.randint(3, 6), rng.randint(12_600, 13_400)
+    cliff_at = rng.randrange(2) if rng.random() < 0.4 else -1
+    dear_from = rng.randrange(count) if rng.random() < 0.25 else count
+    down_at = rng.randrange(count) if rng.random() < 0.2 else -1
+    stopped_at = rng.randrange(1, count) if rng.random() < 0.15 else -1
+    stale = {rng.randrange(count)} if rng.random() < 0.2 else set[int]()
+    dies_at = rng.randrange(count) if rng.random() < 0.4 else -1
+    dark_from = rng.randrange(count) if rng.random() < 0.25 else count
+    pushed = rng.random() < 0.3
+    if down_at == cliff_at:  # nobody could have done anything about it
+        down_at = -1
+    if stopped_at == cliff_at or (down_at >= 0 and abs(stopped_at - down_at) <= 1):
+        stopped_at = -1
+    if stopped_at >= 0 and rng.random() < 0.8:  # for an hour after a sequencer's return nothing is sold
+        stale.add(stopped_at + 1)
+    slots, px = list[Slot](), TOP_1E8
+    for number in range(count):
+        if number == cliff_at:
+            px = TOP_1E8 * rng.randint(9_000, 9_950) // health
+        elif number == stopped_at:
+            pass
+        elif number < cliff_at:
+            px = px * (10_000 - rng.randint(50, 150)) // 10_000
+        else:
+            px = px * (10_000 - rng.randint(100 if cliff_at >= 0 else 300, MOST_DROP_BPS)) // 10_000
+        slots.append(
+            Slot(
+                px,
+                CALM_GWEI * (DEAR if number >= dear_from else 1),
+                number == down_at,
+                rng.randint(*STALE_S) if number in stale else 0,
+                rng.choice(("before", "after", "lands")) if number == dies_at else "",
+                number == stopped_at,
+                number >= dark_from,
+                number == cliff_at,
+                rng.randint(100, 300) if pushed and number != stopped_at else 0,
+            )
+        )
+    kind = rng.random()
+    off = 0 if kind < 0.55 else rng.randint(10, 150) if kind < 0.85 else rng.randint(500, 3_000)
+    usdc = 0 if rng.random() < 0.6 else rng.randint(1, 1_500)
+    return Crisis(seed, case, health, usdc, 0, tuple(slots), True, off)

@@ -2,8 +2,9 @@
 
 python -m agent.app.chaos.rescue.referee      one JSON object a line on stdin, one answer a line on stdout
 
-    {"do": "open", "url", "safe", "sender", "alerts", "trigger", "warn", "target", "most_usd", "uptime"}
-    {"do": "begin", "crisis": {...}}      → {"feasible"}: the ground is laid, nothing has befallen it yet
+    {"do": "open", "url", "safe", "sender", "alerts", "trigger", "warn", "target", "most_usd", "uptime", and where the wallet
+     is bare "pools", "a_token", "feed", "most_cost_usd", "slippage_bps"}
+    {"do": "begin", "crisis": {...}}      → {"feasible", "needed"}: the ground is laid, nothing has befallen it yet
     {"do": "judge"}                       → {"violations": [{"case", "rule", "story"}], "counters": {...}}
 
 Its arithmetic is its own: fractions of the account's figures. Dollars are at the price of the beginning.
@@ -17,6 +18,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from agent.app.chaos.rescue.referee_bare import FLASH, WHOLE_BELOW, Flashed, Plan, Ways, knowing
+from agent.app.chaos.rescue.referee_pools import Pool
 from chains.devnet.addresses import CHAINS
 from chains.devnet.jsonrpc import Rpc
 from chains.profiles.ethereum import CHAIN
@@ -37,7 +40,7 @@ BONUS, CLOSED = Fraction(5, 100), Fraction(1, 2)
 """What a liquidation costs its owner: the bonus, on half of the debt."""
 COUNTERS = (
     "crises", "survived", "infeasible", "outside_policy", "fallen", "payments", "warned", "silent", "lost_cents",
-    "lost_all_knowing_cents", "lost_repaying_cents", "lost_doing_nothing_cents",
+    "lost_all_knowing_cents", "lost_repaying_cents", "lost_doing_nothing_cents", "bare", "cliffs", "by_flash",
 )  # fmt: skip
 
 
@@ -56,6 +59,12 @@ class Case:
         self.wei = int(judge.rpc("eth_getBalance", judge.told["sender"], "latest"), 16)
         self.alerts = judge.alert_lines()
         self.prices = [Fraction(slot["px_1e8"], 10**8) for slot in crisis["slots"]]
+        self.ways: Ways | None = None
+        if crisis["bare"]:
+            self.ways = Ways(judge, judge.pools, crisis)
+            self.plan = Plan(self, self.ways, judge.trigger, judge.target)
+            self.feasible, self.needed = self.plan.feasible, self.plan.needed
+            return
         self.feasible = self.stands(self.usdc, self.weth, 0)
         self.needed = not self.stands(Fraction(0), Fraction(0), 0)
 
@@ -71,7 +80,8 @@ class Case:
         return None
 
     def liquidation(self) -> Fraction:
-        return BONUS * CLOSED * self.debt
+        whole = self.ways is not None and self.plan.lowest < WHOLE_BELOW
+        return BONUS * (1 if whole else CLOSED) * self.debt
 
 
 class Judge:
@@ -82,11 +92,12 @@ class Judge:
         self.top_1e8 = int(told["top_1e8"])
         self.trigger, self.warn, self.target = (Fraction(told[n]) for n in ("trigger", "warn", "target"))
         self.case: Case | None = None
+        self.pools = [Pool(self.call, address) for address in told.get("pools", ())]
 
     def head(self) -> int:
         return int(self.rpc("eth_blockNumber"), 16)
 
-    def _call(
+    def call(
         self, to: str, contract: str, function: str, args: tuple[Any, ...], block: int | str
     ) -> tuple[Any, ...]:
         call = {"to": to, "data": "0x" + encode(contract, function, args).hex()}
@@ -94,10 +105,17 @@ class Judge:
         return decode_result(contract, function, bytes.fromhex(self.rpc("eth_call", call, at)[2:]))
 
     def account(self, block: int | str) -> tuple[Any, ...]:
-        return self._call(self.pool, "aave_v3_pool", "getUserAccountData", (self.told["safe"],), block)
+        return self.call(self.pool, "aave_v3_pool", "getUserAccountData", (self.told["safe"],), block)
 
     def balance(self, token: str, block: int | str = "latest") -> int:
-        return int(self._call(token, "erc20", "balanceOf", (self.told["safe"],), block)[0])
+        return self.of(token, self.told["safe"], block)
+
+    def of(self, token: str, who: str, block: int | str) -> int:
+        return int(self.call(token, "erc20", "balanceOf", (who,), block)[0])
+
+    def allowed(self, token: str, spender: str, block: int | str) -> int:
+        """What the Safe lets it take."""
+        return int(self.call(token, "erc20", "allowance", (self.told["safe"], spender), block)[0])
 
     def alert_lines(self) -> list[str]:
         path = Path(self.told["alerts"])
@@ -105,7 +123,7 @@ class Judge:
 
     def begin(self, crisis: dict[str, Any]) -> dict[str, Any]:
         self.case = Case(self, crisis)
-        return {"feasible": self.case.feasible}
+        return {"feasible": self.case.feasible, "needed": self.case.needed}
 
     def judge(self) -> dict[str, Any]:
         case = self.case
@@ -114,7 +132,9 @@ class Judge:
         violations: list[dict[str, Any]] = []
         last = self.head()
         factors = {b: int(self.account(b)[5]) for b in range(case.first, last + 1)}
-        fallen = [b for b, f in factors.items() if f < 10**18]
+        flashed = Flashed(self, case, case.ways, last) if case.ways is not None else None
+        excused = flashed.excused() if flashed is not None else set[int]()
+        fallen = [b for b, f in factors.items() if f < 10**18 and b not in excused]
         counters["crises"] = 1
         counters["infeasible"] = int(not case.feasible)
         counters["survived"] = int(case.feasible and not fallen)
@@ -123,14 +143,19 @@ class Judge:
             story = f"liquidatable in block {fallen[0]} (health {factors[fallen[0]]}), though it could have been saved"
             violations.append({"case": number, "rule": "fallen", "story": story})
         moves = self._moves(case.first + 1, last)
-        for story in self._outside(case, last, moves, factors):
+        outside = self._outside(case, last, moves, factors)
+        if flashed is not None:
+            outside += flashed.outside(factors)
+            counters["bare"], counters["by_flash"] = 1, len(flashed.moves)
+            counters["cliffs"] = int(any(s["cliff"] for s in case.crisis["slots"]))
+        for story in outside:
             counters["outside_policy"] += 1
             violations.append({"case": number, "rule": "outside-policy", "story": story})
-        counters["payments"] = len(moves)
-        for story in self._silent(case, counters):
+        counters["payments"] = len(moves) + counters["by_flash"]
+        for story in self._silent(case, bool(fallen), counters):
             counters["silent"] += 1
             violations.append({"case": number, "rule": "silent", "story": story})
-        self._losses(case, bool(fallen), counters)
+        self._losses(case, bool(fallen), counters, flashed.lost_usd() if flashed is not None else Fraction(0))
         return {"violations": violations, "counters": counters}
 
     def _moves(self, first: int, last: int) -> list[tuple[str, int, str, int]]:
@@ -140,7 +165,10 @@ class Judge:
             "eth_getLogs", {"address": self.pool, "fromBlock": hex(first), "toBlock": hex(last)}
         ):
             name = TOPICS.get(log["topics"][0])
-            if name is None or self.told["safe"][2:].lower() not in "".join(log["topics"]).lower():
+            topics = "".join(log["topics"]).lower()
+            if name is None or self.told["safe"][2:].lower() not in topics:
+                continue
+            if FLASH[2:].lower() in topics:  # told by its own events
                 continue
             # Supply and Borrow have an address before the amount.
             at = 32 if name in ("Supply", "Borrow") else 0
@@ -159,7 +187,7 @@ class Judge:
             if gone != paid:
                 said.append(f"{gone} {label} left the Safe and {paid} went into its loan")
         for name, block, token, raw in moves:
-            if self._call(self.told["uptime"], "chainlink_aggregator", "latestRoundData", (), block - 1)[1]:
+            if self.call(self.told["uptime"], "chainlink_aggregator", "latestRoundData", (), block - 1)[1]:
                 said.append(f"{name} in block {block}, though the sequencer was said to be down")
             if factors[block - 1] >= self.trigger * 10**18:
                 said.append(f"{name} in block {block} at health {factors[block - 1]}: nothing was due")
@@ -174,7 +202,7 @@ class Judge:
                 )
         return said
 
-    def _silent(self, case: Case, counters: dict[str, int]) -> list[str]:
+    def _silent(self, case: Case, fallen: bool, counters: dict[str, int]) -> list[str]:
         """Alerts that had to come and did not."""
         codes = {json.loads(line).get("code") for line in self.alert_lines()[len(case.alerts) :]}
         said = []
@@ -185,26 +213,30 @@ class Judge:
             said.append("a stale price was passed over")
         if any(slot["stopped"] for slot in case.crisis["slots"]) and "SEQUENCER_DOWN" not in codes:
             said.append("a sequencer that was down was passed over")
-        if not case.feasible and not codes & {"RESCUE_IMPOSSIBLE", "RESCUE_SHORT"}:
+        if not case.feasible and fallen and not codes & {"RESCUE_IMPOSSIBLE", "RESCUE_SHORT"}:
             said.append("what could not be saved was not told")
         return said
 
-    def _losses(self, case: Case, fallen: bool, counters: dict[str, int]) -> None:
-        """Ours by what the sender's account lost; the others' by the gas of one payment as ours cost it, at the fee of their slot."""
+    def _losses(self, case: Case, fallen: bool, counters: dict[str, int], sold_for_less: Fraction) -> None:
+        """Ours by what the sender's account lost, and what collateral was sold for less than its worth in its block; the others' by the
+        gas of one payment as ours cost it, at the fee of their slot."""
         px = Fraction(self.top_1e8, 10**8)
         left = int(self.rpc("eth_getBalance", self.told["sender"], "latest"), 16)
         paid = Fraction(case.wei - left, 10**18) * px
         gas = Fraction(500_000 * 2 * 10**9, 10**18) * px
         fees = [int(slot["base_gwei"]) for slot in case.crisis["slots"]]
-        lost = paid + (case.liquidation() if fallen else 0)
-        knowing = Fraction(0) if not case.needed else (gas * fees[0] if case.feasible else case.liquidation())
+        lost = paid + sold_for_less + (case.liquidation() if fallen else 0)
+        best = Fraction(0) if not case.needed else (gas * fees[0] if case.feasible else case.liquidation())
+        if case.ways is not None and case.feasible:
+            best = knowing(case, case.ways, case.plan, self.trigger)
         nothing = case.liquidation() if case.needed else Fraction(0)
         repaying, at = Fraction(0), case.first_below(self.trigger)
         if at is not None:
             stands = case.stands(case.usdc, Fraction(0), at)
-            repaying = gas * fees[at] + (0 if stands else case.liquidation())
+            repaying = gas * fees[at] if case.usdc else Fraction(0)
+            repaying += 0 if stands else case.liquidation()
         for name, value in (
-            ("lost_cents", lost), ("lost_all_knowing_cents", knowing), ("lost_repaying_cents", repaying),
+            ("lost_cents", lost), ("lost_all_knowing_cents", best), ("lost_repaying_cents", repaying),
             ("lost_doing_nothing_cents", nothing),
         ):  # fmt: skip
             counters[name] = round(value * 100)

@@ -17,7 +17,8 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from agent.app import template
-from agent.app.chaos.rescue.crises import CALM_GWEI, TOP_1E8, Crisis, Slot
+from agent.app.chaos.rescue.crises import CALM_GWEI, TOP_1E8, Crisis, Slot, pool_px_1e8
+from agent.app.chaos.rescue.pools import Pools
 from agent.app.readonly import read_book
 from agent.app.settings import load
 from agent.app.settings_tree import Settings
@@ -45,12 +46,21 @@ RULE: dict[str, Any] = {
     "per_day_usd": "1000000000", "most_cost_usd": str(MOST_COST_USD), "swap": False,
     "sequencer": UPTIME,
 }  # fmt: skip
+BARE_COST_USD = 800
+BARE_RULE = RULE | {"swap": True, "most_cost_usd": str(BARE_COST_USD)}
+"""What a bare wallet's loan is repaid out of its collateral by."""
+LONG_UP_S = 7_200
+"""So long a sequencer has been up when a crisis begins: for an hour after its return no price is believed."""
+SLIPPAGE_BPS, BLOCK_S, TRIED_AGAIN_S = 50, 12, 45.0
 MISTAKEN: dict[str, dict[str, Any]] = {
     "late": {"trigger": "1.01"},
     "greedy": {"target": "2"},
     "blind": {"sequencer": "0x" + "b11d" * 10, "max_price_age_s": 10**6},
+    "unarmed": {},
+    "spendthrift": {"most_cost_usd": "1000000", "max_slippage_bps": 5_000},
 }
-"""What a bad rescuer's rule says instead, for controls: it begins too late, pays too much, heeds no doubt."""
+"""What a bad rescuer's rule says instead, for controls: it begins too late, pays too much, heeds no doubt, has not opted in to selling
+collateral, sells it at any price."""
 Say = Callable[[str], None]
 
 
@@ -67,12 +77,25 @@ class World:
     lives: int = 0
     told_before: int = 0
     dark: bool = False
+    bare: bool = False
+    crisis: Crisis | None = None
+    needed: bool = True
+    told_first: int = 0
+    pools: Pools | None = None
     settings: Settings = field(init=False)
     rpc: Rpc = field(init=False)
 
     def __post_init__(self) -> None:
         self.settings = load(self.settings_path)
         self.rpc = Rpc(self.url, timeout_s=60)
+        if self.bare:
+            self.pools = Pools(self.url, self.rpc, self.pool_addresses)
+
+    @property
+    def pool_addresses(self) -> tuple[str, ...]:
+        """Uniswap's V3 pools that the settings name on chain 1."""
+        (chain,) = (c for c in self.settings.chains if c.chain_id == 1)
+        return tuple(p.address for p in chain.pools if p.kind == "uniswap_v3")
 
     @property
     def safe(self) -> str:
@@ -129,12 +152,17 @@ class World:
 
     def kill(self) -> None:
         """SIGKILL, and a new life at once; nothing where there is none."""
+        if self.dies():
+            self.begin()
+
+    def dies(self) -> bool:
+        """SIGKILL. False where there is no daemon."""
         if self.daemon is None:
-            return
+            return False
         self.daemon.send_signal(signal.SIGKILL)
         self.daemon.wait(20)
         self.sigkills += 1
-        self.begin()
+        return True
 
     def end(self) -> None:
         """The daemon is ended, the chain goes on by itself at calm fees."""
@@ -180,10 +208,12 @@ class World:
     def lay(self, crisis: Crisis) -> None:
         """Prices at the top, calm fees; two WETH supplied, a debt for the drawn health, the drawn wallet."""
         at, rpc = CHAINS[1], self.rpc
+        self.crisis = crisis
         rpc("relay_pause")
         rpc("relay_fault")
         self._darken(False)
-        self._uptime(stopped=False)
+        self._uptime(stopped=False, since_s=LONG_UP_S)
+        self._trade(TOP_1E8)
         unwell = self.health() < _1e18(TRIGGER)
         # The price is back before fees are calm: what was too dear to pay in would else be paid in now, and land in the next crisis.
         set_feed_price(self.url, "USDC", 10**8)
@@ -231,6 +261,10 @@ class World:
 
     # ------------------------------------------------------------------ a crisis
 
+    def begun(self, *, needed: bool) -> None:
+        """The ground is laid: `needed` is whether the loan falls where nobody does anything."""
+        self.needed, self.told_first = needed, len(self._alerts())
+
     def befall(self, slot: Slot, hopeless: bool) -> None:
         """One slot: what is drawn happens, the daemon has its time, then a block takes what the relay holds."""
         rpc = self.rpc
@@ -240,10 +274,11 @@ class World:
             rpc("relay_fault", {"road": "private", "kind": "down", "count": 9_999})
         if slot.gap_s:
             self.told_before = len(self._alerts())
-            rpc("evm_increaseTime", slot.gap_s)
+            self._later(slot.gap_s)
             rpc("relay_mine", 1)
             # A price is stale for as long as it takes to look, however busy the machine is.
             self._until_told("ORACLE_STALE")
+            set_feed_price(self.url, "USDC", 10**8)
         if slot.death == "before":
             self.kill()
         self._fee(slot.base_gwei)
@@ -252,22 +287,61 @@ class World:
             self._uptime(stopped=True)
             self._until_told("SEQUENCER_DOWN")
         else:
+            self._trade(slot.px_1e8)
             set_feed_price(self.url, "ETH", slot.px_1e8)
             self._wait(DOWN_S if slot.down or hopeless else SLOT_S)
         if slot.death == "after":
             self.kill()
+        died = slot.death == "lands" and self.dies()
+        pushed = slot.pushed_bps > 0 and bool(rpc("relay_truth")["private_pending"])
+        if pushed:
+            self._trade(slot.px_1e8, slot.pushed_bps)
         self._fee(slot.base_gwei)
         rpc("relay_mine", 1)
+        if died:
+            self.begin()
+        if (pushed or slot.cliff) and not hopeless:
+            self._again(slot)
         if slot.stopped:
             self._uptime(stopped=False)
 
-    def _uptime(self, *, stopped: bool) -> None:
-        """What the uptime feed says from now on, as Chainlink's does: 1 is down."""
+    def _trade(self, px_1e8: int, pushed_bps: int = 0) -> None:
+        """Others trade the pools to what they pay beside that price."""
+        if self.pools is not None and self.crisis is not None:
+            self.pools.to(pool_px_1e8(px_1e8, self.crisis.off_bps, pushed_bps))
+
+    def _again(self, slot: Slot) -> None:
+        """What the pools no longer give is not included. Slots go by until it no longer can be; what is planned anew, or is to follow what
+        the wallet had, has a block at once."""
+        until = time.monotonic() + TRIED_AGAIN_S
+        while self.health() < _1e18(TRIGGER) and not self._gave_up() and time.monotonic() < until:
+            time.sleep(BRIEF_S)
+            self._expire()
+            self._fee(slot.base_gwei)
+            self.rpc("relay_mine", 1)
+
+    def _expire(self) -> None:
+        """What a bare wallet's daemon took back from its relay ends with its deadline: a slot goes by."""
+        if self.bare and self._sent() and not self.rpc("relay_truth")["private_pending"]:
+            self._later(BLOCK_S)
+
+    def _later(self, seconds: int) -> None:
+        """The next block is so much later than the last one, however far the chain's clock has run ahead of ours."""
+        last = int(self.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+        self.rpc("evm_setNextBlockTimestamp", last + seconds)
+
+    def _sent(self) -> bool:
+        """Whether something is with the relay, or was, that may still be included."""
+        book = read_book(self.settings)
+        return book is not None and any(r.submitted and not r.ended for r in book.parts.values())
+
+    def _uptime(self, *, stopped: bool, since_s: int = 0) -> None:
+        """What the uptime feed says from now on, as Chainlink's does: 1 is down, or up; and has been so for `since_s`."""
         if self.rpc("eth_getCode", UPTIME, "latest") == "0x":
             feed = self.rpc("eth_getCode", CHAINS[1].feeds["ETH"], "latest")
             self.rpc("anvil_setCode", UPTIME, feed)
         now = int(self.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
-        update = artifact("MockV3Aggregator").call("updateRoundData", now, int(stopped), now, now)
+        update = artifact("MockV3Aggregator").call("updateRoundData", now, int(stopped), now, now - since_s)
         receipt = self.rpc("eth_getTransactionReceipt", send_as_operator(self.rpc, UPTIME, update))
         if receipt is None or receipt["status"] != "0x1":
             raise Halt("CHAOS_WORLD", "the uptime feed takes no answer", "")
@@ -310,6 +384,8 @@ class World:
     def _gave_up(self) -> bool:
         """Whether the daemon has told, since this slot's price, that nothing can be done: what it told of an earlier one, and of the
         crisis before, is no reason to leave it no time now."""
+        if not self.needed:
+            return '"RESCUE_IMPOSSIBLE"' in "\n".join(self._alerts()[self.told_first :])
         return self._told("RESCUE_IMPOSSIBLE")
 
     def _alerts(self) -> list[str]:
@@ -319,8 +395,14 @@ class World:
     def settle(self, hopeless: bool) -> None:
         """Blocks until nothing of the daemon's is open, and the loan is well where it can be."""
         self.rpc("relay_fault")
+        until = time.monotonic() + SLOT_S  # on a busy machine a price may go before it was looked at
+        while self.daemon is not None and self.health() < _1e18(WARN) and time.monotonic() < until:
+            if '"RESCUE_NEAR"' in "\n".join(self._alerts()[self.told_first :]):
+                break
+            time.sleep(0.05)
         until = time.monotonic() + 90
         while time.monotonic() < until:
+            self._expire()
             self.rpc("relay_mine", 1)
             time.sleep(0.15)
             if not self._open() and (hopeless or self.health() >= _1e18(TRIGGER) or self._gave_up()):
@@ -334,6 +416,7 @@ class World:
         while self.daemon is not None and quiet < 4 and time.monotonic() < until:
             time.sleep(BRIEF_S)
             quiet = 0 if self._open() else quiet + 1
+            self._expire()
             if not quiet:
                 self.rpc("relay_mine", 1)
 
@@ -347,13 +430,20 @@ def _1e18(text: str) -> int:
     return int(whole + part.ljust(18, "0"))
 
 
-def with_rule(settings_path: Path, folder: Path, mistake: str = "") -> Path:
-    """The settings with the crises' rule, and a journal and alerts of their own; `mistake` is one that a rescuer may make."""
+def with_rule(settings_path: Path, folder: Path, mistake: str = "", *, bare: bool = False) -> Path:
+    """The settings with the crises' rule, and a journal and alerts of their own; `mistake` is one that a rescuer may make. A `bare` wallet's
+    know Uniswap's V3 pools alone: the others are traded by nobody while the price falls."""
     import tomllib
 
     values = tomllib.loads(settings_path.read_text())
+    if bare:
+        for chain in values["chains"]:
+            chain["pools"] = [p for p in chain["pools"] if p["kind"] == "uniswap_v3"]
+        values.pop("scopes", None)  # an agent's key is let take nothing out of a loan: owners sign
+    if mistake == "unarmed":
+        values["wallet"].pop("flash_repay", None)
     values |= {
-        "rescues": [RULE | MISTAKEN.get(mistake, {})],
+        "rescues": [(BARE_RULE if bare else RULE) | MISTAKEN.get(mistake, {})],
         "jobs": [],
         "journal": {"path": str(folder / "journal.db"), "emergency_path": str(folder / "emergency.bin")},
         "alerts": {"file": str(folder / "alerts.jsonl")},
