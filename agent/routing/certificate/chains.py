@@ -16,12 +16,13 @@ assets sold and bought is one, with every asset at the price that suits it best.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import combinations, permutations
 from typing import NamedTuple
 
+from agent.amm import WeightedPool
 from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
 from agent.routing.certificate.bound import Known, Setting
@@ -34,6 +35,8 @@ from agent.routing.certificate.units import unit_prices
 
 MOST = 8
 """No more legs in a chain are told of."""
+FURTHER = 7
+"""No more sets of prices follow the first."""
 _TWICE = 4
 """Assets of a pool that two cuts part."""
 
@@ -84,7 +87,7 @@ class Chains(Setting):
             self.places |= {name_of(*spot): spot for spot in (*near, *far)}
         self.places |= {n: Spot(n, hops, True) for n in whole.targets & ends}
         self.nodes = frozenset(self.places)
-        self.sales = [turned for sale in sales for turned in self._turned(sale)]
+        self.sales = _once(turned for sale in sales for turned in self._turned(sale))
         if known is not None:
             # What is sold of an asset is all sold where it stands.
             self.caps = {n: known.caps[s.asset] for n, s in self.places.items() if s.asset in known.caps}
@@ -235,10 +238,15 @@ class Chains(Setting):
         return joined(on, later[0]), joined(back, later[1])
 
     def _sums(self, gains: Sequence[Gain]) -> list[int]:
-        return best_sums(gains, self._together)
+        return best_sums(gains, self.together)
 
     @cached_property
-    def _together(self) -> frozenset[str]:
+    def weighted(self) -> frozenset[str]:
+        """The pools whose gains are worked out by powers in floats."""
+        return frozenset(sale.edge.pool.id for sale in self.sales if isinstance(sale.edge.pool, WeightedPool))
+
+    @cached_property
+    def together(self) -> frozenset[str]:
         """The pools whose pairs are counted together."""
         return frozenset(sale.edge.pool.id for sale in self.sales if sale.i == sale.j)
 
@@ -290,6 +298,21 @@ class Chains(Setting):
         return value
 
 
+def _once(sales: Iterable[Sale]) -> list[Sale]:
+    """Of the ways to take a pool's pairs together, those that are the same by other cuts are told once."""
+    found: dict[object, Sale] = {}
+    for number, sale in enumerate(sales):
+        edge = sale.edge
+        key: object = number
+        if sale.i == sale.j:
+            size = range(len(edge.nodes))
+            sold = tuple(None if k in edge.never_sold else edge.nodes[k] for k in size)
+            bought = tuple(None if k in edge.never_bought else edge.outs[k] for k in size)
+            key = edge.pool.id, edge.gas, sold, bought
+        found.setdefault(key, sale)
+    return list(found.values())
+
+
 def _distances(starts: Collection[AssetId], ways: Collection[tuple[AssetId, AssetId]]) -> dict[AssetId, int]:
     """How many legs lead from any of `starts` to an asset at least."""
     onward: dict[AssetId, list[AssetId]] = {}
@@ -303,4 +326,4 @@ def _distances(starts: Collection[AssetId], ways: Collection[tuple[AssetId, Asse
     return found
 
 
-__all__ = ["MOST", "Chains", "Spot", "asset_of", "name_of"]
+__all__ = ["FURTHER", "MOST", "Chains", "Spot", "asset_of", "name_of"]
