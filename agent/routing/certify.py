@@ -113,6 +113,8 @@ class _Prover:
     def __init__(self, problem: Problem, route: Route, in_time: Callable[[], bool]) -> None:
         self.problem, self.net, self.out, self._in_time = problem, route.net_out_raw, route.out_raw, in_time
         self.hops = max(problem.max_hops, _chain(route))
+        # A plan that has all the legs it may have is compared with those that have no more.
+        self.legs = len(route.legs) if len(route.legs) >= problem.max_legs else None
         view = problem.view
         self.order = Order(
             view, problem.sell, problem.buy, route.in_raw, problem.cross_domain, problem.native_px
@@ -176,7 +178,7 @@ class _Prover:
     def chained(self, first: _Found, starts: Sequence[_Found]) -> tuple[Chains, list[_Found]]:
         """Bounds for plans with no longer chains than paths may have hops, or than the route's own: each over what the one before leaves."""
         problem, known = self.problem, first.proof.known
-        of = Chains(self.setting, self.hops, _hub(problem, self.setting), known)
+        of = Chains(self.setting, self.hops, _hub(problem, self.setting), known, self.legs)
         t = self._market.tables
         gas = {str(place): rate for place, rate in problem.gas_rate.items()}
         targets = [node for node in self._targets if node in t.number]
@@ -237,7 +239,7 @@ def _most(leaves: Sequence[_Found]) -> int:
 
 def _chain_proof(of: Chains, found: Sequence[_Found]) -> ChainProof:
     first, *then = (_told(of, one.branch.prices) for one in found)
-    return replace(first, then=tuple(then))
+    return replace(first, then=tuple(then), legs=of.legs)
 
 
 def _told(of: Chains, prices: Mapping[AssetId, str]) -> ChainProof:

@@ -23,9 +23,9 @@ _BPS = 1e-4
 _ROUNDS = 80
 _FEWEST, _LONGEST, _SHORTER, _LONGER, _GOOD = 1e-3, 2.0, 0.6, 2.0, 0.3
 """The least and most that prices move at once, as logarithms, how that changes, and what part of what was hoped is good."""
-_ENDS, _SURE, _LITTLE = 0.01, 0.05, 1e-3
-"""It ends where no more than that part of the gap can be gained within a reach of so much, or less than that, in basis points."""
-_NEAR = 0.5
+_ENDS, _SURE, _LITTLE = 0.01, 0.3, 1e-3
+"""It ends where no more than that part of the gap can be gained within a reach of so much (or in proportion), or less than that, in basis points."""
+_NEAR, _AFRESH = 0.5, 0.1
 _LEAST = 1e-12
 _HIGHEST = 1e290
 
@@ -107,12 +107,12 @@ class Planes:
                 reach = min(reach * _LONGER, _LONGEST)
             elif gained <= 0:
                 reach = max(reach * _SHORTER, _FEWEST)
-            if hoped < _LITTLE or (hoped < _ENDS * least and reach > _SURE):
+            if hoped < _LITTLE or hoped < _ENDS * least * min(reach / _SURE, 1.0):
                 # Trading in several pairs of a pool is looked at where the rest is settled: it takes long to work out.
                 more = self._joined(model, at, held, joint)
                 if more <= _LITTLE + _ENDS * least:
                     break
-                least, reach = least + more, max(reach, 2 * _SURE)
+                least, reach = least + more, max(reach, _AFRESH)
         return np.asarray(np.log(self._ref * at))
 
     def _model(self) -> Any:
@@ -121,13 +121,17 @@ class Planes:
         model = highspy.Highs()  # type: ignore[no-untyped-call]
         model.setOptionValue("output_flag", False)
         model.setOptionValue("threads", 1)
-        size = count + len(self._rows)
+        size = count + len(self._rows) + 1
         cost = np.zeros(size)
         first = legs.first[0]
         self._held = float(self._ref[first] / np.exp(legs.pars[0])) * legs.amount / self._unit
         cost[first], cost[count:] = self._held, 1.0
+        # The price of a leg: of more gains than there may be legs, only the best count.
+        cost[-1] = legs.of.legs or 0.0
         low = np.concatenate((np.ones(count), np.zeros(size - count)))
         high = np.concatenate((np.ones(count), np.full(size - count, highspy.kHighsInf)))
+        if legs.of.legs is None:
+            high[-1] = 0.0
         model.addVars(size, low, high)
         model.changeColsCost(size, np.arange(size, dtype=np.int32), cost)
         for name, k in self._number.items():
@@ -176,7 +180,8 @@ class Planes:
             worth,
             rest,
         )
-        total = self._held * float(at[legs.first[0]]) + float(best.sum()) / self._unit
+        paying = best if legs.of.legs is None else np.sort(best)[-legs.of.legs :]
+        total = self._held * float(at[legs.first[0]]) + float(paying.sum()) / self._unit
         return total - self._net / self._unit, lines
 
     def _stopped(
@@ -205,8 +210,9 @@ class Planes:
         many = len(lines.group)
         if not many:
             return
-        columns = np.stack((lines.group + len(self._legs.names), lines.sold, lines.bought), axis=1)
-        values = np.stack((np.ones(many), lines.paid, -lines.got), axis=1)
+        leg = np.full(many, len(self._legs.names) + len(self._rows))
+        columns = np.stack((lines.group + len(self._legs.names), lines.sold, leg, lines.bought), axis=1)
+        values = np.stack((np.ones(many), lines.paid, np.ones(many), -lines.got), axis=1)
         told: Bools = columns >= 0
         begins = np.concatenate(([0], np.cumsum(told.sum(axis=1))[:-1])).astype(np.int32)
         model.addRows(
@@ -234,9 +240,16 @@ class Planes:
                 self._rows[made.pool], rest / self._unit, np.array(names, dtype=np.int64), np.array(values)
             )
             joint.append(line)
-            columns = np.concatenate(([line.group + len(self._legs.names)], line.names)).astype(np.int32)
+            count = len(self._legs.names)
+            columns = np.concatenate(([line.group + count, count + len(self._rows)], line.names)).astype(
+                np.int32
+            )
             model.addRow(
-                line.rest, highspy.kHighsInf, len(columns), columns, np.concatenate(([1.0], -line.values))
+                line.rest,
+                highspy.kHighsInf,
+                len(columns),
+                columns,
+                np.concatenate(([1.0, 1.0], -line.values)),
             )
         return self._sum(at, joint)[0] - before
 

@@ -124,7 +124,8 @@ def certificate_json(found: Certificate | None) -> dict[str, Any] | None:
     }
     if (chains := found.chains) is not None:
         first, *then = (_places_json(prices) for prices in (chains, *chains.then))
-        branches.append({"hops": chains.hops, "hub": chains.hub, **first, "then": then})
+        branches.append({"hops": chains.hops, "hub": chains.hub, "legs": chains.legs, **first, "then": then})
+        universe |= {"legs": chains.legs} if chains.legs is not None else {}
         universe["hops"] = chains.hops
     return {
         "prices": dict(found.prices),

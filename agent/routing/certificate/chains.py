@@ -60,14 +60,24 @@ def asset_of(name: AssetId) -> AssetId:
 
 
 class Chains(Setting):
-    """The setting of a bound for plans in which no chain has more than `hops` legs. Raises Reject BAD_CERTIFICATE where `hops` or `hub` makes no sense."""
+    """The setting of a bound for plans in which no chain has more than `hops` legs, and which have no more than `legs` in all. Raises Reject
+    BAD_CERTIFICATE where `hops`, `hub` or `legs` makes no sense."""
 
-    def __init__(self, whole: Setting, hops: int, hub: AssetId | None, known: Known | None = None) -> None:
-        """`known` is what a bound of the whole proved of plans better than the one at hand; no `hub`: all is before it."""
+    def __init__(
+        self,
+        whole: Setting,
+        hops: int,
+        hub: AssetId | None,
+        known: Known | None = None,
+        legs: int | None = None,
+    ) -> None:
+        """`known` is what a bound of the whole proved of plans better than the one at hand; no `hub`: all is before it; no `legs`: any number."""
         self.__dict__.update({name: held for name, held in whole.__dict__.items() if name != "idle"})
         ends = (whole.sources | whole.targets) & whole.nodes
         if not 1 <= hops <= MOST:
             raise Reject("BAD_CERTIFICATE", f"branches[0].hops: {hops} is not between 1 and {MOST}")
+        if legs is not None and legs < 1:
+            raise Reject("BAD_CERTIFICATE", f"branches[0].legs: {legs} is no number of legs")
         if hub is not None and (hub not in whole.nodes or hub in ends):
             raise Reject("BAD_CERTIFICATE", f"branches[0].hub: {hub} is on no way from what is sold to what is bought")  # fmt: skip
         sales = whole.sales if known is None else known.sales
@@ -75,7 +85,7 @@ class Chains(Setting):
         hither = _distances(whole.sources, ways)
         onward = _distances(whole.targets, [(b, a) for a, b in ways])
         behind = {} if hub is None or hub not in hither else _distances((hub,), ways)
-        self.hops, self.hub = hops, hub
+        self.hops, self.hub, self.legs = hops, hub, legs
         self.places: dict[AssetId, Spot] = {n: Spot(n, 0, False) for n in whole.sources & ends}
         self.names: dict[AssetId, tuple[AssetId, ...]] = {node: (node,) for node in ends}
         for node in sorted(whole.nodes - ends):
@@ -238,7 +248,7 @@ class Chains(Setting):
         return joined(on, later[0]), joined(back, later[1])
 
     def _sums(self, gains: Sequence[Gain]) -> list[int]:
-        return best_sums(gains, self.together)
+        return best_sums(gains, self.together, self.legs)
 
     @cached_property
     def weighted(self) -> frozenset[str]:

@@ -40,6 +40,8 @@ class Verdict:
     why: tuple[str, ...]
     hops: int | None = None
     """The bound speaks of plans with no longer chains than so many legs; None: of chains of any length."""
+    legs: int | None = None
+    """And with no more than so many legs in all; None: any number."""
 
 
 _WHOLE = re.compile(r"-?[0-9]{1,400}")
@@ -101,6 +103,7 @@ class _Check:
         wanted = {"pools": len(view.pools), "books": len(view.books), "cross_domain": order.cross_domain}
         if (entry := self._only_branch("hops")) is not None:
             wanted["hops"] = entry["hops"]
+            wanted |= {"legs": entry["legs"]} if entry.get("legs") is not None else {}
         self._is("universe", self.proof["universe"], wanted)
         out = net = bound = 0
         gap: float | None = None
@@ -134,8 +137,10 @@ class _Check:
         except (TypeError, ValueError, RecursionError):
             sealed = ""
         self._is("seal", self.proof["seal"], sealed)
-        hops = entry["hops"] if entry is not None and type(entry["hops"]) is int else None
-        return Verdict(not self.why, bound, out, net, gap, tuple(self.why), hops)
+        hops, legs = (
+            told if type(told := (entry or {}).get(key)) is int else None for key in ("hops", "legs")
+        )
+        return Verdict(not self.why, bound, out, net, gap, tuple(self.why), hops, legs)
 
     def _is(self, name: str, told: Any, found: Any) -> None:
         if told != found or type(told) is not type(found):
@@ -179,9 +184,11 @@ class _Check:
         return one if isinstance(one, dict) and kind in one else None
 
     def _chained(self, entry: Mapping[str, Any], setting: Setting, known: Known, net: int) -> int:
-        most, hub, then = entry["hops"], entry.get("hub"), entry.get("then", [])
+        most, hub, then, legs = entry["hops"], entry.get("hub"), entry.get("then", []), entry.get("legs")
         if type(most) is not int or not 1 <= most <= MOST or not (hub is None or isinstance(hub, str)):
             raise Reject("BAD_CERTIFICATE", "branches[0]: hops is no number of legs, or hub no asset")
+        if legs is not None and (type(legs) is not int or len(self.done) > legs):
+            raise Reject("BAD_CERTIFICATE", "branches[0].legs: no number of legs, or fewer than the route's own")
         if (
             not isinstance(then, list)
             or len(then) > FURTHER
@@ -193,7 +200,7 @@ class _Check:
             behind[got] = max(behind.get(got, 0), behind.get(given, 0) + 1)
         if max(behind.values(), default=0) > most:
             raise Reject("BAD_CERTIFICATE", f"branches[0].hops: the route's own chains have more legs than {most}")  # fmt: skip
-        of = Chains(setting, most, None if hub is None else AssetId(hub), known)
+        of = Chains(setting, most, None if hub is None else AssetId(hub), known, legs)
         proof = of.proof(self._placed("branches[0]", entry, setting, most), net)
         least = proof.bound_raw
         for k, one in enumerate(then):
