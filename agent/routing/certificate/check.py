@@ -188,7 +188,9 @@ class _Check:
         if type(most) is not int or not 1 <= most <= MOST or not (hub is None or isinstance(hub, str)):
             raise Reject("BAD_CERTIFICATE", "branches[0]: hops is no number of legs, or hub no asset")
         if legs is not None and (type(legs) is not int or len(self.done) > legs):
-            raise Reject("BAD_CERTIFICATE", "branches[0].legs: no number of legs, or fewer than the route's own")
+            raise Reject(
+                "BAD_CERTIFICATE", "branches[0].legs: no number of legs, or fewer than the route's own"
+            )
         if (
             not isinstance(then, list)
             or len(then) > FURTHER
