@@ -321,15 +321,20 @@ class Setting:
         self, gains: Sequence[Gain], held: int, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]
     ) -> int:
         """The most value that a plan ever holds."""
-        joint = [gain for gain in gains if gain.sale.i == gain.sale.j]
+        joint = sorted((g for g in gains if g.sale.i == g.sale.j), key=lambda g: -g.gross)
+        first = {gain.sale.edge.pool.id: gain.gross for gain in reversed(joint)}
 
         def together(most: int) -> int:
             within = {node: least_of(-(-most // value[node]), caps.get(node)) or 0 for node in self.nodes}
-            return self._books(value, within) + sum(
-                self._gain(gain.sale, value, within).gross for gain in joint
-            )
+            # Of the ways to take a pool's pairs together a plan uses one, and none gains more than with more in hand.
+            best = dict.fromkeys(first, 0)
+            for gain in joint:
+                pool = gain.sale.edge.pool.id
+                if gain.gross > best[pool]:
+                    best[pool] = max(best[pool], self._gain(gain.sale, value, within).gross)
+            return self._books(value, within) + sum(best.values())
 
-        whole = self._books(value, caps) + sum(gain.gross for gain in joint)
+        whole = self._books(value, caps) + sum(first.values())
         return grown_up(held, self._growths(gains, value), whole, together)
 
     def _growths(self, gains: Sequence[Gain], value: Mapping[AssetId, int]) -> list[Growth]:

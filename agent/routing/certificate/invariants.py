@@ -108,7 +108,7 @@ def _moved(
         for _ in range(255):
             before = y
             y = (y * y + c) / (2 * y + b - d)
-            if abs(y - before) <= 1e-15 * y:
+            if abs(y - before) <= _TINY * y:
                 break
         z[j] = y
     return z if z[j] > 0 else None
