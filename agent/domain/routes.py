@@ -81,13 +81,16 @@ class PassingProof:
 @dataclass(frozen=True, slots=True)
 class ChainProof:
     """Prices for plans in which no chain has more than `hops` legs: `ends` of what is sold and bought, then of every asset with one leg
-    behind it, two and so on, in `before` where no chain to it leads through the `hub`, in `after` where one does."""
+    behind it, two and so on, in `before` where no chain to it leads through the `hub`, in `after` where one does. `then` are further such
+    prices, each for the plans that those before it leave; `legs` is how many the plans have at most in all, where that is limited."""
 
     hops: int
     hub: AssetId | None
     ends: tuple[tuple[AssetId, str], ...]
     before: tuple[tuple[tuple[AssetId, str], ...], ...]
     after: tuple[tuple[tuple[AssetId, str], ...], ...]
+    then: tuple[ChainProof, ...] = ()
+    legs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

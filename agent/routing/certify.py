@@ -13,7 +13,7 @@ from agent.domain.instruments import AssetId
 from agent.domain.routes import Certificate, ChainProof, PassingProof, ProofBranch, Route
 from agent.routing.certificate.bound import Known, Proof, Setting
 from agent.routing.certificate.branches import MAX_PAIRS, Branch
-from agent.routing.certificate.chains import MOST, Chains, asset_of
+from agent.routing.certificate.chains import FURTHER, MOST, Chains, asset_of
 from agent.routing.certificate.gains import Gain
 from agent.routing.certificate.passing import AFTER, Passing, sides_of
 from agent.routing.certificate.seal import gap_bps, seal_of
@@ -21,6 +21,7 @@ from agent.routing.certificate.units import Order, in_whole
 from agent.routing.chained import ChainSearch
 from agent.routing.dual import Dual
 from agent.routing.layers import layered
+from agent.routing.planes import Planes
 from agent.routing.pricing import MarketPrices, order_prices
 from agent.routing.problem import Problem
 from agent.routing.report import route_json
@@ -33,6 +34,9 @@ _TIGHT = 20_000
 _TIGHTER = 500_000
 _WORTH = 20
 _AGAIN = 1
+_FAR, _NEARER, _PATIENCE = 0.3, 0.1, 2
+"""How far prices of places move at first, as logarithms, and over what earlier ones leave; so many times in turn without
+gain end the search."""
 _LOOSE = 50
 """A bound further off than one part in so many is compared with that of the market's own prices."""
 
@@ -109,6 +113,8 @@ class _Prover:
     def __init__(self, problem: Problem, route: Route, in_time: Callable[[], bool]) -> None:
         self.problem, self.net, self.out, self._in_time = problem, route.net_out_raw, route.out_raw, in_time
         self.hops = max(problem.max_hops, _chain(route))
+        # A plan that has all the legs it may have is compared with those that have no more.
+        self.legs = len(route.legs) if len(route.legs) >= problem.max_legs else None
         view = problem.view
         self.order = Order(
             view, problem.sell, problem.buy, route.in_raw, problem.cross_domain, problem.native_px
@@ -169,30 +175,40 @@ class _Prover:
             best = again
         return hub, best
 
-    def chained(self, first: _Found, starts: Sequence[_Found]) -> tuple[Chains, _Found]:
-        """The best bound found for plans with no longer chains than paths may have hops, or than the route's own."""
+    def chained(self, first: _Found, starts: Sequence[_Found]) -> tuple[Chains, list[_Found]]:
+        """Bounds for plans with no longer chains than paths may have hops, or than the route's own: each over what the one before leaves."""
         problem, known = self.problem, first.proof.known
-        hub = _hub(problem, self.setting)
-        of = Chains(self.setting, self.hops, hub, known)
+        of = Chains(self.setting, self.hops, _hub(problem, self.setting), known, self.legs)
         t = self._market.tables
         gas = {str(place): rate for place, rate in problem.gas_rate.items()}
         targets = [node for node in self._targets if node in t.number]
         sources = [node for node in self._sources if node in t.number]
-        dual = Dual(
-            t,
-            self.setting.nodes,
-            sources,
-            0.0,
-            dict.fromkeys(targets, 1.0),
-            gas,
-            self.setting.ways(known.sales),
-        )
-        search = ChainSearch(
+        ways = self.setting.ways(known.sales)
+        dual = Dual(t, self.setting.nodes, sources, 0.0, dict.fromkeys(targets, 1.0), gas, ways)
+        legs = ChainSearch(
             dual, of, [start.values for start in starts], known.caps, float(self.order.amount), {a: par for a, (_, par) in self._sources.items()}, float(self.out), self._in_time
         )  # fmt: skip
-        found = search.solve(float(max(self.net, 0)), max(self.net, 0) / self._tight)
-        prices = _placed(self.order, found, of)
-        return of, _Found(Branch((), prices), of.proof(prices, self.net), found)
+        legs.keep(of.sales)
+        net = float(max(self.net, 0))
+        found: list[_Found] = []
+        caps: Mapping[AssetId, int] = of.caps
+        logs, reach, idle = legs.start, _FAR, 0
+        while not found or (len(found) <= FURTHER and idle < _PATIENCE and self.wide(_least(found))):
+            logs = Planes(legs, net, self._in_time).lowest(legs.falling(logs), caps, reach, net / self._tight)
+            values = {name: float(np.exp(logs[k])) for k, name in enumerate(legs.names)}
+            prices = _placed(self.order, values, of)
+            proof = of.proof(prices, self.net, (), found[-1].proof.known if found else None)
+            # What rules out much may tighten the next bound though it is no tighter itself.
+            before = _least(found) if found else None
+            better = before is None or (before - proof.bound_raw) * _WORTH >= before - self.net
+            idle = 0 if better else idle + 1
+            found.append(_Found(Branch((), prices), proof, values))
+            legs.keep(proof.known.sales)
+            caps, reach = proof.known.caps, _NEARER
+        least = _least(found)
+        last = next(k for k, one in enumerate(found) if one.bound <= least)
+        found = found[: last + 1]
+        return of, found
 
     def branched(self, whole: _Found, best: _Found) -> list[_Found]:
         """`best` split by the ways pairs are traded, for as long as that tightens the bound."""
@@ -213,19 +229,29 @@ class _Prover:
         return leaves
 
 
+def _least(found: Sequence[_Found]) -> int:
+    return min(one.bound for one in found)
+
+
 def _most(leaves: Sequence[_Found]) -> int:
     return max(leaf.bound for leaf in leaves)
 
 
-def _chain_proof(of: Chains, found: _Found) -> ChainProof:
-    prices = found.branch.prices
+def _chain_proof(of: Chains, found: Sequence[_Found]) -> ChainProof:
+    first, *then = (_told(of, one.branch.prices) for one in found)
+    return replace(first, then=tuple(then), legs=of.legs)
+
+
+def _told(of: Chains, prices: Mapping[AssetId, str]) -> ChainProof:
     told: dict[tuple[int, bool], list[tuple[AssetId, str]]] = {}
     for name in sorted(of.nodes):
         spot = of.places[name]
         told.setdefault((spot.level, spot.far), []).append((spot.asset, prices[name]))
     ends = [(node, prices[node]) for node in sorted(of.sources | of.targets) if node in of.nodes]
-    sides = (tuple(tuple(told.get((level, far), ())) for level in range(1, of.hops)) for far in (False, True))
-    return ChainProof(of.hops, of.hub, tuple(ends), *sides)
+    before, after = (
+        tuple(tuple(told.get((level, far), ())) for level in range(1, of.hops)) for far in (False, True)
+    )
+    return ChainProof(of.hops, of.hub, tuple(ends), before, after)
 
 
 def certified(problem: Problem, route: Route, in_time: Callable[[], bool] = _always) -> Route:
@@ -242,11 +268,11 @@ def certified(problem: Problem, route: Route, in_time: Callable[[], bool] = _alw
     if prover.wide(bound):
         best = min(whole, prover.find((), whole, whole.proof.known), key=lambda found: found.bound)
         bound, leaves = best.bound, [best]
-    chained: tuple[Chains, _Found] | None = None
+    chained: tuple[Chains, list[_Found]] | None = None
     if prover.wide(bound) and prover.hops <= MOST:
         short = prover.chained(whole, [whole, best])
-        if (bound - short[1].bound) * _WORTH >= bound - route.net_out_raw:
-            bound, chained = short[1].bound, short
+        if (bound - (least := _least(short[1]))) * _WORTH >= bound - route.net_out_raw:
+            bound, chained = least, short
     if chained is None and prover.wide(bound):
         through = prover.passed(whole)
         if through is not None and (bound - through[1].bound) * _WORTH >= bound - route.net_out_raw:

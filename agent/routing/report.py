@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from agent.domain.instruments import AssetId, Place
-from agent.domain.routes import Certificate, Costs, Leg, PlaceSummary, Route
+from agent.domain.routes import Certificate, ChainProof, Costs, Leg, PlaceSummary, Route
 from agent.domain.units import WIDE
 from agent.routing.graph import within
 from agent.routing.plan import Plan, gas_raw_up
@@ -123,8 +123,9 @@ def certificate_json(found: Certificate | None) -> dict[str, Any] | None:
         "cross_domain": found.cross_domain,
     }
     if (chains := found.chains) is not None:
-        sides = {side: [dict(prices) for prices in told] for side, told in (("levels", chains.before), ("after", chains.after))}  # fmt: skip
-        branches.append({"hops": chains.hops, "hub": chains.hub, "prices": dict(chains.ends), **sides})
+        first, *then = (_places_json(prices) for prices in (chains, *chains.then))
+        branches.append({"hops": chains.hops, "hub": chains.hub, "legs": chains.legs, **first, "then": then})
+        universe |= {"legs": chains.legs} if chains.legs is not None else {}
         universe["hops"] = chains.hops
     return {
         "prices": dict(found.prices),
@@ -135,6 +136,11 @@ def certificate_json(found: Certificate | None) -> dict[str, Any] | None:
         "universe": universe,
         "seal": found.seal,
     }
+
+
+def _places_json(prices: ChainProof) -> dict[str, Any]:
+    sides = (("levels", prices.before), ("after", prices.after))
+    return {"prices": dict(prices.ends), **{side: [dict(level) for level in told] for side, told in sides}}
 
 
 def route_json(route: Route) -> dict[str, Any]:

@@ -39,6 +39,8 @@ _LOWEST = 1e-80
 _SHARES = (0.0, 1e-3, 3e-3, 1e-2, 2e-2, 4e-2, 7e-2, 0.11, 0.16, 0.22, 0.299)
 _STABLE_SHARES = (0.0, *(10.0 ** (-4 + k * 0.2) for k in range(28)))
 _NUDGE = 1e-6
+_FINER, _FAR = 8, 1.1
+"""Knots are put between two whose prices' square roots are further apart than that, so many times."""
 _ENDLESS = 1e290
 
 
@@ -171,15 +173,20 @@ def _sampled(pool: Any, curve: Curve, nodes: Sequence[AssetId], i: int, j: int) 
             ins.append(share * x)
             outs.append(y * (1 - after))
     else:
-        for share in _STABLE_SHARES:
-            net = share * held
-            near = curve.sell(curve.start, i, j, (net + held * _NUDGE) / keep)
-            less = curve.sell(curve.start, i, j, net / keep) if net else (0.0, (), 0)
-            if near is None or less is None or near[0] <= less[0]:
+        knots = [
+            knot for share in _STABLE_SHARES if (knot := _knot(pool, curve, i, j, share * held, held, keep))
+        ]
+        for _ in range(_FINER):
+            # Where the price falls fast, constant liquidity between two knots would pay more than the pool does.
+            far = [k for k in range(len(knots) - 1) if knots[k][0] > _FAR * knots[k + 1][0] > 0]
+            between = [_knot(pool, curve, i, j, (knots[k][1] + knots[k + 1][1]) / 2, held, keep) for k in far]
+            if not any(between):
                 break
-            s.append(sqrt((near[0] - less[0]) / (held * _NUDGE)))
+            knots = sorted([*knots, *(knot for knot in between if knot)], key=lambda knot: knot[1])
+        for price, net, got in knots:
+            s.append(price)
             ins.append(net)
-            outs.append(less[0])
+            outs.append(got)
     ok = [k for k in range(len(s)) if k == 0 or s[k] < s[k - 1]]
     if len(ok) < 2:
         return None
@@ -187,6 +194,17 @@ def _sampled(pool: Any, curve: Curve, nodes: Sequence[AssetId], i: int, j: int) 
     lin = [(ins[k + 1] - ins[k]) / (1 / s[k + 1] - 1 / s[k]) for k in range(len(s) - 1)]
     lout = [(outs[k + 1] - outs[k]) / (s[k] - s[k + 1]) for k in range(len(s) - 1)]
     return Row(Hop(pool.id, nodes[i], nodes[j]), keep, s, ins, outs, [*lin, 0.0], [*lout, 0.0], pool.gas, 0)
+
+
+def _knot(
+    pool: Any, curve: Curve, i: int, j: int, net: float, held: float, keep: float
+) -> tuple[float, float, float] | None:
+    """(square root of the price, in, out) where `net` of what comes in is in; None where the curve ends before."""
+    near = curve.sell(curve.start, i, j, (net + held * _NUDGE) / keep)
+    less = curve.sell(curve.start, i, j, net / keep) if net else (0.0, (), 0)
+    if near is None or less is None or near[0] <= less[0]:
+        return None
+    return sqrt((near[0] - less[0]) / (held * _NUDGE)), net, less[0]
 
 
 def book_rows(view: MarketView, book: Book) -> list[Row]:

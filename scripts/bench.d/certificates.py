@@ -5,7 +5,8 @@
 With `--gross` gas costs nothing and the market is first rid of its arbitrage, by exact swaps: the gap of the routing alone.
 With `--drawn` the orders are drawn instead: any two assets with a reference price, from $1,000 to $5,000,000, at 5, 15, 50 and 200 gwei in turn.
 Every answer is certified and its certificate checked by the checker alone. The gap is net of gas, against everything that was
-loaded: against plans whose chains of legs are as long as the router's own where the certificate says so (`universe.hops`), against any others. Beside it stand the best single path, a hundred greedy chunks and the 5 % grid
+loaded: against plans whose chains of legs are as long as the router's own where the certificate says so (`universe.hops`), and that have no more legs than it may have where the plan has as many
+(`universe.legs`), against any others. Beside it stand the best single path, a hundred greedy chunks and the 5 % grid
 of the field's most used router over the same candidate paths, all executed exactly. The market holds arbitrage of its own (one stable pool alone is 13 % off), and bounds contain
 what circles between assets in between could earn: there the gap is wide however good the plan. Times are CPU times of this process.
 `--all` takes all 522 recorded orders, `--drawn --count 1000` as many drawn ones: hours with what stands beside, which `--alone` leaves out. Every order's row

@@ -87,18 +87,21 @@ def test_drawn_plans_never_net_more_in_many_markets() -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_gas_and_caps_never_push_the_bound_below_what_a_plan_nets(seed: int) -> None:
-    """The issued certificate, at several prices of gas, beside the plans of every number of legs allowed."""
+    """The issued certificate, at several prices of gas, beside the plans of every number of legs it speaks of."""
     view = random_market(seed)
     for wei in (0, 10**9, 10**11):
         dear = replace(view, gas={place: replace(gas, base_fee_wei=wei) for place, gas in view.gas.items()})
-        best = best_plan(pose(dear, WETH, USDC, 30 * 10**18, cross_domain=True))
-        for legs in (1, 3):
-            problem = pose(dear, WETH, USDC, 30 * 10**18, cross_domain=True, max_legs=legs)
-            plan = best_plan(problem)
+        problems = [pose(dear, WETH, USDC, 30 * 10**18, cross_domain=True, max_legs=legs) for legs in (1, 2, 3, 4, 12)]  # fmt: skip
+        plans = [best_plan(problem) for problem in problems]
+        for problem, plan in zip(problems, plans, strict=True):
             route = certified(problem, route_of(problem, plan))
             assert route.certificate is not None
-            if plan.amount == best.amount:
-                assert best.net <= route.certificate.bound_raw
+            chains = route.certificate.chains
+            limit = None if chains is None else chains.legs
+            assert limit in (None, problem.max_legs)
+            for other in plans:
+                if plan.amount == other.amount and (limit is None or len(other.legs) <= limit):
+                    assert other.net <= route.certificate.bound_raw
 
 
 def test_a_single_pool_is_bounded_by_its_own_exact_output() -> None:

@@ -20,7 +20,7 @@ from agent.domain.instruments import AssetId
 from agent.market.file import parse_market
 from agent.market.view import MarketView
 from agent.routing.certificate.bound import Setting
-from agent.routing.certificate.chains import Chains, asset_of
+from agent.routing.certificate.chains import FURTHER, Chains, asset_of
 from agent.routing.certificate.check import check
 from agent.routing.certificate.seal import seal_of
 from agent.routing.certificate.units import Order
@@ -65,10 +65,12 @@ def market(draw: Random) -> MarketView:
     return parse_market(json.loads(json.dumps(made)))
 
 
-def drawn_net(view: MarketView, draw: Random, amount: int, hops: int, native_px: str) -> int | None:
-    """What a random plan nets whose assets stand in one order, with chains of at most `hops` legs; None where it does not execute."""
+def drawn_net(
+    view: MarketView, draw: Random, amount: int, hops: int, native_px: str
+) -> tuple[int, int] | None:
+    """What a random plan nets, and by how many legs, whose assets stand in one order, with chains of at most `hops` legs; None where it does not execute."""
     order = [WETH, *draw.sample(INNER, 3), USDC]
-    states, held, gas = dict(view.pools), dict.fromkeys(order, 0), 0
+    states, held, gas, legs = dict(view.pools), dict.fromkeys(order, 0), 0, 0
     depth = {WETH: 0}
     used: dict[str, tuple[set[str], set[str]]] = {name: (set(), set()) for name in states}
     held[WETH] = amount
@@ -92,9 +94,9 @@ def drawn_net(view: MarketView, draw: Random, amount: int, hops: int, native_px:
             sold.add(given)
             bought.add(got)
             depth[got] = max(depth.get(got, 0), depth[given] + 1)
-            states[name], gas = swapped.after, gas + swapped.gas
+            states[name], gas, legs = swapped.after, gas + swapped.gas, legs + 1
             held[got] += swapped.amount_out
-    return held[USDC] - gas_raw_up(view, {next(iter(view.gas)): gas}, AssetId(USDC), native_px)
+    return held[USDC] - gas_raw_up(view, {next(iter(view.gas)): gas}, AssetId(USDC), native_px), legs
 
 
 def drawn_prices(of: Chains, draw: Random, wild: float) -> dict[AssetId, str]:
@@ -115,8 +117,10 @@ def holds(seed: int, plans: int) -> int:
     native = native_price(view, Graph(view), AssetId(USDC))
     setting = Setting(Order(view, AssetId(WETH), AssetId(USDC), amount, False, native))
     hops = draw.randint(2, 4)
-    nets = [net for _ in range(plans) if (net := drawn_net(view, draw, amount, hops, native)) is not None]
+    found = [made for _ in range(plans) if (made := drawn_net(view, draw, amount, hops, native)) is not None]
+    nets, most = [net for net, _ in found], draw.randint(2, 5)
     best = max([*nets, 0])
+    few = max([net for net, legs in found if legs <= most], default=0)
     for hub in draw.sample((None, DAI, ODD), 2):
         for wild in (0.01, 0.2):
             of = Chains(setting, hops, hub and AssetId(hub))
@@ -128,7 +132,16 @@ def holds(seed: int, plans: int) -> int:
             for tighter in (of, known):
                 # Knowing the best of them tightens the bound, up to the two hundredth of the gap at which its rounds end.
                 told = {name: prices[name] for name in tighter.nodes}
-                assert best <= tighter.bound_raw(told, best) <= wide + (wide - best) // 200
+                first = tighter.proof(told, best)
+                assert best <= first.bound_raw <= wide + (wide - best) // 200
+                # So do prices over what other prices leave.
+                others = drawn_prices(of, draw, wild)
+                then = tighter.proof({name: others[name] for name in tighter.nodes}, best, (), first.known)
+                assert best <= tighter.proof(told, best, (), then.known).bound_raw
+            limited = Chains(setting, hops, hub and AssetId(hub), legs=most)
+            first = limited.proof(prices, max(few, 0))
+            assert max(few, 0) <= first.bound_raw <= wide + 1
+            assert few <= limited.proof(drawn_prices(of, draw, wild), max(few, 0), (), first.known).bound_raw
     return len(nets)
 
 
@@ -204,7 +217,48 @@ def test_a_proof_over_shorter_chains_than_pay_says_so(tmp_path: Path) -> None:
     assert told.exit_code == 0 and "over chains of at most 1 leg," in told.output
 
 
-CHANGES = ("fewer hops", "more hops", "no hops", "untold", "source", "none", "dearer", "missing", "short", "gone", "text", "empty")  # fmt: skip
+THEN = ("text", "many", "number", "short", "dearer", "strange", "missing", "tighter")
+
+
+@pytest.mark.parametrize("change", THEN)
+def test_further_prices_that_were_tampered_with_are_refused(change: str) -> None:
+    view, route = WINDING
+    other = copy.deepcopy(route)
+    chains = other["certificate"]["branches"][0]
+    one = {key: copy.deepcopy(chains[key]) for key in ("prices", "levels", "after")}
+    if change == "short":
+        one["levels"] = one["levels"][:-1]
+    elif change == "dearer":
+        one["levels"][-1] = {asset: repr(float(px) * 2) for asset, px in one["levels"][-1].items()}
+    elif change == "strange":
+        one["prices"]["nothing"] = "1"
+    elif change == "missing":
+        del one["levels"][0][next(iter(one["levels"][0]))]
+    elif change == "tighter":
+        other["certificate"]["bound_raw"] = str(int(other["certificate"]["bound_raw"]) - 1)
+    rows = {"text": "prices", "number": [3], "many": [one] * (FURTHER + 1)}
+    chains["then"] = rows.get(change, [one])
+    other["certificate"]["seal"] = seal_of(other)
+    found = check(other, view)
+    assert not found.valid and found.why
+
+
+def test_the_same_prices_again_prove_no_more_than_they_do_and_none_are_needed() -> None:
+    view, route = WINDING
+    other = copy.deepcopy(route)
+    chains = other["certificate"]["branches"][0]
+    for then in ([], [{key: chains[key] for key in ("prices", "levels", "after")}], None):
+        chains["then"] = then
+        if then is None:
+            # Certificates made before there were further prices have no such field.
+            del chains["then"]
+        other["certificate"]["seal"] = seal_of(other)
+        found = check(other, view)
+        assert int(route["net_out_raw"]) <= found.bound_raw <= int(route["certificate"]["bound_raw"])
+        assert found.valid or then
+
+
+CHANGES = ("fewer legs", "more legs", "half legs", "fewer hops", "more hops", "no hops", "untold", "source", "none", "dearer", "missing", "short", "gone", "text", "empty")  # fmt: skip
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -216,6 +270,9 @@ def test_chains_that_were_tampered_with_are_refused(change: str) -> None:
     if change in ("fewer hops", "more hops", "no hops"):
         chains["hops"] += {"fewer hops": -1, "more hops": 1, "no hops": -chains["hops"]}[change]
         proof["universe"]["hops"] = chains["hops"]
+    elif change in ("fewer legs", "more legs", "half legs"):
+        chains["legs"] = {"fewer legs": len(route["legs"]) - 1, "more legs": 99, "half legs": 1.5}[change]
+        proof["universe"]["legs"] = chains["legs"] if change != "more legs" else 12
     elif change == "untold":
         del proof["universe"]["hops"]
     elif change == "source":

@@ -49,6 +49,7 @@ def check(route: str, file: str, as_json: bool) -> int:
                 "net_out_raw": str(found.net_out_raw),
                 "gap_bps": found.gap_bps,
                 "hops": found.hops,
+                "legs": found.legs,
                 "why": list(found.why),
             }
         )
@@ -58,6 +59,7 @@ def check(route: str, file: str, as_json: bool) -> int:
         most = universe.get("hops")
         # A bound of short chains alone says nothing of longer ones: a reader must see what was left out.
         chains = "" if most is None else f", over chains of at most {most} leg{'s' * (most != 1)}"
+        chains += "" if found.legs is None else f" and plans of at most {found.legs}"
         click.echo(
             f"valid: the route {gap} of what was loaded ({many(universe['pools'], 'pool')}, {many(universe['books'], 'book')}){chains}, "
             "and of nothing beyond it"

@@ -97,4 +97,7 @@ def proof_line(route: Route) -> str:
         if proof.gap_bps is None
         else f"within {proof.gap_bps:.2f} bps of the optimum"
     )
-    return f"proof     {gap} of what was loaded ({many(proof.pools, 'pool')}, {many(proof.books, 'book')})"
+    # A plan that has all the legs it may have is compared with those of no more: a reader must see what was left out.
+    most = proof.chains.legs if proof.chains is not None else None
+    limit = "" if most is None else f", by plans of at most {many(most, 'leg')}"
+    return f"proof     {gap} of what was loaded ({many(proof.pools, 'pool')}, {many(proof.books, 'book')}){limit}"

@@ -24,7 +24,7 @@ from functools import cached_property
 from itertools import accumulate
 from math import log
 
-from agent.amm import BalancerStablePool, CurvePool, SolidlyPool
+from agent.amm import BalancerStablePool, CurvePool, Pool, SolidlyPool
 from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
 from agent.routing.certificate.branches import Branch, covered
@@ -262,16 +262,19 @@ class Setting:
     def ends(self) -> Ends:
         return Ends(self.nodes, self.sources, self.targets)
 
+    def rates_of(self, pool: Pool) -> list[list[float]]:
+        """`first_rates` of a pool, found once."""
+        if pool.id not in self.rates:
+            self.rates[pool.id] = first_rates(pool)
+        return self.rates[pool.id]
+
     def _paying(self, sales: Sequence[Sale], value: Mapping[AssetId, int]) -> list[Sale]:
         """The sales whose first unit pays: no other gains anything."""
         logs = {node: log(worth) for node, worth in value.items() if node in self.nodes}
         found = []
         for sale in sales:
             edge, i, j = sale
-            rates = self.rates.get(edge.pool.id)
-            if rates is None:
-                rates = self.rates[edge.pool.id] = first_rates(edge.pool)
-            nodes = edge.nodes
+            rates, nodes = self.rates_of(edge.pool), edge.nodes
             if i != j:
                 first = rates[i][j] + logs[nodes[j]] - logs[nodes[i]]
                 if first > -MARGIN or free_pays(edge, first, value[nodes[i]]):
@@ -318,15 +321,20 @@ class Setting:
         self, gains: Sequence[Gain], held: int, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]
     ) -> int:
         """The most value that a plan ever holds."""
-        joint = [gain for gain in gains if gain.sale.i == gain.sale.j]
+        joint = sorted((g for g in gains if g.sale.i == g.sale.j), key=lambda g: -g.gross)
+        first = {gain.sale.edge.pool.id: gain.gross for gain in reversed(joint)}
 
         def together(most: int) -> int:
             within = {node: least_of(-(-most // value[node]), caps.get(node)) or 0 for node in self.nodes}
-            return self._books(value, within) + sum(
-                self._gain(gain.sale, value, within).gross for gain in joint
-            )
+            # Of the ways to take a pool's pairs together a plan uses one, and none gains more than with more in hand.
+            best = dict.fromkeys(first, 0)
+            for gain in joint:
+                pool = gain.sale.edge.pool.id
+                if gain.gross > best[pool]:
+                    best[pool] = max(best[pool], self._gain(gain.sale, value, within).gross)
+            return self._books(value, within) + sum(best.values())
 
-        whole = self._books(value, caps) + sum(gain.gross for gain in joint)
+        whole = self._books(value, caps) + sum(first.values())
         return grown_up(held, self._growths(gains, value), whole, together)
 
     def _growths(self, gains: Sequence[Gain], value: Mapping[AssetId, int]) -> list[Growth]:
@@ -404,7 +412,7 @@ class Setting:
         lose in all, and the gains it can have."""
         needed: list[tuple[int, Gain]] = []
         for gain in gains:
-            lost = self._lost(gain, around)
+            lost = self._lost(gain.sale, around)
             if lost is not None:
                 needed.append((lost + max(-gain.net, 0), gain))
         needed.sort(key=lambda step: step[0])
@@ -414,30 +422,21 @@ class Setting:
         most, room = most_and_room(steps, least)
         return most, room, [gain for lost, gain in needed if lost < room]
 
-    def _lost(self, gain: Gain, around: Losses) -> int | None:
-        if gain.sale.i != gain.sale.j:
-            return around.around(*gain.sale.pair)
-        edge = gain.sale.edge
-        found = [
-            lost
-            for a in edge.nodes
-            for b in edge.outs
-            if a != b and (lost := around.around(a, b)) is not None
-        ]
-        return min(found, default=None)
+    def _lost(self, sale: Sale, around: Losses) -> int | None:
+        edge = sale.edge
+        if sale.i != sale.j:
+            return around.around(*sale.pair)
+        sold = [node for k, node in enumerate(edge.nodes) if k not in edge.never_sold]
+        bought = [node for k, node in enumerate(edge.outs) if k not in edge.never_bought]
+        ways = (around.around(a, b) for a in sold for b in bought if a != b)
+        return min((lost for lost in ways if lost is not None), default=None)
 
     def _usable(self, sales: Sequence[Sale], gains: Sequence[Gain], around: Losses, room: int) -> list[Sale]:
         """The sales that a plan can use which loses less than `room`."""
-        left = {(g.sale.edge.pool.id, g.sale.pair) for g in gains}
-        found = []
+        left, found = {id(gain.sale) for gain in gains}, []
         for sale in sales:
-            if (sale.edge.pool.id, sale.pair) in left:
-                found.append(sale)
-            elif sale.i == sale.j:
-                lost = self._lost(Gain(sale, 0, 0, None), around)
-                if lost is not None and lost < room:
-                    found.append(sale)
-            elif (lost := around.around(*sale.pair)) is not None and lost + sale.edge.idle < room:
+            lost = None if id(sale) in left else self._lost(sale, around)
+            if id(sale) in left or (lost is not None and lost + sale.edge.idle < room):
                 found.append(sale)
         return found
 

@@ -16,12 +16,13 @@ assets sold and bought is one, with every asset at the price that suits it best.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import combinations, permutations
 from typing import NamedTuple
 
+from agent.amm import WeightedPool
 from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
 from agent.routing.certificate.bound import Known, Setting
@@ -34,6 +35,8 @@ from agent.routing.certificate.units import unit_prices
 
 MOST = 8
 """No more legs in a chain are told of."""
+FURTHER = 7
+"""No more sets of prices follow the first."""
 _TWICE = 4
 """Assets of a pool that two cuts part."""
 
@@ -57,14 +60,24 @@ def asset_of(name: AssetId) -> AssetId:
 
 
 class Chains(Setting):
-    """The setting of a bound for plans in which no chain has more than `hops` legs. Raises Reject BAD_CERTIFICATE where `hops` or `hub` makes no sense."""
+    """The setting of a bound for plans in which no chain has more than `hops` legs, and which have no more than `legs` in all. Raises Reject
+    BAD_CERTIFICATE where `hops`, `hub` or `legs` makes no sense."""
 
-    def __init__(self, whole: Setting, hops: int, hub: AssetId | None, known: Known | None = None) -> None:
-        """`known` is what a bound of the whole proved of plans better than the one at hand; no `hub`: all is before it."""
+    def __init__(
+        self,
+        whole: Setting,
+        hops: int,
+        hub: AssetId | None,
+        known: Known | None = None,
+        legs: int | None = None,
+    ) -> None:
+        """`known` is what a bound of the whole proved of plans better than the one at hand; no `hub`: all is before it; no `legs`: any number."""
         self.__dict__.update({name: held for name, held in whole.__dict__.items() if name != "idle"})
         ends = (whole.sources | whole.targets) & whole.nodes
         if not 1 <= hops <= MOST:
             raise Reject("BAD_CERTIFICATE", f"branches[0].hops: {hops} is not between 1 and {MOST}")
+        if legs is not None and legs < 1:
+            raise Reject("BAD_CERTIFICATE", f"branches[0].legs: {legs} is no number of legs")
         if hub is not None and (hub not in whole.nodes or hub in ends):
             raise Reject("BAD_CERTIFICATE", f"branches[0].hub: {hub} is on no way from what is sold to what is bought")  # fmt: skip
         sales = whole.sales if known is None else known.sales
@@ -72,7 +85,7 @@ class Chains(Setting):
         hither = _distances(whole.sources, ways)
         onward = _distances(whole.targets, [(b, a) for a, b in ways])
         behind = {} if hub is None or hub not in hither else _distances((hub,), ways)
-        self.hops, self.hub = hops, hub
+        self.hops, self.hub, self.legs = hops, hub, legs
         self.places: dict[AssetId, Spot] = {n: Spot(n, 0, False) for n in whole.sources & ends}
         self.names: dict[AssetId, tuple[AssetId, ...]] = {node: (node,) for node in ends}
         for node in sorted(whole.nodes - ends):
@@ -84,7 +97,7 @@ class Chains(Setting):
             self.places |= {name_of(*spot): spot for spot in (*near, *far)}
         self.places |= {n: Spot(n, hops, True) for n in whole.targets & ends}
         self.nodes = frozenset(self.places)
-        self.sales = [turned for sale in sales for turned in self._turned(sale)]
+        self.sales = _once(turned for sale in sales for turned in self._turned(sale))
         if known is not None:
             # What is sold of an asset is all sold where it stands.
             self.caps = {n: known.caps[s.asset] for n, s in self.places.items() if s.asset in known.caps}
@@ -235,10 +248,15 @@ class Chains(Setting):
         return joined(on, later[0]), joined(back, later[1])
 
     def _sums(self, gains: Sequence[Gain]) -> list[int]:
-        return best_sums(gains, self._together)
+        return best_sums(gains, self.together, self.legs)
 
     @cached_property
-    def _together(self) -> frozenset[str]:
+    def weighted(self) -> frozenset[str]:
+        """The pools whose gains are worked out by powers in floats."""
+        return frozenset(sale.edge.pool.id for sale in self.sales if isinstance(sale.edge.pool, WeightedPool))
+
+    @cached_property
+    def together(self) -> frozenset[str]:
         """The pools whose pairs are counted together."""
         return frozenset(sale.edge.pool.id for sale in self.sales if sale.i == sale.j)
 
@@ -290,6 +308,21 @@ class Chains(Setting):
         return value
 
 
+def _once(sales: Iterable[Sale]) -> list[Sale]:
+    """Of the ways to take a pool's pairs together, those that are the same by other cuts are told once."""
+    found: dict[object, Sale] = {}
+    for number, sale in enumerate(sales):
+        edge = sale.edge
+        key: object = number
+        if sale.i == sale.j:
+            size = range(len(edge.nodes))
+            sold = tuple(None if k in edge.never_sold else edge.nodes[k] for k in size)
+            bought = tuple(None if k in edge.never_bought else edge.outs[k] for k in size)
+            key = edge.pool.id, edge.gas, sold, bought
+        found.setdefault(key, sale)
+    return list(found.values())
+
+
 def _distances(starts: Collection[AssetId], ways: Collection[tuple[AssetId, AssetId]]) -> dict[AssetId, int]:
     """How many legs lead from any of `starts` to an asset at least."""
     onward: dict[AssetId, list[AssetId]] = {}
@@ -303,4 +336,4 @@ def _distances(starts: Collection[AssetId], ways: Collection[tuple[AssetId, Asse
     return found
 
 
-__all__ = ["MOST", "Chains", "Spot", "asset_of", "name_of"]
+__all__ = ["FURTHER", "MOST", "Chains", "Spot", "asset_of", "name_of"]

@@ -20,7 +20,7 @@ from agent.market.book import buy_base, sell_base
 from agent.market.view import MarketView
 from agent.routing.certificate.bound import Known, Setting
 from agent.routing.certificate.branches import MAX_PAIRS, Branch
-from agent.routing.certificate.chains import MOST, Chains, name_of
+from agent.routing.certificate.chains import FURTHER, MOST, Chains, name_of
 from agent.routing.certificate.passing import Passing, after
 from agent.routing.certificate.seal import gap_bps, seal_of
 from agent.routing.certificate.units import Order
@@ -40,6 +40,8 @@ class Verdict:
     why: tuple[str, ...]
     hops: int | None = None
     """The bound speaks of plans with no longer chains than so many legs; None: of chains of any length."""
+    legs: int | None = None
+    """And with no more than so many legs in all; None: any number."""
 
 
 _WHOLE = re.compile(r"-?[0-9]{1,400}")
@@ -101,6 +103,7 @@ class _Check:
         wanted = {"pools": len(view.pools), "books": len(view.books), "cross_domain": order.cross_domain}
         if (entry := self._only_branch("hops")) is not None:
             wanted["hops"] = entry["hops"]
+            wanted |= {"legs": entry["legs"]} if entry.get("legs") is not None else {}
         self._is("universe", self.proof["universe"], wanted)
         out = net = bound = 0
         gap: float | None = None
@@ -134,8 +137,10 @@ class _Check:
         except (TypeError, ValueError, RecursionError):
             sealed = ""
         self._is("seal", self.proof["seal"], sealed)
-        hops = entry["hops"] if entry is not None and type(entry["hops"]) is int else None
-        return Verdict(not self.why, bound, out, net, gap, tuple(self.why), hops)
+        hops, legs = (
+            told if type(told := (entry or {}).get(key)) is int else None for key in ("hops", "legs")
+        )
+        return Verdict(not self.why, bound, out, net, gap, tuple(self.why), hops, legs)
 
     def _is(self, name: str, told: Any, found: Any) -> None:
         if told != found or type(told) is not type(found):
@@ -179,23 +184,43 @@ class _Check:
         return one if isinstance(one, dict) and kind in one else None
 
     def _chained(self, entry: Mapping[str, Any], setting: Setting, known: Known, net: int) -> int:
-        most, hub, sides = entry["hops"], entry.get("hub"), (entry.get("levels"), entry.get("after"))
+        most, hub, then, legs = entry["hops"], entry.get("hub"), entry.get("then", []), entry.get("legs")
         if type(most) is not int or not 1 <= most <= MOST or not (hub is None or isinstance(hub, str)):
             raise Reject("BAD_CERTIFICATE", "branches[0]: hops is no number of legs, or hub no asset")
-        if not all(isinstance(side, list) and len(side) == most - 1 for side in sides):
-            raise Reject("BAD_CERTIFICATE", "branches[0]: levels and after are lists of one fewer than hops")
+        if legs is not None and (type(legs) is not int or len(self.done) > legs):
+            raise Reject(
+                "BAD_CERTIFICATE", "branches[0].legs: no number of legs, or fewer than the route's own"
+            )
+        if (
+            not isinstance(then, list)
+            or len(then) > FURTHER
+            or not all(isinstance(one, dict) for one in then)
+        ):
+            raise Reject("BAD_CERTIFICATE", f"branches[0].then: not a list of up to {FURTHER} sets of prices")
         behind: dict[AssetId, int] = {}
         for given, got, *_ in self.done:
             behind[got] = max(behind.get(got, 0), behind.get(given, 0) + 1)
         if max(behind.values(), default=0) > most:
             raise Reject("BAD_CERTIFICATE", f"branches[0].hops: the route's own chains have more legs than {most}")  # fmt: skip
-        of = Chains(setting, most, None if hub is None else AssetId(hub), known)
-        prices = self._prices("branches[0].prices", entry.get("prices"), setting)
+        of = Chains(setting, most, None if hub is None else AssetId(hub), known, legs)
+        proof = of.proof(self._placed("branches[0]", entry, setting, most), net)
+        least = proof.bound_raw
+        for k, one in enumerate(then):
+            proof = of.proof(self._placed(f"branches[0].then[{k}]", one, setting, most), net, (), proof.known)
+            least = min(least, proof.bound_raw)
+        return least
+
+    def _placed(self, at: str, entry: Mapping[str, Any], setting: Setting, most: int) -> dict[AssetId, str]:
+        """Prices by the names of places."""
+        sides = entry.get("levels"), entry.get("after")
+        if not all(isinstance(side, list) and len(side) == most - 1 for side in sides):
+            raise Reject("BAD_CERTIFICATE", f"{at}: levels and after are lists of one fewer than hops")
+        prices = self._prices(f"{at}.prices", entry.get("prices"), setting)
         for far, side in enumerate(sides):
             for level, told in enumerate(side or (), 1):
-                found = self._prices(f"branches[0].{('levels', 'after')[far]}[{level - 1}]", told, setting)
+                found = self._prices(f"{at}.{('levels', 'after')[far]}[{level - 1}]", told, setting)
                 prices |= {name_of(node, level, bool(far)): text for node, text in found.items()}
-        return of.bound_raw(prices, net)
+        return prices
 
     def _prices(self, name: str, prices: Any, setting: Setting) -> dict[AssetId, str]:
         if not isinstance(prices, dict) or not all(isinstance(text, str) for text in prices.values()):

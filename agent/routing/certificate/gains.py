@@ -109,24 +109,33 @@ def gain_of(sale: Sale, ends: Ends, value: Mapping[AssetId, int], caps: Mapping[
 
 
 def _invariant(sale: Sale, ends: Ends, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> int:
-    edge = sale.edge
-    pool = edge.pool
-    scale: tuple[int, ...]
+    edge, pool = sale.edge, sale.edge.pool
+    if not isinstance(pool, BalancerStablePool | CurvePool | SolidlyPool):
+        raise TypeError(pool)
+    gross = gain_up(pool, trade_of(sale, ends, value, caps), edge.gas // LITTLE)
+    return gross if sale.i == sale.j else gross + free_unit_up(pool, value[edge.nodes[sale.i]])
+
+
+def scales(pool: BalancerStablePool | CurvePool | SolidlyPool) -> tuple[tuple[int, ...], Fraction, Fraction]:
+    """Units of a pool's own scale per raw unit, times `WAD`, and its fees on what comes in and on what goes out."""
+    if isinstance(pool, SolidlyPool):
+        return (WAD * WAD // pool.units[0], WAD * WAD // pool.units[1]), Fraction(pool.fee_1e4, 10_000), Fraction(0)  # fmt: skip
+    if isinstance(pool, CurvePool):
+        return pool.scaling, Fraction(0), Fraction(pool.fee_1e10, 10**10)
+    return pool.scaling, Fraction(pool.fee_1e18, WAD), Fraction(0)
+
+
+def trade_of(sale: Sale, ends: Ends, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> Trade:
+    """What a pool with an invariant can be traded at the prices and within the caps, in its own units."""
+    edge, pool = sale.edge, sale.edge.pool
+    if not isinstance(pool, BalancerStablePool | CurvePool | SolidlyPool):
+        raise TypeError(pool)
+    scale, fee_in, fee_out = scales(pool)
     balances: tuple[int, ...]
     if isinstance(pool, SolidlyPool):
-        scale = (WAD * WAD // pool.units[0], WAD * WAD // pool.units[1])
         balances = (pool.reserves[0] * WAD // pool.units[0], pool.reserves[1] * WAD // pool.units[1])
-        fee_in, fee_out = Fraction(pool.fee_1e4, 10_000), Fraction(0)
-    elif isinstance(pool, CurvePool):
-        scale = pool.scaling
-        balances = tuple(x * s // WAD for x, s in zip(pool.balances, scale, strict=True))
-        fee_in, fee_out = Fraction(0), Fraction(pool.fee_1e10, 10**10)
-    elif isinstance(pool, BalancerStablePool):
-        scale = pool.scaling
-        balances = tuple(x * s // WAD for x, s in zip(pool.balances, scale, strict=True))
-        fee_in, fee_out = Fraction(pool.fee_1e18, WAD), Fraction(0)
     else:
-        raise TypeError(pool)
+        balances = tuple(x * s // WAD for x, s in zip(pool.balances, scale, strict=True))
     low: list[int] = []
     high: list[int | None] = []
     cap: list[int | None] = []
@@ -152,8 +161,7 @@ def _invariant(sale: Sale, ends: Ends, value: Mapping[AssetId, int], caps: Mappi
         else:
             net = Fraction(most * s, WAD) * (1 - fee_in)
             cap.append(-(-net.numerator // net.denominator) + 1)
-    gross = gain_up(pool, Trade(balances, tuple(low), tuple(high), tuple(cap)))
-    return gross if sale.i == sale.j else gross + free_unit_up(pool, value[edge.nodes[sale.i]])
+    return Trade(balances, tuple(low), tuple(high), tuple(cap))
 
 
 def free_unit_up(pool: Pool, v_in: int) -> int:
@@ -181,4 +189,15 @@ def _kept(pool: ConstantProductPool | SolidlyPool) -> tuple[int, int]:
     return 10_000 - pool.fee_1e4, 10_000
 
 
-__all__ = ["LITTLE", "Edge", "Ends", "Gain", "Sale", "free_pays", "free_unit_up", "gain_of"]
+__all__ = [
+    "LITTLE",
+    "Edge",
+    "Ends",
+    "Gain",
+    "Sale",
+    "free_pays",
+    "free_unit_up",
+    "gain_of",
+    "scales",
+    "trade_of",
+]

@@ -30,6 +30,7 @@ _MOST_IN = 0.3 * (1 + 1e-9)
 _UNITS = 64
 _STEPS = 60
 _CLOSE = 1e-8
+_TURNS, _PAYS, _NEAR = 8, 1e-8, 1e-7
 _LARGE = 1e200
 
 
@@ -46,15 +47,14 @@ class Trade:
     cap: tuple[int | None, ...]
 
 
-def partials(pool: Kept, z: Sequence[float]) -> list[float]:
-    """dF/dz_k in floats, up to a common factor."""
+def partials(pool: Kept, z: Sequence[float], level: float | None = None) -> list[float]:
+    """dF/dz_k in floats, up to a common factor; `level` is a StableSwap pool's D where it is known."""
     if isinstance(pool, SolidlyPool):
         x, y = z
         return [y * (3 * x * x + y * y), x * (3 * y * y + x * x)]
     n = len(z)
     ann = pool.amp * n / pool.amp_precision
-    d = stable_invariant(ann, z)
-    part = d
+    part = d = stable_invariant(ann, z) if level is None else level
     for at in z:
         part *= d / (at * n)
     return [ann + part / at for at in z]
@@ -108,7 +108,7 @@ def _moved(
         for _ in range(255):
             before = y
             y = (y * y + c) / (2 * y + b - d)
-            if abs(y - before) <= 1e-15 * y:
+            if abs(y - before) <= _TINY * y:
                 break
         z[j] = y
     return z if z[j] > 0 else None
@@ -134,6 +134,35 @@ def _stops(
     return found
 
 
+def settled(
+    pool: Kept, x: Sequence[float], low: Sequence[float], high: Sequence[float], cap: Sequence[float]
+) -> list[float]:
+    """Where trading with the pool ends that takes the best-paying pair on, time and again, and may take back what it did before."""
+    z, level = list(x), _own_level(pool, x)
+    for _ in range(_TURNS * len(x)):
+        grads = partials(pool, z, level)
+        best, move = _PAYS, None
+        for i, given in enumerate(z):
+            taken_back = given < x[i]
+            cost = low[i] if taken_back else high[i]
+            room = x[i] - given if taken_back else cap[i] - (given - x[i])
+            if not 0 < cost < inf or room <= _CLOSE * x[i] * (not taken_back):
+                continue
+            for j, got in enumerate(z):
+                worth = high[j] if got > x[j] else low[j]
+                if i != j and 0 < worth < inf:
+                    pays = log(grads[i]) + log(worth) - log(grads[j]) - log(cost)
+                    if pays > best:
+                        best, move = pays, (i, j, log(worth) - log(cost), room)
+        if move is None:
+            break
+        moved = _stop(pool, z, *move, level, _NEAR)
+        if moved == z:
+            break
+        z = moved
+    return z
+
+
 def _own_level(pool: Kept, x: Sequence[float]) -> float:
     if isinstance(pool, SolidlyPool):
         return x[0] * x[1] * (x[0] ** 2 + x[1] ** 2)
@@ -141,7 +170,14 @@ def _own_level(pool: Kept, x: Sequence[float]) -> float:
 
 
 def _stop(
-    pool: Kept, x: Sequence[float], i: int, j: int, limit: float, cap: float, level: float
+    pool: Kept,
+    x: Sequence[float],
+    i: int,
+    j: int,
+    limit: float,
+    cap: float,
+    level: float,
+    close: float = _CLOSE,
 ) -> list[float]:
     """Where selling `i` for `j` stops paying, or the cap. The gain is flat at its top, so a near point bounds it as well."""
 
@@ -149,7 +185,7 @@ def _stop(
         z = _moved(pool, x, i, j, paid, level)
         if z is None:
             return None
-        at = partials(pool, z)
+        at = partials(pool, z, level)
         return (log(at[i]) - log(at[j]) + limit, z) if at[i] > 0 and at[j] > 0 else None
 
     less, more = 0.0, min(cap, 1e6 * x[i])
@@ -170,7 +206,7 @@ def _stop(
             less, near, above = middle, tried[1], tried[0]
         else:
             more, below = middle, None if tried is None else tried[0]
-        if more - less <= _CLOSE * more or (tried is not None and abs(tried[0]) <= _TINY):
+        if more - less <= close * more or (tried is not None and abs(tried[0]) <= _TINY):
             break
     return near
 
@@ -201,8 +237,8 @@ def _value_up(units: float) -> int:
     return (int(ldexp(units, SHIFT)) if units < _LARGE else int(Fraction(units) * ONE)) + 1
 
 
-def gain_up(pool: Kept, trade: Trade) -> int:
-    """A bound on the gain of any trading with the pool, as a value; 0 where no sale pays."""
+def gain_up(pool: Kept, trade: Trade, enough: int = 0) -> int:
+    """A bound on the gain of any trading with the pool, as a value; 0 where no sale pays. What is no more than `enough` need not be tighter."""
     if any(balance <= 0 for balance in trade.balances):
         return 0
     x = [balance * 1.0 for balance in trade.balances]
@@ -213,6 +249,9 @@ def gain_up(pool: Kept, trade: Trade) -> int:
     if not stops:
         return 0
     found = min(_bound_up(pool, x, low, high, cap, z) for z in stops)
+    if len(x) > 2 and found > 0 and _value_up(found) > enough:
+        # The best trading may take several pairs, and one may pay after another alone.
+        found = min(found, _bound_up(pool, x, low, high, cap, settled(pool, x, low, high, cap)))
     return _value_up(found) if found > 0 else 0
 
 

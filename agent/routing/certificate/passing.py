@@ -10,6 +10,7 @@ sold (two directions, two sides) a plan uses one, so only the best of them count
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -131,17 +132,23 @@ class Passing(Setting):
         return value
 
 
-def best_sums(gains: Sequence[Gain], together: Collection[str] = ()) -> list[int]:
-    """What the first one, two, three … of the gains can earn where a plan uses one way of selling each pair of a pool, and one of all
-    ways of using a pool in `together`."""
+def best_sums(gains: Sequence[Gain], together: Collection[str] = (), most: int | None = None) -> list[int]:
+    """What the first one, two, three … of the gains can earn where a plan uses one way of selling each pair of a pool, one of all
+    ways of using a pool in `together`, and of all these no more than `most`."""
     best: dict[tuple[str, frozenset[int]], int] = {}
-    total, sums = 0, []
+    total, sums, ranked = 0, list[int](), list[int]()
     for gain in gains:
-        if gain.net > 0:
-            pool = gain.sale.edge.pool.id
-            pair = pool, frozenset(() if pool in together else (gain.sale.i, gain.sale.j))
-            total += max(gain.net - best.get(pair, 0), 0)
-            best[pair] = max(best.get(pair, 0), gain.net)
+        pool = gain.sale.edge.pool.id
+        pair = pool, frozenset(() if pool in together else (gain.sale.i, gain.sale.j))
+        before = best.get(pair, 0)
+        if gain.net > before:
+            total += gain.net - before
+            best[pair] = gain.net
+            if most is not None:
+                if before:
+                    ranked.remove(before)
+                insort(ranked, gain.net)
+                total = sum(ranked[-most:])
         sums.append(total)
     return sums
 
