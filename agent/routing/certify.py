@@ -19,7 +19,7 @@ from agent.routing.certificate.passing import AFTER, Passing, sides_of
 from agent.routing.certificate.seal import gap_bps, seal_of
 from agent.routing.certificate.units import Order, in_whole
 from agent.routing.chained import ChainSearch
-from agent.routing.dual import Dual
+from agent.routing.engine import dual_over
 from agent.routing.layers import layered
 from agent.routing.pricing import MarketPrices, order_prices
 from agent.routing.problem import Problem
@@ -113,7 +113,7 @@ class _Prover:
         self.order = Order(
             view, problem.sell, problem.buy, route.in_raw, problem.cross_domain, problem.native_px
         )
-        self.setting = setting = Setting(self.order, problem.graph.first_rates)
+        self.setting = setting = Setting(self.order, problem.graph.ground())
         finest = view.assets[problem.sell].decimals
         self._sources = {
             asset: (float(most), 10.0 ** (finest - view.assets[asset].decimals))
@@ -178,7 +178,7 @@ class _Prover:
         gas = {str(place): rate for place, rate in problem.gas_rate.items()}
         targets = [node for node in self._targets if node in t.number]
         sources = [node for node in self._sources if node in t.number]
-        dual = Dual(
+        dual = dual_over(
             t,
             self.setting.nodes,
             sources,

@@ -41,6 +41,7 @@ class Losses:
 
 def _least(starts: Collection[AssetId], room: int, *legs: Onward) -> dict[AssetId, int]:
     found: dict[AssetId, int] = {}
+    near = dict.fromkeys(starts, 0)
     waiting = [(0, node) for node in starts]
     while waiting:
         lost, node = heappop(waiting)
@@ -49,7 +50,8 @@ def _least(starts: Collection[AssetId], room: int, *legs: Onward) -> dict[AssetI
         found[node] = lost
         for onward in legs:
             for other, loss in onward.get(node, ()):
-                if lost + loss < room and other not in found:
+                if lost + loss < near.get(other, room):
+                    near[other] = lost + loss
                     heappush(waiting, (lost + loss, other))
     return found
 
