@@ -17,13 +17,12 @@ an asset and go on from it in `sizes`; whatever that rules out for better plans 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate
 from math import log
-from typing import TypeAlias
 
 from agent.amm import Pool, SolidlyPool
 from agent.domain.errors import Reject
@@ -45,9 +44,6 @@ from agent.routing.certificate.units import (
     unit_prices,
 )
 
-_Rated: TypeAlias = tuple[Sale, float | None, AssetId, AssetId]
-"""A sale with the logarithm of its first unit's rate, None of one of many pairs, and what it sells and buys."""
-
 ROUNDS = 16
 _HUBS = 12
 _FREE = Fraction(0)
@@ -64,20 +60,23 @@ class Known:
     caps: Mapping[AssetId, int]
 
 
-@dataclass(frozen=True, slots=True)
 class Proof:
     """The bound in raw units of the bought asset, rounded up, and of the sales left the one that gains most: where to branch."""
 
-    bound_raw: int
-    known: Known
-    widest: Gain | None
+    def __init__(self, bound_raw: int, known: Callable[[], Known], widest: Gain | None) -> None:
+        self.bound_raw, self.widest, self._known = bound_raw, widest, known
+
+    @cached_property
+    def known(self) -> Known:
+        """Found when first asked for: most bounds are close enough as they are."""
+        return self._known()
 
 
 class Setting:
     """The part of a bound that does not depend on the prices: edges with their gas, and the ends of the order."""
 
     _logged: tuple[Mapping[AssetId, int], Mapping[AssetId, float]] | None = None
-    _ranked: tuple[Sequence[Sale], list[_Rated]] | None = None
+    _ended: Ends | None = None
 
     def __init__(self, order: Order, ground: Ground | None = None) -> None:
         """`ground` is that of the order's market, made before."""
@@ -98,13 +97,14 @@ class Setting:
         """What every pool offers on some way from source to target."""
         prices, onward = gas_values(self.order), self._onward
         for pool, nodes, numbers, place, together in self.ground.stands:
-            ways = [
-                (i, j)
-                for i, a in enumerate(numbers)
-                if onward[a]
-                for j, b in enumerate(numbers)
-                if onward[a] >> b & 1
-            ]
+            if len(numbers) == 2:
+                a, b = numbers
+                ways = [(0, 1)] if onward[a] >> b & 1 else []
+                if onward[b] >> a & 1:
+                    ways.append((1, 0))
+            else:
+                rows = [(i, onward[a]) for i, a in enumerate(numbers) if onward[a]]
+                ways = [(i, j) for i, row in rows for j, b in enumerate(numbers) if row >> b & 1]
             if not ways:
                 continue
             rate = prices.get(place, _FREE)
@@ -193,7 +193,7 @@ class Setting:
             most = self._grown(gains, held, value, caps)
             caps = {node: least_of(-(-most // value[node]), caps.get(node)) or 0 for node in self.nodes}
             base = held + self._books(value, caps)
-            gains = [g for gain in gains if (g := self._again(gain, value, caps)).gross > 0]
+            gains = self._again(gains, value, caps)
             total = min(total, base + self._net(gains))
         around: Losses | None = None
         for _ in range(ROUNDS):
@@ -212,19 +212,23 @@ class Setting:
                 for node, most in self._flows(sales, gains, around, room, value, caps).items():
                     caps[node] = min(most, caps.get(node, most))
             base = held + self._books(value, caps)
-            gains = [g for gain in gains if (g := self._again(gain, value, caps)).gross > 0]
+            gains = self._again(gains, value, caps)
             total = min(total, base + self._net(gains))
             if (before - total) * _WORTH_A_ROUND < before - have:
                 break
-        usable = (
-            sales if around is None else self._usable(sales, gains, around, base + self._net(gains) - have)
-        )
         widest = max(gains, key=lambda gain: gain.net, default=None)
-        return Proof(-(-max(total, have) >> SHIFT), Known(tuple(usable), caps), widest)
+        room = base + self._net(gains) - have
+
+        def known_now() -> Known:
+            return Known(tuple(sales if around is None else self._usable(sales, gains, around, room)), caps)
+
+        return Proof(-(-max(total, have) >> SHIFT), known_now, widest)
 
     @property
     def ends(self) -> Ends:
-        return Ends(self.nodes, self.sources, self.targets)
+        if self._ended is None or self._ended.nodes is not self.nodes:
+            self._ended = Ends(self.nodes, self.sources, self.targets)
+        return self._ended
 
     def rates_of(self, pool: Pool) -> list[list[float]]:
         """`first_rates` of a pool, found once."""
@@ -232,25 +236,22 @@ class Setting:
 
     def _paying(self, sales: Sequence[Sale], value: Mapping[AssetId, int]) -> list[Sale]:
         """The sales whose first unit pays: no other gains anything."""
-        logs = self._logs(value)
-        if self._ranked is None or self._ranked[0] is not sales:
-            self._ranked = sales, [self._rated(sale) for sale in sales]
-        found = []
-        for sale, rate, given, got in self._ranked[1]:
-            if rate is None:
+        logs, found, last = self._logs(value), list[Sale](), None
+        for sale in sales:
+            edge, i, j = sale.edge, sale.i, sale.j
+            if edge is not last:
+                last, rates = edge, self.rates_of(edge.pool)
+            if i == j:
                 if self._any_pays(sale, logs):
                     found.append(sale)
-            elif (first := rate + logs[got] - logs[given]) > -MARGIN or (
-                isinstance(sale.edge.pool, SolidlyPool) and free_pays(sale.edge, first, value[given])
+                continue
+            given, got = sale.pair
+            first = rates[i][j] + logs[got] - logs[given]
+            if first > -MARGIN or (
+                isinstance(edge.pool, SolidlyPool) and free_pays(edge, first, value[given])
             ):
                 found.append(sale)
         return found
-
-    def _rated(self, sale: Sale) -> _Rated:
-        if sale.i == sale.j:
-            self.rates_of(sale.edge.pool)
-            return sale, None, *sale.pair
-        return sale, self.rates_of(sale.edge.pool)[sale.i][sale.j], *sale.pair
 
     def _any_pays(self, sale: Sale, logs: Mapping[AssetId, float]) -> bool:
         """Whether any pair pays of a pool whose pairs are counted together."""
@@ -278,7 +279,8 @@ class Setting:
         if sale.i == sale.j:
             return gain_of(sale, self.ends, value, caps)
         given, got = sale.pair
-        cap, free = caps.get(given), free_unit_up(sale.edge.pool, value[given])
+        pool = sale.edge.pool
+        cap, free = caps.get(given), free_unit_up(pool, value[given]) if isinstance(pool, SolidlyPool) else 0
         if cap is not None and sale.edge.gas:
             # All of it at the rate of the first unit: too little to matter is not computed more exactly.
             gross = whole_up(cap, value[given], self._first(sale, value)) + free
@@ -293,9 +295,17 @@ class Setting:
                 return Gain(sale, gross, min(gain.net, gross - sale.edge.gas), gain.out_of)
         return gain
 
-    def _again(self, gain: Gain, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> Gain:
-        """A gain within tighter caps; one too small to matter stays as it is."""
-        return gain if gain.gross * LITTLE < gain.sale.edge.gas else self._gain(gain.sale, value, caps)
+    def _again(
+        self, gains: Sequence[Gain], value: Mapping[AssetId, int], caps: Mapping[AssetId, int]
+    ) -> list[Gain]:
+        """The gains within tighter caps, without those that are none; one too small to matter stays as it is."""
+        found = []
+        for gain in gains:
+            if gain.gross * LITTLE >= gain.sale.edge.gas:
+                gain = self._gain(gain.sale, value, caps)
+            if gain.gross > 0:
+                found.append(gain)
+        return found
 
     def _grown(
         self, gains: Sequence[Gain], held: int, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]
@@ -333,20 +343,17 @@ class Setting:
     ) -> dict[AssetId, int]:  # fmt: skip
         """How much of every asset can come in and go out again by the sales that are left, where all of them tell."""
         through = Through(self.ends, value, caps, {node for group in self._loose() for node in group})
-        left: set[tuple[str, AssetId, AssetId]] = set()
+        left: set[tuple[str, tuple[AssetId, AssetId]]] = set()
         for gain in gains:
             given, got = gain.sale.pair
-            left.add((gain.sale.edge.pool.id, given, got))
+            left.add((gain.sale.edge.pool.id, gain.sale.pair))
             lost = around.around(given, got) if given != got else None
             if lost is not None and lost + max(-gain.net, 0) < room:
                 least = gain.sale.edge.gas + max(gain.net, 0) - (room - lost)
                 through.add(gain.sale, through.size_up(gain, least), self._first(gain.sale, value))
-        for sale in sales:
+        for sale, lost in around.within(sales):
             given, got = sale.pair
-            if given == got or (sale.edge.pool.id, given, got) in left:
-                continue
-            lost = around.around(given, got)
-            if lost is not None and lost + sale.edge.idle < room:
+            if given != got and (sale.edge.pool.id, sale.pair) not in left and lost + sale.edge.idle < room:
                 first = self._first(sale, value)
                 through.add(sale, idle_size_up(room - lost - sale.edge.idle, value[given], first), first)
         return {node: most for node in self.nodes if (most := self._passing(node, through)) is not None}
@@ -366,7 +373,9 @@ class Setting:
         legs: dict[tuple[AssetId, AssetId], int] = {}
         for sale in self.sales:
             if sale.i != sale.j:
-                legs[sale.pair] = min(legs.get(sale.pair, sale.edge.idle), sale.edge.idle)
+                idle = sale.edge.idle
+                if legs.get(sale.pair, idle) >= idle:
+                    legs[sale.pair] = idle
         for group in self._loose():
             for given in group:
                 for got in group:

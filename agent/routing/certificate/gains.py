@@ -27,10 +27,8 @@ from agent.routing.certificate.spots import MARGIN
 LITTLE = 8
 """What is less than one part in so many of the gas is too little to be computed more exactly."""
 _FEE = 10_000
-# Not written as unions where they are asked for: a union is made anew each time.
-_KEPT = (BalancerStablePool, CurvePool)
+# No union where it is asked for: that would be made anew each time.
 _RANGES = (ConcentratedPool, ConcentratedV4Pool)
-_PRODUCTS = (ConstantProductPool, SolidlyPool)
 
 
 @dataclass(slots=True, eq=False)
@@ -94,23 +92,22 @@ def gain_of(sale: Sale, ends: Ends, value: Mapping[AssetId, int], caps: Mapping[
     """The most a sale can gain at prices `value` (by raw unit) when no more than `caps` can be sold, rounded up."""
     edge, i, j = sale.edge, sale.i, sale.j
     pool = edge.pool
-    if isinstance(pool, _KEPT) or (isinstance(pool, SolidlyPool) and pool.stable):
-        gross = _invariant(sale, ends, value, caps)
-        return Gain(sale, gross, gross - edge.gas, None if i == j else edge.nodes[i])
-    given, got = edge.nodes[i], edge.nodes[j]
-    v_in, v_out, cap = value[given], value[got], caps.get(given)
+    given, got = sale.pair
     if isinstance(pool, WeightedPool):
-        gross = weighted_gain_up(pool, i, j, v_in, v_out, cap)
+        gross = weighted_gain_up(pool, i, j, value[given], value[got], caps.get(given))
     elif isinstance(pool, _RANGES):
         fee = pool.fee_pips if isinstance(pool, ConcentratedPool) else pool.swap_fee_pips(i)
-        gross, net = ranges_gain_up(pool, i, PIPS - fee, v_in, v_out, cap, edge.per_tick)
+        gross, net = ranges_gain_up(pool, i, PIPS - fee, value[given], value[got], caps.get(given), edge.per_tick)  # fmt: skip
         return Gain(sale, gross, net - edge.gas, given)
-    elif isinstance(pool, _PRODUCTS):
+    elif isinstance(pool, ConstantProductPool) or (isinstance(pool, SolidlyPool) and not pool.stable):
         keep, whole = _kept(pool)
-        gross = product_gain_up(pool.reserves[i], pool.reserves[j], keep, whole, v_in, v_out, cap)
-        gross += free_unit_up(pool, v_in)
+        v_in, v_out = value[given], value[got]
+        gross = product_gain_up(pool.reserves[i], pool.reserves[j], keep, whole, v_in, v_out, caps.get(given))
+        if isinstance(pool, SolidlyPool):
+            gross += free_unit_up(pool, v_in)
     else:
-        raise TypeError(pool)
+        gross = _invariant(sale, ends, value, caps)
+        return Gain(sale, gross, gross - edge.gas, None if i == j else given)
     return Gain(sale, gross, gross - edge.gas, given)
 
 

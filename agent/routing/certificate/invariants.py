@@ -46,14 +46,14 @@ class Trade:
     cap: tuple[int | None, ...]
 
 
-def partials(pool: Kept, z: Sequence[float]) -> list[float]:
-    """dF/dz_k in floats, up to a common factor."""
+def partials(pool: Kept, z: Sequence[float], level: float | None = None) -> list[float]:
+    """dF/dz_k in floats, up to a common factor; `level` is D where it is known."""
     if isinstance(pool, SolidlyPool):
         x, y = z
         return [y * (3 * x * x + y * y), x * (3 * y * y + x * x)]
     n = len(z)
     ann = pool.amp * n / pool.amp_precision
-    d = stable_invariant(ann, z)
+    d = stable_invariant(ann, z) if level is None else level
     part = d
     for at in z:
         part *= d / (at * n)
@@ -149,7 +149,7 @@ def _stop(
         z = _moved(pool, x, i, j, paid, level)
         if z is None:
             return None
-        at = partials(pool, z)
+        at = partials(pool, z, level)
         return (log(at[i]) - log(at[j]) + limit, z) if at[i] > 0 and at[j] > 0 else None
 
     less, more = 0.0, min(cap, 1e6 * x[i])

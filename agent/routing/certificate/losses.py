@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 
 from agent.domain.instruments import AssetId
+from agent.routing.certificate.gains import Sale
 
 Leg = tuple[AssetId, AssetId, int]
 """Sold, bought, and what using it loses at least."""
@@ -37,6 +38,16 @@ class Losses:
         """The least a plan loses on its way to `given` and on from `got`; None where that is too much."""
         before, behind = self._to.get(given), self._on.get(got)
         return None if before is None or behind is None else before + behind
+
+    def within(self, sales: Sequence[Sale]) -> list[tuple[Sale, int]]:
+        """Those of `sales` that are not too far, with what a plan loses around them."""
+        to, on = self._to, self._on
+        found = []
+        for sale in sales:
+            given, got = sale.pair
+            if given in to and got in on:
+                found.append((sale, to[given] + on[got]))
+        return found
 
 
 def _least(starts: Collection[AssetId], room: int, *legs: Onward) -> dict[AssetId, int]:
