@@ -13,6 +13,7 @@ from math import exp, sqrt
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from agent.routing.kernels.jit import compiled
 from agent.routing.tables import Floats, Ints, Tables
@@ -30,20 +31,27 @@ _NOTHING = 1e-6
 """Sales below this share of the value are what is left of the search."""
 
 
-class Web(NamedTuple):
-    """Edges and their knots as `agent.routing.tables.Tables` has them, packed so that one edge is read at one place: `ends` are its two nodes and
-    range of knots, `rates` what is kept of the input, one over that, and the rate of the first unit; `knots` are s, ins, outs, lin, lout and one
-    over s. `hub` is a node's number among the hubs, -1 for the others, no two of which share an edge; `centre` the node of each hub."""
+Numbers = npt.NDArray[np.int32]
 
-    ends: Ints
-    rates: Floats
+
+class Web(NamedTuple):
+    """Edges and their knots as `agent.routing.tables.Tables` has them, in as few places as one edge is read at: `ends` are its two nodes, `spot` the
+    rate of the first unit, `ranges` its first and last knot, `keeps` what is kept of the input and one over that; `knots` are s, ins, outs,
+    lin, lout and one over s. `hub` is a node's number among the hubs, -1 for the others, no two of which share an edge; `centre` the
+    node of each hub."""
+
+    ends: Numbers
+    spot: Floats
+    ranges: Numbers
+    keeps: Floats
     knots: Floats
     hub: Ints
     centre: Ints
 
 
-FROM, TO, FIRST, LAST = range(4)
-KEEP, PER, SPOT = range(3)
+FROM, TO = range(2)
+FIRST, LAST = range(2)
+KEEP, PER = range(2)
 S, INS, OUTS, LIN, LOUT, OVER = range(6)
 _LEAST_S = 1e-160
 
@@ -53,8 +61,10 @@ def web(tables: Tables, hubs: Ints) -> Web:
     t = tables
     hub = np.full(len(t.nodes), -1, dtype=np.int64)
     hub[hubs] = np.arange(len(hubs), dtype=np.int64)
+    ends = np.column_stack((t.i, t.j)).astype(np.int32)
+    ranges = np.column_stack((t.first, t.last)).astype(np.int32)
     knots = np.column_stack((t.s, t.ins, t.outs, t.lin, t.lout, 1 / np.maximum(t.s, _LEAST_S)))
-    return Web(np.column_stack((t.i, t.j, t.first, t.last)), np.column_stack((t.keep, 1 / t.keep, t.spot)), knots, hub, hubs)  # fmt: skip
+    return Web(ends, t.spot, ranges, np.column_stack((t.keep, 1 / t.keep)), knots, hub, hubs)
 
 
 class Optimum(NamedTuple):
@@ -68,11 +78,11 @@ class Optimum(NamedTuple):
 @compiled
 def _best(web: Web, e: int, vi: float, vj: float) -> tuple[float, float, float]:
     """What the best sale on an edge takes, gross, and gives, and how fast it grows with its price."""
-    knots, keep, per = web.knots, web.rates[e, KEEP], web.rates[e, PER]
+    knots, keep, per = web.knots, web.keeps[e, KEEP], web.keeps[e, PER]
     # The square root of the price it ends at, vi / (vj * keep), and one over that.
     middle = 1 / sqrt(vi * vj * keep)
     want, over = vi * middle, vj * keep * middle
-    low, high = web.ends[e, FIRST], web.ends[e, LAST]
+    low, high = np.int64(web.ranges[e, FIRST]), np.int64(web.ranges[e, LAST])
     last = high
     while low < high:
         mid = (low + high + 1) // 2
@@ -95,7 +105,7 @@ def _best(web: Web, e: int, vi: float, vj: float) -> tuple[float, float, float]:
 def _slack(web: Web, v: Floats, slack: Floats) -> None:
     """By how much the first unit of every edge falls short of paying: one and less where it pays."""
     for e in range(len(slack)):
-        slack[e] = v[web.ends[e, FROM]] / (web.rates[e, SPOT] * v[web.ends[e, TO]])
+        slack[e] = v[web.ends[e, FROM]] / (web.spot[e] * v[web.ends[e, TO]])
 
 
 @compiled
@@ -110,7 +120,7 @@ def _measured(web: Web, v: Floats, source: int, amount: float, slack: Floats, li
             continue
         i, j = web.ends[e, FROM], web.ends[e, TO]
         vi, vj = v[i], v[j]
-        if vi >= web.rates[e, SPOT] * vj:
+        if vi >= web.spot[e] * vj:
             continue
         paid, got, bend = _best(web, e, vi, vj)
         total += vj * got - vi * paid
@@ -260,8 +270,8 @@ def solve(web: Web, start: Floats, source: int, target: int, amount: float, clos
 @compiled
 def _given(web: Web, e: int, paid: float) -> float:
     """What a sale of `paid` gross gives on an edge."""
-    net, knots = paid * web.rates[e, KEEP], web.knots
-    k, last = web.ends[e, FIRST], web.ends[e, LAST]
+    net, knots = paid * web.keeps[e, KEEP], web.knots
+    k, last = np.int64(web.ranges[e, FIRST]), np.int64(web.ranges[e, LAST])
     while k < last and knots[k + 1, INS] <= net:
         k += 1
     if k == last or knots[k, LIN] <= 0:
@@ -281,7 +291,7 @@ def carried(web: Web, prices: Floats, source: int, target: int, amount: float, f
     at, least = np.zeros(nodes + 1, dtype=np.int64), _NOTHING * amount * prices[source]
     for e in range(len(web.ends)):
         i, j = web.ends[e, FROM], web.ends[e, TO]
-        if prices[i] < web.rates[e, SPOT] * prices[j] and i != target and j != source:
+        if prices[i] < web.spot[e] * prices[j] and i != target and j != source:
             paid, _, _ = _best(web, e, prices[i], prices[j])
             if paid * prices[i] > least:
                 used[count], planned[count] = e, paid
