@@ -9,6 +9,7 @@ are those of the swappable assets, without the pool's own share token.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 from agent.amm import fixed_point as fp
@@ -39,8 +40,9 @@ def _mul(a: int, b: int) -> int:
     return checked(a * b, "BAL#003")
 
 
-def invariant(amp: int, precision: int, balances: list[int]) -> int:
-    """D of the scaled balances."""
+@lru_cache(maxsize=1024)
+def invariant(amp: int, precision: int, balances: tuple[int, ...]) -> int:
+    """D of the scaled balances: kept for the last ones, which every quote of the same state asks for."""
     total, n = sum(balances), len(balances)
     if total == 0:
         return 0
@@ -95,7 +97,7 @@ def exact_in(pool: BalancerStablePool, i: int, j: int, amount_in: int) -> Swappe
     fp.require_amount(amount_in)
     fee = fp.mul_up(amount_in, pool.fee_1e18)
     balances = _scaled(pool)
-    d = invariant(pool.amp, pool.amp_precision, balances)
+    d = invariant(pool.amp, pool.amp_precision, tuple(balances))
     balances[i] = fp.add(balances[i], fp.mul_down(fp.sub(amount_in, fee), pool.scaling[i]))
     final = balance_given(pool.amp, pool.amp_precision, balances, d, j)
     out = fp.sub(fp.sub(balances[j], final), 1)
@@ -107,7 +109,7 @@ def exact_out(pool: BalancerStablePool, i: int, j: int, amount_out: int) -> Swap
         raise ContractRevert("BAL#510")
     fp.require_amount(amount_out)
     balances = _scaled(pool)
-    d = invariant(pool.amp, pool.amp_precision, balances)
+    d = invariant(pool.amp, pool.amp_precision, tuple(balances))
     balances[j] = fp.sub(balances[j], fp.mul_down(amount_out, pool.scaling[j]))
     final = balance_given(pool.amp, pool.amp_precision, balances, d, i)
     net = fp.div_up(fp.add(fp.sub(final, balances[i]), 1), pool.scaling[i])

@@ -10,6 +10,7 @@ the contract: `exact_out` finds the smallest input whose exchange pays at least 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import ClassVar
 
 from agent.amm.inverse import least_input
@@ -42,8 +43,9 @@ def _mul(a: int, b: int) -> int:
     return checked(a * b, "overflow")
 
 
-def invariant(amp: int, precision: int, xp: list[int]) -> int:
-    """D of the scaled balances."""
+@lru_cache(maxsize=1024)
+def invariant(amp: int, precision: int, xp: tuple[int, ...]) -> int:
+    """D of the scaled balances: kept for the last ones, which every quote of the same state asks for."""
     total, n = sum(xp), len(xp)
     if total == 0:
         return 0
@@ -88,7 +90,7 @@ def exact_in(pool: CurvePool, i: int, j: int, amount_in: int) -> Swapped:
     if amount_in < 0 or amount_in > UINT256_MAX:
         raise ContractRevert("overflow")
     xp = [_mul(x, s) // WAD for x, s in zip(pool.balances, pool.scaling, strict=True)]
-    d = invariant(pool.amp, pool.amp_precision, xp)
+    d = invariant(pool.amp, pool.amp_precision, tuple(xp))
     old = xp[j]
     xp[i] += _mul(amount_in, pool.scaling[i]) // WAD
     gross = old - balance_given(pool.amp, pool.amp_precision, xp, d, j) - 1

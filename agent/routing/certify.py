@@ -19,7 +19,7 @@ from agent.routing.certificate.passing import AFTER, Passing, sides_of
 from agent.routing.certificate.seal import gap_bps, seal_of
 from agent.routing.certificate.units import Order, in_whole
 from agent.routing.chained import ChainSearch
-from agent.routing.dual import Dual
+from agent.routing.engine import dual_over
 from agent.routing.layers import layered
 from agent.routing.planes import Planes
 from agent.routing.pricing import MarketPrices, order_prices
@@ -119,7 +119,7 @@ class _Prover:
         self.order = Order(
             view, problem.sell, problem.buy, route.in_raw, problem.cross_domain, problem.native_px
         )
-        self.setting = setting = Setting(self.order, problem.graph.first_rates)
+        self.setting = setting = Setting(self.order, problem.graph.ground())
         finest = view.assets[problem.sell].decimals
         self._sources = {
             asset: (float(most), 10.0 ** (finest - view.assets[asset].decimals))
@@ -184,7 +184,7 @@ class _Prover:
         targets = [node for node in self._targets if node in t.number]
         sources = [node for node in self._sources if node in t.number]
         ways = self.setting.ways(known.sales)
-        dual = Dual(t, self.setting.nodes, sources, 0.0, dict.fromkeys(targets, 1.0), gas, ways)
+        dual = dual_over(t, self.setting.nodes, sources, 0.0, dict.fromkeys(targets, 1.0), gas, ways)
         legs = ChainSearch(
             dual, of, [start.values for start in starts], known.caps, float(self.order.amount), {a: par for a, (_, par) in self._sources.items()}, float(self.out), self._in_time
         )  # fmt: skip

@@ -28,6 +28,7 @@ class CompiledSearch(Search):
 
     def __init__(self, problem: Problem, known: Search | None = None) -> None:
         super().__init__(problem, known)
+        self._known: dict[object, Split] = {}
         self._rows = rows = problem.graph.beams().rows
         assets: dict[AssetId, int] = {}
         locals_ = {key: n for n, key in enumerate(self._users)}
@@ -86,6 +87,21 @@ class CompiledSearch(Search):
         base: Mapping[int, int] | None = None,
         banned: frozenset[Hop] = frozenset(),
         only: frozenset[int] | None = None,
+    ) -> Split:
+        key = amount, chunks_of, share, tuple((base or {}).items()), banned, only
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._run(amount, chunks_of, share, base, banned, only)
+        return found
+
+    def _run(
+        self,
+        amount: int,
+        chunks_of: int,
+        share: float,
+        base: Mapping[int, int] | None,
+        banned: frozenset[Hop],
+        only: frozenset[int] | None,
     ) -> Split:
         kept = dict(base or {})
         if not self._small or not 0 <= amount + sum(kept.values()) < MOST:

@@ -22,9 +22,9 @@ _MATTERS = 0.6
 _BEYOND = 1.05
 _SLACK = 1e-6
 _ENDLESS = 1e200
-_STEPS = 14
-_MOST = 0.5
-_PARTS = np.array([1.0, 0.7, 0.4, 0.2, 0.1, 0.04, 0.015, 0.005])
+STEPS = 14
+MOST = 0.5
+PARTS = np.array([1.0, 0.7, 0.4, 0.2, 0.1, 0.04, 0.015, 0.005])
 
 
 @dataclass
@@ -164,6 +164,17 @@ class Dual:
         x = f.gain - self.q[edges] - self.tick_q[edges] * f.ticks
         return float(self.supply @ v + _bent(x, tau).sum())
 
+    def worth(self, v: Floats, cap: Floats | None, tau: float) -> float:
+        """`value` over every edge that pays."""
+        return self.value(v, self.near(v, self.edges), cap, tau)
+
+    def paying(self, v: Floats, cap: Floats | None) -> tuple[Ints, Floats]:
+        """The edges that pay for their gas at `v`, and by how much."""
+        edges = self.near(v, self.edges)
+        f = self.flows(v, edges, cap)
+        x = f.gain - self.q[edges] - self.tick_q[edges] * f.ticks
+        return edges[x > 0], x[x > 0]
+
     def onward(self, v: Floats, flow: float, rounds: Collection[int]) -> list[Floats]:
         """Prices at which no edge pays for a flow worth up to `flow`: what a unit still nets on the best way on, gas and all.
 
@@ -171,13 +182,13 @@ class Dual:
         says; a node no way leads on from keeps its price in `v`.
         """
         t = self.tables
-        edges = np.tile(self.edges, len(_PARTS))
+        edges = np.tile(self.edges, len(PARTS))
         i, j = t.i[edges], t.j[edges]
         size = flow / v[i]
         source = np.flatnonzero(self.supply)
         if len(source):
             size = np.where(np.isin(i, source), np.minimum(size, self.supply[i]), size)
-        size *= np.repeat(_PARTS, len(self.edges))
+        size *= np.repeat(PARTS, len(self.edges))
         net = size * t.keep[edges]
         k = np.searchsorted(
             t.size_key, t.row[edges] * SIZE_STRIDE + np.log(np.maximum(net, 1e-300)), side="right"
@@ -243,7 +254,7 @@ class Dual:
         return found
 
     def solve(
-        self, v: Floats, cap: Floats | None, taus: tuple[float, ...], in_time: Callable[[], bool], steps: int = _STEPS
+        self, v: Floats, cap: Floats | None, taus: tuple[float, ...], in_time: Callable[[], bool], steps: int = STEPS
     ) -> Floats:  # fmt: skip
         """Prices from `v` on, through the smoothings `taus` in turn."""
         t = self.tables
@@ -298,9 +309,9 @@ class Dual:
                         continue
                     trial = v.copy()
                     moves = np.zeros(n)
-                    moves[names[free]] = np.clip(step, -_MOST, _MOST)
+                    moves[names[free]] = np.clip(step, -MOST, MOST)
                     trial *= np.exp(moves[self.group])
-                    after = self.value(trial, self.near(trial, self.edges), cap, tau)
+                    after = self.worth(trial, cap, tau)
                     if after < now:
                         moved = True
                         damp = max(damp / 10, 1e-10)

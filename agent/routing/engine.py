@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from agent.domain.errors import Usage
 
 if TYPE_CHECKING:
+    from agent.domain.instruments import AssetId
+    from agent.routing.dual import Dual
     from agent.routing.problem import Problem
     from agent.routing.search import Search
+    from agent.routing.tables import Tables
 
 
 class _Engine:
@@ -33,6 +37,26 @@ def search_over(problem: Problem, known: Search | None = None) -> Search:
     return Search(problem, known)
 
 
+def dual_over(
+    tables: Tables,
+    nodes: frozenset[AssetId],
+    sources: Sequence[AssetId],
+    amount: float,
+    targets: Mapping[AssetId, float],
+    gas_rate: Mapping[str, float],
+    ways: Collection[tuple[AssetId, AssetId]] | None = None,
+    circular: bool = False,
+) -> Dual:
+    """The dual of an order, as `Dual` takes it. Prices are proposals: the two engines may find others, and what either's prove is exact."""
+    if _Engine.compiled:
+        from agent.routing.compiled_dual import CompiledDual
+
+        return CompiledDual(tables, nodes, sources, amount, targets, gas_rate, ways, circular)
+    from agent.routing.dual import Dual
+
+    return Dual(tables, nodes, sources, amount, targets, gas_rate, ways, circular)
+
+
 def compile_searches(wanted: bool = True) -> None:
     """From now on this process plans with compiled searches: worth it for who plans more than a few orders. Loading takes a third of a second, compiling
     for the first time on a machine some twenty.
@@ -49,4 +73,4 @@ def compile_searches(wanted: bool = True) -> None:
     _Engine.compiled = wanted
 
 
-__all__ = ["compile_searches", "compiled", "search_over"]
+__all__ = ["compile_searches", "compiled", "dual_over", "search_over"]

@@ -18,6 +18,7 @@ from agent.routing.spot import net_rate
 
 if TYPE_CHECKING:
     from agent.routing.beams import Beams
+    from agent.routing.certificate.ground import Ground
     from agent.routing.pricing import MarketPrices
 
 _KEEP_PER_ASSET = 3
@@ -118,8 +119,8 @@ class Graph:
             if before._beams is not None and list(old) == list(view.pools) and before._view.gas.keys() == view.gas.keys():  # fmt: skip
                 if all(_shape(pool) == _shape(old[pool.id]) for pool in moved):
                     self._older = before._beams, moved
-        self.first_rates: dict[str, list[list[float]]] = {}
-        """What certificates of this market found of its pools."""
+        self._ground: Ground | None = None
+        self._ground_before: Ground | None = None if before is None else before._ground or before._ground_before  # fmt: skip
         wrapped = {f"{place}/slip44:60": gas.native_as for place, gas in view.gas.items()}
         self.edges: dict[AssetId, list[tuple[Pool, AssetId]]] = defaultdict(list)
         for pool in view.pools.values():
@@ -181,6 +182,15 @@ class Graph:
 
             self._prices = MarketPrices(self._view)
         return self._prices
+
+    def ground(self) -> Ground:
+        """What certificates of the market share, made when first asked for."""
+        if self._ground is None:
+            from agent.routing.certificate.ground import Ground
+
+            self._ground = Ground(self._view, self._ground_before)
+            self._ground_before = None
+        return self._ground
 
     def distances(self, target: AssetId, limit: int, without: AssetId) -> dict[AssetId, int]:
         """Hops to `target` of every asset within `limit`, on ways that do not come through `without`."""

@@ -55,6 +55,19 @@ def whole(problem: Problem, plan: Plan | None) -> Plan | None:
     return plan if left <= dust else None
 
 
+def exact(search: Search, split: Split, broken: set[Hop] | None = None) -> Plan | None:
+    """`whole` of the split's exact plan, made once for the same split: searches come to the same ends by many ways."""
+    key = tuple(split.amounts.items()), tuple(split.flows.items())
+    found = search.made.get(key)
+    if found is None:
+        refused = set[Hop]()
+        plan = whole(search.problem, make_plan(search.problem, split, refused))
+        found = search.made[key] = plan, frozenset(refused)
+    if broken is not None:
+        broken |= found[1]
+    return found[0]
+
+
 def _better(a: Plan | None, b: Plan | None) -> bool:
     """Whether `a` beats `b`: worth more, and of equal worth the one with fewer legs."""
     if a is None:
@@ -78,7 +91,7 @@ def _best_single(search: Search, broken: set[Hop]) -> tuple[Plan, Split] | None:
         if best is not None and net + abs(net) * _SLACK + _SLACK_RAW < best[0].worth:
             break
         split = single_path(search, index)
-        plan = whole(problem, make_plan(problem, split, broken)) if split is not None else None
+        plan = exact(search, split, broken) if split is not None else None
         if plan is not None and split is not None and _better(plan, best[0] if best else None):
             best = plan, split
     return best
@@ -127,7 +140,7 @@ def _thin(problem: Problem, search: Search, split: Split, plan: Plan) -> tuple[S
             # What is estimated as clearly worse is not made exact; a plan passes shares on, an estimate paths.
             if trial.left or trial.worth + abs(trial.worth) * _CLEARLY + _SLACK_RAW < plan.worth:
                 continue
-            made = whole(problem, make_plan(problem, trial))
+            made = exact(search, trial)
             if made is not None and _better(made, plan):
                 split, plan, improved = trial, made, True
                 break
@@ -182,7 +195,7 @@ def best_split(problem: Problem, in_time: Callable[[], bool] = _always) -> tuple
             candidates.append(_refine(search, best[1], step, 5 * _COARSE, share, narrow, frozenset(broken)))
         made = False
         for candidate in candidates:
-            plan = whole(problem, make_plan(problem, candidate, broken)) if not candidate.left else None
+            plan = exact(search, candidate, broken) if not candidate.left else None
             if plan is not None:
                 if made and not small and candidate is split:
                     continue
@@ -224,7 +237,7 @@ def _beside(
         other = peer(search, broken) if in_time() else None
         if other is None or other.left or other.worth + abs(other.worth) * _SLACK + _SLACK_RAW < plan.worth:
             continue
-        plain = whole(problem, make_plan(problem, other))
+        plain = exact(search, other)
         if plain is not None and _better(plain, plan):
             plan, split = finished(search, *_thin(problem, search, other, plain))
     return plan, split
@@ -241,7 +254,7 @@ def settled(search: Search, split: Split) -> tuple[Plan, Split] | None:
         finer = _refine(search, split, max(amount // part, 1), fine, 0.0, only)
         if not finer.left and finer.worth > split.worth:
             split = finer
-    plan = whole(search.problem, make_plan(search.problem, split))
+    plan = exact(search, split)
     if plan is None:
         return None
     return finished(search, *_thin(search.problem, search, split, plan))
@@ -256,7 +269,7 @@ def finished(
     for _ in range(_SETTLINGS):
         only = frozenset(split.amounts)
         finer = _refine(search, split, max(problem.amount // step, 1), fine, 0.0, only)
-        made = whole(problem, make_plan(problem, finer)) if not finer.left else None
+        made = exact(search, finer) if not finer.left else None
         if made is None or not _better(made, plan):
             break
         gain = made.worth - plan.worth

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.domain.instruments import AssetId
-from agent.routing.kernels.optimum import Web, carried, solve
+from agent.routing.kernels.optimum import carried, solve, web
 from agent.routing.tables import Floats, Ints, Tables
 
 CLOSE = 1e-7
@@ -37,17 +37,14 @@ class Gross:
     """One state of a market, laid out."""
 
     def __init__(self, tables: Tables) -> None:
-        self.tables, t = tables, tables
-        hub = np.full(len(t.nodes), -1, dtype=np.int64)
-        hubs = hubs_of(t)
-        hub[hubs] = np.arange(len(hubs), dtype=np.int64)
-        self.web = Web(t.i, t.j, t.keep, t.spot, t.first, t.last, t.s, t.ins, t.outs, t.lin, t.lout, hub, len(hubs))  # fmt: skip
+        self.tables = tables
+        self.web = web(tables, hubs_of(tables))
 
     def best(self, sell: AssetId, buy: AssetId, amount: int, start: Floats) -> Best:
         """The best sale of `amount` raw from prices `start` on: the market's own, or those of a sale of before."""
         source, target = self.tables.number[sell], self.tables.number[buy]
         found = solve(self.web, start, source, target, float(amount), CLOSE)
-        flow = np.zeros(len(self.web.i))
+        flow = np.zeros(len(self.web.ends))
         reached = carried(self.web, found.prices, source, target, float(amount), flow)
         return Best(found.value, reached, found.prices, flow, found.steps)
 

@@ -10,6 +10,7 @@ from agent.domain.instruments import AssetId, Place
 from agent.market.view import MarketView
 from agent.routing.blocks import blocks_of
 from agent.routing.dual import Dual, singles
+from agent.routing.engine import dual_over
 from agent.routing.tables import Bools, Floats, Ints, Tables, depth_prices
 
 _WIDE = np.exp([0, 0.003, -0.003, 0.01, -0.01, 0.03, -0.03, 0.1, -0.1, 0.3, -0.3, 0.7, -0.7, 1.5, -1.5, 3, -3, 6, -6])  # fmt: skip
@@ -64,7 +65,7 @@ class MarketPrices:
         scale = max([rate for rate in rates.values()] or [0.0]) * _TYPICAL_GAS or float(
             np.median(1 / v[nodes])
         )
-        dual = Dual(t, frozenset(found), (), 0.0, {root: 1.0}, rates, circular=True)
+        dual = dual_over(t, frozenset(found), (), 0.0, {root: 1.0}, rates, circular=True)
         if not any(rates.values()) and len(nodes) > 2:
             # No gas hides a difference: what is left of any is what a proof is short of.
             v = agreed(dual, v, nodes[np.argsort(-degree[nodes])], blocks_of(t, v, t.number[root]))
@@ -143,7 +144,7 @@ def order_prices(
     if not buys or not sells:
         return dict.fromkeys(nodes, _NOTHING)
     gas = {str(place): rate for place, rate in gas_rate.items()}
-    dual = Dual(t, nodes, sells, amount / sources[sells[0]][1], targets, gas, ways)
+    dual = dual_over(t, nodes, sells, amount / sources[sells[0]][1], targets, gas, ways)
     dual.flow_of(max(out, 1.0))
     ever = np.full(len(t.nodes), np.inf)
     if known is not None:
@@ -175,14 +176,11 @@ def order_prices(
         return np.asarray(np.minimum(most, ever))
 
     def worth(v: Floats) -> float:
-        return dual.value(v, dual.near(v, dual.edges), caps(v), 0.0)
+        return dual.worth(v, caps(v), 0.0)
 
     def hot(v: Floats, limit: Floats) -> Ints:
-        edges = dual.near(v, dual.edges)
-        f = dual.flows(v, edges, limit)
-        x = f.gain - dual.q[edges] - dual.tick_q[edges] * f.ticks
-        order = np.argsort(-x)[:_HOT]
-        busy = edges[order[x[order] > 0]]
+        edges, gain = dual.paying(v, limit)
+        busy = edges[np.argsort(-gain)[:_HOT]]
         return np.unique(np.concatenate((t.i[busy], t.j[busy], given)))
 
     sold = np.isin(np.arange(len(t.nodes)), given)

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from agent.domain.instruments import AssetId, Place
 from agent.routing.curves import Curve, Depth, State
 from agent.routing.graph import Hop
 from agent.routing.ladder import ladder
 from agent.routing.problem import Problem
+
+if TYPE_CHECKING:
+    from agent.routing.plan import Plan
 
 _THINNEST = 64
 _DUST = 10**6
@@ -85,6 +88,8 @@ class Search:
         self.paths = problem.paths
         view = problem.view
         sold, bought = view.assets[problem.sell].decimals, view.assets[problem.buy].decimals
+        self.made: dict[object, tuple[Plan | None, frozenset[Hop]]] = dict(known.made) if known else {}
+        """By split, its exact plan and the hops that refused; the paths of `known` have the same numbers here."""
         self._overheads = {place: gas.tx_gas for place, gas in problem.overheads.items()}
         self._room = {source.asset: source.cap for source in problem.sources}
         self._places = [path.place for path in self.paths]

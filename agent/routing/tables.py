@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import sqrt
 from typing import Any
 
@@ -93,6 +94,11 @@ class Tables:
         ends = [(hop.id, frozenset((hop.asset_in, hop.asset_out))) for hop in self.hops]
         self.pair: Ints = np.array([pairs.setdefault(pair, len(pairs)) for pair in ends], dtype=np.int64)
         """Which pair of a pool an edge trades, one way or the other."""
+
+    @cached_property
+    def knots(self) -> Floats:
+        """What the compiled dual walks: `s`, `ins`, `outs`, `lin` and `lout` by knot."""
+        return np.column_stack((self.s, self.ins, self.outs, self.lin, self.lout))
 
 
 def _flat(lists: Sequence[Sequence[float]]) -> Floats:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import numpy as np
+
 from agent.amm import ConstantProductPool
 from agent.domain.instruments import Asset, AssetId, Place
 from agent.market.view import GasState, MarketView
+from agent.routing.dual import singles
 from agent.routing.engine import compile_searches
 from agent.routing.greedy import best_plan
 from agent.routing.problem import pose
+from agent.routing.tables import Tables
 
 _PLACE = Place("eip155:1")
 _SOLD, _BOUGHT = AssetId(f"{_PLACE}/erc20:0x{'11' * 20}"), AssetId(f"{_PLACE}/erc20:0x{'22' * 20}")
@@ -20,6 +24,21 @@ def warm() -> None:
     compile_searches()
     view, sold, bought = market()
     best_plan(pose(view, sold, bought, 10**22))
+    _priced(view, sold, bought)
+
+
+def _priced(view: MarketView, sold: AssetId, bought: AssetId) -> None:
+    """One step of everything that a certificate's prices are sought by."""
+    from agent.routing.compiled_dual import CompiledDual
+
+    tables = Tables(view)
+    dual = CompiledDual(tables, frozenset((sold, bought)), [sold], 1e22, {bought: 1.0}, {})
+    v = np.ones(len(tables.nodes))
+    dual.paying(v, None)
+    dual.flows(v, dual.edges, None)
+    dual.onward(v, 1.0, (1,))
+    dual.settle(v, None, 0.0, singles(np.array([tables.number[sold]])), np.array([1.0, 0.9]))
+    dual.solve(v, None, (1.0,), lambda: True, 1)
 
 
 def market() -> tuple[MarketView, AssetId, AssetId]:

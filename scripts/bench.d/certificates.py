@@ -1,6 +1,6 @@
 """How far from the best the router's answers are, proved: the recorded user orders over the recorded mainnet market.
 
-    python scripts/bench.d/certificates.py [--count 60] [--seed 1] [--all] [--gross] [--drawn] [--alone] [--fresh] [--json]
+    python scripts/bench.d/certificates.py [--count 60] [--seed 1] [--all] [--gross] [--drawn] [--alone] [--compiled] [--fresh] [--json]
 
 With `--gross` gas costs nothing and the market is first rid of its arbitrage, by exact swaps: the gap of the routing alone.
 With `--drawn` the orders are drawn instead: any two assets with a reference price, from $1,000 to $5,000,000, at 5, 15, 50 and 200 gwei in turn.
@@ -48,6 +48,7 @@ from agent.routing.plan import make_plan
 from agent.routing.problem import Problem, pose
 from agent.routing.report import route_json, route_of
 from agent.routing.search import Search
+from agent.routing.warm import warm
 from chains.devnet.paths import cache_dir
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,6 +155,7 @@ def main() -> int:
         "--drawn", action="store_true", help="orders drawn by the seed, at four prices of gas"
     )
     options.add_argument("--alone", action="store_true", help="without the baselines beside it")
+    options.add_argument("--compiled", action="store_true", help="planned and priced by compiled loops")
     options.add_argument("--fresh", action="store_true", help="nothing of a run before is kept")
     asked = options.parse_args()
     file = data_folder() / "markets" / "ethereum-2023-09-12.market.json.gz"
@@ -177,18 +179,23 @@ def main() -> int:
         view, held = done.view, view.digest[:12]
         print(f"arbitrage traded out of {held}: {done.trades} exact swaps, worth {done.gain / 1e18:.3f} ETH, "
               f"digest then {view.digest}, {(time.process_time() - begun) * 1e3:.0f} ms")  # fmt: skip
+    if asked.compiled:
+        warm()
     worlds: dict[int, tuple[MarketView, Graph]] = {}
     started = time.process_time()
     for gwei in GWEI if asked.drawn else (0,):
         world = at_gas(view, gwei) if gwei else view
         worlds[gwei] = world, Graph(world)
         worlds[gwei][1].prices()
+        worlds[gwei][1].ground()
+        if asked.compiled:
+            worlds[gwei][1].beams().rows.laid()
     prepared = (time.process_time() - started) * 1e3 / len(worlds)
     kept = KeptRows(
         cache_dir()
         / "bench"
-        / f"certificates-{'drawn' if asked.drawn else 'recorded'}{'-gross' * asked.gross}.jsonl",
-        {"market": view.digest, "alone": asked.alone},
+        / f"certificates-{'drawn' if asked.drawn else 'recorded'}{'-gross' * asked.gross}{'-compiled' * asked.compiled}.jsonl",
+        {"market": view.digest, "alone": asked.alone, "compiled": asked.compiled},
         asked.fresh,
     )
     for name, order in zip(names, orders, strict=True):

@@ -17,37 +17,36 @@ an asset and go on from it in `sizes`; whatever that rules out for better plans 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate
 from math import log
 
-from agent.amm import BalancerStablePool, CurvePool, Pool, SolidlyPool
+from agent.amm import Pool, SolidlyPool
 from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
 from agent.routing.certificate.branches import Branch, covered
 from agent.routing.certificate.gains import LITTLE, Edge, Ends, Gain, Sale, free_pays, free_unit_up, gain_of
+from agent.routing.certificate.ground import Ground, between, bits, mask_of
 from agent.routing.certificate.growth import Growth, grown_up
 from agent.routing.certificate.levels import Side, levels_gain_up, sides_of_book
 from agent.routing.certificate.losses import Leg, Losses, Onward, both_ways, most_and_room, most_within
-from agent.routing.certificate.reach import reached
 from agent.routing.certificate.sizes import Through, bought_up, idle_size_up, least_of, whole_up
-from agent.routing.certificate.spots import MARGIN, Rates, first_rates
+from agent.routing.certificate.spots import MARGIN, Rates
 from agent.routing.certificate.units import (
     SHIFT,
     Order,
-    gas_place,
     gas_values,
     held_value,
     source_caps,
     unit_prices,
-    wrapped_names,
 )
 
 ROUNDS = 16
 _HUBS = 12
+_FREE = Fraction(0)
 _WORTH_A_ROUND = 200
 _FAR = 4
 """A plan that can lose more than this many times the usual gas reaches everything."""
@@ -61,57 +60,64 @@ class Known:
     caps: Mapping[AssetId, int]
 
 
-@dataclass(frozen=True, slots=True)
 class Proof:
     """The bound in raw units of the bought asset, rounded up, and of the sales left the one that gains most: where to branch."""
 
-    bound_raw: int
-    known: Known
-    widest: Gain | None
+    def __init__(self, bound_raw: int, known: Callable[[], Known], widest: Gain | None) -> None:
+        self.bound_raw, self.widest, self._known = bound_raw, widest, known
+
+    @cached_property
+    def known(self) -> Known:
+        """Found when first asked for: most bounds are close enough as they are."""
+        return self._known()
 
 
 class Setting:
     """The part of a bound that does not depend on the prices: edges with their gas, and the ends of the order."""
 
-    def __init__(self, order: Order, rates: Rates | None = None) -> None:
-        """`rates` are those of the view's pools found before, and take what is found here."""
+    _logged: tuple[Mapping[AssetId, int], Mapping[AssetId, float]] | None = None
+    _ended: Ends | None = None
+
+    def __init__(self, order: Order, ground: Ground | None = None) -> None:
+        """`ground` is that of the order's market, made before."""
         self.order = order
-        self.rates: Rates = {} if rates is None else rates
-        prices = gas_values(order)
-        names = wrapped_names(order.view)
-        self.edges: list[Edge] = []
-        for pool in order.view.pools.values():
-            rate = prices.get(gas_place(pool.id), Fraction(0))
-            nodes = tuple(names.get(asset) or AssetId(asset) for asset in pool.assets)
-            gas = pool.gas * rate.numerator // rate.denominator
-            per_tick = pool.gas_per_tick * rate.numerator // rate.denominator
-            self.edges.append(Edge(pool, nodes, gas, per_tick))
+        self.ground = ground if ground is not None and ground.view is order.view else Ground(order.view)
+        self.rates: Rates = self.ground.rates
         self.sources, self.targets = frozenset(order.sources), frozenset(order.targets)
         self.caps = source_caps(order)
-        self._near: dict[AssetId, set[AssetId]] = {}
-        self.nodes = self._between()
-        self._only = self._detours()
-        self.sales = [sale for edge in self.edges for sale in self._sales(edge)]
+        inside, self._onward = between(self.ground, self._mask(self.sources), self._mask(self.targets), _HUBS)
+        self.nodes = frozenset(self.ground.nodes[k] for k in bits(inside))
+        self.sales = list(self._offered())
 
-    def _sales(self, edge: Edge) -> list[Sale]:
-        inside = [k for k, node in enumerate(edge.nodes) if node in self.nodes]
-        if len(inside) < 2:
-            return []
-        if isinstance(edge.pool, BalancerStablePool | CurvePool) and len(edge.nodes) > 2:
-            ways = [(i, j) for i in inside for j in inside if self._leads(edge.nodes[i], edge.nodes[j])]
-            sold, bought = {i for i, _ in ways}, {j for _, j in ways}
-            every = frozenset(range(len(edge.nodes)))
-            return (
-                [Sale(replace(edge, never_sold=every - sold, never_bought=every - bought), 0, 0)]
-                if ways
-                else []
-            )
-        return [
-            Sale(edge, i, j)
-            for i in inside
-            for j in inside
-            if i != j and self._leads(edge.nodes[i], edge.nodes[j])
-        ]
+    def _mask(self, nodes: Collection[AssetId]) -> int:
+        number = self.ground.number
+        return mask_of([number[node] for node in nodes if node in number])
+
+    def _offered(self) -> Iterator[Sale]:
+        """What every pool offers on some way from source to target."""
+        prices, onward = gas_values(self.order), self._onward
+        for pool, nodes, numbers, place, together in self.ground.stands:
+            if len(numbers) == 2:
+                a, b = numbers
+                ways = [(0, 1)] if onward[a] >> b & 1 else []
+                if onward[b] >> a & 1:
+                    ways.append((1, 0))
+            else:
+                rows = [(i, onward[a]) for i, a in enumerate(numbers) if onward[a]]
+                ways = [(i, j) for i, row in rows for j, b in enumerate(numbers) if row >> b & 1]
+            if not ways:
+                continue
+            rate = prices.get(place, _FREE)
+            gas = pool.gas * rate.numerator // rate.denominator
+            per_tick = pool.gas_per_tick * rate.numerator // rate.denominator if pool.gas_per_tick else 0
+            if together:
+                sold, bought = {i for i, _ in ways}, {j for _, j in ways}
+                every = frozenset(range(len(nodes)))
+                yield Sale(Edge(pool, nodes, gas, per_tick, every - sold, every - bought), 0, 0)
+            else:
+                edge = Edge(pool, nodes, gas, per_tick)
+                for i, j in ways:
+                    yield Sale(edge, i, j)
 
     def ways(self, sales: Sequence[Sale] | None = None) -> frozenset[tuple[AssetId, AssetId]]:
         """The pairs (sold, bought) that a plan can trade, with `sales` alone where they are given."""
@@ -139,50 +145,8 @@ class Setting:
 
     def _leads(self, given: AssetId, got: AssetId) -> bool:
         """Whether some way forward from source to target trades one for the other."""
-        if given in self.targets or got in self.sources or given == got:
-            return False
-        onward, hither = self._only.get(given), self._only.get(got)
-        return (onward is None or got in onward[0]) and (hither is None or given in hither[1])
-
-    def _detours(self) -> dict[AssetId, tuple[set[AssetId], set[AssetId]]]:
-        """For the best connected assets: what still reaches a target, and what a source still reaches, without each.
-
-        Where all ways on lead back through an asset, selling it for the sake of that detour goes in a circle.
-        """
-        hubs = sorted(
-            self.nodes - self.sources - self.targets, key=lambda node: (-len(self._near[node]), node)
-        )
-        found = {}
-        for hub in hubs[:_HUBS]:
-            without = frozenset((hub,))
-            found[hub] = (
-                reached(self._near, self.targets, self.sources | without),
-                reached(self._near, self.sources, self.targets | without),
-            )
-        return found
-
-    def _between(self) -> frozenset[AssetId]:
-        """The assets a plan can pass through: a dead end, or what no path reaches, is on no way from source to target."""
-        near = self._near
-        groups = [edge.nodes for edge in self.edges]
-        groups += [(book.base, book.quote) for book in self.order.view.books]
-        for group in groups:
-            for node in group:
-                near.setdefault(node, set()).update(group)
-        ends = self.sources | self.targets
-        kept = reached(near, self.sources, self.targets) & reached(near, self.targets, self.sources)
-        for node, others in near.items():
-            others.discard(node)
-            others &= kept
-        waiting = [node for node in kept if len(near[node]) < 2 and node not in ends]
-        while waiting:
-            node = waiting.pop()
-            kept.discard(node)
-            for other in near[node]:
-                near[other].discard(node)
-                if len(near[other]) == 1 and other not in ends and other in kept:
-                    waiting.append(other)
-        return frozenset(kept)
+        a, b = self.ground.number.get(given), self.ground.number.get(got)
+        return a is not None and b is not None and bool(self._onward[a] >> b & 1)
 
     def proved_raw(self, prices: Mapping[AssetId, str], branches: Sequence[Branch], net_out: int) -> int:
         """What the prices prove, or the branches where they prove more: every plan belongs to one of them.
@@ -229,7 +193,7 @@ class Setting:
             most = self._grown(gains, held, value, caps)
             caps = {node: least_of(-(-most // value[node]), caps.get(node)) or 0 for node in self.nodes}
             base = held + self._books(value, caps)
-            gains = [g for gain in gains if (g := self._again(gain, value, caps)).gross > 0]
+            gains = self._again(gains, value, caps)
             total = min(total, base + self._net(gains))
         around: Losses | None = None
         for _ in range(ROUNDS):
@@ -248,57 +212,75 @@ class Setting:
                 for node, most in self._flows(sales, gains, around, room, value, caps).items():
                     caps[node] = min(most, caps.get(node, most))
             base = held + self._books(value, caps)
-            gains = [g for gain in gains if (g := self._again(gain, value, caps)).gross > 0]
+            gains = self._again(gains, value, caps)
             total = min(total, base + self._net(gains))
             if (before - total) * _WORTH_A_ROUND < before - have:
                 break
-        usable = (
-            sales if around is None else self._usable(sales, gains, around, base + self._net(gains) - have)
-        )
         widest = max(gains, key=lambda gain: gain.net, default=None)
-        return Proof(-(-max(total, have) >> SHIFT), Known(tuple(usable), caps), widest)
+        room = base + self._net(gains) - have
+
+        def known_now() -> Known:
+            return Known(tuple(sales if around is None else self._usable(sales, gains, around, room)), caps)
+
+        return Proof(-(-max(total, have) >> SHIFT), known_now, widest)
 
     @property
     def ends(self) -> Ends:
-        return Ends(self.nodes, self.sources, self.targets)
+        if self._ended is None or self._ended.nodes is not self.nodes:
+            self._ended = Ends(self.nodes, self.sources, self.targets)
+        return self._ended
 
     def rates_of(self, pool: Pool) -> list[list[float]]:
         """`first_rates` of a pool, found once."""
-        if pool.id not in self.rates:
-            self.rates[pool.id] = first_rates(pool)
-        return self.rates[pool.id]
+        return self.ground.rates_of(pool)
 
     def _paying(self, sales: Sequence[Sale], value: Mapping[AssetId, int]) -> list[Sale]:
         """The sales whose first unit pays: no other gains anything."""
-        logs = {node: log(worth) for node, worth in value.items() if node in self.nodes}
-        found = []
+        logs, found, last = self._logs(value), list[Sale](), None
         for sale in sales:
-            edge, i, j = sale
-            rates, nodes = self.rates_of(edge.pool), edge.nodes
-            if i != j:
-                first = rates[i][j] + logs[nodes[j]] - logs[nodes[i]]
-                if first > -MARGIN or free_pays(edge, first, value[nodes[i]]):
+            edge, i, j = sale.edge, sale.i, sale.j
+            if edge is not last:
+                last, rates = edge, self.rates_of(edge.pool)
+            if i == j:
+                if self._any_pays(sale, logs):
                     found.append(sale)
-            elif any(
-                rates[a][b] + logs[edge.outs[b]] - logs[nodes[a]] > -MARGIN
-                for a in range(len(nodes))
-                if nodes[a] in logs
-                for b in range(len(nodes))
-                if edge.outs[b] in logs
+                continue
+            given, got = sale.pair
+            first = rates[i][j] + logs[got] - logs[given]
+            if first > -MARGIN or (
+                isinstance(edge.pool, SolidlyPool) and free_pays(edge, first, value[given])
             ):
                 found.append(sale)
         return found
 
+    def _any_pays(self, sale: Sale, logs: Mapping[AssetId, float]) -> bool:
+        """Whether any pair pays of a pool whose pairs are counted together."""
+        edge, rates = sale.edge, self.rates_of(sale.edge.pool)
+        return any(
+            rates[a][b] + logs[got] - logs[given] > -MARGIN
+            for a, given in enumerate(edge.nodes)
+            if given in logs
+            for b, got in enumerate(edge.outs)
+            if got in logs
+        )
+
     def _first(self, sale: Sale, value: Mapping[AssetId, int]) -> float:
         """The logarithm of what the first unit sold is worth, by what it was."""
-        given, got = sale.pair
-        return self.rates[sale.edge.pool.id][sale.i][sale.j] + log(value[got]) - log(value[given])
+        logs, (given, got) = self._logs(value), sale.pair
+        return self.rates[sale.edge.pool.id][sale.i][sale.j] + logs[got] - logs[given]
+
+    def _logs(self, value: Mapping[AssetId, int]) -> Mapping[AssetId, float]:
+        """The logarithms of the nodes' values, worked out once for the same values."""
+        if self._logged is None or self._logged[0] is not value:
+            self._logged = value, {node: log(worth) for node, worth in value.items() if node in self.nodes}
+        return self._logged[1]
 
     def _gain(self, sale: Sale, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> Gain:
         if sale.i == sale.j:
             return gain_of(sale, self.ends, value, caps)
         given, got = sale.pair
-        cap, free = caps.get(given), free_unit_up(sale.edge.pool, value[given])
+        pool = sale.edge.pool
+        cap, free = caps.get(given), free_unit_up(pool, value[given]) if isinstance(pool, SolidlyPool) else 0
         if cap is not None and sale.edge.gas:
             # All of it at the rate of the first unit: too little to matter is not computed more exactly.
             gross = whole_up(cap, value[given], self._first(sale, value)) + free
@@ -313,9 +295,17 @@ class Setting:
                 return Gain(sale, gross, min(gain.net, gross - sale.edge.gas), gain.out_of)
         return gain
 
-    def _again(self, gain: Gain, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> Gain:
-        """A gain within tighter caps; one too small to matter stays as it is."""
-        return gain if gain.gross * LITTLE < gain.sale.edge.gas else self._gain(gain.sale, value, caps)
+    def _again(
+        self, gains: Sequence[Gain], value: Mapping[AssetId, int], caps: Mapping[AssetId, int]
+    ) -> list[Gain]:
+        """The gains within tighter caps, without those that are none; one too small to matter stays as it is."""
+        found = []
+        for gain in gains:
+            if gain.gross * LITTLE >= gain.sale.edge.gas:
+                gain = self._gain(gain.sale, value, caps)
+            if gain.gross > 0:
+                found.append(gain)
+        return found
 
     def _grown(
         self, gains: Sequence[Gain], held: int, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]
@@ -358,20 +348,17 @@ class Setting:
     ) -> dict[AssetId, int]:  # fmt: skip
         """How much of every asset can come in and go out again by the sales that are left, where all of them tell."""
         through = Through(self.ends, value, caps, {node for group in self._loose() for node in group})
-        left: set[tuple[str, AssetId, AssetId]] = set()
+        left: set[tuple[str, tuple[AssetId, AssetId]]] = set()
         for gain in gains:
             given, got = gain.sale.pair
-            left.add((gain.sale.edge.pool.id, given, got))
+            left.add((gain.sale.edge.pool.id, gain.sale.pair))
             lost = around.around(given, got) if given != got else None
             if lost is not None and lost + max(-gain.net, 0) < room:
                 least = gain.sale.edge.gas + max(gain.net, 0) - (room - lost)
                 through.add(gain.sale, through.size_up(gain, least), self._first(gain.sale, value))
-        for sale in sales:
+        for sale, lost in around.within(sales):
             given, got = sale.pair
-            if given == got or (sale.edge.pool.id, given, got) in left:
-                continue
-            lost = around.around(given, got)
-            if lost is not None and lost + sale.edge.idle < room:
+            if given != got and (sale.edge.pool.id, sale.pair) not in left and lost + sale.edge.idle < room:
                 first = self._first(sale, value)
                 through.add(sale, idle_size_up(room - lost - sale.edge.idle, value[given], first), first)
         return {node: most for node in self.nodes if (most := self._passing(node, through)) is not None}
@@ -391,7 +378,9 @@ class Setting:
         legs: dict[tuple[AssetId, AssetId], int] = {}
         for sale in self.sales:
             if sale.i != sale.j:
-                legs[sale.pair] = min(legs.get(sale.pair, sale.edge.idle), sale.edge.idle)
+                idle = sale.edge.idle
+                if legs.get(sale.pair, idle) >= idle:
+                    legs[sale.pair] = idle
         for group in self._loose():
             for given in group:
                 for got in group:

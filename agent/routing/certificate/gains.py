@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from math import log
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from agent.amm import (
     BalancerStablePool,
@@ -27,9 +27,11 @@ from agent.routing.certificate.spots import MARGIN
 LITTLE = 8
 """What is less than one part in so many of the gas is too little to be computed more exactly."""
 _FEE = 10_000
+# No union where it is asked for: that would be made anew each time.
+_RANGES = (ConcentratedPool, ConcentratedV4Pool)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Edge:
     """One pool with the nodes its assets are, and what its use and a crossed tick cost, as values rounded down."""
 
@@ -42,27 +44,29 @@ class Edge:
     never_bought: frozenset[int] = frozenset()
     bought: tuple[AssetId, ...] | None = None
     """The nodes its assets are where they are bought, if others than where they are sold."""
+    idle: int = field(init=False)
+    """What using it loses at least where it gains nothing: its gas, less a unit free of its fee that is too little to be told."""
+
+    def __post_init__(self) -> None:
+        self.idle = self.gas - self.gas // LITTLE if isinstance(self.pool, SolidlyPool) else self.gas
 
     @property
     def outs(self) -> tuple[AssetId, ...]:
         return self.bought or self.nodes
 
-    @property
-    def idle(self) -> int:
-        """What using it loses at least where it gains nothing: its gas, less a unit free of its fee that is too little to be told."""
-        return self.gas - self.gas // LITTLE if isinstance(self.pool, SolidlyPool) else self.gas
 
+class Sale:
+    """Selling the edge's asset `i` for its asset `j`; where both are 0, all trading with a pool taken together. `pair` are the nodes."""
 
-class Sale(NamedTuple):
-    """Selling the edge's asset `i` for its asset `j`; where both are 0, all trading with a pool taken together."""
+    __slots__ = ("edge", "i", "j", "pair")
 
-    edge: Edge
-    i: int
-    j: int
+    def __init__(self, edge: Edge, i: int, j: int) -> None:
+        self.edge, self.i, self.j = edge, i, j
+        nodes = edge.nodes
+        self.pair = nodes[i], nodes[j]
 
-    @property
-    def pair(self) -> tuple[AssetId, AssetId]:
-        return self.edge.nodes[self.i], self.edge.nodes[self.j]
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.edge, self.i, self.j))
 
 
 @dataclass(slots=True)
@@ -86,25 +90,24 @@ class Ends(NamedTuple):
 
 def gain_of(sale: Sale, ends: Ends, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> Gain:
     """The most a sale can gain at prices `value` (by raw unit) when no more than `caps` can be sold, rounded up."""
-    edge, i, j = sale
+    edge, i, j = sale.edge, sale.i, sale.j
     pool = edge.pool
-    if isinstance(pool, BalancerStablePool | CurvePool) or (isinstance(pool, SolidlyPool) and pool.stable):
-        gross = _invariant(sale, ends, value, caps)
-        return Gain(sale, gross, gross - edge.gas, None if i == j else edge.nodes[i])
-    given, got = edge.nodes[i], edge.nodes[j]
-    v_in, v_out, cap = value[given], value[got], caps.get(given)
-    if isinstance(pool, ConcentratedPool | ConcentratedV4Pool):
-        fee = pool.fee_pips if isinstance(pool, ConcentratedPool) else pool.swap_fee_pips(i)
-        gross, net = ranges_gain_up(pool, i, PIPS - fee, v_in, v_out, cap, edge.per_tick)
-        return Gain(sale, gross, net - edge.gas, given)
+    given, got = sale.pair
     if isinstance(pool, WeightedPool):
-        gross = weighted_gain_up(pool, i, j, v_in, v_out, cap)
-    elif isinstance(pool, ConstantProductPool | SolidlyPool):
+        gross = weighted_gain_up(pool, i, j, value[given], value[got], caps.get(given))
+    elif isinstance(pool, _RANGES):
+        fee = pool.fee_pips if isinstance(pool, ConcentratedPool) else pool.swap_fee_pips(i)
+        gross, net = ranges_gain_up(pool, i, PIPS - fee, value[given], value[got], caps.get(given), edge.per_tick)  # fmt: skip
+        return Gain(sale, gross, net - edge.gas, given)
+    elif isinstance(pool, ConstantProductPool) or (isinstance(pool, SolidlyPool) and not pool.stable):
         keep, whole = _kept(pool)
-        gross = product_gain_up(pool.reserves[i], pool.reserves[j], keep, whole, v_in, v_out, cap)
-        gross += free_unit_up(pool, v_in)
+        v_in, v_out = value[given], value[got]
+        gross = product_gain_up(pool.reserves[i], pool.reserves[j], keep, whole, v_in, v_out, caps.get(given))
+        if isinstance(pool, SolidlyPool):
+            gross += free_unit_up(pool, v_in)
     else:
-        raise TypeError(pool)
+        gross = _invariant(sale, ends, value, caps)
+        return Gain(sale, gross, gross - edge.gas, None if i == j else given)
     return Gain(sale, gross, gross - edge.gas, given)
 
 

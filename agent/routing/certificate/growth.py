@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import accumulate
-from math import exp
+from math import exp, log
 from typing import NamedTuple
 
 from agent.domain.instruments import AssetId
@@ -22,6 +22,7 @@ from agent.routing.certificate.spots import MARGIN
 
 _HIGHEST = 300.0
 _SURE = 1e-9
+_NEAR = 1e-6
 _SHARES = (1024, 32, 2)
 """Of all that is counted together these parts are tried as what it gains with W held."""
 
@@ -56,7 +57,10 @@ def grown_up(base: int, sales: Iterable[Growth], together: int, gains: Callable[
         choices.append((forced + whole[k + 1], grows))
 
     def most(joint: int) -> int:
-        return min(_times_up(base + joint + added, growth) for added, growth in choices)
+        # The least by logarithms is the least but for what floats can err: only those near it are worked out.
+        logs = [log(base + joint + added or 1) + growth for added, growth in choices]
+        near = min(logs) + _NEAR
+        return min(_times_up(base + joint + added, growth) for (added, growth), at in zip(choices, logs, strict=True) if at <= near)  # fmt: skip
 
     for part in _SHARES:
         joint = together // part

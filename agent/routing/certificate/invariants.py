@@ -54,7 +54,8 @@ def partials(pool: Kept, z: Sequence[float], level: float | None = None) -> list
         return [y * (3 * x * x + y * y), x * (3 * y * y + x * x)]
     n = len(z)
     ann = pool.amp * n / pool.amp_precision
-    part = d = stable_invariant(ann, z) if level is None else level
+    d = stable_invariant(ann, z) if level is None else level
+    part = d
     for at in z:
         part *= d / (at * n)
     return [ann + part / at for at in z]

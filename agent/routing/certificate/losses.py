@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 
 from agent.domain.instruments import AssetId
+from agent.routing.certificate.gains import Sale
 
 Leg = tuple[AssetId, AssetId, int]
 """Sold, bought, and what using it loses at least."""
@@ -38,9 +39,20 @@ class Losses:
         before, behind = self._to.get(given), self._on.get(got)
         return None if before is None or behind is None else before + behind
 
+    def within(self, sales: Sequence[Sale]) -> list[tuple[Sale, int]]:
+        """Those of `sales` that are not too far, with what a plan loses around them."""
+        to, on = self._to, self._on
+        found = []
+        for sale in sales:
+            given, got = sale.pair
+            if given in to and got in on:
+                found.append((sale, to[given] + on[got]))
+        return found
+
 
 def _least(starts: Collection[AssetId], room: int, *legs: Onward) -> dict[AssetId, int]:
     found: dict[AssetId, int] = {}
+    near = dict.fromkeys(starts, 0)
     waiting = [(0, node) for node in starts]
     while waiting:
         lost, node = heappop(waiting)
@@ -49,7 +61,8 @@ def _least(starts: Collection[AssetId], room: int, *legs: Onward) -> dict[AssetI
         found[node] = lost
         for onward in legs:
             for other, loss in onward.get(node, ()):
-                if lost + loss < room and other not in found:
+                if lost + loss < near.get(other, room):
+                    near[other] = lost + loss
                     heappush(waiting, (lost + loss, other))
     return found
 
