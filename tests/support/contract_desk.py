@@ -127,7 +127,7 @@ def contracts_beside(
             "api_key": keys["api_key"],
             "symbols": [at.symbol],
             "api_secret": keys["secret"],
-            **({"counterparty_cap_usd": "1000"} if rule else {}),
+            "counterparty_cap_usd": "1000" if rule else "900000",
         }  # fmt: skip
     )
     values["assets"] |= {"ETH-PERP": [f"cex:{NAME}/{at.symbol}"]}

@@ -100,12 +100,17 @@ class TrezorDevice:
     sessions: dict[bytes, bytes] = field(default_factory=dict)
     _session: bytes = b""
     _flow: Flow | None = None
+    _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def key(self, path: list[int]) -> PrivateKey:
         return PrivateKey(derive(self.seed + self.sessions.get(self._session, b""), path))
 
     def handle(self, kind: int, body: bytes) -> Said:
-        """One message in, one out: a new question, or the answer a running one waits for."""
+        """One message in, one out: a new question, or the answer a running one waits for. A question that was cancelled ends first."""
+        with self._turn:
+            return self._handled(kind, body)
+
+    def _handled(self, kind: int, body: bytes) -> Said:
         self.asked.append(kind)
         try:
             if kind in (27, 19, 42, 60, 466, 468):
