@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agent.app.chaos.exchange import referee
 from agent.app.chaos.exchange.referee import Judge
 from agent.app.testvenue.dydx_wire import fill_number
 from agent.domain.ids import ClOrdId, as_uuid, part_id
@@ -119,6 +120,20 @@ def test_where_the_fee_comes_on_top_no_more_is_bought_for_it() -> None:
     told, truth = deepcopy(TOLD), deepcopy(TRUTH)
     told["parents"][0]["qty"] = "1.9985"  # and 2 were traded
     assert rules(told, truth) == ["too-much"]
+
+
+@pytest.mark.parametrize(("side", "found"), [("BUY", []), ("SELL", ["too-much"])])
+def test_a_purchases_last_order_may_be_the_exchanges_smallest(
+    monkeypatch: pytest.MonkeyPatch, side: str, found: list[str]
+) -> None:
+    """Ten dollars' worth at 3,000 are 0.0033: so much more may come of a purchase, and nothing of a sale."""
+    monkeypatch.setattr(referee, "SMALLEST_USD", {"deribit": Decimal(10)})
+    told, truth = deepcopy(TOLD), deepcopy(TRUTH)
+    truth["orders"][0] |= {"side": side, "price": "3000"}
+    told["parents"][0]["qty"] = "1.9985"
+    assert rules(told, truth) == found
+    told["parents"][0]["qty"] = "1.9960"
+    assert rules(told, truth) == ["too-much"], "no more than the smallest"
 
 
 def test_a_coin_of_a_spot_account_is_no_position() -> None:

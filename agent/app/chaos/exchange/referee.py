@@ -83,8 +83,9 @@ class Judge:
             if part["id"] in there:
                 order = there[part["id"]]
                 done[part["parent"]] += Decimal(order["executedQty"])
-                if order["side"] == "BUY" and Decimal(order["price"]) and told["dialect"] in SMALLEST_USD:
-                    more[part["parent"]] = SMALLEST_USD[told["dialect"]] / Decimal(order["price"])
+                least = SMALLEST_USD.get(told["dialect"])
+                if least is not None and order["side"] == "BUY" and Decimal(order["price"]):
+                    more[part["parent"]] = least / Decimal(order["price"])
         for parent in told["parents"]:
             arrives_less = told["dialect"] in FROM_WHAT_ARRIVES
             self._parent(parent, done[parent["id"]], arrives_less, more.get(parent["id"], Decimal(0)))
