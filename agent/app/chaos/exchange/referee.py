@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from urllib.request import urlopen
@@ -44,7 +44,8 @@ def truth_of(url: str) -> dict[str, Any]:
 
 
 class Judge:
-    def __init__(self) -> None:
+    def __init__(self, smallest_usd: Mapping[str, Decimal] | None = None) -> None:
+        self.smallest_usd = SMALLEST_USD if smallest_usd is None else smallest_usd
         self.violations: list[dict[str, Any]] = []
         self.counters = dict.fromkeys(
             (
@@ -83,7 +84,7 @@ class Judge:
             if part["id"] in there:
                 order = there[part["id"]]
                 done[part["parent"]] += Decimal(order["executedQty"])
-                least = SMALLEST_USD.get(told["dialect"])
+                least = self.smallest_usd.get(told["dialect"])
                 if least is not None and order["side"] == "BUY" and Decimal(order["price"]):
                     more[part["parent"]] = least / Decimal(order["price"])
         for parent in told["parents"]:
