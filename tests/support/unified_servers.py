@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ def text(value: Decimal) -> str:
 
 
 @dataclass
-class Exchange:
+class Exchange(ABC):
     """Coins with balance and price in dollars; contracts with their marks."""
 
     cash: dict[str, Decimal] = field(
@@ -66,11 +67,13 @@ class Exchange:
             return found
         return web.json_response(found)
 
+    @abstractmethod
     def refused(self, request: web.Request) -> Any:
-        raise NotImplementedError
+        """The answer to a request that is signed wrongly; None where it is right."""
 
+    @abstractmethod
     def answer(self, path: str, asked: dict[str, str]) -> Any:
-        raise NotImplementedError
+        """What the exchange says there; None where it has nothing of the kind."""
 
 
 HAIRCUTS = {

@@ -49,10 +49,8 @@ TOLD: dict[str, Any] = {
 }
 
 
-def rules(
-    told: dict[str, Any], truth: dict[str, Any], smallest_usd: dict[str, Decimal] | None = None
-) -> list[str]:
-    judge = Judge(smallest_usd)
+def rules(told: dict[str, Any], truth: dict[str, Any]) -> list[str]:
+    judge = Judge()
     judge.lane(told, truth)
     return [found["rule"] for found in judge.violations]
 
@@ -121,17 +119,6 @@ def test_where_the_fee_comes_on_top_no_more_is_bought_for_it() -> None:
     told, truth = deepcopy(TOLD), deepcopy(TRUTH)
     told["parents"][0]["qty"] = "1.9985"  # and 2 were traded
     assert rules(told, truth) == ["too-much"]
-
-
-@pytest.mark.parametrize(("side", "found"), [("BUY", []), ("SELL", ["too-much"])])
-def test_a_purchases_last_order_may_be_the_exchanges_smallest(side: str, found: list[str]) -> None:
-    """Ten dollars' worth at 3,000 are 0.0033: so much more may come of a purchase, and nothing of a sale."""
-    smallest, (told, truth) = {"deribit": Decimal(10)}, (deepcopy(TOLD), deepcopy(TRUTH))
-    truth["orders"][0] |= {"side": side, "price": "3000"}
-    told["parents"][0]["qty"] = "1.9985"
-    assert rules(told, truth, smallest) == found
-    told["parents"][0]["qty"] = "1.9960"
-    assert rules(told, truth, smallest) == ["too-much"], "no more than the smallest"
 
 
 def test_a_coin_of_a_spot_account_is_no_position() -> None:

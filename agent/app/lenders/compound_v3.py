@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from agent.app.lenders.lender import SeenLoan
+from agent.app.lenders.lender import SeenLoan, as_seen
 from agent.app.rescue.doubts import Doubt, feed_doubts
 from agent.app.settings_tree import Chain
 from agent.app.watching.loans import comet_account, comet_loan
@@ -17,7 +17,6 @@ from agent.domain.errors import Retry, Usage
 from agent.domain.instruments import AssetId
 from agent.execution.settlement import token_of
 from agent.margin.compound_v3 import MODEL, Account, present_raw
-from agent.margin.model import Health, State
 from chains.gateway import Gateway
 from chains.lending.compound_v3 import CometMarket, read_account, read_market
 from chains.types import Address, BlockRef, Call
@@ -95,15 +94,7 @@ class CometLender:
 
     async def look(self, gateway: Gateway, wallet: Address) -> SeenLoan | None:
         loan = await comet_loan(self.chain, gateway, self.contract, wallet)
-        if loan is None:
-            nothing = Health(State.SAFE, None, 0, 0, "", (), None)
-            name = f"compound_v3:eip155:{self.chain.chain_id}:{self.contract}"
-            return SeenLoan(name, self.chain, None, None, MODEL, nothing, {}, empty=True)
-        judged = loan.judged
-        account = judged.member.account if judged.member is not None else None
-        return SeenLoan(
-            judged.id, self.chain, loan.found, account, MODEL, judged.health, judged.symbols, judged.why
-        )
+        return as_seen(self.chain, f"compound_v3:eip155:{self.chain.chain_id}:{self.contract}", MODEL, loan)
 
     async def health_at(self, gateway: Gateway, wallet: Address, block: BlockRef) -> int | None:
         found = await read_account(gateway, self.contract, wallet, block.number)

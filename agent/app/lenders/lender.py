@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from agent.app.rescue.doubts import Doubt
 from agent.app.settings_tree import Chain
-from agent.app.watching.loans_judged import Found
+from agent.app.watching.loans_judged import Found, Loan
 from agent.margin.model import Health, MarginModel, State
 from chains.gateway import Gateway
 from chains.types import Address, BlockRef, Call
@@ -32,6 +32,16 @@ class SeenLoan:
     @property
     def state(self) -> State:
         return State.UNKNOWN if self.trouble or self.health is None else self.health.state
+
+
+def as_seen(chain: Chain, name: str, engine: MarginModel, loan: Loan | None) -> SeenLoan:
+    """An account as it was judged; None stands for one in which nothing is."""
+    if loan is None:
+        nothing = Health(State.SAFE, None, 0, 0, "", (), None)
+        return SeenLoan(name, chain, None, None, engine, nothing, {}, empty=True)
+    judged = loan.judged
+    account = judged.member.account if judged.member is not None else None
+    return SeenLoan(judged.id, chain, loan.found, account, engine, judged.health, judged.symbols, judged.why)
 
 
 class Lender(Protocol):

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from agent.app.lenders.lender import SeenLoan
+from agent.app.lenders.lender import SeenLoan, as_seen
 from agent.app.rescue.doubts import Doubt
 from agent.app.settings_maker import Maker, MakerUrn
 from agent.app.settings_tree import Chain
@@ -22,7 +22,6 @@ from agent.domain.errors import Usage
 from agent.domain.instruments import AssetId
 from agent.execution.settlement import token_of
 from agent.margin.maker_vault import MODEL, Account, art_repaid
-from agent.margin.model import Health, State
 from chains.gateway import Gateway
 from chains.lending.maker_vault import price_of, read_vault
 from chains.types import Address, BlockRef, Call
@@ -108,15 +107,7 @@ class MakerLender:
 
     async def look(self, gateway: Gateway, wallet: Address) -> SeenLoan | None:
         loan = await maker_loan(self.chain, gateway, self.maker, self.vault)
-        if loan is None:
-            nothing = Health(State.SAFE, None, 0, 0, "", (), None)
-            name = maker_name(self.chain, self.vault)
-            return SeenLoan(name, self.chain, None, None, MODEL, nothing, {}, empty=True)
-        judged = loan.judged
-        account = judged.member.account if judged.member is not None else None
-        return SeenLoan(
-            judged.id, self.chain, loan.found, account, MODEL, judged.health, judged.symbols, judged.why
-        )
+        return as_seen(self.chain, maker_name(self.chain, self.vault), MODEL, loan)
 
     async def health_at(self, gateway: Gateway, wallet: Address, block: BlockRef) -> int | None:
         vault = self.vault

@@ -10,12 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agent.app.lenders.lender import SeenLoan
+from agent.app.lenders.lender import SeenLoan, as_seen
 from agent.app.rescue.doubts import Doubt
 from agent.app.settings_tree import Chain
 from agent.app.watching.loans import morpho_loan
 from agent.domain.errors import Retry, Usage
-from agent.margin.model import Health, State
 from agent.margin.morpho_blue import MODEL, Account, debt_raw
 from chains.gateway import Gateway
 from chains.lending.morpho_blue import MorphoPosition, read_position
@@ -95,15 +94,7 @@ class MorphoMarket:
 
     async def look(self, gateway: Gateway, wallet: Address) -> SeenLoan | None:
         loan = await morpho_loan(self.chain, gateway, self.market, wallet)
-        if loan is None:
-            nothing = Health(State.SAFE, None, 0, 0, "", (), None)
-            name = f"morpho_blue:eip155:{self.chain.chain_id}:{self.market}"
-            return SeenLoan(name, self.chain, None, None, MODEL, nothing, {}, empty=True)
-        judged = loan.judged
-        account = judged.member.account if judged.member is not None else None
-        return SeenLoan(
-            judged.id, self.chain, loan.found, account, MODEL, judged.health, judged.symbols, judged.why
-        )
+        return as_seen(self.chain, f"morpho_blue:eip155:{self.chain.chain_id}:{self.market}", MODEL, loan)
 
     async def health_at(self, gateway: Gateway, wallet: Address, block: BlockRef) -> int | None:
         from agent.app.watching.loans import morpho_account

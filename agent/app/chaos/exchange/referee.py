@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from urllib.request import urlopen
@@ -31,8 +31,6 @@ ENTRIES_ALONE = ("dydx",)
 """Where what a position cost is told by its price of entry alone, to eight places."""
 FROM_WHAT_ARRIVES = ("binance_spot", "hyperliquid")
 """Where the fee of a purchase is taken of what is bought: as much more may be ordered."""
-SMALLEST_USD = {"hyperliquid": Decimal(10)}
-"""Where the exchange takes no order for less, a purchase's last one is no smaller: `agent.market.book.buy_base_exact`."""
 NEVER = ("EXPIRED", "REJECTED", None)
 """What a journal may say of an order that its exchange never had."""
 
@@ -44,8 +42,7 @@ def truth_of(url: str) -> dict[str, Any]:
 
 
 class Judge:
-    def __init__(self, smallest_usd: Mapping[str, Decimal] | None = None) -> None:
-        self.smallest_usd = SMALLEST_USD if smallest_usd is None else smallest_usd
+    def __init__(self) -> None:
         self.violations: list[dict[str, Any]] = []
         self.counters = dict.fromkeys(
             (
@@ -78,18 +75,12 @@ class Judge:
         self._once(truth["orders"], case_of, last)
         fills = self._fills_there(truth)
         done: dict[str, Decimal] = defaultdict(Decimal)
-        more: dict[str, Decimal] = {}
         for part in told["parts"]:
             self._part(part, case_of[part["id"]], there.get(part["id"]), fills.get(part["id"], {}))
             if part["id"] in there:
-                order = there[part["id"]]
-                done[part["parent"]] += Decimal(order["executedQty"])
-                least = self.smallest_usd.get(told["dialect"])
-                if least is not None and order["side"] == "BUY" and Decimal(order["price"]):
-                    more[part["parent"]] = least / Decimal(order["price"])
+                done[part["parent"]] += Decimal(there[part["id"]]["executedQty"])
         for parent in told["parents"]:
-            arrives_less = told["dialect"] in FROM_WHAT_ARRIVES
-            self._parent(parent, done[parent["id"]], arrives_less, more.get(parent["id"], Decimal(0)))
+            self._parent(parent, done[parent["id"]], told["dialect"] in FROM_WHAT_ARRIVES)
         for entry in {parent["exits_of"] for parent in told["parents"] if "exits_of" in parent}:
             left = sum(done[parent["id"]] for parent in told["parents"] if parent.get("exits_of") == entry)
             fee = Decimal("1.0011") if told["dialect"] in FROM_WHAT_ARRIVES else 1
@@ -139,9 +130,9 @@ class Judge:
                 story = f"{name}: {exec_id} is told as {told[exec_id]}, it was {fills[exec_id]}"
                 self.broken(case, "other-fill", "lost_fills", story)
 
-    def _parent(self, parent: dict[str, Any], done: Decimal, less_fee: bool, more: Decimal) -> None:
+    def _parent(self, parent: dict[str, Any], done: Decimal, less_fee: bool) -> None:
         case, qty = int(parent["case"]), Decimal(parent["qty"])
-        if done > qty * (Decimal("1.0011") if less_fee else 1) + Decimal("0.0002") + more:
+        if done > qty * (Decimal("1.0011") if less_fee else 1) + Decimal("0.0002"):
             self.broken(case, "too-much", "duplicates", f"{done} were traded where {qty} were wanted")
         if parent["status"] is None:
             self.broken(
