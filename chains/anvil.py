@@ -18,6 +18,7 @@ from pathlib import Path
 import orjson
 
 from chains.errors import Halt, Usage
+from chains.spill import Spill
 
 READY_S = 20.0
 
@@ -59,7 +60,7 @@ class Anvil:
     url: str
     port: int
     process: asyncio.subprocess.Process
-    spill: Path
+    spill: Spill
     """Where it moves old states to; gone when it stops."""
 
     @classmethod
@@ -72,10 +73,10 @@ class Anvil:
         environment = {
             k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "TMPDIR", "LANG", "RUST_LOG")
         }
-        spill = Path(tempfile.mkdtemp(prefix="fairlead-anvil-"))
+        spill = Spill.make()
         with log:
             process = await asyncio.create_subprocess_exec(
-                binary, "--host", "127.0.0.1", "--port", str(port), "--cache-path", str(spill), *options,
+                binary, "--host", "127.0.0.1", "--port", str(port), "--cache-path", str(spill.path), *options,
                 stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL, env=environment, start_new_session=True,
                 preexec_fn=die_with_parent,
             )  # fmt: skip
@@ -111,7 +112,7 @@ class Anvil:
 
     async def stop(self) -> None:
         await self._end()
-        shutil.rmtree(self.spill, ignore_errors=True)
+        self.spill.remove()
 
     async def _end(self) -> None:
         if self.process.returncode is not None:
