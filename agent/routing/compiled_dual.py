@@ -8,6 +8,7 @@ import numpy as np
 
 from agent.routing.dual import MOST, PARTS, STEPS, Dual, Flows
 from agent.routing.kernels import duals
+from agent.routing.newton import newton_step
 from agent.routing.tables import Bools, Floats, Ints
 
 _ENDLESS = 1e200
@@ -102,7 +103,7 @@ class CompiledDual(Dual):
         names, g, h, scale = at
         for _ in range(7):
             try:
-                step = -np.linalg.solve(h + np.diag(damp * scale), g)
+                step = newton_step(h + np.diag(damp * scale), g)
             except np.linalg.LinAlgError:
                 damp *= 10
                 continue

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.domain.instruments import AssetId, place_of
+from agent.routing.newton import newton_step
 from agent.routing.tables import PRICE_STRIDE, SIZE_STRIDE, Floats, Ints, Tables
 
 _NEAR = 0.90
@@ -298,12 +299,12 @@ class Dual:
                 if not len(free):
                     return v
                 g = grad[names[free]]
-                h = hess[np.ix_(free, free)]
+                h: Floats = np.asarray(hess[np.ix_(free, free)], dtype=np.float64)
                 scale = np.diag(h) + np.abs(g) + 1e-12 * abs(now)
                 moved = False
                 for _ in range(7):
                     try:
-                        step = -np.linalg.solve(h + np.diag(damp * scale), g)
+                        step = newton_step(h + np.diag(damp * scale), g)
                     except np.linalg.LinAlgError:
                         damp *= 10
                         continue
