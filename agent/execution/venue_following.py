@@ -16,6 +16,8 @@ from agent.ports import Clock, ExecutionVenue, KeepsLessOfNames
 
 GRACE_NS = 10 * 10**9
 FOREIGN_ORDER = "FOREIGN_ORDER"
+FILLS_LATE, LATE_NS = ("FILLS_NOT_TOLD_YET", "FILLS_LATE"), 60 * 10**9
+"""What sessions say where an order has done more than its trades tell, and after how long a person is told."""
 AGAIN_S, LONGEST_S = 5.0, 300.0
 """Until reports that stopped are listened to again, twice as long each time."""
 
@@ -40,6 +42,7 @@ class VenueFollower:
         record = self._recorder.book.parts[authorized.part.cl_ord_id]
         asked_at = self._clock.now_ns()
         cancelled, answer = False, self.answers.pop(authorized.part.cl_ord_id, None)
+        late_ns = 0
         while record.status not in TERMINAL:
             try:
                 snapshot, answer = answer, None
@@ -54,8 +57,16 @@ class VenueFollower:
                     break
                 if self._wants_cancel(record) and not cancelled and record.status not in TERMINAL:
                     cancelled = await self._cancel_at(venue, authorized)
-            except Retry:
-                pass  # nothing was learnt
+                late_ns = 0
+            except Retry as why:  # nothing was learnt
+                if why.code in FILLS_LATE:
+                    now = self._clock.now_ns()
+                    late_ns = late_ns or now
+                    if 0 < late_ns <= now - LATE_NS:
+                        late_ns = -1
+                        await self._alarm(
+                            "FILLS_NOT_TOLD", f"{authorized.part.cl_ord_id} is not over: {why.message}"
+                        )
             if record.status in TERMINAL:
                 break
             await self._clock.sleep(0.25 if record.status is OrdStatus.PENDING_NEW else self._audit_s)

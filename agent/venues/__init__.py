@@ -121,7 +121,9 @@ def need_all_fills(venue: str, order: OrderSnapshot, fills: Sequence[Fill], most
     sells = order.side is Side.SELL
     done = sum((fill.qty_in if sells else fill.qty_out for fill in fills), Decimal(0))
     if done < order.cum_qty and (most is None or len(fills) < most):
-        raise Retry("FILLS_NOT_TOLD_YET", f"{venue} tells {done} of {order.cum_qty} done", "ask again")
+        raise Retry(
+            "FILLS_NOT_TOLD_YET", f"{venue} tells {number(done)} of {number(order.cum_qty)} done", "ask again"
+        )
 
 
 @contextmanager

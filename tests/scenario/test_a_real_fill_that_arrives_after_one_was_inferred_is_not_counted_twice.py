@@ -17,6 +17,9 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from desk import PAPER, Office
+from desk import order as by_office
+from fake_venue import FakeVenue
 
 from agent.app.chaos.deaths import Doom
 from agent.app.chaos.exchange.cases import Told, order
@@ -27,14 +30,17 @@ from agent.app.chaos.exchange.lanes import Lane
 from agent.app.chaos.exchange.referee import Judge
 from agent.app.chaos.exchange.run import _standing, said_of
 from agent.domain.events import Alarmed, CancelRequested, Reported
+from agent.domain.ids import ClOrdId
 from agent.domain.order_state import ExecType
 from agent.domain.orders import ParentOrder
+from agent.domain.reports import OrderSnapshot
 from agent.execution.desk import Desk
 from agent.execution.reconcile import resume
 from agent.execution.spine import work
 from agent.journal.records import PartRecord
 from agent.journal.registry import event_codec
 from agent.journal.store import Journal
+from agent.venues import need_all_fills
 
 D = Decimal
 VENUES = (
@@ -215,3 +221,38 @@ async def test_an_order_that_ended_is_not_over_before_its_trades_are_listed(
             await desk.journal.record_durably(CancelRequested(parent.cl_ord_id, "test", desk.clock.now_ns()))
             await doing
         await check(lane, there, what, parent)
+
+
+class Behind(FakeVenue):
+    """Says of an order, while `behind`, that more is done than its trades tell; tells nothing of itself."""
+
+    behind = False
+
+    async def query(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot | None:
+        found = await super().query(cl_ord_id, symbol)
+        if found is not None and self.behind:
+            need_all_fills(self.name, found, found.fills[:-1])
+        return found
+
+
+async def test_trades_that_are_not_listed_for_a_minute_are_an_alarm_and_the_order_stays_open(
+    tmp_path: Path,
+) -> None:
+    office = Office(tmp_path, places=(PAPER,))
+    office.venue = venue = Behind(office.clock, audit_s=1e9)
+    venue.silent = venue.behind = True
+    venue.next_submit = ["lost_after"]
+    parent = by_office(office, "6")
+    async with office.open() as desk:
+        doing = asyncio.create_task(work(parent, desk))
+        await office.clock.sleep(50)
+        assert desk.book.alarms == [] and not only(desk).fills
+        await office.clock.sleep(300)
+        (alarm,) = desk.book.alarms
+        assert alarm.code == "FILLS_NOT_TOLD" and not only(desk).ended and not doing.done()
+        assert alarm.message.startswith(f"{only(desk).part.cl_ord_id} is not over: paper tells ")
+        assert alarm.message.endswith(" of 6 done")
+        venue.behind = False
+        await doing
+        assert only(desk).base_qty() == 6 and desk.book.filled_base(parent.cl_ord_id) == 6
+    assert len(venue.sent) == 1 and len(desk.book.alarms) == 1
