@@ -65,7 +65,8 @@ def _why(book: Book, child: ChildOrder) -> str:
     touch = _touch(book, child)
     if not touch:
         return ""
-    said = f"{child.qty.normalize():f} {child.base}"
+    base, quote = (symbol.partition("@")[0] for symbol in (child.base, child.quote))
+    said = f"{child.qty.normalize():f} {base}"
     with localcontext(WIDE):
         if child.side is Side.SELL:
             qty = quantize_down(child.qty, book.lot)
@@ -76,6 +77,6 @@ def _why(book: Book, child: ChildOrder) -> str:
         worth = qty * max(touch, child.limit_px or Decimal(0))
         if worth >= book.min_notional:
             return ""
-        told = f"{quantize_down(worth, Decimal('0.01')):f} {child.quote}"
-    least = f"{book.min_notional.normalize():f} {child.quote}"
-    return f"{said} is worth {told}, and the smallest order at {book.venue} is {least}"
+        told = f"{quantize_down(worth, Decimal('0.01')):f} {quote}"
+    least = f"{book.min_notional.normalize():f} {quote}"
+    return f"{said} makes an order of {told}, and the smallest at {book.venue} is {least}"

@@ -66,8 +66,8 @@ def check(office: Office, book: Book, parent: ParentOrder, before: tuple[D, D]) 
         f"{done.normalize():f} of 0.5 ETH: no place takes an order as small as the rest"
     )
     assert (
-        f"{left.normalize():f} ETH is worth " in closed.why
-        and "the smallest order at paper is 5 USDC" in closed.why
+        f"{left.normalize():f} ETH makes an order of " in closed.why
+        and "the smallest at paper is 5 USDC" in closed.why
     )
     assert len(office.venue.sent) == 1, "the rest was ordered"
     assert abs(office.held()[0] - before[0]) == done
@@ -172,8 +172,8 @@ async def test_an_order_that_is_too_small_from_the_start_is_refused_and_told_why
     (breach,) = [e for e in grave.seen if isinstance(e, Breach)]
     (reason,) = breach.reasons
     assert (reason.rule, reason.remedy) == ("BELOW_MINIMUM", "order more")
-    assert reason.message.startswith("0.001 ETH is worth ")
-    assert reason.message.endswith(", and the smallest order at paper is 5 USDC")
+    assert reason.message.startswith("0.001 ETH makes an order of ")
+    assert reason.message.endswith(", and the smallest at paper is 5 USDC")
     assert len([e for e in grave.seen if isinstance(e, Sliced)]) == 1, "it was tried again"
 
 

@@ -13,6 +13,7 @@ from agent.amm import ConstantProductPool
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import Asset, AssetId, cex_id, erc20_id
 from agent.domain.orders import ChildOrder, Side
+from agent.domain.units import quantize_up
 from agent.market.book import Book, buy_base_exact
 from agent.market.smallest import too_small
 from agent.market.view import MarketView
@@ -56,8 +57,8 @@ def said(seen: MarketView, child: ChildOrder) -> str:
 
 def test_a_sale_below_the_least_notional_is_told_with_what_it_is_worth() -> None:
     told = said(view(BOOK), slice_of("0.0033"))
-    assert told == "0.0033 ETH is worth 9.90 USDC, and the smallest order at paper is 10 USDC"
-    assert said(view(BOOK), slice_of("0.00335")) != "", "on the lot it is worth 9.9"
+    assert told == "0.0033 ETH makes an order of 9.90 USDC, and the smallest at paper is 10 USDC"
+    assert said(view(BOOK), slice_of("0.00335")) != "", "on the lot it makes an order of 9.9"
     assert said(view(BOOK), slice_of("0.0034")) == ""
 
 
@@ -65,7 +66,7 @@ def test_a_purchase_is_counted_with_its_fee() -> None:
     """0.0033 ETH that arrive are 0.0034 on the lot, which are ordered and are worth 10.2."""
     assert said(view(BOOK), slice_of("0.0033", Side.BUY)) == ""
     told = said(view(replace(BOOK, taker_fee_bps=D(0))), slice_of("0.0033", Side.BUY))
-    assert told == "0.0033 ETH is worth 9.90 USDC, and the smallest order at paper is 10 USDC"
+    assert told == "0.0033 ETH makes an order of 9.90 USDC, and the smallest at paper is 10 USDC"
 
 
 def test_less_than_a_lot_is_told_as_that() -> None:
@@ -122,8 +123,8 @@ def test_buying_exactly_is_never_rounded_up_by_more_than_a_lot(
     fill = buy_base_exact(book, raw, 8, 8)
     wanted = D(raw).scaleb(-8) / (1 - D(fee) / 10_000)
     if fill is None:
-        up = wanted + book.lot
-        assert up * 3001 < least + D("0.01") or up > 5, "it could have been bought"
+        needed = quantize_up(wanted, book.lot)
+        assert needed * 3001 < least or needed + book.lot > 5, "it could have been bought"
         return
     assert fill.out_raw >= raw and fill.qty % book.lot == 0 and fill.notional >= least
     assert fill.qty - wanted < book.lot + D("0.00000001")
