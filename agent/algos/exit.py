@@ -3,7 +3,7 @@
 A stop that was reached stays reached: what a first attempt left is done at whatever the market gives (or no worse than --limit). A
 take-profit is done at its price or better, and where it was done in part what is left waits for either again. What is left is always
 the remainder to the last unit, whatever filled and whatever was cancelled. Attempts that fail are made again with growing pauses, up to
-a minute: an exit is given up at its end alone.
+a minute: an exit is given up at its end alone, or where no place takes an order as small as what is left.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 
-from agent.algos.step import Algorithm, Progress, Step, slice_of
+from agent.algos.step import Algorithm, Progress, Step, rest_left, slice_of
 from agent.algos.twap import seconds_of
 from agent.domain.errors import Usage
 from agent.domain.orders import ParentOrder, Side
@@ -70,6 +70,8 @@ def step(parent: ParentOrder, progress: Progress, now_ns: int) -> Step:
         return Step(wake_ns=now_ns + LOOK_EVERY_NS)
     if progress.leaves <= progress.lot:
         return Step(done="FILLED")
+    if ended := rest_left(parent, progress):
+        return Step(done=ended)
     if now_ns >= parent.intent.expire_ns:
         return Step(done="EXPIRED")
     stop, profit = prices(dict(parent.intent.algo_params))

@@ -1,8 +1,10 @@
-"""Waits until the whole remainder can be done at the limit or better, all costs included, then does it at once."""
+"""Waits until the whole remainder can be done at the limit or better, all costs included, then does it at once.
+
+What a first attempt left is waited for likewise, unless no place takes an order so small."""
 
 from __future__ import annotations
 
-from agent.algos.step import Algorithm, Progress, Step, slice_of
+from agent.algos.step import Algorithm, Progress, Step, rest_left, slice_of
 from agent.domain.orders import ParentOrder, Side
 
 MAX_FAILED = 10
@@ -14,6 +16,8 @@ def step(parent: ParentOrder, progress: Progress, now_ns: int) -> Step:
         return Step(wake_ns=now_ns + LOOK_EVERY_NS)
     if progress.leaves <= progress.lot:
         return Step(done="FILLED")
+    if ended := rest_left(parent, progress):
+        return Step(done=ended)
     if now_ns >= parent.intent.expire_ns:
         return Step(done="EXPIRED")
     if progress.failed >= MAX_FAILED:

@@ -21,6 +21,7 @@ class Progress:
 
     `denied`: the last slice was refused by our own rules. `children` counts the slices made, `failed` those that ended without a fill (a dying process aside), `unsettled` the parts that are not final
     yet: a fill may still be taken back, so nothing is FILLED before it is 0. `lot` is the least worth sending. `last`: the slice made last, at `last_ns`.
+    `too_small`: no place takes an order as small as what is left.
     """
 
     leaves: Decimal
@@ -34,6 +35,7 @@ class Progress:
     lot: Decimal
     last: ChildOrder | None = None
     last_ns: int = 0
+    too_small: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,15 @@ def once(
         return Step(done="FAILED")
     child = slice_of(parent, progress.children, progress.leaves, parent.intent.expire_ns)
     return Step(children=(make(child),))
+
+
+def rest_left(parent: ParentOrder, progress: Progress) -> str:
+    """How an order ends whose rest is too small to be ordered; "" where that is not so, or nothing of it is done yet.
+
+    Never by an order that is larger than the rest.
+    """
+    left = progress.too_small and not progress.unsettled and progress.working == 0
+    return "PARTLY_FILLED" if left and progress.leaves < parent.qty else ""
 
 
 def slice_of(parent: ParentOrder, slice_no: int, qty: Decimal, expire_ns: int) -> ChildOrder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import ROUND_FLOOR, Decimal, localcontext
 
-from agent.algos.step import Algorithm, Progress, Step, slice_of
+from agent.algos.step import Algorithm, Progress, Step, rest_left, slice_of
 from agent.domain.errors import Usage
 from agent.domain.orders import ParentOrder
 from agent.domain.units import WIDE
@@ -42,7 +42,11 @@ def step(parent: ParentOrder, progress: Progress, now_ns: int) -> Step:
         return Step(done="FILLED")
     due = progress.accepted_ns + progress.children * gap_ns
     if progress.children >= slices or now_ns >= parent.intent.expire_ns or progress.leaves <= progress.lot:
-        return Step(wake_ns=now_ns + 250_000_000) if busy else Step(done="EXPIRED")
+        return (
+            Step(wake_ns=now_ns + 250_000_000)
+            if busy
+            else Step(done=rest_left(parent, progress) or "EXPIRED")
+        )
     if now_ns < due:
         return Step(wake_ns=due)
     left = slices - progress.children

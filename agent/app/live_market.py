@@ -29,6 +29,7 @@ from agent.domain.units import WIDE, raw_down, raw_exact
 from agent.execution.batch import MAX_CHAIN_LEGS
 from agent.market.book import Book
 from agent.market.pools import parse_pool
+from agent.market.smallest import too_small
 from agent.market.view import AsOf, GasState, MarketView, pool_place
 from agent.ports import Clock, MarketVenue
 from agent.routing.graphs import Graphs
@@ -196,14 +197,15 @@ class LiveMarket:
         """The plan for a slice over every place we hold inventory in, a sale's without its certificate: that is `proof`.
         A purchase finds what must be given for it.
 
-        Raises Denied SCOPE_… where there would be one without the limits of the agent's scope.
+        Raises Reject BELOW_MINIMUM for what no place takes because it is too small, Denied SCOPE_… where there would be one without the
+        limits of the agent's scope.
         """
         try:
             return self._route(view, child)
         except Reject as none:
             limits = view.limits if isinstance(view, ScopedView) else ()
             if not limits:
-                raise
+                raise none if none.code != "NO_ROUTE" else self._too_small(view, child) or none from None
             told = "; ".join([none.message, *(f"{r.rule}: {r.message}" for r in limits)])
             raise Denied(limits[0].rule, told, limits[0].remedy) from none
 
@@ -239,6 +241,10 @@ class LiveMarket:
             never=never,
             alone=alone,
         )
+
+    def _too_small(self, view: MarketView, child: ChildOrder) -> Reject | None:
+        base, quote = self.directory.group(child.base), self.directory.group(child.quote)
+        return too_small(self.with_inventory(self.within(view, child), child), child, base, quote)
 
     def proof(self, view: MarketView, child: ChildOrder, route: Route) -> Certificate:
         """How far that plan can be from the best one over the same view."""

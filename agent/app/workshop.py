@@ -19,6 +19,7 @@ from agent.domain.units import WIDE, quantize_down, quantize_up
 from agent.execution.batch import build, floors
 from agent.execution.listing import attached, on_tick
 from agent.execution.settlement import token_of
+from agent.market.smallest import BELOW_MINIMUM
 from agent.market.view import MarketView
 from agent.ports import Clock, HoldsPairs, MarketVenue, VenueInstrument
 from chains.simulate import DELEGATECALL, SafeCall
@@ -212,17 +213,18 @@ class Workshop:
         part, order = prepared.part, prepared.order
         assert order is not None and order.px is not None
         instrument = await self._instrument(part, order.symbol)
-        wrong, qty, px = list[str](), order.order_qty, order.px
+        off, small, qty, px = list[str](), list[str](), order.order_qty, order.px
         if WIDE.remainder(qty, instrument.lot) != 0:
-            wrong.append(f"{qty} is not on the lot {instrument.lot}")
+            off.append(f"{qty} is not on the lot {instrument.lot}")
         if qty < instrument.min_qty:
-            wrong.append(f"{qty} is under the least {instrument.min_qty}")
+            small.append(f"{qty} is under the least {instrument.min_qty}")
         if WIDE.remainder(px, instrument.tick) != 0:
-            wrong.append(f"{px} is not on the tick {instrument.tick}")
+            off.append(f"{px} is not on the tick {instrument.tick}")
         if WIDE.multiply(px, qty) < instrument.min_notional:
-            wrong.append(f"it is under {instrument.min_notional}")
-        if wrong:
-            return self._failed(part, "VENUE_FILTER", f"{part.place} would refuse it: {'; '.join(wrong)}")
+            small.append(f"it is under {instrument.min_notional}")
+        if off or small:
+            code = "VENUE_FILTER" if off else BELOW_MINIMUM
+            return self._failed(part, code, f"{part.place} would refuse it: {'; '.join((*off, *small))}")
         return Simulated(
             part=part,
             chain=None,

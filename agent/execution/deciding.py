@@ -37,6 +37,7 @@ from agent.execution.planning import net_px, planned
 from agent.execution.recorder import Recorder
 from agent.journal.book import Book
 from agent.journal.records import PartRecord
+from agent.market.smallest import BELOW_MINIMUM
 from agent.market.view import MarketView
 from agent.ports import Clock
 from agent.risk.validator import Situation, review
@@ -45,6 +46,7 @@ WHY_ENDED = {
     "FILLED": "all of it was done and is final",
     "CANCELED": "cancelled by its owner",
     "EXPIRED": "its time was over",
+    "PARTLY_FILLED": "no place takes an order as small as the rest",
     "LAPSED": "the exchange ended it with its list: the entry was not filled whole, or by its own rules",
 }
 LOOK_AGAIN_NS = 5 * 10**9
@@ -97,6 +99,8 @@ class Deciding:
     lots: Mapping[str, Decimal]
     views: dict[ClOrdId, MarketView] = field(default_factory=dict)
     """What each child was planned on, until it is over."""
+    too_small: dict[ClOrdId, str] = field(default_factory=dict)
+    """Why the rest of a parent that waits for a price could not be ordered, when it was looked at last."""
     news: dict[ClOrdId, asyncio.Future[None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -115,7 +119,8 @@ class Deciding:
                 return Step(wake_ns=self.clock.now_ns() + 250_000_000)
             return Step(done="CANCELED")
         if algo.wants_px and progress.working == 0 and progress.leaves > progress.lot:
-            progress = self.progress(parent, await self._px_now(parent, progress.leaves))
+            px_now = await self._px_now(parent, progress.leaves)
+            progress = self.progress(parent, px_now)
         return algo.step(parent, progress, self.clock.now_ns())
 
     def _told(self, event: object) -> None:
@@ -153,7 +158,25 @@ class Deciding:
             accepted_ns=record.accepted_ns,
             px_now=px_now,
             lot=self._least(parent),
+            too_small=bool(self._why_too_small(parent, leaves)),
         )
+
+    def _why_too_small(self, parent: ParentOrder, leaves: Decimal) -> str:
+        """Why no place takes an order of what is left, by the last slice or the last look; "" where one may."""
+        name = next(reversed(self.book.parents[parent.cl_ord_id].children), None)
+        child = self.book.children[name] if name is not None else None
+        if child is None or child.child.qty < leaves:  # what is left grew since: a fill was taken back
+            return self.too_small.get(parent.cl_ord_id, "")
+        if child.breach is not None:
+            reasons = child.breach.reasons
+            if all(reason.rule == BELOW_MINIMUM for reason in reasons):
+                return "; ".join(reason.message for reason in reasons)
+        elif child.parts and all(self.book.parts[part].failed == BELOW_MINIMUM for part in child.parts):
+            places = ", ".join(self.book.parts[part].part.place for part in child.parts)
+            return (
+                f"{child.child.qty.normalize():f} {child.child.base} is below the smallest order at {places}"
+            )
+        return self.too_small.get(parent.cl_ord_id, "")
 
     def _still_working(self, child: ChildOrder, record: PartRecord) -> Decimal:
         """What a part may still fill: all of a transaction until it is mined, what an exchange order has left while it is open."""
@@ -176,10 +199,13 @@ class Deciding:
 
     async def _px_now(self, parent: ParentOrder, qty: Decimal) -> Decimal | None:
         trial = slice_of(parent, -1, qty, parent.intent.expire_ns)
+        self.too_small.pop(parent.cl_ord_id, None)
         try:
             view = await self.market.view(trial.base, trial.quote)
             return net_px(trial, self.market.route(view, trial), view)
-        except (Denied, Reject, Retry):
+        except (Denied, Reject, Retry) as none:
+            if none.code == BELOW_MINIMUM:
+                self.too_small[parent.cl_ord_id] = none.message
             return None
 
     async def wait_until(self, parent: ParentOrder, wake_ns: int | None) -> None:
@@ -200,6 +226,9 @@ class Deciding:
         self.news.pop(parent.cl_ord_id, None)
         filled, wanted = self.book.filled_base(parent.cl_ord_id), parent.qty
         why = self._why_failed(parent) if status == "FAILED" else WHY_ENDED[status]
+        if status == "PARTLY_FILLED":
+            why = f"{why}: {self._why_too_small(parent, self.book.leaves(parent.cl_ord_id))}"
+        self.too_small.pop(parent.cl_ord_id, None)
         text = f"{filled.normalize():f} of {wanted.normalize():f} {parent.intent.base}: {why}"
         return ParentClosed(parent.cl_ord_id, status, text, self.clock.now_ns())
 

@@ -12,9 +12,12 @@ from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
 from agent.domain.reports import ExecutionReport, Fill, OrderSnapshot
 from agent.execution.recorder import Recorder
 from agent.journal.records import PartRecord
-from agent.ports import Clock, ExecutionVenue
+from agent.ports import Clock, ExecutionVenue, KeepsLessOfNames
 
 GRACE_NS = 10 * 10**9
+FOREIGN_ORDER = "FOREIGN_ORDER"
+FILLS_LATE, LATE_NS = ("FILLS_NOT_TOLD_YET", "FILLS_LATE"), 60 * 10**9
+"""What sessions say where an order has done more than its trades tell, and after how long a person is told."""
 AGAIN_S, LONGEST_S = 5.0, 300.0
 """Until reports that stopped are listened to again, twice as long each time."""
 
@@ -30,6 +33,7 @@ class VenueFollower:
         """Of the outbox: what was answered to an order when it was sent, where that is its whole story."""
         self.others_left_alone: frozenset[str] = frozenset()
         """Venues whose settings leave the orders of others to them: no alarm of those."""
+        self._foreign_told: set[str] | None = None
 
     async def _follow_venue(self, authorized: Authorized) -> Settled:
         """The stream usually tells first; the audit makes sure that silence is never taken for rest."""
@@ -38,6 +42,7 @@ class VenueFollower:
         record = self._recorder.book.parts[authorized.part.cl_ord_id]
         asked_at = self._clock.now_ns()
         cancelled, answer = False, self.answers.pop(authorized.part.cl_ord_id, None)
+        late_ns = 0
         while record.status not in TERMINAL:
             try:
                 snapshot, answer = answer, None
@@ -52,8 +57,16 @@ class VenueFollower:
                     break
                 if self._wants_cancel(record) and not cancelled and record.status not in TERMINAL:
                     cancelled = await self._cancel_at(venue, authorized)
-            except Retry:
-                pass  # nothing was learnt
+                late_ns = 0
+            except Retry as why:  # nothing was learnt
+                if why.code in FILLS_LATE:
+                    now = self._clock.now_ns()
+                    late_ns = late_ns or now
+                    if 0 < late_ns <= now - LATE_NS:
+                        late_ns = -1
+                        await self._alarm(
+                            "FILLS_NOT_TOLD", f"{authorized.part.cl_ord_id} is not over: {why.message}"
+                        )
             if record.status in TERMINAL:
                 break
             await self._clock.sleep(0.25 if record.status is OrdStatus.PENDING_NEW else self._audit_s)
@@ -142,6 +155,7 @@ class VenueFollower:
         """Runs for as long as the desk does: everything the venue's stream tells."""
         pause_s = AGAIN_S
         while True:
+            self._remind(venue)
             told = venue.stream()
             try:
                 async for report in told:
@@ -157,16 +171,31 @@ class VenueFollower:
             await self._clock.sleep(pause_s)
             pause_s = min(pause_s * 2, LONGEST_S)
 
+    def _remind(self, venue: ExecutionVenue) -> None:
+        """Of the names of all that was signed for it: what an earlier run sent would look like somebody else's."""
+        if not isinstance(venue, KeepsLessOfNames):
+            return
+        signed = [record.authorized for record in self._recorder.book.parts.values()]
+        mine = [one for one in signed if one is not None and venue_of(one.part.place) == venue.name]
+        venue.remember((one.part.cl_ord_id, one.order.symbol) for one in mine if one.order is not None)
+
     async def _hear(self, venue: ExecutionVenue, report: ExecutionReport) -> None:
         try:
             if report.cl_ord_id in self._recorder.book.parts:
                 await self.ingest(report)
             elif venue.name not in self.others_left_alone:
-                await self._alarm(
-                    "FOREIGN_ORDER", f"{venue.name} reports {report.cl_ord_id}, which is not ours"
-                )
+                await self._tell_foreign(f"{venue.name} reports {report.cl_ord_id}, which is not ours")
         except Halt as impossible:  # one report that cannot be must not make us deaf to the rest
             await self._alarm(impossible.code, f"{venue.name}, {report.cl_ord_id}: {impossible.message}")
+
+    async def _tell_foreign(self, message: str) -> None:
+        """An order of somebody else's is an alarm once, however often it is told of and whichever run said it: the journal knows."""
+        if self._foreign_told is None:
+            alarms = self._recorder.book.alarms
+            self._foreign_told = {alarm.message for alarm in alarms if alarm.code == FOREIGN_ORDER}
+        if message not in self._foreign_told:
+            self._foreign_told.add(message)
+            await self._alarm(FOREIGN_ORDER, message)
 
     async def ingest(self, report: ExecutionReport) -> None:
         """Counts a report once, however often and by whatever road it comes. A fill after the end is believed and alarms."""

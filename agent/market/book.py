@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
 from agent.domain.instruments import AssetId, Place, place_of
-from agent.domain.units import WIDE, qty_exact, quantize_down, raw_down, raw_up
+from agent.domain.units import WIDE, qty_exact, quantize_down, quantize_up, raw_down, raw_up
 
 Levels = tuple[tuple[Decimal, Decimal], ...]
 
@@ -142,19 +142,15 @@ def buy_base(book: Book, quote_raw: int, base_decimals: int, quote_decimals: int
 
 
 def buy_base_exact(book: Book, base_raw: int, base_decimals: int, quote_decimals: int) -> BookFill | None:
-    """Buys enough base that at least `base_raw` arrives after the fee; None where the book cannot."""
+    """Buys as few lots as bring at least `base_raw` after the fee, which is less than one lot more than what is wanted and its fee.
+
+    None where the book is too thin, and where so much is below the least notional: more than is wanted is never bought to reach that.
+    """
     with localcontext(WIDE):
         keep = 1 - book.taker_fee_bps / 10_000
-        qty = quantize_down(qty_exact(base_raw, base_decimals) / keep, book.lot)
-        # At most the fee's rounding and the minimum notional ask for more; past them the book is too thin.
-        while book.asks:
-            fill = _fill(book, False, qty, qty, base_decimals, quote_decimals)
-            if fill is None:
-                if qty * book.asks[0][0] >= book.min_notional and qty > 0:
-                    return None
-            elif not fill.complete:
-                return None
-            elif fill.out_raw >= base_raw:
-                return fill
+        qty = quantize_up(qty_exact(base_raw, base_decimals) / keep, book.lot)
+        fill = _fill(book, False, qty, qty, base_decimals, quote_decimals)
+        if fill is not None and fill.out_raw < base_raw:  # what arrives is rounded down to a base unit
             qty += book.lot
-        return None
+            fill = _fill(book, False, qty, qty, base_decimals, quote_decimals)
+    return fill if fill is not None and fill.complete else None

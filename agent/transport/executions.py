@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from decimal import Decimal
 from typing import Any, Protocol
 
-from agent.domain.errors import FairleadError, Halt, Retry
+from agent.domain.errors import FairleadError, Halt, Reconcile, Reject, Retry
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import Place
 from agent.domain.order_state import ExecType, OrdStatus
+from agent.domain.orders import Side
 from agent.domain.reports import ExecutionReport, Fill, OrderSnapshot
+from agent.domain.units import WIDE
 from agent.ports import Clock
 from chains.ending import ended
 
@@ -58,6 +61,7 @@ class Executions:
     def __init__(self, venue: Asked, place: Place, clock: Clock, audit_s: float) -> None:
         self._venue, self._place, self._clock, self._audit_s = venue, place, clock, audit_s
         self._known: dict[str, None] = {}
+        self._filled: dict[ClOrdId, tuple[Decimal, Decimal]] = {}
         self._watched: dict[ClOrdId, tuple[str, int]] = {}
         self._woken = asyncio.Event()
         self.since_ms = 0
@@ -102,7 +106,41 @@ class Executions:
 
     async def fill(self, name: ClOrdId, number: str, fill: Fill, told: Told) -> None:
         if self._fresh(fill.exec_id):
+            given, got = self._filled.pop(name, (Decimal(0), Decimal(0)))
+            self._filled[name] = WIDE.add(given, fill.qty_in), WIDE.add(got, fill.qty_out)
+            if len(self._filled) > KNOWN:
+                del self._filled[next(iter(self._filled))]
             await told.put(ExecutionReport(name, self._place, ExecType.TRADE, fill.at_ns, number, fill))
+
+    async def end(self, order: OrderSnapshot, told: Told) -> None:
+        """Tells how an order ended, after its fills. What a venue's own stream says of it counts, not what it lists: see `end_of`."""
+        report = ExecutionReport(order.cl_ord_id, self._place, ENDED[order.status], order.at_ns, order.venue_order_id)  # fmt: skip
+        await self.end_of(report, order.symbol, order.cum_qty, order.side is Side.SELL, told)
+
+    async def end_of(
+        self, report: ExecutionReport, symbol: str, done: Decimal, sells: bool, told: Told
+    ) -> None:
+        """Tells an end that a stream told of, after all fills: `done` is what it says was filled of the order. While fewer are told nothing
+        is said of the end, which a later audit finds: what ends without a fill of its own would be done again."""
+        try:
+            await self.catch_up(told)
+            given, got = self._filled.get(report.cl_ord_id, (Decimal(0), Decimal(0)))
+            if (given if sells else got) >= done:
+                await self.tell_kind(report, told)
+                return
+        except Retry:
+            return
+        self.watch(symbol, report.cl_ord_id)
+        await self.ask_after(report.cl_ord_id, symbol, told)
+
+    async def ask_after(self, name: ClOrdId, symbol: str, told: Told) -> None:
+        """Tells what the venue answers of an order: its fills, all that it says are done, then its end. Nothing where it cannot say."""
+        try:
+            order = await self._venue.query(name, symbol)
+        except (Retry, Reject, Reconcile):
+            return
+        if order is not None:
+            await self._settle(name, order, told)
 
     async def tell(self, order: OrderSnapshot, kind: ExecType, told: Told) -> None:
         report = ExecutionReport(order.cl_ord_id, self._place, kind, order.at_ns, order.venue_order_id)

@@ -14,8 +14,8 @@ from typing import Protocol, TypeVar
 
 from agent.domain.errors import Denied, FairleadError, Retry, Usage
 from agent.domain.ids import ClOrdId
-from agent.domain.orders import OrdType, VenueOrder
-from agent.domain.reports import OrderSnapshot
+from agent.domain.orders import OrdType, Side, VenueOrder
+from agent.domain.reports import Fill, OrderSnapshot
 from agent.market.reading import garbled as garbled
 from agent.market.reading import understood as understood
 from agent.ports import Clock, ExecutionVenue, VenueInstrument
@@ -113,6 +113,17 @@ def market_named(name: str, known: Mapping[str, M], symbol: str) -> M:
         near = [s for s in known if s[:3] == symbol[:3]][:5]
         raise Usage("UNKNOWN_SYMBOL", f"{name} does not trade {symbol}", "near it: " + ", ".join(near))
     return known[symbol]
+
+
+def need_all_fills(venue: str, order: OrderSnapshot, fills: Sequence[Fill], most: int | None = None) -> None:
+    """Raises Retry FILLS_NOT_TOLD_YET where the trades that a venue lists are less than what its order says is done: the one is often told
+    later than the other, and an order that ended without a fill of its own would be done again. `most`: as many fill a page of them."""
+    sells = order.side is Side.SELL
+    done = sum((fill.qty_in if sells else fill.qty_out for fill in fills), Decimal(0))
+    if done < order.cum_qty and (most is None or len(fills) < most):
+        raise Retry(
+            "FILLS_NOT_TOLD_YET", f"{venue} tells {number(done)} of {number(order.cum_qty)} done", "ask again"
+        )
 
 
 @contextmanager

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from agent.journal.book import Book
     from agent.market.view import MarketView
 
+NOTHING_TO_DO = ("NO_ROUTE", "NO_MARKET", "BELOW_MINIMUM")
+"""What the market says no to, and no rule of ours."""
+
 
 @click.command("quote")
 @order_words
@@ -257,7 +260,7 @@ def exit_of(rule: str) -> int:
     """The exit status of a plan that a rule refused: 6 where the kill switch did, 4 without a route, else 3."""
     if rule == "HALTED":
         return Halt.exit_status
-    return Reject.exit_status if rule in ("NO_ROUTE", "NO_MARKET") else Denied.exit_status
+    return Reject.exit_status if rule in NOTHING_TO_DO else Denied.exit_status
 
 
 # ---------------------------------------------------------------------- doing it
@@ -427,11 +430,13 @@ def _conclude(
     closed = record.closed
     if closed is not None and closed.status in ("FILLED",):
         return 0
+    if closed is not None and closed.status == "PARTLY_FILLED":
+        return Reject.exit_status  # its rest was too small to be ordered, as its story says
     for name in reversed(record.children):
         breach = book.children[name].breach
         if breach is not None and not as_json:
             reason = breach.reasons[0]
-            if reason.rule in ("NO_ROUTE", "NO_MARKET"):
+            if reason.rule in NOTHING_TO_DO:
                 raise Reject(reason.rule, reason.message, reason.remedy)
             if reason.rule == "HALTED":
                 raise Halt(reason.rule, reason.message, reason.remedy)

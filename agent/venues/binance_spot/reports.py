@@ -58,6 +58,7 @@ class ReportStream:
         self._told: set[tuple[str, str]] = set()
         self._begun: set[ClOrdId] = set()
         self._told_qty: dict[ClOrdId, Decimal] = {}
+        self._asked_qty: dict[ClOrdId, Decimal] = {}
         self._audit_now = asyncio.Event()
         self.audits = 0
 
@@ -159,29 +160,37 @@ class ReportStream:
             return
         self._names[report.venue_order_id] = report.cl_ord_id
         self._symbols.setdefault(event["s"], None)
-        if report.exec_type in (ExecType.CANCELED, ExecType.REJECTED, ExecType.EXPIRED):
+        whole = await self._heal(event, report, queue)
+        if report.exec_type in ENDED.values():
+            if not whole:  # the audit tells both, once the venue lists what is missing
+                self._watched[report.cl_ord_id] = event["s"], self._clock.now_ns() + GIVE_UP_NS
+                self._audit_now.set()
+                return
             self._watched.pop(report.cl_ord_id, None)
-        await self._heal(event, report, queue)
         if self._fresh(report):
             await queue.put(report)
 
     async def _heal(
         self, event: Any, report: ExecutionReport, queue: asyncio.Queue[ExecutionReport | FairleadError]
-    ) -> None:
+    ) -> bool:
         """Where the order's own running total shows an execution that was never told: audit before telling more.
 
-        Fills come first, then the end of the order, so that a missed fill does not look like one after the end.
+        Fills come first, then the end of the order, so that a missed fill does not look like one after the end. False where fills are
+        missing still.
         """
         with understood("an executionReport"):
             before = exact(event["z"]) - (exact(event["l"]) if report.fill is not None else 0)
-        if before <= self._told_qty.get(report.cl_ord_id, Decimal(0)):
-            return
-        try:
-            await self.audit(queue)
-        except Retry:
-            self._audit_now.set()
-            return
-        self._told_qty[report.cl_ord_id] = max(before, self._told_qty.get(report.cl_ord_id, Decimal(0)))
+        name = report.cl_ord_id
+        if before <= self._told_qty.get(name, Decimal(0)):
+            return True
+        if before > self._asked_qty.get(name, Decimal(0)):
+            try:
+                await self.audit(queue)
+            except Retry:
+                self._audit_now.set()
+            else:
+                self._asked_qty[name] = before
+        return before <= self._told_qty.get(name, Decimal(0))
 
     async def _refused(
         self, message: Any, stream: Source, queue: asyncio.Queue[ExecutionReport | FairleadError]
@@ -220,10 +229,19 @@ class ReportStream:
         for symbol, last in list(self._symbols.items()):
             with others_left_alone():
                 await self._audit_trades(queue, symbol, last)
+        unsaid: Retry | None = None
         for cl_ord_id, (symbol, give_up_ns) in list(self._watched.items()):
-            if cl_ord_id not in open_ids:
+            if cl_ord_id in open_ids:
+                continue
+            try:
                 with others_left_alone():
                     await self._audit_order(queue, cl_ord_id, symbol, give_up_ns)
+            except Retry as why:  # one order that nothing can be said of does not hold the others up; with a second the venue is away
+                if unsaid is not None:
+                    raise
+                unsaid = why
+        if unsaid is not None:
+            raise unsaid
 
     async def _audit_trades(
         self, queue: asyncio.Queue[ExecutionReport | FairleadError], symbol: str, last: int | None

@@ -25,7 +25,16 @@ from agent.transport.following import Following
 from agent.transport.http import Http, Reply, TimeOuts
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
-from agent.venues import Send, Sign, VenueFacts, market_named, need_markets, one_by_one, understood
+from agent.venues import (
+    Send,
+    Sign,
+    VenueFacts,
+    market_named,
+    need_all_fills,
+    need_markets,
+    one_by_one,
+    understood,
+)
 from agent.venues.binance_spot import codec, feed
 from agent.venues.binance_spot.lists import OrderLists
 from agent.venues.binance_spot.pairs import Pairs
@@ -341,12 +350,14 @@ class BinanceSpot:
         return await self.account.write(method, f"{API}/{path}", params, what)
 
     async def _with_fills(self, order: OrderSnapshot) -> OrderSnapshot:
-        """The same order with its trades, which the venue keeps under another address."""
+        """The same order with its trades, which the venue keeps under another address. Raises Retry where not all of them are told yet."""
         if not order.cum_qty:
             return order
         params = {"symbol": order.symbol, "orderId": order.venue_order_id}
         rows = await self.signed_read("myTrades", params, 5)
-        return replace(order, fills=tuple(self._reader.trade(row)[2] for row in rows))
+        fills = tuple(self._reader.trade(row)[2] for row in rows)
+        need_all_fills(self._name, order, fills, binance.TRADES_A_PAGE)
+        return replace(order, fills=fills)
 
     async def _hello(self) -> str:
         params: dict[str, str | int] = {"apiKey": self.account.api_key, **self.account.stamp()}

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 
 from agent.domain.errors import FairleadError, Retry
 from agent.domain.order_state import ExecType
+from agent.domain.orders import Side
 from agent.domain.reports import ExecutionReport
+from agent.market.reading import name as text_of
+from agent.market.reading import number as exact
 from agent.ports import Clock
 from agent.transport import binance
 from agent.transport.executions import ENDED, Executions, Told
@@ -76,8 +79,7 @@ class Reports(Executions):
         elif report.exec_type is ExecType.NEW:
             await self.tell_kind(report, told)
         elif report.exec_type in ENDED.values():
-            try:
-                await self.catch_up(told)  # its fills first
-            except Retry:
-                return  # the audit tells both
-            await self.tell_kind(report, told)
+            with understood("a user-data event"):
+                done, sells = exact(event["o"]["z"]), Side(event["o"]["S"]) is Side.SELL
+                symbol = text_of(event["o"]["s"])
+            await self.end_of(report, symbol, done, sells, told)

@@ -30,6 +30,7 @@ from agent.venues import (
     Terms,
     VenueFacts,
     market_named,
+    need_all_fills,
     need_markets,
     one_by_one,
     others_left_alone,
@@ -400,13 +401,15 @@ class BinanceUsdm:
         return self._names[number_there]
 
     async def _with_fills(self, order: OrderSnapshot) -> OrderSnapshot:
-        """The same order with its trades, which the venue keeps under another address."""
+        """The same order with its trades, which the venue keeps under another address. Raises Retry where not all of them are told yet."""
         self._names[order.venue_order_id] = order.cl_ord_id
         if not order.cum_qty:
             return order
         params = {"symbol": order.symbol, "orderId": order.venue_order_id}
         rows = await self.signed_read(f"{V1}/userTrades", params, 5)
-        return replace(order, fills=tuple(self.reader.trade(row)[2] for row in rows))
+        fills = tuple(self.reader.trade(row)[2] for row in rows)
+        need_all_fills(self._name, order, fills, binance.TRADES_A_PAGE)
+        return replace(order, fills=fills)
 
     async def _whole(self, order: OrderSnapshot) -> OrderSnapshot:
         """As `_with_fills`, after a write. Raises Reconcile where its fills cannot be read now."""

@@ -21,7 +21,7 @@ from agent.domain.orders import OrdType, VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
 from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
 from agent.transport.http import Http, TimeOuts
-from agent.venues import Sign, VenueFacts, check_order, number, one_by_one
+from agent.venues import Sign, VenueFacts, check_order, need_all_fills, number, one_by_one
 from agent.venues.ccxt import border
 from agent.venues.ccxt.capabilities import Capabilities, read
 from agent.venues.ccxt.exchanges import KNOWN, our_name, switching, their_name
@@ -244,6 +244,7 @@ class Ccxt:
         if not plain.cum_qty:
             return plain
         fills = await self._fills_of(plain, unified)
+        need_all_fills(self._name, plain, fills, self._page_size())
         return border.order(found, self.instrument(symbol), cl_ord_id, fills)
 
     async def open_orders(self) -> Sequence[OrderSnapshot]:

@@ -38,6 +38,7 @@ from agent.venues import (  # fmt: skip
     Terms,
     VenueFacts,
     market_named,
+    need_all_fills,
     need_markets,
     one_by_one,
     others_left_alone,
@@ -359,11 +360,10 @@ class Deribit:
             if order.status is OrdStatus.NEW:
                 await self.reports.tell(order, ExecType.NEW, told)
             elif order.status in ENDED:
-                try:
-                    await self.reports.catch_up(told)  # its fills first
-                except Retry:
-                    continue  # the audit tells both
-                await self.reports.tell(order, ENDED[order.status], told)
+                of_legs = (
+                    combos.NAME.fullmatch(order.symbol) is not None
+                )  # what is told of those is no sum of its own
+                await self.reports.end(replace(order, cum_qty=Decimal(0)) if of_legs else order, told)
 
     # inside
 
@@ -454,6 +454,7 @@ class Deribit:
             start_ms = last_ms
 
     async def _with_fills(self, order: OrderSnapshot) -> OrderSnapshot:
+        """Raises Retry where not all of them are told yet; of a combo, whose fills are its legs', they are what is told."""
         if not order.cum_qty:
             return order
         if (await self._learnt(order.symbol)).legs:
@@ -465,6 +466,7 @@ class Deribit:
         with understood("get_user_trades_by_order"):
             listed = rows["trades"] if isinstance(rows, dict) else rows
             fills = tuple(self.reader.fill(row)[2] for row in listed)
+        need_all_fills(self._name, order, fills)
         return replace(order, fills=fills)
 
     async def _whole(self, order: OrderSnapshot) -> OrderSnapshot:

@@ -71,8 +71,4 @@ class Reports(Executions):
         if order.status is OrdStatus.NEW:
             await self.tell(order, ExecType.NEW, told)
         elif order.status in ENDED:
-            try:
-                await self.catch_up(told)  # its fills first
-            except Retry:
-                return  # the audit tells both
-            await self.tell(order, ENDED[order.status], told)
+            await self.end(order, told)

@@ -24,7 +24,7 @@ from agent.transport.books import Books
 from agent.transport.http import Http, Reply, TimeOuts
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
-from agent.venues import Sign, VenueFacts, market_named, need_markets, one_by_one, understood
+from agent.venues import Sign, VenueFacts, market_named, need_all_fills, need_markets, one_by_one, understood
 from agent.venues.hyperliquid import codec, margin
 from agent.venues.hyperliquid.reports import Reports
 from chains.ending import ended
@@ -278,7 +278,9 @@ class Hyperliquid:
         if plain.status is OrdStatus.NEW and not plain.cum_qty:
             return plain
         told = await self.fills_since(int(row["timestamp"]))
-        return self.reader.order(row, word, at_ms, [fill for _, number, fill in told if number == plain.venue_order_id])  # fmt: skip
+        fills = [fill for _, number, fill in told if number == plain.venue_order_id]
+        need_all_fills(self._name, plain, fills)
+        return self.reader.order(row, word, at_ms, fills)
 
     async def _after_write(self, cl_ord_id: ClOrdId) -> OrderSnapshot:
         """The order as it stands: the answer to an action tells no fee. Raises Reconcile where that cannot be read now."""

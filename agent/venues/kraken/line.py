@@ -15,7 +15,7 @@ from agent.domain.errors import Denied, FairleadError, Retry
 from agent.domain.ids import ClOrdId
 from agent.domain.order_state import ExecType
 from agent.domain.orders import Side
-from agent.domain.reports import ExecutionReport, Fill
+from agent.domain.reports import Fill
 from agent.market.reading import above_zero, exact, legible, name, ns_of_text, number, side
 from agent.transport.executions import Executions, Told
 from agent.transport.stream import Stream, Text, Up
@@ -108,16 +108,13 @@ class Line:
             self._reports.wake()
             await self._stream.drop(bad.message)
             return
-        for ours, txid, what, at_ns in found:
+        known = [market.instrument.symbol for market in self._reader.markets.by_name.values()]
+        for ours, txid, what, _ in found:
             if isinstance(what, Fill):
                 await self._reports.fill(ours, txid, what, told)
                 continue
-            try:
-                await self._reports.catch_up(told)  # its fills first
-            except Retry:
-                continue  # the audit tells both
-            report = ExecutionReport(ours, self._reader.place, what, at_ns, txid)
-            await self._reports.tell_kind(report, told)
+            # how much was done such an event does not tell, so that it is asked: any market does, an order is found by its name
+            await self._reports.ask_after(ours, known[0], told)
 
 
 def _subscribe(token: str) -> str:

@@ -16,6 +16,7 @@ from agent.app.chaos.exchange.dialects import DIALECTS, chosen
 from agent.app.chaos.exchange.fates import Fate
 from agent.app.chaos.exchange.ground import Exchange, QuickClock, exchange
 from agent.app.chaos.exchange.lanes import MISTAKES, Lane, started
+from agent.app.chaos.exchange.sessions import warm
 from agent.app.chaos.referee_process import RefereeProcess
 from agent.app.chaos.report import Report
 from agent.execution.reconcile import resume
@@ -59,6 +60,8 @@ async def _world(
     for case in cases:
         name = chosen(by, seed, case)
         fates.setdefault(name, []).append(fate_of(name, seed, case))
+    for name in fates:
+        await asyncio.to_thread(warm, name)
     referee = await asyncio.to_thread(RefereeProcess, "agent.app.chaos.exchange.referee", {})
     try:
         async with AsyncExitStack() as stack:

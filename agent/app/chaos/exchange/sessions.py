@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import importlib
 import json
 import secrets
 from dataclasses import replace
@@ -117,6 +118,13 @@ def by_agent(clock: QuickClock) -> Sign:
         return json.dumps({"nonce": nonce, "r": "0x" + raw[:32].hex(), "s": "0x" + raw[32:64].hex(), "v": raw[64]})  # fmt: skip
 
     return sign_action
+
+
+def warm(kind: str) -> None:
+    """Reads what a session of that kind needs once in a process and long: no part of an order's life."""
+    if kind == "ccxt":
+        for name in ("ccxt", "ccxt.async_support", "ccxt.pro"):
+            importlib.import_module(name)
 
 
 def session_of(
