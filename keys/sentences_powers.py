@@ -58,7 +58,7 @@ def deployment(leaf: lf.Deployment, wallet: str) -> str:
 def payments(leaf: lf.PaymentsCreated, tokens: Tokens) -> str:
     """A Payments contract and every rule of it: they can never be changed."""
     does = {bit: word for word, bit in ACTIONS.items()}
-    where = {number: word for word, number in KINDS.items()}
+    where = {KINDS["compound_v3"]: "Compound III", KINDS["morpho_blue"]: "Morpho Blue"}
     said = []
     for number, rule in enumerate(leaf.rules):
         lender, market = rule["lender"], f" market 0x{rule['market'].hex()}" if any(rule["market"]) else ""
@@ -70,7 +70,7 @@ def payments(leaf: lf.PaymentsCreated, tokens: Tokens) -> str:
         )
     return (
         f"Creates {leaf.address}, which pays into loans of the Safe of the Gate {leaf.gate}, on that Safe's own account and by these rules alone, for good: "
-        f"{'; '.join(said)}. Fairlead's unaudited code, by the hash that is recorded of it."
+        f"{'; '.join(said)}. Each lender is taken at its word: compare its address with its publisher's. Fairlead's unaudited code, by the hash that is recorded of it."
     )
 
 
