@@ -13,7 +13,7 @@ from agent.app.lenders import compound_v3, morpho_blue
 from agent.app.lenders.lender import Lender
 from agent.app.settings_scope import ScopePayment, ScopeTable
 from agent.domain.errors import Reject, Usage
-from agent.domain.units import WIDE, raw_exact
+from agent.domain.units import raw_exact
 from agent.execution.agent_batch import AgentRoad, PaymentRoad
 from chains.types import ZERO_ADDRESS, Address, Call
 from contracts.codec import encode
@@ -43,8 +43,8 @@ async def _rule(room: Room, payment: ScopePayment, asset: Address, decimals: int
             "repay names what is owed there, supply its collateral",
         )
     day = raw_exact(payment.per_day, decimals, f"{payment.symbol}: per_day")
-    once = payment.at_once if payment.at_once is not None else WIDE.divide(payment.per_day, 2)
-    burst = day // 2 if payment.at_once is None else raw_exact(once, decimals, f"{payment.symbol}: at_once")
+    once = payment.at_once
+    burst = day // 2 if once is None else raw_exact(once, decimals, f"{payment.symbol}: at_once")
     allowance = raw_exact(payment.allowance, decimals, f"{payment.symbol}: allowance")
     return PaymentRule(kind, lender, payment.action, asset, burst, day, allowance, market)
 

@@ -43,7 +43,7 @@ class Options:
     """`plans` reach the target within the limits, the cheapest first. Where none does, there is at most one, which is `short` of it, and
     `missing` is what would do once the wallet is spent, each alone. `unwound` is what the loan's own collateral would do, step by step by
     its owners: no role lets an agent's key withdraw collateral. `owners` are plans that its owners could sign where the agent's key cannot:
-    it reaches no market of the kind, or collateral would leave the loan."""
+    its scope names no such market, or collateral would leave the loan."""
 
     plans: tuple[Plan, ...]
     missing: tuple[Need, ...]
