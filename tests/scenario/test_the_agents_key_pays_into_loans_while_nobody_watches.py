@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import tomllib
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from agent_home import AgentHome
@@ -13,6 +15,7 @@ from indebted_home import DAEMON, PAY, eth_at, give
 from payments_home import USDC, WETH, PayingHome, paying
 
 from chains.devnet.jsonrpc import Rpc
+from chains.errors import Usage
 from contracts.codec import encode
 from contracts.hashing import keccak
 
@@ -126,6 +129,32 @@ def test_what_the_budget_does_not_leave_is_not_planned(at_3000: PayingHome) -> N
     assert planned and max(planned) <= left + 10**6, (planned, left)
 
 
+def test_payments_that_cannot_be_meant_are_named(world: PayingHome) -> None:
+    home = world.home
+    values = tomllib.loads(home.settings_path.read_text())["scopes"][0]
+    sound = values["payments"][0]
+    for code, changed in (
+        ("NO_MARKET", {"market": WETH}),
+        ("PAYMENT_ASSET", {"symbol": "WETH"}),
+        ("SCOPE_INVALID", {"at_once": "7000"}),
+        ("SCOPE_INVALID", {"symbol": "DAI"}),
+    ):
+        path = home.variant("wrong", scopes=[values | {"payments": [sound | changed]}])
+        told = home.run("wallet scope --json", path)
+        assert told.status != 0 and told.json["error"]["code"] == code, told.out
+        assert told.json["error"]["hint"] and "Traceback" not in told.err
+    with pytest.raises(Usage, match=r"payments\[0\].action: 'withdraw' is not one of"):
+        home.variant("wrong", scopes=[values | {"payments": [sound | {"action": "withdraw"}]}])
+
+
+def test_the_role_passes_on_at_both_modifiers(world: PayingHome) -> None:
+    home, other = world.home, "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+    told = home.run(f"wallet rotate-agent {other} --json", home.owners_path)
+    assert told.status == 0, told.err + told.out
+    text = Path(told.json["file"]).read_text().lower()
+    assert text.count(world.roles[2:].lower()) == 3 == text.count(home.road["roles"][2:].lower())
+
+
 def test_a_stolen_key_pays_nobody_else(at_3000: PayingHome) -> None:
     """The agent's account itself, past our signer: each lender named directly, and the contract with what it does not list."""
     world, home = at_3000, at_3000.home
@@ -148,3 +177,23 @@ def test_a_stolen_key_pays_nobody_else(at_3000: PayingHome) -> None:
                     rpc("eth_call", given, "latest")
                     pytest.fail(f"{word} passed at {target}")
     assert home.world() == before and home.safe == safe
+
+
+def test_closed_by_one_owner_it_pays_nothing_and_is_told(at_3000: PayingHome) -> None:
+    world, home = at_3000, at_3000.home
+    owner = home.settings.wallet.owners[0].address
+    with Rpc(home.home.cheat_urls[1]) as rpc:
+        kept = rpc("evm_snapshot")
+        rpc("anvil_impersonateAccount", owner)
+        rpc("anvil_setBalance", owner, hex(10**18))
+        close = "0x" + encode("payments", "close", ()).hex()
+        receipt = rpc.transact({"from": owner, "to": world.contract, "data": close, "gas": hex(100_000)})
+        try:
+            assert receipt["status"] == "0x1"
+            audit = home.run("wallet audit --json")
+            assert audit.status == 3 and [d["what"] for d in audit.json["differs"]] == ["payments closed"]
+            again = home.run("wallet scope --propose --json", home.owners_path)
+            assert again.status == 0 and again.json["file"], again.out
+        finally:
+            rpc("anvil_stopImpersonatingAccount", owner)
+            rpc("evm_revert", kept)
