@@ -54,7 +54,10 @@ async def beside(gateway: Gateway, scope: Scope, has: Granted, logged: Logged, m
     if has.block.timestamp >= logged.again_s:
         await _read(gateway, has, logged, most)
     past = Past.of(logged.read, has.gate, has.roles)
-    wanted, queued = extras(past, scope), waiting(past)
+    beyond = None
+    if has.payments is not None and has.payments_roles is not None:
+        beyond = Past.of(logged.read, has.payments, has.payments_roles)
+    wanted, queued = extras(past, scope) + (extras(beyond, scope) if beyond else ()), waiting(past)
     calls = [x.call for x in wanted] + [c for _, *both in queued for c in both]
     _, told = await gateway.multicall(calls, head) if calls else (None, [])
     drift = [x.sentence for x, answer in zip(wanted, told, strict=False) if answer.ok and any(answer.data)]
@@ -69,8 +72,7 @@ async def beside(gateway: Gateway, scope: Scope, has: Granted, logged: Logged, m
                 f"{one.words} waits in the Gate's queue: any owner can run it {when}, and cancel(0x{one.id.hex()})"
             )
     found = [*drift, *powers(past, scope)]
-    if has.payments is not None and has.payments_roles is not None:
-        beyond = Past.of(logged.read, has.payments, has.payments_roles)
+    if beyond is not None:
         found += powers(beyond, scope, frozenset({selector("payments", "pay")}))
         if has.opens_at > has.block.timestamp:
             waits.append(

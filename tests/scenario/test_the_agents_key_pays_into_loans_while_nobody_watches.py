@@ -179,6 +179,30 @@ def test_a_stolen_key_pays_nobody_else(at_3000: PayingHome) -> None:
     assert home.world() == before and home.safe == safe
 
 
+def test_what_its_modifier_was_told_besides_is_found(world: PayingHome) -> None:
+    home, role = world.home, bytes.fromhex(world.home.road["role"][2:])
+    transfer = encode("erc20", "transfer", (home.safe, 1))[:4]
+    told = (
+        encode("zodiac_roles", "allowTarget", (role, USDC, 0)),
+        encode("zodiac_roles", "setTransactionUnwrapper", (USDC, transfer, world.contract)),
+    )
+    with Rpc(home.home.cheat_urls[1]) as rpc:
+        kept = rpc("evm_snapshot")
+        rpc("anvil_impersonateAccount", home.safe)
+        rpc("anvil_setBalance", home.safe, hex(10**18))
+        try:
+            for data in told:
+                given = {"from": home.safe, "to": world.roles, "data": "0x" + data.hex(), "gas": hex(300_000)}
+                assert rpc.transact(given)["status"] == "0x1"
+            audit = home.run("wallet audit --json")
+        finally:
+            rpc("anvil_stopImpersonatingAccount", home.safe)
+            rpc("evm_revert", kept)
+    assert audit.status == 3 and not audit.json["differs"], audit.out
+    said = "; ".join(audit.json["wallet"])
+    assert f"may reach {USDC}" in said and f"of {USDC} by an unwrapper" in said, said
+
+
 def test_closed_by_one_owner_it_pays_nothing_and_is_told(at_3000: PayingHome) -> None:
     world, home = at_3000, at_3000.home
     owner = home.settings.wallet.owners[0].address
