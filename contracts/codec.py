@@ -227,7 +227,12 @@ _PANIC = parse_entry("Panic(uint256 code)")
 
 @cache
 def _all_errors() -> Mapping[bytes, tuple[str, Entry]]:
-    return {sel: (name, entry) for name in abi.names() for sel, entry in interface(name).errors.items()}
+    """By selector, with the names of all interfaces that list it: which of them reverted is not in the data."""
+    found: dict[bytes, tuple[str, Entry]] = {}
+    for name in abi.names():
+        for sel, entry in interface(name).errors.items():
+            found[sel] = (f"{found[sel][0]} or {name}" if sel in found else name, entry)
+    return found
 
 
 def _show(value: Any) -> str:

@@ -4,7 +4,7 @@
 
 `known` names contracts by address: EIP-55 address to the interface's name ("erc20", "weth9", "permit2",
 "universal_router", "swap_router_02", "uniswap_v2_router", "balancer_v2_vault", "aave_v3_pool", "morpho_blue", "comet", "maker_vat", "maker_join", "maker_jug", "safe", "multi_send",
-"safe_proxy_factory", "zodiac_roles", "zodiac_delay", "zodiac_module_factory", "gate", "offers", "route_executor", "flash_repay", "singleton_factory", "aave_debt_token",
+"safe_proxy_factory", "zodiac_roles", "zodiac_delay", "zodiac_module_factory", "gate", "offers", "payments", "route_executor", "flash_repay", "singleton_factory", "aave_debt_token",
 "gpv2_settlement", "across_spoke_pool"). Anything not recognised, not canonical or nested too deep is an explicit Unknown leaf: nothing is dropped.
 """
 
@@ -396,6 +396,11 @@ def _offers(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
     return (leaves.OfferEnd(at.path, at.to, call.args["token"], None),)
 
 
+def _payments(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
+    _no_value(at)
+    return (decode_powers.payment(at.path, at.to, call),)
+
+
 def _module_factory(at: _Context, call: DecodedCall) -> tuple[Leaf, ...]:
     _no_value(at)
     return (decode_powers.module(at.path, at.to, call),)
@@ -430,6 +435,7 @@ _HANDLERS: Mapping[str, Callable[[_Context, DecodedCall], tuple[Leaf, ...]]] = {
     "zodiac_module_factory": _module_factory,
     "gate": _gate,
     "offers": _offers,
+    "payments": _payments,
     "aave_debt_token": _debt_token,
     "gpv2_settlement": _gpv2_settlement,
     "across_spoke_pool": _spoke_pool,

@@ -9,11 +9,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from contracts import gate, offers
+from contracts import gate, offers, payments
 from contracts.abi_types import AbiError
 from contracts.codec import DecodedCall, decode_call
 from contracts.hashing import address_bytes, checksum, keccak
-from contracts.leaves import Deployment, GateLend, GateOffer, GateRefuel, Leaf, OfferEnd, Power
+from contracts.leaves import (
+    Deployment,
+    GateLend,
+    GateOffer,
+    GateRefuel,
+    Leaf,
+    LoanPayment,
+    OfferEnd,
+    PaymentsCreated,
+    Power,
+)
 
 ROLES_MASTERCOPY = "0x9646fDAD06d3e24444381f44362a3B0eB343D337"  # Zodiac Roles 2.1.0
 MODULE_FACTORY = "0x000000000000aDdB49795b0f9bA5BC298cDda236"  # Zodiac ModuleProxyFactory 1.2.0
@@ -31,6 +41,7 @@ ROLES_POWERS = frozenset(
     ).split()
 )
 CREDIT_POWERS = frozenset({"approveDelegation"})
+PAYMENT_POWERS = frozenset({"open", "close"})
 DELAY_MASTERCOPY = (
     "0xd54895B1121A2eE3f37b502F507631FA1331BED6"  # Zodiac Delay, as @gnosis.pm/zodiac 4.0.3 lists it
 )
@@ -41,6 +52,7 @@ DELAY_POWERS = DELAY_OWN | frozenset(
 """What a Delay is told by its owner; what other modifiers know by the same selector is told of one only where it is known to be one."""
 POWERS = {
     "gate": GATE_POWERS,
+    "payments": PAYMENT_POWERS,
     "zodiac_roles": ROLES_POWERS,
     "zodiac_delay": DELAY_OWN,
     "aave_debt_token": CREDIT_POWERS,
@@ -81,9 +93,17 @@ def gate_verb(path: str, target: str, call: DecodedCall) -> Leaf:
     return GateLend(path, target, LENDING[a["action"]], a["asset"], a["amount"], a["deadline"])
 
 
-def create2(path: str, target: str, data: bytes) -> Deployment:
-    """What Safe's singleton factory runs: salt ‖ creation code. A Gate, and its Offers, are told by the hash of their
-    recorded creation code."""
+def payment(path: str, target: str, call: DecodedCall) -> Leaf:
+    """What a Payments contract is told: `pay` by the agent, `open` and `close` by its owners."""
+    a: dict[str, Any] = call.args
+    if call.function == "pay":
+        return LoanPayment(path, target, a["rule"], a["amount"], a["deadline"])
+    return power(path, target, "payments", call)
+
+
+def create2(path: str, target: str, data: bytes) -> Deployment | PaymentsCreated:
+    """What Safe's singleton factory runs: salt ‖ creation code. A Gate, its Offers and its Payments are told by the hash of
+    their recorded creation code."""
     if len(data) <= 32:
         raise AbiError("the factory is told no code")
     salt, code = data[:32], data[32:]
@@ -92,6 +112,8 @@ def create2(path: str, target: str, data: bytes) -> Deployment:
         return Deployment(path, target, at, "gate", (("safe", checksum(code[-20:])),))
     if len(code) > 64 and keccak(code[:-32]) == offers.OFFERS.creation_hash and not any(code[-32:-20]):
         return Deployment(path, target, at, "offers", (("gate", checksum(code[-20:])),))
+    if (told := payments.read(code)) is not None:
+        return PaymentsCreated(path, target, at, told.gate, told.rules)
     return Deployment(path, target, at, "", ())
 
 

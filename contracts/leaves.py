@@ -6,6 +6,7 @@ Amounts are ints of base units, addresses EIP-55, deadlines seconds of the chain
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -360,6 +361,24 @@ class OfferEnd(Leaf):
 
     token: str
     deadline: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LoanPayment(Leaf):
+    """A Payments contract pays `amount` of its rule number `rule` into a loan of its Safe."""
+
+    rule: int
+    amount: int
+    deadline: int
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentsCreated(Leaf):
+    """A Payments contract of the Gate `gate` is created at `address` by CREATE2; `rules` are Payments.Rule, by name, all it will ever allow."""
+
+    address: str
+    gate: str
+    rules: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)

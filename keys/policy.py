@@ -311,7 +311,7 @@ def _outer(
         return Allowed(b"", content, gas_wei=gas_wei, cancel=True)
     if policy.contracts.get(tx.to) == "safe_proxy_factory":
         return _creation(tx, content, gas_wei, earlier, request.now)
-    if policy.agent is not None and tx.to == policy.agent.roles:
+    if policy.agent is not None and tx.to in policy_agent.roads(policy.agent):
         return agents_own(request, policy, ledger, content, gas_wei, earlier)
     if tx.data[:4] == ROLE_CALL:
         raise Refused(

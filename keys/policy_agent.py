@@ -9,6 +9,9 @@ router is paid beforehand, so nothing is pulled by allowance, and everything it 
 Lending happens on the Safe's own account, by calldata the Gate writes itself. Supplying and repaying lower its risk and take nothing from
 it: they need a listed token and a deadline, and no cap stops a rescue. Borrowing counts against the caps; both it and withdrawing are
 signed only where the settings say so (`lends`), and the Gate keeps health at the owners' floor.
+
+Payments into other loans of the Safe go Roles v2 → Payments.pay, by the number of a rule that the settings list: its lender and account
+are the contract's own, so that rule, amount and deadline are all there is to judge. No cap stops them either; the chain counts them.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from contracts.leaves import (
     GateOffer,
     GateTrade,
     Leaf,
+    LoanPayment,
     OfferEnd,
     RoleExecution,
     RouterCall,
@@ -32,14 +36,14 @@ from contracts.leaves import (
 )
 from keys import policy_orders
 from keys.policy_flow import follow
-from keys.policy_settings import NATIVE, AgentPolicy, ChainPolicy
+from keys.policy_settings import NATIVE, AgentPolicy, ChainPolicy, PaymentsPolicy
 from keys.policy_state import Flow, Refused
 
 
 def judge(tx: UnsignedTx, sender: Address, policy: ChainPolicy, now: int) -> tuple[Flow, tuple[Leaf, ...]]:
     """The transaction's flow of money and its leaves. Raises Refused, naming the rule, the decoded call and the remedy."""
     agent = policy.agent
-    if agent is None or tx.to != agent.roles:
+    if agent is None or tx.to not in roads(agent):
         raise Refused("agent-road", f"a call to {tx.to}", "Name the agent's road in the signer's settings.")
     if sender != agent.account:
         raise Refused(
@@ -53,6 +57,8 @@ def judge(tx: UnsignedTx, sender: Address, policy: ChainPolicy, now: int) -> tup
             f"the call of the Roles modifier carries {tx.value} wei",
             "The Gate takes no value.",
         )
+    if agent.payments is not None and tx.to == agent.payments.roles:
+        return _paid(tx, agent, agent.payments, policy, now)
     known = {**policy.contracts, agent.roles: "zodiac_roles", agent.gate: "gate"}
     leaves = to_leaves(tx, known)
     if len(leaves) == 2 and isinstance(leaves[1], GateLend):
@@ -80,20 +86,27 @@ def judge(tx: UnsignedTx, sender: Address, policy: ChainPolicy, now: int) -> tup
     return _followed(trade, inside, replace(policy, safe=agent.gate), now), leaves
 
 
-def _role_call(leaves: tuple[Leaf, ...], agent: AgentPolicy) -> None:
-    """Exactly one call under the role, of the Gate, and nothing in it that is not understood."""
+def roads(agent: AgentPolicy) -> tuple[Address, ...]:
+    """The Roles modifiers of which the agent's account is a member."""
+    return (agent.roles,) if agent.payments is None else (agent.roles, agent.payments.roles)
+
+
+def _role_call(leaves: tuple[Leaf, ...], agent: AgentPolicy, target: Address | None = None) -> None:
+    """Exactly one call under the role, of the Gate (else of `target`), and nothing in it that is not understood."""
+    wanted = agent.gate if target is None else target
     for leaf in leaves:
         if isinstance(leaf, Unknown):
             raise Refused(
                 "unknown-call",
                 f"{leaf.path or leaf.target} {leaf.target}: {leaf.why}",
-                "The agent's key signs Gate.trade, lend and offer through Roles, in its one canonical encoding, and nothing else.",
+                "The agent's key signs Gate.trade, lend and offer, and Payments.pay, through Roles, in its one canonical encoding, and nothing else.",
             )
     opened = leaves[0]
     if not isinstance(opened, RoleExecution):
         raise Refused("unknown-call", opened.path, "Only execTransactionWithRole is signed.")
-    if opened.to != agent.gate:
-        raise Refused("agent-gate", f"{opened.path} calls {opened.to}", f"Only the Gate {agent.gate}.")
+    if opened.to != wanted:
+        only = "the Gate" if target is None else "what pays into loans,"
+        raise Refused("agent-gate", f"{opened.path} calls {opened.to}", f"Only {only} {wanted}.")
     if opened.role != agent.role:
         raise Refused(
             "agent-role", f"{opened.path} under role 0x{opened.role.hex()}", f"Only 0x{agent.role.hex()}."
@@ -138,6 +151,33 @@ def _lent(leaf: GateLend, agent: AgentPolicy, policy: ChainPolicy, now: int) -> 
     if word == "borrow":
         flow.leave(leaf.token, leaf.amount, leaf.path)
     return flow
+
+
+def _paid(
+    tx: UnsignedTx, agent: AgentPolicy, road: PaymentsPolicy, policy: ChainPolicy, now: int
+) -> tuple[Flow, tuple[Leaf, ...]]:
+    """Exactly one `pay` of a listed rule, of no more than the rule lets pass at once."""
+    leaves = to_leaves(tx, {road.roles: "zodiac_roles", road.contract: "payments"})
+    _role_call(leaves, agent, road.contract)
+    leaf, flow = leaves[-1], Flow(policy, now)
+    if len(leaves) != 2 or not isinstance(leaf, LoanPayment):
+        raise Refused("unknown-call", leaf.path, "Only Payments.pay is signed.")
+    if leaf.rule >= len(road.rules):
+        raise Refused(
+            "agent-payment",
+            f"{leaf.path}: rule {leaf.rule}, and the settings list {len(road.rules)}",
+            "`fairlead wallet scope` prints what the signer's settings must say.",
+        )
+    token, most = road.rules[leaf.rule]
+    flow.token(token, leaf.path)
+    if not 0 < leaf.amount <= most:
+        raise Refused(
+            "amount",
+            f"{leaf.path}: an amount of {leaf.amount} by rule {leaf.rule}",
+            f"Above zero, and at most {most} at once.",
+        )
+    flow.dated(leaf.deadline, leaf.path)
+    return flow, leaves
 
 
 def _offered(leaf: GateOffer | OfferEnd, agent: AgentPolicy, policy: ChainPolicy, now: int) -> Flow:

@@ -23,12 +23,22 @@ class Cap:
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentsPolicy:
+    """Where the agent's key may pay into the Safe's own loans: `contract` (contracts/src/Payments.sol) through the Roles modifier `roles`. `rules`
+    are those it was created with, in their order: the asset, and the most base units of it that one payment may be."""
+
+    contract: Address
+    roles: Address
+    rules: tuple[tuple[Address, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AgentPolicy:
     """The agent's own road: its `account` calls `gate` through the Roles modifier `roles` under `role` (32 bytes), and nothing else.
 
     `lends`: what it may do on the Safe's lending account; without more, only what lowers its risk. `key`: where the account is an ERC-4337
     one (a Safe with the 4337 module), the key that is its one owner; None where the account is a key's own.
-    `offers`: whether it may offer what it trades to others to settle.
+    `offers`: whether it may offer what it trades to others to settle. `payments`: what it may pay into loans beside the Gate; None: nothing.
     """
 
     account: Address
@@ -38,6 +48,7 @@ class AgentPolicy:
     lends: frozenset[str] = SAFER
     key: Address | None = None
     offers: bool = False
+    payments: PaymentsPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)

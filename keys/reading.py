@@ -17,7 +17,7 @@ from contracts import gate
 from contracts.codec import AbiError, decode_call, interface
 from contracts.decode import to_leaves
 from contracts.decode_powers import POWERS, create2
-from contracts.leaves import Leaf
+from contracts.leaves import Deployment, Leaf, PaymentsCreated
 from contracts.multisend import Part, unpack
 from keys import landmarks
 from keys.policy_settings import OFFICIAL_MULTISEND_CALL_ONLY
@@ -54,6 +54,14 @@ def known_of(chain_id: int, wallet: Address, tx: SafeTx, tokens: Tokens, creatio
         if known.get(held_for) == "gate":
             known |= {holder: "offers"}
             names |= {holder: "what holds its orders for others to settle"}
+    for payer, paid_for in _payers(parts):
+        if known.get(paid_for) == "gate":
+            roles = roles_of(wallet, payer)
+            known |= {payer: "payments", roles: "zodiac_roles"}
+            names |= {
+                payer: "what pays into its loans",
+                roles: "the Roles modifier of what pays into its loans",
+            }
     claimed = []
     for part in parts:
         if part.to not in known and (kind := _speaks(part.data)):
@@ -105,8 +113,22 @@ def _gates(wallet: Address, parts: tuple[Part, ...], creation: bytes) -> set[Add
                 made = create2("", part.to, part.data)
             except AbiError:
                 continue
-            if made.what == "gate" and dict(made.args)["safe"] == wallet:
+            if isinstance(made, Deployment) and made.what == "gate" and dict(made.args)["safe"] == wallet:
                 found.add(Address(made.address))
+    return found
+
+
+def _payers(parts: tuple[Part, ...]) -> list[tuple[Address, str]]:
+    """(Payments, its Gate) of those that the transaction creates, by their very code."""
+    found = []
+    for part in parts:
+        if part.to == gate.FACTORY:
+            try:
+                made = create2("", part.to, part.data)
+            except AbiError:
+                continue
+            if isinstance(made, PaymentsCreated):
+                found.append((Address(made.address), made.gate))
     return found
 
 
@@ -119,7 +141,7 @@ def _holders(parts: tuple[Part, ...]) -> list[tuple[str, str]]:
                 made = create2("", part.to, part.data)
             except AbiError:
                 continue
-            if made.what == "offers":
+            if isinstance(made, Deployment) and made.what == "offers":
                 found.append((made.address, dict(made.args)["gate"]))
     return found
 

@@ -8,8 +8,8 @@
 The road of a trade: agent's key → Roles v2 (`execTransactionWithRole`) → Gate (`execTransactionFromModule`) → router. Neither
 is a module of the Safe. The Roles modifier's target is the Gate, so a call passes both or nothing; the Gate holds ERC-20
 allowances and no other power (why: contracts/src/Gate.sol). The batch makes, in this order: Gate by CREATE2, its settings, Roles
-v2 by Zodiac's module factory, the role, the first term, the seal, and last the allowances, so that nothing is lent to an
-unfinished Gate. All of it is one Safe transaction: it happens whole or not at all.
+v2 by Zodiac's module factory, the role, the first term, what pays into loans (`keys.scope_payments`), the seal, and last the
+allowances, so that nothing is lent to an unfinished Gate. All of it is one Safe transaction: it happens whole or not at all.
 
 Anybody may create a Safe's Gate or Roles proxy before the owners do, since both addresses follow from what is public; that gives
 him nothing, because only the Safe can configure them. `batch` then leaves the creation out (`standing`).
@@ -31,7 +31,9 @@ from contracts.abi_types import AbiError, Value
 from contracts.codec import encode, selector
 from contracts.hashing import address_bytes, keccak, to_checksum
 from contracts.multisend import Part, calldata
+from keys import scope_payments
 from keys.safe import DELEGATECALL, SafeTx
+from keys.scope_payments import PaymentRule
 
 ROLE = keccak(b"fairlead.agent.1")
 ROLES_MASTERCOPY = Address(decode_powers.ROLES_MASTERCOPY)
@@ -120,6 +122,7 @@ class Scope:
     `term_s`: after how long without renewal all of it lapses. `delay_s`: how long a widening waits.
     `gas_float_wei`: what the owners leave on the agent's account themselves. `offers`: where it may also offer what it trades to
     others to settle, the creation code of the contract that holds such orders (contracts/src/Offers.sol); empty where it may not.
+    `payments`: what it may pay into the Safe's loans beside the lending pool, and the creation code of the contract that does.
     """
 
     chain_id: int
@@ -143,6 +146,8 @@ class Scope:
     sequencer: Address = ZERO_ADDRESS
     sequencer_grace_s: int = 0
     offers: bytes = field(default=b"", repr=False)
+    payments: tuple[PaymentRule, ...] = ()
+    payments_code: bytes = field(default=b"", repr=False)
 
     @property
     def intents(self) -> bool:
@@ -172,6 +177,8 @@ def check(scope: Scope) -> None:
     _check_numbers(scope)
     _check_lists(scope)
     _check_reserves(scope)
+    others = {scope.safe, scope.agent, scope.lending_pool, scope.sequencer} | {r.router for r in scope.routes}
+    scope_payments.check(scope.payments, {t.address for t in scope.tokens}, others)
 
 
 def _check_numbers(scope: Scope) -> None:
@@ -269,6 +276,13 @@ def offers_address(scope: Scope, gate_at: Address) -> Address:
         raise Usage("GATE_CODE", str(error), "run scripts/setup from the same version") from None
 
 
+def payments_address(scope: Scope, gate_at: Address) -> Address:
+    """Where what pays into loans stands, ZERO_ADDRESS where the scope has none. Raises Usage GATE_CODE as `gate_address`."""
+    if not scope.payments:
+        return ZERO_ADDRESS
+    return scope_payments.address(scope.payments_code, gate_at, scope.payments)
+
+
 def roles_initializer(safe: Address, gate_at: Address) -> bytes:
     """setUp(abi.encode(owner, avatar, target)): the Safe owns it, and all it can reach is the Gate."""
     words = b"".join(bytes(12) + address_bytes(a) for a in (safe, safe, gate_at))
@@ -346,9 +360,27 @@ def batch(scope: Scope, creation: bytes, standing: Collection[str] = ()) -> tupl
     ]
     parts.append(_part(roles, "zodiac_roles", "assignRoles", scope.agent, (ROLE,), (True,)))
     parts.append(_part(at, "gate", "renew"))
+    parts += payment_parts(scope, at, standing)
     parts.append(_part(at, "gate", "seal", scope.delay_s))
     parts += _allowances(scope, at)
     return tuple(parts)
+
+
+def payment_parts(scope: Scope, at: Address, standing: Collection[str] = ()) -> list[Part]:
+    """The calls that let the agent pay into loans, none where the scope has no payments. Of a Gate that is sealed they take effect after
+    its delay. Raises Usage SCOPE_INVALID, GATE_CODE."""
+    if not scope.payments:
+        return []
+    check(scope)
+    paying, parts = payments_address(scope, at), list[Part]()
+    roles = roles_of(scope.safe, paying)
+    if paying not in standing:
+        parts.append(scope_payments.creating(scope.payments_code, at, scope.payments))
+    if roles not in standing:
+        made = (ROLES_MASTERCOPY, roles_initializer(scope.safe, paying), 0)
+        parts.append(_part(MODULE_FACTORY, "zodiac_module_factory", "deployModule", *made))
+    parts += scope_payments.under_a_role(roles, paying, ROLE, scope.agent)
+    return parts + scope_payments.opening(roles, paying, scope.payments)
 
 
 def safe_tx(
@@ -421,6 +453,8 @@ def _addresses(scope: Scope) -> list[tuple[str, str]]:
     for pair in scope.pairs:
         named += [("pair", pair.token_a), ("pair", pair.token_b), ("source of a pair", pair.source)]
     named += [("route", route.router) for route in scope.routes]
+    for rule in scope.payments:
+        named += [("payment", rule.asset), ("lender of a payment", rule.lender)]
     for reserve in scope.reserves:
         named += [("reserve", reserve.asset), ("aToken", reserve.a_token), ("debt token", reserve.debt_token)]
     if scope.gas is not None:

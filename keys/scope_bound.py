@@ -24,6 +24,9 @@ is settled in a window of T was charged in one of T + D:
 
     in any T <= 1 day    taken <= (B + R × (T + D)) × f  +  gas(T)
 
+Payments into the Safe's own loans (`Scope.payments`) are in no number: nothing of them leaves the Safe's ownership, and one that leaves
+the account liquidatable reverts. What a thief can lock up by them is `locked`, the rules' budgets of 24 hours.
+
 `ceiling` is another, independent number: were the Gate itself broken, the owners' allowances are all there is to lose through it.
 
 Outside the number, and said so to the owners: a feed that is wrong by more than e for as long as it counts as fresh while the
@@ -39,6 +42,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, localcontext
 
 from keys.scope import Scope, check
+from keys.scope_payments import allowed
 
 _BPS = Decimal(10_000)
 _WEI = Decimal(10) ** 18
@@ -57,6 +61,8 @@ class Bound:
     gas_per_day_usd: Decimal
     ceiling_raw: tuple[tuple[str, int], ...]
     fall_to_liquidation: Decimal | None
+    locked: tuple[tuple[str, Decimal], ...] = ()
+    """By symbol, what can be paid into the Safe's own loans in any 24 hours, in whole tokens, exact."""
 
 
 def bound(scope: Scope, native_usd: Decimal) -> Bound:
@@ -77,6 +83,7 @@ def bound(scope: Scope, native_usd: Decimal) -> Bound:
             gas_per_day_usd=_cents(gas_usd(scope, day, native_usd)),
             ceiling_raw=ceiling(scope),
             fall_to_liquidation=_fall(scope),
+            locked=locked(scope),
         )
 
 
@@ -108,6 +115,7 @@ def gas_usd(scope: Scope, days: Decimal, native_usd: Decimal) -> Decimal:
 def ceiling(scope: Scope) -> tuple[tuple[str, int], ...]:
     """(what, base units): all that the owners' allowances let out of the Safe, were the Gate itself broken."""
     found = [(rule.symbol, rule.allowance_raw) for rule in scope.tokens]
+    found += [(f"{scope.token(t).symbol} paid into loans", raw) for t, raw in allowed(scope.payments).items()]
     for reserve in scope.reserves:
         symbol = scope.token(reserve.asset).symbol
         if reserve.withdraw_raw:
@@ -115,6 +123,18 @@ def ceiling(scope: Scope) -> tuple[tuple[str, int], ...]:
         if reserve.borrow_raw:
             found.append((f"{symbol} borrowed", reserve.borrow_raw))
     return tuple(found)
+
+
+def locked(scope: Scope) -> tuple[tuple[str, Decimal], ...]:
+    """The most that passes into loans in any 24 hours, whatever it is that is owed there: a rule's burst and what a day gives back."""
+    found: dict[str, Decimal] = {}
+    with localcontext(_WIDE):
+        for rule in scope.payments:
+            token = scope.token(rule.asset)
+            found[token.symbol] = found.get(token.symbol, Decimal(0)) + Decimal(rule.per_day_raw).scaleb(
+                -token.decimals
+            )
+    return tuple(found.items())
 
 
 def _fall(scope: Scope) -> Decimal | None:

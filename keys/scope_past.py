@@ -141,9 +141,13 @@ def extras(past: Past, scope: Scope) -> tuple[Extra, ...]:
     return tuple(made)
 
 
-def powers(past: Past, scope: Scope) -> tuple[str, ...]:
-    """The Gate refuses all but its verbs whatever a role may call; that more is allowed than the settings say is drift all the same."""
-    allowed = {selector("gate", verb) for verb in verbs(scope)}
+def powers(past: Past, scope: Scope, allowed: frozenset[bytes] | None = None) -> tuple[str, ...]:
+    """The Gate refuses all but its verbs whatever a role may call; that more is allowed than the settings say is drift all the same.
+
+    `past` may be that of Payments and its own modifier: `allowed` are the selectors that the role may call there."""
+    where = "the Gate" if allowed is None else "Payments"
+    if allowed is None:
+        allowed = frozenset(selector("gate", verb) for verb in verbs(scope))
     found = [
         f"the Gate was told 0x{data[:36].hex()}…, which cannot be read: what it lists since is not known"
         for data in past.strange
@@ -153,7 +157,7 @@ def powers(past: Past, scope: Scope) -> tuple[str, ...]:
             found.append(f"role 0x{role.hex()} may reach {target}, the settings do not say so")
     for (role, target, which), holds in (past.functions or {}).items():
         if holds and (role, target) == (ROLE, past.gate) and which not in allowed:
-            found.append(f"the role may call 0x{which.hex()} of the Gate, the settings do not say so")
+            found.append(f"the role may call 0x{which.hex()} of {where}, the settings do not say so")
     return tuple(found)
 
 

@@ -16,6 +16,7 @@ from contracts.abi_types import AbiError, Value
 from contracts.codec import decode_result, encode, interface
 from contracts.hashing import keccak
 from contracts.offers import OFFERS
+from contracts.payments import PAYMENTS
 from keys.scope import (
     MODES,
     ROLES_MASTERCOPY,
@@ -25,8 +26,11 @@ from keys.scope import (
     gate_address,
     limits,
     offers_address,
+    payments_address,
     roles_address,
+    roles_of,
 )
+from keys.scope_payments import allowed
 
 Kind = Literal["equal", "at most", "code"]
 
@@ -101,18 +105,45 @@ def readings(scope: Scope, creation: bytes) -> tuple[Reading, ...]:
         key = f"reserve {scope.token(reserve.asset).symbol}"
         rule_of = (reserve.a_token, reserve.debt_token, reserve.bits)
         found.append(_gate(at, key, "reserves", (reserve.asset,), *rule_of))
-    found += [
-        _reading(roles, "roles owner", "zodiac_roles", "owner", (), scope.safe),
-        _reading(roles, "roles avatar", "zodiac_roles", "avatar", (), scope.safe),
-        _reading(roles, "roles target", "zodiac_roles", "target", (), at),
-        _reading(roles, "roles member", "zodiac_roles", "isModuleEnabled", (scope.agent,), True),
-    ]
-    members = ((scope.agent,), "0x" + "0" * 39 + "1")
+    found += _modifier(scope, "roles", roles, at)
+    return (*found, *_allowances(scope, at), *_payments(scope, at))
+
+
+def _modifier(scope: Scope, name: str, roles: Address, target: Address) -> list[Reading]:
     sentinel = "0x" + "0" * 39 + "1"
-    found.append(
-        _reading(roles, "roles members", "zodiac_roles", "getModulesPaginated", (sentinel, 10), *members)
-    )
-    return (*found, *_allowances(scope, at))
+    members = ((scope.agent,), sentinel)
+    return [
+        _reading(roles, f"{name} owner", "zodiac_roles", "owner", (), scope.safe),
+        _reading(roles, f"{name} avatar", "zodiac_roles", "avatar", (), scope.safe),
+        _reading(roles, f"{name} target", "zodiac_roles", "target", (), target),
+        _reading(roles, f"{name} member", "zodiac_roles", "isModuleEnabled", (scope.agent,), True),
+        _reading(roles, f"{name} members", "zodiac_roles", "getModulesPaginated", (sentinel, 10), *members),
+    ]
+
+
+def _payments(scope: Scope, gate_at: Address) -> list[Reading]:
+    """What pays into loans, its own modifier, and what it may take; none where the scope has none."""
+    if not scope.payments:
+        return []
+    at = payments_address(scope, gate_at)
+    roles = roles_of(scope.safe, at)
+    found = [
+        Reading("payments code", "payments", "", Call(at, b""), (PAYMENTS.runtime_hash,), "code"),
+        Reading("payments roles code", "zodiac_roles", "", Call(roles, b""), (keccak(_proxy()),), "code"),
+        _reading(at, "payments gate", "payments", "gate", (), gate_at),
+        _reading(at, "payments safe", "payments", "safe", (), scope.safe),
+        _reading(at, "payments agent", "payments", "agent", (), roles),
+        _reading(at, "payments closed", "payments", "closed", (), False),
+        _reading(at, "payments rules", "payments", "count", (), len(scope.payments)),
+    ]
+    for number, rule in enumerate(scope.payments):
+        key = f"payment {number} ({rule.action} {scope.token(rule.asset).symbol})"
+        found.append(_reading(at, key, "payments", "rules", (number,), rule.on_chain))
+    found += _modifier(scope, "payments roles", roles, at)
+    for token, raw in allowed(scope.payments).items():
+        key = f"allowance {scope.token(token).symbol} for payments"
+        found.append(_reading(token, key, "erc20", "allowance", (scope.safe, at), raw, kind="at most"))
+    return found
 
 
 def changes(wanted: tuple[Reading, ...], found: Mapping[str, bytes]) -> tuple[Change, ...]:

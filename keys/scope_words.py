@@ -45,6 +45,7 @@ def sentences(scope: Scope, bound: Bound) -> tuple[str, ...]:
             "relayer may take exactly that from there, nothing from the Safe; whatever is left goes back to the Safe, and any one owner can end it at once."
         )
     said += _lending(scope, tokens)
+    said += _payments(scope, bound, tokens)
     if scope.gas is not None:
         rule = scope.gas
         said.append(
@@ -89,6 +90,29 @@ def _lending(scope: Scope, tokens: Tokens) -> list[str]:
             )
         if reserve.borrow_raw:
             said.append(f"Of it, {amount(reserve.borrow_raw, rule.address, tokens)} may be borrowed in all.")
+    return said
+
+
+def _payments(scope: Scope, bound: Bound, tokens: Tokens) -> list[str]:
+    said = []
+    for rule in scope.payments:
+        does = "repay what is owed in" if rule.action == "repay" else "add collateral of"
+        over = ", never more than that" if rule.action == "repay" else ""
+        name = "Compound III" if rule.kind == "compound_v3" else "Morpho Blue"
+        most, once, ever = (
+            amount(raw, rule.asset, tokens) for raw in (rule.per_day_raw, rule.burst_raw, rule.allowance_raw)
+        )
+        said.append(
+            f"It may {does} {scope.token(rule.asset).symbol} on the Safe's own account at {name}, {rule.words}: {most} in any 24 hours, of it "
+            f"{once} at once, in all {ever} until the owners allow more; only while something is owed there{over}, and only where it leaves the "
+            "account beyond liquidation."
+        )
+    if said:
+        most_locked = " and ".join(f"{qty.normalize():f} {symbol}" for symbol, qty in bound.locked)
+        said.append(
+            f"Of such payments a thief extracts nothing; he can lock up at most {most_locked} in any 24 hours in the Safe's own loans, out of "
+            "which the owners take collateral back, or borrow again what was repaid, as far as each lender's own rules let them."
+        )
     return said
 
 

@@ -16,7 +16,7 @@ from keys import cow_order
 from keys.safe import DELEGATECALL, SafeTx
 from keys.sentences_admin import admin
 from keys.sentences_delay import queue
-from keys.sentences_powers import deployment, offer, power, verb
+from keys.sentences_powers import deployment, offer, payments, power, verb
 from keys.sentences_words import Tokens, amount, name, when
 
 _ROUTERS = ("universal router", "swap router 02")
@@ -136,7 +136,16 @@ def sentence(leaf: lf.Leaf, wallet: str, tokens: Tokens, router: bool = False) -
             return power(x, wallet, tokens)
         case lf.Deployment():
             return deployment(x, wallet)
-        case lf.RoleExecution() | lf.GateTrade() | lf.GateEnd() | lf.GateLend() | lf.GateRefuel():
+        case lf.PaymentsCreated():
+            return payments(x, tokens)
+        case (
+            lf.RoleExecution()
+            | lf.GateTrade()
+            | lf.GateEnd()
+            | lf.GateLend()
+            | lf.GateRefuel()
+            | lf.LoanPayment()
+        ):
             return verb(x, tokens)
         case lf.GateOffer() | lf.OfferEnd():
             return offer(x, tokens)

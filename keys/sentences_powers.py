@@ -13,13 +13,14 @@ from chains.types import ZERO_ADDRESS
 from contracts import abi, codec
 from contracts import leaves as lf
 from contracts.decode_powers import DELAY_OWN, LENDING
+from contracts.payments import ACTIONS, KINDS
 from keys import sentences_delay
 from keys.scope import ROLE
 from keys.sentences_conditions import conditions
 from keys.sentences_words import Tokens, amount, ether, name, percent, span, usd_up, when
 
 _OPTIONS = ("", ", ALSO SENDING ETHER ALONG", ", ALSO BY DELEGATECALL (as the Safe itself)", ", ALSO SENDING ETHER AND BY DELEGATECALL")  # fmt: skip
-_NAMED = ("gate", "swap_router_02", "universal_router", "uniswap_v2_router", "balancer_v2_vault", "aave_v3_pool", "erc20", "weth9", "permit2", "safe")  # fmt: skip
+_NAMED = ("gate", "payments", "swap_router_02", "universal_router", "uniswap_v2_router", "balancer_v2_vault", "aave_v3_pool", "erc20", "weth9", "permit2", "safe")  # fmt: skip
 Say = Callable[[Mapping[str, Any], Tokens], str]
 
 
@@ -31,7 +32,7 @@ def power(leaf: lf.Power, wallet: str, tokens: Tokens) -> str:
     if leaf.contract == "zodiac_delay":
         said = sentences_delay.SAY[leaf.function](args)
     else:
-        said = (_GATE if leaf.contract == "gate" else _ROLES)[leaf.function](args, tokens)
+        said = {"gate": _GATE, "payments": _PAYMENTS}.get(leaf.contract, _ROLES)[leaf.function](args, tokens)
     return f"{leaf.target}: {said}" if said.endswith(":") else f"{leaf.target}: {said}."
 
 
@@ -54,6 +55,25 @@ def deployment(leaf: lf.Deployment, wallet: str) -> str:
     return f"CREATES A CONTRACT UNKNOWN HERE at {leaf.address}."
 
 
+def payments(leaf: lf.PaymentsCreated, tokens: Tokens) -> str:
+    """A Payments contract and every rule of it: they can never be changed."""
+    does = {bit: word for word, bit in ACTIONS.items()}
+    where = {KINDS["compound_v3"]: "Compound III", KINDS["morpho_blue"]: "Morpho Blue"}
+    said = []
+    for number, rule in enumerate(leaf.rules):
+        lender, market = rule["lender"], f" market 0x{rule['market'].hex()}" if any(rule["market"]) else ""
+        once = amount(rule["burst"], rule["asset"], tokens)
+        day = amount(rule["ratePerDay"], rule["asset"], tokens)
+        said.append(
+            f"({number}) {does.get(rule['action'], 'DOES WHAT IS UNKNOWN HERE')} {name(rule['asset'], tokens)} at {where.get(rule['kind'], 'A LENDER UNKNOWN HERE')} "
+            f"{lender}{market}, at most {once} at once, and {day} a day come back to that"
+        )
+    return (
+        f"Creates {leaf.address}, which pays into loans of the Safe of the Gate {leaf.gate}, on that Safe's own account and by these rules alone, for good: "
+        f"{'; '.join(said)}. Each lender is taken at its word: compare its address with its publisher's. Fairlead's unaudited code, by the hash that is recorded of it."
+    )
+
+
 def verb(leaf: lf.Leaf, tokens: Tokens) -> str:
     """What is done by a power that was given before."""
     x: Any = leaf
@@ -65,6 +85,8 @@ def verb(leaf: lf.Leaf, tokens: Tokens) -> str:
             return f"{x.target} gives {x.router} {paid} for at least {got}, not after {when(x.deadline)}:"
         case lf.GateLend():
             return f"{x.target}: {x.action.lower()} {amount(x.amount, x.token, tokens)} on its Safe's lending account, not after {when(x.deadline)}."
+        case lf.LoanPayment():
+            return f"{x.target} pays {x.amount} base units by its rule {x.rule} into its Safe's own loan, not after {when(x.deadline)}."
         case lf.GateRefuel():
             return f"{x.target} turns {ether(x.amount)} of its Safe's WETH into gas money of the agent, not after {when(x.deadline)}."
     return "And what came of it the Gate pays to its Safe."
@@ -207,6 +229,13 @@ _GATE: Mapping[str, Say] = {
     ),
 }
 
+_PAYMENTS: Mapping[str, Say] = {
+    "open": lambda a, t: (
+        f"{a['agent_']} may pay by its rules, at once while its Gate is not sealed, else after the Gate's delay"
+    ),
+    "close": lambda a, t: "pays nothing any more",
+}
+
 # ------------------------------------------------------------------ Zodiac Roles v2
 
 
@@ -275,6 +304,7 @@ _ROLES: Mapping[str, Say] = {
 
 SAID: Mapping[str, frozenset[str]] = {
     "gate": frozenset(_GATE),
+    "payments": frozenset(_PAYMENTS),
     "zodiac_roles": frozenset(_ROLES),
     "zodiac_delay": DELAY_OWN & frozenset(sentences_delay.SAY),
     "aave_debt_token": frozenset({"approveDelegation"}),

@@ -17,7 +17,8 @@
 `bridges` (optional) lists the ways to other chains, {"to": 8453, "give": "0x…", "receive": "0x…", "recipient": "0x…", "max_fee_bps": 30} (keys/policy_bridge.py).
 `agent` (optional) names the road of the agent's own key, as `fairlead wallet scope` prints it: without it that key signs only what
 a threshold of owners signed. `lends` is what it may do at the listed lending pool through the Gate; left out, supply and repay. With
-`"offers": true` it may open orders for others to settle there (the settlement contract has to be listed); left out, none.
+`"offers": true` it may open orders for others to settle there (the settlement contract has to be listed); left out, none. `payments`
+(`{"contract": "0x…", "roles": "0x…", "rules": [{"asset": "0x…", "most_raw": "…"}]}`) is what it may pay into loans besides; left out, nothing.
 `key` (optional) says that the account is a Safe that takes user operations (ERC-4337, module 0.3.0, EntryPoint 0.7), and that this key of
 `senders` is its one owner: then the road is taken by user operations alone (keys/policy_operations.py).
 
@@ -60,6 +61,7 @@ from keys.policy_settings import (
     Cap,
     ChainPolicy,
     MakerPolicy,
+    PaymentsPolicy,
     PolicySettings,
 )
 from keys.settings_exchange import ExchangeReference, exchange_of
@@ -153,7 +155,7 @@ def _role(value: Any, path: str) -> bytes:
 
 
 def _agent(value: Any, path: str) -> AgentPolicy:
-    r = Reader(value, path, "account key roles gate role lends offers")
+    r = Reader(value, path, "account key roles gate role lends offers payments")
     lends = frozenset(r.get("lends", list_of(text_of), tuple(SAFER)))
     if strange := sorted(lends - LENDS):
         raise bad(f"{path}.lends", f"{strange[0]!r} is none of {', '.join(sorted(LENDS))}")
@@ -165,7 +167,19 @@ def _agent(value: Any, path: str) -> AgentPolicy:
         lends,
         r.get("key", address_of, None),
         r.get("offers", bool_of, False),
+        r.get("payments", _payments, None),
     )
+
+
+def _payments(value: Any, path: str) -> PaymentsPolicy:
+    r = Reader(value, path, "contract roles rules")
+    rules = r.get("rules", list_of(_payment))
+    return PaymentsPolicy(r.get("contract", address_of), r.get("roles", address_of), tuple(rules))
+
+
+def _payment(value: Any, path: str) -> tuple[Address, int]:
+    r = Reader(value, path, "asset most_raw")
+    return r.get("asset", address_of), r.get("most_raw", int_of)
 
 
 def _way(value: Any, path: str) -> tuple[tuple[int, str], BridgeWay]:
@@ -211,8 +225,15 @@ def _chain(value: Any, path: str) -> ChainPolicy:
             raise bad(f"{path}.spenders", f"names {spender}, which is not among the contracts")
     agent: AgentPolicy | None = r.get("agent", _agent, None)
     if agent is not None:
-        for name, address in (("roles", agent.roles), ("gate", agent.gate)):
-            if address in known or address in (agent.account, agent.key):
+        parts = [("roles", agent.roles), ("gate", agent.gate)]
+        if agent.payments is not None:
+            parts += [
+                ("payments.roles", agent.payments.roles),
+                ("payments.contract", agent.payments.contract),
+            ]
+        for number, (name, address) in enumerate(parts):
+            before = {a for _, a in parts[:number]}
+            if address in known or address in before or address in (agent.account, agent.key):
                 raise bad(f"{path}.agent.{name}", "has another part here already")
         if agent.key == agent.account:
             raise bad(f"{path}.agent.key", "is the account itself: leave it out where a key sends for itself")

@@ -40,6 +40,12 @@ REMEDIES = {
     "ReserveNotListed": "the scope does not list it: `fairlead wallet scope`",
     "HealthLowered": "the owners' health floor stands: borrow or withdraw less, or supply first",
     "StillOpen": "another order sells this token: wait for its end, or cancel it",
+    "OverPaymentBudget": "the rule's budget refills steadily within a day: pay less or later, or let the owners sign",
+    "StillLiquidatable": "it would leave the account liquidatable: pay more at once, or let the owners sign",
+    "NotOpenYet": "what pays into loans was opened after the Gate was sealed: the Gate's delay has to pass",
+    "Closed()": "an owner has closed what pays into loans: they decide; `fairlead wallet scope --propose` opens it again",
+    "GateFrozen": "an owner has frozen the Gate: they decide",
+    "GateLapsed": "`fairlead wallet renew`, then the owners sign and execute it",
     "TokenCallFailed": "the Safe's allowance or balance is too small: `fairlead wallet audit`",
 }
 """What to do where Roles or the Gate says no, by the error it reverts with."""

@@ -13,6 +13,7 @@ from agent.app.watching.words import age
 from agent.domain.errors import FairleadError
 from chains.gateway import Gateway
 from chains.types import Log
+from contracts.codec import selector
 from keys.scope import Scope
 from keys.scope_past import QUEUE_LIFE_S, Past, extras, powers, waiting
 
@@ -53,7 +54,10 @@ async def beside(gateway: Gateway, scope: Scope, has: Granted, logged: Logged, m
     if has.block.timestamp >= logged.again_s:
         await _read(gateway, has, logged, most)
     past = Past.of(logged.read, has.gate, has.roles)
-    wanted, queued = extras(past, scope), waiting(past)
+    beyond = None
+    if has.payments is not None and has.payments_roles is not None:
+        beyond = Past.of(logged.read, has.payments, has.payments_roles)
+    wanted, queued = extras(past, scope) + (extras(beyond, scope) if beyond else ()), waiting(past)
     calls = [x.call for x in wanted] + [c for _, *both in queued for c in both]
     _, told = await gateway.multicall(calls, head) if calls else (None, [])
     drift = [x.sentence for x, answer in zip(wanted, told, strict=False) if answer.ok and any(answer.data)]
@@ -67,14 +71,22 @@ async def beside(gateway: Gateway, scope: Scope, has: Granted, logged: Logged, m
             waits.append(
                 f"{one.words} waits in the Gate's queue: any owner can run it {when}, and cancel(0x{one.id.hex()})"
             )
-    return Beside((*drift, *powers(past, scope)), tuple(waits), logged.why)
+    found = [*drift, *powers(past, scope)]
+    if beyond is not None:
+        found += powers(beyond, scope, frozenset({selector("payments", "pay")}))
+        if has.opens_at > has.block.timestamp:
+            waits.append(
+                f"payments into loans open in {age(has.opens_at - has.block.timestamp)}: any one owner can close them"
+            )
+    return Beside(tuple(found), tuple(waits), logged.why)
 
 
 async def _read(gateway: Gateway, has: Granted, logged: Logged, most: int) -> None:
     """What is new. Where that fails, what was read before is judged on: a finding does not go away because an endpoint is silent."""
     budget, first, head = [most], max(logged.since, logged.upto - AGAIN + 1), has.block.number
     try:
-        found = await logs_within(gateway, [has.gate, has.roles], [], first, head, budget)
+        both = [has.gate, has.roles, *([has.payments_roles] if has.payments_roles is not None else [])]
+        found = await logs_within(gateway, both, [], first, head, budget)
     except FairleadError as error:
         if error.verb == "HALT":
             raise

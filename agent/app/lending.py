@@ -15,6 +15,7 @@ from agent.app.chain_desk import ChainDesk
 from agent.app.instructed import instructed
 from agent.app.lenders import aave_v3
 from agent.app.lenders.lender import Lender, SeenLoan
+from agent.app.loan_payments import rules_at
 from agent.app.wiring import DEADLINE_S, App
 from agent.domain.errors import Denied, Reject, Usage
 from agent.domain.events import ChainBatch, PartFailed, Refused, Settled, Simulated
@@ -22,7 +23,7 @@ from agent.domain.ids import ClOrdId, child_id, part_id
 from agent.domain.instruments import AssetId, Place, place_of
 from agent.domain.orders import Part
 from agent.domain.units import WIDE, parse_qty, qty_exact, raw_exact
-from agent.execution.agent_batch import lend_call, sent_as
+from agent.execution.agent_batch import lend_call, pay_call, sent_as
 from agent.execution.authority import EXEC_OVERHEAD_GAS
 from agent.execution.desk import Desk
 from agent.execution.settlement import token_of
@@ -122,10 +123,10 @@ async def prepared(
     if desk.road is not None:
         deadline = head.timestamp + min(DEADLINE_S, desk.road.deadline_s)
         check_market(app, desk, lender)
-        check_scope(app, desk, verb, token_of(asset), app.directory.assets[asset].symbol)
+        check_scope(app, desk, lender, verb, token_of(asset), app.directory.assets[asset].symbol)
     time_s = max(head.timestamp + 1, app.clock.now_ns() // 10**9)
     if desk.road is not None:
-        calls: tuple[Call, ...] = (lend_call(desk.road, verb, token_of(asset), raw, deadline),)
+        calls: tuple[Call, ...] = (_agents_call(app, desk, lender, verb, token_of(asset), raw, deadline),)
     else:
         guard = Call(desk.routers.universal_router, deadline_guard(wallet, token_of(asset), deadline))
         acts = (
@@ -161,26 +162,46 @@ async def prepared(
     return Action(verb, part, batch, what, gas, tried.block.number, before, after, fee_wei, fee_usd, time_s)
 
 
-def check_scope(app: App, desk: ChainDesk, verb: str, token: Address, symbol: str) -> None:
-    """Raises Denied SCOPE_RESERVE where the owners grant the agent's key nothing of the kind."""
+def _agents_call(
+    app: App, desk: ChainDesk, lender: Lender, verb: str, token: Address, raw: int, deadline: int
+) -> Call:
+    """Through the Gate at its own pool, through Payments at any other market."""
+    assert app.roads is not None and desk.road is not None
+    rule = rules_at(app.roads.opened[desk.profile.chain_id].scope, lender).get((verb, token))
+    if rule is None:
+        return lend_call(desk.road, verb, token, raw, deadline)
+    return pay_call(desk.road, rule, raw, deadline)
+
+
+def granted_verbs(app: App, desk: ChainDesk, lender: Lender, token: Address) -> list[str]:
+    """What the owners let the agent's key do with a token at that market."""
     assert app.roads is not None
     scope = app.roads.opened[desk.profile.chain_id].scope
-    may = [action for reserve in scope.reserves if reserve.asset == token for action in reserve.actions]
+    if scope.lending_pool == lender.contract:
+        return [action for reserve in scope.reserves if reserve.asset == token for action in reserve.actions]
+    return [verb for verb, asset in rules_at(scope, lender) if asset == token]
+
+
+def check_scope(app: App, desk: ChainDesk, lender: Lender, verb: str, token: Address, symbol: str) -> None:
+    """Raises Denied SCOPE_RESERVE where the owners grant the agent's key nothing of the kind."""
+    may = granted_verbs(app, desk, lender, token)
     if verb not in may:
         raise Denied(
             "SCOPE_RESERVE",
             f"{desk.profile.name}: the agent's scope does not let it {verb} {symbol}"
             + (f", only {' and '.join(sorted(may))} it" if may else ""),
-            "add it to scopes.reserves and have the owners grant it, or let the owners sign (`--by owners`)",
+            "add it to scopes.reserves, or elsewhere than at Aave to scopes.payments, and have the owners grant it; or let them sign (`--by owners`)",
         )
 
 
 def within_scope(app: App, desk: ChainDesk, lender: Lender) -> bool:
-    """Whether the agent's key reaches that market through the Gate, which knows one; true where owners sign."""
+    """Whether the agent's key reaches that market: through the Gate, which knows one, or by a payment of the scope; true where owners sign."""
     if app.roads is None:
         return True
     opened = app.roads.opened.get(desk.profile.chain_id)
-    return opened is not None and opened.scope.lending_pool == lender.contract
+    if opened is None:
+        return False
+    return opened.scope.lending_pool == lender.contract or bool(rules_at(opened.scope, lender))
 
 
 def check_market(app: App, desk: ChainDesk, lender: Lender) -> None:

@@ -6,10 +6,11 @@ The chain is asked for what must not be typed: decimals of tokens and feeds, and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from agent.algos.twap import seconds_of
+from agent.app.loan_payments import payment_rules
 from agent.app.multisig.room import Room
 from agent.app.settings_scope import ScopeReserve, ScopeTable
 from agent.app.settings_tree import Chain, Settings
@@ -30,7 +31,9 @@ from keys.scope import (
     Scope,
     TokenRule,
     gate_address,
+    payments_address,
     roles_address,
+    roles_of,
 )
 from keys.scope_state import Change, Reading, changes, grants, readings
 
@@ -136,6 +139,8 @@ async def scope_of(room: Room, table: ScopeTable) -> Scope:
         sequencer=Address(table.sequencer) if table.sequencer else ZERO_ADDRESS,
         sequencer_grace_s=table.sequencer_grace_s if table.sequencer else 0,
         offers=offers_code(room) if table.intents else b"",
+        payments=await payment_rules(room, table, listed, decimals),
+        payments_code=creation_code("Payments") if table.payments else b"",
     )  # fmt: skip
 
 
@@ -245,10 +250,20 @@ class Granted:
     block: BlockRef
     expiry: int
     grants: tuple[Change, ...] = ()
+    payments: Address | None = None
+    """What pays into loans beside the Gate, None where the scope has none; `payments_roles` is its own modifier."""
+    payments_roles: Address | None = None
+    opens_at: int = 0
+    """From when on it pays, in seconds of the chain's clock; 0: it is closed, or not there."""
 
     @property
     def none_yet(self) -> bool:
         return self.gate not in self.standing
+
+    @property
+    def wants_payments(self) -> bool:
+        """Whether the scope has payments that are not granted, or were closed again."""
+        return self.payments is not None and (self.payments not in self.standing or not self.opens_at)
 
 
 async def granted(room: Room, scope: Scope, creation: bytes) -> Granted:
@@ -256,8 +271,10 @@ async def granted(room: Room, scope: Scope, creation: bytes) -> Granted:
     wanted: tuple[Reading, ...] = readings(scope, creation)
     calls = [r for r in wanted if r.kind != "code"]
     at = gate_address(scope, creation)
-    expiry_call = Call(at, encode("gate", "expiry"))
-    block, answers = await room.gateway.multicall([*(r.call for r in calls), expiry_call])
+    paying = payments_address(scope, at) if scope.payments else None
+    more = [Call(at, encode("gate", "expiry"))]
+    more += [Call(paying, encode("payments", "opensAt"))] if paying is not None else []
+    block, answers = await room.gateway.multicall([*(r.call for r in calls), *more])
     told = {r.key: a.data if a.ok else b"" for r, a in zip(calls, answers, strict=False)}
     standing = []
     for reading in wanted:
@@ -265,11 +282,16 @@ async def granted(room: Room, scope: Scope, creation: bytes) -> Granted:
             told[reading.key] = await room.gateway.code(reading.call.to, block.number)
             if told[reading.key]:
                 standing.append(reading.call.to)
-    last = answers[-1]
-    expiry = int.from_bytes(last.data, "big") if last.ok and len(last.data) == 32 else 0
+    expiry, opens = (
+        int.from_bytes(a.data, "big") if a.ok and len(a.data) == 32 else 0
+        for a in (answers[len(calls)], answers[-1])
+    )
     state = changes(wanted, told), len(wanted), block, expiry
     diff = () if at in standing else grants(wanted, told)
-    return Granted(at, roles_address(scope, at), tuple(standing), *state, diff)
+    found = Granted(at, roles_address(scope, at), tuple(standing), *state, diff)
+    if paying is None:
+        return found
+    return replace(found, payments=paying, payments_roles=roles_of(scope.safe, paying), opens_at=opens)
 
 
 async def native_usd(room: Room) -> Decimal:

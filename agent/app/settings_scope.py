@@ -49,6 +49,21 @@ class ScopeReserve(Table):
     borrow: Money = Field(Decimal(0), description="The ceiling of all borrowing, in whole tokens.")
 
 
+class ScopePayment(Table):
+    market: str = Field(
+        description="Which loan of the wallet: one of the chain's comets (Compound III), or an id of its morpho_markets (Morpho Blue)."
+    )
+    symbol: Symbol = Field(description="One of the tokens: what is owed there, or its collateral.")
+    action: Literal["repay", "supply"] = Field(description="To repay what is owed, or to supply collateral.")
+    per_day: PositiveMoney = Field(description="What may be paid in any 24 hours, in whole tokens.")
+    at_once: PositiveMoney | None = Field(
+        None, description="The part of it that may be paid at once; none means half of it."
+    )
+    allowance: PositiveMoney = Field(
+        description="What may ever be taken for it before the owners allow more, in whole tokens."
+    )
+
+
 class ScopeTable(Table):
     chain: Name = Field(description="The chain's name.")
     agent: Address | None = Field(
@@ -81,6 +96,10 @@ class ScopeTable(Table):
     tokens: Annotated[tuple[ScopeToken, ...], Field(min_length=2)] = Field(description="What may be traded.")
     pairs: Annotated[tuple[ScopePair, ...], Field(min_length=1)] = Field(description="What for what.")
     reserves: tuple[ScopeReserve, ...] = Field((), description="What may be lent and borrowed at Aave V3.")
+    payments: tuple[ScopePayment, ...] = Field(
+        (),
+        description="What may be paid into the wallet's own loans at Compound III and Morpho Blue, so that they are rescued while nobody watches: through a contract beside the Gate that writes each call itself (contracts/src/Payments.sol; unaudited). None means that only their owners can.",
+    )
     intents: bool = Field(
         False,
         description="Whether the agent's key may also offer what it trades to others to settle (--protection intent): by CoW Protocol, through a contract of its Gate that makes the order from its fields (contracts/src/Offers.sol; unaudited).",

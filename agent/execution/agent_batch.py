@@ -20,15 +20,25 @@ from agent.execution.settlement import token_of
 from chains.operations import executing
 from chains.types import Address, Call
 from contracts.abi_types import AbiError
-from contracts.codec import decode_call, encode
+from contracts.codec import decode_call, encode, selector
 from contracts.decode_powers import LENDING
 from contracts.universal_router import ADDRESS_THIS, Command, execute
 
 ACTIONS = {word.lower(): bit for bit, word in LENDING.items()}
 """The Gate's lending verbs."""
 
+PAY = selector("payments", "pay")
+
 REACHED = (ConstantProductPool, ConcentratedPool, ConcentratedV4Pool)
 """The kinds of pools that the Universal Router trades with: the Gate's one route."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRoad:
+    """What pays into the wallet's loans beside the Gate, and the Roles modifier in front of it."""
+
+    contract: Address
+    roles: Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,14 @@ class AgentRoad:
     """The Gate's contract that holds orders for others to settle, where the owners' scope has one."""
     entry_point: Address | None = None
     """Where the account is a Safe behind ERC-4337: what calls it, so that its call is rehearsed as it will be made."""
+
+    payments: PaymentRoad | None = None
+    """Where the owners' scope lets it pay into loans beside the lending pool."""
+
+    @property
+    def modifiers(self) -> frozenset[Address]:
+        """The Roles modifiers of which the account is a member."""
+        return frozenset((self.roles,) if self.payments is None else (self.roles, self.payments.roles))
 
     @property
     def more_gas(self) -> int:
@@ -129,6 +147,15 @@ def lend_call(road: AgentRoad, verb: str, token: Address, raw: int, deadline_s: 
     return under_the_role(road, encode("gate", "lend", (ACTIONS[verb], token, raw, deadline_s)))
 
 
+def pay_call(road: AgentRoad, rule: int, raw: int, deadline_s: int) -> Call:
+    """`raw` paid by the rule of that number of the scope's payments; the contract writes the lender's calldata itself."""
+    to = road.payments
+    assert to is not None
+    inner = encode("payments", "pay", (rule, raw, deadline_s))
+    data = encode("zodiac_roles", "execTransactionWithRole", (to.contract, 0, inner, 0, road.role, True))
+    return Call(to.roles, data)
+
+
 def sent_as(road: AgentRoad, call: Call) -> tuple[Address, Call]:
     """Who sends what, for a rehearsal: the account its call, or the EntryPoint the account's own that carries it."""
     if road.entry_point is None:
@@ -139,7 +166,8 @@ def sent_as(road: AgentRoad, call: Call) -> tuple[Address, Call]:
 def deadline_of(data: bytes) -> int:
     """The deadline inside a call under the role, in seconds of the chain's clock. Raises Usage for anything else."""
     try:
-        inner = decode_call("gate", decode_call("zodiac_roles", data).args["data"])
+        told = decode_call("zodiac_roles", data).args["data"]
+        inner = decode_call("payments" if told[:4] == PAY else "gate", told)
         match inner.function:
             case "trade":
                 return int(inner.args["t"]["deadline"])

@@ -81,7 +81,7 @@ class SenderSignature(Protocol):
 
 @dataclass
 class ChainAuthority:
-    """What authority needs of one chain. `agent_roles`: the Roles modifier whose member the sender is, where its own key trades;
+    """What authority needs of one chain. `agent_roles`: the Roles modifiers whose member the sender is, where its own key trades;
     `agent_offers`: what holds the orders it makes for others to settle; `next_nonce`: where the sender's nonces are not its transactions, but an EntryPoint's."""
 
     gateway: Gateway | Warm
@@ -92,7 +92,7 @@ class ChainAuthority:
     multi_send: Address
     sender: Address
     max_blocks: int
-    agent_roles: Address | None = None
+    agent_roles: frozenset[Address] = frozenset()
     agent_offers: Address | None = None
     next_nonce: Callable[[], Awaitable[int]] | None = None
     urgency: Urgency = Urgency.NORMAL
@@ -218,7 +218,7 @@ class Authority:
         chain = self._chains[batch.chain_id]
         seen = await self._seen_now(chain, batch.chain_id)
         head, nonce = seen.head, self._next(batch.chain_id, chain.sender, seen.nonce)
-        if chain.agent_roles is not None and [call.to for call in batch.calls] == [chain.agent_roles]:
+        if len(batch.calls) == 1 and batch.calls[0].to in chain.agent_roles:
             # The owners' word is the scope they granted: the agent's key signs alone, and no Safe nonce is used.
             return await self._signed(simulated, batch, chain, seen, nonce, batch.calls[0], NO_WALLET_NONCE)
         held = self._book.living.signed()

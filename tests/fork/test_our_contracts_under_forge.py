@@ -19,6 +19,7 @@ from contracts.flash_repay import FLASH
 from contracts.hashing import keccak
 from contracts.offers import OFFERS
 from contracts.own import Own
+from contracts.payments import PAYMENTS
 from contracts.route_executor import ADDRESS, EXECUTOR
 
 pytestmark = pytest.mark.devnet
@@ -26,8 +27,15 @@ LEAST = {
     **{"Fuzz": 5, "Invariant": 5, "Lending": 9, "Settings": 13, "Gate": 26},
     **{"RouteExecutor": 27, "RouteInvariant": 2, "Offers": 24, "OffersInvariant": 4},
     **{"FlashRepay": 30, "FlashInvariant": 2},
+    **{"Payments": 28, "PaymentsInvariant": 4},
 }
-OWN = {"Gate": gate.GATE, "Offers": OFFERS, "RouteExecutor": EXECUTOR, "FlashRepay": FLASH}
+OWN = {
+    "Gate": gate.GATE,
+    "Offers": OFFERS,
+    "Payments": PAYMENTS,
+    "RouteExecutor": EXECUTOR,
+    "FlashRepay": FLASH,
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -83,6 +91,7 @@ def test_forge_and_solc_give_the_same_bytes(name: str, compiled: Path) -> None:
     [
         ("gate", "Gate"),
         ("offers", "Offers"),
+        ("payments", "Payments"),
         ("route_executor", "RouteExecutor"),
         ("flash_repay", "FlashRepay"),
     ],

@@ -62,6 +62,7 @@ def bound_json(told: Bound) -> dict[str, Any]:
         "gas_per_day_usd": plain(told.gas_per_day_usd),
         "share_of_traded": plain(round(told.share, 6)),
         "ceiling_raw": {name: str(raw) for name, raw in told.ceiling_raw},
+        "locked_per_day": {name: plain(qty) for name, qty in told.locked},
     }
 
 
@@ -78,6 +79,7 @@ def _facts(
         "agent": scope.agent,
         "gate": has.gate,
         "roles": has.roles,
+        "payments": has.payments,
         "granted": not has.none_yet,
         "expires": _instant(has.expiry),
         "checked": has.checked,
@@ -97,7 +99,11 @@ def _signers_words(settings: Settings, scope: Scope, has: Granted) -> dict[str, 
     said: dict[str, Any] = {"account": scope.agent, **key, "roles": has.roles, "gate": has.gate}
     lends = sorted({action for reserve in scope.reserves for action in reserve.actions})
     said |= {"role": f"0x{ROLE.hex()}"} | ({"lends": lends} if set(lends) - SAFER else {})
-    return said | ({"offers": True} if scope.intents else {})
+    said |= {"offers": True} if scope.intents else {}
+    if has.payments is None:
+        return said
+    rules = [{"asset": r.asset, "most_raw": str(r.burst_raw)} for r in scope.payments]
+    return said | {"payments": {"contract": has.payments, "roles": has.payments_roles, "rules": rules}}
 
 
 def _instant(second: int) -> str | None:
@@ -137,7 +143,7 @@ def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_
     from agent.app.exchange_bound import exchange_bounds
     from agent.app.multisig.room import inside
     from chains.types import Address, Call
-    from keys.scope import batch
+    from keys.scope import batch, payment_parts
     from keys.scope_words import sentences
 
     settings, where = _room(ctx, chain)
@@ -146,13 +152,17 @@ def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_
         powers, creation, told, has = await _read(room)
         proposed = None
         if wanted or out is not None:
+            parts = batch(powers, creation, has.standing)
             if not has.none_yet and not any(c.key == "gate sealed" for c in has.differs):
+                # What pays into loans stands beside the Gate: the owners add it, and after the Gate's delay it pays.
+                parts = tuple(payment_parts(powers, has.gate, has.standing)) if has.wants_payments else ()
+            if not parts:
                 raise Usage(
                     "GRANTED_ALREADY",
                     f"the Gate {has.gate} is granted and sealed",
                     "narrowing goes by `fairlead wallet propose`, widening waits in the Gate's queue",
                 )
-            calls = tuple(Call(Address(p.to), p.data, p.value) for p in batch(powers, creation, has.standing))
+            calls = tuple(Call(Address(p.to), p.data, p.value) for p in parts)
             proposed = await _propose(room, settings, calls, "the agent's scope", out)
         there = await exchange_bounds(settings), await purses(room)
         return powers, told, there, has, proposed, room.head_line(has.block)
@@ -262,6 +272,11 @@ def _show_bound(told: Bound, there: Bounds, apart: tuple[Purse, ...]) -> None:
         f"\nbound     whoever steals the agent's key takes at most {told.per_day_usd:,.2f} USD in any 24 hours and {told.per_hour_usd:,.2f} USD in any hour, "
         f"until `fairlead wallet freeze`; {told.until_lapse_usd:,.2f} USD if nobody looks before it lapses"
     )
+    if told.locked:
+        locked = " and ".join(f"{plain(qty)} {name}" for name, qty in told.locked)
+        print(
+            f"          of payments into the wallet's own loans he extracts nothing; locked up at most {locked} in any 24 hours"
+        )
     for word in (*((UNKNOWN,) if there is None else map(sentence, there)), *(p.sentence for p in apart)):
         print(f"          {word}")
 
@@ -289,7 +304,7 @@ def renew(ctx: click.Context, /, chain: str, out: Path | None, as_json: bool) ->
 def rotate_agent(ctx: click.Context, /, address: str, chain: str, out: Path | None, as_json: bool) -> int:
     """Propose that the role passes from the agent's account to ADDRESS, in one transaction."""
     from agent.app.multisig.building import address as checked
-    from chains.types import Call
+    from chains.types import Address, Call
     from contracts.codec import encode
     from keys.scope import ROLE
 
@@ -298,12 +313,17 @@ def rotate_agent(ctx: click.Context, /, address: str, chain: str, out: Path | No
     def calls(scope: Scope, has: Granted) -> list[Call]:
         if new == scope.agent:
             raise Usage("SAME_AGENT", f"{new} is the agent already", "name another account")
-        return [
-            Call(has.roles, encode("zodiac_roles", "assignRoles", (scope.agent, (ROLE,), (False,)))),
-            Call(has.roles, encode("zodiac_roles", "assignRoles", (new, (ROLE,), (True,)))),
-            # Members are a list, newest first: what stands before the old one is now the new one.
-            Call(has.roles, encode("zodiac_roles", "disableModule", (new, scope.agent))),
-        ]
+
+        def passed(roles: Address) -> list[Call]:
+            return [
+                Call(roles, encode("zodiac_roles", "assignRoles", (scope.agent, (ROLE,), (False,)))),
+                Call(roles, encode("zodiac_roles", "assignRoles", (new, (ROLE,), (True,)))),
+                # Members are a list, newest first: what stands before the old one is now the new one.
+                Call(roles, encode("zodiac_roles", "disableModule", (new, scope.agent))),
+            ]
+
+        more = has.payments_roles if has.payments_roles in has.standing else None
+        return passed(has.roles) + (passed(more) if more is not None else [])
 
     done = _calls(ctx, chain, out, as_json, "rotate-agent", calls)
     if not as_json:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal, localcontext
 from typing import TYPE_CHECKING
 
-from agent.app.lending import within_scope
+from agent.app.lending import granted_verbs, within_scope
 from agent.app.rescue.doubts import Doubt
 from agent.app.rescue.flash import flash_means
 from agent.app.rescue.sight import Sight, token_known
@@ -43,7 +43,7 @@ class Options:
     """`plans` reach the target within the limits, the cheapest first. Where none does, there is at most one, which is `short` of it, and
     `missing` is what would do once the wallet is spent, each alone. `unwound` is what the loan's own collateral would do, step by step by
     its owners: no role lets an agent's key withdraw collateral. `owners` are plans that its owners could sign where the agent's key cannot:
-    it reaches no market of the kind, or collateral would leave the loan."""
+    its scope names no such market, or collateral would leave the loan."""
 
     plans: tuple[Plan, ...]
     missing: tuple[Need, ...]
@@ -140,8 +140,9 @@ def means_of(
         if why is not None:
             doubts += [why] if held and why not in doubts else []
             continue
+        most = None if by_owners else sight.payable.get((VERB_OF[do], token_of(known)))
         if held:
-            found.append(Means(do, asset, held, fee))
+            found.append(Means(do, asset, held if most is None else min(held, most), fee))
         if do == REPAY and sight.rule.swap and not by_owners and not any(d.no_sale for d in sight.doubts):
             found += sales(app, sight, asset, known, fee)
     if app.roads is None or by_owners:
@@ -182,6 +183,7 @@ def sales(app: App, sight: Sight, asset: str, known: AssetId, fee: Decimal) -> l
             )
             brings = usd * (10_000 - SALE_SHORT_BPS) / 10_000 / px
         most = raw_down(brings, app.directory.assets[known].decimals)
+        most = min(most, sight.payable.get((VERB_OF[REPAY], token_of(known)), most))
         found.append(Means(REPAY, asset, most, fee + gas, SALE_BPS, other))
     return found
 
@@ -196,15 +198,19 @@ def not_granted(app: App, sight: Sight, verb: str, asset: AssetId) -> Doubt | No
             f"{sight.rule.chain}: the agent's scope does not reach {sight.lender.words}",
             "its owners can: `fairlead rescue --live --by owners`",
         )
-    scope = app.roads.opened[sight.desk.profile.chain_id].scope
-    may = [action for r in scope.reserves if r.asset == token_of(asset) for action in r.actions]
-    if verb in may:
-        return None
     symbol = app.directory.assets[asset].symbol
+    if verb in granted_verbs(app, sight.desk, sight.lender, token_of(asset)):
+        if sight.payable.get((verb, token_of(asset))) != 0:
+            return None
+        return Doubt(
+            "SCOPE_PAYMENT_SPENT",
+            f"{sight.rule.chain}: the agent's key may {verb} no more {symbol} at {sight.lender.words} now",
+            "its budget refills steadily within a day, its allowance is the owners' to raise; or its owners sign (`--by owners`)",
+        )
     return Doubt(
         "SCOPE_RESERVE",
         f"{sight.rule.chain}: the wallet has {symbol}, and the agent's scope does not let it {verb} it",
-        "add it to scopes.reserves and have the owners grant it",
+        "add it to scopes.reserves, or elsewhere than at Aave to scopes.payments, and have the owners grant it",
     )
 
 

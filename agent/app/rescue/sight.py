@@ -16,6 +16,7 @@ from agent.amm import ConcentratedPool
 from agent.app.chain_desk import ChainDesk
 from agent.app.lenders.lender import Lender, SeenLoan
 from agent.app.lenders.markets import lender_of
+from agent.app.loan_payments import payable
 from agent.app.rescue.doubts import Doubt, sequencer_doubts
 from agent.app.rescue.elsewhere import at_once, on_other_chains
 from agent.app.rescue.flash import pools_of
@@ -55,6 +56,8 @@ class Sight:
     doubts: tuple[Doubt, ...]
     on_chains: Mapping[AssetId, int] = field(default_factory=dict)
     pools: Mapping[str, ConcentratedPool] = field(default_factory=dict)
+    payable: Mapping[tuple[str, Address], int] = field(default_factory=dict)
+    """Where the agent's key pays beside the Gate: what its budgets leave now, by (verb, token), base units."""
 
     @property
     def name(self) -> str:
@@ -151,8 +154,15 @@ async def look(app: App, rule: RescueTable) -> Sight | None:
     sight = Sight(rule, desk, lender, one, held, at_venues, fees, wei, prices, tuple(doubts))
     if not sight.below(rule.target):
         return sight
-    on_chains, (pools, absent) = await asyncio.gather(on_other_chains(app, desk), pools_of(app, desk))
-    return replace(sight, on_chains=on_chains, pools=pools, doubts=(*sight.doubts, *absent))
+    on_chains, (pools, absent), left = await asyncio.gather(
+        on_other_chains(app, desk), pools_of(app, desk), _payable(app, desk, lender)
+    )
+    return replace(sight, on_chains=on_chains, pools=pools, doubts=(*sight.doubts, *absent), payable=left)
+
+
+async def _payable(app: App, desk: ChainDesk, lender: Lender) -> Mapping[tuple[str, Address], int]:
+    opened = app.roads.opened.get(desk.profile.chain_id) if app.roads is not None else None
+    return {} if opened is None else await payable(desk.gateway, opened.scope, opened.road, lender)
 
 
 def next_s(app: App, sight: Sight) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 
@@ -22,11 +22,14 @@ from agent.app.watching.words import amount
 from agent.domain.errors import FairleadError
 from agent.domain.instruments import AssetId, address_of, chain_place
 from agent.ports import ExecutionVenue
+from agent.transport.clock import SystemClock
 from chains import profiles
 from chains.safe_versions import RELEASES
 from chains.types import ZERO_ADDRESS, Address
 from chains.wallets import SafeState, WalletKind, identify
 from contracts import gate as gates
+from keys.scope import payments_address
+from keys.scope_payments import allowed
 
 
 async def wallet(reading: Reading, chain: Chain) -> list[Check]:
@@ -102,9 +105,11 @@ async def held_on(reading: Reading, chain: Chain, since: int = 0, requests: int 
     more = [Address(token) for asset in configured if (token := address_of(asset)) is not None]
     gateway, wallet = reading.gateways[chain.chain_id], Address(reading.settings.wallet.address)
     held = await held_by(profile, gateway, wallet, more)
-    grants = grants_of(reading.settings, chain)
+    grants = await _with_payments(reading, chain, grants_of(reading.settings, chain))
     if grants is not None:
-        held = replace(held, spenders={**held.spenders, grants.gate: "the agent's Gate"})
+        named = {grants.gate: "the agent's Gate"}
+        named |= {grants.payments: "what pays into its loans"} if grants.payments is not None else {}
+        held = replace(held, spenders={**held.spenders, **named})
     if requests:
         found = await search(profile, gateway, wallet, held, since, requests)
         tokens = {**held.tokens, **found.tokens}
@@ -120,14 +125,19 @@ async def held_on(reading: Reading, chain: Chain, since: int = 0, requests: int 
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """The Gate of the settings' scope, and how many whole tokens of each it may take."""
+    """The Gate of the settings' scope, and how many whole tokens of each it may take; what pays into loans beside it, and how many base
+    units that may take."""
 
     gate: Address
     whole: Mapping[Address, Decimal]
+    payments: Address | None = None
+    paid: Mapping[Address, int] = field(default_factory=dict)
 
     def cover(self, approval: Approval, tokens: Mapping[Address, Token]) -> bool:
         """Whether the scope says so; more of a token than it says stays a finding. What it says of Aave's own tokens
         `wallet audit` compares."""
+        if approval.spender == self.payments and approval.kind is Kind.TOKEN:
+            return approval.amount_raw <= self.paid.get(approval.token, 0)
         if approval.spender != self.gate or approval.kind not in (Kind.TOKEN, Kind.DELEGATION):
             return False
         whole, decimals = self.whole.get(approval.token), tokens[approval.token].decimals
@@ -146,6 +156,25 @@ def grants_of(settings: Settings, chain: Chain) -> Grants | None:
         return Grants(at, {token_named(settings, chain, t.symbol): t.allowance for t in table.tokens})
     except (FairleadError, ValueError):
         return None
+
+
+async def _with_payments(reading: Reading, chain: Chain, grants: Grants | None) -> Grants | None:
+    """With the scope's payments, whose contract's address only the chain's own markets and decimals tell."""
+    from agent.app.multisig.room import Room
+    from agent.app.scoping import scope_of
+
+    table = next((t for t in reading.settings.scopes if t.chain == chain.name), None)
+    if grants is None or table is None or not table.payments:
+        return grants
+    profile, gateway = profiles.load(chain.chain_id), reading.gateways[chain.chain_id]
+    room = Room(reading.settings, chain, profile, gateway, reading.session, SystemClock())
+    try:
+        scope = await scope_of(room, table)
+        return replace(grants, payments=payments_address(scope, grants.gate), paid=allowed(scope.payments))
+    except FairleadError as error:
+        if error.verb == "HALT":
+            raise
+        return grants
 
 
 async def approvals(reading: Reading, chain: Chain) -> list[Check]:

@@ -46,15 +46,20 @@ contract Harness {
     }
 
     function supply(address token, uint256 amount) external {
+        supplyTo(msg.sender, token, amount);
+    }
+
+    // Anybody may pay into anybody's account out of his own.
+    function supplyTo(address who, address token, uint256 amount) public {
         if (paused) revert Paused();
         if (token == asset) {
-            collateral[msg.sender] += uint128(amount);
+            collateral[who] += uint128(amount);
         } else {
             if (token != baseToken) revert BadAsset();
             accrue();
-            int256 present = presentValue(principal[msg.sender]);
+            int256 present = presentValue(principal[who]);
             if (amount == type(uint256).max) amount = present < 0 ? uint256(-present) : 0;
-            principal[msg.sender] = principalValue(present + int256(amount));
+            principal[who] = principalValue(present + int256(amount));
         }
         require(Token(token).transferFrom(msg.sender, address(this), amount), "not paid");
     }
@@ -83,6 +88,13 @@ contract Harness {
     function presentValue(int104 p) internal view returns (int256) {
         if (p >= 0) return int256(uint256(uint104(p)) * supplyIndex / INDEX);
         return -int256(uint256(uint104(-p)) * borrowIndex / INDEX);
+    }
+
+    // With the interest of this very second, which nobody has written yet.
+    function borrowBalanceOf(address account) external view returns (uint256) {
+        int104 p = principal[account];
+        uint256 index = borrowIndex + uint256(borrowIndex) * (RATE * (block.timestamp - accruedAt)) / 1e18;
+        return p >= 0 ? 0 : uint256(uint104(-p)) * index / INDEX;
     }
 
     function principalValue(int256 present) internal view returns (int104) {

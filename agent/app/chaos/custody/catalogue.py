@@ -17,6 +17,7 @@ from agent.app.chaos.custody import (
     offer_attacks,
     optimising,
     paymaster_attacks,
+    payment_attacks,
     replay_moves,
     router_attacks,
     signer_moves,
@@ -34,6 +35,7 @@ GATE: dict[str, tuple[Attack, ...]] = {
     **router_attacks.FAMILIES,
     **offer_attacks.FAMILIES,
     **flash_attacks.FAMILIES,
+    **payment_attacks.FAMILIES,
 }
 """The tables of attacks on Safe, modifier and Gate, by family."""
 
