@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent.app.contracts import holdings_of
 from agent.domain.events import Adopted, Alarmed, Reconciled
-from agent.domain.instruments import AssetId, Place, chain_of, place_of
+from agent.domain.instruments import AssetId, Place, chain_of, place_of, venue_of
 from agent.domain.reports import Balance
 from agent.domain.units import WIDE, qty_exact
 from agent.journal.crossing_fold import awaited
@@ -20,20 +20,28 @@ if TYPE_CHECKING:
 LEAST_USD = Decimal(1)
 
 
-async def balances_now(app: App) -> dict[Place, list[Balance]]:
-    """Every configured asset's balance at every place that answers."""
-    found: dict[Place, list[Balance]] = {}
-    for desk in app.chains.values():
-        tokens = [a for a in app.directory.at(desk.place) if "/erc20:" in a]
+async def balances_at(app: App, place: Place, book: Book) -> list[Balance]:
+    """Every configured asset's balance there; what an exchange tells nothing of is nothing, where the book has some. Raises as the place's
+    reads."""
+    chain_id = chain_of(place)
+    if chain_id is not None:
+        desk = app.chains[chain_id]
+        tokens = [a for a in app.directory.at(place) if "/erc20:" in a]
         raw = await app.market.balances(desk, tokens)
-        found[desk.place] = [
+        return [
             Balance(asset, qty_exact(amount, app.directory.assets[asset].decimals))
             for asset, amount in raw.items()
         ]
-    for name, venue in app.venues.items():
-        known = set(app.directory.at(Place(f"cex:{name}")))
-        found[Place(f"cex:{name}")] = [b for b in await holdings_of(venue, known) if b.asset in known]
-    return found
+    known = set(app.directory.at(place))
+    told = [b for b in await holdings_of(app.venues[venue_of(place) or ""], known) if b.asset in known]
+    silent = known - {b.asset for b in told}
+    return told + [Balance(asset, Decimal(0)) for asset in sorted(silent) if book.holdings.get(asset)]
+
+
+async def balances_now(app: App, book: Book) -> dict[Place, list[Balance]]:
+    """Of every place but those that are locked: what is gone there is nothing that the next order takes over."""
+    places = [desk.place for desk in app.chains.values()] + [Place(f"cex:{name}") for name in app.venues]
+    return {place: await balances_at(app, place, book) for place in places if place not in app.locks}
 
 
 async def adopt(app: App, desk: Desk) -> None:
@@ -72,7 +80,7 @@ async def adoptions(app: App, book: Book) -> list[Reconciled | Adopted]:
     """What takes every place's balances into a book, at today's prices; nothing where they are there already."""
     symbols, found, coming = app.directory.symbols, list[Reconciled | Adopted](), awaited(book)
     prices = await app.oracles.prices()
-    for place, balances in (await balances_now(app)).items():
+    for place, balances in (await balances_now(app, book)).items():
         changed = [
             b
             for b in balances

@@ -67,6 +67,7 @@ class Carrier:
         self._taken_up: set[ClOrdId] = set()
         self._serving: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
+        self._again: list[asyncio.Task[None]] = []
         self.failure: FairleadError | None = None
         self.changed = asyncio.Event()
 
@@ -77,7 +78,7 @@ class Carrier:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        tasks: list[asyncio.Task[None]] = [*self._tasks.values()]
+        tasks: list[asyncio.Task[None]] = [*self._tasks.values(), *self._again]
         tasks += [task for task in (self._serving, self._following) if task is not None]
         for outcome in await ended(tasks):
             if isinstance(outcome, Exception) and error is None:
@@ -171,6 +172,18 @@ class Carrier:
             await self._begin_exits(entry)
             begun.append(exit_id(entry))
         return tuple(name for name in begun if name in self._desk.book.parents)
+
+    def take_again(self, parts: Collection[ClOrdId]) -> None:
+        """Follows signed parts whose lane had stopped, now that their place answers, and works the parents that waited for them."""
+        book, left = self._desk.book, {name for name in parts if not self._desk.book.parts[name].ended}
+        for name in left:
+            self._desk.stopped.pop(name, None)
+        following = settle_open_parts(self._desk, lambda record: record.part.cl_ord_id in left)
+        self._again = [task for task in self._again if not task.done()]
+        self._again.append(asyncio.create_task(following, name="parts again"))
+        for name in left:
+            if (child := book.children.get(book.parts[name].part.child)) is not None:
+                self._pick_up(child.child.parent)
 
     def start(self, parent: ParentOrder) -> None:
         """Works a parent beside the others."""

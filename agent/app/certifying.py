@@ -6,14 +6,18 @@ used nonces. What they cannot tell is a private transaction that still waits som
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from getpass import getuser
 from typing import TYPE_CHECKING
 
 from agent.app.adoption import adoptions
-from agent.app.comparison import contradictions
+from agent.app.comparing_chains import account_place
+from agent.app.comparison import OURS
 from agent.app.wiring import DEADLINE_S
 from agent.domain.errors import FairleadError, Reconcile
 from agent.domain.events import Adopted, Certified, Reconciled
-from agent.domain.instruments import Place
+from agent.domain.instruments import Place, venue_of
+from agent.domain.order_state import TERMINAL, OrdStatus
 from agent.journal.book import Book
 from agent.ports import HoldsPositions, KeepsConditions
 from chains.operations import sequence_of
@@ -26,8 +30,6 @@ if TYPE_CHECKING:
     from agent.ports import ExecutionVenue
 
 DAY_NS = 86_400 * 10**9
-OURS = "fl-"
-"""What every client order id of Fairlead's begins with."""
 
 
 async def history(app: App, book: Book) -> tuple[str, ...]:
@@ -72,7 +74,7 @@ async def _at(app: App, name: str, venue: ExecutionVenue) -> list[str]:
 
 
 async def refuse_uncertified(app: App, book: Book) -> None:
-    """Raises Reconcile NOT_CERTIFIED, BOOKS_CONTRADICTED, Retry SIGNER_UNREACHABLE."""
+    """Raises Reconcile NOT_CERTIFIED, Retry SIGNER_UNREACHABLE."""
     if found := await history(app, book):
         await app.signer.status()  # without it no exchange answers: that is told as what it is
         raise Reconcile(
@@ -80,76 +82,81 @@ async def refuse_uncertified(app: App, book: Book) -> None:
             f"this journal knows nothing of an account with history: {'; '.join(found)}",
             "`fairlead reconcile` shows what there is, `fairlead reconcile --adopt` takes it over; nothing is traded before",
         )
-    if wrong := await contradicted(app, book):
-        raise Reconcile(
-            "BOOKS_CONTRADICTED",
-            f"the exchange and the books cannot both be right: {'; '.join(wrong)}",
-            "look there what is so; `fairlead reconcile --adopt` takes the account over as it is; nothing is traded before",
-        )
 
 
-async def contradicted(app: App, book: Book) -> tuple[str, ...]:
-    """Of our own orders and fills at the exchanges that answer."""
-    symbols = {v.name: v.symbols for v in app.settings.venues}
-    now_ns, found = app.clock.now_ns(), list[str]()
-    for name, venue in app.venues.items():
-        try:
-            found += [d.what for d in await contradictions(venue, book, symbols[name], now_ns)]
-        except FairleadError as error:
-            if error.verb == "HALT":
-                raise
-    return tuple(found)
-
-
-async def drop_ours(app: App) -> list[str]:
-    """Cancels the open orders that Fairlead's own client order ids name: nobody follows them any more. Raises as the venue."""
-    told = []
+async def drop_ours(app: App, book: Book) -> list[str]:
+    """Cancels the open orders that Fairlead's own client order ids name and this journal does not follow. Raises as the venue."""
+    told, followed = [], {r.part.cl_ord_id for r in book.open_parts()}
     for name, venue in app.venues.items():
         if isinstance(venue, KeepsConditions):
             for held in await venue.conditions():
-                if held.cl_ord_id.startswith(OURS):
+                if held.cl_ord_id.startswith(OURS) and held.cl_ord_id not in followed:
                     told.append(f"{held.cl_ord_id} at {name}: {await venue.end_condition(held)}")
         for order in await venue.open_orders():
-            if order.cl_ord_id.startswith(OURS):
+            if order.cl_ord_id.startswith(OURS) and order.cl_ord_id not in followed:
                 ended = await venue.cancel(order.cl_ord_id, order.symbol)
                 told.append(f"{order.cl_ord_id} at {name}: {ended.status.value}, {ended.cum_qty} done")
     return told
 
 
 async def certificate(
-    app: App, book: Book, compared: Compared, at_once: bool
+    app: App, book: Book, compared: Compared, at_once: bool, cancelled: Sequence[str] = ()
 ) -> list[Reconciled | Adopted | Certified]:
     """The events that take the account over as it is. Raises Reconcile PARTS_OPEN, PLACES_UNKNOWN, ORDERS_OPEN, NONCES_PENDING,
     NOT_QUIET where what there is may still change without anybody here seeing it."""
-    if opened := [r.part.cl_ord_id for r in book.open_parts() if r.authorized is not None]:
+    await _need_no_open_parts(app, book)
+    if silent := [d.what for d in compared.differences if d.kind == "unreachable"]:
         raise Reconcile(
-            "PARTS_OPEN",
-            f"signed and not over: {', '.join(opened)}",
-            "`fairlead run --once` finishes them first",
+            "PLACES_UNKNOWN", "; ".join(silent), "every place has to answer before an account is taken over"
         )
-    kinds = {
-        kind: [d for d in compared.differences if d.kind == kind] for kind in ("unreachable", "foreign order")
-    }
-    if kinds["unreachable"]:
-        what = "; ".join(d.what for d in kinds["unreachable"])
-        raise Reconcile("PLACES_UNKNOWN", what, "every place has to answer before an account is taken over")
-    if orders := [d for d in kinds["foreign order"] if f" as {OURS}" in d.what]:
+    standing = ("open order", "foreign order")
+    if orders := [d.what for d in compared.differences if d.locks and d.kind in standing]:
         raise Reconcile(
             "ORDERS_OPEN",
-            "; ".join(d.what for d in orders),
+            "; ".join(orders),
             "nobody follows them here: `--cancel` ends them, or end them at the exchange",
         )
     nonces = []
     for desk in app.chains.values():
         if desk.sender is not None:
             nonces.append((desk.place, await _quiet(desk, book, at_once)))
+        if (account := desk.operations) is not None:
+            here = account_place(desk.place, account.account)
+            nonces.append((here, sequence_of(await account.next_nonce())))
     now = app.clock.now_ns()
-    told = tuple(f"{d.place}: {d.kind}: {d.what}" for d in compared.differences)
+    told = (
+        *(f"cancelled {one}" for one in cancelled),
+        *(f"{d.place}: {d.kind}: {d.what}" for d in compared.differences),
+    )
     looked = [
         Reconciled(Place(p), tuple(d.what for d in compared.differences if d.place == p), now)
         for p in compared.asked
     ]
-    return [*looked, *await adoptions(app, book), Certified(tuple(nonces), told, "reconcile --adopt", now)]
+    taken = await adoptions(app, book)
+    await _need_no_open_parts(app, book)  # what was filled meanwhile would be counted twice
+    by = f"reconcile --adopt by {getuser()}"
+    return [*looked, *taken, Certified(tuple(nonces), told, by, now)]
+
+
+async def _need_no_open_parts(app: App, book: Book) -> None:
+    """What stands at an exchange just as the book has it changes no balance, and is followed on. Raises Reconcile PARTS_OPEN for anything
+    else that was signed and is not over."""
+    opened = []
+    for record in book.open_parts():
+        signed, name = record.authorized, record.part.cl_ord_id
+        if signed is None:
+            continue
+        venue = app.venues.get(venue_of(record.part.place) or "")
+        seen = await venue.query(name, signed.order.symbol) if venue is not None and signed.order else None
+        same = seen is not None and {f.exec_id for f in seen.fills} <= set(record.fills)
+        if seen is None or seen.status in TERMINAL or record.status is OrdStatus.PENDING_NEW or not same:
+            opened.append(name)
+    if opened:
+        raise Reconcile(
+            "PARTS_OPEN",
+            f"signed and not over: {', '.join(opened)}",
+            "`fairlead run --once` finishes them first",
+        )
 
 
 async def _quiet(desk: ChainDesk, book: Book, at_once: bool) -> int:

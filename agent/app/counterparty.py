@@ -115,7 +115,7 @@ class CapWatch:
 
     async def look(self) -> None:
         """Raises Halt where the alarm cannot be recorded; an exchange that does not answer is looked at the next time."""
-        for name, venue in self.venues.items():
+        for name, venue in tuple(self.venues.items()):  # one may come back meanwhile
             cap = self.caps.get(name, Decimal(0))
             if not cap:
                 continue

@@ -1,4 +1,5 @@
-"""Subscriptions to new heads: one task a chain, for as long as a desk is open; and the alarm where what was followed was not the chain."""
+"""Subscriptions to new heads: one task a chain, for as long as a desk is open; and the alarms where what was followed was not the chain, and
+where nothing can be recorded any more."""
 
 from __future__ import annotations
 
@@ -7,10 +8,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from agent.app.chain_desk import ChainDesk
+from agent.app.cli.output import note
 from agent.app.live_market import LiveMarket
 from agent.domain.errors import FairleadError, Halt
 from agent.domain.events import Alarmed
 from agent.execution.recorder import Recorder
+from agent.journal.store import Journal
 from agent.ports import Clock
 from chains.ending import ended
 from chains.heads import Heads
@@ -53,3 +56,19 @@ def alarm_on_difference(market: LiveMarket, recorder: Recorder, clock: Clock) ->
 
 async def stop_tasks(tasks: list[asyncio.Task[None]]) -> None:
     await ended(tasks)
+
+
+def alarm_on_failure(journal: Journal, recorder: Recorder, clock: Clock) -> None:
+    """A journal that fails under way is told at once, here and to whoever gets the alerts."""
+    loop = asyncio.get_running_loop()
+
+    def alarm(failure: Halt) -> None:
+        note(f"ALARM {failure.code}: {failure.message} → {failure.hint}")
+        with suppress(Halt):  # no room for the alarm itself either: it was told above
+            recorder.take(Alarmed(failure.code, failure.message, clock.now_ns()))
+
+    def failed(failure: Halt) -> None:
+        with suppress(RuntimeError):  # the loop has ended, and whoever closes the journal raises it
+            loop.call_soon_threadsafe(alarm, failure)
+
+    journal.on_failure = failed

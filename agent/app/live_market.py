@@ -16,6 +16,7 @@ from agent.app.chain_desk import ChainDesk
 from agent.app.clocked import proof_of, timed_route
 from agent.app.contracts import all_in, holdings_of, spendable_down
 from agent.app.live_pools import PoolProof, fork_routers, pool_keeper, routers_of
+from agent.app.locked_places import locked_out, without_locked
 from agent.app.places import Directory
 from agent.app.replanning import Starts
 from agent.app.settings_tree import Settings
@@ -27,6 +28,7 @@ from agent.domain.risk import OraclePrice
 from agent.domain.routes import Certificate, Route
 from agent.domain.units import WIDE, raw_down, raw_exact
 from agent.execution.batch import MAX_CHAIN_LEGS
+from agent.execution.locks import Locks
 from agent.market.book import Book
 from agent.market.pools import parse_pool
 from agent.market.smallest import too_small
@@ -48,6 +50,9 @@ UNREACHED = "no router here trades with it: of another factory than Uniswap's wh
 
 class LiveMarket:
     """Implements the desk's Market. One place that does not answer is left out and named; the others go on."""
+
+    locks: Locks | None = None
+    """Of a process that trades: its locked places are in no plan."""
 
     def __init__(
         self,
@@ -202,8 +207,10 @@ class LiveMarket:
         """
         try:
             return self._route(view, child)
-        except Reject as none:
-            limits = view.limits if isinstance(view, ScopedView) else ()
+        except (Denied, Reject) as none:
+            if shut := locked_out(none, view, self.locks):
+                raise shut from none
+            limits = view.limits if isinstance(view, ScopedView) and isinstance(none, Reject) else ()
             if not limits:
                 raise none if none.code != "NO_ROUTE" else self._too_small(view, child) or none from None
             told = "; ".join([none.message, *(f"{r.rule}: {r.message}" for r in limits)])
@@ -264,10 +271,11 @@ class LiveMarket:
         return found
 
     def within(self, view: MarketView, child: ChildOrder) -> MarketView:
-        """What a slice may be planned over: an INTENT one over chains whose settings name an order book, and no exchange.
+        """What a slice may be planned over: places that are not locked; an INTENT one over chains whose settings name an order book.
 
         Raises Denied PROTECTION_NOT_HONOURED where there is none: another road is never taken instead.
         """
+        view = without_locked(view, child, self.locks)
         if child.protection is not Protection.INTENT:
             return view
         places = {desk.place for desk in self._chains.values() if desk.takes_offers}

@@ -1,6 +1,7 @@
 """How the daemon is watched: /metrics for Prometheus and /health for whoever asks, on 127.0.0.1 alone, and a ping while all is well.
 
-/health answers 200 while orders may be begun, 503 with the reason where trading is halted or nothing can be recorded. The ping stops then
+/health answers 200 while orders may be begun, 503 with the reason where trading is halted or nothing can be recorded; places that are locked
+since the start stand under `locked`, and the others trade on. The ping stops with a 503
 too: a dead man's switch elsewhere tells its owner, also where this whole machine is gone. Neither tells a balance or a key; whoever can
 ask 127.0.0.1 learns of orders, jobs and alarms by number.
 """
@@ -13,7 +14,7 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -22,6 +23,7 @@ from aiohttp import web
 from agent.algos.twap import seconds_of
 from agent.app.feeds import stop_tasks
 from agent.domain.errors import Usage
+from agent.execution.locks import Locks
 from agent.journal.book import Book
 from agent.journal.chain import Head
 from agent.ports import Clock
@@ -46,6 +48,7 @@ class Vitals:
     head: Callable[[], Head]
     trouble: Callable[[], str]
     clock: Clock
+    locks: Locks = field(default_factory=Locks)
 
     def health(self) -> dict[str, Any]:
         head, trouble = self.head(), self.trouble()
@@ -55,6 +58,10 @@ class Vitals:
             "environment": self.environment,
             "head": {"seq": head.seq, "hash": head.hash.hex()},
             "orders_open": self._orders(),
+            "locked": [
+                {"place": lock.place, "code": lock.code, "why": lock.why, "remedy": lock.remedy}
+                for lock in self.locks
+            ],
             "pid": os.getpid(),
         }
 
@@ -72,6 +79,10 @@ class Vitals:
         fires = Counter((job, f.outcome) for job, found in book.fired.items() for f in found)
         waits = [(s.job, s.fire_ns) for s in book.scheduled.values()]
         yield from family("up", "gauge", "Whether orders may be begun.", [(env, int(not self.trouble()))])
+        yield from family(
+            "place_locked", "gauge", "Places that get no order, by what locks them.",
+            [({"place": lock.place, "code": lock.code}, 1) for lock in self.locks],
+        )  # fmt: skip
         yield from family("journal_seq", "gauge", "The newest entry of the journal.", [({}, self.head().seq)])
         yield from family("orders_open", "gauge", "Orders that are not over.", [({}, self._orders())])
         yield from family(
@@ -130,7 +141,7 @@ def vitals_of(app: App, desk: Desk) -> Vitals:
         why = app.switch.why() or (desk.book.halted.why if desk.book.halted is not None else "")
         return f"trading is halted: {why}" if why else ""
 
-    return Vitals(app.settings.environment.value, desk.book, journal.head, trouble, app.clock)
+    return Vitals(app.settings.environment.value, desk.book, journal.head, trouble, app.clock, app.locks)
 
 
 @asynccontextmanager

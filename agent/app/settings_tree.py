@@ -19,6 +19,7 @@ from agent.app.settings_lending import Gmx, TroveRef
 from agent.app.settings_maker import Maker
 from agent.app.settings_pools import Pool, PoolFactory
 from agent.app.settings_ramp import RampTable
+from agent.app.settings_reconcile import ReconcileTable
 from agent.app.settings_rescue import MarginRescueTable, RescueTable
 from agent.app.settings_scope import ScopeTable
 from agent.app.settings_table import Table
@@ -265,7 +266,7 @@ class Venue(Table):
     )
     foreign_orders: Literal["alarm", "leave"] = Field(
         "alarm",
-        description="Orders there that are not Fairlead's: an alarm and a difference nobody explains, or left to whoever else uses the account; what they fill is taken over either way.",
+        description="Orders there that are not Fairlead's: told with an alarm (the default), or left to whoever else uses the account without one; they lock nothing, and what they fill is taken over either way. One with an id of Fairlead's that this journal does not know locks the exchange.",
     )
     symbols: tuple[str, ...] = Field(
         (), description="The venue's instruments that may be traded, in its own spelling."
@@ -384,6 +385,10 @@ class Settings(Table):
     ramp: RampTable = Field(
         default_factory=RampTable.model_construct,
         description="What is new starts small: caps that orders which settled raise.",
+    )
+    reconcile: ReconcileTable = Field(
+        default_factory=ReconcileTable.model_construct,
+        description="When the books beside an exchange lock it.",
     )
     oracles: dict[Symbol, tuple[Oracle, ...]] = Field(
         {}, description="For each symbol, at least two independent sources of its price in USD."

@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import pkgutil
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from agent.app.chain_desks import chain_desk
 from agent.app.cli.output import note
 from agent.app.dead_man import dead_men
 from agent.app.endpoints import open_gateways, resolve_any, resolve_endpoint
-from agent.app.feeds import alarm_on_difference, head_feeds, stop_tasks
+from agent.app.feeds import alarm_on_difference, alarm_on_failure, head_feeds, stop_tasks
 from agent.app.leftovers import Leftovers
 from agent.app.live_market import LiveMarket
 from agent.app.local_proof import prove_environment
@@ -40,12 +40,12 @@ from agent.app.signatures import AttendedOwners, SignerOwners, SignerSender, att
 from agent.app.wallet_check import WalletCheck
 from agent.app.workshop import Workshop
 from agent.app.world import World
-from agent.domain.errors import Denied, FairleadError, Halt, Usage
-from agent.domain.events import Alarmed
+from agent.domain.errors import Denied, FairleadError, Usage
 from agent.domain.instruments import AssetId, Place, chain_of
 from agent.execution.authority import Authority, ChainAuthority, OwnerSignatures
 from agent.execution.desk import Desk
 from agent.execution.halt import Switch
+from agent.execution.locks import Locks
 from agent.execution.offer_authority import OfferAuthority
 from agent.execution.offer_road import OfferRoad
 from agent.execution.outbox import Outbox
@@ -103,6 +103,10 @@ class App:
     journal: Journal | None = None
     desk: Desk | None = None
     unreachable: dict[str, str] = field(default_factory=dict)
+    locks: Locks = field(default_factory=Locks)
+    closing: AsyncExitStack = field(default_factory=AsyncExitStack)
+    """Closed after the streams: what is opened under way."""
+    listen: Callable[[ExecutionVenue], None] = lambda venue: None
     pretended: Mapping[AssetId, Decimal] = field(default_factory=dict)
     """In a shadow: what its fills would have changed of what is held."""
 
@@ -120,9 +124,9 @@ class App:
 
     async def adopt_balances(self) -> None:
         """Takes into the book what stands in each place and no order of ours explains, at today's price."""
-        assert self.desk is not None
         from agent.app.adoption import adopt
 
+        assert self.desk is not None
         await adopt(self, self.desk)
 
 
@@ -159,6 +163,7 @@ async def open_app(
     market.unreachable = unreachable
     stack.push_async_callback(market.close)
     return App(
+        closing=await stack.enter_async_context(AsyncExitStack()),
         settings=settings,
         clock=clock,
         session=session,
@@ -221,6 +226,7 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
     authorities = {chain_id: chain_authority(settings, desk) for chain_id, desk in app.chains.items()}
     ready = signer_ready(app)
     authority = Authority(app.clock, book, authorities, app.venues, owners, sender, outbox, ready)
+    authority.locks = app.market.locks = app.locks
     tracker = Tracker(
         app.clock,
         recorder,
@@ -264,14 +270,17 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
         decimals=app.directory.decimals,
         lots={symbol: Decimal("0.000001") for symbol in app.directory.groups},
     )
-    streams = [
-        asyncio.create_task(tracker.consume(v), name=f"stream {name}") for name, v in app.venues.items()
-    ]
+    streams: list[asyncio.Task[None]] = []
     after = {venue.name: venue.cancel_after_s for venue in settings.venues}
-    streams += [
-        asyncio.create_task(one.run(), name="dead man")
-        for one in dead_men(dict(app.venues), after, app.clock, recorder)
-    ]
+
+    def listen(venue: ExecutionVenue) -> None:
+        men = dead_men({venue.name: venue}, after, app.clock, recorder)
+        streams.append(asyncio.create_task(tracker.consume(venue), name=f"stream {venue.name}"))
+        streams.extend(asyncio.create_task(one.run(), name="dead man") for one in men)
+
+    for venue in app.venues.values():
+        listen(venue)
+    app.listen = listen
     leftovers = Leftovers(app.chains, recorder, app.clock, note)
     recorder.watchers.append((await stack.enter_async_context(leftovers)).saw)
     streams += head_feeds(app.chains.values(), recorder, app.clock)
@@ -291,22 +300,6 @@ def alerts_of(app: App, journal: Journal) -> Alerts:
         app.session,
         note,
     )
-
-
-def alarm_on_failure(journal: Journal, recorder: Recorder, clock: Clock) -> None:
-    """A journal that fails under way is told at once, here and to whoever gets the alerts."""
-    loop = asyncio.get_running_loop()
-
-    def alarm(failure: Halt) -> None:
-        note(f"ALARM {failure.code}: {failure.message} → {failure.hint}")
-        with suppress(Halt):  # no room for the alarm itself either: it was told above
-            recorder.take(Alarmed(failure.code, failure.message, clock.now_ns()))
-
-    def failed(failure: Halt) -> None:
-        with suppress(RuntimeError):  # the loop has ended, and whoever closes the journal raises it
-            loop.call_soon_threadsafe(alarm, failure)
-
-    journal.on_failure = failed
 
 
 def tell_unless_written(app: App) -> None:

@@ -18,6 +18,7 @@ from agent.domain.events import Authorized, ChainBatch, Refused, Simulated
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import venue_of
 from agent.execution import nonce_lanes
+from agent.execution.locks import Locks
 from agent.execution.outbox import Outbox
 from agent.journal.book import Book
 from agent.ports import Clock, ExecutionVenue
@@ -136,6 +137,8 @@ class Authority:
         self._owners, self._sender, self._outbox, self._ready = owners, sender, outbox, ready
         self._seen: dict[int, Seen] = {}
         self.offers: OfferAuthorizer | None = None
+        self.locks = Locks()
+        """Places that get no signature of ours; see `agent.execution.locks`."""
 
     async def look(self, chain_id: int) -> None:
         self._seen.pop(chain_id, None)
@@ -159,6 +162,7 @@ class Authority:
         """Raises Retry NONCE_HELD, after waiting, where the signer had signed something else for the same nonce."""
         await self._ready()
         try:
+            self._need_open(simulated)
             if simulated.offer is not None:
                 return await self._offer(simulated)
             if simulated.chain is not None:
@@ -169,6 +173,13 @@ class Authority:
                 await self._outlive(simulated.chain)
                 raise Retry("NONCE_HELD", no.message, "it has expired by now: plan again") from no
             return Refused(simulated.part, no.code, no.message, no.hint, self._clock.now_ns())
+
+    def _need_open(self, simulated: Simulated) -> None:
+        record, before = (
+            self._book.parts.get(ClOrdId(n)) for n in (simulated.part.cl_ord_id, simulated.part.child)
+        )
+        signed = before is not None and before.authorized is not None
+        self.locks.refuse(simulated, record.what if record is not None else "", signed)
 
     async def _offer(self, simulated: Simulated) -> Authorized:
         if self.offers is None:

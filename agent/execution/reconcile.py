@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from agent.domain.errors import Retry
 from agent.domain.events import Authorized, Breach, Settled
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import Place
@@ -86,8 +87,11 @@ async def carry_signed(parent: ParentOrder, desk: Desk) -> None:
 
 
 async def carry_on(authorized: Authorized, desk: Desk) -> Settled:
-    """The end of the road for a part that was signed before: hand the same bytes over if they may not have left, follow."""
-    record = desk.book.parts[authorized.part.cl_ord_id]
+    """The end of the road for a part that was signed before: hand the same bytes over if they may not have left, follow. Raises Retry
+    VENUE_UNREACHABLE where its venue never answered: it stays open, and is followed once that is back."""
+    record, place = desk.book.parts[authorized.part.cl_ord_id], authorized.part.place
+    if not desk.tracker.reaches(place):
+        raise Retry("VENUE_UNREACHABLE", f"{place} does not answer", "it is followed as soon as it does")
     on_chain = authorized.order is None and authorized.offer is None
     waits = on_chain and record.submission is SubmissionState.AUTHORIZED  # what a road refused is over
     if waits and not record.submitted and await desk.tracker.may_send_again(authorized):

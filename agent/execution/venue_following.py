@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Mapping
 from agent.domain.errors import Denied, FairleadError, Halt, Reconcile, Reject, Retry
 from agent.domain.events import Alarmed, Authorized, Indeterminate, Reported, Settled
 from agent.domain.ids import ClOrdId
-from agent.domain.instruments import venue_of
+from agent.domain.instruments import Place, venue_of
 from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
 from agent.domain.reports import ExecutionReport, Fill, OrderSnapshot
 from agent.execution.recorder import Recorder
@@ -73,8 +73,10 @@ class VenueFollower:
         return self._settle(record)
 
     async def look_at_venue(self, authorized: Authorized) -> None:
-        """Asks once, and takes in what is told."""
+        """Asks once, and takes in what is told; nothing where the venue never answered."""
         assert authorized.order is not None
+        if not self.reaches(authorized.part.place):
+            return
         venue = self._venues[venue_of(authorized.part.place) or ""]
         try:
             snapshot = await venue.query(authorized.part.cl_ord_id, authorized.order.symbol)
@@ -82,6 +84,11 @@ class VenueFollower:
             return  # nothing was learnt
         if snapshot is not None:
             await self.ingest_snapshot(snapshot, authorized)
+
+    def reaches(self, place: Place) -> bool:
+        """Whether there is somebody to ask: a venue that does not answer when a process begins is not there until it does."""
+        venue = venue_of(place)
+        return venue is None or venue in self._venues
 
     def _provably_absent(self, authorized: Authorized, asked_at: int) -> bool:
         """A request can arrive no later than its receive window; only after that a 'no such order' is the end of it."""

@@ -234,6 +234,7 @@ class Book:
     def _adopted(self, event: ev.Adopted) -> None:
         prices = {price.symbol: price.px for price in event.prices}
         symbols = dict(event.symbols)
+        self.living.adopted_ns[event.place] = event.at_ns
         for balance in event.balances:
             with localcontext(WIDE):
                 found = balance.free + balance.locked

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal, localcontext
 
 from agent.domain.ids import ClOrdId
+from agent.domain.instruments import Place
 from agent.domain.submission_state import UNDECIDED
 from agent.domain.units import WIDE
 from agent.journal.records import ChildRecord, PartRecord
@@ -27,6 +28,8 @@ class Living:
         self._counted: dict[ClOrdId, Decimal] = {}
         self._signed: dict[ClOrdId, PartRecord] = {}
         self._day, self._total = -1, Decimal(0)
+        self.adopted_ns: dict[Place, int] = {}
+        """When a place's balances were last taken into the book as they were."""
 
     def part(self, record: PartRecord) -> None:
         self._open[record.part.cl_ord_id] = record

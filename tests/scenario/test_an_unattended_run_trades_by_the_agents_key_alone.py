@@ -178,6 +178,7 @@ def test_killed_at_a_stage_boundary_it_is_done_exactly_once(
     assert after["agent nonce"] == before["agent nonce"] + 1
     assert before["agent wei"] - after["agent wei"] == int(lived["gas_wei"]["eip155:1"])
     assert after["safe nonce"] == before["safe nonce"]
+    home.taken_over()
 
 
 def test_a_run_killed_with_a_trade_in_flight_goes_on_with_it_once(agent_home: AgentHome) -> None:
@@ -189,7 +190,9 @@ def test_a_run_killed_with_a_trade_in_flight_goes_on_with_it_once(agent_home: Ag
     try:
         words = "trade sell 0.3 ETH --for USDC --by agent --live --yes --max-loss 50"
         watching = home.home.start(words, home.settings_path)
-        wait_for(lambda: any(r.submitted for name, r in home.book().parts.items() if name not in known))
+        home.home.wait_for(
+            lambda: any(r.submitted for name, r in home.book().parts.items() if name not in known), 30
+        )
         daemon.end(signal.SIGKILL)
         watching.end(signal.SIGKILL)
     finally:
@@ -334,6 +337,7 @@ def test_a_drift_under_way_stops_new_orders_until_the_chain_agrees_again(agent_h
     assert daemon.end(signal.SIGTERM).status in (0, 5)
     # The owners execute by the same sender: an order may have lost its nonce to them, and then ends at its deadline.
     assert home.run("run --once", patience_s=HELD_S).status in (0, 4)
+    home.taken_over()
     assert "allowance WETH" in daemon.err
 
 

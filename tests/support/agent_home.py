@@ -81,7 +81,14 @@ class AgentHome:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def run(self, words: str, settings: Path | None = None, patience_s: float = 120) -> Ran:
-        return self.home.run(words, settings or self.settings_path, patience_s)
+        """What the owners' own settings send leaves by the same key as the agent's: each journal takes the other's nonces over."""
+        by_owners = settings == self.owners_path and "--live" in words
+        if by_owners:
+            self.taken_over(self.owners_path)
+        ran = self.home.run(words, settings or self.settings_path, patience_s)
+        if by_owners:
+            self.taken_over(self.settings_path)
+        return ran
 
     def book(self) -> Book:
         return read_book(self.settings) or Book()
@@ -149,6 +156,13 @@ class AgentHome:
             f"wallet execute {file} --live --yes --max-loss 9000000 --json", self.owners_path, 180
         )
         assert done.status == 0, done.err + done.out
+
+    def taken_over(self, settings: Path | None = None) -> None:
+        """Another journal sent with the same key: what one does not know locks its chain until it is taken over. A daemon that runs has
+        been let in before, and holds its journal."""
+        path = settings or self.settings_path
+        if load(path).journal.path.exists():
+            self.home.run("reconcile --adopt --at-once", path)
 
 
 def written(path: Path, values: dict[str, Any]) -> Path:

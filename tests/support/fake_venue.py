@@ -84,6 +84,12 @@ class FakeVenue:
             NewOrder(HOUSE, SYMBOL, cl_ord_id, side, "LIMIT", tif, Decimal(px), Decimal(qty), None, "NONE")
         )
 
+    def by_hand(self, side: str, qty: str, px: str = "2900", cl_ord_id: str = "by-hand-1") -> None:
+        """The account's owner at the exchange's own page: a limit order that takes what it can."""
+        self.venue.place(
+            NewOrder(OWNER, SYMBOL, cl_ord_id, side, "LIMIT", "IOC", Decimal(px), Decimal(qty), None, "NONE")
+        )
+
     def end_order(self, venue_order_id: str) -> None:
         """The exchange ends an order of its own accord."""
         self.venue.cancel(self.venue.engine.orders[int(venue_order_id)])

@@ -46,7 +46,8 @@ async def begun(records: list[PartRecord], place: Place) -> tuple[list[str], lis
         new.append("new")
 
     book = SimpleNamespace(open_parts=lambda: records, parts={r.part.cl_ord_id: r for r in records})
-    tracker, journal = SimpleNamespace(follow=follow), SimpleNamespace(record=stopped)
+    tracker = SimpleNamespace(follow=follow, reaches=lambda place: True)
+    journal = SimpleNamespace(record=stopped)
     desk: Any = SimpleNamespace(book=book, lanes=lanes, tracker=tracker, journal=journal)
     again = asyncio.create_task(settle_open_parts(desk))
     for _ in range(5):

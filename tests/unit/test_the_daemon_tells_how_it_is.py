@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from typing import Any
 
@@ -13,6 +14,8 @@ from manual_clock import ManualClock
 
 from agent.app.monitor import Monitor, Vitals, ping
 from agent.domain.events import Alarmed, Fired, Scheduled
+from agent.domain.instruments import Place
+from agent.execution.locks import Lock, Locks
 from agent.journal.book import Book
 from agent.journal.chain import Head, Seq
 from chains.errors import Usage
@@ -28,8 +31,10 @@ class Trouble:
         return self.why
 
 
-def vitals(trouble: Trouble) -> Vitals:
-    book = Book()
+def vitals(trouble: Trouble, *locked: Lock) -> Vitals:
+    book, locks = Book(), Locks()
+    for lock in locked:
+        locks.shut(lock)
     for event in (
         Fired("drip", "1", "ORDER", "p-1", 1),
         Fired("drip", "2", "SKIPPED", "stopped", 2),
@@ -39,7 +44,7 @@ def vitals(trouble: Trouble) -> Vitals:
     ):
         book.apply(event)
     head = Head(Seq(12), bytes(range(32)))
-    return Vitals("devnet", book, lambda: head, trouble, ManualClock())
+    return Vitals("devnet", book, lambda: head, trouble, ManualClock(), locks)
 
 
 async def get(url: str, **headers: str) -> tuple[int, str]:
@@ -67,6 +72,20 @@ def test_metrics_are_prometheus_text_and_say_what_the_journal_says() -> None:
     } <= set(lines)
     for name in {line.partition("{")[0].partition(" ")[0] for line in lines if not line.startswith("#")}:
         assert sum(line.startswith(f"# TYPE {name} ") for line in lines) == 1, name
+
+
+def test_a_locked_place_is_named_with_its_remedy_and_the_others_trade_on() -> None:
+    shut = Lock(Place("cex:paper"), "BALANCE_GONE", "1 ETH is gone", "look there")
+
+    async def told() -> list[tuple[int, str]]:
+        async with Monitor(vitals(Trouble(), shut), 0) as monitor:
+            return [await get(f"{monitor.url}/health"), await get(f"{monitor.url}/metrics")]
+
+    (status, health), (_, metrics) = asyncio.run(told())
+    assert status == 200 and json.loads(health)["locked"] == [
+        {"place": "cex:paper", "code": "BALANCE_GONE", "why": "1 ETH is gone", "remedy": "look there"}
+    ]
+    assert 'fairlead_place_locked{place="cex:paper",code="BALANCE_GONE"} 1' in metrics.splitlines()
 
 
 def test_health_is_503_with_the_reason_while_nothing_may_be_begun() -> None:

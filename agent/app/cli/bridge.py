@@ -108,7 +108,8 @@ def send(
 
     async def work(app: App, stack: AsyncExitStack) -> int:
         from agent.app.bridging import sending
-        from agent.app.certifying import refuse_uncertified
+        from agent.app.carrier import tell_alarms
+        from agent.app.start_check import certify
         from agent.app.unattended import whose_key
         from agent.app.wiring import nothing_new_unless_written, open_trading
         from agent.domain.ids import ClOrdId
@@ -119,7 +120,8 @@ def send(
         desk = await open_trading(app, stack)
         if live:
             nothing_new_unless_written(app)
-            await refuse_uncertified(app, desk.book)
+            desk.journal.watchers.append(tell_alarms(note))
+            await certify(app, desk)
         if (other := sending.same_under_way(desk.book, way, raw)) is not None and not again:
             raise Denied(
                 "BRIDGE_IN_FLIGHT",

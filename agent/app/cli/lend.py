@@ -66,8 +66,9 @@ def command(
 
     async def work(app: App, stack: AsyncExitStack) -> int:
         from agent.app import lending
-        from agent.app.certifying import refuse_uncertified
+        from agent.app.carrier import tell_alarms
         from agent.app.instructed import failure
+        from agent.app.start_check import certify
         from agent.app.unattended import whose_key
         from agent.app.wiring import nothing_new_unless_written, open_trading
 
@@ -75,7 +76,8 @@ def command(
         desk = await open_trading(app, stack)
         if live:
             nothing_new_unless_written(app)
-            await refuse_uncertified(app, desk.book)
+            desk.journal.watchers.append(tell_alarms(note))
+            await certify(app, desk)
         action = await lending.prepare(app, verb, qty, asset, chain)
         before, after = lending.shown_health(action.health_before), lending.shown_health(action.health_after)
         if not as_json:

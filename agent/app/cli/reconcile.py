@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,8 +12,11 @@ from agent.app.cli.output import emit_json, header, note, table
 from chains.errors import Denied, Retry, Usage
 
 if TYPE_CHECKING:
+    from agent.app.comparing import Difference
     from agent.app.comparison import Compared
     from agent.app.wiring import App
+    from agent.domain.instruments import Place
+    from agent.execution.locks import Lock
 
 
 @click.command("reconcile")
@@ -28,12 +32,14 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
 def command(ctx: click.Context, adopt: bool, cancel: bool, at_once: bool, as_json: bool) -> int:
-    """Compare open orders, fills, balances and nonces with the books; record what was found. Cancels and sends nothing.
+    """Compare open orders, fills, balances, positions and nonces with the books, place by place; record what was found. Cancels and sends
+    nothing.
 
-    Exit 0 where they agree (differences that an order in flight explains count as agreement), 5 where they do not.
+    Exit 0 where nothing locks, 5 where something does: a place that does not answer, or a difference that nothing explains. Such a place
+    gets no order; the others trade on. `run` and every command that trades check the same before they sign.
 
-    A journal that knows nothing of an account with history trades nothing. `--adopt` takes that account over: balances at today's
-    prices, used nonces, fills. It is refused while something of an earlier run could still happen unseen.
+    `--adopt` takes the account over as it is and opens it: balances at today's prices, used nonces, fills. It is refused while something of
+    an earlier run could still happen unseen. A journal that knows nothing of an account with history trades nothing before.
     """
     from agent.app.cli.common import load_settings, with_app
 
@@ -57,11 +63,11 @@ async def _adopt(app: App, cancel: bool, at_once: bool, as_json: bool) -> int:
         raise Denied(
             "WATCH_ONLY", "these settings only watch", "nothing is traded by them, so nothing is locked"
         )
-    ended = await drop_ours(app) if cancel else []
     book = read_book(settings) or Book()
+    ended = await drop_ours(app, book) if cancel else []
     compared = await compare(app, book)
     await _record(app, compared)  # the first look is on record, whatever comes of the rest
-    events = await certificate(app, book, compared, at_once)
+    events = await certificate(app, book, compared, at_once, ended)
     for event in events:
         if not await append_event(settings, app.clock, event):
             raise Retry("JOURNAL_LOCKED", "another process holds the journal", "end it, then try again")
@@ -80,11 +86,12 @@ async def _adopt(app: App, cancel: bool, at_once: bool, as_json: bool) -> int:
 
 
 async def _compare(app: App, stack: AsyncExitStack, as_json: bool) -> int:
-    from agent.app.certifying import contradicted, history
+    from agent.app.certifying import history
     from agent.app.cli.common import journal_busy
     from agent.app.comparison import compare
     from agent.app.places import place_named
     from agent.app.readonly import read_book
+    from agent.app.start_check import locks_of
     from agent.journal.book import Book
 
     settings = app.settings
@@ -95,40 +102,90 @@ async def _compare(app: App, stack: AsyncExitStack, as_json: bool) -> int:
         await _record(app, compared)
     else:
         note("not recorded: another process holds the journal, or these settings only watch")
-    unexplained = [d for d in compared.differences if not d.explained]
-    locked = () if settings.watch_only else await history(app, book) or await contradicted(app, book)
+    whole = () if settings.watch_only else await history(app, book)
+    shut = {
+        lock.place: lock
+        for lock in locks_of(compared.differences)
+        if lock.opens_itself or not settings.watch_only
+    }
+    locked = [*whole, *(f"{place_named(settings, p)}: {lock.why}" for p, lock in shut.items() if not whole)]
     if as_json:
-        emit_json(
+        emit_json(_facts(app, compared, shut, whole, locked, recorded))
+        return 5 if locked else 0
+    header(settings.environment.value, settings.wallet.address, await app.head_line())
+    table(("where", "state", "difference", "explained by"), _rows(app, compared, shut))
+    if whole:
+        print(f"trading is locked: {'; '.join(whole)}")
+        print("`fairlead reconcile --adopt` takes the account over as it is")
+    elif shut:
+        names = ", ".join(place_named(settings, place) for place in shut)
+        print(f"locked: {names}; the other places are open")
+    else:
+        print("nothing locks: the books agree, or each difference is explained")
+    return 5 if locked else 0
+
+
+def _rows(app: App, compared: Compared, shut: Mapping[Place, Lock]) -> list[list[str]]:
+    """A line for each difference, one that locks naming its remedy; places without any in one word."""
+    from agent.app.comparing import REMEDIES
+    from agent.app.comparison import places_of
+    from agent.app.places import place_named
+
+    rows = []
+    for place in places_of(app):
+        name = place_named(app.settings, place)
+        mine = [d for d in compared.differences if d.place == place]
+        for found in sorted(mine, key=lambda d: not d.locks):
+            locks = found.locks if place in shut else ""
+            why = f"{found.why} → {REMEDIES[locks]}" if locks else found.why
+            rows.append([name, "LOCKED" if locks else "told", f"{found.kind}: {found.what}", why])
+        if not mine:
+            rows.append([name, "agrees", "", ""])
+    return rows
+
+
+def _facts(
+    app: App,
+    compared: Compared,
+    shut: Mapping[Place, Lock],
+    whole: Sequence[str],
+    locked: Sequence[str],
+    recorded: bool,
+) -> dict[str, Any]:
+    from agent.app.comparing import REMEDIES
+    from agent.app.comparison import places_of
+    from agent.app.places import place_named
+
+    def told(d: Difference) -> dict[str, Any]:
+        locks = bool(d.locks) and d.place in shut
+        by = None if locks else d.why
+        return {
+            "place": d.place, "kind": d.kind, "what": d.what, "why": d.why, "explained": d.explained, "explained_by": by, "locks": locks,
+        }  # fmt: skip
+
+    places = []
+    for place in places_of(app):
+        lock = shut.get(place)
+        places.append(
             {
-                "equal": not unexplained,
-                "asked": list(compared.asked),
-                "differences": [
-                    {"place": d.place, "kind": d.kind, "what": d.what, "why": d.why, "explained": d.explained}
-                    for d in compared.differences
-                ],
-                "recorded": recorded,
-                "locked": list(locked),
+                "place": place,
+                "name": place_named(app.settings, place),
+                "compared": place in compared.asked,
+                "locks": lock is not None or bool(whole),
+                "code": lock.code if lock is not None else "NOT_CERTIFIED" if whole else None,
+                "remedy": lock.remedy if lock is not None else REMEDIES["NOT_CERTIFIED"] if whole else None,
+                "differences": [told(d) for d in compared.differences if d.place == place],
             }
         )
-        return 5 if unexplained else 0
-    header(settings.environment.value, settings.wallet.address, await app.head_line())
-    if compared.differences:
-        rows = [
-            [place_named(settings, d.place) if d.place else "–", d.kind, d.what, d.why]
-            for d in compared.differences
-        ]
-        table(("where", "kind", "difference", "why"), rows)
-    asked = ", ".join(place_named(settings, place) for place in compared.asked)
-    if unexplained:
-        print(
-            f"{len(unexplained)} difference{'s' * (len(unexplained) > 1)} that nothing explains; asked {asked}"
-        )
-    else:
-        print(f"the books agree with {asked}")
-    if locked:
-        print(f"trading is locked: {'; '.join(locked)}")
-        print("`fairlead reconcile --adopt` takes the account over as it is")
-    return 5 if unexplained else 0
+    return {
+        "verdict": "locked" if locked else "open",
+        "equal": all(d.explained for d in compared.differences),
+        "asked": list(compared.asked),
+        "places": places,
+        "differences": [told(d) for d in compared.differences],
+        "recorded": recorded,
+        "locked": list(locked),
+    }
 
 
 async def _record(app: App, compared: Compared) -> None:

@@ -78,7 +78,8 @@ def command(
     margins = rescue_margin.rules_of(settings, venue, wanted) if venue is not None else []
 
     async def work(app: App, stack: AsyncExitStack) -> int:
-        from agent.app.certifying import refuse_uncertified
+        from agent.app.carrier import tell_alarms
+        from agent.app.start_check import certify
         from agent.app.unattended import whose_key
         from agent.app.wiring import nothing_new_unless_written, open_trading
 
@@ -86,7 +87,8 @@ def command(
         desk = await open_trading(app, stack)
         if live:
             nothing_new_unless_written(app)
-            await refuse_uncertified(app, desk.book)
+            desk.journal.watchers.append(tell_alarms(note))
+            await certify(app, desk, stays=True)
         if not as_json:
             header(settings.environment.value, settings.wallet.address, await app.head_line())
         reached = [

@@ -107,6 +107,7 @@ def _may_run_unattended(settings: Settings, yes: bool, max_loss: str | None) -> 
 async def _once(app: App, stack: AsyncExitStack, as_json: bool) -> int:
     from agent.app.bridging.following import follow_all
     from agent.app.carrier import Carrier, tell_alarms
+    from agent.app.start_check import certify
     from agent.app.wiring import open_trading, tell_unless_written
 
     if not as_json:
@@ -116,6 +117,8 @@ async def _once(app: App, stack: AsyncExitStack, as_json: bool) -> int:
     tell_unless_written(app)
     desk.journal.watchers.append(tell_alarms(note))
     asked = [record.part.cl_ord_id for record in desk.book.open_parts()]
+    if asked or any(record.closed is None for record in desk.book.parents.values()):
+        await certify(app, desk, stays=True)
     async with Carrier(app, desk, note, takes_orders=False) as carrier:
         names = await carrier.take_up(exits=True)
         if names or asked:
@@ -204,18 +207,19 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
 
     from agent.app.bridging.following import CrossingWatch
     from agent.app.carrier import Carrier, tell_alarms
-    from agent.app.certifying import refuse_uncertified
     from agent.app.counterparty import cap_watch
     from agent.app.jobs.facts import confirmed_px
     from agent.app.jobs.guard import Guard, owner_of, store_of
     from agent.app.jobs.known import all_jobs
     from agent.app.jobs.supervisor import Supervisor
     from agent.app.monitor import monitored
+    from agent.app.place_watch import PlaceWatch
     from agent.app.rescue.margin_watch import MarginWatch
     from agent.app.rescue.sight import desk_of
     from agent.app.rescue.watch import RescueWatch
     from agent.app.scheduler import Scheduler, request_of_job
     from agent.app.settings_tree import Job
+    from agent.app.start_check import certify
     from agent.app.unattended import Watch, admit, bound_words
     from agent.app.wiring import open_trading, tell_unless_written
     from agent.domain.errors import FairleadError
@@ -234,8 +238,8 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
         desk_of(app, rule)  # a chain on which nothing could be done is told now
     desk = await open_trading(app, stack)
     tell_unless_written(app)
-    await refuse_uncertified(app, desk.book)
     desk.journal.watchers.append(tell_alarms(_say))
+    await certify(app, desk, stays=bool(rescues or app.settings.margin_rescues))
     watch = Watch(app, desk, roads, max_loss_usd, _say) if roads is not None else None
     if watch is not None:
         await watch.look()
@@ -273,6 +277,7 @@ async def _daemon(app: App, stack: AsyncExitStack, max_loss_usd: Decimal) -> int
             tasks.append(asyncio.create_task(watch.run(), name="scopes"))
         tasks.append(asyncio.create_task(cap_watch(app, desk).run(), name="counterparty caps"))
         tasks.append(asyncio.create_task(CrossingWatch(app, desk, _say).run(), name="bridge"))
+        tasks.append(asyncio.create_task(PlaceWatch(app, desk, carrier, _say).run(), name="places"))
         guarded = f", {len(watches) + len(exposed)} accounts watched" if watches or exposed else ""
         _say(f"running: {len(enabled)} jobs{guarded}, inbox open; end it with Ctrl-C or SIGTERM")
         try:

@@ -280,10 +280,10 @@ async def _carry(
     from dataclasses import replace
 
     from agent.app.carrier import Carrier
-    from agent.app.certifying import refuse_uncertified
     from agent.app.cli.common import journal_busy
     from agent.app.follow import Teller
     from agent.app.intents import guarded
+    from agent.app.start_check import certify
     from agent.app.watching.exits import unprotected_lines
     from agent.app.wiring import nothing_new_unless_written, open_trading
 
@@ -293,10 +293,10 @@ async def _carry(
         return await _hand_over(app, parent, found, planned, view, as_json, by)
     desk = await open_trading(app, stack)
     nothing_new_unless_written(app)
-    await refuse_uncertified(app, desk.book)
     desk.journal.watchers.append(
         Teller(app.settings, desk.book, parent).saw
     )  # alarms of what comes before it, too
+    await certify(app, desk)
     async with Carrier(app, desk, note) as carrier:
         waiting = carrier.waiting()
         if desk.book.open_parts() or any(

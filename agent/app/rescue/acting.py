@@ -31,6 +31,7 @@ from agent.domain.instruments import AssetId
 from agent.domain.orders import Part
 from agent.domain.units import WIDE, qty_exact, quantize_up
 from agent.execution.desk import Desk
+from agent.execution.locks import RESCUE
 from agent.execution.spine import work
 from agent.journal.records import PartRecord
 from agent.margin.aave_moves import REPAY_WITH
@@ -59,7 +60,7 @@ UNSIGNED = frozenset(
 )
 """Refusals that come before anything is signed: another plan may still do."""
 SOURCE = "rescue:"
-MARK = "rescue "
+MARK = RESCUE
 """How the sentence of every rescue's payment begins in the journal."""
 
 

@@ -33,6 +33,7 @@ class Admin:
         app.router.add_post("/admin/tick", self.tick)
         app.router.add_post("/admin/cancel", self.cancel)
         app.router.add_post("/admin/disconnect", self.disconnect)
+        app.router.add_post("/admin/balance", self.balance)
 
     async def truth(self, request: web.Request) -> web.Response:
         """Every order, fill and balance of every account, as the exchange itself knows them."""
@@ -97,6 +98,19 @@ class Admin:
             raise VenueError(-2011, "Unknown order sent.")
         self.venue.cancel(order)
         return web.json_response(wire.order_json(order))
+
+    async def balance(self, request: web.Request) -> web.Response:
+        """{"account", "asset", "quantity"}: a deposit by the account's owner or, below zero, what somebody with the account takes out."""
+        body = await _body(request)
+        account, asset = wire.required(body, "account"), wire.required(body, "asset")
+        qty, free = (
+            Decimal(wire.required(body, "quantity")),
+            self.venue.engine.free.get((account, asset), Decimal(0)),
+        )
+        if account not in self.venue.accounts or free + qty < 0:
+            raise VenueError(-2010, "Account has insufficient balance for requested action.")
+        self.venue.engine.deposit(account, asset, qty)
+        return web.json_response({"free": str(free + qty)})
 
     async def disconnect(self, request: web.Request) -> web.Response:
         """Ends every WebSocket connection, as the exchange does once a day."""

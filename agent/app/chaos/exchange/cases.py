@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from agent.app.chaos.exchange.fates import Fate, by_fix, called, draw, of_contra
 from agent.app.chaos.exchange.ground import Exchange
 from agent.app.chaos.exchange.lanes import PX, Lane
 from agent.app.chaos.exchange.listed import let_go, of_lists, parameters, then_exits
+from agent.app.comparison import compare_venue
+from agent.app.start_check import locks_of
 from agent.domain.errors import FairleadError, Halt
 from agent.domain.events import CancelRequested
 from agent.domain.ids import intent_id, parent_id
@@ -45,6 +47,8 @@ class Told:
     deaths: int = 0
     sigkills: int = 0
     stopped: str = ""
+    locked: list[str] = field(default_factory=list)
+    """What the start-up certificate found against the exchange that nothing explains: after a death there is to be nothing."""
 
 
 def fate_of(by: str, seed: int, case: int) -> Fate:
@@ -115,6 +119,8 @@ async def _lives(
         told.deaths += death is not None
         try:
             async with lane.open(Doom(death), fate) as desk:
+                if parent.cl_ord_id in desk.book.parents:
+                    told.locked += await locked_by(lane, desk)
                 await one_life(desk, parent, fate, lane)
             told.deaths -= death is not None
             return
@@ -122,6 +128,20 @@ async def _lives(
             pass  # the next life begins
         except* FairleadError as stopped:
             told.stopped = str(first_of(stopped))
+
+
+async def locked_by(lane: Lane, desk: Desk) -> list[str]:
+    """As `agent.app.start_check` judges it; an exchange that does not answer just then locks nothing for good."""
+    venue = lane.venue
+    assert venue is not None
+    sent = [r.authorized for r in desk.book.open_parts() if r.authorized is not None]
+    for one in sent:
+        await desk.tracker.look_at_venue(one)
+    try:
+        found = await compare_venue(venue, desk.book, (lane.dialect.symbol,), desk.clock.now_ns())
+    except FairleadError:
+        return []
+    return [f"{lock.code}: {lock.why}" for lock in locks_of(found)]
 
 
 async def _begun() -> Process:

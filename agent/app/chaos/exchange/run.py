@@ -80,6 +80,9 @@ async def _world(
     finally:
         await asyncio.to_thread(referee.close)
     report.violations += verdict["violations"]
+    report.violations += [
+        {"case": one.fate.case, "rule": "locked_out", "story": text} for one in told for text in one.locked
+    ]
     report.counters.update(verdict["counters"])
     report.counters["deaths"] += sum(one.deaths for one in told)
     report.counters["sigkills"] += sum(one.sigkills for one in told)
