@@ -26,7 +26,7 @@ from agent.transport.clock import SystemClock
 from chains.types import Protection
 
 D = Decimal
-HOLD_LISTS = {"binance_spot"}
+HOLD_LISTS = {"binance_spot", "deribit"}
 """All others say so: their exits are given by this process once the entry is over."""
 
 
