@@ -73,7 +73,7 @@ def _rows(config: str) -> list[Any]:
     try:
         rows = loads(text.encode(), parse_float=_Number)
         sound = quote_plus(text) == config and _canonical(rows) == text
-    except (ValueError, TypeError, UnicodeEncodeError):
+    except (ValueError, TypeError, UnicodeEncodeError, RecursionError):
         sound = False
     if not sound or not isinstance(rows, list):
         raise _none("otoco_config that is no list of orders in plain JSON, keys once")

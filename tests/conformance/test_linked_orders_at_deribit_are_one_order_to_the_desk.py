@@ -6,19 +6,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from ccxt_rig import BAND
 from deribit_rig import PERPETUAL, Signer, deribit_paper, deribit_session
-from paper import Door
+from paper import KEY, Door
 
 from agent.domain.errors import Reconcile, Reject, Usage
 from agent.domain.ids import ClOrdId
-from agent.domain.order_state import ExecType, OrdStatus
+from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
 from agent.domain.orders import Attached, Exits, OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import ExecutionReport
-from agent.venues.deribit import Deribit
+from agent.transport.clock import SystemClock
+from agent.transport.http import TimeOuts
+from agent.venues.deribit import FEED, VENUE, Deribit
 from chains.errors import Denied
 
 D = Decimal
@@ -157,6 +161,30 @@ async def test_exits_cancelled_while_they_wait_end_their_entry_also_by_a_session
         assert await status(later, ENTRY) == (OrdStatus.CANCELED, D(0)) and await names(later) == set()
     finally:
         await later.close()
+
+
+class TellsNothingThatWaits(Deribit):
+    """By label it is told of orders alone, and of nothing that waits behind one."""
+
+    async def labelled(self, label: str, symbol: str) -> list[Any]:
+        return [row for row in await super().labelled(label, symbol) if "OTO-" not in row["order_id"]]
+
+
+async def test_exits_that_wait_are_known_also_where_no_question_by_label_tells_of_them(
+    rig: tuple[Deribit, Door],
+) -> None:
+    facts = replace(VENUE, audit_s=0.05, weight_per_minute=10**7)
+    venue = TellsNothingThatWaits(
+        facts, FEED, "paper", SystemClock(), KEY, Signer().sign, rig[1].url, None, TimeOuts(1.0, 0.5)
+    )
+    await venue.start()
+    try:
+        await placed(venue, entry())
+        assert await status(venue) == (OrdStatus.NEW, D(0)), "it stands, and is not given again"
+        assert (await venue.cancel(NAME, PERPETUAL)).status in TERMINAL
+        assert await names(venue) == set()
+    finally:
+        await venue.close()
 
 
 @pytest.mark.parametrize("order", [pair(), entry()])

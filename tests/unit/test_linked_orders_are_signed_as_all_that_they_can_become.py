@@ -75,6 +75,7 @@ def test_a_list_beyond_what_is_left_of_the_day_is_refused_whole() -> None:
         ("buy", OTO | {"otoco_config": STOP}),
         ("buy", OTO | {"otoco_config": "[1]"}),
         ("buy", OTO | {"otoco_config": "[" * 1_100}),
+        ("buy", OTO | {"otoco_config": "[" * 600 + "]" * 600}),
         ("buy", OTO | {"type": "market"}),
         ("buy", OTO | {"type": "stop_limit", "trigger": "last_price", "trigger_price": "2990"}),
         ("edit_by_label", OTO),

@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from agent.domain.errors import Denied, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.order_lists import LONE, Exit, OrderList, as_one, exit_ids, leg_ids, list_of, pair_of
-from agent.domain.order_state import TERMINAL
+from agent.domain.order_state import TERMINAL, OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import OrderSnapshot
 from agent.venues import Terms, check_grid, number, understood
@@ -176,16 +177,22 @@ class Pairs:
     async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot:
         """Both, and the entry they wait for; what had ended is given as it ended. Raises Reject NO_SUCH_ORDER, Reconcile."""
         refused: Reject | None = None
+        before: OrderSnapshot | None = None
         for _ in range(ROUNDS):
             try:
                 rows = await self._rows(cl_ord_id, symbol)
                 found = await self._told(cl_ord_id, rows)
             except Retry as unread:
                 raise Reconcile("PAIR_UNREAD", f"{cl_ord_id}: {unread.message}", "asked by its id") from None
-            if found is None:
+            if found is None and before is None:
                 raise Reject("NO_SUCH_ORDER", f"{self._venue.name} has no pair {cl_ord_id}")
+            if found is None and before is not None and refused is None:
+                return replace(before, status=OrdStatus.CANCELED)  # what waited is told of no more
+            if found is None:
+                continue
             if found.status in TERMINAL:
                 return found
+            before = found
             with understood("an order of a pair"):
                 there = [
                     row for row in rows if row is not None and row["order_state"] in ("open", "untriggered")
@@ -224,12 +231,21 @@ class Pairs:
         if pair_of(leg_ids(cl_ord_id)[0]) is None:
             return []  # no id of ours, or that of a leg
         told = self.known.get(cl_ord_id)
-        for names in (told,) if told is not None else (leg_ids(cl_ord_id), (ClOrdId(f"{cl_ord_id}{LONE}"),)):
-            rows = list(await asyncio.gather(*(self._leg(name, symbol) for name in names)))
-            if any(row is not None for row in rows):
-                self.known[cl_ord_id] = tuple(names)
-                return rows
+        ways = (told,) if told is not None else (leg_ids(cl_ord_id), (ClOrdId(f"{cl_ord_id}{LONE}"),))
+        for ask in (self._leg, self._open_leg):
+            for names in ways:
+                rows = list(await asyncio.gather(*(ask(name, symbol) for name in names)))
+                if any(row is not None for row in rows):
+                    self.known[cl_ord_id] = tuple(names)
+                    return rows
         return []
+
+    async def _open_leg(self, name: ClOrdId, symbol: str) -> Row | None:
+        """Among what is open: that a question by label is told of what waits behind an entry is not documented."""
+        rows = await self._venue.private("get_open_orders", {})
+        with understood("get_open_orders"):
+            mine = [row for row in rows if (row.get("label"), row["instrument_name"]) == (name, symbol)]
+            return leg_row(mine, self._venue.name, name)
 
     async def _leg(self, name: ClOrdId, symbol: str) -> Row | None:
         found = await self._venue.labelled(name, symbol)
