@@ -41,7 +41,7 @@ def attached(
         (part.asset_out, part.asset_in) if order.side is Side.BUY else (part.asset_in, part.asset_out)
     )
     prices = on_tick(exits, side, instrument)
-    if not instrument.fee_in_quote:
+    if not (instrument.fee_in_quote or instrument.contract):  # no fee is taken of a contract
         left_bps = 10_000 - max(instrument.taker_fee_bps, instrument.maker_fee_bps)
         with localcontext(WIDE):
             if side is Side.SELL:

@@ -6,7 +6,7 @@ would follow that nobody signed; no log-on is signed therefore, unless the setti
 Deribit's cancel-on-disconnect, which only such a line has: limits bound nothing then. Orders are counted as `exchange_orders` does. Where an instrument's limits say `inverse` its amount is dollars and its price
 dollars for a coin: whoever trades with himself inside the band gains amount · px_to / px_from at most, and that is what it counts.
 
-An order in a combo is signed where the owner lists that combo with its legs (`deribit_combos`), and counted by what he wrote there. A change is counted whole, as a sale at the dearest price, for it does not say which side it is of.
+Linked orders are judged as the orders they can become (`deribit_lists`). An order in a combo is signed where the owner lists that combo with its legs (`deribit_combos`), and counted by what he wrote there. A change is counted whole, as a sale at the dearest price, for it does not say which side it is of.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from chains.errors import Denied, Usage
-from keys.signer import deribit_combos, exchange, exchange_orders
+from keys.signer import deribit_combos, deribit_lists, exchange, exchange_orders
 from keys.signer.deribit_combos import ComboLimit
+from keys.signer.exchange_lists import Legs
 from keys.signer.exchange_orders import LIFE_MS, Counted, SymbolLimit
 
 DIALECT = "deribit"
@@ -39,7 +40,7 @@ READS = frozenset(
 )
 ENDS = frozenset("cancel cancel_by_label cancel_all_by_instrument".split())
 _ORDER = frozenset(
-    "instrument_name amount type price label time_in_force post_only reject_post_only reduce_only valid_until trigger trigger_price".split()
+    "instrument_name amount type price label time_in_force post_only reject_post_only reduce_only valid_until trigger trigger_price linked_order_type trigger_fill_condition".split()
 )
 CONDITIONS = {"stop_limit": "LIMIT", "take_limit": "LIMIT", "stop_market": "MARKET", "take_market": "MARKET"}
 """What an order becomes that waits for a price: counted as that, whenever it is carried out."""
@@ -58,11 +59,12 @@ _UNTIL = re.compile(r"[0-9]{1,16}")
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request that may be judged further. `words`: an order in a plain order's words, None for what is none; `writes`: it changes
-    something there."""
+    something there; `linked`: all the orders of a list that it opens."""
 
     endpoint: str
     words: Mapping[str, str] | None
     writes: bool
+    linked: Legs | None = None
 
 
 def check(
@@ -75,7 +77,7 @@ def check(
     combos: Mapping[str, ComboLimit] | None = None,
 ) -> Asked:
     """`combos` and their legs may be named besides the `symbols`. Raises Denied EXCHANGE_WITHDRAWAL, EXCHANGE_UNLISTED, EXCHANGE_PARAMETER,
-    EXCHANGE_SYMBOL, EXCHANGE_WINDOW; Usage for what is no request at all."""
+    EXCHANGE_SYMBOL, EXCHANGE_WINDOW, EXCHANGE_LIST; Usage for what is no request at all."""
     endpoint, name = f"{method} {path}", path.removeprefix(API)
     order, change = name in ORDERS, name in CHANGES
     if method != "GET" or path != API + name or not (order or change or name in READS | ENDS):
@@ -83,7 +85,8 @@ def check(
     if not _QUERY.fullmatch(query):
         raise Usage("EXCHANGE_QUERY_INVALID", f"{endpoint}: the query is too long or not printable ASCII", "Send its exact text, at most 4096 characters.")  # fmt: skip
     names = _ORDER if order or change else _PLAIN
-    values = exchange.values_of(endpoint, query, names, _VALUE)
+    bare, config = deribit_lists.without(query) if order else (query, None)
+    values = exchange.values_of(endpoint, bare, names, _VALUE)
     listed = combos or {}
     combo = deribit_combos.NAME.fullmatch(values.get("instrument_name", ""))
     if (order or change) and combo is not None and combo[0] not in listed:
@@ -114,7 +117,12 @@ def check(
     }
     if "price" in values:
         words["price"] = values["price"]
-    return Asked(endpoint, words, True)
+    linked = deribit_lists.legs(words, values, config)
+    if linked is not None and (change or combo is not None):
+        raise Denied(
+            "EXCHANGE_LIST", f"{endpoint}: linked orders of a change or a combo", "Send the order alone."
+        )
+    return Asked(endpoint, words, True, linked)
 
 
 def judge(
@@ -123,8 +131,12 @@ def judge(
     combos: Mapping[str, ComboLimit],
     spent: Mapping[str, Decimal],
     now_ms: int,
+    linked: Legs | None = None,
 ) -> Counted:
-    """What an order's words count as. Raises as `exchange_orders.judge`, and as `deribit_combos.judge` for a combo."""
+    """What an order's words count as, and where it opens a list all of that. Raises as `exchange_orders.judge`, and as
+    `deribit_combos.judge` for a combo."""
+    if linked is not None:
+        return exchange_orders.judge_legs(words.get("symbol", ""), linked, limits, spent, now_ms)
     if deribit_combos.NAME.fullmatch(words.get("symbol", "")):
         return deribit_combos.judge(words, combos, spent)
     return exchange_orders.judge(words, limits, spent, now_ms)

@@ -213,7 +213,7 @@ class ExchangeDesk:
             facts = {"venue": venue, "endpoint": judged.endpoint}
             if judged.words is not None:
                 spent = self._ledger.ordered(venue, wall - DAY_S)
-                counted = deribit.judge(judged.words, reference.limits, combos, spent, now_ms)
+                counted = deribit.judge(judged.words, reference.limits, combos, spent, now_ms, judged.linked)
                 facts |= {"symbol": counted.symbol, "cost": f"{counted.cost:f}"}
             self._ledger.record("exchange", request_id, digest, wall, facts)
         sig = deribit.sign(secret, method, path, query, at_ms=now_ms, nonce=nonce)

@@ -113,6 +113,22 @@ def judge(
     return within(symbol, cost, limit, spent, "A sale counts at px_to. " + _SEE)
 
 
+def judge_legs(
+    symbol: str,
+    found: exchange_lists.Legs,
+    limits: Mapping[str, SymbolLimit],
+    spent: Mapping[str, Decimal],
+    now_ms: int,
+) -> Counted:
+    """As `judge`, of a list of orders in one instrument whose legs are plain orders with a timestamp each."""
+    limit = limits.get(symbol)
+    if limit is None:
+        raise Denied("EXCHANGE_LIMITS", f"a list in {symbol[:40]}, for which no limits are set", _SEE)
+    with localcontext(_WIDE):
+        cost = _cost_of_legs(found, limit, {}, now_ms)
+    return within(symbol, cost, limit, spent, "A list counts as what its orders can become. " + _SEE)
+
+
 def within(symbol: str, cost: Decimal, limit: Limit, spent: Mapping[str, Decimal], hint: str) -> Counted:
     """What may be booked of an order that costs so much. Raises Denied EXCHANGE_PER_ORDER or EXCHANGE_PER_DAY."""
     with localcontext(_WIDE):
@@ -138,7 +154,12 @@ def _all_of(values: Mapping[str, str], limit: SymbolLimit, now_ms: int) -> Decim
         _shape(values, now_ms)
         return _cost(values, limit)
     dated = {name: values[name] for name in ("timestamp", "recvWindow", *_UNUSED) if name in values}
-    found = exchange_lists.legs(values)
+    return _cost_of_legs(exchange_lists.legs(values), limit, dated, now_ms)
+
+
+def _cost_of_legs(
+    found: exchange_lists.Legs, limit: SymbolLimit, dated: Mapping[str, str], now_ms: int
+) -> Decimal:
     for leg in (*found.together, *found.either):
         _shape({**dated, **leg}, now_ms)
     together = sum((_cost(leg, limit) for leg in found.together), Decimal(0))

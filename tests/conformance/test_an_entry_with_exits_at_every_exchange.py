@@ -26,7 +26,7 @@ from agent.transport.clock import SystemClock
 from chains.types import Protection
 
 D = Decimal
-HOLD_LISTS = {"binance_spot"}
+HOLD_LISTS = {"binance_spot", "deribit"}
 """All others say so: their exits are given by this process once the entry is over."""
 
 
@@ -79,6 +79,8 @@ async def test_exits_go_with_it_as_one_list_or_nothing_goes(rig: tuple[str, Rig]
         return
     _, found, _, _ = await prepared(there, exits=True)
     assert found.order is not None and found.order.then is not None
+    if there.leverage is not None:  # no fee is taken of a contract: the exits are of all that comes
+        assert found.order.then.order_qty == found.order.order_qty
     exits = listed_ids(found.order.cl_ord_id, f"cex:{there.venue.name}").part
     await there.venue.submit(await there.venue.authorize(found.order))
     opened = {one.cl_ord_id: one.status for one in await there.venue.open_orders()}

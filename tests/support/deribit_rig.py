@@ -60,7 +60,7 @@ class Signer:
             return json.dumps({"ts": now_ms, "nonce": "n", "sig": sig})
         judged = deribit.check(method, path, payload, now_ms=now_ms, symbols=self.symbols, combos=self.combos)
         if judged.words is not None:
-            deribit.judge(judged.words, {PERPETUAL: self.limit}, self.combos, {}, now_ms)
+            deribit.judge(judged.words, {PERPETUAL: self.limit}, self.combos, {}, now_ms, judged.linked)
         nonce = hashlib.sha256(f"{payload}{len(self.asked)}".encode()).hexdigest()[:16]
         sig = deribit.sign(SECRET.encode(), method, path, payload, at_ms=now_ms, nonce=nonce)
         return json.dumps({"ts": now_ms, "nonce": nonce, "sig": sig})

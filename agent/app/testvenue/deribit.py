@@ -16,8 +16,8 @@ from typing import Any
 
 from aiohttp import web
 
+from agent.app.testvenue import deribit_lists, wire
 from agent.app.testvenue import deribit_wire as say
-from agent.app.testvenue import wire
 from agent.app.testvenue.book import Order
 from agent.app.testvenue.combos import ComboSpec
 from agent.app.testvenue.futures import FuturesEngine, futures_of
@@ -149,6 +149,9 @@ class DeribitServer(Server):
     # orders
 
     def order(self, params: Params, account: Account, side: str) -> Json:
+        if "linked_order_type" in params:
+            placed = deribit_lists.place(self.venue, params, account, side)
+            return self._placed(placed)
         spec = say.spec_named(self.engine, params)
         number = say.named(f"{spec.quote}-{self.engine.next_order_id}", params.get("label", ""))
         request = say.new_order(self.engine, account.key, params, side, number, self.venue.now_ms())
@@ -217,13 +220,13 @@ class DeribitServer(Server):
     def _numbered(self, params: Params, account: Account) -> Order:
         number = say.needed(params, "order_id")
         mine = (o for o in self.engine.orders.values() if o.account == account.key)
-        found = next((o for o in mine if number in (say.number_of(o), say.condition_of(o))), None)
+        found = next((o for o in mine if number in (say.number_of(o), say.condition_of(o), say.secondary_of(o, self.engine))), None)  # fmt: skip
         if found is None:
             raise VenueError(-2011, "Unknown order sent.")
         return found
 
     def _order(self, order: Order) -> Json:
-        return say.standing_json(order, self.engine.specs[order.symbol])
+        return say.standing_json(order, self.engine)
 
     def _trade(self, fill: Any, order: Order) -> Json:
         return say.trade_json(fill, order, self.engine.specs[order.symbol])

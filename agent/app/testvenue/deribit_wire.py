@@ -21,7 +21,7 @@ MAINTENANCE = Decimal("0.01")
 """Of a position's notional, what has to be kept."""
 CONDITIONS = {"stop_limit": "STOP_LOSS_LIMIT", "stop_market": "STOP_LOSS", "take_limit": "TAKE_PROFIT_LIMIT", "take_market": "TAKE_PROFIT"}  # fmt: skip
 KIND_OF = {kind: name for name, kind in CONDITIONS.items()}
-STATES = {"NEW": "open", "PARTIALLY_FILLED": "open", "FILLED": "filled", "CANCELED": "cancelled", "EXPIRED": "cancelled", "EXPIRED_IN_MATCH": "cancelled", "REJECTED": "rejected"}  # fmt: skip
+STATES = {"NEW": "open", "PARTIALLY_FILLED": "open", "FILLED": "filled", "CANCELED": "cancelled", "EXPIRED": "cancelled", "EXPIRED_IN_MATCH": "cancelled", "REJECTED": "rejected", "PENDING_NEW": "untriggered"}  # fmt: skip
 TIMES = {"good_til_cancelled": "GTC", "immediate_or_cancel": "IOC", "fill_or_kill": "FOK"}
 NAMES = {"GTC": "good_til_cancelled", "GTX": "good_til_cancelled", "IOC": "immediate_or_cancel", "FOK": "fill_or_kill"}  # fmt: skip
 CODES = {
@@ -180,8 +180,35 @@ def condition_json(order: Order, spec: SymbolSpec) -> Json:
     return told
 
 
-def standing_json(order: Order, spec: SymbolSpec) -> Json:
-    """How it stands now: what waits, or the order."""
+def primary_of(order: Order, engine: Engine) -> Order | None:
+    """The order that has to be filled before this one is placed; None where it waits for none, or that was filled."""
+    found = engine.lists.get(order.list_id)
+    if found is None or found.first is None or found.first == order.order_id:
+        return None
+    first = engine.orders[found.first]
+    return first if first.status != "FILLED" else None
+
+
+def secondary_of(order: Order, engine: Engine) -> str:
+    """The number under which it stands behind an order that is not filled; "" for one that stands by itself."""
+    return f"OTO-{number_of(order)}" if primary_of(order, engine) is not None else ""
+
+
+def secondary_json(order: Order, primary: Order, spec: SymbolSpec) -> Json:
+    """What waits for another order, or ended with it: of the kind that it would be, and not triggered."""
+    told = order_json(order, spec) | {"order_id": f"OTO-{number_of(order)}", "is_secondary_oto": True, "primary_order_id": number_of(primary)}  # fmt: skip
+    told.pop("trigger_order_id", None)
+    if order.type in KIND_OF:
+        told |= {"order_type": KIND_OF[order.type], "trigger": "last_price", "trigger_price": order.stop_px, "triggered": False}  # fmt: skip
+    ended = {} if order.is_open else {"cancel_reason": "user_request" if primary.is_open else "oto_primary_closed"}  # fmt: skip
+    return told | ended
+
+
+def standing_json(order: Order, engine: Engine) -> Json:
+    """How it stands now: what waits for another order or for its price, or the order."""
+    spec, primary = engine.specs[order.symbol], primary_of(order, engine)
+    if primary is not None:
+        return secondary_json(order, primary, spec)
     return (
         condition_json(order, spec)
         if order.type in KIND_OF and not order.triggered
@@ -342,7 +369,7 @@ class Words:
             legs = self._engine.legs_of(fill) if isinstance(self._engine, ComboEngine) else []
             rows = [trade_json(fill, order, spec), *(leg_json(leg, order, self._engine) for leg in legs)]
             return _heard("user.trades.any.any.raw", rows)
-        return _heard("user.orders.any.any.raw", standing_json(order, spec))
+        return _heard("user.orders.any.any.raw", standing_json(order, self._engine))
 
     def account_position(self, engine: Engine, account: str, now_ms: int) -> Json:
         return {}

@@ -16,6 +16,7 @@ from typing import Any
 from agent.domain.errors import FairleadError, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import Place, cex_id
+from agent.domain.order_lists import pair_of
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import Balance, Fill, OrderSnapshot, Position
@@ -231,9 +232,15 @@ class Reader:
         return symbol in self._known
 
     def name(self, row: Mapping[str, Any]) -> ClOrdId:
-        """Whose order it is: ours by its label, else by the number that the venue gave it."""
+        """Whose order it is: ours by its label, a pair's by that of its leg, else by the number that the venue gave it."""
         label = row.get("label")
-        return ClOrdId(text_of(label)) if label else ClOrdId(f"deribit-{text_of(row['order_id'])}")
+        if not label:
+            return ClOrdId(f"deribit-{text_of(row['order_id'])}")
+        return pair_of(ClOrdId(text_of(label))) or ClOrdId(text_of(label))
+
+    def in_pair(self, row: Mapping[str, Any]) -> bool:
+        """Whether it is one of the orders that a pair of ours is made of."""
+        return pair_of(ClOrdId(str(row.get("label") or ""))) is not None
 
     def fill(self, row: Any) -> tuple[ClOrdId, str, Fill]:
         """(our name, the venue's order number, fill) of a user's trade. A rebate counts as no fee."""

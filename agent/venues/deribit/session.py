@@ -44,7 +44,7 @@ from agent.venues import (  # fmt: skip
     others_left_alone,
     understood,
 )
-from agent.venues.deribit import codec, combos, margin, stops
+from agent.venues.deribit import codec, combos, linked, margin, stops
 from agent.venues.deribit.line import Line
 
 API = "/api/v2"
@@ -54,6 +54,8 @@ PAGE, SLACK_MS = 1_000, 5_000
 
 class Deribit:
     """An `agent.ports.ExecutionVenue` of futures, options, combos of either and spot pairs, with `positions` and `margin`. `start` first."""
+
+    holds_pairs = True
 
     def __init__(
         self,
@@ -83,6 +85,7 @@ class Deribit:
         self.line = Line(line, self._log_on, self._hear, (timeouts or TimeOuts()).write_s)
         self._told: Told | None = None
         self.reports = Executions(self, self.reader.place, clock, facts.audit_s)
+        self.pairs = linked.Pairs(self)
 
     @property
     def name(self) -> str:
@@ -158,6 +161,9 @@ class Deribit:
 
     async def authorize(self, order: VenueOrder) -> SignedRequest:
         """Raises Usage for what the venue would refuse; nothing is sent."""
+        if order.exits is not None or order.then is not None:
+            market = await self._learnt(order.symbol)
+            return await self._request(order, *self.pairs.request(order, market, self._valid_until_ms()))
         return await self.authorize_with(order, Terms(reduce_only=order.reduce_only))
 
     async def authorize_with(self, order: VenueOrder, terms: Terms) -> SignedRequest:
@@ -198,7 +204,7 @@ class Deribit:
             query, authorization = parts["query"], parts["authorization"]
         what, method = "the answer to an order", request.path.removeprefix(f"{API}/")
         try:
-            if self.line.up:  # what is sent over it ends with it
+            if self.line.up and not self.pairs.leads(request.cl_ord_id):  # what is sent over it ends with it
                 data = await self.line.ask(method, dict(parse_qsl(query)), what)
             else:
                 data = await self._write(request.path, query, authorization, what)
@@ -206,6 +212,8 @@ class Deribit:
             self._once.give_back(request.cl_ord_id)
             raise
         placed = self.reader.placed(data)
+        if request.cl_ord_id in self.pairs.known:
+            return await self.pairs.placed(request.cl_ord_id, placed.symbol)
         market = self._markets.get(placed.symbol)
         return await self._whole(placed) if market is not None and market.legs else placed
 
@@ -227,15 +235,21 @@ class Deribit:
             raise Reject("NO_SUCH_ORDER", f"{self._name} has no order {cl_ord_id}")
         if found.status in TERMINAL:
             return found
-        query, authorization = await self._signed("private/cancel", {"order_id": found.venue_order_id})
+        if cl_ord_id in self.pairs.known:
+            return await self.pairs.cancel(cl_ord_id, symbol)
         try:
-            data = await self._write(f"{API}/private/cancel", query, authorization, "the answer to a cancel")
+            data = await self.end(found.venue_order_id)
         except Reject as refused:
             if refused.code not in {codec.NAMES[code] for code in codec.GONE}:
                 raise
             after = await self.query(cl_ord_id, symbol)
             return after if after is not None else found
         return await self._whole(self.reader.order(data, write=True))
+
+    async def end(self, venue_order_id: str) -> Any:
+        """The answer to a cancel by the venue's own number. Raises Reject, Reconcile."""
+        query, authorization = await self._signed("private/cancel", {"order_id": venue_order_id})
+        return await self._write(f"{API}/private/cancel", query, authorization, "the answer to a cancel")
 
     async def cancel_many(
         self, orders: Sequence[tuple[ClOrdId, str]]
@@ -246,16 +260,22 @@ class Deribit:
     async def query(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot | None:
         """None where the venue has no recent order of this label; one that ended with nothing done it forgets after half an hour. A
         request under way may yet arrive until its `valid_until`. Raises Reconcile MORE_THAN_ONE_LIKE_IT."""
-        found: list[Any] = []
-        for currency in (await self._learnt(symbol)).currencies:
-            asked = {"currency": currency, "label": str(cl_ord_id)}
-            rows = await self.private("get_order_state_by_label", asked)
-            with understood("get_order_state_by_label"):
-                found += [row for row in rows if row["instrument_name"] == symbol]
+        if cl_ord_id in self.pairs.known:
+            return await self.pairs.query(cl_ord_id, symbol)
+        found = await self.labelled(cl_ord_id, symbol)
         with understood("get_order_state_by_label"):
             row = stops.one_of(found, self._name, cl_ord_id)
-            order = None if row is None else self.reader.order(row)
-        return None if order is None else await self._with_fills(order)
+        order = None if row is None else self.reader.order(row)
+        return await self.pairs.query(cl_ord_id, symbol) if order is None else await self.with_fills(order)
+
+    async def labelled(self, label: str, symbol: str) -> list[Any]:
+        """Rows of what was sent under a label. Raises Retry, Usage UNKNOWN_SYMBOL."""
+        found: list[Any] = []
+        for currency in (await self._learnt(symbol)).currencies:
+            rows = await self.private("get_order_state_by_label", {"currency": currency, "label": label})
+            with understood("get_order_state_by_label"):
+                found += [row for row in rows if row["instrument_name"] == symbol]
+        return found
 
     async def open_orders(self) -> Sequence[OrderSnapshot]:
         """Without their fills: `query` has them."""
@@ -266,7 +286,7 @@ class Deribit:
         for symbol in sorted(filter(combos.NAME.fullmatch, strange)):
             await self._learnt(symbol)
         with understood("get_open_orders"):
-            return tuple(self.reader.order(row) for row in rows if self.reader.knows(row["instrument_name"]))
+            return self.pairs.merged([row for row in rows if self.reader.knows(row["instrument_name"])])
 
     async def fills(self, symbol: str, since_ns: int) -> Sequence[tuple[ClOrdId, Fill]]:
         return tuple((name, fill) for name, _, fill in await self._trades(symbol, since_ns // 1_000_000))
@@ -355,14 +375,16 @@ class Deribit:
                         await self.reports.fill(*self.reader.fill(row), told)
                 return
             rows = data if isinstance(data, list) else [data]
-            orders = [self.reader.order(row) for row in rows if self.reader.knows(row["instrument_name"])]
-        for order in orders:
-            if order.status is OrdStatus.NEW:
+            known = [row for row in rows if self.reader.knows(row["instrument_name"])]
+            orders = [(self.reader.order(row), self.reader.in_pair(row)) for row in known]
+        for order, in_pair in orders:
+            if in_pair:  # whether the pair is over is asked for by its id
+                self.reports.wake()
+            elif order.status is OrdStatus.NEW:
                 await self.reports.tell(order, ExecType.NEW, told)
             elif order.status in ENDED:
-                of_legs = (
-                    combos.NAME.fullmatch(order.symbol) is not None
-                )  # what is told of those is no sum of its own
+                # What is told of a combo's legs is no sum of its own.
+                of_legs = combos.NAME.fullmatch(order.symbol) is not None
                 await self.reports.end(replace(order, cum_qty=Decimal(0)) if of_legs else order, told)
 
     # inside
@@ -453,7 +475,7 @@ class Deribit:
                 return list(found.values())
             start_ms = last_ms
 
-    async def _with_fills(self, order: OrderSnapshot) -> OrderSnapshot:
+    async def with_fills(self, order: OrderSnapshot) -> OrderSnapshot:
         """Raises Retry where not all of them are told yet; of a combo, whose fills are its legs', they are what is told."""
         if not order.cum_qty:
             return order
@@ -470,9 +492,9 @@ class Deribit:
         return replace(order, fills=fills)
 
     async def _whole(self, order: OrderSnapshot) -> OrderSnapshot:
-        """As `_with_fills`, after a write. Raises Reconcile where its fills cannot be read now."""
+        """As `with_fills`, after a write. Raises Reconcile where its fills cannot be read now."""
         try:
-            return await self._with_fills(order)
+            return await self.with_fills(order)
         except (Retry, Reject, Denied, Usage) as why:  # whoever refuses the question, it was taken
             text = f"{order.cl_ord_id} was taken; its fills could not be read: {why.message}"
             raise Reconcile("FILLS_UNKNOWN", text, "ask by client order id") from None

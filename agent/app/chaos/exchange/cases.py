@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +56,10 @@ def fate_of(by: str, seed: int, case: int) -> Fate:
     dialect = DIALECTS[by]
     fate = called(draw(seed, case), dialect.on or {})
     if dialect.lists:
-        fate = of_lists(fate)
-    return of_contracts(fate) if dialect.contract else fate
+        fate = called(of_lists(fate), dialect.on or {})
+    if dialect.contract:
+        fate = of_contracts(fate)
+    return replace(fate, reduces=False) if fate.listed else fate  # what only reduces brings nothing to exit
 
 
 def order(fate: Fate, lane: Lane, now_ns: int) -> ParentOrder:

@@ -95,7 +95,8 @@ DIALECTS: Mapping[str, Dialect] = {
         FuturesEngine,
         DeribitServer,
         True,
-        {"depth.rest": "positions"},
+        {"depth.rest": "positions", "list.oto": "order.place", "list.otoco": "order.place"},
+        lists=True,
     ),
     "hyperliquid": Dialect(
         "hyperliquid",
