@@ -20,9 +20,9 @@ import {Tokens} from "./Tokens.sol";
 /// close it at once.
 ///
 /// What a thief of the agent's key can do here: pay the Safe's tokens into the Safe's own loans, at most burst + ratePerDay * T
-/// of a rule in any T days, never more than is owed, and never without a debt. Nothing leaves the Safe's ownership; collateral comes out again as far as the
-/// lender's health rule lets it. A payment that leaves the account liquidatable reverts: else he might pay into a lost account
-/// and earn the liquidator's premium of what he paid in.
+/// of a rule in any T days, never more than is owed, and never without a debt. Nothing leaves the Safe's ownership; collateral
+/// comes out again as far as the lender's health rule lets it. A payment that leaves the account liquidatable reverts: else he
+/// might pay into a lost account and earn the liquidator's premium of what he paid in.
 contract Payments {
     using Tokens for address;
 
@@ -134,7 +134,9 @@ contract Payments {
 
     /// @notice The same for a Zodiac modifier whose target this is. Only `pay`, without value.
     function execTransactionFromModule(address to, uint256 value, bytes calldata data, uint8 operation) external returns (bool) {
-        if (to != address(this) || value != 0 || operation != 0 || data.length != 100 || bytes4(data[:4]) != Payments.pay.selector) {
+        if (
+            to != address(this) || value != 0 || operation != 0 || data.length != 100 || bytes4(data[:4]) != Payments.pay.selector
+        ) {
             revert NotThroughPayments(to, value, operation);
         }
         (uint256 rule, uint256 amount, uint256 deadline) = abi.decode(data[4:], (uint256, uint256, uint256));
@@ -202,7 +204,7 @@ contract Payments {
         else if (repays) morpho.repay(p, amount, 0, safe, "");
         else morpho.supplyCollateral(p, amount, safe, "");
         _end(r, held);
-        (uint256 owes, , uint256 has) = _morphoDebt(morpho, r.market);
+        (uint256 owes,, uint256 has) = _morphoDebt(morpho, r.market);
         if (repays) _needs(owed - owes + DUST, amount);
         else _needs(has - had, amount);
         uint256 most = (has * IMorphoOracle(p.oracle).price() / ORACLE_PRICE_SCALE) * p.lltv / WAD;

@@ -194,7 +194,8 @@ abstract contract PaymentWorld is GateWorld {
     /// Nothing of its own, and nobody may take anything from it.
     function bare() internal view returns (bool) {
         bool empty = usd.balanceOf(address(payments)) == 0 && eth.balanceOf(address(payments)) == 0;
-        bool comets = usd.allowance(address(payments), address(comet)) == 0 && eth.allowance(address(payments), address(comet)) == 0;
+        bool comets =
+            usd.allowance(address(payments), address(comet)) == 0 && eth.allowance(address(payments), address(comet)) == 0;
         return empty && comets && usd.allowance(address(payments), address(morpho)) == 0
             && eth.allowance(address(payments), address(morpho)) == 0;
     }

@@ -56,9 +56,7 @@ contract PaymentsTest is PaymentWorld {
 
     function testThroughAModifierWhoseTargetItIs() public {
         vm.prank(AGENT);
-        payments.execTransactionFromModule(
-            address(payments), 0, abi.encodeCall(Payments.pay, (0, 1e6, block.timestamp)), 0
-        );
+        payments.execTransactionFromModule(address(payments), 0, abi.encodeCall(Payments.pay, (0, 1e6, block.timestamp)), 0);
         same(comet.borrowBalanceOf(address(safe)), 29_999e6, "owed");
     }
 
@@ -266,9 +264,7 @@ contract PaymentsTest is PaymentWorld {
     function testTheAgentIsSomebodyElse() public {
         for (uint256 i; i < 3; i++) {
             vm.expectPartialRevert(Payments.NotTheAgent.selector);
-            safe.call(
-                address(payments), abi.encodeCall(Payments.open, ([address(0), address(safe), address(payments)][i]))
-            );
+            safe.call(address(payments), abi.encodeCall(Payments.open, ([address(0), address(safe), address(payments)][i])));
         }
     }
 
