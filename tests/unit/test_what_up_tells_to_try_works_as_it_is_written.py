@@ -2,49 +2,53 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
-import click
 import pytest
 
+ASKED = """
+import sys
+from pathlib import Path
+import click
 from agent.app.cli.devnet import command, found_unasked
+from chains.devnet.paths import runtime_path
+
+usual = runtime_path() / "home" / "fairlead.toml"
+if "made" in sys.argv:
+    usual.parent.mkdir(parents=True)
+    usual.touch()
+print(found_unasked(click.Context(command, obj={}), usual if sys.argv[1] == "usual" else Path(sys.argv[1])))
+"""
 
 
-def context() -> click.Context:
-    return click.Context(command, obj={})
+def found(home: Path, *asked: str) -> bool:
+    """Whether a command of a user with this home finds the settings asked of, from a folder without any."""
+    empty = home / "empty"
+    empty.mkdir(parents=True)
+    told = subprocess.run(
+        [sys.executable, "-c", ASKED, *asked],
+        cwd=empty,
+        env={"FAIRLEAD_HOME": str(home)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return {"True": True, "False": False}[told.stdout.strip()]
 
 
-@pytest.fixture
-def usual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The settings of a devnet in the usual folder, of a user without any of his own."""
-    monkeypatch.setenv("FAIRLEAD_HOME", str(tmp_path / "all"))
-    monkeypatch.delenv("FAIRLEAD_SETTINGS", raising=False)
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    monkeypatch.chdir(empty)
-    from chains.devnet.paths import runtime_path
-
-    settings = runtime_path() / "home" / "fairlead.toml"
-    settings.parent.mkdir(parents=True)
-    settings.touch()
-    return settings
+def test_a_devnet_in_the_usual_folder_needs_no_name(tmp_path: Path) -> None:
+    assert found(tmp_path, "usual", "made")
 
 
-def test_a_devnet_in_the_usual_folder_needs_no_name(usual: Path) -> None:
-    assert found_unasked(context(), usual)
+@pytest.mark.parametrize("usual_too", [(), ("made",)])
+def test_one_in_another_folder_is_named(tmp_path: Path, usual_too: tuple[str, ...]) -> None:
+    assert not found(tmp_path, str(tmp_path / "other" / "home" / "fairlead.toml"), *usual_too)
 
 
-def test_one_in_another_folder_is_named_whether_or_not_the_usual_one_is_there(
-    usual: Path, tmp_path: Path
-) -> None:
-    other = tmp_path / "other" / "home" / "fairlead.toml"
-    assert not found_unasked(context(), other)
-    usual.unlink()
-    assert not found_unasked(context(), other)
-
-
-def test_one_beside_settings_of_the_users_own_is_named(usual: Path, tmp_path: Path) -> None:
-    own = tmp_path / "all" / "config" / "fairlead.toml"
-    own.parent.mkdir(parents=True)
+def test_one_beside_settings_of_the_users_own_is_named(tmp_path: Path) -> None:
+    own = tmp_path / "config" / "fairlead.toml"
+    own.parent.mkdir()
     own.touch()
-    assert not found_unasked(context(), usual), "the command to try would trade the user's own wallet"
+    assert not found(tmp_path, "usual", "made"), "the command to try would trade the user's own wallet"
