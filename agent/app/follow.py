@@ -31,7 +31,7 @@ from agent.journal.records import PartRecord
 from chains.operations import is_keyed, sequence_of
 
 WAITS: dict[str, tuple[str, str]] = {
-    "PLANNED": ("its lane", "it is prepared and rehearsed"),
+    "PLANNED": ("its lane or its signature", "it is rehearsed, signed and handed over"),
     "AUTHORIZED": ("its relay or venue", "it is handed over"),
     "BROADCAST": ("a block", "a receipt, or its deadline"),
     "INCLUDED": ("finality", "it settles"),

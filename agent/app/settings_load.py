@@ -162,6 +162,11 @@ def _problem(error: Any) -> Problem:
     return Problem(where, error["msg"])
 
 
+def _meant(home: str) -> str:
+    """Of a key that stands elsewhere: one of the top level is read as the last table's where it follows one."""
+    return f"did you mean {home}?" if "." in home else f"'{home}' stands above the first [table]"
+
+
 def _unknown(location: tuple[str | int, ...]) -> Problem:
     *parents, key = location
     table, where = dotted(tuple(parents)), dotted(location)
@@ -171,13 +176,13 @@ def _unknown(location: tuple[str | int, ...]) -> Problem:
         return Problem(where, f"unknown key '{key}'", f"did you mean '{near[0]}'?")
     home = next((found for found in _all_keys() if found.rpartition(".")[2] == key), None)
     if home:
-        return Problem(where, f"unknown key '{key}'", f"did you mean {home}?")
+        return Problem(where, f"unknown key '{key}'", _meant(home))
     anywhere = get_close_matches(
         str(key), [found.rpartition(".")[2] for found in _all_keys()], n=1, cutoff=0.75
     )
     if anywhere:
         home = next(found for found in _all_keys() if found.rpartition(".")[2] == anywhere[0])
-        return Problem(where, f"unknown key '{key}'", f"did you mean {home}?")
+        return Problem(where, f"unknown key '{key}'", _meant(home))
     return Problem(
         where, f"unknown key '{key}'", f"{f'[{table}]' if table else 'the top level'} knows {', '.join(here)}"
     )

@@ -114,6 +114,12 @@ def _transfer(where: str, entry: Any, assets: Mapping[AssetId, Asset]) -> Transf
     )  # fmt: skip
 
 
+def _group(where: str, entry: Any, assets: Mapping[AssetId, Asset]) -> tuple[AssetId, ...]:
+    if not isinstance(entry, list):
+        refuse(where, f"must be a list of assets, not {json.dumps(entry)[:40]}")
+    return tuple(known_asset(where, a, assets) for a in entry)
+
+
 def parse_market(document: Any) -> MarketView:
     """A market/1 document to a view. Raises Usage BAD_MARKET_FILE."""
     if not isinstance(document, dict):
@@ -131,8 +137,7 @@ def parse_market(document: Any) -> MarketView:
         pools[pool.id] = pool
     gas = _gas(top, assets)
     equivalents = tuple(
-        tuple(known_asset(f"equivalents[{k}]", a, assets) for a in group)
-        for k, group in enumerate(top.list("equivalents"))
+        _group(f"equivalents[{k}]", group, assets) for k, group in enumerate(top.list("equivalents"))
     )
     flat = [a for group in equivalents for a in group]
     if len(flat) != len(set(flat)):

@@ -41,6 +41,10 @@ MISTAKES = [
         "line 9: limits.per_oder_usd: unknown key 'per_oder_usd'; did you mean 'per_order_usd'?",
     ),
     (
+        "[limits]\nlive = true\n",
+        "line 9: limits.live: unknown key 'live'; 'live' stands above the first [table]",
+    ),
+    (
         "[limits]\nthreshold = 2\n",
         "line 9: limits.threshold: unknown key 'threshold'; did you mean wallet.threshold?",
     ),

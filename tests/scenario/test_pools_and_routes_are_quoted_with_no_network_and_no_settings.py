@@ -73,6 +73,7 @@ def test_a_price_limit_gives_a_partial_swap_and_an_exact_output_its_input(
         (["--pool", "0xaa", "--in", "WETH", "--raw", "1", "--out-raw", "1"], "BAD_USAGE", 2),
         (["--pool", "0xaa", "--in", "WETH", "--raw", "1.5"], "BAD_AMOUNT", 2),
         (["--pool", "0xaa", "--in", "WETH", "--raw", "-1"], "BAD_AMOUNT", 2),
+        (["--pool", "0xaa", "--in", "WETH", "--raw", "9" * 90], "BAD_AMOUNT", 2),
         (
             ["--pool", "0xaa", "--in", "WETH", "--raw", "1", "--limit-sqrt-price-x96", "5"],
             "NO_PRICE_LIMIT",

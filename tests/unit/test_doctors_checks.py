@@ -64,6 +64,19 @@ def test_a_namesake_on_the_search_path_is_told(tmp_path: Path, name: str) -> Non
     )
 
 
+@pytest.mark.parametrize(
+    ("mode", "open_to_others"), [(0o600, False), (0o644, False), (0o664, True), (0o602, True)]
+)
+def test_settings_that_others_may_write_are_told(tmp_path: Path, mode: int, open_to_others: bool) -> None:
+    file = tmp_path / "fairlead.toml"
+    file.touch()
+    file.chmod(mode)
+    told = installation.writable(file)
+    assert [(c.level, c.remedy) for c in told] == (
+        [(Level.WARN, f"chmod go-w {file}")] if open_to_others else []
+    )
+
+
 def test_a_journal_is_verified(settings: Settings) -> None:
     assert installation.journal(settings).level is Level.SKIP
     recorded(settings.journal.path)

@@ -7,9 +7,18 @@ from typing import Any
 
 import click
 
+from agent.app.cli.common import settings_file
 from agent.app.cli.groups import Sentences
 from agent.app.cli.output import emit_json, header, note, table
 from chains.errors import Usage
+
+
+def found_unasked(ctx: click.Context, settings: Path) -> bool:
+    """Whether the next command uses these settings without `--settings`: not in another folder, nor beside settings of the user's own."""
+    try:
+        return settings_file(ctx) == settings
+    except Usage:
+        return False
 
 
 @click.group("devnet", cls=Sentences)
@@ -59,7 +68,9 @@ def read_market(path: Path | None) -> dict[str, Any] | None:
     "--runtime", type=click.Path(path_type=Path), metavar="FOLDER", help="Where its state and logs live."
 )
 @click.option("--json", "as_json", is_flag=True)
+@click.pass_context
 def up(
+    ctx: click.Context,
     market: Path | None,
     fast: bool,
     ports: tuple[str, ...],
@@ -109,8 +120,9 @@ def up(
         return
     show(home.status)
     if home.settings:
+        chosen_by = "" if found_unasked(ctx, home.settings) else f" --settings {home.settings}"
         print(
-            f"\nsettings  {home.settings}\ntry       fairlead quote sell 25 ETH --for USDC\nend it    fairlead devnet down"
+            f"\nsettings  {home.settings}\ntry       fairlead{chosen_by} quote sell 25 ETH --for USDC\nend it    fairlead devnet down"
             + (f" --runtime {runtime}" if runtime else "")
         )
         key = canary_key(home.folder)

@@ -33,7 +33,7 @@ def command(ctx: click.Context, venue: str | None, as_json: bool) -> int:
     Ends with 0 where nothing fails (warnings are no failures), 2 where the settings are wrong, 3 where what fails is ours
     to put right, 4 where it is an endpoint's, a venue's or an oracle's, 6 where the journal does not hold: the highest of them.
     """
-    from agent.app.cli.common import load_settings
+    from agent.app.cli.common import load_settings, settings_file
     from agent.app.watching import installation
     from agent.app.watching.check import fail, ok
     from agent.app.watching.ramp_check import ramp_checks
@@ -45,7 +45,10 @@ def command(ctx: click.Context, venue: str | None, as_json: bool) -> int:
         found.append(fail("settings", error.message, error.hint, error.exit_status))
         return _tell(None, "", found, as_json)
     mode = "watch-only" if settings.watch_only else "may be live with --live" if settings.live else "dry-run"
-    found.append(ok("settings", f"{settings.environment.value}, {mode}"))
+    found += [
+        ok("settings", f"{settings.environment.value}, {mode}"),
+        *installation.writable(settings_file(ctx)),
+    ]
     if venue is not None:
         return _tell(settings, f"venue {venue}", [*found, *asyncio.run(_ask_venue(settings, venue))], as_json)
     heads, asked = asyncio.run(_ask(settings))

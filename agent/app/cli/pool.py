@@ -119,11 +119,15 @@ def _held(view: Any, pool: Any, text: str) -> str:
 def _whole(option: str, text: str) -> int:
     from chains.errors import Usage
 
-    if not text.isascii() or not text.isdigit() or len(text) > 78:
+    if not text.isascii() or not text.isdigit():
         raise Usage(
             "BAD_AMOUNT",
             f"{option} must be a whole number of base units, not '{text[:90]}'",
             "like 1000000000000000000",
+        )
+    if len(text) > 78:
+        raise Usage(
+            "BAD_AMOUNT", f"{option} is more than the 256 bits of a contract", "like 1000000000000000000"
         )
     return int(text)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import stat
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -56,6 +57,13 @@ def packages(search: Sequence[str] = tuple(sys.path)) -> list[Check]:
                 )
             )
     return found
+
+
+def writable(settings_file: Path) -> list[Check]:
+    """Nothing where only the user may write it. The limits and the jobs stand there: whoever may write it gives orders."""
+    if settings_file.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return [warn("settings", f"others may write to {settings_file}", f"chmod go-w {settings_file}")]
+    return []
 
 
 def disk(settings: Settings) -> list[Check]:
