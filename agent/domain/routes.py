@@ -91,6 +91,27 @@ class ChainProof:
     after: tuple[tuple[tuple[AssetId, str], ...], ...]
     then: tuple[ChainProof, ...] = ()
     legs: int | None = None
+    split: CaseSplit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseSplit:
+    """Two cases of which every plan is one: first those that trade the `pair` of `pool` (None: any of the pool), then those that do not; or
+    those in which `asset` stands at one of the places `at`, each a number of legs behind it and whether it is after the hub, then the others."""
+
+    pool: str | None
+    pair: tuple[AssetId, AssetId] | None
+    asset: AssetId | None
+    at: tuple[tuple[int, bool], ...]
+    cases: tuple[CaseProof, CaseProof]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseProof:
+    """What is proved of the plans of one case: sets of prices, each for what those before it leave, and the cases it is divided into."""
+
+    sets: tuple[ChainProof, ...]
+    split: CaseSplit | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,23 +5,33 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from agent.domain.instruments import AssetId
-from agent.domain.routes import Certificate, ChainProof, PassingProof, ProofBranch, Route
+from agent.domain.routes import (
+    CaseProof,
+    CaseSplit,
+    Certificate,
+    ChainProof,
+    PassingProof,
+    ProofBranch,
+    Route,
+)
 from agent.routing.certificate.bound import Known, Proof, Setting
 from agent.routing.certificate.branches import MAX_PAIRS, Branch
+from agent.routing.certificate.cases import Traded
 from agent.routing.certificate.chains import FURTHER, MOST, Chains, asset_of
 from agent.routing.certificate.gains import Gain
 from agent.routing.certificate.passing import AFTER, Passing, sides_of
 from agent.routing.certificate.seal import gap_bps, seal_of
 from agent.routing.certificate.units import Order, in_whole
 from agent.routing.chained import ChainSearch
+from agent.routing.divided import Case, Terms, divided, priced
 from agent.routing.engine import dual_over
 from agent.routing.layers import layered
-from agent.routing.planes import Planes
 from agent.routing.pricing import MarketPrices, order_prices
 from agent.routing.problem import Problem
 from agent.routing.report import route_json
@@ -34,9 +44,6 @@ _TIGHT = 20_000
 _TIGHTER = 500_000
 _WORTH = 20
 _AGAIN = 1
-_FAR, _NEARER, _PATIENCE = 0.3, 0.1, 2
-"""How far prices of places move at first, as logarithms, and over what earlier ones leave; so many times in turn without
-gain end the search."""
 _LOOSE = 50
 """A bound further off than one part in so many is compared with that of the market's own prices."""
 
@@ -175,7 +182,7 @@ class _Prover:
             best = again
         return hub, best
 
-    def chained(self, first: _Found, starts: Sequence[_Found]) -> tuple[Chains, list[_Found]]:
+    def chained(self, first: _Found, starts: Sequence[_Found]) -> Case:
         """Bounds for plans with no longer chains than paths may have hops, or than the route's own: each over what the one before leaves."""
         problem, known = self.problem, first.proof.known
         of = Chains(self.setting, self.hops, _hub(problem, self.setting), known, self.legs)
@@ -188,27 +195,9 @@ class _Prover:
         legs = ChainSearch(
             dual, of, [start.values for start in starts], known.caps, float(self.order.amount), {a: par for a, (_, par) in self._sources.items()}, float(self.out), self._in_time
         )  # fmt: skip
-        legs.keep(of.sales)
-        net = float(max(self.net, 0))
-        found: list[_Found] = []
-        caps: Mapping[AssetId, int] = of.caps
-        logs, reach, idle = legs.start, _FAR, 0
-        while not found or (len(found) <= FURTHER and idle < _PATIENCE and self.wide(_least(found))):
-            logs = Planes(legs, net, self._in_time).lowest(legs.falling(logs), caps, reach, net / self._tight)
-            values = {name: float(np.exp(logs[k])) for k, name in enumerate(legs.names)}
-            prices = _placed(self.order, values, of)
-            proof = of.proof(prices, self.net, (), found[-1].proof.known if found else None)
-            # What rules out much may tighten the next bound though it is no tighter itself.
-            before = _least(found) if found else None
-            better = before is None or (before - proof.bound_raw) * _WORTH >= before - self.net
-            idle = 0 if better else idle + 1
-            found.append(_Found(Branch((), prices), proof, values))
-            legs.keep(proof.known.sales)
-            caps, reach = proof.known.caps, _NEARER
-        least = _least(found)
-        last = next(k for k, one in enumerate(found) if one.bound <= least)
-        found = found[: last + 1]
-        return of, found
+        terms = Terms(self.net, partial(_placed, self.order), self._tight, self._in_time)
+        root = priced(Case(of, legs, legs.start, None), terms, 1 + FURTHER)
+        return divided(root, terms)
 
     def branched(self, whole: _Found, best: _Found) -> list[_Found]:
         """`best` split by the ways pairs are traded, for as long as that tightens the bound."""
@@ -229,17 +218,26 @@ class _Prover:
         return leaves
 
 
-def _least(found: Sequence[_Found]) -> int:
-    return min(one.bound for one in found)
-
-
 def _most(leaves: Sequence[_Found]) -> int:
     return max(leaf.bound for leaf in leaves)
 
 
-def _chain_proof(of: Chains, found: Sequence[_Found]) -> ChainProof:
-    first, *then = (_told(of, one.branch.prices) for one in found)
-    return replace(first, then=tuple(then), legs=of.legs)
+def _chain_proof(case: Case) -> ChainProof:
+    """What bounds of short chains prove: sets of prices up to the last that counts, or all of them where cases build on them."""
+    sets, least = case.sets, case.worst
+    last = len(sets) if case.split else 1 + next(k for k, (_, bound) in enumerate(sets) if bound <= least)
+    first, *then = (_told(case.of, prices) for prices, _ in sets[:last])
+    return replace(first, then=tuple(then), legs=case.of.legs, split=_split(case))
+
+
+def _split(case: Case) -> CaseSplit | None:
+    if case.split is None:
+        return None
+    by, *cases = case.split
+    one, other = (CaseProof(tuple(_told(each.of, prices) for prices, _ in each.sets), _split(each)) for each in cases)  # fmt: skip
+    if isinstance(by, Traded):
+        return CaseSplit(by.pool, by.pair, None, (), (one, other))
+    return CaseSplit(None, None, by.asset, by.at, (one, other))
 
 
 def _told(of: Chains, prices: Mapping[AssetId, str]) -> ChainProof:
@@ -268,11 +266,11 @@ def certified(problem: Problem, route: Route, in_time: Callable[[], bool] = _alw
     if prover.wide(bound):
         best = min(whole, prover.find((), whole, whole.proof.known), key=lambda found: found.bound)
         bound, leaves = best.bound, [best]
-    chained: tuple[Chains, list[_Found]] | None = None
+    chained: Case | None = None
     if prover.wide(bound) and prover.hops <= MOST:
         short = prover.chained(whole, [whole, best])
-        if (bound - (least := _least(short[1]))) * _WORTH >= bound - route.net_out_raw:
-            bound, chained = least, short
+        if (bound - short.worst) * _WORTH >= bound - route.net_out_raw:
+            bound, chained = short.worst, short
     if chained is None and prover.wide(bound):
         through = prover.passed(whole)
         if through is not None and (bound - through[1].bound) * _WORTH >= bound - route.net_out_raw:
@@ -287,7 +285,7 @@ def certified(problem: Problem, route: Route, in_time: Callable[[], bool] = _alw
         problem.cross_domain,
         () if plain else tuple(ProofBranch(leaf.branch.off, tuple(leaf.branch.prices.items())) for leaf in leaves),
         "", passed and PassingProof(passed[0], *(tuple(side.items()) for side in sides_of(passed[1].branch.prices))),
-        chained and _chain_proof(*chained),
+        _chain_proof(chained) if chained else None,
     )  # fmt: skip
     sealed = replace(route, certificate=proof)
     return replace(sealed, certificate=replace(proof, seal=seal_of(route_json(sealed))))

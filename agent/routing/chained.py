@@ -9,12 +9,14 @@ What is found is only a proposal, as in `agent.routing.dual`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 
 import numpy as np
 
 from agent.domain.instruments import AssetId
 from agent.routing.certificate.chains import Chains
 from agent.routing.certificate.gains import Sale
+from agent.routing.certificate.units import ONE
 from agent.routing.dual import Dual
 from agent.routing.tables import Bools, Floats, Ints
 
@@ -89,6 +91,7 @@ class ChainSearch:
         for node in self.of.targets & t.number.keys():
             value[t.number[node]] = np.log(float(self.of.order.par(node)))
         self.par: Floats = value[t.j[self.edge]]
+        self.gas: Floats = self.dual.q[self.edge]
 
     def worth(self, logs: Floats) -> float:
         """F at the prices whose logarithms are given."""
@@ -97,7 +100,7 @@ class ChainSearch:
         e = self.edge[near]
         f = self.dual.sales(np.exp(logs[self.source[near]]), np.exp(far[near]), e, self._cap[near])
         best = np.zeros(self._pairs)
-        np.maximum.at(best, self.pair[near], f.gain - self.dual.q[e] - self.dual.tick_q[e] * f.ticks)
+        np.maximum.at(best, self.pair[near], f.gain - self.gas[near] - self.dual.tick_q[e] * f.ticks)
         return float(np.exp(logs[self.first[0]] - self.pars[0])) * self.amount + float(best.sum())
 
     def keep(self, sales: Collection[Sale]) -> None:
@@ -113,6 +116,31 @@ class ChainSearch:
         kept = np.flatnonzero(told)
         self.edge, self.source, self.target = self.edge[kept], self.source[kept], self.target[kept]
         self.pair, self.par, self.spot = self.pair[kept], self.par[kept], self.spot[kept]
+        self.gas = self.gas[kept]
+
+    def case(self, of: Chains) -> tuple[ChainSearch, Ints]:
+        """The search over the sales and places left to `of`, which is a case of its own, and which of the names here are the names there."""
+        other = copy(self)
+        other.of = of
+        other.keep(of.sales)
+        gas = {(sale.edge.pool.id, *sale.pair): sale.edge.gas for sale in of.sales if sale.i != sale.j}
+        hops = self.dual.tables.hops
+        other.gas = np.array(
+            [
+                0.0
+                if hops[e].book
+                else gas[hops[e].id, self.names[i], self.names[j] if j >= 0 else hops[e].asset_out] / ONE
+                for e, i, j in zip(other.edge, other.source, other.target, strict=True)
+            ]
+        )
+        held: Ints = np.array([k for k, name in enumerate(self.names) if name in of.nodes], dtype=np.int64)
+        number: Ints = np.full(len(self.names) + 1, -1, dtype=np.int64)
+        number[held] = np.arange(len(held))
+        other.names = [self.names[k] for k in held]
+        # A target's number is -1, here as there.
+        other.source, other.target = number[other.source], number[other.target]
+        other.first = number[self.first]
+        return other, held
 
     def falling(self, logs: Floats) -> Floats:
         """The same, none higher than one that an asset can have before it."""

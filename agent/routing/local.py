@@ -17,6 +17,7 @@ _CHUNKS = 32
 _TAKEN_BACK = (8, 2)
 _JOINED = 16
 _LITTLE, _PARTS = (64, 1024), 16
+_SWAPPED = 8
 _NEAR = 1e-3
 """A coarse trial this share below the plan may still beat it once its amounts are settled."""
 
@@ -89,6 +90,31 @@ def _without(search: Search, split: Split) -> Iterator[Split]:
             yield search.run(freed, max(_CHUNKS * freed // amount, 2), 1.0, kept, banned)
 
 
+def _swapped(search: Search, split: Split) -> Iterator[Split]:
+    """Another pool in the place of one, for everything it carries: two that are near each other by price may differ by more than a leg's gas."""
+    amount = search.problem.amount
+    numbers = {path.hops: k for k, path in enumerate(search.paths)}
+    between: dict[tuple[str, str], set[Hop]] = {}
+    for path in search.paths:
+        for hop in path.hops:
+            between.setdefault((hop.asset_in, hop.asset_out), set()).add(hop)
+    used = {hop for k in split.amounts for hop in search.paths[k].hops}
+    kept = {k: held - held // _SWAPPED for k, held in split.amounts.items()}
+    freed = amount - sum(kept.values())
+    now = search.run(freed, _PARTS, 0.0, kept, only=frozenset(kept)).worth
+    for hop in sorted(used):
+        for other in sorted(between[hop.asset_in, hop.asset_out] - used):
+            moved: dict[int, int] = {}
+            for k, held in kept.items():
+                k = numbers.get(tuple(other if one == hop else one for one in search.paths[k].hops), -1)
+                moved[k] = moved.get(k, 0) + held
+            if -1 in moved:
+                continue
+            trial = search.run(freed, _PARTS, 0.0, moved, only=frozenset(moved))
+            if trial.worth > now:
+                yield trial
+
+
 def improved(
     search: Search, plan: Plan, split: Split, settle: Settle, in_time: Callable[[], bool]
 ) -> tuple[Plan, Split]:
@@ -96,7 +122,7 @@ def improved(
     tried: set[tuple[bool, frozenset[Hop]]] = set()
     for _ in range(_ROUNDS):
         better = None
-        for moves in (_added, _joined, _sprinkled, _without):
+        for moves in (_added, _joined, _sprinkled, _without, _swapped):
             for trial in moves(search, split):
                 if not in_time():
                     return plan, split

@@ -15,6 +15,7 @@ import highspy
 import numpy as np
 
 from agent.domain.instruments import AssetId
+from agent.routing.certificate.units import ONE
 from agent.routing.chained import ChainSearch
 from agent.routing.joint import Joint
 from agent.routing.tables import Bools, Floats, Ints
@@ -27,7 +28,20 @@ _ENDS, _SURE, _LITTLE = 0.01, 0.3, 1e-3
 """It ends where no more than that part of the gap can be gained within a reach of so much (or in proportion), or less than that, in basis points."""
 _NEAR, _AFRESH = 0.5, 0.1
 _LEAST = 1e-12
+_TOLD = 1e-6
+"""Smaller parts of a leg are none."""
 _HIGHEST = 1e290
+
+
+class Load(NamedTuple):
+    """What the last program would have a leg do: its group, names sold and bought (-1: a target), the part of a whole leg, and what it sells
+    by value, as a part of the net."""
+
+    group: int
+    sold: int
+    bought: int
+    part: float
+    flow: float
 
 
 class _Lines(NamedTuple):
@@ -71,6 +85,7 @@ class Planes:
             rows.setdefault(name, len(rows))
         self._rows = rows
         weighted = legs.of.weighted
+        self._added: list[_Lines | _Sums] = []
         self._slack: Floats = np.array([float(name in weighted) for name in ids])
 
     def lowest(self, logs: Floats, caps: Mapping[AssetId, int], reach: float, enough: float) -> Floats:
@@ -83,6 +98,7 @@ class Planes:
         held = {name: int(min(cap, _HIGHEST)) for name, cap in zip(legs.names, most, strict=True)}
         self._ref: Floats = np.exp(logs)
         model = self._model()
+        self._last, self._first, self._added = model, model.getNumRow(), []
         joint: list[_Sums] = []
         at: Floats = np.ones(count)
         least, lines = self._sum(at, joint)
@@ -160,7 +176,7 @@ class Planes:
         paid, got, ticks = self._stopped(e, u, v, flows.paid, flows.got, flows.ticks)
         # The bound counts a unit of what comes in and one of what goes out more, where powers are worked out in floats.
         paid, got = paid - self._slack[near], got + self._slack[near]
-        fixed = legs.dual.q[e] + legs.dual.tick_q[e] * ticks
+        fixed = legs.gas[near] + legs.dual.tick_q[e] * ticks
         x = got * v - paid * u - fixed
         group, best = self._group[near], np.zeros(len(self._rows))
         np.maximum.at(best, group, x)
@@ -206,10 +222,53 @@ class Planes:
         ticks[row[hits]] = passed[hits]
         return paid, got, ticks
 
+    def loads(self) -> list[Load]:
+        """What the last program has legs do: of each trade it found a part, by the multiplier of its line."""
+        self._last.run()
+        if self._last.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            return []
+        weights = np.array(self._last.getSolution().row_dual)[self._first :]
+        found: dict[tuple[int, int, int], list[float]] = {}
+        at = 0
+        for lines in self._added:
+            if isinstance(lines, _Sums):
+                if weights[at] > _TOLD:
+                    sums = found.setdefault((lines.group, -1, -1), [0.0, 0.0])
+                    sums[0] += float(weights[at])
+                at += 1
+                continue
+            many = len(lines.group)
+            for k in np.flatnonzero(weights[at : at + many] > _TOLD):
+                weight = float(weights[at + k])
+                sums = found.setdefault(
+                    (int(lines.group[k]), int(lines.sold[k]), int(lines.bought[k])), [0.0, 0.0]
+                )
+                sums[0] += weight
+                sums[1] += weight * float(lines.paid[k]) * _BPS
+            at += many
+        return [Load(*key, *sums) for key, sums in found.items()]
+
+    def told(self, group: int) -> tuple[str, tuple[AssetId, AssetId] | None, float]:
+        """The pool of a group, its pair (None: all of them together), and the gas of a leg as a part of the net; of a book no gas."""
+        legs, pair = self._legs, None
+        rows = np.flatnonzero(self._group == group)
+        if len(rows):
+            k = int(rows[0])
+            hop = legs.dual.tables.hops[legs.edge[k]]
+            if hop.book:
+                return hop.id, None, 0.0
+            pool, gas = hop.id, float(legs.gas[rows].min())
+            pair = None if pool in legs.of.together else (hop.asset_in, hop.asset_out)
+        else:
+            pool = next(str(name) for name, row in self._rows.items() if row == group)
+            gas = min((sale.edge.gas for sale in legs.sales if sale.edge.pool.id == pool), default=0) / ONE
+        return pool, pair, gas / max(self._net, 1.0)
+
     def _add(self, model: Any, lines: _Lines) -> None:
         many = len(lines.group)
         if not many:
             return
+        self._added.append(lines)
         leg = np.full(many, len(self._legs.names) + len(self._rows))
         columns = np.stack((lines.group + len(self._legs.names), lines.sold, leg, lines.bought), axis=1)
         values = np.stack((np.ones(many), lines.paid, np.ones(many), -lines.got), axis=1)
@@ -240,6 +299,7 @@ class Planes:
                 self._rows[made.pool], rest / self._unit, np.array(names, dtype=np.int64), np.array(values)
             )
             joint.append(line)
+            self._added.append(line)
             count = len(self._legs.names)
             columns = np.concatenate(([line.group + count, count + len(self._rows)], line.names)).astype(
                 np.int32

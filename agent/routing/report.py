@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from agent.domain.instruments import AssetId, Place
-from agent.domain.routes import Certificate, ChainProof, Costs, Leg, PlaceSummary, Route
+from agent.domain.routes import CaseProof, CaseSplit, Certificate, ChainProof, Costs, Leg, PlaceSummary, Route
 from agent.domain.units import WIDE
 from agent.routing.graph import within
 from agent.routing.plan import Plan, gas_raw_up
@@ -124,7 +124,8 @@ def certificate_json(found: Certificate | None) -> dict[str, Any] | None:
     }
     if (chains := found.chains) is not None:
         first, *then = (_places_json(prices) for prices in (chains, *chains.then))
-        branches.append({"hops": chains.hops, "hub": chains.hub, "legs": chains.legs, **first, "then": then})
+        branch = {"hops": chains.hops, "hub": chains.hub, "legs": chains.legs, **first, "then": then}
+        branches.append(branch | ({"split": _split_json(chains.split)} if chains.split else {}))
         universe |= {"legs": chains.legs} if chains.legs is not None else {}
         universe["hops"] = chains.hops
     return {
@@ -141,6 +142,18 @@ def certificate_json(found: Certificate | None) -> dict[str, Any] | None:
 def _places_json(prices: ChainProof) -> dict[str, Any]:
     sides = (("levels", prices.before), ("after", prices.after))
     return {"prices": dict(prices.ends), **{side: [dict(level) for level in told] for side, told in sides}}
+
+
+def _split_json(split: CaseSplit) -> dict[str, Any]:
+    by: dict[str, Any] = {"asset": split.asset, "at": [list(spot) for spot in split.at]}
+    if split.pool is not None:
+        by = {"pool": split.pool, "pair": None if split.pair is None else list(split.pair)}
+    return {**by, "cases": [_case_json(case) for case in split.cases]}
+
+
+def _case_json(case: CaseProof) -> dict[str, Any]:
+    sets = [_places_json(prices) for prices in case.sets]
+    return {"sets": sets} | ({"split": _split_json(case.split)} if case.split else {})
 
 
 def route_json(route: Route) -> dict[str, Any]:

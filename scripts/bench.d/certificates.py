@@ -135,6 +135,8 @@ def one(view: MarketView, graph: Graph, order: dict[str, Any], alone: bool) -> d
 
 
 def spread(values: list[float]) -> str:
+    if not values:
+        return "none"
     ordered = sorted(values)
     shown = (
         ordered[min(int(len(ordered) * share), len(ordered) - 1)] for share in (0.25, 0.5, 0.75, 0.95, 0.99)

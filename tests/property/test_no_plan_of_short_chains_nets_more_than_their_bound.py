@@ -4,110 +4,31 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from chain_markets import NEAR, ODD, UNIT, USDT, drawn_plan, drawn_prices, market
 from click.testing import CliRunner
 from markets import DAI, USDC, WETH, document, v2
 
-from agent.amm import Reverted, swap_exact_in
 from agent.app.cli.certificate import check as check_command
 from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
 from agent.market.file import parse_market
 from agent.market.view import MarketView
 from agent.routing.certificate.bound import Setting
-from agent.routing.certificate.chains import FURTHER, Chains, asset_of
+from agent.routing.certificate.chains import FURTHER, Chains
 from agent.routing.certificate.check import check
+from agent.routing.certificate.gains import LITTLE
 from agent.routing.certificate.seal import seal_of
-from agent.routing.certificate.units import Order
+from agent.routing.certificate.units import SHIFT, Order
 from agent.routing.certify import certified
 from agent.routing.graph import Graph
 from agent.routing.greedy import best_plan
-from agent.routing.plan import gas_raw_up
 from agent.routing.problem import native_price, pose
 from agent.routing.report import route_json, route_of
-
-ODD = "eip155:1/erc20:0x1111111111111111111111111111111111111111"
-USDT = "eip155:1/erc20:0x2222222222222222222222222222222222222222"
-NEAR = {WETH: 3000.0, DAI: 1.0, USDC: 1.0, USDT: 1.0, ODD: 2.0}
-UNIT = {WETH: 18, DAI: 18, USDC: 6, USDT: 6, ODD: 18}
-INNER = (DAI, USDT, ODD)
-
-
-def pool(draw: Random, name: str, a: str, b: str, wild: float) -> dict[str, Any]:
-    depth = 10 ** draw.uniform(3.5, 6.5)
-    sizes = depth / NEAR[a] * 10 ** UNIT[a], depth / NEAR[b] * (1 + draw.uniform(-wild, wild)) * 10 ** UNIT[b]
-    made = {"id": f"eip155:1/0x{name}", "assets": [a, b], "gas": draw.choice((0, 90_000))}
-    raws = [str(int(size)) for size in sizes]
-    if draw.random() < 0.3:
-        return {**made, "kind": "balancer_v2_weighted", "balances_raw": raws, "weights_1e18": [str(5 * 10**17)] * 2, "fee_1e18": str(10**15)}  # fmt: skip
-    return {**made, "kind": "uniswap_v2", "reserves_raw": raws, "fee_pips": draw.choice((100, 3000))}
-
-
-def stable(draw: Random, name: str, assets: Sequence[str]) -> dict[str, Any]:
-    balances = [str(int(10 ** draw.uniform(4.5, 6) / NEAR[a] * 10 ** UNIT[a])) for a in assets]
-    rates = [str(int(NEAR[a] * 10**18)) for a in assets]
-    return {"id": f"eip155:1/0x{name}", "assets": list(assets), "kind": "balancer_v2_stable", "balances_raw": balances, "a": "100", "a_precision": "1000",
-            "fee_1e18": "400000000000000", "rates_1e18": rates, "gas": draw.choice((0, 90_000))}  # fmt: skip
-
-
-def market(draw: Random) -> MarketView:
-    pairs = [(WETH, DAI), (WETH, ODD), (DAI, ODD), (DAI, ODD), (USDT, ODD), (USDT, WETH), (ODD, USDC), (DAI, USDC), (USDT, USDC)]  # fmt: skip
-    pools = [pool(draw, f"{k:02x}", *pair, draw.choice((0.01, 0.15))) for k, pair in enumerate(pairs)]
-    joint = draw.choice(((DAI, USDC, ODD), (DAI, USDT, ODD), (DAI, USDC, USDT, ODD), (WETH, DAI, USDT, ODD)))
-    made = document([*pools, stable(draw, "ee", joint)])
-    made["assets"] = [a for a in made["assets"] if a["id"] not in (ODD, USDT)]
-    made["assets"] += [{"id": ODD, "symbol": "ODD", "decimals": 18}, {"id": USDT, "symbol": "USDT", "decimals": 6}]  # fmt: skip
-    return parse_market(json.loads(json.dumps(made)))
-
-
-def drawn_net(
-    view: MarketView, draw: Random, amount: int, hops: int, native_px: str
-) -> tuple[int, int] | None:
-    """What a random plan nets, and by how many legs, whose assets stand in one order, with chains of at most `hops` legs; None where it does not execute."""
-    order = [WETH, *draw.sample(INNER, 3), USDC]
-    states, held, gas, legs = dict(view.pools), dict.fromkeys(order, 0), 0, 0
-    depth = {WETH: 0}
-    used: dict[str, tuple[set[str], set[str]]] = {name: (set(), set()) for name in states}
-    held[WETH] = amount
-    for k, given in enumerate(order[:-1]):
-        ways = [
-            (name, got)
-            for name, p in states.items()
-            for got in order[k + 1 :]
-            if {given, got} <= set(p.assets) and depth.get(given, hops) + 1 + (got != USDC) <= hops
-        ]
-        chosen = draw.sample(ways, min(draw.randint(1, 3), len(ways)))
-        for n, (name, got) in enumerate(chosen):
-            sold, bought = used[name]
-            part = held[given] if n == len(chosen) - 1 else held[given] * draw.randint(0, 100) // 100
-            if not part or given in bought or got in sold:
-                continue
-            swapped = swap_exact_in(states[name], given, got, part)
-            if isinstance(swapped, Reverted) or not swapped.complete:
-                return None
-            held[given] -= part
-            sold.add(given)
-            bought.add(got)
-            depth[got] = max(depth.get(got, 0), depth[given] + 1)
-            states[name], gas, legs = swapped.after, gas + swapped.gas, legs + 1
-            held[got] += swapped.amount_out
-    return held[USDC] - gas_raw_up(view, {next(iter(view.gas)): gas}, AssetId(USDC), native_px), legs
-
-
-def drawn_prices(of: Chains, draw: Random, wild: float) -> dict[AssetId, str]:
-    """Prices around the true ones, none higher than where an asset can stand before."""
-    near = {a: NEAR[a] * 2.718 ** draw.uniform(-wild, wild) for a in NEAR}
-    found: dict[AssetId, float] = {}
-    for names in of.names.values():
-        for name in names:
-            before = [found[n] for n in names if n in found and name in of.later[n]]
-            found[name] = min([near[asset_of(name)], *before]) * 2.718 ** -abs(draw.uniform(0, wild / 3))
-    return {name: repr(price) for name, price in found.items()}
 
 
 def holds(seed: int, plans: int) -> int:
@@ -117,10 +38,10 @@ def holds(seed: int, plans: int) -> int:
     native = native_price(view, Graph(view), AssetId(USDC))
     setting = Setting(Order(view, AssetId(WETH), AssetId(USDC), amount, False, native))
     hops = draw.randint(2, 4)
-    found = [made for _ in range(plans) if (made := drawn_net(view, draw, amount, hops, native)) is not None]
-    nets, most = [net for net, _ in found], draw.randint(2, 5)
+    found = [made for _ in range(plans) if (made := drawn_plan(view, draw, amount, hops, native)) is not None]
+    nets, most = [plan.net for plan in found], draw.randint(2, 5)
     best = max([*nets, 0])
-    few = max([net for net, legs in found if legs <= most], default=0)
+    few = max([plan.net for plan in found if len(plan.legs) <= most], default=0)
     for hub in draw.sample((None, DAI, ODD), 2):
         for wild in (0.01, 0.2):
             of = Chains(setting, hops, hub and AssetId(hub))
@@ -130,10 +51,13 @@ def holds(seed: int, plans: int) -> int:
             plain = {AssetId(a): repr(NEAR[a]) for a in NEAR if AssetId(a) in setting.nodes}
             known = Chains(setting, hops, hub and AssetId(hub), setting.proof(plain, best).known)
             for tighter in (of, known):
-                # Knowing the best of them tightens the bound, up to the two hundredth of the gap at which its rounds end.
+                # Knowing the best of them tightens the bound, up to the two hundredth of the gap at which its rounds end, and to what
+                # gains are not told apart by: one less than a part of its gas is told at the rate of the first unit, and the smaller
+                # what is in hand is known to be, the more are. Each leg of a chain may lose less by that.
                 told = {name: prices[name] for name in tighter.nodes}
                 first = tighter.proof(told, best)
-                assert best <= first.bound_raw <= wide + (wide - best) // 200
+                untold = hops * max((sale.edge.gas for sale in tighter.sales), default=0) // LITTLE >> SHIFT
+                assert best <= first.bound_raw <= wide + (wide - best) // 200 + untold
                 # So do prices over what other prices leave.
                 others = drawn_prices(of, draw, wild)
                 then = tighter.proof({name: others[name] for name in tighter.nodes}, best, (), first.known)

@@ -77,6 +77,8 @@ class Setting:
 
     _logged: tuple[Mapping[AssetId, int], Mapping[AssetId, float]] | None = None
     _ended: Ends | None = None
+    paid = 0
+    """Gas that every plan spoken of pays, and no sale any more."""
 
     def __init__(self, order: Order, ground: Ground | None = None) -> None:
         """`ground` is that of the order's market, made before."""
@@ -179,7 +181,7 @@ class Setting:
         """
         value = self._values("prices", prices)
         caps: dict[AssetId, int] = dict(self.caps if known is None else known.caps)
-        have = net_out << SHIFT
+        have = (net_out << SHIFT) + self.paid
         sales = self.sales if known is None else known.sales
         paying = self._paying(sales, value)
         if off:
@@ -222,7 +224,7 @@ class Setting:
         def known_now() -> Known:
             return Known(tuple(sales if around is None else self._usable(sales, gains, around, room)), caps)
 
-        return Proof(-(-max(total, have) >> SHIFT), known_now, widest)
+        return Proof(-(-(max(total, have) - self.paid) >> SHIFT), known_now, widest)
 
     @property
     def ends(self) -> Ends:

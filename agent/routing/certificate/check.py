@@ -20,6 +20,7 @@ from agent.market.book import buy_base, sell_base
 from agent.market.view import MarketView
 from agent.routing.certificate.bound import Known, Setting
 from agent.routing.certificate.branches import MAX_PAIRS, Branch
+from agent.routing.certificate.cases import DEEPEST, MOST_CASES, by_of, cases
 from agent.routing.certificate.chains import FURTHER, MOST, Chains, name_of
 from agent.routing.certificate.passing import Passing, after
 from agent.routing.certificate.seal import gap_bps, seal_of
@@ -208,7 +209,40 @@ class _Check:
         for k, one in enumerate(then):
             proof = of.proof(self._placed(f"branches[0].then[{k}]", one, setting, most), net, (), proof.known)
             least = min(least, proof.bound_raw)
-        return least
+        self._cases = 0
+        return self._divided("branches[0].split", entry.get("split"), of, proof.known, setting, least, net)
+
+    def _divided(
+        self, at: str, told: Any, of: Chains, known: Known, setting: Setting, least: int, net: int
+    ) -> int:
+        """The bound of plans that are divided into the cases `told`, of which `least` is proved before."""
+        if told is None:
+            return least
+        parts = told.get("cases") if isinstance(told, dict) else None
+        if (
+            not isinstance(parts, list)
+            or len(parts) != 2
+            or not all(isinstance(part, dict) for part in parts)
+        ):
+            raise Reject("BAD_CERTIFICATE", f"{at}: not two cases")
+        self._cases += 2
+        if self._cases > MOST_CASES or at.count("split") > DEEPEST:
+            raise Reject("BAD_CERTIFICATE", f"branches[0].split: more than {MOST_CASES} cases, or more than {DEEPEST} in one another")  # fmt: skip
+        bounds = []
+        for k, (part, left) in enumerate(zip(parts, cases(of, known, by_of(told)), strict=True)):
+            here, sets, bound = f"{at}.cases[{k}]", part.get("sets"), least
+            if (
+                not isinstance(sets, list)
+                or len(sets) > FURTHER
+                or not all(isinstance(one, dict) for one in sets)
+            ):
+                raise Reject("BAD_CERTIFICATE", f"{here}.sets: not a list of up to {FURTHER} sets of prices")
+            kept = Known(tuple(left.sales), known.caps)
+            for n, one in enumerate(sets):
+                proof = left.proof(self._placed(f"{here}.sets[{n}]", one, setting, left.hops), net, (), kept)
+                kept, bound = proof.known, min(bound, proof.bound_raw)
+            bounds.append(self._divided(f"{here}.split", part.get("split"), left, kept, setting, bound, net))
+        return min(least, max(bounds))
 
     def _placed(self, at: str, entry: Mapping[str, Any], setting: Setting, most: int) -> dict[AssetId, str]:
         """Prices by the names of places."""
