@@ -21,9 +21,10 @@ from agent.app.intents import check_max_loss, request_of
 from agent.app.jobs.budgets import Budgets, others_words, payment_name
 from agent.app.jobs.guard import budgets_of
 from agent.app.proposals import held_to_price, propose
-from agent.app.rescue import flash
+from agent.app.rescue import flash, landed
 from agent.app.rescue.pricing import VERB_OF
 from agent.app.rescue.sight import Sight, token_known
+from agent.app.wiring import DEADLINE_S
 from agent.domain.errors import Denied, FairleadError, Halt, Reject, Retry
 from agent.domain.events import Alarmed
 from agent.domain.ids import ClOrdId, digest_of
@@ -36,14 +37,18 @@ from agent.journal.records import PartRecord
 from agent.margin.aave_moves import REPAY_WITH
 from agent.margin.rescue import Move, Plan, health_after
 from agent.margin.worths import assets_of, worth_usd
+from chains.types import Environment
 
 if TYPE_CHECKING:
     from agent.app.wiring import App
     from agent.journal.book import Book
 
-DAY_NS = 86_400 * 10**9
+DAY_NS = landed.DAY_NS
 MORE_BPS = 20
 """How much more than is owed a sale is to bring."""
+LASTS_S = 48
+"""How long a payment may wait for its block: what the pools, or the price, outran is planned anew after four blocks of mainnet, not after
+three minutes."""
 UNSIGNED = frozenset(
     {
         "WOULD_REVERT",
@@ -59,8 +64,7 @@ UNSIGNED = frozenset(
 )
 """Refusals that come before anything is signed: another plan may still do."""
 SOURCE = "rescue:"
-MARK = "rescue "
-"""How the sentence of every rescue's payment begins in the journal."""
+MARK = landed.MARK
 
 
 @dataclass(frozen=True)
@@ -209,7 +213,16 @@ async def prepare(app: App, book: Book, sight: Sight, move: Move, most_cost_usd:
         at=sight.one.found.block,
         seen=sight.one,
         own=own,
+        lasts_s=lasts_s(app, sight),
     )
+
+
+def lasts_s(app: App, sight: Sight) -> int:
+    """Owners who sign attended are given their time; whoever signs at once is asked again at once."""
+    at_once = sight.desk.road is not None or (
+        app.settings.signer.unattended and app.settings.environment is not Environment.LIVE
+    )
+    return LASTS_S if at_once else DEADLINE_S
 
 
 def source_of(sight: Sight) -> str:
@@ -342,6 +355,17 @@ def _reserve(app: App, desk: Desk, sight: Sight, action: lending.Action, shared:
             + ("" if room is None else others_words(room)),
             "raise rescues.per_day_usd, or pay in by hand",
         )
+
+
+async def tell(desk: Desk, sight: Sight, done: Done) -> None:
+    """The alert of a payment that is final; `sight` is from before it."""
+    record = desk.book.parts[done.cl_ord_id]
+    health, foretold = (landed.health_words(one) for one in (done.health_1e18, done.predicted_1e18))
+    text = (
+        f"{landed.opening(record, sight.name)} in block {done.block}; health factor {landed.health_words(sight.health_1e18)} → "
+        f"{health} (foretold {foretold})"
+    )
+    await desk.journal.record(Alarmed(landed.RESCUED, text, desk.clock.now_ns()))
 
 
 async def told_of(sight: Sight, move: Move, record: PartRecord) -> Done:

@@ -14,6 +14,7 @@ from agent.app.jobs.budgets import Budgets
 from agent.app.rescue import exchange
 from agent.app.rescue.hedge import of_margin
 from agent.app.rescue.hedge_keeper import HedgeKeeper
+from agent.app.rescue.hedge_lease import HedgeLease
 from agent.app.rescue.words import health_words
 from agent.app.settings_rescue import MarginRescueTable
 from agent.domain.errors import Denied, FairleadError, Reject
@@ -44,7 +45,9 @@ class MarginWatch:
         self._most_cost_usd = min(rule.most_cost_usd, most_cost_usd)
         self._told: set[tuple[str, str]] = set()
         self._undone: set[str] = set()
-        self._hedge = HedgeKeeper(app, desk, rule, self._most_cost_usd, tell, before_act)
+        self._hedge = HedgeKeeper(
+            app, desk, rule, self._most_cost_usd, tell, before_act, HedgeLease.of(app.settings, rule)
+        )
         self._seen: set[str] = set()
 
     @property
