@@ -42,7 +42,7 @@ async def hedged(
         "why_not": None,
         "did": None,
     }
-    held, lease = hedge.stands(desk.book, rule), HedgeLease.of(app.settings, rule)
+    held, lease = hedge.stands(desk.book, rule), HedgeLease.of(app, rule)
     try:
         if (open_one := orders.open_of(desk, hedge.source_of(rule))) is not None:
             facts["why_not"] = (

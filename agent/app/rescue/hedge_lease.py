@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from agent.app.jobs.guard import owner_of, store_of
 from agent.app.jobs.store import DONE, JobStore, Lease
 from agent.app.rescue import orders
 from agent.app.rescue.hedge import Rule, source_of, stands
-from agent.app.settings_tree import Settings
 from agent.domain.errors import Denied, Retry
 from agent.domain.ids import ClOrdId
 from agent.execution.desk import Desk
+
+if TYPE_CHECKING:
+    from agent.app.wiring import App
 
 PRICED_NS = 60 * 10**9
 """A lease under which nothing was begun lapses after so long: its owner died while it asked for prices."""
@@ -34,11 +36,11 @@ class HedgeLease:
     job: str
 
     @classmethod
-    def of(cls, settings: Settings, rule: Rule) -> HedgeLease | None:
+    def of(cls, app: App, rule: Rule) -> HedgeLease | None:
         """None where the rule has no hedge."""
         if rule.hedge_at is None:
             return None
-        return cls(store_of(settings), owner_of(settings), source_of(rule))
+        return cls(store_of(app.settings), owner_of(app.settings), source_of(rule))
 
     def last(self) -> Lease | None:
         """The newest fire."""

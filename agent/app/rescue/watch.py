@@ -70,7 +70,7 @@ class RescueWatch:
         self._not_before_ns = 0
         self._fatal: FairleadError | None = None
         self._hedge = HedgeKeeper(
-            app, desk, rule, self._most_cost_usd, tell, before_act, HedgeLease.of(app.settings, rule)
+            app, desk, rule, self._most_cost_usd, tell, before_act, HedgeLease.of(app, rule)
         )
 
     @property
