@@ -122,7 +122,6 @@ def test_what_the_pools_outran_is_signed_anew_in_a_few_blocks(ground: AgentHome,
             first, second = payments_of(world)
             assert first.authorized is not None and second.authorized is not None
             blocks = second.authorized.signed_block - first.authorized.signed_block
-            print(f"the second attempt is signed {blocks} blocks after the first")
             assert first.submission is SubmissionState.EXPIRED and not first.included_in
             assert first.authorized.max_block - first.authorized.signed_block <= 4 < blocks <= SECOND_WITHIN
             wait_for(lambda: world.rpc("relay_truth")["private_pending"] != [], 30)
