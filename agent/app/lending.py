@@ -113,18 +113,21 @@ async def prepared(
     at: BlockRef | None = None,
     seen: SeenLoan | None = None,
     own: Callable[[int, int], tuple[Call, ...]] | None = None,
+    lasts_s: int = DEADLINE_S,
 ) -> Action:
     """The action under a name of the caller's, rehearsed on top of `at` (the head where None), where the account was `seen`; `own` are its
-    calls by the block's time and the deadline, where the lender has none of that verb. Raises as `prepare`."""
+    calls by the block's time and the deadline, where the lender has none of that verb. It may be included for `lasts_s` from now on, and no
+    longer than DEADLINE_S after that block. Raises as `prepare`."""
     assert desk.simulator is not None
     wallet = desk.wallet
     head = at or await desk.gateway.block("latest")
-    deadline = head.timestamp + DEADLINE_S
+    most_s = DEADLINE_S
     if desk.road is not None:
-        deadline = head.timestamp + min(DEADLINE_S, desk.road.deadline_s)
+        most_s = min(DEADLINE_S, desk.road.deadline_s)
         check_market(app, desk, lender)
         check_scope(app, desk, lender, verb, token_of(asset), app.directory.assets[asset].symbol)
     time_s = max(head.timestamp + 1, app.clock.now_ns() // 10**9)
+    deadline = min(head.timestamp + most_s, time_s - 1 + lasts_s)
     if desk.road is not None:
         calls: tuple[Call, ...] = (_agents_call(app, desk, lender, verb, token_of(asset), raw, deadline),)
     else:

@@ -436,6 +436,7 @@ def chain_authority(settings: Settings, desk: ChainDesk) -> ChainAuthority:
         multi_send=desk.multi_send,
         sender=desk.sender if account is None else account.account,
         max_blocks=desk.profile.max_blocks,
+        block_time_ms=desk.profile.block_time_ms,
         agent_roles=desk.road.modifiers if desk.road is not None else frozenset(),
         agent_offers=desk.road.offers if desk.road is not None else None,
         next_nonce=account.next_nonce if account is not None else None,

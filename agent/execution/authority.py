@@ -83,7 +83,8 @@ class SenderSignature(Protocol):
 @dataclass
 class ChainAuthority:
     """What authority needs of one chain. `agent_roles`: the Roles modifiers whose member the sender is, where its own key trades;
-    `agent_offers`: what holds the orders it makes for others to settle; `next_nonce`: where the sender's nonces are not its transactions, but an EntryPoint's."""
+    `agent_offers`: what holds the orders it makes for others to settle; `next_nonce`: where the sender's nonces are not its transactions, but
+    an EntryPoint's; `block_time_ms`: as a rule, 0 where it is not known."""
 
     gateway: Gateway | Warm
     local: LocalCall
@@ -98,6 +99,14 @@ class ChainAuthority:
     next_nonce: Callable[[], Awaitable[int]] | None = None
     urgency: Urgency = Urgency.NORMAL
     fees: dict[str, Fees] = field(default_factory=dict)
+    block_time_ms: int = 0
+
+    def last_block(self, head: BlockRef, deadline_s: int) -> int:
+        """The last block that what is signed at `head` is handed over for: none whose time is past the deadline in its calldata."""
+        if not self.block_time_ms:
+            return head.number + self.max_blocks
+        in_time = -(-(deadline_s - head.timestamp) * 1000 // self.block_time_ms)
+        return head.number + min(self.max_blocks, max(in_time, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,7 +371,7 @@ class Authority:
             raw=signed.raw,
             request_digest="",
             protection=batch.protection,
-            max_block=seen.head.number + chain.max_blocks,
+            max_block=chain.last_block(seen.head, batch.deadline_s),
             deadline_s=batch.deadline_s,
             floor_raw=simulated.floor_raw,
             at_ns=self._clock.now_ns(),

@@ -96,11 +96,43 @@ def test_killed_with_the_payment_in_flight_it_is_paid_once(indebted: AgentHome) 
         home.home.go_on()
     wait_for(lambda: factor(home) >= 135 * 10**16)
     wait_for(lambda: all(r.ended for r in home.book().parts.values()))
+    again.says("RESCUED", 60)
     assert again.end(signal.SIGTERM).status == 0
     (name,) = set(home.book().parts) - known
     after = home.world()
+    (told,) = rescued(home, name)
+    assert "told after a restart" in told and "health factor 1.35" in told
     assert after["agent nonce"] == before["agent nonce"] + 1
     assert before["safe USDC"] - after["safe USDC"] == home.book().parts[name].part.in_raw
+
+
+def test_what_landed_while_the_daemon_was_dead_is_told_once(indebted: AgentHome) -> None:
+    home = indebted
+    settings = home.variant("rescue", rescues=[RESCUE])
+    known = set(home.book().parts)
+    eth_at(home, 2_000)
+    home.home.pause()
+    try:
+        daemon = home.home.start(DAEMON, settings)
+        wait_for(lambda: any(r.submitted for name, r in home.book().parts.items() if name not in known))
+        daemon.end(signal.SIGKILL)
+    finally:
+        home.home.go_on()
+    wait_for(lambda: factor(home) >= 135 * 10**16)
+    (name,) = set(home.book().parts) - known
+    assert rescued(home, name) == []
+    for _ in range(2):
+        again = home.home.start(DAEMON, settings)
+        again.says("running:")
+        wait_for(lambda: len(rescued(home, name)) == 1, 60)
+        home.home.wait_blocks(3)
+        assert again.end(signal.SIGTERM).status == 0
+        assert len(rescued(home, name)) == 1 and set(home.book().parts) == known | {name}
+
+
+def rescued(home: AgentHome, name: str) -> list[str]:
+    """What alerts told of that payment."""
+    return [a.message for a in home.book().alarms if a.code == "RESCUED" and f"({name})" in a.message]
 
 
 def test_the_command_shows_what_is_missing_sells_and_repays(indebted: AgentHome) -> None:

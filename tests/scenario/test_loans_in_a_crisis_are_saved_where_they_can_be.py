@@ -5,6 +5,7 @@ killed; another process knows beforehand what could be saved, and judges by the 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,17 @@ from typing import Any
 import pytest
 from agent_home import AgentHome
 from flash_home import opted_in
+from home_fixture import wait_for
 
 from agent.app.chaos.report import Report
-from agent.app.chaos.rescue.crises import draw, pool_px_1e8
+from agent.app.chaos.rescue.crises import Crisis, draw, pool_px_1e8
 from agent.app.chaos.rescue.pools import Pools, sqrt_px_x96
 from agent.app.chaos.rescue.referee_pools import Pool, sqrt_at
 from agent.app.chaos.rescue.run import crises, run
+from agent.app.chaos.rescue.world import World, with_rule
+from agent.app.readonly import read_book
+from agent.domain.submission_state import SubmissionState
+from agent.journal.records import PartRecord
 from chains.devnet.addresses import CHAINS
 from chains.devnet.funding import give_token, set_feed_price
 from chains.devnet.jsonrpc import Rpc, RpcError
@@ -84,6 +90,52 @@ def test_a_bare_wallets_loan_is_saved_by_its_own_collateral(ground: AgentHome, t
     counted = report.counters
     assert (counted["crises"], counted["bare"], counted["survived"], counted["infeasible"]) == (3, 3, 2, 1)
     assert counted["by_flash"] >= 2 and counted["cliffs"] >= 1 and counted["sigkills"] >= 1
+
+
+SLOT_S, LOOKS_S, SECOND_WITHIN = 12, 3.0, 7
+"""Seconds between two blocks, how long the daemon is given for a look at one, and the blocks after its first signature that the second
+one has at most: four in which the first may be included, one in which it ends, one in which that is told, one for a busy machine."""
+
+
+def test_what_the_pools_outran_is_signed_anew_in_a_few_blocks(ground: AgentHome, tmp_path: Path) -> None:
+    """Others sell ahead of a payment that is with its relay: it is taken back, ends with its deadline, and another takes what they now give."""
+    px, url = 2_640 * 10**8, ground.home.cheat_urls[1]
+    with opted_in(ground) as settings:
+        world = World(with_rule(settings, tmp_path, bare=True), url, tmp_path, lambda text: None, bare=True)
+        assert world.pools is not None
+        try:
+            world.lay(Crisis(0, 0, 12_900, 0, 0, (), bare=True))
+            world.take_over()
+            world.begin()
+            world.pools.to(px)
+            set_feed_price(url, "ETH", px)
+            wait_for(lambda: bool(world.rpc("relay_truth")["private_pending"]), 60)
+            world.pools.to(pool_px_1e8(px, 0, 250))
+            for _ in range(20):
+                last = int(world.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+                world.rpc("evm_setNextBlockTimestamp", last + SLOT_S)
+                world.rpc("relay_mine", 1)
+                with suppress(AssertionError):
+                    wait_for(lambda: len(payments_of(world)) > 1, LOOKS_S)
+                if len(payments_of(world)) > 1:
+                    break
+            first, second = payments_of(world)
+            assert first.authorized is not None and second.authorized is not None
+            blocks = second.authorized.signed_block - first.authorized.signed_block
+            assert first.submission is SubmissionState.EXPIRED and not first.included_in
+            assert first.authorized.max_block - first.authorized.signed_block <= 4 < blocks <= SECOND_WITHIN
+            wait_for(lambda: world.rpc("relay_truth")["private_pending"] != [], 30)
+            world.rpc("relay_mine", 1)
+            assert world.health() >= 135 * 10**16 and len(payments_of(world)) == 2
+        finally:
+            world.pools.to(3_000 * 10**8)
+            world.end()
+
+
+def payments_of(world: World) -> list[PartRecord]:
+    """Those that were signed, as the daemon's journal has them."""
+    book = read_book(world.settings)
+    return [] if book is None else [r for r in book.parts.values() if r.authorized is not None]
 
 
 def pools_of(home: AgentHome) -> tuple[str, ...]:

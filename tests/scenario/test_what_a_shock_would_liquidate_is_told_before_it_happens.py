@@ -139,6 +139,22 @@ def test_what_is_not_known_is_unknown_and_stays_so_under_every_shock(ask: Ask) -
     assert "UNKNOWN    v4: there is no margin model 'aave_v4'" in out and "UNKNOWN is not safe" in out
 
 
+def test_an_account_that_could_not_be_judged_is_named_beside_the_answer(ask: Ask) -> None:
+    """Looking is done, and exits 0 as for one that is LIQUIDATABLE; that a look told nothing is said on stderr and in a field of its own."""
+    document = every_model()
+    for command in (["health"], ["stress", "--shock", "ETH=-1%"]):
+        status, out, err = ask(document, *command, "--json")
+        assert status == 0 and json.loads(out)["unknown"] == [] and "UNKNOWN" not in err
+    document["accounts"].append({"id": "v4", "model": "aave_v4", "chain": "eip155:1"})
+    loud = f"UNKNOWN, which is not SAFE: 1 of {len(document['accounts'])} accounts could not be judged: v4"
+    for command in (["health"], ["stress", "--shock", "ETH=-1%"]):
+        status, out, err = ask(document, *command, "--json")
+        assert status == 0 and json.loads(out)["unknown"] == ["v4"] and loud in err
+        status, out, err = ask(document, *command)
+        assert status == 0 and loud in err and "UNKNOWN" in out
+        assert command[0] == "health" or "liquidated none that is known" in out
+
+
 def first_reserve(**given: Any) -> dict[str, Any]:
     document = every_model()
     document["accounts"][1]["reserves"][0] |= given

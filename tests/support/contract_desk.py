@@ -28,7 +28,7 @@ from agent.domain.reports import Position
 from agent.ports import VenueInstrument
 from keys.client import start_signer
 
-NAME = "usdm"
+NAME, OTHER = "usdm", "other"
 HYPER_AGENT = "0x" + "07" * 32
 
 
@@ -65,16 +65,25 @@ LIMIT = {"per_order": "600000", "per_day": "6000000", "px_from": "300", "px_to":
 class ContractDesk:
     """`settings_path`: the owners' settings with the exchange in them, and a rule that watches it."""
 
-    def __init__(self, home: AgentHome, settings_path: Path, exchange: PaperProcess, at: At) -> None:
+    def __init__(
+        self,
+        home: AgentHome,
+        settings_path: Path,
+        exchange: PaperProcess,
+        at: At,
+        other: PaperProcess | None = None,
+    ) -> None:
         self.home, self.settings_path, self.exchange, self.at = home, settings_path, exchange, at
+        self.other, self._by_hand = other, 0
 
     async def opened(self, side: Side, qty: str, px: str) -> None:
         """The account takes a position behind Fairlead's back, as its owner would by hand."""
+        self._by_hand += 1
         venue = self.at.session(self.exchange.url)
         try:
             await venue.start()
             order = VenueOrder(
-                "fl-by-hand-1",
+                f"fl-by-hand-{self._by_hand}",
                 self.at.symbol,
                 side,
                 OrdType.LIMIT,
@@ -97,47 +106,70 @@ class ContractDesk:
             await venue.close()
 
 
-@contextmanager
-def contracts_beside(
-    home: AgentHome, folder: Path, rule: Mapping[str, Any], at: At = BINANCE, **more: Any
-) -> Iterator[ContractDesk]:
-    """`more`: keys of the settings besides. Without a rule nothing watches the exchange."""
+def _exchange(folder: Path, at: At) -> PaperProcess:
     options = ("--dialect", at.dialect or at.module, "--still", "--weight-limit", "6000000", *at.options)
     exchange = PaperProcess(folder, *options)
     exchange._start()
     for name, text in zip(("key", "secret"), at.account, strict=True):
         (folder / name).write_text(text)
         (folder / name).chmod(0o600)
+    return exchange
+
+
+def _joined(
+    values: dict[str, Any], told: dict[str, Any], name: str, at: At, exchange: PaperProcess, cap_usd: str
+) -> None:
+    """The settings and the signer's know the exchange by that name."""
+    folder = exchange.folder
     keys = {"api_key": f"file:{folder / 'key'}", "secret": f"file:{folder / 'secret'}"}
-    told = json.loads((home.owners_path.parent / "signer.json").read_text())
-    told["exchanges"][NAME] = keys | {
+    told["exchanges"][name] = keys | {
         "dialect": at.module, "symbols": [at.limited], "limits": {at.limited: LIMIT},
     }  # fmt: skip
-    told["exchanges"][NAME] |= (
+    told["exchanges"][name] |= (
         {"sends_to": exchange.url} if at is BINANCE else {} if at is DERIBIT else {"repeats": 1}
     )
-    config, socket = folder / "signer.json", folder / "s.sock"
-    config.write_text(json.dumps(told | {"ledger": str(folder / "ledger.jsonl")}))
-    values = tomllib.loads(home.owners_path.read_text())
     values["venues"].append(
         {
-            "name": NAME,
+            "name": name,
             "module": at.module,
             "base_url": exchange.url,
             "api_key": keys["api_key"],
             "symbols": [at.symbol],
             "api_secret": keys["secret"],
-            "counterparty_cap_usd": "1000" if rule else "900000",
+            "counterparty_cap_usd": cap_usd,
         }  # fmt: skip
     )
-    values["assets"] |= {"ETH-PERP": [f"cex:{NAME}/{at.symbol}"]}
-    values["assets"]["USDC"].append(f"cex:{NAME}/{at.settles}")
+    values["assets"].setdefault("ETH-PERP", []).append(f"cex:{name}/{at.symbol}")
+    values["assets"]["USDC"].append(f"cex:{name}/{at.settles}")
+    values["limits"]["allow_venues"].append(name)
+
+
+@contextmanager
+def contracts_beside(
+    home: AgentHome,
+    folder: Path,
+    rule: Mapping[str, Any],
+    at: At = BINANCE,
+    other: At | None = None,
+    **more: Any,
+) -> Iterator[ContractDesk]:
+    """`more`: keys of the settings besides. Without a rule nothing watches the exchange. `other`: another exchange of contracts, OTHER, where new
+    ones may be opened."""
+    exchanges = [_exchange(folder, at)]
+    told = json.loads((home.owners_path.parent / "signer.json").read_text())
+    values = tomllib.loads(home.owners_path.read_text())
+    _joined(values, told, NAME, at, exchanges[0], "1000" if rule else "900000")
+    if other is not None:
+        beside = folder / OTHER
+        beside.mkdir()
+        exchanges.append(_exchange(beside, other))
+        _joined(values, told, OTHER, other, exchanges[1], "900000")
+    config, socket = folder / "signer.json", folder / "s.sock"
+    config.write_text(json.dumps(told | {"ledger": str(folder / "ledger.jsonl")}))
     values["oracles"]["ETH-PERP"] = values["oracles"]["ETH"]
-    limits = values["limits"]
-    limits["allow_assets"].append("ETH-PERP")
-    limits["allow_venues"].append(NAME)
+    values["limits"]["allow_assets"].append("ETH-PERP")
     values["margin_rescues"] = [{"name": "short", "venue": NAME, "every_s": 1, **rule}] if rule else []
-    if rule:
+    if rule and other is None:
         # Both caps far below the account: a rescue only makes it smaller.
         values["ramp"] = {"start_usd": "250"}
     values |= more
@@ -146,8 +178,9 @@ def contracts_beside(
     path = written(folder / "contracts.toml", values)
     process = start_signer(socket, config, folder / "signer.log")
     try:
-        yield ContractDesk(home, path, exchange, at)
+        yield ContractDesk(home, path, exchanges[0], at, exchanges[1] if other is not None else None)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
-        exchange.stop()
+        for exchange in exchanges:
+            exchange.stop()

@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 import random_books_more
+import random_books_wide
 import random_margins
 
 from agent.margin import (
@@ -135,21 +136,24 @@ def morpho(draw: random.Random) -> tuple[Any, morpho_blue.Account]:
 
 
 def maker(draw: random.Random) -> tuple[Any, maker_vault.Account]:
-    px, coins = px_of(draw, 3_000 * 10**8) * 10**10, 10 ** draw.uniform(-2, 4)
+    """Of collateral whose token has 18, 8 or 6 decimals: the Vat counts no finer than it."""
+    asset, decimals, usual = draw.choice((*COINS[:2], ("gusd", 6, 10**8)))
+    px, coins = px_of(draw, usual) * 10**10, 10 ** draw.uniform(-2, 4)
+    ink = int(coins * 10**decimals) * 10 ** (18 - decimals)
     rate, mat = RAY + draw.randrange(RAY // 5), draw.choice((13, 15, 17)) * 10**26
-    art = coins * px / 1e18 / (mat / 1e27) / (rate / 1e27) / near(draw)
-    duty = RAY + draw.randrange(3 * 10**18)
+    art = ink / 1e18 * px / 1e18 / (mat / 1e27) / (rate / 1e27) / near(draw)
     account = maker_vault.Account(
-        "weth",
+        asset,
         "dai",
-        int(coins * 1e18),
+        ink,
         int(art * 1e18),
         rate,
-        duty,
+        RAY + draw.randrange(3 * 10**18),
         AT - draw.randrange(10**6),
         px,
         RAY,
         mat,
+        collateral_decimals=decimals,
     )
     return maker_vault.MODEL, account
 
@@ -182,8 +186,16 @@ def derive(draw: random.Random) -> tuple[Any, derive_pm.Account]:
     return random_margins.derive(draw, AT, near(draw))
 
 
+def deribit(draw: random.Random) -> tuple[Any, Any]:
+    return random_books_wide.deribit(draw, near, AT)
+
+
+def unified_loan(draw: random.Random) -> tuple[Any, Any]:
+    return random_books_wide.unified_loan(draw, near, AT)
+
+
 FIRST = (aave, aave, comet, morpho, maker, perp)
-KINDS = (*FIRST, *FIRST, dydx, *FIRST, derive)
+KINDS = (*FIRST, deribit, unified_loan, *FIRST, dydx, *FIRST, deribit, unified_loan, derive)
 """Derive's matrix takes a hundred times as long as any other: it is drawn less often."""
 
 
@@ -218,8 +230,9 @@ def with_px(account: Any, printed: LiquidationPx, px: int) -> Any:
             return replace(account, oracle_price_1e36=px)
         case maker_vault.Account():
             return replace(account, price_1e18=px)
-    if (found := random_books_more.with_px(account, asset, px)) is not None:
-        return found
+    for drawn in (random_books_wide, random_books_more):
+        if (found := drawn.with_px(account, asset, px)) is not None:
+            return found
     rows = tuple(
         replace(p, mark_px=Fraction(px, 10**8)) if p.asset == asset else p for p in account.positions
     )
@@ -276,7 +289,9 @@ def worth(member: Member) -> tuple[float, float] | None:
             grown = (account.duty_1e27 / 1e27) ** (AT - account.last_update)
             owed = account.art_1e18 / 1e18 * account.rate_1e27 / 1e27 * grown
             cover = account.ink_1e18 / 1e18 * account.price_1e18 / 1e18 / (account.mat_1e27 / 1e27)
-        case _ if (found := random_books_more.worth(account, AT)) is not None:
+        case _ if (
+            found := random_books_wide.worth(account) or random_books_more.worth(account, AT)
+        ) is not None:
             cover, owed = found
         case _:
             cover = float(account.balance) + sum(float(p.profit(p.mark_px)) for p in account.positions)

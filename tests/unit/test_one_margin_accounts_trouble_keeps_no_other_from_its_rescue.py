@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -157,11 +158,15 @@ async def test_an_account_whose_contracts_are_not_traded_is_told_once_and_left()
     )
 
 
-async def test_what_cannot_be_made_smaller_is_to_be_hedged_elsewhere_by_what_is_open_of_the_coin() -> None:
+async def test_what_cannot_be_made_smaller_is_to_be_hedged_elsewhere_by_what_is_open_of_the_coin(
+    tmp_path: Path,
+) -> None:
     clock = ManualClock()
     desk = Desk(clock)
     rule = RULE.model_copy(update={"hedge_at": "other", "hedge_with": "ETH-PERP"})
     app = app_of(Exchange(), clock)
+    daemon, journal = SimpleNamespace(jobs_database=None, jobs_store=tmp_path / "jobs.db"), tmp_path / "j.db"
+    app.settings = SimpleNamespace(daemon=daemon, journal=SimpleNamespace(path=journal))
     watch = MarginWatch(app, desk, rule, Decimal(200), lambda line: None)  # type: ignore[arg-type]
     await watch.step()
     await clock.sleep(0.01)

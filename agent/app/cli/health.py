@@ -88,6 +88,9 @@ def _look(settings: Settings, as_json: bool, alert: bool) -> None:
         from agent.app.health_alerts import tell
 
         tell(settings, found, loans, now_s)
+    unknown = [name_of(one) for one in found if one.state.value == "UNKNOWN" and not one.empty]
+    unknown += [loan.judged.id for loan in loans if loan.judged.state.value == "UNKNOWN"]
+    _warn(unknown, len(found) + len(loans))
     if as_json:
         emit_json(
             {
@@ -95,6 +98,7 @@ def _look(settings: Settings, as_json: bool, alert: bool) -> None:
                 "wallet": settings.wallet.address,
                 "accounts": [_live_json(one) | _coming_json(one, coming[name_of(one)]) for one in found]
                 + [_loan_json(one) for one in loans],
+                "unknown": unknown,
                 "hedges": hedges_of(settings),
             }
         )
@@ -210,18 +214,29 @@ def _file(file: str, as_json: bool) -> None:
     from agent.margin.accounts import health_json, judge_text
 
     judged = judge_text(text_of(file))
+    unknown = [j.id for j in judged if j.state.value == "UNKNOWN"]
+    _warn(unknown, len(judged))
     if as_json:
         emit_json(
             {
                 "accounts": [
                     health_json(j.id, j.model, j.health, j.price_decimals, j.why, j.fix) for j in judged
-                ]
+                ],
+                "unknown": unknown,
             }
         )
         return
     header("file", Path(file).name if file != "-" else "standard input", f"{many(len(judged), 'account')}")
     for one in judged:
         _show_judged(one)
+
+
+def _warn(unknown: list[str], of: int) -> None:
+    """On stderr, whatever stdout is read by."""
+    from agent.app.watching.words import unknown_words
+
+    if told := unknown_words(unknown, of):
+        note(told)
 
 
 def _show_judged(one: Judged) -> None:

@@ -112,7 +112,7 @@ def _told(job: Timing, book: Book, now_ns: int, stopped: dict[str, str], own: bo
 
 def _rescue_told(rule: RescueTable, book: Book) -> dict[str, Any]:
     """A rescue as a job: it fires by health, so that no time of a next fire is known."""
-    from agent.app.rescue.acting import MARK
+    from agent.app.rescue.landed import MARK
     from agent.app.rescue.watch import shown
     from agent.app.scheduler import told
 

@@ -212,6 +212,7 @@ async def _moves(
         if ended is None:
             continue
         done.append(ended)
+        await acting.tell(desk, sight, ended)
         if not as_json:
             print(
                 f"  settled {ended.cl_ord_id} in block {ended.block}: {ended.what}; health factor {health_words(ended.health_1e18)}"

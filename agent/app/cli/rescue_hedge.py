@@ -30,6 +30,7 @@ async def hedged(
     so first. With `act` it is done; what is refused is told in "why_not"."""
     from agent.app.cli.trade import ask
     from agent.app.rescue import hedge, orders
+    from agent.app.rescue.hedge_lease import HedgeLease, leased
 
     rule = crisis.rule
     if rule.hedge_at is None:
@@ -41,7 +42,7 @@ async def hedged(
         "why_not": None,
         "did": None,
     }
-    held = hedge.stands(desk.book, rule)
+    held, lease = hedge.stands(desk.book, rule), HedgeLease.of(app, rule)
     try:
         if (open_one := orders.open_of(desk, hedge.source_of(rule))) is not None:
             facts["why_not"] = (
@@ -54,13 +55,17 @@ async def hedged(
                     ask(as_json)
                 held = await hedge.close_one(app, desk, rule, crisis.account, most_cost_usd)
                 facts["did"] = "taken off"
+                if lease is not None and not held:
+                    lease.finish()
         elif not held and not well:
             offer = await hedge.offered(app, crisis)
             facts["would"] = hedge.words(offer)
             if act and due:
                 if not yes:
                     ask(as_json)
-                held = await hedge.open_one(app, desk, offer, most_cost_usd)
+                held = await leased(
+                    lease, desk, rule, lambda begins: hedge.open_one(app, desk, offer, most_cost_usd, begins)
+                )
                 facts["did"] = "opened"
     except FairleadError as error:
         if error.verb == "HALT":

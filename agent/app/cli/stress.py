@@ -50,6 +50,7 @@ def command(
 ) -> None:
     """What of the wallet's accounts (or of an accounts/1 FILE) a shock would liquidate: a matrix, and what falls first."""
     from agent.app.stress import stress, stress_json
+    from agent.app.watching.words import unknown_words
     from agent.margin.shocks import parse_percent, parse_shock
 
     asked, change = parse_shock(shock), parse_percent(vol)
@@ -60,6 +61,8 @@ def command(
     found = stress(members, symbols, asked, change, flights, horizon)
     if html is not None:
         _write(html, " · ".join(line), members, symbols, found)
+    if told := unknown_words(found.unknown, len(found.rows)):
+        note(told)
     if as_json:
         emit_json(stress_json(found))
         return
@@ -165,7 +168,8 @@ def _show(found: Stress) -> None:
     if found.unmoved:
         print(f"unmoved    {', '.join(found.unmoved)}")
     gone = found.liquidated
+    known = ", ".join(gone) if gone else "none that is known" if found.unknown else "none"
     print(
-        f"liquidated {', '.join(gone) if gone else 'none'}"
-        + (" (and what is UNKNOWN is not safe)" if found.unknown else "")
+        f"liquidated {known}"
+        + (f" (and what is UNKNOWN is not safe: {', '.join(found.unknown)})" if found.unknown else "")
     )

@@ -21,9 +21,10 @@ from agent.app.intents import check_max_loss, request_of
 from agent.app.jobs.budgets import Budgets, others_words, payment_name
 from agent.app.jobs.guard import budgets_of
 from agent.app.proposals import held_to_price, propose
-from agent.app.rescue import flash
+from agent.app.rescue import flash, landed
 from agent.app.rescue.pricing import VERB_OF
 from agent.app.rescue.sight import Sight, token_known
+from agent.app.wiring import DEADLINE_S
 from agent.domain.errors import Denied, FairleadError, Halt, Reject, Retry
 from agent.domain.events import Alarmed
 from agent.domain.ids import ClOrdId, digest_of
@@ -31,20 +32,23 @@ from agent.domain.instruments import AssetId
 from agent.domain.orders import Part
 from agent.domain.units import WIDE, qty_exact, quantize_up
 from agent.execution.desk import Desk
-from agent.execution.locks import RESCUE
 from agent.execution.spine import work
 from agent.journal.records import PartRecord
 from agent.margin.aave_moves import REPAY_WITH
 from agent.margin.rescue import Move, Plan, health_after
 from agent.margin.worths import assets_of, worth_usd
+from chains.types import Environment
 
 if TYPE_CHECKING:
     from agent.app.wiring import App
     from agent.journal.book import Book
 
-DAY_NS = 86_400 * 10**9
+DAY_NS = landed.DAY_NS
 MORE_BPS = 20
 """How much more than is owed a sale is to bring."""
+LASTS_S = 48
+"""How long a payment may wait for its block: what the pools, or the price, outran is planned anew after four blocks of mainnet, not after
+three minutes."""
 UNSIGNED = frozenset(
     {
         "WOULD_REVERT",
@@ -60,8 +64,6 @@ UNSIGNED = frozenset(
 )
 """Refusals that come before anything is signed: another plan may still do."""
 SOURCE = "rescue:"
-MARK = RESCUE
-"""How the sentence of every rescue's payment begins in the journal."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Done:
 
 def payments(book: Book, account: str) -> list[PartRecord]:
     """Every payment of a rescue of that account that the journal knows, whatever became of it."""
-    return [r for r in book.parts.values() if r.what.startswith(MARK) and f" {account}: " in r.what]
+    return [r for r in book.parts.values() if r.what.startswith(landed.MARK) and f" {account}: " in r.what]
 
 
 def in_flight(book: Book, sight: Sight) -> str:
@@ -104,7 +106,7 @@ def over(book: Book) -> frozenset[ClOrdId]:
         for n, p in book.parents.items()
         if p.parent.intent.source.startswith(SOURCE) and p.closed is not None
     }
-    return frozenset(sales | {n for n, r in book.parts.items() if r.what.startswith(MARK) and r.ended})
+    return frozenset(sales | {n for n, r in book.parts.items() if r.what.startswith(landed.MARK) and r.ended})
 
 
 async def seen_since(book: Book, sight: Sight, over_before: frozenset[ClOrdId]) -> bool:
@@ -192,7 +194,7 @@ async def prepare(app: App, book: Book, sight: Sight, move: Move, most_cost_usd:
     """The move rehearsed on top of the block that was seen. A sale in it is bounded by `most_cost_usd`. Raises as `lending.prepare`."""
     known = token_known(app, move.means.asset)
     assert known is not None and sight.one.found is not None
-    what = f"{MARK}{sight.rule.name} {sight.name}: {words(app, sight, move)}"
+    what = f"{landed.MARK}{sight.rule.name} {sight.name}: {words(app, sight, move)}"
     name = ClOrdId(digest_of("rescue", sight.name, len(payments(book, sight.name))))
     own = None
     if move.means.buys is not None:
@@ -210,7 +212,16 @@ async def prepare(app: App, book: Book, sight: Sight, move: Move, most_cost_usd:
         at=sight.one.found.block,
         seen=sight.one,
         own=own,
+        lasts_s=lasts_s(app, sight),
     )
+
+
+def lasts_s(app: App, sight: Sight) -> int:
+    """Owners who sign attended are given their time; whoever signs at once is asked again at once."""
+    at_once = sight.desk.road is not None or (
+        app.settings.signer.unattended and app.settings.environment is not Environment.LIVE
+    )
+    return LASTS_S if at_once else DEADLINE_S
 
 
 def source_of(sight: Sight) -> str:
@@ -343,6 +354,17 @@ def _reserve(app: App, desk: Desk, sight: Sight, action: lending.Action, shared:
             + ("" if room is None else others_words(room)),
             "raise rescues.per_day_usd, or pay in by hand",
         )
+
+
+async def tell(desk: Desk, sight: Sight, done: Done) -> None:
+    """The alert of a payment that is final; `sight` is from before it."""
+    record = desk.book.parts[done.cl_ord_id]
+    health, foretold = (landed.health_words(one) for one in (done.health_1e18, done.predicted_1e18))
+    text = (
+        f"{landed.opening(record, sight.name)} in block {done.block}; health factor {landed.health_words(sight.health_1e18)} → "
+        f"{health} (foretold {foretold})"
+    )
+    await desk.journal.record(Alarmed(landed.RESCUED, text, desk.clock.now_ns()))
 
 
 async def told_of(sight: Sight, move: Move, record: PartRecord) -> Done:

@@ -8,6 +8,7 @@ then begins anew.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -21,6 +22,7 @@ from agent.app.rescue.sight import Sight
 from agent.app.settings_rescue import MarginRescueTable, RescueTable
 from agent.app.watching.margins import judged_now
 from agent.domain.errors import Denied, FairleadError, Reject, Retry, Usage
+from agent.domain.ids import ClOrdId
 from agent.domain.instruments import AssetId, cex_id
 from agent.domain.orders import Side
 from agent.domain.units import WIDE
@@ -257,8 +259,14 @@ async def _funding(app: App, rule: Rule, market: VenueInstrument) -> Decimal | N
 # what is done
 
 
-async def open_one(app: App, desk: Desk, offer: Offer, most_cost_usd: Decimal) -> Decimal:
-    """What stands then. Raises as `orders.carried`, Denied HEDGE_TOO_DEAR, Reject NOT_EXECUTED."""
+async def open_one(
+    app: App,
+    desk: Desk,
+    offer: Offer,
+    most_cost_usd: Decimal,
+    begins: Callable[[ClOrdId], None] | None = None,
+) -> Decimal:
+    """What stands then; `begins` may raise where its order may not be recorded. Raises as `orders.carried`, Denied HEDGE_TOO_DEAR, Reject NOT_EXECUTED."""
     rule, found = offer.crisis.rule, offer.found
     if found.cost_usd > most_cost_usd:
         raise Denied(
@@ -277,6 +285,7 @@ async def open_one(app: App, desk: Desk, offer: Offer, most_cost_usd: Decimal) -
         min(qty, missing or qty),
         (),
         most_cost_usd,
+        begins,
     )
 
 
@@ -317,10 +326,11 @@ async def _sent(
     qty: Decimal,
     terms: tuple[tuple[str, str], ...],
     most_cost_usd: Decimal,
+    begins: Callable[[ClOrdId], None] | None = None,
 ) -> Decimal:
     base, quote = orders.pair(app, rule.hedge_at or "", market)
     request = Request(side, base, quote, qty, None, "market", terms, rule.max_slippage_bps)
-    name = await orders.carried(app, desk, request, account, source_of(rule), most_cost_usd)
+    name = await orders.carried(app, desk, request, account, source_of(rule), most_cost_usd, begins)
     filled = desk.book.filled_base(name)
     if not filled:
         closed = desk.book.parents[name].closed

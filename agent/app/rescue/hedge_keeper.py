@@ -1,6 +1,7 @@
 """One rule's hedge in `fairlead run`: opened where nothing else helps, kept while the account is in danger, taken off once it is not.
 
-One task at a time, beside the watch; what is refused is told once, and tried again after a pause.
+One task at a time, beside the watch; what is refused is told once, and tried again after a pause. Of several daemons that share a store the
+one with the lease opens it: the others say whose it is, and go on with their other means.
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agent.app.rescue import hedge, orders
 from agent.app.rescue.hedge import Crisis, Rule
-from agent.domain.errors import FairleadError
+from agent.app.rescue.hedge_lease import Begins, HedgeLease, leased
+from agent.domain.errors import Denied, FairleadError, Retry
 from agent.domain.events import Alarmed
 from agent.execution.desk import Desk
 
@@ -35,13 +38,15 @@ class HedgeKeeper:
         most_cost_usd: Decimal,
         tell: Callable[[str], None],
         before: Callable[[], Awaitable[None]] | None,
+        lease: HedgeLease | None = None,
     ) -> None:
         self._app, self._desk, self._rule, self._tell, self._before = app, desk, rule, tell, before
         self._most_cost_usd = most_cost_usd
         self._task: asyncio.Task[None] | None = None
         self._not_before_ns, self._told = 0, set[str]()
         self._began_ns = desk.clock.now_ns()  # what an earlier process left open counts from here
-        self._account = ""
+        self._account, self._lease, self._leased = "", lease, True  # what an earlier process left
+        self._held = False
         self.fatal: FairleadError | None = None
         self.refused = False
 
@@ -77,6 +82,8 @@ class HedgeKeeper:
 
     def wanted(self, crisis: Crisis) -> None:
         """Opens it where none stands, or goes on where one was opened in part."""
+        if self.stands:
+            self._hold()
         if self.configured and (not self.stands or hedge.lacks(self._desk.book, self._rule)):
             self._begin(crisis.account, self._open(crisis))
 
@@ -85,10 +92,33 @@ class HedgeKeeper:
         self.refused = False
         if not self.configured:
             return
+        if not self.stands and not self.busy:
+            self._give_back()
         if self.stands:
             self._begin(account, self._close(account, why))
         elif hedge.taken_off_untold(self._desk.book, self._rule):
             self._begin(account, self._removed(account, why, Decimal(0)))
+
+    def _hold(self) -> None:
+        """What stands is held in the store, too, where it was opened before the store knew of hedges, or with another store."""
+        if self._lease is None or self._held:
+            return
+        now_ns = self._desk.clock.now_ns()
+        try:
+            if not self._lease.claim(now_ns):
+                self._lease.begin(now_ns)
+            self._held = True
+        except (Retry, Denied):
+            return
+
+    def _give_back(self) -> None:
+        """Another daemon may open one: nothing of this one's stands, or is about to. A silent store is asked again at the next look."""
+        if self._lease is not None and self._leased:
+            try:
+                self._lease.finish()
+                self._leased = self._held = False
+            except Retry:
+                return
 
     async def ended(self) -> None:
         if self._task is not None:
@@ -125,13 +155,17 @@ class HedgeKeeper:
                 await self._alarm("HEDGE_IMPOSSIBLE", f"{error.code}: {hedge.trouble(self._rule, error)}")
 
     async def _open(self, crisis: Crisis) -> None:
+        self._leased = True
+        await leased(self._lease, self._desk, self._rule, partial(self._opened, crisis))
+
+    async def _opened(self, crisis: Crisis, begins: Begins) -> None:
         offer = await hedge.offered(self._app, crisis)
         left = hedge.lacks(self._desk.book, self._rule)
         if self.stands and left < offer.smallest:
             self._not_before_ns = self._desk.clock.now_ns() + int(PAUSE_S * 1e9)
             return
         self._tell(f"rescue {self._rule.name}: {hedge.words(offer)}")
-        held = await hedge.open_one(self._app, self._desk, offer, self._most_cost_usd)
+        held = await hedge.open_one(self._app, self._desk, offer, self._most_cost_usd, begins)
         self.refused = False
         text = f"{crisis.account}: {hedge.stands_words(self._rule, held)} bounds what a liquidation would cost; its health is as it was"
         until = self._rule.lasts_below(self._rule.target)

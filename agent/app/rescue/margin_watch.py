@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from agent.app.jobs.budgets import Budgets
 from agent.app.rescue import exchange
-from agent.app.rescue.hedge import of_margin
+from agent.app.rescue.hedge import of_margin, stands_words
 from agent.app.rescue.hedge_keeper import HedgeKeeper
+from agent.app.rescue.hedge_lease import HedgeLease
 from agent.app.rescue.words import health_words
 from agent.app.settings_rescue import MarginRescueTable
 from agent.domain.errors import Denied, FairleadError, Reject
@@ -44,8 +45,10 @@ class MarginWatch:
         self._most_cost_usd = min(rule.most_cost_usd, most_cost_usd)
         self._told: set[tuple[str, str]] = set()
         self._undone: set[str] = set()
-        self._hedge = HedgeKeeper(app, desk, rule, self._most_cost_usd, tell, before_act)
-        self._seen: set[str] = set()
+        self._hedge = HedgeKeeper(
+            app, desk, rule, self._most_cost_usd, tell, before_act, HedgeLease.of(app, rule)
+        )
+        self._seen, self._does = set[str](), ""
 
     @property
     def name(self) -> str:
@@ -74,6 +77,9 @@ class MarginWatch:
         until = self._rule.lasts_below(self._rule.target)
         if all(one.judged.state is not State.UNKNOWN and not one.below(until) for one in told):
             self._hedge.over(self._rule.venue, f"its accounts are at {until} again")
+        if held := self._hedge.stands:
+            text = f"{self._rule.venue}: {stands_words(self._rule, held)} stands against it: it raises no health → it is taken off once its accounts are well"
+            lasting.add(await self._say("HEDGE_IN_PLACE", self._rule.venue, text))
         for one in told:
             try:
                 await self._account(one, lasting)
@@ -115,7 +121,10 @@ class MarginWatch:
         if self._before is not None:
             await self._before()
         cut = found.cuts[0]
-        self._tell(f"rescue {rule.name}: {ratio}: {exchange.words(self._app, one, cut)}")
+        does = f"rescue {rule.name}: {ratio}: {exchange.words(self._app, one, cut)}"
+        if does != self._does:  # what is refused again and again is said once
+            self._tell(does)
+        self._does = does
         try:
             made = await exchange.reduce(self._app, self._desk, one, cut, self._most_cost_usd, self._shared)
         except (Denied, Reject):  # what the limits, or the exchange, do not let be made smaller

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 from agent.app.bridging import following
 from agent.app.jobs.budgets import Budgets
 from agent.app.jobs.guard import budgets_of
-from agent.app.rescue import acting, bringing, pricing
+from agent.app.rescue import acting, bringing, landed, pricing
 from agent.app.rescue.doubts import Doubt
 from agent.app.rescue.hedge import of_loan, stands_words
 from agent.app.rescue.hedge_keeper import HedgeKeeper
+from agent.app.rescue.hedge_lease import HedgeLease
 from agent.app.rescue.sight import Sight, look, next_s
 from agent.app.rescue.words import health_words, missing_words, owners_words, unwinding_words
 from agent.app.settings_rescue import RescueTable
@@ -62,12 +63,15 @@ class RescueWatch:
         self._most_cost_usd = min(rule.most_cost_usd, most_cost_usd)
         self._told: set[tuple[str, int]] = set()
         self._refused: set[tuple[str, ...]] = set()
+        self._works = f"rescue {rule.name} at work"
         self._unread = self._undone = ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting: _Start | None = None
         self._not_before_ns = 0
         self._fatal: FairleadError | None = None
-        self._hedge = HedgeKeeper(app, desk, rule, self._most_cost_usd, tell, before_act)
+        self._hedge = HedgeKeeper(
+            app, desk, rule, self._most_cost_usd, tell, before_act, HedgeLease.of(app, rule)
+        )
 
     @property
     def name(self) -> str:
@@ -109,6 +113,10 @@ class RescueWatch:
                 "drop the rule",
             )
             return
+        if not any(
+            task.get_name() == self._works for task in self._tasks
+        ):  # what is at work here tells of itself
+            await landed.tell(self._desk, sight)
         conditions = [(d.code, d.message, d.hint) for d in sight.doubts]
         if sight.below(self._rule.warn):
             text = f"{sight.name}: health factor {health_words(sight.health_1e18)} is below {self._rule.warn}"
@@ -182,9 +190,7 @@ class RescueWatch:
         self._tell(f"rescue {self._rule.name}: health factor {health_words(sight.health_1e18)}: {does}")
         # It is followed to its finality beside the watch: a price that falls on is seen meanwhile.
         self._starting = start = _Start(acting.begun(desk.book, sight))
-        task = asyncio.create_task(
-            self._carry(sight, found.plans, start), name=f"rescue {self._rule.name} at work"
-        )
+        task = asyncio.create_task(self._carry(sight, found.plans, start), name=self._works)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -259,14 +265,7 @@ class RescueWatch:
         self._told = {(code, size) for code, size in self._told if code != "RESCUE_IMPOSSIBLE"}
         if done is None:
             return
-        await desk.journal.record(
-            Alarmed(
-                "RESCUED",
-                f"{sight.name}: {done.what.removeprefix(acting.MARK)} in block {done.block}; health factor {health_words(sight.health_1e18)} → "
-                f"{health_words(done.health_1e18)} (foretold {health_words(done.predicted_1e18)})",
-                desk.clock.now_ns(),
-            )
-        )
+        await acting.tell(desk, sight, done)
 
     async def _cannot(self, sight: Sight, why: list[Doubt], lines: list[str], size: int) -> None:
         told = [f"{d.message} → {d.hint}" for d in why]

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from agent.app.cli.output import plain
 from agent.app.places import place_named
 from agent.app.rescue.bringing import enough, too_slow
+from agent.app.rescue.landed import health_words
 from agent.app.rescue.pricing import VERB_OF
 from agent.app.rescue.sight import Sight, token_known
 from agent.domain.instruments import place_of
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from agent.app.wiring import App
     from agent.margin.rescue import Need, Plan
     from agent.margin.unwind import Unwinding
-
-
-def health_words(factor_1e18: int | None) -> str:
-    return "none: no debt" if factor_1e18 is None else plain(qty_exact(factor_1e18, 18))
 
 
 def missing_words(app: App, sight: Sight, need: Need) -> Iterator[str]:
@@ -85,3 +81,6 @@ def up(qty: Decimal, decimals: int) -> Decimal:
     from agent.domain.units import quantize_up
 
     return quantize_up(qty, Decimal(1).scaleb(-decimals))
+
+
+__all__ = ["health_words", "missing_words", "owners_words", "unwinding_words"]

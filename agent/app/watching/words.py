@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 
 from agent.domain.units import WIDE, qty_exact
@@ -56,3 +57,10 @@ def short(address: str) -> str:
 def many(count: int, thing: str) -> str:
     """`1 book`, `2 books`, `1,000 pools`; `thing` takes a plain s."""
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def unknown_words(names: Sequence[str], of: int) -> str:
+    """Which of so many accounts were not judged; "" where all were. No exit status tells it: what was asked for, a look, is done."""
+    if not names:
+        return ""
+    return f"UNKNOWN, which is not SAFE: {len(names)} of {many(of, 'account')} could not be judged: {', '.join(names)}"
