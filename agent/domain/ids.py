@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from itertools import product
 from typing import NewType
 
 IntentId = NewType("IntentId", str)
@@ -15,10 +16,15 @@ ClOrdId = NewType("ClOrdId", str)
 """FIX ClOrdID (11): unique for ever within one journal; at most 30 characters of [a-z0-9-], which every venue accepts."""
 
 
+_PAIRS = tuple(map("".join, product("abcdefghijklmnopqrstuvwxyz234567", repeat=2)))
+_SHIFTS = tuple(range(110, -1, -10))
+
+
 def _digest(*parts: str | int) -> str:
-    """The first 24 characters, which are fifteen bytes in base 32: no id takes more."""
+    """The first 24 characters, which are fifteen bytes in base 32 (RFC 4648, in lower case): no id takes more."""
     text = "\x1f".join([str(part) for part in parts])
-    return base64.b32encode(hashlib.sha256(text.encode()).digest()[:15]).decode().lower()
+    bits = int.from_bytes(hashlib.sha256(text.encode()).digest()[:15], "big")
+    return "".join([_PAIRS[bits >> shift & 1023] for shift in _SHIFTS])  # ten bits are two characters
 
 
 def intent_id(environment: str, wallet: str, text: str, salt: str) -> IntentId:

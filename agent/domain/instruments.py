@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NewType
 
 from agent.domain.errors import Usage
@@ -48,6 +49,7 @@ def place_of(asset: AssetId) -> Place:
     return Place(asset.partition("/")[0])
 
 
+@lru_cache(maxsize=4096)
 def label_of(name: str) -> str:
     """The symbol in a name people trade by: USDC of `USDC@eip155:1`, which means that asset in that one place."""
     return name.partition("@")[0]
@@ -57,6 +59,7 @@ def chain_place(chain_id: int) -> Place:
     return Place(f"eip155:{chain_id}")
 
 
+@lru_cache(maxsize=4096)
 def chain_of(place_or_asset: str) -> int | None:
     """The chain id, or None at an exchange."""
     head = place_or_asset.partition("/")[0]
@@ -64,6 +67,7 @@ def chain_of(place_or_asset: str) -> int | None:
     return int(rest) if kind == "eip155" else None
 
 
+@lru_cache(maxsize=4096)
 def venue_of(place_or_asset: str) -> str | None:
     head = place_or_asset.partition("/")[0]
     kind, _, rest = head.partition(":")

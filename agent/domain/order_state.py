@@ -12,6 +12,10 @@ from agent.domain.errors import Halt
 
 
 class OrdStatus(Enum):
+    __hash__ = (
+        object.__hash__
+    )  # a member is itself alone; Enum's own is a function of Python's, asked at every report
+
     PENDING_NEW = "PENDING_NEW"
     NEW = "NEW"
     PARTIALLY_FILLED = "PARTIALLY_FILLED"
@@ -23,6 +27,8 @@ class OrdStatus(Enum):
 
 
 class ExecType(Enum):
+    __hash__ = object.__hash__
+
     PENDING_NEW = "PENDING_NEW"
     NEW = "NEW"
     TRADE = "TRADE"

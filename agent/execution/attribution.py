@@ -7,6 +7,7 @@ and the mirror image for a purchase (A. Perold, "The implementation shortfall", 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal, localcontext
 
 from agent.domain.events import Attributed, Planned
@@ -39,7 +40,7 @@ def fee_in_quote(
     record: PartRecord,
     quote_per_base: Decimal,
     base_assets: set[AssetId],
-    decimals: dict[AssetId, int],
+    decimals: Mapping[AssetId, int],
 ) -> Decimal:
     """Commissions as the venue took them; a pool's fee as planned, for what was filled of it."""
     with localcontext(WIDE):
@@ -56,7 +57,7 @@ def fee_in_quote(
         return total
 
 
-def attribute(book: Book, parent: ClOrdId, decimals: dict[AssetId, int], at_ns: int) -> Attributed:
+def attribute(book: Book, parent: ClOrdId, decimals: Mapping[AssetId, int], at_ns: int) -> Attributed:
     """Raises ValueError where nothing of the parent was filled."""
     intent = book.parents[parent].parent.intent
     sign = 1 if intent.side is Side.SELL else -1
@@ -123,7 +124,7 @@ def attribute(book: Book, parent: ClOrdId, decimals: dict[AssetId, int], at_ns: 
 
 
 def _planned_quote(
-    planned: Planned, record: PartRecord, decimals: dict[AssetId, int], base: Decimal
+    planned: Planned, record: PartRecord, decimals: Mapping[AssetId, int], base: Decimal
 ) -> Decimal:
     """The quote amount the plan promised for the base quantity that was filled."""
     part = record.part

@@ -30,7 +30,7 @@ from agent.domain.order_state import TERMINAL
 from agent.domain.orders import ChildOrder, ParentOrder, Part, Side
 from agent.domain.risk import BreachReason, Limits
 from agent.domain.routes import Certificate, Route
-from agent.domain.units import WIDE
+from agent.domain.units import WIDE, ZERO
 from agent.execution.attribution import attribute
 from agent.execution.halt import Switch
 from agent.execution.planning import net_px, planned
@@ -102,6 +102,7 @@ class Deciding:
     too_small: dict[ClOrdId, str] = field(default_factory=dict)
     """Why the rest of a parent that waits for a price could not be ordered, when it was looked at last."""
     news: dict[ClOrdId, asyncio.Future[None]] = field(default_factory=dict)
+    _unheard: list[asyncio.Future[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.journal.watchers.append(self._told)
@@ -110,7 +111,8 @@ class Deciding:
 
     async def next_step(self, parent: ParentOrder) -> Step:
         """What the algo wants now. A cancelled parent gets no further slice, and ends when its last part has."""
-        self.news[parent.cl_ord_id] = asyncio.get_running_loop().create_future()
+        self.news[parent.cl_ord_id] = news = asyncio.get_running_loop().create_future()
+        self._unheard.append(news)
         record = self.book.parents[parent.cl_ord_id]
         algo = self.algos[parent.intent.algo]
         progress = self.progress(parent)
@@ -124,13 +126,14 @@ class Deciding:
         return algo.step(parent, progress, self.clock.now_ns())
 
     def _told(self, event: object) -> None:
-        for news in self.news.values():
+        for news in self._unheard:
             if not news.done():
                 news.set_result(None)
+        self._unheard.clear()
 
     def progress(self, parent: ParentOrder, px_now: Decimal | None = None) -> Progress:
         record = self.book.parents[parent.cl_ord_id]
-        working = Decimal(0)
+        working = ZERO
         failed = unsettled = 0
         with localcontext(WIDE):
             for name in record.children:
@@ -144,7 +147,7 @@ class Deciding:
                     working += child.child.qty
                 for part in child.parts:
                     working += self._still_working(child.child, self.book.parts[part])
-            leaves = max(self.book.leaves(parent.cl_ord_id) - working, Decimal(0))
+            leaves = max(self.book.leaves(parent.cl_ord_id) - working, ZERO)
         last = self.book.children[record.children[-1]] if record.children else None
         return Progress(
             last=last.child if last is not None else None,
@@ -181,13 +184,13 @@ class Deciding:
     def _still_working(self, child: ChildOrder, record: PartRecord) -> Decimal:
         """What a part may still fill: all of a transaction until it is mined, what an exchange order has left while it is open."""
         if record.ended or (record.fills if record.on_chain else record.status in TERMINAL):
-            return Decimal(0)
+            return ZERO
         part = record.part
         asset, raw = (
             (part.asset_in, part.in_raw) if child.side is Side.SELL else (part.asset_out, part.out_raw)
         )
         with localcontext(WIDE):
-            return max(Decimal(raw).scaleb(-self.decimals[asset]) - record.base_kept(), Decimal(0))
+            return max(Decimal(raw).scaleb(-self.decimals[asset]) - record.base_kept(), ZERO)
 
     def _least(self, parent: ParentOrder) -> Decimal:
         """Less than this is not worth another slice: the market's lot, or what the slippage allows of a purchase."""
@@ -243,7 +246,7 @@ class Deciding:
         return "its slices were not filled"
 
     def attribute(self, parent: ParentOrder) -> Attributed:
-        return attribute(self.book, parent.cl_ord_id, dict(self.decimals), self.clock.now_ns())
+        return attribute(self.book, parent.cl_ord_id, self.decimals, self.clock.now_ns())
 
     # ------------------------------------------------------------------ a child
 

@@ -42,6 +42,8 @@ class Desk(Deciding):
         return await super().next_step(parent)
 
     def _need_followers(self, parent: ParentOrder) -> None:
+        if not self.stopped:
+            return
         opened = [part.part for part in self.book.parts_of(parent.cl_ord_id) if not part.ended]
         if opened and all(part.cl_ord_id in self.stopped for part in opened):
             part = opened[0]

@@ -33,6 +33,8 @@ NONCE_DECIDED = frozenset(
     }
 )
 
+_FREEING = frozenset({Observed, Submitted, Reported})
+
 
 class Lanes:
     def __init__(self, stopped: Stopped) -> None:
@@ -75,6 +77,8 @@ class Lanes:
 
     def saw(self, event: object) -> None:
         """Watches the record: a part whose nonce is decided, or whose order is at its venue, frees its lane."""
+        if type(event) not in _FREEING or not self._holding:
+            return
         if isinstance(event, Observed) and event.seen in NONCE_DECIDED:
             self._free(event.cl_ord_id)
         elif isinstance(event, Submitted) and event.place.startswith("cex:"):

@@ -44,7 +44,7 @@ class Recorder:
         """Admitted, appended and counted, now. Raises as the store's `append` and the book's `admit`."""
         self.book.admit(event)
         seq = self.store.append(event)
-        self.book.apply(event)
+        self.book.apply(event, known=True)
         for watcher in self.watchers:
             watcher(event)
         return seq

@@ -22,13 +22,13 @@ from agent.domain.orders import Side
 from agent.domain.reports import ExecutionReport, Fill
 from agent.domain.risk import Reservation
 from agent.domain.submission_state import UNDECIDED, Observation, SubmissionState, observe
-from agent.domain.units import WIDE, sum_exact
+from agent.domain.units import WIDE, ZERO, sum_exact
 from agent.journal.canonical import canonical
 from agent.journal.crossing_fold import crossed, may_cross
 from agent.journal.list_fold import exits_behind, rejected_with, submitted_with
 from agent.journal.living import Living
 from agent.journal.records import ChildRecord, Effect, ParentRecord, PartRecord, Position, fill_changes
-from agent.journal.references import unknown_to
+from agent.journal.references import JUDGED, unknown_to
 from agent.journal.shadow_fold import shadow_seen
 
 _SAME = {
@@ -69,11 +69,11 @@ class Book:
 
     # ------------------------------------------------------------------ the fold
 
-    def apply(self, event: object) -> None:
-        """Counts one event. Raises Halt where the state tables forbid it."""
+    def apply(self, event: object, *, known: bool = False) -> None:
+        """Counts one event. Raises Halt where the state tables forbid it. `known`: `admit` has just let it pass."""
         self.events += 1
         handler = _HANDLERS.get(type(event))
-        if handler is not None and unknown_to(self, event) is None:
+        if handler is not None and (known or unknown_to(self, event) is None):
             handler(self, event)
 
     def _accepted(self, event: ev.Accepted) -> None:
@@ -216,8 +216,7 @@ class Book:
         rejected_with(record, self.parts)
 
     def _settled(self, event: ev.Settled) -> None:
-        record = self.parts[event.part.cl_ord_id]
-        record.settled = True
+        self.parts[event.part.cl_ord_id].settled = True
 
     def _cancel_requested(self, event: ev.CancelRequested) -> None:
         if event.cl_ord_id in self.parents:
@@ -279,17 +278,18 @@ class Book:
     def book_fill(self, record: PartRecord, fill: Fill) -> None:
         with localcontext(WIDE):
             for asset, change in fill_changes(fill):
-                self.holdings[asset] = self.holdings.get(asset, Decimal(0)) + change
+                self.holdings[asset] = self.holdings.get(asset, ZERO) + change
             if record.what:
                 return  # no trade: holdings moved, nothing was bought or sold
-            base = self.positions.setdefault(self._names(record, fill)[0], Position())
+            names = self._names(record, fill)
+            base = self.positions.setdefault(names[0], Position())
             fee, asset = fill.fee_qty, fill.fee_asset
             got = fill.qty_out - (fee if asset == fill.asset_out else 0)
             gave = fill.qty_in + (fee if asset == fill.asset_in else 0)
             sells = record.sells(fill)
             effect = base.effect_of(sells, gave, got) if sells else base.effect_of(sells, got, gave)
         record.effects[fill.exec_id] = effect
-        self._move(self._names(record, fill), effect, sign=1)
+        self._move(names, effect, sign=1)
 
     def _take_back(self, record: PartRecord, fill: Fill) -> None:
         """Undoes exactly what the fill did, whatever the average cost has become since."""
@@ -318,6 +318,8 @@ class Book:
 
     def admit(self, event: object) -> None:
         """Raises Halt where the state tables or the record so far forbid an event, before it is written; changes nothing."""
+        if type(event) not in JUDGED and unknown_to(self, event) is None:
+            return
         if isinstance(event, ev.Observed):
             record = self.parts.get(event.cl_ord_id)
             if record is None or record.submission is None:
@@ -377,11 +379,8 @@ class Book:
 
     def surprises(self, report: ExecutionReport) -> bool:
         record = self.parts.get(report.cl_ord_id)
-        return (
-            record is not None
-            and record.status is not None
-            and is_surprising(record.status, report.exec_type)
-        )
+        status = record.status if record is not None else None
+        return status is not None and is_surprising(status, report.exec_type)
 
     def _is_filled(self, record: PartRecord) -> bool:
         if record.on_chain:
@@ -406,7 +405,7 @@ class Book:
 
     def leaves(self, parent: ClOrdId) -> Decimal:
         """What is still to be done, counting neither what works nor what is done twice."""
-        return max(WIDE.subtract(self.parents[parent].parent.qty, self.filled_base(parent)), Decimal(0))
+        return max(WIDE.subtract(self.parents[parent].parent.qty, self.filled_base(parent)), ZERO)
 
     def child_ended(self, child: ClOrdId) -> bool:
         return self.living.ended(self.children[child])

@@ -11,7 +11,7 @@ from decimal import Decimal, localcontext
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import Place
 from agent.domain.submission_state import UNDECIDED
-from agent.domain.units import WIDE
+from agent.domain.units import WIDE, ZERO
 from agent.journal.records import ChildRecord, PartRecord
 
 DAY_NS = 86_400 * 10**9
@@ -63,7 +63,11 @@ class Living:
     def ended(self, record: ChildRecord) -> bool:
         if record.breach is not None:
             return True
-        return bool(record.parts) and all(self._all_parts[name].ended for name in record.parts)
+        for name in record.parts:
+            part = self._all_parts[name]
+            if not (part.settled or part.failed):  # that is `ended`, asked for all the time
+                return False
+        return bool(record.parts)
 
     def day_notional_usd(self, now_ns: int) -> Decimal:
         """Notional approved this UTC day; a child that ended counts only for what it filled."""
@@ -78,21 +82,21 @@ class Living:
     def _count(self) -> None:
         """Takes what ended into the total; what was there before and was filled since is counted anew."""
         for name, record in list(self._uncounted.items()):
-            self._total -= self._counted.pop(name, Decimal(0))
+            self._total -= self._counted.pop(name, ZERO)
             if self.ended(record):
                 self._counted[name] = self._notional((record,))
                 self._total += self._counted[name]
                 del self._uncounted[name]
 
     def _notional(self, records: Iterable[ChildRecord]) -> Decimal:
-        total = Decimal(0)
+        total = ZERO
         for record in records:
             approved = record.approved
             if approved is None or approved.at_ns // DAY_NS != self._day:
                 continue
             share = Decimal(1)
             if self.ended(record):
-                done = sum((self._all_parts[name].base_qty() for name in record.parts), Decimal(0))
-                share = min(done / record.child.qty, Decimal(1)) if record.child.qty else Decimal(0)
+                done = sum((self._all_parts[name].base_qty() for name in record.parts), ZERO)
+                share = min(done / record.child.qty, Decimal(1)) if record.child.qty else ZERO
             total += approved.reservation.notional_usd * share
         return total

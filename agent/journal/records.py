@@ -105,11 +105,11 @@ class PartRecord:
 
     def sold_qty(self) -> Decimal:
         """What was given so far, of the asset that goes."""
-        return sum_exact(f.qty_in for f in self.fills.values())
+        return sum_exact([f.qty_in for f in self.fills.values()])
 
     def bought_qty(self) -> Decimal:
         """What came so far, of the asset that comes."""
-        return sum_exact(f.qty_out for f in self.fills.values())
+        return sum_exact([f.qty_out for f in self.fills.values()])
 
     def base_kept(self) -> Decimal:
         """`base_qty` less a fee that was taken of the bought base itself: what a purchase really brought."""
@@ -169,7 +169,8 @@ class Position:
         """What it does that so much was sold for `quote_qty`, or bought for it: what is held, or owed, is closed at its average cost first,
         and the rest opens at its own price."""
         with localcontext(WIDE):
-            avg, quote = self.avg_px, quote_qty if sells else -quote_qty
+            held = self.qty > 0 or (self.qty < 0 and self.cost < 0)  # as `avg_px`
+            avg, quote = self.cost / self.qty if held else None, quote_qty if sells else -quote_qty
             against = self.qty if sells else -self.qty  # how much of it there is to close
             closing = min(qty, against) if avg is not None and against > 0 else Decimal(0)
             closed_for = quote * closing / qty if closing < qty else quote

@@ -51,6 +51,9 @@ _PARTS: dict[type, Read] = {
     ev.Crossed: _NAMED,
 }
 
+JUDGED = frozenset({ev.Observed, ev.Reported, ev.Replaced, ev.Prepared, ev.Authorized, ev.Crossed})
+"""Of these `Book.admit` asks more than that."""
+
 
 def unknown_to(known: Known, event: object) -> ClOrdId | None:
     """The id that an event cannot do without and the book has not heard of."""

@@ -65,12 +65,11 @@ class VenueSays:
 
 
 def query_string(params: Params) -> str:
-    return "&".join([f"{_plus(name)}={_plus(str(value))}" for name, value in params.items()])
-
-
-def _plus(text: str) -> str:
-    """As forms are encoded; most names and values are as they are."""
-    return text if _AS_IT_IS.fullmatch(text) else quote_plus(text)
+    """As forms are encoded; mostly every name and value is as it is, which is looked at once for all."""
+    plain = [f"{name}={value}" for name, value in params.items()]
+    if _AS_IT_IS.fullmatch("".join(plain).replace("=", "", len(plain))):  # one more "=" would be a value's
+        return "&".join(plain)
+    return "&".join([f"{quote_plus(name)}={quote_plus(str(value))}" for name, value in params.items()])
 
 
 def sorted_payload(params: Params) -> str:

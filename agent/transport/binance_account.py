@@ -7,7 +7,6 @@ asset, and a rebate counts as none. Source: the venue's published REST and strea
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 from agent.domain.ids import ClOrdId
@@ -15,6 +14,7 @@ from agent.domain.instruments import Place, cex_id
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import Side
 from agent.domain.reports import Fill, OrderSnapshot
+from agent.domain.units import ZERO
 from agent.market.reading import above_zero, ns_of_ms, whole
 from agent.market.reading import name as text_of
 from agent.market.reading import number as exact
@@ -46,7 +46,7 @@ class AccountReader:
             qty_in=quote_qty if buys else base_qty,
             qty_out=base_qty if buys else quote_qty,
             fee_asset=cex_id(self.venue, text_of(fee_asset)),
-            fee_qty=max(exact(fee), Decimal(0)),
+            fee_qty=max(exact(fee), ZERO),
             at_ns=ns_of_ms(at_ms),
         )
 

@@ -432,17 +432,16 @@ class Matching:
         self.trades.append(trade)
         self.books[taker.symbol].last_px = px
         outcome.trades.append(trade)
+        notional = qty * px
         for order, rate in ((maker, self.maker_rate), (taker, self.taker_rate)):
             buys = order.side == "BUY"
             commission, asset = self._pay(order, qty, px, rate)
-            order.executed, order.cum_quote, order.update_ms = (
-                order.executed + qty,
-                order.cum_quote + qty * px,
-                now_ms,
-            )
+            order.executed += qty
+            order.cum_quote += notional
+            order.update_ms = now_ms
             if order is maker:
                 order.tip -= qty
-            order.status = "FILLED" if order.remaining == 0 else "PARTIALLY_FILLED"
+            order.status = "FILLED" if order.executed == order.qty else "PARTIALLY_FILLED"
             fill = Fill(
                 trade.trade_id,
                 order.order_id,
@@ -468,14 +467,16 @@ class Matching:
     def _pay(self, order: Order, qty: Decimal, px: Decimal, rate: Decimal) -> tuple[Decimal, str]:
         """Moves what a trade moves for one of its sides; (commission, its asset)."""
         spec, buys = self.specs[order.symbol], order.side == "BUY"
-        received, asset = (qty, spec.base) if buys else (qty * px, spec.quote)
-        given, given_asset = (qty * px, spec.quote) if buys else (qty, spec.base)
-        commission = ZERO if order.account == HOUSE else (received * rate).quantize(EIGHT, ROUND_DOWN)
-        if order.account == HOUSE:
+        notional = qty * px
+        received, asset = (qty, spec.base) if buys else (notional, spec.quote)
+        given, given_asset = (notional, spec.quote) if buys else (qty, spec.base)
+        if order.account == HOUSE:  # it pays nothing
             self._credit(HOUSE, given_asset, -given)
-        else:
-            self.locked[order.account, given_asset] -= given
-            order.locked -= given
+            self._credit(HOUSE, asset, received)
+            return ZERO, asset
+        commission = (received * rate).quantize(EIGHT, ROUND_DOWN)
+        self.locked[order.account, given_asset] -= given
+        order.locked -= given
         self._credit(order.account, asset, received - commission)
         self._credit(FEES, asset, commission)
         return commission, asset
