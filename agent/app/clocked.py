@@ -82,8 +82,9 @@ def proof_of(
     cross_domain: bool,
     never: frozenset[str],
     alone: frozenset[str],
+    deadline_ms: int | None = None,
 ) -> Certificate:
-    """The certificate that `timed_route` over the same view would have given the route."""
+    """The certificate that `timed_route` over the same view would have given the route. After `deadline_ms` it is as tight as it got."""
     problem = pose(
         view,
         route.sell,
@@ -94,6 +95,12 @@ def proof_of(
         never=never,
         alone=alone,
     )
-    found = certified(problem, replace(route, took_ms=(), certificate=None)).certificate
+    found = certified(problem, replace(route, took_ms=(), certificate=None), until(deadline_ms)).certificate
     assert found is not None
     return found
+
+
+def until(deadline_ms: int | None) -> Callable[[], bool]:
+    """Whether it is still before so many milliseconds from now, by this machine's clock; without a deadline it always is."""
+    started = time.perf_counter()
+    return lambda: deadline_ms is None or (time.perf_counter() - started) * 1e3 < deadline_ms

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from agent.amm import Pool
 from agent.app.agent_power import ScopedView
 from agent.app.chain_desk import ChainDesk
-from agent.app.clocked import proof_of, timed_route
+from agent.app.clocked import proof_of, timed_route, until
 from agent.app.contracts import all_in, holdings_of, spendable_down
 from agent.app.live_pools import PoolProof, fork_routers, pool_keeper, routers_of
 from agent.app.locked_places import locked_out, without_locked
@@ -45,6 +45,8 @@ Narrow = Callable[[MarketView, tuple[Sequence[AssetId], Sequence[AssetId]]], Awa
 
 T = TypeVar("T")
 PATIENCE_NS = 2 * 10**9
+PROVING_MS = 3_000
+"""How long a proof, and a purchase with its proof, may take: who waits for an order would rather have a looser bound."""
 UNREACHED = "no router here trades with it: of another factory than Uniswap's whose router is not named, or of a kind that takes the RouteExecutor"
 
 
@@ -247,6 +249,7 @@ class LiveMarket:
             cross_domain=True,
             never=never,
             alone=alone,
+            in_time=until(PROVING_MS),
         )
 
     def _too_small(self, view: MarketView, child: ChildOrder) -> Reject | None:
@@ -266,6 +269,7 @@ class LiveMarket:
             cross_domain=True,
             never=never,
             alone=alone,
+            deadline_ms=PROVING_MS,
         )
         self._starts.told(route.sell, route.buy, found.gap_bps)
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -140,6 +141,18 @@ def test_a_proof_sought_later_is_the_one_sought_at_once() -> None:
     later = timed_route(view, AssetId(WETH), AssetId(USDC), 40 * 10**18, proved=False, **more)
     assert later.certificate is None and at_once.certificate is not None
     assert proof_of(view, later, **more) == at_once.certificate
+
+
+def test_a_proof_that_has_no_time_left_is_looser_and_holds() -> None:
+    view = parse_market(three_places())
+    more: dict[str, Any] = {"max_legs": 8, "cross_domain": False, "never": frozenset(), "alone": frozenset()}
+    route = timed_route(view, AssetId(WETH), AssetId(USDC), 40 * 10**18, proved=False, **more)
+    hurried = replace(route, certificate=proof_of(view, route, **more, deadline_ms=0))
+    found = check(json.loads(json.dumps(route_json(hurried))), view)
+    assert found.valid, found.why
+    whole = proof_of(view, route, **more, deadline_ms=60_000)
+    assert whole == proof_of(view, route, **more)
+    assert hurried.certificate is not None and hurried.certificate.gap_bps >= whole.gap_bps
 
 
 def test_an_empty_stable_pool_reverts_and_is_no_trouble() -> None:
