@@ -268,13 +268,12 @@ class Planes:
         many = len(lines.group)
         if not many:
             return
-        self._added.append(lines)
         leg = np.full(many, len(self._legs.names) + len(self._rows))
         columns = np.stack((lines.group + len(self._legs.names), lines.sold, leg, lines.bought), axis=1)
         values = np.stack((np.ones(many), lines.paid, np.ones(many), -lines.got), axis=1)
         told: Bools = columns >= 0
         begins = np.concatenate(([0], np.cumsum(told.sum(axis=1))[:-1])).astype(np.int32)
-        model.addRows(
+        taken = model.addRows(
             many,
             lines.rest,
             np.full(many, highspy.kHighsInf),
@@ -283,6 +282,8 @@ class Planes:
             columns[told].astype(np.int32),
             values[told],
         )
+        if taken != highspy.HighsStatus.kError:
+            self._added.append(lines)
 
     def _joined(self, model: Any, at: Floats, caps: Mapping[AssetId, int], joint: list[_Sums]) -> float:
         """Adds the lines of what pools gain by several pairs at once: returns how much more that is than was counted."""
@@ -299,18 +300,20 @@ class Planes:
                 self._rows[made.pool], rest / self._unit, np.array(names, dtype=np.int64), np.array(values)
             )
             joint.append(line)
-            self._added.append(line)
             count = len(self._legs.names)
             columns = np.concatenate(([line.group + count, count + len(self._rows)], line.names)).astype(
                 np.int32
             )
-            model.addRow(
+            taken = model.addRow(
                 line.rest,
                 highspy.kHighsInf,
                 len(columns),
                 columns,
                 np.concatenate(([1.0, 1.0], -line.values)),
             )
+            # Numbers beyond the solver's range it refuses: where what an order nets is next to nothing.
+            if taken != highspy.HighsStatus.kError:
+                self._added.append(line)
         return self._sum(at, joint)[0] - before
 
 

@@ -15,8 +15,11 @@ from route_checks import check
 from agent.amm import ConcentratedPool, Reverted, Swapped, swap_exact_in
 from agent.market.file import parse_text
 from agent.market.write import market_json
+from agent.routing.certificate.check import check as judged
+from agent.routing.certify import certified
 from agent.routing.greedy import best_plan, route_sell
 from agent.routing.problem import pose
+from agent.routing.report import route_json, route_of
 
 DIGEST = "07aa13042b2689b589436693d6cdb8aca1425629c62d21b327336855458de925"
 
@@ -104,3 +107,16 @@ def test_what_two_beginnings_bring_goes_on_through_the_best_pool_there_is() -> N
     problem = pose(view, view.asset("Silo").id, view.asset("DAI").id, 48_222 * 10**18, max_hops=4)
     plan = best_plan(problem)
     assert len(plan.legs) == 5 and plan.net >= 1473_837573301168486429
+
+
+def test_an_order_that_nets_nothing_is_certified_too() -> None:
+    """Its unit is so small that a program's numbers leave the solver's range."""
+    view = market()
+    order = json.loads(gzip.decompress(recorded("markets/ethereum-2023-09-12.orders.json.gz").read_bytes()))[
+        "orders"
+    ][60]
+    problem = pose(view, order["sell"], order["buy"], int(order["sell_raw"]), max_hops=4)
+    route = certified(problem, route_of(problem, best_plan(problem)))
+    assert route.net_out_raw <= 0
+    found = judged(json.loads(json.dumps(route_json(route))), view)
+    assert found.valid, found.why
