@@ -159,8 +159,9 @@ class KeepsLessOfNames(Protocol):
 class HoldsPairs(Protocol):
     """An exchange that takes a `VenueOrder` with `exits`, and tells of the two orders as of one."""
 
-    @property
-    def holds_pairs(self) -> bool: ...
+    def holds_pairs(self, symbol: str) -> bool:
+        """Whether it does in this instrument. Asks nobody; one it does not know holds none."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,12 @@ def _told(
     )
     if gone.usd is None:
         return Difference(
-            place, "balance", told, f"{unknown}, and nothing prices it now", False, NOT_COMPARED
+            place,
+            "balance",
+            told,
+            f"{unknown}, and nothing prices it now: where [oracles] has no source of it, name one or take it over by `reconcile --adopt`",
+            False,
+            NOT_COMPARED,
         )
     most, table = app.settings.reconcile.tolerance_usd, app.settings.venue(venue_of(place) or "")
     if gone.usd > most and (table is None or not table.symbols):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from agent.algos.bracket import AT
+from agent.app.places import Directory
 from agent.domain.errors import Usage
-from agent.domain.instruments import Place, venue_of
+from agent.domain.instruments import Place, cex_id, venue_of
 from agent.domain.order_state import OrdStatus
 from agent.domain.orders import TimeInForce
 from agent.journal.book import Book
@@ -17,11 +18,24 @@ HERE = "here"
 EMULATED = "emulated by this process: held only while it runs"
 
 
-def holders(venues: Mapping[str, ExecutionVenue]) -> tuple[str, ...]:
-    """Names of the exchanges that hold pairs."""
-    return tuple(
-        name for name, venue in venues.items() if isinstance(venue, HoldsPairs) and venue.holds_pairs
-    )
+async def holders(
+    venues: Mapping[str, ExecutionVenue], directory: Directory, base: str | None, quote: str | None
+) -> tuple[str, ...]:
+    """Names of the exchanges that hold pairs in an instrument of these two assets, as they are typed. Raises Usage UNKNOWN_ASSET, and as the
+    exchanges' `instruments`."""
+    if base is None or quote is None:
+        return ()
+    bases, quotes = (directory.group(symbol.partition("@")[0]) for symbol in (base, quote))
+    found = []
+    for name, venue in venues.items():
+        if isinstance(venue, HoldsPairs) and any(
+            cex_id(name, one.base) in bases
+            and cex_id(name, one.quote) in quotes
+            and venue.holds_pairs(one.symbol)
+            for one in await venue.instruments()
+        ):
+            found.append(name)
+    return tuple(found)
 
 
 def is_pair(typed: Mapping[str, str | None]) -> bool:
@@ -44,16 +58,21 @@ def is_bracket(typed: Mapping[str, str | None]) -> bool:
 
 
 def chosen(
-    at: str | None, base: str, pair: bool, venues: Mapping[str, ExecutionVenue], rests: bool = False
+    at: str | None,
+    base: str,
+    pair: bool,
+    venues: Collection[str],
+    holding: Collection[str],
+    rests: bool = False,
 ) -> str | None:
-    """The exchange that is to hold a pair; None where exits are watched here. `base` may name a place. `rests`: an entry is to rest there,
-    which any exchange lets it, whoever holds its exits.
+    """The exchange that is to hold a pair; None where exits are watched here. `base` may name a place; `holding` as `holders` gives them.
+    `rests`: an entry is to rest there, which any exchange lets it, whoever holds its exits.
 
     Raises Usage UNKNOWN_VENUE, NO_PAIRS_THERE, NO_PAIR.
     """
     if at is None:
         pinned = venue_of(Place(base.partition("@")[2])) if "@" in base else None
-        return pinned if (pair or rests) and pinned in holders(venues) else None
+        return pinned if (pair or rests) and pinned in holding else None
     if at == HERE:
         return None
     if at not in venues:
@@ -62,10 +81,10 @@ def chosen(
         )
     if rests:
         return at
-    if at not in holders(venues):
+    if at not in holding:
         raise Usage(
             "NO_PAIRS_THERE",
-            f"{at} holds no pair of orders",
+            f"{at} holds no pair of orders in what these two trade as there",
             "leave --at out: then this process watches, and holds them only while it runs",
         )
     if not pair:

@@ -226,7 +226,8 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
     authorities = {chain_id: chain_authority(settings, desk) for chain_id, desk in app.chains.items()}
     ready = signer_ready(app)
     authority = Authority(app.clock, book, authorities, app.venues, owners, sender, outbox, ready)
-    authority.locks = app.market.locks = app.locks
+    authority.locks, authority.say = app.locks, note
+    app.market.locks = app.locks
     tracker = Tracker(
         app.clock,
         recorder,

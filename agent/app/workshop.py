@@ -184,21 +184,21 @@ class Workshop:
         self, part: Part, symbol: str, side: Side, qty: Decimal, exits: Exits, instrument: VenueInstrument
     ) -> VenueOrder:
         """Exits that the exchange holds as one, their prices on the tick: none is worse than was typed."""
-        self._need_holder(part)
+        self._need_holder(part, symbol)
         rounded = on_tick(exits, side, instrument)
         return VenueOrder(
             part.cl_ord_id, symbol, side, OrdType.LIMIT, TimeInForce.GTC, qty, rounded.profit_px, rounded
         )
 
-    def _need_holder(self, part: Part) -> None:
+    def _need_holder(self, part: Part, symbol: str) -> None:
         venue = venue_of(part.place) or ""
         there = self._venues[venue]
-        if not isinstance(there, HoldsPairs) or not there.holds_pairs:
-            raise Reject("NO_PAIRS_THERE", f"{venue} holds no pair of orders", "leave --at out")
+        if not isinstance(there, HoldsPairs) or not there.holds_pairs(symbol):
+            raise Reject("NO_PAIRS_THERE", f"{venue} holds no pair of orders in {symbol}", "leave --at out")
 
     async def _holder(self, part: Part, symbol: str) -> VenueInstrument:
         """The instrument, at an exchange that holds lists. Raises Reject NO_PAIRS_THERE, NO_INSTRUMENT."""
-        self._need_holder(part)
+        self._need_holder(part, symbol)
         return await self._instrument(part, symbol)
 
     async def _instrument(self, part: Part, symbol: str) -> VenueInstrument:

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Protocol
 
 from agent.domain.errors import Denied, FairleadError, Halt, Reconcile, Retry
@@ -148,6 +149,8 @@ class Authority:
         self.offers: OfferAuthorizer | None = None
         self.locks = Locks()
         """Places that get no signature of ours; see `agent.execution.locks`."""
+        self.say: Callable[[str], None] = lambda text: None
+        """Tells a person what is waited for."""
 
     async def look(self, chain_id: int) -> None:
         self._seen.pop(chain_id, None)
@@ -205,8 +208,14 @@ class Authority:
 
         A process that died between the signature and its record leaves the signer with one that nobody else knows of.
         """
-        gateway = self._chains[batch.chain_id].gateway
-        while (await gateway.block("latest")).timestamp <= batch.deadline_s:
+        gateway, told = self._chains[batch.chain_id].gateway, False
+        while (head := await gateway.block("latest")).timestamp <= batch.deadline_s:
+            if not told:
+                told, until = True, datetime.fromtimestamp(batch.deadline_s, UTC)
+                self.say(
+                    f"eip155:{batch.chain_id}: the signer signed for this nonce before, and no record here names what: waiting until "
+                    f"{until:%H:%M:%S} UTC by the chain's clock, {batch.deadline_s - head.timestamp} s from now, when that has lapsed"
+                )
             await self._clock.sleep(1)
 
     async def _request(self, simulated: Simulated) -> Authorized:

@@ -2,8 +2,8 @@
 
 A lock holds new signatures back and nothing else: following, cancelling, freezing and `panic` go on, and so does what ends an order that
 was signed before, such as taking an offer's allowance back. Two kinds of order pass it, since they can only make a risk smaller and are
-sized by what the place itself tells, not by the books: an exchange's reduce-only order, and a rescue's payment on a chain that answers. An
-exit of a coin does not: the books may have sold it already. One that stands at the exchange stays there.
+sized by what the place itself tells, not by the books: an exchange's reduce-only order, and a rescue's payment, which a chain that does not answer
+cannot rehearse. An exit of a coin does not: the books may have sold it already. One that stands at the exchange stays there.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Locks:
         lock = self._shut.get(simulated.part.place)
         if lock is None or follows or (simulated.order is not None and simulated.order.reduce_only):
             return
-        if simulated.order is None and what.startswith(RESCUE) and not lock.opens_itself:
+        if simulated.order is None and what.startswith(RESCUE):  # it was rehearsed there: the chain answers
             return
         raise lock.denied()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
 
 from agent.domain.errors import Denied, FairleadError, Halt, Reconcile, Reject, Retry
 from agent.domain.events import Alarmed, Authorized, Indeterminate, Reported, Settled
@@ -60,6 +61,11 @@ class VenueFollower:
                 late_ns = 0
             except Retry as why:  # nothing was learnt
                 if why.code in FILLS_LATE:
+                    if (
+                        self._wants_cancel(record) and not cancelled
+                    ):  # it is there, whatever is not told of it
+                        with suppress(Retry):
+                            cancelled = await self._cancel_at(venue, authorized)
                     now = self._clock.now_ns()
                     late_ns = late_ns or now
                     if 0 < late_ns <= now - LATE_NS:

@@ -46,7 +46,7 @@ CONDITIONS = {"stop_limit": "LIMIT", "take_limit": "LIMIT", "stop_market": "MARK
 """What an order becomes that waits for a price: counted as that, whenever it is carried out."""
 TRIGGERS = frozenset({"last_price", "mark_price", "index_price"})
 _PLAIN = frozenset(
-    "instrument_name currency label order_id start_timestamp end_timestamp count sorting kind type".split()
+    "instrument_name currency label order_id start_timestamp end_timestamp count sorting kind type historical".split()
 )
 IN_COIN = re.compile(r"[A-Z]+-(?:PERPETUAL|[0-9]{1,2}[A-Z]{3}[0-9]{2})")
 """Names of the contracts in dollars' worth of a coin: those margined in USDC name it too, and options end otherwise."""

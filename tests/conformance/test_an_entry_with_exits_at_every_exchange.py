@@ -70,7 +70,7 @@ async def test_an_entry_rests_at_its_limit(rig: tuple[str, Rig]) -> None:
 
 async def test_exits_go_with_it_as_one_list_or_nothing_goes(rig: tuple[str, Rig]) -> None:
     name, there = rig
-    holds = isinstance(there.venue, HoldsPairs) and there.venue.holds_pairs
+    holds = isinstance(there.venue, HoldsPairs) and there.venue.holds_pairs(there.symbol)
     assert holds is (name in HOLD_LISTS)
     if not holds:
         with pytest.raises(Reject) as no:

@@ -10,19 +10,26 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import pytest
 from ccxt_rig import BAND
 from deribit_rig import PERPETUAL, Signer, deribit_paper, deribit_session
 from paper import KEY, Door
+from venue_rigs import fill_at_paper
 
-from agent.domain.errors import Reconcile, Reject, Usage
+from agent.app.exchange_pairs import chosen, holders
+from agent.app.places import Directory
+from agent.app.testvenue.deribit import DeribitServer
+from agent.domain.errors import Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId
+from agent.domain.instruments import AssetId, cex_id
+from agent.domain.order_lists import list_of
 from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
 from agent.domain.orders import Attached, Exits, OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import ExecutionReport
 from agent.transport.clock import SystemClock
 from agent.transport.http import TimeOuts
-from agent.venues.deribit import FEED, VENUE, Deribit
+from agent.venues.deribit import FEED, VENUE, Deribit, codec, linked
 from chains.errors import Denied
 
 D = Decimal
@@ -248,6 +255,71 @@ async def test_the_signer_counts_all_three_and_refuses_what_they_cost_together(
         assert no.value.code == "EXCHANGE_PER_ORDER"
     finally:
         await venue.close()
+
+
+def test_lists_go_in_linear_futures_alone_and_elsewhere_exits_are_watched_here() -> None:
+    coin = {"tick_size": "0.5", "contract_size": "1", "min_trade_amount": "1", "maker_commission": "0", "taker_commission": "0.0005"}  # fmt: skip
+    rows = [
+        {"kind": "future", "instrument_name": PERPETUAL, "instrument_type": "linear", "settlement_currency": "USDC"},
+        {"kind": "future", "instrument_name": "ETH-PERPETUAL", "instrument_type": "reversed", "settlement_currency": "ETH"},
+        {"kind": "option", "instrument_name": "ETH-27DEC30-3000-C", "settlement_currency": "ETH"},
+        {"kind": "spot", "instrument_name": "ETH_USDC", "base_currency": "ETH", "quote_currency": "USDC"},
+    ]  # fmt: skip
+    markets = codec.markets(orjson.loads(orjson.dumps([{**coin, **row} for row in rows])), D(3), D(5))
+    nobody: Any = None
+    holds = linked.Pairs(nobody, markets).hold_in
+    assert [name for name in markets if holds(name)] == [PERPETUAL] and not holds("SOL_USDC-PERPETUAL")
+    for name in list(markets)[1:]:
+        with pytest.raises(Usage, match="linear futures") as no:
+            linked.list_params(list_of(replace(pair(), symbol=name)), markets[name], 1)
+        assert no.value.code == "UNSUPPORTED_TERMS"
+
+
+async def test_whether_exits_are_held_there_is_asked_of_the_instrument_that_is_traded(
+    rig: tuple[Deribit, Door],
+) -> None:
+    venue, _ = rig
+    perp, spot, usdc = (cex_id("paper", one) for one in (PERPETUAL, "ETH", "USDC"))
+    ids = {"PERP": (perp,), "ETH": (spot, AssetId("cex:other/ETH")), "USDC": (usdc,)}
+    known = Directory(ids, {})
+    for base, holds in (("PERP", ("paper",)), ("PERP@cex:paper", ("paper",)), ("ETH", ()), ("USDC", ())):
+        held = await holders({"paper": venue}, known, base, "USDC")
+        assert held == holds
+        at = f"{base.partition('@')[0]}@cex:paper"
+        assert chosen(None, at, True, {"paper": venue}, held) == (held[0] if held else None)
+    assert await holders({"paper": venue}, known, None, "USDC") == ()
+    with pytest.raises(Usage, match="holds no pair of orders in what"):
+        chosen("paper", "ETH", True, {"paper": venue}, ())
+
+
+class NoOldTrades(Signer):
+    """Of a version that knows no `historical`."""
+
+    async def sign(self, method: str, path: str, payload: str) -> str:
+        if "historical" in payload:
+            raise Denied("EXCHANGE_PARAMETER", "historical is no parameter", "leave it out")
+        return await super().sign(method, path, payload)
+
+
+async def test_of_an_order_that_rests_for_days_the_trades_of_yesterday_are_asked_for_too(
+    rig: tuple[Deribit, Door],
+) -> None:
+    venue, door = rig
+    assert isinstance(door.here, DeribitServer)
+    rests = VenueOrder(ClOrdId("fl-rests"), PERPETUAL, Side.BUY, OrdType.LIMIT, TimeInForce.GTC, D(2), D(2990))  # fmt: skip
+    await placed(venue, rests)
+    await fill_at_paper(door, venue, rests.cl_ord_id, D("0.5"), PERPETUAL)
+    for door.here.recent_ms in (86_400_000, 0):
+        found = await venue.query(rests.cl_ord_id, PERPETUAL)
+        assert found is not None and found.status is OrdStatus.PARTIALLY_FILLED
+        assert sum((fill.qty_out for fill in found.fills), D(0)) == found.cum_qty == D("0.5")
+    before = deribit_session(door.url, NoOldTrades())
+    await before.start()
+    with pytest.raises(Retry, match=r"tells 0 of 0\.5 done"):
+        await before.query(rests.cl_ord_id, PERPETUAL)
+    await before.close()
+    ended = await venue.cancel(rests.cl_ord_id, PERPETUAL)
+    assert (ended.status, ended.cum_qty, len(ended.fills)) == (OrdStatus.CANCELED, D("0.5"), 1)
 
 
 async def test_what_is_no_list_is_refused_before_anything_is_sent(rig: tuple[Deribit, Door]) -> None:

@@ -40,6 +40,7 @@ from agent.execution.spine import work
 from agent.journal.records import PartRecord
 from agent.journal.registry import event_codec
 from agent.journal.store import Journal
+from agent.ports import Clock
 from agent.venues import need_all_fills
 
 D = Decimal
@@ -256,3 +257,31 @@ async def test_trades_that_are_not_listed_for_a_minute_are_an_alarm_and_the_orde
         await doing
         assert only(desk).base_qty() == 6 and desk.book.filled_base(parent.cl_ord_id) == 6
     assert len(venue.sent) == 1 and len(desk.book.alarms) == 1
+
+
+class Ends(Behind):
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock, audit_s=1e9)
+        self.ended: list[ClOrdId] = []
+
+    async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot:
+        self.ended.append(cl_ord_id)
+        return await super().cancel(cl_ord_id, symbol)
+
+
+async def test_an_order_is_cancelled_also_while_its_trades_are_not_listed(tmp_path: Path) -> None:
+    office = Office(tmp_path, places=(PAPER,))
+    office.venue = venue = Ends(office.clock)
+    venue.silent = venue.behind = True
+    venue.next_submit = ["lost_after"]
+    parent = by_office(office, "6")
+    async with office.open() as desk:
+        doing = asyncio.create_task(work(parent, desk))
+        await office.clock.sleep(10)
+        assert venue.ended == []
+        await desk.journal.record_durably(CancelRequested(parent.cl_ord_id, "test", desk.clock.now_ns()))
+        await office.clock.sleep(10)
+        assert venue.ended[:1] == [only(desk).part.cl_ord_id]
+        venue.behind = False
+        await doing
+        assert only(desk).base_qty() == 6

@@ -125,18 +125,18 @@ def test_exits_that_the_tick_leaves_no_price_are_refused(exits: Exits, side: Sid
     assert no.value.code == "EXIT_BELOW_TICK" and no.value.hint
 
 
-VENUES: Any = {"paper": SimpleNamespace(holds_pairs=True), "kraken": SimpleNamespace()}
+VENUES, HOLDING = ("paper", "kraken"), ("paper",)
 
 
 def test_an_entry_rests_at_any_exchange_and_its_exits_where_lists_are_held() -> None:
     typed = {"limit": "2990", "then_stop_loss": "2800"}
     assert is_bracket(typed) and not is_bracket({**typed, "limit": None}) and not is_bracket({"limit": "1"})
     assert not is_bracket({**typed, "algo": "limit"}), "watched from here, as before"
-    assert chosen("kraken", "ETH", False, VENUES, rests=True) == "kraken"
-    assert chosen(None, "ETH@cex:paper", False, VENUES, rests=True) == "paper"
-    assert chosen("here", "ETH@cex:paper", False, VENUES, rests=True) is None
+    assert chosen("kraken", "ETH", False, VENUES, HOLDING, rests=True) == "kraken"
+    assert chosen(None, "ETH@cex:paper", False, VENUES, HOLDING, rests=True) == "paper"
+    assert chosen("here", "ETH@cex:paper", False, VENUES, HOLDING, rests=True) is None
     with pytest.raises(Usage, match="no exchange that answers"):
-        chosen("nyse", "ETH", False, VENUES, rests=True)
+        chosen("nyse", "ETH", False, VENUES, HOLDING, rests=True)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_who_holds_what_is_said_before_anything_is_sent(
     words: dict[str, Any], kind: str | None, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     request = asked(**words)
-    told_otherwise(request, SimpleNamespace(net_px=D(3000)), VENUES)  # type: ignore[arg-type]
+    told_otherwise(request, SimpleNamespace(net_px=D(3000)), HOLDING)  # type: ignore[arg-type]
     assert said in capsys.readouterr().out
     told = exits_json(entry_of(request).intent)
     assert told is not None and told["stop-loss"] == "2800"
@@ -175,7 +175,7 @@ def test_who_holds_what_is_said_before_anything_is_sent(
 def test_what_would_be_done_at_once_is_said(
     words: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told_otherwise(asked(**words), SimpleNamespace(net_px=D(3000)), VENUES)  # type: ignore[arg-type]
+    told_otherwise(asked(**words), SimpleNamespace(net_px=D(3000)), HOLDING)  # type: ignore[arg-type]
     printed = capsys.readouterr().out
     assert (said in printed) if said else ("AT ONCE" not in printed)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from settings_values import values
@@ -61,15 +60,7 @@ def test_an_exit_whose_price_is_reached_already_says_so_before_it_is_done(
     assert ("--stop-loss is reached already" in capsys.readouterr().out) is said
 
 
-class Holder:
-    holds_pairs = True
-
-
-class Other:
-    """An exchange that takes no pairs."""
-
-
-VENUES: Any = {"paper": Holder(), "dex": Other()}
+VENUES, HOLDING = ("paper", "dex"), ("paper",)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +75,7 @@ VENUES: Any = {"paper": Holder(), "dex": Other()}
     ],
 )
 def test_who_is_to_hold_both(at: str | None, base: str, pair: bool, holder: str | None) -> None:
-    assert chosen(at, base, pair, VENUES) == holder
+    assert chosen(at, base, pair, VENUES, HOLDING) == holder
 
 
 @pytest.mark.parametrize(
@@ -93,7 +84,7 @@ def test_who_is_to_hold_both(at: str | None, base: str, pair: bool, holder: str 
 )
 def test_what_cannot_hold_both_is_refused_by_name(at: str, pair: bool, code: str) -> None:
     with pytest.raises(Usage) as no:
-        chosen(at, "ETH", pair, VENUES)
+        chosen(at, "ETH", pair, VENUES, HOLDING)
     assert no.value.code == code and no.value.hint
 
 
@@ -101,12 +92,12 @@ def test_a_pair_at_an_exchange_says_who_holds_it_and_at_which_prices(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     here = asked(stop_loss="2900", take_profit="3100")
-    told_otherwise(here, SimpleNamespace(net_px=Decimal(3000)), VENUES)  # type: ignore[arg-type]
+    told_otherwise(here, SimpleNamespace(net_px=Decimal(3000)), HOLDING)  # type: ignore[arg-type]
     said = capsys.readouterr().out
     assert EMULATED in said and "--at paper" in said and "--at dex" not in said
     there = asked(stop_loss="2900", take_profit="3100", at="paper")
     assert (there.algo, there.base) == ("oco", "ETH@cex:paper")
-    told_otherwise(there, SimpleNamespace(net_px=Decimal(3000)), VENUES)  # type: ignore[arg-type]
+    told_otherwise(there, SimpleNamespace(net_px=Decimal(3000)), HOLDING)  # type: ignore[arg-type]
     said = capsys.readouterr().out
     assert (
         "at the exchange: paper holds both" in said

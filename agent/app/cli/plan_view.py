@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agent.app.cli.output import header, plain, quote_places, read_px, table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from agent.app.intents import Preview, Request
     from agent.app.settings_tree import Settings
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from agent.domain.events import Planned
     from agent.domain.orders import Intent
     from agent.market.view import MarketView
-    from agent.ports import ExecutionVenue
 
 
 def plan_json(planned: Planned, view: MarketView, found: Preview, intent: Intent) -> dict[str, Any]:
@@ -95,12 +94,11 @@ async def show_plan(app: App, settings: Settings, planned: Planned, view: Market
         print(f"at worst  {found.worst_loss_usd:,.2f} USD below the reference price")
 
 
-def told_otherwise(
-    request: Request, found: Preview, venues: Mapping[str, ExecutionVenue] | None = None
-) -> None:
-    """Says that the plan above is not what would be done now: in slices, or not before the limit is met."""
+def told_otherwise(request: Request, found: Preview, holding: Sequence[str] = ()) -> None:
+    """Says that the plan above is not what would be done now: in slices, or not before the limit is met. `holding`: the exchanges that would
+    hold its exits."""
     from agent.algos.exit import reached
-    from agent.app.exchange_pairs import EMULATED, holders
+    from agent.app.exchange_pairs import EMULATED
     from agent.app.intents import DEFAULT_LIFE_S
     from agent.domain.orders import Side
 
@@ -116,8 +114,7 @@ def told_otherwise(
             f"exit      {words}: the table is all of it now; nothing is done until a price is reached, then one ends the other\n"
             f"          {EMULATED}, this command or `fairlead run`"
         )
-        others = holders(venues or {}) if len(request.algo_params) > 1 else ()
-        for name in others:
+        for name in holding if len(request.algo_params) > 1 else ():
             print(f"          {name} would hold a pair of what stands there itself: --at {name}")
         met = reached(request.side, found.net_px, dict(request.algo_params))
         if met:

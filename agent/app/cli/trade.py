@@ -50,14 +50,14 @@ def quote(
 
     async def work(app: App, stack: AsyncExitStack) -> None:
         quoted, said = asked_with(app, side, words)
-        request = _request(app, quoted, side, qty, base, quote, said)
+        request, holding = await _request(app, quoted, side, qty, base, quote, said)
         planned, view, found, parent = await _plan(app, request)
         quote_id = await remember(app, settings, planned, parent, said, found)
         if as_json:
             emit_json({"quote_id": quote_id, **plan_json(planned, view, found, parent.intent)})
             return
         await show_plan(app, settings, planned, view, found)
-        told_otherwise(request, found, app.venues)
+        told_otherwise(request, found, holding)
         if quote_id:
             print(f"\nquote {quote_id}    trade it: fairlead trade {quote_id} --live")
 
@@ -113,12 +113,12 @@ def trade(
 
         chosen = await whose_key(app, by, live)
         quoted, said = asked_with(app, side, words)
-        request = _request(app, quoted, side, qty, base, quote, said)
+        request, holding = await _request(app, quoted, side, qty, base, quote, said)
         planned, view, found, parent = await _plan(app, request)
         request = hold(quoted, request, found)
         if not as_json:
             await show_plan(app, settings, planned, view, found)
-            told_otherwise(request, found, app.venues)
+            told_otherwise(request, found, holding)
         if most is not None:
             check_max_loss(found, most)
         if live and parent.intent.algo == "exit":
@@ -135,7 +135,7 @@ def trade(
 # ---------------------------------------------------------------------- what was typed
 
 
-def _request(
+async def _request(
     app: App,
     quoted: Quoted | None,
     side: str,
@@ -143,15 +143,19 @@ def _request(
     base: str | None,
     quote: str | None,
     words: dict[str, Any],
-) -> Request:
+) -> tuple[Request, tuple[str, ...]]:
+    """And, of exits, the exchanges that would hold them."""
     from agent.app.exchange_pairs import chosen, holders, is_bracket, is_pair
     from agent.app.intents import request_of
     from agent.app.wiring import algorithms
 
     if quoted is not None:
         side, qty, base, quote = quoted.side, str(quoted.qty), quoted.base, quoted.quote
-    at = chosen(words["at"], base or "", is_pair(words), app.venues, is_bracket(words))
-    words = words | {"at": at, "holds": at in holders(app.venues)}
+    pair, rests = is_pair(words), is_bracket(words)
+    asks = pair or rests or words["at"] is not None
+    holding = await holders(app.venues, app.directory, base, quote) if asks else ()
+    at = chosen(words["at"], base or "", pair, app.venues, holding, rests)
+    words = words | {"at": at, "holds": at in holding}
     if side not in ("sell", "buy"):
         raise Usage(
             "BAD_SIDE",
@@ -161,7 +165,7 @@ def _request(
     if qty is None or base is None or quote is None:
         missing = "quantity" if qty is None else "asset" if base is None else "--for ASSET"
         raise Usage("MISSING_WORD", f"the {missing} is missing", f"write it like `{side} 25 ETH --for USDC`")
-    return request_of(app.directory, algorithms(), side, qty, base, quote, **words)
+    return request_of(app.directory, algorithms(), side, qty, base, quote, **words), holding
 
 
 async def _plan(app: App, request: Request) -> tuple[Planned, MarketView, Preview, ParentOrder]:

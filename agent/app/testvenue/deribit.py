@@ -51,6 +51,8 @@ class DeribitServer(Server):
         self.sent: dict[Connection, list[str]] = {}
         self.requests: dict[Connection, web.Request] = {}
         self.hearts: dict[Connection, tuple[int, int]] = {}
+        self.recent_ms = 86_400_000
+        """Trades of an order that are as old are listed apart."""
         super().__init__(venue, limits)
 
     @property
@@ -192,7 +194,14 @@ class DeribitServer(Server):
         return [self._order(order) for order in self.engine.open_orders(account.key)]
 
     def trades_of_order(self, params: Params, account: Account) -> list[Json]:
-        return self._trades(self._numbered(params, account))
+        """Recent ones, or with `historical` the others alone."""
+        recent_ms = self.venue.now_ms() - self.recent_ms
+        told = self._trades(self._numbered(params, account))
+        return [
+            row
+            for row in told
+            if (int(str(row["timestamp"])) <= recent_ms) is (params.get("historical") == "true")
+        ]
 
     def own_trades(self, params: Params, account: Account) -> Json:
         spec = say.spec_named(self.engine, params)

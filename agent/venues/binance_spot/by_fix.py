@@ -68,8 +68,7 @@ class BinanceSpotByFix(BinanceSpot):
         )
         self._sent: dict[str, None] = {}
 
-    @property
-    def holds_pairs(self) -> bool:
+    def holds_pairs(self, symbol: str) -> bool:
         """Lists are not spoken of here: exits are watched by this process."""
         return False
 

@@ -265,9 +265,8 @@ class BinanceSpot:
         data = await self.signed_read("order", {"symbol": symbol, "orderId": venue_order_id}, 4)
         return self._reader.order(data)
 
-    @property
-    def holds_pairs(self) -> bool:
-        return True
+    def holds_pairs(self, symbol: str) -> bool:
+        return symbol in self._instruments
 
     async def open_orders(self) -> Sequence[OrderSnapshot]:
         """Without their fills: `query` has them."""

@@ -71,6 +71,7 @@ class Market:
     settle: str
     inverse: bool
     legs: tuple[tuple[str, int], ...] = ()
+    option: bool = False
 
     @property
     def currencies(self) -> tuple[str, ...]:
@@ -200,7 +201,7 @@ def markets(rows: Any, maker_bps: Decimal, taker_bps: Decimal) -> dict[str, Mark
                 *fees,
                 "" if spot else "inverse" if inverse else "linear",
             )
-            found[symbol] = Market(instrument, settle, inverse)
+            found[symbol] = Market(instrument, settle, inverse, option=kind == "option")
     return found
 
 

@@ -36,13 +36,18 @@ Row = Mapping[str, Any]
 # requests
 
 
+def wired(market: codec.Market) -> bool:
+    """Whether lists go in its book: linear futures, no spot pair, option, inverse contract or combo."""
+    return market.instrument.contract == "linear" and not market.legs and not market.option
+
+
 def list_params(found: OrderList, market: codec.Market, valid_until_ms: int) -> tuple[str, dict[str, str]]:
     """(method, parameters). Exits make a position smaller and never open one. Raises as `codec.new_order_params`, Usage LIST_INCOMPLETE,
-    UNSUPPORTED_TERMS for what is no linear contract."""
-    if market.instrument.contract != "linear" or market.legs:
+    UNSUPPORTED_TERMS for what is no linear future."""
+    if not wired(market):
         raise Usage(
             "UNSUPPORTED_TERMS",
-            f"order lists are wired for linear contracts, which {found.symbol} is none of",
+            f"order lists are wired for linear futures, which {found.symbol} is none of",
             "--at here, and its exits are watched from here",
         )
     exits = [one for one in (found.above, found.below) if one is not None]
@@ -124,10 +129,14 @@ class Pairs:
     """Of one session. `known` are the pairs it has met, with their legs' ids; after a restart it meets them by asking. `entries`: the ids of
     orders that lead a list."""
 
-    def __init__(self, venue: Deribit) -> None:
-        self._venue = venue
+    def __init__(self, venue: Deribit, markets: Mapping[str, codec.Market]) -> None:
+        self._venue, self._markets = venue, markets
         self.known: dict[ClOrdId, tuple[ClOrdId, ...]] = {}
         self.entries: set[ClOrdId] = set()
+
+    def hold_in(self, symbol: str) -> bool:
+        """See `agent.ports.HoldsPairs`."""
+        return symbol in self._markets and wired(self._markets[symbol])
 
     def request(
         self, order: VenueOrder, market: codec.Market, valid_until_ms: int

@@ -38,13 +38,12 @@ from agent.venues import (  # fmt: skip
     Terms,
     VenueFacts,
     market_named,
-    need_all_fills,
     need_markets,
     one_by_one,
     others_left_alone,
     understood,
 )
-from agent.venues.deribit import codec, combos, linked, margin, stops
+from agent.venues.deribit import codec, combos, linked, margin, stops, trades
 from agent.venues.deribit.line import Line
 
 API = "/api/v2"
@@ -54,8 +53,6 @@ PAGE, SLACK_MS = 1_000, 5_000
 
 class Deribit:
     """An `agent.ports.ExecutionVenue` of futures, options, combos of either and spot pairs, with `positions` and `margin`. `start` first."""
-
-    holds_pairs = True
 
     def __init__(
         self,
@@ -85,7 +82,8 @@ class Deribit:
         self.line = Line(line, self._log_on, self._hear, (timeouts or TimeOuts()).write_s)
         self._told: Told | None = None
         self.reports = Executions(self, self.reader.place, clock, facts.audit_s)
-        self.pairs = linked.Pairs(self)
+        self.pairs = linked.Pairs(self, self._markets)
+        self.holds_pairs = self.pairs.hold_in
 
     @property
     def name(self) -> str:
@@ -483,13 +481,7 @@ class Deribit:
             since_ms = order.at_ns // 1_000_000 - combos.DAY_MS
             told = await self._trades(order.symbol, since_ms)
             return replace(order, fills=tuple(fill for _, number, fill in told if number == order.venue_order_id))  # fmt: skip
-        asked = {"order_id": order.venue_order_id}
-        rows = await self.private("get_user_trades_by_order", asked)
-        with understood("get_user_trades_by_order"):
-            listed = rows["trades"] if isinstance(rows, dict) else rows
-            fills = tuple(self.reader.fill(row)[2] for row in listed)
-        need_all_fills(self._name, order, fills)
-        return replace(order, fills=fills)
+        return replace(order, fills=await trades.of_order(self, order))
 
     async def _whole(self, order: OrderSnapshot) -> OrderSnapshot:
         """As `with_fills`, after a write. Raises Reconcile where its fills cannot be read now."""
