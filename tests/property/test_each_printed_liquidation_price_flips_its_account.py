@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from book_runs import Counted, part, parts
-from random_books import AT, FIRST, KINDS, book, flips, hold, more
+from random_books import AT, KINDS, aave, flips, hold, more
 
 from agent.margin import aave_v3_4
 from agent.margin.model import Side, State
@@ -79,16 +79,16 @@ def test_troves_gmx_positions_unified_accounts_and_crvusd_loans(count: int) -> N
 def test_a_price_about_which_two_floors_flicker_is_the_first_on_the_way() -> None:
     """Dust, both lent and owed, whose two values move once in several ticks: between the first bad price and the last good one the
     contract's answer goes to and fro."""
-    draw = random.Random(1)
-    drawn = [book(draw, FIRST) for _ in range(65)][64]
-    (member,) = [m for m in drawn if m.model is aave_v3_4.MODEL]
-    health = aave_v3_4.MODEL.health(member.account, AT)
-    told = next(px for px in health.liquidation_px if px.asset == "usdc")
+    draw = random.Random(4)
+    model, account = [aave(draw) for _ in range(150)][149]
+    assert model is aave_v3_4.MODEL
+    health = model.health(account, AT)
+    told = next(px for px in health.liquidation_px if px.asset == "wbtc")
     assert told.side is Side.ABOVE and told.px_raw is not None
-    flips(aave_v3_4.MODEL, member.account, told, bad_now=False)
+    flips(model, account, told, bad_now=False)
 
     def bad(px: int) -> bool:
-        factor = aave_v3_4.MODEL.at_prices(member.account, {"usdc": px}, AT)
+        factor = model.at_prices(account, {"wbtc": px}, AT)
         return factor is not None and factor < 10**18
 
     near = [bad(px) for px in range(told.px_raw - 200, told.px_raw + 40)]

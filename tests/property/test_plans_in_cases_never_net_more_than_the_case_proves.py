@@ -116,7 +116,7 @@ def divided_route(seed: int, amount: int) -> tuple[MarketView, dict[str, Any]]:
     return view, json.loads(json.dumps(route_json(certified(problem, route_of(problem, best_plan(problem))))))
 
 
-BY_POOL, BY_PLACE = divided_route(1, 10**16), divided_route(4, 10**18)
+BY_POOL, BY_PLACE = divided_route(1, 10**16), divided_route(8, 10**19)
 
 
 @pytest.mark.parametrize("made", [BY_POOL, BY_PLACE])
