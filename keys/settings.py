@@ -46,6 +46,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chains.bounded_file import SETTINGS_BYTES, read_at_most
 from chains.bounded_json import loads
 from chains.errors import Usage
 from chains.types import Address, Environment
@@ -305,7 +306,7 @@ def signer_settings(data: Any) -> SignerSettings:
 def load(path: Path) -> SignerSettings:
     """Raises Usage SIGNER_CONFIG_INVALID or SIGNER_CONFIG_UNREADABLE."""
     try:
-        data = loads(path.read_bytes())
+        data = loads(read_at_most(path, SETTINGS_BYTES))
     except OSError as error:
         raise Usage("SIGNER_CONFIG_UNREADABLE", f"{path}: {error.strerror}") from None
     except ValueError as error:
