@@ -247,11 +247,11 @@ def carried(module: str, symbol: str, **more: Any) -> list[str]:
 
 def test_settings_name_a_perpetual_that_orders_go_to_and_that_tells_what_it_pays() -> None:
     assert carried("deribit", PERPETUAL) == carried("binance_usdm", "ETHUSDC") == []
-    (no,) = carried("deribit", "ETH-PERPETUAL")
-    assert "ETH-PERPETUAL is dollars' worth of a coin" in no
-    for module in ("hyperliquid", "kraken"):
-        (no,) = carried(module, "ETHUSDC")
-        assert "tells what a short of 'ETH-PERP' is paid" in no
+    assert carried("deribit", "ETH-PERPETUAL") == carried("hyperliquid", "ETH-PERP") == []
+    (no,) = carried("deribit", "BTC-PERPETUAL")
+    assert "BTC-PERPETUAL is paid for in cex:paper/BTC, which is no ETH here" in no
+    (no,) = carried("kraken", "ETHUSDC")
+    assert "tells what a short of 'ETH-PERP' is paid" in no
 
 
 def test_an_option_beside_it_is_not_left_out() -> None:
