@@ -99,10 +99,31 @@ def _hedge(
         if symbol is not None and symbol not in symbols:
             yield f"{where}.hedge_with.{name}", f"there is no asset '{symbol}'", near(symbol, symbols)
     instrument = job.hedge_with.get("instrument")
-    if "carry" in hedge_named(job.hedge).needs and instrument is not None and instrument in settings.assets:
+    if instrument is None or instrument not in settings.assets:
+        return
+    if "carry" not in hedge_named(job.hedge).needs:
+        yield from _linear(settings, instrument, f"{where}.hedge_with.instrument")
+    else:
         yield from _carried(
             settings, instrument, job.hedge_with.get("base", ""), f"{where}.hedge_with.instrument"
         )
+
+
+LINEAR_HINT = "name a linear one (ETH_USDC-PERPETUAL), or hold it by --hedge carry"
+
+
+def _linear(settings: Settings, name: str, where: str) -> Iterator[tuple[str, str, str]]:
+    """Every other policy counts a contract as so many of the coin."""
+    for asset in settings.assets[name]:
+        place, _, symbol = asset.partition("/")
+        venue = settings.venue(place.removeprefix("cex:")) if place.startswith("cex:") else None
+        inverse = getattr(_module(venue.module), "INVERSE", None) if venue is not None else None
+        if inverse is not None and inverse.fullmatch(symbol):
+            yield (
+                where,
+                f"{symbol} is dollars' worth of a coin, which only the carry counts as such",
+                LINEAR_HINT,
+            )
 
 
 def _carried(settings: Settings, name: str, base: str, where: str) -> Iterator[tuple[str, str, str]]:

@@ -239,3 +239,14 @@ async def test_a_coin_that_is_no_base_of_the_settings_is_named() -> None:
         with pytest.raises(Denied) as no:
             await hedge_request(world(venue, "60000"), changed, Book(), "job:basis")
         assert no.value.code == "CARRY_COIN" and "assets.ETH" in no.value.hint
+        delta = {
+            "base": "BTC",
+            "instrument": "BTC-PERP",
+            "quote": "USDC",
+            "risk_aversion": "0.001",
+            "cost_bps": "5",
+        }
+        other = JOB.model_copy(update={"hedge": "delta", "hedge_with": delta})
+        with pytest.raises(Denied) as no:
+            await hedge_request(world(venue, "60000"), other, Book(), "job:basis")
+        assert no.value.code == "HEDGE_INVERSE"

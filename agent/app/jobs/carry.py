@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING
 
+from agent.app.job_checks import LINEAR_HINT
 from agent.app.watching.margins import judged_now
 from agent.domain.errors import Denied
 from agent.domain.instruments import AssetId, cex_id, place_of, venue_of
@@ -54,20 +55,34 @@ async def carry_of(app: App, given: Mapping[str, str]) -> Carry | None:
 
 
 async def is_inverse(app: App, given: Mapping[str, str]) -> bool:
-    """Whether the contract is dollars that are bought with the coin. Raises Denied FUNDING_UNKNOWN, CARRY_COIN: where that coin is not
-    counted as the base, what the short has spent would not be, either."""
-    asset, _ = contract_of(app, given["instrument"])
-    venue, symbol = venue_of(place_of(asset)) or "", asset.partition("/")[2]
-    for one in await app.venues[venue].instruments():
-        if one.symbol == symbol and one.contract == "inverse":
-            if (coin := cex_id(venue, one.quote)) not in app.directory.group(given["base"]):
-                raise Denied(
-                    "CARRY_COIN",
-                    f"{given['instrument']} is paid for in {coin}, which is no {given['base']} of the settings",
-                    f"add it to assets.{given['base']}",
-                )
-            return True
-    return False
+    """Whether the contract is dollars that are bought with the coin. Raises Denied CARRY_COIN: where that coin is not counted as the base,
+    what the short has spent would not be, either."""
+    found = await inverse_coin(app, given["instrument"])
+    if found is not None and found not in app.directory.group(given["base"]):
+        raise Denied(
+            "CARRY_COIN",
+            f"{given['instrument']} is paid for in {found}, which is no {given['base']} of the settings",
+            f"add it to assets.{given['base']}",
+        )
+    return found is not None
+
+
+async def need_linear(app: App, name: str) -> None:
+    """Raises Denied HEDGE_INVERSE: other policies count a contract as so many of the coin, and this one is so many dollars."""
+    if await inverse_coin(app, name) is not None:
+        raise Denied("HEDGE_INVERSE", f"{name} is dollars' worth of a coin, which only the carry counts as such", LINEAR_HINT)  # fmt: skip
+
+
+async def inverse_coin(app: App, name: str) -> AssetId | None:
+    """What an inverse contract is paid for in; None for a linear one, or where no exchange of ours trades it."""
+    for asset in app.directory.group(name):
+        venue, symbol = venue_of(place_of(asset)) or "", asset.partition("/")[2]
+        if venue not in app.venues:
+            continue
+        for one in await app.venues[venue].instruments():
+            if one.symbol == symbol and one.contract == "inverse":
+                return cex_id(venue, one.quote)
+    return None
 
 
 def contract_of(app: App, name: str) -> tuple[AssetId, TellsFunding]:

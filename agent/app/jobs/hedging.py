@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agent.app.intents import Request, request_of
 from agent.app.job_checks import hedge_named
 from agent.app.jobs import facts
-from agent.app.jobs.carry import carry_of, is_inverse
+from agent.app.jobs.carry import carry_of, is_inverse, need_linear
 from agent.app.jobs.guard import spent_usd, symbols_of
 from agent.app.settings_jobs import HedgeJob
 from agent.hedging.liquidity import Range
@@ -49,6 +49,8 @@ async def state_of(app: App, job: HedgeJob, book: Book, source: str) -> State:
     px = await facts.confirmed_prices(app, {*symbols, quote, *named, *symbols_of(book, source, 0)})
     short = await carry_of(app, given) if "carry" in policy.needs else None
     inverse = "carry" in policy.needs and await is_inverse(app, given)
+    if "instrument" in given and not inverse and "carry" not in policy.needs:
+        await need_linear(app, given["instrument"])
     lends = "loan" in policy.needs or ("carry" in policy.needs and "chain" in given)
     debt = await facts.loan(app, facts.chain_named(app, given)) if lends else None
     return State(
