@@ -46,7 +46,9 @@ async def state_of(app: App, job: HedgeJob, book: Book, source: str) -> State:
     if "ranges" in policy.needs:
         positions = await facts.ranges(app, facts.chain_named(app, given), ids(given), (given["base"], quote))
     named = {name for one in positions for name in one.symbols if name}
-    px = await facts.confirmed_prices(app, {*symbols, quote, *named, *symbols_of(book, source, 0)})
+    counts = "spent" in policy.needs
+    before = symbols_of(book, source, 0) if counts else set()
+    px = await facts.confirmed_prices(app, {*symbols, quote, *named, *before})
     short = await carry_of(app, given) if "carry" in policy.needs else None
     inverse = "carry" in policy.needs and await is_inverse(app, given)
     if "instrument" in given and not inverse and "carry" not in policy.needs:
@@ -59,7 +61,7 @@ async def state_of(app: App, job: HedgeJob, book: Book, source: str) -> State:
         held=await facts.held(app, symbols, quote),
         ranges=positions,
         loan=debt,
-        spent_usd=spent_usd(book, source, 0, px) if "spent" in policy.needs else Decimal(0),
+        spent_usd=spent_usd(book, source, 0, px) if counts else Decimal(0),
         carry=short,
         inverse=inverse,
     )

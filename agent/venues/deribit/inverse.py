@@ -55,7 +55,7 @@ def venue_px(px: Decimal, tick: Decimal, side: Side) -> Decimal:
     exact = WIDE.divide(Decimal(1), px)
     below, above = quantize_down(exact, tick), quantize_up(exact, tick)
     for near in (below, above):
-        if abs(WIDE.subtract(exact, near)) <= WIDE.multiply(tick, NEAR):
+        if near and abs(WIDE.subtract(exact, near)) <= WIDE.multiply(tick, NEAR):
             return near
     return above if side is Side.SELL else below
 
