@@ -22,6 +22,7 @@ from agent.domain.reports import OrderSnapshot
 from agent.journal.book import Book
 from agent.journal.records import PartRecord
 from agent.ports import HoldsPositions, KeepsConditions, KeepsLessOfNames
+from agent.venues import as_far_as_told
 
 if TYPE_CHECKING:
     from agent.app.wiring import App
@@ -143,7 +144,7 @@ def _foreign(place: Place, kind: str, what: str, name: str, leave: bool, locks: 
 
 async def _stands(venue: ExecutionVenue, order: OrderSnapshot) -> bool:
     """Whether it is still open, now that the book has been looked at: its end may have been heard meanwhile."""
-    seen = await venue.query(order.cl_ord_id, order.symbol)
+    seen, _ = await as_far_as_told(venue.query(order.cl_ord_id, order.symbol))
     return seen is not None and seen.status not in TERMINAL
 
 
@@ -179,7 +180,7 @@ async def _missing(venue: ExecutionVenue, place: Place, record: PartRecord) -> D
     """Open in the book and not among the venue's open orders: asked for by its own id before anything is said."""
     assert record.authorized is not None and record.authorized.order is not None
     name = record.part.cl_ord_id
-    seen = await venue.query(name, record.authorized.order.symbol)
+    seen, _ = await as_far_as_told(venue.query(name, record.authorized.order.symbol))
     if seen is None:
         return Difference(
             place, "unknown order", f"{name} is open in the book; {venue.name} does not know it",
