@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from desk import PAPER, Office, order
@@ -16,7 +18,10 @@ from agent.app.comparison import compare_venue
 from agent.domain.errors import FairleadError
 from agent.domain.events import CancelRequested, Reported
 from agent.domain.ids import ClOrdId
+from agent.domain.instruments import cex_id
+from agent.domain.order_lists import leg_ids
 from agent.domain.order_state import ExecType, OrdStatus
+from agent.domain.orders import Side
 from agent.domain.reports import Fill, FillsNotTold, OrderSnapshot
 from agent.execution.desk import Desk
 from agent.execution.reconcile import resume
@@ -24,6 +29,8 @@ from agent.execution.spine import work
 from agent.journal.records import PartRecord
 from agent.ports import Clock
 from agent.venues import need_all_fills
+from agent.venues.binance_spot.pairs import Pairs
+from agent.venues.deribit.linked import Pairs as Linked
 
 D = Decimal
 
@@ -157,3 +164,46 @@ async def test_the_comparison_at_a_start_goes_on(venue: tuple[Office, LooksBack]
         assert [d.kind for d in found if name in d.what and d.kind == "open order"] == ["open order"]
         await desk.tracker.look_at_venue(only(desk).authorized)  # type: ignore[arg-type]
         assert only(desk).status is OrdStatus.FILLED and desk.book.alarms == []
+
+
+def leg(name: ClOrdId, done: str, listed: str, status: OrdStatus) -> OrderSnapshot:
+    """Of a sale of 6."""
+    eth, usdc = cex_id("paper", "ETH"), cex_id("paper", "USDC")
+    fill = Fill(f"{name} 1", PAPER, eth, usdc, D(listed), D(listed) * 3000, usdc, D(0), 5)
+    fills = (fill,) if D(listed) else ()
+    return OrderSnapshot(name, "7", "ETHUSDC", Side.SELL, status, D(6), D(3_000), D(done), fills, 9)
+
+
+@pytest.mark.parametrize("by", ["binance_spot", "deribit"])
+async def test_of_a_pair_of_exits_the_whole_is_told_and_never_one_leg(by: str) -> None:
+    """One leg ended with nothing done, of the other one trade is listed no more: taken for the pair, the first would end it."""
+    name = ClOrdId("fl-22222222222222222222")
+    first, second = leg_ids(name)
+    told = {
+        first: leg(first, "6", "4", OrdStatus.FILLED),
+        second: leg(second, "0", "0", OrdStatus.CANCELED),
+    }
+
+    async def whole(order: OrderSnapshot) -> OrderSnapshot:
+        need_all_fills("paper", order, order.fills)
+        return order
+
+    async def asked(one: ClOrdId, symbol: str) -> OrderSnapshot | None:
+        return await whole(told[one])
+
+    async def labelled(one: ClOrdId, symbol: str) -> object:
+        return [{"label": one, "instrument_name": symbol, "order_id": "7", "order_state": "filled"}]
+
+    reader = SimpleNamespace(order=lambda row: told[row["label"]])
+    venue: Any = SimpleNamespace(
+        name="paper", order=asked, with_fills=whole, labelled=labelled, reader=reader
+    )
+    pairs = Pairs(venue) if by == "binance_spot" else Linked(venue, {})
+    with pytest.raises(FillsNotTold) as late:
+        await pairs.query(name, "ETHUSDC")
+    found = late.value.told
+    assert (found.cl_ord_id, found.status, found.cum_qty) == (name, OrdStatus.FILLED, 6)
+    assert [fill.qty_in for fill in found.fills] == [4]
+    told[first] = leg(first, "6", "6", OrdStatus.FILLED)
+    pair = await pairs.query(name, "ETHUSDC")
+    assert pair is not None and pair.cum_qty == 6
