@@ -103,7 +103,7 @@ async def compare_venue(
     venue's reads."""
     place = Place(f"cex:{venue.name}")
     ours = {name: record for name, record in book.parts.items() if record.part.place == place}
-    opened = await _opened(venue, ours)
+    opened = await opened_at(venue, ours)
     found: list[Difference] = []
     for name, order in opened.items():
         record = ours.get(name)
@@ -148,7 +148,8 @@ async def _stands(venue: ExecutionVenue, order: OrderSnapshot) -> bool:
     return seen is not None and seen.status not in TERMINAL
 
 
-async def _opened(venue: ExecutionVenue, ours: dict[ClOrdId, PartRecord]) -> dict[ClOrdId, OrderSnapshot]:
+async def opened_at(venue: ExecutionVenue, ours: dict[ClOrdId, PartRecord]) -> dict[ClOrdId, OrderSnapshot]:
+    """What is open there by its name, one of ours under the whole of it. Raises Retry."""
     if isinstance(venue, KeepsLessOfNames):
         orders = ((name, record.authorized.order) for name, record in ours.items() if record.authorized is not None)  # fmt: skip
         venue.remember((name, order.symbol) for name, order in orders if order is not None)
@@ -184,7 +185,7 @@ async def _missing(venue: ExecutionVenue, place: Place, record: PartRecord) -> D
     if seen is None:
         return Difference(
             place, "unknown order", f"{name} is open in the book; {venue.name} does not know it",
-            "it is not assumed cancelled, and keeps its limits: `fairlead run --once` asks again, then it needs a person", False,
+            f"it is not assumed cancelled, and keeps its limits: `fairlead run --once` asks again, then `fairlead reconcile --end {name}` tells what speaks for ending it", False,
         )  # fmt: skip
     what = f"{name} is open in the book; {venue.name} says {seen.status.value}, {seen.cum_qty} done"
     return Difference(

@@ -124,7 +124,11 @@ class VenueFollower:
             return
         why = f"{venue.name} acknowledged {part.cl_ord_id} and does not know it any more; it is not assumed cancelled"
         await self._recorder.record(Indeterminate(part.cl_ord_id, part.place, why, self._clock.now_ns()))
-        raise Reconcile("QUARANTINED", why, f"ask {venue.name}, then `fairlead run --once`: it asks again")
+        raise Reconcile(
+            "QUARANTINED",
+            why,
+            f"`fairlead run --once` asks again; `fairlead reconcile --end {part.cl_ord_id}` ends it by your word",
+        )
 
     async def _cancel_at(self, venue: ExecutionVenue, authorized: Authorized) -> bool:
         """Whether no further cancel is needed. One whose answer was lost may not have arrived, and an order that the venue does not
