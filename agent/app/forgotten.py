@@ -2,7 +2,7 @@
 
 Such an order stays open and keeps its limits, since nobody here can know what became of it (`QUARANTINED`, `FILLS_NOT_TOLD`). What speaks for
 its having done no more than is booked: it is not among the open orders, no trade of it is listed that the books lack, and what is held of the
-two assets it trades is to the last digit what the books say. Where that does not hold, or somebody else's order may explain it, its owner has
+two assets it trades is to the last digit what the books say, and nothing is locked there that could be it. Where that does not hold, or somebody else's order may explain it, its owner has
 to say why it is over; then what is held is taken over as it is. Nothing is sent and no fill is made up.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING
 
 from agent.app.adoption import balances_at, difference
@@ -20,17 +20,18 @@ from agent.app.places import place_named
 from agent.domain.errors import FairleadError, Reconcile, Reject, Retry, Usage
 from agent.domain.events import Adopted, Alarmed, CancelRequested, Reconciled, Reported, Settled
 from agent.domain.ids import ClOrdId
-from agent.domain.instruments import AssetId, venue_of
+from agent.domain.instruments import AssetId, cex_id, venue_of
 from agent.domain.order_lists import pair_of
 from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
+from agent.domain.orders import Side
 from agent.domain.reports import Balance, ExecutionReport
-from agent.domain.units import WIDE, ZERO
+from agent.domain.units import WIDE, ZERO, qty_exact, sum_exact
 from agent.execution.recorder import Recorder
 from agent.journal.book import Book
 from agent.journal.records import PartRecord
 from agent.journal.registry import event_codec, is_derisking
 from agent.journal.store import Journal
-from agent.ports import KeepsConditions
+from agent.ports import HoldsPositions, KeepsConditions
 from agent.venues import as_far_as_told
 
 if TYPE_CHECKING:
@@ -113,6 +114,11 @@ async def look(app: App, book: Book, name: ClOrdId) -> Forgotten:
     told, clear = await _told(venue, book, record)
     there = {balance.asset: balance for balance in await balances_at(app, part.place, book)}
     assets = dict.fromkeys((part.asset_in, part.asset_out, *(leg.asset for leg in record.legs)))
+    if clear and (locked := await _locked(app, venue, record)):
+        told, clear = (
+            f"{told}, but holds {locked}, which no open order explains: it may stand there still",
+            False,
+        )
     held = tuple(
         Held(
             one,
@@ -176,6 +182,26 @@ async def _told(venue: ExecutionVenue, book: Book, record: PartRecord) -> tuple[
     return f"says {found.status.value}, {done:f} done; trades of {booked:f} are listed or booked", False
 
 
+async def _locked(app: App, venue: ExecutionVenue, record: PartRecord) -> str:
+    """What is locked there beyond what its open orders explain, where that is as much as this order would hold; '' where it is not, or the
+    venue holds margin and not coins."""
+    part = record.part
+    if isinstance(venue, HoldsPositions) or record.legs:
+        return ""
+    locked = sum((one.locked for one in await venue.balances() if one.asset == part.asset_in), ZERO)
+    instruments = {one.symbol: one for one in await venue.instruments()}
+    given = sum_exact(fill.qty_in for fill in record.fills.values())
+    with localcontext(WIDE):
+        for order in await venue.open_orders():
+            left, traded = order.order_qty - order.cum_qty, instruments.get(order.symbol)
+            if traded is not None and part.asset_in == cex_id(venue.name, traded.base if order.side is Side.SELL else traded.quote):  # fmt: skip
+                locked -= left if order.side is Side.SELL else left * (order.px or ZERO)
+        wanted = qty_exact(part.in_raw, app.directory.decimals[part.asset_in]) - given
+        symbol = app.directory.symbols.get(part.asset_in, part.asset_in)
+        # What was planned to be given and what is locked for it differ by the price that it rests at.
+        return f"{locked.normalize():f} {symbol} locked" if locked > 0 and locked * 2 >= wanted else ""
+
+
 def check(found: Forgotten, why: str) -> None:
     """Raises Reconcile NOT_PROVED where the evidence wants an owner's word that is not given, PARTS_OPEN where what is held cannot be taken
     over yet."""
@@ -190,7 +216,7 @@ def check(found: Forgotten, why: str) -> None:
     if not why.strip():
         raise Reconcile(
             "NOT_PROVED",
-            f"that {found.name} did no more than is booked is not proved by what is held at {found.where}",
+            f"that {found.name} is over and did no more than is booked is not proved by what is held at {found.where}",
             'look at the exchange\'s own page, then say what you know: `--why "…"`; what is held there is taken over as it is',
         )
 

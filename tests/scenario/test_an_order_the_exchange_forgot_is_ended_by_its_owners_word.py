@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from agent.domain.events import Adopted, Reported
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import AssetId
 from agent.domain.order_state import ExecType, OrdStatus
+from agent.domain.orders import Side
 from agent.domain.reports import OrderSnapshot
 from agent.execution.desk import Desk
 from agent.execution.reconcile import resume
@@ -78,14 +80,14 @@ async def adopt(desk: Desk, office: Office) -> None:
     await desk.journal.record(Adopted(PAPER, tuple(balances), named, await office.oracle(), now))
 
 
-async def quarantined(office: Office, qty: str = "3") -> ClOrdId:
+async def quarantined(office: Office, qty: str = "3", side: Side = Side.SELL) -> ClOrdId:
     """Sold at the exchange, where it rests if `rests` says so; forgotten by it. The part."""
     assert office.venue is not None
     office.venue.forgets = True
     async with office.open() as desk:
         await adopt(desk, office)
         with pytest.raises(BaseExceptionGroup):
-            await work(order(office, qty, life_s=30 * 86_400), desk)
+            await work(order(office, qty, side, life_s=30 * 86_400), desk)
         assert "QUARANTINED" in {alarm.code for alarm in desk.book.alarms}
         name = only(desk).part.cl_ord_id
     await office.clock.sleep(120)
@@ -197,6 +199,28 @@ async def test_another_order_that_may_be_the_difference_ends_first(tmp_path: Pat
         assert beside.value.code == "PARTS_OPEN"
         doing.cancel()
         await asyncio.gather(doing, return_exceptions=True)
+
+
+class Hides(FakeVenue):
+    """An order of ours that stands is told of nowhere."""
+
+    async def open_orders(self) -> Sequence[OrderSnapshot]:
+        return ()
+
+
+@pytest.mark.parametrize("side", [Side.SELL, Side.BUY])
+async def test_what_is_locked_there_may_be_the_order(tmp_path: Path, side: Side) -> None:
+    office = Office(tmp_path, places=(PAPER,))
+    office.venue = venue = Hides(office.clock)
+    venue.rests = front(venue) if side is Side.SELL else D(2_000)
+    name = await quarantined(office, side=side)
+    async with office.open() as desk:
+        found = await look(app(office), desk.book, name)
+        assert found.differing == () and not found.clear and " locked, which no open order" in found.told
+        with pytest.raises(Reconcile, match="is not proved"):
+            check(found, "")
+        ends(venue)
+        assert (await look(app(office), desk.book, name)).proved
 
 
 class Unlisted(FakeVenue):
