@@ -48,7 +48,7 @@ contract FurtherPaymentsTest is FurtherWorld {
         same(owedAtPool(), 0, "all of it");
         same(usd.balanceOf(address(safe)), 999_000e6, "and no more");
         same(payments.left(0), ONCE - 1_000e6, "only what was paid is charged");
-        vat.put(URN, 20e18, 1_000e18);
+        vat.put(URN, 20e18, 1_000e18 + 1); // its debt is no whole number of base units
         pay(2, 5_000e18);
         same(vat.art(URN), 0, "to the last unit of it");
         isTrue(dai.balanceOf(address(safe)) >= 1_000_000e18 - 1_050.01e18, "at its rate");
@@ -59,8 +59,10 @@ contract FurtherPaymentsTest is FurtherWorld {
         // Covered at the rate of the last drip, not at the next one's.
         vat.set(1.05e27, vat.art(URN) * 1.05e27 / 20e18 + 1, 0);
         isTrue(!liquidatable(), "not yet");
-        vm.expectRevert(abi.encodeWithSelector(FurtherPayments.StillLiquidatable.selector, 3));
-        this.paying(3, 1e10);
+        for (uint256 rule = 2; rule < 4; rule++) {
+            vm.expectRevert(abi.encodeWithSelector(FurtherPayments.StillLiquidatable.selector, rule));
+            this.paying(rule, 1e10);
+        }
     }
 
     function testThroughAModifierWhoseTargetItIs() public {
