@@ -294,7 +294,7 @@ contract FurtherPaymentsTest is FurtherWorld {
             refused(r, rule);
         }
         r = rulesNow();
-        r[0].account = address(debtToken); // another pool's
+        r[0].account = address(new MockSecondPool(usd, eth, 1).debtToken()); // another pool's, of the same asset
         refused(r, 0);
         r = rulesNow();
         r[2].fees = address(new MockJug(new MockVat()));
