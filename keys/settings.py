@@ -156,7 +156,7 @@ def _role(value: Any, path: str) -> bytes:
 
 
 def _agent(value: Any, path: str) -> AgentPolicy:
-    r = Reader(value, path, "account key roles gate role lends offers payments")
+    r = Reader(value, path, "account key roles gate role lends offers payments further_payments")
     lends = frozenset(r.get("lends", list_of(text_of), tuple(SAFER)))
     if strange := sorted(lends - LENDS):
         raise bad(f"{path}.lends", f"{strange[0]!r} is none of {', '.join(sorted(LENDS))}")
@@ -169,6 +169,7 @@ def _agent(value: Any, path: str) -> AgentPolicy:
         r.get("key", address_of, None),
         r.get("offers", bool_of, False),
         r.get("payments", _payments, None),
+        r.get("further_payments", _payments, None),
     )
 
 
@@ -227,11 +228,8 @@ def _chain(value: Any, path: str) -> ChainPolicy:
     agent: AgentPolicy | None = r.get("agent", _agent, None)
     if agent is not None:
         parts = [("roles", agent.roles), ("gate", agent.gate)]
-        if agent.payments is not None:
-            parts += [
-                ("payments.roles", agent.payments.roles),
-                ("payments.contract", agent.payments.contract),
-            ]
+        for name, payer in agent.payers.items():
+            parts += [(f"{name}.roles", payer.roles), (f"{name}.contract", payer.contract)]
         for number, (name, address) in enumerate(parts):
             before = {a for _, a in parts[:number]}
             if address in known or address in before or address in (agent.account, agent.key):
