@@ -177,7 +177,7 @@ def _richer(w: Gated) -> scopes.Scope:
     scope = scope_of(w.safe)
     thousand = tuple(replace(token, allowance_raw=MAX) for token in scope.tokens)
     return replace(
-        scope, tokens=thousand, per_day_usd=Decimal(10**9), burst_usd=Decimal(10**9), slack_bps=1_000
+        scope, tokens=thousand, per_day_usd=Decimal(10**9), burst_usd=Decimal(10**9 - 1), slack_bps=1_000
     )
 
 
