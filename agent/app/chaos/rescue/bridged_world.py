@@ -109,7 +109,7 @@ class BridgedWorld(World):
         self._fee(slot.base_gwei)
         self.told_before = len(self._alerts())
         set_feed_price(self.url, "ETH", slot.px_1e8)
-        dead = self._acts(slot)
+        dead = self._acts(slot, hopeless)
         self._counts()
         self.mark()
         turn = (
@@ -141,13 +141,14 @@ class BridgedWorld(World):
         self.relayer.step()
         self.filled = len(self.sent_at)
 
-    def _acts(self, slot: Slot) -> bool:
+    def _acts(self, slot: Slot, hopeless: bool) -> bool:
         """Until the daemon has sent something, or said that it cannot, or for as long as a slot lasts. Whether it is dead now."""
         if self.health() >= e18(TRIGGER):
             time.sleep(BRIEF_S)
             return False
         flew, paid = self._flying > 0, 0
-        until = time.monotonic() + (2 * DOWN_S if flew else SLOT_S)
+        told = hopeless and '"RESCUE_IMPOSSIBLE"' in "\n".join(self._alerts()[self.told_first :])
+        until = time.monotonic() + (2 * DOWN_S if flew or told else SLOT_S)
         while time.monotonic() < until:
             stages, sent = self._stages(), self._deposits() > self.counted
             if not self.died and not flew and self._due(slot.death, stages, sent):
