@@ -109,7 +109,7 @@ class BridgedWorld(World):
         self._fee(slot.base_gwei)
         self.told_before = len(self._alerts())
         set_feed_price(self.url, "ETH", slot.px_1e8)
-        dead = self._acts(slot, hopeless)
+        dead = self._acts(slot)
         self._counts()
         self.mark()
         turn = (
@@ -141,14 +141,13 @@ class BridgedWorld(World):
         self.relayer.step()
         self.filled = len(self.sent_at)
 
-    def _acts(self, slot: Slot, hopeless: bool) -> bool:
+    def _acts(self, slot: Slot) -> bool:
         """Until the daemon has sent something, or said that it cannot, or for as long as a slot lasts. Whether it is dead now."""
         if self.health() >= e18(TRIGGER):
             time.sleep(BRIEF_S)
             return False
         flew, paid = self._flying > 0, 0
-        told = hopeless and '"RESCUE_IMPOSSIBLE"' in "\n".join(self._alerts()[self.told_first :])
-        until = time.monotonic() + (2 * DOWN_S if flew or told else SLOT_S)
+        until = time.monotonic() + (2 * DOWN_S if flew or self._told_impossible else SLOT_S)
         while time.monotonic() < until:
             stages, sent = self._stages(), self._deposits() > self.counted
             if not self.died and not flew and self._due(slot.death, stages, sent):
@@ -168,6 +167,11 @@ class BridgedWorld(World):
                     return False
             time.sleep(0.05)
         return False
+
+    @property
+    def _told_impossible(self) -> bool:
+        """In any slot of this crisis: it is told once while it lasts."""
+        return '"RESCUE_IMPOSSIBLE"' in "\n".join(self._alerts()[self.told_first :])
 
     @staticmethod
     def _due(death: str, stages: list[str], sent: bool) -> bool:
@@ -194,7 +198,7 @@ class BridgedWorld(World):
             self.rpc("relay_mine", 1)
             self.mark()
             time.sleep(0.3)
-            well = hopeless or self.health() >= e18(TRIGGER) or self._gave_up()
+            well = hopeless or self.health() >= e18(TRIGGER) or self._told_impossible
             if not self._open() and not self._stages() and well:
                 return
         if self._open() or self._stages():
