@@ -153,6 +153,7 @@ def _befall(
             world.begun(needed=told["needed"] or not world.bare)
             for slot in crisis.slots:
                 world.befall(slot, hopeless)
+                world.lives_on()
             world.settle(hopeless)
             if mistake == "thief":
                 world.steal()

@@ -150,6 +150,12 @@ class World:
                 raise Halt("CHAOS_WORLD", f"the daemon did not come up: {told[-600:]}", "")
             time.sleep(0.05)
 
+    def lives_on(self) -> None:
+        """Raises Halt CHAOS_WORLD where the daemon ended by itself, a full disk's say: no loan would be saved after that."""
+        if self.daemon is not None and self.daemon.poll() is not None:
+            told = (self.folder / f"daemon-{self.lives}.err").read_text()[-600:]
+            raise Halt("CHAOS_WORLD", f"the daemon ended by itself: {told}", "")
+
     def kill(self) -> None:
         """SIGKILL, and a new life at once; nothing where there is none."""
         if self.dies():
