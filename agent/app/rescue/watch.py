@@ -218,7 +218,7 @@ class RescueWatch:
             except FairleadError as error:
                 if error.verb == "HALT":
                     raise
-                key = (error.code, *bringing.words(app, one).split())
+                key = (error.code, one.way.given, one.way.received)  # the amount is another at every look
                 if key not in self._refused:
                     self._refused.add(key)
                     text = (

@@ -21,7 +21,7 @@ from chains.devnet.jsonrpc import Rpc
 from chains.errors import Halt
 
 THERE = 8453
-FEE_BPS, LIFE_S = 10, 300
+FEE_BPS, LIFE_S = 10, 600
 BRIDGE = {"fee_bps": FEE_BPS, "usual_s": 60, "life_s": LIFE_S, "most_usd": "10000", "in_flight_usd": "20000"}
 """A deposit is late only after more slots than a crisis has."""
 ABOVE = "1.03"
@@ -65,14 +65,20 @@ class BridgedWorld(World):
         ):
             give_token(self.there_url, token, self.safe, raw - token_balance(rpc, token, self.safe))
         rpc("anvil_setBalance", sender.address, hex(5 * ETHER))
-        # Deadlines are told by one chain's clock and held against the other's.
-        ahead = self._time(self.rpc) - self._time(rpc)
-        if ahead > 0:
-            rpc("evm_increaseTime", ahead)
-            rpc("evm_mine")
+        self._in_step()
         self.relayer.step()
         self.relayer.waiting, self.relayer.found = [], []
         self.sent_at, self.slot_no, self.filled, self.counted = [], 0, 0, self._deposits()
+
+    def _in_step(self) -> None:
+        """Deadlines are told by one chain's clock and held against the other's."""
+        self._goes_on(self._time(self.rpc) - self._time(self.there))
+
+    def _goes_on(self, seconds: int) -> None:
+        """The other chain's clock."""
+        if seconds > 0:
+            self.there("evm_increaseTime", seconds)
+            self.there("evm_mine")
 
     @staticmethod
     def _time(rpc: Rpc) -> int:
@@ -103,6 +109,7 @@ class BridgedWorld(World):
     def befall(self, slot: Slot, hopeless: bool) -> None:
         """The price, what the daemon does about it, the relayer where it is his turn, what it then does, and the block. It dies once."""
         rpc = self.rpc
+        self._in_step()
         rpc("relay_fault")
         if slot.down:
             rpc("relay_fault", {"road": "private", "kind": "down", "count": 9_999})
@@ -146,7 +153,7 @@ class BridgedWorld(World):
         if self.health() >= e18(TRIGGER):
             time.sleep(BRIEF_S)
             return False
-        flew, paid = self._flying > 0, 0
+        flew, paid, reborn = self._flying > 0, 0, False
         until = time.monotonic() + (2 * DOWN_S if flew or self._told_impossible else SLOT_S)
         while time.monotonic() < until:
             stages, sent = self._stages(), self._deposits() > self.counted
@@ -155,7 +162,7 @@ class BridgedWorld(World):
                 if slot.death == "flying":
                     return True
                 self.begin()
-                until = time.monotonic() + SLOT_S
+                until, reborn = time.monotonic() + 2 * SLOT_S, True
             elif sent and (slot.death != "flying" or self.died):
                 return False
             elif self.health() >= e18(TRIGGER):
@@ -165,6 +172,9 @@ class BridgedWorld(World):
                 paid += bool(self.rpc("relay_truth")["private_pending"]) or self._gave_up()
                 if paid > 8:
                     return False
+            if reborn and not sent and Stage.SENT.value in stages:
+                # What was signed for nobody, and is in no record, has to lapse: slots of the other chain go by.
+                self._goes_on(2)
             time.sleep(0.05)
         return False
 
