@@ -99,8 +99,10 @@ def too_slow(app: App, sight: Sight) -> Doubt | None:
 def choices(app: App, sight: Sight, missing: tuple[Need, ...], room_usd: Decimal) -> list[Bring]:
     """Every way to bring all of one need from one chain, the least worth first; where there is none, every one to bring some of it, the one
     that brings most of it first. Nothing that the rule's limits would not let be paid in."""
-    account = sight.one.account
-    if account is None or app.roads is not None or not sight.rule.bridge or too_slow(app, sight) is not None:
+    account, unit = sight.one.account, sight.unit_usd
+    if account is None or unit is None or app.roads is not None or not sight.rule.bridge:
+        return []
+    if too_slow(app, sight) is not None:
         return []
     whole, some = list[Bring](), list[Bring]()
     for need in missing:
@@ -110,7 +112,7 @@ def choices(app: App, sight: Sight, missing: tuple[Need, ...], room_usd: Decimal
         for asset, held in sight.on_chains.items():
             sent, way = enough(app, need.raw, held), _way(app, asset, known)
             paid = need.raw if sent is not None else held
-            if way is None or worth_usd(account, need.asset, paid) > room_usd:
+            if way is None or worth_usd(account, need.asset, paid, unit) > room_usd:
                 continue
             if sent is not None:
                 whole.append(Bring(need, way, sent))

@@ -150,7 +150,7 @@ class BridgedWorld(World):
 
     def _acts(self, slot: Slot) -> bool:
         """Until the daemon has sent something, or said that it cannot, or for as long as a slot lasts. Whether it is dead now."""
-        if self.health() >= e18(TRIGGER):
+        if self.daemon is None or self.health() >= e18(TRIGGER):
             time.sleep(BRIEF_S)
             return False
         flew, paid, reborn = self._flying > 0, 0, False
