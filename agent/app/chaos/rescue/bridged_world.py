@@ -100,6 +100,10 @@ class BridgedWorld(World):
         self.sent_at += [self.slot_no] * (now - self.counted)
         self.counted = now
 
+    def steal(self) -> None:
+        """For a control: a dollar of what is left on the other chain is gone."""
+        give_token(self.there_url, CHAINS[THERE].usdc, self.safe, -(10**6))
+
     # ------------------------------------------------------------------ a crisis
 
     def begun(self, *, needed: bool) -> None:
