@@ -104,8 +104,8 @@ class Brought:
         data, judge = self.judge.account("latest"), self.judge
         c, d, t = Fraction(data[0]), Fraction(data[1]), Fraction(data[3], 10_000)
         usd = max(d - c * t / judge.target, Fraction(0)) / 10**8
-        px = c / self.case.collateral if self.case.collateral else Fraction(1)
-        eth = max(judge.target * d / t - c, Fraction(0)) / (px or 1)
+        told = judge.call(judge.told["feed"], "chainlink_aggregator", "latestRoundData", (), "latest")
+        eth = max(judge.target * d / t - c, Fraction(0)) / int(told[1])
         self.marks.append(Mark(len(self.sent()), len(self.fills()), Fraction(data[5], 10**18), (usd, eth)))
 
     def sent(self) -> list[Sent]:
