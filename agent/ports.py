@@ -61,7 +61,8 @@ class SignedRequest:
 @dataclass(frozen=True, slots=True)
 class VenueInstrument:
     """What a venue trades and in which steps; exact decimals. `contract`: "" where `base` is what is bought, "linear" where it is a
-    contract of so many units priced in `quote`, "inverse" where one of dollars' worth of `quote`. `fee_in_quote`: the fee is taken in
+    contract of so many units priced in `quote`, "inverse" where `base` is dollars and `quote` the coin that it is worth so much of: bought,
+    it is the exchange's short. `fee_in_quote`: the fee is taken in
     `quote` beside what changes hands, whichever side was bought; else out of what is received."""
 
     symbol: str

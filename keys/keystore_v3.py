@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from chains.bounded_file import SETTINGS_BYTES, read_at_most
 from chains.bounded_json import loads
 from chains.errors import Usage
 from contracts.hashing import load_crypto_alone
@@ -23,7 +24,7 @@ LIGHT_N = 1 << 12
 def read(path: Path) -> dict[str, Any]:
     """The parsed file. Raises Usage KEYSTORE_UNREADABLE or KEYSTORE_INVALID."""
     try:
-        text = path.read_bytes()
+        text = read_at_most(path, SETTINGS_BYTES)
     except OSError as error:
         raise Usage(
             "KEYSTORE_UNREADABLE", f"{path}: {error.strerror}", "`fairlead keys list` shows what is there."

@@ -45,6 +45,7 @@ from typing import Any
 
 from coincurve import PublicKey
 
+from chains.bounded_file import SETTINGS_BYTES, read_at_most
 from chains.errors import Denied, FairleadError, Retry, Usage
 from chains.types import Address, Environment, SignedTx, UnsignedTx
 from keys import curve, transactions
@@ -69,7 +70,7 @@ class Group:
 def read_group(path: Path) -> Group:
     """Raises Usage MPC_GROUP_INVALID."""
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(read_at_most(path, SETTINGS_BYTES))
         shares = tuple((read_address(s["at"]), bytes.fromhex(s["key"])) for s in data["shares"])
         threshold = data["threshold"]
         if not 2 <= threshold <= len(shares) <= 16 or any(len(key) != KEY for _, key in shares):

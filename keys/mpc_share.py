@@ -26,6 +26,7 @@ from typing import Any
 
 from coincurve import PublicKey
 
+from chains.bounded_file import SETTINGS_BYTES, read_at_most
 from chains.errors import Denied, FairleadError, Retry, Usage
 from chains.types import Environment
 from keys import curve
@@ -372,7 +373,7 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         try:
-            data = json.loads(given.config.read_text())
+            data = json.loads(read_at_most(given.config, SETTINGS_BYTES))
         except (OSError, ValueError, RecursionError) as error:
             raise _config(str(given.config), f"cannot be read: {type(error).__name__}") from None
         config = read_config(data)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from chains.bounded_file import SETTINGS_BYTES, read_at_most
 from chains.errors import Usage
 from contracts.hashing import load_crypto_alone
 from keys.noise import KEY, public_of
@@ -98,7 +99,7 @@ def unlock(path: Path, password: Secret) -> Vault:
     from Crypto.Cipher import ChaCha20_Poly1305
 
     try:
-        raw = path.read_bytes()
+        raw = read_at_most(path, SETTINGS_BYTES)
     except OSError as error:
         raise Usage(
             "MPC_VAULT_UNREADABLE", f"{path}: {error.strerror}", "Name the share's own file."

@@ -57,8 +57,9 @@ def judge(tx: UnsignedTx, sender: Address, policy: ChainPolicy, now: int) -> tup
             f"the call of the Roles modifier carries {tx.value} wei",
             "The Gate takes no value.",
         )
-    if agent.payments is not None and tx.to == agent.payments.roles:
-        return _paid(tx, agent, agent.payments, policy, now)
+    for payer in agent.payers.values():
+        if tx.to == payer.roles:
+            return _paid(tx, agent, payer, policy, now)
     known = {**policy.contracts, agent.roles: "zodiac_roles", agent.gate: "gate"}
     leaves = to_leaves(tx, known)
     if len(leaves) == 2 and isinstance(leaves[1], GateLend):
@@ -88,7 +89,7 @@ def judge(tx: UnsignedTx, sender: Address, policy: ChainPolicy, now: int) -> tup
 
 def roads(agent: AgentPolicy) -> tuple[Address, ...]:
     """The Roles modifiers of which the agent's account is a member."""
-    return (agent.roles,) if agent.payments is None else (agent.roles, agent.payments.roles)
+    return (agent.roles, *(payer.roles for payer in agent.payers.values()))
 
 
 def _role_call(leaves: tuple[Leaf, ...], agent: AgentPolicy, target: Address | None = None) -> None:

@@ -24,7 +24,7 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class PaymentsPolicy:
-    """Where the agent's key may pay into the Safe's own loans: `contract` (contracts/src/Payments.sol) through the Roles modifier `roles`. `rules`
+    """Where the agent's key may pay into the Safe's own loans: `contract` (Payments or FurtherPayments) through the Roles modifier `roles`. `rules`
     are those it was created with, in their order: the asset, and the most base units of it that one payment may be."""
 
     contract: Address
@@ -38,7 +38,8 @@ class AgentPolicy:
 
     `lends`: what it may do on the Safe's lending account; without more, only what lowers its risk. `key`: where the account is an ERC-4337
     one (a Safe with the 4337 module), the key that is its one owner; None where the account is a key's own.
-    `offers`: whether it may offer what it trades to others to settle. `payments`: what it may pay into loans beside the Gate; None: nothing.
+    `offers`: whether it may offer what it trades to others to settle. `payments`, `further_payments`: what it may pay into loans beside
+    the Gate, by the two contracts for that; None: nothing.
     """
 
     account: Address
@@ -49,6 +50,13 @@ class AgentPolicy:
     key: Address | None = None
     offers: bool = False
     payments: PaymentsPolicy | None = None
+    further_payments: PaymentsPolicy | None = None
+
+    @property
+    def payers(self) -> dict[str, PaymentsPolicy]:
+        """By their names in the settings."""
+        both = {"payments": self.payments, "further_payments": self.further_payments}
+        return {name: one for name, one in both.items() if one is not None}
 
 
 @dataclass(frozen=True, slots=True)

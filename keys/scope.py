@@ -31,9 +31,10 @@ from contracts.abi_types import AbiError, Value
 from contracts.codec import encode, selector
 from contracts.hashing import address_bytes, keccak, to_checksum
 from contracts.multisend import Part, calldata
+from contracts.payments import FIRST, FORMS, FURTHER
 from keys import scope_payments
 from keys.safe import DELEGATECALL, SafeTx
-from keys.scope_payments import PaymentRule
+from keys.scope_payments import Payer, PaymentRule
 
 ROLE = keccak(b"fairlead.agent.1")
 ROLES_MASTERCOPY = Address(decode_powers.ROLES_MASTERCOPY)
@@ -122,7 +123,7 @@ class Scope:
     `term_s`: after how long without renewal all of it lapses. `delay_s`: how long a widening waits.
     `gas_float_wei`: what the owners leave on the agent's account themselves. `offers`: where it may also offer what it trades to
     others to settle, the creation code of the contract that holds such orders (contracts/src/Offers.sol); empty where it may not.
-    `payments`: what it may pay into the Safe's loans beside the lending pool, and the creation code of the contract that does.
+    `payments`: what it may pay into the Safe's loans beside the lending pool, and the creation code of the contracts that do.
     """
 
     chain_id: int
@@ -148,6 +149,7 @@ class Scope:
     offers: bytes = field(default=b"", repr=False)
     payments: tuple[PaymentRule, ...] = ()
     payments_code: bytes = field(default=b"", repr=False)
+    further_code: bytes = field(default=b"", repr=False)
 
     @property
     def intents(self) -> bool:
@@ -276,11 +278,15 @@ def offers_address(scope: Scope, gate_at: Address) -> Address:
         raise Usage("GATE_CODE", str(error), "run scripts/setup from the same version") from None
 
 
-def payments_address(scope: Scope, gate_at: Address) -> Address:
-    """Where what pays into loans stands, ZERO_ADDRESS where the scope has none. Raises Usage GATE_CODE as `gate_address`."""
-    if not scope.payments:
-        return ZERO_ADDRESS
-    return scope_payments.address(scope.payments_code, gate_at, scope.payments)
+def payers(scope: Scope, gate_at: Address) -> tuple[Payer, ...]:
+    """What pays into loans, at most one contract of each form. Raises Usage GATE_CODE as `gate_address`."""
+    codes = {FIRST.interface: scope.payments_code, FURTHER.interface: scope.further_code}
+    rules, found = scope_payments.split(scope.payments), []
+    for form in FORMS:
+        if own := rules.get(form.interface):
+            at = scope_payments.address(codes[form.interface], gate_at, own, form)
+            found.append(Payer(form, at, roles_of(scope.safe, at), own, codes[form.interface]))
+    return tuple(found)
 
 
 def roles_initializer(safe: Address, gate_at: Address) -> bytes:
@@ -372,15 +378,19 @@ def payment_parts(scope: Scope, at: Address, standing: Collection[str] = ()) -> 
     if not scope.payments:
         return []
     check(scope)
-    paying, parts = payments_address(scope, at), list[Part]()
-    roles = roles_of(scope.safe, paying)
-    if paying not in standing:
-        parts.append(scope_payments.creating(scope.payments_code, at, scope.payments))
-    if roles not in standing:
-        made = (ROLES_MASTERCOPY, roles_initializer(scope.safe, paying), 0)
+    return [part for payer in payers(scope, at) for part in payer_parts(scope, at, payer, standing)]
+
+
+def payer_parts(scope: Scope, at: Address, payer: Payer, standing: Collection[str] = ()) -> list[Part]:
+    """The same of one contract alone."""
+    parts = []
+    if payer.contract not in standing:
+        parts.append(scope_payments.creating(payer, at))
+    if payer.roles not in standing:
+        made = (ROLES_MASTERCOPY, roles_initializer(scope.safe, payer.contract), 0)
         parts.append(_part(MODULE_FACTORY, "zodiac_module_factory", "deployModule", *made))
-    parts += scope_payments.under_a_role(roles, paying, ROLE, scope.agent)
-    return parts + scope_payments.opening(roles, paying, scope.payments)
+    parts += scope_payments.under_a_role(payer, ROLE, scope.agent)
+    return parts + scope_payments.opening(payer)
 
 
 def safe_tx(
@@ -455,6 +465,7 @@ def _addresses(scope: Scope) -> list[tuple[str, str]]:
     named += [("route", route.router) for route in scope.routes]
     for rule in scope.payments:
         named += [("payment", rule.asset), ("lender of a payment", rule.lender)]
+        named += [("account of a payment", rule.account), ("fees of a payment", rule.fees)]
     for reserve in scope.reserves:
         named += [("reserve", reserve.asset), ("aToken", reserve.a_token), ("debt token", reserve.debt_token)]
     if scope.gas is not None:

@@ -144,8 +144,8 @@ def extras(past: Past, scope: Scope) -> tuple[Extra, ...]:
 def powers(past: Past, scope: Scope, allowed: frozenset[bytes] | None = None) -> tuple[str, ...]:
     """The Gate refuses all but its verbs whatever a role may call; that more is allowed than the settings say is drift all the same.
 
-    `past` may be that of Payments and its own modifier: `allowed` are the selectors that the role may call there."""
-    where = "the Gate" if allowed is None else "Payments"
+    `past` may be that of what pays into loans and its own modifier: `allowed` are the selectors that the role may call there."""
+    where = "the Gate" if allowed is None else "what pays into loans"
     if allowed is None:
         allowed = frozenset(selector("gate", verb) for verb in verbs(scope))
     found = [

@@ -16,7 +16,6 @@ from contracts.abi_types import AbiError, Value
 from contracts.codec import decode_result, encode, interface
 from contracts.hashing import keccak
 from contracts.offers import OFFERS
-from contracts.payments import PAYMENTS
 from keys.scope import (
     MODES,
     ROLES_MASTERCOPY,
@@ -26,11 +25,10 @@ from keys.scope import (
     gate_address,
     limits,
     offers_address,
-    payments_address,
+    payers,
     roles_address,
-    roles_of,
 )
-from keys.scope_payments import allowed
+from keys.scope_payments import Payer, allowed
 
 Kind = Literal["equal", "at most", "code"]
 
@@ -123,25 +121,28 @@ def _modifier(scope: Scope, name: str, roles: Address, target: Address) -> list[
 
 def _payments(scope: Scope, gate_at: Address) -> list[Reading]:
     """What pays into loans, its own modifier, and what it may take; none where the scope has none."""
-    if not scope.payments:
-        return []
-    at = payments_address(scope, gate_at)
-    roles = roles_of(scope.safe, at)
+    return [reading for payer in payers(scope, gate_at) for reading in _payer(scope, gate_at, payer)]
+
+
+def _payer(scope: Scope, gate_at: Address, payer: Payer) -> list[Reading]:
+    name, at, roles, form = payer.form.interface.replace("_", " "), payer.contract, payer.roles, payer.form
+    own = form.interface
     found = [
-        Reading("payments code", "payments", "", Call(at, b""), (PAYMENTS.runtime_hash,), "code"),
-        Reading("payments roles code", "zodiac_roles", "", Call(roles, b""), (keccak(_proxy()),), "code"),
-        _reading(at, "payments gate", "payments", "gate", (), gate_at),
-        _reading(at, "payments safe", "payments", "safe", (), scope.safe),
-        _reading(at, "payments agent", "payments", "agent", (), roles),
-        _reading(at, "payments closed", "payments", "closed", (), False),
-        _reading(at, "payments rules", "payments", "count", (), len(scope.payments)),
+        Reading(f"{name} code", own, "", Call(at, b""), (form.own.runtime_hash,), "code"),
+        Reading(f"{name} roles code", "zodiac_roles", "", Call(roles, b""), (keccak(_proxy()),), "code"),
+        _reading(at, f"{name} gate", own, "gate", (), gate_at),
+        _reading(at, f"{name} safe", own, "safe", (), scope.safe),
+        _reading(at, f"{name} agent", own, "agent", (), roles),
+        _reading(at, f"{name} closed", own, "closed", (), False),
+        _reading(at, f"{name} rules", own, "count", (), len(payer.rules)),
     ]
-    for number, rule in enumerate(scope.payments):
-        key = f"payment {number} ({rule.action} {scope.token(rule.asset).symbol})"
-        found.append(_reading(at, key, "payments", "rules", (number,), rule.on_chain))
-    found += _modifier(scope, "payments roles", roles, at)
-    for token, raw in allowed(scope.payments).items():
-        key = f"allowance {scope.token(token).symbol} for payments"
+    word = name.removesuffix("s")
+    for number, rule in enumerate(payer.rules):
+        key = f"{word} {number} ({rule.action} {scope.token(rule.asset).symbol})"
+        found.append(_reading(at, key, own, "rules", (number,), rule.on_chain))
+    found += _modifier(scope, f"{name} roles", roles, at)
+    for token, raw in allowed(payer.rules).items():
+        key = f"allowance {scope.token(token).symbol} for {name}"
         found.append(_reading(token, key, "erc20", "allowance", (scope.safe, at), raw, kind="at most"))
     return found
 

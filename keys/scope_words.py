@@ -9,6 +9,13 @@ from keys.scope import Scope, check
 from keys.scope_bound import Bound
 from keys.sentences_words import Tokens, amount, ether, percent, span
 
+LENDERS = {
+    "compound_v3": "Compound III",
+    "morpho_blue": "Morpho Blue",
+    "aave_v3": "the pool of Aave V3's kind",
+    "maker": "Maker",
+}
+
 
 def sentences(scope: Scope, bound: Bound) -> tuple[str, ...]:
     """One sentence a power. Raises Usage SCOPE_INVALID."""
@@ -98,7 +105,7 @@ def _payments(scope: Scope, bound: Bound, tokens: Tokens) -> list[str]:
     for rule in scope.payments:
         does = "repay what is owed in" if rule.action == "repay" else "add collateral of"
         over = ", never more than that" if rule.action == "repay" else ""
-        name = "Compound III" if rule.kind == "compound_v3" else "Morpho Blue"
+        name = LENDERS[rule.kind]
         most, once, ever = (
             amount(raw, rule.asset, tokens) for raw in (rule.per_day_raw, rule.burst_raw, rule.allowance_raw)
         )

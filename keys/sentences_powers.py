@@ -16,6 +16,7 @@ from contracts.decode_powers import DELAY_OWN, LENDING
 from contracts.payments import ACTIONS, KINDS
 from keys import sentences_delay
 from keys.scope import ROLE
+from keys.scope_words import LENDERS
 from keys.sentences_conditions import conditions
 from keys.sentences_words import Tokens, amount, ether, name, percent, span, usd_up, when
 
@@ -58,10 +59,15 @@ def deployment(leaf: lf.Deployment, wallet: str) -> str:
 def payments(leaf: lf.PaymentsCreated, tokens: Tokens) -> str:
     """A Payments contract and every rule of it: they can never be changed."""
     does = {bit: word for word, bit in ACTIONS.items()}
-    where = {KINDS["compound_v3"]: "Compound III", KINDS["morpho_blue"]: "Morpho Blue"}
+    where = {KINDS[kind]: words for kind, words in LENDERS.items()}
     said = []
     for number, rule in enumerate(leaf.rules):
         lender, market = rule["lender"], f" market 0x{rule['market'].hex()}" if any(rule["market"]) else ""
+        if rule["kind"] == KINDS["maker"]:
+            ilk = rule["market"].rstrip(bytes(1)).decode(errors="replace")
+            market = f", the {ilk} vault {rule['account']}, whose fee {rule['fees']} accrues"
+        elif "account" in rule:
+            market = f", counted by its token {rule['account']}"
         once = amount(rule["burst"], rule["asset"], tokens)
         day = amount(rule["ratePerDay"], rule["asset"], tokens)
         said.append(

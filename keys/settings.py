@@ -46,6 +46,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chains.bounded_file import SETTINGS_BYTES, read_at_most
 from chains.bounded_json import loads
 from chains.errors import Usage
 from chains.types import Address, Environment
@@ -155,7 +156,7 @@ def _role(value: Any, path: str) -> bytes:
 
 
 def _agent(value: Any, path: str) -> AgentPolicy:
-    r = Reader(value, path, "account key roles gate role lends offers payments")
+    r = Reader(value, path, "account key roles gate role lends offers payments further_payments")
     lends = frozenset(r.get("lends", list_of(text_of), tuple(SAFER)))
     if strange := sorted(lends - LENDS):
         raise bad(f"{path}.lends", f"{strange[0]!r} is none of {', '.join(sorted(LENDS))}")
@@ -168,6 +169,7 @@ def _agent(value: Any, path: str) -> AgentPolicy:
         r.get("key", address_of, None),
         r.get("offers", bool_of, False),
         r.get("payments", _payments, None),
+        r.get("further_payments", _payments, None),
     )
 
 
@@ -226,11 +228,8 @@ def _chain(value: Any, path: str) -> ChainPolicy:
     agent: AgentPolicy | None = r.get("agent", _agent, None)
     if agent is not None:
         parts = [("roles", agent.roles), ("gate", agent.gate)]
-        if agent.payments is not None:
-            parts += [
-                ("payments.roles", agent.payments.roles),
-                ("payments.contract", agent.payments.contract),
-            ]
+        for name, payer in agent.payers.items():
+            parts += [(f"{name}.roles", payer.roles), (f"{name}.contract", payer.contract)]
         for number, (name, address) in enumerate(parts):
             before = {a for _, a in parts[:number]}
             if address in known or address in before or address in (agent.account, agent.key):
@@ -305,7 +304,7 @@ def signer_settings(data: Any) -> SignerSettings:
 def load(path: Path) -> SignerSettings:
     """Raises Usage SIGNER_CONFIG_INVALID or SIGNER_CONFIG_UNREADABLE."""
     try:
-        data = loads(path.read_bytes())
+        data = loads(read_at_most(path, SETTINGS_BYTES))
     except OSError as error:
         raise Usage("SIGNER_CONFIG_UNREADABLE", f"{path}: {error.strerror}") from None
     except ValueError as error:

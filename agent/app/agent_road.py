@@ -16,7 +16,7 @@ from agent.app import scoping
 from agent.app.agent_power import NO_SCOPE, Found, Power, ScopedView, Unit, narrowed
 from agent.app.auditing import Audit, audit
 from agent.app.auditing_past import Logged
-from agent.app.loan_payments import road_of_payments
+from agent.app.loan_payments import roads_of_payments
 from agent.app.multisig.room import Room
 from agent.domain.errors import Denied, FairleadError, Retry, Usage
 from agent.domain.instruments import AssetId, Place
@@ -232,7 +232,7 @@ def signers_road(road: AgentRoad, settings: Settings) -> dict[str, str]:
     sender = settings.wallet.sender
     key = {"key": sender.address} if road.entry_point is not None and sender is not None else {}
     more = {"offers": "yes"} if road.offers is not None else {}
-    more |= {"payments": road.payments.contract} if road.payments is not None else {}
+    more |= {name: payer.contract for name, payer in road.payers.items()}
     return {"account": road.account, "roles": road.roles, "gate": road.gate} | key | more
 
 
@@ -250,5 +250,5 @@ def road_of(scope: Scope, creation: bytes, account: str = "key") -> AgentRoad:
         executor=next((r.router for r in scope.routes if r.contract == "route_executor"), None),
         offers=offers_address(scope, gate) if scope.intents else None,
         entry_point=ENTRY_POINT if account == "safe_4337" else None,
-        payments=road_of_payments(scope, gate),
+        **roads_of_payments(scope, gate),
     )

@@ -43,6 +43,7 @@ REMEDIES = {
     "StillOpen": "another order sells this token: wait for its end, or cancel it",
     "OverPaymentBudget": "the rule's budget refills steadily within a day: pay less or later, or let the owners sign",
     "StillLiquidatable": "it would leave the account liquidatable: pay more at once, or let the owners sign",
+    "NoCollateral": "the asset secures nothing there (switched off, isolated, worth no loan), or too little to show: repay, supply more, or let the owners sign",
     "NotOpenYet": "what pays into loans was opened after the Gate was sealed: the Gate's delay has to pass",
     "Closed()": "an owner has closed what pays into loans: they decide; `fairlead wallet scope --propose` opens it again",
     "GateFrozen": "an owner has frozen the Gate: they decide",

@@ -54,10 +54,9 @@ async def beside(gateway: Gateway, scope: Scope, has: Granted, logged: Logged, m
     if has.block.timestamp >= logged.again_s:
         await _read(gateway, has, logged, most)
     past = Past.of(logged.read, has.gate, has.roles)
-    beyond = None
-    if has.payments is not None and has.payments_roles is not None:
-        beyond = Past.of(logged.read, has.payments, has.payments_roles)
-    wanted, queued = extras(past, scope) + (extras(beyond, scope) if beyond else ()), waiting(past)
+    beyond = [Past.of(logged.read, payer.contract, payer.roles) for payer in has.payers]
+    wanted = [x for one in (past, *beyond) for x in extras(one, scope)]
+    queued = waiting(past)
     calls = [x.call for x in wanted] + [c for _, *both in queued for c in both]
     _, told = await gateway.multicall(calls, head) if calls else (None, [])
     drift = [x.sentence for x, answer in zip(wanted, told, strict=False) if answer.ok and any(answer.data)]
@@ -72,11 +71,11 @@ async def beside(gateway: Gateway, scope: Scope, has: Granted, logged: Logged, m
                 f"{one.words} waits in the Gate's queue: any owner can run it {when}, and cancel(0x{one.id.hex()})"
             )
     found = [*drift, *powers(past, scope)]
-    if beyond is not None:
-        found += powers(beyond, scope, frozenset({selector("payments", "pay")}))
-        if has.opens_at > has.block.timestamp:
+    for payer, one_past in zip(has.payers, beyond, strict=True):
+        found += powers(one_past, scope, frozenset({selector("payments", "pay")}))
+        if payer.opens_at > has.block.timestamp:
             waits.append(
-                f"payments into loans open in {age(has.opens_at - has.block.timestamp)}: any one owner can close them"
+                f"{payer.interface.replace('_', ' ')} into loans open in {age(payer.opens_at - has.block.timestamp)}: any one owner can close them"
             )
     return Beside(tuple(found), tuple(waits), logged.why)
 
@@ -85,7 +84,7 @@ async def _read(gateway: Gateway, has: Granted, logged: Logged, most: int) -> No
     """What is new. Where that fails, what was read before is judged on: a finding does not go away because an endpoint is silent."""
     budget, first, head = [most], max(logged.since, logged.upto - AGAIN + 1), has.block.number
     try:
-        both = [has.gate, has.roles, *([has.payments_roles] if has.payments_roles is not None else [])]
+        both = [has.gate, has.roles, *(payer.roles for payer in has.payers)]
         found = await logs_within(gateway, both, [], first, head, budget)
     except FairleadError as error:
         if error.verb == "HALT":

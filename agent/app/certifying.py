@@ -20,6 +20,7 @@ from agent.domain.instruments import Place, venue_of
 from agent.domain.order_state import TERMINAL, OrdStatus
 from agent.journal.book import Book
 from agent.ports import HoldsPositions, KeepsConditions
+from agent.venues import as_far_as_told
 from chains.operations import sequence_of
 from chains.types import Protection
 
@@ -147,8 +148,10 @@ async def _need_no_open_parts(app: App, book: Book) -> None:
         if signed is None:
             continue
         venue = app.venues.get(venue_of(record.part.place) or "")
-        seen = await venue.query(name, signed.order.symbol) if venue is not None and signed.order else None
+        asked = venue.query(name, signed.order.symbol) if venue is not None and signed.order else None
+        seen = (await as_far_as_told(asked))[0] if asked is not None else None
         same = seen is not None and {f.exec_id for f in seen.fills} <= set(record.fills)
+        same &= seen is not None and (record.legs != () or seen.cum_qty == record.base_qty())
         if seen is None or seen.status in TERMINAL or record.status is OrdStatus.PENDING_NEW or not same:
             opened.append(name)
     if opened:

@@ -22,6 +22,7 @@ from agent.domain.reports import OrderSnapshot
 from agent.journal.book import Book
 from agent.journal.records import PartRecord
 from agent.ports import HoldsPositions, KeepsConditions, KeepsLessOfNames
+from agent.venues import as_far_as_told
 
 if TYPE_CHECKING:
     from agent.app.wiring import App
@@ -102,7 +103,7 @@ async def compare_venue(
     venue's reads."""
     place = Place(f"cex:{venue.name}")
     ours = {name: record for name, record in book.parts.items() if record.part.place == place}
-    opened = await _opened(venue, ours)
+    opened = await opened_at(venue, ours)
     found: list[Difference] = []
     for name, order in opened.items():
         record = ours.get(name)
@@ -143,11 +144,12 @@ def _foreign(place: Place, kind: str, what: str, name: str, leave: bool, locks: 
 
 async def _stands(venue: ExecutionVenue, order: OrderSnapshot) -> bool:
     """Whether it is still open, now that the book has been looked at: its end may have been heard meanwhile."""
-    seen = await venue.query(order.cl_ord_id, order.symbol)
+    seen, _ = await as_far_as_told(venue.query(order.cl_ord_id, order.symbol))
     return seen is not None and seen.status not in TERMINAL
 
 
-async def _opened(venue: ExecutionVenue, ours: dict[ClOrdId, PartRecord]) -> dict[ClOrdId, OrderSnapshot]:
+async def opened_at(venue: ExecutionVenue, ours: dict[ClOrdId, PartRecord]) -> dict[ClOrdId, OrderSnapshot]:
+    """What is open there by its name, one of ours under the whole of it. Raises Retry."""
     if isinstance(venue, KeepsLessOfNames):
         orders = ((name, record.authorized.order) for name, record in ours.items() if record.authorized is not None)  # fmt: skip
         venue.remember((name, order.symbol) for name, order in orders if order is not None)
@@ -179,11 +181,11 @@ async def _missing(venue: ExecutionVenue, place: Place, record: PartRecord) -> D
     """Open in the book and not among the venue's open orders: asked for by its own id before anything is said."""
     assert record.authorized is not None and record.authorized.order is not None
     name = record.part.cl_ord_id
-    seen = await venue.query(name, record.authorized.order.symbol)
+    seen, _ = await as_far_as_told(venue.query(name, record.authorized.order.symbol))
     if seen is None:
         return Difference(
             place, "unknown order", f"{name} is open in the book; {venue.name} does not know it",
-            "it is not assumed cancelled, and keeps its limits: `fairlead run --once` asks again, then it needs a person", False,
+            f"it is not assumed cancelled, and keeps its limits: `fairlead run --once` asks again, then `fairlead reconcile --end {name}` tells what speaks for ending it", False,
         )  # fmt: skip
     what = f"{name} is open in the book; {venue.name} says {seen.status.value}, {seen.cum_qty} done"
     return Difference(

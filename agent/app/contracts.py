@@ -33,8 +33,8 @@ def as_holdings(
 ) -> list[Balance]:
     """`free` of a wallet stays what the venue lets be used as margin; free and locked together are the wallet less what positions cost.
 
-    An inverse contract is dollars and goes the other way: its short has spent coins on them, whatever the price becomes. What is left of
-    the wallet is the whole of what the account gains where the coin does.
+    An inverse contract is dollars and goes the other way: its short has spent coins on them, whatever the price becomes, and so do books,
+    orders and fills of it tell. What is left of the wallet is the whole of what the account gains where the coin does.
     """
     found = {balance.asset: balance for balance in balances}
     with localcontext(WIDE):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from agent.algos.twap import seconds_of
 from agent.app.job_rules import SECOND, Rule
 from agent.app.jobs.triggers import Blocks, Condition, trigger_of
+from agent.app.places import groups_of
 from agent.app.settings_jobs import TRIGGERS, HedgeJob, Timing
 from agent.domain.errors import Usage
 
@@ -98,20 +99,34 @@ def _hedge(
         if symbol is not None and symbol not in symbols:
             yield f"{where}.hedge_with.{name}", f"there is no asset '{symbol}'", near(symbol, symbols)
     instrument = job.hedge_with.get("instrument")
-    if "carry" in hedge_named(job.hedge).needs and instrument is not None and instrument in settings.assets:
-        yield from _carried(settings, instrument, f"{where}.hedge_with.instrument")
+    if instrument is None or instrument not in settings.assets:
+        return
+    if "carry" not in hedge_named(job.hedge).needs:
+        yield from _linear(settings, instrument, f"{where}.hedge_with.instrument")
+    else:
+        yield from _carried(
+            settings, instrument, job.hedge_with.get("base", ""), f"{where}.hedge_with.instrument"
+        )
 
 
-INVERSE_HINT = (
-    "name a linear one (ETH_USDC-PERPETUAL); an inverse short is an order of the exchange's session by hand"
-)
+LINEAR_HINT = "name a linear one (ETH_USDC-PERPETUAL), or hold it by --hedge carry"
 
 
-def inverse_words(symbol: str) -> str:
-    return f"{symbol} is dollars' worth of a coin, and no orders in such contracts are planned here"
+def _linear(settings: Settings, name: str, where: str) -> Iterator[tuple[str, str, str]]:
+    """Every other policy counts a contract as so many of the coin."""
+    for asset in settings.assets[name]:
+        place, _, symbol = asset.partition("/")
+        venue = settings.venue(place.removeprefix("cex:")) if place.startswith("cex:") else None
+        inverse = getattr(_module(venue.module), "INVERSE", None) if venue is not None else None
+        if inverse is not None and inverse.fullmatch(symbol):
+            yield (
+                where,
+                f"{symbol} is dollars' worth of a coin, which only the carry counts as such",
+                LINEAR_HINT,
+            )
 
 
-def _carried(settings: Settings, name: str, where: str) -> Iterator[tuple[str, str, str]]:
+def _carried(settings: Settings, name: str, base: str, where: str) -> Iterator[tuple[str, str, str]]:
     """A short needs an exchange that trades it and tells what it is paid."""
     found = [asset.partition("/") for asset in settings.assets[name] if asset.startswith("cex:")]
     for place, _, symbol in found:
@@ -125,12 +140,18 @@ def _carried(settings: Settings, name: str, where: str) -> Iterator[tuple[str, s
                 f"add it to venues.{venue.name}.symbols",
             )
         if (inverse := getattr(module, "INVERSE", None)) is not None and inverse.fullmatch(symbol):
-            yield where, inverse_words(symbol), INVERSE_HINT
+            coin = f"{place}/{symbol.partition('-')[0]}"
+            if coin not in groups_of(settings).get(base, ()):
+                yield (
+                    where,
+                    f"{symbol} is paid for in {coin}, which is no {base} here",
+                    f"add it to assets.{base}",
+                )
         return
     yield (
         where,
         f"no exchange of the settings that takes orders tells what a short of '{name}' is paid",
-        "name a perpetual of a venue whose module is binance_usdm or deribit",
+        "name a perpetual of a venue whose module is binance_usdm, deribit or hyperliquid",
     )
 
 

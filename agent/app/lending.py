@@ -171,10 +171,11 @@ def _agents_call(
 ) -> Call:
     """Through the Gate at its own pool, through Payments at any other market."""
     assert app.roads is not None and desk.road is not None
-    rule = rules_at(app.roads.opened[desk.profile.chain_id].scope, lender).get((verb, token))
-    if rule is None:
+    by = rules_at(app.roads.opened[desk.profile.chain_id].scope, lender).get((verb, token))
+    if by is None:
         return lend_call(desk.road, verb, token, raw, deadline)
-    return pay_call(desk.road, rule, raw, deadline)
+    payer, rule = by
+    return pay_call(desk.road, rule, raw, deadline, payer)
 
 
 def granted_verbs(app: App, desk: ChainDesk, lender: Lender, token: Address) -> list[str]:
@@ -194,7 +195,7 @@ def check_scope(app: App, desk: ChainDesk, lender: Lender, verb: str, token: Add
             "SCOPE_RESERVE",
             f"{desk.profile.name}: the agent's scope does not let it {verb} {symbol}"
             + (f", only {' and '.join(sorted(may))} it" if may else ""),
-            "add it to scopes.reserves, or elsewhere than at Aave to scopes.payments, and have the owners grant it; or let them sign (`--by owners`)",
+            "add it to scopes.reserves, or elsewhere than at the scope's own pool to scopes.payments, and have the owners grant it; or let them sign (`--by owners`)",
         )
 
 

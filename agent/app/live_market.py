@@ -440,12 +440,6 @@ class LiveMarket:
                 )
                 if base not in wanted or quote not in wanted:
                     continue
-                if instrument.contract == "inverse":
-                    raise Usage(
-                        "INVERSE_CONTRACT",
-                        f"{symbol} at {name} is dollars' worth of a coin: no amount times a price",
-                        "trade it through the venue's session; name a linear contract here",
-                    )
                 levels = await self._told(partial(venue.book, symbol))
                 seen.append(levels.at_ns)
                 bids, asks, fee_bps = all_in(instrument, levels)

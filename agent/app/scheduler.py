@@ -199,7 +199,7 @@ class Scheduler:
                     note=self._tell,
                 )  # fmt: skip
                 check_max_loss(found.preview, self._max_loss_usd)
-                worth = await self._guard.worth(job, request)
+                worth = await self._guard.worth(job, request, book, clock.now_ns())
                 if over := self._guard.over_budget(job, worth, book, clock.now_ns()):
                     return "SKIPPED", over
                 if job.shadow:

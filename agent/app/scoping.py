@@ -6,11 +6,11 @@ The chain is asked for what must not be typed: decimals of tokens and feeds, and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from agent.algos.twap import seconds_of
-from agent.app.loan_payments import payment_rules
+from agent.app.loan_payments import payment_rules, reserve_tokens
 from agent.app.multisig.room import Room
 from agent.app.settings_scope import ScopeReserve, ScopeTable
 from agent.app.settings_tree import Chain, Settings
@@ -21,7 +21,7 @@ from chains.profile import Aave
 from chains.types import ZERO_ADDRESS, Address, BlockRef, Call
 from contracts import offers
 from contracts.codec import encode
-from contracts.hashing import address_bytes, checksum, keccak
+from contracts.payments import FIRST, FURTHER
 from contracts.route_executor import ADDRESS as ROUTE_EXECUTOR
 from keys.scope import (
     GasRule,
@@ -31,14 +31,11 @@ from keys.scope import (
     Scope,
     TokenRule,
     gate_address,
-    payments_address,
+    payers,
     roles_address,
-    roles_of,
 )
+from keys.scope_payments import split
 from keys.scope_state import Change, Reading, changes, grants, readings
-
-_TOKENS_OF = keccak(b"getReserveTokensAddresses(address)")[:4]
-"""Aave's data provider (AaveProtocolDataProvider): aToken, stable debt token, variable debt token."""
 
 
 def gate_creation() -> bytes:
@@ -112,6 +109,7 @@ async def scope_of(room: Room, table: ScopeTable) -> Scope:
         for p in table.pairs
     )
     decimals = {t.symbol: t.decimals for t in tokens}
+    paid = await payment_rules(room, table, listed, decimals)
     wei, aave = 10**18, await market_of(room.chain, room.gateway) if table.reserves else None
     if table.reserves and aave is None:
         raise Usage("NO_LENDING", f"no lending pool is known on {table.chain}", "leave reserves out")
@@ -139,8 +137,9 @@ async def scope_of(room: Room, table: ScopeTable) -> Scope:
         sequencer=Address(table.sequencer) if table.sequencer else ZERO_ADDRESS,
         sequencer_grace_s=table.sequencer_grace_s if table.sequencer else 0,
         offers=offers_code(room) if table.intents else b"",
-        payments=await payment_rules(room, table, listed, decimals),
-        payments_code=creation_code("Payments") if table.payments else b"",
+        payments=paid,
+        payments_code=creation_code("Payments") if FIRST.interface in split(paid) else b"",
+        further_code=creation_code("FurtherPayments") if FURTHER.interface in split(paid) else b"",
     )  # fmt: skip
 
 
@@ -217,24 +216,31 @@ async def _decimals(room: Room, contracts: Sequence[Address]) -> dict[Address, i
 async def _reserve(
     room: Room, market: Aave, rule: ScopeReserve, asset: Address, decimals: int
 ) -> ReserveRule:
-    data = _TOKENS_OF + bytes(12) + address_bytes(asset)
-    answer = await room.gateway.call(Call(market.data_provider, data))
-    words = [answer.data[i : i + 32] for i in range(0, 96, 32)]
-    if not answer.ok or len(answer.data) < 96 or not any(words[0]):
+    tokens = await reserve_tokens(room.gateway, market, asset)
+    if tokens is None:
         raise Reject(
             "NO_RESERVE",
             f"{rule.symbol} is no reserve of the lending pool",
             "leave it out of scopes.reserves",
         )
-    a_token, _, debt_token = (Address(checksum(word[12:])) for word in words)
     return ReserveRule(
         asset,
-        a_token,
-        debt_token,
+        *tokens,
         tuple(rule.actions),
         raw_exact(rule.withdraw, decimals, f"{rule.symbol}: withdraw"),
         raw_exact(rule.borrow, decimals, f"{rule.symbol}: borrow"),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Paying:
+    """What pays into loans beside the Gate, its own modifier, and from when on it pays, in seconds of the chain's clock; 0: it is closed, or
+    not there."""
+
+    interface: str
+    contract: Address
+    roles: Address
+    opens_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,20 +256,17 @@ class Granted:
     block: BlockRef
     expiry: int
     grants: tuple[Change, ...] = ()
-    payments: Address | None = None
-    """What pays into loans beside the Gate, None where the scope has none; `payments_roles` is its own modifier."""
-    payments_roles: Address | None = None
-    opens_at: int = 0
-    """From when on it pays, in seconds of the chain's clock; 0: it is closed, or not there."""
+    payers: tuple[Paying, ...] = ()
+    """What pays into loans beside the Gate, as the scope says it."""
 
     @property
     def none_yet(self) -> bool:
         return self.gate not in self.standing
 
     @property
-    def wants_payments(self) -> bool:
-        """Whether the scope has payments that are not granted, or were closed again."""
-        return self.payments is not None and (self.payments not in self.standing or not self.opens_at)
+    def wanted_payers(self) -> tuple[Paying, ...]:
+        """Those that are not granted, or were closed again."""
+        return tuple(p for p in self.payers if p.contract not in self.standing or not p.opens_at)
 
 
 async def granted(room: Room, scope: Scope, creation: bytes) -> Granted:
@@ -271,9 +274,9 @@ async def granted(room: Room, scope: Scope, creation: bytes) -> Granted:
     wanted: tuple[Reading, ...] = readings(scope, creation)
     calls = [r for r in wanted if r.kind != "code"]
     at = gate_address(scope, creation)
-    paying = payments_address(scope, at) if scope.payments else None
+    paying = payers(scope, at)
     more = [Call(at, encode("gate", "expiry"))]
-    more += [Call(paying, encode("payments", "opensAt"))] if paying is not None else []
+    more += [Call(payer.contract, encode("payments", "opensAt")) for payer in paying]
     block, answers = await room.gateway.multicall([*(r.call for r in calls), *more])
     told = {r.key: a.data if a.ok else b"" for r, a in zip(calls, answers, strict=False)}
     standing = []
@@ -282,16 +285,15 @@ async def granted(room: Room, scope: Scope, creation: bytes) -> Granted:
             told[reading.key] = await room.gateway.code(reading.call.to, block.number)
             if told[reading.key]:
                 standing.append(reading.call.to)
-    expiry, opens = (
-        int.from_bytes(a.data, "big") if a.ok and len(a.data) == 32 else 0
-        for a in (answers[len(calls)], answers[-1])
+    expiry, *opens = (
+        int.from_bytes(a.data, "big") if a.ok and len(a.data) == 32 else 0 for a in answers[len(calls) :]
     )
     state = changes(wanted, told), len(wanted), block, expiry
     diff = () if at in standing else grants(wanted, told)
-    found = Granted(at, roles_address(scope, at), tuple(standing), *state, diff)
-    if paying is None:
-        return found
-    return replace(found, payments=paying, payments_roles=roles_of(scope.safe, paying), opens_at=opens)
+    pays = tuple(
+        Paying(p.form.interface, p.contract, p.roles, at_s) for p, at_s in zip(paying, opens, strict=True)
+    )
+    return Granted(at, roles_address(scope, at), tuple(standing), *state, diff, pays)
 
 
 async def native_usd(room: Room) -> Decimal:

@@ -15,6 +15,7 @@ from agent.app import paths
 from agent.app.settings_checks import cross_checks
 from agent.app.settings_lines import Lines
 from agent.app.settings_tree import Settings
+from chains.bounded_file import SETTINGS_BYTES, read_at_most
 from chains.errors import Usage
 
 
@@ -44,7 +45,7 @@ def load(path: Path) -> Settings:
 def load_with_sources(path: Path) -> Loaded:
     path = path.expanduser().absolute()
     try:
-        text = path.read_bytes().decode()
+        text = read_at_most(path, SETTINGS_BYTES).decode()
     except FileNotFoundError:
         raise Usage(
             "SETTINGS_MISSING",

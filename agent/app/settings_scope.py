@@ -51,7 +51,7 @@ class ScopeReserve(Table):
 
 class ScopePayment(Table):
     market: str = Field(
-        description="Which loan of the wallet: one of the chain's comets (Compound III), or an id of its morpho_markets (Morpho Blue)."
+        description="Which loan of the wallet: one of the chain's comets (Compound III), an id of its morpho_markets (Morpho Blue), a pool of its lending_pools (Spark, a second Aave), or the urn of one of its maker.vaults."
     )
     symbol: Symbol = Field(description="One of the tokens: what is owed there, or its collateral.")
     action: Literal["repay", "supply"] = Field(description="To repay what is owed, or to supply collateral.")
@@ -98,7 +98,7 @@ class ScopeTable(Table):
     reserves: tuple[ScopeReserve, ...] = Field((), description="What may be lent and borrowed at Aave V3.")
     payments: tuple[ScopePayment, ...] = Field(
         (),
-        description="What may be paid into the wallet's own loans at Compound III and Morpho Blue, so that they are rescued while nobody watches: through a contract beside the Gate that writes each call itself (contracts/src/Payments.sol; unaudited). None means that only their owners can.",
+        description="What may be paid into the wallet's own loans at Compound III, Morpho Blue, further pools of Aave V3's kind (Spark) and Maker, so that they are rescued while nobody watches: through contracts beside the Gate that write each call themselves (contracts/src/Payments.sol, FurtherPayments.sol; unaudited). None means that only their owners can.",
     )
     intents: bool = Field(
         False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from agent.domain.errors import Retry
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import AssetId, Place
 from agent.domain.order_state import ExecType, OrdStatus
@@ -61,6 +62,24 @@ class OrderSnapshot:
     cum_qty: Decimal
     fills: tuple[Fill, ...]
     at_ns: int
+
+
+class FillsNotTold(Retry):
+    """A venue lists fewer trades of an order than it says are done. `told` is its view, with those that it lists.
+
+    Trades are often listed a moment after the order says so. Those that a venue lists no longer (older than it looks back, more than it
+    keeps) were told before, or never were: whoever has a book of them counts both.
+    """
+
+    def __init__(self, venue: str, told: OrderSnapshot) -> None:
+        sells = told.side is Side.SELL
+        listed = sum((fill.qty_in if sells else fill.qty_out for fill in told.fills), Decimal(0))
+        super().__init__(
+            "FILLS_NOT_TOLD_YET",
+            f"{venue} tells {listed.normalize():f} of {told.cum_qty.normalize():f} done",
+            "ask again",
+        )
+        self.told = told
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,12 +60,19 @@ class AgentRoad:
     """Where the account is a Safe behind ERC-4337: what calls it, so that its call is rehearsed as it will be made."""
 
     payments: PaymentRoad | None = None
-    """Where the owners' scope lets it pay into loans beside the lending pool."""
+    """Where the owners' scope lets it pay into loans beside the lending pool: by Payments, and by FurtherPayments."""
+    further_payments: PaymentRoad | None = None
+
+    @property
+    def payers(self) -> dict[str, PaymentRoad]:
+        """By the names that the signer's settings know them by."""
+        both = {"payments": self.payments, "further_payments": self.further_payments}
+        return {name: one for name, one in both.items() if one is not None}
 
     @property
     def modifiers(self) -> frozenset[Address]:
         """The Roles modifiers of which the account is a member."""
-        return frozenset((self.roles,) if self.payments is None else (self.roles, self.payments.roles))
+        return frozenset((self.roles, *(payer.roles for payer in self.payers.values())))
 
     @property
     def more_gas(self) -> int:
@@ -147,10 +154,9 @@ def lend_call(road: AgentRoad, verb: str, token: Address, raw: int, deadline_s: 
     return under_the_role(road, encode("gate", "lend", (ACTIONS[verb], token, raw, deadline_s)))
 
 
-def pay_call(road: AgentRoad, rule: int, raw: int, deadline_s: int) -> Call:
-    """`raw` paid by the rule of that number of the scope's payments; the contract writes the lender's calldata itself."""
-    to = road.payments
-    assert to is not None
+def pay_call(road: AgentRoad, rule: int, raw: int, deadline_s: int, payer: str = "payments") -> Call:
+    """`raw` paid by the rule of that number of `payer`, one of `road.payers`; the contract writes the lender's calldata itself."""
+    to = road.payers[payer]
     inner = encode("payments", "pay", (rule, raw, deadline_s))
     data = encode("zodiac_roles", "execTransactionWithRole", (to.contract, 0, inner, 0, road.role, True))
     return Call(to.roles, data)

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from agent.domain.errors import Denied, FairleadError, Halt, Reconcile, Reject, Retry
 from agent.domain.events import Alarmed, Authorized, Indeterminate, Reported, Settled
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import Place, venue_of
 from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
-from agent.domain.reports import ExecutionReport, Fill, OrderSnapshot
+from agent.domain.reports import ExecutionReport, Fill, FillsNotTold, OrderSnapshot
 from agent.execution.recorder import Recorder
 from agent.journal.records import PartRecord
 from agent.ports import Clock, ExecutionVenue, KeepsLessOfNames
 
 GRACE_NS = 10 * 10**9
 FOREIGN_ORDER = "FOREIGN_ORDER"
-FILLS_LATE, LATE_NS = ("FILLS_NOT_TOLD_YET", "FILLS_LATE"), 60 * 10**9
-"""What sessions say where an order has done more than its trades tell, and after how long a person is told."""
+LATE_NS = 60 * 10**9
+"""After how long a person is told that an order has done more than its trades tell."""
 AGAIN_S, LONGEST_S = 5.0, 300.0
 """Until reports that stopped are listened to again, twice as long each time."""
 
@@ -59,20 +60,20 @@ class VenueFollower:
                 if self._wants_cancel(record) and not cancelled and record.status not in TERMINAL:
                     cancelled = await self._cancel_at(venue, authorized)
                 late_ns = 0
-            except Retry as why:  # nothing was learnt
-                if why.code in FILLS_LATE:
-                    if (
-                        self._wants_cancel(record) and not cancelled
-                    ):  # it is there, whatever is not told of it
-                        with suppress(Retry):
-                            cancelled = await self._cancel_at(venue, authorized)
-                    now = self._clock.now_ns()
-                    late_ns = late_ns or now
-                    if 0 < late_ns <= now - LATE_NS:
-                        late_ns = -1
-                        await self._alarm(
-                            "FILLS_NOT_TOLD", f"{authorized.part.cl_ord_id} is not over: {why.message}"
-                        )
+            except FillsNotTold as late:
+                whole = await self._ingest_listed(late.told, authorized)
+                if self._wants_cancel(record) and not cancelled and record.status not in TERMINAL:
+                    with suppress(Retry):  # it is there, whatever is not told of it
+                        cancelled = await self._cancel_at(venue, authorized)
+                now = self._clock.now_ns()
+                late_ns = 0 if whole else late_ns or now
+                if 0 < late_ns <= now - LATE_NS:
+                    late_ns = -1
+                    known, done = record.base_qty().normalize(), late.told.cum_qty.normalize()
+                    text = f"{record.part.cl_ord_id} is not over: {venue.name} has told {known:f} of {done:f} done"
+                    await self._alarm("FILLS_NOT_TOLD", text)
+            except Retry:
+                pass  # nothing was learnt
             if record.status in TERMINAL:
                 break
             await self._clock.sleep(0.25 if record.status is OrdStatus.PENDING_NEW else self._audit_s)
@@ -86,6 +87,9 @@ class VenueFollower:
         venue = self._venues[venue_of(authorized.part.place) or ""]
         try:
             snapshot = await venue.query(authorized.part.cl_ord_id, authorized.order.symbol)
+        except FillsNotTold as late:
+            await self._ingest_listed(late.told, authorized)
+            return
         except (Retry, Reject, Denied):
             return  # nothing was learnt
         if snapshot is not None:
@@ -120,7 +124,11 @@ class VenueFollower:
             return
         why = f"{venue.name} acknowledged {part.cl_ord_id} and does not know it any more; it is not assumed cancelled"
         await self._recorder.record(Indeterminate(part.cl_ord_id, part.place, why, self._clock.now_ns()))
-        raise Reconcile("QUARANTINED", why, f"ask {venue.name}, then `fairlead run --once`: it asks again")
+        raise Reconcile(
+            "QUARANTINED",
+            why,
+            f"`fairlead run --once` asks again; `fairlead reconcile --end {part.cl_ord_id}` ends it by your word",
+        )
 
     async def _cancel_at(self, venue: ExecutionVenue, authorized: Authorized) -> bool:
         """Whether no further cancel is needed. One whose answer was lost may not have arrived, and an order that the venue does not
@@ -163,6 +171,15 @@ class VenueFollower:
         }.get(snapshot.status)
         if ended is not None:
             await tell(ended)
+
+    async def _ingest_listed(self, told: OrderSnapshot, authorized: Authorized) -> bool:
+        """Takes in the trades that a venue lists of an order, and how it stands once these and those that were booked before make up what it
+        says is done: whether they do. Over a longer life than a venue lists trades of, an earlier run has booked the rest."""
+        await self.ingest_snapshot(replace(told, status=OrdStatus.PARTIALLY_FILLED), authorized)
+        if self._recorder.book.parts[authorized.part.cl_ord_id].base_qty() != told.cum_qty:
+            return False
+        await self.ingest_snapshot(told, authorized)
+        return True
 
     async def consume(self, venue: ExecutionVenue) -> None:
         """Runs for as long as the desk does: everything the venue's stream tells."""

@@ -3,10 +3,14 @@
     a year's gain of the notional   g = yearly − costs · 365 / hold_days,   costs of both legs, in and out again
     begun where g ≥ enter, kept while yearly ≥ leave: what going in has cost is spent by then
 
-One order a fire, of a tranche at the most, and the legs come first: while they differ by more than a step nothing else is wished for, so
+One order a fire, of a tranche at the most, and the legs come first: while they differ by as much as can be traded nothing else is wished for, so
 that by our own orders never more than a tranche stands open. The lagging leg is brought up while the carry is wanted and both accounts are
 safe; else the leading one is brought down, which needs no margin. What an exchange closed of the short is noticed the same way. "Delta neutral" is not "safe from liquidation": the account of the short is watched by
 how far the price may rise before it is liquidated, and the loan on the asset, where there is one, by its health.
+
+Of an inverse contract a short of X dollars entered at p₀ has spent X/p₀ of the coin on X dollars: with c coins the account is worth
+(c − X/p₀)·p + X dollars at any price p, so that the coins left beside it, c − X/p₀, are the whole delta, exactly. Coins that are its margin are part of
+the long leg. What one leg is is counted at today's price, X/p; what they are apart is not: c − X/p₀ − keep.
 """
 
 from __future__ import annotations
@@ -16,13 +20,14 @@ from decimal import Decimal, localcontext
 
 from agent.domain.errors import Denied, Usage
 from agent.domain.orders import Side
-from agent.domain.units import WIDE, quantize_down
+from agent.domain.units import WIDE, quantize_down, quantize_up
 from agent.hedging.policy import Decision, Hedge, State, Wish, number, only, positive, symbol
 
 YEAR_DAYS = 365
+DOLLAR, PLACES = Decimal(1), Decimal("1e-12")
 PARAMETERS = (
     ("base", "the asset held long, by symbol"),
-    ("quote", "what it is bought with, and what the contract settles in"),
+    ("quote", "what it is bought with; a contract that is no inverse one settles in it"),
     ("instrument", "the contract of base that is held short, by symbol"),
     ("size", "the most that either leg may be, in whole units of base"),
     ("tranche", "the most that one order is, and that may stand open between the legs"),
@@ -101,37 +106,58 @@ def percent(given: Mapping[str, str], name: str, default: str) -> Decimal:
     return number(given, name, default).scaleb(-2)
 
 
+def shown(qty: Decimal) -> str:
+    """For reading: no more than twelve places of a quotient."""
+    return f"{(qty if qty == qty.quantize(PLACES, None, WIDE) else qty.quantize(PLACES, None, WIDE)).normalize():f}"
+
+
 def decide(given: Mapping[str, str], state: State) -> Decision:
     """At most one wish. Raises Denied PRICE_UNKNOWN, HOLDING_UNKNOWN, CARRY_KEEP."""
     base, contract, step = given["base"], given["instrument"], positive(given, "step", "0.000001")
     px, tranche = state.price(base), positive(given, "tranche")
     with localcontext(WIDE):
         long, short = state.holding(base) - number(given, "keep"), -state.holding(contract)
+        if state.inverse:  # what is held of it are dollars that coins were spent on
+            short = state.holding(contract) / px
+            long += short
         wanted, more, why = _wanted(given, state, px, inside=short >= step)
-        why += f"; long {long.normalize():f}, short {short.normalize():f} {base}"
+        why += f"; long {shown(long)}, short {shown(short)} {base}"
 
         def wish(side: Side, what: str, qty: Decimal, reason: str) -> Decision:
             size = quantize_down(min(qty, tranche), step)
             if not size or size * px < number(given, "least_usd", "10"):
                 return Decision((), f"{why}; too little to trade")
+            if what == contract and state.inverse:
+                turned, closes = (Side.SELL, short > 0) if side is Side.BUY else (Side.BUY, short < 0)
+                whole = closes and min(qty, tranche) >= abs(short)  # to the last dollar
+                dollars = abs(state.holding(contract)) if whole else quantize_down(size * px, DOLLAR)
+                return Decision((Wish(turned, contract, base, dollars),), f"{why}; {reason}")
             return Decision((Wish(side, what, given["quote"], size),), f"{why}; {reason}")
 
         quote = given["quote"]
-        apart, affords = long - short, state.holding(quote) * state.price(quote) / px
+        # Of an inverse one no quotient is left in it: the coins beside the contract, to the last digit.
+        apart = state.holding(base) - number(given, "keep") if state.inverse else long - short
+        affords = state.holding(quote) * state.price(quote) / px
+        if apart > tranche and short < step and state.inverse:  # coins that are its margin are there before
+            if wanted and more:
+                return wish(Side.SELL, contract, apart, "the short of coins that are held begins")
+            return Decision((), f"{why}; coins above `keep` stay as they are while nothing is short")
         if apart > tranche and short < step:
             raise Denied(
                 "CARRY_KEEP",
-                f"{long.normalize():f} {base} are held above `keep` and nothing is short: whether they are the carry's is not known",
+                f"{shown(long)} {base} are held above `keep` and nothing is short: whether they are the carry's is not known",
                 "set hedge_with.keep to what is to stay, or sell by hand",
             )
-        if apart >= step:
+        # Less than can be traded is no gap: it would hold up everything else for ever.
+        gap = max(step, quantize_up(number(given, "least_usd", "10") / px, step))
+        if apart >= gap:
             if wanted and more:
                 return wish(Side.SELL, contract, apart, "the short is brought up to the long leg")
             if long < step:  # the contract is held long: what `keep` says stays is not sold for that
                 return wish(Side.SELL, contract, -short, "a contract held long is no carry's")
             return wish(Side.SELL, base, min(apart, long), "the long leg is brought down to the short")
         if (
-            apart <= -step and short >= step
+            apart <= -gap and short >= step
         ):  # of what is short nothing: then less is held than `keep`, which is not ours to fill
             if wanted and affords >= min(-apart, tranche):
                 return wish(Side.BUY, base, -apart, "the long leg is brought up to the short")

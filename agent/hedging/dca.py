@@ -41,4 +41,4 @@ def decide(given: Mapping[str, str], state: State) -> Decision:
     return Decision((Wish(Side.BUY, given["base"], given["quote"], qty),), f"{usd:,.2f} USD at {px:,.2f}")
 
 
-HEDGE = Hedge("dca", "so much money at each fire", PARAMETERS, check, decide)
+HEDGE = Hedge("dca", "so much money at each fire", PARAMETERS, check, decide, frozenset({"spent"}))

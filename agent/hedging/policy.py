@@ -35,7 +35,10 @@ class Carry:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`px` in USD per whole unit, `held` in whole units over every place, both by symbol; a symbol that is missing is unknown."""
+    """`px` in USD per whole unit, `held` in whole units over every place, both by symbol; a symbol that is missing is unknown.
+
+    `inverse`: the contract is dollars that are bought with the coin, whose short is what is held of it; what it has spent is no coin any more.
+    """
 
     now_ns: int
     px: Mapping[str, Decimal]
@@ -44,6 +47,7 @@ class State:
     loan: Debt | None = None
     spent_usd: Decimal = Decimal(0)
     carry: Carry | None = None
+    inverse: bool = False
 
     def price(self, symbol: str) -> Decimal:
         """Raises Denied PRICE_UNKNOWN: what has no price is hedged by nobody."""
@@ -90,7 +94,7 @@ class Decision:
 class Hedge:
     """`decide` is pure. `parameters` are the settings' keys with what they mean; `check` raises Usage for a wrong one.
 
-    `needs` names what the state has to hold besides prices and holdings: "ranges", "loan", "carry" (and the loan with it, where `chain` is given).
+    `needs` names what the state has to hold besides prices and holdings: "ranges", "loan", "spent" (by the job's own orders), "carry" (and the loan with it, where `chain` is given).
     """
 
     name: str

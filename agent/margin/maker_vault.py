@@ -19,10 +19,15 @@ WAD, RAY = 10**18, 10**27
 VALUE_UNIT = "USD_1e45"
 
 
+LATE_S = 900
+"""A repayment that its owners sign buys `art` at the rate of so many seconds later, so that it holds in any block until then."""
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """`duty_1e27` is base and duty together, a second's growth; `room_1e45` what auctions may still take, None without a limit.
 
+    `late_s`: of what time, beyond its block's, the rate is that a repayment buys at; 0 where a contract reads it when it pays.
     `ink_1e18` counts the collateral in the Vat's own 18 decimals, whatever the token's are.
     """
 
@@ -40,10 +45,7 @@ class Account:
     dust_1e45: int = 0
     room_1e45: int | None = None
     collateral_decimals: int = 18
-
-
-LATE_S = 900
-"""A repayment buys `art` at the rate of so many seconds later, so that it holds in any block until then."""
+    late_s: int = LATE_S
 
 
 def power_half_up(x: int, n: int) -> int:
@@ -71,7 +73,7 @@ def art_repaid(account: Account, raw: int, timestamp: int) -> int:
     """The `art` that a payment of `raw` planned at that time takes off: all of it where it is no less than is owed."""
     if raw >= owed_raw(account, timestamp):
         return account.art_1e18
-    return min(raw * RAY // rate_at(account, timestamp + LATE_S), account.art_1e18)
+    return min(raw * RAY // rate_at(account, timestamp + account.late_s), account.art_1e18)
 
 
 def spot_of(account: Account, price_1e18: int) -> int:

@@ -9,7 +9,8 @@ key here: `{}` for BTC's of April 2026, and without the key nothing is judged.
 
 Options need floats: the requirement is an estimate, rounded up by a part in 1e9; what the exchange itself states (`stated_maintenance`) wins
 where it is higher. Keys: `index`, `index_px`, `equity` (dollars: collateral with what open positions gain), `rate`, `perps` ([size, mark_px,
-8-hour funding rate]), `options` ([size, "C" or "P", strike, days, vol, mark_px]), `perp_fee`, `option_fee`, `parameters`.
+8-hour funding rate]), `options` ([size, "C" or "P", strike, days, vol, mark_px]), `perp_fee`, `option_fee`, `parameters`; `told` is what the exchange says of equity and maintenance
+(see `unified_told`): one that is not what is computed here makes the account UNKNOWN.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from agent.margin.exchange import (
 from agent.margin.model import Health, State, state_of
 from agent.margin.nearest import move_to, nearest_px
 from agent.margin.option_rows import option_rows
+from agent.margin.unified_told import Told, read_told
 
 SETTLES_DAYS = 1.0 / 48.0
 """So long before its end an option begins to settle by an average."""
@@ -110,6 +112,7 @@ class Account:
     option_fee: Fraction
     parameters: Parameters
     stated_maintenance: Fraction = Fraction(0)
+    told: Told | None = None
 
 
 class Book:
@@ -210,6 +213,13 @@ class ParadexPortfolio:
     def read(self, account: Mapping[str, Any], decimals: Mapping[str, int]) -> Account:
         return _read(account, decimals)
 
+    def disagreement(self, account: Account) -> str:
+        """Where the exchange's own figures are others, "" where they are these."""
+        if account.told is None:
+            return ""
+        maintenance = _up(Book(account).required()[0])
+        return account.told.disagreement(account.equity, maintenance, maintenance)
+
     def at_moves(self, account: Account, moves: Mapping[str, Fraction], timestamp: int) -> int | None:
         at = max(float(moves.get(account.index, Fraction(1))) - 1.0, -0.999999)
         return _ratio(Book(account), at)
@@ -274,7 +284,7 @@ def _ratio(book: Book, at: float) -> int | None:
 def _read(raw: Mapping[str, Any], decimals: Mapping[str, int]) -> Account:
     where = f"account {raw.get('id', '?')}"
     known = {"id", "model", "chain", "index", "index_px", "equity", "rate", "perps", "options"}
-    fields.only(raw, where, known | {"perp_fee", "option_fee", "parameters", "stated_maintenance"})
+    fields.only(raw, where, known | {"perp_fee", "option_fee", "parameters", "stated_maintenance", "told"})
     perps = []
     for n, row in enumerate(fields.rows(raw, "perps", where)):
         at = f"{where}, perp {n}"
@@ -299,6 +309,7 @@ def _read(raw: Mapping[str, Any], decimals: Mapping[str, int]) -> Account:
         _within(raw, "option_fee", where, 0, 1, "0"),
         _parameters(raw.get("parameters", {}), f"{where}, parameters"),
         number(raw, "stated_maintenance", where, default="0"),
+        read_told(raw, where),
     )
 
 

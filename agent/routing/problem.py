@@ -135,7 +135,7 @@ def pose(
         if held < amount:
             raise Reject(
                 "NO_INVENTORY",
-                f"{in_words(amount, dec)} {names[0]} to sell, {in_words(held, dec)} held in {len(sources)} places",
+                f"{in_words(amount, dec)} {names[0]} to sell, {in_words(held, dec)} held in {len(sources)} place{'s' if len(sources) > 1 else ''}",
                 "sell less, or move inventory first",
             )
     px = native_price(view, graph, buy)
@@ -159,6 +159,17 @@ def pose(
                 more += others
                 paths += book_paths(view.books, source.asset, target)
     if not paths and not more:
+        whole = 10**dec
+        if amount < whole and any(
+            any(pool_paths(graph, source.asset, target, 10 ** view.assets[source.asset].decimals, max_hops))
+            for source in sources
+            for target in targets
+            if place_of(target) == place_of(source.asset)
+        ):
+            so_little = f"{Decimal(amount).scaleb(-dec).normalize():f} {names[0]}"
+            raise Reject(
+                "NO_ROUTE", f"{so_little} comes out as no {names[1]} at all on any path", "sell more"
+            )
         raise Reject(
             "NO_ROUTE", f"no path sells {names[0]} for {names[1]}", "other sizes or places may have one"
         )

@@ -16,7 +16,7 @@ from agent.domain.ids import ClOrdId
 from agent.domain.instruments import Place
 from agent.domain.order_state import ExecType, OrdStatus
 from agent.domain.orders import Side
-from agent.domain.reports import ExecutionReport, Fill, OrderSnapshot
+from agent.domain.reports import ExecutionReport, Fill, FillsNotTold, OrderSnapshot
 from agent.domain.units import WIDE
 from agent.ports import Clock
 from chains.ending import ended
@@ -178,6 +178,10 @@ class Executions:
         for cl_ord_id, (symbol, give_up_ns) in list(self._watched.items()):
             try:
                 order = await self._venue.query(cl_ord_id, symbol)
+            except FillsNotTold as late:  # the venue is there, and its end is not told before its trades
+                for fill in late.told.fills:
+                    await self.fill(cl_ord_id, late.told.venue_order_id, fill, told)
+                continue
             except Retry:
                 unsaid += 1
                 if unsaid > 1:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Protocol, TypeVar
@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 from agent.domain.errors import Denied, FairleadError, Retry, Usage
 from agent.domain.ids import ClOrdId
 from agent.domain.orders import OrdType, Side, VenueOrder
-from agent.domain.reports import Fill, OrderSnapshot
+from agent.domain.reports import Fill, FillsNotTold, OrderSnapshot
 from agent.market.reading import garbled as garbled
 from agent.market.reading import understood as understood
 from agent.ports import Clock, ExecutionVenue, VenueInstrument
@@ -116,14 +116,20 @@ def market_named(name: str, known: Mapping[str, M], symbol: str) -> M:
 
 
 def need_all_fills(venue: str, order: OrderSnapshot, fills: Sequence[Fill], most: int | None = None) -> None:
-    """Raises Retry FILLS_NOT_TOLD_YET where the trades that a venue lists are less than what its order says is done: the one is often told
+    """Raises FillsNotTold where the trades that a venue lists are less than what its order says is done: the one is often told
     later than the other, and an order that ended without a fill of its own would be done again. `most`: as many fill a page of them."""
     sells = order.side is Side.SELL
     done = sum((fill.qty_in if sells else fill.qty_out for fill in fills), Decimal(0))
     if done < order.cum_qty and (most is None or len(fills) < most):
-        raise Retry(
-            "FILLS_NOT_TOLD_YET", f"{venue} tells {number(done)} of {number(order.cum_qty)} done", "ask again"
-        )
+        raise FillsNotTold(venue, replace(order, fills=tuple(fills)))
+
+
+async def as_far_as_told(asking: Awaitable[OrderSnapshot | None]) -> tuple[OrderSnapshot | None, bool]:
+    """What a venue says of one order of several that are told of as of one, and whether it lists all its trades. Raises as the question."""
+    try:
+        return await asking, True
+    except FillsNotTold as late:
+        return late.told, False
 
 
 @contextmanager

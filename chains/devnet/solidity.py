@@ -26,7 +26,7 @@ from chains.devnet.paths import cache_dir, locked
 from chains.errors import Halt
 
 FOLDER = packages.PINS.parent
-OWN = ("Gate", "Offers", "Payments", "RouteExecutor", "FlashRepay")
+OWN = ("Gate", "Offers", "Payments", "FurtherPayments", "RouteExecutor", "FlashRepay")
 
 
 @cache

@@ -15,7 +15,7 @@ from typing import Any
 from chains.errors import Reject, Usage
 from keys.settings import ExchangeReference
 from keys.signer import ccxt_policy
-from keys.signer.ccxt_words import PREFIX
+from keys.signer.ccxt_words import PREFIX, words_of
 from keys.signer.exchange_orders import LIFE_MS
 from keys.signer.ledger import SpendLedger
 
@@ -51,6 +51,8 @@ def _made(dialect: str, keys: Keys) -> Any:
         {"apiKey": api_key, "secret": secret, "password": password, "enableRateLimit": False}
     )
     made.options |= _QUIET["options"]
+    if (words := words_of(dialect)) is not None and words.token:
+        made.options["authToken"] = secret
     made.session = None
     return made
 

@@ -33,7 +33,7 @@ class Words:
     how many orders the exchange takes of one account while a signature lives, by its published limits. `login`: a subscription to
     reports that is signed on a socket and opens nothing else there; `margin`: reads of a margin account, each with its own parameters and no
     others; `sections`: how many of an endpoint's first parts are the library's own,
-    and no part of the path."""
+    and no part of the path; `token`: the secret is a token that goes with each request, which has to be one that reads alone."""
 
     orders: Mapping[str, Shape]
     reads: frozenset[str]
@@ -43,6 +43,7 @@ class Words:
     amends: Mapping[str, Shape] = field(default_factory=dict)
     login: str = ""
     sections: int = 1
+    token: bool = False
     margin: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
@@ -287,6 +288,29 @@ WORDS: Mapping[str, Words] = {
 """By the library's name of the exchange."""
 
 
+READ_ONLY: Mapping[str, Words] = {
+    "paradex": Words(
+        {},
+        frozenset(),
+        frozenset(),
+        frozenset(),
+        1,
+        token=True,
+        margin={
+            "GET private/account": _set(""),
+            "GET private/account/info": _set(""),
+            "GET private/account/margin": _set("market"),
+            "GET private/balance": _set(""),
+            "GET private/positions": _set(""),
+        },
+    ),
+}
+"""Exchanges of which a margin account is read and nothing else is signed."""
+
+
 def words_of(dialect: str) -> Words | None:
     """Those of "ccxt:NAME"; None for another dialect, or an exchange that is not here."""
-    return WORDS.get(dialect.removeprefix(PREFIX)) if dialect.startswith(PREFIX) else None
+    if not dialect.startswith(PREFIX):
+        return None
+    name = dialect.removeprefix(PREFIX)
+    return WORDS.get(name) or READ_ONLY.get(name)

@@ -167,7 +167,7 @@ class Handlers:
                 str(c): {"account": p.agent.account, "roles": p.agent.roles, "gate": p.agent.gate}
                 | ({"key": p.agent.key} if p.agent.key is not None else {})
                 | ({"offers": "yes"} if p.agent.offers else {})
-                | ({"payments": p.agent.payments.contract} if p.agent.payments is not None else {})
+                | {name: payer.contract for name, payer in p.agent.payers.items()}
                 for c, p in self.settings.chains.items()
                 if p.agent is not None
             },

@@ -19,7 +19,7 @@ from contracts.flash_repay import FLASH
 from contracts.hashing import keccak
 from contracts.offers import OFFERS
 from contracts.own import Own
-from contracts.payments import PAYMENTS
+from contracts.payments import FURTHER_PAYMENTS, PAYMENTS
 from contracts.route_executor import ADDRESS, EXECUTOR
 
 pytestmark = pytest.mark.devnet
@@ -28,11 +28,13 @@ LEAST = {
     **{"RouteExecutor": 27, "RouteInvariant": 2, "Offers": 24, "OffersInvariant": 4},
     **{"FlashRepay": 30, "FlashInvariant": 2},
     **{"Payments": 28, "PaymentsInvariant": 4},
+    **{"FurtherPayments": 27, "FurtherInvariant": 4},
 }
 OWN = {
     "Gate": gate.GATE,
     "Offers": OFFERS,
     "Payments": PAYMENTS,
+    "FurtherPayments": FURTHER_PAYMENTS,
     "RouteExecutor": EXECUTOR,
     "FlashRepay": FLASH,
 }
@@ -92,6 +94,7 @@ def test_forge_and_solc_give_the_same_bytes(name: str, compiled: Path) -> None:
         ("gate", "Gate"),
         ("offers", "Offers"),
         ("payments", "Payments"),
+        ("further_payments", "FurtherPayments"),
         ("route_executor", "RouteExecutor"),
         ("flash_repay", "FlashRepay"),
     ],

@@ -32,7 +32,8 @@ READER = codec.Reader("deribit", MARKETS | codec.markets([PERP], D(3), D(5)))
 
 def test_futures_and_options_are_markets_and_combos_are_not() -> None:
     perpetual, option = MARKETS["BTC-PERPETUAL"], MARKETS["BTC-27DEC24-100000-C"]
-    assert perpetual.inverse and (perpetual.instrument.lot, perpetual.instrument.tick) == (10, D("0.5"))
+    assert perpetual.inverse and (perpetual.instrument.lot, perpetual.px_tick) == (10, D("0.5"))
+    assert perpetual.instrument.tick == D("1e-18"), "dollars are priced in the coin"
     assert (perpetual.instrument.base, perpetual.settle) == ("BTC-PERPETUAL", "BTC")
     assert (perpetual.instrument.taker_fee_bps, perpetual.instrument.maker_fee_bps) == (5, 0)
     assert not option.inverse and (option.instrument.lot, option.instrument.tick) == (D("0.1"), D("0.0005"))
@@ -117,12 +118,13 @@ def test_an_accounts_money_is_read_to_the_last_digit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("way", "rounded"), [("buy", D("0.000333333333333334")), ("sell", D("0.000333333333333333"))]
+    ("way", "rounded"), [("buy", D("0.000333333333333333")), ("sell", D("0.000333333333333334"))]
 )
 def test_dollars_of_a_coin_are_rounded_against_us_and_an_option_is_exact(way: str, rounded: Decimal) -> None:
     row = {"trade_id": "1", "order_id": "2", "label": "fl-x", "instrument_name": "BTC-PERPETUAL", "direction": way, "price": D(30_000), "amount": D(10), "fee": D("-1e-8"), "fee_currency": "BTC", "timestamp": 1_590_480_620_145}  # fmt: skip
     name, number_there, fill = READER.fill(row)
-    coins, dollars = (fill.qty_in, fill.qty_out) if way == "buy" else (fill.qty_out, fill.qty_in)
+    # Who sells the contract buys dollars with coins.
+    coins, dollars = (fill.qty_in, fill.qty_out) if way == "sell" else (fill.qty_out, fill.qty_in)
     assert (name, number_there, coins, dollars, fill.fee_qty) == ("fl-x", "2", rounded, 10, 0)
     option = row | {"instrument_name": "BTC-27DEC24-100000-C", "price": D("0.028"), "amount": D("1.5")}
     _, _, fill = READER.fill(option)

@@ -47,7 +47,9 @@ class Journal:
     def accept(self, name: str, usd: int, at_ns: int, now_ns: int) -> None:
         part = SimpleNamespace(authorized=None, ended=False, filled=Decimal(0))
         part.base_qty = lambda: part.filled
-        intent = SimpleNamespace(source=source_of(JOB), created_ns=at_ns, qty=Decimal(usd))
+        intent = SimpleNamespace(
+            source=source_of(JOB), created_ns=at_ns, qty=Decimal(usd), base="ETH", quote="USDC"
+        )
         parent = SimpleNamespace(intent=intent, qty=Decimal(usd), cl_ord_id=name)
         self.parents[name] = SimpleNamespace(parent=parent, closed=None, accepted_ns=now_ns, part=part)
 
@@ -79,7 +81,7 @@ class Daemon:
         if not self.guard.claim(JOB, fire, self.clock.now_ns(), self.clock.now_ns() + 3 * HOUR):
             return
         yield
-        worth, book = Worth(Decimal(usd), Decimal(1), Decimal(1)), self.journal
+        worth, book = Worth(Decimal(usd), {"ETH": Decimal(1), "USDC": Decimal(1)}), self.journal
         if self.guard.over_budget(JOB, worth, book, self.clock.now_ns()):  # type: ignore[arg-type]
             return
         yield

@@ -234,24 +234,34 @@ def test_the_coins_that_an_inverse_short_has_sold_are_no_delta() -> None:
         assert told[coin] == D(balance) + D(gain) - 50_000 / D(mark)
 
 
-def carried(module: str, symbol: str, **more: Any) -> list[str]:
+def carried(module: str, symbol: str, hedge: str = "carry", given: Any = None, **more: Any) -> list[str]:
     """What the settings' check says of a carry whose short is there."""
     changed = values(**more)
     changed["venues"][0] |= {"module": module, "symbols": [symbol]}
     changed["assets"]["ETH-PERP"] = [f"cex:paper/{symbol}"]
     path = Path("/nowhere/fairlead.toml")
-    job = HedgeJob.model_validate({"name": "basis", "every": "5m", "hedge": "carry", "algo": "market", "hedge_with": GIVEN})  # fmt: skip
+    job = HedgeJob.model_validate({"name": "basis", "every": "5m", "hedge": hedge, "algo": "market", "hedge_with": given or GIVEN})  # fmt: skip
     found = parse(template.render(changed, path), path).settings
     return [message for _, message, _ in job_problems(found, job, "hedges[0]")]
 
 
 def test_settings_name_a_perpetual_that_orders_go_to_and_that_tells_what_it_pays() -> None:
     assert carried("deribit", PERPETUAL) == carried("binance_usdm", "ETHUSDC") == []
-    (no,) = carried("deribit", "ETH-PERPETUAL")
-    assert "ETH-PERPETUAL is dollars' worth of a coin" in no
-    for module in ("hyperliquid", "kraken"):
-        (no,) = carried(module, "ETHUSDC")
-        assert "tells what a short of 'ETH-PERP' is paid" in no
+    assert carried("deribit", "ETH-PERPETUAL") == carried("hyperliquid", "ETH-PERP") == []
+    (no,) = carried("deribit", "BTC-PERPETUAL")
+    assert "BTC-PERPETUAL is paid for in cex:paper/BTC, which is no ETH here" in no
+    delta = {
+        "base": "ETH",
+        "instrument": "ETH-PERP",
+        "quote": "USDC",
+        "risk_aversion": "0.001",
+        "cost_bps": "5",
+    }
+    assert carried("deribit", PERPETUAL, "delta", delta) == []
+    (no,) = carried("deribit", "ETH-PERPETUAL", "delta", delta)
+    assert "only the carry" in no, "so many dollars would be hedged as so many coins"
+    (no,) = carried("kraken", "ETHUSDC")
+    assert "tells what a short of 'ETH-PERP' is paid" in no
 
 
 def test_an_option_beside_it_is_not_left_out() -> None:

@@ -65,6 +65,7 @@ def part(seed: int, number: int, size: int) -> Counted:
 def code_digest() -> str:
     """Of what draws and judges, and of every model's file that it comes to: one that it does not use changes nothing."""
     folder, due, seen = Path(margin.__path__[0]), [Path(random_books.__file__)], dict[str, bytes]()
+    drawn = due[0].parent
     while due:
         path = due.pop()
         if path.name in seen:
@@ -74,6 +75,8 @@ def code_digest() -> str:
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("agent.margin"):
                 names = [*(node.module or "").split(".")[2:], *(alias.name for alias in node.names)]
                 due += [found for name in names if (found := folder / f"{name}.py").exists()]
+            if isinstance(node, ast.Import):
+                due += [found for alias in node.names if (found := drawn / f"{alias.name}.py").exists()]
     found = hashlib.sha256()
     for name in sorted(seen):
         found.update(name.encode() + seen[name])

@@ -60,7 +60,9 @@ class Signer:
             return json.dumps({"ts": now_ms, "nonce": "n", "sig": sig})
         judged = deribit.check(method, path, payload, now_ms=now_ms, symbols=self.symbols, combos=self.combos)
         if judged.words is not None:
-            deribit.judge(judged.words, {PERPETUAL: self.limit}, self.combos, {}, now_ms, judged.linked)
+            deribit.judge(
+                judged.words, dict.fromkeys(self.symbols, self.limit), self.combos, {}, now_ms, judged.linked
+            )
         nonce = hashlib.sha256(f"{payload}{len(self.asked)}".encode()).hexdigest()[:16]
         sig = deribit.sign(SECRET.encode(), method, path, payload, at_ms=now_ms, nonce=nonce)
         return json.dumps({"ts": now_ms, "nonce": nonce, "sig": sig})
@@ -96,3 +98,23 @@ def deribit_session(
     return Deribit(
         facts, feed, "paper", clock or SystemClock(), KEY, sign, url, None, timeouts or TimeOuts(1.0, 0.5)
     )
+
+
+INVERSE, INVERSE_SYMBOL = "BTC-PERPETUAL", "BTCUSD"
+INVERSE_LIMIT = SymbolLimit(D(10**6), D(10**7), D(30_000), D(90_000), inverse=True)
+
+
+@asynccontextmanager
+async def inverse_paper(coins: str) -> AsyncIterator[Door]:
+    """A perpetual of dollars' worth of bitcoin about 60,000, and an account of so many of them."""
+    spec = SymbolSpec("BTC", "USD", D("0.5"), D(10), D(10), max_qty=D(9_000_000), mid=D(60_000), inverse=True)
+    engine = ComboEngine([spec], D("0.0005"), D("0.0005"))
+    maker = Maker(spec, seeded_levels(spec, 1), 1, breathing=False)
+    account = Account(KEY, SECRET, (("BTC", D(coins)),))
+    venue = Venue(engine, [account], [maker], lambda: time.time_ns() // 1_000_000)
+    async with served(DeribitServer(venue, Limits(10**7)), "/api/v2/depth") as door:
+        yield door
+
+
+def inverse_signer() -> Signer:
+    return Signer(limit=INVERSE_LIMIT, symbols=frozenset({INVERSE}))

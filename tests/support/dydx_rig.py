@@ -34,7 +34,8 @@ OWNERS_SECRET = "03" * 32
 AUTHENTICATOR = 12
 ACCOUNT = f"{ADDRESS}/0/{AUTHENTICATOR}"
 MARKET, PAIR = "ETH-USD", "1@-9"
-BLOCK_MS = 30
+BLOCK_MS = 120
+"""An immediate order lives eight blocks: a second here, which a busy machine's request does not take."""
 
 
 def sub(kind: str, config: bytes) -> dict[str, str]:
@@ -89,7 +90,7 @@ async def dydx_paper(now_ms: Callable[[], int] | None = None, leverage: int = 5)
 def dydx_session(
     url: str, signer: Signer | None = None, clock: Clock | None = None, timeouts: TimeOuts | None = None
 ) -> Dydx:
-    facts = replace(VENUE, audit_s=0.05, weight_per_minute=10**7)
+    facts = replace(VENUE, audit_s=0.1, weight_per_minute=10**7)
     by = signer or Signer()
     return Dydx(
         facts, FEED, "paper", clock or SystemClock(), by.account, by.sign, url, None, timeouts or TimeOuts(1.0, 0.5)

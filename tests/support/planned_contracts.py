@@ -41,6 +41,7 @@ class Desk:
         self.known = known(perp)
         self.market = LiveMarket(clock, settings(perp), self.known, {}, {"paper": venue}, no_prices)
         self.workshop = Workshop(clock, {}, {"paper": venue}, 60)
+        self.names = ("ETH-PERP", "USDC")
         self.booked = {perp: D(0), USDC: D(100_000)}
         self.sent = 0
 
@@ -49,9 +50,9 @@ class Desk:
         self.sent += 1
         name = child_id(parent_id("i-x"), self.sent)  # type: ignore[arg-type]
         child = ChildOrder(
-            name, parent_id("i-x"), self.sent, side, "ETH-PERP", "USDC", D(qty), None, 50, Protection.PRIVATE, 0  # type: ignore[arg-type]
+            name, parent_id("i-x"), self.sent, side, *self.names, D(qty), None, 50, Protection.PRIVATE, 0  # type: ignore[arg-type]
         )  # fmt: skip
-        route = self.market.route(await self.market.view("ETH-PERP", "USDC"), child)
+        route = self.market.route(await self.market.view(*self.names), child)
         legs = tuple(range(len(route.legs)))
         place = Place("cex:paper")
         part = Part(

@@ -173,9 +173,8 @@ def perp(draw: random.Random) -> tuple[Any, PerpAccount]:
 
 def more(draw: random.Random) -> tuple[Any, Any]:
     """A trove, a GMX position, a unified account or a loan of crvUSD."""
-    made = random_books_more
-    kind = draw.choice((made.trove, made.gmx, made.unified_account, made.loan))
-    return kind(draw, near, AT)
+    kind = draw.choice((trove, gmx, unified_account, loan))
+    return kind(draw)
 
 
 def dydx(draw: random.Random) -> tuple[Any, dydx_v4.Account]:
@@ -184,6 +183,22 @@ def dydx(draw: random.Random) -> tuple[Any, dydx_v4.Account]:
 
 def derive(draw: random.Random) -> tuple[Any, derive_pm.Account]:
     return random_margins.derive(draw, AT, near(draw))
+
+
+def trove(draw: random.Random) -> tuple[Any, Any]:
+    return random_books_more.trove(draw, near, AT)
+
+
+def unified_account(draw: random.Random) -> tuple[Any, Any]:
+    return random_books_more.unified_account(draw, near, AT)
+
+
+def gmx(draw: random.Random) -> tuple[Any, Any]:
+    return random_books_more.gmx(draw, near, AT)
+
+
+def loan(draw: random.Random) -> tuple[Any, Any]:
+    return random_books_more.loan(draw, near, AT)
 
 
 def deribit(draw: random.Random) -> tuple[Any, Any]:
@@ -195,7 +210,7 @@ def unified_loan(draw: random.Random) -> tuple[Any, Any]:
 
 
 FIRST = (aave, aave, comet, morpho, maker, perp)
-KINDS = (*FIRST, deribit, unified_loan, *FIRST, dydx, *FIRST, deribit, unified_loan, derive)
+KINDS = (*FIRST, deribit, unified_loan, *FIRST, dydx, trove, *FIRST, deribit, unified_loan, derive, gmx, loan)
 """Derive's matrix takes a hundred times as long as any other: it is drawn less often."""
 
 

@@ -85,6 +85,92 @@ def test_no_leg_is_turned_round_and_what_is_kept_is_neither_sold_nor_filled() ->
     assert wished(at("0.5", "-1", pays="0")) == ("SELL", "ETH", D("0.5")), "of the base what is above keep"
 
 
+def test_what_is_too_little_to_trade_holds_nothing_up() -> None:
+    """A fee that was taken of the coin leaves the legs three dollars apart."""
+    for dust in ("0.001", "-0.001"):
+        long = str(D(4) + D(dust))
+        assert wished(at(long, "4")) == ("SELL", "ETH-PERP", D(2)) and wished(at(long, "4", "0")) == (
+            "BUY",
+            "ETH-PERP",
+            D(2),
+        )
+    assert wished(at("4.004", "4")) == ("SELL", "ETH-PERP", D("0.004"))
+
+
+def inverse(coins: str, dollars: str, pays: str = "0.2", room: str | None = None) -> State:
+    """So many coins beside so many dollars that a short has bought."""
+    held = {"ETH": D(5) + D(coins), "ETH-PERP": D(dollars), "USDC": D(900_000)}
+    return State(0, PX, held, carry=Carry(D(pays), None if room is None else D(room)), inverse=True)
+
+
+def test_an_inverse_short_is_dollars_that_coins_were_spent_on() -> None:
+    assert wished(inverse("0", "0")) == ("BUY", "ETH-PERP", D(6_000)), "a tranche of two, in dollars"
+    assert wished(inverse("-2", "6000")) == ("BUY", "ETH", D(2)), "the coins it sold are bought"
+    assert wished(inverse("0", "6000")) == ("BUY", "ETH-PERP", D(6_000))
+    assert wished(inverse("0", "30000")) is None, "and no more than its size"
+    assert wished(inverse("0", "6000", pays="0")) == ("SELL", "ETH-PERP", D(6_000))
+    assert wished(inverse("2", "6000", pays="0")) == ("SELL", "ETH", D(2))
+    assert wished(inverse("0", "4001", pays="0")) == ("SELL", "ETH-PERP", D(4_001)), "to the last dollar"
+    assert wished(inverse("0", "-4001", pays="0")) is None and wished(inverse("2", "-4001")) == (
+        "BUY",
+        "ETH-PERP",
+        D(4_001),
+    )
+    assert wished(inverse("0", "6000", room="0.1")) == ("SELL", "ETH-PERP", D(6_000))
+    assert wished(inverse("1.3335", "0")) == ("BUY", "ETH-PERP", D(3_999)), (
+        "whole steps of the coin, whole dollars"
+    )
+
+
+def test_coins_that_are_there_as_margin_are_the_first_leg_and_sold_by_nobody_while_nothing_is_short() -> None:
+    assert wished(inverse("4", "0")) == ("BUY", "ETH-PERP", D(6_000))
+    assert wished(inverse("4", "0", pays="0")) is None
+    assert "stay as they are" in carry.decide(GIVEN, inverse("4", "0", pays="0")).why
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=40, deadline=None)
+def test_at_any_price_an_inverse_carry_is_never_a_tranche_away_from_no_delta(seed: int) -> None:
+    """Coins and dollars as the exchange has them: a short gains size·(1/p − 1/entry) of the coin, whatever the policy believes."""
+    rng = random.Random(seed)
+    px, margin, spot, size, spent, lost = D(3_000), D(4), D(0), D(0), D(0), D(0)
+    given = GIVEN | {"keep": "2"}
+    for _ in range(150):
+        px = (px * (1 + D(rng.gauss(0, 0.03)).quantize(D("0.0001")))).quantize(D("0.01"))
+        held = {"ETH": margin + spot - spent, "ETH-PERP": size, "USDC": D(900_000)}
+        state = State(
+            0,
+            {"ETH": px, "USDC": D(1)},
+            held,
+            carry=Carry(D(rng.choice(["-0.1", "0.05", "0.2"])), None),
+            inverse=True,
+        )
+        for wish in carry.decide(given, state).wishes:
+            if rng.random() < 0.3:
+                continue
+            part = wish.qty if rng.random() < 0.7 else (wish.qty / 3).quantize(D("0.001"))
+            if wish.base == "ETH":
+                spot += part if wish.side is Side.BUY else -part
+            elif wish.side is Side.BUY:
+                size, spent = size + part, spent + part / px
+            else:  # what is closed is paid what it gained, part · (1/p − 1/entry), and its share is spent no more
+                back = spent * part / size
+                margin, spent, size = margin + part / px - back, spent - back, size - part
+        equity_at = [
+            (margin + spot + size * (1 / p - spent / size) if size else margin + spot) * p
+            for p in (px, px + 1)
+        ]
+        delta = equity_at[1] - equity_at[0]
+        assert abs(delta - (margin + spot - spent)) < D("1e-9"), (
+            "the coins beside it are the delta, at any price"
+        )
+        if (
+            not size
+        ):  # a short that was closed alone, at a loss: that was paid in coins, and `keep` is not filled again
+            lost = max(2 - delta, D(0))
+        assert abs(delta - 2) <= D(given["tranche"]) + lost + D("0.01") and size >= 0
+
+
 def test_either_account_in_danger_makes_it_smaller_and_unknown_is_not_safe() -> None:
     assert wished(at("6", "6", room="0.149")) == ("BUY", "ETH-PERP", D(2))
     assert wished(at("6", "6", room="0.2")) is None and wished(at("6", "6", room="0.31")) is not None

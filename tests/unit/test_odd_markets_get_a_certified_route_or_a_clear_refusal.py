@@ -86,6 +86,14 @@ def test_an_asset_nothing_leads_to_is_refused() -> None:
     assert caught.value.code == "NO_ROUTE"
 
 
+def test_so_little_that_nothing_comes_out_is_told_as_that() -> None:
+    """It is no lack of paths: the remedy is to sell more."""
+    with pytest.raises(FairleadError) as caught:
+        solved(document([v2("aa", USDC, WETH, 3_000_000, 1_000)]), WETH, USDC, 1)
+    assert (caught.value.code, caught.value.hint) == ("NO_ROUTE", "sell more")
+    assert caught.value.message == "0.000000000000000001 WETH comes out as no USDC at all on any path"
+
+
 def test_a_market_full_of_circles_is_certified() -> None:
     """Every pair twice, at prices that disagree: a bound is proved, and it is above what the route nets."""
     pools = [

@@ -30,7 +30,7 @@ from keys.policy import Allowed, Refusal
 from keys.policy_operations import OperationRequest, judge_operation
 from keys.reading import sentences_of
 from keys.safe import SafeTx
-from keys.scope import batch, check, gate_address, payment_parts, payments_address, roles_of, safe_tx
+from keys.scope import batch, check, gate_address, payer_parts, payers, payment_parts, safe_tx
 from keys.scope_bound import bound
 from keys.scope_payments import PaymentRule
 from keys.scope_state import changes, readings
@@ -44,6 +44,11 @@ MARKET = keccak(b"a market")
 REPAY = PaymentRule("compound_v3", COMET, "repay", USDC, 4_000 * 10**6, 6_000 * 10**6, 50_000 * 10**6)
 ADD = PaymentRule("morpho_blue", MORPHO, "supply", WETH, ETH, 3 * ETH, 10 * ETH, MARKET)
 TOO = PaymentRule("morpho_blue", MORPHO, "repay", USDC, 10**6, 2 * 10**6, 10**9, MARKET)
+SPARK = Address("0xC13e21B648A5Ee794902342038FF3aDAB66BE987")
+DEBT, JUG, JOIN, URN = (Address("0x" + c * 40) for c in "6789")
+ILK = b"ETH-A".ljust(32, b"\0")
+AT_SPARK = PaymentRule("aave_v3", SPARK, "repay", USDC, 10**9, 2 * 10**9, 10**11, account=DEBT)
+WIPE = PaymentRule("maker", JOIN, "supply", WETH, ETH, 2 * ETH, 9 * ETH, ILK, URN, JUG)
 PAYER = Address("0x3333333333333333333333333333333333333333")
 FRONT = Address("0x4444444444444444444444444444444444444444")
 PAYING: AgentRoad = replace(ROAD, payments=PaymentRoad(PAYER, FRONT))
@@ -62,6 +67,11 @@ def compiled(name: str) -> bytes:
 @pytest.fixture
 def wide() -> Any:
     return replace(SCOPE, payments=(REPAY, ADD, TOO), payments_code=compiled("Payments"))
+
+
+@pytest.fixture
+def both(wide: Any) -> Any:
+    return replace(wide, payments=(AT_SPARK, REPAY, WIPE, ADD), further_code=compiled("FurtherPayments"))
 
 
 @pytest.fixture
@@ -85,7 +95,17 @@ def creation() -> bytes:
         ("at_once <= per_day", replace(REPAY, per_day_raw=1 << 128)),
         ("allowance", replace(REPAY, allowance_raw=0)),
         ("not withdraw at compound_v3", replace(REPAY, action="withdraw")),
-        ("not repay at maker", replace(REPAY, kind="maker")),
+        ("not repay at an oven", replace(REPAY, kind="an oven")),
+        ("an ilk", replace(WIPE, market=bytes(32))),
+        ("an urn", replace(WIPE, account=ZERO_ADDRESS)),
+        ("a Jug", replace(WIPE, fees=ZERO_ADDRESS)),
+        ("another part", replace(WIPE, fees=WIPE.lender)),
+        ("another part", replace(AT_SPARK, account=WETH)),
+        ("another part", replace(AT_SPARK, lender=AAVE)),
+        ("a token for what is lent", replace(AT_SPARK, account=ZERO_ADDRESS)),
+        ("a token for what is lent", replace(REPAY, account=COMET)),
+        ("a Jug", replace(AT_SPARK, fees=COMET)),
+        ("any other none", replace(AT_SPARK, market=MARKET)),
         ("not checksummed", replace(REPAY, lender=Address(COMET.lower()))),
     ],
 )
@@ -96,15 +116,15 @@ def test_a_rule_that_no_owner_should_sign_is_refused(why: str, rule: PaymentRule
 
 
 def test_rules_are_listed_once_and_no_more_than_the_contract_holds() -> None:
-    for rules in ((REPAY, replace(REPAY, burst_raw=1)), (REPAY,) * 33):
+    for rules in ((REPAY, replace(REPAY, burst_raw=1)), (REPAY,) * 33, (WIPE, WIPE)):
         with pytest.raises(Usage, match=r"twice|33 payments"):
             check(replace(SCOPE, payments=rules))
 
 
 def test_the_grant_places_it_in_front_of_the_seal_and_reads_it_back(wide: Any, creation: bytes) -> None:
     at = gate_address(wide, creation)
-    payer = payments_address(wide, at)
-    front = roles_of(SAFE, payer)
+    (made,) = payers(wide, at)
+    payer, front = made.contract, made.roles
     plain, more = batch(SCOPE, creation), batch(wide, creation)
     added = [part for part in more if part not in plain]
     assert [p for p in more if p in plain] == list(plain), "nothing of the rest changes"
@@ -185,6 +205,49 @@ def test_it_is_said_and_is_no_part_of_what_a_thief_takes(wide: Any, creation: by
     assert "pays nothing any more" in "\n".join(sentences_of(1, SAFE, closing, NAMES, creation))
 
 
+def test_further_lenders_have_a_contract_of_their_own_beside_it(both: Any, creation: bytes) -> None:
+    """Rules of both in one table: numbered within their contract, granted, read back, said and signed apart."""
+    at = gate_address(both, creation)
+    first, further = payers(both, at)
+    assert (first.rules, further.rules) == ((REPAY, ADD), (AT_SPARK, WIPE))
+    alone = replace(both, payments=(REPAY, ADD))
+    assert payers(alone, at) == (first,), "what one holds does not move the other"
+    mine = payer_parts(both, at, further, {first.contract})
+    assert payment_parts(both, at) == payer_parts(both, at, first) + mine
+    assert {p.to: p.data for p in mine if p.to in (USDC, WETH)} == {
+        USDC: encode("erc20", "approve", (further.contract, AT_SPARK.allowance_raw)),
+        WETH: encode("erc20", "approve", (further.contract, WIPE.allowance_raw)),
+    }
+    told = {r.key: r for r in readings(both, creation)}
+    rule = told["further payment 1 (supply WETH)"]
+    assert rule.contract == "further_payments" and rule.wanted[0] == WIPE.on_chain
+    assert told["further payments code"].wanted != told["payments code"].wanted
+    text = "\n".join(sentences(both, bound(both, Decimal(3_000))))
+    assert f"at the pool of Aave V3's kind, {SPARK}: 2000 USDC in any 24 hours" in text
+    assert f"at Maker, {URN}, a vault of ETH-A paid through {JOIN}" in text
+    assert "he can lock up at most 8000 USDC and 5 WETH in any 24 hours" in text
+    seen = "\n".join(sentences_of(1, SAFE, safe_tx(both, creation, MULTI_SEND, 3), NAMES, b""))
+    assert "NOT UNDERSTOOD" not in seen and "UNKNOWN HERE" not in seen, seen
+    assert (
+        f"(0) repay USDC at the pool of Aave V3's kind aave v3 pool ({SPARK}), counted by its token {DEBT}"
+        in seen
+    )
+    assert f"(1) supply WETH at Maker {JOIN}, the ETH-A vault {URN}, whose fee {JUG} accrues" in seen
+
+
+def test_the_signer_signs_by_the_further_rules_only_through_their_own_modifier() -> None:
+    other, its = Address("0x" + "12" * 20), Address("0x" + "34" * 20)
+    road = replace(PAYING, further_payments=PaymentRoad(other, its))
+    further = {"contract": other, "roles": its, "rules": [{"asset": c.WETH, "most_raw": "7"}]}
+    knows = c.settings(agent=AGENT_JSON | {"payments": TOLD, "further_payments": further})
+    assert isinstance(judged(outer(pay_call(road, 0, 7, c.DEADLINE, "further_payments")), knows), Allowed)
+    refused(pay_call(road, 0, 8, c.DEADLINE, "further_payments"), "amount", knows)
+    refused(pay_call(road, 1, 1, c.DEADLINE, "further_payments"), "agent-payment", knows)
+    refused(replace(pay_call(road, 0, 1, c.DEADLINE), to=its), "unknown-call", knows)
+    with pytest.raises(Usage, match=r"further_payments.contract"):
+        c.settings(agent=AGENT_JSON | {"payments": TOLD, "further_payments": further | {"contract": PAYER}})
+
+
 def test_creation_code_with_other_arguments_is_not_taken_for_it(wide: Any, creation: bytes) -> None:
     at = gate_address(wide, creation)
     data = payments.creating(wide.payments_code, at, [r.on_chain for r in wide.payments])
@@ -195,7 +258,7 @@ def test_creation_code_with_other_arguments_is_not_taken_for_it(wide: Any, creat
 
     made = leaf(data)
     assert isinstance(made, PaymentsCreated) and made.gate == at and len(made.rules) == 3
-    assert made.address == payments_address(wide, at) and made.rules[1]["market"] == MARKET
+    assert made.address == payers(wide, at)[0].contract and made.rules[1]["market"] == MARKET
     dirty = bytearray(data)
     dirty[len(data) - 3 * 224 - 96] ^= 1  # above the 160 bits of the Gate's address
     for other in (bytes(dirty), data + bytes(32), data[:-1], data[: -3 * 224]):

@@ -18,19 +18,17 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def check(route: str, file: str, as_json: bool) -> int:
     """Compute every figure of ROUTE (what `route --json` printed; - for stdin) again over the market FILE it was made for."""
-    import sys
-    from pathlib import Path
-
     import orjson
 
     from agent.app.cli.marketfile import load_market
     from agent.app.cli.output import emit_json
     from agent.app.watching.words import many
     from agent.routing.certificate.check import check as judged
+    from chains.bounded_file import DOCUMENT_BYTES, read_at_most
     from chains.errors import Usage
 
     try:
-        text = sys.stdin.buffer.read() if route == "-" else Path(route).read_bytes()
+        text = read_at_most(route, DOCUMENT_BYTES)
     except OSError as problem:
         raise Usage("NO_SUCH_FILE", f"{route} cannot be read: {problem.strerror}", "name a file that `route --json` wrote") from None  # fmt: skip
     try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.app.cli.output import emit_json, header, note, plain, table
+from chains.bounded_file import DOCUMENT_BYTES, read_at_most
 from chains.errors import Usage
 
 if TYPE_CHECKING:
@@ -251,7 +252,7 @@ def _show_judged(one: Judged) -> None:
 
 def text_of(file: str) -> bytes:
     try:
-        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return read_at_most(file, DOCUMENT_BYTES)
     except FileNotFoundError:
         raise Usage("NO_SUCH_FILE", f"there is no file {file}", "name an accounts/1 file") from None
     except OSError as problem:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 import zlib
-from pathlib import Path
 
 from agent.market.file import parse_text
 from agent.market.view import MarketView
+from chains.bounded_file import DOCUMENT_BYTES, read_at_most
 from chains.errors import Usage
-
-_MAX_BYTES = 512 << 20
 
 
 def load_market(path: str) -> MarketView:
     """Raises Usage NO_SUCH_FILE, UNREADABLE_FILE or BAD_MARKET_FILE."""
     try:
-        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        data = read_at_most(path, DOCUMENT_BYTES)
     except FileNotFoundError:
         raise Usage("NO_SUCH_FILE", f"there is no file {path}", "name a market/1 file") from None
     except OSError as problem:
@@ -25,9 +22,9 @@ def load_market(path: str) -> MarketView:
     if data[:2] == b"\x1f\x8b":
         try:
             unpacked = zlib.decompressobj(wbits=31)
-            data = unpacked.decompress(data, _MAX_BYTES)
+            data = unpacked.decompress(data, DOCUMENT_BYTES)
             if unpacked.unconsumed_tail:
-                raise Usage("UNREADABLE_FILE", f"{path} unpacks to more than {_MAX_BYTES >> 20} MB")
+                raise Usage("UNREADABLE_FILE", f"{path} unpacks to more than {DOCUMENT_BYTES >> 20} MB")
             if not unpacked.eof:
                 raise Usage("UNREADABLE_FILE", f"{path} is a gzip file that ends too early", "fetch it again")
         except zlib.error as problem:

@@ -23,15 +23,29 @@ if TYPE_CHECKING:
 @click.option(
     "--adopt", is_flag=True, help="Take the account over as it is: what the journal lost, or never knew."
 )
+@click.option("--end", "part", metavar="ID", help="End a part in the books that its exchange has forgotten.")
+@click.option("--why", default="", help="With --end: what you know of it, where the balances prove nothing.")
+@click.option("--yes", is_flag=True, help="With --end: do it; without, what it would do is told.")
 @click.option(
-    "--cancel", is_flag=True, help="With --adopt: cancel open exchange orders of an earlier Fairlead first."
+    "--cancel",
+    is_flag=True,
+    help="With --adopt: cancel open exchange orders of an earlier Fairlead first. With --end: cancel the part's order too.",
 )
 @click.option(
     "--at-once", is_flag=True, help="With --adopt: do not wait out private transactions of an earlier run."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
-def command(ctx: click.Context, adopt: bool, cancel: bool, at_once: bool, as_json: bool) -> int:
+def command(
+    ctx: click.Context,
+    adopt: bool,
+    part: str | None,
+    why: str,
+    yes: bool,
+    cancel: bool,
+    at_once: bool,
+    as_json: bool,
+) -> int:
     """Compare open orders, fills, balances, positions and nonces with the books, place by place; record what was found. Cancels and sends
     nothing.
 
@@ -40,12 +54,26 @@ def command(ctx: click.Context, adopt: bool, cancel: bool, at_once: bool, as_jso
 
     `--adopt` takes the account over as it is and opens it: balances at today's prices, used nonces, fills. It is refused while something of
     an earlier run could still happen unseen. A journal that knows nothing of an account with history trades nothing before.
+
+    `--end ID` tells what its exchange says of a part that is open in the books and what speaks for ending it there; with `--yes` it is ended,
+    its limits are freed, and who did so and why is written down. Where the balances do not prove that it did no more than is booked, it
+    takes your word (`--why`), and what is held there is taken over as it is.
     """
     from agent.app.cli.common import load_settings, with_app
+    from agent.app.cli.reconcile_end import end
 
     settings = load_settings(ctx)
-    if (cancel or at_once) and not adopt:
+    if adopt and part is not None:
+        raise Usage(
+            "ONE_OR_THE_OTHER", "--adopt and --end are two things", "end the part first, then --adopt"
+        )
+    if (why or yes) and part is None:
+        raise Usage("END_MISSING", "--why and --yes belong to --end", "add --end ID")
+    if at_once and not adopt or cancel and not adopt and part is None:
         raise Usage("ADOPT_MISSING", "--cancel and --at-once belong to --adopt", "add --adopt")
+    if part is not None:
+        named, word = part, why
+        return with_app(settings, lambda app, stack: end(app, named, word, cancel, yes, as_json))
     if adopt:
         return with_app(settings, lambda app, stack: _adopt(app, cancel, at_once, as_json))
     return with_app(settings, lambda app, stack: _compare(app, stack, as_json))

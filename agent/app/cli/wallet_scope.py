@@ -70,7 +70,9 @@ def _facts(
     scope: Scope, told: Bound, there: Bounds, apart: tuple[Purse, ...], has: Granted
 ) -> dict[str, Any]:
     from agent.app.exchange_bound import bounds_json
+    from contracts.payments import FORMS
 
+    paying = {payer.interface: payer.contract for payer in has.payers}
     purses = [{"chain": p.chain, "held_raw": str(p.wei) if p.wei is not None else None} for p in apart]
 
     return {
@@ -79,7 +81,7 @@ def _facts(
         "agent": scope.agent,
         "gate": has.gate,
         "roles": has.roles,
-        "payments": has.payments,
+        **{form.interface: paying.get(form.interface) for form in FORMS},
         "granted": not has.none_yet,
         "expires": _instant(has.expiry),
         "checked": has.checked,
@@ -92,6 +94,7 @@ def _signers_words(settings: Settings, scope: Scope, has: Granted) -> dict[str, 
     """What the signer's settings have to say of this road: both addresses follow from the Safe's, so they are known beforehand."""
     from keys.policy_settings import SAFER
     from keys.scope import ROLE
+    from keys.scope_payments import split
 
     sender, chain = settings.wallet.sender, settings.chain(scope.chain_id)
     behind = [t for t in settings.scopes if chain and t.chain == chain.name and t.account == "safe_4337"]
@@ -100,10 +103,11 @@ def _signers_words(settings: Settings, scope: Scope, has: Granted) -> dict[str, 
     lends = sorted({action for reserve in scope.reserves for action in reserve.actions})
     said |= {"role": f"0x{ROLE.hex()}"} | ({"lends": lends} if set(lends) - SAFER else {})
     said |= {"offers": True} if scope.intents else {}
-    if has.payments is None:
-        return said
-    rules = [{"asset": r.asset, "most_raw": str(r.burst_raw)} for r in scope.payments]
-    return said | {"payments": {"contract": has.payments, "roles": has.payments_roles, "rules": rules}}
+    for payer in has.payers:
+        own = split(scope.payments)[payer.interface]
+        rules = [{"asset": r.asset, "most_raw": str(r.burst_raw)} for r in own]
+        said |= {payer.interface: {"contract": payer.contract, "roles": payer.roles, "rules": rules}}
+    return said
 
 
 def _instant(second: int) -> str | None:
@@ -143,7 +147,7 @@ def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_
     from agent.app.exchange_bound import exchange_bounds
     from agent.app.multisig.room import inside
     from chains.types import Address, Call
-    from keys.scope import batch, payment_parts
+    from keys.scope import batch, payer_parts, payers
     from keys.scope_words import sentences
 
     settings, where = _room(ctx, chain)
@@ -155,7 +159,9 @@ def scope(ctx: click.Context, /, chain: str, wanted: bool, out: Path | None, as_
             parts = batch(powers, creation, has.standing)
             if not has.none_yet and not any(c.key == "gate sealed" for c in has.differs):
                 # What pays into loans stands beside the Gate: the owners add it, and after the Gate's delay it pays.
-                parts = tuple(payment_parts(powers, has.gate, has.standing)) if has.wants_payments else ()
+                wants = {payer.contract for payer in has.wanted_payers}
+                added = [p for p in payers(powers, has.gate) if p.contract in wants]
+                parts = tuple(x for p in added for x in payer_parts(powers, has.gate, p, has.standing))
             if not parts:
                 raise Usage(
                     "GRANTED_ALREADY",
@@ -322,8 +328,8 @@ def rotate_agent(ctx: click.Context, /, address: str, chain: str, out: Path | No
                 Call(roles, encode("zodiac_roles", "disableModule", (new, scope.agent))),
             ]
 
-        more = has.payments_roles if has.payments_roles in has.standing else None
-        return passed(has.roles) + (passed(more) if more is not None else [])
+        more = [payer.roles for payer in has.payers if payer.roles in has.standing]
+        return [call for roles in (has.roles, *more) for call in passed(roles)]
 
     done = _calls(ctx, chain, out, as_json, "rotate-agent", calls)
     if not as_json:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING
 
-from agent.app.job_checks import INVERSE_HINT, inverse_words
+from agent.app.job_checks import LINEAR_HINT
 from agent.app.watching.margins import judged_now
 from agent.domain.errors import Denied
-from agent.domain.instruments import AssetId, place_of, venue_of
+from agent.domain.instruments import AssetId, cex_id, place_of, venue_of
 from agent.domain.units import WIDE
 from agent.hedging.policy import Carry, positive
 from agent.margin.model import Side, State
@@ -23,9 +23,8 @@ YEAR_HOURS = 8_760
 
 
 async def carry_of(app: App, given: Mapping[str, str]) -> Carry | None:
-    """None where the account cannot be told. Raises Denied FUNDING_UNKNOWN or CARRY_INVERSE, Usage MARGIN_MODEL and the like, Retry where the venue does not answer."""
+    """None where the account cannot be told. Raises Denied FUNDING_UNKNOWN, Usage MARGIN_MODEL and the like, Retry where the venue does not answer."""
     asset, venue = contract_of(app, given["instrument"])
-    await need_linear(app, given["instrument"], asset)
     hours = positive(given, "hours", "72")
     with localcontext(WIDE):
         since_ns = app.clock.now_ns() - int(hours * HOUR_NS)
@@ -55,12 +54,35 @@ async def carry_of(app: App, given: Mapping[str, str]) -> Carry | None:
     return Carry(yearly, room)
 
 
-async def need_linear(app: App, name: str, asset: AssetId) -> None:
-    """Raises Denied CARRY_INVERSE: no order of so many coins is one of so many dollars."""
-    symbol = asset.partition("/")[2]
-    for one in await app.venues[venue_of(place_of(asset)) or ""].instruments():
-        if one.symbol == symbol and one.contract == "inverse":
-            raise Denied("CARRY_INVERSE", f"{name}: {inverse_words(symbol)}", INVERSE_HINT)
+async def is_inverse(app: App, given: Mapping[str, str]) -> bool:
+    """Whether the contract is dollars that are bought with the coin. Raises Denied CARRY_COIN: where that coin is not counted as the base,
+    what the short has spent would not be, either."""
+    found = await inverse_coin(app, given["instrument"])
+    if found is not None and found not in app.directory.group(given["base"]):
+        raise Denied(
+            "CARRY_COIN",
+            f"{given['instrument']} is paid for in {found}, which is no {given['base']} of the settings",
+            f"add it to assets.{given['base']}",
+        )
+    return found is not None
+
+
+async def need_linear(app: App, name: str) -> None:
+    """Raises Denied HEDGE_INVERSE: other policies count a contract as so many of the coin, and this one is so many dollars."""
+    if await inverse_coin(app, name) is not None:
+        raise Denied("HEDGE_INVERSE", f"{name} is dollars' worth of a coin, which only the carry counts as such", LINEAR_HINT)  # fmt: skip
+
+
+async def inverse_coin(app: App, name: str) -> AssetId | None:
+    """What an inverse contract is paid for in; None for a linear one, or where no exchange of ours trades it."""
+    for asset in app.directory.group(name):
+        venue, symbol = venue_of(place_of(asset)) or "", asset.partition("/")[2]
+        if venue not in app.venues:
+            continue
+        for one in await app.venues[venue].instruments():
+            if one.symbol == symbol and one.contract == "inverse":
+                return cex_id(venue, one.quote)
+    return None
 
 
 def contract_of(app: App, name: str) -> tuple[AssetId, TellsFunding]:
@@ -72,5 +94,5 @@ def contract_of(app: App, name: str) -> tuple[AssetId, TellsFunding]:
     raise Denied(
         "FUNDING_UNKNOWN",
         f"no exchange that answers now tells what a short of {name} is paid",
-        "name a contract of an exchange that does (binance_usdm, deribit)",
+        "name a contract of an exchange that does (binance_usdm, deribit, hyperliquid)",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
@@ -18,9 +18,11 @@ from agent.app.settings_jobs import HedgeJob, Timing
 from agent.app.settings_tree import Settings
 from agent.domain.errors import Denied
 from agent.domain.ids import ClOrdId, digest_of
+from agent.domain.instruments import label_of
 from agent.domain.units import WIDE
 from agent.journal.book import Book
 from agent.journal.living import DAY_NS
+from agent.journal.records import ParentRecord
 from keys.secrets import resolve
 
 SLACK_NS = 60 * 10**9
@@ -40,11 +42,10 @@ class Fire:
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """What an order may come to, and the prices of its assets, in USD."""
+    """What an order may come to, and the prices of its assets and of those its job traded before, by symbol, in USD."""
 
     usd: Decimal
-    base_px: Decimal
-    quote_px: Decimal
+    px: Mapping[str, Decimal]
 
 
 def store_of(settings: Settings) -> JobStore:
@@ -64,25 +65,49 @@ def budgets_of(settings: Settings) -> Budgets:
     return Budgets(store_of(settings), owner_of(settings))
 
 
-def spent_usd(
-    book: Book, source: str, since_ns: int, base_px: Decimal, quote_px: Decimal, grace_ns: int = 0
-) -> Decimal:
-    """What the orders of a source came to since then: ended ones by their fills, open ones whole, however old.
+def counted(
+    book: Book, source: str, since_ns: int, grace_ns: int = 0
+) -> Iterator[tuple[ClOrdId, ParentRecord]]:
+    """The orders of a source since then, and open ones however old.
 
     An order is of the time when it was due; where it was taken on more than `grace_ns` later, of that time: what was made up for
     today was spent today.
     """
+    for name, record in book.parents.items():
+        intent = record.parent.intent
+        if intent.source == source and (
+            record.closed is None or max(intent.created_ns, record.accepted_ns - grace_ns) >= since_ns
+        ):
+            yield name, record
+
+
+def symbols_of(book: Book, source: str, since_ns: int, grace_ns: int = 0) -> set[str]:
+    """What `spent_usd` needs prices of: the base of what is open, the quote of what was done."""
+    return {_priced_by(record) for _, record in counted(book, source, since_ns, grace_ns)}
+
+
+def spent_usd(
+    book: Book, source: str, since_ns: int, px: Mapping[str, Decimal], grace_ns: int = 0
+) -> Decimal:
+    """What the orders of a source came to since then, each at the price of its own assets: ended ones by their fills, open ones whole.
+    Raises Denied PRICE_UNKNOWN."""
     total = Decimal(0)
     with localcontext(WIDE):
-        for name, record in book.parents.items():
-            intent = record.parent.intent
-            if intent.source != source:
-                continue
-            if record.closed is None:
-                total += intent.qty * base_px
-            elif max(intent.created_ns, record.accepted_ns - grace_ns) >= since_ns:
-                total += book.filled_quote(name) * quote_px
+        for name, record in counted(book, source, since_ns, grace_ns):
+            symbol = _priced_by(record)
+            if (each := px.get(symbol)) is None:
+                raise _unpriced(symbol)
+            total += each * (record.parent.intent.qty if record.closed is None else book.filled_quote(name))
     return total
+
+
+def _priced_by(record: ParentRecord) -> str:
+    intent = record.parent.intent
+    return label_of(intent.base if record.closed is None else intent.quote)
+
+
+def _unpriced(symbol: str) -> Denied:
+    return Denied("PRICE_UNKNOWN", f"a budget in USD needs a price of {symbol}", f"check oracles.{symbol}")
 
 
 class Guard:
@@ -125,24 +150,25 @@ class Guard:
                 return f"{works[0]} of an earlier fire still works"
         return ""
 
-    async def worth(self, job: Timing, request: Request) -> Worth | None:
+    async def worth(self, job: Timing, request: Request, book: Book, now_ns: int) -> Worth | None:
         """None where the job has no budget. Raises Denied PRICE_UNKNOWN."""
         if job.budget_usd is None:
             return None
-        base, quote = await self._px(request.base), await self._px(request.quote)
-        if base is None or quote is None:
-            missing = request.base if base is None else request.quote
-            raise Denied(
-                "PRICE_UNKNOWN", f"a budget in USD needs a price of {missing}", f"check oracles.{missing}"
-            )
+        px = dict[str, Decimal]()
+        before = symbols_of(book, source_of(job), now_ns - DAY_NS, _grace(job))
+        for symbol in dict.fromkeys((request.base, request.quote, *sorted(before))):
+            found = await self._px(symbol)
+            if found is None:
+                raise _unpriced(symbol)
+            px[symbol] = found
         with localcontext(WIDE):
-            return Worth(request.qty * base, base, quote)
+            return Worth(request.qty * px[request.base], px)
 
     def over_budget(self, job: Timing, worth: Worth | None, book: Book, now_ns: int) -> str:
         """Why the budget does not hold this order by our own journal, or ''."""
         if worth is None or job.budget_usd is None:
             return ""
-        spent = spent_usd(book, source_of(job), now_ns - DAY_NS, worth.base_px, worth.quote_px, _grace(job))
+        spent = spent_usd(book, source_of(job), now_ns - DAY_NS, worth.px, _grace(job))
         if WIDE.add(spent, worth.usd) <= job.budget_usd:
             return ""
         return _over(job.budget_usd, worth.usd, spent, "")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from agent.app.intents import Request, request_of
 from agent.app.job_checks import hedge_named
 from agent.app.jobs import facts
-from agent.app.jobs.carry import carry_of
-from agent.app.jobs.guard import spent_usd
+from agent.app.jobs.carry import carry_of, is_inverse, need_linear
+from agent.app.jobs.guard import spent_usd, symbols_of
 from agent.app.settings_jobs import HedgeJob
 from agent.hedging.liquidity import Range
 from agent.hedging.policy import State
@@ -46,20 +46,22 @@ async def state_of(app: App, job: HedgeJob, book: Book, source: str) -> State:
     if "ranges" in policy.needs:
         positions = await facts.ranges(app, facts.chain_named(app, given), ids(given), (given["base"], quote))
     named = {name for one in positions for name in one.symbols if name}
-    px = await facts.confirmed_prices(app, {*symbols, quote, *named})
+    counts = "spent" in policy.needs
+    before = symbols_of(book, source, 0) if counts else set()
+    px = await facts.confirmed_prices(app, {*symbols, quote, *named, *before})
     short = await carry_of(app, given) if "carry" in policy.needs else None
+    inverse = "carry" in policy.needs and await is_inverse(app, given)
+    if "instrument" in given and not inverse and "carry" not in policy.needs:
+        await need_linear(app, given["instrument"])
     lends = "loan" in policy.needs or ("carry" in policy.needs and "chain" in given)
     debt = await facts.loan(app, facts.chain_named(app, given)) if lends else None
-    base_px, quote_px = px.get(symbols[0]), px.get(quote)
-    spent = Decimal(0)
-    if base_px is not None and quote_px is not None:
-        spent = spent_usd(book, source, 0, base_px, quote_px)
     return State(
         now_ns=app.clock.now_ns(),
         px=px,
         held=await facts.held(app, symbols, quote),
         ranges=positions,
         loan=debt,
-        spent_usd=spent,
+        spent_usd=spent_usd(book, source, 0, px) if counts else Decimal(0),
         carry=short,
+        inverse=inverse,
     )

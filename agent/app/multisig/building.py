@@ -9,6 +9,7 @@ from typing import Any
 
 from agent.app.watching.approvals import Approval, Kind
 from agent.domain.errors import Usage
+from chains.bounded_file import SETTINGS_BYTES, read_at_most
 from chains.bounded_json import loads
 from chains.types import ZERO_ADDRESS, Address, Call
 from chains.wallets import SENTINEL, SafeState
@@ -63,7 +64,7 @@ def calls_of_file(path: Path) -> list[Call]:
     """A JSON list of {"to", "value" (wei, optional), "data" (0x hex, optional)}, or the Safe Transaction Builder's object with it
     under "transactions". Raises Usage CALLS_FILE naming the entry."""
     try:
-        data = loads(path.read_bytes())
+        data = loads(read_at_most(path, SETTINGS_BYTES))
     except OSError as error:
         raise Usage("CALLS_FILE", f"{path}: {error.strerror}", "--calls takes a JSON file") from None
     except ValueError:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agent.app.settings_tree import Settings
 from agent.domain.errors import FairleadError, Usage
+from chains.bounded_file import read_at_most
 from chains.bounded_json import loads
 from keys.safe_document import MAX_BYTES, Confirmation, SafeDocument, merge, parse, to_json, with_confirmation
 
@@ -31,7 +32,7 @@ def read(path: Path, chain_id: int | None = None) -> SafeDocument:
             raise Usage(
                 "SAFE_FILE_INVALID", f"{path} is larger than {MAX_BYTES} bytes", "is it the right file?"
             )
-        data = loads(path.read_bytes())
+        data = loads(read_at_most(path, MAX_BYTES))
     except OSError as error:
         raise Usage(
             "SAFE_FILE_UNREADABLE",

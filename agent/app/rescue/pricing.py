@@ -210,7 +210,7 @@ def not_granted(app: App, sight: Sight, verb: str, asset: AssetId) -> Doubt | No
     return Doubt(
         "SCOPE_RESERVE",
         f"{sight.rule.chain}: the wallet has {symbol}, and the agent's scope does not let it {verb} it",
-        "add it to scopes.reserves, or elsewhere than at Aave to scopes.payments, and have the owners grant it",
+        "add it to scopes.reserves, or elsewhere than at the scope's own pool to scopes.payments, and have the owners grant it",
     )
 
 

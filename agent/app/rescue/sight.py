@@ -25,7 +25,7 @@ from agent.domain.errors import Denied, Usage
 from agent.domain.instruments import AssetId, Place
 from agent.domain.units import WIDE, qty_exact, raw_down
 from agent.execution.settlement import token_of
-from agent.margin import compound_v3, morpho_blue
+from agent.margin import compound_v3, maker_vault, morpho_blue
 from agent.margin.model import State
 from agent.margin.worths import DOLLAR
 from agent.ports import ExecutionVenue
@@ -125,6 +125,9 @@ async def look(app: App, rule: RescueTable) -> Sight | None:
     one = await lender.look(desk.gateway, desk.wallet) if lender is not None else None
     if lender is None or one is None:
         return None
+    if desk.road is not None and isinstance(one.account, maker_vault.Account):
+        # FurtherPayments accrues the fee and reads the rate in the very block.
+        one = replace(one, account=replace(one.account, late_s=0))
     tokens = [a for a in app.directory.at(desk.place) if "/erc20:" in a]
     assert desk.sender is not None
     (held, history, wei, prices), (stale, down, at_venues) = await asyncio.gather(

@@ -1,6 +1,6 @@
 """The paper exchange in Deribit's dialect: JSON-RPC by HTTP with a signature for each request, books by WebSocket.
 
-It has linear perpetuals (`ETH_USDC-PERPETUAL`), futures (`ETH_USDC-27DEC30`, whose symbol's base has the date) and combos of them, labels that are not unique, `valid_until`, and lines that are logged on, with
+It has linear perpetuals (`ETH_USDC-PERPETUAL`), inverse ones (`BTC-PERPETUAL`), futures (`ETH_USDC-27DEC30`, whose symbol's base has the date) and combos of them, labels that are not unique, `valid_until`, and lines that are logged on, with
 cancel-on-disconnect.
 """
 
@@ -155,7 +155,7 @@ class DeribitServer(Server):
             placed = deribit_lists.place(self.venue, params, account, side)
             return self._placed(placed)
         spec = say.spec_named(self.engine, params)
-        number = say.named(f"{spec.quote}-{self.engine.next_order_id}", params.get("label", ""))
+        number = say.named(f"{spec.settle}-{self.engine.next_order_id}", params.get("label", ""))
         request = say.new_order(self.engine, account.key, params, side, number, self.venue.now_ms())
         outcome = self.venue.place(request)
         assert outcome.order is not None

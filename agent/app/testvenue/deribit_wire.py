@@ -11,7 +11,7 @@ from agent.app.testvenue.book import Book, LevelChange, Order
 from agent.app.testvenue.combos import ComboEngine, ComboSpec
 from agent.app.testvenue.engine import Engine, Execution, Fill, NewOrder, Trade
 from agent.app.testvenue.futures import LEVERAGE, FuturesEngine
-from agent.app.testvenue.spec import ZERO, SymbolSpec, VenueError
+from agent.app.testvenue.spec import EIGHT, ZERO, SymbolSpec, VenueError
 from agent.app.testvenue.wire import Json
 
 FOREVER_MS = 32_503_708_800_000
@@ -45,7 +45,7 @@ def reworded(error: VenueError) -> VenueError:
 
 def instrument_of(spec: SymbolSpec) -> str:
     coin, _, rest = spec.base.partition("-")
-    return f"{coin}_{spec.quote}-{rest or 'PERPETUAL'}"
+    return f"{coin if spec.inverse else f'{coin}_{spec.quote}'}-{rest or 'PERPETUAL'}"
 
 
 def kind_of(spec: SymbolSpec) -> str:
@@ -78,7 +78,7 @@ def new_order(
         raise VenueError(11_050, "bad_request: type or time_in_force")
     needed(params, "amount")
     qty = wire.decimal(params, "amount")
-    if qty is None or qty < LEAST:
+    if qty is None or qty < least(spec):
         raise VenueError(10_021, "invalid_amount")
     px = price(params, spec) if limited else None
     if kind in CONDITIONS and isinstance(spec, ComboSpec):
@@ -107,6 +107,10 @@ def new_order(
     )
 
 
+def least(spec: SymbolSpec) -> Decimal:
+    return spec.lot if spec.inverse else LEAST
+
+
 def price(params: Mapping[str, str], spec: SymbolSpec) -> Decimal:
     """Of an order that has one; below zero where the instrument's may be."""
     text = needed(params, "price")
@@ -131,17 +135,17 @@ def instrument_json(spec: SymbolSpec, engine: Engine) -> Json:
     return {
         "kind": kind_of(spec),
         "instrument_name": instrument_of(spec),
-        "instrument_type": "linear",
+        "instrument_type": "reversed" if spec.inverse else "linear",
         "base_currency": spec.base.partition("-")[0],
         "counter_currency": spec.quote,
         "quote_currency": spec.quote,
-        "settlement_currency": spec.quote,
+        "settlement_currency": spec.settle,
         "settlement_period": "month" if "-" in spec.base else "perpetual",
         "expiration_timestamp": FOREVER_MS,
         "is_active": True,
         "tick_size": spec.tick,
         "contract_size": spec.lot,
-        "min_trade_amount": LEAST,
+        "min_trade_amount": least(spec),
         "maker_commission": ZERO if combo else engine.maker_rate,  # it is taken of the legs
         "taker_commission": ZERO if combo else engine.taker_rate,
         "max_leverage": 50,
@@ -242,7 +246,7 @@ def order_json(order: Order, spec: SymbolSpec) -> Json:
 
 def trade_json(fill: Fill, order: Order, spec: SymbolSpec) -> Json:
     return {
-        "trade_id": f"{spec.quote}-{fill.trade_id}",
+        "trade_id": f"{spec.settle}-{fill.trade_id}",
         "trade_seq": fill.trade_id,
         "order_id": number_of(order),
         "label": label_of(order),
@@ -262,9 +266,14 @@ def trade_json(fill: Fill, order: Order, spec: SymbolSpec) -> Json:
 def leg_json(fill: Fill, order: Order, engine: Engine) -> Json:
     """What a combo's trade did in one of its legs, under an order number of its own and no label."""
     spec, combo = engine.specs[fill.symbol], engine.specs[fill.combo]
-    told = trade_json(fill, order, spec) | {"order_id": f"{spec.quote}-{fill.combo_trade_id}-{fill.trade_id}"}
+    told = trade_json(fill, order, spec) | {
+        "order_id": f"{spec.settle}-{fill.combo_trade_id}-{fill.trade_id}"
+    }
     del told["label"]
-    return told | {"combo_id": instrument_of(combo), "combo_trade_id": f"{combo.quote}-{fill.combo_trade_id}"}
+    return told | {
+        "combo_id": instrument_of(combo),
+        "combo_trade_id": f"{combo.settle}-{fill.combo_trade_id}",
+    }
 
 
 def whole_json(fill: Fill, order: Order, engine: Engine) -> Json:
@@ -283,11 +292,11 @@ def position_json(engine: FuturesEngine, account: str, spec: SymbolSpec) -> Json
         "kind": "future",
         "size": held.qty,
         "direction": "buy" if held.qty > 0 else "sell" if held.qty else "zero",
-        "average_price": held.entry,
+        "average_price": (-held.qty / held.cost).quantize(EIGHT) if spec.inverse and held.qty else held.entry,
         "mark_price": engine.mark(spec.symbol),
         "leverage": engine.leverage.get((account, spec.symbol), LEVERAGE),
         "index_price": engine.mark(spec.symbol),
-        "maintenance_margin": abs(held.qty) * engine.mark(spec.symbol) * MAINTENANCE,
+        "maintenance_margin": engine.notional(spec.symbol, abs(held.qty), None) * MAINTENANCE,
         "floating_profit_loss": engine.gain(account, spec.symbol),
     }
 
@@ -303,12 +312,14 @@ def funding_json(time_ms: int, rate: Decimal, mark: Decimal) -> Json:
 
 
 def _gains(engine: FuturesEngine, account: str, asset: str) -> Decimal:
-    return sum((engine.gain(account, s) for s, spec in engine.specs.items() if spec.quote == asset), ZERO)
+    return sum((engine.gain(account, s) for s, spec in engine.specs.items() if spec.settle == asset), ZERO)
 
 
 def _maintenance(engine: FuturesEngine, account: str, asset: str) -> Decimal:
-    held = (s for s, spec in engine.specs.items() if spec.quote == asset and not isinstance(spec, ComboSpec))
-    return sum((abs(engine.position(account, s).qty) * engine.mark(s) * MAINTENANCE for s in held), ZERO)
+    held = (s for s, spec in engine.specs.items() if spec.settle == asset and not isinstance(spec, ComboSpec))
+    return sum(
+        (engine.notional(s, abs(engine.position(account, s).qty), None) * MAINTENANCE for s in held), ZERO
+    )
 
 
 def summaries_json(engine: FuturesEngine, account: str) -> Json:

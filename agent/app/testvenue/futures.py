@@ -1,7 +1,7 @@
 """The engine of contracts: nobody holds the base asset, an account has a position, and gains and losses come in what it is margined in.
 
-Contracts are linear: one unit of a contract is one unit of its base, priced and margined in the quote asset. A position keeps what it
-cost; what is closed of it realises its share. Everybody is on cross margin with a leverage of his own. There is no liquidation
+Contracts are linear, where one unit of a contract is one unit of its base, priced and margined in the quote asset, or inverse: a dollar,
+margined in the coin, whose long is worth −1/price of it. A position keeps what it cost; what is closed of it realises its share. Everybody is on cross margin with a leverage of his own. There is no liquidation
 here: an account may owe. Funding is taken when it is asked for. What is in cash less what positions cost is what was deposited, over everybody and always.
 """
 
@@ -20,7 +20,8 @@ LEVERAGE = 20
 
 @dataclass(slots=True)
 class Position:
-    """`qty` below zero: short. `cost`: quote units, of the sign of `qty`; cost / qty is the price of entry."""
+    """`qty` below zero: short. `cost`: in what it settles in, of the sign of `qty`, of an inverse one of the other; cost / qty is the price of
+    entry, or −1 / that price."""
 
     qty: Decimal = ZERO
     cost: Decimal = ZERO
@@ -41,13 +42,13 @@ class FuturesEngine(Engine):
 
     def fund(self, symbol: str, rate: Decimal, now_ms: int) -> None:
         """Longs pay shorts `rate` of their notional at the mark; what rounding leaves goes to the exchange. (time, rate, mark) is kept."""
-        mark, quote, rest = self.mark(symbol), self.specs[symbol].quote, ZERO
+        mark, spec, rest = self.mark(symbol), self.specs[symbol], ZERO
         for (account, name), held in self.positions.items():
             if name == symbol and held.qty:
-                paid = (held.qty * mark * rate).quantize(EIGHT, ROUND_CEILING)
-                self._credit(account, quote, -paid)
+                paid = (held.qty * abs(spec.value(mark)) * rate).quantize(EIGHT, ROUND_CEILING)
+                self._credit(account, spec.settle, -paid)
                 rest += paid
-        self._credit(FEES, quote, rest)
+        self._credit(FEES, spec.settle, rest)
         self.funding.setdefault(symbol, []).append((now_ms, rate, mark))
 
     # accounts
@@ -60,33 +61,33 @@ class FuturesEngine(Engine):
         return self.books[symbol].last_px or self.specs[symbol].mid
 
     def gain(self, account: str, symbol: str) -> Decimal:
-        """Of the open position at the mark, quote units."""
+        """Of the open position at the mark, in what it settles in."""
         held = self.position(account, symbol)
-        return held.qty * self.mark(symbol) - held.cost
+        return held.qty * self.specs[symbol].value(self.mark(symbol)) - held.cost
 
     def notional(self, symbol: str, qty: Decimal, px: Decimal | None) -> Decimal:
-        """What margin is asked for where so much is ordered, at the mark where `px` is None; quote units."""
-        return qty * (px or self.mark(symbol))
+        """What margin is asked for where so much is ordered, at the mark where `px` is None; in what it settles in."""
+        return qty * abs(self.specs[symbol].value(px or self.mark(symbol)))
 
     def margin_held(self, account: str, quote: str) -> Decimal:
         """Initial margin of positions and of the orders that would add to them."""
         found = ZERO
         for symbol, spec in self.specs.items():
-            if spec.quote == quote:
-                worth = abs(self.position(account, symbol).qty) * self.mark(symbol)
+            if spec.settle == quote:
+                worth = abs(self.position(account, symbol).qty * spec.value(self.mark(symbol)))
                 orders = (o for o in self.open_orders(account, symbol) if not o.reduce_only)
                 worth += sum((self.notional(symbol, o.remaining, o.px or None) for o in orders), ZERO)
                 found += worth / self.leverage.get((account, symbol), LEVERAGE)
         return found
 
     def available(self, account: str, quote: str) -> Decimal:
-        symbols = (symbol for symbol, spec in self.specs.items() if spec.quote == quote)
+        symbols = (symbol for symbol, spec in self.specs.items() if spec.settle == quote)
         gains = sum((self.gain(account, symbol) for symbol in symbols), ZERO)
         return self.free.get((account, quote), ZERO) + gains - self.margin_held(account, quote)
 
     def total(self, asset: str) -> Decimal:
         """Cash less what positions cost: what was deposited."""
-        costs = (p.cost for (_, symbol), p in self.positions.items() if self.specs[symbol].quote == asset)
+        costs = (p.cost for (_, symbol), p in self.positions.items() if self.specs[symbol].settle == asset)
         return super().total(asset) - sum(costs, ZERO)
 
     # orders
@@ -144,7 +145,7 @@ class FuturesEngine(Engine):
         needed = self.notional(request.symbol, opens, px) / self.leverage.get(
             (request.account, request.symbol), LEVERAGE
         )
-        if self.available(request.account, spec.quote) < needed:
+        if self.available(request.account, spec.settle) < needed:
             raise VenueError(-2019, "Margin is insufficient.")
 
     def _able(self, order: Order) -> Decimal:
@@ -159,22 +160,22 @@ class FuturesEngine(Engine):
         """As `_lock`."""
 
     def _pay(self, order: Order, qty: Decimal, px: Decimal, rate: Decimal) -> tuple[Decimal, str]:
-        quote = self.specs[order.symbol].quote
+        quote, each = self.specs[order.symbol].settle, self.specs[order.symbol].value(px)
         held = self.positions.setdefault((order.account, order.symbol), Position())
         signed = qty if order.side == "BUY" else -qty
         against = min(qty, abs(held.qty)) if held.qty * signed < 0 else ZERO
         if against:
-            self._credit(order.account, quote, _realised_down(held, against, px))
+            self._credit(order.account, quote, _realised_down(held, against, each))
         opened = (qty - against) * (1 if signed > 0 else -1)
         held.qty += opened
-        held.cost += opened * px
-        commission = ZERO if order.account == HOUSE else (qty * px * rate).quantize(EIGHT, ROUND_DOWN)
+        held.cost += opened * each
+        commission = ZERO if order.account == HOUSE else (qty * abs(each) * rate).quantize(EIGHT, ROUND_DOWN)
         self._credit(order.account, quote, -commission)
         self._credit(FEES, quote, commission)
         return commission, quote
 
 
-def _realised_down(held: Position, qty: Decimal, px: Decimal) -> Decimal:
+def _realised_down(held: Position, qty: Decimal, each: Decimal) -> Decimal:
     """Closes so much of a position; what it brings, to 8 places. The rest of the rounding stays in the position's cost."""
     share = (
         (held.cost * qty / abs(held.qty)).quantize(EIGHT, ROUND_DOWN) if qty < abs(held.qty) else held.cost
@@ -182,7 +183,7 @@ def _realised_down(held: Position, qty: Decimal, px: Decimal) -> Decimal:
     closed = qty if held.qty > 0 else -qty
     held.qty -= closed
     held.cost -= share
-    return closed * px - share
+    return closed * each - share
 
 
 def futures_of(engine: Engine) -> FuturesEngine:

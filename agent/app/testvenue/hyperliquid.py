@@ -29,7 +29,7 @@ from chains.errors import FairleadError
 from keys.curve import SigningKey, recover
 from keys.hyperliquid import action_hash, agent_digest
 
-KEPT, PAGE, BLOCK_MS, SOON_MS = 100, 2_000, 500, 5_000
+KEPT, PAGE, FUNDING_PAGE, BLOCK_MS, SOON_MS = 100, 2_000, 500, 500, 5_000
 DAY_MS = 86_400_000
 ASKED = {"orderStatus": "order.query", "frontendOpenOrders": "openOrders", "userFillsByTime": "myTrades", "spotClearinghouseState": "account", "l2Book": "depth.rest"}  # fmt: skip
 DONE = {"order": "order.place", "modify": "order.amend", "cancelByCloid": "order.cancel", "scheduleCancel": "schedule"}  # fmt: skip
@@ -181,9 +181,8 @@ class HyperliquidServer(Server):
                     if isinstance(self.engine, FuturesEngine)
                     else []
                 )
-                return [
-                    say.funding_json(asked["coin"], *one) for one in paid if one[0] >= int(asked["startTime"])
-                ]
+                due = [one for one in paid if one[0] >= int(asked["startTime"])]
+                return [say.funding_json(asked["coin"], *one) for one in due[:FUNDING_PAGE]]
             case "userAbstraction":
                 return "disabled"
             case "clearinghouseState":

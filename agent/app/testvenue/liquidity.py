@@ -26,7 +26,7 @@ Level = tuple[str, Decimal, Decimal]
 def seeded_levels(spec: SymbolSpec, seed: int, per_side: int = 60) -> list[Level]:
     """(side, price, quantity): a tight spread, thin at the touch, deeper away, about 1 % to each side."""
     rng = Random(f"{spec.symbol}:{seed}")
-    unit = Decimal(3000) / spec.mid
+    unit = Decimal(3000) / (1 if spec.inverse else spec.mid)
     levels: list[Level] = []
     for side, sign in (("BUY", -1), ("SELL", 1)):
         bps = Decimal("0.033")

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 ZERO = Decimal(0)
 EIGHT = Decimal("0.00000001")
+EIGHTEEN = Decimal("1e-18")
 
 
 class VenueError(Exception):
@@ -20,7 +21,7 @@ class VenueError(Exception):
 @dataclass(frozen=True, slots=True)
 class SymbolSpec:
     """One market. `tick`, `lot` in quote and base units; `min_notional` in quote units; `mid` is where a seeded book stands. `signed`: its
-    price may be zero or less, and is no price of a notional."""
+    price may be zero or less, and is no price of a notional. `inverse`: a contract of dollars (`quote`), margined in the coin (`base`)."""
 
     base: str
     quote: str
@@ -33,6 +34,16 @@ class SymbolSpec:
     max_open_orders: int = 200
     mid: Decimal = Decimal(3000)
     signed: bool = False
+    inverse: bool = False
+
+    @property
+    def settle(self) -> str:
+        """What a contract is margined in."""
+        return self.base.partition("-")[0] if self.inverse else self.quote
+
+    def value(self, px: Decimal) -> Decimal:
+        """Of one unit held long, in what it settles in: its price, or what a dollar costs the other way round, to 18 places."""
+        return -(1 / px).quantize(EIGHTEEN) if self.inverse else px
 
     @property
     def symbol(self) -> str:
@@ -58,7 +69,7 @@ def check_filters(spec: SymbolSpec, px: Decimal | None, qty: Decimal | None, mar
         raise VenueError(-1013, "Filter failure: LOT_SIZE")
     at = px if px is not None else mark
     if at is not None and not spec.signed:
-        check_notional(spec, at * qty)
+        check_notional(spec, qty if spec.inverse else at * qty)
 
 
 def check_notional(spec: SymbolSpec, notional: Decimal) -> None:

@@ -28,7 +28,7 @@ from chains.safe_versions import RELEASES
 from chains.types import ZERO_ADDRESS, Address
 from chains.wallets import SafeState, WalletKind, identify
 from contracts import gate as gates
-from keys.scope import payments_address
+from keys.scope import payers
 from keys.scope_payments import allowed
 
 
@@ -108,7 +108,7 @@ async def held_on(reading: Reading, chain: Chain, since: int = 0, requests: int 
     grants = await _with_payments(reading, chain, grants_of(reading.settings, chain))
     if grants is not None:
         named = {grants.gate: "the agent's Gate"}
-        named |= {grants.payments: "what pays into its loans"} if grants.payments is not None else {}
+        named |= dict.fromkeys(grants.paid, "what pays into its loans")
         held = replace(held, spenders={**held.spenders, **named})
     if requests:
         found = await search(profile, gateway, wallet, held, since, requests)
@@ -126,18 +126,17 @@ async def held_on(reading: Reading, chain: Chain, since: int = 0, requests: int 
 @dataclass(frozen=True, slots=True)
 class Grants:
     """The Gate of the settings' scope, and how many whole tokens of each it may take; what pays into loans beside it, and how many base
-    units that may take."""
+    units of each token that may take."""
 
     gate: Address
     whole: Mapping[Address, Decimal]
-    payments: Address | None = None
-    paid: Mapping[Address, int] = field(default_factory=dict)
+    paid: Mapping[Address, Mapping[Address, int]] = field(default_factory=dict)
 
     def cover(self, approval: Approval, tokens: Mapping[Address, Token]) -> bool:
         """Whether the scope says so; more of a token than it says stays a finding. What it says of Aave's own tokens
         `wallet audit` compares."""
-        if approval.spender == self.payments and approval.kind is Kind.TOKEN:
-            return approval.amount_raw <= self.paid.get(approval.token, 0)
+        if approval.spender in self.paid and approval.kind is Kind.TOKEN:
+            return approval.amount_raw <= self.paid[approval.spender].get(approval.token, 0)
         if approval.spender != self.gate or approval.kind not in (Kind.TOKEN, Kind.DELEGATION):
             return False
         whole, decimals = self.whole.get(approval.token), tokens[approval.token].decimals
@@ -170,7 +169,7 @@ async def _with_payments(reading: Reading, chain: Chain, grants: Grants | None) 
     room = Room(reading.settings, chain, profile, gateway, reading.session, SystemClock())
     try:
         scope = await scope_of(room, table)
-        return replace(grants, payments=payments_address(scope, grants.gate), paid=allowed(scope.payments))
+        return replace(grants, paid={p.contract: allowed(p.rules) for p in payers(scope, grants.gate)})
     except FairleadError as error:
         if error.verb == "HALT":
             raise

@@ -17,7 +17,8 @@ from agent.domain.ids import ClOrdId
 from agent.domain.order_lists import LONE, as_one, exit_ids, leg_ids, list_of, pair_of
 from agent.domain.order_state import TERMINAL, ExecType
 from agent.domain.orders import VenueOrder
-from agent.domain.reports import ExecutionReport, OrderSnapshot
+from agent.domain.reports import ExecutionReport, FillsNotTold, OrderSnapshot
+from agent.venues import as_far_as_told
 from agent.venues.binance_spot.lists import list_request, list_snapshot
 
 if TYPE_CHECKING:
@@ -61,13 +62,13 @@ class Pairs:
         return found
 
     async def query(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot | None:
-        """None where the exchange says that it has neither order."""
+        """None where the exchange says that it has neither order. Raises FillsNotTold, of the pair as one."""
         if pair_of(leg_ids(cl_ord_id)[0]) is None:
             return None  # no id of ours, or that of one of the two
         told = self.known.get(cl_ord_id)
         for names in (told,) if told is not None else (leg_ids(cl_ord_id), (ClOrdId(f"{cl_ord_id}{LONE}"),)):
-            legs = await asyncio.gather(*(self._venue.order(name, symbol) for name in names))
-            found = [leg for leg in legs if leg is not None]
+            legs = await asyncio.gather(*(as_far_as_told(self._venue.order(name, symbol)) for name in names))
+            found = [leg for leg, _ in legs if leg is not None]
             if not found:
                 continue
             if len(found) < len(legs):
@@ -75,7 +76,10 @@ class Pairs:
                     "PAIR_HALF_SHOWN", f"{self._venue.name} shows one order of {cl_ord_id}", "asked again"
                 )
             self.known[cl_ord_id] = tuple(names)
-            return as_one(cl_ord_id, found)
+            pair = as_one(cl_ord_id, found)
+            if not all(whole for _, whole in legs):
+                raise FillsNotTold(self._venue.name, pair)
+            return pair
         return None
 
     async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot:

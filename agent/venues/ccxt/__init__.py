@@ -12,14 +12,19 @@ from agent.domain.errors import Usage
 from agent.ports import Clock
 from agent.transport.http import TimeOuts
 from agent.venues import Send, Sign, VenueFacts
+from agent.venues.ccxt.margin_only import CcxtMarginOnly
 from agent.venues.ccxt.session import Ccxt
 from agent.venues.ccxt.with_margin import CcxtWithMargin
 
 FAMILY = True
 """The settings say which exchange (`exchange`), and whether its sandbox (`sandbox`)."""
 
-MARGIN_AT = frozenset({"bybit", "okx"})
+MARGIN_AT = frozenset({"bybit", "okx", "paradex"})
 """Exchanges of the family whose session is an `agent.ports.TellsMargin`; Binance's is one where the settings say `portfolio_margin`."""
+
+
+MARGIN_ONLY = frozenset({"paradex"})
+"""And those of which nothing else is read: no order goes there."""
 
 
 def connect(
@@ -40,6 +45,10 @@ def connect(
     itself. `base_url` replaces the host of every address. Raises Usage NO_EXCHANGE."""
     if not exchange:
         raise Usage("NO_EXCHANGE", f"[[venues]] {name} does not say which exchange", 'exchange = "okx", say')
+    if exchange in MARGIN_ONLY:
+        return CcxtMarginOnly(
+            VENUE, name, exchange, clock, sign, base_url, ws_url, timeouts or TimeOuts(), sandbox
+        )
     kind = CcxtWithMargin if exchange in MARGIN_AT or portfolio_margin else Ccxt
     return kind(VENUE, name, exchange, clock, sign, base_url, ws_url, timeouts or TimeOuts(), sandbox)
 

@@ -91,6 +91,8 @@ KNOWN: Mapping[str, Known] = {
         fee_side="get",
     ),
 }
+READ_ONLY: Mapping[str, Known] = {"paradex": Known(asked="", options={"authToken": "none"})}
+"""Exchanges to which no order goes. The library wants a token before it writes an address; the signer puts the real one in."""
 _OURS = re.compile(r"fl[a-z0-9]{20}")
 
 

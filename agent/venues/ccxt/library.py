@@ -25,7 +25,7 @@ from agent.transport.throttle import Throttle
 from agent.transport.turns import Turns
 from agent.venues import Sign
 from agent.venues.ccxt import border
-from agent.venues.ccxt.exchanges import KNOWN, Known
+from agent.venues.ccxt.exchanges import KNOWN, READ_ONLY, Known
 
 _SPOT = {
     "defaultType": "spot",
@@ -84,7 +84,11 @@ class Library:
         ws_url: str | None,
         sandbox: bool,
     ) -> None:
-        self.name, self.exchange, self.known = name, exchange, KNOWN.get(exchange, Known(asked=""))
+        self.name, self.exchange, self.known = (
+            name,
+            exchange,
+            {**READ_ONLY, **KNOWN}.get(exchange, Known(asked="")),
+        )
         self._clock, self._sign, self._timeouts = clock, sign, timeouts
         self.ahead_ms = 0
         self.login: dict[str, Any] = {}

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agent.venues.ccxt import binance_margin, bybit_margin, okx_margin
+from agent.venues.ccxt import binance_margin, bybit_margin, okx_margin, paradex_margin
 from agent.venues.ccxt.session import Ccxt
 
-READERS = {"binance": binance_margin.read, "bybit": bybit_margin.read, "okx": okx_margin.read}
+READERS = {
+    "binance": binance_margin.read,
+    "bybit": bybit_margin.read,
+    "okx": okx_margin.read,
+    "paradex": paradex_margin.read,
+}
 """By the library's name of the exchange. Their endpoints stand in the signer's words (keys/signer/ccxt_words.py)."""
 
 

@@ -20,7 +20,7 @@ from agent.domain.errors import Denied, FairleadError, Halt, Reconcile, Reject, 
 from agent.domain.ids import ClOrdId, as_uuid
 from agent.domain.order_state import TERMINAL
 from agent.domain.orders import Side, VenueOrder
-from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
+from agent.domain.reports import Balance, ExecutionReport, Fill, FillsNotTold, OrderSnapshot
 from agent.market.feeds import FeedFacts
 from agent.market.reading import name as text_of
 from agent.market.reading import ns_of_text
@@ -371,16 +371,17 @@ class Coinbase:
         return list(read.values())
 
     async def _whole(self, row: Any) -> OrderSnapshot:
-        """With its fills. Raises Retry where not all of them are told yet."""
+        """With its fills. Raises FillsNotTold where not all of them are told yet."""
         order = self._told(row)
         if not order.cum_qty:
             return order
         fills = tuple(fill for _, fill in await self._fills({"order_ids": order.venue_order_id}))
         bought = order.side is Side.BUY
         done = sum((fill.qty_out if bought else fill.qty_in for fill in fills), Decimal(0))
+        whole = replace(order, fills=fills)
         if done != order.cum_qty:
-            raise Retry("FILLS_NOT_TOLD_YET", f"{self._name} tells {done} of {order.cum_qty} done", "ask again")  # fmt: skip
-        return replace(order, fills=fills)
+            raise FillsNotTold(self._name, whole)
+        return whole
 
     async def _after_write(self, name: ClOrdId) -> OrderSnapshot:
         """The order as it stands: the answer to a write tells nothing of it. Raises Reconcile where that cannot be read now."""

@@ -1,8 +1,8 @@
 """Deribit's orders and answers: requests to parameters, payloads to nouns, error codes to verbs. Pure; numbers never pass through a float.
 
 Sources: the venue's published API documentation. Futures, perpetuals and options are traded; a contract is an asset of its own here,
-called as its instrument; a spot pair is of its coins. Amounts are of the base currency, or of dollars where a future settles in the coin (`inverse`): there a fill's
-other side is amount / price of the coin, rounded against us, which is what the contract is about and no payment. Combos have a codec
+called as its instrument; a spot pair is of its coins. Amounts are of the base currency, or of dollars where a future settles in the coin: such a
+contract is dollars that are bought with the coin, and everything of it is turned round here (`inverse`). Combos have a codec
 of their own (`combos`). Our client order id is the order's label, which the venue does not keep unique.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
 from typing import Any
 
 from agent.domain.errors import FairleadError, Reconcile, Reject, Retry, Usage
@@ -26,6 +26,7 @@ from agent.market.reading import name as text_of
 from agent.ports import VenueInstrument
 from agent.venues import Terms, check_grid, check_order
 from agent.venues import number as plain
+from agent.venues.deribit import inverse
 
 TIF = {
     TimeInForce.GTC: "good_til_cancelled",
@@ -58,20 +59,25 @@ GONE = frozenset({10004, 10010, 11044})
 TURNED_AWAY = frozenset({10028, 10040, 10041, 10047, 10066, 11051})
 UNKNOWN_OUTCOME = frozenset({11094, 13028, 13888})
 PERPETUAL, WEEK_MS = "-PERPETUAL", 7 * 86_400_000
-COIN_PLACES = Decimal("1e-18")
 
 
 @dataclass(frozen=True, slots=True)
 class Market:
     """An instrument that is traded. `settle` is the currency of its margin and of the account that holds it; of a spot pair what is paid.
     `currencies`: under which of them its orders are asked for. `legs` of a combo: (instrument, whole ratio), below zero where a purchase
-    sells it."""
+    sells it. `px_tick`: the step of the exchange's own prices, which an `inverse` one's instrument does not tell."""
 
     instrument: VenueInstrument
     settle: str
     inverse: bool
     legs: tuple[tuple[str, int], ...] = ()
     option: bool = False
+    px_tick: Decimal = Decimal(0)
+
+    @property
+    def turned(self) -> bool:
+        """Whether it is traded as dollars that are bought with the coin. A combo is traded as it is."""
+        return self.inverse and not self.legs
 
     @property
     def currencies(self) -> tuple[str, ...]:
@@ -132,11 +138,17 @@ def check(order: VenueOrder, market: Market) -> None:
         raise Usage("OFF_GRID", f"price {plain(px)} is no multiple of {plain(instrument.tick)}", f"{instrument.symbol} trades in such steps")  # fmt: skip
 
 
+def in_its_words(order: VenueOrder, market: Market) -> VenueOrder:
+    """As the exchange takes it: of an inverse contract the other side, at a price in dollars."""
+    return inverse.at_venue(order, market.px_tick) if market.turned else order
+
+
 def new_order_params(
     order: VenueOrder, market: Market, terms: Terms, valid_until_ms: int
 ) -> tuple[str, dict[str, str]]:
     """(method, parameters). Raises Usage OFF_GRID, MISSING_PRICE, BELOW_MIN_QTY, UNSUPPORTED_TERMS."""
     check(order, market)
+    order = in_its_words(order, market)
     rests = order.ord_type is OrdType.LIMIT and order.time_in_force is TimeInForce.GTC
     if terms.good_till_ns or (terms.post_only and not rests):
         raise Usage("UNSUPPORTED_TERMS", "what is post-only has to rest, and nothing is good till a date there", "leave it out")  # fmt: skip
@@ -159,6 +171,7 @@ def new_order_params(
 def edit_params(order: VenueOrder, market: Market, valid_until_ms: int) -> dict[str, str]:
     """Of private/edit_by_label. Raises as `new_order_params`."""
     check(order, market)
+    order = in_its_words(order, market)
     if order.px is None:
         raise Usage("MISSING_PRICE", "an order is changed to a price", "give one")
     return {
@@ -184,7 +197,8 @@ def markets(rows: Any, maker_bps: Decimal, taker_bps: Decimal) -> dict[str, Mark
                 continue
             symbol, spot = text_of(row["instrument_name"]), kind == "spot"
             settle = text_of(row["quote_currency"] if spot else row["settlement_currency"])
-            inverse = kind == "future" and row.get("instrument_type", "reversed") == "reversed"
+            in_coin = kind == "future" and row.get("instrument_type", "reversed") == "reversed"
+            tick = above_zero(row["tick_size"])
             fees = taker_bps, maker_bps
             if kind != "option":
                 fees = number(row["taker_commission"]) * 10_000, max(number(row["maker_commission"]) * 10_000, Decimal(0))  # fmt: skip
@@ -194,14 +208,14 @@ def markets(rows: Any, maker_bps: Decimal, taker_bps: Decimal) -> dict[str, Mark
                 symbol,
                 text_of(row["base_currency"]) if spot else symbol,
                 settle,
-                above_zero(row["tick_size"]),
+                inverse.COIN_PLACES if in_coin else tick,
                 step,
                 lot,
                 Decimal(0),
                 *fees,
-                "" if spot else "inverse" if inverse else "linear",
+                "" if spot else "inverse" if in_coin else "linear",
             )
-            found[symbol] = Market(instrument, settle, inverse, option=kind == "option")
+            found[symbol] = Market(instrument, settle, in_coin, option=kind == "option", px_tick=tick)
     return found
 
 
@@ -250,8 +264,9 @@ class Reader:
             contract, settle = cex_id(self.venue, market.instrument.base), cex_id(self.venue, market.settle)
             amount, px = above_zero(row["amount"]), above_zero(row["price"])
             buys = side(row["direction"], "buy", "sell") is Side.BUY
-            if market.inverse:
-                coins = coins_up(amount, px) if buys else coins_down(amount, px)
+            if market.inverse:  # who buys the contract gives its dollars for coins
+                buys = not buys
+                coins = inverse.coins_up(amount, px) if buys else inverse.coins_down(amount, px)
             else:
                 coins = amount * px
             fill = Fill(
@@ -271,14 +286,17 @@ class Reader:
         with understood("an order", write=write):
             qty, done = above_zero(row["amount"]), number(row.get("filled_amount", 0))
             told = row["price"]
-            px = None if told == "market_price" else number(told)
+            px, way = None if told == "market_price" else number(told), side(row["direction"], "buy", "sell")
             if not 0 <= done <= qty:
                 raise ValueError(f"{done} done of {qty}")
+            market = self._known.get(row["instrument_name"])
+            if market is not None and market.turned:
+                px, way = None if px is None else inverse.coin_px(px), inverse.other(way)
             return OrderSnapshot(
                 self.name(row),
                 text_of(row["order_id"]),
                 text_of(row["instrument_name"]),
-                side(row["direction"], "buy", "sell"),
+                way,
                 status_of(row["order_state"], done),
                 qty,
                 px,
@@ -333,12 +351,3 @@ def status_of(word: str, done: Decimal) -> OrdStatus:
 def server_ms(data: Any) -> int:
     with understood("get_time"):
         return whole(data)
-
-
-def coins_up(amount: Decimal, px: Decimal) -> Decimal:
-    """What so many dollars are of the coin, rounded up to 18 places."""
-    return WIDE.divide(amount, px).quantize(COIN_PLACES, ROUND_CEILING, WIDE)
-
-
-def coins_down(amount: Decimal, px: Decimal) -> Decimal:
-    return WIDE.divide(amount, px).quantize(COIN_PLACES, ROUND_FLOOR, WIDE)

@@ -20,8 +20,8 @@ from agent.domain.ids import ClOrdId
 from agent.domain.order_lists import LONE, Exit, OrderList, as_one, exit_ids, leg_ids, list_of, pair_of
 from agent.domain.order_state import TERMINAL, OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
-from agent.domain.reports import OrderSnapshot
-from agent.venues import Terms, check_grid, number, understood
+from agent.domain.reports import FillsNotTold, OrderSnapshot
+from agent.venues import Terms, as_far_as_told, check_grid, number, understood
 from agent.venues.deribit import codec, stops
 
 if TYPE_CHECKING:
@@ -168,20 +168,24 @@ class Pairs:
         return found
 
     async def query(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot | None:
-        """None where the exchange has neither leg. Raises Retry PAIR_HALF_SHOWN; of one that is over the exchange soon forgets a leg that did
-        nothing, so that then the other tells of both."""
+        """None where the exchange has neither leg. Raises Retry PAIR_HALF_SHOWN, FillsNotTold of the pair as one; of one that is over the exchange soon
+        forgets a leg that did nothing, so that then the other tells of both."""
         return await self._told(cl_ord_id, await self._rows(cl_ord_id, symbol))
 
     async def _told(self, cl_ord_id: ClOrdId, rows: Sequence[Row | None]) -> OrderSnapshot | None:
         orders = [self._venue.reader.order(row) for row in rows if row is not None]
-        legs = [await self._venue.with_fills(order) for order in orders]
+        asked = [await as_far_as_told(self._venue.with_fills(order)) for order in orders]
+        legs = [leg for leg, _ in asked if leg is not None]
         if not legs:
             return None
         if len(legs) < len(rows) and any(one.status not in TERMINAL for one in legs):
             raise Retry(
                 "PAIR_HALF_SHOWN", f"{self._venue.name} shows one order of {cl_ord_id}", "asked again"
             )
-        return as_one(cl_ord_id, legs)
+        pair = as_one(cl_ord_id, legs)
+        if not all(whole for _, whole in asked):
+            raise FillsNotTold(self._venue.name, pair)
+        return pair
 
     async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot:
         """Both, and the entry they wait for; what had ended is given as it ended. Raises Reject NO_SUCH_ORDER, Reconcile."""

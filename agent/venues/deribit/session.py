@@ -43,7 +43,7 @@ from agent.venues import (  # fmt: skip
     others_left_alone,
     understood,
 )
-from agent.venues.deribit import codec, combos, linked, margin, stops, trades
+from agent.venues.deribit import codec, combos, inverse, linked, margin, stops, trades
 from agent.venues.deribit.line import Line
 
 API = "/api/v2"
@@ -152,8 +152,9 @@ class Deribit:
 
     async def book(self, symbol: str) -> VenueBook:
         """Raises Retry STALE_BOOK, Usage UNKNOWN_SYMBOL. The first call for a symbol begins to follow it."""
-        await self._learnt(symbol)
-        return await self._following.book(symbol)
+        market = await self._learnt(symbol)
+        book = await self._following.book(symbol)
+        return inverse.turned(book) if market.turned else book
 
     # orders
 

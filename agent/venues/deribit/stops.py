@@ -42,10 +42,10 @@ def stop_params(
     """(method, parameters) of an order that waits until `by` is at `trigger_px`: a stop, or with `gains` a take-profit. It is a limit order
     where it has a price. Raises as `codec.new_order_params`, Usage OFF_GRID for the trigger, UNSUPPORTED_TERMS."""
     check_grid("trigger price", trigger_px, market.instrument.tick, market.instrument)
-    if terms.post_only or not market.instrument.contract or market.legs:
+    if terms.post_only or not market.instrument.contract or market.legs or market.turned:
         raise Usage(
             "UNSUPPORTED_TERMS",
-            "a conditional order takes, and is one of contracts that are no combo",
+            "a conditional order takes, and is one of contracts that are no combo and no dollars' worth of a coin",
             "reduce_only alone goes with it",
         )
     method, params = new_order_params(order, market, terms, valid_until_ms)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from agent.domain.errors import Denied, Retry
-from agent.domain.reports import Fill, OrderSnapshot
+from agent.domain.errors import Denied
+from agent.domain.reports import Fill, FillsNotTold, OrderSnapshot
 from agent.venues import need_all_fills, understood
 
 if TYPE_CHECKING:
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 async def of_order(venue: Deribit, order: OrderSnapshot) -> tuple[Fill, ...]:
-    """All that make up what the order says is done, oldest first. Raises Retry FILLS_NOT_TOLD_YET where both lists tell less."""
+    """All that make up what the order says is done, oldest first. Raises FillsNotTold where both lists tell less."""
     recent = await _listed(venue, order, {})
     try:
         need_all_fills(venue.name, order, recent)
-    except Retry as late:
+    except FillsNotTold as late:
         try:
             old = await _listed(venue, order, {"historical": "true"})
         except Denied:  # a signer of an earlier version

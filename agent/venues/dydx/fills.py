@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from agent.domain.errors import Retry
 from agent.domain.ids import ClOrdId
 from agent.domain.instruments import cex_id
-from agent.domain.reports import Fill
+from agent.domain.reports import Fill, FillsNotTold
 from agent.market.reading import whole
 from agent.venues import understood
 from agent.venues.dydx import codec
@@ -30,7 +31,7 @@ class Fills:
         return [one for one in found if one[2].at_ns >= since_ns]
 
     async def of(self, stands: codec.Stands) -> tuple[Fill, ...]:
-        """Of one order, oldest first, all that make up what is told to be done of it. Raises Retry FILLS_LATE where some are not told yet."""
+        """Of one order, oldest first, all that make up what is told to be done of it. Raises FillsNotTold where some are not told yet."""
         order, mine = stands.order, dict[str, Fill]()
         contract = cex_id(self._reader.venue, order.symbol)
 
@@ -43,9 +44,10 @@ class Fills:
             return height < stands.height
 
         await self._back(order.symbol, older, lambda: done() == order.cum_qty)
+        fills = tuple(sorted(mine.values(), key=lambda fill: (fill.at_ns, fill.exec_id)))
         if done() != order.cum_qty:
-            raise Retry("FILLS_LATE", f"of {order.cl_ord_id} {order.cum_qty} is done and fills for {done()} are told", "ask again")  # fmt: skip
-        return tuple(sorted(mine.values(), key=lambda fill: (fill.at_ns, fill.exec_id)))
+            raise FillsNotTold(self._reader.venue, replace(order, fills=fills))
+        return fills
 
     async def _back(self, symbol: str, older: Callable[[Told, int], bool], enough: Callable[[], bool]) -> list[Told]:  # fmt: skip
         """Everything back to the first that is `older`, oldest first."""

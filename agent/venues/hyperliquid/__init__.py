@@ -24,6 +24,8 @@ FEED = FeedFacts(
 
 MARGIN = True
 """Its session is an `agent.ports.TellsMargin`."""
+FUNDING = True
+"""And an `agent.ports.TellsFunding` of contracts that orders go to."""
 
 
 def connect(

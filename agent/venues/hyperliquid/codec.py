@@ -361,6 +361,10 @@ def balances(data: Any, venue: str) -> list[Balance]:
         return found
 
 
+FUNDING_PAGE = 500
+"""So many payments fundingHistory tells at once."""
+
+
 def funding(rows: Any) -> tuple[tuple[int, Decimal], ...]:
     """(time in ns, rate) of fundingHistory, oldest first."""
     with understood("fundingHistory"):

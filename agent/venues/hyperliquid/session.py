@@ -208,13 +208,16 @@ class Hyperliquid:
         return margin.document(self._name, state, meta, self._now_ms() // 1_000)
 
     async def funding(self, symbol: str, since_ns: int) -> Sequence[tuple[int, Decimal]]:
-        """Of a perpetual, hourly; at most five hundred of them, which the venue tells at once. Raises Retry, Usage UNKNOWN_SYMBOL."""
-        asked = {
-            "type": "fundingHistory",
-            "coin": self._market(symbol).coin,
-            "startTime": since_ns // 1_000_000,
-        }
-        return codec.funding(await self.info(asked, 20))
+        """Of a perpetual, hourly, from where the page before ended: five hundred are told at once, the oldest of what was asked for. Raises
+        Retry, Usage UNKNOWN_SYMBOL."""
+        coin, start_ms, found = self._market(symbol).coin, since_ns // 1_000_000, dict[int, Decimal]()
+        while True:
+            asked = {"type": "fundingHistory", "coin": coin, "startTime": start_ms}
+            told = codec.funding(await self.info(asked, 20))
+            found |= told
+            if len(told) < codec.FUNDING_PAGE:
+                return tuple(sorted(found.items()))
+            start_ms = max(told[-1][0] // 1_000_000, start_ms) + 1
 
     def stream(self) -> AsyncIterator[ExecutionReport]:
         """Reports of this account as they happen, each execution once, merged with an audit over REST."""

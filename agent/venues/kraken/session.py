@@ -20,7 +20,7 @@ import orjson
 from agent.domain.errors import Denied, FairleadError, Reconcile, Reject, Retry, Usage
 from agent.domain.ids import ClOrdId, as_uuid
 from agent.domain.orders import VenueOrder
-from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
+from agent.domain.reports import Balance, ExecutionReport, Fill, FillsNotTold, OrderSnapshot
 from agent.market.feeds import FeedFacts
 from agent.market.reading import number
 from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
@@ -349,11 +349,11 @@ class Kraken:
         for txid, row in rows.items():
             order = replace(self._told(txid, row), cl_ord_id=cl_ord_id)  # it was asked for by this name
             self._numbers.learn(cl_ord_id, txid)
-            return replace(order, fills=await self._fills_of(row)) if order.cum_qty else order
+            return await self._with_fills(order, row) if order.cum_qty else order
         return None
 
-    async def _fills_of(self, row: Any) -> tuple[Fill, ...]:
-        """Of an order that tells the numbers of its trades, oldest first. Raises Retry where not all can be told."""
+    async def _with_fills(self, order: OrderSnapshot, row: Any) -> OrderSnapshot:
+        """Of an order that tells the numbers of its trades, oldest first. Raises FillsNotTold where not all can be told."""
         with understood("an order"):
             ids = [str(one) for one in row.get("trades") or ()]
         told: dict[str, Any] = {}
@@ -365,9 +365,10 @@ class Kraken:
         fills = tuple(one[1] for one in read if one is not None)
         with understood("an order"):
             done, left = number(row["vol_exec"]), self.reader.base_qty(row, fills)
+        whole = replace(order, fills=fills)
         if left != done:
-            raise Retry("FILLS_NOT_TOLD_YET", f"{self._name} tells {left} of {done} done", "ask again")
-        return fills
+            raise FillsNotTold(self._name, whole)
+        return whole
 
     async def _learn(self, txids: set[str]) -> None:
         """Our names of these orders, as far as the venue tells of them."""

@@ -70,7 +70,7 @@ contract Spotter {
 contract Jug {
     struct Ilk { uint256 duty; uint256 rho; }
 
-    Vat immutable vat;
+    Vat public immutable vat;
     uint256 public constant base = 0;
     mapping(bytes32 => Ilk) public ilks;
 
@@ -105,7 +105,7 @@ contract Dog {
 }
 
 contract GemJoin {
-    Vat immutable vat;
+    Vat public immutable vat;
     bytes32 public ilk;
     address public gem;
     uint256 public dec;
@@ -119,7 +119,7 @@ contract GemJoin {
 }
 
 contract DaiJoin {
-    Vat immutable vat;
+    Vat public immutable vat;
     address public dai;
 
     constructor(Vat vat_, address token) { (vat, dai) = (vat_, token); }

@@ -10,6 +10,7 @@ from agent.app.chaos.custody import (
     exchange_moves,
     executor_attacks,
     flash_attacks,
+    further_attacks,
     gate_attacks,
     hook_attacks,
     journal_moves,
@@ -36,6 +37,7 @@ GATE: dict[str, tuple[Attack, ...]] = {
     **offer_attacks.FAMILIES,
     **flash_attacks.FAMILIES,
     **payment_attacks.FAMILIES,
+    **further_attacks.FAMILIES,
 }
 """The tables of attacks on Safe, modifier and Gate, by family."""
 

@@ -19,7 +19,7 @@ from contracts.codec import encode
 from contracts.hashing import checksum, keccak
 from contracts.multisend import calldata
 from keys.safe import DELEGATECALL, SafeTx
-from keys.scope import ROLE, Scope, payment_parts, payments_address, roles_of
+from keys.scope import ROLE, Scope, payers, payment_parts
 from keys.scope_payments import PaymentRule
 
 HONEST, KEEP, MORE, REENTER, LOST = range(5)
@@ -47,12 +47,12 @@ def scope_with(w: Gated) -> Scope:
 
 def payer(w: Gated) -> Address:
     """The Gate's Payments."""
-    return payments_address(scope_with(w), w.gate)
+    return payers(scope_with(w), w.gate)[0].contract
 
 
 def modifier(w: Gated) -> Address:
     """The Roles modifier in front of it."""
-    return roles_of(w.safe, payer(w))
+    return payers(scope_with(w), w.gate)[0].roles
 
 
 def lender(w: Gated, function: str, types: list[str], *values: Any) -> None:

@@ -200,7 +200,9 @@ async def _foreign(lane: Lane, fate: Fate, found: Arena, told: Told) -> None:
 
 
 async def _head(found: Arena) -> int:
-    return int(await found.admin.call("eth_blockNumber"), 16)
+    """The head that a desk can act upon now: the block under way, where there is one, waits for it no longer."""
+    under_way = found.pace.building
+    return int(await found.admin.call("eth_blockNumber"), 16) + under_way
 
 
 def read(book: Book, told: Told) -> None:

@@ -23,6 +23,8 @@ class Pace:
     block: int = 0
     working: set[str] = field(default_factory=set)
     busy: set[str] = field(default_factory=set)
+    building: bool = False
+    """The desks have rested, and the next block is under way: it waits for nobody that begins now."""
     alone: int = 0
     """Desks in processes of their own: they cannot say that they rest."""
     guests: list[str] = field(default_factory=list)
@@ -78,10 +80,12 @@ class Pace:
                     await self._rested.wait()
             except TimeoutError:
                 pass
+        self.building = True
 
     def tell(self) -> None:
         """A block was built."""
         self.block += 1
+        self.building = False
         self.busy |= self.working
         told, self._told = self._told, asyncio.Event()
         told.set()
