@@ -7,7 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent.app.chaos.rescue.crises import NEVER, TOP_1E8, Crisis, Slot
-from agent.app.chaos.rescue.world import BRIEF_S, COLLATERAL_RAW, DOWN_S, ETHER, SLOT_S, TRIGGER, World, e18
+from agent.app.chaos.rescue.world import (
+    BLOCK_S,
+    BRIEF_S,
+    COLLATERAL_RAW,
+    DOWN_S,
+    ETHER,
+    SLOT_S,
+    TRIGGER,
+    World,
+    e18,
+)
 from agent.app.readonly import read_book
 from agent.journal.crossing_fold import open_crossings
 from chains.bridges.across import SPOKE_POOLS
@@ -134,6 +144,7 @@ class BridgedWorld(World):
             dead = self.died = self.dies()
         if dead:
             self.begin()
+            self._lapses(slot)
         if turn or dead:
             self._wait(DOWN_S if slot.down else SLOT_S)
         self._counts()
@@ -181,6 +192,20 @@ class BridgedWorld(World):
                 self._goes_on(2)
             time.sleep(0.05)
         return False
+
+    def _lapses(self, slot: Slot) -> None:
+        """What the dead daemon signed of a payment from here and handed to nobody holds its nonce until its deadline: slots go by."""
+        until = time.monotonic() + SLOT_S
+        while time.monotonic() < until and not self.rpc("relay_truth")["private_pending"]:
+            book = read_book(self.settings)
+            if book is None or not any(
+                r.authorized and r.part.place == "eip155:1" for r in book.open_parts()
+            ):
+                return
+            self._later(BLOCK_S)
+            self._fee(slot.base_gwei)
+            self.rpc("relay_mine", 1)
+            time.sleep(BRIEF_S)
 
     @property
     def _told_impossible(self) -> bool:
