@@ -11,6 +11,8 @@ from agent.domain.orders import ChildOrder, ParentOrder, Side
 
 REDUCE_ONLY = ("reduce_only", "true")
 """Among an intent's parameters: its slices close what is open of a contract, and never open any."""
+LASTS = "lasts_s"
+"""Among an intent's parameters: how long a wallet's batch of a slice may wait for its block, in seconds."""
 EXITS = frozenset({"exit", "oco"})
 """Algorithms whose slices are exits of what is held."""
 
@@ -107,4 +109,5 @@ def slice_of(parent: ParentOrder, slice_no: int, qty: Decimal, expire_ns: int) -
         expire_ns=expire_ns,
         reduce_only=REDUCE_ONLY in intent.algo_params,
         closes=intent.algo in EXITS,
+        lasts_s=int(lasts) if (lasts := dict(intent.algo_params).get(LASTS)) is not None else None,
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from agent.app.chain_desk import ChainDesk
+from agent.app.lasting import until_s
 from agent.domain.errors import Denied, Reject
 from agent.domain.events import Approved, ChainBatch, PartFailed, Prepared, Simulated
 from agent.domain.orders import Part
@@ -90,7 +91,8 @@ async def prepare(
     legs = [approved.planned.route.legs[i] for i in part.legs]
     minimum = floors(part, legs, part.out_raw, approved.planned.child.max_slippage_bps)
     head = await chain.warm.block("latest")
-    until = head.timestamp + min(deadline_s, road.deadline_s)
+    lasts_s = approved.planned.child.lasts_s
+    until = until_s(head.timestamp, now_ns(), min(deadline_s, road.deadline_s), lasts_s)
     call = _call(part, approved, view, chain, road, until, minimum, max(sum(minimum.values()), floor))
     batch = ChainBatch(
         chain.profile.chain_id, chain.wallet, (call,), until, approved.planned.child.protection

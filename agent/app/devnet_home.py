@@ -72,12 +72,14 @@ def bring_up(
     cow: bool = False,
     sandwich: bool = False,
     bridge: bool = False,
+    relayer: bool = True,
     executor: bool = False,
     builders: Sequence[str] = (),
     progress: Say,
 ) -> Home:
     """The devnet with all of it, or the one that runs already. `cow`: with a local order book and solver,
-    `sandwich`: with a bot that trades around what is public on chain 1, `bridge`: with Across and a relayer, `executor`: opted in to the
+    `sandwich`: with a bot that trades around what is public on chain 1, `bridge`: with Across and a relayer, without
+    `relayer` nobody pays out, `executor`: opted in to the
     RouteExecutor and FlashRepay, `builders`: with these (words of `chains.devnet.builders`) behind its
     relay, each a private road of its own in the settings, and a key with gas for canaries. Raises as `chains.devnet.service.up`."""
     names = roads(builders)
@@ -105,7 +107,7 @@ def bring_up(
             services.append(cow_service(status.cheat_urls[1]))
         if sandwich and 1 in status.cheat_urls:
             services.append(sandwich_service(status, demo_or_loaded(status, 1, market), builders))
-        if bridge:
+        if bridge and relayer:
             services.append(across_service(status))
         if keys is not None:
             safe = create_wallet(status, keys, progress)

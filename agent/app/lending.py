@@ -13,6 +13,7 @@ from decimal import Decimal, localcontext
 from agent.app.agent_workshop import remedy_of
 from agent.app.chain_desk import ChainDesk
 from agent.app.instructed import instructed
+from agent.app.lasting import until_s
 from agent.app.lenders import aave_v3
 from agent.app.lenders.lender import Lender, SeenLoan
 from agent.app.loan_payments import rules_at
@@ -127,7 +128,7 @@ async def prepared(
         check_market(app, desk, lender)
         check_scope(app, desk, lender, verb, token_of(asset), app.directory.assets[asset].symbol)
     time_s = max(head.timestamp + 1, app.clock.now_ns() // 10**9)
-    deadline = min(head.timestamp + most_s, time_s - 1 + lasts_s)
+    deadline = until_s(head.timestamp, app.clock.now_ns(), most_s, lasts_s)
     if desk.road is not None:
         calls: tuple[Call, ...] = (_agents_call(app, desk, lender, verb, token_of(asset), raw, deadline),)
     else:

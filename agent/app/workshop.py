@@ -9,6 +9,7 @@ from decimal import Decimal, localcontext
 from agent.app import agent_workshop
 from agent.app.chain_desk import ChainDesk
 from agent.app.contracts import bare_px
+from agent.app.lasting import until_s
 from agent.app.offer_desk import OfferDesk
 from agent.domain.errors import Reject
 from agent.domain.events import Approved, ChainBatch, PartFailed, Prepared, Simulated
@@ -28,7 +29,7 @@ from contracts import multisend
 
 
 class Workshop:
-    """`deadline_s` is how long after now a batch may still execute; it stands in its calldata."""
+    """`deadline_s` is how long after now a batch may still execute, where its child does not say less; it stands in its calldata."""
 
     def __init__(
         self,
@@ -67,6 +68,7 @@ class Workshop:
                 part, approved, view, chain, chain.road, self._deadline_s, self._clock.now_ns
             )
         head = await chain.warm.block("latest")
+        deadline = until_s(head.timestamp, self._clock.now_ns(), self._deadline_s, child.lasts_s)
         batch = ChainBatch(
             chain_id=chain_id,
             wallet=chain.wallet,
@@ -76,11 +78,11 @@ class Workshop:
                 view.pools,
                 chain.routers,
                 chain.wallet,
-                head.timestamp + self._deadline_s,
+                deadline,
                 floors(part, legs, part.out_raw, slippage),
                 chain.native_pools,
             ),
-            deadline_s=head.timestamp + self._deadline_s,
+            deadline_s=deadline,
             protection=approved.planned.child.protection,
         )
         return Prepared(part, batch, None, self._clock.now_ns())

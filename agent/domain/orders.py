@@ -95,7 +95,8 @@ class Exits:
 class ChildOrder:
     """One slice of a parent: what an algo decided to do now, before any place was chosen. `reduce_only`: it closes what is open of a
     contract, and never opens any. `rests`: it is to stand in one exchange's book at its limit; `then`: exits of what it brings, which that
-    exchange is to hold in the same list. `after`: such exits, by the entry they wait for. `closes`: it is an exit of what is held."""
+    exchange is to hold in the same list. `after`: such exits, by the entry they wait for. `closes`: it is an exit of what is held.
+    `lasts_s`: so long a wallet's batch of it may wait for its block, where that is less than usual."""
 
     cl_ord_id: ClOrdId
     parent: ClOrdId
@@ -114,6 +115,7 @@ class ChildOrder:
     then: Exits | None = None
     after: ClOrdId | None = None
     closes: bool = False
+    lasts_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from indebted_home import DAEMON, NO_DEBT, PAY, RESCUE, account_data, borrowed, 
 from other_lenders import beside
 from paper import Door
 
+from agent.app.cli.output import plain
 from agent.app.jobs.guard import store_of
 from agent.app.readonly import read_book
 from agent.app.settings import load
@@ -316,7 +317,7 @@ async def test_a_position_at_hyperliquid_and_at_deribit_is_made_smaller_once(
     agent_home: AgentHome, tmp_path: Path, at: At
 ) -> None:
     """Shown first, and nothing is sent. Then the answer to the first order is lost after it took effect, and the process is killed while it
-    waits: what took effect is found by its client id, and the next order is planned on what is there."""
+    waits: what took effect is found by its client id, the next order is planned on what is there, and each is told of once."""
     hyper = {"warn": "90", "trigger": "85", "target": "110"}
     rule = (hyper if at is HYPERLIQUID else {"warn": "180", "trigger": "170", "target": "220"}) | {
         "most_usd": "6000"
@@ -351,6 +352,11 @@ async def test_a_position_at_hyperliquid_and_at_deribit_is_made_smaller_once(
         assert all(o is not None and o.reduce_only and o.side is Side.SELL for o in orders)
         assert len(there) == len(orders) >= 2 and len({o["clientOrderId"] for o in there}) == len(there)
         sold = sum(Decimal(o["executedQty"]) for o in there)
+        told = [a.message for a in book.alarms if a.code == "RESCUED"]
+        named = [[text for text in told if f"by the order {name}" in text] for name in book.parents]
+        assert [len(texts) for texts in named] == [1] * len(book.parents) == [1] * len(told), told
+        first_sold = f"sold {plain(book.filled_base(next(iter(book.parents))))} ETH-PERP, reduce-only"
+        assert first_sold in named[0][0] and named[0][0].endswith("told late"), named[0]
         held, _ = await desk.there()
         assert held.qty == 20 - sold and 0 < sold == -book.positions["ETH-PERP@cex:usdm"].qty, (held, sold)
         after = agent_home.run("rescue --venue usdm --json", desk.settings_path)
@@ -366,5 +372,6 @@ def alarms_of(settings: Path) -> str:
 def over_with(settings: Path) -> bool:
     book = read_book(load(settings))
     return book is not None and any(
-        a.code == "RESCUED" and "still missing" not in a.message for a in book.alarms
+        a.code == "RESCUED" and "still missing" not in a.message and "told late" not in a.message
+        for a in book.alarms
     )

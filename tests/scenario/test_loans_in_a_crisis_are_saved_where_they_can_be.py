@@ -4,6 +4,7 @@ killed; another process knows beforehand what could be saved, and judges by the 
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
@@ -15,6 +16,7 @@ from agent_home import AgentHome
 from flash_home import opted_in
 from home_fixture import wait_for
 
+from agent.app import template
 from agent.app.chaos.report import Report
 from agent.app.chaos.rescue.crises import Crisis, draw, pool_px_1e8
 from agent.app.chaos.rescue.pools import Pools, sqrt_px_x96
@@ -109,27 +111,59 @@ def test_what_the_pools_outran_is_signed_anew_in_a_few_blocks(ground: AgentHome,
             world.begin()
             world.pools.to(px)
             set_feed_price(url, "ETH", px)
-            wait_for(lambda: bool(world.rpc("relay_truth")["private_pending"]), 60)
-            world.pools.to(pool_px_1e8(px, 0, 250))
-            for _ in range(20):
-                last = int(world.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
-                world.rpc("evm_setNextBlockTimestamp", last + SLOT_S)
-                world.rpc("relay_mine", 1)
-                with suppress(AssertionError):
-                    wait_for(lambda: len(payments_of(world)) > 1, LOOKS_S)
-                if len(payments_of(world)) > 1:
-                    break
-            first, second = payments_of(world)
-            assert first.authorized is not None and second.authorized is not None
-            blocks = second.authorized.signed_block - first.authorized.signed_block
-            assert first.submission is SubmissionState.EXPIRED and not first.included_in
-            assert first.authorized.max_block - first.authorized.signed_block <= 4 < blocks <= SECOND_WITHIN
-            wait_for(lambda: world.rpc("relay_truth")["private_pending"] != [], 30)
+            outrun(world, pool_px_1e8(px, 0, 250))
             world.rpc("relay_mine", 1)
             assert world.health() >= 135 * 10**16 and len(payments_of(world)) == 2
         finally:
             world.pools.to(3_000 * 10**8)
             world.end()
+
+
+def test_a_sale_the_pools_outran_is_planned_anew_in_a_few_blocks(ground: AgentHome, tmp_path: Path) -> None:
+    """What a payment is bought with is sold no slower than the payment itself is made: the order ends, the next one takes what is now given."""
+    url = ground.home.cheat_urls[1]
+    path = with_rule(ground.owners_path, tmp_path, bare=True)
+    values = tomllib.loads(path.read_text())
+    (rule,) = values["rescues"]
+    rule |= {"warn": "1.8", "trigger": "1.8", "target": "1.9", "add_collateral": False}
+    template.write(values, path, note="A sale instead.", replace=True)
+    world = World(path, url, tmp_path, lambda text: None, bare=True)
+    assert world.pools is not None
+    try:
+        world.lay(Crisis(0, 0, 17_000, 0, 9_000, (), bare=True))
+        world.take_over()
+        world.begin()
+        outrun(world, pool_px_1e8(3_000 * 10**8, 0, 80))
+        for _ in range(4):  # the sale's own block, then the payment's
+            world.rpc("relay_mine", 1)
+            with suppress(AssertionError):
+                wait_for(lambda: bool(world.rpc("relay_truth")["private_pending"]), LOOKS_S)
+        sales = [r for r in payments_of(world) if not r.what]
+        assert world.health() >= 19 * 10**17 and len(sales) == 2 and len(payments_of(world)) == 3
+    finally:
+        world.pools.to(3_000 * 10**8)
+        world.end()
+
+
+def outrun(world: World, px_1e8: int) -> None:
+    """Others trade the pools there once something is with the relay; blocks of twelve seconds until it ended and another was signed."""
+    assert world.pools is not None
+    wait_for(lambda: bool(world.rpc("relay_truth")["private_pending"]), 60)
+    world.pools.to(px_1e8)
+    for _ in range(20):
+        last = int(world.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+        world.rpc("evm_setNextBlockTimestamp", last + SLOT_S)
+        world.rpc("relay_mine", 1)
+        with suppress(AssertionError):
+            wait_for(lambda: len(payments_of(world)) > 1, LOOKS_S)
+        if len(payments_of(world)) > 1:
+            break
+    first, second = payments_of(world)
+    assert first.authorized is not None and second.authorized is not None
+    blocks = second.authorized.signed_block - first.authorized.signed_block
+    assert first.submission is SubmissionState.EXPIRED and not first.included_in
+    assert first.authorized.max_block - first.authorized.signed_block <= 4 < blocks <= SECOND_WITHIN, blocks
+    wait_for(lambda: world.rpc("relay_truth")["private_pending"] != [], 30)
 
 
 def payments_of(world: World) -> list[PartRecord]:

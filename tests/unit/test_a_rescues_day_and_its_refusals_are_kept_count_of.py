@@ -190,6 +190,32 @@ def test_a_little_more_than_is_missing_is_brought_where_there_is_more(held: int,
     assert found == (sent if sent is None or sent > 10**6 else sent * 10**6)
 
 
+@pytest.mark.parametrize(
+    ("near", "far", "room", "raws"),
+    [(505, 600, 2_000, [(505, "base"), (505_505_506, "far")]),  # all of it, from either
+     (400, 25, 2_000, [(400, "base"), (25, "far")]),            # as much of it as there is, the most first
+     (24, 450, 2_000, [(450, "far")]),                          # a twentieth at the least
+     (505, 600, 999, []), (400, 25, 799, [(25, "far")])],       # a unit is two dollars here
+)  # fmt: skip
+def test_all_that_is_missing_is_brought_or_as_much_as_there_is(
+    near: int, far: int, room: int, raws: list[tuple[int, str]]
+) -> None:
+    there, other = (AssetId(f"{place}/erc20:0x{'d' * 40}") for place in ("eip155:8453", "eip155:42161"))
+    desks = {place: SimpleNamespace(place=place, name=name) for place, name in (("eip155:1", "here"), ("eip155:8453", "base"), ("eip155:42161", "far"))}  # fmt: skip
+    app: Any = SimpleNamespace(
+        directory=Directory({"USDC": (USDC, there, other)}, {a: Asset(a, "USDC", 6) for a in (USDC, there, other)}),
+        settings=SimpleNamespace(bridge=SimpleNamespace(fee_bps=10, usual_s=15)), roads=None, chains=desks,
+    )  # fmt: skip
+    sight = sight_of(USDC)
+    sight.rule.bridge, sight.rule.bridge_above = True, Decimal("1.03")
+    sight.health_1e18, sight.below = 11 * 10**17, lambda threshold: False
+    sight.one.health = SimpleNamespace(seconds_to_liquidation=None)
+    sight.on_chains = {there: near * 10**6, other: far * 10**6}
+    found = bringing.choices(app, sight, (Need(REPAY, str(USDC), 500 * 10**6),), Decimal(room))
+    told = [(one.raw, one.way.here.name) for one in found]  # type: ignore[attr-defined]
+    assert told == [(raw if raw > 10**6 else raw * 10**6, name) for raw, name in raws]
+
+
 def test_what_another_daemon_paid_in_today_is_none_of_ours_to_pay_again() -> None:
     """A day of 1,000 dollars of which another daemon has 600 under way: 500 are not reserved, 400 are, and settled once they are final."""
     store, parts = MemoryJobStore(), dict[str, Any]()

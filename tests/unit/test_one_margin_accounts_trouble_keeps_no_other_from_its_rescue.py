@@ -57,7 +57,7 @@ class Desk:
 
     def __init__(self, clock: ManualClock) -> None:
         self.clock, self.journal = clock, self
-        self.book = SimpleNamespace(parents={})
+        self.book = SimpleNamespace(parents={}, alarms=[])
         self.alarms: list[tuple[str, str]] = []
 
     async def record(self, event: Any) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from agent.app.bridging.flying import flying_usd
 from agent.app.chain_desk import ChainDesk
 from agent.app.instructed import Ended, instructed
+from agent.app.lasting import until_s
 from agent.app.lending import asset_at, beside
 from agent.app.places import place_named
 from agent.app.settings import risk_limits
@@ -141,8 +142,10 @@ async def quoted(app: App, way: Way, in_raw: int) -> Quote:
     return found
 
 
-async def prepare(app: App, book: Book, way: Way, in_raw: int, what: str, name: ClOrdId) -> Deposit:
-    """The deposit under a name of the caller's, checked and rehearsed. Raises as `quoted`, Denied as `review`, Reject WOULD_REVERT."""
+async def prepare(
+    app: App, book: Book, way: Way, in_raw: int, what: str, name: ClOrdId, lasts_s: int = DEADLINE_S
+) -> Deposit:
+    """The deposit under a name of the caller's, checked and rehearsed; it may wait `lasts_s` for its block. Raises as `quoted`, Denied as `review`, Reject WOULD_REVERT."""
     here = way.here
     if here.road is not None or app.roads is not None:
         raise Denied(
@@ -156,7 +159,7 @@ async def prepare(app: App, book: Book, way: Way, in_raw: int, what: str, name: 
     found = await quoted(app, way, in_raw)
     worth_usd = await review(app, book, way, in_raw)
     head = await here.gateway.block("latest")
-    deadline = head.timestamp + DEADLINE_S
+    deadline = until_s(head.timestamp, app.clock.now_ns(), DEADLINE_S, lasts_s)
     wallet, chain_there = here.wallet, way.there.profile.chain_id
     guard = Call(here.routers.universal_router, deadline_guard(wallet, way.tokens[0], deadline))
     calls = across.deposit_calls(

@@ -161,11 +161,18 @@ def submission(
     20,
     "A control: nobody watches (asleep), money goes elsewhere (thief), it begins too late, pays too much or heeds no doubt (late, greedy, blind), may not sell collateral or sells it at any price (unarmed, spendthrift), and the referee must find it.",
 )
-def rescue(seed: int, count: int | None, case: int | None, mistake: str, as_json: bool) -> int:
+@click.option(
+    "--kind",
+    type=click.Choice(("loan", "bridge")),
+    default="loan",
+    show_default=True,
+    help="Where the wallet's money is: beside the loan, or on another chain, from which Across has to bring it in time.",
+)
+def rescue(seed: int, count: int | None, case: int | None, mistake: str, as_json: bool, kind: str) -> int:
     """A loan whose collateral falls fast, with dear gas, stale prices, a sequencer, relay or exchange that is down and a daemon that is killed."""
     from agent.app.chaos.rescue.run import run
 
-    report = run(seed, chosen(count, case, 20), mistake=mistake, say=note)
+    report = run(seed, chosen(count, case, 20), kind=kind, mistake=mistake, say=note)
     if as_json:
         emit_json(report.to_json())
     else:
@@ -175,12 +182,14 @@ def rescue(seed: int, count: int | None, case: int | None, mistake: str, as_json
             f"{found['crises']} crises, {found['infeasible']} infeasible, {found['survived']} survived, {found['fallen']} fallen; "
             f"{found['payments']} payments, {found['by_flash']} of them out of collateral, {found['sigkills']} deaths of the daemon"
         )
+        if kind == "bridge":
+            print(f"{found['crossings']} crossings, {found['came_back']} of them came back")
         for name, who in (
             ("lost_cents", "lost"), ("lost_all_knowing_cents", "by one who knows all"),
             ("lost_repaying_cents", "by repaying all from the wallet at the trigger"), ("lost_doing_nothing_cents", "by doing nothing"),
         ):  # fmt: skip
             print(f"{who}: {found[name] / 100:,.2f} USD")
-        tell_violations(report)
+        tell_violations(report, "" if kind == "loan" else f" --kind {kind}")
     return VIOLATED if report.violations else 0
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
+from agent.algos.step import LASTS
 from agent.app import lending
 from agent.app.cli.common import first_error
 from agent.app.cli.output import note
@@ -47,7 +48,7 @@ DAY_NS = landed.DAY_NS
 MORE_BPS = 20
 """How much more than is owed a sale is to bring."""
 LASTS_S = 48
-"""How long a payment may wait for its block: what the pools, or the price, outran is planned anew after four blocks of mainnet, not after
+"""How long a payment, or a sale for one, may wait for its block: what the pools, or the price, outran is planned anew after four blocks of mainnet, not after
 three minutes."""
 UNSIGNED = frozenset(
     {
@@ -244,6 +245,8 @@ async def buy(app: App, desk: Desk, sight: Sight, move: Move, most_cost_usd: Dec
         app.directory, dict(desk.algos), "buy", f"{qty:f}", f"{symbols[known]}@{place}", f"{symbols[sold]}@{place}",
         max_slippage_bps=sight.rule.max_slippage_bps,
     )  # fmt: skip
+    if (lasts := lasts_s(app, sight)) < DEADLINE_S:
+        request = replace(request, algo_params=(*request.algo_params, (LASTS, str(lasts))))
     earlier = [r for r in desk.book.parents.values() if r.parent.intent.source == source_of(sight)]
     found = await propose(
         app, request, salt=f"{sight.name} {len(earlier)}", source=source_of(sight), created_ns=desk.clock.now_ns(), note=note,

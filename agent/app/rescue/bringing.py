@@ -15,6 +15,7 @@ from agent.app.bridging import following, sending
 from agent.app.bridging.sending import Way
 from agent.app.instructed import failure
 from agent.app.places import place_named
+from agent.app.rescue.acting import lasts_s
 from agent.app.rescue.doubts import Doubt
 from agent.app.rescue.sight import Sight, token_known
 from agent.domain.events import Crossed
@@ -33,13 +34,15 @@ if TYPE_CHECKING:
 
 MORE_BPS = 100
 """How much more than is missing is brought: prices go on while it is under way."""
+LEAST_BPS = 500
+"""Less of what is missing is not worth two transactions."""
 BLOCKS_S = 45
 """What the deposit's own block and the payment's take besides the relayer, at the longest as a rule."""
 
 
 @dataclass(frozen=True)
 class Bring:
-    """`raw` base units leave `way.here`, so that at least what `need` says arrives."""
+    """`raw` base units leave `way.here`, so that what `need` says arrives, or as much of it as there is."""
 
     need: Need
     way: Way
@@ -94,20 +97,28 @@ def too_slow(app: App, sight: Sight) -> Doubt | None:
 
 
 def choices(app: App, sight: Sight, missing: tuple[Need, ...], room_usd: Decimal) -> list[Bring]:
-    """Every way to bring all of one need from one chain, the least worth first. Nothing that the rule's limits would not let be paid in."""
-    account = sight.one.account
-    if account is None or app.roads is not None or not sight.rule.bridge or too_slow(app, sight) is not None:
+    """Every way to bring all of one need from one chain, the least worth first; where there is none, every one to bring some of it, the one
+    that brings most of it first. Nothing that the rule's limits would not let be paid in."""
+    account, unit = sight.one.account, sight.unit_usd
+    if account is None or unit is None or app.roads is not None or not sight.rule.bridge:
         return []
-    found = []
+    if too_slow(app, sight) is not None:
+        return []
+    whole, some = list[Bring](), list[Bring]()
     for need in missing:
         known = token_known(app, need.asset)
-        if known is None or worth_usd(account, need.asset, need.raw) > room_usd:
+        if known is None:
             continue
-        for asset, raw in sight.on_chains.items():
-            sent = enough(app, need.raw, raw)
-            if sent is not None and (way := _way(app, asset, known)) is not None:
-                found.append(Bring(need, way, sent))
-    return found
+        for asset, held in sight.on_chains.items():
+            sent, way = enough(app, need.raw, held), _way(app, asset, known)
+            paid = need.raw if sent is not None else held
+            if way is None or worth_usd(account, need.asset, paid, unit) > room_usd:
+                continue
+            if sent is not None:
+                whole.append(Bring(need, way, sent))
+            elif held * 10_000 >= need.raw * LEAST_BPS:
+                some.append(Bring(need, way, held))
+    return whole or sorted(some, key=lambda one: -one.raw / one.need.raw)
 
 
 def enough(app: App, need_raw: int, held_raw: int) -> int | None:
@@ -141,7 +152,7 @@ async def prepare(app: App, book: Book, sight: Sight, one: Bring, most_cost_usd:
     )
     name = ClOrdId(digest_of("bring", sight.name, begun))
     what = words(app, one) + for_whom(sight)
-    found = await sending.prepare(app, book, one.way, one.raw, what, name)
+    found = await sending.prepare(app, book, one.way, one.raw, what, name, lasts_s(app, sight))
     sending.check_max_loss(found, most_cost_usd)
     return found
 

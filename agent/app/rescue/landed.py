@@ -1,12 +1,16 @@
-"""Payments that are final and of which nobody was told: whoever signed them died before they landed. Each is told once, by journal and chain."""
+"""Payments that are final, and orders that were filled, of which nobody was told: whoever signed them died before that. Each is told once, by
+the journal, and by the chain where it was a payment."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.algos.step import REDUCE_ONLY
 from agent.app.cli.output import plain
 from agent.domain.errors import FairleadError
 from agent.domain.events import Alarmed
+from agent.domain.instruments import label_of
+from agent.domain.orders import Side
 from agent.domain.submission_state import SubmissionState
 from agent.domain.units import qty_exact
 from agent.execution.locks import RESCUE
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
     from agent.app.rescue.sight import Sight
     from agent.execution.desk import Desk
     from agent.journal.book import Book
-    from agent.journal.records import PartRecord
+    from agent.journal.records import ParentRecord, PartRecord
     from chains.types import Receipt
 
 RESCUED = "RESCUED"
@@ -64,6 +68,30 @@ async def tell(desk: Desk, sight: Sight) -> None:
         if mined is not None:
             text = f"{opening(record, sight.name)} in block {mined.block_number}{await _left(sight, mined)}; told after a restart"
             await desk.journal.record(Alarmed(RESCUED, text, desk.clock.now_ns()))
+
+
+def filled_untold(book: Book, source: str, now_ns: int) -> list[ParentRecord]:
+    """The orders of a source that made a position smaller, begun within the last 24 hours, that are over and that no alert names."""
+    found = []
+    for name, record in book.parents.items():
+        intent = record.parent.intent
+        if intent.source != source or REDUCE_ONLY not in intent.algo_params or record.closed is None:
+            continue
+        if now_ns - record.accepted_ns > DAY_NS:
+            continue
+        if book.filled_base(name) and not any(name in alarm.message for alarm in book.alarms):
+            found.append(record)
+    return found
+
+
+async def tell_filled(desk: Desk, venue: str, source: str) -> None:
+    """Each of them, by what was filled of it at that exchange. Raises Halt."""
+    for record in filled_untold(desk.book, source, desk.clock.now_ns()):
+        parent, filled = record.parent, desk.book.filled_base(record.parent.cl_ord_id)
+        verb = "bought back" if parent.side is Side.BUY else "sold"
+        whole = "" if filled >= parent.qty else f" of {plain(parent.qty)}"
+        told = f"{venue}: {verb} {plain(filled)}{whole} {label_of(parent.intent.base)}, reduce-only, by the order {parent.cl_ord_id}"
+        await desk.journal.record(Alarmed(RESCUED, f"{told}; told late", desk.clock.now_ns()))
 
 
 async def _left(sight: Sight, mined: Receipt) -> str:

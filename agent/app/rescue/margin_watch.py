@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from agent.app.jobs.budgets import Budgets
-from agent.app.rescue import exchange
+from agent.app.rescue import exchange, landed
 from agent.app.rescue.hedge import of_margin, stands_words
 from agent.app.rescue.hedge_keeper import HedgeKeeper
 from agent.app.rescue.hedge_lease import HedgeLease
@@ -73,6 +73,8 @@ class MarginWatch:
     async def step(self) -> None:
         """One look, and what it calls for at each account. Raises what the first of them came to grief by, after the others had their turn."""
         lasting, trouble = set[tuple[str, str]](), list[FairleadError]()
+        # Whatever this watch carried to its end it has told of by now.
+        await landed.tell_filled(self._desk, self._rule.venue, exchange.source_of(self._rule))
         told = await exchange.exposed(self._app, self._rule)
         until = self._rule.lasts_below(self._rule.target)
         if all(one.judged.state is not State.UNKNOWN and not one.below(until) for one in told):

@@ -132,7 +132,8 @@ async def look(app: App, rule: RescueTable) -> Sight | None:
     assert desk.sender is not None
     (held, history, wei, prices), (stale, down, at_venues) = await asyncio.gather(
         asyncio.gather(
-            app.market.balances(desk, tokens),
+            # Of the block that the account was read of: what came since would be paid in before it is there.
+            app.market.balances(desk, tokens, one.found.block if one.found is not None else None),
             desk.gateway.fee_history(),
             desk.gateway.balance(desk.sender),
             app.oracles.medians(),

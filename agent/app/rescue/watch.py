@@ -171,7 +171,7 @@ class RescueWatch:
         own = [d for d in found.doubts if d not in sight.doubts]
         comes, slow = await self._brings(sight, found, spent)
         own += slow
-        if comes and not found.plans:
+        if comes and not found.plans and not slow:
             return
         if not found.plans:
             await self._cannot(sight, own, lines, size)
@@ -195,7 +195,7 @@ class RescueWatch:
         task.add_done_callback(self._tasks.discard)
 
     async def _brings(self, sight: Sight, found: Options, spent: Decimal) -> tuple[bool, list[Doubt]]:
-        """Whether what is missing is on its way from another chain, or was sent for now; and why it was not."""
+        """Whether what is missing is on its way from another chain, or was sent for now; and why it was not, or may come too late."""
         app, desk = self._app, self._desk
         waited = bringing.awaited(app, desk, sight)
         if waited:
@@ -204,7 +204,8 @@ class RescueWatch:
                 "RESCUE_WAITS", f"{sight.name}: on its way: {told}", "it is paid in once it is there"
             )
         if waited or any(not task.done() and task.get_name() == BRINGS for task in self._tasks):
-            return True, []
+            late = bringing.too_slow(app, sight)
+            return True, [late] if late is not None else []
         if not found.missing or app.roads is not None or not sight.on_chains or not sight.rule.bridge:
             return False, []
         if (slow := bringing.too_slow(app, sight)) is not None:
@@ -217,7 +218,7 @@ class RescueWatch:
             except FairleadError as error:
                 if error.verb == "HALT":
                     raise
-                key = (error.code, *bringing.words(app, one).split())
+                key = (error.code, one.way.given, one.way.received)  # the amount is another at every look
                 if key not in self._refused:
                     self._refused.add(key)
                     text = (

@@ -36,11 +36,25 @@ class Slot:
     pushed_bps: int = 0
 
 
+NEVER = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Abroad:
+    """What the wallet has on the other chain: `usdc_bps` of the debt, `weth_bps` of the collateral. A relayer takes `delay` slots for a
+    deposit, or NEVER takes it."""
+
+    usdc_bps: int
+    weth_bps: int
+    delay: int
+
+
 @dataclass(frozen=True, slots=True)
 class Crisis:
     """`health_bps` is the health factor it begins with; `usdc_bps` of the debt and `weth_bps` of the collateral are in the wallet.
 
     `bare`: it may be repaid out of its collateral, at pools whose price is `off_bps` below the oracle's.
+    `abroad`: what there is besides has to be brought by the bridge; its slots' deaths are of that (`bridged_crises`).
     """
 
     seed: int
@@ -51,6 +65,7 @@ class Crisis:
     slots: tuple[Slot, ...]
     bare: bool = False
     off_bps: int = 0
+    abroad: Abroad | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -3,7 +3,8 @@
 python -m agent.app.chaos.rescue.referee      one JSON object a line on stdin, one answer a line on stdout
 
     {"do": "open", "url", "safe", "sender", "alerts", "trigger", "warn", "target", "most_usd", "uptime", and where the wallet
-     is bare "pools", "a_token", "feed", "most_cost_usd", "slippage_bps"}
+     is bare "pools", "a_token", "feed", "most_cost_usd", "slippage_bps"; where money is elsewhere "there", "there_url", "above", "fee_bps"}
+    {"do": "mark"}                        → {}: both chains are looked at; only where money is elsewhere
     {"do": "begin", "crisis": {...}}      → {"feasible", "needed"}: the ground is laid, nothing has befallen it yet
     {"do": "judge"}                       → {"violations": [{"case", "rule", "story"}], "counters": {...}}
 
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.app.chaos.rescue.referee_bare import FLASH, WHOLE_BELOW, Flashed, Plan, Ways, knowing
+from agent.app.chaos.rescue.referee_bridge import Brought
 from agent.app.chaos.rescue.referee_pools import Pool
 from chains.devnet.addresses import CHAINS
 from chains.devnet.jsonrpc import Rpc
@@ -40,7 +42,7 @@ BONUS, CLOSED = Fraction(5, 100), Fraction(1, 2)
 """What a liquidation costs its owner: the bonus, on half of the debt."""
 COUNTERS = (
     "crises", "survived", "infeasible", "outside_policy", "fallen", "payments", "warned", "silent", "lost_cents",
-    "lost_all_knowing_cents", "lost_repaying_cents", "lost_doing_nothing_cents", "bare", "cliffs", "by_flash",
+    "lost_all_knowing_cents", "lost_repaying_cents", "lost_doing_nothing_cents", "bare", "cliffs", "by_flash", "bridged", "crossings", "came_back",
 )  # fmt: skip
 
 
@@ -60,10 +62,17 @@ class Case:
         self.alerts = judge.alert_lines()
         self.prices = [Fraction(slot["px_1e8"], 10**8) for slot in crisis["slots"]]
         self.ways: Ways | None = None
+        self.brought: Brought | None = None
         if crisis["bare"]:
             self.ways = Ways(judge, judge.pools, crisis)
             self.plan = Plan(self, self.ways, judge.trigger, judge.target)
             self.feasible, self.needed = self.plan.feasible, self.plan.needed
+            return
+        if crisis["abroad"] is not None:
+            assert judge.there is not None
+            self.brought = Brought(judge, self, judge.there)
+            self.feasible = self.brought.feasible
+            self.needed = not self.stands(Fraction(0), Fraction(0), 0)
             return
         self.feasible = self.stands(self.usdc, self.weth, 0)
         self.needed = not self.stands(Fraction(0), Fraction(0), 0)
@@ -92,6 +101,7 @@ class Judge:
         self.top_1e8 = int(told["top_1e8"])
         self.trigger, self.warn, self.target = (Fraction(told[n]) for n in ("trigger", "warn", "target"))
         self.case: Case | None = None
+        self.there = Rpc(told["there_url"], timeout_s=60) if "there_url" in told else None
         self.pools = [Pool(self.call, address) for address in told.get("pools", ())]
 
     def head(self) -> int:
@@ -148,6 +158,10 @@ class Judge:
             outside += flashed.outside(factors)
             counters["bare"], counters["by_flash"] = 1, len(flashed.moves)
             counters["cliffs"] = int(any(s["cliff"] for s in case.crisis["slots"]))
+        if case.brought is not None:
+            case.brought.mark()
+            outside += case.brought.outside()
+            case.brought.count(counters)
         for story in outside:
             counters["outside_policy"] += 1
             violations.append({"case": number, "rule": "outside-policy", "story": story})
@@ -155,8 +169,13 @@ class Judge:
         for story in self._silent(case, bool(fallen), counters):
             counters["silent"] += 1
             violations.append({"case": number, "rule": "silent", "story": story})
-        self._losses(case, bool(fallen), counters, flashed.lost_usd() if flashed is not None else Fraction(0))
+        self._losses(case, bool(fallen), counters, self._lost_elsewhere(case, flashed))
         return {"violations": violations, "counters": counters}
+
+    def _lost_elsewhere(self, case: Case, flashed: Flashed | None) -> Fraction:
+        """In collateral sold for less than its worth, at the bridge and on the other chain."""
+        lost = flashed.lost_usd() if flashed is not None else Fraction(0)
+        return lost + (case.brought.lost_usd() if case.brought is not None else 0)
 
     def _moves(self, first: int, last: int) -> list[tuple[str, int, str, int]]:
         """(what, block, token, amount) of everything the pool did for the Safe."""
@@ -181,8 +200,9 @@ class Judge:
     ) -> list[str]:
         """Whatever the policy does not allow: the wrong verb, without cause, too much, or money gone elsewhere."""
         said = [f"{name} in block {block}" for name, block, _, _ in moves if name in ("Borrow", "Withdraw")]
-        for token, label in ((USDC, "USDC"), (WETH, "WETH")):
-            gone = self.balance(token, case.first) - self.balance(token, last)
+        came = case.brought.arrived() if case.brought is not None else (0, 0)
+        for token, label, arrived in ((USDC, "USDC", came[0]), (WETH, "WETH", came[1])):
+            gone = self.balance(token, case.first) - self.balance(token, last) + arrived
             paid = sum(raw for name, _, t, raw in moves if t == token.lower() and name in ("Supply", "Repay"))
             if gone != paid:
                 said.append(f"{gone} {label} left the Safe and {paid} went into its loan")
@@ -213,6 +233,8 @@ class Judge:
             said.append("a stale price was passed over")
         if any(slot["stopped"] for slot in case.crisis["slots"]) and "SEQUENCER_DOWN" not in codes:
             said.append("a sequencer that was down was passed over")
+        if case.brought is not None:
+            said += case.brought.silent(codes)
         if not case.feasible and fallen and not codes & {"RESCUE_IMPOSSIBLE", "RESCUE_SHORT"}:
             said.append("what could not be saved was not told")
         return said
@@ -249,6 +271,10 @@ def main() -> int:
         answer: dict[str, Any] = {"watching": True}
         if asked["do"] == "open":
             judge = Judge(asked)
+        elif asked["do"] == "mark":
+            if judge is not None and judge.case is not None and judge.case.brought is not None:
+                judge.case.brought.mark()
+            answer = {}
         elif judge is not None:
             answer = judge.begin(asked["crisis"]) if asked["do"] == "begin" else judge.judge()
         print(json.dumps(answer), flush=True)

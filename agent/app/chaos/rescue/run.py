@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from agent.app.chaos.referee_process import RefereeProcess
 from agent.app.chaos.report import Report
+from agent.app.chaos.rescue.bridged_crises import draw_bridged
+from agent.app.chaos.rescue.bridged_world import ABOVE, BRIDGE, FEE_BPS, THERE, BridgedWorld
 from agent.app.chaos.rescue.crises import TOP_1E8, Crisis, draw
 from agent.app.chaos.rescue.world import (
     BARE_COST_USD,
@@ -23,7 +26,9 @@ from agent.app.chaos.rescue.world import (
     with_rule,
 )
 from chains.devnet.addresses import CHAINS
+from chains.devnet.deploy import across
 from chains.devnet.deploy.aave import a_token
+from chains.devnet.jsonrpc import Rpc
 from chains.errors import Halt, Usage
 
 Say = Callable[[str], None]
@@ -31,12 +36,21 @@ AT_ONCE = 60
 """Crises in one world: the records of a relay, and Anvil's, are kept in memory."""
 
 
+BRIDGE_KIND = "bridge"
+KINDS = ("loan", BRIDGE_KIND)
 MISTAKES = ("asleep", "thief", *MISTAKEN)
 
 
-def run(seed: int, cases: Sequence[int], *, mistake: str = "", say: Say = lambda text: None) -> Report:
-    """Those cases of that seed, on devnets of their own. `mistake`: what goes wrong, for a control. Raises what the devnet and the
-    referee raise."""
+def run(
+    seed: int,
+    cases: Sequence[int],
+    *,
+    kind: str = "loan",
+    mistake: str = "",
+    say: Say = lambda text: None,
+) -> Report:
+    """Those cases of that seed and that one of KINDS, on devnets of their own. `mistake`: what goes wrong, for a control. Raises what the
+    devnet and the referee raise."""
     from agent.app.devnet_home import bring_up
     from chains.devnet import service
 
@@ -50,11 +64,17 @@ def run(seed: int, cases: Sequence[int], *, mistake: str = "", say: Say = lambda
         with tempfile.TemporaryDirectory(prefix="fairlead-chaos-") as name:
             runtime = Path(name) / "devnet"
             try:
-                home = bring_up(runtime=runtime, fast=True, executor=True, progress=say)
+                bridge = kind == BRIDGE_KIND
+                home = bring_up(
+                    runtime=runtime, fast=True, executor=True, bridge=bridge, relayer=False, progress=say
+                )
                 if home.settings is None:
                     raise Halt("CHAOS_WORLD", "the devnet came up without a wallet", "")
-                some = cases[start : start + AT_ONCE]
-                crises(home.settings, home.status.cheat_urls[1], Path(name), seed, some, report, say, mistake)
+                some, urls = cases[start : start + AT_ONCE], home.status.cheat_urls
+                if bridge:
+                    bridged(home.settings, urls, Path(name), seed, some, report, say, mistake)
+                else:
+                    crises(home.settings, urls[1], Path(name), seed, some, report, say, mistake)
             finally:
                 service.down(runtime=runtime)
     report.took_s = time.monotonic() - began
@@ -79,28 +99,48 @@ def crises(
         if some:
             beside = folder / ("bare" if bare else "wallet")
             beside.mkdir()
-            _befall(settings_path, url, beside, some, report, say, mistake, bare=bare)
+            world = World(with_rule(settings_path, beside, mistake, bare=bare), url, beside, say, bare=bare)
+            more = {"most_cost_usd": BARE_COST_USD, "pools": world.pool_addresses if bare else ()}
+            _befall(world, some, report, mistake, more)
+
+
+def bridged(
+    settings_path: Path,
+    urls: Mapping[int, str],
+    folder: Path,
+    seed: int,
+    cases: Sequence[int],
+    report: Report,
+    say: Say,
+    mistake: str = "",
+) -> None:
+    """Those cases of money on another chain: `urls` are cheat urls of chains 1 and 8453, `folder` takes journal and alerts. Wants a signer that
+    lists the bridge's ways."""
+    for chain in across.NAMES:
+        with Rpc(urls[chain]) as rpc:
+            across.ensure(rpc, chain)
+    beside = folder / BRIDGE_KIND
+    beside.mkdir()
+    path = with_rule(settings_path, beside, mistake, bridge=BRIDGE)
+    world = BridgedWorld(path, urls[1], beside, say, there_url=urls[THERE])
+    more = {"there": THERE, "there_url": urls[THERE], "above": ABOVE, "fee_bps": FEE_BPS}
+    _befall(world, [draw_bridged(seed, case) for case in cases], report, mistake, more)
 
 
 def _befall(
-    settings_path: Path,
-    url: str,
-    folder: Path,
-    some: Sequence[Crisis],
-    report: Report,
-    say: Say,
-    mistake: str,
-    *,
-    bare: bool,
+    world: World, some: Sequence[Crisis], report: Report, mistake: str, more: Mapping[str, Any]
 ) -> None:
-    world = World(with_rule(settings_path, folder, mistake, bare=bare), url, folder, say, bare=bare)
+    """`more` is what the referee has to know of this kind."""
+    sender, say = world.settings.wallet.sender, world.say
     opening = {
-        "url": url, "safe": world.safe, "sender": world.settings.wallet.sender.address if world.settings.wallet.sender else "",
+        "url": world.url, "safe": world.safe, "sender": sender.address if sender else "",
         "alerts": str(world.settings.alerts.file), "trigger": TRIGGER, "warn": WARN, "target": TARGET, "most_usd": MOST_USD,
-        "top_1e8": TOP_1E8, "uptime": UPTIME, "most_cost_usd": BARE_COST_USD, "slippage_bps": SLIPPAGE_BPS,
-        "pools": world.pool_addresses if bare else (), "feed": CHAINS[1].feeds["ETH"], "a_token": a_token(world.rpc, CHAINS[1].weth),
+        "top_1e8": TOP_1E8, "uptime": UPTIME, "slippage_bps": SLIPPAGE_BPS,
+        "feed": CHAINS[1].feeds["ETH"], "a_token": a_token(world.rpc, CHAINS[1].weth), **more,
     }  # fmt: skip
     referee = RefereeProcess("agent.app.chaos.rescue.referee", opening)
+    if isinstance(world, BridgedWorld):
+        world.mark = lambda: referee.ask({"do": "mark"})
     try:
         for number, crisis in enumerate(some):
             world.lay(crisis)
@@ -110,9 +150,10 @@ def _befall(
             told = referee.ask({"do": "begin", "crisis": crisis.to_json()})
             hopeless = not told["feasible"] or mistake == "asleep"
             # What stands by itself may be paid for, and is not waited for again once the pools made that too dear.
-            world.begun(needed=told["needed"] or not bare)
+            world.begun(needed=told["needed"] or not world.bare)
             for slot in crisis.slots:
                 world.befall(slot, hopeless)
+                world.lives_on()
             world.settle(hopeless)
             if mistake == "thief":
                 world.steal()

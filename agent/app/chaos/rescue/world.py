@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -150,6 +150,12 @@ class World:
                 raise Halt("CHAOS_WORLD", f"the daemon did not come up: {told[-600:]}", "")
             time.sleep(0.05)
 
+    def lives_on(self) -> None:
+        """Raises Halt CHAOS_WORLD where the daemon ended by itself, a full disk's say: no loan would be saved after that."""
+        if self.daemon is not None and self.daemon.poll() is not None:
+            told = (self.folder / f"daemon-{self.lives}.err").read_text()[-600:]
+            raise Halt("CHAOS_WORLD", f"the daemon ended by itself: {told}", "")
+
     def kill(self) -> None:
         """SIGKILL, and a new life at once; nothing where there is none."""
         if self.dies():
@@ -214,7 +220,7 @@ class World:
         self._darken(False)
         self._uptime(stopped=False, since_s=LONG_UP_S)
         self._trade(TOP_1E8)
-        unwell = self.health() < _1e18(TRIGGER)
+        unwell = self.health() < e18(TRIGGER)
         # The price is back before fees are calm: what was too dear to pay in would else be paid in now, and land in the next crisis.
         set_feed_price(self.url, "USDC", 10**8)
         set_feed_price(self.url, "ETH", TOP_1E8)
@@ -314,7 +320,7 @@ class World:
         """What the pools no longer give is not included. Slots go by until it no longer can be; what is planned anew, or is to follow what
         the wallet had, has a block at once."""
         until = time.monotonic() + TRIED_AGAIN_S
-        while self.health() < _1e18(TRIGGER) and not self._gave_up() and time.monotonic() < until:
+        while self.health() < e18(TRIGGER) and not self._gave_up() and time.monotonic() < until:
             time.sleep(BRIEF_S)
             self._expire()
             self._fee(slot.base_gwei)
@@ -373,11 +379,11 @@ class World:
 
     def _wait(self, most_s: float) -> None:
         until = time.monotonic() + most_s
-        if self.health() >= _1e18(TRIGGER):
+        if self.health() >= e18(TRIGGER):
             time.sleep(BRIEF_S)
             return
         while time.monotonic() < until and not self.rpc("relay_truth")["private_pending"]:
-            if self.health() >= _1e18(TRIGGER) or self._gave_up():
+            if self.health() >= e18(TRIGGER) or self._gave_up():
                 return
             time.sleep(0.05)
 
@@ -396,7 +402,7 @@ class World:
         """Blocks until nothing of the daemon's is open, and the loan is well where it can be."""
         self.rpc("relay_fault")
         until = time.monotonic() + SLOT_S  # on a busy machine a price may go before it was looked at
-        while self.daemon is not None and self.health() < _1e18(WARN) and time.monotonic() < until:
+        while self.daemon is not None and self.health() < e18(WARN) and time.monotonic() < until:
             if '"RESCUE_NEAR"' in "\n".join(self._alerts()[self.told_first :]):
                 break
             time.sleep(0.05)
@@ -405,7 +411,7 @@ class World:
             self._expire()
             self.rpc("relay_mine", 1)
             time.sleep(0.15)
-            if not self._open() and (hopeless or self.health() >= _1e18(TRIGGER) or self._gave_up()):
+            if not self._open() and (hopeless or self.health() >= e18(TRIGGER) or self._gave_up()):
                 return
         if self._open():
             raise Halt("CHAOS_WORLD", "what the daemon signed did not come to an end", "")
@@ -425,23 +431,35 @@ class World:
         return book is not None and bool(book.open_parts())
 
 
-def _1e18(text: str) -> int:
+def e18(text: str) -> int:
     whole, _, part = text.partition(".")
     return int(whole + part.ljust(18, "0"))
 
 
-def with_rule(settings_path: Path, folder: Path, mistake: str = "", *, bare: bool = False) -> Path:
+def with_rule(
+    settings_path: Path,
+    folder: Path,
+    mistake: str = "",
+    *,
+    bare: bool = False,
+    bridge: Mapping[str, Any] | None = None,
+) -> Path:
     """The settings with the crises' rule, and a journal and alerts of their own; `mistake` is one that a rescuer may make. A `bare` wallet's
-    know Uniswap's V3 pools alone: the others are traded by nobody while the price falls."""
+    know Uniswap's V3 pools alone: the others are traded by nobody while the price falls. `bridge`: what they say of one."""
     import tomllib
 
     values = tomllib.loads(settings_path.read_text())
     if bare:
         for chain in values["chains"]:
             chain["pools"] = [p for p in chain["pools"] if p["kind"] == "uniswap_v3"]
-        values.pop("scopes", None)  # an agent's key is let take nothing out of a loan: owners sign
+    if bare or bridge:
+        values.pop(
+            "scopes", None
+        )  # an agent's key is let take nothing out of a loan, nor send it elsewhere: owners sign
     if mistake == "unarmed":
         values["wallet"].pop("flash_repay", None)
+    if bridge:
+        values["bridge"] = dict(bridge)
     values |= {
         "rescues": [(BARE_RULE if bare else RULE) | MISTAKEN.get(mistake, {})],
         "jobs": [],
