@@ -207,8 +207,10 @@ contract Payments {
         (uint256 owes,, uint256 has) = _morphoDebt(morpho, r.market);
         if (repays) _needs(owed - owes + DUST, amount);
         else _needs(has - had, amount);
-        uint256 most = (has * IMorphoOracle(p.oracle).price() / ORACLE_PRICE_SCALE) * p.lltv / WAD;
-        if (owes > most) revert StillLiquidatable(rule);
+        // Without a debt no price is asked for, as Morpho itself asks for none: an oracle that reverts keeps nobody in debt.
+        if (owes != 0 && owes > (has * IMorphoOracle(p.oracle).price() / ORACLE_PRICE_SCALE) * p.lltv / WAD) {
+            revert StillLiquidatable(rule);
+        }
         return amount;
     }
 

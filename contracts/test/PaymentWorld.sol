@@ -43,10 +43,20 @@ contract MockComet {
 }
 
 contract MockOracle {
-    uint256 public price;
+    uint256 private _price;
+    bool public down;
 
     function set(uint256 price_) external {
-        price = price_;
+        _price = price_;
+    }
+
+    function fail() external {
+        down = true;
+    }
+
+    function price() external view returns (uint256) {
+        require(!down, "no price");
+        return _price;
     }
 }
 

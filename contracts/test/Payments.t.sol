@@ -54,6 +54,15 @@ contract PaymentsTest is PaymentWorld {
         isTrue(bare(), "nothing stays");
     }
 
+    function testAnOracleThatIsDownKeepsNobodyInDebt() public {
+        morpho.owe(address(safe), 1_000e12 + 1, 20e18, 90_000e6, 90_000e12);
+        oracle.fail();
+        vm.expectRevert(bytes("no price"));
+        this.paying(2, 500e6); // a part: whether it is enough nobody can say
+        pay(2, 5_000e6);
+        same(owedAtMorpho(), 0, "all of it");
+    }
+
     function testThroughAModifierWhoseTargetItIs() public {
         vm.prank(AGENT);
         payments.execTransactionFromModule(address(payments), 0, abi.encodeCall(Payments.pay, (0, 1e6, block.timestamp)), 0);
