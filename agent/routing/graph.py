@@ -17,6 +17,7 @@ from agent.routing.ranked import Listed, Ranked
 from agent.routing.spot import net_rate
 
 if TYPE_CHECKING:
+    from agent.routing.balance import Leg
     from agent.routing.beams import Beams
     from agent.routing.certificate.ground import Ground
     from agent.routing.pricing import MarketPrices
@@ -107,6 +108,8 @@ class Graph:
         self._view = view
         self._prices: MarketPrices | None = None
         self._curves: dict[str, Curve] = {}
+        self._legs: dict[str, dict[Hop, Leg]] = {}
+        self._rates: dict[Hop, float] = {}
         self._ready: dict[Hop, _Step] = {}
         self._between: dict[tuple[AssetId, AssetId], list[Pool]] = {}
         self._beams: Beams | None = None
@@ -116,12 +119,14 @@ class Graph:
             moved = [pool for name, pool in view.pools.items() if old.get(name) is not pool]
             gone = {pool.id for pool in moved}
             self._curves = {name: curve for name, curve in before._curves.items() if name in view.pools and name not in gone}  # fmt: skip
+            self._legs = {name: legs for name, legs in before._legs.items() if name in view.pools and name not in gone}  # fmt: skip
+            self._rates = {hop: rate for hop, rate in before._rates.items() if hop.id in view.pools and hop.id not in gone}  # fmt: skip
             if before._beams is not None and list(old) == list(view.pools) and before._view.gas.keys() == view.gas.keys():  # fmt: skip
                 if all(_shape(pool) == _shape(old[pool.id]) for pool in moved):
                     self._older = before._beams, moved
         self._ground: Ground | None = None
         self._ground_before: Ground | None = None if before is None else before._ground or before._ground_before  # fmt: skip
-        wrapped = {f"{place}/slip44:60": gas.native_as for place, gas in view.gas.items()}
+        wrapped = self._wrapped = {f"{place}/slip44:60": gas.native_as for place, gas in view.gas.items()}
         self.edges: dict[AssetId, list[tuple[Pool, AssetId]]] = defaultdict(list)
         for pool in view.pools.values():
             if pool.kind in never or pool.id in never:
@@ -147,6 +152,24 @@ class Graph:
             alone = pool.kind in self.alone or pool.id in self.alone
             found = _Step(pool.id, hop.asset_out, self.curve(pool), *ends(pool, hop.asset_in, hop.asset_out), hop, alone)  # fmt: skip
             self._ready[hop] = found
+        return found
+
+    def leg(self, hop: Hop) -> Leg | None:
+        """The knots of a hop over a pool, made once with those of its pool's other pairs; None where the pool has none."""
+        if hop.id not in self._legs:
+            from agent.routing.balance import Leg
+            from agent.routing.tables import pool_rows
+
+            pool = self._view.pools[hop.id]
+            self._legs[hop.id] = {row.hop: Leg(row) for row in pool_rows(pool, [self._wrapped.get(a, AssetId(a)) for a in pool.assets])}  # fmt: skip
+        return self._legs[hop.id].get(hop)
+
+    def rate(self, hop: Hop) -> float:
+        """Raw units bought for the first one sold to a pool, its fee off; made once."""
+        found = self._rates.get(hop)
+        if found is None:
+            pool = self._view.pools[hop.id]
+            found = self._rates[hop] = net_rate(pool, within(pool, hop.asset_in), within(pool, hop.asset_out))
         return found
 
     def steps(self, asset: AssetId) -> list[_Step]:

@@ -20,6 +20,7 @@ from agent.routing.plan import Plan, make_plan
 from agent.routing.problem import Problem, pose
 from agent.routing.report import route_of
 from agent.routing.search import Search, Split
+from agent.routing.support import rebuilt
 from agent.routing.widen import widened
 
 _COARSE, _FINE, _STEP = 40, 1000, 200
@@ -225,6 +226,9 @@ def best_split(problem: Problem, in_time: Callable[[], bool] = _always) -> tuple
             break
     for step, fine in _FINEST:
         plan, chosen = finished(search, chosen, plan, step, fine)
+    other = rebuilt(search, plan, exact, in_time) if in_time() else None
+    if other is not None:
+        search, plan, chosen = other
     return search.problem, plan, chosen
 
 

@@ -84,9 +84,7 @@ class Planes:
         for name in sorted(together):
             rows.setdefault(name, len(rows))
         self._rows = rows
-        weighted = legs.of.weighted
         self._added: list[_Lines | _Sums] = []
-        self._slack: Floats = np.array([float(name in weighted) for name in ids])
 
     def lowest(self, logs: Floats, caps: Mapping[AssetId, int], reach: float, enough: float) -> Floats:
         """Prices from `logs` on, none higher than one an asset can have before it, with no more than `caps` in hand by name.
@@ -174,8 +172,6 @@ class Planes:
         u, v = np.exp(logs[source]), np.exp(far[near])
         flows = legs.dual.sales(u, v, e, self._cap[near])
         paid, got, ticks = self._stopped(e, u, v, flows.paid, flows.got, flows.ticks)
-        # The bound counts a unit of what comes in and one of what goes out more, where powers are worked out in floats.
-        paid, got = paid - self._slack[near], got + self._slack[near]
         fixed = legs.gas[near] + legs.dual.tick_q[e] * ticks
         x = got * v - paid * u - fixed
         group, best = self._group[near], np.zeros(len(self._rows))

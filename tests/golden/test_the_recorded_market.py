@@ -109,6 +109,25 @@ def test_what_two_beginnings_bring_goes_on_through_the_best_pool_there_is() -> N
     assert len(plan.legs) == 5 and plan.net >= 1473_837573301168486429
 
 
+@pytest.mark.parametrize(
+    ("sell", "buy", "amount", "gwei", "least"),
+    [
+        # With amounts by chunks on paths the first netted 2,980,909,715, 151 bps less, and the second 256 bps less.
+        ("SNX", "WBTC", 1872265117211890479529984, 50, 3_025_952_842),
+        ("LUSD", "WETH", 3595336864003456877199360, 5, 489_927231940377551756),
+    ],
+)
+def test_many_legs_are_changed_at_once_where_twelve_are_all_there_may_be(
+    sell: str, buy: str, amount: int, gwei: int, least: int
+) -> None:
+    view = market()
+    view = replace(
+        view, gas={p: replace(g, base_fee_wei=gwei * 10**9, priority_fee_wei=0) for p, g in view.gas.items()}
+    )
+    plan = best_plan(pose(view, view.asset(sell).id, view.asset(buy).id, amount, max_hops=4))
+    assert plan.net >= least and len(plan.legs) <= 12
+
+
 def test_an_order_that_nets_nothing_is_certified_too() -> None:
     """Its unit is so small that a program's numbers leave the solver's range."""
     view = market()

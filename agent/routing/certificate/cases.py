@@ -119,12 +119,12 @@ def _joint(
 
 def _left(of: Chains, sales: Iterable[Sale], paid: int) -> Chains:
     """`of` with these sales alone and the places they join, and `paid` more of gas that is paid in any case."""
-    together, weighted = of.together, of.weighted
+    together = of.together
     made = copy(of)
     for found in ("idle", "least_gas", "later"):
         made.__dict__.pop(found, None)
     made.sales, made.paid = list(sales), of.paid + paid
-    made.__dict__ |= {"together": together, "weighted": weighted}
+    made.__dict__["together"] = together
     kept = set(of.sources | of.targets)
     for sale in made.sales:
         kept.update(sale.pair if sale.i != sale.j else (*sale.edge.nodes, *sale.edge.outs))

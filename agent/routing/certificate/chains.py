@@ -22,7 +22,6 @@ from functools import cached_property
 from itertools import combinations, permutations
 from typing import NamedTuple
 
-from agent.amm import WeightedPool
 from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
 from agent.routing.certificate.bound import Known, Setting
@@ -249,11 +248,6 @@ class Chains(Setting):
 
     def _sums(self, gains: Sequence[Gain]) -> list[int]:
         return best_sums(gains, self.together, self.legs)
-
-    @cached_property
-    def weighted(self) -> frozenset[str]:
-        """The pools whose gains are worked out by powers in floats."""
-        return frozenset(sale.edge.pool.id for sale in self.sales if isinstance(sale.edge.pool, WeightedPool))
 
     @cached_property
     def together(self) -> frozenset[str]:

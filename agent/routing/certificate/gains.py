@@ -21,7 +21,7 @@ from agent.amm import (
 from agent.amm.math import WAD
 from agent.domain.instruments import AssetId
 from agent.routing.certificate.invariants import Trade, gain_up, weighted_gain_up
-from agent.routing.certificate.ranges import PIPS, product_gain_up, ranges_gain_up
+from agent.routing.certificate.ranges import PIPS, first_unit_up, product_gain_up, ranges_gain_up
 from agent.routing.certificate.spots import MARGIN
 
 LITTLE = 8
@@ -102,9 +102,11 @@ def gain_of(sale: Sale, ends: Ends, value: Mapping[AssetId, int], caps: Mapping[
     elif isinstance(pool, ConstantProductPool) or (isinstance(pool, SolidlyPool) and not pool.stable):
         keep, whole = _kept(pool)
         v_in, v_out = value[given], value[got]
-        gross = product_gain_up(pool.reserves[i], pool.reserves[j], keep, whole, v_in, v_out, caps.get(given))
+        x, y, cap = pool.reserves[i], pool.reserves[j], caps.get(given)
         if isinstance(pool, SolidlyPool):
-            gross += free_unit_up(pool, v_in)
+            gross = product_gain_up(x, y, keep, whole, v_in, v_out, cap) + free_unit_up(pool, v_in)
+        else:
+            gross = first_unit_up(x, y, keep, whole, v_in, v_out, cap)
     else:
         gross = _invariant(sale, ends, value, caps)
         return Gain(sale, gross, gross - edge.gas, None if i == j else given)

@@ -32,6 +32,7 @@ _STEPS = 60
 _CLOSE = 1e-8
 _TURNS, _PAYS, _NEAR = 8, 1e-8, 1e-7
 _LARGE = 1e200
+_HIGHEST = 700.0
 
 
 @dataclass(frozen=True)
@@ -217,6 +218,8 @@ def weighted_gain_up(pool: WeightedPool, i: int, j: int, v_in: int, v_out: int, 
 
     The gain v_j y (1 - (x / (x + D))**r) - v_i D / keep is concave in the net input D: its top, or the cap, is its maximum. The contract
     takes no more net than three tenths of what it holds; after other legs into it that is more, but worth no more than the same part of `x`.
+    It rounds the fee, the power and what comes out against the trader, and takes and gives whole raw units: where the top is below one of
+    either, the first whole one is the best sale. (A unit of an asset without decimals may be worth more than all else that is left.)
     """
     x, y = pool.balances[i] * 1.0, pool.balances[j] * 1.0
     low, high = v_out / ONE, v_in / ONE / (1 - pool.fee_1e18 / WAD)
@@ -224,12 +227,19 @@ def weighted_gain_up(pool: WeightedPool, i: int, j: int, v_in: int, v_out: int, 
     if not x or not y or low * y * r <= high * x * (1 - _TINY):
         return 0
     share = min((low * y * r / (high * x)) ** (1 / (r + 1)) - 1, _MOST_IN)
-    if cap is not None:
-        share = min(share, cap * (1 - pool.fee_1e18 / WAD) / x)
-    if share <= 0:
+    most = _MOST_IN if cap is None else min(cap * (1 - pool.fee_1e18 / WAD) / x, _MOST_IN)
+    share = min(share, most)
+    if share <= 0 or y <= 1:
         return 0
-    taken, paid = -low * y * expm1(-r * log1p(share)), high * x * share
-    gain = taken - paid + (taken + paid) * _SLACK + low + high
+    taken = -low * y * expm1(-r * log1p(share))
+    if taken < low or x * share < 1:
+        least = max(1 / x, expm1(min(-log1p(-1 / y) / r, _HIGHEST))) * (1 - _NEAR)
+        if least > most:
+            return 0
+        share = max(share, least)
+        taken = -low * y * expm1(-r * log1p(share))
+    paid = high * x * share
+    gain = taken - paid + (taken + paid) * _SLACK
     return _value_up(gain) if gain > 0 else 0
 
 

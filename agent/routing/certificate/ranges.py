@@ -21,6 +21,20 @@ def summit_up(a: int, b: int) -> int:
     return a + b - 2 * isqrt(a * b) if a > b else 0
 
 
+def first_unit_up(x: int, y: int, keep: int, whole: int, v_in: int, v_out: int, cap: int | None) -> int:
+    """`product_gain_up` where every sale gives whole raw units. Where the best one gives less than one, the least that gives one is the best."""
+    gain = product_gain_up(x, y, keep, whole, v_in, v_out, cap)
+    if not 0 < gain < v_out:
+        return gain
+    least = -(-x * whole // (keep * (y - 1))) if y > 1 else None
+    if least is None or (cap is not None and cap < least):
+        return 0
+    reached = x * whole + keep * least
+    if v_out * keep * whole * x * y > v_in * reached * reached:
+        return gain
+    return max(-(-v_out * least * keep * y // reached) - v_in * least, 0)
+
+
 def product_gain_up(x: int, y: int, keep: int, whole: int, v_in: int, v_out: int, cap: int | None) -> int:
     """Gain of the best sale of at most `cap` raw to reserves `x`, `y` that keep all but `keep`/`whole` of the input."""
     if not x or not y or not keep:
