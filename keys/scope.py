@@ -185,7 +185,9 @@ def check(scope: Scope) -> None:
 
 def _check_numbers(scope: Scope) -> None:
     if not Decimal(0) < scope.burst_usd < scope.per_day_usd <= Decimal(10) ** 12:
-        raise _invalid("0 < burst_usd < per_day_usd is needed: the rest is what a day gives back, and of nothing nothing ever comes back")
+        raise _invalid(
+            "0 < burst_usd < per_day_usd is needed: the rest is what a day gives back, and of nothing nothing ever comes back"
+        )
     ranges = (
         ("slack_bps", scope.slack_bps, 1, 1_000),
         ("divergence_bps", scope.divergence_bps, 1, 1_000),

@@ -114,7 +114,9 @@ def check(rules: Sequence[PaymentRule], listed: Collection[str], taken: Collecti
             )
         _check_account(rule, listed, taken)
         if not 0 < rule.burst_raw < rule.per_day_raw < 1 << 128 or not 0 < rule.allowance_raw < 1 << 256:
-            raise _invalid(f"{rule.words}: 0 < at_once < per_day is needed (the rest is what a day gives back), and an allowance above zero")
+            raise _invalid(
+                f"{rule.words}: 0 < at_once < per_day is needed (the rest is what a day gives back), and an allowance above zero"
+            )
         if (key := (rule.lender, rule.market, rule.account, rule.action, rule.asset)) in seen:
             raise _invalid(f"{rule.action} at {rule.words} is listed twice")
         seen.add(key)
