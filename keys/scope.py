@@ -380,7 +380,7 @@ def payment_parts(scope: Scope, at: Address, standing: Collection[str] = ()) -> 
         made = (ROLES_MASTERCOPY, roles_initializer(scope.safe, paying), 0)
         parts.append(_part(MODULE_FACTORY, "zodiac_module_factory", "deployModule", *made))
     parts += scope_payments.under_a_role(roles, paying, ROLE, scope.agent)
-    return parts + scope_payments.opening(roles, paying, scope.payments)
+    return parts + scope_payments.opening(roles, paying, scope.payments, again=paying in standing)
 
 
 def safe_tx(

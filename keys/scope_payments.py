@@ -27,8 +27,8 @@ NO_MARKET = bytes(32)
 @dataclass(frozen=True, slots=True)
 class PaymentRule:
     """`action` (repay, or supply of collateral) of `asset` at `lender`, a market of Compound III (`kind` compound_v3) or Morpho Blue in the
-    market `market` (morpho_blue; the id, 32 bytes). In any 24 hours `per_day_raw` passes, of it `burst_raw` at once; `allowance_raw` is what
-    may ever be taken for it before the owners allow more."""
+    market `market` (morpho_blue; the id, 32 bytes). In any 24 hours `per_day_raw` passes, of it `burst_raw` at once, the rest by and by: it is what
+    refills the budget. `allowance_raw` is what may ever be taken for it before the owners allow more."""
 
     kind: str
     lender: Address
@@ -74,11 +74,14 @@ def check(rules: Sequence[PaymentRule], listed: Collection[str], taken: Collecti
             raise _invalid(f"{rule.lender} has another part here: it can be no lender")
         if len(rule.market) != 32 or (rule.kind == "morpho_blue") != any(rule.market):
             raise _invalid("a market of Morpho Blue has an id of 32 bytes, one of Compound III none")
-        if not 0 < rule.burst_raw <= rule.per_day_raw < 1 << 128 or not 0 < rule.allowance_raw < 1 << 256:
-            raise _invalid(f"{rule.words}: 0 < at_once <= per_day is needed, and an allowance above zero")
+        if not 0 < rule.burst_raw < rule.per_day_raw < 1 << 128 or not 0 < rule.allowance_raw < 1 << 256:
+            # All of the day's at once would leave nothing to refill it with: once used it would stay empty.
+            raise _invalid(f"{rule.words}: 0 < at_once < per_day is needed, and an allowance above zero")
         if (key := (rule.lender, rule.market, rule.action, rule.asset)) in seen:
             raise _invalid(f"{rule.action} at {rule.words} is listed twice")
         seen.add(key)
+    if beyond := [token for token, raw in allowed(rules).items() if raw >= 1 << 256]:
+        raise _invalid(f"{beyond[0]}: the allowances of its payments together are more than a token can hold")
 
 
 def address(creation: bytes, gate_at: Address, rules: Sequence[PaymentRule]) -> Address:
@@ -112,9 +115,13 @@ def under_a_role(roles: Address, at: Address, role: bytes, agent: Address) -> li
     ]
 
 
-def opening(roles: Address, at: Address, rules: Sequence[PaymentRule]) -> list[Part]:
-    """Opened for the modifier, and last the allowances."""
-    given = [_part(token, "erc20", "approve", at, raw) for token, raw in allowed(rules).items()]
+def opening(roles: Address, at: Address, rules: Sequence[PaymentRule], again: bool = False) -> list[Part]:
+    """Opened for the modifier, and last the allowances. `again`: it stood before and may have some left, which are taken back first: a token
+    like USDT sets no allowance over another one."""
+    given = []
+    for token, raw in allowed(rules).items():
+        given += [_part(token, "erc20", "approve", at, 0)] if again else []
+        given.append(_part(token, "erc20", "approve", at, raw))
     return [_part(at, "payments", "open", roles), *given]
 
 
