@@ -132,6 +132,32 @@ def test_cases_prove_more_than_the_whole_and_the_check_follows(
     assert not found.valid and found.bound_raw > int(proof["bound_raw"]) * 1.0001
 
 
+@pytest.mark.parametrize(
+    ("limit", "most", "named"),
+    [
+        ("MOST_CASES", 7, "more than 7 cases"),
+        ("DEEPEST", 1, "more than 1 in one another"),
+        ("MOST_WORK", 400, "more prices for more sales"),
+    ],
+)
+def test_the_check_of_a_certificate_ends_at_a_limit(
+    monkeypatch: pytest.MonkeyPatch, limit: str, most: int, named: str
+) -> None:
+    view, route = BY_PLACE
+    monkeypatch.setattr(f"agent.routing.certificate.check.{limit}", most)
+    found = check(route, view)
+    assert not found.valid and named in found.why[0]
+
+
+def test_no_more_is_divided_than_the_check_looks_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same market under a tight limit on both sides: fewer cases, and a certificate that passes."""
+    for side in ("divided", "certificate.check"):
+        monkeypatch.setattr(f"agent.routing.{side}.MOST_WORK", 3_000)
+    view, route = divided_route(8, 10**19)
+    assert check(route, view).valid
+    assert len(json.dumps(route)) < len(json.dumps(BY_PLACE[1]))
+
+
 CHANGES = ("one case", "three cases", "text", "no sets", "many sets", "other pool", "other pair", "no places", "every place", "other asset",
            "source", "half a level", "missing", "dearer", "nested", "tighter", "swapped")  # fmt: skip
 

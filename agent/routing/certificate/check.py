@@ -20,7 +20,7 @@ from agent.market.book import buy_base, sell_base
 from agent.market.view import MarketView
 from agent.routing.certificate.bound import Known, Setting
 from agent.routing.certificate.branches import MAX_PAIRS, Branch
-from agent.routing.certificate.cases import DEEPEST, MOST_CASES, by_of, cases
+from agent.routing.certificate.cases import DEEPEST, MOST_CASES, MOST_WORK, by_of, cases, weight
 from agent.routing.certificate.chains import FURTHER, MOST, Chains, name_of
 from agent.routing.certificate.passing import Passing, after
 from agent.routing.certificate.seal import gap_bps, seal_of
@@ -45,6 +45,13 @@ class Verdict:
     """And with no more than so many legs in all; None: any number."""
 
 
+_ROUTE = "sell buy in_raw out_raw net_out_raw costs legs places certificate market_digest took_ms"
+_KEYS = {
+    "costs": "gas_raw transfer_raw fees_raw native_px",
+    "certificate": "prices branches bound_raw gap_bps market_digest universe seal",
+    "legs": "id in out in_raw out_raw",
+}
+"""What a route says, and what stands in its parts: of anything else nothing is computed, so that nobody may take it for judged."""
 _WHOLE = re.compile(r"-?[0-9]{1,400}")
 
 
@@ -99,6 +106,7 @@ class _Check:
 
     def verdict(self) -> Verdict:
         order, view = self.order, self.order.view
+        self._strange()
         self._is("certificate.market_digest", self.proof["market_digest"], view.digest)
         self._is("market_digest", self.route.get("market_digest"), view.digest)
         wanted = {"pools": len(view.pools), "books": len(view.books), "cross_domain": order.cross_domain}
@@ -142,6 +150,20 @@ class _Check:
             told if type(told := (entry or {}).get(key)) is int else None for key in ("hops", "legs")
         )
         return Verdict(not self.why, bound, out, net, gap, tuple(self.why), hops, legs)
+
+    def _strange(self) -> None:
+        """Names what nobody judges."""
+        found = [str(key) for key in self.route if key not in _ROUTE.split()]
+        for part, keys in _KEYS.items():
+            held = self.route[part]
+            for at, one in enumerate(held) if isinstance(held, list) else [(None, held)]:
+                where = part if at is None else f"{part}[{at}]"
+                found += [
+                    f"{where}.{key}"
+                    for key in (one if isinstance(one, dict) else ())
+                    if key not in keys.split()
+                ]
+        self.why += [f"{key[:80]}: no part of a route, so nothing of it was judged" for key in found[:8]]
 
     def _is(self, name: str, told: Any, found: Any) -> None:
         if told != found or type(told) is not type(found):
@@ -209,7 +231,7 @@ class _Check:
         for k, one in enumerate(then):
             proof = of.proof(self._placed(f"branches[0].then[{k}]", one, setting, most), net, (), proof.known)
             least = min(least, proof.bound_raw)
-        self._cases = 0
+        self._cases = self._work = 0
         return self._divided("branches[0].split", entry.get("split"), of, proof.known, setting, least, net)
 
     def _divided(
@@ -237,6 +259,9 @@ class _Check:
                 or not all(isinstance(one, dict) for one in sets)
             ):
                 raise Reject("BAD_CERTIFICATE", f"{here}.sets: not a list of up to {FURTHER} sets of prices")
+            self._work += weight(left) * len(sets)
+            if self._work > MOST_WORK:
+                raise Reject("BAD_CERTIFICATE", f"{here}.sets: more prices for more sales than are looked at")
             kept = Known(tuple(left.sales), known.caps)
             for n, one in enumerate(sets):
                 proof = left.proof(self._placed(f"{here}.sets[{n}]", one, setting, left.hops), net, (), kept)
