@@ -15,7 +15,7 @@ from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
 from agent.market.view import MarketView
 from agent.routing.certificate.bound import Known, Setting
-from agent.routing.certificate.cases import DEEPEST, By, Standing, Traded, cases
+from agent.routing.certificate.cases import DEEPEST, By, Limits, Standing, Traded, cases
 from agent.routing.certificate.chains import FURTHER, Chains
 from agent.routing.certificate.check import check
 from agent.routing.certificate.seal import seal_of
@@ -133,29 +133,17 @@ def test_cases_prove_more_than_the_whole_and_the_check_follows(
 
 
 @pytest.mark.parametrize(
-    ("limit", "most", "named"),
+    ("limits", "named"),
     [
-        ("MOST_CASES", 7, "more than 7 cases"),
-        ("DEEPEST", 1, "more than 1 in one another"),
-        ("MOST_WORK", 400, "more prices for more sales"),
+        (Limits(cases=7), "more than 7 cases"),
+        (Limits(deep=1), "more than 1 in one another"),
+        (Limits(work=400), "more prices for more sales"),
     ],
 )
-def test_the_check_of_a_certificate_ends_at_a_limit(
-    monkeypatch: pytest.MonkeyPatch, limit: str, most: int, named: str
-) -> None:
+def test_the_check_of_a_certificate_ends_at_a_limit(limits: Limits, named: str) -> None:
     view, route = BY_PLACE
-    monkeypatch.setattr(f"agent.routing.certificate.check.{limit}", most)
-    found = check(route, view)
+    found = check(route, view, limits)
     assert not found.valid and named in found.why[0]
-
-
-def test_no_more_is_divided_than_the_check_looks_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same market under a tight limit on both sides: fewer cases, and a certificate that passes."""
-    for side in ("divided", "certificate.check"):
-        monkeypatch.setattr(f"agent.routing.{side}.MOST_WORK", 3_000)
-    view, route = divided_route(8, 10**19)
-    assert check(route, view).valid
-    assert len(json.dumps(route)) < len(json.dumps(BY_PLACE[1]))
 
 
 CHANGES = ("one case", "three cases", "text", "no sets", "many sets", "other pool", "other pair", "no places", "every place", "other asset",

@@ -20,7 +20,7 @@ from agent.market.book import buy_base, sell_base
 from agent.market.view import MarketView
 from agent.routing.certificate.bound import Known, Setting
 from agent.routing.certificate.branches import MAX_PAIRS, Branch
-from agent.routing.certificate.cases import DEEPEST, MOST_CASES, MOST_WORK, by_of, cases, weight
+from agent.routing.certificate.cases import LIMITS, Limits, by_of, cases, weight
 from agent.routing.certificate.chains import FURTHER, MOST, Chains, name_of
 from agent.routing.certificate.passing import Passing, after
 from agent.routing.certificate.seal import gap_bps, seal_of
@@ -66,8 +66,8 @@ def whole_number(name: str, value: Any) -> int:
     return int(value)
 
 
-def check(route: Any, view: MarketView) -> Verdict:
-    """Judges a route document against its market. Raises Usage BAD_ROUTE where it is no route with a certificate."""
+def check(route: Any, view: MarketView, limits: Limits = LIMITS) -> Verdict:
+    """Judges a route document against its market, no more of its cases than `limits`. Raises Usage BAD_ROUTE where it is no route with a certificate."""
     shape = ("sell", "buy", "in_raw", "out_raw", "net_out_raw", "costs", "legs", "certificate")
     if not isinstance(route, dict) or any(key not in route for key in shape):
         raise Usage("BAD_ROUTE", "this is not a route", "give what `fairlead route --json` prints")
@@ -93,11 +93,14 @@ def check(route: Any, view: MarketView) -> Verdict:
         view, AssetId(sell), AssetId(buy), whole_number("in_raw", route["in_raw"]), universe.get("cross_domain") is True,
         native_price(view, Graph(view), AssetId(buy)),
     )  # fmt: skip
-    return _Check(order, route, proof, costs, legs).verdict()
+    return _Check(order, route, proof, costs, legs, limits).verdict()
 
 
 class _Check:
-    def __init__(self, order: Order, route: Any, proof: Any, costs: Any, legs: list[Any]) -> None:
+    def __init__(
+        self, order: Order, route: Any, proof: Any, costs: Any, legs: list[Any], limits: Limits
+    ) -> None:
+        self._limits = limits
         self.order, self.route, self.proof, self.costs, self.legs = order, route, proof, costs, legs
         self.why: list[str] = []
         self.gas: dict[Place, int] = {}
@@ -248,8 +251,9 @@ class _Check:
         ):
             raise Reject("BAD_CERTIFICATE", f"{at}: not two cases")
         self._cases += 2
-        if self._cases > MOST_CASES or at.count("split") > DEEPEST:
-            raise Reject("BAD_CERTIFICATE", f"branches[0].split: more than {MOST_CASES} cases, or more than {DEEPEST} in one another")  # fmt: skip
+        most = self._limits
+        if self._cases > most.cases or at.count("split") > most.deep:
+            raise Reject("BAD_CERTIFICATE", f"branches[0].split: more than {most.cases} cases, or more than {most.deep} in one another")  # fmt: skip
         bounds = []
         for k, (part, left) in enumerate(zip(parts, cases(of, known, by_of(told)), strict=True)):
             here, sets, bound = f"{at}.cases[{k}]", part.get("sets"), least
@@ -260,7 +264,7 @@ class _Check:
             ):
                 raise Reject("BAD_CERTIFICATE", f"{here}.sets: not a list of up to {FURTHER} sets of prices")
             self._work += weight(left) * len(sets)
-            if self._work > MOST_WORK:
+            if self._work > most.work:
                 raise Reject("BAD_CERTIFICATE", f"{here}.sets: more prices for more sales than are looked at")
             kept = Known(tuple(left.sales), known.caps)
             for n, one in enumerate(sets):
