@@ -32,7 +32,10 @@ class SecretUrl:
     __slots__ = ("_url", "origin")
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:  # a bracket that never closes
+            parts = urlsplit("")
         if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
             raise Usage(
                 "BAD_RPC_URL",

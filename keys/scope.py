@@ -392,7 +392,7 @@ def payer_parts(scope: Scope, at: Address, payer: Payer, standing: Collection[st
         made = (ROLES_MASTERCOPY, roles_initializer(scope.safe, payer.contract), 0)
         parts.append(_part(MODULE_FACTORY, "zodiac_module_factory", "deployModule", *made))
     parts += scope_payments.under_a_role(payer, ROLE, scope.agent)
-    return parts + scope_payments.opening(payer)
+    return parts + scope_payments.opening(payer, again=payer.contract in standing)
 
 
 def safe_tx(

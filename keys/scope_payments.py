@@ -35,7 +35,7 @@ class PaymentRule:
     aave_v3       the pool; `account` is the asset's aToken (supply) or variable debt token (repay) there
     maker         the adapter of the asset; `account` is the vault's urn, `market` its ilk (32 bytes), `fees` the Jug
 
-    In any 24 hours `per_day_raw` passes, of it `burst_raw` at once; `allowance_raw` is what may ever be taken for it before the owners
+    In any 24 hours `per_day_raw` passes, of it `burst_raw` at once and the rest by and by, which refills the budget; `allowance_raw` is what may ever be taken for it before the owners
     allow more."""
 
     kind: str
@@ -120,6 +120,8 @@ def check(rules: Sequence[PaymentRule], listed: Collection[str], taken: Collecti
         if (key := (rule.lender, rule.market, rule.account, rule.action, rule.asset)) in seen:
             raise _invalid(f"{rule.action} at {rule.words} is listed twice")
         seen.add(key)
+    if beyond := [token for token, raw in allowed(rules).items() if raw >= 1 << 256]:
+        raise _invalid(f"{beyond[0]}: the allowances of its payments together are more than a token can hold")
 
 
 def _check_account(rule: PaymentRule, listed: Collection[str], taken: Collection[str]) -> None:
@@ -167,10 +169,13 @@ def under_a_role(payer: Payer, role: bytes, agent: Address) -> list[Part]:
     ]
 
 
-def opening(payer: Payer) -> list[Part]:
-    """Opened for the modifier, and last the allowances."""
-    at = payer.contract
-    given = [_part(token, "erc20", "approve", at, raw) for token, raw in allowed(payer.rules).items()]
+def opening(payer: Payer, again: bool = False) -> list[Part]:
+    """Opened for the modifier, and last the allowances. `again`: it stood before and may have some left, which are taken back first: a token
+    like USDT sets no allowance over another one."""
+    at, given = payer.contract, list[Part]()
+    for token, raw in allowed(payer.rules).items():
+        given += [_part(token, "erc20", "approve", at, 0)] if again else []
+        given.append(_part(token, "erc20", "approve", at, raw))
     return [_part(at, "payments", "open", payer.roles), *given]
 
 

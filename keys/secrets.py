@@ -188,7 +188,7 @@ _FETCH: Mapping[str, Callable[[str], bytes]] = {
 
 
 def ask_on_tty(question: str) -> Secret:
-    """Asks on this process's own terminal. Raises Usage NO_TERMINAL."""
+    """Asks on this process's own terminal. Raises Usage NO_TERMINAL, PASSWORD_NOT_TEXT."""
     import getpass
 
     try:
@@ -199,7 +199,14 @@ def ask_on_tty(question: str) -> Secret:
             "there is no terminal to ask for the password on",
             "Give the password's reference in the settings.",
         ) from None
-    return Secret(getpass.getpass(question).encode())
+    try:
+        return Secret(getpass.getpass(question).encode())
+    except UnicodeError:
+        raise Usage(
+            "PASSWORD_NOT_TEXT",
+            "what was typed is not text in the terminal's encoding",
+            "Set the terminal to UTF-8, or give the password's reference.",
+        ) from None
 
 
 def scrubbed_environment(keep: tuple[str, ...] = ()) -> dict[str, str]:

@@ -57,7 +57,8 @@ class ScopePayment(Table):
     action: Literal["repay", "supply"] = Field(description="To repay what is owed, or to supply collateral.")
     per_day: PositiveMoney = Field(description="What may be paid in any 24 hours, in whole tokens.")
     at_once: PositiveMoney | None = Field(
-        None, description="The part of it that may be paid at once; none means half of it."
+        None,
+        description="The part of it that may be paid at once, less than all: the rest refills it. None means half of it.",
     )
     allowance: PositiveMoney = Field(
         description="What may ever be taken for it before the owners allow more, in whole tokens."

@@ -16,7 +16,16 @@ import numpy as np
 
 from agent.domain.instruments import AssetId
 from agent.routing.certificate.bound import Known
-from agent.routing.certificate.cases import DEEPEST, MOST_CASES, By, Standing, Traded, cases
+from agent.routing.certificate.cases import (
+    DEEPEST,
+    MOST_CASES,
+    MOST_WORK,
+    By,
+    Standing,
+    Traded,
+    cases,
+    weight,
+)
 from agent.routing.certificate.chains import FURTHER, Chains
 from agent.routing.certificate.units import ONE
 from agent.routing.chained import ChainSearch
@@ -28,9 +37,9 @@ _FAR, _NEARER, _PATIENCE = 0.3, 0.1, 2
 gain end the search."""
 _SETS, _WORTH = 2, 20
 """Sets of prices that a case of several gets, and what part of the gap another one has to gain."""
-_WORK, _MORE, _LEAST, _JOINT = 16_000, 100_000, 200, 40
-"""Cases are looked at while the sales left to each, and so many more, pairs of a pool taken together for as many, come to no more than that in all, and than as much of the second figure as the
-gap was closed by since."""
+_WORK, _MORE = 16_000, 100_000
+"""Cases are looked at while the sales left to each (`weight`) come to no more than that in all, and than as much of the second figure as the gap was
+closed by since."""
 _LARGE = 2_000
 """Cases of that much work get no second set of prices where the first proves nothing."""
 _FEW = 0.02
@@ -100,18 +109,21 @@ def priced(case: Case, terms: Terms, most: int, patience: int = _PATIENCE) -> Ca
 def divided(root: Case, terms: Terms, most: int = MOST_CASES) -> Case:
     """Divides a case that was looked at, while its bound is wide."""
     waiting: list[tuple[int, int, Case]] = [(-(root.bound or 0), 0, root)]
-    count = work = 0
+    count = work = told = 0
     first = (root.bound or 0) - terms.net
     while count + 2 <= most and terms.wide(-waiting[0][0]):
         if work > _WORK + _MORE * (1 - (-waiting[0][0] - terms.net) / first):
             break
         _, _, case = heappop(waiting)
-        if case.depth == DEEPEST:
+        # No part is more work than the whole, of which there may be another set; the checker looks at no more in all.
+        if case.depth == DEEPEST or told + (2 * _SETS + 1) * weight(case.of) > MOST_WORK:
             break
         by = _question(case, terms)
         if by is None and len(case.sets) < FURTHER:
             # What the program did in part may have been ruled out since.
+            before = len(case.sets)
             by = _question(priced(case, terms, 1), terms)
+            told += weight(case.of) * (len(case.sets) - before)
         if by is None or case.known is None:
             break
         made: list[Case] = []
@@ -122,19 +134,14 @@ def divided(root: Case, terms: Terms, most: int = MOST_CASES) -> Case:
                 Case(of, legs, case.logs[held], known, case.bound),
                 terms,
                 _SETS,
-                _PATIENCE if _weight(of) < _LARGE else 1,
+                _PATIENCE if weight(of) < _LARGE else 1,
             )
-            count, work = count + 1, work + _weight(of) * len(one.sets)
+            count, work, told = count + 1, work + (done := weight(of) * len(one.sets)), told + done
             heappush(waiting, (-(one.bound or 0), count, one))
             one.depth = case.depth + 1
             made.append(one)
         case.split = by, made[0], made[1]
     return root
-
-
-def _weight(of: Chains) -> int:
-    """How much work it is to look at a case."""
-    return _LEAST + sum(_JOINT if sale.i == sale.j else 1 for sale in of.sales)
 
 
 def _question(case: Case, terms: Terms) -> By | None:

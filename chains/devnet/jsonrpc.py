@@ -30,14 +30,18 @@ class Rpc:
     """
 
     def __init__(self, url: str, timeout_s: float = 60.0) -> None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            parts, port = urlsplit(""), None
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Usage("BAD_URL", "the url given is not an http(s) url")
         self.url, self._path = url, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = kind(parts.hostname, parts.port, timeout=timeout_s)
+        self._connection = kind(parts.hostname, port, timeout=timeout_s)
         # Keys live in paths, queries and user parts: errors show none of them.
-        self.origin = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+        self.origin = f"{parts.scheme}://{parts.hostname}" + (f":{port}" if port else "")
         self._id = 0
 
     def __call__(self, method: str, *params: Any) -> Any:

@@ -125,6 +125,29 @@ contract PaymentsTest is PaymentWorld {
         this.paying(1, ONCE_ETH + 1);
     }
 
+    function testClosedAndOpenedAgainTheBudgetIsNotFullAgain() public {
+        pay(0, ONCE);
+        vm.prank(OWNER);
+        payments.close();
+        safe.call(address(payments), abi.encodeCall(Payments.open, (AGENT)));
+        vm.warp(block.timestamp + 1 days);
+        refresh();
+        same(payments.left(0), DAY, "a day's refill, and no more");
+        vm.expectRevert(abi.encodeWithSelector(Payments.OverPaymentBudget.selector, 0, DAY + 1, DAY));
+        this.paying(0, DAY + 1);
+    }
+
+    /// Each payment rounds what has leaked down: a thief who pays a unit at every second keeps the owners' refill back by less than a unit each.
+    function testPaidAUnitASecondTheBudgetRefillsAllTheSame() public {
+        pay(0, ONCE);
+        for (uint256 i; i < 50; i++) {
+            vm.warp(block.timestamp + 1);
+            pay(0, 1);
+        }
+        uint256 leaked = uint256(DAY) * 50 / 1 days;
+        isTrue(payments.left(0) <= leaked - 50 && payments.left(0) + 100 >= leaked, "a unit each, and a unit of rounding");
+    }
+
     function testWithoutADebtNothingIsPaid() public {
         comet.owe(address(safe), 0, 20e18);
         morpho.owe(address(safe), 0, 20e18, 90_000e6, 90_000e12);

@@ -27,7 +27,7 @@ LEAST = {
     **{"Fuzz": 5, "Invariant": 5, "Lending": 9, "Settings": 13, "Gate": 26},
     **{"RouteExecutor": 27, "RouteInvariant": 2, "Offers": 24, "OffersInvariant": 4},
     **{"FlashRepay": 30, "FlashInvariant": 2},
-    **{"Payments": 28, "PaymentsInvariant": 4},
+    **{"Payments": 31, "PaymentsInvariant": 4},
     **{"FurtherPayments": 27, "FurtherInvariant": 4},
 }
 OWN = {

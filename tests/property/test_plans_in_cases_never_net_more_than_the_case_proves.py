@@ -15,7 +15,7 @@ from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
 from agent.market.view import MarketView
 from agent.routing.certificate.bound import Known, Setting
-from agent.routing.certificate.cases import DEEPEST, By, Standing, Traded, cases
+from agent.routing.certificate.cases import DEEPEST, By, Limits, Standing, Traded, cases
 from agent.routing.certificate.chains import FURTHER, Chains
 from agent.routing.certificate.check import check
 from agent.routing.certificate.seal import seal_of
@@ -130,6 +130,20 @@ def test_cases_prove_more_than_the_whole_and_the_check_follows(
     del other["certificate"]["branches"][0]["split"]
     found = check(other, view)
     assert not found.valid and found.bound_raw > int(proof["bound_raw"]) * 1.0001
+
+
+@pytest.mark.parametrize(
+    ("limits", "named"),
+    [
+        (Limits(cases=7), "more than 7 cases"),
+        (Limits(deep=1), "more than 1 in one another"),
+        (Limits(work=400), "more prices for more sales"),
+    ],
+)
+def test_the_check_of_a_certificate_ends_at_a_limit(limits: Limits, named: str) -> None:
+    view, route = BY_PLACE
+    found = check(route, view, limits)
+    assert not found.valid and named in found.why[0]
 
 
 CHANGES = ("one case", "three cases", "text", "no sets", "many sets", "other pool", "other pair", "no places", "every place", "other asset",

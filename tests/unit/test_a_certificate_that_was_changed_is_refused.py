@@ -197,3 +197,23 @@ def test_whatever_stands_in_a_field_the_answer_is_a_verdict_or_a_message() -> No
                 assert not check(other, VIEW).valid, (path, odd)
             except Usage as told:
                 assert told.code == "BAD_ROUTE"
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ((), "guaranteed_out_raw"),
+        (("costs",), "costs.guaranteed_out_raw"),
+        (("legs", 1), "legs[1].guaranteed_out_raw"),
+        (("certificate",), "certificate.guaranteed_out_raw"),
+    ],
+)
+def test_what_is_no_part_of_a_route_is_named_and_not_vouched_for(path: tuple[Any, ...], named: str) -> None:
+    other = copy.deepcopy(ROUTE)
+    at: Any = other
+    for key in path:
+        at = at[key]
+    at["guaranteed_out_raw"] = "1"
+    other["certificate"]["seal"] = seal_of(other)
+    found = check(other, VIEW)
+    assert found.why == (f"{named}: no part of a route, so nothing of it was judged",) and not found.valid

@@ -40,6 +40,6 @@ async def test_no_call_goes_to_a_websocket() -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(Usage, match="answers no calls"):
             Rpc(SecretUrl("wss://x.example/v2/key"), session)
-    for wrong in ("ftp://x", "ws:/x", "wss://"):
+    for wrong in ("ftp://x", "ws:/x", "wss://", "http://[::1", "http://x:99999"):
         with pytest.raises(Usage, match="BAD_RPC_URL"):
             SecretUrl(wrong)

@@ -90,6 +90,7 @@ def creation() -> bytes:
         ("another part", replace(REPAY, lender=ZERO_ADDRESS)),
         ("an id of 32 bytes", replace(REPAY, market=MARKET)),
         ("an id of 32 bytes", replace(ADD, market=bytes(32))),
+        ("at_once < per_day", replace(REPAY, burst_raw=REPAY.per_day_raw + 1)),
         ("at_once < per_day", replace(REPAY, burst_raw=REPAY.per_day_raw)),
         ("at_once < per_day", replace(REPAY, burst_raw=0)),
         ("at_once < per_day", replace(REPAY, per_day_raw=1 << 128)),
@@ -121,6 +122,29 @@ def test_rules_are_listed_once_and_no_more_than_the_contract_holds() -> None:
             check(replace(SCOPE, payments=rules))
 
 
+def test_allowances_of_one_token_add_up_to_what_a_token_can_hold(wide: Any) -> None:
+    most = replace(wide, payments=(replace(REPAY, allowance_raw=(1 << 256) - 1 - TOO.allowance_raw), TOO))
+    assert payment_parts(most, gate_address(most, compiled("Gate")))
+    over = replace(most.payments[0], allowance_raw=most.payments[0].allowance_raw + 1)
+    with pytest.raises(Usage, match=f"{USDC}.*together") as told:
+        check(replace(most, payments=(over, TOO)))
+    assert told.value.code == "SCOPE_INVALID"
+
+
+def test_opened_again_it_takes_back_what_is_left_of_each_allowance_first(wide: Any, creation: bytes) -> None:
+    """A token like USDT sets no allowance over one that is not zero: the owners' transaction would revert whole."""
+    at = gate_address(wide, creation)
+    (made,) = payers(wide, at)
+    payer = made.contract
+    again = [p for p in payment_parts(wide, at, {payer, made.roles}) if p.to in (USDC, WETH)]
+    given = {USDC: 50_000 * 10**6 + 10**9, WETH: 10 * ETH}
+    assert again == [
+        Part(token, 0, encode("erc20", "approve", (payer, raw)))
+        for token in given
+        for raw in (0, given[token])
+    ]
+
+
 def test_the_grant_places_it_in_front_of_the_seal_and_reads_it_back(wide: Any, creation: bytes) -> None:
     at = gate_address(wide, creation)
     (made,) = payers(wide, at)
@@ -145,7 +169,9 @@ def test_the_grant_places_it_in_front_of_the_seal_and_reads_it_back(wide: Any, c
     assert given[WETH] == encode("erc20", "approve", (payer, 10 * ETH))
     allowed = [p.data for p in added if p.data[:4] == selector("zodiac_roles", "allowFunction")]
     assert allowed == [encode("zodiac_roles", "allowFunction", (bytes.fromhex(AGENT_JSON["role"][2:]), payer, selector("payments", "pay"), 0))]  # fmt: skip
-    assert len(payment_parts(wide, at, {payer, front})) == len(added) - 2
+    assert len(payment_parts(wide, at, {payer, front})) == len(added) - 2 + len(given), (
+        "each allowance taken back first"
+    )
     assert payment_parts(SCOPE, at) == []
     with pytest.raises(Usage) as told:
         batch(replace(wide, payments_code=wide.payments_code + b"\0"), creation)

@@ -16,7 +16,7 @@ from agent.app.cli.output import emit_json, note
     metavar="URL",
     help="The RPC to fork; it is only read. May be a secret reference like env:RPC_URL.",
 )
-@click.option("--block", type=int, metavar="N", help="At this block (default: its head).")
+@click.option("--block", type=click.IntRange(min=0), metavar="N", help="At this block (default: its head).")
 @click.option(
     "--wallet",
     metavar="0xSAFE",

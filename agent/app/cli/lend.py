@@ -57,7 +57,11 @@ def command(
     from agent.domain.units import parse_qty
 
     settings = load_settings(ctx)
+    # What is typed wrong is told before anything is asked of a chain.
     least: Decimal = parse_qty(min_health, "--min-health")
+    parse_qty(qty, "the quantity")
+    if settings.chain(chain) is None:
+        raise Usage("UNKNOWN_CHAIN", f"there is no chain '{chain}' in the settings", "see [[chains]]")
     if live and not settings.live:
         raise Denied("NOT_LIVE", "the settings do not say live = true", "set it, if you mean it")
     if live and yes and max_loss is None:

@@ -25,6 +25,21 @@ MOST_CASES = 512
 """No more cases are told of in all."""
 DEEPEST = 60
 """No case is of more cases in turn."""
+MOST_WORK = 400_000
+"""Prices of cases are looked at while the sales left to each (`weight`) come to no more than that in all: so long a check of any certificate takes."""
+
+
+class Limits(NamedTuple):
+    """What of a certificate is looked at: so many cases in all, so many in one another, so much `weight` of them."""
+
+    cases: int = MOST_CASES
+    deep: int = DEEPEST
+    work: int = MOST_WORK
+
+
+LIMITS = Limits()
+_LEAST, _JOINT = 200, 40
+"""A set of prices is as much work as so many sales, and pairs of a pool taken together as so many."""
 
 
 class Traded(NamedTuple):
@@ -136,6 +151,11 @@ def _left(of: Chains, sales: Iterable[Sale], paid: int) -> Chains:
     return made
 
 
+def weight(of: Chains) -> int:
+    """How much work it is to look at a case with one set of prices, in sales."""
+    return _LEAST + sum(_JOINT if sale.i == sale.j else 1 for sale in of.sales)
+
+
 def by_of(told: Mapping[str, Any]) -> By:
     """What cases are told by. Raises Reject BAD_CERTIFICATE where that is nothing known."""
     pool, pair, asset, at = (told.get(key) for key in ("pool", "pair", "asset", "at"))
@@ -160,4 +180,16 @@ def by_of(told: Mapping[str, Any]) -> By:
     raise Reject("BAD_CERTIFICATE", "branches[0].split: tells neither a pool with a pair nor an asset with its places")  # fmt: skip
 
 
-__all__ = ["DEEPEST", "MOST_CASES", "By", "Standing", "Traded", "by_of", "cases"]
+__all__ = [
+    "DEEPEST",
+    "LIMITS",
+    "MOST_CASES",
+    "MOST_WORK",
+    "By",
+    "Limits",
+    "Standing",
+    "Traded",
+    "by_of",
+    "cases",
+    "weight",
+]

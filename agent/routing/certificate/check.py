@@ -20,7 +20,7 @@ from agent.market.book import buy_base, sell_base
 from agent.market.view import MarketView
 from agent.routing.certificate.bound import Known, Setting
 from agent.routing.certificate.branches import MAX_PAIRS, Branch
-from agent.routing.certificate.cases import DEEPEST, MOST_CASES, by_of, cases
+from agent.routing.certificate.cases import LIMITS, Limits, by_of, cases, weight
 from agent.routing.certificate.chains import FURTHER, MOST, Chains, name_of
 from agent.routing.certificate.passing import Passing, after
 from agent.routing.certificate.seal import gap_bps, seal_of
@@ -45,6 +45,13 @@ class Verdict:
     """And with no more than so many legs in all; None: any number."""
 
 
+_ROUTE = "sell buy in_raw out_raw net_out_raw costs legs places certificate market_digest took_ms"
+_KEYS = {
+    "costs": "gas_raw transfer_raw fees_raw native_px",
+    "certificate": "prices branches bound_raw gap_bps market_digest universe seal",
+    "legs": "id in out in_raw out_raw",
+}
+"""What a route says, and what stands in its parts: of anything else nothing is computed, so that nobody may take it for judged."""
 _WHOLE = re.compile(r"-?[0-9]{1,400}")
 
 
@@ -59,8 +66,8 @@ def whole_number(name: str, value: Any) -> int:
     return int(value)
 
 
-def check(route: Any, view: MarketView) -> Verdict:
-    """Judges a route document against its market. Raises Usage BAD_ROUTE where it is no route with a certificate."""
+def check(route: Any, view: MarketView, limits: Limits = LIMITS) -> Verdict:
+    """Judges a route document against its market, no more of its cases than `limits`. Raises Usage BAD_ROUTE where it is no route with a certificate."""
     shape = ("sell", "buy", "in_raw", "out_raw", "net_out_raw", "costs", "legs", "certificate")
     if not isinstance(route, dict) or any(key not in route for key in shape):
         raise Usage("BAD_ROUTE", "this is not a route", "give what `fairlead route --json` prints")
@@ -86,11 +93,14 @@ def check(route: Any, view: MarketView) -> Verdict:
         view, AssetId(sell), AssetId(buy), whole_number("in_raw", route["in_raw"]), universe.get("cross_domain") is True,
         native_price(view, Graph(view), AssetId(buy)),
     )  # fmt: skip
-    return _Check(order, route, proof, costs, legs).verdict()
+    return _Check(order, route, proof, costs, legs, limits).verdict()
 
 
 class _Check:
-    def __init__(self, order: Order, route: Any, proof: Any, costs: Any, legs: list[Any]) -> None:
+    def __init__(
+        self, order: Order, route: Any, proof: Any, costs: Any, legs: list[Any], limits: Limits
+    ) -> None:
+        self._limits = limits
         self.order, self.route, self.proof, self.costs, self.legs = order, route, proof, costs, legs
         self.why: list[str] = []
         self.gas: dict[Place, int] = {}
@@ -99,6 +109,7 @@ class _Check:
 
     def verdict(self) -> Verdict:
         order, view = self.order, self.order.view
+        self._strange()
         self._is("certificate.market_digest", self.proof["market_digest"], view.digest)
         self._is("market_digest", self.route.get("market_digest"), view.digest)
         wanted = {"pools": len(view.pools), "books": len(view.books), "cross_domain": order.cross_domain}
@@ -142,6 +153,20 @@ class _Check:
             told if type(told := (entry or {}).get(key)) is int else None for key in ("hops", "legs")
         )
         return Verdict(not self.why, bound, out, net, gap, tuple(self.why), hops, legs)
+
+    def _strange(self) -> None:
+        """Names what nobody judges."""
+        found = [str(key) for key in self.route if key not in _ROUTE.split()]
+        for part, keys in _KEYS.items():
+            held = self.route[part]
+            for at, one in enumerate(held) if isinstance(held, list) else [(None, held)]:
+                where = part if at is None else f"{part}[{at}]"
+                found += [
+                    f"{where}.{key}"
+                    for key in (one if isinstance(one, dict) else ())
+                    if key not in keys.split()
+                ]
+        self.why += [f"{key[:80]}: no part of a route, so nothing of it was judged" for key in found[:8]]
 
     def _is(self, name: str, told: Any, found: Any) -> None:
         if told != found or type(told) is not type(found):
@@ -209,7 +234,7 @@ class _Check:
         for k, one in enumerate(then):
             proof = of.proof(self._placed(f"branches[0].then[{k}]", one, setting, most), net, (), proof.known)
             least = min(least, proof.bound_raw)
-        self._cases = 0
+        self._cases = self._work = 0
         return self._divided("branches[0].split", entry.get("split"), of, proof.known, setting, least, net)
 
     def _divided(
@@ -226,8 +251,9 @@ class _Check:
         ):
             raise Reject("BAD_CERTIFICATE", f"{at}: not two cases")
         self._cases += 2
-        if self._cases > MOST_CASES or at.count("split") > DEEPEST:
-            raise Reject("BAD_CERTIFICATE", f"branches[0].split: more than {MOST_CASES} cases, or more than {DEEPEST} in one another")  # fmt: skip
+        most = self._limits
+        if self._cases > most.cases or at.count("split") > most.deep:
+            raise Reject("BAD_CERTIFICATE", f"branches[0].split: more than {most.cases} cases, or more than {most.deep} in one another")  # fmt: skip
         bounds = []
         for k, (part, left) in enumerate(zip(parts, cases(of, known, by_of(told)), strict=True)):
             here, sets, bound = f"{at}.cases[{k}]", part.get("sets"), least
@@ -237,6 +263,9 @@ class _Check:
                 or not all(isinstance(one, dict) for one in sets)
             ):
                 raise Reject("BAD_CERTIFICATE", f"{here}.sets: not a list of up to {FURTHER} sets of prices")
+            self._work += weight(left) * len(sets)
+            if self._work > most.work:
+                raise Reject("BAD_CERTIFICATE", f"{here}.sets: more prices for more sales than are looked at")
             kept = Known(tuple(left.sales), known.caps)
             for n, one in enumerate(sets):
                 proof = left.proof(self._placed(f"{here}.sets[{n}]", one, setting, left.hops), net, (), kept)
