@@ -16,7 +16,7 @@ import numpy as np
 
 from agent.domain.instruments import AssetId
 from agent.routing.certificate.bound import Known
-from agent.routing.certificate.cases import DEEPEST, MOST_CASES, By, Standing, Traded, cases
+from agent.routing.certificate.cases import DEEPEST, MOST_CASES, MOST_WORK, By, Standing, Traded, cases, work
 from agent.routing.certificate.chains import FURTHER, Chains
 from agent.routing.certificate.units import ONE
 from agent.routing.chained import ChainSearch
@@ -28,9 +28,8 @@ _FAR, _NEARER, _PATIENCE = 0.3, 0.1, 2
 gain end the search."""
 _SETS, _WORTH = 2, 20
 """Sets of prices that a case of several gets, and what part of the gap another one has to gain."""
-_WORK, _MORE, _LEAST, _JOINT = 16_000, 100_000, 200, 40
-"""Cases are looked at while the sales left to each, and so many more, pairs of a pool taken together for as many, come to no more than that in all, and than as much of the second figure as the
-gap was closed by since."""
+_WORK, _MORE = 16_000, 100_000
+"""Cases are looked at while their `work` comes to no more than that in all, and than as much of the second figure as the gap was closed by since."""
 _LARGE = 2_000
 """Cases of that much work get no second set of prices where the first proves nothing."""
 _FEW = 0.02
@@ -100,41 +99,40 @@ def priced(case: Case, terms: Terms, most: int, patience: int = _PATIENCE) -> Ca
 def divided(root: Case, terms: Terms, most: int = MOST_CASES) -> Case:
     """Divides a case that was looked at, while its bound is wide."""
     waiting: list[tuple[int, int, Case]] = [(-(root.bound or 0), 0, root)]
-    count = work = 0
+    count = done = 0
     first = (root.bound or 0) - terms.net
     while count + 2 <= most and terms.wide(-waiting[0][0]):
-        if work > _WORK + _MORE * (1 - (-waiting[0][0] - terms.net) / first):
+        if done > _WORK + _MORE * (1 - (-waiting[0][0] - terms.net) / first):
             break
         _, _, case = heappop(waiting)
         if case.depth == DEEPEST:
             break
         by = _question(case, terms)
-        if by is None and len(case.sets) < FURTHER:
+        more = 0 if case is root else work(case.of, 1)
+        if by is None and len(case.sets) < FURTHER and done + more <= MOST_WORK:
             # What the program did in part may have been ruled out since.
-            by = _question(priced(case, terms, 1), terms)
+            by, done = _question(priced(case, terms, 1), terms), done + more
         if by is None or case.known is None:
             break
         made: list[Case] = []
-        for of in cases(case.of, case.known, by):
+        parts = cases(case.of, case.known, by)
+        if done + sum(work(of, _SETS) for of in parts) > MOST_WORK:
+            break
+        for of in parts:
             legs, held = case.legs.case(of)
             known = Known(tuple(of.sales), case.known.caps)
             one = priced(
                 Case(of, legs, case.logs[held], known, case.bound),
                 terms,
                 _SETS,
-                _PATIENCE if _weight(of) < _LARGE else 1,
+                _PATIENCE if work(of, 1) < _LARGE else 1,
             )
-            count, work = count + 1, work + _weight(of) * len(one.sets)
+            count, done = count + 1, done + work(of, len(one.sets))
             heappush(waiting, (-(one.bound or 0), count, one))
             one.depth = case.depth + 1
             made.append(one)
         case.split = by, made[0], made[1]
     return root
-
-
-def _weight(of: Chains) -> int:
-    """How much work it is to look at a case."""
-    return _LEAST + sum(_JOINT if sale.i == sale.j else 1 for sale in of.sales)
 
 
 def _question(case: Case, terms: Terms) -> By | None:

@@ -15,7 +15,7 @@ from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
 from agent.market.view import MarketView
 from agent.routing.certificate.bound import Known, Setting
-from agent.routing.certificate.cases import DEEPEST, By, Standing, Traded, cases
+from agent.routing.certificate.cases import DEEPEST, MOST_WORK, By, Standing, Traded, cases
 from agent.routing.certificate.chains import FURTHER, Chains
 from agent.routing.certificate.check import check
 from agent.routing.certificate.seal import seal_of
@@ -172,3 +172,19 @@ def test_cases_that_were_tampered_with_are_refused(change: str) -> None:
     other["certificate"]["seal"] = seal_of(other)
     found = check(other, view)
     assert not found.valid and found.why
+
+
+@pytest.mark.parametrize("made", [BY_POOL, BY_PLACE])
+def test_what_a_strangers_certificate_costs_is_bounded(made: tuple[MarketView, dict[str, Any]]) -> None:
+    view, route = made
+    least, enough = 0, MOST_WORK
+    while enough - least > 1:
+        middle = (least + enough) // 2
+        least, enough = (least, middle) if check(route, view, middle).valid else (middle, enough)
+    assert check(route, view, enough).valid and enough > 1
+    assert "more work" in check(route, view, enough - 1).why[0]
+    # The same prices told again prove nothing more: they are counted before they are looked at.
+    other = copy.deepcopy(route)
+    case = next(case for case in other["certificate"]["branches"][0]["split"]["cases"] if case["sets"])
+    case["sets"] = (case["sets"] * FURTHER)[:FURTHER]
+    assert "more work" in check(other, view, enough).why[0]

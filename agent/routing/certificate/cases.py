@@ -25,6 +25,10 @@ MOST_CASES = 512
 """No more cases are told of in all."""
 DEEPEST = 60
 """No case is of more cases in turn."""
+MOST_WORK = 250_000
+"""No more `work` is done for all cases together, so that whoever checks a certificate of a stranger knows what it costs at most."""
+_LEAST, _JOINT = 200, 40
+"""What a case costs whatever is left of it, and pairs of a pool taken together, in sales."""
 
 
 class Traded(NamedTuple):
@@ -136,6 +140,11 @@ def _left(of: Chains, sales: Iterable[Sale], paid: int) -> Chains:
     return made
 
 
+def work(of: Chains, sets: int) -> int:
+    """What it takes to look at a case by so many sets of prices, in sales looked at; finding what is left takes that of one."""
+    return max(sets, 1) * (_LEAST + sum(_JOINT if sale.i == sale.j else 1 for sale in of.sales))
+
+
 def by_of(told: Mapping[str, Any]) -> By:
     """What cases are told by. Raises Reject BAD_CERTIFICATE where that is nothing known."""
     pool, pair, asset, at = (told.get(key) for key in ("pool", "pair", "asset", "at"))
@@ -160,4 +169,4 @@ def by_of(told: Mapping[str, Any]) -> By:
     raise Reject("BAD_CERTIFICATE", "branches[0].split: tells neither a pool with a pair nor an asset with its places")  # fmt: skip
 
 
-__all__ = ["DEEPEST", "MOST_CASES", "By", "Standing", "Traded", "by_of", "cases"]
+__all__ = ["DEEPEST", "MOST_CASES", "MOST_WORK", "By", "Standing", "Traded", "by_of", "cases", "work"]

@@ -20,7 +20,7 @@ from agent.market.book import buy_base, sell_base
 from agent.market.view import MarketView
 from agent.routing.certificate.bound import Known, Setting
 from agent.routing.certificate.branches import MAX_PAIRS, Branch
-from agent.routing.certificate.cases import DEEPEST, MOST_CASES, by_of, cases
+from agent.routing.certificate.cases import DEEPEST, MOST_CASES, MOST_WORK, by_of, cases, work
 from agent.routing.certificate.chains import FURTHER, MOST, Chains, name_of
 from agent.routing.certificate.passing import Passing, after
 from agent.routing.certificate.seal import gap_bps, seal_of
@@ -59,8 +59,9 @@ def whole_number(name: str, value: Any) -> int:
     return int(value)
 
 
-def check(route: Any, view: MarketView) -> Verdict:
-    """Judges a route document against its market. Raises Usage BAD_ROUTE where it is no route with a certificate."""
+def check(route: Any, view: MarketView, most_work: int = MOST_WORK) -> Verdict:
+    """Judges a route document against its market; a bound whose cases take more than `most_work` (`cases.work`) is not valid. Raises Usage
+    BAD_ROUTE where it is no route with a certificate."""
     shape = ("sell", "buy", "in_raw", "out_raw", "net_out_raw", "costs", "legs", "certificate")
     if not isinstance(route, dict) or any(key not in route for key in shape):
         raise Usage("BAD_ROUTE", "this is not a route", "give what `fairlead route --json` prints")
@@ -86,11 +87,14 @@ def check(route: Any, view: MarketView) -> Verdict:
         view, AssetId(sell), AssetId(buy), whole_number("in_raw", route["in_raw"]), universe.get("cross_domain") is True,
         native_price(view, Graph(view), AssetId(buy)),
     )  # fmt: skip
-    return _Check(order, route, proof, costs, legs).verdict()
+    return _Check(order, route, proof, costs, legs, most_work).verdict()
 
 
 class _Check:
-    def __init__(self, order: Order, route: Any, proof: Any, costs: Any, legs: list[Any]) -> None:
+    def __init__(
+        self, order: Order, route: Any, proof: Any, costs: Any, legs: list[Any], most_work: int
+    ) -> None:
+        self._cases, self._work = 0, most_work
         self.order, self.route, self.proof, self.costs, self.legs = order, route, proof, costs, legs
         self.why: list[str] = []
         self.gas: dict[Place, int] = {}
@@ -209,7 +213,6 @@ class _Check:
         for k, one in enumerate(then):
             proof = of.proof(self._placed(f"branches[0].then[{k}]", one, setting, most), net, (), proof.known)
             least = min(least, proof.bound_raw)
-        self._cases = 0
         return self._divided("branches[0].split", entry.get("split"), of, proof.known, setting, least, net)
 
     def _divided(
@@ -237,6 +240,11 @@ class _Check:
                 or not all(isinstance(one, dict) for one in sets)
             ):
                 raise Reject("BAD_CERTIFICATE", f"{here}.sets: not a list of up to {FURTHER} sets of prices")
+            self._work -= work(left, len(sets))
+            if self._work < 0:
+                raise Reject(
+                    "BAD_CERTIFICATE", f"{here}: the cases are more work than a certificate may ask for"
+                )
             kept = Known(tuple(left.sales), known.caps)
             for n, one in enumerate(sets):
                 proof = left.proof(self._placed(f"{here}.sets[{n}]", one, setting, left.hops), net, (), kept)
