@@ -323,7 +323,11 @@ def needs(
     unit_usd: Decimal = DOLLAR,
 ) -> list[Need]:
     """What is missing, for each debt and collateral alone, once all of the wallet's own `means` are spent. Least worth first."""
-    held = [Move(m, m.most_raw) for m in means if not m.swap_from and not m.buys and m.most_raw > 0]
+    held = [
+        Move(m, most_taken(account, m.do, m.most_raw, times))
+        for m in means
+        if not m.swap_from and not m.buys and m.most_raw > 0
+    ]
     found = []
     for do, asset in ways(model, account, times[0]):
         raw = least(

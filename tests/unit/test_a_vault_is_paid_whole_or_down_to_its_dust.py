@@ -9,7 +9,7 @@ from decimal import Decimal
 from agent.margin.aave_moves import ADD_COLLATERAL, REPAY
 from agent.margin.maker_vault import MODEL, Account, owed_raw, rate_at
 from agent.margin.ray import RAY
-from agent.margin.rescue import Means, Plan, best_effort, healthy, needs, plans
+from agent.margin.rescue import Means, Move, Plan, best_effort, healthy, needs, plans
 
 AT, LATE, WAD = 1_700_000_000, 180, 10**18
 TIMES, TARGET = (AT, AT + LATE), 135 * 10**16
@@ -73,6 +73,18 @@ def test_what_does_not_pay_it_whole_pays_down_to_the_dust_and_collateral_the_res
     assert found and all(frob(one, p, at) for p in found for at in TIMES)
     (need,) = [n for n in needs(MODEL, one, TIMES, TARGET, []) if n.do == REPAY]
     assert need.raw == owed_raw(one, AT + LATE)
+
+
+def test_what_is_missing_is_told_beside_what_the_dust_keeps_from_being_paid() -> None:
+    """2,000 DAI of 8,000 leave less than the dust: 500 of it are taken, and collateral besides would do."""
+    one = vault(8_000, 7_500, 8)
+    found = {n.do: n.raw for n in needs(MODEL, one, TIMES, TARGET, [dai(2_000)])}
+    assert found.keys() == {REPAY, ADD_COLLATERAL}
+    paid = best_effort(MODEL, one, TIMES, [dai(2_000)], Decimal(10**6))
+    assert paid is not None
+    more = Means(ADD_COLLATERAL, ETH, found[ADD_COLLATERAL], Decimal(0))
+    whole = Plan((*paid.moves, Move(more, more.most_raw)), Decimal(0), Decimal(0), None)
+    assert all(healthy(MODEL, frob(one, whole, at), [at], TARGET, []) for at in TIMES)
 
 
 def test_below_the_dust_only_the_whole_is_taken() -> None:
