@@ -180,7 +180,7 @@ def check(scope: Scope) -> None:
     _check_lists(scope)
     _check_reserves(scope)
     others = {scope.safe, scope.agent, scope.lending_pool, scope.sequencer} | {r.router for r in scope.routes}
-    scope_payments.check(scope.payments, {t.address for t in scope.tokens}, others)
+    scope_payments.check(scope.payments, {t.address for t in scope.tokens}, others, scope.safe)
 
 
 def _check_numbers(scope: Scope) -> None:

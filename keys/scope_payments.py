@@ -22,6 +22,7 @@ from contracts.abi_types import Value
 from contracts.codec import encode, selector
 from contracts.multisend import Part
 from contracts.payments import Form
+from keys.sentences_words import ilk
 
 NO_MARKET = bytes(32)
 
@@ -57,8 +58,7 @@ class PaymentRule:
     @property
     def words(self) -> str:
         if self.kind == "maker":
-            ilk = self.market.rstrip(bytes(1)).decode(errors="replace")
-            return f"{self.account}, a vault of {ilk} paid through {self.lender}"
+            return f"{self.account}, a vault of {ilk(self.market)} paid through {self.lender}"
         where = f" in the market 0x{self.market.hex()}" if self.market != NO_MARKET else ""
         return f"{self.lender}{where}"
 
@@ -94,8 +94,11 @@ def split(rules: Sequence[PaymentRule]) -> dict[str, tuple[PaymentRule, ...]]:
     return {interface: own for interface, own in found.items() if own}
 
 
-def check(rules: Sequence[PaymentRule], listed: Collection[str], taken: Collection[str]) -> None:
-    """`listed` are the scope's tokens; no lender may be among `taken`. Raises Usage SCOPE_INVALID."""
+def check(
+    rules: Sequence[PaymentRule], listed: Collection[str], taken: Collection[str], safe: Address
+) -> None:
+    """`listed` are the scope's tokens; no lender may be among `taken`, and of these no account but the Safe's, which may be a vault itself.
+    Raises Usage SCOPE_INVALID."""
     if (most := max(map(len, split(rules).values()), default=0)) > payments.MOST_RULES:
         raise _invalid(f"{most} payments; one contract holds {payments.MOST_RULES}")
     seen = set()
@@ -112,7 +115,7 @@ def check(rules: Sequence[PaymentRule], listed: Collection[str], taken: Collecti
             raise _invalid(
                 "a market of Morpho Blue has an id of 32 bytes, a vault at Maker an ilk, any other none"
             )
-        _check_account(rule, listed, taken)
+        _check_account(rule, listed, taken, safe)
         if not 0 < rule.burst_raw < rule.per_day_raw < 1 << 128 or not 0 < rule.allowance_raw < 1 << 256:
             raise _invalid(
                 f"{rule.words}: 0 < at_once < per_day is needed (the rest is what a day gives back), and an allowance above zero"
@@ -124,14 +127,16 @@ def check(rules: Sequence[PaymentRule], listed: Collection[str], taken: Collecti
         raise _invalid(f"{beyond[0]}: the allowances of its payments together are more than a token can hold")
 
 
-def _check_account(rule: PaymentRule, listed: Collection[str], taken: Collection[str]) -> None:
+def _check_account(rule: PaymentRule, listed: Collection[str], taken: Collection[str], safe: Address) -> None:
     if (rule.kind in payments.FURTHER.kinds) == (rule.account == ZERO_ADDRESS):
         raise _invalid(
             "a pool has a token for what is lent or owed there, a vault at Maker an urn, any other none"
         )
     if (rule.kind == "maker") == (rule.fees == ZERO_ADDRESS):
         raise _invalid("a vault at Maker has a Jug that accrues its fee, any other lender none")
-    if rule.account in listed or rule.fees in {*listed, *taken, rule.lender} - {ZERO_ADDRESS}:
+    others = {*taken, *listed} - {ZERO_ADDRESS} - ({safe} if rule.kind == "maker" else set())
+    # A vault of the agent's key would be a thief's: he takes out what is paid in.
+    if rule.account in {*others, rule.lender} or rule.fees in {*listed, *taken, rule.lender} - {ZERO_ADDRESS}:
         raise _invalid(f"{rule.words}: its account or its Jug has another part here")
 
 

@@ -105,19 +105,28 @@ def _payments(scope: Scope, bound: Bound, tokens: Tokens) -> list[str]:
     for rule in scope.payments:
         does = "repay what is owed in" if rule.action == "repay" else "add collateral of"
         over = ", never more than that" if rule.action == "repay" else ""
-        name = LENDERS[rule.kind]
+        # Of a vault nothing on the chain says whose it is: it is not called the Safe's.
+        where = f"at {LENDERS[rule.kind]}, {rule.words}"
+        where = where if rule.kind == "maker" else f"on the Safe's own account {where}"
         most, once, ever = (
             amount(raw, rule.asset, tokens) for raw in (rule.per_day_raw, rule.burst_raw, rule.allowance_raw)
         )
         said.append(
-            f"It may {does} {scope.token(rule.asset).symbol} on the Safe's own account at {name}, {rule.words}: {most} in any 24 hours, of it "
+            f"It may {does} {scope.token(rule.asset).symbol} {where}: {most} in any 24 hours, of it "
             f"{once} at once, in all {ever} until the owners allow more; only while something is owed there{over}, and only where it leaves the "
             "account beyond liquidation."
         )
+    vaults = list(dict.fromkeys(rule.account for rule in scope.payments if rule.kind == "maker"))
+    said += [
+        f"Whose the vault {urn} at Maker is, the chain does not tell the contract: whoever holds it takes out what is paid into it. Compare it with "
+        "the Safe's own."
+        for urn in vaults
+    ]
     if said:
+        where = ", where each of these vaults is the Safe's" if vaults else ""
         most_locked = " and ".join(f"{qty.normalize():f} {symbol}" for symbol, qty in bound.locked)
         said.append(
-            f"Of such payments a thief extracts nothing; he can lock up at most {most_locked} in any 24 hours in the Safe's own loans, out of "
+            f"Of such payments a thief extracts nothing{where}; he can lock up at most {most_locked} in any 24 hours in the Safe's own loans, out of "
             "which the owners take collateral back, or borrow again what was repaid, as far as each lender's own rules let them."
         )
     return said

@@ -17,7 +17,7 @@ from keys.safe import DELEGATECALL, SafeTx
 from keys.sentences_admin import admin
 from keys.sentences_delay import queue
 from keys.sentences_powers import deployment, offer, payments, power, verb
-from keys.sentences_words import Tokens, amount, name, when
+from keys.sentences_words import Tokens, amount, ilk, name, when
 
 _ROUTERS = ("universal router", "swap router 02")
 
@@ -101,9 +101,8 @@ def sentence(leaf: lf.Leaf, wallet: str, tokens: Tokens, router: bool = False) -
         case lf.MakerJoin():
             return f"Maker: pays {x.amount} base units of the token of the adapter {x.target} in, booked for {_who(x.usr, wallet)}."
         case lf.MakerFrob():
-            ilk = x.ilk.rstrip(bytes(1)).decode(errors="replace")
             given = f"collateral {x.dink:+} of {_who(x.gives, wallet)}, debt {x.dart:+} (in units of art) by {_who(x.gets, wallet)}"
-            return f"Maker: the {ilk} vault {x.urn} is changed: {given}."
+            return f"Maker: the {ilk(x.ilk)} vault {x.urn} is changed: {given}."
         case lf.MakerDrip():
             return "Maker: the fee of an ilk is accrued."
         case lf.LendingSwitch():

@@ -18,7 +18,7 @@ from keys import sentences_delay
 from keys.scope import ROLE
 from keys.scope_words import LENDERS
 from keys.sentences_conditions import conditions
-from keys.sentences_words import Tokens, amount, ether, name, percent, span, usd_up, when
+from keys.sentences_words import Tokens, amount, ether, ilk, name, percent, span, usd_up, when
 
 _OPTIONS = ("", ", ALSO SENDING ETHER ALONG", ", ALSO BY DELEGATECALL (as the Safe itself)", ", ALSO SENDING ETHER AND BY DELEGATECALL")  # fmt: skip
 _NAMED = ("gate", "payments", "swap_router_02", "universal_router", "uniswap_v2_router", "balancer_v2_vault", "aave_v3_pool", "erc20", "weth9", "permit2", "safe")  # fmt: skip
@@ -64,8 +64,7 @@ def payments(leaf: lf.PaymentsCreated, tokens: Tokens) -> str:
     for number, rule in enumerate(leaf.rules):
         lender, market = rule["lender"], f" market 0x{rule['market'].hex()}" if any(rule["market"]) else ""
         if rule["kind"] == KINDS["maker"]:
-            ilk = rule["market"].rstrip(bytes(1)).decode(errors="replace")
-            market = f", the {ilk} vault {rule['account']}, whose fee {rule['fees']} accrues"
+            market = f", the {ilk(rule['market'])} vault {rule['account']}, whose fee {rule['fees']} accrues"
         elif "account" in rule:
             market = f", counted by its token {rule['account']}"
         once = amount(rule["burst"], rule["asset"], tokens)
@@ -74,9 +73,16 @@ def payments(leaf: lf.PaymentsCreated, tokens: Tokens) -> str:
             f"({number}) {does.get(rule['action'], 'DOES WHAT IS UNKNOWN HERE')} {name(rule['asset'], tokens)} at {where.get(rule['kind'], 'A LENDER UNKNOWN HERE')} "
             f"{lender}{market}, at most {once} at once, and {day} a day come back to that"
         )
+    vaults = any(rule["kind"] == KINDS["maker"] for rule in leaf.rules)
+    own = "on that Safe's own account" + (" but at Maker, where the rules name the vaults," if vaults else "")
+    held = (
+        " WHOSE A VAULT AT MAKER IS, NOTHING HERE TELLS: whoever holds it takes out what is paid into it; compare each with the Safe's own."
+        if vaults
+        else ""
+    )
     return (
-        f"Creates {leaf.address}, which pays into loans of the Safe of the Gate {leaf.gate}, on that Safe's own account and by these rules alone, for good: "
-        f"{'; '.join(said)}. Each lender is taken at its word: compare its address with its publisher's. Fairlead's unaudited code, by the hash that is recorded of it."
+        f"Creates {leaf.address}, which pays into loans of the Safe of the Gate {leaf.gate}, {own} and by these rules alone, for good: "
+        f"{'; '.join(said)}.{held} Each lender is taken at its word: compare its address with its publisher's. Fairlead's unaudited code, by the hash that is recorded of it."
     )
 
 

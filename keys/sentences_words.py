@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Context, Decimal
@@ -16,6 +17,7 @@ _WIDE = Context(prec=120)
 ASKERS = "?"
 """Ends a name that the asker gave: then decimals are the asker's word too, and base units and address are shown beside it."""
 _LAST_SECOND = 253_402_300_799
+_ILK = re.compile(rb"([A-Z0-9-]{1,32})\x00*")
 
 
 def amount(raw: int, token: str, tokens: Tokens) -> str:
@@ -33,6 +35,13 @@ def amount(raw: int, token: str, tokens: Tokens) -> str:
     if symbol.endswith(ASKERS):
         return f"{text} {symbol} ({raw} base units of {token})"
     return f"{text} {symbol}"
+
+
+def ilk(word: bytes) -> str:
+    """An ilk of Maker, 32 bytes: as its publisher writes it, like ETH-A, and any other bytes in hex. Whoever asks for a signature chooses
+    them, and on a terminal they might say what they like."""
+    found = _ILK.fullmatch(word)
+    return f"0x{word.hex()}" if found is None else found[1].decode()
 
 
 def name(token: str, tokens: Tokens) -> str:

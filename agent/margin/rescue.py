@@ -16,6 +16,7 @@ from typing import Any
 from agent.domain.units import WIDE
 from agent.margin.aave_moves import ADD_COLLATERAL, REPAY, REPAY_WITH, WITHDRAW
 from agent.margin.changes import deposits, owed
+from agent.margin.dust import most_taken, taken
 from agent.margin.flash import FLASH, Purchase, loss_usd
 from agent.margin.model import MarginModel
 from agent.margin.moves import factor as factor_of
@@ -129,7 +130,7 @@ def _filled(
     """All of each but the last, and of the last what is still needed. None where that does not do, or less would."""
     if len({(m.do, m.asset, m.swap_from, m.lent) for m in order}) < len(order) or _twice(order):
         return None
-    moves = [Move(m, m.most_raw) for m in order[:-1]]
+    moves = [Move(m, most_taken(account, m.do, m.most_raw, times)) for m in order[:-1]]
     if any(m.raw <= 0 for m in moves) or healthy(model, account, times, target, moves):
         return None
     last = order[-1]
@@ -162,6 +163,7 @@ def best_effort(
         raw = min(one.most_raw, raw_worth(account, one.asset, left, unit_usd))
         if one.do in REPAYMENTS:
             raw = min(raw, _owed_after(model, account, times[-1], moves, one.asset))
+        raw = most_taken(_moved(model, account, times[0], moves), one.do, raw, times)
         move = Move(one, raw)
         worth = worth_usd(account, one.asset, raw, unit_usd)
         if source in used or raw <= 0:
@@ -201,9 +203,13 @@ def _better(model: MarginModel, account: Any, timestamp: int, before: Sequence[M
 
 
 def _owed_after(model: MarginModel, account: Any, timestamp: int, moves: Sequence[Move], asset: str) -> int:
+    return owed(model, _moved(model, account, timestamp, moves), timestamp).get(asset, 0)
+
+
+def _moved(model: MarginModel, account: Any, timestamp: int, moves: Sequence[Move]) -> Any:
     for move in moves:
         account = after(model, account, move, timestamp)
-    return owed(model, account, timestamp).get(asset, 0)
+    return account
 
 
 def _twice(order: Sequence[Means]) -> bool:
@@ -227,7 +233,8 @@ def least(
     before: Sequence[Move],
     means: Means,
 ) -> int | None:
-    """The least base units of `means`, on top of what comes before, that reach the target. None where all of it does not."""
+    """The least base units of `means`, on top of what comes before, that reach the target. None where all of it does not, or where the
+    protocol takes neither so little nor all of it."""
 
     # Interest makes the last of the times the hardest as a rule; the others are asked once it is met.
     *others, hardest = times
@@ -250,7 +257,8 @@ def least(
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    there = _moved(model, account, times[0], before)
+    return next((raw for raw in (high, most) if taken(there, means.do, raw, times)), None)
 
 
 def _bracket(
@@ -315,7 +323,11 @@ def needs(
     unit_usd: Decimal = DOLLAR,
 ) -> list[Need]:
     """What is missing, for each debt and collateral alone, once all of the wallet's own `means` are spent. Least worth first."""
-    held = [Move(m, m.most_raw) for m in means if not m.swap_from and not m.buys and m.most_raw > 0]
+    held = [
+        Move(m, most_taken(account, m.do, m.most_raw, times))
+        for m in means
+        if not m.swap_from and not m.buys and m.most_raw > 0
+    ]
     found = []
     for do, asset in ways(model, account, times[0]):
         raw = least(

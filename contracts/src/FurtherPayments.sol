@@ -197,7 +197,8 @@ contract FurtherPayments {
     /// @dev Debt off the vault: what the adapter books pays so much art as it covers at today's rate.
     function _wipe(uint256 rule, Rule memory r, uint256 amount) private returns (uint256) {
         IVat vat = IVat(IMakerJoin(r.lender).vat());
-        uint256 rate = IJug(r.fees).drip(r.market);
+        IJug(r.fees).drip(r.market);
+        (, uint256 rate,,,) = vat.ilks(r.market); // not the Jug's answer: what it said too high would stay in the Vat, nobody's
         (, uint256 art) = vat.urns(r.market, r.account);
         if (art == 0) revert NothingOwed(rule);
         uint256 owed = (art * rate + RAY - 1) / RAY;

@@ -7,6 +7,21 @@ import {FurtherWorld, MockJoin, MockJug, MockSecondPool, MockVat} from "./Furthe
 import {MockToken} from "./Mocks.sol";
 import {CallingToken} from "./PaymentWorld.sol";
 
+/// A Jug of that Vat that accrues nothing, and answers what it likes; of a rate of 0 it fails.
+contract OddJug {
+    MockVat public vat;
+    uint256 private _rate;
+
+    constructor(MockVat vat_, uint256 rate) {
+        (vat, _rate) = (vat_, rate);
+    }
+
+    function drip(bytes32) external view returns (uint256) {
+        require(_rate != 0, "Jug/invalid-now");
+        return _rate;
+    }
+}
+
 contract FurtherPaymentsTest is FurtherWorld {
     function setUp() public {
         furtherWorld();
@@ -215,6 +230,55 @@ contract FurtherPaymentsTest is FurtherWorld {
         pay(0, 1_000e6);
         same(usd.balanceOf(address(payments)), 77, "as it was");
         same(usd.balanceOf(address(safe)), 999_000e6, "nothing more came back");
+    }
+
+    function testADebtOfDustIsPaidWholeOrNotAtAll() public {
+        vat.put(URN, 20e18, uint256(8_000e18) * 100 / 105);
+        vat.set(1.05e27, 2_068e27, 7_500e45);
+        vm.expectRevert("Vat/dust");
+        this.paying(2, 1_000e18);
+        pay(2, 400e18); // above it still
+        vat.put(URN, 2e18, uint256(4_000e18) * 100 / 105); // below it, since it was raised
+        vm.expectRevert("Vat/dust");
+        this.paying(3, 1e18);
+        vm.expectRevert("Vat/dust");
+        this.paying(2, 3_999e18);
+        pay(2, 4_100e18);
+        same(vat.art(URN), 0, "whole");
+        isTrue(bare(), "nothing stays");
+    }
+
+    function testWhatIsBookedForItInTheVatPaysForNobody() public {
+        vat.suck(address(payments), 1_000e45);
+        vat.slip(ILK, address(payments), 7e18);
+        uint256 art = vat.art(URN);
+        pay(2, 2_000e18);
+        isTrue((art - vat.art(URN)) * vat.rate() <= 2_000e45, "no more debt than was paid");
+        isTrue(vat.dai(address(payments)) >= 1_000e45 && vat.dai(address(payments)) < 1_000e45 + 2 * vat.rate(), "as it was");
+        pay(3, 2e18);
+        same(vat.ink(URN), 22e18, "what was paid");
+        same(vat.gem(ILK, address(payments)), 7e18, "as it was");
+        ethJoin.setSkim(3);
+        vm.expectPartialRevert(FurtherPayments.ReceivedBelowAmount.selector); // not made up out of that
+        this.paying(3, 1e18);
+    }
+
+    function testWhatAJugAnswersIsNotBelieved() public {
+        for (uint256 answer; answer <= 2.1e27; answer += 0.7e27) {
+            FurtherPayments.Rule[] memory r = new FurtherPayments.Rule[](1);
+            r[0] = rulesNow()[2];
+            r[0].fees = address(new OddJug(vat, answer));
+            FurtherPayments other = new FurtherPayments(address(gate), r);
+            safe.call(address(other), abi.encodeCall(FurtherPayments.open, (AGENT)));
+            vm.warp(block.timestamp + 1 days);
+            safe.call(address(dai), abi.encodeCall(MockToken.approve, (address(other), type(uint256).max)));
+            uint256 art = vat.art(URN);
+            if (answer == 0) vm.expectRevert("Jug/invalid-now");
+            vm.prank(AGENT);
+            other.pay(0, 1_000e18, block.timestamp);
+            same(art - vat.art(URN), answer == 0 ? 0 : 1_000e45 / vat.rate(), "at the Vat's own rate");
+            isTrue(vat.dai(address(other)) < 2 * vat.rate(), "and next to nothing stays there");
+        }
     }
 
     // ------------------------------------------------------------------ the Gate's rules are its own

@@ -28,7 +28,7 @@ LEAST = {
     **{"RouteExecutor": 27, "RouteInvariant": 2, "Offers": 24, "OffersInvariant": 4},
     **{"FlashRepay": 30, "FlashInvariant": 2},
     **{"Payments": 31, "PaymentsInvariant": 4},
-    **{"FurtherPayments": 27, "FurtherInvariant": 4},
+    **{"FurtherPayments": 30, "FurtherInvariant": 4},
 }
 OWN = {
     "Gate": gate.GATE,

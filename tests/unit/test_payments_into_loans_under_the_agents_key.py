@@ -23,7 +23,7 @@ from contracts import payments
 from contracts.codec import encode, interface, selector
 from contracts.decode import to_leaves
 from contracts.hashing import keccak
-from contracts.leaves import Deployment, LoanPayment, PaymentsCreated
+from contracts.leaves import Deployment, LoanPayment, MakerFrob, PaymentsCreated
 from contracts.multisend import Part
 from keys.erc4337 import Window
 from keys.policy import Allowed, Refusal
@@ -35,6 +35,7 @@ from keys.scope_bound import bound
 from keys.scope_payments import PaymentRule
 from keys.scope_state import changes, readings
 from keys.scope_words import sentences
+from keys.sentences import sentence
 
 SAFE = Address("0x5aFE3855358E112B5647B952709E6165e1c1eEEe")
 SCOPE = scope_of(SAFE)
@@ -101,6 +102,9 @@ def creation() -> bytes:
         ("an urn", replace(WIPE, account=ZERO_ADDRESS)),
         ("a Jug", replace(WIPE, fees=ZERO_ADDRESS)),
         ("another part", replace(WIPE, fees=WIPE.lender)),
+        ("another part", replace(WIPE, account=SCOPE.agent)),
+        ("another part", replace(WIPE, account=WIPE.lender)),
+        ("another part", replace(AT_SPARK, account=SAFE)),
         ("another part", replace(AT_SPARK, account=WETH)),
         ("another part", replace(AT_SPARK, lender=AAVE)),
         ("a token for what is lent", replace(AT_SPARK, account=ZERO_ADDRESS)),
@@ -117,6 +121,7 @@ def test_a_rule_that_no_owner_should_sign_is_refused(why: str, rule: PaymentRule
 
 
 def test_rules_are_listed_once_and_no_more_than_the_contract_holds() -> None:
+    check(replace(SCOPE, payments=(replace(WIPE, account=SAFE),)))  # a vault may be the Safe itself
     for rules in ((REPAY, replace(REPAY, burst_raw=1)), (REPAY,) * 33, (WIPE, WIPE)):
         with pytest.raises(Usage, match=r"twice|33 payments"):
             check(replace(SCOPE, payments=rules))
@@ -259,6 +264,40 @@ def test_further_lenders_have_a_contract_of_their_own_beside_it(both: Any, creat
         in seen
     )
     assert f"(1) supply WETH at Maker {JOIN}, the ETH-A vault {URN}, whose fee {JUG} accrues" in seen
+
+
+def test_no_vault_is_called_the_safes_own(both: Any, creation: bytes) -> None:
+    """The chain does not tell whose a vault is: who has the owners sign for his own would else be told by us that it is theirs."""
+    said = sentences(both, bound(both, Decimal(3_000)))
+    (rule,) = [s for s in said if s.startswith("It may add collateral of WETH at Maker")]
+    assert "Safe's own account" not in rule
+    assert sum(f"Whose the vault {URN} at Maker is" in s for s in said) == 1
+    assert any("a thief extracts nothing, where each of these vaults is the Safe's;" in s for s in said)
+    made = [
+        s for s in sentences_of(1, SAFE, safe_tx(both, creation, MULTI_SEND, 3), NAMES, b"") if "Creates" in s
+    ]
+    (further,) = [s for s in made if URN in s]
+    assert "WHOSE A VAULT AT MAKER IS, NOTHING HERE TELLS" in further
+    assert all("WHOSE A VAULT" not in s for s in made if s != further)
+    alone = replace(both, payments=(AT_SPARK, REPAY, ADD))
+    assert not any("vault" in s.lower() for s in sentences(alone, bound(alone, Decimal(3_000))))
+
+
+@pytest.mark.parametrize(
+    "word", [b"\r\x1b[1A\x1b[2K", b"ETH-A, YOUR OWN", "ΕTH-A".encode(), b"\0ETH-A", b"ETH-A\0B"]
+)
+def test_an_ilk_that_would_speak_to_the_terminal_is_shown_in_hex(
+    both: Any, creation: bytes, word: bytes
+) -> None:
+    other = replace(WIPE, market=word.ljust(32, b"\0"))
+    scope = replace(both, payments=(other,))
+    seen = "\n".join(sentences_of(1, SAFE, safe_tx(scope, creation, MULTI_SEND, 3), NAMES, b""))
+    asked = sentence(
+        MakerFrob("1", Address("0x" + "35" * 20), other.market, URN, SAFE, SAFE, 1, 0), SAFE, NAMES
+    )
+    for said in (seen, asked, "\n".join(sentences(scope, bound(scope, Decimal(3_000))))):
+        assert f"0x{other.market.hex()}" in said
+        assert all(c.isascii() and (c.isprintable() or c == "\n") for c in said) and "OWN paid" not in said
 
 
 def test_the_signer_signs_by_the_further_rules_only_through_their_own_modifier() -> None:
