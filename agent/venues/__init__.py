@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 from agent.domain.errors import Denied, FairleadError, Retry, Usage
 from agent.domain.ids import ClOrdId
+from agent.domain.order_state import TERMINAL
 from agent.domain.orders import OrdType, Side, VenueOrder
 from agent.domain.reports import Fill, FillsNotTold, OrderSnapshot
 from agent.market.reading import garbled as garbled
@@ -21,6 +22,7 @@ from agent.market.reading import understood as understood
 from agent.ports import Clock, ExecutionVenue, VenueInstrument
 
 M = TypeVar("M")
+S = TypeVar("S", bound=OrderSnapshot | None)
 Sign = Callable[[str, str, str], Awaitable[str]]
 """(method, path, payload) to the signature in text, over exactly that payload. The signer judges method and path too
 ("WS" and the method's name on a WebSocket API); the secret lives in its process. Empty where the signer keeps the signature and
@@ -130,6 +132,17 @@ async def as_far_as_told(asking: Awaitable[OrderSnapshot | None]) -> tuple[Order
         return await asking, True
     except FillsNotTold as late:
         return late.told, False
+
+
+async def to_cancel(asking: Awaitable[S]) -> S:
+    """An order that is to be cancelled: trades of it that are not listed are no reason to leave it where it is. Raises as the question, so
+    FillsNotTold where it has ended: its end is not told before its trades."""
+    try:
+        return await asking
+    except FillsNotTold as late:
+        if late.told.status in TERMINAL:
+            raise
+        return cast(S, late.told)
 
 
 @contextmanager

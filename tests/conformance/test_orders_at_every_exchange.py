@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 
 import pytest
-from venue_rigs import RIGS, Rig, name_of
+from venue_rigs import AT_PAPER, RIGS, Rig, name_of
 
 from agent.domain.errors import FairleadError, Reconcile, Reject, Retry, Usage
 from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
@@ -98,6 +98,29 @@ async def test_filled_in_part_and_cancelled_it_keeps_what_was_filled(rig: Rig) -
     ended = await rig.venue.cancel(name_of(0), rig.symbol)
     assert (ended.status, ended.cum_qty) == (OrdStatus.CANCELED, D("0.5"))
     assert sum((fill.qty_out for fill in ended.fills), D(0)) == D("0.5")
+
+
+@pytest.mark.parametrize("rig", AT_PAPER, indirect=True)
+async def test_it_is_cancelled_though_its_trades_are_not_listed_and_its_end_is_not_told_before_them(
+    rig: Rig,
+) -> None:
+    """Whoever wants an order gone does not wait for what the venue says of its past."""
+    assert rig.door is not None and rig.door.here is not None
+    await sent(rig)
+    await rig.fill(name_of(0), D(1))
+    engine = rig.door.here.venue.engine
+    (mine,) = [order for order in engine.orders.values() if order.qty == 2 and order.executed == 1]
+    listed, engine.fills[:] = (
+        list(engine.fills),
+        [one for one in engine.fills if one.order_id != mine.order_id],
+    )
+    for _ in range(2):
+        with pytest.raises((Retry, Reconcile)):
+            await rig.venue.cancel(name_of(0), rig.symbol)
+    assert not mine.is_open and not await rig.venue.open_orders()
+    engine.fills[:] = listed
+    found = await rig.venue.cancel(name_of(0), rig.symbol)
+    assert found.status in TERMINAL and found.cum_qty == 1 and len(found.fills) >= 1
 
 
 async def test_a_lost_answer_is_asked_for_and_its_bytes_do_nothing_twice(rig: Rig) -> None:

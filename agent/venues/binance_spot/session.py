@@ -33,6 +33,7 @@ from agent.venues import (
     need_all_fills,
     need_markets,
     one_by_one,
+    to_cancel,
     understood,
 )
 from agent.venues.binance_spot import codec, feed
@@ -193,7 +194,7 @@ class BinanceSpot:
         params = {"symbol": symbol, "origClientOrderId": cl_ord_id}
         reply = await self.account.reply("DELETE", f"{API}/order", params, 1)
         if reply.status >= 400 and binance.refusal(reply.body).code == binance.CANCEL_REJECTED:
-            ended = await self.query(cl_ord_id, symbol)
+            ended = await to_cancel(self.query(cl_ord_id, symbol))
             if cl_ord_id in self.pairs.known:
                 return await self.pairs.cancel(cl_ord_id, symbol)
             if ended is None:
