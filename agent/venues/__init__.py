@@ -17,6 +17,7 @@ from agent.domain.ids import ClOrdId
 from agent.domain.order_state import TERMINAL
 from agent.domain.orders import OrdType, Side, VenueOrder
 from agent.domain.reports import Fill, FillsNotTold, OrderSnapshot
+from agent.domain.units import WIDE
 from agent.market.reading import garbled as garbled
 from agent.market.reading import understood as understood
 from agent.ports import Clock, ExecutionVenue, VenueInstrument
@@ -170,7 +171,7 @@ def stamp(at_ms: int) -> str:
 
 def check_grid(what: str, value: Decimal, step: Decimal, instrument: VenueInstrument) -> None:
     """Raises Usage OFF_GRID."""
-    if value <= 0 or (step and value % step != 0):
+    if value <= 0 or (step and WIDE.remainder(value, step) != 0):
         raise Usage(
             "OFF_GRID",
             f"{what} {number(value)} is no multiple of {number(step)}",
