@@ -118,12 +118,12 @@ def market_named(name: str, known: Mapping[str, M], symbol: str) -> M:
     return known[symbol]
 
 
-def need_all_fills(venue: str, order: OrderSnapshot, fills: Sequence[Fill], most: int | None = None) -> None:
+def need_all_fills(venue: str, order: OrderSnapshot, fills: Sequence[Fill]) -> None:
     """Raises FillsNotTold where the trades that a venue lists are less than what its order says is done: the one is often told
-    later than the other, and an order that ended without a fill of its own would be done again. `most`: as many fill a page of them."""
+    later than the other, more than a page of them are listed in part, and an order that ended without a fill of its own would be done again."""
     sells = order.side is Side.SELL
     done = sum((fill.qty_in if sells else fill.qty_out for fill in fills), Decimal(0))
-    if done < order.cum_qty and (most is None or len(fills) < most):
+    if done < order.cum_qty:
         raise FillsNotTold(venue, replace(order, fills=tuple(fills)))
 
 

@@ -353,10 +353,14 @@ class BinanceSpot:
         """The same order with its trades, which the venue keeps under another address. Raises Retry where not all of them are told yet."""
         if not order.cum_qty:
             return order
-        params = {"symbol": order.symbol, "orderId": order.venue_order_id}
+        params: dict[str, str | int] = {
+            "symbol": order.symbol,
+            "orderId": order.venue_order_id,
+            "limit": PAGE,
+        }
         rows = await self.signed_read("myTrades", params, 5)
         fills = tuple(self._reader.trade(row)[2] for row in rows)
-        need_all_fills(self._name, order, fills, binance.TRADES_A_PAGE)
+        need_all_fills(self._name, order, fills)
         return replace(order, fills=fills)
 
     async def _hello(self) -> str:

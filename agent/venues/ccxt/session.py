@@ -244,7 +244,7 @@ class Ccxt:
         if not plain.cum_qty:
             return plain
         fills = await self._fills_of(plain, unified)
-        need_all_fills(self._name, plain, fills, self._page_size())
+        need_all_fills(self._name, plain, fills)
         return border.order(found, self.instrument(symbol), cl_ord_id, fills)
 
     async def open_orders(self) -> Sequence[OrderSnapshot]:
