@@ -7,12 +7,12 @@ used nonces. What they cannot tell is a private transaction that still waits som
 from __future__ import annotations
 
 from collections.abc import Sequence
-from getpass import getuser
 from typing import TYPE_CHECKING
 
 from agent.app.adoption import adoptions
 from agent.app.comparing_chains import account_place
 from agent.app.comparison import OURS
+from agent.app.runs_as import runs_as
 from agent.app.wiring import DEADLINE_S
 from agent.domain.errors import FairleadError, Reconcile
 from agent.domain.events import Adopted, Certified, Reconciled
@@ -135,7 +135,7 @@ async def certificate(
     ]
     taken = await adoptions(app, book)
     await _need_no_open_parts(app, book)  # what was filled meanwhile would be counted twice
-    by = f"reconcile --adopt by {getuser()}"
+    by = f"reconcile --adopt by {runs_as()}"
     return [*looked, *taken, Certified(tuple(nonces), told, by, now)]
 
 

@@ -24,7 +24,7 @@ from agent.domain.instruments import AssetId, cex_id, venue_of
 from agent.domain.order_lists import pair_of
 from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
 from agent.domain.orders import Side
-from agent.domain.reports import Balance, ExecutionReport
+from agent.domain.reports import Balance, ExecutionReport, Fill
 from agent.domain.units import WIDE, ZERO, qty_exact, sum_exact
 from agent.execution.recorder import Recorder
 from agent.journal.book import Book
@@ -135,6 +135,13 @@ async def look(app: App, book: Book, name: ClOrdId) -> Forgotten:
         if other.legs or record.legs or assets.keys() & {other.part.asset_in, other.part.asset_out}
     )
     child = book.children.get(part.child)
+    entry = book.parts.get(child.child.after) if child is not None and child.child.after else None
+    if entry is not None and not entry.ended:
+        raise Reconcile(
+            "STILL_KNOWN",
+            f"{name} waits behind {entry.part.cl_ord_id}, which is open",
+            f"`fairlead reconcile --end {entry.part.cl_ord_id}` tells of that one",
+        )
     above = book.parents.get(child.child.parent) if child is not None else None
     goes_on = above is not None and above.closed is None and not above.cancel_requested
     name_above = above.parent.cl_ord_id if above is not None else None
@@ -153,13 +160,8 @@ async def _told(venue: ExecutionVenue, book: Book, record: PartRecord) -> tuple[
             "STILL_KNOWN", f"{name} is open at {venue.name}", f"`fairlead cancel {name}` ends it there"
         )
     since = record.authorized.at_ns - BEFORE_NS
-    for whose, fill in await venue.fills(symbol, since):
-        if (pair_of(whose) or whose) == name and fill.exec_id not in record.fills:
-            raise Reconcile(
-                "STILL_KNOWN",
-                f"{venue.name} lists a trade of {name} that the books lack ({fill.exec_id})",
-                "`fairlead run --once` books it",
-            )
+    listed = await venue.fills(symbol, since)
+    _need_booked(venue, record, [fill for whose, fill in listed if (pair_of(whose) or whose) == name])
     try:
         found, whole = await as_far_as_told(venue.query(name, symbol))
     except FairleadError as why:
@@ -176,10 +178,21 @@ async def _told(venue: ExecutionVenue, book: Book, record: PartRecord) -> tuple[
         raise Reconcile(
             "STILL_KNOWN", f"{name} is open at {venue.name}", f"`fairlead cancel {name}` ends it there"
         )
+    _need_booked(venue, record, found.fills)  # its own trades, also where the list of all leaves them out
     if whole or record.base_qty() == found.cum_qty:
         raise Reconcile("STILL_KNOWN", f"{venue.name} says that {name} is {found.status.value}", "`fairlead run --once` books it")  # fmt: skip
     done, booked = found.cum_qty.normalize(), record.base_qty().normalize()
     return f"says {found.status.value}, {done:f} done; trades of {booked:f} are listed or booked", False
+
+
+def _need_booked(venue: ExecutionVenue, record: PartRecord, fills: Sequence[Fill]) -> None:
+    for fill in fills:
+        if fill.exec_id not in record.fills:
+            raise Reconcile(
+                "STILL_KNOWN",
+                f"{venue.name} lists a trade of {record.part.cl_ord_id} that the books lack ({fill.exec_id})",
+                "`fairlead run --once` books it",
+            )
 
 
 async def _locked(app: App, venue: ExecutionVenue, record: PartRecord) -> str:
@@ -235,7 +248,7 @@ async def events_of(app: App, book: Book, found: Forgotten, who: str, why: str, 
     now, part = app.clock.now_ns(), found.record.part
     reason = because(found, why)
     events = list[object]()
-    if cancel and found.parent is not None:
+    if cancel and found.goes_on and found.parent is not None:
         events.append(CancelRequested(found.parent, f"reconcile --end by {who}", now))
     if found.record.status not in TERMINAL:
         text = f"ended in the books by {who}: {reason}"

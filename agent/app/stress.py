@@ -67,8 +67,8 @@ def stress(
     flights: tuple[Flight, ...] = (),
     horizon: Horizon | None = None,
 ) -> Stress:
-    """Raises Usage UNKNOWN_SYMBOL where a symbol of the shock moves nothing of the book."""
-    if members and (idle := unused(shock, symbols)):
+    """Raises Usage UNKNOWN_SYMBOL where a symbol of the shock moves nothing of the book; of a book that nobody could read all is UNKNOWN."""
+    if symbols and members and (idle := unused(shock, symbols)):
         known = ", ".join(sorted({s for s in symbols.values()}))
         raise Usage("UNKNOWN_SYMBOL", f"{idle[0]} moves nothing here", f"the book holds {known}")
     changes = moved_assets(shock, symbols)

@@ -29,7 +29,7 @@ PARAMETERS = (
     ("base", "the asset held long, by symbol"),
     ("quote", "what it is bought with; a contract that is no inverse one settles in it"),
     ("instrument", "the contract of base that is held short, by symbol"),
-    ("size", "the most that either leg may be, in whole units of base"),
+    ("size", "the most that either leg may be, in whole units of base; less than a tranche that comes by itself, as funding does, is hedged besides"),
     ("tranche", "the most that one order is, and that may stand open between the legs"),
     ("keep", "base that is held anyway and stays; all above it is the carry's, to be sold when it ends"),
     ("enter", "the yearly gain after costs from which it is begun, in percent, like 8"),
@@ -152,7 +152,16 @@ def decide(given: Mapping[str, str], state: State) -> Decision:
         gap = max(step, quantize_up(number(given, "least_usd", "10") / px, step))
         if apart >= gap:
             if wanted and more:
-                return wish(Side.SELL, contract, apart, "the short is brought up to the long leg")
+                left, strange = positive(given, "size") - short, apart > tranche + gap
+                if strange and left < gap:  # by our own orders they are never so far apart
+                    raise Denied(
+                        "CARRY_KEEP",
+                        f"{shown(long)} {base} are held above `keep`, {shown(short)} are short and no more than size is to be: "
+                        "whether the rest is the carry's is not known",
+                        "set hedge_with.keep to what is to stay, or make size larger",
+                    )
+                most = min(apart, left) if strange else apart
+                return wish(Side.SELL, contract, most, "the short is brought up to the long leg")
             if long < step:  # the contract is held long: what `keep` says stays is not sold for that
                 return wish(Side.SELL, contract, -short, "a contract held long is no carry's")
             return wish(Side.SELL, base, min(apart, long), "the long leg is brought down to the short")

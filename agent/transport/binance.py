@@ -32,8 +32,6 @@ HINTS = {
 }
 LIMITS = LimitHeaders(used="X-MBX-USED-WEIGHT-1M", orders="X-MBX-ORDER-COUNT-10S")
 ORDERS_NS = 10 * 10**9
-TRADES_A_PAGE = 500
-"""As many trades of an order are listed where no limit is said (myTrades, userTrades)."""
 NO_SUCH_ORDER, CANCEL_REJECTED, CLOCK_OFF = -2013, -2011, -1021
 UNKNOWN_OUTCOME = frozenset({-1000, -1001, -1006, -1007, -1008})
 TURNED_AWAY = frozenset({-1003, -1015})

@@ -10,17 +10,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 from agent.domain.errors import Denied, FairleadError, Retry, Usage
 from agent.domain.ids import ClOrdId
+from agent.domain.order_state import TERMINAL
 from agent.domain.orders import OrdType, Side, VenueOrder
 from agent.domain.reports import Fill, FillsNotTold, OrderSnapshot
+from agent.domain.units import WIDE
 from agent.market.reading import garbled as garbled
 from agent.market.reading import understood as understood
 from agent.ports import Clock, ExecutionVenue, VenueInstrument
 
 M = TypeVar("M")
+S = TypeVar("S", bound=OrderSnapshot | None)
 Sign = Callable[[str, str, str], Awaitable[str]]
 """(method, path, payload) to the signature in text, over exactly that payload. The signer judges method and path too
 ("WS" and the method's name on a WebSocket API); the secret lives in its process. Empty where the signer keeps the signature and
@@ -115,12 +118,12 @@ def market_named(name: str, known: Mapping[str, M], symbol: str) -> M:
     return known[symbol]
 
 
-def need_all_fills(venue: str, order: OrderSnapshot, fills: Sequence[Fill], most: int | None = None) -> None:
+def need_all_fills(venue: str, order: OrderSnapshot, fills: Sequence[Fill]) -> None:
     """Raises FillsNotTold where the trades that a venue lists are less than what its order says is done: the one is often told
-    later than the other, and an order that ended without a fill of its own would be done again. `most`: as many fill a page of them."""
+    later than the other, more than a page of them are listed in part, and an order that ended without a fill of its own would be done again."""
     sells = order.side is Side.SELL
     done = sum((fill.qty_in if sells else fill.qty_out for fill in fills), Decimal(0))
-    if done < order.cum_qty and (most is None or len(fills) < most):
+    if done < order.cum_qty:
         raise FillsNotTold(venue, replace(order, fills=tuple(fills)))
 
 
@@ -130,6 +133,17 @@ async def as_far_as_told(asking: Awaitable[OrderSnapshot | None]) -> tuple[Order
         return await asking, True
     except FillsNotTold as late:
         return late.told, False
+
+
+async def to_cancel(asking: Awaitable[S]) -> S:
+    """An order that is to be cancelled: trades of it that are not listed are no reason to leave it where it is. Raises as the question, so
+    FillsNotTold where it has ended: its end is not told before its trades."""
+    try:
+        return await asking
+    except FillsNotTold as late:
+        if late.told.status in TERMINAL:
+            raise
+        return cast(S, late.told)
 
 
 @contextmanager
@@ -157,7 +171,7 @@ def stamp(at_ms: int) -> str:
 
 def check_grid(what: str, value: Decimal, step: Decimal, instrument: VenueInstrument) -> None:
     """Raises Usage OFF_GRID."""
-    if value <= 0 or (step and value % step != 0):
+    if value <= 0 or (step and WIDE.remainder(value, step) != 0):
         raise Usage(
             "OFF_GRID",
             f"{what} {number(value)} is no multiple of {number(step)}",

@@ -135,6 +135,33 @@ async def test_of_a_pair_one_trades_and_its_fills_are_told_of_the_pair(
     assert [held.qty for held in await venue.positions()] == []
 
 
+async def test_a_pair_of_which_a_trade_is_not_listed_is_cancelled_and_ended_with_that_trade(
+    rig: tuple[Deribit, Door],
+) -> None:
+    venue, door = rig
+    await bought(venue)
+    await placed(venue, pair())
+    assert door.here is not None
+    engine = door.here.venue.engine
+    before = sum((qty for px, qty in engine.books["ETHUSDC"].asks.levels() if px <= 3050), D(0)) - 2
+    await door.house("BUY", "3050", f"{before + 1}")
+    assert (await status(venue))[1] == 1
+    later = deribit_session(door.url)
+    await later.start()
+    (mine,) = [order for order in engine.orders.values() if order.qty == 2 and order.executed == 1]
+    listed, engine.fills[:] = list(engine.fills), [f for f in engine.fills if f.order_id != mine.order_id]
+    with pytest.raises((Retry, Reconcile)):
+        await later.cancel(NAME, PERPETUAL)
+    await until(lambda: not mine.is_open)
+    with pytest.raises((Retry, Reconcile)):
+        await later.cancel(NAME, PERPETUAL)
+    engine.fills[:] = listed
+    ended = await later.cancel(NAME, PERPETUAL)
+    await later.close()
+    assert (ended.status, ended.cum_qty) == (OrdStatus.CANCELED, 1)
+    assert sum((fill.qty_in for fill in ended.fills), D(0)) == 1
+
+
 @pytest.mark.parametrize("exits", [EXITS, Exits(D(2900), D(2880), None), Exits(None, None, D(3050))])
 async def test_an_entry_that_is_filled_leaves_its_exits_and_one_that_ends_takes_them_with_it(
     rig: tuple[Deribit, Door], exits: Exits

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from venue_rigs import RIGS, Rig, name_of
+from venue_rigs import AT_PAPER, RIGS, Rig, name_of
 
 from agent.domain.errors import FairleadError, Reconcile, Reject, Retry, Usage
 from agent.domain.order_state import TERMINAL, ExecType, OrdStatus
-from agent.domain.reports import ExecutionReport, OrderSnapshot
+from agent.domain.reports import ExecutionReport, FillsNotTold, OrderSnapshot
 
 D = Decimal
 
@@ -98,6 +99,46 @@ async def test_filled_in_part_and_cancelled_it_keeps_what_was_filled(rig: Rig) -
     ended = await rig.venue.cancel(name_of(0), rig.symbol)
     assert (ended.status, ended.cum_qty) == (OrdStatus.CANCELED, D("0.5"))
     assert sum((fill.qty_out for fill in ended.fills), D(0)) == D("0.5")
+
+
+@pytest.mark.parametrize("rig", AT_PAPER, indirect=True)
+async def test_it_is_cancelled_though_its_trades_are_not_listed_and_its_end_is_not_told_before_them(
+    rig: Rig,
+) -> None:
+    """Whoever wants an order gone does not wait for what the venue says of its past."""
+    assert rig.door is not None and rig.door.here is not None
+    await sent(rig)
+    await rig.fill(name_of(0), D(1))
+    engine = rig.door.here.venue.engine
+    (mine,) = [order for order in engine.orders.values() if order.qty == 2 and order.executed == 1]
+    listed, engine.fills[:] = (
+        list(engine.fills),
+        [one for one in engine.fills if one.order_id != mine.order_id],
+    )
+    for _ in range(2):
+        with pytest.raises((Retry, Reconcile)):
+            await rig.venue.cancel(name_of(0), rig.symbol)
+    assert not mine.is_open and not await rig.venue.open_orders()
+    engine.fills[:] = listed
+    found = await rig.venue.cancel(name_of(0), rig.symbol)
+    assert found.status in TERMINAL and found.cum_qty == 1 and len(found.fills) >= 1
+
+
+@pytest.mark.parametrize("rig", ["binance_spot", "binance_usdm", "ccxt"], indirect=True)
+async def test_of_more_trades_than_a_page_holds_the_rest_is_not_forgotten(rig: Rig) -> None:
+    """A page of them lists its newest alone: whoever took that for all would end the order without the others."""
+    assert rig.door is not None and rig.door.here is not None
+    placed = await sent(rig, qty="4")
+    await rig.fill(name_of(0), D("0.5"))
+    engine = rig.door.here.venue.engine
+    (mine,) = [order for order in engine.orders.values() if order.qty == 4 and order.executed == D("0.5")]
+    (whole,) = [fill for fill in engine.fills if fill.order_id == mine.order_id]
+    engine.fills += [replace(whole, trade_id=whole.trade_id + n, qty=D("0.001")) for n in range(1, 1_001)]
+    mine.executed += 1
+    await rig.door.end_order(placed.venue_order_id)
+    with pytest.raises(FillsNotTold) as late:
+        await rig.venue.query(name_of(0), rig.symbol)
+    assert late.value.told.cum_qty == D("1.5") and len(late.value.told.fills) >= 500
 
 
 async def test_a_lost_answer_is_asked_for_and_its_bytes_do_nothing_twice(rig: Rig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,13 +103,18 @@ async def test_what_is_not_computed_is_unknown_and_nothing_open_is_no_account() 
 async def test_a_wrong_token_is_refused_and_nothing_but_reading_is_signed() -> None:
     wrong = Judge()
     wrong.secret = "another"
-    with pytest.raises(FairleadError):
-        await read(Paradex(), wrong)
+    with pytest.raises(FairleadError) as refused:
+        await read(Paradex(echoes=True), wrong)
+    assert "Bearer …" in refused.value.message and "another" not in str(refused.value)
+    generous = replace(Judge().reference, allow=("POST private/orders", "GET private/orders"))
     for method, path in (("POST", "private/orders"), ("DELETE", "private/orders"), ("POST", "private/account/tokens"), ("POST", "private/auth"), ("GET", "private/account/tokens")):  # fmt: skip
-        with pytest.raises(Denied):
-            await Judge().sign(
-                method, path, json.dumps({"at_ms": SystemClock().now_ns() // 10**6, "params": {}})
-            )
+        for reference in (Judge().reference, generous):
+            judge = Judge()
+            judge.reference = reference
+            with pytest.raises(Denied):
+                await judge.sign(
+                    method, path, json.dumps({"at_ms": SystemClock().now_ns() // 10**6, "params": {}})
+                )
 
 
 async def test_health_finds_it_by_the_settings(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from fake_venue import FakeVenue
 
 from agent.app.cli.reconcile_end import end
 from agent.app.forgotten import ENDED_BY_HAND, check, events_of, look
+from agent.app.runs_as import runs_as
 from agent.domain.errors import Reconcile, Reject, Retry, Usage
 from agent.domain.events import Adopted, Reported
 from agent.domain.ids import ClOrdId
@@ -224,12 +225,14 @@ async def test_what_is_locked_there_may_be_the_order(tmp_path: Path, side: Side)
 
 
 class Unlisted(FakeVenue):
-    """Says of an order that ended how much was done, and lists none of its trades."""
+    """Says of an order that ended how much was done, and lists `listed` of its trades."""
+
+    listed = 0
 
     async def query(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot | None:
         found = await super().query(cl_ord_id, symbol)
         if found is not None:
-            need_all_fills(self.name, found, ())
+            need_all_fills(self.name, found, found.fills[: self.listed])
         return found
 
     async def fills(self, symbol: str, since_ns: int) -> Any:
@@ -252,6 +255,30 @@ async def test_trades_that_are_never_listed_take_a_word(tmp_path: Path) -> None:
         assert not found.clear and found.told == "says FILLED, 3 done; trades of 0 are listed or booked"
         await ended(desk, office, name, "sold, by its page", cancel=True)
         assert desk.book.parts[name].ended and desk.book.parts[name].fills == {}
+
+
+async def test_a_trade_that_is_listed_is_booked_before_anybody_gives_his_word(tmp_path: Path) -> None:
+    office = Office(tmp_path, places=(PAPER,))
+    office.venue = venue = Unlisted(office.clock, audit_s=1e9)
+    venue.silent, venue.next_submit = True, ["lost_after"]
+    async with office.open() as desk:
+        await adopt(desk, office)
+        doing = asyncio.create_task(work(order(office, "20"), desk))
+        await office.clock.sleep(150)
+        name = only(desk).part.cl_ord_id
+        doing.cancel()
+        await asyncio.gather(doing, return_exceptions=True)
+        venue.listed = 1  # with the order itself, and not among all trades
+        with pytest.raises(Reconcile, match="lists a trade") as known:
+            await look(app(office), desk.book, name)
+        assert known.value.code == "STILL_KNOWN"
+
+
+def test_who_has_no_name_is_written_down_by_his_number() -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 4242")
+
+    assert runs_as() and runs_as(nameless).startswith("user ")
 
 
 async def test_the_command_tells_before_it_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,7 +32,13 @@ class Signer:
         now_ms, reference = time.time_ns() // 10**6, self.reference
         self.asked.append((method, path))
         call = ccxt_policy.check(
-            reference.dialect, (), method, path, payload, now_ms=now_ms, symbols=frozenset(reference.symbols)
+            reference.dialect,
+            reference.allow,
+            method,
+            path,
+            payload,
+            now_ms=now_ms,
+            symbols=frozenset(reference.symbols),
         )
         ccxt_policy.judged(call, reference.limits, {}, now_ms)
         return ccxt_desk.made_and_signed(

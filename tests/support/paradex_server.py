@@ -1,5 +1,6 @@
 """Paradex' REST, as far as a portfolio margin account is read by it: payloads as its API reference and its own client show them, and figures
-that this exchange computes by itself. A private request without the account's token is refused; `spoil` maps a path to what is told instead."""
+that this exchange computes by itself. A private request without the account's token is refused; `spoil` maps a path to what is
+told instead; `echoes`: the refusal repeats what was said."""
 
 from __future__ import annotations
 
@@ -43,14 +44,17 @@ class Paradex:
     spoil: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     url: str = ""
+    echoes: bool = False
     began: float = field(default_factory=time.time)
 
     async def handle(self, request: web.Request) -> web.Response:
         path, asked = request.path.removeprefix("/v1"), dict(request.query)
         self.asked.append(f"{request.method} {path}")
         private = path.startswith(("/account", "/balance", "/positions"))
-        if private and request.headers.get("Authorization") != f"Bearer {TOKEN}":
-            return web.json_response({"error": "INVALID_TOKEN", "message": "token is malformed"}, status=401)
+        said = request.headers.get("Authorization")
+        if private and said != f"Bearer {TOKEN}":
+            why = f"malformed: '{said}'" if self.echoes else "token is malformed"
+            return web.json_response({"error": "INVALID_TOKEN", "message": why}, status=401)
         found = self.answer(path, asked) if request.method == "GET" else None
         if found is None:
             return web.json_response({"error": "NOT_FOUND", "message": "no such path"}, status=404)

@@ -200,6 +200,26 @@ def test_what_makes_no_sense_is_refused(wrong: dict[str, str]) -> None:
     assert refused.value.hint
 
 
+def in_coins(coins: str, dollars: str) -> State:
+    """An inverse contract: so many coins beside `keep` and the dollars that were bought with others."""
+    held = {"ETH": D(5) + D(coins), "ETH-PERP": D(dollars), "USDC": D(0)}
+    return State(0, PX, held, carry=Carry(D("0.2"), None), inverse=True)
+
+
+def test_coins_that_are_held_besides_make_it_no_larger_than_its_size() -> None:
+    assert wished(in_coins("40", "0")) == ("BUY", "ETH-PERP", D(6_000)), "a tranche of them"
+    assert wished(in_coins("33", "27000")) == ("BUY", "ETH-PERP", D(3_000)), "up to its size"
+    assert wished(at("40", "9")) == ("SELL", "ETH-PERP", D(1))
+    for state in (in_coins("30", "30000"), at("40", "10")):
+        with pytest.raises(Denied) as asked:
+            carry.decide(GIVEN, state)
+        assert asked.value.code == "CARRY_KEEP" and "make size larger" in asked.value.hint
+        ends = replace(state, carry=Carry(D("-0.5"), None))
+        assert wished(ends) == ("SELL", "ETH", D(2)), "an end waits for nobody"
+    # What comes by itself, as funding does, is no reason to stand open.
+    assert wished(in_coins("0.5", "30000")) == ("BUY", "ETH-PERP", D(1_500))
+
+
 @dataclass
 class Account:
     """Two legs and the money of both, at one price; `cost` of each trade as a share of it. The short has a margin account of its own."""

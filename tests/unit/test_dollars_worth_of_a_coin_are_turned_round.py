@@ -5,12 +5,17 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.domain.orders import Side
-from agent.ports import VenueBook
-from agent.venues.deribit.inverse import coin_px, coins_down, coins_up, turned, venue_px
+from agent.domain.errors import Usage
+from agent.domain.ids import ClOrdId
+from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
+from agent.ports import VenueBook, VenueInstrument
+from agent.venues import PLAIN
+from agent.venues.deribit.codec import Market, edit_params, new_order_params
+from agent.venues.deribit.inverse import COIN_PLACES, coin_px, coins_down, coins_up, turned, venue_px
 
 D = Decimal
 ONE = D(1)
@@ -40,3 +45,19 @@ def test_what_is_bid_for_the_contract_is_where_dollars_are_bought() -> None:
     assert [qty for _, qty in book.asks] == [10, 20] and book.asks[0][0] < book.asks[1][0]
     assert book.bids == ((coins_down(ONE, D(61_000)), D(30)),) and book.bids[0][0] < book.asks[0][0]
     assert book.asks[0][0] * 60_000 > 1 > book.bids[0][0] * 61_000, "each a little against us"
+
+
+@pytest.mark.parametrize("px", ["3", "60000", "1e11", "1e40"])
+def test_a_price_that_is_none_in_dollars_is_told_and_never_sent_as_zero(px: str) -> None:
+    """What somebody types who takes it for dollars a coin."""
+    told = VenueInstrument(
+        "BTC-PERPETUAL", "BTC-PERPETUAL", "BTC", COIN_PLACES, D(10), D(10), D(0), D(5), D(0), "inverse"
+    )
+    market = Market(told, "BTC", True, px_tick=D("0.5"))
+    order = VenueOrder(
+        ClOrdId("fl-x"), "BTC-PERPETUAL", Side.SELL, OrdType.LIMIT, TimeInForce.GTC, D(100), D(px)
+    )
+    for asked in (lambda: new_order_params(order, market, PLAIN, 1), lambda: edit_params(order, market, 1)):
+        with pytest.raises(Usage) as no:
+            asked()
+        assert no.value.code == "OFF_GRID" and "BTC a dollar" in no.value.message

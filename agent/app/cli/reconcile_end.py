@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from getpass import getuser
 from typing import TYPE_CHECKING, Any
 
 from agent.app.cli.output import emit_json, header, plain, table
@@ -19,6 +18,7 @@ async def end(app: App, text: str, why: str, cancel: bool, yes: bool, as_json: b
     """Tells, and with `yes` does it. Exit 5 where its owner has to say more first. Raises as `agent.app.forgotten`."""
     from agent.app.forgotten import events_of, look, record_all, writing
     from agent.app.readonly import read_book
+    from agent.app.runs_as import runs_as
     from agent.journal.book import Book
 
     if app.settings.watch_only:
@@ -31,10 +31,10 @@ async def end(app: App, text: str, why: str, cancel: bool, yes: bool, as_json: b
         return await _tell(app, book, found, why, cancel, as_json)
     async with writing(app.settings, app.clock) as recorder:
         found = await look(app, recorder.book, _part(recorder.book, text))
-        who = getuser()
+        who = runs_as()
         await record_all(recorder, await events_of(app, recorder.book, found, who, why, cancel))
         if as_json:
-            emit_json({**_facts(found), "ended": True, "by": who, "cancelled": cancel})
+            emit_json({**_facts(found), "ended": True, "by": who, "cancelled": cancel and found.goes_on})
             return 0
         header(app.settings.environment.value, app.settings.wallet.address, await app.head_line())
         print(f"ended in the books: {_what(recorder.book, found)}; {_then(found, cancel, done=True)}")

@@ -22,7 +22,7 @@ from agent.market.reading import number as exact
 from agent.ports import Clock, SignedRequest
 from agent.transport.fix.dictionary import Record
 from agent.transport.http import CONNECT_S, TimeOuts
-from agent.venues import Send, Sign, VenueFacts, understood
+from agent.venues import Send, Sign, VenueFacts, to_cancel, understood
 from agent.venues.binance_spot import codec
 from agent.venues.binance_spot import fix_codec as words
 from agent.venues.binance_spot.fix_door import Door, FixDoor
@@ -152,7 +152,7 @@ class BinanceSpotByFix(BinanceSpot):
         refused = words.refusal(last, write=True)
         if not isinstance(refused, Reject):
             raise refused
-        ended = await self.query(cl_ord_id, symbol)
+        ended = await to_cancel(self.query(cl_ord_id, symbol))
         if ended is None:
             raise Reject("NO_SUCH_ORDER", f"{self._name} has no order {cl_ord_id}")
         if cl_ord_id in self.pairs.known:  # met by asking

@@ -33,6 +33,7 @@ from agent.venues import (
     need_all_fills,
     need_markets,
     one_by_one,
+    to_cancel,
     understood,
 )
 from agent.venues.binance_spot import codec, feed
@@ -193,7 +194,7 @@ class BinanceSpot:
         params = {"symbol": symbol, "origClientOrderId": cl_ord_id}
         reply = await self.account.reply("DELETE", f"{API}/order", params, 1)
         if reply.status >= 400 and binance.refusal(reply.body).code == binance.CANCEL_REJECTED:
-            ended = await self.query(cl_ord_id, symbol)
+            ended = await to_cancel(self.query(cl_ord_id, symbol))
             if cl_ord_id in self.pairs.known:
                 return await self.pairs.cancel(cl_ord_id, symbol)
             if ended is None:
@@ -352,10 +353,14 @@ class BinanceSpot:
         """The same order with its trades, which the venue keeps under another address. Raises Retry where not all of them are told yet."""
         if not order.cum_qty:
             return order
-        params = {"symbol": order.symbol, "orderId": order.venue_order_id}
+        params: dict[str, str | int] = {
+            "symbol": order.symbol,
+            "orderId": order.venue_order_id,
+            "limit": PAGE,
+        }
         rows = await self.signed_read("myTrades", params, 5)
         fills = tuple(self._reader.trade(row)[2] for row in rows)
-        need_all_fills(self._name, order, fills, binance.TRADES_A_PAGE)
+        need_all_fills(self._name, order, fills)
         return replace(order, fills=fills)
 
     async def _hello(self) -> str:

@@ -405,10 +405,14 @@ class BinanceUsdm:
         self._names[order.venue_order_id] = order.cl_ord_id
         if not order.cum_qty:
             return order
-        params = {"symbol": order.symbol, "orderId": order.venue_order_id}
+        params: dict[str, str | int] = {
+            "symbol": order.symbol,
+            "orderId": order.venue_order_id,
+            "limit": PAGE,
+        }
         rows = await self.signed_read(f"{V1}/userTrades", params, 5)
         fills = tuple(self.reader.trade(row)[2] for row in rows)
-        need_all_fills(self._name, order, fills, binance.TRADES_A_PAGE)
+        need_all_fills(self._name, order, fills)
         return replace(order, fills=fills)
 
     async def _whole(self, order: OrderSnapshot) -> OrderSnapshot:

@@ -6,6 +6,7 @@ as not understood: Halt, or Reconcile where it answered a write.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from decimal import Decimal
@@ -45,6 +46,8 @@ _REFUSED = {
     "AccountNotEnabled": "ACCOUNT_SUSPENDED",
     "NotSupported": "NOT_SUPPORTED",
 }
+_TOKEN, _UNTOLD = re.compile(r"(?i)(bearer)\s+[^\s'\"]+"), r"\1 …"
+"""Of a refusal that repeats what was asked: a token is no part of what is told or written down."""
 _AWAY = ("RateLimitExceeded", "DDoSProtection")
 _HINTS = {
     "API_KEY_REFUSED": "check the API key, its permissions and its list of addresses",
@@ -64,7 +67,7 @@ def error_of(error: Exception, who: str, *, write: bool) -> FairleadError:
     write: it is asked for, and never sent again for it.
     """
     names = [one.__name__ for one in type(error).__mro__]
-    text = f"{who} says: {str(error)[:300]}"
+    text = f"{who} says: {_TOKEN.sub(_UNTOLD, str(error))[:300]}"
     if any(name in _AWAY for name in names):
         return Retry("RATE_LIMITED", text, "wait and try again")
     if "DuplicateOrderId" in names or "duplicate" in text.lower():

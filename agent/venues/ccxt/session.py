@@ -21,7 +21,7 @@ from agent.domain.orders import OrdType, VenueOrder
 from agent.domain.reports import Balance, ExecutionReport, Fill, OrderSnapshot
 from agent.ports import Clock, SignedRequest, VenueBook, VenueInstrument
 from agent.transport.http import Http, TimeOuts
-from agent.venues import Sign, VenueFacts, check_order, need_all_fills, number, one_by_one
+from agent.venues import Sign, VenueFacts, check_order, need_all_fills, number, one_by_one, to_cancel
 from agent.venues.ccxt import border
 from agent.venues.ccxt.capabilities import Capabilities, read
 from agent.venues.ccxt.exchanges import KNOWN, our_name, switching, their_name
@@ -179,7 +179,7 @@ class Ccxt:
 
     async def cancel(self, cl_ord_id: ClOrdId, symbol: str) -> OrderSnapshot:
         """The order after the cancel; one that had ended already is returned as it ended. Raises Reject NO_SUCH_ORDER, Reconcile."""
-        there = await self.query(cl_ord_id, symbol)
+        there = await to_cancel(self.query(cl_ord_id, symbol))
         if there is None:
             raise Reject("NO_SUCH_ORDER", f"{self._name} has no order {cl_ord_id}")
         if there.status in TERMINAL:
@@ -207,7 +207,7 @@ class Ccxt:
             keeps = "keeps its name" if can.amends else "gets a name of its own"
             raise Usage("NAME_OF_AMENDMENT", f"at {self._name} an order that is changed {keeps}", "name it so")  # fmt: skip
         check_order(order, at)
-        there = await self.query(cl_ord_id, order.symbol)
+        there = await to_cancel(self.query(cl_ord_id, order.symbol))
         if there is None:
             raise Reject("NO_SUCH_ORDER", f"{self._name} has no order {cl_ord_id}")
         self._sent[order.cl_ord_id] = order, self._there_ms()
@@ -244,7 +244,7 @@ class Ccxt:
         if not plain.cum_qty:
             return plain
         fills = await self._fills_of(plain, unified)
-        need_all_fills(self._name, plain, fills, self._page_size())
+        need_all_fills(self._name, plain, fills)
         return border.order(found, self.instrument(symbol), cl_ord_id, fills)
 
     async def open_orders(self) -> Sequence[OrderSnapshot]:

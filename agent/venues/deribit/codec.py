@@ -134,13 +134,17 @@ def check(order: VenueOrder, market: Market) -> None:
     check_grid("quantity", order.order_qty, instrument.lot, instrument)
     if order.order_qty < instrument.min_qty:
         raise Usage("BELOW_MIN_QTY", f"{plain(order.order_qty)} {instrument.base} is below {plain(instrument.min_qty)}", "order more of it")  # fmt: skip
-    if px % instrument.tick:
+    if WIDE.remainder(px, instrument.tick):
         raise Usage("OFF_GRID", f"price {plain(px)} is no multiple of {plain(instrument.tick)}", f"{instrument.symbol} trades in such steps")  # fmt: skip
 
 
 def in_its_words(order: VenueOrder, market: Market) -> VenueOrder:
-    """As the exchange takes it: of an inverse contract the other side, at a price in dollars."""
-    return inverse.at_venue(order, market.px_tick) if market.turned else order
+    """As the exchange takes it: of an inverse contract the other side, at a price in dollars. Raises Usage OFF_GRID where that is none."""
+    turned = inverse.at_venue(order, market.px_tick) if market.turned else order
+    if turned.px == 0 and market.turned:
+        text = f"{plain(order.px or turned.px)} {market.settle} a dollar is below a tick of {plain(market.px_tick)} dollars a {market.settle}"
+        raise Usage("OFF_GRID", text, f"{market.settle} for a dollar are wanted, like 0.00002")
+    return turned
 
 
 def new_order_params(

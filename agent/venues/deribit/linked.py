@@ -21,7 +21,7 @@ from agent.domain.order_lists import LONE, Exit, OrderList, as_one, exit_ids, le
 from agent.domain.order_state import TERMINAL, OrdStatus
 from agent.domain.orders import OrdType, Side, TimeInForce, VenueOrder
 from agent.domain.reports import FillsNotTold, OrderSnapshot
-from agent.venues import Terms, as_far_as_told, check_grid, number, understood
+from agent.venues import Terms, as_far_as_told, check_grid, need_all_fills, number, to_cancel, understood
 from agent.venues.deribit import codec, stops
 
 if TYPE_CHECKING:
@@ -194,12 +194,13 @@ class Pairs:
         for _ in range(ROUNDS):
             try:
                 rows = await self._rows(cl_ord_id, symbol)
-                found = await self._told(cl_ord_id, rows)
+                found = await to_cancel(self._told(cl_ord_id, rows))
             except Retry as unread:
                 raise Reconcile("PAIR_UNREAD", f"{cl_ord_id}: {unread.message}", "asked by its id") from None
             if found is None and before is None:
                 raise Reject("NO_SUCH_ORDER", f"{self._venue.name} has no pair {cl_ord_id}")
             if found is None and before is not None and refused is None:
+                need_all_fills(self._venue.name, replace(before, status=OrdStatus.CANCELED), before.fills)
                 return replace(before, status=OrdStatus.CANCELED)  # what waited is told of no more
             if found is None:
                 continue

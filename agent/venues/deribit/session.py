@@ -41,6 +41,7 @@ from agent.venues import (  # fmt: skip
     need_markets,
     one_by_one,
     others_left_alone,
+    to_cancel,
     understood,
 )
 from agent.venues.deribit import codec, combos, inverse, linked, margin, stops, trades
@@ -229,7 +230,7 @@ class Deribit:
 
         Raises Reject NO_SUCH_ORDER where the venue has none of this label, Reconcile where the answer was lost.
         """
-        found = await self.query(cl_ord_id, symbol)
+        found = await to_cancel(self.query(cl_ord_id, symbol))
         if found is None:
             raise Reject("NO_SUCH_ORDER", f"{self._name} has no order {cl_ord_id}")
         if found.status in TERMINAL:

@@ -26,7 +26,16 @@ from agent.transport.http import Http, TimeOuts
 from agent.transport.limits import LimitHeaders
 from agent.transport.stream import Stream
 from agent.transport.throttle import Throttle
-from agent.venues import Sign, Terms, VenueFacts, market_named, need_markets, one_by_one, understood
+from agent.venues import (
+    Sign,
+    Terms,
+    VenueFacts,
+    market_named,
+    need_markets,
+    one_by_one,
+    to_cancel,
+    understood,
+)
 from agent.venues.dydx import codec, margin, node
 from agent.venues.dydx.fills import Fills
 from agent.venues.dydx.reports import Reports
@@ -190,7 +199,7 @@ class Dydx:
             if untraced is None:
                 raise Reject("NO_SUCH_ORDER", f"{self._name} has no order {cl_ord_id}")
             return untraced  # it takes or ends by itself
-        before = await self._whole(stands, market)
+        before = await to_cancel(self._whole(stands, market))
         if before.status in TERMINAL:
             return before
         until = await self._height() + SHORT_BLOCKS if stands.flags == SHORT_TERM else self._now_s() + codec.STANDS_S  # fmt: skip
