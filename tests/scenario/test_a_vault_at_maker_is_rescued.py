@@ -64,14 +64,19 @@ def test_without_dai_collateral_is_added(agent_home: AgentHome, vault: MakerHome
     assert vault.urn()[0] > ink and vault.urn()[1] == art
 
 
-def test_what_would_leave_less_than_the_least_debt_is_told(agent_home: AgentHome, vault: MakerHome) -> None:
-    """2,000 DAI is the least a vault may owe; nothing is signed, and the remedy is named."""
+def test_no_payment_leaves_less_than_the_least_debt(agent_home: AgentHome, vault: MakerHome) -> None:
+    """2,000 DAI is the least a vault may owe: 2,300 do not pay it whole, so it is paid down to that, and then there is nothing to do but to
+    bring the rest."""
     left_with(agent_home, 2_300, 0)
     vault.at(1_200)
-    refused = agent_home.run(f"rescue --chain ethereum {PAY}", vault.settings_path)
-    assert refused.status != 0 and "repay less, or all of it" in refused.err + refused.out, (
-        refused.err + refused.out
-    )
+    (one,) = told_of(vault, PAY)["done"]
+    held = int(agent_home.read(DAI, "erc20", "balanceOf", agent_home.safe)[0])
+    assert "repay" in one["what"] and 1_300 * 10**18 < held < 2_000 * 10**18, one
+    ilk = agent_home.read(vault.parts["vat"], "maker_vat", "ilks", b"ETH-A".ljust(32, b"\0"))
+    left = vault.urn()[1] * int(ilk[1])
+    assert 2_000 * 10**45 <= left < 2_001 * 10**45
+    told = told_of(vault, PAY)
+    assert not told["done"] and vault.urn()[1] * int(ilk[1]) == left, told
     vault.at(2_050)
 
 
