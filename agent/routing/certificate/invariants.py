@@ -167,10 +167,13 @@ def _value_up(units: float) -> int:
     return (int(ldexp(units, SHIFT)) if units < _LARGE else int(Fraction(units) * ONE)) + 1
 
 
-def gain_up(pool: Kept, trade: Trade, enough: int = 0) -> int:
-    """A bound on the gain of any trading with the pool, as a value; 0 where no sale pays. What is no more than `enough` need not be tighter."""
+def gain_up(pool: Kept, trade: Trade, enough: int = 0) -> tuple[int, list[float]]:
+    """A bound on the gain of any trading with the pool, as a value; 0 where no sale pays. What is no more than `enough` need not be tighter.
+
+    Beside it the most of each asset that was taken in where it was looked at, in the pool's own units."""
+    taken = [0.0] * len(trade.balances)
     if any(balance <= 0 for balance in trade.balances):
-        return 0
+        return 0, taken
     x = [balance * 1.0 for balance in trade.balances]
     low = [value / ONE for value in trade.low]
     high = [inf if value is None else value / ONE for value in trade.high]
@@ -178,13 +181,14 @@ def gain_up(pool: Kept, trade: Trade, enough: int = 0) -> int:
     level = _own_level(pool, x)
     stops = _stops(pool, x, low, high, cap, level)
     if not stops:
-        return 0
+        return 0, taken
     found = min(_bound_up(pool, x, low, high, cap, z, level) for z in stops)
     if len(x) > 2 and found > 0 and _value_up(found) > enough:
         # The best trading may take several pairs, and one may pay after another alone.
-        z = settled(pool, x, low, high, cap, level)
-        found = min(found, _bound_up(pool, x, low, high, cap, z, level))
-    return _value_up(found) if found > 0 else 0
+        stops.append(settled(pool, x, low, high, cap, level))
+        found = min(found, _bound_up(pool, x, low, high, cap, stops[-1], level))
+    taken = [max(0.0, *(z[k] - held for z in stops)) for k, held in enumerate(x)]
+    return (_value_up(found) if found > 0 else 0), taken
 
 
 def _bound_up(
