@@ -99,16 +99,16 @@ def _trading(
     low = [worth / ONE for worth in trade.low]
     high = [float("inf") if worth is None else worth / ONE for worth in trade.high]
     z = settled(pool, x, low, high, [float("inf") if most is None else most * 1.0 for most in trade.cap])
-    scale, fee_in, fee_out = scales(pool)
+    scale, kept_in, kept_out, whole = scales(pool)
     flows: dict[AssetId, float] = {}
     net = -edge.gas / ONE
     for k, (before, after) in enumerate(zip(x, z, strict=True)):
         if after > before:
-            raw = (after - before) * WAD / scale[k] / float(1 - fee_in)
+            raw = (after - before) * WAD / scale[k] * whole / kept_in
             flows[edge.nodes[k]] = flows.get(edge.nodes[k], 0.0) - raw
             net -= raw * value[edge.nodes[k]] / ONE
         elif after < before:
-            raw = (before - after) * WAD / scale[k] * float(1 - fee_out)
+            raw = (before - after) * WAD / scale[k] * kept_out / whole
             flows[edge.outs[k]] = flows.get(edge.outs[k], 0.0) + raw
             net += raw * value[edge.outs[k]] / ONE
     return Trading(pool.id, tuple(flows.items()), net, edge.gas / ONE)

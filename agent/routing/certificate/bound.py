@@ -303,7 +303,7 @@ class Setting:
         """The gains within tighter caps, without those that are none; one too small to matter stays as it is."""
         found = []
         for gain in gains:
-            if gain.gross * LITTLE >= gain.sale.edge.gas:
+            if gain.gross * LITTLE >= gain.sale.edge.gas and gain.bound_by(caps):
                 gain = self._gain(gain.sale, value, caps)
             if gain.gross > 0:
                 found.append(gain)
@@ -323,7 +323,8 @@ class Setting:
             for gain in joint:
                 pool = gain.sale.edge.pool.id
                 if gain.gross > best[pool]:
-                    best[pool] = max(best[pool], self._gain(gain.sale, value, within).gross)
+                    now = self._gain(gain.sale, value, within) if gain.bound_by(within) else gain
+                    best[pool] = max(best[pool], now.gross)
             return self._books(value, within) + sum(best.values())
 
         whole = self._books(value, caps) + sum(first.values())

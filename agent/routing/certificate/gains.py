@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from math import log
 from typing import Any, NamedTuple
 
@@ -27,6 +26,7 @@ from agent.routing.certificate.spots import MARGIN
 LITTLE = 8
 """What is less than one part in so many of the gas is too little to be computed more exactly."""
 _FEE = 10_000
+_OVER = 1 + 1e-9
 # No union where it is asked for: that would be made anew each time.
 _RANGES = (ConcentratedPool, ConcentratedV4Pool)
 
@@ -78,6 +78,16 @@ class Gain:
     net: int
     out_of: AssetId | None
     """The one asset it takes in, where it can take in but one."""
+    used: tuple[float, ...] | None = None
+    """Of pairs taken together, how much of each asset is taken in where it was looked at, raw: with more than that in hand it gains the same."""
+
+    def bound_by(self, caps: Mapping[AssetId, int]) -> bool:
+        """Whether tighter `caps` may make it less; one that they do not touch is the same bound as before."""
+        if self.used is None:
+            return True
+        return any(
+            used > caps.get(node, used) for used, node in zip(self.used, self.sale.edge.nodes, strict=True)
+        )
 
 
 class Ends(NamedTuple):
@@ -108,26 +118,42 @@ def gain_of(sale: Sale, ends: Ends, value: Mapping[AssetId, int], caps: Mapping[
         else:
             gross = first_unit_up(x, y, keep, whole, v_in, v_out, cap)
     else:
-        gross = _invariant(sale, ends, value, caps)
-        return Gain(sale, gross, gross - edge.gas, None if i == j else given)
+        return _invariant(sale, ends, value, caps)
     return Gain(sale, gross, gross - edge.gas, given)
 
 
-def _invariant(sale: Sale, ends: Ends, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> int:
+def _invariant(sale: Sale, ends: Ends, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> Gain:
     edge, pool = sale.edge, sale.edge.pool
     if not isinstance(pool, BalancerStablePool | CurvePool | SolidlyPool):
         raise TypeError(pool)
-    gross = gain_up(pool, trade_of(sale, ends, value, caps), edge.gas // LITTLE)
-    return gross if sale.i == sale.j else gross + free_unit_up(pool, value[edge.nodes[sale.i]])
+    gross, taken = gain_up(pool, trade_of(sale, ends, value, caps), edge.gas // LITTLE)
+    if sale.i != sale.j:
+        gross += free_unit_up(pool, value[edge.nodes[sale.i]])
+        return Gain(sale, gross, gross - edge.gas, sale.pair[0])
+    scale = scales(pool)
+    used = tuple(
+        net * WAD * scale.whole / (s * scale.kept_in) * _OVER
+        for net, s in zip(taken, scale.units, strict=True)
+    )
+    return Gain(sale, gross, gross - edge.gas, None, used)
 
 
-def scales(pool: BalancerStablePool | CurvePool | SolidlyPool) -> tuple[tuple[int, ...], Fraction, Fraction]:
-    """Units of a pool's own scale per raw unit, times `WAD`, and its fees on what comes in and on what goes out."""
+class Scales(NamedTuple):
+    """A pool's own units per raw unit, times `WAD`; of what comes in and of what goes out it keeps or gives so many parts of `whole`."""
+
+    units: tuple[int, ...]
+    kept_in: int
+    kept_out: int
+    whole: int
+
+
+def scales(pool: BalancerStablePool | CurvePool | SolidlyPool) -> Scales:
+    """The scales of a pool with an invariant."""
     if isinstance(pool, SolidlyPool):
-        return (WAD * WAD // pool.units[0], WAD * WAD // pool.units[1]), Fraction(pool.fee_1e4, 10_000), Fraction(0)  # fmt: skip
+        return Scales((WAD * WAD // pool.units[0], WAD * WAD // pool.units[1]), _FEE - pool.fee_1e4, _FEE, _FEE)  # fmt: skip
     if isinstance(pool, CurvePool):
-        return pool.scaling, Fraction(0), Fraction(pool.fee_1e10, 10**10)
-    return pool.scaling, Fraction(pool.fee_1e18, WAD), Fraction(0)
+        return Scales(pool.scaling, 10**10, 10**10 - pool.fee_1e10, 10**10)
+    return Scales(pool.scaling, WAD - pool.fee_1e18, WAD, WAD)
 
 
 def trade_of(sale: Sale, ends: Ends, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> Trade:
@@ -135,7 +161,7 @@ def trade_of(sale: Sale, ends: Ends, value: Mapping[AssetId, int], caps: Mapping
     edge, pool = sale.edge, sale.edge.pool
     if not isinstance(pool, BalancerStablePool | CurvePool | SolidlyPool):
         raise TypeError(pool)
-    scale, fee_in, fee_out = scales(pool)
+    scale, kept_in, kept_out, whole = scales(pool)
     balances: tuple[int, ...]
     if isinstance(pool, SolidlyPool):
         balances = (pool.reserves[0] * WAD // pool.units[0], pool.reserves[1] * WAD // pool.units[1])
@@ -151,21 +177,19 @@ def trade_of(sale: Sale, ends: Ends, value: Mapping[AssetId, int], caps: Mapping
             high.append(None)
             cap.append(0)
             continue
-        # Per unit of the pool's own scale.
-        paid, taken = Fraction(value[got] * WAD, s) * (1 - fee_out), Fraction(value[node] * WAD, s) / (1 - fee_in)  # fmt: skip
         most = caps.get(node)
         one_way = sale.i != sale.j
         only_in = node in ends.sources or k in edge.never_bought or (one_way and k == sale.i)
         only_out = node in ends.targets or k in edge.never_sold or (one_way and k == sale.j)
-        low.append(0 if only_in else -(-paid.numerator // paid.denominator))
-        high.append(None if only_out else taken.numerator // taken.denominator)
+        # Per unit of the pool's own scale.
+        low.append(0 if only_in else -(-value[got] * WAD * kept_out // (s * whole)))
+        high.append(None if only_out else value[node] * WAD * whole // (s * kept_in))
         if only_out:
             cap.append(0)
         elif most is None:
             cap.append(None)
         else:
-            net = Fraction(most * s, WAD) * (1 - fee_in)
-            cap.append(-(-net.numerator // net.denominator) + 1)
+            cap.append(-(-most * s * kept_in // (WAD * whole)) + 1)
     return Trade(balances, tuple(low), tuple(high), tuple(cap))
 
 

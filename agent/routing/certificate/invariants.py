@@ -16,21 +16,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import expm1, inf, ldexp, log, log1p, sqrt
-from typing import TypeAlias
 
-from agent.amm import BalancerStablePool, CurvePool, SolidlyPool, WeightedPool
+from agent.amm import SolidlyPool, WeightedPool
 from agent.amm.math import WAD
+from agent.routing.certificate.stops import Kept, stop
 from agent.routing.certificate.units import ONE, SHIFT
-
-Kept: TypeAlias = BalancerStablePool | CurvePool | SolidlyPool
 
 _SLACK = 4e-12
 _TINY = 1e-12
 _MOST_IN = 0.3 * (1 + 1e-9)
 _UNITS = 64
-_STEPS = 60
-_CLOSE = 1e-8
-_TURNS, _PAYS, _NEAR = 8, 1e-8, 1e-7
+_TURNS, _PAYS, _NEAR, _LEAST = 8, 1e-8, 1e-7, 1e-8
 _LARGE = 1e200
 _HIGHEST = 700.0
 
@@ -77,70 +73,34 @@ def stable_invariant(ann: float, z: Sequence[float]) -> float:
     return d
 
 
-def _moved(
-    pool: Kept,
-    x: Sequence[float],
-    i: int,
-    j: int,
-    paid: float,
-    level: float,
-) -> list[float] | None:
-    """The balances after `paid` net of asset `i` moved `j` along the invariant (`level` of it before); None where floats find none."""
-    z = list(x)
-    z[i] += paid
-    if isinstance(pool, SolidlyPool):
-        k, at, known = level, x[j], z[i]
-        for _ in range(64):
-            step = (known * at * (known * known + at * at) - k) / (known * (known * known + 3 * at * at))
-            at -= step
-            if abs(step) <= 1e-15 * at:
-                break
-        z[j] = at
-    else:
-        n = len(x)
-        ann = pool.amp * n / pool.amp_precision
-        d = level
-        c, total = d, 0.0
-        for k, at in enumerate(z):
-            if k != j:
-                c *= d / (at * n)
-                total += at
-        c *= d / (ann * n)
-        b, y = total + d / ann, max(x[j], d - total)
-        for _ in range(255):
-            before = y
-            y = (y * y + c) / (2 * y + b - d)
-            if abs(y - before) <= _TINY * y:
-                break
-        z[j] = y
-    return z if z[j] > 0 else None
-
-
 def _stops(
     pool: Kept,
     x: Sequence[float],
     low: Sequence[float],
     high: Sequence[float],
     cap: Sequence[float],
+    level: float,
 ) -> list[list[float]]:
     """Where the best sale of every pair that pays at all ends: at its price, or at its cap."""
     found: list[list[float]] = []
-    grads, level = partials(pool, x), _own_level(pool, x)
+    grads = partials(pool, x, level)
     for i in range(len(x)):
         if cap[i] <= 0:
             continue
         for j in range(len(x)):
             if i == j or low[j] <= 0 or grads[i] * low[j] <= grads[j] * high[i]:
                 continue
-            found.append(_stop(pool, x, i, j, log(low[j]) - log(high[i]), cap[i], level))
+            found.append(stop(pool, x, i, j, log(low[j]) - log(high[i]), cap[i], level))
     return found
 
 
 def settled(
-    pool: Kept, x: Sequence[float], low: Sequence[float], high: Sequence[float], cap: Sequence[float]
-) -> list[float]:
-    """Where trading with the pool ends that takes the best-paying pair on, time and again, and may take back what it did before."""
-    z, level = list(x), _own_level(pool, x)
+    pool: Kept, x: Sequence[float], low: Sequence[float], high: Sequence[float], cap: Sequence[float], level: float | None = None
+) -> list[float]:  # fmt: skip
+    """Where trading with the pool ends that takes the best-paying pair on, time and again, and may take back what it did before.
+
+    `level` is the pool's own, where it is known."""
+    z, level = list(x), _own_level(pool, x) if level is None else level
     for _ in range(_TURNS * len(x)):
         grads = partials(pool, z, level)
         best, move = _PAYS, None
@@ -148,7 +108,7 @@ def settled(
             taken_back = given < x[i]
             cost = low[i] if taken_back else high[i]
             room = x[i] - given if taken_back else cap[i] - (given - x[i])
-            if not 0 < cost < inf or room <= _CLOSE * x[i] * (not taken_back):
+            if not 0 < cost < inf or room <= _LEAST * x[i] * (not taken_back):
                 continue
             for j, got in enumerate(z):
                 worth = high[j] if got > x[j] else low[j]
@@ -158,7 +118,7 @@ def settled(
                         best, move = pays, (i, j, log(worth) - log(cost), room)
         if move is None:
             break
-        moved = _stop(pool, z, *move, level, _NEAR)
+        moved = stop(pool, z, *move, level)
         if moved == z:
             break
         z = moved
@@ -166,51 +126,10 @@ def settled(
 
 
 def _own_level(pool: Kept, x: Sequence[float]) -> float:
+    """D of a StableSwap pool, x y (x**2 + y**2) of Solidly's, whose fourth root is the invariant of degree one; in floats."""
     if isinstance(pool, SolidlyPool):
         return x[0] * x[1] * (x[0] ** 2 + x[1] ** 2)
     return stable_invariant(pool.amp * len(x) / pool.amp_precision, x)
-
-
-def _stop(
-    pool: Kept,
-    x: Sequence[float],
-    i: int,
-    j: int,
-    limit: float,
-    cap: float,
-    level: float,
-    close: float = _CLOSE,
-) -> list[float]:
-    """Where selling `i` for `j` stops paying, or the cap. The gain is flat at its top, so a near point bounds it as well."""
-
-    def pays(paid: float) -> tuple[float, list[float]] | None:
-        z = _moved(pool, x, i, j, paid, level)
-        if z is None:
-            return None
-        at = partials(pool, z, level)
-        return (log(at[i]) - log(at[j]) + limit, z) if at[i] > 0 and at[j] > 0 else None
-
-    less, more = 0.0, min(cap, 1e6 * x[i])
-    near = list(x)
-    end = pays(more)
-    if end is not None and end[0] >= 0 and cap < 1e6 * x[i]:
-        return end[1]
-    above = below = None
-    for step in range(_STEPS):
-        # By the secant of how well it pays, which falls all the way; every third step halves, so that it always ends.
-        middle = (less + more) / 2
-        if not less and more > 1e-9 * x[i]:
-            middle = more / 16
-        elif above is not None and below is not None and step % 3:
-            middle = less + (more - less) * min(max(above / (above - below), 0.02), 0.98)
-        tried = pays(middle)
-        if tried is not None and tried[0] >= 0:
-            less, near, above = middle, tried[1], tried[0]
-        else:
-            more, below = middle, None if tried is None else tried[0]
-        if more - less <= close * more or (tried is not None and abs(tried[0]) <= _TINY):
-            break
-    return near
 
 
 def weighted_gain_up(pool: WeightedPool, i: int, j: int, v_in: int, v_out: int, cap: int | None) -> int:
@@ -248,30 +167,40 @@ def _value_up(units: float) -> int:
     return (int(ldexp(units, SHIFT)) if units < _LARGE else int(Fraction(units) * ONE)) + 1
 
 
-def gain_up(pool: Kept, trade: Trade, enough: int = 0) -> int:
-    """A bound on the gain of any trading with the pool, as a value; 0 where no sale pays. What is no more than `enough` need not be tighter."""
+def gain_up(pool: Kept, trade: Trade, enough: int = 0) -> tuple[int, list[float]]:
+    """A bound on the gain of any trading with the pool, as a value; 0 where no sale pays. What is no more than `enough` need not be tighter.
+
+    Beside it the most of each asset that was taken in where it was looked at, in the pool's own units."""
+    taken = [0.0] * len(trade.balances)
     if any(balance <= 0 for balance in trade.balances):
-        return 0
+        return 0, taken
     x = [balance * 1.0 for balance in trade.balances]
     low = [value / ONE for value in trade.low]
     high = [inf if value is None else value / ONE for value in trade.high]
     cap = [inf if most is None else most * 1.0 for most in trade.cap]
-    stops = _stops(pool, x, low, high, cap)
+    level = _own_level(pool, x)
+    stops = _stops(pool, x, low, high, cap, level)
     if not stops:
-        return 0
-    found = min(_bound_up(pool, x, low, high, cap, z) for z in stops)
+        return 0, taken
+    found = min(_bound_up(pool, x, low, high, cap, z, level) for z in stops)
     if len(x) > 2 and found > 0 and _value_up(found) > enough:
         # The best trading may take several pairs, and one may pay after another alone.
-        found = min(found, _bound_up(pool, x, low, high, cap, settled(pool, x, low, high, cap)))
-    return _value_up(found) if found > 0 else 0
+        stops.append(settled(pool, x, low, high, cap, level))
+        found = min(found, _bound_up(pool, x, low, high, cap, stops[-1], level))
+    taken = [max(0.0, *(z[k] - held for z in stops)) for k, held in enumerate(x)]
+    return (_value_up(found) if found > 0 else 0), taken
 
 
 def _bound_up(
-    pool: Kept, x: list[float], low: list[float], high: list[float], cap: list[float], z: list[float]
-) -> float:
-    """u . x - c F(x) + what is paid above `high`, for the best u along the slopes at `z`."""
-    grads = partials(pool, z)
-    level = _level(pool, x, z, grads)
+    pool: Kept, x: list[float], low: list[float], high: list[float], cap: list[float], z: list[float], own: float
+) -> float:  # fmt: skip
+    """u . x - c F(x) + what is paid above `high`, for the best u along the slopes at `z`; `own` is `_own_level` of `x`."""
+    there = _own_level(pool, z)
+    grads = partials(pool, z, there)
+    # F(x) in the scale in which `grads` are its slopes at `z`: F(z) is grads . z, by Euler.
+    level = sum(slope * at for slope, at in zip(grads, z, strict=True)) * (
+        sqrt(sqrt(own / there)) if isinstance(pool, SolidlyPool) else own / there
+    )
     best = inf
     # Any common factor gives a bound; the best is one at which some asset is priced at exactly its `low`.
     for factor in {low[k] / grads[k] for k in range(len(x)) if low[k] > 0}:
@@ -288,13 +217,3 @@ def _bound_up(
         slack = total * _SLACK + made_up * _SLACK + _UNITS * (2 * c * sum(grads) / len(grads) + max(low))
         best = min(best, total - c * level + made_up + slack)
     return best
-
-
-def _level(pool: Kept, x: list[float], z: list[float], grads: list[float]) -> float:
-    """F(x) in the scale in which `grads` are its slopes at `z`: F(z) is grads . z, by Euler."""
-    at_z = sum(slope * at for slope, at in zip(grads, z, strict=True))
-    if isinstance(pool, SolidlyPool):
-        (a, b), (p, q) = x, z
-        return at_z * sqrt(sqrt((a * b * (a * a + b * b)) / (p * q * (p * p + q * q))))
-    ann = pool.amp * len(x) / pool.amp_precision
-    return at_z * stable_invariant(ann, x) / stable_invariant(ann, z)
