@@ -94,7 +94,7 @@ def test_killed_at_any_moment_it_was_sent_once_or_never(bridge_home: BridgeHome)
 def test_what_no_relayer_takes_is_told_comes_back_and_is_counted_throughout(bridge_home: BridgeHome) -> None:
     """A fee below the relayer's: expired by base's final clock, still owed, and given back whole."""
     home = bridge_home
-    mean = home.variant("mean", bridge={"fee_bps": 1, "life_s": 300, "usual_s": 1})
+    mean = home.variant("mean", bridge={"fee_bps": 1, "life_s": 300, "usual_s": 10})
     before = home.balance(1, "USDC")
     known = set(home.book().crossings)
     running = home.start(f"bridge send 100 USDC --from ethereum --to base {PAY}", mean)
