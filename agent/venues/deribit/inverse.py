@@ -51,7 +51,8 @@ def at_venue(order: VenueOrder, tick: Decimal) -> VenueOrder:
 
 
 def venue_px(px: Decimal, tick: Decimal, side: Side) -> Decimal:
-    """Dollars a coin on the tick: never below 1 / px for a sale of the contract, never above it for a purchase."""
+    """Dollars a coin on the tick: never below 1 / px for a sale of the contract, never above it for a purchase. What is no further than
+    `NEAR` of a tick from one is that tick: 1 / px was rounded."""
     exact = WIDE.divide(Decimal(1), px)
     below, above = quantize_down(exact, tick), quantize_up(exact, tick)
     for near in (below, above):
