@@ -148,16 +148,17 @@ class _Prover:
         known: Known | None = None,
         sides: tuple[Passing, MarketPrices, Ints] | None = None,
         plain: bool = False,
+        brief: bool = False,
     ) -> _Found:
         """Prices sought from those of `after` on, over what is `known` to matter, for both sides of a hub where they are given.
 
-        `plain`: those of the market, scaled to the order, and no search."""
+        `plain`: those of the market, scaled to the order, and no search; `brief`: only the first steps of it."""
         of: Setting = sides[0] if sides else self.setting
         ways = of.ways(known.sales if known is not None and not sides else None) - set(off)
         found = order_prices(
             sides[1] if sides else self._market, of.nodes, self._sources, float(self.order.amount), self._targets, self.problem.gas_rate,
             float(self.out), float(max(self.net, 0)), self._in_time, ways, after is not None and not sides,
-            sides[2] if sides else None, after and after.values, max(self.net, 0) / self._tight, None if known is None else known.caps, plain,
+            sides[2] if sides else None, after and after.values, max(self.net, 0) / self._tight, None if known is None else known.caps, plain, brief,
         )  # fmt: skip
         prices = _written(self.order, found)
         return _Found(Branch(off, prices), of.proof(prices, self.net, off, None if sides else known), found)
@@ -255,7 +256,8 @@ def _told(of: Chains, prices: Mapping[AssetId, str]) -> ChainProof:
 def certified(problem: Problem, route: Route, in_time: Callable[[], bool] = _always) -> Route:
     """The route with a certificate over everything its market holds. Past `in_time` the prices are what was found so far."""
     prover = _Prover(problem, route, in_time)
-    whole = prover.find()
+    # What steps further would gain is mostly what the proof rules out anyway.
+    whole = prover.find(brief=True)
     leaves: list[_Found] = []
     bound, passed = whole.bound, None
     best = whole
@@ -263,12 +265,14 @@ def certified(problem: Problem, route: Route, in_time: Callable[[], bool] = _alw
         # Prices sought for one order may let value grow in circles; those of the market hold it down.
         whole = min(whole, prover.find(plain=True), key=lambda found: found.bound)
         bound, best = whole.bound, whole
-    if prover.wide(bound):
+    # Where gas or circles weigh more, prices by places are needed anyway, and begin as well without further ones of this kind.
+    loose = (bound - route.net_out_raw) * _LOOSE > bound
+    if prover.wide(bound) and not loose:
         best = min(whole, prover.find((), whole, whole.proof.known), key=lambda found: found.bound)
         bound, leaves = best.bound, [best]
     chained: Case | None = None
     if prover.wide(bound) and prover.hops <= MOST:
-        short = prover.chained(whole, [whole, best])
+        short = prover.chained(whole, [whole] if best is whole else [whole, best])
         if (bound - short.worst) * _WORTH >= bound - route.net_out_raw:
             bound, chained = short.worst, short
     if chained is None and prover.wide(bound):
@@ -276,6 +280,9 @@ def certified(problem: Problem, route: Route, in_time: Callable[[], bool] = _alw
         if through is not None and (bound - through[1].bound) * _WORTH >= bound - route.net_out_raw:
             bound, passed = through[1].bound, through
     if passed is None and chained is None and prover.wide(bound):
+        if loose:
+            best = min(whole, prover.find((), whole, whole.proof.known), key=lambda found: found.bound)
+            bound = best.bound
         leaves = prover.branched(whole, best)
         bound = min(bound, _most(leaves))
     view = problem.view

@@ -32,6 +32,8 @@ _LITTLE = 0.02
 _ENDLESS = 1e300
 _FAR_OFF, _LEGS = 300.0, 20.0
 _SETTLES = 3
+_NEAR = 200
+"""Within one part in so many of what a plan nets a proof rules most of the rest out."""
 
 
 class MarketPrices:
@@ -130,13 +132,14 @@ def order_prices(
     enough: float = 0.0,
     known: Mapping[AssetId, int] | None = None,
     plain: bool = False,
+    brief: bool = False,
 ) -> dict[AssetId, float]:
     """Values of a raw unit of every node in raw units of the bought asset, for the bound around a plan of output `out`.
 
     `amount` is sold; `sources` are what each can give at most and how much of `amount` a raw unit of it is, `targets` what a raw
     unit counts as; `ways` are the pairs that may be traded (None: any).
     `begin` are prices found before, to start from too. `far` are nodes (by number) that may all be worth less than they are elsewhere. `together` also moves most of the market as one, which finds more and sometimes goes too far. What no pool or book prices is worth next to nothing.
-    `known` is how much of a node is ever sold. `plain` prices are the best multiple of the market's own. The search ends where the bound is within `enough` of `net`.
+    `known` is how much of a node is ever sold. `plain` prices are the best multiple of the market's own, `brief` ones those after the first steps, node by node, where these come near `net`. The search ends where the bound is within `enough` of `net`.
     """
     t = market.tables
     buys = [node for node in targets if node in t.number]
@@ -236,6 +239,9 @@ def order_prices(
         if first:
             first = False
             v = dual.settle(v, limit, 0.0, singles(hot(v, limit)), _CLUSTER)
+            if brief and (now := worth(v)) - net < net / _NEAR:
+                best = v if now < least else best
+                break
         v = dual.solve(v, limit, tuple(tau * q for tau in taus), in_time)
         v = dual.settle(v, limit, 0.0, singles(hot(v, limit)), width)
         now = worth(v)

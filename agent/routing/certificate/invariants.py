@@ -101,21 +101,23 @@ def settled(
 
     `level` is the pool's own, where it is known."""
     z, level = list(x), _own_level(pool, x) if level is None else level
+    lows, highs = ([log(at) if 0 < at < inf else None for at in ends] for ends in (low, high))
     for _ in range(_TURNS * len(x)):
-        grads = partials(pool, z, level)
+        slopes = [log(slope) for slope in partials(pool, z, level)]
+        # What each asset is sold at per unit, where it can be.
+        gets = [(highs if got > x[j] else lows)[j] for j, got in enumerate(z)]
         best, move = _PAYS, None
         for i, given in enumerate(z):
             taken_back = given < x[i]
-            cost = low[i] if taken_back else high[i]
+            cost = (lows if taken_back else highs)[i]
             room = x[i] - given if taken_back else cap[i] - (given - x[i])
-            if not 0 < cost < inf or room <= _LEAST * x[i] * (not taken_back):
+            if cost is None or room <= _LEAST * x[i] * (not taken_back):
                 continue
-            for j, got in enumerate(z):
-                worth = high[j] if got > x[j] else low[j]
-                if i != j and 0 < worth < inf:
-                    pays = log(grads[i]) + log(worth) - log(grads[j]) - log(cost)
+            for j, worth in enumerate(gets):
+                if i != j and worth is not None:
+                    pays = slopes[i] + worth - slopes[j] - cost
                     if pays > best:
-                        best, move = pays, (i, j, log(worth) - log(cost), room)
+                        best, move = pays, (i, j, worth - cost, room)
         if move is None:
             break
         moved = stop(pool, z, *move, level)

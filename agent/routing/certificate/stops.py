@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import exp, inf, log, sqrt
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from agent.amm import BalancerStablePool, CurvePool, SolidlyPool
 
@@ -24,14 +24,8 @@ _ROOTS = 64
 _LEAP = 30.0
 
 
-class _Point(NamedTuple):
-    """After a sale: the logarithm of the rate along the invariant, how that changes with what is sold (below 0), and what is left of the other asset."""
-
-    rate: float
-    slope: float
-    left: float
-
-
+_Point: TypeAlias = tuple[float, float, float]
+"""After a sale: the logarithm of the rate along the invariant, how that changes with what is sold (below 0), and what is left of the other asset."""
 _At: TypeAlias = Callable[[float, float], _Point | None]
 """The point with a balance of what is sold, from a balance of the other asset that is no smaller than there; None where floats find none."""
 
@@ -46,18 +40,19 @@ def stop(
     less, more, near, left = 0.0, most, 0.0, x[j]
     if cap < _FARTHEST * begin:
         end = at(begin + cap, left)
-        if end is not None and end.rate + limit >= 0:
-            return _with(x, i, j, begin + cap, end.left)
+        if end is not None and end[0] + limit >= 0:
+            return _with(x, i, j, begin + cap, end[2])
     paid, found = 0.0, at(begin, left)
     for _ in range(_STEPS):
         guess = inf
-        if found is None or found.rate + limit < 0:
+        rate, slope, there = found or (-inf, 0.0, left)
+        if rate + limit < 0:
             more = paid
         else:
-            less, near, left = paid, paid, found.left
-        if found is not None and found.slope < 0:
+            less, near, left = paid, paid, there
+        if slope < 0:
             # In the logarithm of the balance, in which a product's rate is a line.
-            leap = -(found.rate + limit) / (found.slope * (begin + paid))
+            leap = -(rate + limit) / (slope * (begin + paid))
             guess = begin * (exp(leap) - 1) + paid * exp(leap) if abs(leap) < _LEAP else inf
         if abs(guess - paid) <= close / 4 * paid:
             if near == paid:
@@ -97,7 +92,7 @@ def _stable(pool: BalancerStablePool | CurvePool, x: Sequence[float], i: int, j:
         p, q = c / (y * z), c / (y * y)
         rate = (1 + p) / (1 + q)
         bend = p * (rate / y - 2 / z) / (1 + p) - q * (2 * rate / y - 1 / z) / (1 + q)
-        return _Point(log(rate), bend, y)
+        return log(rate), bend, y
 
     return at
 
@@ -115,7 +110,7 @@ def _solidly(level: float) -> _At:
         rate = y * one / (z * other)
         # What is left falls by the rate.
         bend = -rate / y + (6 * z - 2 * y * rate) / one - 1 / z - (2 * z - 6 * y * rate) / other
-        return _Point(log(rate), bend, y)
+        return log(rate), bend, y
 
     return at
 
