@@ -8,7 +8,8 @@ Every answer is certified and its certificate checked by the checker alone. The 
 loaded: against plans whose chains of legs are as long as the router's own where the certificate says so (`universe.hops`), and that have no more legs than it may have where the plan has as many
 (`universe.legs`), against any others. Beside it stand the best single path, a hundred greedy chunks and the 5 % grid
 of the field's most used router over the same candidate paths, all executed exactly. The market holds arbitrage of its own (one stable pool alone is 13 % off), and bounds contain
-what circles between assets in between could earn: there the gap is wide however good the plan. Times are CPU times of this process.
+what circles between assets in between could earn: there the gap is wide however good the plan. Times are CPU times of this process,
+whose garbage collector looks as seldom as that of every command.
 `--all` takes all 522 recorded orders, `--drawn --count 1000` as many drawn ones: hours with what stands beside, which `--alone` leaves out. Every order's row
 is kept in the cache folder as it is made, so that a run that was interrupted goes on where it stopped; `--fresh` begins again. `certificates.txt` beside this keeps a run. Exit 1 where a certificate is missing or not valid, or an answer is below a baseline.
 """
@@ -35,6 +36,7 @@ import numpy
 from kept_rows import KeptRows
 from routing import grid_split
 
+from agent.app.entry import collect_seldom
 from agent.domain.errors import FairleadError
 from agent.domain.instruments import AssetId
 from agent.market.file import parse_text
@@ -181,6 +183,7 @@ def main() -> int:
         view, held = done.view, view.digest[:12]
         print(f"arbitrage traded out of {held}: {done.trades} exact swaps, worth {done.gain / 1e18:.3f} ETH, "
               f"digest then {view.digest}, {(time.process_time() - begun) * 1e3:.0f} ms")  # fmt: skip
+    collect_seldom()
     if asked.compiled:
         warm()
     worlds: dict[int, tuple[MarketView, Graph]] = {}

@@ -37,6 +37,7 @@ from grown_markets import a_block_later, grown
 from markets import USDC, WETH, random_market
 
 from agent.amm import Reverted
+from agent.app.entry import collect_seldom
 from agent.domain.errors import FairleadError
 from agent.domain.instruments import AssetId
 from agent.market.file import parse_text
@@ -299,6 +300,7 @@ def main() -> int:
         "system": platform.system(),
         "seed": asked.seed,
     }
+    collect_seldom()
     warm()
     rows: list[dict[str, Any]] = []
     small = max(
