@@ -79,10 +79,23 @@ class PassingProof:
 
 
 @dataclass(frozen=True, slots=True)
+class GasMove:
+    """Gas counted at the leg that sells `given` to `pool` for `got`, each an asset at a place, instead of at the legs that buy what it `sells`, or else
+    that sell on what it buys; whole units of the bought asset, as decimal text."""
+
+    sells: bool
+    pool: str
+    given: AssetId
+    got: AssetId
+    gas: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChainProof:
     """Prices for plans in which no chain has more than `hops` legs: `ends` of what is sold and bought, then of every asset with one leg
     behind it, two and so on, in `before` where no chain to it leads through the `hub`, in `after` where one does. `then` are further such
-    prices, each for the plans that those before it leave; `legs` is how many the plans have at most in all, where that is limited."""
+    prices, each for the plans that those before it leave; `legs` is how many the plans have at most in all, where that is limited. With `moves` the
+    prices prove their bound."""
 
     hops: int
     hub: AssetId | None
@@ -92,6 +105,7 @@ class ChainProof:
     then: tuple[ChainProof, ...] = ()
     legs: int | None = None
     split: CaseSplit | None = None
+    moves: tuple[GasMove, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from agent.domain.routes import (
     CaseSplit,
     Certificate,
     ChainProof,
+    GasMove,
     PassingProof,
     ProofBranch,
     Route,
@@ -29,12 +30,13 @@ from agent.routing.certificate.passing import AFTER, Passing, sides_of
 from agent.routing.certificate.seal import gap_bps, seal_of
 from agent.routing.certificate.units import Order, in_whole
 from agent.routing.chained import ChainSearch
-from agent.routing.divided import Case, Terms, divided, priced
+from agent.routing.divided import Case, Proved, Terms, divided, priced
 from agent.routing.engine import dual_over
 from agent.routing.layers import layered
 from agent.routing.pricing import MarketPrices, order_prices
 from agent.routing.problem import Problem
 from agent.routing.report import route_json
+from agent.routing.moves import Move
 from agent.routing.tables import Ints
 
 Way: TypeAlias = tuple[AssetId, AssetId]
@@ -196,9 +198,15 @@ class _Prover:
         legs = ChainSearch(
             dual, of, [start.values for start in starts], known.caps, float(self.order.amount), {a: par for a, (_, par) in self._sources.items()}, float(self.out), self._in_time
         )  # fmt: skip
-        terms = Terms(self.net, partial(_placed, self.order), self._tight, self._in_time)
+        terms = Terms(
+            self.net, partial(_placed, self.order), self._tight, self._in_time, self._moves
+        )
         root = priced(Case(of, legs, legs.start, None), terms, 1 + FURTHER)
         return divided(root, terms)
+
+    def _moves(self, moves: Sequence[Move]) -> tuple[GasMove, ...]:
+        unit = 10.0 ** self.problem.view.assets[self.order.buy].decimals
+        return tuple(GasMove(m.sells, m.pool, m.given, m.got, repr(m.gas / unit)) for m in moves)
 
     def branched(self, whole: _Found, best: _Found) -> list[_Found]:
         """`best` split by the ways pairs are traded, for as long as that tightens the bound."""
@@ -226,8 +234,8 @@ def _most(leaves: Sequence[_Found]) -> int:
 def _chain_proof(case: Case) -> ChainProof:
     """What bounds of short chains prove: sets of prices up to the last that counts, or all of them where cases build on them."""
     sets, least = case.sets, case.worst
-    last = len(sets) if case.split else 1 + next(k for k, (_, bound) in enumerate(sets) if bound <= least)
-    first, *then = (_told(case.of, prices) for prices, _ in sets[:last])
+    last = len(sets) if case.split else 1 + next(k for k, each in enumerate(sets) if each.bound <= least)
+    first, *then = (_told(case.of, each) for each in sets[:last])
     return replace(first, then=tuple(then), legs=case.of.legs, split=_split(case))
 
 
@@ -235,13 +243,14 @@ def _split(case: Case) -> CaseSplit | None:
     if case.split is None:
         return None
     by, *cases = case.split
-    one, other = (CaseProof(tuple(_told(each.of, prices) for prices, _ in each.sets), _split(each)) for each in cases)  # fmt: skip
+    one, other = (CaseProof(tuple(_told(each.of, one) for one in each.sets), _split(each)) for each in cases)  # fmt: skip
     if isinstance(by, Traded):
         return CaseSplit(by.pool, by.pair, None, (), (one, other))
     return CaseSplit(None, None, by.asset, by.at, (one, other))
 
 
-def _told(of: Chains, prices: Mapping[AssetId, str]) -> ChainProof:
+def _told(of: Chains, proved: Proved) -> ChainProof:
+    prices = proved.prices
     told: dict[tuple[int, bool], list[tuple[AssetId, str]]] = {}
     for name in sorted(of.nodes):
         spot = of.places[name]
@@ -250,7 +259,7 @@ def _told(of: Chains, prices: Mapping[AssetId, str]) -> ChainProof:
     before, after = (
         tuple(tuple(told.get((level, far), ())) for level in range(1, of.hops)) for far in (False, True)
     )
-    return ChainProof(of.hops, of.hub, tuple(ends), before, after)
+    return ChainProof(of.hops, of.hub, tuple(ends), before, after, moves=proved.moves)
 
 
 def certified(problem: Problem, route: Route, in_time: Callable[[], bool] = _always) -> Route:

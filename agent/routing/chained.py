@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
+from typing import TypeAlias
 
 import numpy as np
 
@@ -26,6 +27,10 @@ _WIDTHS, _AGAIN, _WORTH = (0.3, 0.1, 0.03, 0.01, 0.003, 1e-3), 3, 1e-5
 _NOTHING = 1e-60
 
 
+Leg: TypeAlias = tuple[str, AssetId, AssetId]
+"""A pool or a book, and the names sold to it and bought from it."""
+
+
 class ChainSearch:
     """One order's legs by places. Values are raw units of the bought asset; names, prices and `caps` those of `of`. A leg is an `edge` of the tables
     from the name `source` to the name `target` by number (-1: what is bought, worth `par`); of those with one `pair` only the best counts."""
@@ -37,6 +42,8 @@ class ChainSearch:
         t = dual.tables
         self.sales: list[Sale] = list(of.sales)
         self.dual, self.of, self.amount, self._in_time = dual, of, amount, in_time
+        self.moves: dict[tuple[Leg, bool], None] = {}
+        """Legs that programs had gas moved to (`agent.routing.moves`), and whether over what they sell: where the next one begins."""
         self.names = [name for name in of.places if name not in of.targets]
         number = {name: k for k, name in enumerate(self.names)}
         where: Ints = np.full((len(t.nodes), of.hops + 1, 2), -1, dtype=np.int64)

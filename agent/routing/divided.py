@@ -8,14 +8,16 @@ the bound. Which question is asked is a guess; what each case proves is computed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import NamedTuple
 
 import numpy as np
 
+from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
-from agent.routing.certificate.bound import Known
+from agent.domain.routes import GasMove
+from agent.routing.certificate.bound import Known, Proof
 from agent.routing.certificate.cases import (
     DEEPEST,
     MOST_CASES,
@@ -27,8 +29,10 @@ from agent.routing.certificate.cases import (
     weight,
 )
 from agent.routing.certificate.chains import FURTHER, Chains
+from agent.routing.certificate.forcing import forced
 from agent.routing.certificate.units import ONE
 from agent.routing.chained import ChainSearch
+from agent.routing.moves import Move
 from agent.routing.planes import Load, Planes
 from agent.routing.tables import Floats
 
@@ -47,6 +51,14 @@ _FEW = 0.02
 _SIDES = tuple((level, far) for far in (False, True) for level in range(1, 9))
 
 
+class Proved(NamedTuple):
+    """Prices by place, gas moved beside them, and what they prove."""
+
+    prices: Mapping[AssetId, str]
+    moves: tuple[GasMove, ...]
+    bound: int
+
+
 class Case:
     """A bound over what is left of plans in one case: `sets` are prices it was found by, each with what it proves, and `split` what divides it further.
 
@@ -56,7 +68,7 @@ class Case:
         self, of: Chains, legs: ChainSearch, logs: Floats, known: Known | None, bound: int | None = None
     ) -> None:
         self.of, self.legs, self.logs, self.known, self.bound = of, legs, logs, known, bound
-        self.sets: list[tuple[Mapping[AssetId, str], int]] = []
+        self.sets: list[Proved] = []
         self.planes: Planes | None = None
         self.split: tuple[By, Case, Case] | None = None
         self.depth = 0
@@ -75,6 +87,7 @@ class Terms(NamedTuple):
     written: Callable[[Mapping[AssetId, float], Chains], Mapping[AssetId, str]]
     tight: int
     in_time: Callable[[], bool]
+    moves: Callable[[Sequence[Move]], tuple[GasMove, ...]]
 
     def wide(self, bound: int | None) -> bool:
         return bound is None or (self.in_time() and (bound - self.net) * self.tight > bound)
@@ -94,16 +107,28 @@ def priced(case: Case, terms: Terms, most: int, patience: int = _PATIENCE) -> Ca
         case.logs = case.planes.lowest(legs.falling(case.logs), caps, reach, net / terms.tight)
         values = {name: float(np.exp(case.logs[k])) for k, name in enumerate(legs.names)}
         prices = terms.written(values, of)
-        proof = of.proof(prices, terms.net, (), case.known)
+        proof, moves = _forced(of, prices, terms.net, case.known, terms.moves(case.planes.moved()))
         before, found = case.bound, proof.bound_raw
         # What rules out much may tighten the next bound though it is no tighter itself.
         better = before is None or (before - found) * _WORTH >= before - terms.net
         idle = 0 if better else idle + 1
         case.bound = found if before is None else min(before, found)
-        case.sets.append((prices, found))
+        case.sets.append(Proved(prices, moves, found))
         case.known = proof.known
         caps, reach = case.known.caps, _NEARER
     return case
+
+
+def _forced(
+    of: Chains, prices: Mapping[AssetId, str], net: int, known: Known | None, moves: tuple[GasMove, ...]
+) -> tuple[Proof, tuple[GasMove, ...]]:
+    """What the prices prove with gas moved, or without where that takes more from a leg than it has."""
+    try:
+        return forced(of, prices, net, known, moves), moves
+    except Reject:
+        if not moves:
+            raise
+    return forced(of, prices, net, known, ()), ()
 
 
 def divided(root: Case, terms: Terms, most: int = MOST_CASES) -> Case:
@@ -193,4 +218,4 @@ def _sides(flows: Mapping[tuple[int, bool], float]) -> list[tuple[tuple[int, boo
     return found
 
 
-__all__ = ["Case", "Terms", "divided", "priced"]
+__all__ = ["Case", "Proved", "Terms", "divided", "priced"]

@@ -5,7 +5,7 @@ A pool's best trading at some prices stays a trading it can do at any others, so
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import log
 from typing import NamedTuple
 
@@ -30,6 +30,7 @@ class Trading(NamedTuple):
     flows: tuple[tuple[AssetId, float], ...]
     net: float
     gas: float
+    sale: Sale
 
 
 class Joint:
@@ -59,8 +60,11 @@ class Joint:
         self._rate: Floats = np.array([row[3] for row in rows])
         self._par: Floats = np.array([row[4] for row in rows])
 
-    def best(self, logs: Floats, caps: Mapping[AssetId, int]) -> list[Trading]:
-        """Pool by pool the trading in several pairs that nets most at the prices whose logarithms are given, where one nets anything."""
+    def best(
+        self, logs: Floats, caps: Mapping[AssetId, int], taken: Callable[[Sale], float]
+    ) -> list[Trading]:
+        """Pool by pool the trading in several pairs that nets most at the prices whose logarithms are given, where one nets anything; of
+        a sale's gas so much is `taken`."""
         if not len(self._sale):
             return []
         order = self.of.order
@@ -68,7 +72,7 @@ class Joint:
         pays = np.flatnonzero(far + self._rate - logs[self._from] > 0)
         many = np.bincount(self._sale[pays], minlength=len(self.sales))
         value: dict[AssetId, int] = {}
-        found: dict[str, Trading] = {}
+        found: dict[str, tuple[float, Trading]] = {}
         for number in np.flatnonzero(many):
             sale = self.sales[number]
             for name in (*sale.edge.nodes, *sale.edge.outs):
@@ -81,9 +85,10 @@ class Joint:
             if key not in self._known:
                 self._known[key] = _trading(sale, self.of, value, caps)
             made = self._known[key]
-            if made is not None and made.net > 0 and (sale.edge.pool.id not in found or made.net > found[sale.edge.pool.id].net):  # fmt: skip
-                found[sale.edge.pool.id] = made
-        return list(found.values())
+            net = 0.0 if made is None else made.net + taken(sale)
+            if made is not None and net > found.get(sale.edge.pool.id, (0.0, made))[0]:
+                found[sale.edge.pool.id] = net, made
+        return [made for _, made in found.values()]
 
 
 def _trading(
@@ -111,7 +116,7 @@ def _trading(
             raw = (before - after) * WAD / scale[k] * kept_out / whole
             flows[edge.outs[k]] = flows.get(edge.outs[k], 0.0) + raw
             net += raw * value[edge.outs[k]] / ONE
-    return Trading(pool.id, tuple(flows.items()), net, edge.gas / ONE)
+    return Trading(pool.id, tuple(flows.items()), net, edge.gas / ONE, sale)
 
 
 __all__ = ["Joint", "Trading"]

@@ -17,7 +17,9 @@ import numpy as np
 from agent.domain.instruments import AssetId
 from agent.routing.certificate.units import ONE
 from agent.routing.chained import ChainSearch
+from agent.routing.certificate.gains import Sale
 from agent.routing.joint import Joint
+from agent.routing.moves import Move, Moves, Touch
 from agent.routing.tables import Bools, Floats, Ints
 
 _BPS = 1e-4
@@ -31,6 +33,8 @@ _LEAST = 1e-12
 _TOLD = 1e-6
 """Smaller parts of a leg are none."""
 _HIGHEST = 1e290
+_AMENDED = 30
+_NONE: Ints = np.zeros(0, dtype=np.int64)
 
 
 class Load(NamedTuple):
@@ -53,15 +57,17 @@ class _Lines(NamedTuple):
     paid: Floats
     got: Floats
     rest: Floats
+    leg: Ints
 
 
 class _Sums(NamedTuple):
-    """A joint trade: its group, what it comes to besides the names whose prices move, and of these each and its value."""
+    """A joint trade: its group, what it comes to besides the names whose prices move, of these each and its value, and whose it is."""
 
     group: int
     rest: float
     names: Ints
     values: Floats
+    sale: Sale
 
 
 class Planes:
@@ -84,7 +90,8 @@ class Planes:
         for name in sorted(together):
             rows.setdefault(name, len(rows))
         self._rows = rows
-        self._added: list[_Lines | _Sums] = []
+        self._added: list[tuple[_Lines | _Sums, Touch]] = []
+        self._moves = Moves(legs, self._unit)
 
     def lowest(self, logs: Floats, caps: Mapping[AssetId, int], reach: float, enough: float) -> Floats:
         """Prices from `logs` on, none higher than one an asset can have before it, with no more than `caps` in hand by name.
@@ -96,9 +103,12 @@ class Planes:
         held = {name: int(min(cap, _HIGHEST)) for name, cap in zip(legs.names, most, strict=True)}
         self._ref: Floats = np.exp(logs)
         model = self._model()
-        self._last, self._first, self._added = model, model.getNumRow(), []
+        self._moves = moves = Moves(legs, self._unit)
+        moves.begin(model)
+        self._last, self._added = model, []
         joint: list[_Sums] = []
         at: Floats = np.ones(count)
+        values = moves.read(np.zeros(model.getNumCol()))
         least, lines = self._sum(at, joint)
         self._add(model, lines)
         least += self._joined(model, at, held, joint)
@@ -107,27 +117,46 @@ class Planes:
                 break
             names = np.arange(count, dtype=np.int32)
             model.changeColsBounds(count, names, np.maximum(at * np.exp(-reach), _LEAST), at * np.exp(reach))
-            model.run()
-            if model.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            if (solution := self._solved(model)) is None:
                 break
             hoped = least + self._net / self._unit - model.getInfo().objective_function_value
-            trial = np.array(model.getSolution().col_value[:count])
+            done, duals = solution
+            trial = done[:count]
             found, lines = self._sum(trial, joint)
-            self._add(model, lines)
             gained = least - found
             if gained > 0:
-                least, at = found, trial
+                least, at, values = found, trial, moves.read(done)
             if gained > _GOOD * hoped:
                 reach = min(reach * _LONGER, _LONGEST)
             elif gained <= 0:
                 reach = max(reach * _SHORTER, _FEWEST)
+            touched = [touch for _, touch in self._added]
+            self._add(model, lines)
             if hoped < _LITTLE or hoped < _ENDS * least * min(reach / _SURE, 1.0):
                 # Trading in several pairs of a pool is looked at where the rest is settled: it takes long to work out.
+                moves.set(values)
                 more = self._joined(model, at, held, joint)
-                if more <= _LITTLE + _ENDS * least:
+                # So is gas that no plan could leave out.
+                new = moves.broken(model, touched, duals, [touch for _, touch in self._added])
+                values = np.concatenate((values, np.zeros(new)))
+                if more <= _LITTLE + _ENDS * least and not new:
                     break
                 least, reach = least + more, max(reach, _AFRESH)
+        moves.set(values)
         return np.asarray(np.log(self._ref * at))
+
+    def _solved(self, model: Any) -> tuple[Floats, Floats] | None:
+        """The program's columns and multipliers, with its gas counted from here on; None where it finds none."""
+        for _ in range(_AMENDED):
+            model.run()
+            if model.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+                return None
+            solution = model.getSolution()
+            done, duals = np.array(solution.col_value), np.array(solution.row_dual)
+            self._moves.set(self._moves.read(done))
+            if not self._moves.short(model):
+                return done, duals
+        return None
 
     def _model(self) -> Any:
         """The program without lines: a column a price, by that of reference, and one a group, in basis points of the net."""
@@ -172,18 +201,20 @@ class Planes:
         u, v = np.exp(logs[source]), np.exp(far[near])
         flows = legs.dual.sales(u, v, e, self._cap[near])
         paid, got, ticks = self._stopped(e, u, v, flows.paid, flows.got, flows.ticks)
-        fixed = legs.gas[near] + legs.dual.tick_q[e] * ticks
+        fixed = legs.gas[near] + self._moves.extra[near] + legs.dual.tick_q[e] * ticks
         x = got * v - paid * u - fixed
         group, best = self._group[near], np.zeros(len(self._rows))
         np.maximum.at(best, group, x)
         for line in joint:
             best[line.group] = max(
-                best[line.group], (line.rest + float(line.values @ at[line.names])) * self._unit
+                best[line.group],
+                (line.rest + float(line.values @ at[line.names])) * self._unit + self._moves.taken(line.sale),
             )
         kept = np.flatnonzero(x > np.maximum(best[group] * _NEAR, 0.0))
         inner: Bools = target[kept] >= 0
         worth = got[kept] * np.where(inner, self._ref[np.maximum(target[kept], 0)], v[kept]) / self._unit
-        rest = np.where(inner, 0.0, worth) - fixed[kept] / self._unit
+        # What is moved stands in columns of its own.
+        rest = np.where(inner, 0.0, worth) - (fixed[kept] - self._moves.extra[near[kept]]) / self._unit
         lines = _Lines(
             group[kept],
             source[kept],
@@ -191,6 +222,7 @@ class Planes:
             paid[kept] * self._ref[source[kept]] / self._unit,
             worth,
             rest,
+            near[kept],
         )
         paying = best if legs.of.legs is None else np.sort(best)[-legs.of.legs :]
         total = self._held * float(at[legs.first[0]]) + float(paying.sum()) / self._unit
@@ -218,20 +250,23 @@ class Planes:
         ticks[row[hits]] = passed[hits]
         return paid, got, ticks
 
+    def moved(self) -> list[Move]:
+        """The gas that is moved from leg to leg beside the prices found."""
+        return self._moves.moved()
+
     def loads(self) -> list[Load]:
         """What the last program has legs do: of each trade it found a part, by the multiplier of its line."""
         self._last.run()
         if self._last.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             return []
-        weights = np.array(self._last.getSolution().row_dual)[self._first :]
+        weights = np.array(self._last.getSolution().row_dual)
         found: dict[tuple[int, int, int], list[float]] = {}
-        at = 0
-        for lines in self._added:
+        for lines, touch in self._added:
+            at = touch.first
             if isinstance(lines, _Sums):
                 if weights[at] > _TOLD:
                     sums = found.setdefault((lines.group, -1, -1), [0.0, 0.0])
                     sums[0] += float(weights[at])
-                at += 1
                 continue
             many = len(lines.group)
             for k in np.flatnonzero(weights[at : at + many] > _TOLD):
@@ -241,7 +276,6 @@ class Planes:
                 )
                 sums[0] += weight
                 sums[1] += weight * float(lines.paid[k]) * _BPS
-            at += many
         return [Load(*key, *sums) for key, sums in found.items()]
 
     def told(self, group: int) -> tuple[str, tuple[AssetId, AssetId] | None, float]:
@@ -268,23 +302,27 @@ class Planes:
         columns = np.stack((lines.group + len(self._legs.names), lines.sold, leg, lines.bought), axis=1)
         values = np.stack((np.ones(many), lines.paid, np.ones(many), -lines.got), axis=1)
         told: Bools = columns >= 0
-        begins = np.concatenate(([0], np.cumsum(told.sum(axis=1))[:-1])).astype(np.int32)
+        rows = np.nonzero(told)[0]
+        told_at, told_of = columns[told], values[told]
+        if extra := self._moves.entries(lines.leg):
+            # One leg may be both what gas is moved to and what it is taken from.
+            rows = np.concatenate((rows, *(at for at, _, _ in extra)))
+            told_at = np.concatenate((told_at, *(np.full(len(at), column) for at, column, _ in extra)))
+            told_of = np.concatenate((told_of, *(np.full(len(at), sign) for at, _, sign in extra)))
+            order = np.argsort(rows, kind="stable")
+            rows, told_at, told_of = rows[order], told_at[order], told_of[order]
+        begins = np.searchsorted(rows, np.arange(many)).astype(np.int32)
+        first = model.getNumRow()
         taken = model.addRows(
-            many,
-            lines.rest,
-            np.full(many, highspy.kHighsInf),
-            int(told.sum()),
-            begins,
-            columns[told].astype(np.int32),
-            values[told],
-        )
+            many, lines.rest, np.full(many, highspy.kHighsInf), len(rows), begins, told_at.astype(np.int32), told_of
+        )  # fmt: skip
         if taken != highspy.HighsStatus.kError:
-            self._added.append(lines)
+            self._added.append((lines, Touch(first, lines.leg, None)))
 
     def _joined(self, model: Any, at: Floats, caps: Mapping[AssetId, int], joint: list[_Sums]) -> float:
         """Adds the lines of what pools gain by several pairs at once: returns how much more that is than was counted."""
         before, _ = self._sum(at, joint)
-        for made in self._joint.best(np.log(self._ref * at), caps):
+        for made in self._joint.best(np.log(self._ref * at), caps, self._moves.taken):
             rest, names, values = -made.gas, list[int](), list[float]()
             for name, flow in made.flows:
                 if name in self._number:
@@ -293,23 +331,29 @@ class Planes:
                 else:
                     rest += flow * float(self._legs.of.order.par(name))
             line = _Sums(
-                self._rows[made.pool], rest / self._unit, np.array(names, dtype=np.int64), np.array(values)
+                self._rows[made.pool],
+                rest / self._unit,
+                np.array(names, dtype=np.int64),
+                np.array(values),
+                made.sale,
             )
             joint.append(line)
             count = len(self._legs.names)
-            columns = np.concatenate(([line.group + count, count + len(self._rows)], line.names)).astype(
-                np.int32
-            )
+            less = self._moves.joint_entries(made.sale)
+            columns = np.concatenate(
+                ([line.group + count, count + len(self._rows)], line.names, less)
+            ).astype(np.int32)
+            first = model.getNumRow()
             taken = model.addRow(
                 line.rest,
                 highspy.kHighsInf,
                 len(columns),
                 columns,
-                np.concatenate(([1.0, 1.0], -line.values)),
+                np.concatenate(([1.0, 1.0], -line.values, np.full(len(less), -1.0))),
             )
             # Numbers beyond the solver's range it refuses: where what an order nets is next to nothing.
             if taken != highspy.HighsStatus.kError:
-                self._added.append(line)
+                self._added.append((line, Touch(first, _NONE, made.sale)))
         return self._sum(at, joint)[0] - before
 
 

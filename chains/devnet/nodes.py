@@ -26,7 +26,7 @@ _CODE = {
     for environment in (Environment.DEVNET, Environment.FORK)
 }
 _GAS_LIMIT = 60_000_000
-_STATES_ON_DISK = 200
+_STATES_ON_DISK = 400
 """Beside those in memory (500, and more of fast blocks). A state takes 2.7 MB, and Anvil's own 3,600 fill 29 GB in an hour of three chains."""
 
 

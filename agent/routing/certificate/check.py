@@ -16,12 +16,14 @@ from typing import Any
 from agent.amm import Pool, Reverted, swap_exact_in
 from agent.domain.errors import FairleadError, Reject, Usage
 from agent.domain.instruments import AssetId, Place, place_of
+from agent.domain.routes import GasMove
 from agent.market.book import buy_base, sell_base
 from agent.market.view import MarketView
 from agent.routing.certificate.bound import Known, Setting
 from agent.routing.certificate.branches import MAX_PAIRS, Branch
 from agent.routing.certificate.cases import LIMITS, Limits, by_of, cases, weight
 from agent.routing.certificate.chains import FURTHER, MOST, Chains, name_of
+from agent.routing.certificate.forcing import MOST_MOVES, forced
 from agent.routing.certificate.passing import Passing, after
 from agent.routing.certificate.seal import gap_bps, seal_of
 from agent.routing.certificate.units import Order
@@ -229,10 +231,11 @@ class _Check:
         if max(behind.values(), default=0) > most:
             raise Reject("BAD_CERTIFICATE", f"branches[0].hops: the route's own chains have more legs than {most}")  # fmt: skip
         of = Chains(setting, most, None if hub is None else AssetId(hub), known, legs)
-        proof = of.proof(self._placed("branches[0]", entry, setting, most), net)
+        proof = forced(of, self._placed("branches[0]", entry, setting, most), net, None, self._moves("branches[0]", entry))
         least = proof.bound_raw
         for k, one in enumerate(then):
-            proof = of.proof(self._placed(f"branches[0].then[{k}]", one, setting, most), net, (), proof.known)
+            at = f"branches[0].then[{k}]"
+            proof = forced(of, self._placed(at, one, setting, most), net, proof.known, self._moves(at, one))
             least = min(least, proof.bound_raw)
         self._cases = self._work = 0
         return self._divided("branches[0].split", entry.get("split"), of, proof.known, setting, least, net)
@@ -268,7 +271,8 @@ class _Check:
                 raise Reject("BAD_CERTIFICATE", f"{here}.sets: more prices for more sales than are looked at")
             kept = Known(tuple(left.sales), known.caps)
             for n, one in enumerate(sets):
-                proof = left.proof(self._placed(f"{here}.sets[{n}]", one, setting, left.hops), net, (), kept)
+                each = f"{here}.sets[{n}]"
+                proof = forced(left, self._placed(each, one, setting, left.hops), net, kept, self._moves(each, one))
                 kept, bound = proof.known, min(bound, proof.bound_raw)
             bounds.append(self._divided(f"{here}.split", part.get("split"), left, kept, setting, bound, net))
         return min(least, max(bounds))
@@ -284,6 +288,20 @@ class _Check:
                 found = self._prices(f"{at}.{('levels', 'after')[far]}[{level - 1}]", told, setting)
                 prices |= {name_of(node, level, bool(far)): text for node, text in found.items()}
         return prices
+
+    def _moves(self, at: str, entry: Mapping[str, Any]) -> list[GasMove]:
+        """Gas moved from leg to leg beside a set of prices."""
+        told = entry.get("gas", [])
+        if (
+            not isinstance(told, list)
+            or len(told) > MOST_MOVES
+            or not all(
+                isinstance(one, list) and len(one) == 5 and type(one[0]) is bool and all(isinstance(part, str) for part in one[1:])
+                for one in told
+            )
+        ):
+            raise Reject("BAD_CERTIFICATE", f"{at}.gas: not a list of up to {MOST_MOVES} of [sells, pool, sold, bought, gas]")
+        return [GasMove(sells, pool, AssetId(given), AssetId(got), gas) for sells, pool, given, got, gas in told]
 
     def _prices(self, name: str, prices: Any, setting: Setting) -> dict[AssetId, str]:
         if not isinstance(prices, dict) or not all(isinstance(text, str) for text in prices.values()):
