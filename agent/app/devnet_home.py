@@ -31,6 +31,7 @@ from chains.devnet import funding, service
 from chains.devnet.addresses import CHAINS
 from chains.devnet.deploy.aave import a_token
 from chains.devnet.jsonrpc import Rpc
+from chains.devnet.nodes import STATES_ON_DISK
 from chains.devnet.paths import runtime_dir
 from chains.devnet.service import Status
 from chains.devnet.supervisor import Service, free_port
@@ -75,13 +76,14 @@ def bring_up(
     relayer: bool = True,
     executor: bool = False,
     builders: Sequence[str] = (),
+    states: int = STATES_ON_DISK,
     progress: Say,
 ) -> Home:
     """The devnet with all of it, or the one that runs already. `cow`: with a local order book and solver,
     `sandwich`: with a bot that trades around what is public on chain 1, `bridge`: with Across and a relayer, without
     `relayer` nobody pays out, `executor`: opted in to the
     RouteExecutor and FlashRepay, `builders`: with these (words of `chains.devnet.builders`) behind its
-    relay, each a private road of its own in the settings, and a key with gas for canaries. Raises as `chains.devnet.service.up`."""
+    relay, each a private road of its own in the settings, and a key with gas for canaries; `states` as in `chains.devnet.service.up`. Raises as `chains.devnet.service.up`."""
     names = roads(builders)
     folder = runtime_dir(runtime)
     present = service.status(runtime=runtime)
@@ -131,6 +133,7 @@ def bring_up(
         fast=fast,
         ports=ports,
         market=market,
+        states=states,
         relay_options=(
             *(("--gather", SEARCHERS_S) if sandwich and fast else ()),
             *(word for text in builders for word in ("--builder", text)),

@@ -33,10 +33,10 @@ from agent.routing.chained import ChainSearch
 from agent.routing.divided import Case, Proved, Terms, divided, priced
 from agent.routing.engine import dual_over
 from agent.routing.layers import layered
+from agent.routing.moves import Move
 from agent.routing.pricing import MarketPrices, order_prices
 from agent.routing.problem import Problem
 from agent.routing.report import route_json
-from agent.routing.moves import Move
 from agent.routing.tables import Ints
 
 Way: TypeAlias = tuple[AssetId, AssetId]
@@ -198,9 +198,7 @@ class _Prover:
         legs = ChainSearch(
             dual, of, [start.values for start in starts], known.caps, float(self.order.amount), {a: par for a, (_, par) in self._sources.items()}, float(self.out), self._in_time
         )  # fmt: skip
-        terms = Terms(
-            self.net, partial(_placed, self.order), self._tight, self._in_time, self._moves
-        )
+        terms = Terms(self.net, partial(_placed, self.order), self._tight, self._in_time, self._moves)
         root = priced(Case(of, legs, legs.start, None), terms, 1 + FURTHER)
         return divided(root, terms)
 

@@ -77,7 +77,9 @@ class Moves:
         ]
         """What the legs are in any program. After those of `legs` come sales too small for it, whose gas counts all the same."""
         here = set(self.told)
-        small = [sale for sale in legs.sales if sale.i != sale.j and (sale.edge.pool.id, *sale.pair) not in here]
+        small = [
+            sale for sale in legs.sales if sale.i != sale.j and (sale.edge.pool.id, *sale.pair) not in here
+        ]
         self.told += [(sale.edge.pool.id, *sale.pair) for sale in small]
         self._gas: Floats = np.concatenate((legs.gas, [sale.edge.gas / ONE for sale in small]))
         pools: dict[str, int] = {}
@@ -85,7 +87,9 @@ class Moves:
         self._pool = _numbers(pools, [pool for pool, _, _ in self.told])
         self._given = _numbers(assets, [asset_of(given) for _, given, _ in self.told])
         self._got = _numbers(assets, [asset_of(got) for _, _, got in self.told])
-        self._source: Ints = np.array([self._number.get(given, -1) for _, given, _ in self.told], dtype=np.int64)
+        self._source: Ints = np.array(
+            [self._number.get(given, -1) for _, given, _ in self.told], dtype=np.int64
+        )
         self._target: Ints = np.array([self._number.get(got, -1) for _, _, got in self.told], dtype=np.int64)
         barred = {*of.order.sources, *of.order.targets}
         barred |= {asset for book in of.order.view.books for asset in (book.base, book.quote)}
@@ -124,7 +128,9 @@ class Moves:
             names = of.later[got]
             at, end, far = self._source, self._given, self._got
         numbers = [self._number[name] for name in names if name in self._number]
-        found: Bools = (end == asset) & (far != other) & (self._pool != self._pool[leg]) & np.isin(at, numbers)
+        found: Bools = (
+            (end == asset) & (far != other) & (self._pool != self._pool[leg]) & np.isin(at, numbers)
+        )
         return found
 
     def _signs(self, row: int | str) -> list[tuple[int, float]]:
@@ -132,15 +138,21 @@ class Moves:
         if isinstance(row, str):
             held = self._joint[row][0]
             return [(c.number, -1.0) for c in self._columns if c.asset in held and c.pool != row]
-        return [(c.number, 1.0 if c.leg == row else -1.0) for c in self._columns if c.leg == row or c.takers[row]]
+        return [
+            (c.number, 1.0 if c.leg == row else -1.0) for c in self._columns if c.leg == row or c.takers[row]
+        ]
 
     def short(self, model: Any) -> bool:
         """Adds rows for what would have less than no gas as it is counted now; whether there was any."""
         near = _SLACK / 10 * self._unit
-        few: list[int | str] = [int(k) for k in np.flatnonzero(self._gas + self.extra < -near) if int(k) not in self._rows]
+        few: list[int | str] = [
+            int(k) for k in np.flatnonzero(self._gas + self.extra < -near) if int(k) not in self._rows
+        ]
         for pool, (held, least) in self._joint.items():
             taken = sum(
-                value for c, value in zip(self._columns, self._values, strict=True) if c.asset in held and c.pool != pool
+                value
+                for c, value in zip(self._columns, self._values, strict=True)
+                if c.asset in held and c.pool != pool
             )
             if taken * self._unit > least + near and pool not in self._rows:
                 few.append(pool)
@@ -150,7 +162,11 @@ class Moves:
             most = (self._joint[row][1] if isinstance(row, str) else float(self._gas[row])) / self._unit
             columns = np.array([column for column, _ in signs], dtype=np.int32)
             model.addRow(
-                -max(most - _SLACK, 0.0), highspy.kHighsInf, len(columns), columns, np.array([sign for _, sign in signs])
+                -max(most - _SLACK, 0.0),
+                highspy.kHighsInf,
+                len(columns),
+                columns,
+                np.array([sign for _, sign in signs]),
             )
         return bool(few)
 
@@ -179,7 +195,9 @@ class Moves:
                     rows = np.flatnonzero(hit)
                     index += (touch.first + rows).tolist()
                     value += [sign] * len(rows)
-            model.addCol(0.0, 0.0, highspy.kHighsInf, len(index), np.array(index, dtype=np.int32), np.array(value))
+            model.addCol(
+                0.0, 0.0, highspy.kHighsInf, len(index), np.array(index, dtype=np.int32), np.array(value)
+            )
             self._legs.moves[self.told[leg], sells] = None
             added += 1
         self._values = np.concatenate((self._values, np.zeros(added)))
@@ -212,7 +230,11 @@ class Moves:
 
     def read(self, solution: Floats) -> Floats:
         """The gas of every column of a solution."""
-        return np.maximum(solution[[column.number for column in self._columns]], 0.0) if self._columns else np.zeros(0)
+        return (
+            np.maximum(solution[[column.number for column in self._columns]], 0.0)
+            if self._columns
+            else np.zeros(0)
+        )
 
     def set(self, values: Floats) -> None:
         """Counts with so much gas in every column from here on."""
@@ -228,14 +250,20 @@ class Moves:
         """What is taken from pairs counted together, raw."""
         if (held := self._taken.get(id(sale))) is None:
             held = self._taken[id(sale)] = self._unit * sum(
-                value for column, value in zip(self._columns, self._values.tolist(), strict=True) if value > 0 and self._takes(column, sale)
+                value
+                for column, value in zip(self._columns, self._values.tolist(), strict=True)
+                if value > 0 and self._takes(column, sale)
             )
         return held
 
     def moved(self) -> list[Move]:
         """The gas that is moved as it is counted now."""
         columns = zip(self._columns, self._values.tolist(), strict=True)
-        return [Move(column.sells, *self.told[column.leg], value * self._unit * _KEPT) for column, value in columns if value > 0]
+        return [
+            Move(column.sells, *self.told[column.leg], value * self._unit * _KEPT)
+            for column, value in columns
+            if value > 0
+        ]
 
     def _alike(self, used: Floats, weights: Floats) -> Floats:
         """`used`, and as much for legs that are as cheap as one that is used without a trade: it would be the next."""
@@ -261,7 +289,9 @@ class Moves:
             if touch.sale is not None:
                 sums.append((touch.sale, float(weights[touch.first])))
             else:
-                np.add.at(used, touch.legs, np.maximum(weights[touch.first : touch.first + len(touch.legs)], 0.0))
+                np.add.at(
+                    used, touch.legs, np.maximum(weights[touch.first : touch.first + len(touch.legs)], 0.0)
+                )
         # What keeps a leg's gas from coming below zero is a use of it as well.
         pools: list[tuple[str, float]] = []
         for row, at in self._rows.items():
@@ -279,8 +309,14 @@ class Moves:
                 if (leg, sells) in have or not takers.any():
                     continue
                 column = self._column(leg, sells, -1, takers)
-                there = float(used[takers].sum()) + sum(part for sale, part in sums if part > 0 and self._takes(column, sale))
-                there += sum(part for pool, part in pools if column.asset in self._joint[pool][0] and pool != column.pool)
+                there = float(used[takers].sum()) + sum(
+                    part for sale, part in sums if part > 0 and self._takes(column, sale)
+                )
+                there += sum(
+                    part
+                    for pool, part in pools
+                    if column.asset in self._joint[pool][0] and pool != column.pool
+                )
                 short = float(likely[leg]) - there
                 if short * self._gas[leg] > _BROKEN * self._unit:
                     found.append((short * float(self._gas[leg]), leg, sells))

@@ -15,9 +15,9 @@ import highspy
 import numpy as np
 
 from agent.domain.instruments import AssetId
+from agent.routing.certificate.gains import Sale
 from agent.routing.certificate.units import ONE
 from agent.routing.chained import ChainSearch
-from agent.routing.certificate.gains import Sale
 from agent.routing.joint import Joint
 from agent.routing.moves import Move, Moves, Touch
 from agent.routing.tables import Bools, Floats, Ints
@@ -253,6 +253,10 @@ class Planes:
     def moved(self) -> list[Move]:
         """The gas that is moved from leg to leg beside the prices found."""
         return self._moves.moved()
+
+    def extra(self) -> Floats:
+        """By leg, the gas that is moved to it less what is taken from it, raw units of the bought asset."""
+        return self._moves.extra[: len(self._legs.edge)]
 
     def loads(self) -> list[Load]:
         """What the last program has legs do: of each trade it found a part, by the multiplier of its line."""

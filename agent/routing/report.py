@@ -142,7 +142,10 @@ def certificate_json(found: Certificate | None) -> dict[str, Any] | None:
 def _places_json(prices: ChainProof) -> dict[str, Any]:
     sides = (("levels", prices.before), ("after", prices.after))
     moves = [[move.sells, move.pool, move.given, move.got, move.gas] for move in prices.moves]
-    return {"prices": dict(prices.ends), **{side: [dict(level) for level in told] for side, told in sides}} | ({"gas": moves} if moves else {})
+    return {
+        "prices": dict(prices.ends),
+        **{side: [dict(level) for level in told] for side, told in sides},
+    } | ({"gas": moves} if moves else {})
 
 
 def _split_json(split: CaseSplit) -> dict[str, Any]:

@@ -26,7 +26,7 @@ _CODE = {
     for environment in (Environment.DEVNET, Environment.FORK)
 }
 _GAS_LIMIT = 60_000_000
-_STATES_ON_DISK = 400
+STATES_ON_DISK = 200
 """Beside those in memory (500, and more of fast blocks). A state takes 2.7 MB, and Anvil's own 3,600 fill 29 GB in an hour of three chains."""
 
 
@@ -42,10 +42,11 @@ def anvil_argv(
     fork_url: str | None = None,
     fork_block: int | None = None,
     cache: Path | None = None,
+    states: int = STATES_ON_DISK,
 ) -> list[str]:
     """Anvil's command line on 127.0.0.1. Automine unless `no_mining` or `block_time_s` (`mixed`: a block for each
-    transaction as well); `--order fifo` so that a relay decides the order. `cache` takes the states that Anvil moves to disk:
-    it belongs to the run and goes with it."""
+    transaction as well); `--order fifo` so that a relay decides the order. `cache` takes the states that Anvil moves to disk, the last `states`
+    of them: it belongs to the run and goes with it."""
     argv = [str(tool("anvil")), "--host", "127.0.0.1", "--port", str(port), "--quiet", "--order", "fifo"]
     argv += ["--gas-limit", str(_GAS_LIMIT), "--no-request-size-limit"]
     # The well-known accounts of the devnet hold code on live chains, and a rehearsal shares no account with anything.
@@ -56,7 +57,7 @@ def anvil_argv(
     # "safe" and "finalized" are one and two epochs behind the head: an epoch of one block lets finality be seen.
     argv += ["--slots-in-an-epoch", "1"]
     argv += ["--cache-path", str(cache or cache_dir() / "anvil")]  # not in the home folder
-    argv += ["--max-persisted-states", str(_STATES_ON_DISK)]
+    argv += ["--max-persisted-states", str(states)]
     if chain_id is not None:
         argv += ["--chain-id", str(chain_id)]
     if no_mining:

@@ -22,7 +22,7 @@ from chains.devnet import packages, state
 from chains.devnet.addresses import CHAINS
 from chains.devnet.jsonrpc import Rpc
 from chains.devnet.manifest import Contract
-from chains.devnet.nodes import anvil_argv, environment_at, send_as_operator, set_marker
+from chains.devnet.nodes import STATES_ON_DISK, anvil_argv, environment_at, send_as_operator, set_marker
 from chains.devnet.packages import Say
 from chains.devnet.paths import locked, runtime_dir, runtime_path
 from chains.devnet.supervisor import Running, Service, Supervisor, renamed
@@ -80,6 +80,7 @@ def up(
     relayed_chain: int = RELAYED,
     feeds: bool = True,
     market: Mapping[str, Any] | None = None,
+    states: int = STATES_ON_DISK,
     extra: Extra | None = None,
     progress: Say = packages.say,
 ) -> Status:
@@ -87,7 +88,8 @@ def up(
 
     `ports` asks for a port by service name (anvil-8453, relay, …); `fast` makes blocks as transactions come; `market` is
     a parsed market/1 file to load instead of the demo market (which no chain has then); `relay_options` are further
-    words of the relay's command line (builders, a seed, --sequencer), `relayed_chain` the chain it stands in front of; without `feeds` nobody but the caller makes blocks; `extra` is called with the chains running and
+    words of the relay's command line (builders, a seed, --sequencer), `relayed_chain` the chain it stands in front of; without `feeds` nobody but the caller makes blocks; of each chain the last `states` blocks beside
+    those in memory can be asked about; `extra` is called with the chains running and
     names further services. Raises Usage for a port in use or a chain unknown, Halt when a service does not come up;
     then nothing stays behind.
     """
@@ -132,6 +134,7 @@ def up(
                 block_time_s=times[chain],
                 mixed=fast,
                 cache=supervisor.cache / str(chain),
+                states=states,
             )
             nodes[chain] = _node(chain, argv, ports)
         facts = {"environment": "devnet", "fast": fast, "chains": list(chains), "bare": list(bare)}

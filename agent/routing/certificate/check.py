@@ -231,7 +231,13 @@ class _Check:
         if max(behind.values(), default=0) > most:
             raise Reject("BAD_CERTIFICATE", f"branches[0].hops: the route's own chains have more legs than {most}")  # fmt: skip
         of = Chains(setting, most, None if hub is None else AssetId(hub), known, legs)
-        proof = forced(of, self._placed("branches[0]", entry, setting, most), net, None, self._moves("branches[0]", entry))
+        proof = forced(
+            of,
+            self._placed("branches[0]", entry, setting, most),
+            net,
+            None,
+            self._moves("branches[0]", entry),
+        )
         least = proof.bound_raw
         for k, one in enumerate(then):
             at = f"branches[0].then[{k}]"
@@ -272,7 +278,9 @@ class _Check:
             kept = Known(tuple(left.sales), known.caps)
             for n, one in enumerate(sets):
                 each = f"{here}.sets[{n}]"
-                proof = forced(left, self._placed(each, one, setting, left.hops), net, kept, self._moves(each, one))
+                proof = forced(
+                    left, self._placed(each, one, setting, left.hops), net, kept, self._moves(each, one)
+                )
                 kept, bound = proof.known, min(bound, proof.bound_raw)
             bounds.append(self._divided(f"{here}.split", part.get("split"), left, kept, setting, bound, net))
         return min(least, max(bounds))
@@ -296,12 +304,20 @@ class _Check:
             not isinstance(told, list)
             or len(told) > MOST_MOVES
             or not all(
-                isinstance(one, list) and len(one) == 5 and type(one[0]) is bool and all(isinstance(part, str) for part in one[1:])
+                isinstance(one, list)
+                and len(one) == 5
+                and type(one[0]) is bool
+                and all(isinstance(part, str) for part in one[1:])
                 for one in told
             )
         ):
-            raise Reject("BAD_CERTIFICATE", f"{at}.gas: not a list of up to {MOST_MOVES} of [sells, pool, sold, bought, gas]")
-        return [GasMove(sells, pool, AssetId(given), AssetId(got), gas) for sells, pool, given, got, gas in told]
+            raise Reject(
+                "BAD_CERTIFICATE",
+                f"{at}.gas: not a list of up to {MOST_MOVES} of [sells, pool, sold, bought, gas]",
+            )
+        return [
+            GasMove(sells, pool, AssetId(given), AssetId(got), gas) for sells, pool, given, got, gas in told
+        ]
 
     def _prices(self, name: str, prices: Any, setting: Setting) -> dict[AssetId, str]:
         if not isinstance(prices, dict) or not all(isinstance(text, str) for text in prices.values()):

@@ -84,7 +84,7 @@ class Moved:
         """The gas of a sale with what is moved to it and from it."""
         edge = sale.edge
         sold, bought = self._over
-        gas = edge.gas
+        gas: int = edge.gas
         if sale.i != sale.j:
             given, got = sale.pair
             gas += self._added.get((edge.pool.id, given, got), 0)
@@ -92,13 +92,16 @@ class Moved:
         else:
             assets = {asset_of(name) for name in (*edge.nodes, *edge.outs)}
             over = [move for asset in assets for by in self._over for move in by.get(asset, ())]
-        return gas - sum(move.gas for move in over if move.takes(sale))
+        taken: int = sum(move.gas for move in over if move.takes(sale))
+        return gas - taken
 
 
 def before(of: Chains, name: AssetId) -> list[AssetId]:
     """The names under one of which a plan buys an asset that stands at `name`, by the longest chain to it."""
     spot = of.places[name]
-    return [n for n in of.names[spot.asset] if of.places[n].level == spot.level and of.places[n].far <= spot.far]
+    return [
+        n for n in of.names[spot.asset] if of.places[n].level == spot.level and of.places[n].far <= spot.far
+    ]
 
 
 def _worth(order: Order, text: str) -> int:
@@ -110,7 +113,8 @@ def _worth(order: Order, text: str) -> int:
     if not amount.is_finite() or amount < 0 or abs(amount.adjusted()) > 100:
         raise Reject("BAD_CERTIFICATE", f"gas: {text[:80]!r} is no amount of it")
     top, bottom = amount.as_integer_ratio()
-    return (top * 10 ** order.view.assets[order.buy].decimals << SHIFT) // bottom
+    unit: int = 10 ** order.view.assets[order.buy].decimals
+    return (top * unit << SHIFT) // bottom
 
 
 def forced(

@@ -34,6 +34,8 @@ from chains.errors import Halt, Usage
 Say = Callable[[str], None]
 AT_ONCE = 60
 """Crises in one world: the records of a relay, and Anvil's, are kept in memory."""
+STATES = 4_000
+"""The referee asks about every block of a crisis when it is over."""
 
 
 BRIDGE_KIND = "bridge"
@@ -66,7 +68,13 @@ def run(
             try:
                 bridge = kind == BRIDGE_KIND
                 home = bring_up(
-                    runtime=runtime, fast=True, executor=True, bridge=bridge, relayer=False, progress=say
+                    runtime=runtime,
+                    fast=True,
+                    executor=True,
+                    bridge=bridge,
+                    relayer=False,
+                    states=STATES,
+                    progress=say,
                 )
                 if home.settings is None:
                     raise Halt("CHAOS_WORLD", "the devnet came up without a wallet", "")
