@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, TypeAlias
@@ -199,8 +200,14 @@ class _Prover:
             dual, of, [start.values for start in starts], known.caps, float(self.order.amount), {a: par for a, (_, par) in self._sources.items()}, float(self.out), self._in_time
         )  # fmt: skip
         terms = Terms(self.net, partial(_placed, self.order), self._tight, self._in_time, self._moves)
-        root = priced(Case(of, legs, legs.start, None), terms, 1 + FURTHER)
-        return divided(root, terms)
+        root = divided(priced(Case(of, legs, legs.start, None), terms, 1 + FURTHER), terms)
+        room = 1 + FURTHER - len(root.sets)
+        if not terms.wide(root.worst) or not room or root.known is None:
+            return root
+        # Where cases do not close it, gas moved from leg to leg may; and cases of that.
+        other = Case(of, copy(legs), root.logs, root.known, root.bound)
+        other.sets, other.legs.moving = list(root.sets), True
+        return min(root, divided(priced(other, terms, room), terms), key=lambda case: case.worst)
 
     def _moves(self, moves: Sequence[Move]) -> tuple[GasMove, ...]:
         unit = 10.0 ** self.problem.view.assets[self.order.buy].decimals

@@ -42,6 +42,8 @@ class ChainSearch:
         t = dual.tables
         self.sales: list[Sale] = list(of.sales)
         self.dual, self.of, self.amount, self._in_time = dual, of, amount, in_time
+        self.moving = False
+        """Whether gas may be moved from leg to leg."""
         self.moves: dict[tuple[Leg, bool], None] = {}
         """Legs that programs had gas moved to (`agent.routing.moves`), and whether over what they sell: where the next one begins."""
         self.names = [name for name in of.places if name not in of.targets]

@@ -137,7 +137,8 @@ class Planes:
                 moves.set(values)
                 more = self._joined(model, at, held, joint)
                 # So is gas that no plan could leave out.
-                new = moves.broken(model, touched, duals, [touch for _, touch in self._added])
+                every = [touch for _, touch in self._added]
+                new = moves.broken(model, touched, duals, every) if legs.moving else 0
                 values = np.concatenate((values, np.zeros(new)))
                 if more <= _LITTLE + _ENDS * least and not new:
                     break
