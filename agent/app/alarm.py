@@ -6,9 +6,8 @@ import asyncio
 
 import aiohttp
 
-from agent.app.alerts import Alerts
+from agent.app.alerting import alerts_of
 from agent.app.cli.output import note
-from agent.app.endpoints import resolve_endpoint
 from agent.app.readonly import append_event
 from agent.app.settings_tree import Settings
 from agent.domain.errors import FairleadError
@@ -34,18 +33,8 @@ async def _raise(settings: Settings, event: Alarmed) -> None:
             head = _head(settings, head)
         except FairleadError as error:
             note(f"the alarm could not be recorded: {error.message}")
-    table = settings.alerts
-    if table.file is None and table.webhook is None:
-        return
-    try:
-        webhook = resolve_endpoint(table.webhook) if table.webhook else None
-    except FairleadError as error:
-        note(f"alerts: {error.message}")
-        webhook = None
-    async with aiohttp.ClientSession() as session:
-        world, wallet = settings.environment.value, settings.wallet.address
-        async with Alerts(world, wallet, lambda: head, table.file, webhook, session, note) as alerts:
-            alerts.saw(event)
+    async with aiohttp.ClientSession() as session, alerts_of(settings, lambda: head, session, note) as alerts:
+        alerts.saw(event)
 
 
 def _head(settings: Settings, head: Head) -> Head:

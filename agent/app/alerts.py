@@ -1,28 +1,30 @@
-"""Alerts leave this machine: every alarm, halt and resumption to a file and a webhook, with the journal's head.
+"""Alerts leave this machine: every alarm, halt and resumption to a file and the channels of the settings, with the journal's head.
 
 An alert carries the head so that somebody outside can tell a journal that was rewritten or cut short. Sending never blocks
-the road: alerts queue, a task of their own sends them, and what cannot be delivered in a few tries is said and dropped.
+the road: alerts queue, a task of their own sends them to all channels at once, and what one does not take in a few tries is said and dropped. What
+nobody answers is told to further channels (`escalation`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
+from agent.app.alert_channels import Channel
+from agent.app.escalation import Escalation
 from agent.domain.events import Alarmed, Halted, Resumed
 from agent.journal.chain import Head
 from chains.ending import ended
-from chains.rpc import SecretUrl
 
 QUEUE = 1_000
 TRIES = 4
-TIMEOUT_S = 5.0
 CLOSING_S = 3.0
+LOOK_S = 5.0
+"""How often what nobody answered is looked for."""
 
 
 class Alerts:
@@ -34,13 +36,19 @@ class Alerts:
         wallet: str,
         head: Callable[[], Head],
         file: Path | None,
-        webhook: SecretUrl | None,
-        session: aiohttp.ClientSession,
+        channels: Sequence[Channel],
         say: Callable[[str], None],
         pause_s: float = 0.5,
+        *,
+        escalation: Escalation | None = None,
+        further: Sequence[Channel] = (),
+        now_s: Callable[[], float] = time.time,
+        look_s: float = LOOK_S,
     ) -> None:
+        """`further` are told what `escalation` says is due, and nothing else."""
         self._environment, self._wallet, self._head, self._say = environment, wallet, head, say
-        self._file, self._webhook, self._session, self._pause_s = file, webhook, session, pause_s
+        self._file, self._channels, self._pause_s = file, channels, pause_s
+        self._escalation, self._further, self._now_s, self._look_s = escalation, further, now_s, look_s
         self._queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(QUEUE)
         self._task: asyncio.Task[None] | None = None
 
@@ -84,14 +92,28 @@ class Alerts:
 
     async def _run(self) -> None:
         while True:
-            alert = await self._queue.get()
+            try:
+                async with asyncio.timeout(self._look_s if self._escalation is not None else None):
+                    alert = await self._queue.get()
+            except TimeoutError:
+                await self._escalate()
+                continue
             try:
                 if self._file is not None:
                     await asyncio.to_thread(self._append, self._file, alert)
-                if self._webhook is not None:
-                    await self._post(self._webhook, alert)
+                if self._escalation is not None:
+                    self._escalation.saw(alert, self._now_s())
+                await self._tell(self._channels, alert)
+                await self._escalate()
             finally:
                 self._queue.task_done()
+
+    async def _escalate(self) -> None:
+        for alert in self._escalation.due(self._now_s()) if self._escalation is not None else ():
+            await self._tell(self._further, alert)
+
+    async def _tell(self, channels: Sequence[Channel], alert: Mapping[str, Any]) -> None:
+        await asyncio.gather(*(self._send(channel, alert) for channel in channels))
 
     def _append(self, path: Path, alert: dict[str, Any]) -> None:
         try:
@@ -103,19 +125,12 @@ class Alerts:
                 f"alerts: {path} cannot be written ({wrong.strerror}): {alert['code']}: {alert['message']}"
             )
 
-    async def _post(self, url: SecretUrl, alert: dict[str, Any]) -> None:
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    async def _send(self, channel: Channel, alert: Mapping[str, Any]) -> None:
         said = ""
         for attempt in range(TRIES):
             if attempt:
                 await asyncio.sleep(self._pause_s * 2**attempt)
-            try:
-                async with self._session.post(
-                    url.reveal(), json=alert, timeout=timeout, allow_redirects=False
-                ) as answer:
-                    if answer.status < 300:
-                        return
-                    said = f"it answered {answer.status}"
-            except (aiohttp.ClientError, TimeoutError, OSError) as wrong:
-                said = type(wrong).__name__
-        self._say(f"alerts: {url.origin} took no alert ({said}): {alert['code']}: {alert['message']}")
+            said = await channel.send(alert)
+            if not said:
+                return
+        self._say(f"alerts: {channel.where} took no alert ({said}): {alert['code']}: {alert['message']}")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from agent.app.places import places_of
+from agent.app.settings_alerts import Alerts
 from agent.app.settings_load import Loaded, load, load_with_sources, parse
 from agent.app.settings_pools import Pool
 from agent.app.settings_tree import (
-    Alerts,
     Chain,
     Job,
     JournalTable,

@@ -40,6 +40,7 @@ def cross_checks(settings: Settings) -> Iterator[Found]:
     yield from _assets(settings)
     yield from _limits(settings)
     yield from _oracles(settings)
+    yield from _alerts(settings)
     yield from _jobs(settings)
     yield from _accounts(settings)
     yield from rescue_checks(settings)
@@ -379,6 +380,31 @@ def _jobs(settings: Settings) -> Iterator[Found]:
         seconds_of(settings.daemon.ping_every, "ping_every")
     except Usage as wrong:
         yield "daemon.ping_every", wrong.message, wrong.hint
+
+
+def _alerts(settings: Settings) -> Iterator[Found]:
+    table = settings.alerts
+    for name in table.escalate.to if table.escalate is not None else ():
+        if getattr(table, name) is None:
+            yield (
+                "alerts.escalate.to",
+                f"names {name}, which is not set",
+                f"set alerts.{name}, or name another channel",
+            )
+    if table.email is not None and bool(table.email.user) != (table.email.password is not None):
+        yield (
+            "alerts.email",
+            "has a user without a password, or a password without a user",
+            "give both, or neither",
+        )
+    if table.telegram is not None and not table.telegram.server.startswith(
+        ("https://", "http://127.0.0.1", "http://localhost")
+    ):
+        yield (
+            "alerts.telegram.server",
+            "is not https://",
+            "the token is in its URL: use https, or a server on this machine",
+        )
 
 
 def _oracle(settings: Settings, where: str, source: Oracle) -> Iterator[Found]:

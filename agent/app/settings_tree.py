@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from agent.app.settings_alerts import Alerts
 from agent.app.settings_bridge import BridgeTable
 from agent.app.settings_fix import Fix
 from agent.app.settings_jobs import Daemon, HedgeJob, Timing
@@ -352,11 +353,6 @@ class JournalTable(Table):
         Path("emergency.bin"),
         description="A small pre-allocated file, best on another disk, that takes cancels and halts when the journal's disk is full.",
     )
-
-
-class Alerts(Table):
-    file: Path | None = Field(None, description="A file that every alert is appended to, as JSON Lines.")
-    webhook: SecretRef | None = Field(None, description="Where the URL is that every alert is posted to.")
 
 
 class Settings(Table):

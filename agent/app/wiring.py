@@ -16,7 +16,7 @@ import aiohttp
 from agent import algos
 from agent.algos.step import Algorithm
 from agent.app import fix_doors
-from agent.app.alerts import Alerts
+from agent.app.alerting import alerts_of
 from agent.app.cancel_road import canceller
 from agent.app.chain_desk import ChainDesk
 from agent.app.chain_desks import chain_desk
@@ -210,7 +210,9 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
         book.apply(event)
     journal.remember("book", book.state_hash)
     recorder = Recorder(journal, book)
-    recorder.watchers.append((await stack.enter_async_context(alerts_of(app, journal))).saw)
+    recorder.watchers.append(
+        (await stack.enter_async_context(alerts_of(app.settings, journal.head, app.session, note))).saw
+    )
     alarm_on_failure(journal, recorder, app.clock)
     alarm_on_difference(app.market, recorder, app.clock)
     for chain in app.chains.values():
@@ -287,20 +289,6 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
     streams += head_feeds(app.chains.values(), recorder, app.clock)
     stack.push_async_callback(stop_tasks, streams)
     return app.desk
-
-
-def alerts_of(app: App, journal: Journal) -> Alerts:
-    table = app.settings.alerts
-    webhook = resolve_endpoint(table.webhook) if table.webhook else None
-    return Alerts(
-        app.settings.environment.value,
-        app.settings.wallet.address,
-        journal.head,
-        table.file,
-        webhook,
-        app.session,
-        note,
-    )
 
 
 def tell_unless_written(app: App) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from agent.app.alert_channels import Webhook
 from agent.app.alerts import Alerts
 from agent.domain.events import Alarmed, Halted, Resumed
 from agent.journal.chain import Head, Seq
@@ -44,7 +45,8 @@ async def alerts(file: Path | None, hook: Hook | None, said: list[str]) -> Async
     head = Head(Seq(7), bytes(range(32)))
     async with aiohttp.ClientSession() as session:
         try:
-            async with Alerts("devnet", "0xW", lambda: head, file, url, session, said.append, 0.01) as found:
+            hooks = [Webhook(url, session)] if url is not None else []
+            async with Alerts("devnet", "0xW", lambda: head, file, hooks, said.append, 0.01) as found:
                 yield found
         finally:
             await runner.cleanup()

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "health": ("health", "Collateral health and liquidation prices."),
     "stress": ("stress", "What a shock would liquidate, and what falls first."),
     "rescue": ("rescue", "The cheapest way back to health for a lending account, shown and done."),
+    "alerts": ("alerts", "What nobody has answered yet; a trial of every channel."),
     "run": ("run", "Carry scheduled orders until stopped."),
     "jobs": ("jobs", "Scheduled and hedging orders: add, list, stop, budgets, history."),
     "reconcile": ("reconcile", "Compare the books with venues and chains."),
