@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from agent.app.settings_table import Table
 from agent.app.settings_types import SecretRef
@@ -13,6 +13,16 @@ from agent.app.settings_types import SecretRef
 ESCALATED = (
     "HALTED", "HEALTH_LIQUIDATABLE", "HEALTH_UNKNOWN", "RESCUE_IMPOSSIBLE", "RESCUE_SHORT", "BOOKS_CONTRADICTED", "TAKEN_OUTSIDE",
 )  # fmt: skip
+
+
+def _mail(text: str) -> str:
+    name, _, host = text.rpartition("@")
+    if not name or not host or any(mark.isspace() or mark in "<>," for mark in text):
+        raise ValueError("must be one address like name@host")
+    return text
+
+
+MailAddress = Annotated[str, AfterValidator(_mail)]
 Further = Literal["webhook", "slack", "telegram", "email"]
 
 
@@ -32,12 +42,10 @@ class Email(Table):
     port: Annotated[int, Field(ge=1, le=65_535, strict=True)] = Field(
         587, description="Its port; 465 speaks TLS from the first byte, any other begins it by STARTTLS."
     )
-    sender: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")] = Field(
-        description="The address it is sent from."
+    sender: MailAddress = Field(description="The address it is sent from.")
+    to: Annotated[tuple[MailAddress, ...], Field(min_length=1, max_length=20)] = Field(
+        description="The addresses it is sent to."
     )
-    to: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...], Field(min_length=1, max_length=20)
-    ] = Field(description="The addresses it is sent to.")
     user: str = Field("", description="The name to log in with; none where the server asks for none.")
     password: SecretRef | None = Field(None, description="Where that name's password is.")
 
