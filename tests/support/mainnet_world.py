@@ -137,8 +137,10 @@ class World:
 
 
 @contextmanager
-def recorded_chain(tmp: Path, name: str, options: Sequence[str] = ()) -> Iterator[Rpc]:
-    """An Anvil that starts from a recorded genesis, with a chain id of 1 and free gas."""
+def recorded_chain(
+    tmp: Path, name: str, options: Sequence[str] = (), free: Sequence[str] = ("--gas-limit", "30000000", "--base-fee", "0", "--gas-price", "0")
+) -> Iterator[Rpc]:  # fmt: skip
+    """An Anvil that starts from a recorded genesis, with a chain id of 1 and, unless `free` says otherwise, free gas."""
     binary = anvil_or_skip()
     zstandard = pytest.importorskip("zstandard")
     packed = recorded(name)
@@ -152,12 +154,7 @@ def recorded_chain(tmp: Path, name: str, options: Sequence[str] = ()) -> Iterato
         str(genesis),
         "--chain-id",
         "1",
-        "--gas-limit",
-        "30000000",
-        "--base-fee",
-        "0",
-        "--gas-price",
-        "0",
+        *free,
         *options,
     ]
     running = Anvil.running(wanted, binary=binary)
