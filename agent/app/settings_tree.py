@@ -18,6 +18,7 @@ from agent.app.settings_fix import Fix
 from agent.app.settings_jobs import Daemon, HedgeJob, Timing
 from agent.app.settings_lending import Gmx, TroveRef
 from agent.app.settings_maker import Maker
+from agent.app.settings_outside import OutsideTable
 from agent.app.settings_pools import Pool, PoolFactory
 from agent.app.settings_ramp import RampTable
 from agent.app.settings_reconcile import ReconcileTable
@@ -393,6 +394,10 @@ class Settings(Table):
         default_factory=Signer.model_construct, description="The process that holds the keys."
     )
     journal: JournalTable = Field(default_factory=JournalTable.model_construct, description="The record.")
+    outside: OutsideTable = Field(
+        default_factory=OutsideTable.model_construct,
+        description="Other routers whose quotes stand beside ours in `quote`.",
+    )
     alerts: Alerts = Field(
         default_factory=Alerts.model_construct, description="Where alerts go, besides the terminal."
     )

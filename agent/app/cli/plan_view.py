@@ -5,12 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from agent.app.cli.output import header, plain, quote_places, read_px, table
+from agent.app.cli.output import header, note, plain, quote_places, read_px, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent.app.intents import Preview, Request
+    from agent.app.outside_quotes import Beside
     from agent.app.settings_tree import Settings
     from agent.app.wiring import App
     from agent.domain.events import Planned
@@ -33,6 +34,35 @@ def plan_json(planned: Planned, view: MarketView, found: Preview, intent: Intent
         "then": exits_json(intent),
         "worst_loss_usd": plain(round(found.worst_loss_usd, 2)) if found.worst_loss_usd is not None else None,
     }
+
+
+def show_outside(planned: Planned, view: MarketView, chain: str, beside: Sequence[Beside]) -> None:
+    """What other routers would give for all of it on one chain, beside ours."""
+    from agent.domain.units import qty_exact
+
+    if not beside:
+        return
+    route, name, places = planned.route, planned.child.quote, quote_places(planned.arrival_px)
+    decimals = view.assets[route.buy].decimals
+
+    def shown(raw: int) -> str:
+        return f"{qty_exact(raw, decimals):,.{places}f}"
+
+    rows = [
+        [one.told.name, shown(one.net_raw + one.gas_raw), shown(one.gas_raw), shown(one.net_raw), "" if one.more_bps is None else f"{one.more_bps:+.2f}"]
+        for one in beside
+        if not one.told.why
+    ]  # fmt: skip
+    print(f"\noutside, for all of it on {chain} (ours nets {shown(route.net_out_raw)} {name}):")
+    if rows:
+        table(
+            ("source", f"gives {name}", f"gas {name}", f"nets {name}", "beside ours, bps"),
+            rows,
+            right=(1, 2, 3, 4),
+        )
+    for one in beside:
+        if one.told.why:
+            note(f"{one.told.name}: no quote: {one.told.why}")
 
 
 async def show_plan(app: App, settings: Settings, planned: Planned, view: MarketView, found: Preview) -> None:

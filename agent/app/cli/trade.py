@@ -13,7 +13,7 @@ import click
 
 from agent.app.cli.order_words import order_words
 from agent.app.cli.output import emit_json, note
-from agent.app.cli.plan_view import plan_json, show_plan, told_otherwise
+from agent.app.cli.plan_view import plan_json, show_outside, show_plan, told_otherwise
 from agent.app.cli.quotes import asked_with, hold, remember
 from chains.errors import Denied, Halt, Reject, Retry, Usage
 
@@ -49,14 +49,19 @@ def quote(
     settings = load_settings(ctx)
 
     async def work(app: App, stack: AsyncExitStack) -> None:
+        from agent.app.outside_quotes import outside_json, outside_quotes
+
         quoted, said = asked_with(app, side, words)
         request, holding = await _request(app, quoted, side, qty, base, quote, said)
         planned, view, found, parent = await _plan(app, request)
         quote_id = await remember(app, settings, planned, parent, said, found)
+        chain, beside = await outside_quotes(app, planned, view)
         if as_json:
-            emit_json({"quote_id": quote_id, **plan_json(planned, view, found, parent.intent)})
+            others = {"outside": outside_json(chain, beside)} if beside else {}
+            emit_json({"quote_id": quote_id, **plan_json(planned, view, found, parent.intent), **others})
             return
         await show_plan(app, settings, planned, view, found)
+        show_outside(planned, view, chain, beside)
         told_otherwise(request, found, holding)
         if quote_id:
             print(f"\nquote {quote_id}    trade it: fairlead trade {quote_id} --live")
