@@ -117,8 +117,8 @@ def test_an_account_with_a_hundred_positions_is_computed_whole(tmp_path: Path) -
     assert WETH not in alert["message"] and USDC not in alert["message"]
 
 
-async def test_endpoints_that_are_of_two_chains_tell_nothing_of_an_account(tmp_path: Path) -> None:
-    """One half answers for a block that the other half does not have: that is no account, and no safe one."""
+async def test_a_block_replaced_under_a_read_tells_nothing_of_an_account(tmp_path: Path) -> None:
+    """What is asked by the block's hash is answered of another block: that is no account, and no safe one."""
     comet = Address("0x" + "c0" * 20)
     chain = Chain.model_validate(
         {"name": "ethereum", "chain_id": 1, "rpc": ["http://127.0.0.1:1"], "comets": [comet]}
