@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import aiohttp
 import pytest
-from comet_node import beside, holding
+from comet_node import holding
 from fake_comet import BASE, WBTC, WETH, FakeComet
-from node_support import Node
-from settings_values import values
+from looked_health import ARBITRUM, BASE_CHAIN, Captured, looked
+from node_support import running
 
-from agent.app import template
-from agent.app.cli import run
+from agent.app.lenders.compound_v3 import CometLender
+from agent.app.settings_tree import Chain
+from agent.app.watching.aave import chain_health
+from chains.errors import Halt
+from chains.gateway import Gateway
+from chains.lending.compound_v3 import CometMarket
+from chains.rpc import Rpc
+from chains.types import Address
 
 COMET = "0x" + "c0" * 20
-BASE_CHAIN, ARBITRUM = 8453, 42161
-NAME = {BASE_CHAIN: "base", ARBITRUM: "arbitrum"}
 
 
 def market(ether_usd: int = 3_000, principal: int = -20_000 * 10**6) -> FakeComet:
@@ -26,47 +29,9 @@ def market(ether_usd: int = 3_000, principal: int = -20_000 * 10**6) -> FakeCome
     return FakeComet(principal, {WETH: 10**19}, {BASE: 10**8, WETH: ether_usd * 10**8, WBTC: 60_000 * 10**8})
 
 
-@dataclass
-class Seen:
-    status: int
-    accounts: dict[str, Any]
-    alerts: list[dict[str, Any]]
-    said: str
-
-
-def looked(
-    folder: Path, capfd: pytest.CaptureFixture[str], nodes: dict[int, list[Node]], *words: str
-) -> Seen:
-    with beside(*(node for some in nodes.values() for node in some)), pytest.MonkeyPatch.context() as patch:
-        for chain_id, some in nodes.items():
-            for n, node in enumerate(some):
-                patch.setenv(f"RPC_{chain_id}_{n}", node.url)
-        chains = [
-            {"name": NAME[chain_id], "chain_id": chain_id, "rpc": [f"env:RPC_{chain_id}_{n}" for n in range(len(some))], "protection": "PUBLIC",
-             "finality": "safe", "comets": [COMET]}
-            for chain_id, some in nodes.items()
-        ]  # fmt: skip
-        alerts, journal = folder / "alerts.jsonl", {"path": "j.db", "emergency_path": "e.bin"}
-        given = values(chains=chains, venues=[], journal=journal, alerts={"file": str(alerts)})
-        given = {k: v for k, v in given.items() if k in ("environment", "wallet", "chains", "venues", "journal", "alerts")}  # fmt: skip
-        path = folder / "fairlead.toml"
-        path.write_text(template.render(given, path))
-        status = run(["--settings", str(path), "health", "--alert", *(words or ("--json",))])
-    out, said = capfd.readouterr()
-    told = [] if words else json.loads(out).get("accounts")
-    assert told is not None, out
-    lines = alerts.read_text().splitlines() if alerts.exists() else []
-    return Seen(
-        status, {a["id"].split(":")[2]: a for a in told}, [json.loads(line) for line in lines], said + out
-    )
-
-
-Captured = pytest.CaptureFixture[str]
-
-
 def test_an_endpoint_of_another_chain_makes_its_own_accounts_unknown(tmp_path: Path, capfd: Captured) -> None:
     nodes = {BASE_CHAIN: [holding(market(), 1)], ARBITRUM: [holding(market(), ARBITRUM)]}
-    seen = looked(tmp_path, capfd, nodes)
+    seen = looked(tmp_path, capfd, nodes, comets=[COMET])
     assert seen.status == 6 and "WRONG_CHAIN_ID" in seen.said
     assert {chain: a["state"] for chain, a in seen.accounts.items()} == {
         "8453": "UNKNOWN",
@@ -79,7 +44,7 @@ def test_an_endpoint_of_another_chain_makes_its_own_accounts_unknown(tmp_path: P
 
 def test_a_watch_goes_on_beside_an_endpoint_of_another_chain(tmp_path: Path, capfd: Captured) -> None:
     nodes = {BASE_CHAIN: [holding(market(), 1)], ARBITRUM: [holding(market(), ARBITRUM)]}
-    seen = looked(tmp_path, capfd, nodes, "--watch", "--count", "2", "--every", "0.2")
+    seen = looked(tmp_path, capfd, nodes, "--watch", "--count", "2", "--every", "0.2", comets=[COMET])
     assert seen.status == 0 and seen.said.count("AT_RISK") >= 2
     assert len(seen.alerts) == 2, "each once"
 
@@ -93,7 +58,7 @@ def test_endpoints_that_disagree_tell_nothing_of_an_account(
         BASE_CHAIN: [holding(liar, BASE_CHAIN), holding(market(), BASE_CHAIN)],
         ARBITRUM: [holding(market(), ARBITRUM), holding(market(), ARBITRUM)],
     }
-    seen = looked(tmp_path, capfd, nodes)
+    seen = looked(tmp_path, capfd, nodes, comets=[COMET])
     assert seen.status == 0
     assert {chain: a["state"] for chain, a in seen.accounts.items()} == {
         "8453": "UNKNOWN",
@@ -112,6 +77,7 @@ def test_a_block_that_only_one_endpoint_has_is_nobodys_health(
         tmp_path,
         capfd,
         {BASE_CHAIN: [holding(market(9_000), BASE_CHAIN), holding(market(), BASE_CHAIN, **other)]},
+        comets=[COMET],
     )
     assert seen.accounts["8453"]["state"] == "UNKNOWN"
     assert "endpoints disagree" in seen.accounts["8453"]["why"]
@@ -119,7 +85,10 @@ def test_a_block_that_only_one_endpoint_has_is_nobodys_health(
 
 def test_an_endpoint_a_block_behind_confirms_at_the_block_both_have(tmp_path: Path, capfd: Captured) -> None:
     seen = looked(
-        tmp_path, capfd, {BASE_CHAIN: [holding(market(), BASE_CHAIN), holding(market(), BASE_CHAIN, head=99)]}
+        tmp_path,
+        capfd,
+        {BASE_CHAIN: [holding(market(), BASE_CHAIN), holding(market(), BASE_CHAIN, head=99)]},
+        comets=[COMET],
     )
     assert (seen.accounts["8453"]["state"], seen.accounts["8453"]["block"]) == ("AT_RISK", 99)
     assert "not confirmed" not in seen.said
@@ -128,5 +97,20 @@ def test_an_endpoint_a_block_behind_confirms_at_the_block_both_have(tmp_path: Pa
 def test_an_endpoint_that_is_down_contradicts_nobody_and_is_named(tmp_path: Path, capfd: Captured) -> None:
     down = holding(market(), BASE_CHAIN)
     down.broken = "down"
-    seen = looked(tmp_path, capfd, {BASE_CHAIN: [down, holding(market(), BASE_CHAIN)]})
+    seen = looked(tmp_path, capfd, {BASE_CHAIN: [down, holding(market(), BASE_CHAIN)]}, comets=[COMET])
     assert seen.accounts["8453"]["state"] == "AT_RISK" and "base: of 2 endpoints only" in seen.said
+
+
+async def test_whoever_acts_still_stops_at_an_endpoint_of_another_chain() -> None:
+    """A rescue's look, and a job's, at the very accounts that a mere look holds UNKNOWN."""
+    chain = Chain.model_validate({"name": "base", "chain_id": BASE_CHAIN, "rpc": ["http://127.0.0.1:1"]})
+    wallet, node = Address("0x" + "ab" * 20), holding(market(), 1)
+    lender = CometLender(chain, CometMarket(Address(COMET), BASE, {}))
+    async with running(node), aiohttp.ClientSession() as session:
+        for look in (
+            lambda gate: lender.look(gate, wallet),
+            lambda gate: chain_health(chain, gate, wallet, Address(COMET)),
+        ):
+            with pytest.raises(Halt) as stopped:
+                await look(Gateway(BASE_CHAIN, [Rpc(node.url, session)]))
+            assert stopped.value.code == "WRONG_CHAIN_ID"
