@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.app.watching.aave import ChainHealth, looked_at
+from agent.app.watching.aave_v4 import spoke_loans
 from agent.app.watching.loans import Loan, loans_of
 from agent.app.watching.margins import margins_of
 from agent.app.watching.reading import Reading
@@ -44,7 +45,7 @@ async def accounts_of(reading: Reading) -> Accounts:
         for c in chains
         for pool in (None, *(Address(p) for p in c.lending_pools))
     ]
-    others = [loans_of(c, views[c.chain_id], wallet) for c in chains]
+    others = [read(c, views[c.chain_id], wallet) for c in chains for read in (loans_of, spoke_loans)]
     found, loans, heads, margins = await asyncio.gather(
         asyncio.gather(*asked), asyncio.gather(*others), reading.heads(), margins_of(reading.settings)
     )
