@@ -1,7 +1,7 @@
 """Views of a chain that a second endpoint confirms: what an account's health is told from is no single endpoint's word.
 
-Both are asked at the same block hash, and a difference in one byte is Retry ENDPOINTS_DISAGREE. So is a head that the other is further
-behind than an endpoint may be, and a block that it does not have: an endpoint could else name a block of its own making. One that does not
+Both are asked at the same block hash, and a difference in one byte is Retry ENDPOINTS_DISAGREE. So is a head that every other is more
+than a minute behind, and a block that the other does not have: an endpoint could else name a block of its own making. One that does not
 answer at all contradicts nobody: then `unconfirmed` says so.
 """
 
@@ -16,6 +16,8 @@ from chains.types import BlockRef, Call, CallResult
 
 LATE_S = (0.0, 0.4, 1.2)
 """Before each try at a block that the endpoint does not have: the nodes behind one address are not always equally far."""
+BEHIND_S = 60
+"""How much older the second newest head may be: a health of an older block is nobody's warning."""
 HINT = "it is not known which is right: compare them with a third, and take the wrong one out of the settings"
 
 
@@ -25,7 +27,7 @@ class Confirmed:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._pinning = asyncio.Lock()
-        self._pinned: tuple[BlockRef, list[Gateway]] | None = None
+        self._pinned: tuple[BlockRef, list[Gateway]] | FairleadError | None = None
         self.unconfirmed = ""
 
     async def multicall(
@@ -59,23 +61,29 @@ class Confirmed:
     async def _at(self, block: int | str) -> tuple[BlockRef, list[Gateway]]:
         async with self._pinning:
             if self._pinned is None:
-                self._pinned = await self._newest()
+                try:
+                    self._pinned = await self._newest()
+                except FairleadError as error:
+                    # Whoever asks next in this look is told the same at once: a chain that is silent is waited for once.
+                    self._pinned = error
+        if isinstance(self._pinned, FairleadError):
+            raise self._pinned
         ref, ways = self._pinned
         if block in ("latest", ref.number, ref.hash):
             return ref, ways
         return await self._gateway.block(block), ways
 
     async def _newest(self) -> tuple[BlockRef, list[Gateway]]:
-        """The newest block that two endpoints near the head have, and those that have it."""
-        told = await self._gateway.heads()
-        best = max(ref.number for _, ref in told)
-        near = [(way, ref) for way, ref in told if ref.number >= best - self._gateway.max_lag]
-        if len(told) > 1 and len(near) < 2:
-            heads = " and ".join(f"{_origin(way)} is at block {ref.number}" for way, ref in told)
-            raise _differ(heads)
+        """The newest block that two endpoints are at or past, and those that are."""
+        told = sorted(await self._gateway.heads(), key=lambda way: way[1].number, reverse=True)
         if len(told) == 1:
             self._alone(_origin(told[0][0]))
-        return min((ref for _, ref in near), key=lambda ref: ref.number), [way for way, _ in near]
+            return told[0][1], [told[0][0]]
+        newest, ref = told[0][1], told[1][1]
+        if newest.timestamp - ref.timestamp > BEHIND_S:
+            heads = " and ".join(f"{_origin(way)} is at block {head.number}" for way, head in told)
+            raise _differ(heads)
+        return ref, [way for way, head in told if head.number >= ref.number]
 
     def _alone(self, origin: str) -> None:
         of = len(self._gateway.endpoints)

@@ -44,7 +44,7 @@ class Endpoint:
 
 
 class Gateway:
-    """`max_lag`: how many blocks behind the highest head an endpoint may be. `block_numbers_are_l1=True` where the EVM's own block.number is another chain's (Arbitrum)."""
+    """`block_numbers_are_l1=True` where the EVM's own block.number is another chain's (Arbitrum)."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Gateway:
             )
         self._chain_id = chain_id
         self._endpoints = [Endpoint(rpc) for rpc in rpcs]
-        self.max_lag = max_lag
+        self._max_lag = max_lag
         self._quorum = min(quorum or 2, len(rpcs))
         self._own_numbers = not (chain_id == 42161 if block_numbers_are_l1 is None else block_numbers_are_l1)
 
@@ -99,7 +99,7 @@ class Gateway:
         return [(self._alone(endpoint), ref) for endpoint, ref in told]
 
     def _alone(self, endpoint: Endpoint) -> Gateway:
-        one = Gateway(self._chain_id, [endpoint.rpc], max_lag=self.max_lag)
+        one = Gateway(self._chain_id, [endpoint.rpc], max_lag=self._max_lag)
         one._endpoints, one._own_numbers = [endpoint], self._own_numbers
         return one
 
@@ -117,7 +117,7 @@ class Gateway:
             return min(refs, key=lambda ref: ref.number)
         if tag == "latest":
             return await self._first(
-                lambda e: self._block_at(e, tag), fresh=lambda ref: ref.number >= self._best() - self.max_lag
+                lambda e: self._block_at(e, tag), fresh=lambda ref: ref.number >= self._best() - self._max_lag
             )
         return await self._first(lambda e: self._block_at(e, tag))
 
@@ -263,7 +263,7 @@ class Gateway:
             # Two endpoints may hold two sides of a reorganisation: the one further ahead knows more.
             return max(found, key=lambda pair: pair[0])[1]
         best = self._best()
-        absent = [a for _, a in answers if a[0] >= best - self.max_lag]
+        absent = [a for _, a in answers if a[0] >= best - self._max_lag]
         if len(absent) < self._quorum:
             raise self._too_few("that a transaction is not mined", answers)
         return None
@@ -354,7 +354,7 @@ class Gateway:
     def _ranked(self) -> list[Endpoint]:
         """Fewest failures first, then least behind; the order of the settings decides among equals."""
         best = self._best()
-        return sorted(self._endpoints, key=lambda e: (e.failures, max(0, best - e.head) > self.max_lag))
+        return sorted(self._endpoints, key=lambda e: (e.failures, max(0, best - e.head) > self._max_lag))
 
     async def _read(self, method: str, params: list[Any]) -> Any:
         return await self._first(lambda e: e.rpc.call(method, params))

@@ -101,6 +101,19 @@ def test_an_endpoint_that_is_down_contradicts_nobody_and_is_named(tmp_path: Path
     assert seen.accounts["8453"]["state"] == "AT_RISK" and "base: of 2 endpoints only" in seen.said
 
 
+def test_a_chain_that_is_silent_is_asked_once_a_look_however_many_accounts(
+    tmp_path: Path, capfd: Captured
+) -> None:
+    nodes = [holding(market(), BASE_CHAIN), holding(market(), BASE_CHAIN)]
+    for node in nodes:
+        node.chain_id = 1
+    comets = [f"0x{n:040x}" for n in range(0xC0, 0xC8)]
+    seen = looked(tmp_path, capfd, {BASE_CHAIN: nodes}, comets=comets)
+    assert seen.status == 6 and seen.said.count("HEALTH_UNKNOWN") == len(comets) == len(seen.alerts)
+    asked = [node.seen.count("eth_chainId") for node in nodes]
+    assert max(asked) <= 2, "once for the heads that are shown, once for all accounts"
+
+
 async def test_whoever_acts_still_stops_at_an_endpoint_of_another_chain() -> None:
     """A rescue's look, and a job's, at the very accounts that a mere look holds UNKNOWN."""
     chain = Chain.model_validate({"name": "base", "chain_id": BASE_CHAIN, "rpc": ["http://127.0.0.1:1"]})
