@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from chains.errors import Retry
 from chains.evm import words
-from chains.types import BlockRef, Call, CallResult, ChainReader
+from chains.types import BlockRef, Call, CallResult, ViewReader
 
 
-async def at_same_block(chain: ChainReader, ref: BlockRef, calls: Sequence[Call]) -> list[CallResult]:
+async def at_same_block(chain: ViewReader, ref: BlockRef, calls: Sequence[Call]) -> list[CallResult]:
     """More calls at the very same block, named by its hash. Raises Retry BLOCK_MOVED."""
     if not calls:
         return []

@@ -93,6 +93,16 @@ class Gateway:
         """The highest block that any answer to this process was of or spoke of; 0 before the first."""
         return self._best()
 
+    async def heads(self) -> list[tuple[Gateway, BlockRef]]:
+        """The newest block of each endpoint that answers soon, beside a gateway of that endpoint alone. Raises as `verify`."""
+        told = await self._ask_all(lambda e: self._block_at(e, "latest"))
+        return [(self._alone(endpoint), ref) for endpoint, ref in told]
+
+    def _alone(self, endpoint: Endpoint) -> Gateway:
+        one = Gateway(self._chain_id, [endpoint.rpc], max_lag=self._max_lag)
+        one._endpoints, one._own_numbers = [endpoint], self._own_numbers
+        return one
+
     # ---- plain reads
 
     async def batch(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Any | FairleadError]:

@@ -37,6 +37,7 @@ class ChainProfile:
 
     `feeds` are Chainlink feeds by what they price, for example "ETH/USD". `protections` are those a road to this chain
     can give. `block_time_ms` is the usual one, an estimate. `block_numbers_are_l1`: block.number inside a call is L1's.
+    `aave_v4_spokes`: where users of Aave V4 have their positions.
     """
 
     name: str
@@ -53,6 +54,7 @@ class ChainProfile:
     l1_fee: L1Fee = L1Fee.NONE
     aave: Aave | None = None
     block_numbers_are_l1: bool = False
+    aave_v4_spokes: tuple[Address, ...] = ()
 
     @property
     def caip2(self) -> str:

@@ -152,8 +152,18 @@ LogFilter = tuple[tuple[Address, ...], tuple[tuple[bytes, ...] | None, ...]]
 """Which logs: of these addresses, with these topics; a topic's place that is None takes any."""
 
 
-class ChainReader(Protocol):
-    """The reads that pool, lending and wallet readers need; `chains.gateway.Gateway` is the real one.
+class ViewReader(Protocol):
+    """What lending readers need: views of one block. `chains.gateway.Gateway` is one, `chains.confirmed.Confirmed` asks two endpoints."""
+
+    async def multicall(
+        self, calls: Sequence[Call], block: int | str = "latest"
+    ) -> tuple[BlockRef, list[CallResult]]:
+        """All calls against one block (Multicall3 aggregate3, chunked), with the block they were answered at."""
+        ...
+
+
+class ChainReader(ViewReader, Protocol):
+    """The reads that pool and wallet readers need; `chains.gateway.Gateway` is the real one.
 
     `block` is a block number, a 0x block hash, or "latest", "safe", "finalized".
     Raises Retry when no endpoint answered, Halt when an endpoint answers for another chain id.
@@ -165,12 +175,6 @@ class ChainReader(Protocol):
     async def block(self, tag: int | str = "latest") -> BlockRef: ...
 
     async def call(self, call: Call, block: int | str = "latest") -> CallResult: ...
-
-    async def multicall(
-        self, calls: Sequence[Call], block: int | str = "latest"
-    ) -> tuple[BlockRef, list[CallResult]]:
-        """All calls against one block (Multicall3 aggregate3, chunked), with the block they were answered at."""
-        ...
 
     async def code(self, address: Address, block: int | str = "latest") -> bytes: ...
 

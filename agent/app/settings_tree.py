@@ -204,6 +204,10 @@ class Chain(Table):
         (),
         description="More markets of Aave V3's kind on this chain, Spark's pool for one, for `fairlead health` and rescues.",
     )
+    aave_v4_spokes: tuple[Address, ...] = Field(
+        (),
+        description="Spokes of Aave V4 on this chain, besides those of its profile: `fairlead health` finds the wallet's positions there and holds them UNKNOWN.",
+    )
     comets: tuple[Address, ...] = Field(
         (), description="The Compound III markets (Comets) of this chain, for `fairlead health` and rescues."
     )

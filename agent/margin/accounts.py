@@ -7,7 +7,7 @@ also reads `stable_debt_raw` of a reserve (a balance, at the time asked for) and
 own. `cheapest_rescue` is the least payment that brings an account which is not SAFE to 1.10: what to do, with which asset, how
 much, and the factor it leaves; null where there is none, or no need. A margin account adds `maintenance_raw`, some `initial_raw` (what
 it must have to take more on) and `bankruptcy_px` (where closing a position leaves its share of the account with nothing). Keys of the other models stand in their own files. An
-account with a `doubt` (text: what of it could not be read) is UNKNOWN for that reason.
+account with a `doubt` (text: what of it could not be read) is UNKNOWN for that reason, and so is one of a reserve that `assets` do not list.
 """
 
 from __future__ import annotations
@@ -108,7 +108,10 @@ def _one(
     timestamp = fields.whole(times[chain], "timestamp", f"at {chain}")
     if why := doubt(raw):
         return Judged(name, model_name, chain, None, symbols, model.price_decimals, why)
-    account = model.read(raw, decimals)
+    account, strange = _read(model, raw, decimals)
+    if strange:
+        why = f"{', '.join(f'reserve {asset}' for asset in strange)} is not listed in assets"
+        return Judged(name, model_name, chain, None, symbols, model.price_decimals, why)
     if isinstance(model, ToldModel) and (why := model.disagreement(account)):
         return Judged(name, model_name, chain, None, symbols, model.price_decimals, why)
     member = Member(name, model, account, timestamp)
@@ -119,6 +122,16 @@ def _one(
         return Judged(name, model_name, chain, None, symbols, model.price_decimals, why)
     fix = cheapest(model, account, timestamp) if health.state in (State.AT_RISK, State.LIQUIDATABLE) else None
     return Judged(name, model_name, chain, health, symbols, model.price_decimals, "", member, fix, decimals)
+
+
+def _read(model: MarginModel, raw: Mapping[str, Any], decimals: Mapping[str, int]) -> tuple[Any, list[str]]:
+    """The account, and its assets that the file does not list. The rest of it is read all the same: what is malformed is refused."""
+    strange: list[str] = []
+    while True:
+        try:
+            return model.read(raw, {**decimals, **dict.fromkeys(strange, 6)}), strange
+        except fields.Unlisted as missing:
+            strange.append(missing.asset)
 
 
 def _assets(document: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, str]]:

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from agent.domain.errors import Usage
+from agent.domain.instruments import asset_id
 
 MOST_DIGITS = 100
 """No figure of a contract (78 digits) or an exchange is longer; what is, is no amount and would only be slow."""
@@ -85,12 +86,25 @@ def flag(raw: Mapping[str, Any], key: str, where: str, *, default: bool | None =
     return value
 
 
+class Unlisted(Usage):
+    """A well-formed asset that the file does not list: nothing can be said of the account that holds it, and all of the others."""
+
+    def __init__(self, asset: str, told: Usage) -> None:
+        super().__init__(told.code, told.message, told.hint)
+        self.asset = asset
+
+
 def listed(raw: Mapping[str, Any], key: str, where: str, decimals: Mapping[str, int]) -> str:
-    """An asset that the file's `assets` lists."""
+    """An asset that the file's `assets` lists. Raises Unlisted where they do not, and Usage where it is no asset's id."""
     asset = text(raw, key, where)
-    if asset not in decimals:
-        raise wrong(f"{where}: {asset} is not listed in assets")
-    return asset
+    if asset in decimals:
+        return asset
+    told = wrong(f"{where}: {asset} is not listed in assets")
+    try:
+        asset_id(asset)
+    except Usage:
+        raise told from None
+    raise Unlisted(asset, told)
 
 
 def fraction(raw: Mapping[str, Any], key: str, where: str, *, default: str | None = None) -> Decimal:

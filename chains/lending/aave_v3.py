@@ -16,7 +16,7 @@ from typing import Any
 from chains.answers import at_same_block, words_of
 from chains.evm import address_of, call_data, word, words
 from chains.profile import Aave
-from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, CallResult, ChainReader
+from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, CallResult, ViewReader
 
 # Position of each word in getReserveData's answer.
 CONFIG, LIQUIDITY_INDEX, LIQUIDITY_RATE, BORROW_INDEX, BORROW_RATE = 0, 1, 2, 3, 4
@@ -89,7 +89,7 @@ class AaveAccount:
 
 
 async def account_data(
-    chain: ChainReader, market: Aave, user: Address, block: int | str = "latest"
+    chain: ViewReader, market: Aave, user: Address, block: int | str = "latest"
 ) -> AccountData:
     """The contract's own figures, to check others against."""
     _, (answer,) = await chain.multicall(
@@ -99,7 +99,7 @@ async def account_data(
 
 
 async def a_token_of(
-    chain: ChainReader, pool: Address, asset: Address, block: int | str = "latest"
+    chain: ViewReader, pool: Address, asset: Address, block: int | str = "latest"
 ) -> Address | None:
     """The token that a deposit of `asset` at the market is held in, None where it lists none. Raises Retry where it does not answer."""
     _, (answer,) = await chain.multicall([Call(pool, call_data("getReserveData(address)", asset))], block)
@@ -108,7 +108,7 @@ async def a_token_of(
 
 
 async def read_account(
-    chain: ChainReader, market: Aave, user: Address, block: int | str = "latest"
+    chain: ViewReader, market: Aave, user: Address, block: int | str = "latest"
 ) -> AaveAccount:
     """Everything of one account at one block. Raises Retry where the chain does not answer or moved meanwhile."""
     pool = market.pool

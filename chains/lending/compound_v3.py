@@ -14,7 +14,7 @@ from functools import partial
 from chains.answers import at_same_block, words_of
 from chains.errors import Retry
 from chains.evm import address_of, call_data, word
-from chains.types import Address, BlockRef, Call, ChainReader
+from chains.types import Address, BlockRef, Call, ViewReader
 
 MOST_ASSETS = 24
 
@@ -66,7 +66,7 @@ class CometAccount:
     is_borrow_collateralized: bool
 
 
-async def read_market(chain: ChainReader, comet: Address) -> CometMarket:
+async def read_market(chain: ViewReader, comet: Address) -> CometMarket:
     """The market's assets. Raises Retry where the chain does not answer or moved meanwhile, and MALFORMED_ANSWER where it is none."""
     ref, head = await chain.multicall(
         [Call(comet, call_data(f"{name}()")) for name in ("baseToken", "baseTokenPriceFeed", "numAssets")]
@@ -85,7 +85,7 @@ async def read_market(chain: ChainReader, comet: Address) -> CometMarket:
 
 
 async def read_account(
-    chain: ChainReader, comet: Address, user: Address, block: int | str = "latest"
+    chain: ViewReader, comet: Address, user: Address, block: int | str = "latest"
 ) -> CometAccount:
     """Everything of one account at one block. Raises Retry where the chain does not answer or moved meanwhile."""
 

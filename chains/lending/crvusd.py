@@ -13,7 +13,7 @@ from functools import partial
 from chains.answers import at_same_block, words_of
 from chains.errors import Retry
 from chains.evm import address_of, call_data, signed, word, words
-from chains.types import Address, BlockRef, Call, CallResult, ChainReader
+from chains.types import Address, BlockRef, Call, CallResult, ViewReader
 
 MOST_BANDS = 50
 MOST_DECIMALS = 18
@@ -55,7 +55,7 @@ class CrvusdLoan:
 
 
 async def read_loan(
-    chain: ChainReader, controller: Address, user: Address, block: int | str = "latest"
+    chain: ViewReader, controller: Address, user: Address, block: int | str = "latest"
 ) -> CrvusdLoan | None:
     """None where the user owes nothing there. Raises Retry where the chain does not answer or moved meanwhile, MALFORMED_ANSWER where it is none."""
     asked = {

@@ -16,7 +16,7 @@ from functools import cache, partial
 from chains.answers import at_same_block, words_of
 from chains.errors import Retry
 from chains.evm import address_of, call_data, keccak, selector, signed, word
-from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, CallResult, ChainReader
+from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, CallResult, ViewReader
 
 E30 = 10**30
 MOST_POSITIONS = 100
@@ -107,7 +107,7 @@ def position_key(account: Address, market: Address, collateral: Address, long: b
 
 
 async def read_positions(
-    chain: ChainReader, core: GmxCore, account: Address, block: int | str = "latest"
+    chain: ViewReader, core: GmxCore, account: Address, block: int | str = "latest"
 ) -> tuple[BlockRef, tuple[HeldPosition, ...]]:
     """The open positions of an account. Raises Retry MALFORMED_ANSWER where they are laid out otherwise, or are more than are looked at."""
     call = call_data("getAccountPositions(address,address,uint256,uint256)", core.data_store, account, 0, MOST_POSITIONS + 1)  # fmt: skip
@@ -131,7 +131,7 @@ async def read_positions(
     return ref, tuple(found)
 
 
-async def read_position(chain: ChainReader, core: GmxCore, ref: BlockRef, held: HeldPosition) -> GmxPosition:
+async def read_position(chain: ViewReader, core: GmxCore, ref: BlockRef, held: HeldPosition) -> GmxPosition:
     """The rest of one position at the block it was found at. Raises Retry where the chain does not answer or moved meanwhile, and NO_PRICE_FEED
     where GMX lists none for a token of its market."""
     store = core.data_store
@@ -192,7 +192,7 @@ def _verdict(result: CallResult) -> tuple[bool, int, int, int]:
 
 
 async def _prices(
-    chain: ChainReader, core: GmxCore, ref: BlockRef, tokens: Sequence[Address]
+    chain: ViewReader, core: GmxCore, ref: BlockRef, tokens: Sequence[Address]
 ) -> dict[Address, Priced]:
     store = core.data_store
     listed = await at_same_block(

@@ -13,7 +13,7 @@ from functools import partial
 from chains.answers import at_same_block, words_of
 from chains.errors import Retry
 from chains.evm import address_of, call_data, word
-from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, ChainReader
+from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, ViewReader
 
 DECIMALS = 18
 NO_TROVE, CLOSED, LIQUIDATED = 0, 2, 3
@@ -63,7 +63,7 @@ class Trove:
 
 
 async def read_trove(
-    chain: ChainReader, registry: Address, trove_id: int, block: int | str = "latest"
+    chain: ViewReader, registry: Address, trove_id: int, block: int | str = "latest"
 ) -> Trove | None:
     """None where it is closed or was liquidated. Raises Retry where the chain does not answer or moved meanwhile, NO_SUCH_MARKET where the
     branch never had such a trove."""

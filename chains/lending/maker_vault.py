@@ -12,7 +12,7 @@ from functools import partial
 from chains.answers import words_of
 from chains.errors import Retry
 from chains.evm import address_of, call_data, word
-from chains.types import Address, BlockRef, Call, ChainReader
+from chains.types import Address, BlockRef, Call, ViewReader
 
 RAY = 10**27
 MOST_DECIMALS = 18
@@ -53,7 +53,7 @@ class MakerPosition:
 
 
 async def read_vault(
-    chain: ChainReader,
+    chain: ViewReader,
     core: MakerCore,
     ilk: bytes,
     urn: Address,

@@ -12,7 +12,7 @@ from functools import partial
 from chains.answers import at_same_block, words_of
 from chains.errors import Retry
 from chains.evm import address_of, call_data, word
-from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, ChainReader
+from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, ViewReader
 
 RATE = "borrowRateView((address,address,address,address,uint256),(uint128,uint128,uint128,uint128,uint128,uint128))"
 
@@ -42,7 +42,7 @@ class MorphoPosition:
 
 
 async def read_position(
-    chain: ChainReader, morpho: Address, market: str, user: Address, block: int | str = "latest"
+    chain: ViewReader, morpho: Address, market: str, user: Address, block: int | str = "latest"
 ) -> MorphoPosition:
     """`market` is the id, 32 bytes as 0x…. Raises Retry where the chain does not answer, moved meanwhile, or has no such market."""
     key = bytes.fromhex(market[2:])

@@ -43,4 +43,19 @@ CHAIN = ChainProfile(
         data_provider=Address("0x7B4EB56E7CD4b454BA8ff71E4518426369a138a3"),
         oracle=Address("0x54586bE62E3c3580375aE3723C145253060Ca0C2"),
     ),
+    # aave-dao/aave-address-book, src/AaveV4Ethereum.sol, AaveV4EthereumSpokes: all but the treasury's.
+    aave_v4_spokes=(
+        Address("0x94e7A5dCbE816e498b89aB752661904E2F56c485"),  # main
+        Address("0x973a023A77420ba610f06b3858aD991Df6d85A08"),  # bluechip
+        Address("0x58131E79531caB1d52301228d1f7b842F26B9649"),  # Ethena, correlated
+        Address("0xba1B3D55D249692b669A164024A838309B7508AF"),  # Ethena, ecosystem
+        Address("0xD8B93635b8C6d0fF98CbE90b5988E3F2d1Cd9da1"),  # forex
+        Address("0x65407b940966954b23dfA3caA5C0702bB42984DC"),  # gold
+        Address("0x7EC68b5695e803e98a21a9A05d744F28b0a7753D"),  # Lombard BTC
+        Address("0x956d8e0A89cfa3744428C4641b5a53B56167a7f9"),  # USDG, Pendle
+        Address("0xbF10BDfE177dE0336aFD7fcCF80A904E15386219"),  # ether.fi
+        Address("0x3131FE68C4722e726fe6B2819ED68e514395B9a4"),  # Kelp
+        Address("0xe1900480ac69f0B296841Cd01cC37546d92F35Cd"),  # Lido
+        Address("0x774b9655413c34809c1f1b16b654465A89EBE989"),  # USDG, Maple
+    ),
 )

@@ -160,8 +160,7 @@ def through_the_minutes(until: str, healths: Sequence[Fraction], calm: int) -> d
     fell = {}
     for watched in (down, up):
         found = watched.breaches()
-        if watched is down:
-            held(watched, found)
+        held(watched, found)
         fell |= found
     return fell
 

@@ -81,6 +81,40 @@ def test_the_daemon_warns_first_and_rescues_in_time(indebted: AgentHome) -> None
     assert abs(counted.usd - Decimal(record.part.in_raw).scaleb(-6)) < 10
 
 
+def test_an_empty_gas_account_is_named_with_what_is_missing_and_once_filled_rescues(
+    indebted: AgentHome,
+) -> None:
+    """While the agent's account cannot pay for a payment nothing is sent; the alert tells how many wei to send it."""
+    home = indebted
+    settings = home.variant("rescue", rescues=[RESCUE])
+    daemon = home.home.start(DAEMON, settings)
+    daemon.says("1 accounts watched")
+    known, before = set(home.book().parts), home.world()
+    with Rpc(home.home.cheat_urls[1]) as rpc:
+        held = int(rpc("eth_getBalance", home.agent, "latest"), 16)
+        rpc("anvil_setBalance", home.agent, "0x1")
+        try:
+            eth_at(home, 2_000)
+            daemon.says("GAS_EMPTY", 60)
+            told = re.search(
+                r"RESCUE_IMPOSSIBLE.*GAS_EMPTY: ethereum: (0x\w+) has 0\.0{17}1 ETH for gas, a rescue needs up to ([\d.]+) → "
+                r"send ([\d.]+) ETH to (0x\w+)",
+                daemon.err,
+            )
+            assert told is not None and told[1] == told[4] == home.agent
+            missing, needed = (int(Decimal(told[n]).scaleb(18)) for n in (3, 2))
+            assert needed - missing == 1 < missing
+            home.home.wait_blocks(2)
+            assert home.world() == before | {"agent wei": 1}, "nothing is sent"
+            assert set(home.book().parts) == known
+        finally:
+            rpc("anvil_setBalance", home.agent, hex(held))
+    daemon.says("RESCUED", 60)
+    assert daemon.end(signal.SIGTERM).status == 0
+    (name,) = set(home.book().parts) - known
+    assert factor(home) >= 135 * 10**16 and rescued(home, name)
+
+
 def test_killed_with_the_payment_in_flight_it_is_paid_once(indebted: AgentHome) -> None:
     home = indebted
     settings = home.variant("rescue", rescues=[RESCUE])

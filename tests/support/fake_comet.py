@@ -38,6 +38,9 @@ class FakeComet:
     ) -> tuple[BlockRef, list[CallResult]]:
         return await self.block(block), [self._answer(c.data) for c in calls]
 
+    def answer_to(self, call: Call) -> CallResult:
+        return self._answer(call.data)
+
     def _answer(self, data: bytes) -> CallResult:
         asked = words(data[4:])
         owner = {int(feed, 16): asset for asset, feed in FEEDS.items()}

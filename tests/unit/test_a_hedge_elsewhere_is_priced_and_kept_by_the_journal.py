@@ -212,3 +212,37 @@ async def test_what_may_not_be_begun_now_is_no_hedge() -> None:
     await asyncio.sleep(0.01)
     assert "SCOPE_GONE" in alarms[0] and isinstance(keeper.fatal, FairleadError | None)
     await keeper.ended()
+
+
+async def test_a_hedge_that_the_exchange_tells_no_more_is_alerted_and_counts_no_more() -> None:
+    """Two coins short by the journal; at the exchange nothing is: it was closed there, and is not bought back."""
+    alarms = list[Any]()
+
+    class Desk:
+        def __init__(self) -> None:
+            self.clock, self.journal, self.book = ManualClock(), self, Book((S, "2", "2", False))
+
+        async def record(self, event: Any) -> None:
+            alarms.append(event)
+
+    async with hyper_paper(FuturesEngine) as door:
+        venue = hyper_session(door.url)
+        try:
+            await venue.start()
+            desk: Any = Desk()
+            keeper = HedgeKeeper(app_of({"paper": venue}), desk, rule(), D(200), lambda line: None, None)
+            assert keeper.stands == -2
+            keeper.over("loan", "health factor 1.4000")
+            for _ in range(500):
+                if alarms:
+                    break
+                await asyncio.sleep(0.01)
+            assert not await venue.open_orders()
+            await keeper.ended()
+        finally:
+            await venue.close()
+    (gone,) = alarms
+    assert gone.code == "HEDGE_GONE"
+    assert gone.message == "house: paper tells no hedge of loan any more: it was closed there"
+    desk.book.alarms.append(SimpleNamespace(code=gone.code, message=gone.message, at_ns=2))
+    assert keeper.stands == 0

@@ -237,7 +237,7 @@ def broken(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         (lambda d: d["accounts"][0]["reserves"][0].update(prise_1e8="1"), "did you mean 'price_1e8'?"),
         (lambda d: d["accounts"][0]["reserves"][0].update(last_update=2**40), "is after the time asked for"),
         (lambda d: d["accounts"][0].update(emode=4), "emode 4 is not among its emodes"),
-        (lambda d: d["assets"].pop(), "is not listed in assets"),
+        (lambda d: d["accounts"][0]["reserves"][0].update(asset="WETH"), "WETH is not listed in assets"),
         (lambda d: d["at"].clear(), "at says nothing of eip155:1000"),
         (lambda d: d.update(accounts={}), "accounts is not a list"),
     ],

@@ -80,10 +80,56 @@ def test_what_cannot_be_computed_is_unknown_and_alerted(
     )
 
 
-def test_a_reserve_that_the_file_does_not_list_is_refused_by_name() -> None:
+STRANGE = f"{CHAIN}/erc20:0x{'9' * 40}"
+"""A reserve that no file lists."""
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("aave", ("reserves", 0, "asset")),
+        ("comet", ("base",)),
+        ("comet", ("collateral", 0, "asset")),
+        ("morpho", ("loan",)),
+        ("vault", ("collateral",)),
+    ],
+)
+def test_a_reserve_that_the_file_does_not_list_is_of_an_unknown_account_and_the_others_are_judged(
+    name: str, way: tuple[Any, ...], tmp_path: Path
+) -> None:
+    found = copy.deepcopy(every_model())
+    before = {one.id: one.state for one in judge(found)}
+    at = next(a for a in found["accounts"] if a["id"] == name)
+    for key in way[:-1]:
+        at = at[key]
+    at[way[-1]] = STRANGE
+    after = {one.id: one for one in judge(found)}
+    assert after[name].state is State.UNKNOWN
+    assert after[name].why == f"reserve {STRANGE} is not listed in assets"
+    assert {one: after[one].state for one in after} == before | {name: State.UNKNOWN}
+    assert any(state is not State.UNKNOWN for one, state in before.items() if one != name)
+    (alert,) = alerts(after[name], tmp_path)
+    assert alert["code"] == "HEALTH_UNKNOWN" and STRANGE in alert["message"]
+
+
+@pytest.mark.parametrize(
+    ("way", "value", "why"),
+    [
+        (("reserves", 0, "asset"), "WETH", "not listed in assets"),
+        (("reserves", 0, "ltv_bps"), "much", "ltv_bps"),
+        (("reserves", 1, "price_1e8"), None, "price_1e8"),
+    ],
+)
+def test_an_account_that_is_malformed_is_refused_beside_a_strange_reserve_too(
+    way: tuple[Any, ...], value: Any, why: str
+) -> None:
+    found = copy.deepcopy(every_model())
+    (account,) = [a for a in found["accounts"] if a["id"] == "aave"]
+    account["reserves"][0]["asset"] = STRANGE
+    account[way[0]][way[1]][way[2]] = value
     with pytest.raises(Usage) as caught:
-        changed("aave", ("reserves", 0, "asset"), f"{CHAIN}/erc20:0x{'9' * 40}")
-    assert caught.value.code == "BAD_ACCOUNTS_FILE" and "not listed in assets" in caught.value.message
+        judge(found | {"accounts": [account]})
+    assert caught.value.code == "BAD_ACCOUNTS_FILE" and why in caught.value.message
 
 
 def test_an_account_with_a_hundred_positions_is_computed_whole(tmp_path: Path) -> None:
@@ -117,8 +163,8 @@ def test_an_account_with_a_hundred_positions_is_computed_whole(tmp_path: Path) -
     assert WETH not in alert["message"] and USDC not in alert["message"]
 
 
-async def test_endpoints_that_are_of_two_chains_tell_nothing_of_an_account(tmp_path: Path) -> None:
-    """One half answers for a block that the other half does not have: that is no account, and no safe one."""
+async def test_a_block_replaced_under_a_read_tells_nothing_of_an_account(tmp_path: Path) -> None:
+    """What is asked by the block's hash is answered of another block: that is no account, and no safe one."""
     comet = Address("0x" + "c0" * 20)
     chain = Chain.model_validate(
         {"name": "ethereum", "chain_id": 1, "rpc": ["http://127.0.0.1:1"], "comets": [comet]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 
 from agent.app.cli.output import emit_json, header, note, plain, table
 from chains.bounded_file import DOCUMENT_BYTES, read_at_most
-from chains.errors import Usage
+from chains.errors import FairleadError, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from agent.app.settings_tree import Settings
     from agent.app.watching.aave import ChainHealth
     from agent.app.watching.loans import Loan
-    from agent.app.watching.reading import Reading
     from agent.margin.accounts import Judged
     from agent.margin.fixes import Fix
     from agent.margin.model import Health, LiquidationPx
@@ -71,18 +69,22 @@ def command(
     if watch:
         from agent.app.cli.watching import drawn_again
 
+        # One bad endpoint does not end it: the others are to be watched.
         drawn_again(lambda: _look(settings, False, alert), every, count)
-    else:
-        _look(settings, as_json, alert)
+    elif halt := _look(settings, as_json, alert):
+        raise halt
 
 
-def _look(settings: Settings, as_json: bool, alert: bool) -> None:
+def _look(settings: Settings, as_json: bool, alert: bool) -> FairleadError | None:
+    """One look, told whole; gives back what is wrong with the installation itself, if anything."""
     from agent.app.bridging.flying import flights_to
     from agent.app.readonly import read_crossings
     from agent.app.watching.aave import name_of
+    from agent.app.watching.accounts import accounts_of
     from agent.app.watching.reading import head_words, read
 
-    found, loans, heads, now_s = read(settings, chains_of)
+    told = read(settings, accounts_of)
+    found, loans, now_s = told.found, told.loans, told.now_s
     known = [] if settings.watch_only else read_crossings(settings)
     coming = {name_of(one): flights_to(settings, known, one) for one in found}
     if alert:
@@ -92,6 +94,8 @@ def _look(settings: Settings, as_json: bool, alert: bool) -> None:
     unknown = [name_of(one) for one in found if one.state.value == "UNKNOWN" and not one.empty]
     unknown += [loan.judged.id for loan in loans if loan.judged.state.value == "UNKNOWN"]
     _warn(unknown, len(found) + len(loans))
+    for name, why in told.unconfirmed.items():
+        note(f"{name}: {why}")
     if as_json:
         emit_json(
             {
@@ -103,8 +107,8 @@ def _look(settings: Settings, as_json: bool, alert: bool) -> None:
                 "hedges": hedges_of(settings),
             }
         )
-        return
-    header(settings.environment.value, settings.wallet.address, head_words(heads, now_s))
+        return told.halt
+    header(settings.environment.value, settings.wallet.address, head_words(told.heads, now_s))
     if not found and not loans:
         print("\nnone of the configured chains has an Aave market")
     for one in found:
@@ -117,6 +121,7 @@ def _look(settings: Settings, as_json: bool, alert: bool) -> None:
     for one_hedge in hedges_of(settings):
         print(f"\nhedge in place  {one_hedge['words']} for the rule {one_hedge['rule']}; it raises no health")
     _falls_first(found, loans)
+    return told.halt
 
 
 def hedges_of(settings: Settings) -> list[dict[str, str]]:
@@ -184,27 +189,6 @@ def _falls_first(found: list[ChainHealth], loans: list[Loan]) -> None:
         elif f.part is not None:
             drags = f"; then soon {', '.join(f.drags)}" if f.drags else ""
             print(f"  {f.name}: at -{percent(f.part)} %{drags}")
-
-
-async def chains_of(reading: Reading) -> tuple[list[ChainHealth], list[Loan], Any, int]:
-    from agent.app.watching.aave import chain_health
-    from agent.app.watching.loans import loans_of
-    from agent.app.watching.margins import margins_of
-    from chains.types import Address
-
-    wallet = Address(reading.settings.wallet.address)
-    chains = reading.settings.chains
-    asked = [
-        chain_health(c, reading.gateways[c.chain_id], wallet, pool)
-        for c in chains
-        for pool in (None, *(Address(p) for p in c.lending_pools))
-    ]
-    others = [loans_of(c, reading.gateways[c.chain_id], wallet) for c in chains]
-    found, loans, heads, margins = await asyncio.gather(
-        asyncio.gather(*asked), asyncio.gather(*others), reading.heads(), margins_of(reading.settings)
-    )
-    known = [one for one in found if one is not None]
-    return known, [*(loan for of_chain in loans for loan in of_chain), *margins], heads, reading.now_s
 
 
 # ---- an accounts/1 file

@@ -101,20 +101,24 @@ def _from_file(file: str) -> Book:
 def _from_wallet(ctx: click.Context) -> Book:
     from agent.app.bridging.flying import flights_to
     from agent.app.cli.common import load_settings
-    from agent.app.cli.health import chains_of
     from agent.app.readonly import read_crossings
+    from agent.app.watching.accounts import accounts_of
     from agent.app.watching.book import members_of
     from agent.app.watching.reading import head_words, read
 
     settings = load_settings(ctx)
-    found, loans, heads, now_s = read(settings, chains_of)
-    members, symbols = members_of(found, loans)
+    told = read(settings, accounts_of)
+    if told.halt is not None:
+        raise told.halt
+    for name, why in told.unconfirmed.items():
+        note(f"{name}: {why}")
+    members, symbols = members_of(told.found, told.loans)
     known = [] if settings.watch_only else read_crossings(settings)
     return (
         members,
         symbols,
-        (settings.environment.value, settings.wallet.address, head_words(heads, now_s)),
-        tuple(flight for one in found for flight in flights_to(settings, known, one)),
+        (settings.environment.value, settings.wallet.address, head_words(told.heads, told.now_s)),
+        tuple(flight for one in told.found for flight in flights_to(settings, known, one)),
     )
 
 

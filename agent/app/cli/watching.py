@@ -14,7 +14,7 @@ TO_THE_TOP, REST_AWAY, LINE_AWAY = "\033[H", "\033[J", "\033[K"
 WHOLE_AWAY = "\033[2J"
 
 
-def drawn_again(draw: Callable[[], None], every_s: float, count: int | None) -> None:
+def drawn_again(draw: Callable[[], object], every_s: float, count: int | None) -> None:
     """Until Ctrl-C or `count` looks. What cannot be read now is said in the view, and read again: only wrong input ends it."""
     terminal, looks = sys.stdout.isatty(), 0
     try:
@@ -44,7 +44,7 @@ class _Screen(io.StringIO):
         return self._terminal
 
 
-def _drawn(draw: Callable[[], None], terminal: bool) -> str:
+def _drawn(draw: Callable[[], object], terminal: bool) -> str:
     screen = _Screen(terminal)
     with redirect_stdout(screen):
         try:

@@ -35,7 +35,9 @@ class SeenLoan:
 
 
 def as_seen(chain: Chain, name: str, engine: MarginModel, loan: Loan | None) -> SeenLoan:
-    """An account as it was judged; None stands for one in which nothing is."""
+    """An account as it was judged; None stands for one in which nothing is. Raises its Halt: whoever acts stops there."""
+    if loan is not None and loan.halt is not None:
+        raise loan.halt
     if loan is None:
         nothing = Health(State.SAFE, None, 0, 0, "", (), None)
         return SeenLoan(name, chain, None, None, engine, nothing, {}, empty=True)

@@ -178,7 +178,7 @@ class RescueWatch:
             self._hedge.wanted(of_loan(sight, next_s(app, sight)))
             return
         if found.short:
-            why = [f"{d.message} → {d.hint}" for d in own] + (
+            why = [f"{d.code}: {d.message} → {d.hint}" for d in own] + (
                 ["it needs " + "; or ".join(lines)] if lines else []
             )
             text = f"{sight.name}: the target {self._rule.target} is out of reach, what helps is done: "
@@ -269,7 +269,7 @@ class RescueWatch:
         await acting.tell(desk, sight, done)
 
     async def _cannot(self, sight: Sight, why: list[Doubt], lines: list[str], size: int) -> None:
-        told = [f"{d.message} → {d.hint}" for d in why]
+        told = [f"{d.code}: {d.message} → {d.hint}" for d in why]
         told += ["it needs " + "; or ".join(lines)] if lines else []
         told = told or ["nothing in the wallet repays or secures it"]
         text = f"{sight.name}: health factor {health_words(sight.health_1e18)} is below {self._rule.trigger} and nothing can be done: "

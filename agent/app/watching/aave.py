@@ -15,10 +15,9 @@ from agent.margin.fixes import Fix, cheapest
 from agent.margin.model import Health, State
 from chains import profiles
 from chains.evm import address_of, selector
-from chains.gateway import Gateway
 from chains.lending.aave_v3 import AaveAccount, read_account
 from chains.profile import Aave
-from chains.types import ZERO_ADDRESS, Address, Call
+from chains.types import ZERO_ADDRESS, Address, Call, ViewReader
 from contracts.codec import encode
 
 NEVER = 2**256 - 1
@@ -38,7 +37,8 @@ BY_REVISION: dict[int, AaveModel] = {
 
 @dataclass(frozen=True, slots=True)
 class ChainHealth:
-    """One chain's answer. `account` is the model's (None where no model of this version is here); `trouble` says why UNKNOWN."""
+    """One chain's answer. `account` is the model's (None where no model of this version is here); `trouble` says why UNKNOWN.
+    `halt`: what is wrong with the installation itself, an endpoint of another chain say; others are judged all the same."""
 
     chain: Chain
     found: AaveAccount | None
@@ -50,6 +50,7 @@ class ChainHealth:
     model: str = ""
     engine: AaveModel = aave_v3_0.MODEL
     pool: Address | None = None
+    halt: FairleadError | None = None
 
     @property
     def fix(self) -> Fix | None:
@@ -69,7 +70,7 @@ class ChainHealth:
         return self.found is not None and not self.found.reserves and not self.trouble
 
 
-async def market_of(chain: Chain, gateway: Gateway, pool: Address | None = None) -> Aave | None:
+async def market_of(chain: Chain, gateway: ViewReader, pool: Address | None = None) -> Aave | None:
     """The chain's Aave market: the profile's, or that of the settings' `lending_pool`, whose provider is asked for; or that of another
     `pool` of Aave V3's kind."""
     market = profiles.load(chain.chain_id).aave
@@ -78,7 +79,7 @@ async def market_of(chain: Chain, gateway: Gateway, pool: Address | None = None)
     pool = pool or Address(str(chain.lending_pool))
     if market is not None and market.pool == pool:
         return market
-    found = await gateway.call(Call(pool, selector("ADDRESSES_PROVIDER()")))
+    _, (found,) = await gateway.multicall([Call(pool, selector("ADDRESSES_PROVIDER()"))])
     if not found.ok or len(found.data) < 32:
         return None
     provider = address_of(found.data)
@@ -132,16 +133,26 @@ def equals_contract(account: Account, found: AaveAccount, engine: AaveModel = aa
 
 
 async def chain_health(
-    chain: Chain, gateway: Gateway, wallet: Address, pool: Address | None = None
+    chain: Chain, gateway: ViewReader, wallet: Address, pool: Address | None = None
 ) -> ChainHealth | None:
-    """None where the chain has no Aave market. What does not answer, or is of a version no model here is of, is UNKNOWN. `pool`: another
-    market of the chain than its Aave's."""
+    """As `looked_at`, for whoever stops at what is wrong with the installation. Raises Halt."""
+    one = await looked_at(chain, gateway, wallet, pool)
+    if one is not None and one.halt is not None:
+        raise one.halt
+    return one
+
+
+async def looked_at(
+    chain: Chain, gateway: ViewReader, wallet: Address, pool: Address | None = None
+) -> ChainHealth | None:
+    """None where the chain has no Aave market. What does not answer, or is of a version no model here is of, is UNKNOWN, and so is what a
+    Halt keeps from being read. `pool`: another market of the chain than its Aave's."""
     one = await _chain_health(chain, gateway, wallet, pool)
     return one if one is None or pool is None else replace(one, pool=pool)
 
 
 async def _chain_health(
-    chain: Chain, gateway: Gateway, wallet: Address, pool: Address | None
+    chain: Chain, gateway: ViewReader, wallet: Address, pool: Address | None
 ) -> ChainHealth | None:
     try:
         market = await market_of(chain, gateway, pool)
@@ -151,9 +162,8 @@ async def _chain_health(
         found = await read_account(gateway, market, wallet)
         symbols = await _symbols(gateway, chain.chain_id, found)
     except FairleadError as error:
-        if error.verb == "HALT":
-            raise
-        return ChainHealth(chain, None, None, None, None, {}, str(error))
+        halt = error if error.verb == "HALT" else None
+        return ChainHealth(chain, None, None, None, None, {}, str(error), halt=halt)
     engine = BY_REVISION.get(found.revision)
     if not found.reserves:
         health = Health(State.SAFE, None, 0, 0, VALUE_UNIT, (), None)
@@ -188,7 +198,7 @@ def doubts(found: AaveAccount, symbols: dict[str, str], chain_id: int) -> str:
     return ""
 
 
-async def _symbols(gateway: Gateway, chain_id: int, found: AaveAccount) -> dict[str, str]:
+async def _symbols(gateway: ViewReader, chain_id: int, found: AaveAccount) -> dict[str, str]:
     """What the tokens call themselves: labels, shortened and without anything a terminal would obey."""
     calls = [Call(r.asset, encode("erc20", "symbol")) for r in found.reserves]
     if not calls:

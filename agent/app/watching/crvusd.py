@@ -10,15 +10,14 @@ from agent.domain.errors import FairleadError
 from agent.domain.instruments import erc20_id
 from agent.margin import crvusd
 from agent.margin.doubts import price_doubt
-from chains.gateway import Gateway
 from chains.lending.crvusd import CrvusdLoan, HeldBand, read_loan
-from chains.types import Address
+from chains.types import Address, ViewReader
 
 SHARE_UNIT = 10**6
 """Shares are told in parts so small that the AMM's dead shares weigh nothing beside them."""
 
 
-async def crvusd_loan(chain: Chain, gateway: Gateway, controller: Address, wallet: Address) -> Loan | None:
+async def crvusd_loan(chain: Chain, gateway: ViewReader, controller: Address, wallet: Address) -> Loan | None:
     """The wallet's loan at one controller; None where it has none."""
     name = f"crvusd:eip155:{chain.chain_id}:{controller}"
     try:

@@ -15,9 +15,8 @@ from agent.domain.errors import FairleadError
 from agent.domain.instruments import erc20_id
 from agent.margin import gmx_v2
 from agent.margin.doubts import price_doubt
-from chains.gateway import Gateway
 from chains.lending.gmx_v2 import GmxCore, GmxPosition, HeldPosition, read_position, read_positions
-from chains.types import Address, BlockRef
+from chains.types import Address, BlockRef, ViewReader
 
 OTHER_VERSION = "the contract's figures are not the model's: it is of another version"
 
@@ -26,7 +25,7 @@ def core_of(gmx: Gmx) -> GmxCore:
     return GmxCore(Address(gmx.reader), Address(gmx.data_store), Address(gmx.referral_storage))
 
 
-async def gmx_loans(chain: Chain, gateway: Gateway, gmx: Gmx, wallet: Address) -> list[Loan]:
+async def gmx_loans(chain: Chain, gateway: ViewReader, gmx: Gmx, wallet: Address) -> list[Loan]:
     """One for each open position; one UNKNOWN where GMX does not tell which there are."""
     try:
         ref, held = await read_positions(gateway, core_of(gmx), wallet)
@@ -35,7 +34,7 @@ async def gmx_loans(chain: Chain, gateway: Gateway, gmx: Gmx, wallet: Address) -
     return list(await asyncio.gather(*(_one(chain, gateway, gmx, ref, one) for one in held)))
 
 
-async def _one(chain: Chain, gateway: Gateway, gmx: Gmx, ref: BlockRef, held: HeldPosition) -> Loan:
+async def _one(chain: Chain, gateway: ViewReader, gmx: Gmx, ref: BlockRef, held: HeldPosition) -> Loan:
     side = "long" if held.long else "short"
     name = f"gmx_v2:eip155:{chain.chain_id}:{held.market}:{side}:{held.key.hex()[:8]}"
     try:

@@ -11,12 +11,11 @@ from agent.domain.errors import FairleadError
 from agent.domain.instruments import erc20_id
 from agent.margin import liquity_v2
 from agent.margin.doubts import price_doubt
-from chains.gateway import Gateway
 from chains.lending.liquity_v2 import DECIMALS, Trove, read_trove
-from chains.types import Address
+from chains.types import Address, ViewReader
 
 
-async def trove_loan(chain: Chain, gateway: Gateway, ref: TroveRef) -> Loan | None:
+async def trove_loan(chain: Chain, gateway: ViewReader, ref: TroveRef) -> Loan | None:
     """The trove; None where it is closed."""
     name = f"liquity_v2:eip155:{chain.chain_id}:{ref.registry}:{ref.id}"
     try:

@@ -15,13 +15,12 @@ from agent.domain.errors import FairleadError
 from agent.domain.instruments import erc20_id
 from agent.margin import compound_v3, morpho_blue
 from agent.margin.doubts import price_doubt
-from chains.gateway import Gateway
 from chains.lending import compound_v3 as comet_reader
 from chains.lending import morpho_blue as morpho_reader
-from chains.types import Address
+from chains.types import Address, ViewReader
 
 
-async def loans_of(chain: Chain, gateway: Gateway, wallet: Address) -> list[Loan]:
+async def loans_of(chain: Chain, gateway: ViewReader, wallet: Address) -> list[Loan]:
     """The accounts in which something is held or owed; a market that does not answer is UNKNOWN, never left out."""
     asked = [comet_loan(chain, gateway, Address(c), wallet) for c in chain.comets]
     asked += [morpho_loan(chain, gateway, market, wallet) for market in chain.morpho_markets]
@@ -34,11 +33,11 @@ async def loans_of(chain: Chain, gateway: Gateway, wallet: Address) -> list[Loan
     return [loan for loan in found if loan is not None] + positions
 
 
-async def _positions(chain: Chain, gateway: Gateway, wallet: Address) -> list[Loan]:
+async def _positions(chain: Chain, gateway: ViewReader, wallet: Address) -> list[Loan]:
     return await gmx_loans(chain, gateway, chain.gmx, wallet) if chain.gmx is not None else []
 
 
-async def comet_loan(chain: Chain, gateway: Gateway, comet: Address, wallet: Address) -> Loan | None:
+async def comet_loan(chain: Chain, gateway: ViewReader, comet: Address, wallet: Address) -> Loan | None:
     """The wallet's account in one market; None where it has none."""
     name = f"compound_v3:eip155:{chain.chain_id}:{comet}"
     try:
@@ -80,7 +79,7 @@ def comet_account(found: comet_reader.CometAccount, chain_id: int) -> compound_v
     )  # fmt: skip
 
 
-async def morpho_loan(chain: Chain, gateway: Gateway, market: str, wallet: Address) -> Loan | None:
+async def morpho_loan(chain: Chain, gateway: ViewReader, market: str, wallet: Address) -> Loan | None:
     """The wallet's position in one market; None where it has none."""
     name = f"morpho_blue:eip155:{chain.chain_id}:{market}"
     try:

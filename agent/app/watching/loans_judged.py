@@ -13,8 +13,7 @@ from agent.margin.accounts import Judged
 from agent.margin.fixes import cheapest
 from agent.margin.model import Health, MarginModel, State
 from agent.margin.surface import Member
-from chains.gateway import Gateway
-from chains.types import Address, BlockRef, Call
+from chains.types import Address, BlockRef, Call, ViewReader
 from contracts.codec import encode
 
 
@@ -27,11 +26,12 @@ class Found(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Loan:
-    """One account, with the block it was read at (None where it was not), and as its reader found it."""
+    """One account, with the block it was read at (None where it was not), and as its reader found it. `halt` as of `ChainHealth`."""
 
     judged: Judged
     block: BlockRef | None
     found: Found | None = None
+    halt: FairleadError | None = None
 
 
 def judged(
@@ -58,13 +58,12 @@ def judged(
 
 
 def unknown(name: str, model: str, chain: Chain, error: FairleadError) -> Loan:
-    if error.verb == "HALT":
-        raise error
-    return Loan(Judged(name, model, f"eip155:{chain.chain_id}", None, {}, 0, str(error)), None)
+    halt = error if error.verb == "HALT" else None
+    return Loan(Judged(name, model, f"eip155:{chain.chain_id}", None, {}, 0, str(error)), None, halt=halt)
 
 
 async def symbols_of(
-    gateway: Gateway, chain_id: int, tokens: list[Address], block: BlockRef
+    gateway: ViewReader, chain_id: int, tokens: list[Address], block: BlockRef
 ) -> dict[str, str]:
     _, results = await gateway.multicall([Call(t, encode("erc20", "symbol")) for t in tokens], block.number)
     return {

@@ -11,9 +11,8 @@ from agent.domain.errors import FairleadError
 from agent.domain.instruments import erc20_id
 from agent.margin import maker_vault
 from agent.margin.doubts import price_doubt
-from chains.gateway import Gateway
 from chains.lending.maker_vault import MakerCore, MakerPosition, read_vault
-from chains.types import Address
+from chains.types import Address, ViewReader
 
 
 def maker_name(chain: Chain, vault: MakerUrn) -> str:
@@ -24,7 +23,7 @@ def core_of(maker: Maker) -> MakerCore:
     return MakerCore(*(Address(a) for a in (maker.vat, maker.spotter, maker.jug, maker.dog, maker.dai_join)))
 
 
-async def maker_loan(chain: Chain, gateway: Gateway, maker: Maker, vault: MakerUrn) -> Loan | None:
+async def maker_loan(chain: Chain, gateway: ViewReader, maker: Maker, vault: MakerUrn) -> Loan | None:
     """The vault; None where it is empty."""
     name = maker_name(chain, vault)
     try:

@@ -53,10 +53,10 @@ async def _of(configured: Venue, signer: SignerClient) -> list[Loan]:
         await exchange.start()
         return [Loan(judged, None) for judged in await judged_now(exchange)]
     except FairleadError as error:
-        if error.verb == "HALT":
-            raise
+        halt = error if error.verb == "HALT" else None
         name, place = f"{configured.name} margin", f"cex:{configured.name}"
-        return [Loan(Judged(name, configured.module, place, None, {}, 0, error.message), None)]
+        unknown = Judged(name, configured.module, place, None, {}, 0, error.message)
+        return [Loan(unknown, None, halt=halt)]
     finally:
         if exchange is not None:
             await exchange.close()
