@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 import numpy as np
 
 from agent.domain.instruments import AssetId
 from agent.routing.graph import Hop
-from agent.routing.kernels import chunks
+from agent.routing.grid import KEPT, SPLITS, STEP, Parts
+from agent.routing.kernels import chunks, grid
 from agent.routing.kernels.whole import BITS, MOST, Pair, pair
 from agent.routing.problem import Problem
 from agent.routing.rows import ints
-from agent.routing.search import Search, Split
-from agent.routing.tables import Ints
+from agent.routing.search import Asked, Floor, Key, Search, Split
+from agent.routing.tables import Bools, Ints
 
 _DUST = 10**6
 
@@ -26,6 +27,12 @@ def _rows(rows: Sequence[tuple[int, ...]], width: int) -> Ints:
 class CompiledSearch(Search):
     """A `Search` whose loops are compiled. Amounts beyond 2**104 are left to the interpreted ones."""
 
+    _table: list[tuple[int, ...]]
+    _costs: list[tuple[float, float]]
+    _first: list[int]
+    _reached: list[dict[Key, int]]
+    _laid: chunks.Paths
+
     def __init__(self, problem: Problem, known: Search | None = None) -> None:
         super().__init__(problem, known)
         self._known: dict[object, Split] = {}
@@ -34,31 +41,52 @@ class CompiledSearch(Search):
         locals_ = {key: n for n, key in enumerate(self._users)}
         places = {place: n for n, place in enumerate(self._near)}
         sources = {source.asset: n for n, source in enumerate(problem.sources)}
-        table: list[tuple[int, ...]] = []
-        costs: list[tuple[float, float]] = []
-        first, held = [0], 0
-        for path in self._steps:
+        # By hop: the curve, both assets' places in it, the hop, how many numbers its state has, the curve's number among these paths.
+        laid: dict[int, tuple[int, int, int, int, int, int]] = {}
+        costs_of: dict[int, tuple[float, float]] = {}
+        before = known if isinstance(known, CompiledSearch) else None
+        table = list(before._table) if before else []
+        costs = list(before._costs) if before else []
+        first = list(before._first) if before else [0]
+        held = before._laid.slots if before else 0
+        for path in self._steps[len(first) - 1 :]:
             for step in path:
-                number = rows.number(step.key, step.curve)
-                width = rows.width(number)
-                table.append((number, step.i, step.j, step.hop, held, width, locals_[step.key]))
-                costs.append((step.gas, step.curve.gas_per_tick))
-                held += width
+                row = laid.get(step.hop)
+                if row is None:
+                    number = rows.number(step.key, step.curve)
+                    row = laid[step.hop] = (
+                        number,
+                        step.i,
+                        step.j,
+                        step.hop,
+                        rows.width(number),
+                        locals_[step.key],
+                    )
+                    costs_of[step.hop] = float(step.gas), float(step.curve.gas_per_tick)
+                table.append((*row[:4], held, *row[4:]))
+                costs.append(costs_of[step.hop])
+                held += row[4]
             first.append(len(table))
+        self._table, self._costs, self._first = table, costs, first
         ends = [
             tuple(assets.setdefault(a, len(assets)) for a in (h.asset_in, h.asset_out)) for h in self.hops
         ]
         homes = [(sources[a], places[place]) for a, place in zip(self._sources, self._places, strict=True)]
         users = list(self._users.values())
+        reached = self._reached = list(before._reached) if before else []
+        for path in self._steps[len(reached) :]:
+            reached.append({step.key: n for n, step in reversed(list(enumerate(path)))})
         self._laid = chunks.Paths(
             ints(first), held, _rows(table, 7), np.array(costs, dtype=np.float64), np.array(self._scales), _rows(homes, 2), _rows(ends, 2),
             ints([0, *accumulate(map(len, users))]), ints([k for using in users for k in using]),
+            ints([self._reached[k][key] for key, using in self._users.items() for k in using]),
             np.array([float(self._overheads.get(place, 0)) for place in places]), bool(self._overheads),
         )  # fmt: skip
         self._every: Ints = np.arange(len(self.paths), dtype=np.int64)
         self._by_place = list(places)
         caps = [source.cap for source in problem.sources]
         self._small = problem.amount < MOST and all((cap or 0) < MOST for cap in caps)
+        self._dust = pair((problem.amount - 1) // _DUST)
         self._caps = _rows([(cap is not None, *pair(cap or 0)) for cap in caps] if self._small else [], 3)
 
     def nets(self, amounts: list[int]) -> list[list[tuple[float, int]]]:
@@ -108,21 +136,67 @@ class CompiledSearch(Search):
             return super().run(amount, chunks_of, share, base, banned, only)
         usable = self._every
         if banned or only is not None:
-            usable = ints([
-                k for k in (range(len(self.paths)) if only is None else sorted(only))
-                if k < len(self.paths) and not (banned and banned.intersection(self.paths[k].hops))
-            ])  # fmt: skip
+            usable = ints(self._usable(banned, only))
         market, start = self._rows.laid()
-        dust = pair((self.problem.amount - 1) // _DUST)
         while True:
             chunk = pair(max(-(-amount // chunks_of), 1))
             found = chunks.run(
                 market, self._laid, start, _base(kept), usable, pair(amount), chunk, share,
-                self._caps, dust, self.problem.max_legs,
+                self._caps, self._dust, self.problem.max_legs,
             )  # fmt: skip
             if not len(found.refused):
                 return self._found(found)
             amount += sum(kept.pop(k) for k in found.refused.tolist())
+
+    def runs(self, asked: Iterable[Asked], floor: Floor) -> Iterator[Split]:
+        several = list(asked)
+        # All at once: a call costs as much as a short run.
+        ends = [one.amount + sum((one.base or {}).values()) for one in several]
+        if len(several) < 2 or self._overheads or not self._small or not all(0 <= end < MOST for end in ends):
+            yield from super().runs(several, floor)
+            return
+        rows: list[tuple[int, ...]] = []
+        base: list[tuple[int, int, int]] = []
+        base_ends, usable, usable_ends = list[int](), list[int](), list[int]()
+        for one in several:
+            base += [(k, *pair(part)) for k, part in (one.base or {}).items()]
+            usable += self._usable(one.banned, one.only)
+            base_ends.append(len(base))
+            usable_ends.append(len(usable))
+            rows.append((*pair(one.amount), *pair(max(-(-one.amount // one.chunks_of), 1))))
+        market, start = self._rows.laid()
+        worths = chunks.worths(
+            market, self._laid, start, _rows(base, 3), ints(base_ends), ints(usable), ints(usable_ends), _rows(rows, 4),
+            np.array([one.share for one in several], dtype=np.float64), np.array(self._firsts, dtype=np.float64), self._caps, self._dust, self.problem.max_legs,
+        )  # fmt: skip
+        for one, worth in zip(several, worths.tolist(), strict=True):
+            if not floor.above(worth):
+                yield self.run(*one)
+
+    def _usable(self, banned: frozenset[Hop], only: frozenset[int] | None) -> list[int]:
+        return [
+            k for k in (range(len(self.paths)) if only is None else sorted(only))
+            if k < len(self.paths) and not (banned and banned.intersection(self.paths[k].hops))
+        ]  # fmt: skip
+
+    def gridded(self, broken: Collection[Hop]) -> Parts | None:
+        amounts = [self.problem.amount * percent // 100 for percent in range(STEP, 101, STEP)]
+        if not self._small:
+            return super().gridded(broken)
+        market, start = self._rows.laid()
+        found = chunks.alone(market, self._laid, start, np.array([float(amount) for amount in amounts]))
+        for k, asset in enumerate(self._sources):
+            cap = self._room[asset]
+            if cap is not None and cap < amounts[-1]:
+                found[[cap < amount for amount in amounts], k] = np.nan
+        if broken:
+            found[:, [k for k, path in enumerate(self.paths) if any(hop in broken for hop in path.hops)]] = np.nan  # fmt: skip
+        pools: dict[str, int] = {}
+        through = [[pools.setdefault(hop.id, len(pools)) for hop in path.hops] for path in self.paths]
+        marks: Bools = np.zeros((len(self.paths), len(pools)), dtype=np.bool_)
+        marks[np.repeat(self._every, [len(path) for path in through]), ints([n for path in through for n in path])] = True  # fmt: skip
+        parts = grid.combined(self._laid, found, marks, grid.Grid(len(amounts), SPLITS, KEPT, self.problem.max_legs))  # fmt: skip
+        return tuple((steps * STEP, path) for steps, path in parts.tolist()) or None
 
     def _found(self, found: chunks.Split) -> Split:
         order, hops = found.order.tolist(), found.hops.tolist()

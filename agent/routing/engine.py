@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from agent.domain.errors import Usage
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from agent.routing.dual import Dual
     from agent.routing.problem import Problem
     from agent.routing.search import Search
+    from agent.routing.support import Supports
     from agent.routing.tables import Tables
 
 
@@ -35,6 +36,17 @@ def search_over(problem: Problem, known: Search | None = None) -> Search:
     from agent.routing.search import Search
 
     return Search(problem, known)
+
+
+def supports_over(problem: Problem, in_time: Callable[[], bool]) -> Supports:
+    """Sets of one problem's legs."""
+    if _Engine.compiled:
+        from agent.routing.compiled_support import CompiledSupports
+
+        return CompiledSupports(problem, in_time)
+    from agent.routing.support import Supports
+
+    return Supports(problem, in_time)
 
 
 def dual_over(
@@ -73,4 +85,4 @@ def compile_searches(wanted: bool = True) -> None:
     _Engine.compiled = wanted
 
 
-__all__ = ["compile_searches", "compiled", "dual_over", "search_over"]
+__all__ = ["compile_searches", "compiled", "dual_over", "search_over", "supports_over"]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agent.routing.balance import Leg
     from agent.routing.beams import Beams
     from agent.routing.certificate.ground import Ground
+    from agent.routing.knots import Blocks, Knots
     from agent.routing.pricing import MarketPrices
 
 _KEEP_PER_ASSET = 3
@@ -114,12 +115,15 @@ class Graph:
         self._between: dict[tuple[AssetId, AssetId], list[Pool]] = {}
         self._beams: Beams | None = None
         self._older: tuple[Beams, list[Pool]] | None = None
+        self._knots: Knots | None = None
+        self._blocks: dict[str, Blocks] = {}
         if before is not None:
             old = before._view.pools
             moved = [pool for name, pool in view.pools.items() if old.get(name) is not pool]
             gone = {pool.id for pool in moved}
             self._curves = {name: curve for name, curve in before._curves.items() if name in view.pools and name not in gone}  # fmt: skip
             self._legs = {name: legs for name, legs in before._legs.items() if name in view.pools and name not in gone}  # fmt: skip
+            self._blocks = {name: blocks for name, blocks in before._blocks.items() if name in view.pools and name not in gone}  # fmt: skip
             self._rates = {hop: rate for hop, rate in before._rates.items() if hop.id in view.pools and hop.id not in gone}  # fmt: skip
             if before._beams is not None and list(old) == list(view.pools) and before._view.gas.keys() == view.gas.keys():  # fmt: skip
                 if all(_shape(pool) == _shape(old[pool.id]) for pool in moved):
@@ -161,8 +165,12 @@ class Graph:
             from agent.routing.tables import pool_rows
 
             pool = self._view.pools[hop.id]
-            self._legs[hop.id] = {row.hop: Leg(row) for row in pool_rows(pool, [self._wrapped.get(a, AssetId(a)) for a in pool.assets])}  # fmt: skip
+            self._legs[hop.id] = {row.hop: Leg(row) for row in pool_rows(pool, self.nodes(pool))}
         return self._legs[hop.id].get(hop)
+
+    def nodes(self, pool: Pool) -> list[AssetId]:
+        """What a pool's assets are called here."""
+        return [self._wrapped.get(asset, AssetId(asset)) for asset in pool.assets]
 
     def rate(self, hop: Hop) -> float:
         """Raw units bought for the first one sold to a pool, its fee off; made once."""
@@ -184,6 +192,24 @@ class Graph:
             self._beams = Beams(self) if self._older is None else self._older[0].moved(self, self._older[1])
             self._older = None
         return self._beams
+
+    def blocks(self, pool: str) -> Blocks:
+        """A pool's knots for compiled searches, laid out once for each state of it."""
+        found = self._blocks.get(pool)
+        if found is None:
+            from agent.routing.knots import blocks_of
+
+            held = self._view.pools[pool]
+            found = self._blocks[pool] = blocks_of(held, self.nodes(held))
+        return found
+
+    def knots(self) -> Knots:
+        """The legs over its pools laid out for compiled searches, made when first asked for."""
+        if self._knots is None:
+            from agent.routing.knots import Knots
+
+            self._knots = Knots(self)
+        return self._knots
 
     def ranked(self, source: AssetId, target: AssetId, amount: int, max_hops: int) -> Ranked:
         """`paths`, by the engine this process uses."""

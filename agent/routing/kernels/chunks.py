@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agent.routing.kernels.jit import compiled
+from agent.routing.kernels.jit import compiled, inlined
 from agent.routing.kernels.sales import Market, sell
 from agent.routing.kernels.whole import as_float, halved, less, minus, plus
 from agent.routing.tables import Bools, Floats, Ints
@@ -21,8 +21,8 @@ class Paths(NamedTuple):
     `first` is where each path's steps begin, `slots` how many numbers all their states have. `steps` by step: the curve, the places of the assets
     in it, the hop, where its state is kept and how many numbers that has, and the curve's number among these paths; `costs` its gas when first
     used and per tick. By path, `scales`: into the path's asset, into the bought one, the price of gas; `homes`: source and place. By hop,
-    `hops`: its assets. `shared` are, from `sharers` of a curve's number on, the paths that use it. `overhead` by place: what its
-    transaction costs, in gas.
+    `hops`: its assets. `shared` are, from `sharers` of a curve's number on, the paths that use it, and `reached` the first of their steps that do.
+    `overhead` by place: what its transaction costs, in gas.
     """
 
     first: Ints
@@ -34,6 +34,7 @@ class Paths(NamedTuple):
     hops: Ints
     sharers: Ints
     shared: Ints
+    reached: Ints
     overhead: Floats
     overheads: bool
 
@@ -55,20 +56,24 @@ class Split(NamedTuple):
     refused: Ints
 
 
-@compiled
-def _quote(market: Market, paths: Paths, k: int, held: float, share: float, states: Floats, used: Bools, lit: Bools, inputs: Floats, after: Floats) -> tuple[bool, float, float]:  # fmt: skip
-    """Whether the path can take it, its net and its gain; `inputs` by step and `after` by slot are filled in."""
-    held *= paths.scales[k, 0]
+@inlined
+def _quote(
+    market: Market, paths: Paths, k: int, begin: int, held: float, share: float, states: Floats, used: Bools, lit: Bools, inputs: Floats, ticked: Ints, after: Floats
+) -> tuple[int, float, float]:  # fmt: skip
+    """How many of its steps the path can take, its net and its gain where that is all of them; `inputs` and `ticked` by step and `after` by slot are filled in. Those of
+    the first `begin` steps are there already."""
+    first, end = paths.first[k], paths.first[k + 1]
+    held = held * paths.scales[k, 0] if begin == 0 else inputs[first + begin]
     gas = ticks = 0.0
-    for at in range(paths.first[k], paths.first[k + 1]):
-        out, crossed = sell(market, paths.steps[at, CURVE], paths.steps[at, GIVEN], paths.steps[at, GOT], held, states, after, paths.steps[at, SLOT])  # fmt: skip
-        # None of it where there is none, and none where a number has left its range.
-        if not out >= 1:
-            return False, 0.0, 0.0
-        inputs[at] = held
-        held = out
-        if crossed:
-            ticks += crossed * paths.costs[at, 1]
+    for at in range(first, end):
+        if at >= first + begin:
+            inputs[at] = held
+            held, ticked[at] = sell(market, paths.steps[at, CURVE], paths.steps[at, GIVEN], paths.steps[at, GOT], held, states, after, paths.steps[at, SLOT])  # fmt: skip
+            # None of it where there is none, and none where a number has left its range.
+            if not held >= 1:
+                return at - first, 0.0, 0.0
+        if ticked[at]:
+            ticks += ticked[at] * paths.costs[at, 1]
         if not used[paths.steps[at, HOP]]:
             gas += paths.costs[at, 0]
     place = paths.homes[k, 1]
@@ -76,10 +81,10 @@ def _quote(market: Market, paths: Paths, k: int, held: float, share: float, stat
         gas += paths.overhead[place]
     rate = paths.scales[k, 2]
     gain = held * paths.scales[k, 1] - ticks * rate
-    return True, gain - share * gas * rate, gain
+    return end - first, gain - share * gas * rate, gain
 
 
-@compiled
+@inlined
 def _fits(paths: Paths, k: int, used: Bools, hops: Ints, count: int, most: int) -> bool:
     """No more legs than allowed, and an order in which they can execute."""
     all_of = np.empty(count + paths.first[k + 1] - paths.first[k], dtype=np.int64)
@@ -116,13 +121,13 @@ def _fits(paths: Paths, k: int, used: Bools, hops: Ints, count: int, most: int) 
 def margins(market: Market, paths: Paths, start: Floats, base: Ints, part_high: int, part_low: int) -> Floats:  # fmt: skip
     """What every path gives per unit on top of `base`; NaN where it takes none of the sizes."""
     count = len(paths.first) - 1
-    states, after = start.copy(), np.empty(paths.slots)
-    inputs = np.empty(paths.first[-1])
+    states, after, nought = start.copy(), np.empty(paths.slots), int(np.int64(0))
+    inputs, ticked = np.empty(paths.first[-1]), np.empty(paths.first[-1], dtype=np.int64)
     used, lit = np.zeros(len(paths.hops), dtype=np.bool_), np.zeros(len(paths.overhead), dtype=np.bool_)
     for n in range(len(base)):
         k = base[n, 0]
-        ok, _, _ = _quote(market, paths, k, as_float(base[n, 1], base[n, 2]), 0.0, states, used, lit, inputs, after)  # fmt: skip
-        if ok:
+        done, _, _ = _quote(market, paths, k, nought, as_float(base[n, 1], base[n, 2]), 0.0, states, used, lit, inputs, ticked, after)  # fmt: skip
+        if done == paths.first[k + 1] - paths.first[k]:
             _settle(market, paths, k, states, after)
     found = np.full(count, np.nan)
     if part_high == 0 and part_low == 0:
@@ -132,8 +137,8 @@ def margins(market: Market, paths: Paths, start: Floats, base: Ints, part_high: 
             high, low = halved(part_high, part_low, times)
             if high == 0 and low == 0:
                 low = 1
-            ok, _, gain = _quote(market, paths, k, as_float(high, low), 0.0, states, used, lit, inputs, after)
-            if ok:
+            done, _, gain = _quote(market, paths, k, nought, as_float(high, low), 0.0, states, used, lit, inputs, ticked, after)  # fmt: skip
+            if done == paths.first[k + 1] - paths.first[k]:
                 found[k] = gain / as_float(high, low)
                 break
     return found
@@ -143,18 +148,19 @@ def margins(market: Market, paths: Paths, start: Floats, base: Ints, part_high: 
 def alone(market: Market, paths: Paths, start: Floats, amounts: Floats) -> Floats:
     """The net of each of `amounts` (rows) over each path alone, gas in full; NaN where it cannot take it."""
     count = len(paths.first) - 1
-    after, inputs = np.empty(paths.slots), np.empty(paths.first[-1])
+    after, inputs, nought = np.empty(paths.slots), np.empty(paths.first[-1]), int(np.int64(0))
+    ticked = np.empty(paths.first[-1], dtype=np.int64)
     used, lit = np.zeros(len(paths.hops), dtype=np.bool_), np.zeros(len(paths.overhead), dtype=np.bool_)
     found = np.full((len(amounts), count), np.nan)
     for n in range(len(amounts)):
         for k in range(count):
-            ok, net, _ = _quote(market, paths, k, amounts[n], 1.0, start, used, lit, inputs, after)
-            if ok:
+            done, net, _ = _quote(market, paths, k, nought, amounts[n], 1.0, start, used, lit, inputs, ticked, after)  # fmt: skip
+            if done == paths.first[k + 1] - paths.first[k]:
                 found[n, k] = net
     return found
 
 
-@compiled
+@inlined
 def _settle(market: Market, paths: Paths, k: int, states: Floats, after: Floats) -> None:
     """The path's curves stand where its quote said."""
     for at in range(paths.first[k], paths.first[k + 1]):
@@ -170,8 +176,9 @@ def run(
 ) -> Split:  # fmt: skip
     """`base` are (path, high, low), `caps` by source (whether there is one, high, low). `Search.run` with `amount` and `chunk` worked out; where paths of `base` refuse their part these are named and nothing else is done."""
     count, sources = len(paths.first) - 1, len(caps)
-    states, after = start.copy(), np.empty(paths.slots)
+    states, after, nought = start.copy(), np.empty(paths.slots), int(np.int64(0))
     inputs, flow = np.empty(paths.first[-1]), np.zeros(len(paths.hops))
+    ticked = np.empty(paths.first[-1], dtype=np.int64)
     used, lit = np.zeros(len(paths.hops), dtype=np.bool_), np.zeros(len(paths.overhead), dtype=np.bool_)
     high, low = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
     taken, order, orders = np.zeros(count, dtype=np.bool_), np.empty(count, dtype=np.int64), 0
@@ -182,6 +189,8 @@ def run(
     state, thin, fits = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)  # fmt: skip
     part_high, part_low = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
     rates, gains = np.zeros(count), np.zeros(count)
+    # How many of its first steps are worked out for its part as the curves stand: what others share further on is worked out again alone.
+    ready = np.zeros(count, dtype=np.int64)
     refused, refusals = np.empty(len(base), dtype=np.int64), 0
     gain = 0.0
     left_high, left_low = amount
@@ -191,9 +200,10 @@ def run(
         if put < len(base):
             best = base[put, 0]
             part_high[best], part_low[best] = base[put, 1], base[put, 2]
-            ok, _, gains[best] = _quote(market, paths, best, as_float(base[put, 1], base[put, 2]), 0.0, states, used, lit, inputs, after)  # fmt: skip
+            done, _, gains[best] = _quote(market, paths, best, nought, as_float(base[put, 1], base[put, 2]), 0.0, states, used, lit, inputs, ticked, after)  # fmt: skip
             put += 1
-            if not ok:
+            ready[best] = 0
+            if done < paths.first[best + 1] - paths.first[best]:
                 refused[refusals] = best
                 refusals += 1
                 continue
@@ -219,12 +229,14 @@ def run(
                         th, tl = halved(whole_h, whole_l, thin[k])
                         if not nothing and th == 0 and tl == 0:
                             tl = 1
+                        if part_high[k] != th or part_low[k] != tl:
+                            ready[k] = 0
                         part_high[k], part_low[k] = th, tl
                         if nothing:
                             break
-                        amount_in = as_float(th, tl)
-                        ok, net, gains[k] = _quote(market, paths, k, amount_in, share, states, used, lit, inputs, after)  # fmt: skip
-                        if ok:
+                        amount_in, steps = as_float(th, tl), paths.first[k + 1] - paths.first[k]
+                        ready[k], net, gains[k] = _quote(market, paths, k, min(ready[k], steps - 1), amount_in, share, states, used, lit, inputs, ticked, after)  # fmt: skip
+                        if ready[k] == steps:
                             state[k], rates[k] = 2, net / amount_in
                             break
                         if thin[k] >= _THINNEST:
@@ -275,6 +287,7 @@ def run(
             local = paths.steps[at, LOCAL]
             for n in range(paths.sharers[local], paths.sharers[local + 1]):
                 state[paths.shared[n]] = 0
+                ready[paths.shared[n]] = min(ready[paths.shared[n]], paths.reached[n])
         if not taken[best]:
             taken[best] = True
             order[orders] = best
@@ -291,4 +304,27 @@ def run(
     return Split(high, low, order[:orders], flow, hops[:legs], lit, (left_high, left_low), gain, refused[:refusals])  # fmt: skip
 
 
-__all__ = ["Paths", "Split", "alone", "margins", "run"]
+@compiled
+def worths(
+    market: Market, paths: Paths, start: Floats, bases: Ints, base_ends: Ints, usable: Ints, usable_ends: Ints, asked: Ints, shares: Floats, firsts: Floats,
+    caps: Ints, dust: tuple[int, int], most: int,
+) -> Floats:  # fmt: skip
+    """What each of many runs comes to, with no overheads: infinite where paths of its base refuse their part, minus infinity where something is left. `asked` are amount and chunk
+    by their parts, `firsts` by hop what its first use costs; the bases and usable paths of all runs stand one after the other, up to their `ends`."""
+    found = np.empty(len(asked))
+    for n in range(len(asked)):
+        base = bases[0 if n == 0 else base_ends[n - 1] : base_ends[n]]
+        only = usable[0 if n == 0 else usable_ends[n - 1] : usable_ends[n]]
+        made = run(market, paths, start, base, only, (asked[n, 0], asked[n, 1]), (asked[n, 2], asked[n, 3]), shares[n], caps, dust, most)  # fmt: skip
+        fixed = 0.0
+        for hop in made.hops:
+            fixed += firsts[hop]
+        found[n] = made.gain - fixed
+        if made.left[0] or made.left[1]:
+            found[n] = -np.inf
+        if len(made.refused):
+            found[n] = np.inf
+    return found
+
+
+__all__ = ["Paths", "Split", "alone", "margins", "run", "worths"]

@@ -19,4 +19,14 @@ def compiled(function: F) -> F:
         return cast(F, numba.njit(function, error_model="numpy", fastmath=False))
 
 
-__all__ = ["compiled"]
+def inlined(function: F) -> F:
+    """`compiled`, and put where it is called: for what is called so often that handing over its arguments costs as much as its work."""
+    try:
+        return cast(
+            F, numba.njit(function, cache=True, error_model="numpy", fastmath=False, forceinline=True)
+        )
+    except RuntimeError:
+        return cast(F, numba.njit(function, error_model="numpy", fastmath=False, forceinline=True))
+
+
+__all__ = ["compiled", "inlined"]

@@ -10,7 +10,7 @@ from math import expm1, log1p, sqrt
 from typing import NamedTuple
 
 from agent.routing.curves import PRODUCT, RANGES, SOLIDLY, STABLE, WEIGHTED
-from agent.routing.kernels.jit import compiled
+from agent.routing.kernels.jit import compiled, inlined
 from agent.routing.tables import Floats, Ints
 
 NONE = -1.0
@@ -172,7 +172,7 @@ def _paid(par: Floats, p: int, count: int, used: float) -> float:
     return float(par[outs + k - 1] + share * (par[outs + k] - par[outs + k - 1]))
 
 
-@compiled
+@inlined
 def sell(market: Market, c: int, i: int, j: int, amount: float, states: Floats, after: Floats, at: int) -> tuple[float, int]:  # fmt: skip
     """What `amount` > 0 raw of asset `i` sold for asset `j` on curve `c` gives, and how many ticks it crosses; where the curve stands then is written
     to `after` from `at` on. NONE past the end of the liquidity."""
