@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate
 from math import log
@@ -46,7 +45,6 @@ from agent.routing.certificate.units import (
 
 ROUNDS = 16
 _HUBS = 12
-_FREE = Fraction(0)
 _WORTH_A_ROUND = 200
 _FAR = 4
 """A plan that can lose more than this many times the usual gas reaches everything."""
@@ -97,8 +95,8 @@ class Setting:
 
     def _offered(self) -> Iterator[Sale]:
         """What every pool offers on some way from source to target."""
-        prices, onward = gas_values(self.order), self._onward
-        for pool, nodes, numbers, place, together in self.ground.stands:
+        priced, onward = self.ground.priced(gas_values(self.order)), self._onward
+        for number, (_, _, numbers, _, _) in enumerate(self.ground.stands):
             if len(numbers) == 2:
                 a, b = numbers
                 ways = [(0, 1)] if onward[a] >> b & 1 else []
@@ -107,19 +105,8 @@ class Setting:
             else:
                 rows = [(i, onward[a]) for i, a in enumerate(numbers) if onward[a]]
                 ways = [(i, j) for i, row in rows for j, b in enumerate(numbers) if row >> b & 1]
-            if not ways:
-                continue
-            rate = prices.get(place, _FREE)
-            gas = pool.gas * rate.numerator // rate.denominator
-            per_tick = pool.gas_per_tick * rate.numerator // rate.denominator if pool.gas_per_tick else 0
-            if together:
-                sold, bought = {i for i, _ in ways}, {j for _, j in ways}
-                every = frozenset(range(len(nodes)))
-                yield Sale(Edge(pool, nodes, gas, per_tick, every - sold, every - bought), 0, 0)
-            else:
-                edge = Edge(pool, nodes, gas, per_tick)
-                for i, j in ways:
-                    yield Sale(edge, i, j)
+            if ways:
+                yield from priced.sales(number, ways)
 
     def ways(self, sales: Sequence[Sale] | None = None) -> frozenset[tuple[AssetId, AssetId]]:
         """The pairs (sold, bought) that a plan can trade, with `sales` alone where they are given."""
