@@ -87,7 +87,8 @@ class Setting:
         self.caps = source_caps(order)
         inside, self._onward = between(self.ground, self._mask(self.sources), self._mask(self.targets), _HUBS)
         self.nodes = frozenset(self.ground.nodes[k] for k in bits(inside))
-        self.sales = list(self._offered())
+        self._priced = self.ground.priced(gas_values(order))
+        self.sales = self._every = list(self._offered())
 
     def _mask(self, nodes: Collection[AssetId]) -> int:
         number = self.ground.number
@@ -95,7 +96,7 @@ class Setting:
 
     def _offered(self) -> Iterator[Sale]:
         """What every pool offers on some way from source to target."""
-        priced, onward = self.ground.priced(gas_values(self.order)), self._onward
+        priced, onward = self._priced, self._onward
         for number, (_, _, numbers, _, _) in enumerate(self.ground.stands):
             if len(numbers) == 2:
                 a, b = numbers
@@ -365,8 +366,9 @@ class Setting:
     def idle(self) -> tuple[Onward, Onward]:
         """What every pair loses at least that is traded without a gain: its gas. Books, and pools whose pairs are counted
         together, count nothing."""
-        legs: dict[tuple[AssetId, AssetId], int] = {}
-        for sale in self.sales:
+        every = self.sales is self._every
+        legs = self._priced.idle(self._onward) if every else dict[tuple[AssetId, AssetId], int]()
+        for sale in () if every else self.sales:
             if sale.i != sale.j:
                 idle = sale.edge.idle
                 if legs.get(sale.pair, idle) >= idle:
@@ -390,8 +392,13 @@ class Setting:
         """(most, room, gains): what the gains earn together with what reaching them loses, what a plan that earns more than `least` can
         lose in all, and the gains it can have."""
         needed: list[tuple[int, Gain]] = []
+        to, on = around.sides
         for gain in gains:
-            lost = self._lost(gain.sale, around)
+            if gain.sale.i != gain.sale.j:
+                given, got = gain.sale.pair
+                lost = to[given] + on[got] if given in to and got in on else None
+            else:
+                lost = self._lost(gain.sale, around)
             if lost is not None:
                 needed.append((lost + max(-gain.net, 0), gain))
         needed.sort(key=lambda step: step[0])

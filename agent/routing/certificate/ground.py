@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from itertools import permutations
 from typing import NamedTuple
 
 from agent.amm import BalancerStablePool, CurvePool, Pool
@@ -39,8 +40,24 @@ class Priced:
     def __init__(self, stands: Sequence[Stand], prices: Mapping[Place, Fraction]) -> None:
         self._gas = [_gas_of(stand, prices) for stand in stands]
         self._stands = stands
+        self._least: list[tuple[int, int, tuple[AssetId, AssetId], int]] | None = None
         self._edges: list[Edge | None] = [None] * len(stands)
         self._sales: list[dict[tuple[int, int], Sale]] = [{} for _ in stands]
+
+    def idle(self, leads: Sequence[int]) -> dict[tuple[AssetId, AssetId], int]:
+        """By pair that may be traded (`leads` as of `Between`), what its use loses at least where it gains nothing; of pools whose pairs are counted
+        together nothing is told."""
+        if self._least is None:
+            least: dict[tuple[int, int], int] = {}
+            for number, stand in enumerate(self._stands):
+                if not stand.together:
+                    idle = Edge(stand.pool, stand.nodes, *self._gas[number]).idle
+                    for pair in permutations(stand.numbers, 2):
+                        if least.get(pair, idle) >= idle:
+                            least[pair] = idle
+            name = {k: node for stand in self._stands for k, node in zip(stand.numbers, stand.nodes, strict=True)}
+            self._least = [(a, b, (name[a], name[b]), idle) for (a, b), idle in least.items()]
+        return {pair: idle for a, b, pair, idle in self._least if leads[a] >> b & 1}
 
     def sales(self, number: int, ways: Sequence[tuple[int, int]]) -> list[Sale]:
         """The sales of a pool, by its number, one for each of `ways`; of one whose pairs are counted together the one that takes them all."""
