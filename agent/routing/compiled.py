@@ -28,7 +28,7 @@ class CompiledSearch(Search):
     """A `Search` whose loops are compiled. Amounts beyond 2**104 are left to the interpreted ones."""
 
     _table: list[tuple[int, ...]]
-    _costs: list[tuple[float, float]]
+    _costs: list[tuple[float, float, float]]
     _first: list[int]
     _reached: list[dict[Key, int]]
     _laid: chunks.Paths
@@ -43,7 +43,7 @@ class CompiledSearch(Search):
         sources = {source.asset: n for n, source in enumerate(problem.sources)}
         # By hop: the curve, both assets' places in it, the hop, how many numbers its state has, the curve's number among these paths.
         laid: dict[int, tuple[int, int, int, int, int, int]] = {}
-        costs_of: dict[int, tuple[float, float]] = {}
+        costs_of: dict[int, tuple[float, float, float]] = {}
         before = known if isinstance(known, CompiledSearch) else None
         table = list(before._table) if before else []
         costs = list(before._costs) if before else []
@@ -62,7 +62,11 @@ class CompiledSearch(Search):
                         rows.width(number),
                         locals_[step.key],
                     )
-                    costs_of[step.hop] = float(step.gas), float(step.curve.gas_per_tick)
+                    costs_of[step.hop] = (
+                        float(step.gas),
+                        float(step.curve.gas_per_tick),
+                        rows.capacity(number, step.i),
+                    )
                 table.append((*row[:4], held, *row[4:]))
                 costs.append(costs_of[step.hop])
                 held += row[4]

@@ -65,7 +65,9 @@ class Dual:
             trades = np.zeros((len(t.nodes), len(t.nodes)), dtype=bool)
             number = t.number
             known = [(number[given], number[got]) for given, got in ways if given in number and got in number]
-            trades.ravel()[np.array([given * len(t.nodes) + got for given, got in known], dtype=np.int64)] = True
+            trades.ravel()[np.array([given * len(t.nodes) + got for given, got in known], dtype=np.int64)] = (
+                True
+            )
             usable &= trades[t.i, t.j]
         self.edges: Ints = np.flatnonzero(usable)
         self.kept, self.fixed = kept, fixed

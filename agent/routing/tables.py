@@ -74,7 +74,9 @@ class Tables:
         self.nodes = sorted({asset for hop in self.hops for asset in (hop.asset_in, hop.asset_out)})
         self.number = {asset: k for k, asset in enumerate(self.nodes)}
         self.places: list[Place] = list(dict.fromkeys(place_of(node) for node in self.nodes))
-        self.place: Ints = np.array([self.places.index(place_of(node)) for node in self.nodes], dtype=np.int64)
+        self.place: Ints = np.array(
+            [self.places.index(place_of(node)) for node in self.nodes], dtype=np.int64
+        )
         """By node, the number of its chain."""
         self.i: Ints = np.array([self.number[hop.asset_in] for hop in self.hops], dtype=np.int64)
         self.j: Ints = np.array([self.number[hop.asset_out] for hop in self.hops], dtype=np.int64)

@@ -27,7 +27,7 @@ from agent.amm import Pool, SolidlyPool
 from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
 from agent.routing.certificate.branches import Branch, covered
-from agent.routing.certificate.gains import LITTLE, Edge, Ends, Gain, Sale, free_pays, free_unit_up, gain_of
+from agent.routing.certificate.gains import LITTLE, Ends, Gain, Sale, free_pays, free_unit_up, gain_of
 from agent.routing.certificate.ground import Ground, between, bits, mask_of
 from agent.routing.certificate.growth import Growth, grown_up
 from agent.routing.certificate.levels import Side, levels_gain_up, sides_of_book

@@ -124,7 +124,15 @@ class Chains(Setting):
         for given, got in self._turns(edge.nodes[i], edge.nodes[j]):
             nodes = list(edge.nodes)
             nodes[i], nodes[j] = given, got
-            made = Edge(edge.pool, tuple(nodes), edge.gas, edge.per_tick, edge.never_sold, edge.never_bought, edge.bought)
+            made = Edge(
+                edge.pool,
+                tuple(nodes),
+                edge.gas,
+                edge.per_tick,
+                edge.never_sold,
+                edge.never_bought,
+                edge.bought,
+            )
             yield Sale(made, i, j)
 
     def _at(self) -> list[tuple[int, bool]]:

@@ -55,7 +55,9 @@ class Priced:
                     for pair in permutations(stand.numbers, 2):
                         if least.get(pair, idle) >= idle:
                             least[pair] = idle
-            name = {k: node for stand in self._stands for k, node in zip(stand.numbers, stand.nodes, strict=True)}
+            name = {
+                k: node for stand in self._stands for k, node in zip(stand.numbers, stand.nodes, strict=True)
+            }
             self._least = [(a, b, (name[a], name[b]), idle) for (a, b), idle in least.items()]
         return {pair: idle for a, b, pair, idle in self._least if leads[a] >> b & 1}
 

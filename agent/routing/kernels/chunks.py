@@ -7,12 +7,14 @@ from typing import NamedTuple
 import numpy as np
 
 from agent.routing.kernels.jit import compiled, inlined
-from agent.routing.kernels.sales import Market, sell
+from agent.routing.kernels.sales import Market, sold, surely_takes
 from agent.routing.kernels.whole import as_float, halved, less, minus, plus
 from agent.routing.tables import Bools, Floats, Ints
 
 _THINNEST = 6
 """A path is offered no less than a 2**6-th of a chunk, by steps of 2**3."""
+_MANY, _SURE = 1000.0, 1 + 1e-9
+"""What is less may come to less than a unit; more than floats err."""
 
 
 class Paths(NamedTuple):
@@ -20,7 +22,7 @@ class Paths(NamedTuple):
 
     `first` is where each path's steps begin, `slots` how many numbers all their states have. `steps` by step: the curve, the places of the assets
     in it, the hop, where its state is kept and how many numbers that has, and the curve's number among these paths; `costs` its gas when first
-    used and per tick. By path, `scales`: into the path's asset, into the bought one, the price of gas; `homes`: source and place. By hop,
+    used and per tick, and its curve's `capacity`. By path, `scales`: into the path's asset, into the bought one, the price of gas; `homes`: source and place. By hop,
     `hops`: its assets. `shared` are, from `sharers` of a curve's number on, the paths that use it, and `reached` the first of their steps that do.
     `overhead` by place: what its transaction costs, in gas.
     """
@@ -58,41 +60,59 @@ class Split(NamedTuple):
 
 @inlined
 def _quote(
-    market: Market, paths: Paths, k: int, begin: int, held: float, share: float, states: Floats, used: Bools, lit: Bools, inputs: Floats, ticked: Ints, after: Floats
-) -> tuple[int, float, float]:  # fmt: skip
-    """How many of its steps the path can take, its net and its gain where that is all of them; `inputs` and `ticked` by step and `after` by slot are filled in. Those of
+    kinds: Ints, par_at: Ints, state_at: Ints, par: Floats, first: Ints, steps: Ints, costs: Floats, scales: Floats, homes: Ints, overhead: Floats, overheads: bool, k: int, begin: int, held: float, share: float, states: Floats, used: Bools, lit: Bools, inputs: Floats, ticked: Ints, after: Floats
+) -> tuple[int, float, float, float]:  # fmt: skip
+    """How many of its steps the path can take, its net, its gain and what comes out where that is all of them; `inputs` and `ticked` by step and `after` by slot are filled in. Those of
     the first `begin` steps are there already."""
-    first, end = paths.first[k], paths.first[k + 1]
-    held = held * paths.scales[k, 0] if begin == 0 else inputs[first + begin]
+    begins, end = first[k], first[k + 1]
+    held = held * scales[k, 0] if begin == 0 else inputs[begins + begin]
     gas = ticks = 0.0
-    for at in range(first, end):
-        if at >= first + begin:
+    for at in range(begins, end):
+        if at >= begins + begin:
             inputs[at] = held
-            held, ticked[at] = sell(market, paths.steps[at, CURVE], paths.steps[at, GIVEN], paths.steps[at, GOT], held, states, after, paths.steps[at, SLOT])  # fmt: skip
+            held, ticked[at] = sold(kinds, par_at, state_at, par, steps[at, CURVE], steps[at, GIVEN], steps[at, GOT], held, states, after, steps[at, SLOT])  # fmt: skip
             # None of it where there is none, and none where a number has left its range.
             if not held >= 1:
-                return at - first, 0.0, 0.0
+                return at - begins, 0.0, 0.0, 0.0
         if ticked[at]:
-            ticks += ticked[at] * paths.costs[at, 1]
-        if not used[paths.steps[at, HOP]]:
-            gas += paths.costs[at, 0]
-    place = paths.homes[k, 1]
-    if share != 0 and paths.overheads and not lit[place]:
-        gas += paths.overhead[place]
-    rate = paths.scales[k, 2]
-    gain = held * paths.scales[k, 1] - ticks * rate
-    return end - first, gain - share * gas * rate, gain
+            ticks += ticked[at] * costs[at, 1]
+        if not used[steps[at, HOP]]:
+            gas += costs[at, 0]
+    place = homes[k, 1]
+    if share != 0 and overheads and not lit[place]:
+        gas += overhead[place]
+    rate = scales[k, 2]
+    gain = held * scales[k, 1] - ticks * rate
+    return end - begins, gain - share * gas * rate, gain, held
 
 
 @inlined
-def _fits(paths: Paths, k: int, used: Bools, hops: Ints, count: int, most: int) -> bool:
+def _most(kinds: Ints, par_at: Ints, state_at: Ints, par: Floats, first: Ints, steps: Ints, costs: Floats, scales: Floats, homes: Ints, overhead: Floats, overheads: bool, k: int, out: float, share: float, states: Floats, used: Bools, lit: Bools, inputs: Floats, flow: Floats) -> float:  # fmt: skip
+    """No less than the path nets now that gave `out` for the same amount when its curves stood higher; infinite where it might not take it any more."""
+    gas = 0.0
+    for at in range(first[k], first[k + 1]):
+        hop = steps[at, HOP]
+        if inputs[at] < _MANY or not surely_takes(kinds, par_at, state_at, par, steps[at, CURVE], steps[at, GIVEN], inputs[at], flow[hop], costs[at, 2], states):  # fmt: skip
+            return np.inf
+        if not used[hop]:
+            gas += costs[at, 0]
+    place = homes[k, 1]
+    if share != 0 and overheads and not lit[place]:
+        gas += overhead[place]
+    return out * _SURE * scales[k, 1] - share * gas * scales[k, 2]
+
+
+@compiled
+def _fits(
+    first: Ints, steps: Ints, ends: Ints, k: int, used: Bools, hops: Ints, count: int, most: int
+) -> bool:
     """No more legs than allowed, and an order in which they can execute."""
-    all_of = np.empty(count + paths.first[k + 1] - paths.first[k], dtype=np.int64)
+    all_of = np.empty(count + first[k + 1] - first[k], dtype=np.int64)
     all_of[:count] = hops[:count]
     n = count
-    for at in range(paths.first[k], paths.first[k + 1]):
-        if not used[paths.steps[at, HOP]]:
-            all_of[n] = paths.steps[at, HOP]
+    for at in range(first[k], first[k + 1]):
+        if not used[steps[at, HOP]]:
+            all_of[n] = steps[at, HOP]
             n += 1
     if n == count:
         return True
@@ -104,7 +124,7 @@ def _fits(paths: Paths, k: int, used: Bools, hops: Ints, count: int, most: int) 
         for a in range(n):
             waits = False
             for b in range(n):
-                if paths.hops[all_of[b], 1] == paths.hops[all_of[a], 0]:
+                if ends[all_of[b], 1] == ends[all_of[a], 0]:
                     waits = True
                     break
             if waits:
@@ -120,15 +140,17 @@ def _fits(paths: Paths, k: int, used: Bools, hops: Ints, count: int, most: int) 
 @compiled
 def margins(market: Market, paths: Paths, start: Floats, base: Ints, part_high: int, part_low: int) -> Floats:  # fmt: skip
     """What every path gives per unit on top of `base`; NaN where it takes none of the sizes."""
-    count = len(paths.first) - 1
+    kinds, par_at, state_at, par = market.kind, market.par_at, market.state_at, market.par
+    first, steps, costs, scales, homes, overhead, overheads = paths.first, paths.steps, paths.costs, paths.scales, paths.homes, paths.overhead, paths.overheads  # fmt: skip
+    count = len(first) - 1
     states, after, nought = start.copy(), np.empty(paths.slots), int(np.int64(0))
-    inputs, ticked = np.empty(paths.first[-1]), np.empty(paths.first[-1], dtype=np.int64)
-    used, lit = np.zeros(len(paths.hops), dtype=np.bool_), np.zeros(len(paths.overhead), dtype=np.bool_)
+    inputs, ticked = np.empty(first[-1]), np.empty(first[-1], dtype=np.int64)
+    used, lit = np.zeros(len(paths.hops), dtype=np.bool_), np.zeros(len(overhead), dtype=np.bool_)
     for n in range(len(base)):
         k = base[n, 0]
-        done, _, _ = _quote(market, paths, k, nought, as_float(base[n, 1], base[n, 2]), 0.0, states, used, lit, inputs, ticked, after)  # fmt: skip
-        if done == paths.first[k + 1] - paths.first[k]:
-            _settle(market, paths, k, states, after)
+        done, _, _, _ = _quote(kinds, par_at, state_at, par, first, steps, costs, scales, homes, overhead, overheads, k, nought, as_float(base[n, 1], base[n, 2]), 0.0, states, used, lit, inputs, ticked, after)  # fmt: skip
+        if done == first[k + 1] - first[k]:
+            _settle(state_at, first, steps, k, states, after)
     found = np.full(count, np.nan)
     if part_high == 0 and part_low == 0:
         return found
@@ -137,8 +159,8 @@ def margins(market: Market, paths: Paths, start: Floats, base: Ints, part_high: 
             high, low = halved(part_high, part_low, times)
             if high == 0 and low == 0:
                 low = 1
-            done, _, gain = _quote(market, paths, k, nought, as_float(high, low), 0.0, states, used, lit, inputs, ticked, after)  # fmt: skip
-            if done == paths.first[k + 1] - paths.first[k]:
+            done, _, gain, _ = _quote(kinds, par_at, state_at, par, first, steps, costs, scales, homes, overhead, overheads, k, nought, as_float(high, low), 0.0, states, used, lit, inputs, ticked, after)  # fmt: skip
+            if done == first[k + 1] - first[k]:
                 found[k] = gain / as_float(high, low)
                 break
     return found
@@ -147,25 +169,27 @@ def margins(market: Market, paths: Paths, start: Floats, base: Ints, part_high: 
 @compiled
 def alone(market: Market, paths: Paths, start: Floats, amounts: Floats) -> Floats:
     """The net of each of `amounts` (rows) over each path alone, gas in full; NaN where it cannot take it."""
-    count = len(paths.first) - 1
-    after, inputs, nought = np.empty(paths.slots), np.empty(paths.first[-1]), int(np.int64(0))
-    ticked = np.empty(paths.first[-1], dtype=np.int64)
-    used, lit = np.zeros(len(paths.hops), dtype=np.bool_), np.zeros(len(paths.overhead), dtype=np.bool_)
+    kinds, par_at, state_at, par = market.kind, market.par_at, market.state_at, market.par
+    first, steps, costs, scales, homes, overhead, overheads = paths.first, paths.steps, paths.costs, paths.scales, paths.homes, paths.overhead, paths.overheads  # fmt: skip
+    count = len(first) - 1
+    after, inputs, nought = np.empty(paths.slots), np.empty(first[-1]), int(np.int64(0))
+    ticked = np.empty(first[-1], dtype=np.int64)
+    used, lit = np.zeros(len(paths.hops), dtype=np.bool_), np.zeros(len(overhead), dtype=np.bool_)
     found = np.full((len(amounts), count), np.nan)
     for n in range(len(amounts)):
         for k in range(count):
-            done, net, _ = _quote(market, paths, k, nought, amounts[n], 1.0, start, used, lit, inputs, ticked, after)  # fmt: skip
-            if done == paths.first[k + 1] - paths.first[k]:
+            done, net, _, _ = _quote(kinds, par_at, state_at, par, first, steps, costs, scales, homes, overhead, overheads, k, nought, amounts[n], 1.0, start, used, lit, inputs, ticked, after)  # fmt: skip
+            if done == first[k + 1] - first[k]:
                 found[n, k] = net
     return found
 
 
 @inlined
-def _settle(market: Market, paths: Paths, k: int, states: Floats, after: Floats) -> None:
+def _settle(state_at: Ints, first: Ints, steps: Ints, k: int, states: Floats, after: Floats) -> None:
     """The path's curves stand where its quote said."""
-    for at in range(paths.first[k], paths.first[k + 1]):
-        to, slot = market.state_at[paths.steps[at, CURVE]], paths.steps[at, SLOT]
-        for n in range(paths.steps[at, WIDTH]):
+    for at in range(first[k], first[k + 1]):
+        to, slot = state_at[steps[at, CURVE]], steps[at, SLOT]
+        for n in range(steps[at, WIDTH]):
             states[to + n] = after[slot + n]
 
 
@@ -175,14 +199,17 @@ def run(
     chunk: tuple[int, int], share: float, caps: Ints, dust: tuple[int, int], most: int,
 ) -> Split:  # fmt: skip
     """`base` are (path, high, low), `caps` by source (whether there is one, high, low). `Search.run` with `amount` and `chunk` worked out; where paths of `base` refuse their part these are named and nothing else is done."""
-    count, sources = len(paths.first) - 1, len(caps)
+    kinds, par_at, state_at, par = market.kind, market.par_at, market.state_at, market.par
+    first, steps, costs, scales, homes, overhead, overheads = paths.first, paths.steps, paths.costs, paths.scales, paths.homes, paths.overhead, paths.overheads  # fmt: skip
+    ends, sharers, shared, reached = paths.hops, paths.sharers, paths.shared, paths.reached
+    count, sources = len(first) - 1, len(caps)
     states, after, nought = start.copy(), np.empty(paths.slots), int(np.int64(0))
-    inputs, flow = np.empty(paths.first[-1]), np.zeros(len(paths.hops))
-    ticked = np.empty(paths.first[-1], dtype=np.int64)
-    used, lit = np.zeros(len(paths.hops), dtype=np.bool_), np.zeros(len(paths.overhead), dtype=np.bool_)
+    inputs, flow = np.empty(first[-1]), np.zeros(len(ends))
+    ticked = np.empty(first[-1], dtype=np.int64)
+    used, lit = np.zeros(len(ends), dtype=np.bool_), np.zeros(len(overhead), dtype=np.bool_)
     high, low = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
     taken, order, orders = np.zeros(count, dtype=np.bool_), np.empty(count, dtype=np.int64), 0
-    hops, legs = np.empty(len(paths.hops), dtype=np.int64), int(np.int64(0))
+    hops, legs = np.empty(len(ends), dtype=np.int64), int(np.int64(0))
     capped, room_high, room_low = caps[:, 0] != 0, caps[:, 1].copy(), caps[:, 2].copy()
     size_high, size_low = np.zeros(sources, dtype=np.int64), np.zeros(sources, dtype=np.int64)
     # By path: 0 no quote at hand, 1 none to be had, 2 one; its part, net and gain; how often its part is halved; 0 not known, 1 fits, 2 not.
@@ -191,6 +218,8 @@ def run(
     rates, gains = np.zeros(count), np.zeros(count)
     # How many of its first steps are worked out for its part as the curves stand: what others share further on is worked out again alone.
     ready = np.zeros(count, dtype=np.int64)
+    # What came out for its part when it was last worked out, 0 where that does not say how much may come out now.
+    outs, waiting = np.zeros(count), np.empty(len(usable), dtype=np.int64)
     refused, refusals = np.empty(len(base), dtype=np.int64), 0
     gain = 0.0
     left_high, left_low = amount
@@ -200,10 +229,10 @@ def run(
         if put < len(base):
             best = base[put, 0]
             part_high[best], part_low[best] = base[put, 1], base[put, 2]
-            done, _, gains[best] = _quote(market, paths, best, nought, as_float(base[put, 1], base[put, 2]), 0.0, states, used, lit, inputs, ticked, after)  # fmt: skip
+            done, _, gains[best], _ = _quote(kinds, par_at, state_at, par, first, steps, costs, scales, homes, overhead, overheads, best, nought, as_float(base[put, 1], base[put, 2]), 0.0, states, used, lit, inputs, ticked, after)  # fmt: skip
             put += 1
-            ready[best] = 0
-            if done < paths.first[best + 1] - paths.first[best]:
+            ready[best], outs[best] = 0, 0.0
+            if done < first[best + 1] - first[best]:
                 refused[refusals] = best
                 refusals += 1
                 continue
@@ -216,15 +245,54 @@ def run(
                     size_high[n], size_low[n] = left_high, left_low
                 if capped[n] and less(room_high[n], room_low[n], size_high[n], size_low[n]):
                     size_high[n], size_low[n] = room_high[n], room_low[n]
-            best, best_rate = -1, 0.0
-            for k in usable:
-                whole_h, whole_l = size_high[paths.homes[k, 0]], size_low[paths.homes[k, 0]]
+            best, best_rate, waits = -1, 0.0, 0
+            for turn in range(len(usable) * 2):
+                # Those at hand first: most of the others then need not be worked out.
+                late = turn >= len(usable)
+                if late and turn - len(usable) == waits:
+                    break
+                k = waiting[turn - len(usable)] if late else usable[turn]
+                whole_h, whole_l = size_high[homes[k, 0]], size_low[homes[k, 0]]
                 nothing = whole_h < 0 or (whole_h == 0 and whole_l == 0)
                 th, tl = halved(whole_h, whole_l, thin[k])
                 if thin[k] and th == 0 and tl == 0:
                     tl = 1
                 if state[k] == 0 or part_high[k] != th or part_low[k] != tl:
-                    state[k], rates[k] = 1, 0.0
+                    if not late:
+                        waiting[waits] = k
+                        waits += 1
+                        continue
+                    if (
+                        best >= 0
+                        and outs[k] >= _MANY
+                        and part_high[k] == th
+                        and part_low[k] == tl
+                        and not nothing
+                    ):
+                        most_net = _most(
+                            kinds,
+                            par_at,
+                            state_at,
+                            par,
+                            first,
+                            steps,
+                            costs,
+                            scales,
+                            homes,
+                            overhead,
+                            overheads,
+                            k,
+                            outs[k],
+                            share,
+                            states,
+                            used,
+                            lit,
+                            inputs,
+                            flow,
+                        )
+                        if most_net / as_float(th, tl) < best_rate:
+                            continue
+                    state[k], rates[k], outs[k] = 1, 0.0, 0.0
                     while True:
                         th, tl = halved(whole_h, whole_l, thin[k])
                         if not nothing and th == 0 and tl == 0:
@@ -234,18 +302,19 @@ def run(
                         part_high[k], part_low[k] = th, tl
                         if nothing:
                             break
-                        amount_in, steps = as_float(th, tl), paths.first[k + 1] - paths.first[k]
-                        ready[k], net, gains[k] = _quote(market, paths, k, min(ready[k], steps - 1), amount_in, share, states, used, lit, inputs, ticked, after)  # fmt: skip
-                        if ready[k] == steps:
-                            state[k], rates[k] = 2, net / amount_in
+                        amount_in, whole = as_float(th, tl), first[k + 1] - first[k]
+                        ready[k], net, gains[k], out = _quote(kinds, par_at, state_at, par, first, steps, costs, scales, homes, overhead, overheads, k, min(ready[k], whole - 1), amount_in, share, states, used, lit, inputs, ticked, after)  # fmt: skip
+                        if ready[k] == whole:
+                            state[k], rates[k], outs[k] = 2, net / amount_in, out
                             break
                         if thin[k] >= _THINNEST:
                             break
                         thin[k] += 3
-                if state[k] != 2 or (best >= 0 and rates[k] <= best_rate):
+                # Of equals the first.
+                if state[k] != 2 or (best >= 0 and (rates[k] < best_rate or (rates[k] == best_rate and k > best))):  # fmt: skip
                     continue
                 if fits[k] == 0:
-                    fits[k] = 1 if _fits(paths, k, used, hops, legs, most) else 2
+                    fits[k] = 1 if _fits(first, steps, ends, k, used, hops, legs, most) else 2
                 if fits[k] == 1:
                     best, best_rate = k, rates[k]
             if best < 0 and not less(dust[0], dust[1], left_high, left_low):
@@ -253,7 +322,7 @@ def run(
                 top = -1
                 for n in range(orders):
                     k = order[n]
-                    source = paths.homes[k, 0]
+                    source = homes[k, 0]
                     if capped[source] and less(room_high[source], room_low[source], left_high, left_low):
                         continue
                     if top < 0 or less(high[top], low[top], high[k], low[k]):
@@ -272,22 +341,27 @@ def run(
                 state[:] = 0
                 continue
             left_high, left_low = minus(left_high, left_low, part_high[best], part_low[best])
-        _settle(market, paths, best, states, after)
+        _settle(state_at, first, steps, best, states, after)
         gain += gains[best]
-        place, source = paths.homes[best, 1], paths.homes[best, 0]
+        place, source = homes[best, 1], homes[best, 0]
         fresh, first_there = False, not lit[place]
         lit[place] = True
-        for at in range(paths.first[best], paths.first[best + 1]):
-            hop = paths.steps[at, HOP]
+        for at in range(first[best], first[best + 1]):
+            hop = steps[at, HOP]
             if not used[hop]:
                 used[hop], fresh = True, True
                 hops[legs] = hop
                 legs += 1
             flow[hop] += inputs[at]
-            local = paths.steps[at, LOCAL]
-            for n in range(paths.sharers[local], paths.sharers[local + 1]):
-                state[paths.shared[n]] = 0
-                ready[paths.shared[n]] = min(ready[paths.shared[n]], paths.reached[n])
+            local = steps[at, LOCAL]
+            for n in range(sharers[local], sharers[local + 1]):
+                k = shared[n]
+                state[k] = 0
+                ready[k] = min(ready[k], reached[n])
+                for step in range(first[k], first[k + 1]):
+                    # Another pair of the same pool may have made this one better.
+                    if steps[step, LOCAL] == local and steps[step, HOP] != hop:
+                        outs[k] = 0.0
         if not taken[best]:
             taken[best] = True
             order[orders] = best
@@ -297,9 +371,9 @@ def run(
             room_high[source], room_low[source] = minus(room_high[source], room_low[source], part_high[best], part_low[best])  # fmt: skip
         if fresh:
             fits[:] = 0
-        if first_there and share != 0 and paths.overheads:
+        if first_there and share != 0 and overheads:
             for k in range(count):
-                if paths.homes[k, 1] == place:
+                if homes[k, 1] == place:
                     state[k] = 0
     return Split(high, low, order[:orders], flow, hops[:legs], lit, (left_high, left_low), gain, refused[:refusals])  # fmt: skip
 

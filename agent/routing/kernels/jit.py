@@ -20,13 +20,19 @@ def compiled(function: F) -> F:
 
 
 def inlined(function: F) -> F:
-    """`compiled`, and put where it is called: for what is called so often that handing over its arguments costs as much as its work."""
+    """`compiled` for what allocates nothing and is called very often: put where it is called, and arrays handed to it are not counted (each would be
+    twice, in memory that all cores see)."""
     try:
         return cast(
-            F, numba.njit(function, cache=True, error_model="numpy", fastmath=False, forceinline=True)
+            F,
+            numba.njit(
+                function, cache=True, error_model="numpy", fastmath=False, forceinline=True, _nrt=False
+            ),
         )
     except RuntimeError:
-        return cast(F, numba.njit(function, error_model="numpy", fastmath=False, forceinline=True))
+        return cast(
+            F, numba.njit(function, error_model="numpy", fastmath=False, forceinline=True, _nrt=False)
+        )
 
 
 __all__ = ["compiled", "inlined"]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agent.routing.kernels.jit import compiled
+from agent.routing.kernels.jit import compiled, inlined
 from agent.routing.tables import Bools, Floats, Ints
 
 
@@ -55,7 +55,7 @@ class Added(NamedTuple):
 S, IN, OUT, LIN, LOUT = range(5)
 
 
-@compiled
+@inlined
 def best(legs: Legs, e: int, vi: float, vj: float) -> tuple[float, float, float]:
     """`Leg.best`."""
     if vi >= legs.spot[e] * vj:
@@ -77,14 +77,14 @@ def best(legs: Legs, e: int, vi: float, vj: float) -> tuple[float, float, float]
     return net / keep, knots[k, OUT] + knots[k, LOUT] * (knots[k, S] - want), 0.5 * vi * lin / (keep * want)
 
 
-@compiled
+@inlined
 def gain(legs: Legs, e: int, vi: float, vj: float) -> float:
     """`Leg.gain`."""
     paid, got, _ = best(legs, e, vi, vj)
     return got * vj - paid * vi
 
 
-@compiled
+@inlined
 def given(legs: Legs, e: int, paid: float) -> tuple[float, int]:
     """`Leg.given`."""
     net, knots, at = paid * legs.keep[e], legs.knots, legs.knot[e]
@@ -102,7 +102,7 @@ def given(legs: Legs, e: int, paid: float) -> tuple[float, int]:
     return knots[at + k, OUT] + knots[at + k, LOUT] * (knots[at + k, S] - stop), k
 
 
-@compiled
+@inlined
 def _between(legs: Legs, one: int, two: int, vi: float, vj: float, halvings: int) -> tuple[float, float]:
     low, high = vi / legs.spot[one], legs.spot[two] * vj
     if low >= high:
@@ -240,7 +240,7 @@ def more(legs: Legs, assets: Ints, values: Floats, used: Ints, ends: tuple[int, 
     return Added(one[:found], two[:found], gains[:found], gases[:found], at_price[:found])
 
 
-@compiled
+@inlined
 def _has(legs: Legs, e: int, sell: int, buy: int) -> bool:
     """Whether the hop has knots and a path may have it."""
     return legs.size[e] > 0 and not (legs.alone[e] and (legs.given[e] != sell or legs.other[e] != buy))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agent.routing.kernels.jit import compiled
+from agent.routing.kernels.jit import compiled, inlined
 from agent.routing.kernels.legs import Legs, best, given
 from agent.routing.tables import Floats, Ints
 
@@ -27,7 +27,7 @@ class Steps(NamedTuple):
     flat: float
 
 
-@compiled
+@inlined
 def _measured(legs: Legs, ends: Ints, at: Floats, amount: float, first: int, grad: Floats, bends: Floats) -> float:  # fmt: skip
     total = amount * at[first]
     grad[:] = 0.0
@@ -49,7 +49,7 @@ def _measured(legs: Legs, ends: Ints, at: Floats, amount: float, first: int, gra
     return float(total)
 
 
-@compiled
+@inlined
 def _worst(grad: Floats, n: int) -> float:
     most = 0.0
     for a in range(n):
@@ -57,7 +57,7 @@ def _worst(grad: Floats, n: int) -> float:
     return most
 
 
-@compiled
+@inlined
 def _slope(grad: Floats, move: Floats) -> float:
     total = 0.0
     for a in range(len(move)):
@@ -65,7 +65,7 @@ def _slope(grad: Floats, move: Floats) -> float:
     return total
 
 
-@compiled
+@inlined
 def _step(bends: Floats, grad: Floats, n: int, damp: float, least: float, most: float, lower: Floats, half: Floats, move: Floats) -> None:  # fmt: skip
     for a in range(n):
         for b in range(a):

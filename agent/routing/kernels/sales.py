@@ -9,6 +9,8 @@ from __future__ import annotations
 from math import expm1, log1p, sqrt
 from typing import NamedTuple
 
+import numpy as np
+
 from agent.routing.curves import PRODUCT, RANGES, SOLIDLY, STABLE, WEIGHTED
 from agent.routing.kernels.jit import compiled, inlined
 from agent.routing.tables import Floats, Ints
@@ -19,6 +21,7 @@ NONE = -1.0
 _MAX_WEIGHTED = 1.3
 _POWER_MARGIN = 1e-14
 _CLOSE = 4e-16
+_SURELY, _DEEP = 0.999, 10.0
 
 
 class Market(NamedTuple):
@@ -30,7 +33,7 @@ class Market(NamedTuple):
     par: Floats
 
 
-@compiled
+@inlined
 def _ranges(par: Floats, p: int, i: int, net: float, s: float, k: int, after: Floats, at: int) -> tuple[float, int]:  # fmt: skip
     count = int(par[p + 2])
     edges, held = p + 3, p + 3 + count
@@ -64,7 +67,7 @@ def _ranges(par: Floats, p: int, i: int, net: float, s: float, k: int, after: Fl
     return NONE, 0
 
 
-@compiled
+@inlined
 def _weighted(par: Floats, p: int, i: int, j: int, amount: float, states: Floats, a: int, after: Floats, at: int) -> float:  # fmt: skip
     n = int(par[p])
     power, odd, start = p + 2, p + 2 + n * n, p + 2 + 2 * n * n
@@ -85,7 +88,7 @@ def _weighted(par: Floats, p: int, i: int, j: int, amount: float, states: Floats
     return float(out)
 
 
-@compiled
+@inlined
 def _invariant(states: Floats, a: int, n: int, ann: float, guess: float) -> float:
     total = 0.0
     for k in range(n):
@@ -102,7 +105,7 @@ def _invariant(states: Floats, a: int, n: int, ann: float, guess: float) -> floa
     return d
 
 
-@compiled
+@inlined
 def _stable(par: Floats, p: int, i: int, j: int, amount: float, states: Floats, a: int, after: Floats, at: int) -> float:  # fmt: skip
     n = int(par[p])
     ann, keep_in, keep_out, leaves = par[p + 1], par[p + 2], par[p + 3], par[p + 4]
@@ -137,7 +140,7 @@ def _stable(par: Floats, p: int, i: int, j: int, amount: float, states: Floats, 
     return float(fell * keep_out / par[scale + j])
 
 
-@compiled
+@inlined
 def _solidly(par: Floats, p: int, i: int, j: int, amount: float, x: float, y: float, after: Floats, at: int) -> float:  # fmt: skip
     if x == 0 or y == 0:
         return NONE
@@ -157,7 +160,7 @@ def _solidly(par: Floats, p: int, i: int, j: int, amount: float, x: float, y: fl
     return float(out * par[p + 1 + j])
 
 
-@compiled
+@inlined
 def _paid(par: Floats, p: int, count: int, used: float) -> float:
     low, high = 0, count
     while low < high:
@@ -173,10 +176,9 @@ def _paid(par: Floats, p: int, count: int, used: float) -> float:
 
 
 @inlined
-def sell(market: Market, c: int, i: int, j: int, amount: float, states: Floats, after: Floats, at: int) -> tuple[float, int]:  # fmt: skip
-    """What `amount` > 0 raw of asset `i` sold for asset `j` on curve `c` gives, and how many ticks it crosses; where the curve stands then is written
-    to `after` from `at` on. NONE past the end of the liquidity."""
-    kind, par, p, a = market.kind[c], market.par, market.par_at[c], market.state_at[c]
+def sold(kinds: Ints, par_at: Ints, state_at: Ints, par: Floats, c: int, i: int, j: int, amount: float, states: Floats, after: Floats, at: int) -> tuple[float, int]:  # fmt: skip
+    """`sell` on the parts of a market: to take one from the other costs as much as a sale, and it need be done once alone."""
+    kind, p, a = kinds[c], par_at[c], state_at[c]
     if kind == RANGES:
         net, s = amount * par[p + i], states[a]
         if s == 0 or net == 0:
@@ -206,4 +208,49 @@ def sell(market: Market, c: int, i: int, j: int, amount: float, states: Floats, 
     return _paid(par, p, count, used) - _paid(par, p, count, states[a]), 0
 
 
-__all__ = ["NONE", "Market", "sell"]
+@inlined
+def sell(market: Market, c: int, i: int, j: int, amount: float, states: Floats, after: Floats, at: int) -> tuple[float, int]:  # fmt: skip
+    """What `amount` > 0 raw of asset `i` sold for asset `j` on curve `c` gives, and how many ticks it crosses; where the curve stands then is written
+    to `after` from `at` on. NONE past the end of the liquidity."""
+    return sold(market.kind, market.par_at, market.state_at, market.par, c, i, j, amount, states, after, at)
+
+
+@compiled
+def capacity(market: Market, start: Floats, c: int, i: int) -> float:
+    """What a curve of ranges takes in from its start, net of the fee, before its last tick; infinite for others."""
+    if market.kind[c] != RANGES:
+        return np.inf
+    par, p, a = market.par, market.par_at[c], market.state_at[c]
+    count, s, k = int(par[p + 2]), start[a], int(start[a + 1])
+    edges, held, total = p + 3, p + 3 + count, 0.0
+    if s == 0:
+        return 0.0
+    while k > 0 if i == 0 else k < count:
+        end, liquidity = par[edges + (k - 1 if i == 0 else k)], par[held + k]
+        if liquidity > 0:
+            total += liquidity * (s - end) / (s * end) if i == 0 else liquidity * (end - s)
+        s = end
+        k += -1 if i == 0 else 1
+    return total
+
+
+@inlined
+def surely_takes(kinds: Ints, par_at: Ints, state_at: Ints, par: Floats, c: int, i: int, amount: float, before: float, most: float, states: Floats) -> bool:  # fmt: skip
+    """Whether a curve is far enough from its end to take `amount`; `before` was sold on it that way, `most` is its `capacity`. It may say no of one that does."""
+    kind, p, a = kinds[c], par_at[c], state_at[c]
+    if kind == PRODUCT:
+        return True
+    if kind == RANGES:
+        return bool((before + amount) * par[p + i] <= _SURELY * most)
+    if kind == WEIGHTED:
+        n = int(par[p])
+        return bool(
+            states[a + i] + amount * par[p + 1] <= _SURELY * _MAX_WEIGHTED * par[p + 2 + 2 * n * n + i]
+        )
+    if kind == STABLE:
+        n = int(par[p])
+        return bool(states[a + i] + amount * par[p + 5 + i] <= _DEEP * states[a + n])
+    return False
+
+
+__all__ = ["NONE", "Market", "capacity", "sell", "sold", "surely_takes"]
