@@ -14,7 +14,7 @@ from agent.routing.kernels import chunks, grid
 from agent.routing.kernels.whole import BITS, MOST, Pair, pair
 from agent.routing.problem import Problem
 from agent.routing.rows import ints
-from agent.routing.search import Asked, Floor, Key, Search, Split
+from agent.routing.search import Asked, Floor, Search, Split
 from agent.routing.tables import Bools, Ints
 
 _DUST = 10**6
@@ -28,9 +28,8 @@ class CompiledSearch(Search):
     """A `Search` whose loops are compiled. Amounts beyond 2**104 are left to the interpreted ones."""
 
     _table: list[tuple[int, ...]]
-    _costs: list[tuple[float, float, float]]
+    _costs: list[tuple[float, float]]
     _first: list[int]
-    _reached: list[dict[Key, int]]
     _laid: chunks.Paths
 
     def __init__(self, problem: Problem, known: Search | None = None) -> None:
@@ -43,7 +42,7 @@ class CompiledSearch(Search):
         sources = {source.asset: n for n, source in enumerate(problem.sources)}
         # By hop: the curve, both assets' places in it, the hop, how many numbers its state has, the curve's number among these paths.
         laid: dict[int, tuple[int, int, int, int, int, int]] = {}
-        costs_of: dict[int, tuple[float, float, float]] = {}
+        costs_of: dict[int, tuple[float, float]] = {}
         before = known if isinstance(known, CompiledSearch) else None
         table = list(before._table) if before else []
         costs = list(before._costs) if before else []
@@ -62,11 +61,7 @@ class CompiledSearch(Search):
                         rows.width(number),
                         locals_[step.key],
                     )
-                    costs_of[step.hop] = (
-                        float(step.gas),
-                        float(step.curve.gas_per_tick),
-                        rows.capacity(number, step.i),
-                    )
+                    costs_of[step.hop] = float(step.gas), float(step.curve.gas_per_tick)
                 table.append((*row[:4], held, *row[4:]))
                 costs.append(costs_of[step.hop])
                 held += row[4]
@@ -77,13 +72,9 @@ class CompiledSearch(Search):
         ]
         homes = [(sources[a], places[place]) for a, place in zip(self._sources, self._places, strict=True)]
         users = list(self._users.values())
-        reached = self._reached = list(before._reached) if before else []
-        for path in self._steps[len(reached) :]:
-            reached.append({step.key: n for n, step in reversed(list(enumerate(path)))})
         self._laid = chunks.Paths(
             ints(first), held, _rows(table, 7), np.array(costs, dtype=np.float64), np.array(self._scales), _rows(homes, 2), _rows(ends, 2),
             ints([0, *accumulate(map(len, users))]), ints([k for using in users for k in using]),
-            ints([self._reached[k][key] for key, using in self._users.items() for k in using]),
             np.array([float(self._overheads.get(place, 0)) for place in places]), bool(self._overheads),
         )  # fmt: skip
         self._every: Ints = np.arange(len(self.paths), dtype=np.int64)

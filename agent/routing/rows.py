@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from math import inf
 
 import numpy as np
 
-from agent.routing.curves import RANGES, Curve
-from agent.routing.kernels.sales import Market, capacity
+from agent.routing.curves import Curve
+from agent.routing.kernels.sales import Market
 from agent.routing.tables import Floats, Ints
 
 
@@ -26,7 +25,6 @@ class Rows:
         self._constants: list[Floats] = []
         self._starts: list[list[float]] = []
         self._laid: tuple[Market, Floats] | None = None
-        self._capacities: dict[tuple[int, int], float] = {}
 
     def number(self, key: Hashable, curve: Curve) -> int:
         """The number of the curve known as `key`."""
@@ -59,15 +57,6 @@ class Rows:
     def width(self, number: int) -> int:
         """How many numbers the curve's state has."""
         return len(self._starts[number])
-
-    def capacity(self, number: int, i: int) -> float:
-        """`capacity` of the curve, as it stands at the start, for its asset `i`."""
-        if self._kinds[number] != RANGES:
-            return inf
-        found = self._capacities.get((number, i))
-        if found is None:
-            found = self._capacities[number, i] = capacity(*self.laid(), number, i)
-        return found
 
     def laid(self) -> tuple[Market, Floats]:
         """All curves, and all their states at the start."""

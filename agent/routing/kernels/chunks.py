@@ -7,14 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from agent.routing.kernels.jit import compiled, inlined
-from agent.routing.kernels.sales import Market, sold, surely_takes
+from agent.routing.kernels.sales import Market, sold
 from agent.routing.kernels.whole import as_float, halved, less, minus, plus
 from agent.routing.tables import Bools, Floats, Ints
 
 _THINNEST = 6
 """A path is offered no less than a 2**6-th of a chunk, by steps of 2**3."""
-_MANY, _SURE = 1000.0, 1 + 1e-9
-"""What is less may come to less than a unit; more than floats err."""
 
 
 class Paths(NamedTuple):
@@ -22,9 +20,9 @@ class Paths(NamedTuple):
 
     `first` is where each path's steps begin, `slots` how many numbers all their states have. `steps` by step: the curve, the places of the assets
     in it, the hop, where its state is kept and how many numbers that has, and the curve's number among these paths; `costs` its gas when first
-    used and per tick, and its curve's `capacity`. By path, `scales`: into the path's asset, into the bought one, the price of gas; `homes`: source and place. By hop,
-    `hops`: its assets. `shared` are, from `sharers` of a curve's number on, the paths that use it, and `reached` the first of their steps that do.
-    `overhead` by place: what its transaction costs, in gas.
+    used and per tick. By path, `scales`: into the path's asset, into the bought one, the price of gas; `homes`: source and place. By hop,
+    `hops`: its assets. `shared` are, from `sharers` of a curve's number on, the paths that use it. `overhead` by place: what its
+    transaction costs, in gas.
     """
 
     first: Ints
@@ -36,7 +34,6 @@ class Paths(NamedTuple):
     hops: Ints
     sharers: Ints
     shared: Ints
-    reached: Ints
     overhead: Floats
     overheads: bool
 
@@ -59,23 +56,19 @@ class Split(NamedTuple):
 
 
 @inlined
-def _quote(
-    kinds: Ints, par_at: Ints, state_at: Ints, par: Floats, first: Ints, steps: Ints, costs: Floats, scales: Floats, homes: Ints, overhead: Floats, overheads: bool, k: int, begin: int, held: float, share: float, states: Floats, used: Bools, lit: Bools, inputs: Floats, ticked: Ints, after: Floats
-) -> tuple[int, float, float, float]:  # fmt: skip
-    """How many of its steps the path can take, its net, its gain and what comes out where that is all of them; `inputs` and `ticked` by step and `after` by slot are filled in. Those of
-    the first `begin` steps are there already."""
-    begins, end = first[k], first[k + 1]
-    held = held * scales[k, 0] if begin == 0 else inputs[begins + begin]
+def _quote(kinds: Ints, par_at: Ints, state_at: Ints, par: Floats, first: Ints, steps: Ints, costs: Floats, scales: Floats, homes: Ints, overhead: Floats, overheads: bool, k: int, held: float, share: float, states: Floats, used: Bools, lit: Bools, inputs: Floats, after: Floats) -> tuple[bool, float, float]:  # fmt: skip
+    """Whether the path can take it, its net and its gain; `inputs` by step and `after` by slot are filled in."""
+    held *= scales[k, 0]
     gas = ticks = 0.0
-    for at in range(begins, end):
-        if at >= begins + begin:
-            inputs[at] = held
-            held, ticked[at] = sold(kinds, par_at, state_at, par, steps[at, CURVE], steps[at, GIVEN], steps[at, GOT], held, states, after, steps[at, SLOT])  # fmt: skip
-            # None of it where there is none, and none where a number has left its range.
-            if not held >= 1:
-                return at - begins, 0.0, 0.0, 0.0
-        if ticked[at]:
-            ticks += ticked[at] * costs[at, 1]
+    for at in range(first[k], first[k + 1]):
+        out, crossed = sold(kinds, par_at, state_at, par, steps[at, CURVE], steps[at, GIVEN], steps[at, GOT], held, states, after, steps[at, SLOT])  # fmt: skip
+        # None of it where there is none, and none where a number has left its range.
+        if not out >= 1:
+            return False, 0.0, 0.0
+        inputs[at] = held
+        held = out
+        if crossed:
+            ticks += crossed * costs[at, 1]
         if not used[steps[at, HOP]]:
             gas += costs[at, 0]
     place = homes[k, 1]
@@ -83,23 +76,7 @@ def _quote(
         gas += overhead[place]
     rate = scales[k, 2]
     gain = held * scales[k, 1] - ticks * rate
-    return end - begins, gain - share * gas * rate, gain, held
-
-
-@inlined
-def _most(kinds: Ints, par_at: Ints, state_at: Ints, par: Floats, first: Ints, steps: Ints, costs: Floats, scales: Floats, homes: Ints, overhead: Floats, overheads: bool, k: int, out: float, share: float, states: Floats, used: Bools, lit: Bools, inputs: Floats, flow: Floats) -> float:  # fmt: skip
-    """No less than the path nets now that gave `out` for the same amount when its curves stood higher; infinite where it might not take it any more."""
-    gas = 0.0
-    for at in range(first[k], first[k + 1]):
-        hop = steps[at, HOP]
-        if inputs[at] < _MANY or not surely_takes(kinds, par_at, state_at, par, steps[at, CURVE], steps[at, GIVEN], inputs[at], flow[hop], costs[at, 2], states):  # fmt: skip
-            return np.inf
-        if not used[hop]:
-            gas += costs[at, 0]
-    place = homes[k, 1]
-    if share != 0 and overheads and not lit[place]:
-        gas += overhead[place]
-    return out * _SURE * scales[k, 1] - share * gas * scales[k, 2]
+    return True, gain - share * gas * rate, gain
 
 
 @compiled
@@ -141,15 +118,16 @@ def _fits(
 def margins(market: Market, paths: Paths, start: Floats, base: Ints, part_high: int, part_low: int) -> Floats:  # fmt: skip
     """What every path gives per unit on top of `base`; NaN where it takes none of the sizes."""
     kinds, par_at, state_at, par = market.kind, market.par_at, market.state_at, market.par
-    first, steps, costs, scales, homes, overhead, overheads = paths.first, paths.steps, paths.costs, paths.scales, paths.homes, paths.overhead, paths.overheads  # fmt: skip
+    first, steps, costs, scales = paths.first, paths.steps, paths.costs, paths.scales
+    homes, overhead, overheads = paths.homes, paths.overhead, paths.overheads
     count = len(first) - 1
-    states, after, nought = start.copy(), np.empty(paths.slots), int(np.int64(0))
-    inputs, ticked = np.empty(first[-1]), np.empty(first[-1], dtype=np.int64)
+    states, after = start.copy(), np.empty(paths.slots)
+    inputs = np.empty(first[-1])
     used, lit = np.zeros(len(paths.hops), dtype=np.bool_), np.zeros(len(overhead), dtype=np.bool_)
     for n in range(len(base)):
         k = base[n, 0]
-        done, _, _, _ = _quote(kinds, par_at, state_at, par, first, steps, costs, scales, homes, overhead, overheads, k, nought, as_float(base[n, 1], base[n, 2]), 0.0, states, used, lit, inputs, ticked, after)  # fmt: skip
-        if done == first[k + 1] - first[k]:
+        ok, _, _ = _quote(kinds, par_at, state_at, par, first, steps, costs, scales, homes, overhead, overheads, k, as_float(base[n, 1], base[n, 2]), 0.0, states, used, lit, inputs, after)  # fmt: skip
+        if ok:
             _settle(state_at, first, steps, k, states, after)
     found = np.full(count, np.nan)
     if part_high == 0 and part_low == 0:
@@ -159,8 +137,28 @@ def margins(market: Market, paths: Paths, start: Floats, base: Ints, part_high: 
             high, low = halved(part_high, part_low, times)
             if high == 0 and low == 0:
                 low = 1
-            done, _, gain, _ = _quote(kinds, par_at, state_at, par, first, steps, costs, scales, homes, overhead, overheads, k, nought, as_float(high, low), 0.0, states, used, lit, inputs, ticked, after)  # fmt: skip
-            if done == first[k + 1] - first[k]:
+            ok, _, gain = _quote(
+                kinds,
+                par_at,
+                state_at,
+                par,
+                first,
+                steps,
+                costs,
+                scales,
+                homes,
+                overhead,
+                overheads,
+                k,
+                as_float(high, low),
+                0.0,
+                states,
+                used,
+                lit,
+                inputs,
+                after,
+            )
+            if ok:
                 found[k] = gain / as_float(high, low)
                 break
     return found
@@ -170,16 +168,36 @@ def margins(market: Market, paths: Paths, start: Floats, base: Ints, part_high: 
 def alone(market: Market, paths: Paths, start: Floats, amounts: Floats) -> Floats:
     """The net of each of `amounts` (rows) over each path alone, gas in full; NaN where it cannot take it."""
     kinds, par_at, state_at, par = market.kind, market.par_at, market.state_at, market.par
-    first, steps, costs, scales, homes, overhead, overheads = paths.first, paths.steps, paths.costs, paths.scales, paths.homes, paths.overhead, paths.overheads  # fmt: skip
+    first, steps, costs, scales = paths.first, paths.steps, paths.costs, paths.scales
+    homes, overhead, overheads = paths.homes, paths.overhead, paths.overheads
     count = len(first) - 1
-    after, inputs, nought = np.empty(paths.slots), np.empty(first[-1]), int(np.int64(0))
-    ticked = np.empty(first[-1], dtype=np.int64)
+    after, inputs = np.empty(paths.slots), np.empty(first[-1])
     used, lit = np.zeros(len(paths.hops), dtype=np.bool_), np.zeros(len(overhead), dtype=np.bool_)
     found = np.full((len(amounts), count), np.nan)
     for n in range(len(amounts)):
         for k in range(count):
-            done, net, _, _ = _quote(kinds, par_at, state_at, par, first, steps, costs, scales, homes, overhead, overheads, k, nought, amounts[n], 1.0, start, used, lit, inputs, ticked, after)  # fmt: skip
-            if done == first[k + 1] - first[k]:
+            ok, net, _ = _quote(
+                kinds,
+                par_at,
+                state_at,
+                par,
+                first,
+                steps,
+                costs,
+                scales,
+                homes,
+                overhead,
+                overheads,
+                k,
+                amounts[n],
+                1.0,
+                start,
+                used,
+                lit,
+                inputs,
+                after,
+            )
+            if ok:
                 found[n, k] = net
     return found
 
@@ -200,12 +218,12 @@ def run(
 ) -> Split:  # fmt: skip
     """`base` are (path, high, low), `caps` by source (whether there is one, high, low). `Search.run` with `amount` and `chunk` worked out; where paths of `base` refuse their part these are named and nothing else is done."""
     kinds, par_at, state_at, par = market.kind, market.par_at, market.state_at, market.par
-    first, steps, costs, scales, homes, overhead, overheads = paths.first, paths.steps, paths.costs, paths.scales, paths.homes, paths.overhead, paths.overheads  # fmt: skip
-    ends, sharers, shared, reached = paths.hops, paths.sharers, paths.shared, paths.reached
+    first, steps, costs, scales = paths.first, paths.steps, paths.costs, paths.scales
+    homes, overhead, overheads = paths.homes, paths.overhead, paths.overheads
+    ends, sharers, shared = paths.hops, paths.sharers, paths.shared
     count, sources = len(first) - 1, len(caps)
-    states, after, nought = start.copy(), np.empty(paths.slots), int(np.int64(0))
+    states, after = start.copy(), np.empty(paths.slots)
     inputs, flow = np.empty(first[-1]), np.zeros(len(ends))
-    ticked = np.empty(first[-1], dtype=np.int64)
     used, lit = np.zeros(len(ends), dtype=np.bool_), np.zeros(len(overhead), dtype=np.bool_)
     high, low = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
     taken, order, orders = np.zeros(count, dtype=np.bool_), np.empty(count, dtype=np.int64), 0
@@ -216,10 +234,6 @@ def run(
     state, thin, fits = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)  # fmt: skip
     part_high, part_low = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
     rates, gains = np.zeros(count), np.zeros(count)
-    # How many of its first steps are worked out for its part as the curves stand: what others share further on is worked out again alone.
-    ready = np.zeros(count, dtype=np.int64)
-    # What came out for its part when it was last worked out, 0 where that does not say how much may come out now.
-    outs, waiting = np.zeros(count), np.empty(len(usable), dtype=np.int64)
     refused, refusals = np.empty(len(base), dtype=np.int64), 0
     gain = 0.0
     left_high, left_low = amount
@@ -229,10 +243,9 @@ def run(
         if put < len(base):
             best = base[put, 0]
             part_high[best], part_low[best] = base[put, 1], base[put, 2]
-            done, _, gains[best], _ = _quote(kinds, par_at, state_at, par, first, steps, costs, scales, homes, overhead, overheads, best, nought, as_float(base[put, 1], base[put, 2]), 0.0, states, used, lit, inputs, ticked, after)  # fmt: skip
+            ok, _, gains[best] = _quote(kinds, par_at, state_at, par, first, steps, costs, scales, homes, overhead, overheads, best, as_float(base[put, 1], base[put, 2]), 0.0, states, used, lit, inputs, after)  # fmt: skip
             put += 1
-            ready[best], outs[best] = 0, 0.0
-            if done < first[best + 1] - first[best]:
+            if not ok:
                 refused[refusals] = best
                 refusals += 1
                 continue
@@ -245,73 +258,31 @@ def run(
                     size_high[n], size_low[n] = left_high, left_low
                 if capped[n] and less(room_high[n], room_low[n], size_high[n], size_low[n]):
                     size_high[n], size_low[n] = room_high[n], room_low[n]
-            best, best_rate, waits = -1, 0.0, 0
-            for turn in range(len(usable) * 2):
-                # Those at hand first: most of the others then need not be worked out.
-                late = turn >= len(usable)
-                if late and turn - len(usable) == waits:
-                    break
-                k = waiting[turn - len(usable)] if late else usable[turn]
+            best, best_rate = -1, 0.0
+            for k in usable:
                 whole_h, whole_l = size_high[homes[k, 0]], size_low[homes[k, 0]]
                 nothing = whole_h < 0 or (whole_h == 0 and whole_l == 0)
                 th, tl = halved(whole_h, whole_l, thin[k])
                 if thin[k] and th == 0 and tl == 0:
                     tl = 1
                 if state[k] == 0 or part_high[k] != th or part_low[k] != tl:
-                    if not late:
-                        waiting[waits] = k
-                        waits += 1
-                        continue
-                    if (
-                        best >= 0
-                        and outs[k] >= _MANY
-                        and part_high[k] == th
-                        and part_low[k] == tl
-                        and not nothing
-                    ):
-                        most_net = _most(
-                            kinds,
-                            par_at,
-                            state_at,
-                            par,
-                            first,
-                            steps,
-                            costs,
-                            scales,
-                            homes,
-                            overhead,
-                            overheads,
-                            k,
-                            outs[k],
-                            share,
-                            states,
-                            used,
-                            lit,
-                            inputs,
-                            flow,
-                        )
-                        if most_net / as_float(th, tl) < best_rate:
-                            continue
-                    state[k], rates[k], outs[k] = 1, 0.0, 0.0
+                    state[k], rates[k] = 1, 0.0
                     while True:
                         th, tl = halved(whole_h, whole_l, thin[k])
                         if not nothing and th == 0 and tl == 0:
                             tl = 1
-                        if part_high[k] != th or part_low[k] != tl:
-                            ready[k] = 0
                         part_high[k], part_low[k] = th, tl
                         if nothing:
                             break
-                        amount_in, whole = as_float(th, tl), first[k + 1] - first[k]
-                        ready[k], net, gains[k], out = _quote(kinds, par_at, state_at, par, first, steps, costs, scales, homes, overhead, overheads, k, min(ready[k], whole - 1), amount_in, share, states, used, lit, inputs, ticked, after)  # fmt: skip
-                        if ready[k] == whole:
-                            state[k], rates[k], outs[k] = 2, net / amount_in, out
+                        amount_in = as_float(th, tl)
+                        ok, net, gains[k] = _quote(kinds, par_at, state_at, par, first, steps, costs, scales, homes, overhead, overheads, k, amount_in, share, states, used, lit, inputs, after)  # fmt: skip
+                        if ok:
+                            state[k], rates[k] = 2, net / amount_in
                             break
                         if thin[k] >= _THINNEST:
                             break
                         thin[k] += 3
-                # Of equals the first.
-                if state[k] != 2 or (best >= 0 and (rates[k] < best_rate or (rates[k] == best_rate and k > best))):  # fmt: skip
+                if state[k] != 2 or (best >= 0 and rates[k] <= best_rate):
                     continue
                 if fits[k] == 0:
                     fits[k] = 1 if _fits(first, steps, ends, k, used, hops, legs, most) else 2
@@ -355,13 +326,7 @@ def run(
             flow[hop] += inputs[at]
             local = steps[at, LOCAL]
             for n in range(sharers[local], sharers[local + 1]):
-                k = shared[n]
-                state[k] = 0
-                ready[k] = min(ready[k], reached[n])
-                for step in range(first[k], first[k + 1]):
-                    # Another pair of the same pool may have made this one better.
-                    if steps[step, LOCAL] == local and steps[step, HOP] != hop:
-                        outs[k] = 0.0
+                state[shared[n]] = 0
         if not taken[best]:
             taken[best] = True
             order[orders] = best

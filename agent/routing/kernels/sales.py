@@ -9,10 +9,8 @@ from __future__ import annotations
 from math import expm1, log1p, sqrt
 from typing import NamedTuple
 
-import numpy as np
-
 from agent.routing.curves import PRODUCT, RANGES, SOLIDLY, STABLE, WEIGHTED
-from agent.routing.kernels.jit import compiled, inlined
+from agent.routing.kernels.jit import inlined
 from agent.routing.tables import Floats, Ints
 
 NONE = -1.0
@@ -21,7 +19,6 @@ NONE = -1.0
 _MAX_WEIGHTED = 1.3
 _POWER_MARGIN = 1e-14
 _CLOSE = 4e-16
-_SURELY, _DEEP = 0.999, 10.0
 
 
 class Market(NamedTuple):
@@ -215,42 +212,4 @@ def sell(market: Market, c: int, i: int, j: int, amount: float, states: Floats, 
     return sold(market.kind, market.par_at, market.state_at, market.par, c, i, j, amount, states, after, at)
 
 
-@compiled
-def capacity(market: Market, start: Floats, c: int, i: int) -> float:
-    """What a curve of ranges takes in from its start, net of the fee, before its last tick; infinite for others."""
-    if market.kind[c] != RANGES:
-        return np.inf
-    par, p, a = market.par, market.par_at[c], market.state_at[c]
-    count, s, k = int(par[p + 2]), start[a], int(start[a + 1])
-    edges, held, total = p + 3, p + 3 + count, 0.0
-    if s == 0:
-        return 0.0
-    while k > 0 if i == 0 else k < count:
-        end, liquidity = par[edges + (k - 1 if i == 0 else k)], par[held + k]
-        if liquidity > 0:
-            total += liquidity * (s - end) / (s * end) if i == 0 else liquidity * (end - s)
-        s = end
-        k += -1 if i == 0 else 1
-    return total
-
-
-@inlined
-def surely_takes(kinds: Ints, par_at: Ints, state_at: Ints, par: Floats, c: int, i: int, amount: float, before: float, most: float, states: Floats) -> bool:  # fmt: skip
-    """Whether a curve is far enough from its end to take `amount`; `before` was sold on it that way, `most` is its `capacity`. It may say no of one that does."""
-    kind, p, a = kinds[c], par_at[c], state_at[c]
-    if kind == PRODUCT:
-        return True
-    if kind == RANGES:
-        return bool((before + amount) * par[p + i] <= _SURELY * most)
-    if kind == WEIGHTED:
-        n = int(par[p])
-        return bool(
-            states[a + i] + amount * par[p + 1] <= _SURELY * _MAX_WEIGHTED * par[p + 2 + 2 * n * n + i]
-        )
-    if kind == STABLE:
-        n = int(par[p])
-        return bool(states[a + i] + amount * par[p + 5 + i] <= _DEEP * states[a + n])
-    return False
-
-
-__all__ = ["NONE", "Market", "capacity", "sell", "sold", "surely_takes"]
+__all__ = ["NONE", "Market", "sell", "sold"]
