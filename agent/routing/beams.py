@@ -48,7 +48,6 @@ class Beams:
                 alone.append(step.alone)
             first.append(len(other))
         self._curves = len(self.rows)
-        self._most: Floats | None = None
         self.edges = beam.Edges(
             ints(first), ints(other), ints(curve), ints(i), ints(j), np.array(gas), np.array(per_tick), np.array(alone, dtype=np.bool_)
         )  # fmt: skip
@@ -60,7 +59,6 @@ class Beams:
     def moved(self, graph: Graph, pools: Sequence[Pool]) -> Beams:
         """The same edges over a later state of the same pools, of which `pools` have moved."""
         later = copy(self)
-        later._most = None
         later.rows = self.rows.moved({_key(pool.id): graph.curve(pool) for pool in pools}, self._curves)
         return later
 
@@ -70,9 +68,7 @@ class Beams:
             empty: Ints = np.zeros(0, dtype=np.int64)
             return Found(self, beam.Ways(np.zeros(0), np.zeros(0), empty, empty.reshape(0, hops)))
         market, start = self.rows.laid()
-        if self._most is None:
-            self._most = beam.most_for_one(market, start, self.edges)
-        ways = beam.beam(market, start, self.edges, self._most, self.assets[source], self.assets[target], float(amount), hops, width)  # fmt: skip
+        ways = beam.beam(market, start, self.edges, self.assets[source], self.assets[target], float(amount), hops, width)  # fmt: skip
         order = np.argsort(-ways.out, kind="stable")
         return Found(self, beam.Ways(ways.out[order], ways.gas[order], ways.length[order], ways.edges[order]))
 

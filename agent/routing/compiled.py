@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from agent.routing.kernels import chunks, grid
 from agent.routing.kernels.whole import BITS, MOST, Pair, pair
 from agent.routing.problem import Problem
 from agent.routing.rows import ints
-from agent.routing.search import Asked, Floor, Search, Split
+from agent.routing.search import Asked, Floor, Key, Search, Split
 from agent.routing.tables import Bools, Ints
 
 _DUST = 10**6
@@ -27,54 +26,37 @@ def _rows(rows: Sequence[tuple[int, ...]], width: int) -> Ints:
 class CompiledSearch(Search):
     """A `Search` whose loops are compiled. Amounts beyond 2**104 are left to the interpreted ones."""
 
-    _table: list[tuple[int, ...]]
-    _costs: list[tuple[float, float]]
-    _first: list[int]
-    _laid: chunks.Paths
-
     def __init__(self, problem: Problem, known: Search | None = None) -> None:
         super().__init__(problem, known)
         self._known: dict[object, Split] = {}
         self._rows = rows = problem.graph.beams().rows
-        assets: dict[AssetId, int] = {}
-        locals_ = {key: n for n, key in enumerate(self._users)}
-        places = {place: n for n, place in enumerate(self._near)}
+        before = known if isinstance(known, CompiledSearch) else None
+        places = {place: n for n, place in enumerate(dict.fromkeys(self._places))}
         sources = {source.asset: n for n, source in enumerate(problem.sources)}
         # By hop: the curve, both assets' places in it, the hop, how many numbers its state has, the curve's number among these paths.
-        laid: dict[int, tuple[int, int, int, int, int, int]] = {}
-        costs_of: dict[int, tuple[float, float]] = {}
-        before = known if isinstance(known, CompiledSearch) else None
-        table = list(before._table) if before else []
-        costs = list(before._costs) if before else []
-        first = list(before._first) if before else [0]
-        held = before._laid.slots if before else 0
-        for path in self._steps[len(first) - 1 :]:
-            for step in path:
-                row = laid.get(step.hop)
-                if row is None:
-                    number = rows.number(step.key, step.curve)
-                    row = laid[step.hop] = (
-                        number,
-                        step.i,
-                        step.j,
-                        step.hop,
-                        rows.width(number),
-                        locals_[step.key],
-                    )
-                    costs_of[step.hop] = float(step.gas), float(step.curve.gas_per_tick)
-                table.append((*row[:4], held, *row[4:]))
-                costs.append(costs_of[step.hop])
-                held += row[4]
-            first.append(len(table))
-        self._table, self._costs, self._first = table, costs, first
+        self._laid_hops: list[tuple[int, int, int, int, int, int]] = list(before._laid_hops) if before else []
+        self._costs: list[tuple[float, float]] = list(before._costs) if before else []
+        self._locals: dict[Key, int] = dict(before._locals) if before else {}
+        locals_ = self._locals
+        for hop in self.hops[len(self._laid_hops) :]:
+            step = self._made[hop]
+            number, local = rows.number(step.key, step.curve), locals_.setdefault(step.key, len(locals_))
+            self._laid_hops.append((number, step.i, step.j, step.hop, rows.width(number), local))
+            self._costs.append((float(step.gas), float(step.curve.gas_per_tick)))
+        at = ints([step.hop for path in self._steps for step in path])
+        lengths = ints([len(path) for path in self._steps])
+        steps = np.array(self._laid_hops, dtype=np.int64)[at]
+        held = np.cumsum(steps[:, 4])
+        table = np.column_stack((steps[:, :4], held - steps[:, 4], steps[:, 4:]))
+        by_curve = np.argsort(steps[:, 5], kind="stable")
+        assets: dict[AssetId, int] = {}
         ends = [
             tuple(assets.setdefault(a, len(assets)) for a in (h.asset_in, h.asset_out)) for h in self.hops
         ]
         homes = [(sources[a], places[place]) for a, place in zip(self._sources, self._places, strict=True)]
-        users = list(self._users.values())
         self._laid = chunks.Paths(
-            ints(first), held, _rows(table, 7), np.array(costs, dtype=np.float64), np.array(self._scales), _rows(homes, 2), _rows(ends, 2),
-            ints([0, *accumulate(map(len, users))]), ints([k for using in users for k in using]),
+            np.concatenate((ints([0]), np.cumsum(lengths))), int(held[-1]), table, np.array(self._costs)[at], np.array(self._scales), _rows(homes, 2),
+            _rows(ends, 2), np.searchsorted(steps[by_curve, 5], np.arange(len(locals_) + 1)), np.repeat(np.arange(len(self.paths)), lengths)[by_curve],
             np.array([float(self._overheads.get(place, 0)) for place in places]), bool(self._overheads),
         )  # fmt: skip
         self._every: Ints = np.arange(len(self.paths), dtype=np.int64)

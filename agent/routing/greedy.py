@@ -62,7 +62,7 @@ def exact(search: Search, split: Split, broken: set[Hop] | None = None) -> Plan 
     found = search.made.get(key)
     if found is None:
         refused = set[Hop]()
-        plan = whole(search.problem, make_plan(search.problem, split, refused))
+        plan = whole(search.problem, make_plan(search.problem, split, refused, search.legs))
         found = search.made[key] = plan, frozenset(refused)
     if broken is not None:
         broken |= found[1]

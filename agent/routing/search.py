@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from agent.domain.instruments import AssetId, Place
@@ -19,7 +20,7 @@ from agent.routing.problem import Problem
 
 if TYPE_CHECKING:
     from agent.routing.grid import Parts
-    from agent.routing.plan import Plan
+    from agent.routing.plan import Legs, Plan
 
 _THINNEST = 64
 _DUST = 10**6
@@ -114,6 +115,8 @@ class Search:
         sold, bought = view.assets[problem.sell].decimals, view.assets[problem.buy].decimals
         self.made: dict[object, tuple[Plan | None, frozenset[Hop]]] = dict(known.made) if known else {}
         """By split, its exact plan and the hops that refused; the paths of `known` have the same numbers here."""
+        self.legs: Legs = known.legs if known else {}
+        """What pools that stand as they did at the start give, by hop and amount."""
         self._overheads = {place: gas.tx_gas for place, gas in problem.overheads.items()}
         self._room = {source.asset: source.cap for source in problem.sources}
         self._places = [path.place for path in self.paths]
@@ -126,9 +129,7 @@ class Search:
         self._firsts: list[float] = list(known._firsts) if known else []
         # A hop is in one place: its step is the same on every path.
         self._made: dict[Hop, _Step] = dict(known._made) if known else {}
-        self._users: dict[Key, list[int]] = defaultdict(list)
-        if known:
-            self._users.update({key: list(using) for key, using in known._users.items()})
+        scales: dict[tuple[AssetId, AssetId], tuple[float, float, float]] = {}
         for index in range(len(self._steps), len(self.paths)):
             path, place = self.paths[index], self._places[index]
             extra = problem.overheads.get(place)
@@ -139,15 +140,29 @@ class Search:
                 if step is None:
                     step = self._made[hop] = self._step(hop, per_leg, rate)
                 steps.append(step)
-                using = self._users[step.key]
-                if not using or using[-1] != index:
-                    using.append(index)
             self._steps.append(steps)
-            into = 10.0 ** (view.assets[path.source].decimals - sold)
-            self._scales.append((into, 10.0 ** (bought - view.assets[path.target].decimals), rate))
-        self._near: dict[Place, list[int]] = defaultdict(list)
+            ends = path.source, path.target
+            if ends not in scales:
+                into = 10.0 ** (view.assets[path.source].decimals - sold)
+                scales[ends] = into, 10.0 ** (bought - view.assets[path.target].decimals), rate
+            self._scales.append(scales[ends])
+
+    @cached_property
+    def _users(self) -> dict[Key, list[int]]:
+        """By curve the paths that use it."""
+        found: dict[Key, list[int]] = defaultdict(list)
+        for index, steps in enumerate(self._steps):
+            for key in dict.fromkeys(step.key for step in steps):
+                found[key].append(index)
+        return found
+
+    @cached_property
+    def _near(self) -> dict[Place, list[int]]:
+        """By place its paths."""
+        found: dict[Place, list[int]] = defaultdict(list)
         for index, place in enumerate(self._places):
-            self._near[place].append(index)
+            found[place].append(index)
+        return found
 
     def _step(self, hop: Hop, per_leg: int, rate: float) -> _Step:
         key, i, j = key_of(hop), 0, 1

@@ -6,13 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agent.routing.curves import PRODUCT, RANGES, WEIGHTED
 from agent.routing.kernels.jit import compiled
 from agent.routing.kernels.sales import Market, sold
 from agent.routing.tables import Bools, Floats, Ints
 
 _FAR = 1 << 30
-_SURE = 1 + 1e-9
 _WIDEST = 64
 """More numbers than any curve's state has."""
 
@@ -55,26 +53,8 @@ def _distances(edges: Edges, target: int, limit: int, without: int) -> Ints:
 
 
 @compiled
-def most_for_one(market: Market, start: Floats, edges: Edges) -> Floats:
-    """By edge, no less than a unit sold gives, whatever is sold: the rate of the first one. Infinite where there is no formula for that."""
-    found = np.full(len(edges.other), np.inf)
-    for e in range(len(found)):
-        c, i, j = edges.curve[e], edges.i[e], edges.j[e]
-        par, p, a, rate = market.par, market.par_at[c], market.state_at[c], np.inf
-        if market.kind[c] == PRODUCT:
-            rate = par[p] * start[a + j] / start[a + i]
-        elif market.kind[c] == RANGES:
-            rate = par[p + i] * start[a] * start[a] if i == 0 else par[p + i] / (start[a] * start[a])
-        elif market.kind[c] == WEIGHTED:
-            rate = par[p + 1] * start[a + j] / start[a + i] * -par[p + 2 + i * int(par[p]) + j]
-        found[e] = rate * _SURE if rate == rate else np.inf
-    return found
-
-
-@compiled
-def beam(market: Market, start: Floats, edges: Edges, most: Floats, source: int, target: int, amount: float, hops: int, width: int) -> Ways:  # fmt: skip
-    """The paths of at most `hops` pools that survive when `width` ways to each asset are kept, and the one that needs least gas; `most` is what
-    `most_for_one` says."""
+def beam(market: Market, start: Floats, edges: Edges, source: int, target: int, amount: float, hops: int, width: int) -> Ways:  # fmt: skip
+    """The paths of at most `hops` pools that survive when `width` ways to each asset are kept, and the one that needs least gas."""
     begins, others, curves, given, got_of, needed, per_tick, lone = edges
     kinds, par_at, state_at, par = market
     nodes = len(begins) - 1
@@ -121,11 +101,6 @@ def beam(market: Market, start: Floats, edges: Edges, most: Floats, source: int,
                     again = again or seen[k] == other or used[k] == curve
                 if again:
                     continue
-                if other != target and kept[other] == width:
-                    # One that is neither among the best nor needs least gas need not be worked out.
-                    can, needs, least = out[entry] * most[at], gas[entry] + needed[at], lean[other]
-                    if can < out[top[other, width - 1]] and (needs > gas[least] or (needs == gas[least] and can < out[least])):  # fmt: skip
-                        continue
                 got, crossed = sold(
                     kinds,
                     par_at,
@@ -214,4 +189,4 @@ def new_ones(ways: Ways, gas_rate: float, known: Bools, most: int) -> Ints:
     return found[:count]
 
 
-__all__ = ["Edges", "Ways", "beam", "most_for_one", "new_ones"]
+__all__ = ["Edges", "Ways", "beam", "new_ones"]
