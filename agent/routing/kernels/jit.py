@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
 
 F = TypeVar("F", bound=Callable[..., object])
 
 
-def compiled(function: F) -> F:
-    """`function`, compiled at its first call for the types it is called with. No reordering, no fused operations: bits matter."""
+_AS_WRITTEN: dict[str, Any] = {"error_model": "numpy", "fastmath": False}
+_IN_PLACE: dict[str, Any] = {**_AS_WRITTEN, "forceinline": True, "_nrt": False}
+
+
+def _made(function: F, options: dict[str, Any]) -> F:
     try:
-        return cast(F, numba.njit(function, cache=True, error_model="numpy", fastmath=False))
+        return cast(F, numba.njit(function, cache=True, **options))
     except RuntimeError:
         # No folder to keep it in: compiled anew in every process.
-        return cast(F, numba.njit(function, error_model="numpy", fastmath=False))
+        return cast(F, numba.njit(function, **options))
+
+
+def compiled(function: F) -> F:
+    """`function`, compiled at its first call for the types it is called with. No reordering, no fused operations: bits matter."""
+    return _made(function, _AS_WRITTEN)
 
 
 def inlined(function: F) -> F:
-    """`compiled` for what allocates nothing and is called very often: put where it is called, and arrays handed to it are not counted (each would be
-    twice, in memory that all cores see)."""
-    try:
-        return cast(
-            F,
-            numba.njit(
-                function, cache=True, error_model="numpy", fastmath=False, forceinline=True, _nrt=False
-            ),
-        )
-    except RuntimeError:
-        return cast(
-            F, numba.njit(function, error_model="numpy", fastmath=False, forceinline=True, _nrt=False)
-        )
+    """`compiled` for what makes no array and is called very often: put where it is called, and arrays handed to it are not counted. (Each would be, up and
+    down, by atomic operations: many times the work of a sale.)"""
+    return _made(function, _IN_PLACE)
 
 
 __all__ = ["compiled", "inlined"]
