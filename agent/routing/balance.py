@@ -5,7 +5,7 @@
 Its least value bounds what the legs can give, and the sales at its prices give it. So at these prices a leg's gain bounds from below what the plan loses without it,
 and that of a leg which is not there from above what it would win with it: a search needs to look only where gas decides otherwise.
 Floats: amounts found here rank supports of plans, `agent.routing.plan` makes them real. Source: Angeris, Evans, Chitra, Boyd, "Optimal routing
-for constant function market makers" (2022); plain Python, because a support has a dozen legs.
+for constant function market makers" (2022). In plain Python here, and compiled to the same bits in `kernels/prices.py`.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agent.routing.balance import Leg
     from agent.routing.beams import Beams
     from agent.routing.certificate.ground import Ground
-    from agent.routing.knots import Blocks, Knots
+    from agent.routing.knots import Knots
     from agent.routing.pricing import MarketPrices
 
 _KEEP_PER_ASSET = 3
@@ -116,18 +116,19 @@ class Graph:
         self._beams: Beams | None = None
         self._older: tuple[Beams, list[Pool]] | None = None
         self._knots: Knots | None = None
-        self._blocks: dict[str, Blocks] = {}
+        self._knots_before: tuple[Knots, frozenset[str]] | None = None
         if before is not None:
             old = before._view.pools
             moved = [pool for name, pool in view.pools.items() if old.get(name) is not pool]
             gone = {pool.id for pool in moved}
             self._curves = {name: curve for name, curve in before._curves.items() if name in view.pools and name not in gone}  # fmt: skip
             self._legs = {name: legs for name, legs in before._legs.items() if name in view.pools and name not in gone}  # fmt: skip
-            self._blocks = {name: blocks for name, blocks in before._blocks.items() if name in view.pools and name not in gone}  # fmt: skip
             self._rates = {hop: rate for hop, rate in before._rates.items() if hop.id in view.pools and hop.id not in gone}  # fmt: skip
             if before._beams is not None and list(old) == list(view.pools) and before._view.gas.keys() == view.gas.keys():  # fmt: skip
                 if all(_shape(pool) == _shape(old[pool.id]) for pool in moved):
                     self._older = before._beams, moved
+                    knots, since = (before._knots, frozenset[str]()) if before._knots else before._knots_before or (None, frozenset())  # fmt: skip
+                    self._knots_before = None if knots is None else (knots, since | gone)
         self._ground: Ground | None = None
         self._ground_before: Ground | None = None if before is None else before._ground or before._ground_before  # fmt: skip
         wrapped = self._wrapped = {f"{place}/slip44:60": gas.native_as for place, gas in view.gas.items()}
@@ -168,6 +169,10 @@ class Graph:
             self._legs[hop.id] = {row.hop: Leg(row) for row in pool_rows(pool, self.nodes(pool))}
         return self._legs[hop.id].get(hop)
 
+    def pools(self, names: Iterable[str]) -> list[Pool]:
+        """The view's pools of these ids."""
+        return [self._view.pools[name] for name in names]
+
     def nodes(self, pool: Pool) -> list[AssetId]:
         """What a pool's assets are called here."""
         return [self._wrapped.get(asset, AssetId(asset)) for asset in pool.assets]
@@ -193,22 +198,14 @@ class Graph:
             self._older = None
         return self._beams
 
-    def blocks(self, pool: str) -> Blocks:
-        """A pool's knots for compiled searches, laid out once for each state of it."""
-        found = self._blocks.get(pool)
-        if found is None:
-            from agent.routing.knots import blocks_of
-
-            held = self._view.pools[pool]
-            found = self._blocks[pool] = blocks_of(held, self.nodes(held))
-        return found
-
     def knots(self) -> Knots:
         """The legs over its pools laid out for compiled searches, made when first asked for."""
         if self._knots is None:
             from agent.routing.knots import Knots
 
-            self._knots = Knots(self)
+            before = self._knots_before
+            self._knots = Knots(self) if before is None else before[0].moved(self, self.pools(sorted(before[1])))  # fmt: skip
+            self._knots_before = None
         return self._knots
 
     def ranked(self, source: AssetId, target: AssetId, amount: int, max_hops: int) -> Ranked:

@@ -38,6 +38,7 @@ from agent.routing.graphs import Graphs
 from agent.routing.greedy import best_plan
 from agent.routing.kernels.sales import NONE, sell
 from agent.routing.kernels.whole import MOST, as_float, halved, less, minus, pair, plus
+from agent.routing.knots import Knots
 from agent.routing.plan import Plan
 from agent.routing.problem import Problem, pose
 from agent.routing.rows import Rows
@@ -234,6 +235,14 @@ def test_a_purchase_is_planned_the_same() -> None:
     assert route_buy(view, SELL, BUY, 40_000 * 10**6) == ours
 
 
+def _laid(knots: Knots) -> list[object]:
+    legs = knots.legs
+    return [
+        (hop, legs.rate[e], legs.keep[e], legs.spot[e], legs.gas[e], legs.tick[e], legs.knots[legs.knot[e] : legs.knot[e] + legs.size[e]].tolist())
+        for e, hop in enumerate(knots.hops)
+    ]  # fmt: skip
+
+
 def test_a_graph_taken_over_from_the_block_before_plans_as_one_made_from_nothing() -> None:
     draw, graphs = Random(4), Graphs()
     for seed in (2, 20, 34):
@@ -246,6 +255,7 @@ def test_a_graph_taken_over_from_the_block_before_plans_as_one_made_from_nothing
             view = replace(view, pools={**view.pools, moved.id: replace(moved, reserves=reserves)})
             kept, new = graphs.of(view), Graph(view)
             compile_searches()
+            assert _laid(kept.knots()) == _laid(new.knots())
             plans = [best_plan(pose(view, SELL, BUY, 90 * 10**18, graph=graph)) for graph in (kept, new)]
             assert plans[0] == plans[1]
 
