@@ -70,8 +70,8 @@ def dual_over(
 
 
 def compile_searches(wanted: bool = True) -> None:
-    """From now on this process plans with compiled searches: worth it for who plans more than a few orders. Loading takes a third of a second, compiling
-    for the first time on a machine some twenty.
+    """From now on this process plans with compiled searches: worth it for who plans more than a few orders. Loading takes a second, compiling for
+    the first time on a machine half a minute.
 
     Raises Usage NO_COMPILER where the compiler is not installed, or not one for this numpy.
     """

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core.options import DefaultOptions
 
 F = TypeVar("F", bound=Callable[..., object])
 
 
 _AS_WRITTEN: dict[str, Any] = {"error_model": "numpy", "fastmath": False}
-_IN_PLACE: dict[str, Any] = {**_AS_WRITTEN, "forceinline": True, "_nrt": False}
+# Where a later numba calls it otherwise, arrays are counted again: slower, and the same.
+_UNCOUNTED: dict[str, Any] = {"_nrt": False} if hasattr(DefaultOptions, "_nrt") else {}
+_IN_PLACE: dict[str, Any] = {**_AS_WRITTEN, **_UNCOUNTED, "forceinline": True}
 
 
 def _made(function: F, options: dict[str, Any]) -> F:
