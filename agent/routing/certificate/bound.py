@@ -266,16 +266,18 @@ class Setting:
         return self._logged[1]
 
     def _gain(self, sale: Sale, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> Gain:
+        edge = sale.edge
         if sale.i == sale.j:
             return gain_of(sale, self.ends, value, caps)
         given, got = sale.pair
-        pool = sale.edge.pool
-        cap, free = caps.get(given), free_unit_up(pool, value[given]) if isinstance(pool, SolidlyPool) else 0
-        if cap is not None and sale.edge.gas:
+        cap, free = caps.get(given), 0
+        if isinstance(edge.pool, SolidlyPool):
+            free = free_unit_up(edge.pool, value[given])
+        if cap is not None and edge.gas:
             # All of it at the rate of the first unit: too little to matter is not computed more exactly.
             gross = whole_up(cap, value[given], self._first(sale, value)) + free
-            if gross * LITTLE < sale.edge.gas:
-                return Gain(sale, gross, gross - sale.edge.gas, given)
+            if gross * LITTLE < edge.gas:
+                return Gain(sale, gross, gross - edge.gas, given)
         gain = gain_of(sale, self.ends, value, caps)
         if gain.gross > 0:
             most = None if got in self.targets else self._sold_on(got, caps)
@@ -319,8 +321,14 @@ class Setting:
         return grown_up(held, self._growths(gains, value), whole, together)
 
     def _growths(self, gains: Sequence[Gain], value: Mapping[AssetId, int]) -> list[Growth]:
-        alone = [gain for gain in gains if gain.sale.i != gain.sale.j]
-        return [Growth(g.gross, self._asset(g.sale.pair[0]), self._rate(g.sale, value)) for g in alone]
+        logs, rates, found = self._logs(value), self.rates, list[Growth]()
+        for gain in gains:
+            edge, i, j = gain.sale.edge, gain.sale.i, gain.sale.j
+            if i != j:
+                given, got = gain.sale.pair
+                first = None if isinstance(edge.pool, SolidlyPool) else rates[edge.pool.id][i][j] + logs[got] - logs[given]  # fmt: skip
+                found.append(Growth(gain.gross, self._asset(given), first))
+        return found
 
     def _rate(self, sale: Sale, value: Mapping[AssetId, int]) -> float | None:
         """`_first`, None where a sale can be worth more than that."""
@@ -428,7 +436,7 @@ class Setting:
 
     def _sums(self, gains: Sequence[Gain]) -> list[int]:
         """What the first one, two, three … of the gains can earn together after gas."""
-        return list(accumulate(max(gain.net, 0) for gain in gains))
+        return list(accumulate([net if (net := gain.net) > 0 else 0 for gain in gains]))
 
     def _net(self, gains: Sequence[Gain]) -> int:
         """The most that can be earned together after gas."""
