@@ -128,15 +128,18 @@ class CompiledSearch(Search):
     def runs(self, asked: Iterable[Asked], floor: Floor) -> Iterator[Split]:
         several = list(asked)
         # All at once: a call costs as much as a short run.
-        ends = [one.amount + sum((one.base or {}).values()) for one in several]
-        if len(several) < 2 or self._overheads or not self._small or not all(0 <= end < MOST for end in ends):
+        bases = {id(one.base): one.base or {} for one in several}
+        sums = {name: sum(base.values()) for name, base in bases.items()}
+        fits = all(0 <= one.amount + sums[id(one.base)] < MOST for one in several)
+        if len(several) < 2 or self._overheads or not self._small or not fits:
             yield from super().runs(several, floor)
             return
+        laid = {name: [(k, *pair(part)) for k, part in base.items()] for name, base in bases.items()}
         rows: list[tuple[int, ...]] = []
         base: list[tuple[int, int, int]] = []
         base_ends, usable, usable_ends = list[int](), list[int](), list[int]()
         for one in several:
-            base += [(k, *pair(part)) for k, part in (one.base or {}).items()]
+            base += laid[id(one.base)]
             usable += self._usable(one.banned, one.only)
             base_ends.append(len(base))
             usable_ends.append(len(usable))
@@ -151,10 +154,9 @@ class CompiledSearch(Search):
                 yield self.run(*one)
 
     def _usable(self, banned: frozenset[Hop], only: frozenset[int] | None) -> list[int]:
-        return [
-            k for k in (range(len(self.paths)) if only is None else sorted(only))
-            if k < len(self.paths) and not (banned and banned.intersection(self.paths[k].hops))
-        ]  # fmt: skip
+        paths = self.paths
+        among = [k for k in (range(len(paths)) if only is None else sorted(only)) if k < len(paths)]
+        return [k for k in among if banned.isdisjoint(paths[k].hops)] if banned else among
 
     def gridded(self, broken: Collection[Hop]) -> Parts | None:
         amounts = [self.problem.amount * percent // 100 for percent in range(STEP, 101, STEP)]
