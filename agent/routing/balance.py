@@ -5,7 +5,7 @@
 Its least value bounds what the legs can give, and the sales at its prices give it. So at these prices a leg's gain bounds from below what the plan loses without it,
 and that of a leg which is not there from above what it would win with it: a search needs to look only where gas decides otherwise.
 Floats: amounts found here rank supports of plans, `agent.routing.plan` makes them real. Source: Angeris, Evans, Chitra, Boyd, "Optimal routing
-for constant function market makers" (2022); plain Python, because a support has a dozen legs.
+for constant function market makers" (2022). In plain Python here, and compiled to the same bits in `kernels/prices.py`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ _MOST = 0.7
 """The furthest the logarithm of a price goes in one step."""
 _STEEP, _NOISE, _FLAT = 0.3, 1e-8, 1e-14
 """A step that ends where the way still leads down by more than that share of how it began goes on; below that share of the value its sum says little."""
+
+CONSTANTS = (_STEPS, _TRIES, _DAMP, _LEAST_DAMP, _MOST_DAMP, _CLOSE, _MOST, _STEEP, _NOISE, _FLAT)
+"""In the order in which the compiled steps take them."""
 
 
 class Leg:
@@ -95,7 +98,10 @@ def balanced(
     for asset in order:
         if asset == bought or not held[asset]:
             continue
-        total = sum(paid for _, paid in onward[asset])
+        # Loops, not `sum`, here and below: from Python 3.12 on that rounds otherwise, and the compiled sums must be these.
+        total = 0.0
+        for _, paid in onward[asset]:
+            total += paid
         if not total:
             return Balanced(-inf, {}, prices)
         for leg, paid in onward[asset]:
@@ -144,12 +150,12 @@ def _lowest(
         if worst <= _CLOSE * now or damp > _MOST_DAMP:
             break
         move = _step(bends, grad, damp, _FLAT * now)
-        slope, part, done = sum(g * m for g, m in zip(grad, move, strict=True)), 1.0, False
+        slope, part, done = _dot(grad, move), 1.0, False
         low, high, at_low, at_high = 0.0, 1.0, slope, 0.0
         for _ in range(_TRIES):
             trial = [price * exp(part * m) for price, m in zip(v, move, strict=False)] + [1.0]
             after = measured(trial)
-            there = sum(g * m for g, m in zip(after[1], move, strict=True))
+            there = _dot(after[1], move)
             done = after[0] < now or (-slope < _NOISE * now and max(map(abs, after[1])) < worst)
             if done and (there > _STEEP * slope or part == 1):
                 break
@@ -167,6 +173,14 @@ def _lowest(
     return {**dict(zip(free, v, strict=False)), bought: 1.0}
 
 
+def _dot(one: Sequence[float], other: Sequence[float]) -> float:
+    """As far as the shorter goes."""
+    total = 0.0
+    for x, y in zip(one, other, strict=False):
+        total += x * y
+    return total
+
+
 def _step(bends: Sequence[Sequence[float]], grad: Sequence[float], damp: float, least: float) -> list[float]:
     """The damped Newton step, by Cholesky's factors; none of its parts longer than a price may go at once."""
     n = len(grad)
@@ -176,14 +190,14 @@ def _step(bends: Sequence[Sequence[float]], grad: Sequence[float], damp: float, 
         row = list[float]()
         for b in range(a):
             other = lower[b]
-            row.append((bends[a][b] - sum(x * y for x, y in zip(row, other, strict=False))) / other[b])
+            row.append((bends[a][b] - _dot(row, other)) / other[b])
         own = bends[a][a] + damp * (bends[a][a] + abs(grad[a])) + least
-        row.append(sqrt(max(own - sum(x * x for x in row), least, 1e-300)))
-        half.append((-grad[a] - sum(x * y for x, y in zip(row, half, strict=False))) / row[a])
+        row.append(sqrt(max(own - _dot(row, row), least, 1e-300)))
+        half.append((-grad[a] - _dot(row, half)) / row[a])
         lower.append(row)
     move = [0.0] * n
     for a in range(n - 1, -1, -1):
-        rest = sum(lower[c][a] * move[c] for c in range(a + 1, n))
+        rest = _dot([lower[c][a] for c in range(a + 1, n)], move[a + 1 :])
         move[a] = (half[a] - rest) / lower[a][a]
     return [min(max(m, -_MOST), _MOST) for m in move]
 

@@ -10,13 +10,14 @@ import numpy as np
 
 from agent.amm import Pool
 from agent.domain.instruments import AssetId
+from agent.routing.graph import Hop
 from agent.routing.kernels import beam
 from agent.routing.ranked import Hops
 from agent.routing.rows import Rows, ints
 from agent.routing.tables import Bools, Floats, Ints
 
 if TYPE_CHECKING:
-    from agent.routing.graph import Graph, Hop
+    from agent.routing.graph import Graph
 
 
 def _key(pool: str) -> tuple[str, str]:
@@ -30,8 +31,8 @@ class Beams:
         self.rows: Rows = Rows()
         self.hops: list[Hop] = []
         self.numbers: dict[Hop, int] = {}
-        assets: dict[AssetId, int] = {asset: n for n, asset in enumerate(graph.edges)}
-        self._assets = assets
+        assets = {asset: n for n, asset in enumerate(graph.edges)}
+        self.assets: dict[AssetId, int] = assets
         first, other, curve, i, j = [0], list[int](), list[int](), list[int](), list[int]()
         gas, per_tick, alone = list[float](), list[float](), list[bool]()
         for asset in assets:
@@ -47,9 +48,13 @@ class Beams:
                 alone.append(step.alone)
             first.append(len(other))
         self._curves = len(self.rows)
-        self._edges = beam.Edges(
+        self.edges = beam.Edges(
             ints(first), ints(other), ints(curve), ints(i), ints(j), np.array(gas), np.array(per_tick), np.array(alone, dtype=np.bool_)
         )  # fmt: skip
+        pools: dict[str, int] = {}
+        self.pool: Ints = ints([pools.setdefault(hop.id, len(pools)) for hop in self.hops])
+        self.back: Ints = ints([self.numbers[Hop(hop.id, hop.asset_out, hop.asset_in)] for hop in self.hops])
+        """By edge, its pool and the edge the other way."""
 
     def moved(self, graph: Graph, pools: Sequence[Pool]) -> Beams:
         """The same edges over a later state of the same pools, of which `pools` have moved."""
@@ -59,11 +64,11 @@ class Beams:
 
     def paths(self, source: AssetId, target: AssetId, amount: int, hops: int, width: int) -> Found:
         """What the beam finds from one asset to another."""
-        if source not in self._assets or target not in self._assets:
+        if source not in self.assets or target not in self.assets:
             empty: Ints = np.zeros(0, dtype=np.int64)
             return Found(self, beam.Ways(np.zeros(0), np.zeros(0), empty, empty.reshape(0, hops)))
         market, start = self.rows.laid()
-        ways = beam.beam(market, start, self._edges, self._assets[source], self._assets[target], float(amount), hops, width)  # fmt: skip
+        ways = beam.beam(market, start, self.edges, self.assets[source], self.assets[target], float(amount), hops, width)  # fmt: skip
         order = np.argsort(-ways.out, kind="stable")
         return Found(self, beam.Ways(ways.out[order], ways.gas[order], ways.length[order], ways.edges[order]))
 

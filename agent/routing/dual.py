@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.domain.instruments import AssetId, place_of
+from agent.domain.instruments import AssetId
 from agent.routing.newton import newton_step
 from agent.routing.tables import PRICE_STRIDE, SIZE_STRIDE, Floats, Ints, Tables
 
@@ -63,9 +63,11 @@ class Dual:
             usable &= ~fixed[t.i] & ~from_source[t.j]
         if ways is not None:
             trades = np.zeros((len(t.nodes), len(t.nodes)), dtype=bool)
-            for given, got in ways:
-                if given in t.number and got in t.number:
-                    trades[t.number[given], t.number[got]] = True
+            number = t.number
+            known = [(number[given], number[got]) for given, got in ways if given in number and got in number]
+            trades.ravel()[np.array([given * len(t.nodes) + got for given, got in known], dtype=np.int64)] = (
+                True
+            )
             usable &= trades[t.i, t.j]
         self.edges: Ints = np.flatnonzero(usable)
         self.kept, self.fixed = kept, fixed
@@ -74,7 +76,7 @@ class Dual:
             self._spot: Floats = np.log(t.spot)
         self._most: Floats | None = None
         self._least: Floats = np.full(len(t.i), np.log(_NEAR))
-        rates = np.array([gas_rate.get(place_of(node), 0.0) for node in t.nodes])
+        rates = np.array([gas_rate.get(place, 0.0) for place in t.places])[t.place]
         self.q: Floats = t.gas * rates[t.i]
         self.tick_q: Floats = t.per_tick * rates[t.i]
         self.supply: Floats = np.zeros(len(t.nodes))

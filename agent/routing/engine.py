@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from agent.domain.errors import Usage
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from agent.routing.dual import Dual
     from agent.routing.problem import Problem
     from agent.routing.search import Search
+    from agent.routing.support import Supports
     from agent.routing.tables import Tables
 
 
@@ -37,6 +38,17 @@ def search_over(problem: Problem, known: Search | None = None) -> Search:
     return Search(problem, known)
 
 
+def supports_over(problem: Problem, in_time: Callable[[], bool]) -> Supports:
+    """Sets of one problem's legs."""
+    if _Engine.compiled:
+        from agent.routing.compiled_support import CompiledSupports
+
+        return CompiledSupports(problem, in_time)
+    from agent.routing.support import Supports
+
+    return Supports(problem, in_time)
+
+
 def dual_over(
     tables: Tables,
     nodes: frozenset[AssetId],
@@ -58,8 +70,8 @@ def dual_over(
 
 
 def compile_searches(wanted: bool = True) -> None:
-    """From now on this process plans with compiled searches: worth it for who plans more than a few orders. Loading takes a third of a second, compiling
-    for the first time on a machine some twenty.
+    """From now on this process plans with compiled searches: worth it for who plans more than a few orders. Loading takes a second, compiling for
+    the first time on a machine half a minute.
 
     Raises Usage NO_COMPILER where the compiler is not installed, or not one for this numpy.
     """
@@ -73,4 +85,4 @@ def compile_searches(wanted: bool = True) -> None:
     _Engine.compiled = wanted
 
 
-__all__ = ["compile_searches", "compiled", "dual_over", "search_over"]
+__all__ = ["compile_searches", "compiled", "dual_over", "search_over", "supports_over"]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agent.routing.balance import Leg
     from agent.routing.beams import Beams
     from agent.routing.certificate.ground import Ground
+    from agent.routing.knots import Knots
     from agent.routing.pricing import MarketPrices
 
 _KEEP_PER_ASSET = 3
@@ -114,6 +115,8 @@ class Graph:
         self._between: dict[tuple[AssetId, AssetId], list[Pool]] = {}
         self._beams: Beams | None = None
         self._older: tuple[Beams, list[Pool]] | None = None
+        self._knots: Knots | None = None
+        self._knots_before: tuple[Knots, frozenset[str]] | None = None
         if before is not None:
             old = before._view.pools
             moved = [pool for name, pool in view.pools.items() if old.get(name) is not pool]
@@ -124,6 +127,8 @@ class Graph:
             if before._beams is not None and list(old) == list(view.pools) and before._view.gas.keys() == view.gas.keys():  # fmt: skip
                 if all(_shape(pool) == _shape(old[pool.id]) for pool in moved):
                     self._older = before._beams, moved
+                    knots, since = (before._knots, frozenset[str]()) if before._knots else before._knots_before or (None, frozenset())  # fmt: skip
+                    self._knots_before = None if knots is None else (knots, since | gone)
         self._ground: Ground | None = None
         self._ground_before: Ground | None = None if before is None else before._ground or before._ground_before  # fmt: skip
         wrapped = self._wrapped = {f"{place}/slip44:60": gas.native_as for place, gas in view.gas.items()}
@@ -161,8 +166,16 @@ class Graph:
             from agent.routing.tables import pool_rows
 
             pool = self._view.pools[hop.id]
-            self._legs[hop.id] = {row.hop: Leg(row) for row in pool_rows(pool, [self._wrapped.get(a, AssetId(a)) for a in pool.assets])}  # fmt: skip
+            self._legs[hop.id] = {row.hop: Leg(row) for row in pool_rows(pool, self.nodes(pool))}
         return self._legs[hop.id].get(hop)
+
+    def pools(self, names: Iterable[str]) -> list[Pool]:
+        """The view's pools of these ids."""
+        return [self._view.pools[name] for name in names]
+
+    def nodes(self, pool: Pool) -> list[AssetId]:
+        """What a pool's assets are called here."""
+        return [self._wrapped.get(asset, AssetId(asset)) for asset in pool.assets]
 
     def rate(self, hop: Hop) -> float:
         """Raw units bought for the first one sold to a pool, its fee off; made once."""
@@ -184,6 +197,16 @@ class Graph:
             self._beams = Beams(self) if self._older is None else self._older[0].moved(self, self._older[1])
             self._older = None
         return self._beams
+
+    def knots(self) -> Knots:
+        """The legs over its pools laid out for compiled searches, made when first asked for."""
+        if self._knots is None:
+            from agent.routing.knots import Knots
+
+            before = self._knots_before
+            self._knots = Knots(self) if before is None else before[0].moved(self, self.pools(sorted(before[1])))  # fmt: skip
+            self._knots_before = None
+        return self._knots
 
     def ranked(self, source: AssetId, target: AssetId, amount: int, max_hops: int) -> Ranked:
         """`paths`, by the engine this process uses."""

@@ -19,7 +19,7 @@ from agent.routing.local import improved
 from agent.routing.plan import Plan, make_plan
 from agent.routing.problem import Problem, pose
 from agent.routing.report import route_of
-from agent.routing.search import Search, Split
+from agent.routing.search import Asked, Floor, Search, Split
 from agent.routing.support import rebuilt
 from agent.routing.widen import widened
 
@@ -62,7 +62,7 @@ def exact(search: Search, split: Split, broken: set[Hop] | None = None) -> Plan 
     found = search.made.get(key)
     if found is None:
         refused = set[Hop]()
-        plan = whole(search.problem, make_plan(search.problem, split, refused))
+        plan = whole(search.problem, make_plan(search.problem, split, refused, search.legs))
         found = search.made[key] = plan, frozenset(refused)
     if broken is not None:
         broken |= found[1]
@@ -128,6 +128,7 @@ def _thin(problem: Problem, search: Search, split: Split, plan: Plan) -> tuple[S
                 frozenset(hop for hop in hops if place_of(hop.asset_in) == place)
                 for place in sorted(places & set(problem.overheads))
             ] + drops
+        asked: list[Asked] = []
         for banned in drops:
             kept = {
                 k: part for k, part in split.amounts.items() if not banned.intersection(search.paths[k].hops)
@@ -135,11 +136,12 @@ def _thin(problem: Problem, search: Search, split: Split, plan: Plan) -> tuple[S
             if not kept:
                 continue
             freed = problem.amount - sum(kept.values())
-            trial = search.run(
-                freed, max(4, _COARSE * freed // problem.amount), 0.0, kept, banned, frozenset(kept)
-            )
+            parts = max(4, _COARSE * freed // problem.amount)
+            asked.append(Asked(freed, parts, 0.0, kept, banned, frozenset(kept)))
+        floor = Floor(plan.worth, _CLEARLY, _SLACK_RAW)
+        for trial in search.runs(asked, floor):
             # What is estimated as clearly worse is not made exact; a plan passes shares on, an estimate paths.
-            if trial.left or trial.worth + abs(trial.worth) * _CLEARLY + _SLACK_RAW < plan.worth:
+            if trial.left or floor.above(trial.worth):
                 continue
             made = exact(search, trial)
             if made is not None and _better(made, plan):

@@ -12,12 +12,11 @@ from typing import NamedTuple, TypeAlias
 from agent.routing.graph import Hop
 from agent.routing.search import Search, Split, order_of
 
-STEP, SPLITS = 5, 7
-_KEPT = 2
+STEP, SPLITS, KEPT = 5, 7, 2
 """How many paths of each percentage a combination may begin with."""
 
-
-_Ring: TypeAlias = tuple[float, int, int, frozenset[str], tuple[tuple[int, int], ...]]
+Parts: TypeAlias = tuple[tuple[int, int], ...]
+_Ring: TypeAlias = tuple[float, int, int, frozenset[str], Parts]
 """(net, percent left, the last percentage, pools used, (percent, path) of each part)."""
 
 
@@ -29,6 +28,12 @@ class _Part(NamedTuple):
 
 def grid_split(search: Search, broken: Collection[Hop] = ()) -> Split | None:
     """The best combination as a split with its estimate, by none of the hops in `broken`; None where no percentages add up to the whole."""
+    parts = search.gridded(broken)
+    return None if parts is None else search.placed(_amounts(search.problem.amount, parts))
+
+
+def combined(search: Search, broken: Collection[Hop]) -> Parts | None:
+    """(percent, path) of each part of the best combination."""
     problem = search.problem
     usable = [k for k, path in enumerate(search.paths) if not any(hop in broken for hop in path.hops)]
     percents = range(STEP, 101, STEP)
@@ -42,13 +47,13 @@ def grid_split(search: Search, broken: Collection[Hop] = ()) -> Split | None:
         ]
         for percent, nets in zip(percents, found, strict=True)
     }
-    best: tuple[float, tuple[tuple[int, int], ...]] | None = None
+    best: tuple[float, Parts] | None = None
     if quotes[100]:
         best = quotes[100][0].net, ((100, quotes[100][0].path),)
     ring: list[_Ring] = [
         (part.net, 100 - percent, percent, part.pools, ((percent, part.path),))
         for percent in range(100 - STEP, 0, -STEP)
-        for part in quotes[percent][:_KEPT]
+        for part in quotes[percent][:KEPT]
     ]
     for _ in range(SPLITS - 1):
         improved = False
@@ -66,19 +71,19 @@ def grid_split(search: Search, broken: Collection[Hop] = ()) -> Split | None:
         if not improved:
             break
         ring = onward
-    return None if best is None else search.placed(_amounts(problem.amount, best[1]))
+    return None if best is None else best[1]
 
 
-def _fits(search: Search, parts: tuple[tuple[int, int], ...]) -> bool:
+def _fits(search: Search, parts: Parts) -> bool:
     hops = list({hop for _, path in parts for hop in search.paths[path].hops})
     return len(hops) <= search.problem.max_legs and order_of(hops) is not None
 
 
-def _amounts(whole: int, parts: tuple[tuple[int, int], ...]) -> dict[int, int]:
+def _amounts(whole: int, parts: Parts) -> dict[int, int]:
     """By path; what rounding leaves goes to the first."""
     amounts = {path: whole * percent // 100 for percent, path in parts}
     amounts[parts[0][1]] += whole - sum(amounts.values())
     return amounts
 
 
-__all__ = ["grid_split"]
+__all__ = ["KEPT", "SPLITS", "STEP", "Parts", "combined", "grid_split"]

@@ -22,7 +22,7 @@ def layered(market: MarketPrices, one: Collection[AssetId]) -> MarketPrices:
     both.number = {node: k for k, node in enumerate(both.nodes)}
     both.hops = [*t.hops, *t.hops]
     both.i, both.j = np.concatenate((t.i, far[t.i])), np.concatenate((t.j, far[t.j]))
-    for name in ("keep", "gas", "per_tick", "first", "last", "spot", "row"):
+    for name in ("keep", "gas", "per_tick", "first", "last", "spot", "row", "place"):
         held = getattr(t, name)
         setattr(both, name, np.concatenate((held, held)))
     twice = copy(market)

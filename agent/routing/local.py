@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from agent.routing.graph import Hop
 from agent.routing.plan import Plan
-from agent.routing.search import Search, Split
+from agent.routing.search import Asked, Floor, Search, Split
 
 _ROUNDS = 8
 _CHUNKS = 32
@@ -24,19 +24,20 @@ _NEAR = 1e-3
 Settle = Callable[[Search, Split], tuple[Plan, Split] | None]
 
 
-def _added(search: Search, split: Split) -> Iterator[Split]:
+def _added(search: Search, split: Split, floor: Floor) -> Iterator[Split]:
     """A part of every path's amount handed out again over all paths, first uses charged in full and nearly not."""
-    amount = search.problem.amount
+    amount, asked = search.problem.amount, list[Asked]()
     for part in _TAKEN_BACK:
         step = max(amount // part, 1)
         kept = {k: held - min(held, step) for k, held in split.amounts.items()}
         kept = {k: held for k, held in kept.items() if held}
         freed = amount - sum(kept.values())
         for share in (1.0, 0.1):
-            yield search.run(freed, max(_CHUNKS * freed // amount, 4), share, kept)
+            asked.append(Asked(freed, max(_CHUNKS * freed // amount, 4), share, kept))
+    return search.runs(asked, floor)
 
 
-def _joined(search: Search, split: Split) -> Iterator[Split]:
+def _joined(search: Search, split: Split, floor: Floor) -> Iterator[Split]:
     """One path more, for as much of the amount as it takes with its legs paid for: those that would pay best at the margin first."""
     amount = search.problem.amount
     kept = {k: held - held // 2 for k, held in split.amounts.items()}
@@ -49,11 +50,11 @@ def _joined(search: Search, split: Split) -> Iterator[Split]:
         (k for k in margins if k not in kept and margins[k] > least), key=lambda k: (-margins[k], k)
     )
     freed = amount - sum(kept.values())
-    for k in others[:_JOINED] if now > 0 else ():
-        yield search.run(freed, _CHUNKS // 2, 0.0, kept, only=frozenset((*kept, k)))
+    joined = (frozenset((*kept, k)) for k in others[:_JOINED] if now > 0)
+    return search.runs([Asked(freed, _CHUNKS // 2, 0.0, kept, only=only) for only in joined], floor)
 
 
-def _sprinkled(search: Search, split: Split) -> Iterator[Split]:
+def _sprinkled(search: Search, split: Split, floor: Floor) -> Iterator[Split]:
     """One path more for a little: pools too thin for a whole chunk, at two finer scales, where their gas is earned."""
     amount = search.problem.amount
     for scale in _LITTLE:
@@ -69,16 +70,15 @@ def _sprinkled(search: Search, split: Split) -> Iterator[Split]:
         if not others:
             continue
         now = search.run(freed, _PARTS, 0.0, kept, only=frozenset(kept)).worth
-        for k in others[:_JOINED]:
-            trial = search.run(freed, _PARTS, 0.0, kept, only=frozenset((*kept, k)))
-            if trial.worth > now:
-                yield trial
+        joined = (frozenset((*kept, k)) for k in others[:_JOINED])
+        asked = [Asked(freed, _PARTS, 0.0, kept, only=only) for only in joined]
+        yield from (trial for trial in search.runs(asked, floor) if trial.worth > now)
 
 
-def _without(search: Search, split: Split) -> Iterator[Split]:
+def _without(search: Search, split: Split, floor: Floor) -> Iterator[Split]:
     """Each leg in turn left out, what it carried handed to any other path."""
     amount = search.problem.amount
-    carried: dict[Hop, int] = {}
+    carried, asked = dict[Hop, int](), list[Asked]()
     for k, held in split.amounts.items():
         for hop in search.paths[k].hops:
             carried[hop] = carried.get(hop, 0) + held
@@ -87,10 +87,11 @@ def _without(search: Search, split: Split) -> Iterator[Split]:
         kept = {k: held for k, held in split.amounts.items() if hop not in search.paths[k].hops}
         freed = amount - sum(kept.values())
         if freed:
-            yield search.run(freed, max(_CHUNKS * freed // amount, 2), 1.0, kept, banned)
+            asked.append(Asked(freed, max(_CHUNKS * freed // amount, 2), 1.0, kept, banned))
+    return search.runs(asked, floor)
 
 
-def _swapped(search: Search, split: Split) -> Iterator[Split]:
+def _swapped(search: Search, split: Split, floor: Floor) -> Iterator[Split]:
     """Another pool in the place of one, for everything it carries: two that are near each other by price may differ by more than a leg's gas."""
     amount = search.problem.amount
     numbers = {path.hops: k for k, path in enumerate(search.paths)}
@@ -101,7 +102,7 @@ def _swapped(search: Search, split: Split) -> Iterator[Split]:
     used = {hop for k in split.amounts for hop in search.paths[k].hops}
     kept = {k: held - held // _SWAPPED for k, held in split.amounts.items()}
     freed = amount - sum(kept.values())
-    now = search.run(freed, _PARTS, 0.0, kept, only=frozenset(kept)).worth
+    now, asked = search.run(freed, _PARTS, 0.0, kept, only=frozenset(kept)).worth, list[Asked]()
     for hop in sorted(used):
         for other in sorted(between[hop.asset_in, hop.asset_out] - used):
             moved: dict[int, int] = {}
@@ -110,9 +111,8 @@ def _swapped(search: Search, split: Split) -> Iterator[Split]:
                 moved[k] = moved.get(k, 0) + held
             if -1 in moved:
                 continue
-            trial = search.run(freed, _PARTS, 0.0, moved, only=frozenset(moved))
-            if trial.worth > now:
-                yield trial
+            asked.append(Asked(freed, _PARTS, 0.0, moved, only=frozenset(moved)))
+    return (trial for trial in search.runs(asked, floor) if trial.worth > now)
 
 
 def improved(
@@ -123,12 +123,13 @@ def improved(
     for _ in range(_ROUNDS):
         better = None
         for moves in (_added, _joined, _sprinkled, _without, _swapped):
-            for trial in moves(search, split):
+            floor = Floor(plan.worth, _NEAR)
+            for trial in moves(search, split, floor):
                 if not in_time():
                     return plan, split
                 # A leg that is too much for a pool by the chunk may still pay by a little.
                 used = moves is _sprinkled, frozenset(trial.flows)
-                if trial.left or used in tried or trial.worth + abs(trial.worth) * _NEAR < plan.worth:
+                if trial.left or used in tried or floor.above(trial.worth):
                     continue
                 tried.add(used)
                 made = settle(search, trial)

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
+from typing import TypeAlias
 
 from agent.amm import Pool, Reverted
 from agent.domain.instruments import AssetId, Place, place_of
@@ -91,11 +92,17 @@ def _share(total: int, weights: list[int]) -> list[int]:
     return parts
 
 
-def make_plan(problem: Problem, split: Split, broken: set[Hop] | None = None) -> Plan | None:
+Legs: TypeAlias = dict[tuple[Hop, int], tuple[Leg, Pool] | None]
+
+
+def make_plan(
+    problem: Problem, split: Split, broken: set[Hop] | None = None, known: Legs | None = None
+) -> Plan | None:
     """The exact plan of a split, None where a leg cannot execute. What books leave under a lot goes to the pools.
 
-    A pool that refused its leg is added to `broken`.
+    A pool that refused its leg is added to `broken`. `known` keeps what `pool_leg` says of the market's own pools.
     """
+    known = {} if known is None else known
     view = problem.view
     books = {book.id: book for book in view.books}
     flows = dict(split.flows)
@@ -159,7 +166,12 @@ def make_plan(problem: Problem, split: Split, broken: set[Hop] | None = None) ->
         for hop, part in zip(onward, _share(total, [flows[hop] for hop in onward]), strict=True):
             if part <= 0:
                 continue
-            made = pool_leg(hop, states.get(hop.id) or view.pools[hop.id], part)
+            if hop.id in states:
+                made = pool_leg(hop, states[hop.id], part)
+            elif (hop, part) in known:
+                made = known[hop, part]
+            else:
+                made = known[hop, part] = pool_leg(hop, view.pools[hop.id], part)
             if made is None:
                 if broken is not None:
                     broken.add(hop)

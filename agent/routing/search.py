@@ -7,8 +7,9 @@ share inventory, are respected. Amounts promised here rank plans; `agent.routing
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from agent.domain.instruments import AssetId, Place
@@ -18,7 +19,8 @@ from agent.routing.ladder import ladder
 from agent.routing.problem import Problem
 
 if TYPE_CHECKING:
-    from agent.routing.plan import Plan
+    from agent.routing.grid import Parts
+    from agent.routing.plan import Legs, Plan
 
 _THINNEST = 64
 _DUST = 10**6
@@ -49,6 +51,29 @@ class Split:
     flows: Mapping[Hop, int]
     left: int
     worth: float
+
+
+class Asked(NamedTuple):
+    """What `Search.run` takes."""
+
+    amount: int
+    chunks_of: int
+    share: float
+    base: Mapping[int, int] | None = None
+    banned: frozenset[Hop] = frozenset()
+    only: frozenset[int] | None = None
+
+
+class Floor(NamedTuple):
+    """A run is not wanted that leaves something, or whose worth, and `near` times it, and `slack` more are below `worth`."""
+
+    worth: float
+    near: float
+    slack: float = 0.0
+
+    def above(self, worth: float) -> bool:
+        """Whether a run of that worth is not wanted."""
+        return worth + abs(worth) * self.near + self.slack < self.worth
 
 
 class _Step(NamedTuple):
@@ -90,32 +115,56 @@ class Search:
         sold, bought = view.assets[problem.sell].decimals, view.assets[problem.buy].decimals
         self.made: dict[object, tuple[Plan | None, frozenset[Hop]]] = dict(known.made) if known else {}
         """By split, its exact plan and the hops that refused; the paths of `known` have the same numbers here."""
+        self.legs: Legs = known.legs if known else {}
+        """What pools that stand as they did at the start give, by hop and amount."""
         self._overheads = {place: gas.tx_gas for place, gas in problem.overheads.items()}
         self._room = {source.asset: source.cap for source in problem.sources}
         self._places = [path.place for path in self.paths]
         self._sources = [path.source for path in self.paths]
         self.hops: list[Hop] = list(known.hops) if known else []
-        self._numbers: dict[Hop, int] = dict(known._numbers) if known else {}
         self._steps: list[list[_Step]] = list(known._steps) if known else []
         self._scales: list[tuple[float, float, float]] = list(known._scales) if known else []
         self._curves: dict[Key, Curve] = dict(known._curves) if known else {}
         # By hop: what its first use costs, in units of the bought asset.
         self._firsts: list[float] = list(known._firsts) if known else []
-        self._users: dict[Key, list[int]] = defaultdict(list)
-        if known:
-            self._users.update({key: list(using) for key, using in known._users.items()})
+        # A hop is in one place: its step is the same on every path.
+        self._made: dict[Hop, _Step] = dict(known._made) if known else {}
+        scales: dict[tuple[AssetId, AssetId], tuple[float, float, float]] = {}
         for index in range(len(self._steps), len(self.paths)):
             path, place = self.paths[index], self._places[index]
             extra = problem.overheads.get(place)
             per_leg, rate = extra.tx_gas_per_leg if extra else 0, problem.gas_rate.get(place, 0.0)
-            self._steps.append([self._step(hop, index, per_leg, rate) for hop in path.hops])
-            into = 10.0 ** (view.assets[path.source].decimals - sold)
-            self._scales.append((into, 10.0 ** (bought - view.assets[path.target].decimals), rate))
-        self._near: dict[Place, list[int]] = defaultdict(list)
-        for index, place in enumerate(self._places):
-            self._near[place].append(index)
+            steps = []
+            for hop in path.hops:
+                step = self._made.get(hop)
+                if step is None:
+                    step = self._made[hop] = self._step(hop, per_leg, rate)
+                steps.append(step)
+            self._steps.append(steps)
+            ends = path.source, path.target
+            if ends not in scales:
+                into = 10.0 ** (view.assets[path.source].decimals - sold)
+                scales[ends] = into, 10.0 ** (bought - view.assets[path.target].decimals), rate
+            self._scales.append(scales[ends])
 
-    def _step(self, hop: Hop, index: int, per_leg: int, rate: float) -> _Step:
+    @cached_property
+    def _users(self) -> dict[Key, list[int]]:
+        """By curve the paths that use it."""
+        found: dict[Key, list[int]] = defaultdict(list)
+        for index, steps in enumerate(self._steps):
+            for key in dict.fromkeys(step.key for step in steps):
+                found[key].append(index)
+        return found
+
+    @cached_property
+    def _near(self) -> dict[Place, list[int]]:
+        """By place its paths."""
+        found: dict[Place, list[int]] = defaultdict(list)
+        for index, place in enumerate(self._places):
+            found[place].append(index)
+        return found
+
+    def _step(self, hop: Hop, per_leg: int, rate: float) -> _Step:
         key, i, j = key_of(hop), 0, 1
         curve = self._curves.get(key)
         if hop.book:
@@ -127,14 +176,9 @@ class Search:
             ready = self.problem.graph.ready(hop)
             curve, i, j = ready.curve, ready.i, ready.j
         self._curves[key] = curve
-        using = self._users[key]
-        if not using or using[-1] != index:
-            using.append(index)
-        first = curve.gas + per_leg
-        number = self._numbers.setdefault(hop, len(self.hops))
-        if number == len(self.hops):
-            self.hops.append(hop)
-            self._firsts.append(first * rate)
+        first, number = curve.gas + per_leg, len(self.hops)
+        self.hops.append(hop)
+        self._firsts.append(first * rate)
         return _Step(key, curve, i, j, number, first)
 
     def quote(self, index: int, amount: int, run: _Run, share: float) -> Quote | None:
@@ -288,6 +332,17 @@ class Search:
                 for k in self._near[self._places[best]]:
                     quotes.pop(k, None)
         return self._split(run, left)
+
+    def runs(self, asked: Iterable[Asked], floor: Floor) -> Iterator[Split]:
+        """The runs in turn; those not wanted may be left out."""
+        for one in asked:
+            yield self.run(*one)
+
+    def gridded(self, broken: Collection[Hop]) -> Parts | None:
+        """`combined` of `agent.routing.grid`."""
+        from agent.routing.grid import combined
+
+        return combined(self, broken)
 
     def _split(self, run: _Run, left: int) -> Split:
         return self._answer(dict(run.amounts), run.flows, run.places, run.gain, left)

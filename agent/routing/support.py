@@ -7,27 +7,25 @@ and chunks does not: many legs changed at once, each of which is worth a part of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from math import inf
+from math import inf, sqrt
 from operator import add
 from typing import NamedTuple
 
 from agent.domain.instruments import AssetId, place_of
 from agent.routing.balance import Balanced, Leg, balanced
-from agent.routing.engine import search_over
+from agent.routing.engine import search_over, supports_over
 from agent.routing.graph import Hop, Path
 from agent.routing.plan import Plan
 from agent.routing.problem import Problem
 from agent.routing.search import Search, Split, order_of
 
-_ROUNDS, _TRIED, _SWAPS, _MORE, _WAYS = 24, 24, 13, 16, 6
-_PRICES = 3
-_SURE = 1e-9
+WAYS, HALVINGS, LESS = 6, 16, 0.2
+"""Pairs of legs told by asset between them; how often the interval of its price is halved; legs that earn that part of their gas are tried many at once."""
+_ROUNDS, _TRIED, _SWAPS, _MORE = 24, 24, 13, 16
+SURE = 1e-9
 """Less than that share of the value is no gain."""
-_LESS = 0.2
-"""Legs that earn that part of their gas are tried many at once."""
-_HALVINGS = 16
 _PATHS = 64
 
 Support = frozenset[Hop]
@@ -67,14 +65,27 @@ class Supports:
 
     def _worth(self, support: Support, start: Mapping[AssetId, float]) -> Balanced:
         nothing, hops = Balanced(-inf, {}, {}), sorted(support)
-        legs = [leg for hop in hops if (leg := self.leg(hop)) is not None]
         order = order_of(hops)
-        if order is None or len(legs) < len(hops) or not self._forward(hops, order):
+        if order is None or not self._forward(hops, order):
             return nothing
         if not {self.problem.sell, self.problem.buy} <= set(order) or not set(order) <= start.keys():
             return nothing
+        return self.balanced(hops, order, start) or nothing
+
+    def balanced(self, hops: Sequence[Hop], order: Sequence[AssetId], start: Mapping[AssetId, float]) -> Balanced | None:  # fmt: skip
+        """What the legs are worth at best, their assets in order; None where one has no curve."""
+        legs = [leg for hop in hops if (leg := self.leg(hop)) is not None]
         ends = self.problem.sell, self.problem.buy
+        if len(legs) < len(hops):
+            return None
         return balanced(legs, order, *ends, float(self.problem.amount), start, self._rate)
+
+    def over(self, hop: Hop, prices: Mapping[AssetId, float]) -> float | None:
+        """What a leg gains beyond its gas, None where it has no curve."""
+        leg = self.leg(hop)
+        if leg is None:
+            return None
+        return leg.gain(prices[hop.asset_in], prices[hop.asset_out]) - leg.gas * self._rate
 
     def _forward(self, hops: list[Hop], order: list[AssetId]) -> bool:
         """Whether no chain is longer than paths may be, and no pool is sold what it gave."""
@@ -97,13 +108,9 @@ class Supports:
             held = len(support) - self.problem.max_legs
             short: list[tuple[float, Hop]] = []
             for hop in sorted(support):
-                leg = self.leg(hop)
-                if leg is not None:
-                    over = (
-                        leg.gain(made.prices[hop.asset_in], made.prices[hop.asset_out]) - leg.gas * self._rate
-                    )
-                    if over < 0 or held > 0:
-                        short.append((over, hop))
+                over = self.over(hop, made.prices)
+                if over is not None and (over < 0 or held > 0):
+                    short.append((over, hop))
             short.sort()
             best: tuple[Support, Balanced] | None = None
             for _, hop in short if held <= 0 else short[:_SWAPS]:
@@ -132,7 +139,7 @@ class Supports:
         """Legs that could gain more than a part of their gas, two where they lead by an asset that is not there yet."""
         found = list[More]()
         prices, pools = made.prices, {hop.id for hop in support}
-        least = abs(made.net) * _SURE
+        least = abs(made.net) * SURE
         # By asset in between: legs to it with the price they need at least, legs from it with what they bring at most.
         ins: dict[AssetId, list[tuple[float, Hop]]] = {}
         outs: dict[AssetId, list[tuple[float, Hop]]] = {}
@@ -144,7 +151,7 @@ class Supports:
                 vi, vj = prices[hop.asset_in], prices[hop.asset_out]
                 leg = self.leg(hop) if rate * vj > vi else None
                 gain = 0.0 if leg is None else leg.gain(vi, vj)
-                if leg is not None and gain > _LESS * leg.gas * self._rate + least:
+                if leg is not None and gain > LESS * leg.gas * self._rate + least:
                     found.append(More(gain, leg.gas * self._rate, (hop,), {}))
             elif hop.asset_in in prices and rate > 0:
                 ins.setdefault(hop.asset_out, []).append((prices[hop.asset_in] / rate, hop))
@@ -154,7 +161,7 @@ class Supports:
             for one, two in self._pairs(ins[asset], outs[asset], prices, least):
                 price, gain = _between(one, two, prices[one.i], prices[two.j])
                 gas = (one.gas + two.gas) * self._rate
-                if gain > _LESS * gas + least:
+                if gain > LESS * gas + least:
                     found.append(More(gain, gas, (one.hop, two.hop), {asset: price}))
         return found
 
@@ -163,9 +170,10 @@ class Supports:
         low, high = min(price for price, _ in ins), max(price for price, _ in outs)
         if low >= high:
             return []
-        at = [low * (high / low) ** (k / (_PRICES + 1)) for k in range(1, _PRICES + 1)]
+        half = sqrt(high / low)
+        at = [low * sqrt(half), low * half, low * half * sqrt(half)]
         # All of the order at the rate of the first unit, against the best leg there is on the other side, is more than a leg can gain.
-        whole, part = self.problem.amount * prices[self.problem.sell], _LESS * self._rate
+        whole, part = self.problem.amount * prices[self.problem.sell], LESS * self._rate
         pools = self.problem.view.pools
         to = [
             (leg, [leg.gain(prices[leg.i], price) for price in at])
@@ -185,7 +193,7 @@ class Supports:
                     most = min(map(add, first, second)) - gas
                     if most > 0:
                         found.append((-most, n, m))
-        return [(to[n][0], on[m][0]) for _, n, m in sorted(found)[:_WAYS]]
+        return [(to[n][0], on[m][0]) for _, n, m in sorted(found)[:WAYS]]
 
     def _offered(self, assets: frozenset[AssetId]) -> list[Hop]:
         """The hops between two of the assets, and to and from assets that lead from one of them to another."""
@@ -226,7 +234,7 @@ class Supports:
             return None
         made = self.thinned(support, tried)
         least = self.score(than)
-        return made if self.score(made[1]) > (least[0], least[1] + abs(least[1]) * _SURE) else None
+        return made if self.score(made[1]) > (least[0], least[1] + abs(least[1]) * SURE) else None
 
     def _added(self, support: Support, made: Balanced, more: list[More]) -> tuple[Support, Balanced] | None:
         """One leg more, or two through another asset."""
@@ -242,7 +250,7 @@ class Supports:
     def _flooded(self, support: Support, made: Balanced, more: list[More]) -> tuple[Support, Balanced] | None:
         """Many legs at once, of which those that pay stay."""
         wide, prices, many = support, dict(made.prices), 0
-        for one in sorted(more, key=lambda one: (_LESS * one.gas - one.gain, one.hops)):
+        for one in sorted(more, key=lambda one: (LESS * one.gas - one.gain, one.hops)):
             wider = wide | set(one.hops)
             order = order_of(sorted(wider))
             if order is not None and self._forward(sorted(wider), order):
@@ -257,13 +265,13 @@ def _between(one: Leg, two: Leg, vi: float, vj: float) -> tuple[float, float]:
     low, high = vi / one.spot, two.spot * vj
     if low >= high:
         return low, 0.0
-    for _ in range(_HALVINGS):
-        middle = (low * high) ** 0.5
+    for _ in range(HALVINGS):
+        middle = sqrt(low * high)
         if one.best(vi, middle)[1] < two.best(middle, vj)[0]:
             low = middle
         else:
             high = middle
-    price = (low * high) ** 0.5
+    price = sqrt(low * high)
     return price, one.gain(vi, price) + two.gain(price, vj)
 
 
@@ -292,7 +300,7 @@ def rebuilt(
     sold, bought = {leg.asset_in for leg in plan.legs}, {leg.asset_out for leg in plan.legs}
     if sold - bought != {problem.sell} or bought - sold != {problem.buy}:
         return None
-    supports = Supports(problem, in_time)
+    supports = supports_over(problem, in_time)
     _, made = supports.improved(support, _prices(plan, problem.buy))
     if made.net <= plan.worth or not made.flows:
         return None
@@ -329,7 +337,7 @@ def _paths(flows: Mapping[Hop, float], problem: Problem) -> tuple[list[int], lis
         for hop in sorted(hop for hop in flows if hop.asset_in == asset):
             left[hop] = parts[asset] * share[hop]
             parts[hop.asset_out] += left[hop]
-    while rest > _SURE and len(paths) < _PATHS:
+    while rest > SURE and len(paths) < _PATHS:
         at, hops, part = problem.sell, list[Hop](), rest
         while at != problem.buy:
             on = [hop for hop in sorted(left) if hop.asset_in == at]

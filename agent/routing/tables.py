@@ -25,7 +25,7 @@ from agent.amm import (
     SolidlyPool,
     WeightedPool,
 )
-from agent.domain.instruments import AssetId
+from agent.domain.instruments import AssetId, Place, place_of
 from agent.market.book import Book
 from agent.market.view import MarketView
 from agent.routing.curves import Curve, curve_of
@@ -73,6 +73,11 @@ class Tables:
         self.hops = [row.hop for row in rows]
         self.nodes = sorted({asset for hop in self.hops for asset in (hop.asset_in, hop.asset_out)})
         self.number = {asset: k for k, asset in enumerate(self.nodes)}
+        self.places: list[Place] = list(dict.fromkeys(place_of(node) for node in self.nodes))
+        self.place: Ints = np.array(
+            [self.places.index(place_of(node)) for node in self.nodes], dtype=np.int64
+        )
+        """By node, the number of its chain."""
         self.i: Ints = np.array([self.number[hop.asset_in] for hop in self.hops], dtype=np.int64)
         self.j: Ints = np.array([self.number[hop.asset_out] for hop in self.hops], dtype=np.int64)
         self.keep: Floats = np.array([row.keep_in for row in rows])

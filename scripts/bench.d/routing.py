@@ -222,6 +222,7 @@ def recorded(
 
     start = time.process_time()
     graph.beams().rows.laid()
+    graph.knots()
     laid = (time.process_time() - start) * 1e3
     each()
     ours = each()
@@ -229,10 +230,14 @@ def recorded(
     plain = each()
     compile_searches()
     graphs, moving = Graphs(), view
-    graphs.of(moving).beams().rows.laid()
+    first = graphs.of(moving)
+    first.beams().rows.laid()
+    first.knots()
 
     def block() -> None:
-        graphs.of(moving).beams().rows.laid()
+        later = graphs.of(moving)
+        later.beams().rows.laid()
+        later.knots()
 
     patched = []
     for _ in range(10):
@@ -268,6 +273,7 @@ def growth(pools: int, tokens: int, seed: int, count: int) -> dict[str, Any]:
         gaps.append(found.gap_bps)
         try:
             graph.beams().rows.laid()
+            graph.knots()
             began = time.process_time()
             best_plan(pose(market.view, sell, buy, amount, max_hops=4, graph=graph))
             plans.append((time.process_time() - began) * 1e3)

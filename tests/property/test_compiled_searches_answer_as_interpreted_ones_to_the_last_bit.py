@@ -30,6 +30,7 @@ from agent.market.file import parse_text
 from agent.market.view import MarketView
 from agent.routing.buy import route_buy
 from agent.routing.compiled import CompiledSearch
+from agent.routing.compiled_support import CompiledSupports
 from agent.routing.curves import Curve, Depth, curve_of
 from agent.routing.engine import compile_searches, compiled
 from agent.routing.graph import Graph
@@ -37,10 +38,12 @@ from agent.routing.graphs import Graphs
 from agent.routing.greedy import best_plan
 from agent.routing.kernels.sales import NONE, sell
 from agent.routing.kernels.whole import MOST, as_float, halved, less, minus, pair, plus
+from agent.routing.knots import Knots
 from agent.routing.plan import Plan
 from agent.routing.problem import Problem, pose
 from agent.routing.rows import Rows
-from agent.routing.search import Search
+from agent.routing.search import Asked, Floor, Search
+from agent.routing.support import Supports
 from agent.routing.warm import warm
 
 RECORDED = Path(os.environ.get("FAIRLEAD_DATA", "../shared/data")) / "markets"
@@ -169,6 +172,53 @@ def test_runs_with_caps_bans_and_a_base_that_is_refused_are_the_same() -> None:
         assert ours.nets(sizes) == theirs.nets(sizes)
 
 
+def test_combinations_and_runs_asked_for_together_are_the_same() -> None:
+    combined = 0
+    for seed in range(24):
+        problem, draw = replace(_posed(random_market(seed), seed), overheads={}), Random(seed)
+        problem = replace(problem, max_legs=draw.choice((2, 4, 12)))
+        ours, theirs = Search(problem), CompiledSearch(problem)
+        broken = draw.sample(ours.hops, min(seed % 2, len(ours.hops)))
+        parts = ours.gridded(broken)
+        assert theirs.gridded(broken) == parts
+        combined += parts is not None and len(parts) > 1
+        paths = range(len(problem.paths))
+        asked = [
+            Asked(problem.amount // part, 9, share, {k: problem.amount // draw.choice((2, 10**9))}, frozenset(), frozenset((k, j)))
+            for part in (2, 50) for share in (0.0, 1.0) for k in paths for j in draw.sample(paths, 1)
+        ]  # fmt: skip
+        every = [ours.run(*one) for one in asked]
+        floor = Floor(sorted(split.worth for split in every)[len(every) // 2], 1e-3)
+        wanted = [split for split in every if not split.left and not floor.above(split.worth)]
+        found = list(theirs.runs(asked, floor))
+        assert [split for split in found if not split.left and not floor.above(split.worth)] == wanted
+        assert len(wanted) <= len(found) < len(every) or len(every) < 3
+    assert combined > 3
+
+
+def test_legs_are_balanced_and_offered_the_same() -> None:
+    offered = 0
+    for seed in range(24):
+        view, draw = random_market(seed), Random(seed)
+        problem = pose(view, SELL, BUY, (1 + seed * 37 % 290) * 10**18 + seed)
+        supports = Supports(problem, lambda: True), CompiledSupports(problem, lambda: True)
+        start = {asset: 10 ** draw.uniform(-9, 0) for asset in problem.graph.edges}
+        for path in draw.sample(problem.paths, min(6, len(problem.paths))):
+            other = draw.choice(problem.paths)
+            for support in (frozenset(path.hops), frozenset((*path.hops, *other.hops))):
+                ours, theirs = (of.worth(support, {**start, BUY: 1.0}) for of in supports)
+                assert ours == theirs and list(ours.flows) == list(theirs.flows)
+                if not ours.flows:
+                    continue
+                assert [supports[0].over(hop, ours.prices) for hop in sorted(support)] == [
+                    supports[1].over(hop, ours.prices) for hop in sorted(support)
+                ]
+                found = [sorted(of.more(support, ours), key=lambda more: more.hops) for of in supports]
+                assert found[0] == found[1]
+                offered += sum(len(more.hops) == 2 for more in found[0])
+    assert offered > 20
+
+
 def test_an_amount_that_no_pair_of_words_holds_is_left_to_the_interpreted_search() -> None:
     view = random_market(7)
     problem = replace(_posed(replace(view, inventory={}), 7), amount=MOST * 3)
@@ -185,6 +235,14 @@ def test_a_purchase_is_planned_the_same() -> None:
     assert route_buy(view, SELL, BUY, 40_000 * 10**6) == ours
 
 
+def _laid(knots: Knots) -> list[object]:
+    legs = knots.legs
+    return [
+        (hop, legs.rate[e], legs.keep[e], legs.spot[e], legs.gas[e], legs.tick[e], legs.knots[legs.knot[e] : legs.knot[e] + legs.size[e]].tolist())
+        for e, hop in enumerate(knots.hops)
+    ]  # fmt: skip
+
+
 def test_a_graph_taken_over_from_the_block_before_plans_as_one_made_from_nothing() -> None:
     draw, graphs = Random(4), Graphs()
     for seed in (2, 20, 34):
@@ -197,6 +255,7 @@ def test_a_graph_taken_over_from_the_block_before_plans_as_one_made_from_nothing
             view = replace(view, pools={**view.pools, moved.id: replace(moved, reserves=reserves)})
             kept, new = graphs.of(view), Graph(view)
             compile_searches()
+            assert _laid(kept.knots()) == _laid(new.knots())
             plans = [best_plan(pose(view, SELL, BUY, 90 * 10**18, graph=graph)) for graph in (kept, new)]
             assert plans[0] == plans[1]
 

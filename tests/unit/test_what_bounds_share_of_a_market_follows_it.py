@@ -6,7 +6,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from markets import USDC, WETH, random_market
+from markets import DAI, USDC, WETH, random_market
 from small_markets import small_market
 
 from agent.amm import ConstantProductPool
@@ -14,6 +14,7 @@ from agent.domain.instruments import AssetId
 from agent.market.view import MarketView
 from agent.routing.certificate.bound import Setting
 from agent.routing.certificate.ground import Ground, between, bits, mask_of
+from agent.routing.certificate.losses import Onward
 from agent.routing.certificate.units import Order
 from agent.routing.graph import Graph
 from agent.routing.graphs import Graphs
@@ -50,6 +51,28 @@ def test_of_another_market_it_is_not_taken() -> None:
     moved = replace(view, pools=dict(list(view.pools.items())[1:]))
     order = Order(moved, AssetId(WETH), AssetId(USDC), 10**18, False, "0.0003")
     assert {s.edge.pool.id for s in Setting(order, Ground(view)).sales} <= set(moved.pools)
+
+
+def _legs(onward: Onward) -> set[tuple[AssetId, AssetId, int]]:
+    return {(one, *leg) for one, legs in onward.items() for leg in legs}
+
+
+@pytest.mark.parametrize("seed", [2, 5, 20])
+def test_sales_and_idle_pairs_of_an_order_are_those_found_without_what_was_kept(seed: int) -> None:
+    view = random_market(seed)
+    ground, found = Ground(view), set[str]()
+    for sell, buy, px in ((WETH, USDC, "0.0003"), (DAI, USDC, "0.0003"), (WETH, DAI, "0.0004"), (WETH, USDC, "0.0005")):  # fmt: skip
+        order = Order(view, AssetId(sell), AssetId(buy), 10**18, False, px)
+        kept, new = Setting(order, ground), Setting(order)
+        assert [(s.edge.pool.id, s.pair, s.i, s.j, s.edge.gas, s.edge.per_tick, s.edge.never_sold) for s in kept.sales] == [
+            (s.edge.pool.id, s.pair, s.i, s.j, s.edge.gas, s.edge.per_tick, s.edge.never_sold) for s in new.sales
+        ]  # fmt: skip
+        found.add(repr(sorted(s.edge.gas for s in kept.sales)))
+        # Of sales of its own it asks each.
+        new.sales = list(new.sales)
+        assert [_legs(side) for side in kept.idle] == [_legs(side) for side in new.idle]
+        assert any(kept.idle)
+    assert len(found) > 1
 
 
 def _reached(near: dict[int, set[int]], starts: set[int], ends: set[int]) -> set[int]:

@@ -76,7 +76,7 @@ def command(
     if compiled:
         from agent.routing.warm import warm
 
-        # Before anything is open: the first start on a machine compiles for some ten seconds, later ones load for one.
+        # Before anything is open: the first start on a machine compiles for half a minute, later ones load for a second.
         warm()
     if once:
         return with_app(settings, lambda app, stack: _once(app, stack, as_json))

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate
 from math import log
@@ -28,7 +27,7 @@ from agent.amm import Pool, SolidlyPool
 from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
 from agent.routing.certificate.branches import Branch, covered
-from agent.routing.certificate.gains import LITTLE, Edge, Ends, Gain, Sale, free_pays, free_unit_up, gain_of
+from agent.routing.certificate.gains import LITTLE, Ends, Gain, Sale, free_pays, free_unit_up, gain_of
 from agent.routing.certificate.ground import Ground, between, bits, mask_of
 from agent.routing.certificate.growth import Growth, grown_up
 from agent.routing.certificate.levels import Side, levels_gain_up, sides_of_book
@@ -46,7 +45,6 @@ from agent.routing.certificate.units import (
 
 ROUNDS = 16
 _HUBS = 12
-_FREE = Fraction(0)
 _WORTH_A_ROUND = 200
 _FAR = 4
 """A plan that can lose more than this many times the usual gas reaches everything."""
@@ -89,7 +87,8 @@ class Setting:
         self.caps = source_caps(order)
         inside, self._onward = between(self.ground, self._mask(self.sources), self._mask(self.targets), _HUBS)
         self.nodes = frozenset(self.ground.nodes[k] for k in bits(inside))
-        self.sales = list(self._offered())
+        self._priced = self.ground.priced(gas_values(order))
+        self.sales = self._every = list(self._offered())
 
     def _mask(self, nodes: Collection[AssetId]) -> int:
         number = self.ground.number
@@ -97,8 +96,8 @@ class Setting:
 
     def _offered(self) -> Iterator[Sale]:
         """What every pool offers on some way from source to target."""
-        prices, onward = gas_values(self.order), self._onward
-        for pool, nodes, numbers, place, together in self.ground.stands:
+        priced, onward = self._priced, self._onward
+        for number, (_, _, numbers, _, _) in enumerate(self.ground.stands):
             if len(numbers) == 2:
                 a, b = numbers
                 ways = [(0, 1)] if onward[a] >> b & 1 else []
@@ -107,19 +106,8 @@ class Setting:
             else:
                 rows = [(i, onward[a]) for i, a in enumerate(numbers) if onward[a]]
                 ways = [(i, j) for i, row in rows for j, b in enumerate(numbers) if row >> b & 1]
-            if not ways:
-                continue
-            rate = prices.get(place, _FREE)
-            gas = pool.gas * rate.numerator // rate.denominator
-            per_tick = pool.gas_per_tick * rate.numerator // rate.denominator if pool.gas_per_tick else 0
-            if together:
-                sold, bought = {i for i, _ in ways}, {j for _, j in ways}
-                every = frozenset(range(len(nodes)))
-                yield Sale(Edge(pool, nodes, gas, per_tick, every - sold, every - bought), 0, 0)
-            else:
-                edge = Edge(pool, nodes, gas, per_tick)
-                for i, j in ways:
-                    yield Sale(edge, i, j)
+            if ways:
+                yield from priced.sales(number, ways)
 
     def ways(self, sales: Sequence[Sale] | None = None) -> frozenset[tuple[AssetId, AssetId]]:
         """The pairs (sold, bought) that a plan can trade, with `sales` alone where they are given."""
@@ -278,16 +266,18 @@ class Setting:
         return self._logged[1]
 
     def _gain(self, sale: Sale, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> Gain:
+        edge = sale.edge
         if sale.i == sale.j:
             return gain_of(sale, self.ends, value, caps)
         given, got = sale.pair
-        pool = sale.edge.pool
-        cap, free = caps.get(given), free_unit_up(pool, value[given]) if isinstance(pool, SolidlyPool) else 0
-        if cap is not None and sale.edge.gas:
+        cap, free = caps.get(given), 0
+        if isinstance(edge.pool, SolidlyPool):
+            free = free_unit_up(edge.pool, value[given])
+        if cap is not None and edge.gas:
             # All of it at the rate of the first unit: too little to matter is not computed more exactly.
             gross = whole_up(cap, value[given], self._first(sale, value)) + free
-            if gross * LITTLE < sale.edge.gas:
-                return Gain(sale, gross, gross - sale.edge.gas, given)
+            if gross * LITTLE < edge.gas:
+                return Gain(sale, gross, gross - edge.gas, given)
         gain = gain_of(sale, self.ends, value, caps)
         if gain.gross > 0:
             most = None if got in self.targets else self._sold_on(got, caps)
@@ -331,8 +321,14 @@ class Setting:
         return grown_up(held, self._growths(gains, value), whole, together)
 
     def _growths(self, gains: Sequence[Gain], value: Mapping[AssetId, int]) -> list[Growth]:
-        alone = [gain for gain in gains if gain.sale.i != gain.sale.j]
-        return [Growth(g.gross, self._asset(g.sale.pair[0]), self._rate(g.sale, value)) for g in alone]
+        logs, rates, found = self._logs(value), self.rates, list[Growth]()
+        for gain in gains:
+            edge, i, j = gain.sale.edge, gain.sale.i, gain.sale.j
+            if i != j:
+                given, got = gain.sale.pair
+                first = None if isinstance(edge.pool, SolidlyPool) else rates[edge.pool.id][i][j] + logs[got] - logs[given]  # fmt: skip
+                found.append(Growth(gain.gross, self._asset(given), first))
+        return found
 
     def _rate(self, sale: Sale, value: Mapping[AssetId, int]) -> float | None:
         """`_first`, None where a sale can be worth more than that."""
@@ -378,8 +374,9 @@ class Setting:
     def idle(self) -> tuple[Onward, Onward]:
         """What every pair loses at least that is traded without a gain: its gas. Books, and pools whose pairs are counted
         together, count nothing."""
-        legs: dict[tuple[AssetId, AssetId], int] = {}
-        for sale in self.sales:
+        every = self.sales is self._every
+        legs = self._priced.idle(self._onward) if every else dict[tuple[AssetId, AssetId], int]()
+        for sale in () if every else self.sales:
             if sale.i != sale.j:
                 idle = sale.edge.idle
                 if legs.get(sale.pair, idle) >= idle:
@@ -403,8 +400,13 @@ class Setting:
         """(most, room, gains): what the gains earn together with what reaching them loses, what a plan that earns more than `least` can
         lose in all, and the gains it can have."""
         needed: list[tuple[int, Gain]] = []
+        to, on = around.sides
         for gain in gains:
-            lost = self._lost(gain.sale, around)
+            if gain.sale.i != gain.sale.j:
+                given, got = gain.sale.pair
+                lost = to[given] + on[got] if given in to and got in on else None
+            else:
+                lost = self._lost(gain.sale, around)
             if lost is not None:
                 needed.append((lost + max(-gain.net, 0), gain))
         needed.sort(key=lambda step: step[0])
@@ -434,7 +436,7 @@ class Setting:
 
     def _sums(self, gains: Sequence[Gain]) -> list[int]:
         """What the first one, two, three … of the gains can earn together after gas."""
-        return list(accumulate(max(gain.net, 0) for gain in gains))
+        return list(accumulate([net if (net := gain.net) > 0 else 0 for gain in gains]))
 
     def _net(self, gains: Sequence[Gain]) -> int:
         """The most that can be earned together after gas."""

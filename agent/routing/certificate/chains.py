@@ -122,8 +122,18 @@ class Chains(Setting):
 
     def _pairs(self, edge: Edge, i: int, j: int) -> Iterator[Sale]:
         for given, got in self._turns(edge.nodes[i], edge.nodes[j]):
-            nodes = tuple(given if k == i else got if k == j else n for k, n in enumerate(edge.nodes))
-            yield Sale(replace(edge, nodes=nodes), i, j)
+            nodes = list(edge.nodes)
+            nodes[i], nodes[j] = given, got
+            made = Edge(
+                edge.pool,
+                tuple(nodes),
+                edge.gas,
+                edge.per_tick,
+                edge.never_sold,
+                edge.never_bought,
+                edge.bought,
+            )
+            yield Sale(made, i, j)
 
     def _at(self) -> list[tuple[int, bool]]:
         return [

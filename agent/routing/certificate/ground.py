@@ -5,15 +5,21 @@ Sets of nodes are integers: bit k is node k. A market that moved by a block take
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import permutations
 from typing import NamedTuple
 
 from agent.amm import BalancerStablePool, CurvePool, Pool
 from agent.domain.instruments import AssetId, Place
 from agent.market.view import MarketView
+from agent.routing.certificate.gains import Edge, Sale
 from agent.routing.certificate.spots import Rates, first_rates
 from agent.routing.certificate.units import gas_place, wrapped_names
 
+_FREE = Fraction(0)
+_KEPT = 16
+"""Assets bought whose sales are kept."""
 _BEST = 16
 """So many of the best connected nodes are gone through first: what they do not reach is little."""
 
@@ -28,6 +34,58 @@ class Stand(NamedTuple):
     together: bool
 
 
+class Priced:
+    """A market's pools with gas as values, and the sales to them, each made when first asked for: orders that buy the same asset share them."""
+
+    def __init__(self, stands: Sequence[Stand], prices: Mapping[Place, Fraction]) -> None:
+        self._gas = [_gas_of(stand, prices) for stand in stands]
+        self._stands = stands
+        self._least: list[tuple[int, int, tuple[AssetId, AssetId], int]] | None = None
+        self._edges: list[Edge | None] = [None] * len(stands)
+        self._sales: list[dict[tuple[int, int], Sale]] = [{} for _ in stands]
+
+    def idle(self, leads: Sequence[int]) -> dict[tuple[AssetId, AssetId], int]:
+        """By pair that may be traded (`leads` as of `Between`), what its use loses at least where it gains nothing; of pools whose pairs are counted
+        together nothing is told."""
+        if self._least is None:
+            least: dict[tuple[int, int], int] = {}
+            for number, stand in enumerate(self._stands):
+                if not stand.together:
+                    idle = Edge(stand.pool, stand.nodes, *self._gas[number]).idle
+                    for pair in permutations(stand.numbers, 2):
+                        if least.get(pair, idle) >= idle:
+                            least[pair] = idle
+            name = {
+                k: node for stand in self._stands for k, node in zip(stand.numbers, stand.nodes, strict=True)
+            }
+            self._least = [(a, b, (name[a], name[b]), idle) for (a, b), idle in least.items()]
+        return {pair: idle for a, b, pair, idle in self._least if leads[a] >> b & 1}
+
+    def sales(self, number: int, ways: Sequence[tuple[int, int]]) -> list[Sale]:
+        """The sales of a pool, by its number, one for each of `ways`; of one whose pairs are counted together the one that takes them all."""
+        stand, held = self._stands[number], self._sales[number]
+        if stand.together:
+            sold, bought = {i for i, _ in ways}, {j for _, j in ways}
+            every = frozenset(range(len(stand.nodes)))
+            return [Sale(Edge(stand.pool, stand.nodes, *self._gas[number], every - sold, every - bought), 0, 0)]  # fmt: skip
+        found = []
+        for way in ways:
+            sale = held.get(way)
+            if sale is None:
+                edge = self._edges[number] or Edge(stand.pool, stand.nodes, *self._gas[number])
+                self._edges[number] = edge
+                sale = held[way] = Sale(edge, *way)
+            found.append(sale)
+        return found
+
+
+def _gas_of(stand: Stand, prices: Mapping[Place, Fraction]) -> tuple[int, int]:
+    """What its use and a crossed tick cost, as values rounded down."""
+    rate, pool = prices.get(stand.place, _FREE), stand.pool
+    per_tick = pool.gas_per_tick * rate.numerator // rate.denominator if pool.gas_per_tick else 0
+    return pool.gas * rate.numerator // rate.denominator, per_tick
+
+
 class Ground:
     """One state of a market."""
 
@@ -36,6 +94,7 @@ class Ground:
         self.view = view
         self.rates: Rates = {}
         """What was found of first units, by pool."""
+        self._priced: dict[tuple[tuple[Place, Fraction], ...], Priced] = {}
         old: dict[str, Stand] = {}
         wrapped = wrapped_names(view)
         pools = view.pools.values()
@@ -65,6 +124,16 @@ class Ground:
                 together = isinstance(pool, BalancerStablePool | CurvePool) and len(held_as) > 2
                 stand = stand._replace(pool=pool, together=together)
             self.stands.append(stand)
+
+    def priced(self, prices: Mapping[Place, Fraction]) -> Priced:
+        """Its pools where a unit of gas has these values, kept for the last few of them."""
+        key = tuple(prices.items())
+        found = self._priced.get(key)
+        if found is None:
+            found = self._priced[key] = Priced(self.stands, prices)
+            if len(self._priced) > _KEPT:
+                self._priced.pop(next(iter(self._priced)))
+        return found
 
     def rates_of(self, pool: Pool) -> list[list[float]]:
         """`first_rates` of a pool, found once."""
@@ -163,4 +232,4 @@ def between(ground: Ground, sources: int, targets: int, hubs: int) -> Between:
     return Between(inside, leads)
 
 
-__all__ = ["Between", "Ground", "Stand", "between", "bits", "mask_of", "reached"]
+__all__ = ["Between", "Ground", "Priced", "Stand", "between", "bits", "mask_of", "reached"]

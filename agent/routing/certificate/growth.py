@@ -41,10 +41,12 @@ def grown_up(base: int, sales: Iterable[Growth], together: int, gains: Callable[
 
     What is counted together gains `together` at most, and `gains(W)` while no more than W is held.
     """
-    ordered = sorted(sales, key=lambda sale: -sale.gross)
+    ordered = sorted(sales, key=_gross, reverse=True)
     whole = [*accumulate((sale.gross for sale in reversed(ordered)), initial=0)][::-1]
     rates: dict[AssetId, float] = {}
     choices, grows, forced = [(whole[0], 0.0)], 0.0, 0
+    # As logarithms: the least of all choices with nothing counted together, and what is held at least.
+    least, begins = log(base + whole[0] or 1), log(base or 1)
     for k, sale in enumerate(ordered):
         if sale.first is None:
             forced += sale.gross
@@ -54,7 +56,12 @@ def grown_up(base: int, sales: Iterable[Growth], together: int, gains: Callable[
             rates[sale.out_of] = max(rate, rates.get(sale.out_of, 0.0))
         if grows > _HIGHEST:
             break
-        choices.append((forced + whole[k + 1], grows))
+        if begins + grows > least + _NEAR:
+            # No further one proves less, and with more counted together they fall back still more.
+            break
+        added = forced + whole[k + 1]
+        choices.append((added, grows))
+        least = min(least, log(base + added or 1) + grows)
 
     def most(joint: int) -> int:
         # The least by logarithms is the least but for what floats can err: only those near it are worked out.
@@ -67,6 +74,10 @@ def grown_up(base: int, sales: Iterable[Growth], together: int, gains: Callable[
         if joint and gains(most(joint)) <= joint:
             return most(joint)
     return most(together)
+
+
+def _gross(sale: Growth) -> int:
+    return sale.gross
 
 
 def _times_up(value: int, growth: float) -> int:

@@ -142,13 +142,13 @@ def weighted_gain_up(pool: WeightedPool, i: int, j: int, v_in: int, v_out: int, 
     It rounds the fee, the power and what comes out against the trader, and takes and gives whole raw units: where the top is below one of
     either, the first whole one is the best sale. (A unit of an asset without decimals may be worth more than all else that is left.)
     """
-    x, y = pool.balances[i] * 1.0, pool.balances[j] * 1.0
-    low, high = v_out / ONE, v_in / ONE / (1 - pool.fee_1e18 / WAD)
+    x, y, keep = pool.balances[i] * 1.0, pool.balances[j] * 1.0, 1 - pool.fee_1e18 / WAD
+    low, high = v_out / ONE, v_in / ONE / keep
     r = pool.weights[i] / pool.weights[j]
     if not x or not y or low * y * r <= high * x * (1 - _TINY):
         return 0
     share = min((low * y * r / (high * x)) ** (1 / (r + 1)) - 1, _MOST_IN)
-    most = _MOST_IN if cap is None else min(cap * (1 - pool.fee_1e18 / WAD) / x, _MOST_IN)
+    most = _MOST_IN if cap is None else min(cap * keep / x, _MOST_IN)
     share = min(share, most)
     if share <= 0 or y <= 1:
         return 0

@@ -39,6 +39,11 @@ class Losses:
         before, behind = self._to.get(given), self._on.get(got)
         return None if before is None or behind is None else before + behind
 
+    @property
+    def sides(self) -> tuple[Mapping[AssetId, int], Mapping[AssetId, int]]:
+        """The least a plan loses on its way to an asset, and on from one, of those that are not too far."""
+        return self._to, self._on
+
     def within(self, sales: Sequence[Sale]) -> list[tuple[Sale, int]]:
         """Those of `sales` that are not too far, with what a plan loses around them."""
         to, on = self._to, self._on

@@ -135,11 +135,11 @@ class Passing(Setting):
 def best_sums(gains: Sequence[Gain], together: Collection[str] = (), most: int | None = None) -> list[int]:
     """What the first one, two, three … of the gains can earn where a plan uses one way of selling each pair of a pool, one of all
     ways of using a pool in `together`, and of all these no more than `most`."""
-    best: dict[tuple[str, frozenset[int]], int] = {}
+    best: dict[tuple[str, int, int], int] = {}
     total, sums, ranked = 0, list[int](), list[int]()
     for gain in gains:
-        pool = gain.sale.edge.pool.id
-        pair = pool, frozenset(() if pool in together else (gain.sale.i, gain.sale.j))
+        pool, i, j = gain.sale.edge.pool.id, gain.sale.i, gain.sale.j
+        pair = (pool, 0, 0) if pool in together else (pool, i, j) if i < j else (pool, j, i)
         before = best.get(pair, 0)
         if gain.net > before:
             total += gain.net - before

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agent.routing.kernels.jit import compiled
-from agent.routing.kernels.sales import Market, sell
+from agent.routing.kernels.sales import Market, sold
 from agent.routing.tables import Bools, Floats, Ints
 
 _FAR = 1 << 30
@@ -40,21 +40,24 @@ class Ways(NamedTuple):
 
 @compiled
 def _distances(edges: Edges, target: int, limit: int, without: int) -> Ints:
-    found = np.full(len(edges.first) - 1, _FAR, dtype=np.int64)
+    begins, others = edges.first, edges.other
+    found = np.full(len(begins) - 1, _FAR, dtype=np.int64)
     found[target] = 0
     for steps in range(1, limit + 1):
         for a in range(len(found)):
             if found[a] == steps - 1 and a != without:
-                for at in range(edges.first[a], edges.first[a + 1]):
-                    if found[edges.other[at]] == _FAR:
-                        found[edges.other[at]] = steps
+                for at in range(begins[a], begins[a + 1]):
+                    if found[others[at]] == _FAR:
+                        found[others[at]] = steps
     return found
 
 
 @compiled
 def beam(market: Market, start: Floats, edges: Edges, source: int, target: int, amount: float, hops: int, width: int) -> Ways:  # fmt: skip
     """The paths of at most `hops` pools that survive when `width` ways to each asset are kept, and the one that needs least gas."""
-    nodes = len(edges.first) - 1
+    begins, others, curves, given, got_of, needed, per_tick, lone = edges
+    kinds, par_at, state_at, par = market
+    nodes = len(begins) - 1
     distance = _distances(edges, target, hops, source)
     # Typed as it is everywhere else: a constant would have the sale compiled once more.
     scratch, begin = np.empty(_WIDEST), int(np.int64(0))
@@ -71,8 +74,8 @@ def beam(market: Market, start: Floats, edges: Edges, source: int, target: int, 
         more = 0
         for n in range(rings):
             at = edge[ring[n]]
-            asset = source if at < 0 else edges.other[at]
-            more += edges.first[asset + 1] - edges.first[asset]
+            asset = source if at < 0 else others[at]
+            more += begins[asset + 1] - begins[asset]
         if count + more > size:
             size = count + more
             wider, heavier = np.empty(size), np.empty(size)
@@ -85,28 +88,38 @@ def beam(market: Market, start: Floats, edges: Edges, source: int, target: int, 
             entry = ring[n]
             length, e = 0, entry
             while edge[e] >= 0:
-                seen[length], used[length] = edges.other[edge[e]], edges.curve[edge[e]]
+                seen[length], used[length] = others[edge[e]], curves[edge[e]]
                 length += 1
                 e = parent[e]
-            asset = source if length == 0 else edges.other[edge[entry]]
-            for at in range(edges.first[asset], edges.first[asset + 1]):
-                other, curve = edges.other[at], edges.curve[at]
-                if distance[other] > left or other == source or (edges.alone[at] and (length or other != target)):  # fmt: skip
+            asset = source if length == 0 else others[edge[entry]]
+            for at in range(begins[asset], begins[asset + 1]):
+                other, curve = others[at], curves[at]
+                if distance[other] > left or other == source or (lone[at] and (length or other != target)):  # fmt: skip
                     continue
                 again = False
                 for k in range(length):
                     again = again or seen[k] == other or used[k] == curve
                 if again:
                     continue
-                got, crossed = sell(
-                    market, curve, edges.i[at], edges.j[at], out[entry], start, scratch, begin
+                got, crossed = sold(
+                    kinds,
+                    par_at,
+                    state_at,
+                    par,
+                    curve,
+                    given[at],
+                    got_of[at],
+                    out[entry],
+                    start,
+                    scratch,
+                    begin,
                 )
                 if not got >= 1:
                     continue
                 new = count
                 count += 1
                 out[new], parent[new], edge[new] = got, entry, at
-                gas[new] = gas[entry] + edges.gas[at] + crossed * edges.per_tick[at]
+                gas[new] = gas[entry] + needed[at] + crossed * per_tick[at]
                 if other == target:
                     if dones == len(done):
                         longer = np.empty(2 * dones, dtype=np.int64)

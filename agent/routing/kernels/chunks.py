@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agent.routing.kernels.jit import compiled
-from agent.routing.kernels.sales import Market, sell
+from agent.routing.kernels.jit import compiled, inlined
+from agent.routing.kernels.sales import Market, sold
 from agent.routing.kernels.whole import as_float, halved, less, minus, plus
 from agent.routing.tables import Bools, Floats, Ints
 
@@ -55,39 +55,41 @@ class Split(NamedTuple):
     refused: Ints
 
 
-@compiled
-def _quote(market: Market, paths: Paths, k: int, held: float, share: float, states: Floats, used: Bools, lit: Bools, inputs: Floats, after: Floats) -> tuple[bool, float, float]:  # fmt: skip
+@inlined
+def _quote(kinds: Ints, par_at: Ints, state_at: Ints, par: Floats, first: Ints, steps: Ints, costs: Floats, scales: Floats, homes: Ints, overhead: Floats, overheads: bool, k: int, held: float, share: float, states: Floats, used: Bools, lit: Bools, inputs: Floats, after: Floats) -> tuple[bool, float, float]:  # fmt: skip
     """Whether the path can take it, its net and its gain; `inputs` by step and `after` by slot are filled in."""
-    held *= paths.scales[k, 0]
+    held *= scales[k, 0]
     gas = ticks = 0.0
-    for at in range(paths.first[k], paths.first[k + 1]):
-        out, crossed = sell(market, paths.steps[at, CURVE], paths.steps[at, GIVEN], paths.steps[at, GOT], held, states, after, paths.steps[at, SLOT])  # fmt: skip
+    for at in range(first[k], first[k + 1]):
+        out, crossed = sold(kinds, par_at, state_at, par, steps[at, CURVE], steps[at, GIVEN], steps[at, GOT], held, states, after, steps[at, SLOT])  # fmt: skip
         # None of it where there is none, and none where a number has left its range.
         if not out >= 1:
             return False, 0.0, 0.0
         inputs[at] = held
         held = out
         if crossed:
-            ticks += crossed * paths.costs[at, 1]
-        if not used[paths.steps[at, HOP]]:
-            gas += paths.costs[at, 0]
-    place = paths.homes[k, 1]
-    if share != 0 and paths.overheads and not lit[place]:
-        gas += paths.overhead[place]
-    rate = paths.scales[k, 2]
-    gain = held * paths.scales[k, 1] - ticks * rate
+            ticks += crossed * costs[at, 1]
+        if not used[steps[at, HOP]]:
+            gas += costs[at, 0]
+    place = homes[k, 1]
+    if share != 0 and overheads and not lit[place]:
+        gas += overhead[place]
+    rate = scales[k, 2]
+    gain = held * scales[k, 1] - ticks * rate
     return True, gain - share * gas * rate, gain
 
 
 @compiled
-def _fits(paths: Paths, k: int, used: Bools, hops: Ints, count: int, most: int) -> bool:
+def _fits(
+    first: Ints, steps: Ints, ends: Ints, k: int, used: Bools, hops: Ints, count: int, most: int
+) -> bool:
     """No more legs than allowed, and an order in which they can execute."""
-    all_of = np.empty(count + paths.first[k + 1] - paths.first[k], dtype=np.int64)
+    all_of = np.empty(count + first[k + 1] - first[k], dtype=np.int64)
     all_of[:count] = hops[:count]
     n = count
-    for at in range(paths.first[k], paths.first[k + 1]):
-        if not used[paths.steps[at, HOP]]:
-            all_of[n] = paths.steps[at, HOP]
+    for at in range(first[k], first[k + 1]):
+        if not used[steps[at, HOP]]:
+            all_of[n] = steps[at, HOP]
             n += 1
     if n == count:
         return True
@@ -99,7 +101,7 @@ def _fits(paths: Paths, k: int, used: Bools, hops: Ints, count: int, most: int) 
         for a in range(n):
             waits = False
             for b in range(n):
-                if paths.hops[all_of[b], 1] == paths.hops[all_of[a], 0]:
+                if ends[all_of[b], 1] == ends[all_of[a], 0]:
                     waits = True
                     break
             if waits:
@@ -115,15 +117,18 @@ def _fits(paths: Paths, k: int, used: Bools, hops: Ints, count: int, most: int) 
 @compiled
 def margins(market: Market, paths: Paths, start: Floats, base: Ints, part_high: int, part_low: int) -> Floats:  # fmt: skip
     """What every path gives per unit on top of `base`; NaN where it takes none of the sizes."""
-    count = len(paths.first) - 1
+    kinds, par_at, state_at, par = market.kind, market.par_at, market.state_at, market.par
+    first, steps, costs, scales = paths.first, paths.steps, paths.costs, paths.scales
+    homes, overhead, overheads = paths.homes, paths.overhead, paths.overheads
+    count = len(first) - 1
     states, after = start.copy(), np.empty(paths.slots)
-    inputs = np.empty(paths.first[-1])
-    used, lit = np.zeros(len(paths.hops), dtype=np.bool_), np.zeros(len(paths.overhead), dtype=np.bool_)
+    inputs = np.empty(first[-1])
+    used, lit = np.zeros(len(paths.hops), dtype=np.bool_), np.zeros(len(overhead), dtype=np.bool_)
     for n in range(len(base)):
         k = base[n, 0]
-        ok, _, _ = _quote(market, paths, k, as_float(base[n, 1], base[n, 2]), 0.0, states, used, lit, inputs, after)  # fmt: skip
+        ok, _, _ = _quote(kinds, par_at, state_at, par, first, steps, costs, scales, homes, overhead, overheads, k, as_float(base[n, 1], base[n, 2]), 0.0, states, used, lit, inputs, after)  # fmt: skip
         if ok:
-            _settle(market, paths, k, states, after)
+            _settle(state_at, first, steps, k, states, after)
     found = np.full(count, np.nan)
     if part_high == 0 and part_low == 0:
         return found
@@ -132,7 +137,27 @@ def margins(market: Market, paths: Paths, start: Floats, base: Ints, part_high: 
             high, low = halved(part_high, part_low, times)
             if high == 0 and low == 0:
                 low = 1
-            ok, _, gain = _quote(market, paths, k, as_float(high, low), 0.0, states, used, lit, inputs, after)
+            ok, _, gain = _quote(
+                kinds,
+                par_at,
+                state_at,
+                par,
+                first,
+                steps,
+                costs,
+                scales,
+                homes,
+                overhead,
+                overheads,
+                k,
+                as_float(high, low),
+                0.0,
+                states,
+                used,
+                lit,
+                inputs,
+                after,
+            )
             if ok:
                 found[k] = gain / as_float(high, low)
                 break
@@ -142,24 +167,47 @@ def margins(market: Market, paths: Paths, start: Floats, base: Ints, part_high: 
 @compiled
 def alone(market: Market, paths: Paths, start: Floats, amounts: Floats) -> Floats:
     """The net of each of `amounts` (rows) over each path alone, gas in full; NaN where it cannot take it."""
-    count = len(paths.first) - 1
-    after, inputs = np.empty(paths.slots), np.empty(paths.first[-1])
-    used, lit = np.zeros(len(paths.hops), dtype=np.bool_), np.zeros(len(paths.overhead), dtype=np.bool_)
+    kinds, par_at, state_at, par = market.kind, market.par_at, market.state_at, market.par
+    first, steps, costs, scales = paths.first, paths.steps, paths.costs, paths.scales
+    homes, overhead, overheads = paths.homes, paths.overhead, paths.overheads
+    count = len(first) - 1
+    after, inputs = np.empty(paths.slots), np.empty(first[-1])
+    used, lit = np.zeros(len(paths.hops), dtype=np.bool_), np.zeros(len(overhead), dtype=np.bool_)
     found = np.full((len(amounts), count), np.nan)
     for n in range(len(amounts)):
         for k in range(count):
-            ok, net, _ = _quote(market, paths, k, amounts[n], 1.0, start, used, lit, inputs, after)
+            ok, net, _ = _quote(
+                kinds,
+                par_at,
+                state_at,
+                par,
+                first,
+                steps,
+                costs,
+                scales,
+                homes,
+                overhead,
+                overheads,
+                k,
+                amounts[n],
+                1.0,
+                start,
+                used,
+                lit,
+                inputs,
+                after,
+            )
             if ok:
                 found[n, k] = net
     return found
 
 
-@compiled
-def _settle(market: Market, paths: Paths, k: int, states: Floats, after: Floats) -> None:
+@inlined
+def _settle(state_at: Ints, first: Ints, steps: Ints, k: int, states: Floats, after: Floats) -> None:
     """The path's curves stand where its quote said."""
-    for at in range(paths.first[k], paths.first[k + 1]):
-        to, slot = market.state_at[paths.steps[at, CURVE]], paths.steps[at, SLOT]
-        for n in range(paths.steps[at, WIDTH]):
+    for at in range(first[k], first[k + 1]):
+        to, slot = state_at[steps[at, CURVE]], steps[at, SLOT]
+        for n in range(steps[at, WIDTH]):
             states[to + n] = after[slot + n]
 
 
@@ -169,13 +217,17 @@ def run(
     chunk: tuple[int, int], share: float, caps: Ints, dust: tuple[int, int], most: int,
 ) -> Split:  # fmt: skip
     """`base` are (path, high, low), `caps` by source (whether there is one, high, low). `Search.run` with `amount` and `chunk` worked out; where paths of `base` refuse their part these are named and nothing else is done."""
-    count, sources = len(paths.first) - 1, len(caps)
+    kinds, par_at, state_at, par = market.kind, market.par_at, market.state_at, market.par
+    first, steps, costs, scales = paths.first, paths.steps, paths.costs, paths.scales
+    homes, overhead, overheads = paths.homes, paths.overhead, paths.overheads
+    ends, sharers, shared = paths.hops, paths.sharers, paths.shared
+    count, sources = len(first) - 1, len(caps)
     states, after = start.copy(), np.empty(paths.slots)
-    inputs, flow = np.empty(paths.first[-1]), np.zeros(len(paths.hops))
-    used, lit = np.zeros(len(paths.hops), dtype=np.bool_), np.zeros(len(paths.overhead), dtype=np.bool_)
+    inputs, flow = np.empty(first[-1]), np.zeros(len(ends))
+    used, lit = np.zeros(len(ends), dtype=np.bool_), np.zeros(len(overhead), dtype=np.bool_)
     high, low = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
     taken, order, orders = np.zeros(count, dtype=np.bool_), np.empty(count, dtype=np.int64), 0
-    hops, legs = np.empty(len(paths.hops), dtype=np.int64), int(np.int64(0))
+    hops, legs = np.empty(len(ends), dtype=np.int64), int(np.int64(0))
     capped, room_high, room_low = caps[:, 0] != 0, caps[:, 1].copy(), caps[:, 2].copy()
     size_high, size_low = np.zeros(sources, dtype=np.int64), np.zeros(sources, dtype=np.int64)
     # By path: 0 no quote at hand, 1 none to be had, 2 one; its part, net and gain; how often its part is halved; 0 not known, 1 fits, 2 not.
@@ -191,7 +243,7 @@ def run(
         if put < len(base):
             best = base[put, 0]
             part_high[best], part_low[best] = base[put, 1], base[put, 2]
-            ok, _, gains[best] = _quote(market, paths, best, as_float(base[put, 1], base[put, 2]), 0.0, states, used, lit, inputs, after)  # fmt: skip
+            ok, _, gains[best] = _quote(kinds, par_at, state_at, par, first, steps, costs, scales, homes, overhead, overheads, best, as_float(base[put, 1], base[put, 2]), 0.0, states, used, lit, inputs, after)  # fmt: skip
             put += 1
             if not ok:
                 refused[refusals] = best
@@ -208,7 +260,7 @@ def run(
                     size_high[n], size_low[n] = room_high[n], room_low[n]
             best, best_rate = -1, 0.0
             for k in usable:
-                whole_h, whole_l = size_high[paths.homes[k, 0]], size_low[paths.homes[k, 0]]
+                whole_h, whole_l = size_high[homes[k, 0]], size_low[homes[k, 0]]
                 nothing = whole_h < 0 or (whole_h == 0 and whole_l == 0)
                 th, tl = halved(whole_h, whole_l, thin[k])
                 if thin[k] and th == 0 and tl == 0:
@@ -223,7 +275,7 @@ def run(
                         if nothing:
                             break
                         amount_in = as_float(th, tl)
-                        ok, net, gains[k] = _quote(market, paths, k, amount_in, share, states, used, lit, inputs, after)  # fmt: skip
+                        ok, net, gains[k] = _quote(kinds, par_at, state_at, par, first, steps, costs, scales, homes, overhead, overheads, k, amount_in, share, states, used, lit, inputs, after)  # fmt: skip
                         if ok:
                             state[k], rates[k] = 2, net / amount_in
                             break
@@ -233,7 +285,7 @@ def run(
                 if state[k] != 2 or (best >= 0 and rates[k] <= best_rate):
                     continue
                 if fits[k] == 0:
-                    fits[k] = 1 if _fits(paths, k, used, hops, legs, most) else 2
+                    fits[k] = 1 if _fits(first, steps, ends, k, used, hops, legs, most) else 2
                 if fits[k] == 1:
                     best, best_rate = k, rates[k]
             if best < 0 and not less(dust[0], dust[1], left_high, left_low):
@@ -241,7 +293,7 @@ def run(
                 top = -1
                 for n in range(orders):
                     k = order[n]
-                    source = paths.homes[k, 0]
+                    source = homes[k, 0]
                     if capped[source] and less(room_high[source], room_low[source], left_high, left_low):
                         continue
                     if top < 0 or less(high[top], low[top], high[k], low[k]):
@@ -260,21 +312,21 @@ def run(
                 state[:] = 0
                 continue
             left_high, left_low = minus(left_high, left_low, part_high[best], part_low[best])
-        _settle(market, paths, best, states, after)
+        _settle(state_at, first, steps, best, states, after)
         gain += gains[best]
-        place, source = paths.homes[best, 1], paths.homes[best, 0]
+        place, source = homes[best, 1], homes[best, 0]
         fresh, first_there = False, not lit[place]
         lit[place] = True
-        for at in range(paths.first[best], paths.first[best + 1]):
-            hop = paths.steps[at, HOP]
+        for at in range(first[best], first[best + 1]):
+            hop = steps[at, HOP]
             if not used[hop]:
                 used[hop], fresh = True, True
                 hops[legs] = hop
                 legs += 1
             flow[hop] += inputs[at]
-            local = paths.steps[at, LOCAL]
-            for n in range(paths.sharers[local], paths.sharers[local + 1]):
-                state[paths.shared[n]] = 0
+            local = steps[at, LOCAL]
+            for n in range(sharers[local], sharers[local + 1]):
+                state[shared[n]] = 0
         if not taken[best]:
             taken[best] = True
             order[orders] = best
@@ -284,11 +336,34 @@ def run(
             room_high[source], room_low[source] = minus(room_high[source], room_low[source], part_high[best], part_low[best])  # fmt: skip
         if fresh:
             fits[:] = 0
-        if first_there and share != 0 and paths.overheads:
+        if first_there and share != 0 and overheads:
             for k in range(count):
-                if paths.homes[k, 1] == place:
+                if homes[k, 1] == place:
                     state[k] = 0
     return Split(high, low, order[:orders], flow, hops[:legs], lit, (left_high, left_low), gain, refused[:refusals])  # fmt: skip
 
 
-__all__ = ["Paths", "Split", "alone", "margins", "run"]
+@compiled
+def worths(
+    market: Market, paths: Paths, start: Floats, bases: Ints, base_ends: Ints, usable: Ints, usable_ends: Ints, asked: Ints, shares: Floats, firsts: Floats,
+    caps: Ints, dust: tuple[int, int], most: int,
+) -> Floats:  # fmt: skip
+    """What each of many runs comes to, with no overheads: infinite where paths of its base refuse their part, minus infinity where something is left. `asked` are amount and chunk
+    by their parts, `firsts` by hop what its first use costs; the bases and usable paths of all runs stand one after the other, up to their `ends`."""
+    found = np.empty(len(asked))
+    for n in range(len(asked)):
+        base = bases[0 if n == 0 else base_ends[n - 1] : base_ends[n]]
+        only = usable[0 if n == 0 else usable_ends[n - 1] : usable_ends[n]]
+        made = run(market, paths, start, base, only, (asked[n, 0], asked[n, 1]), (asked[n, 2], asked[n, 3]), shares[n], caps, dust, most)  # fmt: skip
+        fixed = 0.0
+        for hop in made.hops:
+            fixed += firsts[hop]
+        found[n] = made.gain - fixed
+        if made.left[0] or made.left[1]:
+            found[n] = -np.inf
+        if len(made.refused):
+            found[n] = np.inf
+    return found
+
+
+__all__ = ["Paths", "Split", "alone", "margins", "run", "worths"]

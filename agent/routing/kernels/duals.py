@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agent.routing.kernels.jit import compiled
+from agent.routing.kernels.jit import compiled, inlined
 from agent.routing.tables import Bools, Floats, Ints
 
 FROM, TO, FIRST, LAST = range(4)
@@ -35,7 +35,7 @@ class Net(NamedTuple):
     knots: Floats
 
 
-@compiled
+@inlined
 def _sale(net: Net, e: int, vi: float, vj: float, cap: float) -> tuple[float, float, float, float, float]:
     """Of the best sale of no more than `cap` gross: input, output, gain, curvature, ticks passed."""
     costs, knots = net.costs, net.knots
@@ -87,7 +87,7 @@ def _sale(net: Net, e: int, vi: float, vj: float, cap: float) -> tuple[float, fl
     return paid, got, gain, bend, ticks
 
 
-@compiled
+@inlined
 def _bent(x: float, tau: float) -> float:
     """As `agent.routing.dual` rounds the kink of max(x, 0)."""
     if tau > 0:
@@ -113,25 +113,27 @@ def sales(net: Net, vi: Floats, vj: Floats, edges: Ints, cap: Floats) -> tuple[F
 @compiled
 def value(net: Net, v: Floats, cap: Floats, tau: float) -> float:
     """What all edges are worth at `v`."""
+    ends, costs = net.ends, net.costs
     logs, total = np.log(v), 0.0
     for e in net.edges:
-        i, j = net.ends[e, FROM], net.ends[e, TO]
-        if net.costs[e, LOG] + logs[j] - logs[i] > net.costs[e, LEAST]:
+        i, j = ends[e, FROM], ends[e, TO]
+        if costs[e, LOG] + logs[j] - logs[i] > costs[e, LEAST]:
             _, _, gain, _, ticks = _sale(net, e, v[i], v[j], cap[i])
-            total += _bent(gain - net.costs[e, GAS] - net.costs[e, TICK] * ticks, tau)
+            total += _bent(gain - costs[e, GAS] - costs[e, TICK] * ticks, tau)
     return float(total)
 
 
 @compiled
 def paying(net: Net, v: Floats, cap: Floats) -> tuple[Ints, Floats]:
     """The edges that pay at `v`, and by how much."""
+    ends, costs = net.ends, net.costs
     logs, count = np.log(v), 0
     edges, worth = np.empty(len(net.edges), dtype=np.int64), np.empty(len(net.edges))
     for e in net.edges:
-        i, j = net.ends[e, FROM], net.ends[e, TO]
-        if net.costs[e, LOG] + logs[j] - logs[i] > net.costs[e, LEAST]:
+        i, j = ends[e, FROM], ends[e, TO]
+        if costs[e, LOG] + logs[j] - logs[i] > costs[e, LEAST]:
             _, _, gain, _, ticks = _sale(net, e, v[i], v[j], cap[i])
-            x = gain - net.costs[e, GAS] - net.costs[e, TICK] * ticks
+            x = gain - costs[e, GAS] - costs[e, TICK] * ticks
             if x > 0:
                 edges[count], worth[count] = e, x
                 count += 1
@@ -141,19 +143,20 @@ def paying(net: Net, v: Floats, cap: Floats) -> tuple[Ints, Floats]:
 @compiled
 def settled(net: Net, v: Floats, logs: Floats, cap: Floats, tau: float, edges: Ints, inside: Bools, held: float, steps: Floats, reach: float) -> float:  # fmt: skip
     """The best of `steps` for the nodes `inside`, over `edges`; `logs` are those of `v`, `held` is what is sold of them, by value."""
+    ends, costs = net.ends, net.costs
     total = held * steps
     for e in edges:
-        i, j = net.ends[e, FROM], net.ends[e, TO]
+        i, j = ends[e, FROM], ends[e, TO]
         one, other = inside[i], inside[j]
         # An edge that does not pay at any of the steps has no part in the choice between them.
-        first = net.costs[e, LOG] + logs[j] - logs[i]
-        if first <= net.costs[e, LEAST] - (reach if one != other else 0.0):
+        first = costs[e, LOG] + logs[j] - logs[i]
+        if first <= costs[e, LEAST] - (reach if one != other else 0.0):
             continue
         for n in range(len(steps)):
             vi = v[i] * steps[n] if one else v[i]
             vj = v[j] * steps[n] if other else v[j]
             _, _, gain, _, ticks = _sale(net, e, vi, vj, cap[i])
-            total[n] += _bent(gain - net.costs[e, GAS] - net.costs[e, TICK] * ticks, tau)
+            total[n] += _bent(gain - costs[e, GAS] - costs[e, TICK] * ticks, tau)
     return float(steps[np.argmin(total)])
 
 
@@ -169,6 +172,7 @@ class Slopes(NamedTuple):
 @compiled
 def slopes(net: Net, v: Floats, cap: Floats, tau: float, supply: Floats, group: Ints, fixed: Bools) -> Slopes:
     """By the logarithms of prices; nodes of one `group` keep one price."""
+    ends, costs = net.ends, net.costs
     logs, nodes, most = np.log(v), len(v), len(net.edges)
     busy, count = np.empty(most, dtype=np.int64), 0
     share, spread, gi, gj, bends = np.empty(most), np.empty(most), np.empty(most), np.empty(most), np.empty(most)  # fmt: skip
@@ -176,11 +180,11 @@ def slopes(net: Net, v: Floats, cap: Floats, tau: float, supply: Floats, group: 
     where = np.full(nodes, -1, dtype=np.int64)
     total = grad.sum()
     for e in net.edges:
-        i, j = net.ends[e, FROM], net.ends[e, TO]
-        if not net.costs[e, LOG] + logs[j] - logs[i] > net.costs[e, LEAST]:
+        i, j = ends[e, FROM], ends[e, TO]
+        if not costs[e, LOG] + logs[j] - logs[i] > costs[e, LEAST]:
             continue
         paid, got, gain, bend, ticks = _sale(net, e, v[i], v[j], cap[i])
-        x = gain - net.costs[e, GAS] - net.costs[e, TICK] * ticks
+        x = gain - costs[e, GAS] - costs[e, TICK] * ticks
         total += _bent(x, tau)
         if tau > 0:
             part = 1 / (1 + exp(-min(max(x / tau, -50.0), 50.0)))
@@ -206,7 +210,7 @@ def slopes(net: Net, v: Floats, cap: Floats, tau: float, supply: Floats, group: 
     hess = np.zeros((size, size))
     for n in range(count):
         e = busy[n]
-        a, b = where[group[net.ends[e, FROM]]], where[group[net.ends[e, TO]]]
+        a, b = where[group[ends[e, FROM]]], where[group[ends[e, TO]]]
         if a >= 0:
             hess[a, a] += bends[n] + spread[n] * gi[n] * gi[n]
         if b >= 0:
@@ -225,14 +229,15 @@ def slopes(net: Net, v: Floats, cap: Floats, tau: float, supply: Floats, group: 
 def onward(net: Net, v: Floats, size: Floats, parts: Floats, fixed: Bools, rounds: int) -> Floats:
     """Backwards from the fixed nodes, so many edges far: what a unit nets on the best way, by round and node; 0 where no way leads on. An
     edge is sold a part of its node's `size`, whichever nets most."""
+    ends, costs = net.ends, net.costs
     edges, knots = len(net.edges), net.knots
     rate, cost = np.empty((edges, len(parts))), np.empty((edges, len(parts)))
     for n in range(edges):
         e = net.edges[n]
-        first, last = net.ends[e, FIRST], net.ends[e, LAST]
+        first, last = ends[e, FIRST], ends[e, LAST]
         for p in range(len(parts)):
-            sold = size[net.ends[e, FROM]] * parts[p]
-            most = sold * net.costs[e, KEEP]
+            sold = size[ends[e, FROM]] * parts[p]
+            most = sold * costs[e, KEEP]
             at, high = first, last
             while at < high:
                 mid = (at + high + 1) // 2
@@ -244,13 +249,13 @@ def onward(net: Net, v: Floats, size: Floats, parts: Floats, fixed: Bools, round
             if knots[at, LIN] > 0:
                 inverse += (most - knots[at, INS]) / knots[at, LIN]
             rate[n, p] = (knots[at, OUTS] + knots[at, LOUT] * (knots[at, S] - 1 / inverse)) / sold
-            cost[n, p] = (net.costs[e, GAS] + net.costs[e, TICK] * (at - first)) / sold
+            cost[n, p] = (costs[e, GAS] + costs[e, TICK] * (at - first)) / sold
     found = np.empty((rounds, len(v)))
     best = np.where(fixed, v, 0.0)
     for number in range(rounds):
         after = best.copy()
         for n in range(edges):
-            i, there = net.ends[net.edges[n], FROM], best[net.ends[net.edges[n], TO]]
+            i, there = ends[net.edges[n], FROM], best[ends[net.edges[n], TO]]
             if there > 0:
                 for p in range(len(parts)):
                     after[i] = max(after[i], there * rate[n, p] - cost[n, p])

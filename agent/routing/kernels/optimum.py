@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from agent.routing.kernels.jit import compiled
+from agent.routing.kernels.jit import compiled, inlined
 from agent.routing.tables import Floats, Ints, Tables
 
 _STEPS, _TRIES, _DAMP, _LEAST_DAMP = 80, 6, 1e-4, 1e-9
@@ -75,7 +75,7 @@ class Optimum(NamedTuple):
     steps: int
 
 
-@compiled
+@inlined
 def _best(web: Web, e: int, vi: float, vj: float) -> tuple[float, float, float]:
     """What the best sale on an edge takes, gross, and gives, and how fast it grows with its price."""
     knots, keep, per = web.knots, web.keeps[e, KEEP], web.keeps[e, PER]
@@ -101,7 +101,7 @@ def _best(web: Web, e: int, vi: float, vj: float) -> tuple[float, float, float]:
     )
 
 
-@compiled
+@inlined
 def _slack(web: Web, v: Floats, slack: Floats) -> None:
     """By how much the first unit of every edge falls short of paying: one and less where it pays."""
     for e in range(len(slack)):
@@ -267,7 +267,7 @@ def solve(web: Web, start: Floats, source: int, target: int, amount: float, clos
     return Optimum(now, v, steps)
 
 
-@compiled
+@inlined
 def _given(web: Web, e: int, paid: float) -> float:
     """What a sale of `paid` gross gives on an edge."""
     net, knots = paid * web.keeps[e, KEEP], web.knots

@@ -10,7 +10,7 @@ from math import expm1, log1p, sqrt
 from typing import NamedTuple
 
 from agent.routing.curves import PRODUCT, RANGES, SOLIDLY, STABLE, WEIGHTED
-from agent.routing.kernels.jit import compiled
+from agent.routing.kernels.jit import inlined
 from agent.routing.tables import Floats, Ints
 
 NONE = -1.0
@@ -30,7 +30,7 @@ class Market(NamedTuple):
     par: Floats
 
 
-@compiled
+@inlined
 def _ranges(par: Floats, p: int, i: int, net: float, s: float, k: int, after: Floats, at: int) -> tuple[float, int]:  # fmt: skip
     count = int(par[p + 2])
     edges, held = p + 3, p + 3 + count
@@ -64,7 +64,7 @@ def _ranges(par: Floats, p: int, i: int, net: float, s: float, k: int, after: Fl
     return NONE, 0
 
 
-@compiled
+@inlined
 def _weighted(par: Floats, p: int, i: int, j: int, amount: float, states: Floats, a: int, after: Floats, at: int) -> float:  # fmt: skip
     n = int(par[p])
     power, odd, start = p + 2, p + 2 + n * n, p + 2 + 2 * n * n
@@ -85,7 +85,7 @@ def _weighted(par: Floats, p: int, i: int, j: int, amount: float, states: Floats
     return float(out)
 
 
-@compiled
+@inlined
 def _invariant(states: Floats, a: int, n: int, ann: float, guess: float) -> float:
     total = 0.0
     for k in range(n):
@@ -102,7 +102,7 @@ def _invariant(states: Floats, a: int, n: int, ann: float, guess: float) -> floa
     return d
 
 
-@compiled
+@inlined
 def _stable(par: Floats, p: int, i: int, j: int, amount: float, states: Floats, a: int, after: Floats, at: int) -> float:  # fmt: skip
     n = int(par[p])
     ann, keep_in, keep_out, leaves = par[p + 1], par[p + 2], par[p + 3], par[p + 4]
@@ -137,7 +137,7 @@ def _stable(par: Floats, p: int, i: int, j: int, amount: float, states: Floats, 
     return float(fell * keep_out / par[scale + j])
 
 
-@compiled
+@inlined
 def _solidly(par: Floats, p: int, i: int, j: int, amount: float, x: float, y: float, after: Floats, at: int) -> float:  # fmt: skip
     if x == 0 or y == 0:
         return NONE
@@ -157,7 +157,7 @@ def _solidly(par: Floats, p: int, i: int, j: int, amount: float, x: float, y: fl
     return float(out * par[p + 1 + j])
 
 
-@compiled
+@inlined
 def _paid(par: Floats, p: int, count: int, used: float) -> float:
     low, high = 0, count
     while low < high:
@@ -172,11 +172,10 @@ def _paid(par: Floats, p: int, count: int, used: float) -> float:
     return float(par[outs + k - 1] + share * (par[outs + k] - par[outs + k - 1]))
 
 
-@compiled
-def sell(market: Market, c: int, i: int, j: int, amount: float, states: Floats, after: Floats, at: int) -> tuple[float, int]:  # fmt: skip
-    """What `amount` > 0 raw of asset `i` sold for asset `j` on curve `c` gives, and how many ticks it crosses; where the curve stands then is written
-    to `after` from `at` on. NONE past the end of the liquidity."""
-    kind, par, p, a = market.kind[c], market.par, market.par_at[c], market.state_at[c]
+@inlined
+def sold(kinds: Ints, par_at: Ints, state_at: Ints, par: Floats, c: int, i: int, j: int, amount: float, states: Floats, after: Floats, at: int) -> tuple[float, int]:  # fmt: skip
+    """`sell` on the parts of a market: to take one from the other costs as much as a sale, and it need be done once alone."""
+    kind, p, a = kinds[c], par_at[c], state_at[c]
     if kind == RANGES:
         net, s = amount * par[p + i], states[a]
         if s == 0 or net == 0:
@@ -206,4 +205,11 @@ def sell(market: Market, c: int, i: int, j: int, amount: float, states: Floats, 
     return _paid(par, p, count, used) - _paid(par, p, count, states[a]), 0
 
 
-__all__ = ["NONE", "Market", "sell"]
+@inlined
+def sell(market: Market, c: int, i: int, j: int, amount: float, states: Floats, after: Floats, at: int) -> tuple[float, int]:  # fmt: skip
+    """What `amount` > 0 raw of asset `i` sold for asset `j` on curve `c` gives, and how many ticks it crosses; where the curve stands then is written
+    to `after` from `at` on. NONE past the end of the liquidity."""
+    return sold(market.kind, market.par_at, market.state_at, market.par, c, i, j, amount, states, after, at)
+
+
+__all__ = ["NONE", "Market", "sell", "sold"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from agent.routing.kernels.jit import compiled
+from agent.routing.kernels.jit import inlined
 
 BITS = 52
 MASK = (1 << BITS) - 1
@@ -20,31 +20,31 @@ def pair(whole: int) -> Pair:
     return whole >> BITS, whole & MASK
 
 
-@compiled
+@inlined
 def as_float(high: int, low: int) -> float:
     """Rounded once, as Python rounds an integer: both parts are exact."""
     return float(high) * 4503599627370496.0 + float(low)
 
 
-@compiled
+@inlined
 def less(ah: int, al: int, bh: int, bl: int) -> bool:
     return ah < bh or (ah == bh and al < bl)
 
 
-@compiled
+@inlined
 def plus(ah: int, al: int, bh: int, bl: int) -> Pair:
     low = al + bl
     return ah + bh + (low >> 52), low & 4503599627370495
 
 
-@compiled
+@inlined
 def minus(ah: int, al: int, bh: int, bl: int) -> Pair:
     """`a` is not less than `b`."""
     low = al - bl
     return ah - bh + (low >> 52), low & 4503599627370495
 
 
-@compiled
+@inlined
 def halved(high: int, low: int, times: int) -> Pair:
     """Divided by 2**times, rounded down."""
     return high >> times, (low >> times) | ((high << (52 - times)) & 4503599627370495)
