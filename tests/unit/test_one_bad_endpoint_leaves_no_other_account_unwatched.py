@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -99,6 +100,20 @@ def test_an_endpoint_that_is_down_contradicts_nobody_and_is_named(tmp_path: Path
     down.broken = "down"
     seen = looked(tmp_path, capfd, {BASE_CHAIN: [down, holding(market(), BASE_CHAIN)]}, comets=[COMET])
     assert seen.accounts["8453"]["state"] == "AT_RISK" and "base: of 2 endpoints only" in seen.said
+
+
+@pytest.mark.parametrize("third", ["agrees", "disagrees", "is not there"])
+def test_where_the_second_refuses_the_third_is_asked(third: str, tmp_path: Path, capfd: Captured) -> None:
+    def refused(params: list[Any]) -> str:
+        raise LookupError("this plan has no eth_call")
+
+    refusing = holding(market(), BASE_CHAIN)
+    refusing.extra["eth_call"] = refused
+    more = {"agrees": [market()], "disagrees": [market(9_000)], "is not there": []}[third]
+    nodes = [holding(market(), BASE_CHAIN), refusing, *(holding(one, BASE_CHAIN) for one in more)]
+    seen = looked(tmp_path, capfd, {BASE_CHAIN: nodes}, comets=[COMET])
+    assert seen.accounts["8453"]["state"] == ("UNKNOWN" if third == "disagrees" else "AT_RISK")
+    assert ("is not confirmed" in seen.said) is (third == "is not there")
 
 
 def test_a_chain_that_is_silent_is_asked_once_a_look_however_many_accounts(
