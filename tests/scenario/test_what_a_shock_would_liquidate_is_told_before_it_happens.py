@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import browser
 from margin_book import PERP, USDC, WETH, aave, every_model, reserve
 
 from agent.app.cli import run
@@ -126,6 +128,44 @@ def test_the_surface_is_drawn_on_a_page_that_needs_nothing_else(ask: Ask, tmp_pa
     assert parsed.seen.count("rect") == 29 * 29 + 1 and "&lt;script&gt;" in text
     assert 'fill="#e59a8f"' in text and "ETH -20 %, USDC -2 %" in text
     assert ask(document, "stress", "--shock", "ETH=-20%", "--html", str(tmp_path))[0] == 2
+
+
+IN_VIEW = """(() => { const boxes = [...document.querySelectorAll('svg rect')].map(r => r.getBoundingClientRect());
+  return {
+    drawn: boxes.filter(b => b.width > 4 && b.height > 4 && b.left >= 0 && b.right <= innerWidth).length,
+    colours: new Set([...document.querySelectorAll('svg rect')].map(r => getComputedStyle(r).fill)).size,
+    words: [...document.querySelectorAll('svg text')].filter(t => t.getBoundingClientRect().width > 0).length,
+    title: document.title, text: document.body.innerText, scripts: document.scripts.length,
+    wide: document.documentElement.scrollWidth > innerWidth,
+    key: [...document.querySelectorAll('.key span')].map(s => s.innerText + ' ' + getComputedStyle(s).backgroundColor),
+  } })()"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_a_real_browser_draws_the_surface(ask: Ask, tmp_path: Path, width: int) -> None:
+    document = every_model()
+    document["accounts"][0]["id"] = '<script>alert("x")</script>'
+    page = tmp_path / "surface.html"
+    assert (
+        await asyncio.to_thread(ask, document, "stress", "--shock", "ETH=-20%,USDC=-2%", "--html", str(page))
+    )[0] == 0
+    async with browser() as shown:
+        await shown.open(page.as_uri(), width)
+        seen = await shown.value(IN_VIEW)
+        picture = await shown.picture()
+    # All 29 by 29 places and the frame around now, in the colours of what stands there; nothing runs off the page.
+    assert seen["drawn"] == 29 * 29 + 1 and seen["colours"] >= 3 and seen["words"] > 10 and not seen["wide"]
+    assert seen["key"] == [
+        "SAFE rgb(215, 236, 217)",
+        "AT_RISK rgb(246, 227, 168)",
+        "LIQUIDATABLE rgb(229, 154, 143)",
+        "UNKNOWN rgb(201, 201, 209)",
+    ]
+    # What a file calls itself is text; nothing runs, nothing is asked for but the page.
+    assert '<script>alert("x")</script>' in seen["text"] and seen["scripts"] == 0
+    assert shown.told == [] and shown.asked == [page.as_uri()]
+    assert picture.startswith(b"\x89PNG") and len(picture) > 20_000
+    (tmp_path / "surface.png").write_bytes(picture)
 
 
 def test_what_is_not_known_is_unknown_and_stays_so_under_every_shock(ask: Ask) -> None:
