@@ -30,6 +30,7 @@ class CompiledSupports(Supports):
     def _has(self, hop: Hop) -> int | None:
         """The number of a hop that has a curve which a path may join."""
         knots = self._knots
+        knots.ask((hop,))
         e = knots.number.get(hop)
         if e is None or not knots.legs.size[e]:
             return None
@@ -37,9 +38,10 @@ class CompiledSupports(Supports):
         return None if knots.legs.alone[e] and (hop.asset_in, hop.asset_out) != ends else e
 
     def over(self, hop: Hop, prices: Mapping[AssetId, float]) -> float | None:
-        e, of = self._has(hop), self._knots.legs
+        e = self._has(hop)
         if e is None:
             return None
+        of = self._knots.legs
         return legs.gain(of, e, prices[hop.asset_in], prices[hop.asset_out]) - float(of.gas[e]) * self._rate
 
     def balanced(self, hops: Sequence[Hop], order: Sequence[AssetId], start: Mapping[AssetId, float]) -> Balanced | None:  # fmt: skip
@@ -70,9 +72,11 @@ class CompiledSupports(Supports):
         problem, knots = self.problem, self._knots
         assets = sorted(asset for asset in made.prices if asset in knots.asset)
         used = ints(sorted({int(knots.legs.pool[knots.number[hop]]) for hop in support}))
+        numbers = ints([knots.asset[asset] for asset in assets])
+        knots.ask_between(numbers)
         limits = legs.Limits(WAYS, HALVINGS, LESS, abs(made.net) * SURE)
         found = legs.more(
-            knots.legs, ints([knots.asset[asset] for asset in assets]), np.array([made.prices[asset] for asset in assets]), used,
+            knots.legs, numbers, np.array([made.prices[asset] for asset in assets]), used,
             (knots.asset[problem.sell], knots.asset[problem.buy]), problem.amount * made.prices[problem.sell], self._rate, limits,
         )  # fmt: skip
         hops = knots.hops

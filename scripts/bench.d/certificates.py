@@ -195,7 +195,6 @@ def main() -> int:
         worlds[gwei][1].ground()
         if asked.compiled:
             worlds[gwei][1].beams().rows.laid()
-            worlds[gwei][1].knots()
     prepared = (time.process_time() - started) * 1e3 / len(worlds)
     kept = KeptRows(
         cache_dir()

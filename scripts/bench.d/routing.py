@@ -222,7 +222,6 @@ def recorded(
 
     start = time.process_time()
     graph.beams().rows.laid()
-    graph.knots()
     laid = (time.process_time() - start) * 1e3
     each()
     ours = each()
@@ -230,14 +229,10 @@ def recorded(
     plain = each()
     compile_searches()
     graphs, moving = Graphs(), view
-    first = graphs.of(moving)
-    first.beams().rows.laid()
-    first.knots()
+    graphs.of(moving).beams().rows.laid()
 
     def block() -> None:
-        later = graphs.of(moving)
-        later.beams().rows.laid()
-        later.knots()
+        graphs.of(moving).beams().rows.laid()
 
     patched = []
     for _ in range(10):
@@ -273,7 +268,6 @@ def growth(pools: int, tokens: int, seed: int, count: int) -> dict[str, Any]:
         gaps.append(found.gap_bps)
         try:
             graph.beams().rows.laid()
-            graph.knots()
             began = time.process_time()
             best_plan(pose(market.view, sell, buy, amount, max_hops=4, graph=graph))
             plans.append((time.process_time() - began) * 1e3)

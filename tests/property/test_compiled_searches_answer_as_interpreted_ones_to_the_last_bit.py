@@ -236,6 +236,7 @@ def test_a_purchase_is_planned_the_same() -> None:
 
 
 def _laid(knots: Knots) -> list[object]:
+    knots.ask(knots.hops)
     legs = knots.legs
     return [
         (hop, legs.rate[e], legs.keep[e], legs.spot[e], legs.gas[e], legs.tick[e], legs.knots[legs.knot[e] : legs.knot[e] + legs.size[e]].tolist())
