@@ -137,21 +137,32 @@ class World:
 
 
 @contextmanager
-def recorded_chain(tmp: Path, name: str, options: Sequence[str] = ()) -> Iterator[Rpc]:
-    """An Anvil that starts from a recorded genesis, with a chain id of 1 and free gas."""
-    binary = anvil_or_skip()
+def running_chain(options: Sequence[str]) -> Iterator[Rpc]:
+    """An Anvil of the caller's own, started with these options and ended with the block."""
+    loop = asyncio.new_event_loop()
+    running = Anvil.running(options, binary=anvil_or_skip())
+    anvil = loop.run_until_complete(running.__aenter__())
+    try:
+        with Rpc(anvil.url) as rpc:
+            yield rpc
+    finally:
+        loop.run_until_complete(running.__aexit__(None, None, None))
+        loop.close()
+
+
+@contextmanager
+def recorded_chain(tmp: Path, name: str, options: Sequence[str] = (), chain_id: int = 1) -> Iterator[Rpc]:
+    """An Anvil that starts from a recorded genesis, with free gas."""
     zstandard = pytest.importorskip("zstandard")
     packed = recorded(name)
     genesis = tmp / "genesis.json"
     with packed.open("rb") as source:
         genesis.write_bytes(zstandard.ZstdDecompressor().stream_reader(source).read())
-
-    loop = asyncio.new_event_loop()
     wanted = [
         "--init",
         str(genesis),
         "--chain-id",
-        "1",
+        str(chain_id),
         "--gas-limit",
         "30000000",
         "--base-fee",
@@ -160,14 +171,8 @@ def recorded_chain(tmp: Path, name: str, options: Sequence[str] = ()) -> Iterato
         "0",
         *options,
     ]
-    running = Anvil.running(wanted, binary=binary)
-    anvil = loop.run_until_complete(running.__aenter__())
-    try:
-        with Rpc(anvil.url) as rpc:
-            yield rpc
-    finally:
-        loop.run_until_complete(running.__aexit__(None, None, None))
-        loop.close()
+    with running_chain(wanted) as rpc:
+        yield rpc
 
 
 @contextmanager
