@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 from liquidations import HEALTHY, LIQUIDATOR, NEVER, Loan, Pool, Taken
 from mainnet_world import running_chain
 
+from agent.margin.accounts import px_text
 from agent.margin.model import Seized, Side, State
 from chains.devnet import state
 from chains.devnet.addresses import AAVE, CHAINS
@@ -103,8 +105,10 @@ async def test_a_hundred_millionth_above_the_price_it_is_refused_and_at_it_not(p
     for seconds in (12, 3_600, 200 * 86_400):
         time = loan.at + seconds
         px = loan.px_1e8(ID, time)
-        for above, word in ((1, State.AT_RISK), (0, State.LIQUIDATABLE)):
-            assert at(loan, px + above, time) is word
+        (told,) = (p for p in loan.health({}, time).liquidation_px if p.asset == ID)
+        assert Decimal(px_text(told, 8) or 0) == Decimal(px).scaleb(-8), "what is printed is that price"
+        for above, is_state in ((1, State.AT_RISK), (0, State.LIQUIDATABLE)):
+            assert at(loan, px + above, time) is is_state
             with pool.undone():
                 taken = pool.block(WETH, USDC, WHO, {WETH: px + above}, time)
             if above:
