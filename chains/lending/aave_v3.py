@@ -48,6 +48,7 @@ class ReservePosition:
     ltv_bps: int
     liquidation_threshold_bps: int
     liquidation_bonus_bps: int
+    protocol_fee_bps: int
     collateral_enabled: bool
     last_update: int
     scaled_supply_raw: int
@@ -184,6 +185,7 @@ def _position(
         ltv_bps=config & 0xFFFF,
         liquidation_threshold_bps=config >> 16 & 0xFFFF,
         liquidation_bonus_bps=config >> 32 & 0xFFFF,
+        protocol_fee_bps=config >> 152 & 0xFFFF,
         # Two bits a reserve, in the order of their ids: borrowing, used as collateral.
         collateral_enabled=bool(flags >> (2 * row[RESERVE_ID] + 1) & 1),
         last_update=row[LAST_UPDATE],
@@ -242,7 +244,7 @@ def account_json(account: AaveAccount, chain_id: int, name: str, model: str = "a
         {
             "asset": asset_id(r.asset), "price_1e8": str(r.price_1e8), "ltv_bps": r.ltv_bps,
             "liquidation_threshold_bps": r.liquidation_threshold_bps, "liquidation_bonus_bps": r.liquidation_bonus_bps,
-            "collateral_enabled": r.collateral_enabled, "last_update": r.last_update,
+            "protocol_fee_bps": r.protocol_fee_bps, "collateral_enabled": r.collateral_enabled, "last_update": r.last_update,
             "scaled_supply_raw": str(r.scaled_supply_raw), "liquidity_index_1e27": str(r.liquidity_index_1e27),
             "liquidity_rate_1e27": str(r.liquidity_rate_1e27), "scaled_debt_raw": str(r.scaled_debt_raw),
             "borrow_index_1e27": str(r.borrow_index_1e27), "borrow_rate_1e27": str(r.borrow_rate_1e27),

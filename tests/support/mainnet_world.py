@@ -136,28 +136,14 @@ class World:
         self.rpc("anvil_dropAllTransactions")
 
 
-@contextmanager
-def recorded_chain(
-    tmp: Path, name: str, options: Sequence[str] = (), free: Sequence[str] = ("--gas-limit", "30000000", "--base-fee", "0", "--gas-price", "0")
-) -> Iterator[Rpc]:  # fmt: skip
-    """An Anvil that starts from a recorded genesis, with a chain id of 1 and, unless `free` says otherwise, free gas."""
-    binary = anvil_or_skip()
-    zstandard = pytest.importorskip("zstandard")
-    packed = recorded(name)
-    genesis = tmp / "genesis.json"
-    with packed.open("rb") as source:
-        genesis.write_bytes(zstandard.ZstdDecompressor().stream_reader(source).read())
+FREE = ("--gas-limit", "30000000", "--base-fee", "0", "--gas-price", "0")
 
+
+@contextmanager
+def running_chain(options: Sequence[str]) -> Iterator[Rpc]:
+    """An Anvil of the caller's own, started with these options and ended with the block."""
     loop = asyncio.new_event_loop()
-    wanted = [
-        "--init",
-        str(genesis),
-        "--chain-id",
-        "1",
-        *free,
-        *options,
-    ]
-    running = Anvil.running(wanted, binary=binary)
+    running = Anvil.running(options, binary=anvil_or_skip())
     anvil = loop.run_until_complete(running.__aenter__())
     try:
         with Rpc(anvil.url) as rpc:
@@ -165,6 +151,28 @@ def recorded_chain(
     finally:
         loop.run_until_complete(running.__aexit__(None, None, None))
         loop.close()
+
+
+@contextmanager
+def recorded_chain(
+    tmp: Path, name: str, options: Sequence[str] = (), chain_id: int = 1, free: Sequence[str] = FREE
+) -> Iterator[Rpc]:
+    """An Anvil that starts from a recorded genesis, with free gas unless `free` says otherwise."""
+    zstandard = pytest.importorskip("zstandard")
+    packed = recorded(name)
+    genesis = tmp / "genesis.json"
+    with packed.open("rb") as source:
+        genesis.write_bytes(zstandard.ZstdDecompressor().stream_reader(source).read())
+    wanted = [
+        "--init",
+        str(genesis),
+        "--chain-id",
+        str(chain_id),
+        *free,
+        *options,
+    ]
+    with running_chain(wanted) as rpc:
+        yield rpc
 
 
 @contextmanager

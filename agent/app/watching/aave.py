@@ -113,7 +113,7 @@ def model_account(found: AaveAccount, chain_id: int) -> Account:
                 erc20_id(chain_id, r.asset), r.decimals, r.price_1e8, r.ltv_bps, r.liquidation_threshold_bps,
                 r.collateral_enabled, r.last_update, r.scaled_supply_raw, r.liquidity_index_1e27, r.liquidity_rate_1e27,
                 r.scaled_debt_raw, r.borrow_index_1e27, r.borrow_rate_1e27, r.stable_debt_raw,
-                r.liquidation_bonus_bps,
+                r.liquidation_bonus_bps, r.protocol_fee_bps,
             )
             for r in found.reserves
         ),
