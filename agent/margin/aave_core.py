@@ -13,9 +13,9 @@ from typing import Any
 
 from agent.margin import fields
 from agent.margin.aave_account import Account, Reserve, read_account
-from agent.margin.aave_seize import SeizeRules, largest
+from agent.margin.aave_seize import SeizeRules, fee_paid, largest
 from agent.margin.liquidation import Line, first_price, first_second
-from agent.margin.model import HEALTHY_1E18, Health, LiquidationPx, Side, State, moved_px, state_of
+from agent.margin.model import HEALTHY_1E18, Health, LiquidationPx, Seized, Side, State, moved_px, state_of
 from agent.margin.ray import (
     PERCENT,
     binomial_interest,
@@ -175,7 +175,7 @@ class AaveModel:
             VALUE_UNIT,
             self._liquidation_px(account, holdings),
             0 if bad else self._seconds(account, timestamp),
-            seized=self._seized(account, holdings, data) if bad else None,
+            seized=self._seized(account, holdings, data, timestamp) if bad else None,
         )
 
     def at_prices(self, account: Account, prices_1e8: Mapping[str, int], timestamp: int) -> int | None:
@@ -262,7 +262,9 @@ class AaveModel:
 
         return first_second(bad)
 
-    def _seized(self, account: Account, holdings: list[Holding], data: AccountData) -> Any:
+    def _seized(
+        self, account: Account, holdings: list[Holding], data: AccountData, timestamp: int
+    ) -> Seized | None:
         assert data.health_1e18 is not None
         prices = account.prices()
         lent = [
@@ -275,13 +277,18 @@ class AaveModel:
             return None
         collateral, reserve, px = max(lent, key=lambda x: x[0].supply * x[2] * 10**36 // x[0].unit)
         debt, debt_px = max(owed, key=lambda x: x[0].debt * x[1] * 10**36 // x[0].unit)
-        return largest(
+        found = largest(
             self.rules.seize,
             collateral_asset=collateral.asset, collateral_raw=collateral.supply, collateral_px=px,
             collateral_unit=collateral.unit, debt_asset=debt.asset, debt_raw=debt.debt, debt_px=debt_px,
             debt_unit=debt.unit, bonus_bps=account.bonus_bps(reserve), fee_bps=reserve.protocol_fee_bps,
             total_collateral=data.collateral_base, total_debt=data.debt_base, health_1e18=data.health_1e18,
         )  # fmt: skip
+        if found is None or not found.fee_raw:
+            return found
+        taken, index = found.collateral[0][1] - found.fee_raw, self.supply_index(reserve, timestamp)
+        fee = fee_paid(found.fee_raw, taken, reserve.scaled_supply_raw, index, directed=self.rules.directed)
+        return replace(found, collateral=((collateral.asset, taken + fee),), fee_raw=fee)
 
 
 def _liquidatable(data: AccountData) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from agent.margin.model import Seized
 from agent.margin.ray import (
+    RAY,
     div_up,
     percent_div_down,
     percent_div_half_up,
@@ -17,6 +18,9 @@ from agent.margin.ray import (
     percent_mul_down,
     percent_mul_half_up,
     percent_mul_up,
+    ray_div_half_up,
+    ray_mul_down,
+    ray_mul_half_up,
 )
 
 CLOSE_FACTOR_HEALTH_1E18 = 95 * 10**16
@@ -70,6 +74,22 @@ def available(
         without = (percent_div_down if rules.directed else percent_div_half_up)(taken, bonus_bps)
         fee = (percent_mul_up if rules.directed else percent_mul_half_up)(taken - without, fee_bps)
     return Available(taken - fee, needed, fee, value)
+
+
+def fee_paid(fee_raw: int, taken_raw: int, scaled_supply_raw: int, index_1e27: int, *, directed: bool) -> int:
+    """The fee as the treasury gets it: in aTokens, and no more of them than burning the liquidator's part leaves.
+
+    Rounding alone cuts it, by a base unit, where all of a collateral goes. LiquidationLogic.executeLiquidationCall of core-v3 1.19.3
+    (scaled amounts half-up) and of aave-v3-origin 3.6.0 (`directed`: both rounded up, the balance down).
+    """
+    if directed:
+        burnt, wanted = div_up(taken_raw * RAY, index_1e27), div_up(fee_raw * RAY, index_1e27)
+    else:
+        burnt, wanted = ray_div_half_up(taken_raw, index_1e27), ray_div_half_up(fee_raw, index_1e27)
+    left = max(scaled_supply_raw - burnt, 0)
+    if wanted <= left:
+        return fee_raw
+    return (ray_mul_down if directed else ray_mul_half_up)(left, index_1e27)
 
 
 def most_debt(

@@ -105,6 +105,23 @@ async def test_far_below_all_of_the_debt_or_all_of_the_collateral_is_taken(pool:
     assert left.asset == pool.asset(USDC if px == 1_500 * USD else WETH), "the other side is gone"
 
 
+async def test_the_treasurys_share_of_a_whole_collateral_is_cut_as_the_tokens_rounding_cuts_it(
+    pool: Pool,
+) -> None:
+    """Burning the liquidator's part may leave a unit less than the fee is; the recorded indexes show both."""
+    loan = await pool.loan(ONE)
+    cut, px = set(), 1_500 * USD
+    for time in range(loan.at + BLOCK_S, loan.at + 8 * 3_600, 3_600):
+        (held,) = (h.supply for h in loan.engine.holdings(loan.account, time) if h.supply)
+        told = loan.health({pool.asset(WETH): px}, time).seized
+        assert told is not None
+        with pool.undone():
+            taken = pool.block(WETH, USDC, ONE, {WETH: px}, time)
+        assert isinstance(taken, Taken) and taken.equals(told)
+        cut.add(held - told.collateral[0][1])
+    assert cut == {0, 1}
+
+
 async def test_by_time_alone_it_is_liquidated_in_the_block_foretold(pool: Pool) -> None:
     begun = await pool.loan(ONE)
     start = begun.at + BLOCK_S
