@@ -88,6 +88,17 @@ class BridgeHome:
             for _ in range(4):
                 rpc("evm_mine")
 
+    def level(self) -> None:
+        """Both chains' clocks say the same again: a deadline is made by one and kept by the other, and other tests of the session move one."""
+        now = {}
+        for chain in across.NAMES:
+            with Rpc(self.home.cheat_urls[chain]) as rpc:
+                rpc("evm_mine")
+                now[chain] = int(rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+        for chain, told in now.items():
+            if told < max(now.values()):
+                self.later(chain, max(now.values()) - told)
+
     def give(self, symbol: str, chain: int, raw: int) -> None:
         give_token(self.home.cheat_urls[chain], self.home.token(chain, symbol), self.home.safe, raw)
 
@@ -163,6 +174,7 @@ def bridge_home_of_file(
     relayer = Relayer(urls)
     relayer.step()
     made = BridgeHome(trading_home, settings_path, folder, relayer)
+    made.level()
     try:
         taken = made.run("reconcile --adopt --at-once")  # the account is used by other journals, too
         assert taken.status == 0, taken.out + taken.err
@@ -176,6 +188,7 @@ def bridge_home_of_file(
 @pytest.fixture
 def bridge_home(bridge_home_of_file: BridgeHome) -> Iterator[BridgeHome]:
     """Nothing that a test started is left running."""
+    bridge_home_of_file.level()
     yield bridge_home_of_file
     for running in bridge_home_of_file.started:
         if running.process.poll() is None:
