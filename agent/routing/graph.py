@@ -111,6 +111,7 @@ class Graph:
         self._curves: dict[str, Curve] = {}
         self._legs: dict[str, dict[Hop, Leg]] = {}
         self._rates: dict[Hop, float] = {}
+        self._best_rates: dict[tuple[AssetId, AssetId], float] = {}
         self._ready: dict[Hop, _Step] = {}
         self._between: dict[tuple[AssetId, AssetId], list[Pool]] = {}
         self._beams: Beams | None = None
@@ -183,6 +184,14 @@ class Graph:
         if found is None:
             pool = self._view.pools[hop.id]
             found = self._rates[hop] = net_rate(pool, within(pool, hop.asset_in), within(pool, hop.asset_out))
+        return found
+
+    def best_rate(self, given: AssetId, got: AssetId) -> float:
+        """The best `rate` of any pool between the two, nought where there is none; made once."""
+        found = self._best_rates.get((given, got))
+        if found is None:
+            rates = (self.rate(Hop(pool.id, given, got)) for pool in self.between(given, got))
+            found = self._best_rates[given, got] = max(rates, default=0.0)
         return found
 
     def steps(self, asset: AssetId) -> list[_Step]:

@@ -222,7 +222,7 @@ class Supports:
             if not self._in_time() or not best[1].flows:
                 break
             more = self.more(*best)
-            better = self._added(*best, more) or self._flooded(*best, more)
+            better = self._added(*best, more) or self._flooded(*best, more) or self._replaced(*best)
             if better is None:
                 break
             best = better
@@ -258,6 +258,81 @@ class Supports:
                 if many == _MORE:
                     break
         return self._better(wide, prices, made) if many > 1 else None
+
+    def _replaced(self, support: Support, made: Balanced) -> tuple[Support, Balanced] | None:
+        """Another way for all that one leg carries, or two in a row: by one leg, or two through an asset that is not there yet.
+
+        At prices that agree with a leg, a way a little better than it may gain less than its gas; it need only gain what it costs beyond the leg's.
+        """
+        found: list[tuple[float, Support, frozenset[Hop], dict[AssetId, float]]] = []
+        pools = {hop.id for hop in support}
+        for old, paid, got in self._stretches(made):
+            i, j = old[0].asset_in, old[-1].asset_out
+            spent = sum(leg.gas for hop in old if (leg := self.leg(hop)))
+            free = pools - {hop.id for hop in old}
+            for new, more, gas, prices in self._ways(i, j, paid, got, made.prices, free):
+                over = (more - got) * made.prices[j] - (gas - spent) * self._rate
+                if over > abs(made.net) * SURE:
+                    found.append((-over, frozenset(old), frozenset(new), prices))
+        for _, gone, come, prices in sorted(found, key=lambda one: (one[0], sorted(one[2])))[:_TRIED]:
+            better = self._better(support - gone | come, {**made.prices, **prices}, made)
+            if better is not None:
+                return better
+        return None
+
+    def _stretches(self, made: Balanced) -> list[tuple[tuple[Hop, ...], float, float]]:
+        """Each leg, and each two of which the second sells all that the first buys and nothing else: the legs, what they take and what they give."""
+        into: dict[AssetId, list[Hop]] = {}
+        on: dict[AssetId, list[Hop]] = {}
+        for hop in sorted(made.flows):
+            into.setdefault(hop.asset_out, []).append(hop)
+            on.setdefault(hop.asset_in, []).append(hop)
+        found: list[tuple[tuple[Hop, ...], float, float]] = []
+        for hop, paid in sorted(made.flows.items()):
+            leg = self.leg(hop)
+            if leg is None:
+                continue
+            got = leg.given(paid)[0]
+            found.append(((hop,), paid, got))
+            after = on.get(hop.asset_out, [])
+            if (
+                len(after) == 1
+                and len(into[hop.asset_out]) == 1
+                and (next_ := self.leg(after[0])) is not None
+            ):
+                found.append(((hop, after[0]), paid, next_.given(got)[0]))
+        return found
+
+    def _ways(
+        self, i: AssetId, j: AssetId, paid: float, got: float, prices: Mapping[AssetId, float], used: set[str]
+    ) -> list[tuple[tuple[Hop, ...], float, float, dict[AssetId, float]]]:
+        """Ways from an asset to another that begin better than `got` for `paid`: the legs, what comes of it, their gas, the price of what is between."""
+        graph, least = self.problem.graph, got / paid
+        found: list[tuple[tuple[Hop, ...], float, float, dict[AssetId, float]]] = []
+
+        def best(a: AssetId, b: AssetId, amount: float, need: float) -> tuple[float, Hop, Leg] | None:
+            made = None
+            for pool in graph.between(a, b):
+                hop = Hop(pool.id, a, b)
+                if hop.id in used or graph.rate(hop) <= need or (leg := self.leg(hop)) is None:
+                    continue
+                out = leg.given(amount)[0]
+                if made is None or (out, hop) > made[:2]:
+                    made = out, hop, leg
+            return made
+
+        direct = best(i, j, paid, least)
+        if direct is not None and direct[0] > got:
+            found.append(((direct[1],), direct[0], direct[2].gas, {}))
+        near = {other for _, other in graph.edges[j]}
+        for k in sorted({other for _, other in graph.edges[i]} & near - prices.keys()):
+            on = graph.best_rate(k, j)
+            one = best(i, k, paid, least / on) if graph.best_rate(i, k) * on > least else None
+            two = best(k, j, one[0], got / one[0]) if one is not None else None
+            if one is not None and two is not None and two[0] > got and one[1].id != two[1].id:
+                gas = one[2].gas + two[2].gas
+                found.append(((one[1], two[1]), two[0], gas, {k: prices[i] * paid / one[0]}))
+        return found
 
 
 def _between(one: Leg, two: Leg, vi: float, vj: float) -> tuple[float, float]:

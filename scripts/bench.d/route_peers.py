@@ -108,10 +108,11 @@ def asked(name: str, peer: Peer, problem: Problem) -> dict[str, Any]:
     if name in ("convex", "milp"):
         told, hops = edge_terms(problem, HOPS)
         answer = peer.ask(told)
-        return best_of(
+        found = best_of(
             problem, answer["plans"],
             lambda plan: executed(problem, {hops[k][0]: share * hops[k][1] for k, share in plan["legs"]}, HOPS),
         )  # fmt: skip
+        return {**found, **({"closed": answer["closed"]} if "closed" in answer else {})}
     if name == "sor":
         told, paths = route_terms(problem, HOPS)
         answer = peer.ask(told)
@@ -266,6 +267,8 @@ def told(rows: list[dict[str, Any]]) -> int:
         for gap, pair, mine, theirs, label in worse[:12]:
             print(f"      {pair} {gap:.3f} bps, {mine} legs against {theirs} ({label})")
         below += len(worse)
+        if any("closed" in peer for _, peer in peers):
+            print(f"   proved the best  {sum(peer.get('closed', False) for _, peer in peers)}")
         took = [peer["ms"] for _, peer in peers if "ms" in peer]
         if took:
             print(f"   ms               {spread(took)}")
