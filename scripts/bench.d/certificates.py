@@ -1,9 +1,10 @@
 """How far from the best the router's answers are, proved: the recorded user orders over the recorded mainnet market.
 
-    python scripts/bench.d/certificates.py [--count 60] [--seed 1] [--all] [--gross] [--drawn] [--alone] [--compiled] [--fresh] [--json]
+    python scripts/bench.d/certificates.py [--count 60] [--seed 1] [--all] [--gross] [--drawn] [--low] [--alone] [--compiled] [--fresh] [--json]
 
 With `--gross` gas costs nothing and the market is first rid of its arbitrage, by exact swaps: the gap of the routing alone.
-With `--drawn` the orders are drawn instead: any two assets with a reference price, from $1,000 to $5,000,000, at 5, 15, 50 and 200 gwei in turn.
+With `--drawn` the orders are drawn instead: any two assets with a reference price, from $1,000 to $5,000,000, at 5, 15, 50 and 200 gwei in turn;
+`--low` draws them from $100 to $1,000.
 Every answer is certified and its certificate checked by the checker alone. The gap is net of gas, against everything that was
 loaded: against plans whose chains of legs are as long as the router's own where the certificate says so (`universe.hops`), and that have no more legs than it may have where the plan has as many
 (`universe.legs`), against any others. Beside it stand the best single path, a hundred greedy chunks and the 5 % grid
@@ -86,7 +87,7 @@ def at_gas(view: MarketView, gwei: int) -> MarketView:
     return replace(view, gas={p: replace(g, base_fee_wei=gwei * 10**9, priority_fee_wei=0) for p, g in view.gas.items()})  # fmt: skip
 
 
-def drawn(view: MarketView, chance: random.Random, count: int) -> list[dict[str, Any]]:
+def drawn(view: MarketView, chance: random.Random, count: int, low: bool = False) -> list[dict[str, Any]]:
     """Orders between assets that pools trade, those traded by more of them more often; sizes even in their logarithm."""
     traded = [
         a
@@ -100,7 +101,11 @@ def drawn(view: MarketView, chance: random.Random, count: int) -> list[dict[str,
         sell, buy = (AssetId(asset) for asset in chance.sample(traded, 2))
         if sell == buy:
             continue
-        whole_units = 10 ** chance.uniform(3, 6.7) * dollar / float(view.reference_px_native[sell])
+        whole_units = (
+            10 ** chance.uniform(*((2, 3) if low else (3, 6.7)))
+            * dollar
+            / float(view.reference_px_native[sell])
+        )
         raw = int(whole_units * 10 ** view.assets[sell].decimals)
         found.append({"sell": sell, "buy": buy, "sell_raw": str(raw), "gwei": GWEI[len(found) % len(GWEI)]})
     return found
@@ -158,6 +163,7 @@ def main() -> int:
     options.add_argument(
         "--drawn", action="store_true", help="orders drawn by the seed, at four prices of gas"
     )
+    options.add_argument("--low", action="store_true", help="drawn orders of $100 to $1,000")
     options.add_argument("--alone", action="store_true", help="without the baselines beside it")
     options.add_argument("--compiled", action="store_true", help="planned and priced by compiled loops")
     options.add_argument("--fresh", action="store_true", help="nothing of a run before is kept")
@@ -170,9 +176,10 @@ def main() -> int:
     text = gzip.decompress((file.parent / "ethereum-2023-09-12.orders.json.gz").read_bytes())
     orders = json.loads(text)["orders"]
     names = [f"recorded {n}" for n in range(len(orders))]
+    asked.drawn |= asked.low
     if asked.drawn:
-        orders = drawn(view, random.Random(asked.seed), asked.count)
-        names = [f"drawn {asked.seed}.{n}" for n in range(len(orders))]
+        orders = drawn(view, random.Random(asked.seed), asked.count, asked.low)
+        names = [f"{'low' if asked.low else 'drawn'} {asked.seed}.{n}" for n in range(len(orders))]
     elif not asked.all:
         chosen = random.Random(asked.seed).sample(range(len(orders)), min(asked.count, len(orders)))
         orders, names = [orders[n] for n in chosen], [names[n] for n in chosen]
@@ -199,7 +206,7 @@ def main() -> int:
     kept = KeptRows(
         cache_dir()
         / "bench"
-        / f"certificates-{'drawn' if asked.drawn else 'recorded'}{'-gross' * asked.gross}{'-compiled' * asked.compiled}.jsonl",
+        / f"certificates-{'low' if asked.low else 'drawn' if asked.drawn else 'recorded'}{'-gross' * asked.gross}{'-compiled' * asked.compiled}.jsonl",
         {"market": view.digest, "alone": asked.alone, "compiled": asked.compiled},
         asked.fresh,
     )

@@ -1,6 +1,6 @@
 """Routers that a user could pick instead, beside ours: recorded orders over the recorded mainnet market, every plan executed by our exact pools.
 
-    python scripts/bench.d/route_peers.py [--count 40] [--seed 1] [--all] [--peers convex,tines,sor,milp] [--drawn] [--small 40] [--fresh] [--json]
+    python scripts/bench.d/route_peers.py [--count 40] [--seed 1] [--all] [--peers convex,tines,sor,milp] [--drawn] [--low] [--small 40] [--fresh] [--json]
 
 All get the same 842 pools, the same gas and the same limits (12 legs, 4 hops); what they answer is executed leg by leg in integers, of several
 answers the best counts, and one that does not execute counts as nothing and is told. `convex` is cvxpy with Clarabel over the whole market;
@@ -286,6 +286,7 @@ def main() -> int:
     options.add_argument(
         "--drawn", action="store_true", help="orders drawn by the seed, at four prices of gas"
     )
+    options.add_argument("--low", action="store_true", help="drawn orders of $100 to $1,000")
     options.add_argument("--peers", default="convex,tines,sor,milp")
     options.add_argument("--fresh", action="store_true", help="nothing of a run before is kept")
     options.add_argument("--json", action="store_true")
@@ -307,15 +308,20 @@ def main() -> int:
         "orders"
     ]
     names = [(f"recorded {n}", order) for n, order in enumerate(orders)]
+    given.drawn |= given.low
     if given.drawn:
         names = [
-            (f"drawn {given.seed}.{n}", order)
-            for n, order in enumerate(drawn(view, random.Random(given.seed), given.count))
+            (f"{'low' if given.low else 'drawn'} {given.seed}.{n}", order)
+            for n, order in enumerate(drawn(view, random.Random(given.seed), given.count, given.low))
         ]
     elif not given.all:
         names = random.Random(given.seed).sample(names, min(given.count, len(names)))
     about = {"market": view.digest, "peers": given.peers, "hops": HOPS}
-    kept_file = cache_dir() / "bench" / f"route_peers-{'drawn' if given.drawn else 'recorded'}.jsonl"
+    kept_file = (
+        cache_dir()
+        / "bench"
+        / f"route_peers-{'low' if given.low else 'drawn' if given.drawn else 'recorded'}.jsonl"
+    )
     kept = KeptRows(kept_file, about, given.fresh)
     peers = started(given.peers.split(","))
     worlds: dict[int, tuple[MarketView, Graph]] = {}
