@@ -18,12 +18,13 @@ from agent.domain.units import qty_exact, raw_down
 from agent.market.view import MarketView
 from agent.routing.certify import certified
 from agent.routing.engine import search_over
-from agent.routing.graph import Graph, swap, within
+from agent.routing.graph import Graph, swap
 from agent.routing.greedy import best_split, finished, whole
 from agent.routing.plan import Plan, gas_raw_up, make_plan, overhead_raw_up
 from agent.routing.problem import Problem, pose, rescale_down
 from agent.routing.report import route_of
 from agent.routing.search import Split
+from agent.routing.spot import within
 
 _STEPS = 8
 _NEAR, _CHUNKS = 20, 4000

@@ -13,8 +13,9 @@ from agent.market.book import Book
 from agent.market.view import MarketView
 from agent.routing.curves import Curve, curve_of
 from agent.routing.engine import compiled
+from agent.routing.native import edges_of, wrapped_of
 from agent.routing.ranked import Listed, Ranked
-from agent.routing.spot import net_rate
+from agent.routing.spot import ends, net_rate, within
 
 if TYPE_CHECKING:
     from agent.routing.balance import Leg
@@ -62,16 +63,6 @@ class Path:
 def swap(pool: Pool, asset_in: str, asset_out: str, amount: int) -> Swapped | Reverted:
     """Sells `amount` to a pool; a pool of the chain's own coin trades its wrapped form, which is worth the same."""
     return swap_exact_in(pool, within(pool, asset_in), within(pool, asset_out), amount)
-
-
-def within(pool: Pool, asset: str) -> str:
-    """What the pool itself calls an asset: the wrapped coin is the coin in a pool that holds the coin."""
-    return asset if asset in pool.assets else asset.partition("/")[0] + "/slip44:60"
-
-
-def ends(pool: Pool, asset_in: str, asset_out: str) -> tuple[int, int]:
-    """Where the two assets stand in the pool's own order."""
-    return pool.assets.index(within(pool, asset_in)), pool.assets.index(within(pool, asset_out))
 
 
 class _Step(NamedTuple):
@@ -132,16 +123,8 @@ class Graph:
                     self._knots_before = None if knots is None else (knots, since | gone)
         self._ground: Ground | None = None
         self._ground_before: Ground | None = None if before is None else before._ground or before._ground_before  # fmt: skip
-        wrapped = self._wrapped = {f"{place}/slip44:60": gas.native_as for place, gas in view.gas.items()}
-        self.edges: dict[AssetId, list[tuple[Pool, AssetId]]] = defaultdict(list)
-        for pool in view.pools.values():
-            if pool.kind in never or pool.id in never:
-                continue
-            held = [wrapped.get(asset, AssetId(asset)) for asset in pool.assets]
-            for a in held:
-                for b in held:
-                    if a != b:
-                        self.edges[a].append((pool, b))
+        self._wrapped = wrapped_of(view)
+        self.edges = edges_of(view, never)
 
     def curve(self, pool: Pool) -> Curve:
         """The float curve of one of the view's pools, made once."""
@@ -335,28 +318,3 @@ def book_paths(books: Iterable[Book], source: AssetId, target: AssetId) -> list[
         for book in books
         if (book.base, book.quote) in ((source, target), (target, source))
     ]
-
-
-def zero_size_px(view: MarketView, graph: Graph, asset: AssetId, max_hops: int = 3) -> float | None:
-    """Whole gas tokens per whole unit of `asset` along the best path of marginal prices on its chain, None without one."""
-    gas = view.gas.get(place_of(asset))
-    if gas is None:
-        return None
-    if asset == gas.native_as:
-        return 1.0
-    best: dict[AssetId, float] = {asset: 1.0}
-    ring = {asset: 1.0}
-    for _ in range(max_hops):
-        reached: dict[AssetId, float] = {}
-        for a, rate in ring.items():
-            for pool, b in graph.edges[a]:
-                value = rate * net_rate(pool, within(pool, a), within(pool, b))
-                if value > best.get(b, 0.0) and value > reached.get(b, 0.0):
-                    reached[b] = value
-        best.update(reached)
-        ring = reached
-        # The gas token's own onward edges lead nowhere cheaper, and they are most of a real market.
-        ring.pop(gas.native_as, None)
-    rate = best.get(gas.native_as, 0.0)
-    scale = 10.0 ** (view.assets[asset].decimals - view.assets[gas.native_as].decimals)
-    return rate * scale or None

@@ -10,7 +10,8 @@ from agent.domain.errors import Reject, Usage
 from agent.domain.instruments import AssetId, Place, place_of
 from agent.domain.units import qty_exact
 from agent.market.view import GasState, MarketView
-from agent.routing.graph import Graph, Path, book_paths, pool_paths, zero_size_px
+from agent.routing.graph import Graph, Path, book_paths, pool_paths
+from agent.routing.native import native_price
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,28 +76,6 @@ def rescale_up(amount: int, have: int, want: int) -> int:
     return int(-(-amount * up // down))
 
 
-def native_price(view: MarketView, graph: Graph, buy: AssetId) -> str:
-    """Whole gas tokens per whole unit of `buy`: the reference price, else the best zero-size path; "0" where neither is."""
-    same = view.same(buy)
-    natives = {gas.native_as for gas in view.gas.values()}
-    for asset in same:
-        if asset in view.reference_px_native and view.reference_px_native[asset] > 0:
-            return format(view.reference_px_native[asset], "f")
-        if asset in natives:
-            return "1"
-    for asset in same:
-        px = zero_size_px(view, graph, asset)
-        if px:
-            return format(Decimal(repr(px)), "f")
-    for book in view.books:
-        mid = book.mid_px()
-        if mid and (book.quote in same or book.base in same):
-            other = book.base if book.quote in same else book.quote
-            if natives & set(view.same(other)):
-                return format((1 / mid if book.quote in same else mid).quantize(Decimal("1e-18")), "f")
-    return "0"
-
-
 def pose(
     view: MarketView,
     sell: AssetId,
@@ -138,7 +117,7 @@ def pose(
                 f"{in_words(amount, dec)} {names[0]} to sell, {in_words(held, dec)} held in {len(sources)} place{'s' if len(sources) > 1 else ''}",
                 "sell less, or move inventory first",
             )
-    px = native_price(view, graph, buy)
+    px = native_price(view, buy)
     scale = 10.0 ** (view.assets[buy].decimals - 18)
     rates = {
         place: gas.price_wei * scale / float(px) if float(px) else 0.0 for place, gas in view.gas.items()

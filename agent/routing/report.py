@@ -10,10 +10,9 @@ from typing import Any
 from agent.domain.instruments import AssetId, Place
 from agent.domain.routes import CaseProof, CaseSplit, Certificate, ChainProof, Costs, Leg, PlaceSummary, Route
 from agent.domain.units import WIDE
-from agent.routing.graph import within
 from agent.routing.plan import Plan, gas_raw_up
 from agent.routing.problem import Problem
-from agent.routing.spot import book_mid_rate, mid_rate
+from agent.routing.spot import book_mid_rate, mid_rate, within
 
 
 def _values(problem: Problem, legs: tuple[Leg, ...]) -> dict[AssetId, Fraction]:

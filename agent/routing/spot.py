@@ -15,6 +15,16 @@ from agent.amm import (
 from agent.market.book import Book
 
 
+def within(pool: Pool, asset: str) -> str:
+    """What the pool itself calls an asset: the wrapped coin is the coin in a pool that holds the coin."""
+    return asset if asset in pool.assets else asset.partition("/")[0] + "/slip44:60"
+
+
+def ends(pool: Pool, asset_in: str, asset_out: str) -> tuple[int, int]:
+    """Where the two assets stand in the pool's own order."""
+    return pool.assets.index(within(pool, asset_in)), pool.assets.index(within(pool, asset_out))
+
+
 def fee_share(pool: Pool, i: int) -> float:
     """The part of the input (of the output for Curve) that the pool keeps when asset `i` is sold."""
     if isinstance(pool, ConstantProductPool | ConcentratedPool):

@@ -137,7 +137,7 @@ async def test_never_less_than_the_minimum_when_the_market_moved(stage: Stage) -
     """Somebody trades in between. What was done gave the minimum at least; what could not was not done at all."""
     outcomes: Counter[bool] = Counter()
     draw = random.Random(9)
-    for planned in plans(stage.maze, 8, 60):
+    for planned in plans(stage.maze, 8, PLANS):
         assert stage.carry_out(next(plans(stage.maze, outcomes.total(), 1)), 0)[2]
         slippage = draw.choice((0, 1, 10, 100))
         least = sum(floors(planned.part, planned.legs, planned.part.out_raw, slippage).values())

@@ -23,9 +23,9 @@ from agent.routing.certificate.gains import Sale
 from agent.routing.certificate.seal import seal_of
 from agent.routing.certificate.units import Order
 from agent.routing.certify import certified
-from agent.routing.graph import Graph
 from agent.routing.greedy import best_plan
-from agent.routing.problem import native_price, pose
+from agent.routing.native import native_price
+from agent.routing.problem import pose
 from agent.routing.report import route_json, route_of
 
 INNER = sorted(asset for asset in NEAR if asset not in (WETH, USDC))
@@ -75,7 +75,7 @@ def world(seed: int) -> tuple[Random, MarketView, Chains, str, int]:
     draw = Random(seed)
     view = market(draw)
     amount = int(10 ** draw.uniform(15, 21.5))
-    native = native_price(view, Graph(view), AssetId(USDC))
+    native = native_price(view, AssetId(USDC))
     setting = Setting(Order(view, AssetId(WETH), AssetId(USDC), amount, False, native))
     hub = draw.choice((None, *INNER))
     return draw, view, Chains(setting, draw.randint(2, 4), hub and AssetId(hub)), native, amount

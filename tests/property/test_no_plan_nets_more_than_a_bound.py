@@ -20,10 +20,10 @@ from agent.market.view import MarketView
 from agent.routing.certificate.bound import Setting
 from agent.routing.certificate.units import Order
 from agent.routing.certify import certified
-from agent.routing.graph import Graph
 from agent.routing.greedy import best_plan
+from agent.routing.native import native_price
 from agent.routing.plan import gas_raw_up
-from agent.routing.problem import native_price, pose
+from agent.routing.problem import pose
 from agent.routing.report import route_of
 
 ROUTES = (((WETH, USDC),), ((WETH, DAI), (DAI, USDC)))
@@ -57,7 +57,7 @@ def holds(seed: int, plans: int) -> int:
     draw = Random(seed)
     view = small_market(draw)
     amount = int(10 ** draw.uniform(9, 21.5))
-    native = native_price(view, Graph(view), AssetId(USDC))
+    native = native_price(view, AssetId(USDC))
     setting = Setting(Order(view, AssetId(WETH), AssetId(USDC), amount, False, native))
     nets = [net for _ in range(plans) if (net := drawn_net(view, draw, amount, native)) is not None]
     for _ in range(4):

@@ -21,10 +21,10 @@ from agent.routing.certificate.passing import Passing, after
 from agent.routing.certificate.seal import seal_of
 from agent.routing.certificate.units import Order
 from agent.routing.certify import certified
-from agent.routing.graph import Graph
 from agent.routing.greedy import best_plan
+from agent.routing.native import native_price
 from agent.routing.plan import gas_raw_up
-from agent.routing.problem import native_price, pose
+from agent.routing.problem import pose
 from agent.routing.report import route_json, route_of
 
 ODD = "eip155:1/erc20:0x1111111111111111111111111111111111111111"
@@ -90,7 +90,7 @@ def holds(seed: int, plans: int) -> int:
     draw = Random(seed)
     view = market(draw)
     amount = int(10 ** draw.uniform(15, 21.5))
-    native = native_price(view, Graph(view), AssetId(USDC))
+    native = native_price(view, AssetId(USDC))
     setting = Setting(Order(view, AssetId(WETH), AssetId(USDC), amount, False, native))
     nets = [net for _ in range(plans) if (net := drawn_net(view, draw, amount, native)) is not None]
     for hub in (DAI, ODD):

@@ -18,8 +18,8 @@ from agent.routing.certificate.units import Order
 from agent.routing.chained import ChainSearch
 from agent.routing.dual import Dual
 from agent.routing.graph import Graph
+from agent.routing.native import native_price
 from agent.routing.planes import Planes
-from agent.routing.problem import native_price
 
 
 class Sought:
@@ -27,7 +27,7 @@ class Sought:
 
     def __init__(self, view: MarketView, amount: int) -> None:
         graph = Graph(view)
-        native = native_price(view, graph, AssetId(USDC))
+        native = native_price(view, AssetId(USDC))
         self.order = Order(view, AssetId(WETH), AssetId(USDC), amount, False, native)
         self.of = Chains(Setting(self.order), 3, None)
         market = graph.prices()

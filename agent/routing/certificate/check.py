@@ -27,8 +27,7 @@ from agent.routing.certificate.forcing import MOST_MOVES, forced
 from agent.routing.certificate.passing import Passing, after
 from agent.routing.certificate.seal import gap_bps, seal_of
 from agent.routing.certificate.units import Order
-from agent.routing.graph import Graph
-from agent.routing.problem import native_price
+from agent.routing.native import native_price
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ def check(route: Any, view: MarketView, limits: Limits = LIMITS) -> Verdict:
     universe = proof["universe"] if isinstance(proof["universe"], dict) else {}
     order = Order(
         view, AssetId(sell), AssetId(buy), whole_number("in_raw", route["in_raw"]), universe.get("cross_domain") is True,
-        native_price(view, Graph(view), AssetId(buy)),
+        native_price(view, AssetId(buy)),
     )  # fmt: skip
     return _Check(order, route, proof, costs, legs, limits).verdict()
 
