@@ -7,7 +7,8 @@ Formula source: the pair's own constraint (both balances net of fee keep k) and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from math import gcd
 from typing import ClassVar
 
@@ -31,6 +32,7 @@ class ConstantProductPool:
     gas_per_tick: ClassVar[int] = 0
 
 
+@lru_cache(maxsize=1 << 10)
 def _fee_ratio(fee_pips: int) -> tuple[int, int]:
     # Forks differ in the fee's denominator (997/1000, 9975/10000); reduced, the quotients are equal and overflow alike.
     g = gcd(PIPS - fee_pips, PIPS)
@@ -44,22 +46,34 @@ def _settle(pool: ConstantProductPool, i: int, amount_in: int, amount_out: int) 
     if balance_in > UINT112_MAX:
         raise ContractRevert("UniswapV2: OVERFLOW")
     balance_out = pool.reserves[1 - i] - amount_out
-    after = replace(pool, reserves=(balance_in, balance_out) if i == 0 else (balance_out, balance_in))
+    reserves = (balance_in, balance_out) if i == 0 else (balance_out, balance_in)
+    after = ConstantProductPool(pool.id, pool.assets, reserves, pool.fee_pips, pool.gas)
     fee = div_up(amount_in * pool.fee_pips, PIPS)
     return Swapped(amount_in, amount_out, fee, pool.assets[i], pool.gas, 0, True, after)
 
 
-def exact_in(pool: ConstantProductPool, i: int, j: int, amount_in: int) -> Swapped:
-    reserve_in, reserve_out = pool.reserves[i], pool.reserves[j]
+def amount_out(amount_in: int, reserve_in: int, reserve_out: int, keep: int = 997, whole: int = 1000) -> int:
+    """What a sale gives, rounded down, and nothing else: `getAmountOut` of UniswapV2Library, with `keep / whole` of the input left by the fee.
+
+    Raises ContractRevert where the library reverts; what the pair itself then says to the trade is not asked.
+    """
+    if 0 < amount_in <= UINT112_MAX and reserve_in and reserve_out:
+        # Nothing below two reserves of 112 bits and a fee's denominator can leave 256 bits.
+        net = amount_in * keep
+        return net * reserve_out // (reserve_in * whole + net)
     if amount_in <= 0:
         raise ContractRevert("UniswapV2Library: INSUFFICIENT_INPUT_AMOUNT")
     if reserve_in == 0 or reserve_out == 0:
         raise ContractRevert("UniswapV2Library: INSUFFICIENT_LIQUIDITY")
-    keep, whole = _fee_ratio(pool.fee_pips)
     net = checked(amount_in * keep, "ds-math-mul-overflow")
     numerator = checked(net * reserve_out, "ds-math-mul-overflow")
     denominator = checked(reserve_in * whole + net, "ds-math-add-overflow")
-    return _settle(pool, i, amount_in, numerator // denominator)
+    return numerator // denominator
+
+
+def exact_in(pool: ConstantProductPool, i: int, j: int, amount_in: int) -> Swapped:
+    keep, whole = _fee_ratio(pool.fee_pips)
+    return _settle(pool, i, amount_in, amount_out(amount_in, pool.reserves[i], pool.reserves[j], keep, whole))
 
 
 def exact_out(pool: ConstantProductPool, i: int, j: int, amount_out: int) -> Swapped:

@@ -10,7 +10,7 @@ Formula source: the V3 whitepaper, sections 6.2 and 6.3; rounding and order of o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from agent.amm.math import INT256_MAX, UINT128_MAX, UINT160_MAX, UINT256_MAX, ContractRevert, mul_div_up
 from agent.amm.ticks import (
@@ -26,8 +26,7 @@ from agent.amm.ticks import (
 PIPS = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
+class Walk(NamedTuple):
     """Where a swap came to rest and what it moved; `fee` is inside `amount_in`."""
 
     amount_in: int
@@ -112,6 +111,26 @@ def _skip_empty_words(next_tick: int, spacing: int, limit: int, nearest: int | N
     return max(next_tick, (stop // spacing // 256 * 256 - 1) * spacing)
 
 
+def next_stop(
+    table: TickTable, at: int, tick: int, spacing: int, liquidity: int, zero_for_one: bool, limit: int
+) -> tuple[int, bool]:
+    """Where the next step ends at the latest, and whether that tick is initialised. `at` is the next initialised tick's place in the table."""
+    word = spacing << 8
+    # One division finds the word's end: floor division rounds towards minus infinity as the contract compresses.
+    if zero_for_one:
+        next_tick = tick // word * word
+        initialised = at >= 0 and table.ticks[at] >= next_tick
+    else:
+        next_tick = ((tick // spacing + 1) // 256 * 256 + 255) * spacing
+        initialised = at < len(table.ticks) and table.ticks[at] <= next_tick
+    if initialised:
+        next_tick = table.ticks[at]
+    elif not liquidity:
+        nearest = table.ticks[at] if 0 <= at < len(table.ticks) else None
+        next_tick = _skip_empty_words(next_tick, spacing, limit, nearest, zero_for_one)
+    return min(max(next_tick, MIN_TICK), MAX_TICK), initialised
+
+
 def walk(
     price: int,
     tick: int,
@@ -130,29 +149,12 @@ def walk(
     `v4` chooses V4's rounding: there the last step consumes the whole net input, and pays the whole output asked for.
     """
     keep_pips = PIPS - fee_pips
-    ticks, nets = table.ticks, table.nets
+    nets = table.nets
     # `at` is the next initialised tick in the swap's direction.
     at = table.at_or_below(tick) if zero_for_one else table.above(tick)
-    count = len(ticks)
     remaining, other, fee_total, crossed = amount, 0, 0, 0
-    word = spacing << 8
     while remaining and price != limit:
-        # One division finds the word's end: floor division rounds towards minus infinity as the contract compresses.
-        if zero_for_one:
-            next_tick = tick // word * word
-            initialised = at >= 0 and ticks[at] >= next_tick
-        else:
-            next_tick = ((tick // spacing + 1) // 256 * 256 + 255) * spacing
-            initialised = at < count and ticks[at] <= next_tick
-        if initialised:
-            next_tick = ticks[at]
-        elif not liquidity:
-            nearest = ticks[at] if 0 <= at < count else None
-            next_tick = _skip_empty_words(next_tick, spacing, limit, nearest, zero_for_one)
-        if next_tick < MIN_TICK:
-            next_tick = MIN_TICK
-        elif next_tick > MAX_TICK:
-            next_tick = MAX_TICK
+        next_tick, initialised = next_stop(table, at, tick, spacing, liquidity, zero_for_one, limit)
         next_price = sqrt_price_at_tick(next_tick)
         if zero_for_one:
             target = limit if next_price < limit else next_price

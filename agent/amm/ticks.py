@@ -1,7 +1,7 @@
 """Ticks and square-root prices of concentrated liquidity: price = 1.0001 ** tick, held as sqrt(price) * 2**96.
 
-The two conversions are the fixed-point ones every deployment shares (factors of 1.0001 ** -(2**k / 2) in Q128, and a
-14-step binary logarithm), so results equal the contracts' for every tick.
+The price at a tick is the fixed-point one every deployment shares (factors of 1.0001 ** -(2**k / 2) in Q128). The tick at a price is
+the greatest whose price is not above it, as TickMath.getTickAtSqrtRatio defines it, so both equal the contracts' everywhere.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
+from math import log
 
 from agent.amm.math import ContractRevert
 
@@ -25,6 +26,10 @@ _FACTORS = (
     0x31BE135F97D08FD981231505542FCFA6, 0x9AA508B5B7A84E1C677DE54F3E99BC9, 0x5D6AF8DEDB81196699C329225EE604,
     0x2216E584F5FA1EA926041BEDFE98, 0x48A170391F7DC42444E8FA2,
 )  # fmt: skip
+_LOWEST = 1 << 20
+"""Ticks are counted from here for a moment, so that a whole number rounds down."""
+_TICKS_PER_LOG = 2 / log(1.0001)
+_FIRST_TICK = _LOWEST - 96 * log(2) * _TICKS_PER_LOG
 
 
 @lru_cache(maxsize=1 << 16)
@@ -46,21 +51,13 @@ def tick_at_sqrt_price(sqrt_price_x96: int) -> int:
     """The greatest tick whose square-root price is at most the given one; reverts with "R" outside the range."""
     if not MIN_SQRT_PRICE <= sqrt_price_x96 < MAX_SQRT_PRICE:
         raise ContractRevert("R")
-    ratio = sqrt_price_x96 << 32
-    msb = ratio.bit_length() - 1
-    r = ratio >> (msb - 127) if msb >= 128 else ratio << (127 - msb)
-    log_2 = (msb - 128) << 64
-    for shift in range(63, 49, -1):
-        r = r * r >> 127
-        bit = r >> 128
-        log_2 |= bit << shift
-        r >>= bit
-    log_sqrt10001 = log_2 * 255738958999603826347141
-    low = (log_sqrt10001 - 3402992956809132418596140100660247210) >> 128
-    high = (log_sqrt10001 + 291339464771989622907027621153398088495) >> 128
-    if low == high:
-        return low
-    return high if sqrt_price_at_tick(high) <= sqrt_price_x96 else low
+    # A float proposes, the integers of both neighbouring ticks decide: the contract's logarithm finds the same tick (it is defined by them).
+    tick = max(int(log(sqrt_price_x96) * _TICKS_PER_LOG + _FIRST_TICK) - _LOWEST, MIN_TICK)
+    while sqrt_price_at_tick(tick) > sqrt_price_x96:
+        tick -= 1
+    while sqrt_price_at_tick(tick + 1) <= sqrt_price_x96:
+        tick += 1
+    return tick
 
 
 @dataclass(frozen=True, slots=True)

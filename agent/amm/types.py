@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from agent.amm import Pool
 
 
-@dataclass(frozen=True, slots=True)
-class Swapped:
+class Swapped(NamedTuple):
     """A swap that executes. All amounts are raw ints.
 
     `amount_in` is what the pool consumed, `amount_out` what it paid; `fee` is inside them and is counted in `fee_asset`.
