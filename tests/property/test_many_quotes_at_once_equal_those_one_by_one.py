@@ -7,36 +7,21 @@ from random import Random
 import numpy as np
 import pytest
 from mainnet_world import market
+from odd_pools import drawn_state
 
 from agent.amm import ConcentratedPool, Swapped, constant_product, swap_exact_in
 from agent.amm.math import ContractRevert
-from agent.amm.ticks import MAX_TICK, MIN_TICK, TickTable, sqrt_price_at_tick
+from agent.amm.ticks import TickTable
 from agent.routing.batch import Batch, steps_of, whole, words
 
 Sale = tuple[int, int, int]
 
 
 def drawn_pool(draw: Random, name: str) -> ConcentratedPool:
-    """Any tick, any depth, ranges that begin and end anywhere, sometimes gaps with nothing, sometimes a table no pool could hold."""
     spacing, fee = draw.choice(
         [(1, 100), (10, 500), (60, 3000), (200, 10_000), (2, 0), (50, 999_999), (887272, 1)]
     )
-    last = MAX_TICK // spacing
-    nets: dict[int, int] = {}
-    for _ in range(draw.choice([0, 1, 2, 5, 40])):
-        middle = draw.choice([0, 0, draw.randint(-last, last)])
-        a, b = sorted(min(max(middle + draw.randint(-60, 60), -last), last) for _ in "ab")
-        if a < b:
-            size = draw.randrange(1, 1 << draw.choice([1, 20, 64, 90, 120]))
-            nets[a * spacing] = nets.get(a * spacing, 0) + size
-            nets[b * spacing] = nets.get(b * spacing, 0) - size
-    if draw.random() < 0.1:
-        nets[draw.randint(-last, last) * spacing] = -draw.randrange(1 << 100)
-    ticks = tuple(sorted(tick for tick, net in nets.items() if net))
-    table = TickTable(ticks, tuple(nets[tick] for tick in ticks))
-    tick = min(max(draw.choice([0, *ticks]) + draw.randint(-300, 300), MIN_TICK), MAX_TICK - 1)
-    price = draw.randrange(sqrt_price_at_tick(tick), sqrt_price_at_tick(tick + 1))
-    return ConcentratedPool(name, ("a", "b"), fee, spacing, price, tick, max(table.active_liquidity(tick), 0), table)  # fmt: skip
+    return ConcentratedPool(name, ("a", "b"), fee, spacing, *drawn_state(draw, spacing))
 
 
 def alone(pool: ConcentratedPool, i: int, amount: int) -> int | None:

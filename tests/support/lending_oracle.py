@@ -35,6 +35,7 @@ COMPILERS = {
     "Aave36": "solc",
     "Maker": "solc-0-8-19",
     "Morpho": "solc-0-8-19",
+    "Swaps": "solc-0-8-19",
     "MorphoMarket": "solc-0-8-19",
 }
 AT = 2_000_000_000
@@ -60,8 +61,9 @@ def installed() -> Path:
     return target
 
 
-def compiled(name: str) -> dict[str, Any]:
-    source = PINS / f"{name}.sol"
+def compiled(name: str, sources: Path = PINS) -> dict[str, Any]:
+    """The abi and creation code of the contract `Harness` in a source file, kept by what is in it."""
+    source = sources / f"{name}.sol"
     folder = installed()
     mark = hashlib.sha256(source.read_bytes() + (PINS / "compile.cjs").read_bytes()).hexdigest()[:16]
     kept = folder / f"{name}-{mark}.json"
