@@ -101,7 +101,10 @@ def amounts(draw: random.Random, count: int, pool: ConcentratedPool | Concentrat
             amount = draw.choice((0, 1 << 127, INT256_MAX))
         limit: int | None = None
         if draw.random() < 0.4:
-            near = price * draw.randrange(900, 1000) // 1000, price * draw.randrange(1001, 1100) // 1000
+            near = (
+                price * draw.randrange(900, 1000) // 1000,
+                min(price * draw.randrange(1001, 1100) // 1000, (1 << 160) - 1),
+            )
             ends = MIN_SQRT_PRICE, MIN_SQRT_PRICE + 1, MAX_SQRT_PRICE - 1, MAX_SQRT_PRICE, 0
             limit = (
                 near[i] if draw.random() < 0.7 else draw.choice((price, price + 1, price - 1, *near, *ends))
