@@ -1,6 +1,7 @@
 """Factories that are named in the settings: their pools of the assets at hand, and what a V2 fork's pairs take. Reads, no state.
 
 PoolFactory("uniswap_v2", address, 2500)      a fork of Uniswap V2; its pairs do not tell their fee, so it is said here
+PoolFactory("uniswap_v3", address)            the chain's own Uniswap V3; a pool for each fee that was ever allowed
 PoolFactory("solidly", address)               Velodrome, Aerodrome and kin; it tells each pool's fee itself
 """
 
@@ -14,7 +15,9 @@ from chains.errors import Retry
 from chains.evm import address_of, call_data
 from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, ChainReader
 
-KINDS = ("uniswap_v2", "solidly")
+KINDS = ("uniswap_v2", "uniswap_v3", "solidly")
+V3_FEES = (100, 200, 300, 400, 500, 3000, 10_000)
+"""What Uniswap's governance has allowed on one chain or another, in millionths: 200, 300 and 400 on Base."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,11 @@ async def found_pools(
                 asked.append(
                     ("uniswap_v2", Call(factory.address, call_data("getPair(address,address)", a, b)))
                 )
+                continue
+            if factory.kind == "uniswap_v3":
+                for fee in V3_FEES:
+                    data = call_data("getPool(address,address,uint24)", a, b, fee)
+                    asked.append(("uniswap_v3", Call(factory.address, data)))
                 continue
             for stable, kind in enumerate(("solidly_volatile", "solidly_stable")):
                 data = call_data("getPool(address,address,bool)", a, b, stable)

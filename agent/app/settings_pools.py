@@ -23,8 +23,8 @@ class Pool(Table):
 
 
 class PoolFactory(Table):
-    kind: Literal["uniswap_v2", "solidly"] = Field(
-        description="Whose factory it is like: uniswap_v2 (SushiSwap, PancakeSwap V2 …), or solidly (Velodrome, Aerodrome …)."
+    kind: Literal["uniswap_v2", "uniswap_v3", "solidly"] = Field(
+        description="Whose factory it is like: uniswap_v2 (Uniswap's own, SushiSwap, PancakeSwap V2 …), uniswap_v3 (Uniswap's own only), or solidly (Velodrome, Aerodrome …)."
     )
     address: Address = Field(
         description="The factory's contract. Its pools of every two of the assets below are looked for when a process starts."
@@ -59,7 +59,16 @@ def factory_problems(
                 "is missing: a V2 pair does not tell what it takes",
                 "write it in millionths: 0.25 % is 2500",
             )
-        if factory.kind == "solidly" and factory.router is not None:
+        if factory.kind == "uniswap_v3":
+            if factory.fee_pips is not None:
+                yield at, "is given, and each V3 pool tells its fee itself", "leave it out"
+            if contracts.get("uniswap_v3_factory") != factory.address:
+                yield (
+                    f"{where}.factories[{number}].address",
+                    "is not Uniswap's own V3 factory of this chain, and nothing here reaches another's pools",
+                    f"write {contracts.get('uniswap_v3_factory', 'none: there is none here')}",
+                )
+        if factory.kind != "uniswap_v2" and factory.router is not None:
             yield f"{where}.factories[{number}].router", "no router of this kind is used here", "leave it out"
         # In the signer's file a router's address is a router and nothing else: what stood there before would no longer be understood.
         if (part := _other_part(factory, contracts)) is not None:

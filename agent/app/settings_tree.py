@@ -179,7 +179,7 @@ class Chain(Table):
     pools: tuple[Pool, ...] = Field((), description="The pools that quotes and routes may use.")
     factories: tuple[PoolFactory, ...] = Field(
         (),
-        description="Factories other than Uniswap's whose pools of every two assets of this chain may be used too, one [[chains.factories]] table each.",
+        description="Factories, Uniswap's own or others', whose pools of every two assets of this chain may be used too, one [[chains.factories]] table each.",
     )
     finality: Literal["finalized", "safe", "depth"] = Field(
         "finalized",

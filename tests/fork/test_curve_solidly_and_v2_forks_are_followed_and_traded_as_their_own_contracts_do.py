@@ -28,6 +28,7 @@ from agent.market.pools import parse_pool
 from chains.devnet.addresses import CHAINS
 from chains.devnet.artifacts import artifact
 from chains.devnet.builder import DEPLOYER, Builder
+from chains.devnet.demo import demo_pools
 from chains.devnet.deploy.base import mint
 from chains.devnet.funding import token_balance
 from chains.devnet.jsonrpc import Rpc as Blocking
@@ -150,6 +151,27 @@ async def test_they_are_found_and_quote_as_their_own_contracts_do(devnet: Status
         nowhere = [PoolFactory("solidly", others.pancake), PoolFactory("uniswap_v2", others.dai, 1)]
         none = PoolReader(one.gateway, [], factories=nowhere, tokens=others.tokens)
         assert none.reads_any and (await none.snapshot()).pools == ()
+
+
+async def test_uniswaps_own_pools_are_found_by_its_factories(devnet: Status) -> None:
+    """Every V2 pair and V3 pool that the devnet's demo market names, at whatever fee, and none twice."""
+    at = AT.uniswap
+    async with stage(devnet) as one:
+        own = [
+            PoolFactory("uniswap_v3", Address(at.v3_factory)),
+            PoolFactory("uniswap_v2", Address(at.v2_factory), 3_000),
+        ]
+        found = await PoolReader(
+            one.gateway, [], v2_fees={Address(at.v2_factory): 3_000}, factories=own, tokens=one.others.tokens
+        ).snapshot()
+        ids = [entry["id"] for entry in found.pools]
+        named = {
+            f"{HERE}/{where}"
+            for kind, where in demo_pools(devnet.contracts, AT)
+            if kind in ("uniswap_v2", "uniswap_v3")
+        }
+        assert len(ids) == len(set(ids)) and named <= set(ids) and len(named) >= 3
+        assert {entry["fee_pips"] for entry in found.pools if entry["kind"] == "uniswap_v3"} >= {500, 3000}
 
 
 async def test_after_every_change_what_was_followed_is_what_a_whole_reading_finds(devnet: Status) -> None:

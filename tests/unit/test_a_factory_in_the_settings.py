@@ -34,7 +34,7 @@ PARTS = {
 }
 HERE = Path("/etc/fairlead.toml")
 SUSHI, AERODROME = "0xC0AEe478e3658e2610c5F7A4A2E1777cE9e4f2Ac", "0x420DD381b31aEf6683db6B902084cB0FFECe40Da"
-OWN = load(1).contracts["uniswap_v2_factory"]
+OWN, V3 = (load(1).contracts[f"uniswap_v{n}_factory"] for n in (2, 3))
 
 
 def read(*factories: dict[str, Any]) -> Settings:
@@ -54,6 +54,7 @@ def test_a_fork_says_its_fee_and_a_solidly_factory_tells_it_itself() -> None:
     listed = [PoolFactory(f.kind, Address(f.address), f.fee_pips or 0) for f in chain.factories]
     assert v2_fees(load(1).contracts, listed) == {OWN: 3_000, SUSHI: 2_500}
     assert v2_fees({}, []) == {}
+    assert read({"kind": "uniswap_v3", "address": V3}).chains[0].factories[0].fee_pips is None
 
 
 @pytest.mark.parametrize(
@@ -69,6 +70,9 @@ def test_a_fork_says_its_fee_and_a_solidly_factory_tells_it_itself() -> None:
         ([v2(router=SUSHI)], "chains[0].factories[0].router: is the factory itself"),
         ([v2(router="0x" + "0" * 40)], "chains[0].factories[0].router"),
         *(([v2(router=at)], f"chains[0].factories[0].router: is known here as {name}") for name, at in PARTS.items()),
+        ([{"kind": "uniswap_v3", "address": V3, "fee_pips": 500}], "chains[0].factories[0].fee_pips: is given, and each V3 pool"),
+        ([{"kind": "uniswap_v3", "address": SUSHI}], "chains[0].factories[0].address: is not Uniswap's own V3 factory"),
+        ([{"kind": "uniswap_v3", "address": V3, "router": SUSHI}], "chains[0].factories[0].router: no router of this kind"),
         ([v2(kind="curve")], "chains[0].factories[0].kind"),
         ([v2(address="0x12")], "chains[0].factories[0].address"),
     ],
