@@ -116,12 +116,14 @@ class Planes:
             if not self._in_time() or least * self._unit <= enough:
                 break
             names = np.arange(count, dtype=np.int32)
-            model.changeColsBounds(count, names, np.maximum(at * np.exp(-reach), _LEAST), at * np.exp(reach))
+            low, high = np.maximum(at * np.exp(-reach), _LEAST), at * np.exp(reach)
+            model.changeColsBounds(count, names, low, high)
             if (solution := self._solved(model)) is None:
                 break
             hoped = least + self._net / self._unit - model.getInfo().objective_function_value
             done, duals = solution
-            trial = done[:count]
+            # A solver keeps bounds to within a tolerance, and the least prices are far below it: below nought they would be none.
+            trial = np.clip(done[:count], low, np.maximum(low, high))
             found, lines = self._sum(trial, joint)
             gained = least - found
             if gained > 0:

@@ -147,3 +147,15 @@ def test_an_order_that_nets_nothing_is_certified_too() -> None:
     assert route.net_out_raw <= 0
     found = judged(json.loads(json.dumps(route_json(route))), view)
     assert found.valid, found.why
+
+
+def test_a_program_whose_prices_fall_below_nought_still_gives_a_certificate() -> None:
+    """63 OHM for BAND at 5 gwei: the solver keeps a price's bound to within its tolerance, which was more than the bound."""
+    view = market()
+    view = replace(
+        view, gas={p: replace(g, base_fee_wei=5 * 10**9, priority_fee_wei=0) for p, g in view.gas.items()}
+    )
+    problem = pose(view, view.asset("OHM").id, view.asset("BAND").id, 63_076136271, max_hops=4)
+    route = certified(problem, route_of(problem, best_plan(problem)))
+    found = judged(json.loads(json.dumps(route_json(route))), view)
+    assert found.valid and found.gap_bps is not None and found.gap_bps < 100, found
