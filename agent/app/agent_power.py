@@ -10,8 +10,9 @@ Units: `budget` 1e18 USD; `floor` and `usd` of one whole token, as `Gate.floorOf
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 
+from agent.app.overheads import through_the_gate
 from agent.domain.instruments import Asset, AssetId, Place, place_of
 from agent.domain.orders import Part
 from agent.domain.risk import BreachReason
@@ -21,10 +22,6 @@ from agent.execution.settlement import token_of
 from agent.market.view import MarketView, pool_place
 from chains.types import Address
 from keys.scope import USD, Scope
-
-OVERHEAD_GAS, OVERHEAD_PER_LEG = 233_000, 5_000
-"""What a trade through Roles and Gate takes around its swaps; scripts/bench.d/agent_road.py measures it."""
-
 
 NO_SCOPE = "SCOPE_NONE"
 CUTS = frozenset({"SCOPE_BUDGET", "SCOPE_ALLOWANCE"})
@@ -92,7 +89,7 @@ def narrowed(
             if pool_place(name) != place or _reached(pool, power.road)
         }
         if place in gas:
-            gas[place] = replace(gas[place], tx_gas=OVERHEAD_GAS, tx_gas_per_leg=OVERHEAD_PER_LEG)
+            gas[place] = through_the_gate(gas[place])
         for asset in (*groups[0], *groups[1]):
             if place_of(asset) == place and asset in inventory:
                 most, why = _most(power, view.assets[asset])

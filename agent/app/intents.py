@@ -11,8 +11,8 @@ from agent.algos.step import Algorithm
 from agent.algos.twap import seconds_of
 from agent.app.brackets import parameters_of
 from agent.app.exchange_pairs import pinned
+from agent.app.overheads import around_gas
 from agent.app.places import Directory
-from agent.app.workshop import overhead_gas
 from agent.domain.errors import Denied, Usage
 from agent.domain.events import Planned
 from agent.domain.ids import IntentId, intent_id, parent_id
@@ -202,9 +202,7 @@ def preview(planned: Planned, view: MarketView, usd: dict[str, Decimal]) -> Prev
     child, route = planned.child, planned.route
     selling = child.side is Side.SELL
     with localcontext(WIDE):
-        by_place = {
-            place.place: whole_gas(place, view.assets[route.buy].decimals, route) for place in route.places
-        }
+        by_place = {place.place: whole_gas(place, view, route) for place in route.places}
         gas = sum(by_place.values(), Decimal(0))
         out = qty_exact(route.out_raw, view.assets[route.buy].decimals)
         given = qty_exact(route.in_raw, view.assets[route.sell].decimals)
@@ -238,13 +236,14 @@ def short(value: Decimal) -> str:
     return f"{value:,.6f}".rstrip("0").rstrip(".")
 
 
-def whole_gas(place: PlaceSummary, decimals: int, route: Route) -> Decimal:
+def whole_gas(place: PlaceSummary, view: MarketView, route: Route) -> Decimal:
     """A place's gas with the wallet's overhead, at the price the route itself used."""
     if not place.gas:
         return Decimal(0)
     legs = sum(leg.place == place.place for leg in route.legs)
     with localcontext(WIDE):
-        return qty_exact(place.gas_raw, decimals) * (place.gas + overhead_gas(legs)) / place.gas
+        around = around_gas(view.gas.get(place.place), legs)
+        return qty_exact(place.gas_raw, view.assets[route.buy].decimals) * (place.gas + around) / place.gas
 
 
 def guarded(request: Request, net: Decimal) -> Decimal:

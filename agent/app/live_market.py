@@ -15,12 +15,13 @@ from agent.app.agent_power import ScopedView
 from agent.app.chain_desk import ChainDesk
 from agent.app.clocked import proof_of, timed_route, until
 from agent.app.contracts import all_in, holdings_of, spendable_down
+from agent.app.data_fees import DataFees
 from agent.app.live_pools import PoolProof, fork_routers, pool_keeper, routers_of
 from agent.app.locked_places import locked_out, without_locked
+from agent.app.overheads import overhead_gas
 from agent.app.places import Directory
 from agent.app.replanning import Starts
 from agent.app.settings_tree import Settings
-from agent.app.workshop import overhead_gas
 from agent.domain.errors import Denied, FairleadError, Reject, Retry, Usage
 from agent.domain.instruments import Asset, AssetId, Place, erc20_id, native_id, place_of
 from agent.domain.orders import ChildOrder, Side
@@ -82,6 +83,7 @@ class LiveMarket:
         self.narrow: Narrow | None = None
         self._starts = Starts()
         self._graphs = Graphs()
+        self._data = DataFees(lambda: clock.now_ns() / 1e9)
 
     def on_difference(self, tell: Callable[[str], None]) -> None:
         """Who is told, in a sentence, when pools that were followed turn out not to be the chain's."""
@@ -320,12 +322,13 @@ class LiveMarket:
                 self._states(desk, tokens), desk.warm.fee_history()
             )
             fees = bid(history, Urgency.NORMAL)
+            data = await self._data.of(desk.profile, desk.gateway, fees)
         except FairleadError as error:
             if error.verb == "HALT":
                 raise
             self.left_out[desk.profile.name] = str(error)
             return None
-        view = self._chain_view(desk, snapshot, balances, fees.max_priority_fee_wei)
+        view = self._chain_view(desk, snapshot, balances, fees.max_priority_fee_wei, data)
         try:
             failing = await self._proof.failing(tuple(view.pools.values()), snapshot.block, desk.gateway)
         except Retry as error:
@@ -347,7 +350,12 @@ class LiveMarket:
         return snapshot, await self.balances(desk, tokens, snapshot.block)
 
     def _chain_view(
-        self, desk: ChainDesk, snapshot: PoolSnapshot, balances: dict[AssetId, int], tip_wei: int
+        self,
+        desk: ChainDesk,
+        snapshot: PoolSnapshot,
+        balances: dict[AssetId, int],
+        tip_wei: int,
+        data: tuple[int, int],
     ) -> MarketView:
         chain_id = desk.profile.chain_id
         wrapped = erc20_id(chain_id, desk.profile.wrapped_native)
@@ -379,8 +387,8 @@ class LiveMarket:
         for name in sorted(desk.routers.never(tuple(pools.values()))):
             self.left_out[f"{desk.profile.name} pool {name.rpartition('/')[2]}"] = UNREACHED
         block = snapshot.block
-        once = overhead_gas(0)
-        gas = GasState(block.number, block.base_fee_wei, tip_wei, wrapped, once, overhead_gas(1) - once)
+        once, each = overhead_gas(0) + data[0], overhead_gas(1) - overhead_gas(0) + data[1]
+        gas = GasState(block.number, block.base_fee_wei, tip_wei, wrapped, once, each)
         return MarketView(
             assets=assets,
             pools=pools,

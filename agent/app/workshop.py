@@ -242,11 +242,5 @@ class Workshop:
         return PartFailed(part, code, message, self._clock.now_ns())
 
 
-def overhead_gas(legs: int) -> int:
-    """What a Safe's batch costs around its swaps: two signatures, the approvals, Permit2 and the router. Measured on the
-    devnet's genuine contracts: 111,000 to 121,000 with one and two legs."""
-    return 120_000 + 5_000 * legs
-
-
 def fees_up(gas: int, max_fee_wei: int) -> int:
     return gas * max_fee_wei

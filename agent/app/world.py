@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal, localcontext
 
-from agent.app.agent_power import OVERHEAD_GAS, OVERHEAD_PER_LEG, ScopedView, refusals
+from agent.app.agent_power import ScopedView, refusals
 from agent.app.chain_desk import ChainDesk
+from agent.app.overheads import around_gas
 from agent.app.places import Directory
-from agent.app.workshop import fees_up, overhead_gas
+from agent.app.workshop import fees_up
 from agent.domain.events import Planned
 from agent.domain.instruments import AssetId, Place, chain_of
 from agent.domain.risk import OraclePrice, Ramp, Standing
@@ -76,9 +77,7 @@ class World:
                 continue
             chain = self._chains[chain_id]
             no_road[part.place] = chain.no_road(plan.child.protection)
-            around = overhead_gas(len(part.legs))
-            if part.place in powers:
-                around = OVERHEAD_GAS + OVERHEAD_PER_LEG * len(part.legs)
+            around = around_gas(view.gas.get(part.place), len(part.legs))
             gas = sum(plan.route.legs[i].gas for i in part.legs) + around
             history, native[part.place] = facts[part.place]
             fees[part.place] = fees_up(gas, bid(history, Urgency.NORMAL).max_fee_wei)

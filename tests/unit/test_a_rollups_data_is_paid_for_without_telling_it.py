@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agent.app.data_fees import DataFees, data_gas, sample
 from chains.errors import Retry
 from chains.gas import ArbitrumL1, OpStackL1, fastlz_length, op_stack_l1_fee_of_size
 from chains.l1_data import ENVELOPE_BYTES, ArbitrumPrices, OpStackPrices, data_prices
@@ -86,3 +87,26 @@ async def test_a_chain_of_its_own_charges_nothing_and_is_asked_nothing() -> None
     node = Rollup(1)
     assert await prices(node, ETHEREUM) is None and node.asked == []
     assert await prices(node, replace(BASE, l1_fee=L1Fee.NONE)) is None
+
+
+async def test_plans_count_what_the_data_of_a_transaction_and_of_each_leg_costs() -> None:
+    """Read once in an Ethereum block; on a chain that charges for none, or does not tell, it is nothing."""
+    at = [1_000.0]
+    fees, fees_of = DataFees(lambda: at[0]), Fees(10**7, 10**6)
+    rollup = Rollup(8453)
+    once, each = await fees.of(BASE, rollup, fees_of)
+    prices_there = OpStackPrices(OpStackL1(12 * GWEI, 3 * GWEI, 2_269, 1_055_762), 6 * 10**6)
+    assert (once, each) == data_gas(prices_there, fees_of)
+    for legs in (1, 2, 5):
+        # A leg is some hundred bytes that nothing compresses: the same each time, to within a few.
+        whole = prices_there.gas(sample(legs), fees_of)
+        assert abs(once + each * legs - whole) < whole / 50
+    asked = len(rollup.asked)
+    at[0] += 11.0
+    assert await fees.of(BASE, rollup, fees_of) == (once, each) and len(rollup.asked) == asked
+    at[0] += 2.0
+    assert await fees.of(BASE, rollup, fees_of) == (once, each) and len(rollup.asked) == 2 * asked
+    arbitrum = await DataFees(lambda: 0.0).of(ARBITRUM, Rollup(42161), fees_of)
+    assert arbitrum == data_gas(ArbitrumPrices(ArbitrumL1(2 * GWEI, 10**7)), fees_of) and min(arbitrum) > 0
+    assert await DataFees(lambda: 0.0).of(ETHEREUM, Rollup(1), fees_of) == (0, 0)
+    assert await DataFees(lambda: 0.0).of(BASE, Rollup(8453, silent=True), fees_of) == (0, 0)
