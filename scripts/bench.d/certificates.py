@@ -35,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "peers"))
 
 import numpy
 from kept_rows import KeptRows
+from levelled import free, levelled
 from routing import grid_split
 
 from agent.app.entry import collect_seldom
@@ -184,12 +185,9 @@ def main() -> int:
         chosen = random.Random(asked.seed).sample(range(len(orders)), min(asked.count, len(orders)))
         orders, names = [orders[n] for n in chosen], [names[n] for n in chosen]
     if asked.gross:
-        begun = time.process_time()
-        free = {p: replace(g, base_fee_wei=0, priority_fee_wei=0) for p, g in view.gas.items()}
-        done = traded_out(replace(view, gas=free))
-        view, held = done.view, view.digest[:12]
-        print(f"arbitrage traded out of {held}: {done.trades} exact swaps, worth {done.gain / 1e18:.3f} ETH, "
-              f"digest then {view.digest}, {(time.process_time() - begun) * 1e3:.0f} ms")  # fmt: skip
+        held, kept_view = view.digest[:12], levelled(view)
+        view = traded_out(free(view)).view if kept_view is None else kept_view
+        print(f"arbitrage traded out of {held} by exact swaps, digest then {view.digest}")
     collect_seldom()
     if asked.compiled:
         warm()
