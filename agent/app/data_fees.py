@@ -38,21 +38,24 @@ def sample(legs: int) -> bytes:
     return encode("safe", "execTransaction", values)
 
 
-def data_gas(prices: DataPrices, fees: Fees) -> tuple[int, int]:
-    """(gas of a transaction's data without legs, that of each leg)."""
+def data_gas(prices: DataPrices | None, fees: Fees) -> tuple[int, int]:
+    """(gas of a transaction's data without legs, that of each leg); nothing where data costs nothing."""
+    if prices is None:
+        return 0, 0
     one, three = (prices.gas(sample(legs), fees) for legs in (1, 3))
     each = max(three - one, 0) // 2
     return max(one - each, 0), each
 
 
 class DataFees:
-    """`data_gas` of each chain as of the last Ethereum block or so; nothing where a chain charges nothing for data, or does not tell."""
+    """Each chain's prices of data as of the last Ethereum block or so."""
 
     def __init__(self, now_s: Callable[[], float]) -> None:
         self._now_s = now_s
         self._kept: dict[int, tuple[float, DataPrices | None]] = {}
 
-    async def of(self, profile: ChainProfile, chain: ChainReader, fees: Fees) -> tuple[int, int]:
+    async def prices(self, profile: ChainProfile, chain: ChainReader) -> DataPrices | None:
+        """What data costs there; None where it costs nothing, or is not told."""
         kept = self._kept.get(profile.chain_id)
         if kept is None or not 0 <= self._now_s() - kept[0] < FRESH_S:
             try:
@@ -60,7 +63,7 @@ class DataFees:
             except Retry:
                 kept = kept or (self._now_s(), None)
             self._kept[profile.chain_id] = kept
-        return (0, 0) if kept[1] is None else data_gas(kept[1], fees)
+        return kept[1]
 
 
 __all__ = ["DataFees", "data_gas", "sample"]

@@ -15,7 +15,7 @@ from agent.app.agent_power import ScopedView
 from agent.app.chain_desk import ChainDesk
 from agent.app.clocked import proof_of, timed_route, until
 from agent.app.contracts import all_in, holdings_of, spendable_down
-from agent.app.data_fees import DataFees
+from agent.app.data_fees import DataFees, data_gas
 from agent.app.live_pools import PoolProof, fork_routers, pool_keeper, routers_of
 from agent.app.locked_places import locked_out, without_locked
 from agent.app.overheads import overhead_gas
@@ -318,17 +318,18 @@ class LiveMarket:
         desk = self._chains[chain_id]
         try:
             tokens = [a for a in wanted if a.startswith(f"eip155:{chain_id}/erc20:")]
-            (snapshot, balances), history = await asyncio.gather(
-                self._states(desk, tokens), desk.warm.fee_history()
+            (snapshot, balances), history, data = await asyncio.gather(
+                self._states(desk, tokens),
+                desk.warm.fee_history(),
+                self._data.prices(desk.profile, desk.gateway),
             )
             fees = bid(history, Urgency.NORMAL)
-            data = await self._data.of(desk.profile, desk.gateway, fees)
         except FairleadError as error:
             if error.verb == "HALT":
                 raise
             self.left_out[desk.profile.name] = str(error)
             return None
-        view = self._chain_view(desk, snapshot, balances, fees.max_priority_fee_wei, data)
+        view = self._chain_view(desk, snapshot, balances, fees.max_priority_fee_wei, data_gas(data, fees))
         try:
             failing = await self._proof.failing(tuple(view.pools.values()), snapshot.block, desk.gateway)
         except Retry as error:

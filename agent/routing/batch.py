@@ -97,7 +97,9 @@ class Batch:
 
 
 def words(amounts: Sequence[int]) -> Ints:
-    """Amounts below 2**120 as rows of (high, low)."""
+    """Amounts below 2**120 as rows of (high, low). Raises ValueError for any other."""
+    if any(not 0 <= amount < _MOST for amount in amounts):
+        raise ValueError("an amount of a batch is from 0 to 2**120 - 1: ask the pool itself for others")
     return _parts(list(amounts), 2, WORD)[:, ::-1].copy()
 
 

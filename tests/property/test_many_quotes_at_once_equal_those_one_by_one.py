@@ -96,6 +96,12 @@ def test_what_is_no_sale_is_left_out() -> None:
     )
 
 
+@pytest.mark.parametrize("amount", [-1, 1 << 120])
+def test_what_words_cannot_hold_is_refused(amount: int) -> None:
+    with pytest.raises(ValueError, match="ask the pool itself"):
+        words([5, amount])
+
+
 def test_the_amount_of_a_pair_alone_is_that_of_its_swap() -> None:
     draw = Random(3)
     for _ in range(3000):

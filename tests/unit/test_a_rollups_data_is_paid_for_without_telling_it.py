@@ -94,19 +94,20 @@ async def test_plans_count_what_the_data_of_a_transaction_and_of_each_leg_costs(
     at = [1_000.0]
     fees, fees_of = DataFees(lambda: at[0]), Fees(10**7, 10**6)
     rollup = Rollup(8453)
-    once, each = await fees.of(BASE, rollup, fees_of)
+    once, each = data_gas(await fees.prices(BASE, rollup), fees_of)
     prices_there = OpStackPrices(OpStackL1(12 * GWEI, 3 * GWEI, 2_269, 1_055_762), 6 * 10**6)
-    assert (once, each) == data_gas(prices_there, fees_of)
+    assert (once, each) == data_gas(prices_there, fees_of) and min(once, each) > 0
     for legs in (1, 2, 5):
         # A leg is some hundred bytes that nothing compresses: the same each time, to within a few.
         whole = prices_there.gas(sample(legs), fees_of)
         assert abs(once + each * legs - whole) < whole / 50
     asked = len(rollup.asked)
     at[0] += 11.0
-    assert await fees.of(BASE, rollup, fees_of) == (once, each) and len(rollup.asked) == asked
+    assert await fees.prices(BASE, rollup) == prices_there and len(rollup.asked) == asked
     at[0] += 2.0
-    assert await fees.of(BASE, rollup, fees_of) == (once, each) and len(rollup.asked) == 2 * asked
-    arbitrum = await DataFees(lambda: 0.0).of(ARBITRUM, Rollup(42161), fees_of)
-    assert arbitrum == data_gas(ArbitrumPrices(ArbitrumL1(2 * GWEI, 10**7)), fees_of) and min(arbitrum) > 0
-    assert await DataFees(lambda: 0.0).of(ETHEREUM, Rollup(1), fees_of) == (0, 0)
-    assert await DataFees(lambda: 0.0).of(BASE, Rollup(8453, silent=True), fees_of) == (0, 0)
+    assert await fees.prices(BASE, rollup) == prices_there and len(rollup.asked) == 2 * asked
+    arbitrum = await DataFees(lambda: 0.0).prices(ARBITRUM, Rollup(42161))
+    assert arbitrum == ArbitrumPrices(ArbitrumL1(2 * GWEI, 10**7)) and min(data_gas(arbitrum, fees_of)) > 0
+    for chain, silent in ((ETHEREUM, False), (BASE, True)):
+        nothing = await DataFees(lambda: 0.0).prices(chain, Rollup(chain.chain_id, silent=silent))
+        assert nothing is None and data_gas(nothing, fees_of) == (0, 0)
