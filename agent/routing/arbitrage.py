@@ -33,18 +33,14 @@ class Levelled:
     gain: float
 
 
-def bare(view: MarketView) -> MarketView:
-    """The pools alone, where gas costs nothing."""
-    gas = {place: replace(held, base_fee_wei=0, priority_fee_wei=0) for place, held in view.gas.items()}
-    return replace(view, books=(), gas=gas)
-
-
 def traded_out(view: MarketView) -> Levelled:
     """The market after its zero-gas arbitrage between pools; books are left as they are."""
     got: dict[AssetId, int] = {}
     trades, gain = 0, 0.0
     for _ in range(_ROUNDS):
-        market = MarketPrices(bare(view))
+        gas = {place: replace(held, base_fee_wei=0, priority_fee_wei=0) for place, held in view.gas.items()}
+        bare = replace(view, books=(), gas=gas)
+        market = MarketPrices(bare)
         pools, made, worth = dict(view.pools), 0, 0.0
         t, v = market.tables, market.values
         dual = Dual(t, frozenset(t.nodes), (), 0.0, {}, {}, circular=True)
@@ -77,4 +73,4 @@ def traded_out(view: MarketView) -> Levelled:
     return Levelled(view, got, trades, gain)
 
 
-__all__ = ["Levelled", "bare", "traded_out"]
+__all__ = ["Levelled", "traded_out"]

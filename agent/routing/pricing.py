@@ -68,7 +68,7 @@ class MarketPrices:
             np.median(1 / v[nodes])
         )
         dual = dual_over(t, frozenset(found), (), 0.0, {root: 1.0}, rates, circular=True)
-        if not any(rates.values()) and len(nodes) > 1:
+        if not any(rates.values()) and len(nodes) > 2:
             # No gas hides a difference: what is left of any is what a proof is short of.
             v = agreed(dual, v, nodes[np.argsort(-degree[nodes])], blocks_of(t, v, t.number[root]))
             self._keep(v, nodes, root, len(done))

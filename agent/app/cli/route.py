@@ -9,7 +9,6 @@ import click
 if TYPE_CHECKING:
     from agent.domain.routes import Route
     from agent.market.view import MarketView
-    from agent.routing.circles import Circles
 
 
 @click.command()
@@ -34,15 +33,13 @@ def command(
     """Find the best way to sell QTY of an asset for another over the pools and books of FILE."""
     from agent.app.cli.marketfile import load_market
     from agent.app.cli.output import emit_json
-    from agent.app.clocked import timed_route, until
+    from agent.app.clocked import timed_route
     from agent.domain.units import parse_qty, raw_exact
-    from agent.routing.circles import circles
     from agent.routing.report import route_json
 
     view = load_market(file)
     sold, bought = view.asset(sell), view.asset(buy)
     amount = raw_exact(parse_qty(qty, "--qty"), sold.decimals, "--qty")
-    in_time = until(deadline_ms)
     route = timed_route(
         view,
         sold.id,
@@ -53,30 +50,11 @@ def command(
         cross_domain=cross_domain,
         deadline_ms=deadline_ms,
     )
-    held = circles(view, bought.id) if in_time() else None
     if as_json:
-        emit_json({**route_json(route), **({"arbitrage": circles_json(held)} if held is not None else {})})
+        emit_json(route_json(route))
         return
     click.echo(f"file · no wallet · market {route.market_digest[:12]}")
     show_route(view, route)
-    if held is not None:
-        click.echo(circles_line(view, held))
-
-
-def circles_json(held: Circles) -> dict[str, Any]:
-    return {"asset": held.asset, "worth_raw": str(held.worth_raw), "trades": held.trades, "pools": list(held.pools)}  # fmt: skip
-
-
-def circles_line(view: MarketView, held: Circles) -> str:
-    """What the market holds for who trades in circles, in words."""
-    from agent.app.cli.output import plain
-    from agent.app.watching.words import many
-    from agent.domain.units import qty_exact
-
-    asset = view.assets[held.asset]
-    worth = plain(round(qty_exact(held.worth_raw, asset.decimals), 6))
-    most = held.pools[0].rpartition("/")[2]
-    return f"apart     the market holds arbitrage worth about {worth} {asset.symbol} ({many(held.trades, 'trade')}, most of it at {most}); none of it is in the figures above"
 
 
 def show_route(view: MarketView, route: Route) -> None:

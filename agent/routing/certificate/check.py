@@ -46,14 +46,13 @@ class Verdict:
     """And with no more than so many legs in all; None: any number."""
 
 
-_ROUTE = "sell buy in_raw out_raw net_out_raw costs legs places certificate market_digest took_ms arbitrage"
+_ROUTE = "sell buy in_raw out_raw net_out_raw costs legs places certificate market_digest took_ms"
 _KEYS = {
     "costs": "gas_raw transfer_raw fees_raw native_px",
     "certificate": "prices branches bound_raw gap_bps market_digest universe seal",
     "legs": "id in out in_raw out_raw",
 }
-"""What a route says, and what stands in its parts: of anything else nothing is computed, so that nobody may take it for judged. Times are
-not judged, nor what the market holds for others (`arbitrage`): no figure of the route rests on them."""
+"""What a route says, and what stands in its parts: of anything else nothing is computed, so that nobody may take it for judged."""
 _WHOLE = re.compile(r"-?[0-9]{1,400}")
 
 
