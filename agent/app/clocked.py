@@ -16,8 +16,8 @@ from agent.routing.greedy import best_plan
 from agent.routing.problem import pose
 from agent.routing.report import route_of
 
-_TO_SEARCH, _TO_PROVE = 0.5, 0.8
-"""The parts of a deadline after which the plan, and then its proof, is sought no further: both are made exact after that."""
+_TO_SEARCH, _TO_PROVE, _TO_COUNT = 0.5, 0.8, 0.9
+"""The parts of a deadline after which the plan, then its proof, then the market's own arbitrage is sought no further: all are made exact after that."""
 
 
 def timed_route(
@@ -33,13 +33,14 @@ def timed_route(
     alone: frozenset[str] = frozenset(),
     deadline_ms: int | None = None,
     proved: bool = True,
+    circles: bool = False,
     starts: Starts | None = None,
     graph: Graph | None = None,
 ) -> Route:
     """`route_sell`, certified, with `took_ms` filled in: search (candidates and split), exact (costs, certificate, report), total.
 
     `deadline_ms` bounds plan and certificate together; what was found by then is made exact, and its bound holds all the same. With
-    `proved` False the certificate is left to `proof_of`. With `starts` the search begins at the pair's last plan. `graph` is that of the
+    `proved` False the certificate is left to `proof_of`; with `circles` the market's own arbitrage is told beside the route, while there is time. With `starts` the search begins at the pair's last plan. `graph` is that of the
     view and of what is left out, where it is made already.
     """
     started = time.perf_counter()
@@ -65,6 +66,10 @@ def timed_route(
     route = route_of(problem, plan)
     if proved:
         route = certified(problem, route, within(_TO_PROVE))
+    if circles:
+        from agent.routing.circles import with_arbitrage
+
+        route = with_arbitrage(problem, route, within(_TO_COUNT))
     ended = time.perf_counter()
     took = (
         ("search", round((searched - started) * 1e3, 3)),

@@ -151,6 +151,40 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True)
+class CircleLeg:
+    """One exact swap of a circle, on what the legs and circles before it left of the pool."""
+
+    id: str
+    asset_in: AssetId
+    asset_out: AssetId
+    in_raw: int
+    out_raw: int
+
+
+@dataclass(frozen=True, slots=True)
+class Circle:
+    """A chain of pools that ends in the `asset` it began with and gives `gain_raw` more of it, before gas; `value_raw` is that in the bought
+    asset, rounded down, None where nothing prices it."""
+
+    asset: AssetId
+    legs: tuple[CircleLeg, ...]
+    gain_raw: int
+    value_raw: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Arbitrage:
+    """What the pools of a market would give whoever traded them against each other before any order, gas left out: no part of a route's value.
+
+    `value_raw` is the sum over the circles that have a price, `pools` how many pools they go through; not `complete`: there may be more."""
+
+    circles: tuple[Circle, ...]
+    value_raw: int
+    pools: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """A plan re-simulated exactly: holding one means its legs give `out_raw` on the market named by `market_digest`."""
 
@@ -165,3 +199,5 @@ class Route:
     market_digest: str
     took_ms: tuple[tuple[str, float], ...] = ()
     certificate: Certificate | None = None
+    arbitrage: Arbitrage | None = None
+    """None where nobody looked for it."""

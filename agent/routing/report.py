@@ -8,7 +8,18 @@ from fractions import Fraction
 from typing import Any
 
 from agent.domain.instruments import AssetId, Place
-from agent.domain.routes import CaseProof, CaseSplit, Certificate, ChainProof, Costs, Leg, PlaceSummary, Route
+from agent.domain.routes import (
+    Arbitrage,
+    CaseProof,
+    CaseSplit,
+    Certificate,
+    ChainProof,
+    CircleLeg,
+    Costs,
+    Leg,
+    PlaceSummary,
+    Route,
+)
 from agent.domain.units import WIDE
 from agent.routing.plan import Plan, gas_raw_up
 from agent.routing.problem import Problem
@@ -159,9 +170,32 @@ def _case_json(case: CaseProof) -> dict[str, Any]:
     return {"sets": sets} | ({"split": _split_json(case.split)} if case.split else {})
 
 
-def route_json(route: Route) -> dict[str, Any]:
-    """The `route` object of FORMATS. `places` is informative: what each chain or exchange contributes."""
+def arbitrage_json(found: Arbitrage) -> dict[str, Any]:
+    """What a market holds in itself, circle by circle; values in raw units of the bought asset."""
     return {
+        "value_raw": str(found.value_raw),
+        "pools": found.pools,
+        "complete": found.complete,
+        "cycles": [
+            {
+                "asset": circle.asset,
+                "gain_raw": str(circle.gain_raw),
+                "value_raw": None if circle.value_raw is None else str(circle.value_raw),
+                "legs": [_leg_json(leg) for leg in circle.legs],
+            }
+            for circle in found.circles
+        ],
+    }
+
+
+def _leg_json(leg: Leg | CircleLeg) -> dict[str, str]:
+    return {"id": leg.id, "in": leg.asset_in, "out": leg.asset_out, "in_raw": str(leg.in_raw), "out_raw": str(leg.out_raw)}  # fmt: skip
+
+
+def route_json(route: Route) -> dict[str, Any]:
+    """The `route` object of FORMATS. `places` is informative: what each chain or exchange contributes. `arbitrage` is there where it was looked for."""
+    beside = {} if route.arbitrage is None else {"arbitrage": arbitrage_json(route.arbitrage)}
+    return beside | {
         "sell": route.sell,
         "buy": route.buy,
         "in_raw": str(route.in_raw),
@@ -173,10 +207,7 @@ def route_json(route: Route) -> dict[str, Any]:
             "fees_raw": str(route.costs.fees_raw),
             "native_px": route.costs.native_px,
         },
-        "legs": [
-            {"id": leg.id, "in": leg.asset_in, "out": leg.asset_out, "in_raw": str(leg.in_raw), "out_raw": str(leg.out_raw)}
-            for leg in route.legs
-        ],
+        "legs": [_leg_json(leg) for leg in route.legs],
         "places": [
             {
                 "place": p.place, "in": p.asset_in, "out": p.asset_out, "in_raw": str(p.in_raw), "out_raw": str(p.out_raw),

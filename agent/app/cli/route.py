@@ -49,9 +49,10 @@ def command(
         max_hops=max_hops,
         cross_domain=cross_domain,
         deadline_ms=deadline_ms,
+        circles=True,
     )
     if as_json:
-        emit_json(route_json(route))
+        emit_json({"arbitrage": None, **route_json(route)})
         return
     click.echo(f"file · no wallet · market {route.market_digest[:12]}")
     show_route(view, route)
@@ -87,6 +88,30 @@ def show_route(view: MarketView, route: Route) -> None:
     click.echo(f"sells {amount(route.in_raw, route.sell)}, buys {amount(route.out_raw, route.buy)}, "
                f"gas {amount(route.costs.gas_raw, route.buy)}, net {amount(route.net_out_raw, route.buy)}")  # fmt: skip
     click.echo(proof_line(route))
+    click.echo(arbitrage_line(view, route))
+
+
+def arbitrage_line(view: MarketView, route: Route) -> str:
+    """What the pools would give whoever traded them against each other first, in words."""
+    from agent.app.cli.output import plain
+    from agent.app.watching.words import many
+    from agent.domain.units import qty_exact
+
+    found = route.arbitrage
+    if found is None:
+        return "arbitrage not looked for: the deadline was spent"
+    if not found.circles:
+        return (
+            "arbitrage none among the pools" if found.complete else "arbitrage none found before the deadline"
+        )
+    bought = view.assets[route.buy]
+    least = "" if found.complete else "at least "
+    unpriced = sum(circle.value_raw is None for circle in found.circles)
+    beside = f", {unpriced} of them in what nothing prices" if unpriced else ""
+    return (
+        f"arbitrage {least}{plain(round(qty_exact(found.value_raw, bought.decimals), 6))} {bought.symbol} before gas in "
+        f"{many(len(found.circles), 'cycle')} of {many(found.pools, 'pool')}{beside}; the route's value does not contain it"
+    )
 
 
 def proof_line(route: Route) -> str:

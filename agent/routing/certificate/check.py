@@ -6,7 +6,6 @@ What the legs give comes from the exact pools and books; gas, fees and the price
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,6 +18,7 @@ from agent.domain.instruments import AssetId, Place, place_of
 from agent.domain.routes import GasMove
 from agent.market.book import buy_base, sell_base
 from agent.market.view import MarketView
+from agent.routing.certificate.around import arbitrage_why
 from agent.routing.certificate.bound import Known, Setting
 from agent.routing.certificate.branches import MAX_PAIRS, Branch
 from agent.routing.certificate.cases import LIMITS, Limits, by_of, cases, weight
@@ -26,7 +26,7 @@ from agent.routing.certificate.chains import FURTHER, MOST, Chains, name_of
 from agent.routing.certificate.forcing import MOST_MOVES, forced
 from agent.routing.certificate.passing import Passing, after
 from agent.routing.certificate.seal import gap_bps, seal_of
-from agent.routing.certificate.units import Order
+from agent.routing.certificate.units import Order, whole_number
 from agent.routing.native import native_price
 
 
@@ -46,25 +46,17 @@ class Verdict:
     """And with no more than so many legs in all; None: any number."""
 
 
-_ROUTE = "sell buy in_raw out_raw net_out_raw costs legs places certificate market_digest took_ms"
+_ROUTE = "sell buy in_raw out_raw net_out_raw costs legs places certificate market_digest took_ms arbitrage"
 _KEYS = {
     "costs": "gas_raw transfer_raw fees_raw native_px",
     "certificate": "prices branches bound_raw gap_bps market_digest universe seal",
     "legs": "id in out in_raw out_raw",
 }
 """What a route says, and what stands in its parts: of anything else nothing is computed, so that nobody may take it for judged."""
-_WHOLE = re.compile(r"-?[0-9]{1,400}")
 
 
 class _Wrong(Exception):
     """A leg that cannot be executed; nothing after it can be judged."""
-
-
-def whole_number(name: str, value: Any) -> int:
-    """A base-unit amount from its text. Raises Usage BAD_ROUTE naming the field."""
-    if not isinstance(value, str) or not _WHOLE.fullmatch(value):
-        raise Usage("BAD_ROUTE", f"{name} is {value!r}, not base units as text", "give a route as `fairlead route --json` prints it")  # fmt: skip
-    return int(value)
 
 
 def check(route: Any, view: MarketView, limits: Limits = LIMITS) -> Verdict:
@@ -145,6 +137,8 @@ class _Check:
                 self.why.append("bound_raw: what is netted is above the bound")
             gap = gap_bps(bound, net)
             self._is("gap_bps", self.proof.get("gap_bps"), gap)
+        if self.route.get("arbitrage") is not None:
+            self.why += arbitrage_why(self.route["arbitrage"], order)
         try:
             sealed = seal_of(self.route)
         except (TypeError, ValueError, RecursionError):

@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from typing import Any
 
 _SEALED = ("sell", "buy", "in_raw", "out_raw", "net_out_raw", "costs", "legs", "places")
+_BESIDE = ("arbitrage",)
+"""What only some answers have."""
 
 
 def seal_of(route: Mapping[str, Any]) -> str:
     """sha256 of the canonical JSON (keys sorted, no spaces) of a route's figures, legs, places and certificate, the seal left out."""
     certificate = {key: value for key, value in route["certificate"].items() if key != "seal"}
     told = {key: route.get(key) for key in _SEALED} | {"certificate": certificate}
+    told |= {key: route[key] for key in _BESIDE if route.get(key) is not None}
     text = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -6,17 +6,20 @@ is harmless, because the bound holds for any prices; every value computed from t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from typing import Any
 
-from agent.domain.errors import Reject
+from agent.domain.errors import Reject, Usage
 from agent.domain.instruments import AssetId, Place
 from agent.market.view import MarketView
 
 SHIFT = 192
 ONE = 1 << SHIFT
+_WHOLE = re.compile(r"-?[0-9]{1,400}")
 _LONGEST = 400
 """Digits of a price that are read: turning millions of them into a fraction would take hours."""
 
@@ -121,6 +124,13 @@ def source_caps(order: Order) -> dict[AssetId, int]:
     return out
 
 
+def whole_number(name: str, value: Any) -> int:
+    """A base-unit amount from its text. Raises Usage BAD_ROUTE naming the field."""
+    if not isinstance(value, str) or not _WHOLE.fullmatch(value):
+        raise Usage("BAD_ROUTE", f"{name} is {value!r}, not base units as text", "give a route as `fairlead route --json` prints it")  # fmt: skip
+    return int(value)
+
+
 def gas_place(pool_id: str) -> Place:
     return Place(pool_id.partition("/")[0])
 
@@ -141,5 +151,6 @@ __all__ = [
     "in_whole",
     "source_caps",
     "unit_prices",
+    "whole_number",
     "wrapped_names",
 ]
