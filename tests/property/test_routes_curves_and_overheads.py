@@ -12,7 +12,7 @@ from markets import BASE_USDC, BASE_WETH, USDC, WETH, document, random_market, v
 from route_checks import check
 
 from agent.amm import BalancerStablePool, CurvePool, Pool, Reverted, SolidlyPool, WeightedPool, swap_exact_in
-from agent.app.workshop import overhead_gas
+from agent.app.overheads import overhead_gas
 from agent.domain.instruments import AssetId, Place
 from agent.market.file import parse_market
 from agent.market.view import MarketView

@@ -88,7 +88,7 @@ def test_what_is_left_out_is_told() -> None:
     settings: Any = SimpleNamespace(chains=())
     nothing: Any = None
     market = LiveMarket(nothing, settings, Directory({}, {}), {1: desk}, {}, nothing)
-    view = market._chain_view(desk, read, {}, 1)
+    view = market._chain_view(desk, read, {}, 1, (0, 0))
     assert len(view.pools) == 2
     assert set(market.left_out) == {f"ethereum pool {PAIR}", f"ethereum pool {CURVE}"}
     assert "another factory" in market.left_out[f"ethereum pool {PAIR}"]
@@ -96,7 +96,7 @@ def test_what_is_left_out_is_told() -> None:
     # Figures that no pool of its kind can hold take that pool out, and none beside it.
     mad = dataclasses.replace(read, pools=({**entries[0], "reserves_raw": ["9", str(10**77)]}, entries[1]))
     market.left_out = {}
-    assert list(market._chain_view(desk, mad, {}, 1).pools) == [f"{HERE}/{own.lower()}"]
+    assert list(market._chain_view(desk, mad, {}, 1, (0, 0)).pools) == [f"{HERE}/{own.lower()}"]
     assert "reserves_raw" in market.left_out[f"ethereum pool {PAIR}"]
 
 
