@@ -160,7 +160,7 @@ def _problem(error: Any) -> Problem:
     for start, words in wanted.items():
         if kind.startswith(start):
             return Problem(where, f"must be {words}")
-    return Problem(where, error["msg"])
+    return Problem(where, error["msg"].removeprefix("Value error, "))
 
 
 def _meant(home: str) -> str:
