@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from agent.domain.errors import Usage
-from agent.margin.model import State, VolModel
+from agent.margin.model import State, VolModel, state_of
 from agent.margin.shocks import moved_assets, unused
 from agent.margin.surface import STEPS, Fall, LikelyPoint, Member, along, likely_point, order
 from agent.margin.transfers import Flight, arrived
@@ -73,14 +73,16 @@ def stress(
         raise Usage("UNKNOWN_SYMBOL", f"{idle[0]} moves nothing here", f"the book holds {known}")
     changes = moved_assets(shock, symbols)
     shaken = [_shaken(m, vol) for m in members]
+    places = [along(changes, part * STEPS // 100) for part in PARTS_PCT]
     rows = []
     for before, after in zip(members, shaken, strict=True):
         factors: list[int | None] = []
         states: list[State] = []
-        for part in PARTS_PCT:
-            m, moves = (after if part else before), along(changes, part * STEPS // 100)
-            states.append(m.state(moves))
-            factors.append(m.factor(moves) if m.account is not None else None)
+        for part, moves in zip(PARTS_PCT, places, strict=True):
+            m = after if part else before
+            factor = m.factor(moves) if m.account is not None else None
+            factors.append(factor)
+            states.append(State.UNKNOWN if m.account is None or m.model is None else state_of(factor))
         rows.append(Row(before, tuple(states), tuple(factors)))
     unmoved = sorted({s for a, s in symbols.items() if a not in changes})
     later = [there for one in shaken if (there := arrived(one, flights)) is not None]

@@ -12,8 +12,8 @@ account with a `doubt` (text: what of it could not be read) is UNKNOWN for that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, localcontext
 from typing import Any
 
@@ -23,6 +23,7 @@ from agent.margin import fields
 from agent.margin.doubts import doubt
 from agent.margin.fixes import Fix, cheapest, fix_json
 from agent.margin.model import Health, LiquidationPx, MarginModel, State, ToldModel, known_models, models
+from agent.margin.screen import screened
 from agent.margin.surface import Member
 from agent.margin.transfers import Flight, read_flights
 from chains.bounded_json import loads
@@ -50,11 +51,16 @@ class Judged:
 
 def judge_text(text: str | bytes) -> list[Judged]:
     """Raises Usage BAD_ACCOUNTS_FILE naming what is wrong where."""
+    return [judged(one) for one in read_text(text)]
+
+
+def read_text(text: str | bytes) -> list[Judged]:
+    """The file's accounts before they are judged: `health` None, and `why` empty where they can be. Raises Usage BAD_ACCOUNTS_FILE."""
     try:
         document = loads(text.encode() if isinstance(text, str) else text, parse_float=_no_float)
     except ValueError as problem:
         raise fields.wrong(f"the file is not JSON: {problem}") from None
-    return judge(document)
+    return read(document)
 
 
 def _no_float(text: str) -> Any:
@@ -70,6 +76,29 @@ def flights_of(text: str | bytes) -> tuple[Flight, ...]:
 
 
 def judge(document: Any) -> list[Judged]:
+    return [judged(one) for one in read(document)]
+
+
+def judge_below(accounts: Sequence[Judged], threshold_1e18: int) -> list[Judged]:
+    """Of what was read: every account whose factor is below the threshold, and every UNKNOWN one, as `judged` has them.
+
+    Floats find those that none of it can be said of (`screen`); all others are judged, and only what that says is told.
+    """
+    members = [one.member for one in accounts if one.member is not None]
+    near = iter(screened([(m.model, m.account, m.timestamp) for m in members])({}, threshold_1e18))
+    found = []
+    for one in accounts:
+        if one.member is not None and not next(near):
+            continue
+        told = judged(one)
+        factor = told.health.health_1e18 if told.health else None
+        if told.state is State.UNKNOWN or (factor is not None and factor < threshold_1e18):
+            found.append(told)
+    return found
+
+
+def read(document: Any) -> list[Judged]:
+    """Raises Usage BAD_ACCOUNTS_FILE."""
     if not isinstance(document, Mapping) or document.get("fairlead") != "accounts/1":
         raise fields.wrong('the file does not say "fairlead": "accounts/1"')
     fields.only(document, "the file", {"fairlead", "note", "at", "assets", "accounts", "transfers"})
@@ -78,12 +107,14 @@ def judge(document: Any) -> list[Judged]:
         raise fields.wrong("at is not an object of chains")
     decimals, symbols = _assets(document)
     found: list[Judged] = []
+    names: set[str] = set()
     for number, raw in enumerate(fields.rows(document, "accounts", "the file")):
         if not isinstance(raw, Mapping):
             raise fields.wrong(f"accounts[{number}] is not an object")
         name = fields.text(raw, "id", f"accounts[{number}]")
-        if name in [j.id for j in found]:
+        if name in names:
             raise fields.wrong(f"account {name} stands there twice")
+        names.add(name)
         found.append(_one(raw, name, times, decimals, symbols))
     if "transfers" in document:
         read_flights(document, decimals, [j.id for j in found])
@@ -115,13 +146,21 @@ def _one(
     if isinstance(model, ToldModel) and (why := model.disagreement(account)):
         return Judged(name, model_name, chain, None, symbols, model.price_decimals, why)
     member = Member(name, model, account, timestamp)
+    return Judged(name, model_name, chain, None, symbols, model.price_decimals, "", member, None, decimals)
+
+
+def judged(one: Judged) -> Judged:
+    """An account that was read, judged: its health and its least payment, or why it is UNKNOWN. Raises Usage BAD_ACCOUNTS_FILE."""
+    if one.member is None:
+        return one
+    model, account, timestamp = one.member.model, one.member.account, one.member.timestamp
+    assert model is not None, "only what has a model was read"
     try:
         health = model.health(account, timestamp)
     except ArithmeticError as stop:  # where the protocol itself would revert, nothing is known of the account
-        why = f"its own protocol cannot compute it: {stop}"
-        return Judged(name, model_name, chain, None, symbols, model.price_decimals, why)
-    fix = cheapest(model, account, timestamp) if health.state in (State.AT_RISK, State.LIQUIDATABLE) else None
-    return Judged(name, model_name, chain, health, symbols, model.price_decimals, "", member, fix, decimals)
+        return replace(one, member=None, decimals={}, why=f"its own protocol cannot compute it: {stop}")
+    thin = health.state in (State.AT_RISK, State.LIQUIDATABLE)
+    return replace(one, health=health, fix=cheapest(model, account, timestamp) if thin else None)
 
 
 def _read(model: MarginModel, raw: Mapping[str, Any], decimals: Mapping[str, int]) -> tuple[Any, list[str]]:

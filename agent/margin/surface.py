@@ -1,25 +1,30 @@
 """Where a book of accounts is liquidated: along a shock, over two assets, at its most likely point. Pure.
 
 Every model answers one question (its factor once prices are moved), in integers. Floats only find places: a place is told once the
-integers say that it is liquidated there and not a millionth of the shock before it. An account that cannot be computed is UNKNOWN at
-every place.
+integers say that it is liquidated there and not a millionth of the shock before it, and whom integers need not look at, since no
+rounding brings it there (`screen`). An account that cannot be computed is UNKNOWN at every place.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from agent.margin.model import HEALTHY_1E18, MarginModel, State, state_of
+from agent.margin.model import AT_RISK_1E18, HEALTHY_1E18, MarginModel, State, state_of
+from agent.margin.screen import Screening, screened
 
 STEPS = 10**6
 """A shock is told in millionths of itself."""
+MOST = 5 * STEPS
+"""As far as is looked: five times the shock."""
 SCAN = 64
+EVERYWHERE = (True,) * (SCAN + 1)
 NEVER = 10**30
 FARTHEST = 12.0
 """Standard deviations beyond which nothing is looked for."""
@@ -53,18 +58,22 @@ def along(shock: Mapping[str, Fraction], millionths: int) -> dict[str, Fraction]
     return {asset: max(1 + change * part, Fraction(0)) for asset, change in shock.items()}
 
 
-def first_part(member: Member, shock: Mapping[str, Fraction], most: int = 5 * STEPS) -> int | None:
+def first_part(
+    member: Member, shock: Mapping[str, Fraction], most: int = MOST, near: Sequence[bool] = EVERYWHERE
+) -> int | None:
     """The first part of the shock, in millionths up to `most`, at which the account is liquidated; None where none is.
+
+    `near` says of now and of each step of the scan whether it may be liquidated there: False is sure, and not computed.
 
     Both sides may move, so the way is scanned in even steps before it is halved: what lies wholly between two steps of a
     64th of the way may be missed, where an account recovers again within it.
     """
-    if member.bad(along(shock, 0)):
+    if near[0] and member.bad(along(shock, 0)):
         return 0
     good = 0
     for n in range(1, SCAN + 1):
         found = most * n // SCAN
-        if member.bad(along(shock, found)):
+        if near[n] and member.bad(along(shock, found)):
             while found - good > 1:
                 middle = (good + found) // 2
                 good, found = (good, middle) if member.bad(along(shock, middle)) else (middle, found)
@@ -84,35 +93,38 @@ class Fall:
 
 
 def order(
-    members: Sequence[Member], shock: Mapping[str, Fraction], within: int = STEPS // 10
+    members: Sequence[Member],
+    shock: Mapping[str, Fraction],
+    within: int = STEPS // 10,
+    screen: Screening = screened,
 ) -> tuple[Fall, ...]:
     """What falls first along a shock. `drags` are those that follow within a tenth of the shock of an account's own fall.
 
-    UNKNOWN comes before all: it may have fallen already.
+    UNKNOWN comes before all: it may have fallen already. `screen` says at which places integers have to look (`whole`: at all).
     """
+    look = screen([(m.model, m.account, m.timestamp) for m in members])
+    near = list(
+        zip(*(look(along(shock, MOST * n // SCAN), HEALTHY_1E18) for n in range(SCAN + 1)), strict=True)
+    )
+    at_risk = look({}, AT_RISK_1E18)
     falls = []
-    for m in members:
+    for n, m in enumerate(members):
         if m.model is None or m.account is None:
             falls.append(Fall(m.name, State.UNKNOWN, None))
         else:
-            falls.append(Fall(m.name, m.state({}), first_part(m, shock)))
+            state = m.state({}) if at_risk[n] else State.SAFE
+            falls.append(Fall(m.name, state, first_part(m, shock, near=near[n])))
     falls.sort(key=lambda f: (f.state is not State.UNKNOWN, NEVER if f.part is None else f.part, f.name))
-    return tuple(
-        Fall(
-            f.name,
-            f.state,
-            f.part,
-            tuple(
-                o.name
-                for o in falls
-                if o is not f
-                and f.part is not None
-                and o.part is not None
-                and f.part <= o.part <= f.part + within
-            ),
-        )
-        for f in falls
-    )
+    parts = [NEVER if f.part is None else f.part for f in falls if f.state is not State.UNKNOWN]
+    first = len(falls) - len(parts)
+
+    def drags(n: int, part: int | None) -> tuple[str, ...]:
+        if part is None:
+            return ()
+        there = range(first + bisect_left(parts, part), first + bisect_right(parts, part + within))
+        return tuple(falls[o].name for o in there if o != n)
+
+    return tuple(replace(f, drags=drags(n, f.part)) for n, f in enumerate(falls))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,18 +217,26 @@ def likely_point(
 
 
 def grid(
-    members: Sequence[Member], across: Sequence[str], up: Sequence[str], levels: Sequence[Fraction]
+    members: Sequence[Member],
+    across: Sequence[str],
+    up: Sequence[str],
+    levels: Sequence[Fraction],
+    screen: Screening = screened,
 ) -> list[list[tuple[State, str]]]:
     """The worst state, and whose, at each pair of changes of two groups of assets; rows go with `up` (one where that is none), both
-    in the order of `levels`.
+    in the order of `levels`. `screen` as of `order`.
     """
     rank = {State.UNKNOWN: 3, State.LIQUIDATABLE: 2, State.AT_RISK: 1, State.SAFE: 0}
+    look = screen([(m.model, m.account, m.timestamp) for m in members])
     rows = []
     for vertical in levels if up else [Fraction(0)]:
         row = []
         for level in levels:
             moves = {a: 1 + level for a in across} | {a: 1 + vertical for a in up}
-            states = [(m.state(moves), m.name) for m in members]
+            near = look(moves, AT_RISK_1E18)
+            states = [
+                (m.state(moves) if may else State.SAFE, m.name) for m, may in zip(members, near, strict=True)
+            ]
             row.append(max(states, key=lambda s: rank[s[0]], default=(State.SAFE, "")))
         rows.append(row)
     return rows

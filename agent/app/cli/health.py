@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from agent.margin.model import Health, LiquidationPx
     from agent.margin.transfers import Flight
 
+FACTORS = (Decimal("0.01"), Decimal(1000))
+"""What --below takes."""
+
 
 @click.command("health")
 @click.argument("file", required=False)
@@ -39,6 +42,11 @@ if TYPE_CHECKING:
     "--every", type=click.FloatRange(0.2, 3600), default=5.0, show_default=True, help="Seconds, for --watch."
 )
 @click.option("--count", type=click.IntRange(1), help="For --watch: stop after so many looks.")
+@click.option(
+    "--below",
+    metavar="FACTOR",
+    help="Of a FILE: only accounts whose health factor or margin ratio is below it, and what is UNKNOWN.",
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -48,6 +56,7 @@ def command(
     watch: bool,
     every: float,
     count: int | None,
+    below: str | None,
 ) -> None:
     """Health factor, liquidation price per asset and state: of the settings' wallet on every chain, or of an accounts/1 FILE."""
     if watch and (as_json or file is not None):
@@ -61,8 +70,10 @@ def command(
                 "alerts belong to the settings' wallet, not to a file",
                 "leave out --alert or FILE",
             )
-        _file(file, as_json)
+        _file(file, as_json, None if below is None else _threshold(below))
         return
+    if below is not None:
+        raise Usage("NO_FILE", "--below picks accounts of a file", "name an accounts/1 file")
     from agent.app.cli.common import load_settings
 
     settings = load_settings(ctx)
@@ -194,13 +205,32 @@ def _falls_first(found: list[ChainHealth], loans: list[Loan]) -> None:
 # ---- an accounts/1 file
 
 
-def _file(file: str, as_json: bool) -> None:
-    from agent.app.watching.words import many
-    from agent.margin.accounts import health_json, judge_text
+def _threshold(below: str) -> Decimal:
+    """Raises Usage BAD_FACTOR."""
+    try:
+        found = Decimal(below)
+    except InvalidOperation:
+        found = Decimal("NaN")
+    if not (found.is_finite() and FACTORS[0] <= found <= FACTORS[1]):
+        least, most = (plain(edge) for edge in FACTORS)
+        why = f"'{below}' is no health factor from {least} to {most}"
+        raise Usage("BAD_FACTOR", why, "write --below 1.1")
+    return found
 
-    judged = judge_text(text_of(file))
+
+def _file(file: str, as_json: bool, below: Decimal | None) -> None:
+    from agent.app.watching.words import many
+    from agent.domain.units import raw_up
+    from agent.margin.accounts import health_json, judge_below, read_text
+    from agent.margin.accounts import judged as judged_one
+
+    accounts = read_text(text_of(file))
+    if below is None:
+        judged = [judged_one(one) for one in accounts]
+    else:
+        judged = judge_below(accounts, raw_up(below, 18))
     unknown = [j.id for j in judged if j.state.value == "UNKNOWN"]
-    _warn(unknown, len(judged))
+    _warn(unknown, len(accounts))
     if as_json:
         emit_json(
             {
@@ -208,10 +238,13 @@ def _file(file: str, as_json: bool) -> None:
                     health_json(j.id, j.model, j.health, j.price_decimals, j.why, j.fix) for j in judged
                 ],
                 "unknown": unknown,
+                **({} if below is None else {"looked_at": len(accounts)}),
             }
         )
         return
-    header("file", Path(file).name if file != "-" else "standard input", f"{many(len(judged), 'account')}")
+    name = Path(file).name if file != "-" else "standard input"
+    shown = "" if below is None else f", {len(judged) - len(unknown)} below {plain(below)}"
+    header("file", name, many(len(accounts), "account") + shown)
     for one in judged:
         _show_judged(one)
 
