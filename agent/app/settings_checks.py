@@ -279,6 +279,12 @@ def _families(settings: Settings) -> Iterator[Found]:
                 "portfolio margin is read at Binance by the ccxt family alone",
                 'drop it, or set module = "ccxt" and exchange = "binance"',
             )
+        if venue.margin_parameters is not None and (not family or venue.exchange != "derive"):
+            yield (
+                f"{where}.margin_parameters",
+                "parameters of a margin are given for Derive's alone",
+                'drop it, or set module = "ccxt" and exchange = "derive"',
+            )
 
 
 def _fix_sessions(settings: Settings) -> Iterator[Found]:

@@ -248,6 +248,10 @@ class Venue(Table):
         False,
         description='With module = "ccxt" and exchange = "binance": the account has portfolio margin, which is read and judged.',
     )
+    margin_parameters: Path | None = Field(
+        None,
+        description='With module = "ccxt" and exchange = "derive": a JSON file of the parameters of its portfolio margin, an object by index ({"ETH": {…}}, keys as `derive_pm` has them), which no endpoint tells.',
+    )
     base_url: Endpoint | None = Field(None, description="HTTP address; none means the venue's own.")
     ws_url: Endpoint | None = Field(None, description="WebSocket address; none means the venue's own.")
     api_key: SecretRef | None = Field(

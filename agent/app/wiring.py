@@ -27,6 +27,7 @@ from agent.app.feeds import alarm_on_difference, alarm_on_failure, head_feeds, s
 from agent.app.leftovers import Leftovers
 from agent.app.live_market import LiveMarket
 from agent.app.local_proof import prove_environment
+from agent.app.margin_parameters import read_parameters
 from agent.app.multisig.before_signing import effects_shown
 from agent.app.multisig.signing import signs_here
 from agent.app.offer_desk import offer_desks
@@ -353,6 +354,7 @@ def connect_venue(configured: Venue, clock: Clock, signer: SignerClient) -> Exec
             "exchange": configured.exchange or "",
             "sandbox": configured.sandbox,
             "portfolio_margin": configured.portfolio_margin,
+            "margin_parameters": read_parameters(configured.margin_parameters),
         }
         if getattr(module, "FAMILY", False)
         else {}

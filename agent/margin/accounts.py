@@ -143,7 +143,7 @@ def _one(
     if strange:
         why = f"{', '.join(f'reserve {asset}' for asset in strange)} is not listed in assets"
         return Judged(name, model_name, chain, None, symbols, model.price_decimals, why)
-    if isinstance(model, ToldModel) and (why := model.disagreement(account)):
+    if isinstance(model, ToldModel) and (why := model.disagreement(account, timestamp)):
         return Judged(name, model_name, chain, None, symbols, model.price_decimals, why)
     member = Member(name, model, account, timestamp)
     return Judged(name, model_name, chain, None, symbols, model.price_decimals, "", member, None, decimals)

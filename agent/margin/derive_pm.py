@@ -8,7 +8,8 @@ few percent, so that a book of options liquidated only between two of them may b
 Keys: `index`, `index_px`, `cash`; `perp` (`size`, `mark_px`, `unsettled` profit and funding, `confidence`); `collateral` (`asset`, `balance`,
 `index_px`, `cancels_risk`, `mm_haircut`, `im_haircut`, `confidence`); `expiries` (`expires`, `forward_px`, `forward_fixed_px`, `rate`,
 `confidence`, `options` of [size, "C" or "P", strike, vol]); `stable_px`, `confidence` (1 where not said); `parameters` (`derive_parameters`;
-`{}` for the published ones, and without the key nothing is judged).
+`{}` for the published ones, and without the key nothing is judged); `told` is what the exchange says of equity and maintenance (`unified_told`):
+one that is not what is computed here makes the account UNKNOWN.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from agent.margin.derive_parameters import read_parameters, unit
 from agent.margin.exchange import PX_DECIMALS
 from agent.margin.model import HEALTHY_1E18, Health, LiquidationPx, Side, State, state_of
 from agent.margin.option_rows import option_rows
+from agent.margin.unified_told import Told, read_told
 
 VALUE_UNIT = "USD_1e18"
 _TO_PX = UNIT // 10**PX_DECIMALS
@@ -42,6 +44,7 @@ _PLACES_PCT = (
 class Account:
     book: Portfolio
     parameters: Parameters
+    told: Told | None = None
 
 
 def moved(book: Portfolio, moves: Mapping[str, Fraction]) -> Portfolio:
@@ -81,6 +84,17 @@ class DerivePortfolio:
 
     def read(self, account: Mapping[str, Any], decimals: Mapping[str, int]) -> Account:
         return _read(account, decimals)
+
+    def disagreement(self, account: Account, timestamp: int) -> str:
+        """Where the exchange's own figures are others, "" where they are these. What the chain would not compute itself `health` tells."""
+        if account.told is None:
+            return ""
+        try:
+            found = margin_of(account, {}, timestamp)
+        except ArithmeticError:
+            return ""
+        worth, kept = Fraction(found.worth, UNIT), Fraction(found.maintenance, UNIT)
+        return account.told.disagreement(worth, kept, kept)
 
     def at_moves(self, account: Account, moves: Mapping[str, Fraction], timestamp: int) -> int | None:
         """Zero where the chain itself could not compute it (a forward of nothing): that is not safe."""
@@ -190,7 +204,7 @@ def _read(raw: Mapping[str, Any], decimals: Mapping[str, int]) -> Account:
         "expiries",
         "stable_px",
     }
-    fields.only(raw, where, known | {"confidence", "parameters"})
+    fields.only(raw, where, known | {"confidence", "parameters", "told"})
     spot_confidence, perp = _part(raw, "confidence", where), raw.get("perp")
     confidence = spot_confidence
     size = mark = unsettled = 0
@@ -225,7 +239,8 @@ def _read(raw: Mapping[str, Any], decimals: Mapping[str, int]) -> Account:
     names = [c.asset for c in book.collateral]
     if len(set(names)) < len(names):
         raise fields.wrong(f"{where}: a collateral stands there twice")
-    return Account(book, read_parameters(raw.get("parameters", {}), f"{where}, parameters"))
+    parameters = read_parameters(raw.get("parameters", {}), f"{where}, parameters")
+    return Account(book, parameters, read_told(raw, where))
 
 
 def _expiry(raw: Any, where: str) -> Expiry:

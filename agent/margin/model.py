@@ -125,7 +125,7 @@ class MarginModel(Protocol):
 class ToldModel(Protocol):
     """A model whose accounts may say beside themselves what their exchange tells of them."""
 
-    def disagreement(self, account: Any) -> str:
+    def disagreement(self, account: Any, timestamp: int) -> str:
         """In what the exchange's figures are not those computed, "" where they are."""
         ...
 

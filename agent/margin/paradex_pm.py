@@ -213,7 +213,7 @@ class ParadexPortfolio:
     def read(self, account: Mapping[str, Any], decimals: Mapping[str, int]) -> Account:
         return _read(account, decimals)
 
-    def disagreement(self, account: Account) -> str:
+    def disagreement(self, account: Account, timestamp: int) -> str:
         """Where the exchange's own figures are others, "" where they are these."""
         if account.told is None:
             return ""

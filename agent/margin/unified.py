@@ -179,7 +179,7 @@ class UnifiedModel:
             )
         return Account(held, futures, loss, self.rules.lends, read_told(account, where))
 
-    def disagreement(self, account: Account) -> str:
+    def disagreement(self, account: Account, timestamp: int) -> str:
         """Where the exchange's own figures are others, "" where they are these. The fees of closing may be in its maintenance or not."""
         if account.told is None:
             return ""

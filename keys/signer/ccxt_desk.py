@@ -12,7 +12,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from chains.errors import Reject, Usage
+from chains.errors import Denied, Reject, Usage
+from keys.curve import SigningKey
 from keys.settings import ExchangeReference
 from keys.signer import ccxt_policy
 from keys.signer.ccxt_words import PREFIX, words_of
@@ -53,8 +54,22 @@ def _made(dialect: str, keys: Keys) -> Any:
     made.options |= _QUIET["options"]
     if (words := words_of(dialect)) is not None and words.token:
         made.options["authToken"] = secret
+    if words is not None and words.session:
+        made.walletAddress, made.privateKey = api_key, secret
+        made.options["signer"] = _session_key(api_key, secret)
     made.session = None
     return made
+
+
+def _session_key(wallet: str, secret: str) -> str:
+    """Its address. Raises Usage for what is no key, Denied for the wallet's own, which may do anything there."""
+    try:
+        found = str(SigningKey(bytes.fromhex(secret.removeprefix("0x"))).address)
+    except (ValueError, Usage):
+        raise Usage("EXCHANGE_KEY_INVALID", "the secret is no private key", "64 hexadecimal digits of a session key") from None  # fmt: skip
+    if found.lower() == wallet.lower():
+        raise Denied("EXCHANGE_KEY_OWNER", "the secret is the wallet's own key, which may do anything there", "register a session key without protocol scopes and give that")  # fmt: skip
+    return found
 
 
 def sign(
@@ -105,4 +120,5 @@ def made_and_signed(made: Any, call: ccxt_policy.Call) -> str:
         signed = made.sign(call.path, list(call.sections), call.method, dict(call.params))
     except Exception as error:  # noqa: BLE001 - the library's own words for a request that it cannot make
         raise Reject("CCXT_REFUSED", f"{call.path}: {type(error).__name__}", "check key and secret") from None
-    return json.dumps({name: signed[name] for name in ("url", "method", "headers", "body")})
+    told = {name: signed[name] for name in ("url", "method", "headers", "body")}
+    return json.dumps(told | ({"signer": made.options["signer"]} if "signer" in made.options else {}))

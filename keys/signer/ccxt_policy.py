@@ -60,7 +60,9 @@ def check(
     if method == "WS":
         return _login(words, path, params, at_ms)
     shape = words.orders.get(endpoint) or words.amends.get(endpoint)
-    more = () if words.token else allow  # what goes with every request goes with these reads alone
+    more = (
+        () if words.token or words.session else allow
+    )  # what goes with every request goes with these reads alone
     listed = any(endpoint in where for where in (words.reads, words.ends, words.margin, more))
     if shape is None and not listed:
         raise exchange.unlisted(endpoint, path, dialect)

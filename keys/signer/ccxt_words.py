@@ -33,7 +33,8 @@ class Words:
     how many orders the exchange takes of one account while a signature lives, by its published limits. `login`: a subscription to
     reports that is signed on a socket and opens nothing else there; `margin`: reads of a margin account, each with its own parameters and no
     others; `sections`: how many of an endpoint's first parts are the library's own,
-    and no part of the path; `token`: the secret is a token that goes with each request, which has to be one that reads alone."""
+    and no part of the path; `token`: the secret is a token that goes with each request, which has to be one that reads alone; `session`: the
+    secret is a session key of the wallet that `api_key` is, and signs nothing but the time of a request: that signature opens what the key may see."""
 
     orders: Mapping[str, Shape]
     reads: frozenset[str]
@@ -44,6 +45,7 @@ class Words:
     login: str = ""
     sections: int = 1
     token: bool = False
+    session: bool = False
     margin: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
@@ -302,6 +304,19 @@ READ_ONLY: Mapping[str, Words] = {
             "GET private/account/margin": _set("market"),
             "GET private/balance": _set(""),
             "GET private/positions": _set(""),
+        },
+    ),
+    "derive": Words(
+        {},
+        frozenset(),
+        frozenset(),
+        frozenset(),
+        1,
+        session=True,
+        margin={
+            "POST private/get_subaccount": _set("subaccount_id"),
+            "POST private/get_subaccounts": _set("wallet"),
+            "POST private/session_keys": _set("wallet"),
         },
     ),
 }

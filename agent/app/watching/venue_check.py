@@ -119,6 +119,9 @@ async def _account(configured: Venue, exchange: ExecutionVenue) -> list[Check]:
     asked = getattr(exchange, "permissions", None)
     if asked is not None:
         found += _rights(name, await asked())
+    excess = getattr(exchange, "excess", None)
+    if excess is not None:
+        found += _reads_alone(name, await excess())
     if power is not None:
         found += [warn(f"rights {name}", one.text, one.hint) if one.hint else ok(f"rights {name}", one.text) for one in await power()]  # fmt: skip
     if not configured.counterparty_cap_usd:
@@ -126,6 +129,16 @@ async def _account(configured: Venue, exchange: ExecutionVenue) -> list[Check]:
             warn(f"cap {name}", "no cap: orders that would add to what lies there are denied", NO_CAP)
         )
     return found
+
+
+def _reads_alone(name: str, may: Any) -> list[Check]:
+    """Of a key that has only to read there."""
+    label = f"rights {name}"
+    if may.scopes:
+        kinds = ", ".join(may.scopes)[:200]
+        return [fail(label, f"the key may do more than read ({kinds})", "register a session key without protocol scopes, and end this one", 4)]  # fmt: skip
+    notes = [warn(label, "the key may be used from any address", "list this machine's address alone on the key's page")] if may.anywhere else []  # fmt: skip
+    return [ok(label, "the key may read and nothing else"), *notes]
 
 
 def _rights(name: str, may: Any) -> list[Check]:

@@ -21,7 +21,7 @@ class Known:
     asked by it; `prefix`: what it puts before our name; `plain`: it takes our name as it is; `amends`: an order is changed in place, and keeps its name; `login`: the
     signed subscription by which reports come on a socket and that opens nothing else there; `switch`: the library's call that has it end all orders unless it hears of us;
     `nonces`: each signed call has to carry a greater number than the one before; `life_s`: how long after it was dated a request is still
-    carried out; `options`: of the library, for requests that can be judged; `more`: what it wants to be told when asked for an order; `limits`: where
+    carried out; `options`: of the library, for requests that can be judged; `credentials`: what stands in place of real ones, without which it writes no address; `more`: what it wants to be told when asked for an order; `limits`: where
     it tells what of its limits is left, documented by bybit and kucoin for the endpoint that was asked; `fee_side`: in what it charges, as its
     own documentation says and the library does not, in the library's words; `orders`: what every order says besides; `trades`: what it
     is told when asked for trades, so that each is told by itself."""
@@ -35,6 +35,7 @@ class Known:
     nonces: bool = False
     life_s: int = 5
     options: Mapping[str, Any] = field(default_factory=dict)
+    credentials: Mapping[str, str] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
     limits: LimitHeaders = LimitHeaders()
     fee_side: str = ""
@@ -91,8 +92,11 @@ KNOWN: Mapping[str, Known] = {
         fee_side="get",
     ),
 }
-READ_ONLY: Mapping[str, Known] = {"paradex": Known(asked="", options={"authToken": "none"})}
-"""Exchanges to which no order goes. The library wants a token before it writes an address; the signer puts the real one in."""
+READ_ONLY: Mapping[str, Known] = {
+    "derive": Known(asked="", credentials={"walletAddress": "0x" + "01" * 20, "privateKey": "01" * 32}),
+    "paradex": Known(asked="", options={"authToken": "none"}),
+}
+"""Exchanges to which no order goes. The library wants a token or a key before it writes an address; the signer puts the real one in."""
 _OURS = re.compile(r"fl[a-z0-9]{20}")
 
 

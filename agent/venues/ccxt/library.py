@@ -92,12 +92,16 @@ class Library:
         self._clock, self._sign, self._timeouts = clock, sign, timeouts
         self.ahead_ms = 0
         self.login: dict[str, Any] = {}
+        self.signer = ""
+        """The session key that signs, where the signer tells it."""
         self.expired: Callable[[], Awaitable[None]] | None = None
         """What is done where the exchange says that a request was dated wrongly."""
         made = _bound(load(exchange), self)
         self.raw: Any = made({"enableRateLimit": False, "options": {**_SPOT, **self.known.options}})
         self.raw.number, self.raw.safe_float, self.raw.parse_json = str, self._exact_or_none, _read_json
         self.raw.timeout_on_exit = 0
+        for key, value in self.known.credentials.items():
+            setattr(self.raw, key, value)
         self.raw.has = {**self.raw.has, "fetchCurrencies": False}
         if sandbox:
             if not self.raw.urls.get("test"):
@@ -254,6 +258,7 @@ class Library:
         own = self.raw.sign(path, sections, method, _copy(params))
         asked = {"at_ms": self._now_ms(), "params": params}
         told = json.loads(await self._sign(method, f"{'/'.join(sections)}/{path}", json.dumps(asked)))
+        self.signer = str(told.get("signer", ""))
         ours, theirs = urlsplit(own["url"]), urlsplit(told["url"])
         if not ours.path.endswith(theirs.path):
             raise Halt("CCXT_PATHS", f"{self.name}: the signer signed {theirs.path} for {ours.path}", "both need the same ccxt")  # fmt: skip

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from agent.domain.errors import Retry
 from agent.domain.reports import Balance, OrderSnapshot
 from agent.ports import VenueInstrument
-from agent.venues.ccxt import paradex_margin
+from agent.venues.ccxt import derive_margin, paradex_margin
 from agent.venues.ccxt.library import Library
 from agent.venues.ccxt.with_margin import CcxtWithMargin
 
@@ -42,3 +43,35 @@ class CcxtMarginOnly(CcxtWithMargin):
             return await library.call(method, dict(params))
 
         return await paradex_margin.balances(call, self._name)
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """What a key that has only to read may do besides (`scopes`), and whether it may do that from any address."""
+
+    scopes: Sequence[str]
+    anywhere: bool
+
+
+class DeriveMargin(CcxtMarginOnly):
+    """Derive's subaccounts of one wallet. `parameters`: of its margin by index, which no endpoint tells."""
+
+    wallet = ""
+    parameters: Mapping[str, Any] = {}
+
+    async def margin(self) -> Mapping[str, Any]:
+        """Every subaccount in which something is open or owed. Raises Retry, Reject, Usage MARGIN_UNREAD."""
+        at_s = self._clock.now_ns() // 10**9
+        return await derive_margin.read(self._call, self._name, at_s, self.wallet, self.parameters)
+
+    async def balances(self) -> Sequence[Balance]:
+        return await derive_margin.balances(self._call, self._name, self.wallet)
+
+    async def excess(self) -> Excess:
+        """Of the session key that signs here. Raises as `margin`."""
+        await derive_margin.subaccounts(self._call, self.wallet)  # signed: the signer says with which key
+        scopes, anywhere = await derive_margin.powers(self._call, self.wallet, self.library.signer)
+        return Excess(scopes, anywhere)
+
+    async def _call(self, method: str, params: Mapping[str, Any]) -> Any:
+        return await self.library.call(method, dict(params))
