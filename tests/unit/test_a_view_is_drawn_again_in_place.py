@@ -34,7 +34,7 @@ def test_on_a_terminal_it_goes_to_the_top_and_leaves_nothing_of_the_last_view() 
     text = drawn(Terminal(), "one\ntwo", "short")
     assert text.count("\033[2J") == 1 and text.count("\033[H") == 2 == text.count("\033[J")
     second = text.rpartition("\033[H")[2]
-    assert second.startswith("short\033[K\n") and "two" not in second
+    assert second.startswith("\033[Kshort\n\033[K\n") and "two" not in second
 
 
 def test_piped_it_has_no_control_codes() -> None:

@@ -37,7 +37,7 @@ FACTORS = (Decimal("0.01"), Decimal(1000))
     is_flag=True,
     help="Also alert what is not SAFE: once, again when it worsens or stays so for six hours.",
 )
-@click.option("--watch", is_flag=True, help="Again and again until Ctrl-C; on a terminal in place.")
+@click.option("--watch", is_flag=True, help="Again and again until q or Ctrl-C; on a terminal in place.")
 @click.option(
     "--every", type=click.FloatRange(0.2, 3600), default=5.0, show_default=True, help="Seconds, for --watch."
 )

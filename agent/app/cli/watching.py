@@ -3,34 +3,62 @@
 from __future__ import annotations
 
 import io
+import re
+import shutil
 import sys
 import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
 
+from agent.app.cli.typed import Typed
 from chains.errors import FairleadError
 
 TO_THE_TOP, REST_AWAY, LINE_AWAY = "\033[H", "\033[J", "\033[K"
 WHOLE_AWAY = "\033[2J"
+_COLOUR = re.compile(r"(\033\[[0-9;]*m)")
 
 
 def drawn_again(draw: Callable[[], object], every_s: float, count: int | None) -> None:
-    """Until Ctrl-C or `count` looks. What cannot be read now is said in the view, and read again: only wrong input ends it."""
+    """Until Ctrl-C, q where a terminal hears it, or `count` looks. What cannot be read now is said in the view, and read again: only
+    wrong input ends it."""
     terminal, looks = sys.stdout.isatty(), 0
     try:
-        while count is None or looks < count:
-            text = _drawn(draw, terminal)
-            if terminal:
-                # Lines are overwritten, never the screen blanked first: nothing flickers.
-                begin = WHOLE_AWAY + TO_THE_TOP if not looks else TO_THE_TOP
-                text = begin + text.replace("\n", LINE_AWAY + "\n") + REST_AWAY
-            sys.stdout.write(text)
-            sys.stdout.flush()
-            looks += 1
-            if count is None or looks < count:
-                time.sleep(every_s)
+        with Typed(terminal) as typed:
+            while count is None or looks < count:
+                text = _drawn(draw, terminal, "q or Ctrl-C ends it" if typed.heard else "Ctrl-C ends it")
+                if terminal:
+                    # Lines are overwritten, never the screen blanked first: nothing flickers.
+                    begin = WHOLE_AWAY + TO_THE_TOP if not looks else TO_THE_TOP
+                    text = begin + _rows(text, shutil.get_terminal_size().columns) + REST_AWAY
+                sys.stdout.write(text)
+                sys.stdout.flush()
+                looks += 1
+                if (count is None or looks < count) and typed.quit_within(every_s):
+                    break
     except KeyboardInterrupt:
         sys.stdout.flush()
+
+
+def _rows(text: str, width: int) -> str:
+    """Each row cleared before it is written: after one that fills the width, its own last character would go. Longer lines are cut
+    into rows here, since what the terminal wraps by itself it does not clear."""
+    return "\n".join(LINE_AWAY + row for line in text.split("\n") for row in _folded(line, width))
+
+
+def _folded(line: str, width: int) -> list[str]:
+    rows, used = [""], 0
+    for piece in _COLOUR.split(line):
+        if _COLOUR.fullmatch(piece):
+            rows[-1] += piece
+            continue
+        while piece:
+            if used == width:
+                rows.append("")
+                used = 0
+            part, piece = piece[: width - used], piece[width - used :]
+            rows[-1] += part
+            used += len(part)
+    return rows
 
 
 class _Screen(io.StringIO):
@@ -44,7 +72,7 @@ class _Screen(io.StringIO):
         return self._terminal
 
 
-def _drawn(draw: Callable[[], object], terminal: bool) -> str:
+def _drawn(draw: Callable[[], object], terminal: bool, ends: str) -> str:
     screen = _Screen(terminal)
     with redirect_stdout(screen):
         try:
@@ -54,4 +82,4 @@ def _drawn(draw: Callable[[], object], terminal: bool) -> str:
                 raise
             print(f"not known now: {error}")
     at = time.strftime("%H:%M:%SZ", time.gmtime())
-    return screen.getvalue() + f"\n{at}; Ctrl-C ends it\n"
+    return screen.getvalue() + f"\n{at}; {ends}\n"
