@@ -238,7 +238,8 @@ def judge_solidly(
     if wanted:
         enough(pool, i, j, amount, wanted, quote or 0)
     if isinstance(ours, Reverted):
-        assert quote is None or answers[2] is None, case
+        # Of a quote of nothing a unit was asked for: a stable pool may give it, its own view rounds down further than its swap does.
+        assert quote is None or answers[2] is None or (quote == 0 and ours.reason == "IOA"), case
         return f"reverted {ours.reason}"
     assert answers[2] is not None and isinstance(ours.after, SolidlyPool), case
     assert tuple(words(answers[3] or b"")[:2]) == ours.after.reserves, case
