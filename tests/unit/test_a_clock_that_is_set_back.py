@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 from manual_clock import START_NS, ManualClock
 from memory_job_store import MemoryJobStore
+from settings_values import parsed_with_jobs
 
 from agent.app.escalation import Escalation
 from agent.app.jobs import watched
 from agent.app.jobs.guard import Fire, Guard
 from agent.app.jobs.sqlite_store import SqliteStore
 from agent.app.jobs.triggers import Condition, trigger_of
+from agent.app.places import directory
 from agent.app.scheduler import NAP_S, Scheduler, due, last_fire
 from agent.app.settings_tree import Job
 from agent.app.world import CLOCKS_S, behind
@@ -128,12 +130,8 @@ def test_an_order_of_a_year_that_has_not_come_keeps_no_fire_from_being_carried()
 
 @pytest.mark.parametrize("ahead_ns", [HOUR, 4 * YEAR])
 async def test_a_condition_that_fired_in_a_time_to_come_fires_again_after_its_pause(
-    ahead_ns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ahead_ns: int, tmp_path: Path
 ) -> None:
-    async def low(app: Any, trigger: Any) -> Decimal:
-        return Decimal(1_500)
-
-    monkeypatch.setattr(watched, "_value", low)
     clock, trigger = SetClock(), trigger_of(DIP)
     assert isinstance(trigger, Condition) and trigger.again_ns == 6 * HOUR
     store: Any = SqliteStore(tmp_path / "jobs.db")
@@ -145,8 +143,14 @@ async def test_a_condition_that_fired_in_a_time_to_come_fires_again_after_its_pa
     began = clock.now_ns()
     found: list[int] = []
 
+    settings = parsed_with_jobs()
+
+    async def prices() -> tuple[OraclePrice, ...]:
+        return tuple(OraclePrice(who, "ETH", Decimal(1_500), clock.now_s) for who in ("one", "two"))
+
+    app: Any = SimpleNamespace(settings=settings, directory=directory(settings, {}), oracles=SimpleNamespace(prices=prices), clock=clock)  # fmt: skip
+
     async def look() -> None:
-        app: Any = None
         async for fire in watched.moments(app, clock, DIP, trigger, guard.quiet_until):
             if guard.claim(DIP, fire, fire.at_ns, fire.at_ns + MINUTE):
                 assert store.begin("dip", fire.key, "here", fire.at_ns)
