@@ -132,7 +132,7 @@ class CapWatch:
         at_ns, over = self._told.get(name, (0, Decimal(0)))
         if found is None:
             self._told.pop(name, None)
-        elif not over or found.over > over * WORSE or now_ns - at_ns >= AGAIN_NS:
+        elif not over or found.over > over * WORSE or not 0 <= now_ns - at_ns < AGAIN_NS:
             self._told[name] = now_ns, found.over
             text = found.said(name, self._towards())
             await self.journal.record(Alarmed("COUNTERPARTY_CAP", text, now_ns))

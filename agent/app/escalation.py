@@ -63,10 +63,14 @@ class Escalation:
     def due(self, now_s: float) -> list[dict[str, Any]]:
         """The alerts that are to be told further now, each with how many `minutes` it has stood; they count as told."""
         found = self.read()
+        # A clock that went back is no reason for silence: what is of a later time counts from now on.
+        ahead = [one for one in found.values() if one["first_s"] > now_s]
+        for one in ahead:
+            one["first_s"] = now_s
         late = [one for one in found.values() if not one["told"] and now_s - one["first_s"] >= self.after_s]
         for one in late:
             one["told"] = True
-        if late:
+        if late or ahead:
             self._write(found)
         return [{**one["alert"], "minutes": int((now_s - one["first_s"]) // 60)} for one in late]
 

@@ -27,7 +27,9 @@ from agent.journal.book import Book
 if TYPE_CHECKING:
     from agent.app.wiring import App
 
-RETRY_S = 2.0
+RETRY_S, NAP_S = 2.0, 30.0
+BACK_NS = 60 * SECOND
+"""A clock that went back so far is told of: fires of times that had been come again, and those that were carried are not carried twice."""
 PATIENCE_NS = 300 * SECOND
 
 
@@ -42,10 +44,13 @@ def words_of(job: Timing) -> str:
     return text + (f" --over {job.over} --slices {job.slices}" if job.over else "")
 
 
-def last_fire(book: Book, job: Timing) -> int | None:
-    """When the newest order of a job was due."""
+def last_fire(book: Book, job: Timing, now_ns: int) -> int | None:
+    """When the newest order of a job was due. One of a time that has not come is of a clock that was set back since: it keeps no other
+    fire from being carried, and is itself not carried again when its time comes."""
     fires = [
-        r.parent.intent.created_ns for r in book.parents.values() if r.parent.intent.source == source_of(job)
+        r.parent.intent.created_ns
+        for r in book.parents.values()
+        if r.parent.intent.source == source_of(job) and r.parent.intent.created_ns <= now_ns
     ]
     return max(fires, default=None)
 
@@ -69,6 +74,13 @@ def due(rule: Rule, known: Scheduled | None, fired_ns: int | None, now_ns: int) 
     first = known.fire_ns if fired_ns is None else max(known.fire_ns, fired_ns + 1)
     missed = rule.between(first, now_ns)
     return Due(tuple(missed[-1:]), tuple(missed[:-1]), rule.next_after(now_ns))
+
+
+def _back(name: str, was_ns: int, now_ns: int) -> str:
+    return (
+        f"job {name}: this machine's clock went back by {(was_ns - now_ns) // SECOND} s, from {told(was_ns)} to {told(now_ns)}: "
+        "what was carried before is not carried again when its time comes; set the clock (NTP)"
+    )
 
 
 class Starts(Protocol):
@@ -110,8 +122,16 @@ class Scheduler:
                 await self._fire(job, fire, PATIENCE_NS)
             return
         clock, book = self._desk.clock, self._desk.book
+        # What the job wrote last was written then, whatever the clock says now.
+        known = book.scheduled.get(job.name)
+        ran_ns = known.at_ns if known is not None else 0
         while True:
-            found = due(rule, book.scheduled.get(job.name), last_fire(book, job), clock.now_ns())
+            now_ns = clock.now_ns()
+            found = due(rule, book.scheduled.get(job.name), last_fire(book, job, now_ns), now_ns)
+            if ran_ns - now_ns > BACK_NS:
+                self._tell(_back(job.name, ran_ns, now_ns))
+                await self._desk.journal.record(Alarmed("CLOCK_BACK", _back(job.name, ran_ns, now_ns), now_ns))  # fmt: skip
+            ran_ns = now_ns
             for fire_ns in found.skipped:
                 self._tell(f"job {job.name}: the fire of {told(fire_ns)} was missed and is skipped")
                 await self._fired(job, str(fire_ns), "MISSED", "nothing ran then")
@@ -123,7 +143,8 @@ class Scheduler:
                 await self._desk.journal.record_durably(
                     Scheduled(job.name, rule.text, found.next_ns, clock.now_ns())
                 )
-            await clock.sleep(max((found.next_ns - clock.now_ns()) / 1e9, 0.01))
+            # In short naps: while one lasts, the clock may be set, or stand still with the machine.
+            await clock.sleep(min(max((found.next_ns - clock.now_ns()) / 1e9, 0.01), NAP_S))
 
     async def _fired(self, job: Timing, key: str, outcome: str, why: str) -> None:
         await self._desk.journal.record(Fired(job.name, key, outcome, why, self._desk.clock.now_ns()))

@@ -256,6 +256,7 @@ async def open_trading(app: App, stack: AsyncExitStack) -> Desk:
         wallet_ready(app),
         lambda: journal_trouble(journal),
         risk_limits(settings).ramp,
+        real_time=settings.environment is Environment.LIVE,
     )
     app.desk = Desk(
         environment=settings.environment.value,

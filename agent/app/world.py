@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal, localcontext
 
 from agent.app.agent_power import ScopedView, refusals
@@ -24,6 +24,8 @@ from agent.risk.ramp import touched
 from agent.risk.validator import Situation
 from chains.gas import FeeHistory, Urgency, bid
 
+CLOCKS_S = 60
+"""How far apart this machine's clock and a chain's may be: a block is dated seconds ahead at most."""
 Prices = Callable[[], Awaitable[tuple[OraclePrice, ...]]]
 Ready = Callable[[Place], Awaitable[str]]
 
@@ -40,8 +42,12 @@ class World:
         book_halted: Callable[[], str],
         ramp: Ramp | None = None,
         earlier: Book | None = None,
+        *,
+        real_time: bool = False,
     ) -> None:
-        """`earlier` is a record besides the desk's own, whose settled orders count for the ramp."""
+        """`earlier` is a record besides the desk's own, whose settled orders count for the ramp; `real_time`: the chains keep the time of
+        day, as a devnet's or a fork's need not."""
+        self._real_time = real_time
         self._ramp, self._earlier = ramp, earlier
         self._clock, self._directory, self._chains, self._switch = clock, directory, chains, switch
         self._prices, self._wallet_ready, self._book_halted = prices, wallet_ready, book_halted
@@ -101,6 +107,7 @@ class World:
             no_road=no_road,
             no_power=no_power,
             standing=self._standing(plan, book),
+            behind_s=behind(now // 10**9, view, prices) if self._real_time else {},
         )
 
     def _standing(self, plan: Planned, book: Book) -> dict[str, Standing]:
@@ -155,3 +162,11 @@ class World:
                     worth = qty_exact(raw, self._directory.assets[asset].decimals) * px[name]
                     values[place] = values.get(place, Decimal(0)) + worth
         return values
+
+
+def behind(now_s: int, view: MarketView, prices: Sequence[OraclePrice]) -> dict[str, int]:
+    """By how much a clock that says `now_s` is behind what chains and price sources dated, where it is more than clocks may differ."""
+    told = {str(place): at.at_s for place, at in view.as_of.items()}
+    for price in prices:
+        told[price.source] = max(price.at_s, told.get(price.source, 0))
+    return {place: at_s - now_s for place, at_s in told.items() if at_s - now_s > CLOCKS_S}

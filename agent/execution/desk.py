@@ -72,7 +72,7 @@ class Desk(Deciding):
         reason, now = why.reasons[0], self.clock.now_ns()
         if not child.closes or child.exits is not None or reason.rule == "LIMIT":
             return  # nothing watched here; or a take-profit whose price went away again
-        if now - self._refused_ns.get(child.parent, -AGAIN_NS) < AGAIN_NS:
+        if 0 <= now - self._refused_ns.get(child.parent, -AGAIN_NS) < AGAIN_NS:
             return
         self._refused_ns[child.parent] = now
         text = f"exit {child.parent} was reached and is not done: {reason.rule}: {reason.message} ({reason.remedy}); it is tried again"

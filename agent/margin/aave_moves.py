@@ -17,6 +17,21 @@ REPAY_WITH = "repay_with_collateral"
 """Out of what the account itself lends of the asset it owes: burnt on both sides, without a token that moves (Pool.repayWithATokens)."""
 
 
+TOLERATED_RAW = 2
+"""DUST of our Gate and of FurtherPayments: base units by which what is booked may be below what is paid."""
+
+
+def short_by(model: AaveModel, account: Account, do: str, asset: str, timestamp: int) -> int:
+    """The most base units by which a repayment or supply of a part may be booked for less than was paid, at the reserve's index then.
+
+    A unit of scaled balance is worth `index` base units: what is burnt or minted is off by half of one, or where it is floored by all but a
+    ray's part; the balances before and after are each rounded, and together off by less than a base unit more.
+    """
+    (r,) = (r for r in account.reserves if r.asset == asset)
+    index = (model.debt_index if do == REPAY else model.supply_index)(r, timestamp)
+    return div_up(index, RAY if model.rules.directed else 2 * RAY)
+
+
 def moved(model: AaveModel, account: Account, do: str, asset: str, raw: int, timestamp: int) -> Account:
     """The account once `raw` base units of `asset` are repaid or supplied in a block of that time.
 

@@ -43,6 +43,8 @@ class Situation:
     no_road: dict[Place, str] = field(default_factory=dict)
     no_power: dict[Place, tuple[BreachReason, ...]] = field(default_factory=dict)
     standing: dict[str, Standing] = field(default_factory=dict)
+    behind_s: dict[str, int] = field(default_factory=dict)
+    """How far this machine's clock is behind what a chain told, where that is more than clocks may differ."""
 
 
 Rule = Callable[[Planned, Limits, Situation], list[BreachReason]]
@@ -299,11 +301,23 @@ def fresh_market(planned: Planned, limits: Limits, situation: Situation) -> list
     return [
         BreachReason(
             "STALE_MARKET",
-            f"the market at {part.place} is {situation.market_age_s[part.place]} s old; {limits.max_market_age_s} are allowed",
+            f"the market at {part.place} is {situation.market_age_s.get(part.place, 'nobody knows how many')} s old; {limits.max_market_age_s} are allowed",
             "wait for its node or stream to catch up; see `fairlead doctor`",
         )
         for part in planned.parts
         if situation.market_age_s.get(part.place, Decimal("Infinity")) > limits.max_market_age_s
+    ]
+
+
+def clock_behind(planned: Planned, limits: Limits, situation: Situation) -> list[BreachReason]:
+    """By a clock that was set back everything is young."""
+    return [
+        BreachReason(
+            "CLOCK_BEHIND",
+            f"this machine's clock is {behind} s behind that of {place}: no age can be told",
+            "set this machine's clock (NTP)",
+        )
+        for place, behind in sorted(situation.behind_s.items())
     ]
 
 
@@ -347,7 +361,7 @@ def ramp_caps(planned: Planned, limits: Limits, situation: Situation) -> list[Br
 
 RULES: tuple[Rule, ...] = (
     kill_switch, allow_list, two_sources, price_collar, slippage, size_limits, ramp_caps, inventory, exits_paid, counterparty_caps,
-    gas_reserve, fresh_market, wallet_ready, protection, agents_power,
+    gas_reserve, fresh_market, clock_behind, wallet_ready, protection, agents_power,
 )  # fmt: skip
 
 

@@ -48,7 +48,7 @@ class MemoryJobStore:
             if held is not None and (held.state == DONE or (held.owner != owner and held.until_ns > now_ns)):
                 return False
             for other in self._fires.values() if spacing_ns else ():
-                near = other.job == job and other.key != key and other.at_ns > at_ns - spacing_ns
+                near = other.job == job and other.key != key and abs(other.at_ns - at_ns) < spacing_ns
                 if near and (other.state != CLAIMED or other.until_ns > now_ns):
                     return False
             self._fires[job, key] = Lease(job, key, at_ns, owner, until_ns, CLAIMED)

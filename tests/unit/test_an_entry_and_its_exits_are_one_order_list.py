@@ -40,7 +40,7 @@ from agent.execution.listing import attached, on_tick
 from agent.journal.book import Book
 from agent.journal.registry import event_codec
 from agent.ports import VenueInstrument
-from agent.risk.validator import Situation, exits_paid, size_limits
+from agent.risk.validator import Situation, clock_behind, exits_paid, fresh_market, review, size_limits
 from chains.types import Address, Hash32, Protection
 
 D = Decimal
@@ -379,3 +379,17 @@ def test_exits_that_buy_back_dearer_than_was_sold_must_be_paid_for() -> None:
     assert unpaid.rule == "EXITS_UNPAID" and "6231" in unpaid.message and unpaid.remedy
     assert exits_paid(planned, LIMITS, situation(held=400 * 10**8)) == []
     assert exits_paid(plan_of(asked()), LIMITS, situation()) == [], "what was bought is what is sold"
+
+
+def test_nothing_is_approved_by_a_clock_that_is_behind() -> None:
+    late = replace(situation(), behind_s={"eip155:1": 3_600}, market_age_s={PAPER: D(1)})
+    told = review(plan_of(asked()), LIMITS, late)
+    assert isinstance(told, ev.Breach)
+    (reason,) = [one for one in told.reasons if one.rule == "CLOCK_BEHIND"]
+    assert "3600 s behind" in reason.message and "NTP" in reason.remedy
+    assert clock_behind(plan_of(asked()), LIMITS, situation()) == []
+
+
+def test_a_market_of_no_known_age_is_stale() -> None:
+    (reason,) = fresh_market(plan_of(asked()), LIMITS, situation())
+    assert reason.rule == "STALE_MARKET" and "nobody knows" in reason.message

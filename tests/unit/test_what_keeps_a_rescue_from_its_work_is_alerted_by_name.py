@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ from memory_job_store import MemoryJobStore
 
 from agent.app.jobs.budgets import Budgets
 from agent.app.places import Directory
-from agent.app.rescue.pricing import LEND_GAS
+from agent.app.rescue.pricing import LEND_GAS, means_of
 from agent.app.rescue.sight import Sight
 from agent.app.rescue.watch import RescueWatch
 from agent.app.settings_rescue import RescueTable
@@ -124,6 +125,22 @@ async def test_a_payment_that_the_agents_budget_has_no_room_for_is_alerted() -> 
     assert code == "RESCUE_IMPOSSIBLE"
     assert "SCOPE_PAYMENT_SPENT: ethereum: the agent's key may repay no more USDC at Aave V3 now" in text
     assert await alerted(sight(2_000 * 10**6, payable=1_000 * 10**6), Desk(), roads) == []
+
+
+@pytest.mark.parametrize(("index", "told"), [(RAY, False), (2 * RAY, False), (5 * RAY // 2, True)])
+def test_a_pool_that_books_a_payment_too_coarsely_is_named(index: int, told: bool) -> None:
+    scope = SimpleNamespace(
+        lending_pool="0xPool", reserves=(SimpleNamespace(asset=token_of(USDC), actions=("repay",)),), payments=()
+    )  # fmt: skip
+    roads = SimpleNamespace(opened={1: SimpleNamespace(scope=scope)})
+    seen = sight(2_000 * 10**6)
+    weth, usdc = seen.one.account.reserves
+    seen.one.account = Account((weth, replace(usdc, borrow_index_1e27=index, scaled_debt_raw=640 * 10**6)))
+    found, doubts = means_of(app(roads), seen, NOW_S)
+    named = [one.message for one in doubts if one.code == "SCOPE_ROUNDING"]
+    assert bool(named) is told and any(one.do == "repay" for one in found)
+    assert not told or "books up to 3 base units of USDC less" in named[0]
+    assert means_of(app(), seen, NOW_S)[1] == [], "owners' payments go to the pool itself"
 
 
 @pytest.mark.parametrize("stage", ["SENT", "DEPOSITED"])

@@ -140,3 +140,21 @@ async def test_without_a_cap_nothing_is_said_for_its_orders_are_denied_anyway() 
     for caps in ({}, {"paper": D(0)}):
         await CapWatch({"paper": venue}, caps, KNOWN, prices, clock, told, "0xSafe").look()
     assert told.alarms == []
+
+
+async def test_a_clock_that_went_back_is_no_reason_for_silence() -> None:
+    clock, told = ManualClock(), Told()
+    venue = FakeVenue(clock)
+    await venue.start()
+
+    async def prices() -> list[OraclePrice]:
+        return [OraclePrice("a", "ETH", D(3000), clock.now_s)]
+
+    watch = CapWatch({"paper": venue}, {"paper": D(1)}, KNOWN, prices, clock, told, "0xSafe")
+    await watch.look()
+    await watch.look()
+    assert len(told.alarms) == 1
+    watch.clock = ManualClock(clock.now_ns() - 3_600 * 10**9)
+    await watch.look()
+    await watch.look()
+    assert len(told.alarms) == 2

@@ -87,7 +87,7 @@ def _told(job: Timing, book: Book, now_ns: int, stopped: dict[str, str], own: bo
     from agent.app.jobs.triggers import trigger_of
     from agent.app.scheduler import last_fire, told, words_of
 
-    trigger, fired = trigger_of(job), last_fire(book, job)
+    trigger, fired = trigger_of(job), last_fire(book, job, now_ns)
     orders = [r for r in book.parents.values() if r.parent.intent.source == source_of(job)]
     newest = max(orders, key=lambda r: r.parent.intent.created_ns, default=None)
     closed = newest.closed if newest is not None else None

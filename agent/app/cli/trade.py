@@ -16,6 +16,7 @@ from agent.app.cli.output import emit_json, note
 from agent.app.cli.plan_view import plan_json, show_outside, show_plan, told_otherwise
 from agent.app.cli.quotes import asked_with, hold, remember
 from chains.errors import Denied, Halt, Reject, Retry, Usage
+from chains.types import Environment
 
 if TYPE_CHECKING:
     from agent.app.intents import Preview, Request
@@ -233,6 +234,7 @@ async def _reasons(app: App, planned: Planned, view: MarketView) -> Sequence[Bre
         wallet_ready(app),
         lambda: "",
         limits.ramp,
+        real_time=app.settings.environment is Environment.LIVE,
     )
     book = read_book(app.settings) if limits.ramp is not None else None
     verdict = review(planned, limits, await world.situation(planned, view, book or Book()))

@@ -92,9 +92,10 @@ class SqlStore(ABC):
                 if state == DONE or (not mine and lapses > now_ns):
                     return False
             if spacing_ns:
-                # A lapsed claim of somebody who died while pricing did nothing, and holds nobody up.
-                words = "SELECT 1 FROM fires WHERE job = ? AND key <> ? AND at_ns > ? AND (state <> ? OR until_ns > ?)"
-                if db.rows(words, job, key, at_ns - spacing_ns, CLAIMED, now_ns):
+                # A lapsed claim of somebody who died while pricing did nothing, and holds nobody up; nor does what a clock that was
+                # set back since had dated further ahead than one fire is from another.
+                words = "SELECT 1 FROM fires WHERE job = ? AND key <> ? AND at_ns > ? AND at_ns < ? AND (state <> ? OR until_ns > ?)"
+                if db.rows(words, job, key, at_ns - spacing_ns, at_ns + spacing_ns, CLAIMED, now_ns):
                     return False
             db.change(
                 "INSERT INTO fires VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (job, key) DO UPDATE SET "

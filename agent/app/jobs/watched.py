@@ -32,11 +32,18 @@ async def moments(
         async for fire in _blocks(app, clock, trigger):
             yield fire
         return
-    blind = False
+    blind, noticed_ns = False, 0
     while True:
         value, quiet = None, 0
         try:
             quiet = quiet_until(job, trigger.again_ns)
+            if (
+                quiet - clock.now_ns() > trigger.again_ns
+            ):  # it fired later than now: the clock was set back since
+                noticed_ns = noticed_ns or clock.now_ns()
+                quiet = noticed_ns + trigger.again_ns
+            else:
+                noticed_ns = 0
             value = await _value(app, trigger)
         except FairleadError as error:
             if error.verb == "HALT":
@@ -47,6 +54,7 @@ async def moments(
         if value is not None and trigger.holds(value) and clock.now_ns() >= quiet:
             at_ns = clock.now_ns()
             yield Fire(str(at_ns), at_ns)
+            noticed_ns = noticed_ns and at_ns
         await clock.sleep(CONDITION_S)
 
 

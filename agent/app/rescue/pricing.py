@@ -15,7 +15,7 @@ from agent.domain.units import WIDE, qty_exact, raw_down
 from agent.execution.settlement import token_of
 from agent.margin.aave_account import Account
 from agent.margin.aave_core import AaveModel
-from agent.margin.aave_moves import REPAY, REPAY_WITH
+from agent.margin.aave_moves import REPAY, REPAY_WITH, TOLERATED_RAW, short_by
 from agent.margin.changes import owed
 from agent.margin.flash import FLASH
 from agent.margin.rescue import Means, Need, Plan, best_effort, needs, plans, ways
@@ -140,6 +140,7 @@ def means_of(
         if why is not None:
             doubts += [why] if held and why not in doubts else []
             continue
+        doubts += [] if by_owners else rounded_off(app, sight, do, asset, known, time_s)
         most = None if by_owners else sight.payable.get((VERB_OF[do], token_of(known)))
         if held:
             found.append(Means(do, asset, held if most is None else min(held, most), fee))
@@ -149,6 +150,26 @@ def means_of(
         found += own_of_it(app, sight, time_s, fee)
         found += flash_means(app, sight, time_s)
     return found, doubts
+
+
+def rounded_off(app: App, sight: Sight, do: str, asset: str, known: AssetId, time_s: int) -> list[Doubt]:
+    """Where a pool's index is so high that what it books may differ from what is paid by more than the agent's contracts take: how far
+    changes with every second of interest, so that no amount is sure, and the next block's is as good."""
+    one = sight.one
+    if app.roads is None or not isinstance(one.account, Account) or not isinstance(one.engine, AaveModel):
+        return []
+    off = short_by(one.engine, one.account, do, asset, time_s)
+    if off <= TOLERATED_RAW:
+        return []
+    symbol = app.directory.assets[known].symbol
+    return [
+        Doubt(
+            "SCOPE_ROUNDING",
+            f"{sight.rule.chain}: {sight.lender.words} books up to {off} base units of {symbol} less than is paid, and the agent's contract "
+            f"takes {TOLERATED_RAW}: a payment of a part is refused in some blocks, and tried again in the next",
+            "the whole debt is always taken; or its owners sign (`--by owners`)",
+        )
+    ]
 
 
 def own_of_it(app: App, sight: Sight, time_s: int, fee: Decimal) -> list[Means]:

@@ -33,6 +33,7 @@ from agent.journal.book import Book
 from agent.journal.registry import event_codec, is_derisking
 from agent.journal.store import Journal
 from chains.ending import ended
+from chains.types import Environment
 
 if TYPE_CHECKING:
     from agent.app.wiring import App
@@ -75,6 +76,7 @@ async def open_shadow(app: App, stack: AsyncExitStack) -> ShadowDesk:
     world = World(
         app.clock, app.directory, app.chains, app.switch, app.oracles.prices, wallet_ready(app),
         lambda: journal_trouble(journal), limits.ramp, read_book(settings) if limits.ramp is not None else None,
+        real_time=settings.environment is Environment.LIVE,
     )  # fmt: skip
     desk = ShadowDesk(
         environment=settings.environment.value,

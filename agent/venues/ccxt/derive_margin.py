@@ -11,6 +11,7 @@ cover is UNKNOWN, with the exchange's own figures in the words.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
@@ -30,6 +31,8 @@ STALE_S, SETTLES_S = 3_600, 1_800
 EXPIRES_AT = 8
 """Options end at that hour, UTC."""
 MOST_SUBACCOUNTS, MOST_OPTIONS = 20, 200
+APART = Decimal(200)
+"""An underlying's prices, told one after another, differ by no more than that part of one."""
 _STEP = Decimal(1).scaleb(-18)
 Call = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
 
@@ -107,7 +110,7 @@ async def _one(
         why = _why(first, held, bases, parameters)
         if why:
             return account | {"doubt": f"{why}; {_told(first)}"}
-    tickers = {name: await _ticker(call, name, at_s) for name in names}
+    tickers = dict(zip(names, await asyncio.gather(*(_ticker(call, name, at_s) for name in names)), strict=True))  # fmt: skip
     feeds = await call("publicPostGetLatestSignedFeeds", {"currency": bases[0]})
     last = await _subaccount(call, number_of)
     with documented(f"Derive's subaccount {number_of}"):
@@ -156,7 +159,8 @@ def _why(row: Row, held: Sequence[Row], bases: Sequence[str], parameters: Mappin
 
 def _kinds(row: Row) -> set[tuple[str, ...]]:
     held = {("p", str(one["instrument_name"]), str(one["amount"])) for one in row["positions"]}
-    return held | {("c", str(one["asset_name"]), str(exact(one["amount"]).quantize(Decimal("0.01")))) for one in row["collaterals"]}  # fmt: skip
+    # Cash moves with every settlement of a perpetual: what else is held tells of a trade or a deposit.
+    return held | {("c", str(one["asset_name"])) for one in row["collaterals"]}
 
 
 async def _ticker(call: Call, name: str, at_s: int) -> Row:
@@ -182,13 +186,15 @@ def _figures(
 ) -> tuple[str, dict[str, Any]]:
     """(why it cannot be said, all the figures)."""
     cash, stable, spots, perp = Decimal(0), Decimal(1), list[Decimal](), dict[str, Any]()
+    index = Decimal(0)
     expiries, collateral = dict[int, dict[str, Any]](), list[dict[str, Any]]()
     spot_confidence = _confidence(feeds["spot_data"].get(base), at_s)
     for one in row["positions"]:
         size, name = exact(one["amount"]), str(one["instrument_name"])
         if not size:
             continue
-        spots.append(positive(one["index_price"]))
+        index = positive(one["index_price"])
+        spots.append(index)
         if one["instrument_type"] == "perp":
             if perp:
                 raise ValueError("two perpetuals of one underlying")
@@ -219,11 +225,11 @@ def _figures(
         elif amount:
             collateral.append(_collateral(venue, one, amount, base))
     low, high = min(spots), max(spots)
-    if WIDE.multiply(high - low, Decimal(2_000)) > high:
+    if WIDE.multiply(high - low, APART) > high:
         raise ValueError(f"one underlying at {low} and {high}")
     found: dict[str, Any] = {
         "index": cex_id(venue, base),
-        "index_px": number(high),
+        "index_px": number(index),
         "stable_px": number(stable),
         "confidence": number(spot_confidence),
         "cash": number(cash),
