@@ -1,7 +1,7 @@
 """What liquidating an Aave V3 account takes: close factor, bonus, the protocol's fee, leftovers and bad debt. Pure integers.
 
-Sources: LiquidationLogic of core-v3 1.19.3 (per-reserve close factor) and of aave-v3-origin 3.6.0 (whole-position close factor
-from 3.3 on, and no dust left behind); 3.7 rounds bonus and fee against the liquidator instead of half-up.
+Sources: LiquidationLogic of core-v3 1.19.3 (per-reserve close factor) and of aave-v3-origin 3.3.0, 3.4.0 and 3.6.0 (whole-position
+close factor from 3.3 on, and no dust left behind); 3.7 rounds bonus and fee against the liquidator instead of half-up.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ LEAST_LEFTOVER_1E8 = 1_000 * 10**8
 @dataclass(frozen=True, slots=True)
 class SeizeRules:
     """`whole`: the close factor is of the whole position, small ones are closed at once and no dust is left (3.3 on).
-    `quotient_up`: the debt that a whole collateral pays for is rounded up (3.5 on). `directed`: 3.7's rounding.
+    `debt_up`: what debt is worth, and the debt that a whole collateral pays for, are rounded up (3.5 on). `directed`: 3.7's rounding.
     """
 
     whole: bool
-    quotient_up: bool
+    debt_up: bool
     directed: bool
 
 
@@ -68,7 +68,7 @@ def available(
     if most > collateral_raw:
         taken = collateral_raw
         quotient = collateral_px * taken * debt_unit // (debt_px * collateral_unit)
-        needed = (percent_div_up if rules.quotient_up else percent_div_half_up)(quotient, bonus_bps)
+        needed = (percent_div_up if rules.debt_up else percent_div_half_up)(quotient, bonus_bps)
     value, fee = taken * collateral_px // collateral_unit, 0
     if fee_bps:
         without = (percent_div_down if rules.directed else percent_div_half_up)(taken, bonus_bps)
@@ -117,7 +117,13 @@ def most_debt(
     return debt_raw
 
 
+def debt_value(rules: SeizeRules, raw: int, px: int, unit: int) -> int:
+    """What a debt is worth in the base currency: floored before 3.5, rounded up since."""
+    return div_up(raw * px, unit) if rules.debt_up else raw * px // unit
+
+
 def leaves_dust(
+    rules: SeizeRules,
     debt_left: int,
     debt_px: int,
     debt_unit: int,
@@ -129,7 +135,7 @@ def leaves_dust(
     if debt_left == 0 or collateral_left == 0:
         return False
     return (
-        div_up(debt_left * debt_px, debt_unit) < LEAST_LEFTOVER_1E8
+        debt_value(rules, debt_left, debt_px, debt_unit) < LEAST_LEFTOVER_1E8
         or collateral_left * collateral_px // collateral_unit < LEAST_LEFTOVER_1E8
     )
 
@@ -140,7 +146,7 @@ def largest(
     health_1e18: int,
 ) -> Seized | None:  # fmt: skip
     """The largest call on that pair that the contract takes now; None where it would leave dust at the largest."""
-    debt_base = div_up(debt_raw * debt_px, debt_unit) if rules.whole else debt_raw * debt_px // debt_unit
+    debt_base = debt_value(rules, debt_raw, debt_px, debt_unit)
     collateral_base = collateral_raw * collateral_px // collateral_unit
     cover = most_debt(
         rules, debt_raw, debt_base, collateral_base, total_debt, health_1e18, debt_px, debt_unit
@@ -158,7 +164,8 @@ def largest(
     )
     debt_left = debt_raw - found.debt_raw
     left = collateral_raw - found.collateral_raw - found.fee_raw
-    if rules.whole and leaves_dust(debt_left, debt_px, debt_unit, left, collateral_px, collateral_unit):
+    dust = leaves_dust(rules, debt_left, debt_px, debt_unit, left, collateral_px, collateral_unit)
+    if rules.whole and dust:
         return None
     bad_debt = max(debt_left, 0) if rules.whole and found.collateral_base == total_collateral else 0
     whole = found.collateral_raw + found.fee_raw

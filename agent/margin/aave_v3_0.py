@@ -16,7 +16,7 @@ MODEL = AaveModel(
         directed=False,
         averaged=True,
         by_category=False,
-        seize=SeizeRules(whole=False, quotient_up=False, directed=False),
+        seize=SeizeRules(whole=False, debt_up=False, directed=False),
     ),
 )
 account_data = MODEL.account_data

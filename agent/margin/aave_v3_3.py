@@ -12,6 +12,6 @@ MODEL = AaveModel(
         directed=False,
         averaged=True,
         by_category=False,
-        seize=SeizeRules(whole=True, quotient_up=False, directed=False),
+        seize=SeizeRules(whole=True, debt_up=False, directed=False),
     ),
 )

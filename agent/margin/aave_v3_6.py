@@ -12,6 +12,6 @@ MODEL = AaveModel(
         directed=True,
         averaged=False,
         by_category=True,
-        seize=SeizeRules(whole=True, quotient_up=True, directed=False),
+        seize=SeizeRules(whole=True, debt_up=True, directed=False),
     ),
 )

@@ -1,7 +1,7 @@
 """A Maker / Sky vault (dss): safe while art·rate ≤ ink·spot, the rate dripped to the time, exactly.
 
 `price_1e18` is the value the spotter takes (behind the price feed's delay). Formulas: Vat.frob's safety check, Spot.poke, Jug.drip
-with its half-up power, Dog.bark with its ceiling, dust rule and pro-rata collateral. Values are 1e-45 dollars (rad).
+with its half-up power, Dog.bark with its ceiling, dust rules and pro-rata collateral. Values are 1e-45 dollars (rad).
 """
 
 from __future__ import annotations
@@ -157,16 +157,19 @@ def _decimals(account: Mapping[str, Any], where: str, decimals: Mapping[str, int
 
 
 def barked(account: Account, timestamp: int) -> Seized | None:
-    """What one `bark` sends to auction: limited by the auctions' room, never leaving dust; None where it would revert."""
+    """What one `bark` sends to auction, None where it would revert: as much as the auctions' room takes, all of it where dust would be
+    left, and no part that is dust itself (dss, Dog.bark)."""
     rate, art = rate_at(account, timestamp), account.art_1e18
     part = art
     if account.room_1e45 is not None:
-        if account.room_1e45 == 0 or account.room_1e45 < account.dust_1e45:
+        if account.room_1e45 == 0:
             return None
         part = min(art, account.room_1e45 * WAD // rate // account.chop_1e18)
-    if part != art and (art - part) * rate < account.dust_1e45:
+    if part < art and (art - part) * rate < account.dust_1e45:
+        part = art
+    elif part < art and part * rate < account.dust_1e45:
         return None
-    taken = min(account.ink_1e18, account.ink_1e18 * part // art)
+    taken = account.ink_1e18 * part // art
     if taken == 0:
         return None
     return Seized(account.debt, part * rate // RAY, ((account.collateral, taken),))

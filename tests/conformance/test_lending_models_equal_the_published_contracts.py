@@ -1,7 +1,7 @@
 """Random accounts, and accounts within three wei of liquidation, have the figures that the published Solidity itself gives.
 
 Aave 3.0.x and 3.6 (core-v3 1.19.3, aave-v3-origin 3.6.0) and Morpho Blue 1.0.0 judge, run in an Anvil of the test's own.
-3.3 to 3.5 and 3.7 share the tested arithmetic; what differs in them is in the unit tests by worked examples.
+3.3 to 3.5 and 3.7, Compound III and Maker are set beside a second reckoning (`tests/property`).
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from lending_cases import at_the_edge, random_account
 from lending_oracle import AT, Judge, judge
 
 from agent.margin import aave_v3_0, aave_v3_6, aave_v3_7, morpho_blue
-from agent.margin.aave_account import Account, EMode, Reserve
+from agent.margin.aave_account import Account
 from agent.margin.aave_core import AaveModel
 from agent.margin.aave_seize import available
-from agent.margin.ray import RAY
 
 NEVER = 2**256 - 1
 Versions = pytest.mark.parametrize(
@@ -42,32 +42,6 @@ def judges() -> Iterator[Callable[[str], Judge]]:
 
 
 # ---- Aave
-
-
-def random_account(draw: random.Random, stable: bool) -> Account:
-    reserves = []
-    for number in range(draw.randrange(1, 9)):
-        decimals = draw.choice((2, 6, 8, 18))
-        lent, owed = draw.random() < 0.7, draw.random() < 0.5
-        reserves.append(
-            Reserve(
-                f"a{number}", decimals, int(10 ** draw.uniform(4, 13)), draw.choice((0, draw.randrange(1, 9000))),
-                draw.choice((0, draw.randrange(1, 9500), draw.randrange(1, 9500))), draw.random() < 0.85,
-                AT - draw.choice((0, 1, 2, int(10 ** draw.uniform(0, 8)))),
-                int(10 ** draw.uniform(0, decimals + 6)) if lent else 0, draw.randrange(RAY, 3 * RAY), draw.randrange(RAY // 2),
-                int(10 ** draw.uniform(0, decimals + 5)) if owed else 0, draw.randrange(RAY, 3 * RAY), draw.randrange(2 * RAY),
-                int(10 ** draw.uniform(0, decimals + 3)) if stable and draw.random() < 0.1 else 0,
-            )
-        )  # fmt: skip
-    if draw.random() < 0.5:
-        return Account(tuple(reserves))
-    names = [r.asset for r in reserves]
-    members = frozenset(draw.sample(names, draw.randrange(len(names) + 1)))
-    price = int(10 ** draw.uniform(4, 13)) if stable and draw.random() < 0.3 else 0
-    zero = frozenset() if stable else frozenset(a for a in names if draw.random() < 0.15)
-    return Account(
-        tuple(reserves), EMode(draw.randrange(9500), draw.randrange(9900), members, price, 10_100, zero)
-    )
 
 
 def given(account: Account) -> tuple[Any, ...]:
@@ -105,32 +79,13 @@ def ours(model: AaveModel, account: Account) -> tuple[int, ...]:
     )  # fmt: skip
 
 
-def at_the_edge(model: AaveModel, account: Account, number: int) -> list[Account]:
-    """The account with the debt of one reserve within three wei of where the model says liquidation begins; [] where none does."""
-
-    def owing(scaled: int) -> Account:
-        rows = list(account.reserves)
-        rows[number] = replace(rows[number], scaled_debt_raw=scaled)
-        return replace(account, reserves=tuple(rows))
-
-    def bad(scaled: int) -> bool:
-        health = model.account_data(owing(scaled), AT).health_1e18
-        return health is not None and health < 10**18
-
-    if bad(1) or not bad(10**32):
-        return []
-    good, found = 1, 10**32
-    while found - good > 1:
-        middle = (good + found) // 2
-        good, found = (good, middle) if bad(middle) else (middle, found)
-    return [owing(found + n) for n in range(-3, 4) if found + n > 0]
-
-
 def _aave(ask: Judge, model: AaveModel, count: int, seed: int) -> int:
     """How many of `count` random accounts, and of others at the edge, another version would have got wrong."""
     draw = random.Random(seed)
-    plain = [random_account(draw, model is aave_v3_0.MODEL) for _ in range(count)]
-    edges = [a for p in plain[: count // 4] for a in at_the_edge(model, p, draw.randrange(len(p.reserves)))]
+    plain = [random_account(draw, model is aave_v3_0.MODEL, AT) for _ in range(count)]
+    edges = [
+        a for p in plain[: count // 4] for a in at_the_edge(model, p, draw.randrange(len(p.reserves)), AT)
+    ]
     assert len(edges) > count // 3
     theirs = ask.ask("run", [given(a) for a in plain + edges])
     wrong, other = 0, aave_v3_6.MODEL if model is aave_v3_0.MODEL else aave_v3_0.MODEL

@@ -33,6 +33,7 @@ COMPILERS = {
     "Answers": "solc-0-8-19",
     "Comet": "solc-0-8-19",
     "Aave36": "solc",
+    "Aave36Liquidation": "solc",
     "Maker": "solc-0-8-19",
     "Morpho": "solc-0-8-19",
     "Swaps": "solc-0-8-19",
@@ -134,6 +135,8 @@ def judge(name: str) -> Iterator[Judge]:
                     time.sleep(0.02)
             rpc("anvil_impersonateAccount", SENDER)
             rpc("anvil_setBalance", SENDER, hex(10**24))
+            for library, code in contract["libraries"].items():
+                rpc("anvil_setCode", library, "0x" + code)
             sent = {"from": SENDER, "data": "0x" + contract["bytecode"], "gas": hex(2**31)}
             made = rpc("eth_sendTransaction", sent)
             rpc("evm_setNextBlockTimestamp", AT)

@@ -101,10 +101,10 @@ def test_how_much_may_be_repaid_at_once() -> None:
     assert most_debt(new, 1_999 * USD, 1_999 * 10**8, big, 20_000 * 10**8, tight, 10**8, USD) == 1_999 * USD
     assert most_debt(new, 9_000 * USD, 9_000 * 10**8, 1_999 * 10**8, 9_000 * 10**8, tight, 10**8, USD) == 9_000 * USD  # fmt: skip
     assert most_debt(new, 9_000 * USD, 9_000 * 10**8, big, 20_000 * 10**8, tight, 10**8, USD) == 9_000 * USD
-    assert leaves_dust(999 * USD, 10**8, USD, ETH, 3_000 * 10**8, ETH)
-    assert not leaves_dust(1_000 * USD, 10**8, USD, ETH, 3_000 * 10**8, ETH)
-    assert leaves_dust(5_000 * USD, 10**8, USD, ETH // 4, 3_000 * 10**8, ETH)
-    assert not leaves_dust(0, 10**8, USD, 1, 3_000 * 10**8, ETH)
+    assert leaves_dust(new, 999 * USD, 10**8, USD, ETH, 3_000 * 10**8, ETH)
+    assert not leaves_dust(new, 1_000 * USD, 10**8, USD, ETH, 3_000 * 10**8, ETH)
+    assert leaves_dust(new, 5_000 * USD, 10**8, USD, ETH // 4, 3_000 * 10**8, ETH)
+    assert not leaves_dust(new, 0, 10**8, USD, 1, 3_000 * 10**8, ETH)
 
 
 def test_a_liquidation_by_hand_and_its_rounding_in_3_7() -> None:
@@ -305,4 +305,7 @@ def test_a_bark_is_limited_by_room_and_leaves_no_dust() -> None:
     half = maker_vault.barked(replace(gone, room_1e45=5_650 * 10**45), AT)
     assert half is not None and half.repaid_raw == 5_000 * ETH and half.collateral == (("weth", 5 * ETH),)
     assert maker_vault.barked(replace(gone, room_1e45=0), AT) is None
-    assert maker_vault.barked(replace(gone, room_1e45=11_000 * 10**45, dust_1e45=2_000 * 10**45), AT) is None
+    # 9,734 of 10,000 fit: what is left would be dust, so that all goes. Of 1,000 fit 884, dust itself.
+    dusty = replace(gone, room_1e45=11_000 * 10**45, dust_1e45=2_000 * 10**45)
+    assert maker_vault.barked(dusty, AT) == whole
+    assert maker_vault.barked(replace(dusty, room_1e45=1_000 * 10**45), AT) is None
