@@ -61,6 +61,8 @@ def test_a_fork_says_its_fee_and_a_solidly_factory_tells_it_itself() -> None:
     [
         ([v2(fee_pips=None)], "chains[0].factories[0].fee_pips: is missing"),
         ([{"kind": "solidly", "address": AERODROME, "fee_pips": 30}], "chains[0].factories[0].fee_pips: is given"),
+        ([{"kind": "uniswap_v3", "address": AERODROME, "fee_pips": 500}], "chains[0].factories[0].fee_pips: is given"),
+        ([{"kind": "uniswap_v3", "address": AERODROME, "router": SUSHI}], "chains[0].factories[0].router: no router of this kind"),
         ([v2(), v2(fee_pips=3_000)], f"chains[0].factories: {SUSHI} stands there 2 times"),
         ([v2(address=OWN)], "chains[0].factories[0].fee_pips: is not what the pairs of Uniswap's own"),
         ([v2(fee_pips=300_001)], "chains[0].factories[0].fee_pips"),
