@@ -108,6 +108,12 @@ def _transfer(where: str, entry: Any, assets: Mapping[AssetId, Asset]) -> Transf
         where, entry, ("from", "to", "fee_raw", "fee_bps", "min_raw", "max_raw", "seconds_p50", "seconds_p99")
     )
     source, target = (known_asset(f"{where}.{end}", f.values[end], assets) for end in ("from", "to"))
+    if source == target:
+        refuse(where, "leads from an asset to itself")
+    if f.decimal("fee_bps") >= 10_000:
+        refuse(f"{where}.fee_bps", f"is {f.values['fee_bps']}; it must be below 10000")
+    if f.raw("min_raw") > f.raw("max_raw"):
+        refuse(f"{where}.min_raw", "is above max_raw: nothing can be sent")
     return Transfer(
         source, target, f.raw("fee_raw"), f.decimal("fee_bps"), f.raw("min_raw"), f.raw("max_raw"),
         f.number("seconds_p50", 0, 1 << 31), f.number("seconds_p99", 0, 1 << 31),

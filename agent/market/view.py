@@ -39,7 +39,9 @@ class GasState:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Moving an asset between places: a flat fee and a share of it, within limits, with its usual durations."""
+    """Moving an asset between places: a flat fee and a share of it, within limits, with its usual durations.
+
+    Fees and limits are raw units of `source`; what is left arrives as `target`, rounded down to its decimals."""
 
     source: AssetId
     target: AssetId
@@ -49,6 +51,19 @@ class Transfer:
     max_raw: int
     seconds_p50: int
     seconds_p99: int
+
+    def fee_up(self, sent: int) -> int:
+        """fee_raw + ceil(sent * fee_bps / 10000), raw units of `source`."""
+        top, bottom = self.fee_bps.as_integer_ratio()
+        return self.fee_raw - (-sent * top // (bottom * 10_000))
+
+    def arrives_down(self, sent: int, decimals: int, decimals_there: int) -> int | None:
+        """Raw units of `target` for so many of `source`; None where so many are not sent, or nothing is left of them."""
+        if not self.min_raw <= sent <= self.max_raw:
+            return None
+        left = sent - self.fee_up(sent)
+        arrives: int = left * 10**decimals_there // 10**decimals
+        return arrives if left > 0 and arrives > 0 else None
 
 
 @dataclass(frozen=True, slots=True)
