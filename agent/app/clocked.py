@@ -12,6 +12,7 @@ from agent.domain.instruments import AssetId
 from agent.domain.routes import Certificate, Route
 from agent.market.view import MarketView
 from agent.routing.certificate.crossings import in_time
+from agent.routing.certificate.data_fees import charged
 from agent.routing.certify import certified
 from agent.routing.graph import Graph
 from agent.routing.greedy import best_plan
@@ -61,6 +62,10 @@ def timed_route(
         return lambda: deadline_ms is None or (time.perf_counter() - started) * 1e3 < deadline_ms * share
 
     limits: _Limits = {"max_legs": max_legs, "max_hops": max_hops, "cross_domain": cross_domain, "never": never, "alone": alone}  # fmt: skip
+    digest, whole = view.digest, view
+    view = charged(view)
+    if view is not whole:
+        graph = None
     if view.transfers:
         from agent.routing.across import Across, sent_over
 
@@ -74,7 +79,7 @@ def timed_route(
         plan = find(problem, within(_TO_SEARCH))
     searched = time.perf_counter()
     # Of a market it is a route, not of the part of it that is soon enough.
-    route = replace(route_of(problem, plan), market_digest=view.digest)
+    route = replace(route_of(problem, plan), market_digest=digest)
     if proved:
         route = certified(problem, route, within(_TO_PROVE))
     if circles:
@@ -102,7 +107,7 @@ def proof_of(
 ) -> Certificate:
     """The certificate that `timed_route` over the same view would have given the route. After `deadline_ms` it is as tight as it got."""
     problem = pose(
-        view,
+        charged(view),
         route.sell,
         route.buy,
         route.in_raw,

@@ -48,12 +48,16 @@ def _gas(top: Fields, assets: Mapping[AssetId, Asset]) -> dict[Place, GasState]:
         where = f"at.{chain}"
         if not chain.startswith("eip155:") or not chain[7:].isdigit():
             refuse(where, "is not a chain like eip155:1")
-        wallet = ("tx_gas", "tx_gas_per_leg")
-        f = Fields(where, entry, ("base_fee_wei", "priority_fee_wei", "native_as"), ("block", *wallet))
+        wallet, data = ("tx_gas", "tx_gas_per_leg"), ("data_wei", "data_wei_per_leg")
+        f = Fields(where, entry, ("base_fee_wei", "priority_fee_wei", "native_as"), ("block", *wallet, *data))
         block = None if f.values.get("block") is None else f.number("block", 0, 1 << 63)
         tx_gas = (f.number(key, 0, 1 << 40) if key in f.values else 0 for key in wallet)
         native = known_asset(f"{where}.native_as", f.values["native_as"], assets)
-        out[Place(chain)] = GasState(block, f.raw("base_fee_wei"), f.raw("priority_fee_wei"), native, *tx_gas)
+        fees = [f.raw(key, 0, 1 << 90) if key in f.values else 0 for key in data]
+        found = GasState(block, f.raw("base_fee_wei"), f.raw("priority_fee_wei"), native, *tx_gas, *fees)
+        if any(fees) and not found.price_wei:
+            refuse(f"{where}.data_wei", "is given and gas costs nothing here: data is counted in gas")
+        out[Place(chain)] = found
     return out
 
 

@@ -22,7 +22,8 @@ class GasState:
     """What a unit of gas costs on one chain; `native_as` is the asset that stands for the gas token.
 
     `tx_gas` is what the wallet's transaction there takes besides its swaps, `tx_gas_per_leg` what each leg adds to that:
-    a plan leaves out a chain that does not earn its transaction. Neither is part of a route's own gas.
+    a plan leaves out a chain that does not earn its transaction. Neither is part of a route's own gas. `data_wei` and `data_wei_per_leg` are what
+    a rollup charges for the data of such a transaction, and of each leg: the latter is part of a route's gas.
     """
 
     block: int | None
@@ -31,6 +32,8 @@ class GasState:
     native_as: AssetId
     tx_gas: int = 0
     tx_gas_per_leg: int = 0
+    data_wei: int = 0
+    data_wei_per_leg: int = 0
 
     @property
     def price_wei(self) -> int:

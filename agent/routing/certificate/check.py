@@ -24,6 +24,7 @@ from agent.routing.certificate.branches import MAX_PAIRS, Branch
 from agent.routing.certificate.cases import LIMITS, Limits, by_of, cases, weight
 from agent.routing.certificate.chains import FURTHER, MOST, Chains, name_of
 from agent.routing.certificate.crossings import crossings, in_time
+from agent.routing.certificate.data_fees import charged
 from agent.routing.certificate.forcing import MOST_MOVES, forced
 from agent.routing.certificate.passing import Passing, after
 from agent.routing.certificate.seal import gap_bps, seal_of
@@ -87,7 +88,7 @@ def check(route: Any, view: MarketView, limits: Limits = LIMITS) -> Verdict:
     seconds = universe.get("max_seconds")
     if seconds is not None and (type(seconds) is not int or seconds < 0):
         raise Usage("BAD_ROUTE", "certificate.universe.max_seconds is no number of seconds", "give what `fairlead route --json` prints")  # fmt: skip
-    digest, view = view.digest, replace(view, transfers=in_time(view, seconds))
+    digest, view = view.digest, charged(replace(view, transfers=in_time(view, seconds)))
     order = Order(
         view, AssetId(sell), AssetId(buy), whole_number("in_raw", route["in_raw"]), universe.get("cross_domain") is True,
         native_price(view, Graph(view), AssetId(buy)),
