@@ -1,8 +1,8 @@
 """Factories that are named in the settings: their pools of the assets at hand, and what a V2 fork's pairs take. Reads, no state.
 
 PoolFactory("uniswap_v2", address, 2500)      a fork of Uniswap V2; its pairs do not tell their fee, so it is said here
-PoolFactory("uniswap_v3", address)            the chain's own Uniswap V3; a pool for each fee that was ever allowed
 PoolFactory("solidly", address)               Velodrome, Aerodrome and kin; it tells each pool's fee itself
+PoolFactory("uniswap_v3", address)            one pool for two tokens and a fee; fees are the usual ones and those its PoolCreated logs tell
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from chains.errors import Retry
-from chains.evm import address_of, call_data
+from chains.errors import Reject, Retry
+from chains.evm import address_of, call_data, keccak, word
 from chains.types import ZERO_ADDRESS, Address, BlockRef, Call, ChainReader
 
-KINDS = ("uniswap_v2", "uniswap_v3", "solidly")
-V3_FEES = (100, 200, 300, 400, 500, 3000, 10_000)
-"""What Uniswap's governance has allowed on one chain or another, in millionths: 200, 300 and 400 on Base."""
+KINDS = ("uniswap_v2", "solidly", "uniswap_v3")
+V3_FEES = (100, 200, 300, 400, 500, 2_500, 3_000, 10_000, 20_000)
+"""In millionths: what Uniswap's V3 factories and their forks' have enabled on the chains known here. Others are found by their pools' logs."""
+_POOL_CREATED = keccak(b"PoolCreated(address,address,uint24,int24,address)")
+_MOST_FEES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +40,14 @@ async def found_pools(
     """
     asked: list[tuple[str, Call]] = []
     for factory in factories:
+        if factory.kind == "uniswap_v3":
+            asked += await _v3_asked(factory.address, tokens, at, reader)
+            continue
         for a, b in combinations(sorted(tokens), 2):
             if factory.kind == "uniswap_v2":
                 asked.append(
                     ("uniswap_v2", Call(factory.address, call_data("getPair(address,address)", a, b)))
                 )
-                continue
-            if factory.kind == "uniswap_v3":
-                for fee in V3_FEES:
-                    data = call_data("getPool(address,address,uint24)", a, b, fee)
-                    asked.append(("uniswap_v3", Call(factory.address, data)))
                 continue
             for stable, kind in enumerate(("solidly_volatile", "solidly_stable")):
                 data = call_data("getPool(address,address,bool)", a, b, stable)
@@ -64,3 +64,23 @@ async def found_pools(
         if result.ok and len(result.data) == 32
     ]
     return [pair for pair in dict.fromkeys(found) if pair[1] != ZERO_ADDRESS]
+
+
+async def _v3_asked(
+    factory: Address, tokens: Sequence[Address], at: BlockRef, reader: ChainReader
+) -> list[tuple[str, Call]]:
+    """What the factory has for every two of the tokens: UniswapV3Factory.getPool by fee. A log only says which fees to ask for, so none that
+    is invented brings a pool in; an endpoint that refuses logs of the whole chain leaves the usual fees."""
+    fees = set(V3_FEES)
+    among = [word(token) for token in sorted(tokens)]
+    try:
+        logs = await reader.logs(factory, [_POOL_CREATED, among, among], 0, at.number, halve=False)
+    except (Reject, Retry):
+        logs = []
+    told = {int.from_bytes(log.topics[3], "big") for log in logs if len(log.topics) == 4}
+    fees |= set(sorted(fee for fee in told if 0 < fee < 1_000_000)[:_MOST_FEES])
+    return [
+        ("uniswap_v3", Call(factory, call_data("getPool(address,address,uint24)", a, b, fee)))
+        for a, b in combinations(sorted(tokens), 2)
+        for fee in sorted(fees)
+    ]

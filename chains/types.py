@@ -190,4 +190,6 @@ class ChainReader(ViewReader, Protocol):
         topics: Sequence[bytes | Sequence[bytes] | None],
         first: int,
         last: int,
+        *,
+        halve: bool = True,
     ) -> list[Log]: ...

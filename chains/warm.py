@@ -151,8 +151,10 @@ class Warm:
         topics: Sequence[bytes | Sequence[bytes] | None],
         first: int,
         last: int,
+        *,
+        halve: bool = True,
     ) -> list[Log]:
-        return await self._gateway.logs(address, topics, first, last)
+        return await self._gateway.logs(address, topics, first, last, halve=halve)
 
     # ------------------------------------------------------------------ what is to be asked
 

@@ -31,7 +31,7 @@ class PoolFactory(Table):
     )
     fee_pips: Annotated[int, Field(ge=0, le=_MOST_PIPS, strict=True)] | None = Field(
         None,
-        description="What a uniswap_v2 one's pairs take of what is paid in, in millionths: 2500 is 0.25 %. Its contracts do not say. None for solidly, whose factory tells each pool's fee.",
+        description="What a uniswap_v2 one's pairs take of what is paid in, in millionths: 2500 is 0.25 %. Its contracts do not say. None for solidly and uniswap_v3, whose contracts tell each pool's fee.",
     )
     router: Address | None = Field(
         None,
@@ -51,23 +51,20 @@ def factory_problems(
             yield f"{where}.factories", f"{address} stands there {count} times", "keep one"
     for number, factory in enumerate(factories):
         at = f"{where}.factories[{number}].fee_pips"
-        if factory.kind == "solidly" and factory.fee_pips is not None:
-            yield at, "is given, and a solidly factory tells each pool's fee itself", "leave it out"
+        if factory.kind != "uniswap_v2" and factory.fee_pips is not None:
+            yield at, f"is given, and a {factory.kind} factory tells each pool's fee itself", "leave it out"
         if factory.kind == "uniswap_v2" and factory.fee_pips is None:
             yield (
                 at,
                 "is missing: a V2 pair does not tell what it takes",
                 "write it in millionths: 0.25 % is 2500",
             )
-        if factory.kind == "uniswap_v3":
-            if factory.fee_pips is not None:
-                yield at, "is given, and each V3 pool tells its fee itself", "leave it out"
-            if contracts.get("uniswap_v3_factory") != factory.address:
-                yield (
-                    f"{where}.factories[{number}].address",
-                    "is not Uniswap's own V3 factory of this chain, and nothing here reaches another's pools",
-                    f"write {contracts.get('uniswap_v3_factory', 'none: there is none here')}",
-                )
+        if factory.kind == "uniswap_v3" and contracts.get("uniswap_v3_factory") != factory.address:
+            yield (
+                f"{where}.factories[{number}].address",
+                "is not Uniswap's own V3 factory of this chain, and nothing here reaches another's pools",
+                f"write {contracts.get('uniswap_v3_factory', 'none: there is none here')}",
+            )
         if factory.kind != "uniswap_v2" and factory.router is not None:
             yield f"{where}.factories[{number}].router", "no router of this kind is used here", "leave it out"
         # In the signer's file a router's address is a router and nothing else: what stood there before would no longer be understood.

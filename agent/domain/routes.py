@@ -13,7 +13,7 @@ from agent.domain.instruments import AssetId, Place
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One swap through one pool, or one order into one book. `id` is the pool's id, or `VENUE:BASE/QUOTE`.
+    """One swap through one pool, one order into one book, or one transfer between places. `id` is the pool's id, `VENUE:BASE/QUOTE` or `transfer:FROM>TO`.
 
     For a book leg `px` is the worst level the leg needs (the limit an order must carry) and `qty` the base quantity on
     the venue's lot; both are None for pools. `place` says which wallet or account executes it.
@@ -148,6 +148,9 @@ class Certificate:
     passing: PassingProof | None = None
     chains: ChainProof | None = None
     """Where it is given, the bound speaks of plans with no longer chain of legs, and of any plan otherwise."""
+    transfers: int = 0
+    """How many transfers between places were loaded, of those that take no longer than `max_seconds`."""
+    max_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,3 +204,5 @@ class Route:
     certificate: Certificate | None = None
     arbitrage: Arbitrage | None = None
     """None where nobody looked for it."""
+    seconds: tuple[int, int] | None = None
+    """How long its transfers take: usually, and no longer than ninety-nine times of a hundred. None where it has none."""

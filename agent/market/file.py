@@ -48,12 +48,16 @@ def _gas(top: Fields, assets: Mapping[AssetId, Asset]) -> dict[Place, GasState]:
         where = f"at.{chain}"
         if not chain.startswith("eip155:") or not chain[7:].isdigit():
             refuse(where, "is not a chain like eip155:1")
-        wallet = ("tx_gas", "tx_gas_per_leg")
-        f = Fields(where, entry, ("base_fee_wei", "priority_fee_wei", "native_as"), ("block", *wallet))
+        wallet, data = ("tx_gas", "tx_gas_per_leg"), ("data_wei", "data_wei_per_leg")
+        f = Fields(where, entry, ("base_fee_wei", "priority_fee_wei", "native_as"), ("block", *wallet, *data))
         block = None if f.values.get("block") is None else f.number("block", 0, 1 << 63)
         tx_gas = (f.number(key, 0, 1 << 40) if key in f.values else 0 for key in wallet)
         native = known_asset(f"{where}.native_as", f.values["native_as"], assets)
-        out[Place(chain)] = GasState(block, f.raw("base_fee_wei"), f.raw("priority_fee_wei"), native, *tx_gas)
+        fees = [f.raw(key, 0, 1 << 90) if key in f.values else 0 for key in data]
+        found = GasState(block, f.raw("base_fee_wei"), f.raw("priority_fee_wei"), native, *tx_gas, *fees)
+        if any(fees) and not found.price_wei:
+            refuse(f"{where}.data_wei", "is given and gas costs nothing here: data is counted in gas")
+        out[Place(chain)] = found
     return out
 
 
@@ -108,6 +112,12 @@ def _transfer(where: str, entry: Any, assets: Mapping[AssetId, Asset]) -> Transf
         where, entry, ("from", "to", "fee_raw", "fee_bps", "min_raw", "max_raw", "seconds_p50", "seconds_p99")
     )
     source, target = (known_asset(f"{where}.{end}", f.values[end], assets) for end in ("from", "to"))
+    if source == target:
+        refuse(where, "leads from an asset to itself")
+    if f.decimal("fee_bps") >= 10_000:
+        refuse(f"{where}.fee_bps", f"is {f.values['fee_bps']}; it must be below 10000")
+    if f.raw("min_raw") > f.raw("max_raw"):
+        refuse(f"{where}.min_raw", "is above max_raw: nothing can be sent")
     return Transfer(
         source, target, f.raw("fee_raw"), f.decimal("fee_bps"), f.raw("min_raw"), f.raw("max_raw"),
         f.number("seconds_p50", 0, 1 << 31), f.number("seconds_p99", 0, 1 << 31),

@@ -22,7 +22,8 @@ class GasState:
     """What a unit of gas costs on one chain; `native_as` is the asset that stands for the gas token.
 
     `tx_gas` is what the wallet's transaction there takes besides its swaps, `tx_gas_per_leg` what each leg adds to that:
-    a plan leaves out a chain that does not earn its transaction. Neither is part of a route's own gas.
+    a plan leaves out a chain that does not earn its transaction. Neither is part of a route's own gas. `data_wei` and `data_wei_per_leg` are what
+    a rollup charges for the data of such a transaction, and of each leg: the latter is part of a route's gas.
     """
 
     block: int | None
@@ -31,6 +32,8 @@ class GasState:
     native_as: AssetId
     tx_gas: int = 0
     tx_gas_per_leg: int = 0
+    data_wei: int = 0
+    data_wei_per_leg: int = 0
 
     @property
     def price_wei(self) -> int:
@@ -39,7 +42,9 @@ class GasState:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Moving an asset between places: a flat fee and a share of it, within limits, with its usual durations."""
+    """Moving an asset between places: a flat fee and a share of it, within limits, with its usual durations.
+
+    Fees and limits are raw units of `source`; what is left arrives as `target`, rounded down to its decimals."""
 
     source: AssetId
     target: AssetId
@@ -49,6 +54,19 @@ class Transfer:
     max_raw: int
     seconds_p50: int
     seconds_p99: int
+
+    def fee_up(self, sent: int) -> int:
+        """fee_raw + ceil(sent * fee_bps / 10000), raw units of `source`."""
+        top, bottom = self.fee_bps.as_integer_ratio()
+        return self.fee_raw - (-sent * top // (bottom * 10_000))
+
+    def arrives_down(self, sent: int, decimals: int, decimals_there: int) -> int | None:
+        """Raw units of `target` for so many of `source`; None where so many are not sent, or nothing is left of them."""
+        if not self.min_raw <= sent <= self.max_raw:
+            return None
+        left = sent - self.fee_up(sent)
+        arrives: int = left * 10**decimals_there // 10**decimals
+        return arrives if left > 0 and arrives > 0 else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,8 @@ def market_json(view: MarketView) -> dict[str, Any]:
         }
         | ({"tx_gas": gas.tx_gas} if gas.tx_gas else {})
         | ({"tx_gas_per_leg": gas.tx_gas_per_leg} if gas.tx_gas_per_leg else {})
+        | ({"data_wei": str(gas.data_wei)} if gas.data_wei else {})
+        | ({"data_wei_per_leg": str(gas.data_wei_per_leg)} if gas.data_wei_per_leg else {})
         for place, gas in view.gas.items()
     }
     if view.reference_px_native:

@@ -10,6 +10,7 @@ from heapq import heappop, heappush
 
 import numpy as np
 
+from agent.routing.certificate.crossings import MARK
 from agent.routing.tables import Floats, Ints, Tables
 
 
@@ -43,4 +44,16 @@ def blocks_of(tables: Tables, values: Floats, root: int) -> list[Ints]:
     return sorted(found, key=lambda block: -len(block))
 
 
-__all__ = ["blocks_of"]
+def tied_of(tables: Tables) -> list[Ints]:
+    """The groups of nodes that transfers join, as node numbers."""
+    group: dict[int, set[int]] = {}
+    for e, hop in enumerate(tables.hops):
+        if hop.id.startswith(MARK):
+            a, b = int(tables.i[e]), int(tables.j[e])
+            joined = group.get(a, {a}) | group.get(b, {b})
+            group |= dict.fromkeys(joined, joined)
+    each = {id(found): found for found in group.values()}
+    return [np.array(sorted(found), dtype=np.int64) for found in each.values()]
+
+
+__all__ = ["blocks_of", "tied_of"]

@@ -306,7 +306,7 @@ def certified(problem: Problem, route: Route, in_time: Callable[[], bool] = _alw
         problem.cross_domain,
         () if plain else tuple(ProofBranch(leaf.branch.off, tuple(leaf.branch.prices.items())) for leaf in leaves),
         "", passed and PassingProof(passed[0], *(tuple(side.items()) for side in sides_of(passed[1].branch.prices))),
-        _chain_proof(chained) if chained else None,
+        _chain_proof(chained) if chained else None, len(view.transfers), problem.max_seconds,
     )  # fmt: skip
     sealed = replace(route, certificate=proof)
     return replace(sealed, certificate=replace(proof, seal=seal_of(route_json(sealed))))

@@ -21,7 +21,11 @@ class CompiledDual(Dual):
         found: duals.Net | None = self.__dict__.get("_made")
         if found is None:
             t = self.tables
-            most = np.full(len(t.i), np.inf) if self._most is None else np.minimum(self._most, _ENDLESS)
+            most = (
+                np.full(len(t.i), np.inf)
+                if self._most is None
+                else np.where(self._most < _ENDLESS, self._most, np.inf)
+            )
             costs = np.column_stack((t.keep, t.spot, self._spot, self._least, self.q, self.tick_q, most))
             ends = np.column_stack((t.i, t.j, t.first, t.last))
             found = self.__dict__["_made"] = duals.Net(self.edges, ends, costs, t.knots)

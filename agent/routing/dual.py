@@ -155,7 +155,8 @@ class Dual:
         if self._most is not None:
             # As the bound counts it: all that is sold on at the rate of the first unit.
             most = np.minimum(self._most[edges], _ENDLESS)
-            enough = np.flatnonzero(gain > most * (vj - vi / t.spot[edges]))
+            # What is bought and not sold on has no such limit, at the very price of a flat stretch neither.
+            enough = np.flatnonzero((most < _ENDLESS) & (gain > most * (vj - vi / t.spot[edges])))
             got[enough], bend[enough] = most[enough], 0.0
             paid[enough] = most[enough] / t.spot[edges[enough]]
             gain[enough] = vj[enough] * got[enough] - vi[enough] * paid[enough]

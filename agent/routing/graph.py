@@ -97,6 +97,8 @@ class Graph:
     ) -> None:
         """`before` is a graph of the same market earlier, from which the curves of pools that are still the same objects are taken over."""
         self.alone = alone
+        self.typical: dict[str, int] = {}
+        """What a plan sends over transfers, for the prices of its certificate."""
         self._view = view
         self._prices: MarketPrices | None = None
         self._curves: dict[str, Curve] = {}
@@ -218,7 +220,7 @@ class Graph:
         if self._prices is None:
             from agent.routing.pricing import MarketPrices
 
-            self._prices = MarketPrices(self._view)
+            self._prices = MarketPrices(self._view, self.typical)
         return self._prices
 
     def ground(self) -> Ground:

@@ -15,6 +15,7 @@ import numpy as np
 
 from agent.domain.instruments import AssetId
 from agent.routing.certificate.chains import asset_of
+from agent.routing.certificate.crossings import pairs
 from agent.routing.certificate.forcing import before
 from agent.routing.certificate.gains import Sale
 from agent.routing.certificate.units import ONE
@@ -92,7 +93,7 @@ class Moves:
         )
         self._target: Ints = np.array([self._number.get(got, -1) for _, _, got in self.told], dtype=np.int64)
         barred = {*of.order.sources, *of.order.targets}
-        barred |= {asset for book in of.order.view.books for asset in (book.base, book.quote)}
+        barred |= {asset for pair in pairs(of.order.view) for asset in pair}
         self._barred: Bools = np.array([asset in barred for asset in assets], dtype=bool)
         self._joint: dict[str, tuple[frozenset[AssetId], float]] = {}
         """Of pools whose pairs are counted together, the assets that any way to take several can trade, and the least gas of one."""

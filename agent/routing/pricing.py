@@ -8,7 +8,7 @@ import numpy as np
 
 from agent.domain.instruments import AssetId, Place
 from agent.market.view import MarketView
-from agent.routing.blocks import blocks_of
+from agent.routing.blocks import blocks_of, tied_of
 from agent.routing.dual import Dual, singles
 from agent.routing.engine import dual_over
 from agent.routing.tables import Bools, Floats, Ints, Tables, depth_prices
@@ -39,8 +39,9 @@ _NEAR = 200
 class MarketPrices:
     """The curves of one market as tables, and prices at which its pools have little to gain from each other."""
 
-    def __init__(self, view: MarketView) -> None:
-        self.tables = Tables(view)
+    def __init__(self, view: MarketView, typical: Mapping[str, int] | None = None) -> None:
+        """`typical` as of `Tables`."""
+        self.tables = Tables(view, typical)
         t = self.tables
         self.values: Floats = np.ones(len(t.nodes))
         self.parts: Ints = np.zeros(len(t.nodes), dtype=np.int64)
@@ -209,6 +210,8 @@ def order_prices(
             w[far] *= share
             starts.append(w)
     blocks = _blocks(dual, market.blocks, inner | sold) if together else []
+    # What transfers tie moves as one: to one of them alone every step is a loss.
+    tied = [part for group in tied_of(t) if len(part := group[(inner | sold)[group]]) > 1]
     found = [worth(start) for start in starts]
     best, least = starts[int(np.argmin(found))], min(found)
     v = best
@@ -238,12 +241,12 @@ def order_prices(
         limit = caps(v)
         if first:
             first = False
-            v = dual.settle(v, limit, 0.0, singles(hot(v, limit)), _CLUSTER)
+            v = dual.settle(v, limit, 0.0, (*tied, *singles(hot(v, limit))), _CLUSTER)
             if brief and (now := worth(v)) - net < net / _NEAR:
                 best = v if now < least else best
                 break
         v = dual.solve(v, limit, tuple(tau * q for tau in taus), in_time)
-        v = dual.settle(v, limit, 0.0, singles(hot(v, limit)), width)
+        v = dual.settle(v, limit, 0.0, (*tied, *singles(hot(v, limit))), width)
         now = worth(v)
         before = least
         if now < least:

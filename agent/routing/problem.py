@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from agent.domain.errors import Reject, Usage
@@ -46,6 +46,8 @@ class Problem:
     """How many of the last paths only single paths and the local search look at."""
     max_hops: int = 3
     """No path has more hops."""
+    max_seconds: int | None = None
+    """No plan takes longer than this by its transfers, ninety-nine times of a hundred; None: any time."""
 
     def to_source(self, amount: int, asset: AssetId) -> int:
         """Units of `sell` as units of one of its equivalents, rounded down."""
@@ -76,7 +78,7 @@ def rescale_up(amount: int, have: int, want: int) -> int:
     return int(-(-amount * up // down))
 
 
-def pose(
+def stated(
     view: MarketView,
     sell: AssetId,
     buy: AssetId,
@@ -88,10 +90,9 @@ def pose(
     never: frozenset[str] = frozenset(),
     alone: frozenset[str] = frozenset(),
     graph: Graph | None = None,
+    max_seconds: int | None = None,
 ) -> Problem:
-    """States the problem, with its candidate paths. `never` names kinds or ids of pools not to use, `alone` those no path may join.
-
-    A `graph` of the same view and kinds made before may be given. Raises Usage SAME_ASSET or BAD_AMOUNT, Reject NO_INVENTORY or NO_ROUTE."""
+    """States the problem without paths; as `pose` otherwise. Raises Usage SAME_ASSET or BAD_AMOUNT, Reject NO_INVENTORY."""
     names = view.assets[sell].symbol, view.assets[buy].symbol
     if amount <= 0:
         raise Usage("BAD_AMOUNT", f"the quantity must be greater than zero, not {amount}")
@@ -101,7 +102,6 @@ def pose(
         )
     graph = graph or Graph(view, never, alone)
     starts = view.same(sell) if cross_domain else (sell,)
-    targets = view.same(buy) if cross_domain else (buy,)
     dec = view.assets[sell].decimals
     sources = tuple(
         Source(
@@ -122,6 +122,34 @@ def pose(
     rates = {
         place: gas.price_wei * scale / float(px) if float(px) else 0.0 for place, gas in view.gas.items()
     }
+    overheads = {place: gas for place, gas in view.gas.items() if gas.tx_gas or gas.tx_gas_per_leg}
+    return Problem(
+        view, graph, sell, buy, amount, sources, (), px, rates, max_legs, overheads, cross_domain, 0, max_hops, max_seconds,
+    )  # fmt: skip
+
+
+def pose(
+    view: MarketView,
+    sell: AssetId,
+    buy: AssetId,
+    amount: int,
+    *,
+    max_legs: int = 12,
+    max_hops: int = 3,
+    cross_domain: bool = False,
+    never: frozenset[str] = frozenset(),
+    alone: frozenset[str] = frozenset(),
+    graph: Graph | None = None,
+) -> Problem:
+    """States the problem, with its candidate paths. `never` names kinds or ids of pools not to use, `alone` those no path may join.
+
+    A `graph` of the same view and kinds made before may be given. Raises Usage SAME_ASSET or BAD_AMOUNT, Reject NO_INVENTORY or NO_ROUTE."""
+    problem = stated(
+        view, sell, buy, amount, max_legs=max_legs, max_hops=max_hops, cross_domain=cross_domain, never=never, alone=alone, graph=graph
+    )  # fmt: skip
+    graph, sources, rates = problem.graph, problem.sources, problem.gas_rate
+    targets, dec = view.same(buy) if cross_domain else (buy,), view.assets[sell].decimals
+    names = view.assets[sell].symbol, view.assets[buy].symbol
     paths: list[Path] = []
     more: list[Path] = []
     for source in sources:
@@ -152,8 +180,4 @@ def pose(
         raise Reject(
             "NO_ROUTE", f"no path sells {names[0]} for {names[1]}", "other sizes or places may have one"
         )
-    overheads = {place: gas for place, gas in view.gas.items() if gas.tx_gas or gas.tx_gas_per_leg}
-    return Problem(
-        view, graph, sell, buy, amount, sources, (*paths, *more), px, rates, max_legs, overheads, cross_domain, len(more),
-        max_hops,
-    )  # fmt: skip
+    return replace(problem, paths=(*paths, *more), extra=len(more))

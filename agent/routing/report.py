@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Any
@@ -21,6 +22,7 @@ from agent.domain.routes import (
     Route,
 )
 from agent.domain.units import WIDE
+from agent.routing.certificate.crossings import crossings
 from agent.routing.plan import Plan, gas_raw_up
 from agent.routing.problem import Problem
 from agent.routing.spot import book_mid_rate, mid_rate, within
@@ -52,10 +54,10 @@ def fees_raw_up(problem: Problem, legs: tuple[Leg, ...]) -> int:
     return -(-total.numerator // total.denominator)
 
 
-def _mid(problem: Problem, legs: list[Leg]) -> float:
+def _mid(problem: Problem, legs: list[Leg], asset_in: AssetId, asset_out: AssetId) -> float:
     """Raw bought per raw sold at no size and no fee, over the legs of one place in their proportions."""
     books = {book.id: book for book in problem.view.books}
-    targets = set(problem.view.same(problem.buy))
+    targets = {*problem.view.same(problem.buy), asset_out}
     flows: dict[AssetId, list[tuple[float, AssetId, float]]] = defaultdict(list)
     for leg in legs:
         if leg.id in books:
@@ -79,7 +81,26 @@ def _mid(problem: Problem, legs: list[Leg]) -> float:
             else 0.0
         )
 
-    return value(legs[0].asset_in)
+    return value(asset_in)
+
+
+TRANSFER = "transfer"
+"""The kind of a leg through a transfer."""
+
+
+def seconds_of(problem: Problem, legs: Sequence[Leg]) -> tuple[int, int] | None:
+    """(usual, ninety-nine times of a hundred at most) seconds of the longest chain of transfers among the legs; None where there are none."""
+    known = {crossing.id: crossing.transfer for crossing in crossings(problem.view)}
+    behind: dict[AssetId, tuple[int, int]] = {}
+    for leg in legs:
+        usual, most = behind.get(leg.asset_in, (0, 0))
+        if leg.kind == TRANSFER:
+            usual, most = usual + known[leg.id].seconds_p50, most + known[leg.id].seconds_p99
+        there = behind.get(leg.asset_out, (0, 0))
+        behind[leg.asset_out] = max(there[0], usual), max(there[1], most)
+    if not any(leg.kind == TRANSFER for leg in legs):
+        return None
+    return max(usual for usual, _ in behind.values()), max(most for _, most in behind.values())
 
 
 def _significant(value: Decimal) -> Decimal:
@@ -90,16 +111,17 @@ def _significant(value: Decimal) -> Decimal:
 
 def _summary(problem: Problem, plan: Plan, place: Place) -> PlaceSummary:
     view = problem.view
-    legs = [leg for leg in plan.legs if leg.place == place]
+    legs = [leg for leg in plan.legs if leg.place == place and leg.kind != TRANSFER]
     sources, targets = {s.asset for s in problem.sources}, set(view.same(problem.buy))
-    asset_in = next(leg.asset_in for leg in legs if leg.asset_in in sources)
-    asset_out = next(leg.asset_out for leg in legs if leg.asset_out in targets)
+    # Where transfers come or go, what is sold first may have landed there, and what is bought last be sent on.
+    asset_in = next((leg.asset_in for leg in legs if leg.asset_in in sources), legs[0].asset_in)
+    asset_out = next((leg.asset_out for leg in legs if leg.asset_out in targets), legs[-1].asset_out)
     in_raw = sum(leg.in_raw for leg in legs if leg.asset_in == asset_in)
     out_raw = sum(leg.out_raw for leg in legs if leg.asset_out == asset_out)
     shift = view.assets[asset_in].decimals - view.assets[asset_out].decimals
     with localcontext(WIDE):
         avg = (Decimal(out_raw) / Decimal(in_raw)).scaleb(shift)
-        mid = Decimal(repr(_mid(problem, legs))).scaleb(shift)
+        mid = Decimal(repr(_mid(problem, legs, asset_in, asset_out))).scaleb(shift)
         impact = ((mid - avg) / mid * 10_000).quantize(Decimal("0.01")) if mid else Decimal(0)
     gas = dict(plan.gas).get(place, 0)
     return PlaceSummary(
@@ -110,11 +132,11 @@ def _summary(problem: Problem, plan: Plan, place: Place) -> PlaceSummary:
 
 def route_of(problem: Problem, plan: Plan) -> Route:
     """The route of an exact plan."""
-    places = tuple(dict.fromkeys(leg.place for leg in plan.legs))
+    places = tuple(dict.fromkeys(leg.place for leg in plan.legs if leg.kind != TRANSFER))
     costs = Costs(plan.gas_raw, 0, fees_raw_up(problem, plan.legs), problem.native_px)
     return Route(
         problem.sell, problem.buy, plan.amount, plan.out, plan.net, costs, plan.legs,
-        tuple(_summary(problem, plan, place) for place in places), problem.view.digest,
+        tuple(_summary(problem, plan, place) for place in places), problem.view.digest, seconds=seconds_of(problem, plan.legs),
     )  # fmt: skip
 
 
@@ -132,6 +154,8 @@ def certificate_json(found: Certificate | None) -> dict[str, Any] | None:
         "books": found.books,
         "cross_domain": found.cross_domain,
     }
+    universe |= {"transfers": found.transfers} if found.transfers else {}
+    universe |= {"max_seconds": found.max_seconds} if found.max_seconds is not None else {}
     if (chains := found.chains) is not None:
         first, *then = (_places_json(prices) for prices in (chains, *chains.then))
         branch = {"hops": chains.hops, "hub": chains.hub, "legs": chains.legs, **first, "then": then}
@@ -194,7 +218,9 @@ def _leg_json(leg: Leg | CircleLeg) -> dict[str, str]:
 
 def route_json(route: Route) -> dict[str, Any]:
     """The `route` object of FORMATS. `places` is informative: what each chain or exchange contributes. `arbitrage` is there where it was looked for."""
-    beside = {} if route.arbitrage is None else {"arbitrage": arbitrage_json(route.arbitrage)}
+    beside: dict[str, Any] = {} if route.arbitrage is None else {"arbitrage": arbitrage_json(route.arbitrage)}
+    if route.seconds is not None:
+        beside["seconds"] = {"p50": route.seconds[0], "p99": route.seconds[1]}
     return beside | {
         "sell": route.sell,
         "buy": route.buy,

@@ -7,7 +7,7 @@ in + lin * (1/t - 1/s) and out + lout * (s - t): exact for products and for rang
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import sqrt
@@ -28,6 +28,7 @@ from agent.amm import (
 from agent.domain.instruments import AssetId, Place, place_of
 from agent.market.book import Book
 from agent.market.view import MarketView
+from agent.routing.certificate.crossings import MARK, crossings
 from agent.routing.curves import Curve, curve_of
 from agent.routing.graph import Hop
 
@@ -40,6 +41,7 @@ _LOWEST = 1e-80
 _SHARES = (0.0, 1e-3, 3e-3, 1e-2, 2e-2, 4e-2, 7e-2, 0.11, 0.16, 0.22, 0.299)
 _STABLE_SHARES = (0.0, *(10.0 ** (-4 + k * 0.2) for k in range(28)))
 _NUDGE = 1e-6
+_AMPLE = 16.0
 _FINER, _FAR = 8, 1.1
 """Knots are put between two whose prices' square roots are further apart than that, so many times."""
 _ENDLESS = 1e290
@@ -63,13 +65,15 @@ class Row:
 class Tables:
     """Every edge of a view, `rows` by number; arrays by knot, `first` and `last` the edge's range of knots."""
 
-    def __init__(self, view: MarketView) -> None:
+    def __init__(self, view: MarketView, typical: Mapping[str, int] | None = None) -> None:
+        """`typical` is what is sent over transfers, by their ids, where that is known: their fixed fee is spread over so much."""
         wrapped = {f"{place}/slip44:60": gas.native_as for place, gas in view.gas.items()}
         rows: list[Row] = []
         for pool in view.pools.values():
             rows += pool_rows(pool, [wrapped.get(asset, AssetId(asset)) for asset in pool.assets])
         for book in view.books:
             rows += book_rows(view, book)
+        rows += crossing_rows(view, typical or {})
         self.hops = [row.hop for row in rows]
         self.nodes = sorted({asset for hop in self.hops for asset in (hop.asset_in, hop.asset_out)})
         self.number = {asset: k for k, asset in enumerate(self.nodes)}
@@ -256,6 +260,24 @@ def book_rows(view: MarketView, book: Book) -> list[Row]:
     return rows
 
 
+def crossing_rows(view: MarketView, typical: Mapping[str, int]) -> list[Row]:
+    """A transfer is one nearly flat stretch."""
+    rows = []
+    for one in crossings(view):
+        sent = float(min(max(typical.get(one.id, one.transfer.max_raw), 1), one.transfer.max_raw))
+        # A stretch far longer than what is sent would lose its slope in the last places of a float.
+        most = min(float(one.transfer.max_raw), _AMPLE * sent)
+        paid = (float(one.keep) * sent - float(one.transfer.fee_raw)) * float(one.scale)
+        if sent <= 0 or paid <= 0:
+            continue
+        high = sqrt(paid / sent)
+        low = high * (1 - _NUDGE)
+        taken, gave = most, most * paid / sent
+        knots = [0.0, taken], [0.0, gave], [taken / (1 / low - 1 / high), 0.0], [gave / (high - low), 0.0]
+        rows.append(Row(Hop(one.id, one.given, one.got, True), 1.0, [high, low], *knots, 0, 0))
+    return rows
+
+
 def depth_prices(view: MarketView, tables: Tables, root: AssetId) -> dict[AssetId, float]:
     """Value of a raw unit of every asset in raw units of `root`, along the deepest edges: where a solve begins."""
     from heapq import heappop, heappush
@@ -263,6 +285,9 @@ def depth_prices(view: MarketView, tables: Tables, root: AssetId) -> dict[AssetI
     onward: dict[int, list[int]] = {}
     for e in range(len(tables.hops)):
         onward.setdefault(int(tables.i[e]), []).append(e)
+        if tables.hops[e].id.startswith(MARK):
+            # One way only: what leads here is found from here too.
+            onward.setdefault(int(tables.j[e]), []).append(e)
     value: dict[int, float] = {}
     waiting: list[tuple[float, int, float]] = (
         [(0.0, tables.number[root], 1.0)] if root in tables.number else []
@@ -273,10 +298,12 @@ def depth_prices(view: MarketView, tables: Tables, root: AssetId) -> dict[AssetI
             continue
         value[node] = worth
         for e in onward.get(node, ()):
-            other = int(tables.j[e])
+            back = int(tables.i[e]) != node
+            other = int(tables.i[e] if back else tables.j[e])
             if other in value:
                 continue
             rate = float(tables.spot[e] / tables.keep[e])
+            rate = 1 / rate if back and rate > 0 else rate
             depth = worth * float(tables.lin[tables.first[e]] / tables.s[tables.first[e]])
             if rate > 0 and depth > 0:
                 heappush(waiting, (-depth, other, worth / rate))

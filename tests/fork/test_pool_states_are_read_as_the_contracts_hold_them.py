@@ -18,9 +18,13 @@ from chains.devnet.addresses import BALANCER
 from chains.devnet.funding import give_eth, give_token
 from chains.devnet.jsonrpc import Rpc as Blocking
 from chains.devnet.service import Status
+from chains.evm import checksum
 from chains.gateway import Gateway
+from chains.pool_factories import PoolFactory, found_pools
 from chains.pools import PoolReader, PoolSnapshot, PoolSpec
 from chains.rpc import Rpc
+from chains.types import Address
+from contracts.uniswap_pools import v3_pool
 
 pytestmark = pytest.mark.devnet
 TRADER = "0x00000000000000000000000000000000000a11ce"
@@ -127,6 +131,39 @@ async def test_every_pool_of_the_devnet_quotes_as_its_own_protocol_does(devnet: 
                             assert (got.amount_out if exact_in else got.amount_in) == want, case
                             compared[pool.kind] = compared.get(pool.kind, 0) + 1
     assert min(compared.values()) >= 15 and len(compared) == 5, compared
+
+
+async def test_the_v3_factory_tells_its_own_pools_of_the_tokens_and_an_odd_fee_is_found_by_its_log(
+    devnet: Status,
+) -> None:
+    """Those the manifest lists, by nothing but factory and tokens; and one of a fee that nobody would ask for, enabled by the factory's owner."""
+    mine = [Address(s.id) for s in specs(devnet) if s.kind == "uniswap_v3"]
+    factory = PoolFactory("uniswap_v3", Address(AT.v3_factory))
+    async with gateway(devnet) as reader:
+        listed = await PoolReader(reader, [PoolSpec("uniswap_v3", pool) for pool in mine]).snapshot()
+        tokens = [t.address for t in listed.tokens.values()]
+        found = await found_pools([factory], tokens, await reader.block(), reader)
+        assert {kind for kind, _ in found} == {"uniswap_v3"} and {pool for _, pool in found} >= set(mine)
+        sought = await PoolReader(reader, [], factories=[factory], tokens=tokens).snapshot()
+        assert {p["id"]: p for p in sought.pools}.items() >= {p["id"]: p for p in listed.pools}.items()
+        with Blocking(devnet.cheat_urls[1]) as rpc:
+            owner = (
+                "0x" + rpc("eth_call", {"to": AT.v3_factory, "data": call_data("owner()")}, "latest")[-40:]
+            )
+            rpc("anvil_impersonateAccount", owner)
+            give_eth(devnet.cheat_urls[1], owner, 10**21)
+            for data in (
+                call_data("enableFeeAmount(uint24,int24)", 777, 7),
+                call_data("createPool(address,address,uint24)", *sorted(tokens)[:2], 777),
+            ):
+                sent = {"from": owner, "to": AT.v3_factory, "data": data, "gas": hex(8_000_000)}
+                assert rpc.transact(sent)["status"] == "0x1"
+        more = set(await found_pools([factory], tokens, await reader.block(), reader)) - set(found)
+        odd = checksum(v3_pool(AT.v3_factory, *sorted(tokens)[:2], 777))
+        assert more == {("uniswap_v3", odd)}
+        # One that nobody gave a price is no pool to trade with, and takes none beside it.
+        again = await PoolReader(reader, [], factories=[factory], tokens=tokens).snapshot()
+        assert [p["id"] for p in again.pools if p["fee_pips"] != 777] == [p["id"] for p in sought.pools]
 
 
 async def test_only_changed_ticks_are_read_again(devnet: Status) -> None:

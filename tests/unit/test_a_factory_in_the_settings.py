@@ -62,6 +62,8 @@ def test_a_fork_says_its_fee_and_a_solidly_factory_tells_it_itself() -> None:
     [
         ([v2(fee_pips=None)], "chains[0].factories[0].fee_pips: is missing"),
         ([{"kind": "solidly", "address": AERODROME, "fee_pips": 30}], "chains[0].factories[0].fee_pips: is given"),
+        ([{"kind": "uniswap_v3", "address": AERODROME, "fee_pips": 500}], "chains[0].factories[0].fee_pips: is given"),
+        ([{"kind": "uniswap_v3", "address": AERODROME, "router": SUSHI}], "chains[0].factories[0].router: no router of this kind"),
         ([v2(), v2(fee_pips=3_000)], f"chains[0].factories: {SUSHI} stands there 2 times"),
         ([v2(address=OWN)], "chains[0].factories[0].fee_pips: is not what the pairs of Uniswap's own"),
         ([v2(fee_pips=300_001)], "chains[0].factories[0].fee_pips"),
@@ -70,7 +72,7 @@ def test_a_fork_says_its_fee_and_a_solidly_factory_tells_it_itself() -> None:
         ([v2(router=SUSHI)], "chains[0].factories[0].router: is the factory itself"),
         ([v2(router="0x" + "0" * 40)], "chains[0].factories[0].router"),
         *(([v2(router=at)], f"chains[0].factories[0].router: is known here as {name}") for name, at in PARTS.items()),
-        ([{"kind": "uniswap_v3", "address": V3, "fee_pips": 500}], "chains[0].factories[0].fee_pips: is given, and each V3 pool"),
+        ([{"kind": "uniswap_v3", "address": V3, "fee_pips": 500}], "chains[0].factories[0].fee_pips: is given, and a uniswap_v3 factory"),
         ([{"kind": "uniswap_v3", "address": SUSHI}], "chains[0].factories[0].address: is not Uniswap's own V3 factory"),
         ([{"kind": "uniswap_v3", "address": V3, "router": SUSHI}], "chains[0].factories[0].router: no router of this kind"),
         ([v2(kind="curve")], "chains[0].factories[0].kind"),

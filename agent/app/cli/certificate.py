@@ -55,11 +55,12 @@ def check(route: str, file: str, as_json: bool) -> int:
         gap = "nets nothing" if found.gap_bps is None else f"is within {found.gap_bps:.3f} bps of the optimum"
         universe = document["certificate"]["universe"]
         most = universe.get("hops")
+        moves = f", {many(universe['transfers'], 'transfer')}" if universe.get("transfers") else ""
         # A bound of short chains alone says nothing of longer ones: a reader must see what was left out.
         chains = "" if most is None else f", over chains of at most {most} leg{'s' * (most != 1)}"
         chains += "" if found.legs is None else f" and plans of at most {found.legs}"
         click.echo(
-            f"valid: the route {gap} of what was loaded ({many(universe['pools'], 'pool')}, {many(universe['books'], 'book')}){chains}, "
+            f"valid: the route {gap} of what was loaded ({many(universe['pools'], 'pool')}, {many(universe['books'], 'book')}{moves}){chains}, "
             "and of nothing beyond it"
         )
     else:

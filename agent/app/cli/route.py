@@ -22,13 +22,19 @@ if TYPE_CHECKING:
     "--cross-domain", is_flag=True, help="Sell from, and buy in, every place that holds an equivalent."
 )
 @click.option(
+    "--max-seconds",
+    type=click.IntRange(0),
+    metavar="S",
+    help="Use no transfers that may take longer in all (their 99th of a hundred).",
+)
+@click.option(
     "--deadline-ms",
     type=click.IntRange(1),
     help="Stop improving after this long; the least proof there is comes on top, a fifth of a second for 800 pools.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(
-    file: str, sell: str, qty: str, buy: str, max_legs: int, max_hops: int, cross_domain: bool, deadline_ms: int | None, as_json: bool
+    file: str, sell: str, qty: str, buy: str, max_legs: int, max_hops: int, cross_domain: bool, max_seconds: int | None, deadline_ms: int | None, as_json: bool
 ) -> None:  # fmt: skip
     """Find the best way to sell QTY of an asset for another over the pools and books of FILE."""
     from agent.app.cli.marketfile import load_market
@@ -50,6 +56,7 @@ def command(
         cross_domain=cross_domain,
         deadline_ms=deadline_ms,
         circles=True,
+        max_seconds=max_seconds,
     )
     if as_json:
         emit_json({"arbitrage": None, **route_json(route)})
@@ -87,6 +94,8 @@ def show_route(view: MarketView, route: Route) -> None:
     table(("place", "in", "out", "avg price", "fee", "gas", "impact bps"), places, right=(1, 2, 3, 4, 5, 6))
     click.echo(f"sells {amount(route.in_raw, route.sell)}, buys {amount(route.out_raw, route.buy)}, "
                f"gas {amount(route.costs.gas_raw, route.buy)}, net {amount(route.net_out_raw, route.buy)}")  # fmt: skip
+    if route.seconds is not None:
+        click.echo(f"transfers take {route.seconds[0]} s, and {route.seconds[1]} s at the 99th of a hundred")
     click.echo(proof_line(route))
     click.echo(arbitrage_line(view, route))
 
@@ -129,4 +138,5 @@ def proof_line(route: Route) -> str:
     # A plan that has all the legs it may have is compared with those of no more: a reader must see what was left out.
     most = proof.chains.legs if proof.chains is not None else None
     limit = "" if most is None else f", by plans of at most {many(most, 'leg')}"
-    return f"proof     {gap} of what was loaded ({many(proof.pools, 'pool')}, {many(proof.books, 'book')}){limit}"
+    moves = f", {many(proof.transfers, 'transfer')}" if proof.transfers else ""
+    return f"proof     {gap} of what was loaded ({many(proof.pools, 'pool')}, {many(proof.books, 'book')}{moves}){limit}"

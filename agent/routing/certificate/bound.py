@@ -27,10 +27,11 @@ from agent.amm import Pool, SolidlyPool
 from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
 from agent.routing.certificate.branches import Branch, covered
+from agent.routing.certificate.crossings import Crossing, crossings, pairs
 from agent.routing.certificate.gains import LITTLE, Ends, Gain, Sale, free_pays, free_unit_up, gain_of
 from agent.routing.certificate.ground import Ground, between, bits, mask_of
 from agent.routing.certificate.growth import Growth, grown_up
-from agent.routing.certificate.levels import Side, levels_gain_up, sides_of_book
+from agent.routing.certificate.levels import Side, levels_gain_up, open_sides
 from agent.routing.certificate.losses import Leg, Losses, Onward, both_ways, most_and_room, most_within
 from agent.routing.certificate.sizes import Through, bought_up, idle_size_up, least_of, whole_up
 from agent.routing.certificate.spots import MARGIN, Rates
@@ -124,14 +125,11 @@ class Setting:
         return self._leads(given, got)
 
     def _traded(self) -> set[tuple[AssetId, AssetId]]:
-        """The pairs that books trade."""
-        return {
-            turn
-            for book in self.order.view.books
-            for given, got in ((book.base, book.quote), (book.quote, book.base))
-            if self._leads(given, got)
-            for turn in self._turns(given, got)
-        }
+        """The pairs that books and transfers trade."""
+        view = self.order.view
+        books = [way for b in view.books for way in ((b.base, b.quote), (b.quote, b.base))]
+        ways = [*books, *((one.given, one.got) for one in crossings(view))]
+        return {turn for way in ways if self._leads(*way) for turn in self._turns(*way)}
 
     def _leads(self, given: AssetId, got: AssetId) -> bool:
         """Whether some way forward from source to target trades one for the other."""
@@ -393,8 +391,7 @@ class Setting:
 
     def _loose(self) -> list[tuple[AssetId, ...]]:
         """Groups of assets that trade with each other at no loss that is told."""
-        books = [(book.base, book.quote) for book in self.order.view.books]
-        return [*books, *{sale.edge.nodes for sale in self.sales if sale.i == sale.j}]
+        return [*pairs(self.order.view), *{sale.edge.nodes for sale in self.sales if sale.i == sale.j}]
 
     def _affordable(self, gains: Sequence[Gain], around: Losses, least: int) -> tuple[int, int, list[Gain]]:
         """(most, room, gains): what the gains earn together with what reaching them loses, what a plan that earns more than `least` can
@@ -475,19 +472,20 @@ class Setting:
         return caps
 
     def _books(self, value: Mapping[AssetId, int], caps: Mapping[AssetId, int]) -> int:
-        """What taking the levels of the books that pay at the prices earns, within the caps."""
+        """What taking the levels of the books and the transfers that pay at the prices earns, within the caps."""
         total = 0
         for side in self.sides:
-            if side.given not in self.targets and side.got not in self.sources:
-                turns = self._turns(side.given, side.got)
+            moved = isinstance(side, Crossing) and {side.given, side.got} <= self.sources & self.nodes
+            if moved or (side.given not in self.targets and side.got not in self.sources):
+                # Sold where it lands: what is sold has one name wherever it stands.
+                turns = [(side.given, side.got)] if moved else self._turns(side.given, side.got)
                 # All of an asset is sold under one name, so only the best of them counts.
                 total += max((levels_gain_up(side, value[a], value[b], caps.get(a)) for a, b in turns), default=0)  # fmt: skip
         return total
 
     @cached_property
-    def sides(self) -> list[Side]:
-        view = self.order.view
-        return [side for book in view.books for side in sides_of_book(view, book)]
+    def sides(self) -> list[Side | Crossing]:
+        return open_sides(self.order.view)
 
 
 __all__ = ["Known", "Proof", "Setting"]

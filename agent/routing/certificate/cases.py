@@ -19,6 +19,7 @@ from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
 from agent.routing.certificate.bound import Known
 from agent.routing.certificate.chains import Chains, asset_of
+from agent.routing.certificate.crossings import pairs
 from agent.routing.certificate.gains import Sale
 
 MOST_CASES = 512
@@ -143,8 +144,8 @@ def _left(of: Chains, sales: Iterable[Sale], paid: int) -> Chains:
     kept = set(of.sources | of.targets)
     for sale in made.sales:
         kept.update(sale.pair if sale.i != sale.j else (*sale.edge.nodes, *sale.edge.outs))
-    for book in of.order.view.books:
-        kept.update((*of.names.get(book.base, ()), *of.names.get(book.quote, ())))
+    for a, b in pairs(of.order.view):
+        kept.update((*of.names.get(a, ()), *of.names.get(b, ())))
     made.nodes = frozenset(kept & of.nodes)
     made.names = {asset: tuple(name for name in names if name in kept) for asset, names in of.names.items()}
     made.places = {name: spot for name, spot in of.places.items() if name in made.nodes}

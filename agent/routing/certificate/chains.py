@@ -25,6 +25,7 @@ from typing import NamedTuple
 from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId
 from agent.routing.certificate.bound import Known, Setting
+from agent.routing.certificate.crossings import pairs
 from agent.routing.certificate.gains import Edge, Gain, Sale
 from agent.routing.certificate.growth import Growth
 from agent.routing.certificate.losses import Onward, both_ways, most_within
@@ -241,9 +242,7 @@ class Chains(Setting):
         return least_of(through.gone(node), come)
 
     def _loose(self) -> list[tuple[AssetId, ...]]:
-        books = [
-            self.names.get(book.base, ()) + self.names.get(book.quote, ()) for book in self.order.view.books
-        ]
+        books = [self.names.get(a, ()) + self.names.get(b, ()) for a, b in pairs(self.order.view)]
         pools: dict[str, set[AssetId]] = {}
         for sale in self.sales:
             if sale.i == sale.j:

@@ -7,7 +7,7 @@ What the legs give comes from the exact pools and books; gas, fees and the price
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -23,6 +23,8 @@ from agent.routing.certificate.bound import Known, Setting
 from agent.routing.certificate.branches import MAX_PAIRS, Branch
 from agent.routing.certificate.cases import LIMITS, Limits, by_of, cases, weight
 from agent.routing.certificate.chains import FURTHER, MOST, Chains, name_of
+from agent.routing.certificate.crossings import crossings, in_time
+from agent.routing.certificate.data_fees import charged
 from agent.routing.certificate.forcing import MOST_MOVES, forced
 from agent.routing.certificate.passing import Passing, after
 from agent.routing.certificate.seal import gap_bps, seal_of
@@ -46,7 +48,7 @@ class Verdict:
     """And with no more than so many legs in all; None: any number."""
 
 
-_ROUTE = "sell buy in_raw out_raw net_out_raw costs legs places certificate market_digest took_ms arbitrage"
+_ROUTE = "sell buy in_raw out_raw net_out_raw costs legs places certificate market_digest took_ms arbitrage seconds"
 _KEYS = {
     "costs": "gas_raw transfer_raw fees_raw native_px",
     "certificate": "prices branches bound_raw gap_bps market_digest universe seal",
@@ -82,18 +84,23 @@ def check(route: Any, view: MarketView, limits: Limits = LIMITS) -> Verdict:
     if sell not in view.assets or buy not in view.assets:
         return Verdict(False, 0, 0, 0, None, ("sell or buy is no asset of this market",))
     universe = proof["universe"] if isinstance(proof["universe"], dict) else {}
+    seconds = universe.get("max_seconds")
+    if seconds is not None and (type(seconds) is not int or seconds < 0):
+        raise Usage("BAD_ROUTE", "certificate.universe.max_seconds is no number of seconds", "give what `fairlead route --json` prints")  # fmt: skip
+    digest, view = view.digest, charged(replace(view, transfers=in_time(view, seconds)))
     order = Order(
         view, AssetId(sell), AssetId(buy), whole_number("in_raw", route["in_raw"]), universe.get("cross_domain") is True,
         native_price(view, AssetId(buy)),
     )  # fmt: skip
-    return _Check(order, route, proof, costs, legs, limits).verdict()
+    return _Check(order, route, proof, costs, legs, limits, digest).verdict()
 
 
 class _Check:
     def __init__(
-        self, order: Order, route: Any, proof: Any, costs: Any, legs: list[Any], limits: Limits
+        self, order: Order, route: Any, proof: Any, costs: Any, legs: list[Any], limits: Limits, digest: str
     ) -> None:
-        self._limits = limits
+        """`digest` is that of the market as it was loaded, transfers that take too long included."""
+        self._limits, self._digest = limits, digest
         self.order, self.route, self.proof, self.costs, self.legs = order, route, proof, costs, legs
         self.why: list[str] = []
         self.gas: dict[Place, int] = {}
@@ -103,9 +110,12 @@ class _Check:
     def verdict(self) -> Verdict:
         order, view = self.order, self.order.view
         self._strange()
-        self._is("certificate.market_digest", self.proof["market_digest"], view.digest)
-        self._is("market_digest", self.route.get("market_digest"), view.digest)
+        self._is("certificate.market_digest", self.proof["market_digest"], self._digest)
+        self._is("market_digest", self.route.get("market_digest"), self._digest)
         wanted = {"pools": len(view.pools), "books": len(view.books), "cross_domain": order.cross_domain}
+        wanted |= {"transfers": len(view.transfers)} if view.transfers else {}
+        if isinstance(told := self.proof["universe"], dict) and told.get("max_seconds") is not None:
+            wanted["max_seconds"] = told["max_seconds"]
         if (entry := self._only_branch("hops")) is not None:
             wanted["hops"] = entry["hops"]
             wanted |= {"legs": entry["legs"]} if entry.get("legs") is not None else {}
@@ -124,6 +134,7 @@ class _Check:
             self._is("costs.transfer_raw", self.costs["transfer_raw"], "0")
             self._is("costs.fees_raw", self.costs["fees_raw"], str(self._fees_up()))
             self._is("net_out_raw", self.route["net_out_raw"], str(net))
+            self._timed()
         try:
             bound = self._bound(net)
         except FairleadError as bad:
@@ -331,6 +342,8 @@ class _Check:
         out = 0
         books = {book.id: book for book in view.books}
         sold: set[tuple[str, AssetId]] = set()
+        moves = {crossing.id: crossing for crossing in crossings(view)}
+        landed: set[AssetId] = set()
         for k, leg in enumerate(self.legs):
             at = f"legs[{k}]"
             if not isinstance(leg, dict) or any(
@@ -346,7 +359,10 @@ class _Check:
             if amount <= 0:
                 raise _Wrong(f"{at}.in_raw: {amount} is nothing to sell")
             if given in order.sources:
-                spent[given] = spent.get(given, 0) + amount
+                # What landed there is sold before what is held there.
+                came = min(purse.get(given, 0) if given in landed else 0, amount)
+                purse[given] = purse.get(given, 0) - came
+                spent[given] = spent.get(given, 0) + amount - came
             elif purse.get(given, 0) < amount:
                 raise _Wrong(f"{at}: sells {amount} of {given}, {purse.get(given, 0)} came in before")
             else:
@@ -364,10 +380,19 @@ class _Check:
                 if fill is None or fill.in_raw != amount:
                     raise _Wrong(f"{at}.in_raw: the book does not take {amount}")
                 paid, fee, fee_asset = fill.out_raw, fill.fee_raw, fill.fee_asset
+            elif name in moves:
+                crossing = moves[name]
+                if (given, got) != (crossing.given, crossing.got) or (name, given) in sold:
+                    raise _Wrong(f"{at}: {name[:80]} does not lead there, or was sent over before")
+                sold.add((name, given))
+                (paid, fee), fee_asset = crossing.landed_down(amount), given
+                if not paid:
+                    raise _Wrong(f"{at}.in_raw: {amount} is not sent, or nothing of it lands")
+                landed.add(got)
             elif name in view.pools:
                 paid, fee, fee_asset = self._swap(at, name, given, got, amount, states)
             else:
-                raise _Wrong(f"{at}.id: {name} is no pool or book of this market")
+                raise _Wrong(f"{at}.id: {name} is no pool, book or transfer of this market")
             self._is(f"{at}.out_raw", told, paid)
             self.done.append((given, got, amount, paid, fee, fee_asset))
             if name in books and got in order.targets:
@@ -410,6 +435,24 @@ class _Check:
             decimals = view.assets[asset].decimals
             total += -(-raw * 10**finest // 10**decimals)
         self._is("in_raw", self.route["in_raw"], str(total))
+
+    def _timed(self) -> None:
+        """How long the longest chain of transfers takes, and that it is no longer than it may be."""
+        moves = {one.id: one.transfer for one in crossings(self.order.view)}
+        usual: dict[str, int] = {}
+        most: dict[str, int] = {}
+        for leg in self.legs:
+            for took, taken in ((usual, "seconds_p50"), (most, "seconds_p99")):
+                more = getattr(moves[leg["id"]], taken) if leg["id"] in moves else 0
+                took[leg["out"]] = max(took.get(leg["out"], 0), took.get(leg["in"], 0) + more)
+        found = {"p50": max(usual.values(), default=0), "p99": max(most.values(), default=0)}
+        moved = any(leg["id"] in moves for leg in self.legs)
+        self._is("seconds", self.route.get("seconds"), found if moved else None)
+        limit = self.proof["universe"].get("max_seconds") if isinstance(self.proof["universe"], dict) else None  # fmt: skip
+        if limit is not None and found["p99"] > limit:
+            self.why.append(
+                f"seconds: the transfers may take {found['p99']}, no more than {limit} are allowed"
+            )
 
     def _gas_up(self) -> int:
         px = Decimal(self.order.native_px)

@@ -28,6 +28,7 @@ from agent.domain.instruments import AssetId
 from agent.domain.routes import GasMove
 from agent.routing.certificate.bound import Known, Proof
 from agent.routing.certificate.chains import Chains, asset_of
+from agent.routing.certificate.crossings import pairs
 from agent.routing.certificate.gains import Sale
 from agent.routing.certificate.units import SHIFT, Order
 
@@ -64,11 +65,11 @@ class Moved:
     """Gas of legs, by value, with what is moved."""
 
     def __init__(self, of: Chains, moves: Iterable[GasMove]) -> None:
-        """Raises Reject BAD_CERTIFICATE for a move that means nothing, or over an asset that the order or a book trades."""
+        """Raises Reject BAD_CERTIFICATE for a move that means nothing, or over an asset that the order, a book or a transfer trades."""
         order = of.order
         barred = {*order.sources, *order.targets}
-        for book in order.view.books:
-            barred |= {book.base, book.quote}
+        for pair in pairs(order.view):
+            barred |= {*pair}
         self._added: dict[tuple[str, AssetId, AssetId], int] = {}
         self._over: tuple[dict[AssetId, list[_Move]], ...] = ({}, {})
         for move in moves:

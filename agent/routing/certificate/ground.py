@@ -13,6 +13,7 @@ from typing import NamedTuple
 from agent.amm import BalancerStablePool, CurvePool, Pool
 from agent.domain.instruments import AssetId, Place
 from agent.market.view import MarketView
+from agent.routing.certificate.crossings import pairs
 from agent.routing.certificate.gains import Edge, Sale
 from agent.routing.certificate.spots import Rates, first_rates
 from agent.routing.certificate.units import gas_place, wrapped_names
@@ -99,7 +100,7 @@ class Ground:
         wrapped = wrapped_names(view)
         pools = view.pools.values()
         named = [tuple(wrapped.get(asset) or AssetId(asset) for asset in pool.assets) for pool in pools]
-        self.groups: list[tuple[AssetId, ...]] = [*named, *((book.base, book.quote) for book in view.books)]
+        self.groups: list[tuple[AssetId, ...]] = [*named, *pairs(view)]
         if before is not None:
             held = before.view.pools
             self.rates = {name: rates for name, rates in before.rates.items() if held[name] is view.pools.get(name)}  # fmt: skip

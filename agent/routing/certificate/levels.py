@@ -10,6 +10,7 @@ from typing import NamedTuple
 from agent.domain.instruments import AssetId
 from agent.market.book import Book
 from agent.market.view import MarketView
+from agent.routing.certificate.crossings import Crossing, crossings
 
 
 class Side(NamedTuple):
@@ -35,8 +36,15 @@ def _side(given: AssetId, got: AssetId, levels: Sequence[tuple[Fraction, Fractio
     return Side(given, got, tuple((int(taken * unit), int(paid * unit)) for taken, paid in levels), unit)
 
 
-def levels_gain_up(side: Side, v_in: int, v_out: int, cap: int | None) -> int:
-    """What the levels gain that pay at the prices, up to `cap` raw in; rounded up."""
+def open_sides(view: MarketView) -> list[Side | Crossing]:
+    """The sides of every book, and the transfers."""
+    return [*(side for book in view.books for side in sides_of_book(view, book)), *crossings(view)]
+
+
+def levels_gain_up(side: Side | Crossing, v_in: int, v_out: int, cap: int | None) -> int:
+    """What the levels gain that pay at the prices, or the transfer, up to `cap` raw in; rounded up."""
+    if isinstance(side, Crossing):
+        return side.gain_up(v_in, v_out, cap)
     total, left = 0, None if cap is None else cap * side.unit
     for taken, paid in side.levels:
         gain = paid * v_out - taken * v_in
@@ -50,4 +58,4 @@ def levels_gain_up(side: Side, v_in: int, v_out: int, cap: int | None) -> int:
     return -(-total // side.unit)
 
 
-__all__ = ["Side", "levels_gain_up", "sides_of_book"]
+__all__ = ["Side", "levels_gain_up", "open_sides", "sides_of_book"]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _SEALED = ("sell", "buy", "in_raw", "out_raw", "net_out_raw", "costs", "legs", "places")
-_BESIDE = ("arbitrage",)
+_BESIDE = ("arbitrage", "seconds")
 """What only some answers have."""
 
 

@@ -114,13 +114,16 @@ def held_value(order: Order, prices: Mapping[AssetId, int]) -> int:
 
 
 def source_caps(order: Order) -> dict[AssetId, int]:
-    """The most raw units of each source that one plan can sell, rounded up."""
+    """The most raw units of each source that one plan can sell, rounded up: what is held of it, or all of it where a transfer may bring more."""
     view = order.view
+    wrapped = wrapped_names(view)
+    moved = ((wrapped.get(t.source, t.source), wrapped.get(t.target, t.target)) for t in view.transfers)
+    sent = {target for source, target in moved if source in order.sources}
     finest, out = view.assets[order.sell].decimals, {}
     for asset in order.sources:
         most = -(-order.amount * 10 ** view.assets[asset].decimals // 10**finest)
         held = view.inventory.get(asset)
-        out[asset] = most if held is None else min(most, held)
+        out[asset] = most if held is None or asset in sent else min(most, held)
     return out
 
 
