@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +80,7 @@ def test_a_second_writer_is_refused_and_told_who_writes(tmp_path: Path) -> None:
     with pytest.raises(Retry) as error:
         open_journal(path)
     assert error.value.code == "JOURNAL_LOCKED"
+    assert f"pid {os.getpid()}" in error.value.message and "let it finish or stop it" in error.value.hint
     child = subprocess.run(
         [
             sys.executable,
@@ -91,8 +93,6 @@ def test_a_second_writer_is_refused_and_told_who_writes(tmp_path: Path) -> None:
         env={"PYTHONPATH": ":".join(sys.path)},
         check=False,
     )
-    import os
-
     assert "JOURNAL_LOCKED" in child.stderr and f"pid {os.getpid()}" in child.stderr
     journal.close()
     open_journal(path).close()
