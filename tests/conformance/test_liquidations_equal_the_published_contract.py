@@ -1,14 +1,13 @@
-"""`liquidationCall` of Aave 3.6 as its published library executes it: what it takes and when it refuses, at each border within three units.
+"""`liquidationCall` of Aave 3.0 and 3.6 as their published libraries execute it: what it takes, when it refuses, each border within three units.
 
-The library runs whole (aave-v3-origin 3.6.0, LiquidationLogic.executeLiquidationCall) over balances and prices of ours. Aave 3.0's is asked
-at genuine pools, in `tests/fork`.
+The libraries run whole (LiquidationLogic.executeLiquidationCall of core-v3 1.19.3 and of aave-v3-origin 3.6.0) over balances and prices of
+ours. Aave 3.0's is asked at genuine pools, too, in `tests/fork`.
 """
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,24 +15,18 @@ import pytest
 from eth_hash.auto import keccak
 from lending_oracle import AT, Judge, judge
 
-from agent.margin import aave_v3_5, aave_v3_6, aave_v3_7
+from agent.margin import aave_v3_0, aave_v3_6, aave_v3_7
 from agent.margin.aave_account import Account, Reserve
-from agent.margin.model import Seized, State
+from agent.margin.aave_core import AaveModel
 from agent.margin.ray import RAY
 
-MODEL = aave_v3_6.MODEL
+OLD, NEW = aave_v3_0.MODEL, aave_v3_6.MODEL
 NEAR = range(-3, 4)
 DOLLAR = 10**8
-DUST, HEALTHY = (
+DUST, HEALTHY, WORDS = (
     int.from_bytes(keccak(name.encode())[:4], "big")
-    for name in ("MustNotLeaveDust()", "HealthFactorNotBelowThreshold()")
+    for name in ("MustNotLeaveDust()", "HealthFactorNotBelowThreshold()", "Error(string)")
 )
-
-
-@pytest.fixture(scope="module")
-def contract() -> Iterator[Judge]:
-    with judge("Aave36Liquidation") as one:
-        yield one
 
 
 def borrower(draw: random.Random, dollars: int, factor: float) -> Account:
@@ -63,12 +56,12 @@ def with_collateral(account: Account, scaled: int) -> Account:
     return Account((replace(account.reserves[0], scaled_supply_raw=max(scaled, 1)), account.reserves[1]))
 
 
-def at_health(account: Account, factor: int) -> list[Account]:
+def at_health(model: AaveModel, account: Account, factor: int) -> list[Account]:
     """The debt at which the health first is no more than that, give or take three units."""
     good, found = 0, 10**40
     while found - good > 1:
         middle = (good + found) // 2
-        health = MODEL.account_data(with_debt(account, middle), AT).health_1e18
+        health = model.account_data(with_debt(account, middle), AT).health_1e18
         good, found = (good, middle) if health is not None and health <= factor else (middle, found)
     return [with_debt(account, found + n) for n in NEAR]
 
@@ -78,9 +71,9 @@ def of_worth(account: Account, dollars: int, health: float) -> list[Account]:
     lent, owed = account.reserves
     scaled = [
         dollars * 10**r.decimals * RAY // r.price_1e8 // index
-        for r, index in ((lent, MODEL.supply_index(lent, AT)), (owed, MODEL.debt_index(owed, AT)))
+        for r, index in ((lent, NEW.supply_index(lent, AT)), (owed, NEW.debt_index(owed, AT)))
     ]
-    data = MODEL.account_data(account, AT)
+    data = NEW.account_data(account, AT)
     other = scaled[1] * lent.scaled_supply_raw // owed.scaled_debt_raw
     assert data.health_1e18
     by_debt = with_collateral(account, int(other * health * 10**18 / data.health_1e18))
@@ -98,8 +91,8 @@ def of_dust(draw: random.Random, account: Account) -> list[Account]:
         lent, liquidation_bonus_bps=bonus, liquidation_threshold_bps=min(98 * debt * 100 // worth, 10_000)
     )
     account = Account((lent, owed))
-    scaled = debt * 10**owed.decimals * RAY // owed.price_1e8 // MODEL.debt_index(owed, AT) + 2
-    held = worth * 10**lent.decimals * RAY // lent.price_1e8 // MODEL.supply_index(lent, AT)
+    scaled = debt * 10**owed.decimals * RAY // owed.price_1e8 // NEW.debt_index(owed, AT) + 2
+    held = worth * 10**lent.decimals * RAY // lent.price_1e8 // NEW.supply_index(lent, AT)
     return [with_collateral(with_debt(account, scaled), held + n) for n in range(-6, 7)]
 
 
@@ -129,50 +122,48 @@ def given(account: Account) -> tuple[Any, ...]:
     return rows, 0b0110  # the first lent as collateral, the second owed
 
 
-def told(found: Seized | None, state: State) -> tuple[int, ...]:
+def ours(model: AaveModel, account: Account) -> tuple[int, ...]:
     """As the harness tells it."""
-    if state is not State.LIQUIDATABLE:
-        return (HEALTHY, 0, 0, 0, 0)
+    data = model.account_data(account, AT)
+    if data.health_1e18 is None or data.health_1e18 >= 10**18:
+        return (HEALTHY if model.rules.seize.whole else WORDS, 0, 0, 0, 0)
+    found = model._seized(account, model.holdings(account, AT), data, AT)
     if found is None:
         return (DUST, 0, 0, 0, 0)
     taken = found.collateral[0][1] - found.fee_raw
     return (0, found.repaid_raw, taken, found.fee_raw, found.bad_debt_raw)
 
 
-def ours(model: Any, account: Account) -> tuple[int, ...]:
-    found = model.account_data(account, AT)
-    bad = found.health_1e18 is not None and found.health_1e18 < 10**18
-    state = State.LIQUIDATABLE if bad else State.SAFE
-    return told(model._seized(account, model.holdings(account, AT), found, AT) if bad else None, state)
-
-
-def _liquidated(contract: Judge, count: int) -> None:
-    draw = random.Random(count)
+def _liquidated(model: AaveModel, contract: Judge, count: int) -> Counter[str]:
+    draw, new = random.Random(count), model.rules.seize.whole
     accounts = exact(draw)
     for _ in range(count):
         one = borrower(draw, int(10 ** draw.uniform(9, 14)), draw.choice((0.5, 0.9, 0.95, 0.97, 0.99)))
         large = borrower(draw, draw.randrange(5_000, 10**6) * DOLLAR, 1.0)
-        accounts += [one, *at_health(large, 10**18), *at_health(large, 95 * 10**16)]
-        accounts += of_worth(large, 2_000 * DOLLAR, draw.uniform(0.951, 0.999))
-        accounts += of_dust(draw, large)
+        accounts += [one, *at_health(model, large, 10**18), *at_health(model, large, 95 * 10**16)]
+        accounts += of_worth(large, 2_000 * DOLLAR, draw.uniform(0.951, 0.999)) + of_dust(draw, large)
     seen = Counter[str]()
     answers = contract.ask("liquidate", [given(a) for a in accounts])
     for account, answer in zip(accounts, answers, strict=True):
-        assert ours(MODEL, account) == tuple(answer), account
-        seen["healthy" if answer[0] == HEALTHY else "dust" if answer[0] == DUST else "taken"] += 1
-        whole = answer[1] == MODEL.debt_raw(account.reserves[1], AT)
+        assert ours(model, account) == tuple(answer), account
+        seen["dust" if answer[0] == DUST else "healthy" if answer[0] else "taken"] += 1
+        whole = answer[1] == model.debt_raw(account.reserves[1], AT)
         seen["whole" if whole else "part"] += answer[0] == 0
         seen["bad debt"] += answer[4] > 0
-        seen["otherwise in 3.7"] += ours(aave_v3_7.MODEL, account) != tuple(answer)
-    assert ours(aave_v3_5.MODEL, accounts[0]) == tuple(answers[0])
-    kinds = ("healthy", "dust", "taken", "whole", "part", "bad debt", "otherwise in 3.7")
+        seen["otherwise in another"] += ours(aave_v3_7.MODEL if new else NEW, account) != tuple(answer)
+    return seen
+
+
+Versions = pytest.mark.parametrize(
+    ("name", "model"), [("Aave30Liquidation", OLD), ("Aave36Liquidation", NEW)], ids=["3.0", "3.6"]
+)
+
+
+@Versions
+@pytest.mark.parametrize("count", [12, pytest.param(250, marks=pytest.mark.full)])
+def test_what_a_liquidation_takes_is_what_its_contract_takes(name: str, model: AaveModel, count: int) -> None:
+    with judge(name) as contract:
+        seen = _liquidated(model, contract, count)
+    kinds = ["healthy", "taken", "whole", "part", "otherwise in another"]
+    kinds += ["dust", "bad debt"] if model is NEW else []
     assert all(seen[kind] > count // 4 for kind in kinds), seen
-
-
-def test_a_few_hundred_liquidations_at_aave(contract: Judge) -> None:
-    _liquidated(contract, 12)
-
-
-@pytest.mark.full
-def test_ten_thousand_liquidations_at_aave(contract: Judge) -> None:
-    _liquidated(contract, 250)

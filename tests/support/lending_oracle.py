@@ -30,6 +30,7 @@ from chains.errors import Reject, Retry
 PINS = Path(__file__).parent / "lending_sources"
 COMPILERS = {
     "Aave30": "solc-0-8-19",
+    "Aave30Liquidation": "solc-0-8-19",
     "Answers": "solc-0-8-19",
     "Comet": "solc-0-8-19",
     "Aave36": "solc",

@@ -1,9 +1,9 @@
 """A second, plain reckoning of lending accounts, apart from the models: exact fractions, each rounded where its protocol rounds it.
 
-For versions whose contracts are on no package index: Aave 3.3, 3.4, 3.5 and 3.7, Compound III, Maker. Written from the published
-descriptions (Aave's feature notes and change logs of 3.3 to 3.7 and the audits beside them, Compound's protocol reference, Maker's
-documentation of Vat, Spot, Jug and Dog). It is no contract: where both misread a description, both are wrong. 3.6 is reckoned here, too,
-so that the contract, which can be run, judges this judge.
+For versions whose contracts are on no package index: Aave 3.3, 3.4, 3.5 and 3.7, Compound III, Maker. Written from what is published of
+them: Aave's notes, change logs, audits and LiquidationLogic of 3.3, 3.4 and 3.7, Comet's absorb, dss' Vat, Spot, Jug and Dog. It is no
+contract: where both misread what is published, both are wrong. 3.6 is reckoned here, too, so that its contract, which can be run, judges
+this judge.
 """
 
 from __future__ import annotations

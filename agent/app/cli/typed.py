@@ -31,17 +31,19 @@ class Typed:
             return self
         try:
             import termios
-
+        except ImportError:  # a system without such terminals
+            return self
+        try:
             fd = sys.stdin.fileno()
             if not os.isatty(fd) or os.tcgetpgrp(fd) != os.getpgrp():
                 return self  # whoever sets a terminal from its background is stopped
-            self._before = termios.tcgetattr(fd)
-        except (ImportError, AttributeError, OSError, ValueError):  # no such terminal, or none of that kind
+            before = termios.tcgetattr(fd)
+            self._ended = signal.signal(signal.SIGTERM, self._terminated)
+        except (termios.error, AttributeError, OSError, ValueError):  # it is gone, or none of ours to set
             return self
-        told = [*self._before]
+        self._fd, self._before = fd, before
+        told = [*before]
         told[3] &= ~(termios.ECHO | termios.ICANON)  # Ctrl-C and Ctrl-Z stay what they are
-        self._fd = fd
-        self._ended = signal.signal(signal.SIGTERM, self._terminated)
         termios.tcsetattr(fd, termios.TCSADRAIN, told)
         return self
 

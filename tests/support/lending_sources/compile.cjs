@@ -6,7 +6,10 @@ const { join } = require("path");
 const [source, modules, compiler] = process.argv.slice(2);
 const solc = require(join(modules, compiler));
 const moved = (path) => path.replace(/^openzeppelin-contracts\/contracts/, "@openzeppelin/contracts");
-const LIBRARIES = { "@aave-dao/aave-v3-origin/src/contracts/protocol/libraries/logic/LiquidationLogic.sol": "LiquidationLogic" };
+const LIBRARIES = {
+  "@aave-dao/aave-v3-origin/src/contracts/protocol/libraries/logic/LiquidationLogic.sol": "LiquidationLogic",
+  "@aave/core-v3/contracts/protocol/libraries/logic/LiquidationLogic.sol": "LiquidationLogic",
+};
 const address = (n) => "0x" + (0x11b0000 + n).toString(16).padStart(40, "0");
 const linked = Object.fromEntries(Object.entries(LIBRARIES).map(([path, name], n) => [path, { [name]: address(n) }]));
 const called = Object.fromEntries(Object.entries(LIBRARIES).map(([path, name]) => [path, { [name]: ["evm.deployedBytecode.object"] }]));
