@@ -51,11 +51,13 @@ def timed_route(
     starts: Starts | None = None,
     graph: Graph | None = None,
 ) -> Route:
-    """`route_sell` (over the places that transfers join, where the market has some), certified, with `took_ms` filled in: search (candidates and split), exact (costs, certificate, report), total.
+    """`route_sell` (over the places that transfers join, where the market has some), certified, with `took_ms` filled in: search (candidates
+    and split), exact (costs, certificate, report), total.
 
     `deadline_ms` bounds plan and certificate together; what was found by then is made exact, and its bound holds all the same. With
-    `proved` False the certificate is left to `proof_of`; with `circles` the market's own arbitrage is told beside the route, while there is time. With `starts` the search begins at the pair's last plan. `graph` is that of the
-    view and of what is left out, where it is made already. No transfers are used that take longer than `max_seconds`, ninety-nine times of a hundred.
+    `proved` False the certificate is left to `proof_of`; with `circles` the market's own arbitrage is told beside the route,
+    while there is time. With `starts` the search begins at the pair's last plan. `graph` is that of the view and of what is left out, where
+    it is made already. No transfers are used that take longer than `max_seconds`, ninety-nine times of a hundred.
     """
     started = time.perf_counter()
 
