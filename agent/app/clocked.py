@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TypedDict
 
 from agent.app.replanning import Starts
@@ -50,11 +51,13 @@ def timed_route(
     starts: Starts | None = None,
     graph: Graph | None = None,
 ) -> Route:
-    """`route_sell` (over the places that transfers join, where the market has some), certified, with `took_ms` filled in: search (candidates and split), exact (costs, certificate, report), total.
+    """`route_sell` (over the places that transfers join, where the market has some), certified, with `took_ms` filled in: search (candidates
+    and split), exact (costs, certificate, report), total.
 
     `deadline_ms` bounds plan and certificate together; what was found by then is made exact, and its bound holds all the same. With
-    `proved` False the certificate is left to `proof_of`; with `circles` the market's own arbitrage is told beside the route, while there is time. With `starts` the search begins at the pair's last plan. `graph` is that of the
-    view and of what is left out, where it is made already. No transfers are used that take longer than `max_seconds`, ninety-nine times of a hundred.
+    `proved` False the certificate is left to `proof_of`; with `circles` the market's own arbitrage is told beside the route,
+    while there is time. With `starts` the search begins at the pair's last plan. `graph` is that of the view and of what is left out, where
+    it is made already. No transfers are used that take longer than `max_seconds`, ninety-nine times of a hundred.
     """
     started = time.perf_counter()
 
@@ -67,21 +70,22 @@ def timed_route(
     if view is not whole:
         graph = None
     if view.transfers:
-        from agent.routing.across import Across, sent_over
+        from agent.routing import across
 
         usable = replace(view, transfers=in_time(view, max_seconds))
         problem = stated(usable, sell, buy, amount_raw, max_seconds=max_seconds, **limits)
-        plan = Across(problem, within(_TO_SEARCH), never, alone).best()
-        problem.graph.typical = sent_over(problem, plan)
+        plan = across.Across(problem, within(_TO_SEARCH), never, alone).best()
+        prove = partial(across.proved, problem, plan)
     else:
         problem = pose(view, sell, buy, amount_raw, graph=graph, **limits)
         find = best_plan if starts is None else starts.plan
         plan = find(problem, within(_TO_SEARCH))
+        prove = partial(certified, problem)
     searched = time.perf_counter()
     # Of a market it is a route, not of the part of it that is soon enough.
     route = replace(route_of(problem, plan), market_digest=digest)
     if proved:
-        route = certified(problem, route, within(_TO_PROVE))
+        route = prove(route, within(_TO_PROVE))
     if circles:
         from agent.routing.circles import with_arbitrage
 

@@ -14,9 +14,10 @@ from typing import TypeAlias
 from agent.amm import Pool, Reverted
 from agent.domain.errors import Reject
 from agent.domain.instruments import AssetId, Place, place_of
-from agent.domain.routes import Leg
+from agent.domain.routes import Leg, Route
 from agent.market.view import MarketView
 from agent.routing.certificate.crossings import Crossing, crossings
+from agent.routing.certify import certified
 from agent.routing.graph import swap
 from agent.routing.greedy import best_plan
 from agent.routing.native import native_price
@@ -26,6 +27,7 @@ from agent.routing.problem import Problem, pose, rescale_down
 _MOST_WAYS, _KEPT, _TRIES = 24, 4, 160
 _HOPS, _HALVINGS = 3, 14
 _SMALLER, _SMALLEST = 4, 9
+_WIDE_BPS = 0.5
 _HOME = None
 
 
@@ -113,7 +115,8 @@ class Across:
         whole = self.problem.amount
         rated: list[tuple[float, int, int, Way | None]] = []
         for way in (_HOME, *self.ways()):
-            if way is not _HOME and not self._in_time():
+            # A deadline leaves ways out once there is one.
+            if rated and not self._in_time():
                 break
             found = self._by(way)
             if found is not None:
@@ -329,8 +332,26 @@ class Across:
         return plan.out
 
 
-def sent_over(problem: Problem, plan: Plan) -> dict[str, int]:
-    """What is sent over transfers, by their ids: by the plan, and where it sends nothing what all of the order would be."""
+def proved(problem: Problem, plan: Plan, route: Route, in_time: Callable[[], bool]) -> Route:
+    """The route with its certificate: the better of those whose prices spread a transfer's fixed fee over what the plan sends, and over all that the
+    order could send. Either holds; a part that pays for its fee only just is bounded better by the latter."""
+    whole = _sent(problem, plan)
+    problem.graph.sends(whole | {leg.id: leg.in_raw for leg in plan.legs if leg.kind == "transfer"})
+    found = certified(problem, route, in_time)
+    gap = found.certificate.gap_bps if found.certificate is not None else None
+    if not in_time() or gap is None or gap < _WIDE_BPS:
+        return found
+    problem.graph.sends(whole)
+    return min(found, certified(problem, route, in_time), key=_bound)
+
+
+def _bound(route: Route) -> int:
+    assert route.certificate is not None
+    return route.certificate.bound_raw
+
+
+def _sent(problem: Problem, plan: Plan) -> dict[str, int]:
+    """What all of the order would be that is sent over transfers, by their ids."""
     view, assets, found = problem.view, problem.view.assets, dict[str, int]()
     for crossing in crossings(view):
         decimals = assets[crossing.given].decimals
@@ -342,7 +363,7 @@ def sent_over(problem: Problem, plan: Plan) -> dict[str, int]:
             px = float(native_price(view, crossing.given))
             bought = plan.out * 10.0 ** (decimals - assets[problem.buy].decimals)
             found[crossing.id] = int(bought * float(problem.native_px) / px) if px else plan.out
-    return found | {leg.id: leg.in_raw for leg in plan.legs if leg.kind == "transfer"}
+    return found
 
 
-__all__ = ["Across", "Way", "sent_over"]
+__all__ = ["Across", "Way", "proved"]

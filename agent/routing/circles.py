@@ -23,7 +23,7 @@ from agent.routing.graph import Graph, Hop, swap
 from agent.routing.problem import Problem
 from agent.routing.report import route_json
 
-MOST_CIRCLES = 256
+MOST_CIRCLES, MOST_LEGS = 256, 16
 PROBE = 1e-3
 """What earns nothing on this part of a gas token is dust: a pool of a few raw units can have any price."""
 _LARGEST = 1e60
@@ -180,19 +180,21 @@ def arbitrage_of(problem: Problem, in_time: Callable[[], bool]) -> Arbitrage:
     circles = list[Circle]()
     natives = (gas.native_as for gas in view.gas.values())
     wanted = (problem.buy, *natives, *sorted(view.reference_px_native))
-    complete = False
+    complete, skipped = False, False
     # A circle that gives nothing costs a look as well.
     for _ in range(2 * MOST_CIRCLES):
         if len(circles) == MOST_CIRCLES or not in_time():
             break
         hops = market.found()
         if hops is None:
-            complete = True
+            complete = not skipped
             break
         hops = _turned(hops, wanted)
-        gain, legs, after = market.carried(hops, market.best_amount(hops))
+        gain, legs, after = market.carried(hops, market.best_amount(hops) if len(hops) <= MOST_LEGS else 0)
         if gain <= 0:
+            # Others may go by the hop that is left out with it.
             market.without(hops)
+            skipped = True
             continue
         market.moved(after)
         asset = hops[0].asset_in
@@ -214,4 +216,4 @@ def with_arbitrage(problem: Problem, route: Route, in_time: Callable[[], bool]) 
     )
 
 
-__all__ = ["MOST_CIRCLES", "arbitrage_of", "with_arbitrage"]
+__all__ = ["MOST_CIRCLES", "MOST_LEGS", "arbitrage_of", "with_arbitrage"]

@@ -97,8 +97,7 @@ class Graph:
     ) -> None:
         """`before` is a graph of the same market earlier, from which the curves of pools that are still the same objects are taken over."""
         self.alone = alone
-        self.typical: dict[str, int] = {}
-        """What a plan sends over transfers, for the prices of its certificate."""
+        self._typical: dict[str, int] = {}
         self._view = view
         self._prices: MarketPrices | None = None
         self._curves: dict[str, Curve] = {}
@@ -215,12 +214,17 @@ class Graph:
             found = self._between[given, got] = [pool for pool, other in self.edges[given] if other == got]
         return found
 
+    def sends(self, typical: dict[str, int]) -> None:
+        """Says what is sent over transfers, by their ids: the prices found from now on spread their fixed fees over so much."""
+        if typical != self._typical:
+            self._typical, self._prices = typical, None
+
     def prices(self) -> MarketPrices:
         """The market's tables and prices, made when first asked for."""
         if self._prices is None:
             from agent.routing.pricing import MarketPrices
 
-            self._prices = MarketPrices(self._view, self.typical)
+            self._prices = MarketPrices(self._view, self._typical)
         return self._prices
 
     def ground(self) -> Ground:

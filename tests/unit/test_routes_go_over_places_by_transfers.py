@@ -171,6 +171,15 @@ def test_time_is_bounded_where_the_order_says_so() -> None:
         routed(market, USDC, 30_000 * 10**6, BASE_WETH, max_seconds=899)
 
 
+def test_a_deadline_that_is_spent_leaves_a_way_and_a_bound() -> None:
+    told = routed(
+        document([HERE, THERE], transfers=[DOLLARS, ETHER]), USDC, 30_000 * 10**6, BASE_WETH, deadline_ms=1
+    )
+    assert int(told["net_out_raw"]) > 9 * 10**18 and int(told["certificate"]["bound_raw"]) >= int(
+        told["net_out_raw"]
+    )
+
+
 def test_limits_of_a_transfer_are_kept_and_two_between_the_same_places_are_two() -> None:
     small = [sent(USDC, BASE_USDC, max_raw=str(20_000 * 10**6)), DOLLARS | {"max_raw": str(20_000 * 10**6)}]
     told = routed(document([THERE], transfers=small), USDC, 30_000 * 10**6, BASE_WETH)

@@ -11,7 +11,7 @@ from agent.market.view import MarketView
 from agent.routing.certificate.units import Order, whole_number
 from agent.routing.certificate.worth import worth_down
 
-_MOST = 256
+_MOST, _LEGS = 256, 16
 _KEYS = {"value_raw", "pools", "complete", "cycles"}
 _CYCLE = {"asset", "gain_raw", "value_raw", "legs"}
 _LEG = {"id", "in", "out", "in_raw", "out_raw"}
@@ -57,6 +57,8 @@ class _Judged:
             or not told["legs"]
         ):
             raise _Wrong(f"{at}: is not asset, gain_raw, value_raw and legs")
+        if len(told["legs"]) > _LEGS:
+            raise _Wrong(f"{at}: more than {_LEGS} legs")
         first, asset, held = 0, told["asset"], 0
         standing = asset
         for k, leg in enumerate(told["legs"]):
