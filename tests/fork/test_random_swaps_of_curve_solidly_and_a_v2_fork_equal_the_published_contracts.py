@@ -232,8 +232,9 @@ def solidly_case(one: Bench, draw: random.Random, exact_in: bool) -> Made:
 
 
 def sold_for(quote: int | None, buy: Buy, exact_in: bool) -> bool:
-    """What has no quote is not sold, and to buy an amount nothing that quotes less: it would go through."""
-    return quote is not None and (exact_in or quote >= buy[2])
+    """What has no quote is not sold, nor what is quoted nothing (a stable pool may give a unit of which its own view says nothing), and to buy an amount
+    nothing that quotes less: it would go through."""
+    return bool(quote) and quote is not None and (exact_in or quote >= buy[2])
 
 
 def solidly_amounts(buy: Buy, got: Swapped | Reverted, exact_in: bool) -> tuple[int, ...]:
