@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from devnet_fixture import prices_of_now
 
 from agent.app.chaos.custody import delegation_moves, router_attacks
 from agent.app.chaos.custody.attack import Attack
@@ -20,6 +21,7 @@ ATTACKS = [attack for family in GATE.values() for attack in family]
 
 @pytest.fixture(scope="module")
 def granted(devnet_session: Status) -> Iterator[Gated]:
+    prices_of_now(devnet_session)
     with Rpc(devnet_session.cheat_urls[1]) as rpc:
         snapshot = rpc("evm_snapshot")
     world = gated(devnet_session.cheat_urls)
@@ -27,6 +29,12 @@ def granted(devnet_session: Status) -> Iterator[Gated]:
     world.rpc("evm_revert", snapshot)
     world.rpc("anvil_dropAllTransactions")
     world.rpc.close()
+
+
+@pytest.fixture(autouse=True)
+def feeds_of_now(granted: Gated) -> None:
+    """A state that was put back may stand at a later time than its prices were told at (Anvil): an hour is what a feed is believed."""
+    granted.prices()
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: a.name)

@@ -40,19 +40,24 @@ def devnet_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Status]
 
 
 _told: dict[Path, float] = {}
+_told_at: dict[tuple[Path, int], int] = {}
 FRESH_S = 100.0
 """As often as this a session's feeds are told their prices again: what is older counts as stale before a session is over."""
 
 
-def _prices_of_now(status: Status) -> None:
-    """Before a snapshot, so that putting it back keeps them."""
+def prices_of_now(status: Status) -> None:
+    """Before a snapshot, so that putting it back keeps them. A chain's clock that a test put forward stays so when its state is put back (Anvil): its feeds
+    are told by that clock again."""
     now = time.monotonic()
-    if now - _told.setdefault(status.runtime, now) < FRESH_S:
-        return
-    _told[status.runtime] = now
+    late = now - _told.setdefault(status.runtime, now) >= FRESH_S
     for chain, url in status.cheat_urls.items():
         with Rpc(url) as rpc:
-            service.refresh_feeds(rpc, chain)
+            then = int(rpc("eth_getBlockByNumber", "pending", False)["timestamp"], 16)
+            if late or then - _told_at.setdefault((status.runtime, chain), then) >= FRESH_S:
+                service.refresh_feeds(rpc, chain)
+                _told_at[status.runtime, chain] = then
+    if late:
+        _told[status.runtime] = now
 
 
 def _sound(rpc: Rpc) -> None:
@@ -68,7 +73,7 @@ def _sound(rpc: Rpc) -> None:
 @pytest.fixture
 def devnet(devnet_session: Status) -> Iterator[Status]:
     """The session's devnet; what the test changes on its chains is undone after it."""
-    _prices_of_now(devnet_session)
+    prices_of_now(devnet_session)
     rpcs = [Rpc(url) for url in devnet_session.cheat_urls.values()]
     for rpc in rpcs:
         _sound(rpc)

@@ -21,6 +21,9 @@ class Typed:
         self._wanted, self._fd = wanted, -1
         self._before: list[Any] = []
         self._ended: Any = None
+        self._broken_off: Any = None
+        self.stopped = False
+        """Whether Ctrl-C was typed: what is read meanwhile may swallow the interruption, and a view must end all the same."""
 
     @property
     def heard(self) -> bool:
@@ -39,6 +42,7 @@ class Typed:
                 return self  # whoever sets a terminal from its background is stopped
             before = termios.tcgetattr(fd)
             self._ended = signal.signal(signal.SIGTERM, self._terminated)
+            self._broken_off = signal.signal(signal.SIGINT, self._interrupted)
         except (termios.error, AttributeError, OSError, ValueError):  # it is gone, or none of ours to set
             return self
         self._fd, self._before = fd, before
@@ -56,11 +60,16 @@ class Typed:
 
         fd, self._fd = self._fd, -1
         signal.signal(signal.SIGTERM, self._ended)
+        signal.signal(signal.SIGINT, self._broken_off)
         try:
             # What was typed at the view is not for the shell after it.
             termios.tcsetattr(fd, termios.TCSAFLUSH, self._before)
         except termios.error:
             pass  # the terminal itself is gone
+
+    def _interrupted(self, number: int, frame: FrameType | None) -> None:
+        self.stopped = True
+        raise KeyboardInterrupt
 
     def _terminated(self, number: int, frame: FrameType | None) -> None:
         self.__exit__(None, None, None)

@@ -33,7 +33,7 @@ def drawn_again(draw: Callable[[], object], every_s: float, count: int | None) -
                 sys.stdout.write(text)
                 sys.stdout.flush()
                 looks += 1
-                if (count is None or looks < count) and typed.quit_within(every_s):
+                if typed.stopped or ((count is None or looks < count) and typed.quit_within(every_s)):
                     break
     except KeyboardInterrupt:
         sys.stdout.flush()
