@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,3 +64,29 @@ def test_it_draws_follows_and_leaves_the_terminal_as_it_was(
             assert one.ended() == status and one.as_before
             assert shown(one.raw, columns)[0].startswith("devnet") and "Traceback" not in one.raw
             assert "^C" not in one.raw and "xq" not in one.raw
+
+
+SWALLOWS = """
+import time
+from agent.app.cli.watching import drawn_again
+
+looks = []
+def draw():
+    looks.append(1)
+    print("look", len(looks))
+    try:
+        time.sleep(60 if len(looks) == 2 else 0)
+    except KeyboardInterrupt:
+        print("heard, and not told on")
+
+drawn_again(draw, 0.2, None)
+"""
+
+
+def test_ctrl_c_ends_it_although_what_is_read_swallows_the_interruption() -> None:
+    with glass([sys.executable, "-c", SWALLOWS], 80, dict(os.environ) | {"TERM": "xterm-256color"}) as one:
+        one.read(lambda rows: "look 1" in "".join(rows))
+        time.sleep(1.0)  # the second look is under way
+        one.types(b"\x03")
+        assert one.ended() == 0 and one.as_before
+        assert "look 3" not in one.raw
