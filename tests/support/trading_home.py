@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 from forked import Ran, fairlead
@@ -80,9 +80,24 @@ class TradingHome:
                     return Decimal(row["free"]) + Decimal(row["locked"])
         return Decimal(0)
 
+    def paper_deposit(self, asset: str, qty: Decimal) -> None:
+        """The account's owner deposits at the paper exchange."""
+        (account,) = (name for name, rows in self.paper_truth()["balances"].items() if rows)
+        body = json.dumps({"account": account, "asset": asset, "quantity": str(qty)}).encode()
+        asked = Request(
+            f"{self.paper_url}/admin/balance", body, {"content-type": "application/json"}, method="POST"
+        )
+        with urlopen(asked, timeout=10) as answer:
+            json.load(answer)
+
     def fairlead(self, *argv: str, timeout: float = 300, env: dict[str, str] | None = None) -> Ran:
         """The command line, in a process of its own."""
         return fairlead([*argv], {**self.env, **(env or {})}, timeout)
+
+    def take_over(self) -> None:
+        """Have the home's own journal take the account as it is: other tests of the session work it, by journals of theirs."""
+        adopted = self.fairlead("reconcile", "--adopt", "--at-once")
+        assert adopted.status == 0, adopted.out + adopted.err
 
     @property
     def env(self) -> dict[str, str]:
