@@ -15,7 +15,7 @@ from agent.routing.kernels.prices import Steps
 from agent.routing.kernels.prices import balanced as balanced_legs
 from agent.routing.problem import Problem
 from agent.routing.rows import ints
-from agent.routing.support import HALVINGS, LESS, SURE, WAYS, More, Support, Supports
+from agent.routing.support import HALVINGS, LESS, NARROWINGS, NEAR, SURE, WAYS, More, Support, Supports
 
 _BY = Steps(*balance.CONSTANTS)
 
@@ -26,16 +26,31 @@ class CompiledSupports(Supports):
     def __init__(self, problem: Problem, in_time: Callable[[], bool]) -> None:
         super().__init__(problem, in_time)
         self._knots = problem.graph.knots()
+        self._numbers: dict[Hop, int | None] = {}
 
     def _has(self, hop: Hop) -> int | None:
         """The number of a hop that has a curve which a path may join."""
+        if hop in self._numbers:
+            return self._numbers[hop]
         knots = self._knots
         knots.ask((hop,))
         e = knots.number.get(hop)
-        if e is None or not knots.legs.size[e]:
-            return None
-        ends = self.problem.sell, self.problem.buy
-        return None if knots.legs.alone[e] and (hop.asset_in, hop.asset_out) != ends else e
+        if e is not None and not knots.legs.size[e]:
+            e = None
+        if e is not None and knots.legs.alone[e] and (hop.asset_in, hop.asset_out) != self._ends:
+            e = None
+        self._numbers[hop] = e
+        return e
+
+    def given(self, hop: Hop, paid: float) -> float:
+        e = self._has(hop)
+        return 0.0 if e is None else legs.given(self._knots.legs, e, paid)[0]
+
+    def through(self, hops: Sequence[Hop], vi: float, vj: float, least: float, most: float) -> float:
+        known = [e for hop in hops if (e := self._has(hop)) is not None]
+        if len(known) < len(hops):
+            return 0.0
+        return legs.through(self._knots.legs, ints(known), vi, vj, least, most, NARROWINGS, NEAR)
 
     def over(self, hop: Hop, prices: Mapping[AssetId, float]) -> float | None:
         e = self._has(hop)
@@ -68,13 +83,13 @@ class CompiledSupports(Supports):
         }
         return Balanced(made.net, flows, dict(zip(number, made.prices.tolist(), strict=True)))
 
-    def more(self, support: Support, made: Balanced) -> list[More]:
+    def more(self, support: Support, made: Balanced, ways: int = WAYS) -> list[More]:
         problem, knots = self.problem, self._knots
         assets = sorted(asset for asset in made.prices if asset in knots.asset)
         used = ints(sorted({int(knots.legs.pool[knots.number[hop]]) for hop in support}))
         numbers = ints([knots.asset[asset] for asset in assets])
         knots.ask_between(numbers)
-        limits = legs.Limits(WAYS, HALVINGS, LESS, abs(made.net) * SURE)
+        limits = legs.Limits(ways, HALVINGS, LESS, abs(made.net) * SURE)
         found = legs.more(
             knots.legs, numbers, np.array([made.prices[asset] for asset in assets]), used,
             (knots.asset[problem.sell], knots.asset[problem.buy]), problem.amount * made.prices[problem.sell], self._rate, limits,
@@ -83,6 +98,23 @@ class CompiledSupports(Supports):
         return [
             More(gain, gas, (hops[one],), {}) if two < 0 else More(gain, gas, (hops[one], hops[two]), {hops[one].asset_out: price})
             for one, two, gain, gas, price in zip(*(column.tolist() for column in found), strict=True)
+        ]  # fmt: skip
+
+    def _ways(
+        self, i: AssetId, j: AssetId, paid: float, floor: float, prices: Mapping[AssetId, float], used: set[str]
+    ) -> list[tuple[tuple[Hop, ...], float, float, dict[AssetId, float]]]:  # fmt: skip
+        knots, problem = self._knots, self.problem
+        ends = ints([knots.asset[i], knots.asset[j]])
+        knots.ask_between(ends)
+        inside = ints([knots.asset[asset] for asset in prices])
+        taken = ints([knots.pools[name] for name in sorted(used)])
+        both = knots.asset[problem.sell], knots.asset[problem.buy]
+        found = legs.ways(knots.legs, int(ends[0]), int(ends[1]), paid, floor, inside, taken, both)
+        hops, gas = knots.hops, knots.legs.gas
+        return [
+            ((hops[one],), out, float(gas[one]), {}) if two < 0
+            else ((hops[one], hops[two]), out, float(gas[one]) + float(gas[two]), {hops[one].asset_out: prices[i] * paid / held})
+            for one, two, held, out in zip(*(column.tolist() for column in found), strict=True)
         ]  # fmt: skip
 
 

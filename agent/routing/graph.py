@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agent.routing.knots import Knots
     from agent.routing.pricing import MarketPrices
 
+_HUBS = 6
 _KEEP_PER_ASSET = 3
 _KEEP_PATHS = 20
 _KEEP_SHORT = 4
@@ -105,6 +106,7 @@ class Graph:
         self._rates: dict[Hop, float] = {}
         self._best_rates: dict[tuple[AssetId, AssetId], float] = {}
         self._ready: dict[Hop, _Step] = {}
+        self._hubs: dict[Place, tuple[AssetId, ...]] = {}
         self._between: dict[tuple[AssetId, AssetId], list[Pool]] = {}
         self._beams: Beams | None = None
         self._older: tuple[Beams, list[Pool]] | None = None
@@ -176,6 +178,14 @@ class Graph:
         if found is None:
             rates = (self.rate(Hop(pool.id, given, got)) for pool in self.between(given, got))
             found = self._best_rates[given, got] = max(rates, default=0.0)
+        return found
+
+    def hubs(self, place: Place) -> tuple[AssetId, ...]:
+        """The assets of a place that pools trade for most others, those of most first."""
+        found = self._hubs.get(place)
+        if found is None:
+            near = {asset: len({other for _, other in pools}) for asset, pools in self.edges.items() if place_of(asset) == place}  # fmt: skip
+            found = self._hubs[place] = tuple(sorted(near, key=lambda asset: (-near[asset], asset))[:_HUBS])
         return found
 
     def steps(self, asset: AssetId) -> list[_Step]:

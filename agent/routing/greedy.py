@@ -18,9 +18,9 @@ from agent.routing.grid import grid_split
 from agent.routing.local import improved
 from agent.routing.plan import Plan, make_plan
 from agent.routing.problem import Problem, pose
+from agent.routing.rebuild import rebuilt
 from agent.routing.report import route_of
 from agent.routing.search import Asked, Floor, Search, Split
-from agent.routing.support import rebuilt
 from agent.routing.widen import widened
 
 _COARSE, _FINE, _STEP = 40, 1000, 200

@@ -35,6 +35,9 @@ class Knots:
             edges.first, given, edges.other, beams.back, beams.pool, edges.alone, np.zeros(count), none, none.copy(), np.ones(count), np.zeros(count), edges.gas,
             np.zeros(count), np.zeros((_BEGIN, 5)),
         )  # fmt: skip
+        self.pools: dict[str, int] = {
+            hop.id: pool for hop, pool in zip(beams.hops, beams.pool.tolist(), strict=True)
+        }
         self._of: dict[int, list[int]] = {}
         for e, pool in enumerate(beams.pool.tolist()):
             self._of.setdefault(pool, []).append(e)

@@ -8,26 +8,25 @@ and chunks does not: many legs changed at once, each of which is worth a part of
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from math import inf, sqrt
 from operator import add
 from typing import NamedTuple
 
 from agent.domain.instruments import AssetId, place_of
 from agent.routing.balance import Balanced, Leg, balanced
-from agent.routing.engine import search_over, supports_over
-from agent.routing.graph import Hop, Path
-from agent.routing.plan import Plan
+from agent.routing.depths import Depths, cleaned
+from agent.routing.graph import Hop
 from agent.routing.problem import Problem
-from agent.routing.search import Search, Split, order_of
+from agent.routing.search import order_of
+from agent.routing.sides import sides
 
 WAYS, HALVINGS, LESS = 6, 16, 0.2
 """Pairs of legs told by asset between them; how often the interval of its price is halved; legs that earn that part of their gas are tried many at once."""
+NARROWINGS, NEAR = 16, 1 + 1e-3
+"""How often the interval of what goes through legs in a row is halved, and how much more is set beside it."""
 _ROUNDS, _TRIED, _SWAPS, _MORE = 24, 24, 13, 16
 SURE = 1e-9
 """Less than that share of the value is no gain."""
-_PATHS = 64
-
 Support = frozenset[Hop]
 
 
@@ -46,6 +45,7 @@ class Supports:
     def __init__(self, problem: Problem, in_time: Callable[[], bool]) -> None:
         self.problem, self._in_time = problem, in_time
         self._rate = problem.gas_rate.get(place_of(problem.sell), 0.0)
+        self.gas_price, self._ends = self._rate, (problem.sell, problem.buy)
         self._known: dict[Support, Balanced] = {}
         self._around: dict[frozenset[AssetId], list[Hop]] = {}
 
@@ -80,6 +80,32 @@ class Supports:
             return None
         return balanced(legs, order, *ends, float(self.problem.amount), start, self._rate)
 
+    def given(self, hop: Hop, paid: float) -> float:
+        """What a leg gives for so much, nought where it has no curve."""
+        leg = self.leg(hop)
+        return 0.0 if leg is None else leg.given(paid)[0]
+
+    def through(self, hops: Sequence[Hop], vi: float, vj: float, least: float, most: float) -> float:
+        """What legs in a row gain at best, at the prices of their ends, by no less than `least` and no more than `most`; gas left out."""
+        legs = [leg for hop in hops if (leg := self.leg(hop)) is not None]
+        if len(legs) < len(hops):
+            return 0.0
+
+        def gain(amount: float) -> float:
+            held = amount
+            for leg in legs:
+                held = leg.given(held)[0]
+            return held * vj - amount * vi
+
+        low, high = least, most
+        for _ in range(NARROWINGS):
+            amount = sqrt(low * high)
+            if gain(amount * NEAR) > gain(amount):
+                low = amount
+            else:
+                high = amount
+        return gain(sqrt(low * high))
+
     def over(self, hop: Hop, prices: Mapping[AssetId, float]) -> float | None:
         """What a leg gains beyond its gas, None where it has no curve."""
         leg = self.leg(hop)
@@ -89,13 +115,8 @@ class Supports:
 
     def _forward(self, hops: list[Hop], order: list[AssetId]) -> bool:
         """Whether no chain is longer than paths may be, and no pool is sold what it gave."""
-        behind = dict.fromkeys(order, 0)
-        for asset in order:
-            for hop in hops:
-                if hop.asset_in == asset:
-                    behind[hop.asset_out] = max(behind[hop.asset_out], behind[asset] + 1)
         sold, bought = {(h.id, h.asset_in) for h in hops}, {(h.id, h.asset_out) for h in hops}
-        return max(behind.values(), default=0) <= self.problem.max_hops and not sold & bought
+        return Depths(order, hops).longest <= self.problem.max_hops and not sold & bought
 
     def score(self, made: Balanced) -> tuple[int, float]:
         """What supports are compared by: first that they have no more legs than a plan may have."""
@@ -114,7 +135,7 @@ class Supports:
             short.sort()
             best: tuple[Support, Balanced] | None = None
             for _, hop in short if held <= 0 else short[:_SWAPS]:
-                less = self._cleaned(support - {hop})
+                less = cleaned(support - {hop}, self._ends)
                 tried = self.worth(less, made.prices)
                 if self.score(tried) > self.score(best[1] if best else made):
                     best = less, tried
@@ -125,17 +146,7 @@ class Supports:
             support, made = best
         return support, made
 
-    def _cleaned(self, support: Support) -> Support:
-        """Without legs that lead from nowhere or to nowhere."""
-        while True:
-            reached = {self.problem.sell, *(hop.asset_out for hop in support)}
-            left = {self.problem.buy, *(hop.asset_in for hop in support)}
-            kept = frozenset(hop for hop in support if hop.asset_in in reached and hop.asset_out in left)
-            if kept == support:
-                return kept
-            support = kept
-
-    def more(self, support: Support, made: Balanced) -> list[More]:
+    def more(self, support: Support, made: Balanced, ways: int = WAYS) -> list[More]:
         """Legs that could gain more than a part of their gas, two where they lead by an asset that is not there yet."""
         found = list[More]()
         prices, pools = made.prices, {hop.id for hop in support}
@@ -158,14 +169,14 @@ class Supports:
             elif rate > 0:
                 outs.setdefault(hop.asset_in, []).append((prices[hop.asset_out] * rate, hop))
         for asset in sorted(ins.keys() & outs.keys()):
-            for one, two in self._pairs(ins[asset], outs[asset], prices, least):
+            for one, two in self._pairs(ins[asset], outs[asset], prices, least, ways):
                 price, gain = _between(one, two, prices[one.i], prices[two.j])
                 gas = (one.gas + two.gas) * self._rate
                 if gain > LESS * gas + least:
                     found.append(More(gain, gas, (one.hop, two.hop), {asset: price}))
         return found
 
-    def _pairs(self, ins: list[tuple[float, Hop]], outs: list[tuple[float, Hop]], prices: Mapping[AssetId, float], least: float) -> list[tuple[Leg, Leg]]:  # fmt: skip
+    def _pairs(self, ins: list[tuple[float, Hop]], outs: list[tuple[float, Hop]], prices: Mapping[AssetId, float], least: float, ways: int) -> list[tuple[Leg, Leg]]:  # fmt: skip
         """Legs to an asset and on from it that may gain more together than a part of their gas, the best few: at any one price of it both gain no less."""
         low, high = min(price for price, _ in ins), max(price for price, _ in outs)
         if low >= high:
@@ -193,7 +204,7 @@ class Supports:
                     most = min(map(add, first, second)) - gas
                     if most > 0:
                         found.append((-most, n, m))
-        return [(to[n][0], on[m][0]) for _, n, m in sorted(found)[:WAYS]]
+        return [(to[n][0], on[m][0]) for _, n, m in sorted(found)[:ways]]
 
     def _offered(self, assets: frozenset[AssetId]) -> list[Hop]:
         """The hops between two of the assets, and to and from assets that lead from one of them to another."""
@@ -215,6 +226,16 @@ class Supports:
             self._around[assets] = found
         return self._around[assets]
 
+    def halved(self, made: Balanced) -> Support:
+        """Half of the legs, those that most goes by, with a whole way among them."""
+        flows, prices = made.flows, made.prices
+        way, at = list[Hop](), self.problem.sell
+        while at != self.problem.buy:
+            way.append(max((hop for hop in sorted(flows) if hop.asset_in == at), key=lambda hop: flows[hop]))
+            at = way[-1].asset_out
+        by_worth = sorted(flows, key=lambda hop: (-flows[hop] * prices[hop.asset_in], hop))
+        return cleaned(frozenset((*way, *by_worth[: max(len(flows) // 2, 1)])), self._ends)
+
     def improved(self, support: Support, start: Mapping[AssetId, float]) -> tuple[Support, Balanced]:
         """The best support found from one on."""
         best = self.thinned(support, self.worth(support, start))
@@ -223,6 +244,7 @@ class Supports:
                 break
             more = self.more(*best)
             better = self._added(*best, more) or self._flooded(*best, more) or self._replaced(*best)
+            better = better or self._beside(*best)
             if better is None:
                 break
             best = better
@@ -270,12 +292,21 @@ class Supports:
             i, j = old[0].asset_in, old[-1].asset_out
             spent = sum(leg.gas for hop in old if (leg := self.leg(hop)))
             free = pools - {hop.id for hop in old}
-            for new, more, gas, prices in self._ways(i, j, paid, got, made.prices, free):
+            floor = got - spent * self._rate / made.prices[j]
+            for new, more, gas, prices in self._ways(i, j, paid, floor, made.prices, free):
                 over = (more - got) * made.prices[j] - (gas - spent) * self._rate
                 if over > abs(made.net) * SURE:
                     found.append((-over, frozenset(old), frozenset(new), prices))
         for _, gone, come, prices in sorted(found, key=lambda one: (one[0], sorted(one[2])))[:_TRIED]:
             better = self._better(support - gone | come, {**made.prices, **prices}, made)
+            if better is not None:
+                return better
+        return None
+
+    def _beside(self, support: Support, made: Balanced) -> tuple[Support, Balanced] | None:
+        """A way by hubs that are not there yet, through what is mispriced between them."""
+        for side in sides(self, support, made):
+            better = self._better(support | set(side.hops), {**made.prices, **side.prices}, made)
             if better is not None:
                 return better
         return None
@@ -304,32 +335,38 @@ class Supports:
         return found
 
     def _ways(
-        self, i: AssetId, j: AssetId, paid: float, got: float, prices: Mapping[AssetId, float], used: set[str]
+        self,
+        i: AssetId,
+        j: AssetId,
+        paid: float,
+        floor: float,
+        prices: Mapping[AssetId, float],
+        used: set[str],
     ) -> list[tuple[tuple[Hop, ...], float, float, dict[AssetId, float]]]:
-        """Ways from an asset to another that begin better than `got` for `paid`: the legs, what comes of it, their gas, the price of what is between."""
-        graph, least = self.problem.graph, got / paid
+        """Ways from an asset to another that give more than `floor` for `paid`: the legs, what comes of it, their gas, the price of what is between."""
+        graph, least = self.problem.graph, max(floor, 1.0) / paid
         found: list[tuple[tuple[Hop, ...], float, float, dict[AssetId, float]]] = []
 
         def best(a: AssetId, b: AssetId, amount: float, need: float) -> tuple[float, Hop, Leg] | None:
-            made = None
+            made: tuple[float, Hop, Leg] | None = None
             for pool in graph.between(a, b):
                 hop = Hop(pool.id, a, b)
                 if hop.id in used or graph.rate(hop) <= need or (leg := self.leg(hop)) is None:
                     continue
                 out = leg.given(amount)[0]
-                if made is None or (out, hop) > made[:2]:
+                if made is None or out > made[0]:
                     made = out, hop, leg
             return made
 
         direct = best(i, j, paid, least)
-        if direct is not None and direct[0] > got:
+        if direct is not None and direct[0] > floor:
             found.append(((direct[1],), direct[0], direct[2].gas, {}))
         near = {other for _, other in graph.edges[j]}
         for k in sorted({other for _, other in graph.edges[i]} & near - prices.keys()):
             on = graph.best_rate(k, j)
             one = best(i, k, paid, least / on) if graph.best_rate(i, k) * on > least else None
-            two = best(k, j, one[0], got / one[0]) if one is not None else None
-            if one is not None and two is not None and two[0] > got and one[1].id != two[1].id:
+            two = best(k, j, one[0], max(floor, 1.0) / one[0]) if one is not None and one[0] > 0 else None
+            if one is not None and two is not None and two[0] > floor and one[1].id != two[1].id:
                 gas = one[2].gas + two[2].gas
                 found.append(((one[1], two[1]), two[0], gas, {k: prices[i] * paid / one[0]}))
         return found
@@ -350,87 +387,4 @@ def _between(one: Leg, two: Leg, vi: float, vj: float) -> tuple[float, float]:
     return price, one.gain(vi, price) + two.gain(price, vj)
 
 
-def _prices(plan: Plan, buy: AssetId) -> dict[AssetId, float]:
-    """What a raw unit of every asset on a plan's way brought, in raw units of what is bought."""
-    got: dict[AssetId, float] = {buy: 1.0}
-    worth: dict[AssetId, float] = {}
-    sold: dict[AssetId, float] = {}
-    for leg in reversed(plan.legs):
-        worth[leg.asset_in] = worth.get(leg.asset_in, 0.0) + leg.out_raw * got[leg.asset_out]
-        sold[leg.asset_in] = sold.get(leg.asset_in, 0.0) + leg.in_raw
-        got[leg.asset_in] = worth[leg.asset_in] / sold[leg.asset_in]
-    return got
-
-
-def rebuilt(
-    search: Search, plan: Plan, exact: Callable[[Search, Split], Plan | None], in_time: Callable[[], bool]
-) -> tuple[Search, Plan, Split] | None:
-    """A plan over other legs that is worth more, as a split over paths of the search given with it; None where none was found.
-
-    Only for one source and one target in one place, with no books and no gas of a transaction's own among them."""
-    problem = search.problem
-    if len(problem.sources) > 1 or problem.overheads or any(leg.kind == "book" for leg in plan.legs):
-        return None
-    support = frozenset(Hop(leg.id, leg.asset_in, leg.asset_out) for leg in plan.legs)
-    sold, bought = {leg.asset_in for leg in plan.legs}, {leg.asset_out for leg in plan.legs}
-    if sold - bought != {problem.sell} or bought - sold != {problem.buy}:
-        return None
-    supports = supports_over(problem, in_time)
-    _, made = supports.improved(support, _prices(plan, problem.buy))
-    if made.net <= plan.worth or not made.flows:
-        return None
-    amounts, paths = _paths(made.flows, problem)
-    if not amounts or amounts[0] <= 0:
-        return None
-    numbers = {path.hops: k for k, path in enumerate(problem.paths)}
-    new = [Path(hops) for hops in paths if hops not in numbers]
-    if new:
-        search = search_over(replace(problem, paths=(*problem.paths, *new), extra=problem.extra + len(new)), search)  # fmt: skip
-        numbers = {path.hops: k for k, path in enumerate(search.paths)}
-    split = Split(
-        {numbers[hops]: part for hops, part in zip(paths, amounts, strict=True)},
-        {hop: max(int(flow), 1) for hop, flow in made.flows.items()},
-        0,
-        made.net,
-    )
-    better = exact(search, split)
-    return (search, better, split) if better is not None and better.worth > plan.worth else None
-
-
-def _paths(flows: Mapping[Hop, float], problem: Problem) -> tuple[list[int], list[tuple[Hop, ...]]]:
-    """The flows as amounts on paths, the widest path first; what is left of the amount goes by the first. None where less than a unit would go on."""
-    left = dict(flows)
-    order = order_of(sorted(flows)) or []
-    into: dict[AssetId, float] = {}
-    for hop, flow in flows.items():
-        into[hop.asset_in] = into.get(hop.asset_in, 0.0) + flow
-    share = {hop: flow / into[hop.asset_in] for hop, flow in flows.items()}
-    amounts, paths, rest = list[int](), list[tuple[Hop, ...]](), 1.0
-    parts: dict[AssetId, float] = {asset: 0.0 for asset in order}
-    parts[problem.sell] = 1.0
-    for asset in order:
-        for hop in sorted(hop for hop in flows if hop.asset_in == asset):
-            left[hop] = parts[asset] * share[hop]
-            parts[hop.asset_out] += left[hop]
-    while rest > SURE and len(paths) < _PATHS:
-        at, hops, part = problem.sell, list[Hop](), rest
-        while at != problem.buy:
-            on = [hop for hop in sorted(left) if hop.asset_in == at]
-            if not on:
-                return [], []
-            hop = max(on, key=lambda hop: left[hop])
-            hops.append(hop)
-            part, at = min(part, left[hop]), hop.asset_out
-        if part <= 0:
-            break
-        for hop in hops:
-            left[hop] -= part
-        rest -= part
-        amounts.append(max(int(problem.amount * part), 1))
-        paths.append(tuple(hops))
-    if amounts:
-        amounts[0] += problem.amount - sum(amounts)
-    return amounts, paths
-
-
-__all__ = ["Supports", "rebuilt"]
+__all__ = ["More", "Support", "Supports"]

@@ -15,8 +15,9 @@ from agent.routing.balance import Balanced
 from agent.routing.graph import Graph, Hop, swap
 from agent.routing.greedy import exact, single_path
 from agent.routing.problem import Problem, pose
+from agent.routing.rebuild import rebuilt
 from agent.routing.search import Search, order_of
-from agent.routing.support import Support, Supports, rebuilt
+from agent.routing.support import Support, Supports
 
 LIMIT = 1e-5
 """Between two knots of a weighted or stable pool its curve is an interpolation."""

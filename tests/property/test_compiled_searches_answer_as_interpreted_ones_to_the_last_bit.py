@@ -43,6 +43,7 @@ from agent.routing.plan import Plan
 from agent.routing.problem import Problem, pose
 from agent.routing.rows import Rows
 from agent.routing.search import Asked, Floor, Search
+from agent.routing.sides import sides
 from agent.routing.support import Supports
 from agent.routing.warm import warm
 
@@ -197,7 +198,7 @@ def test_combinations_and_runs_asked_for_together_are_the_same() -> None:
 
 
 def test_legs_are_balanced_and_offered_the_same() -> None:
-    offered = 0
+    offered = beside = instead = 0
     for seed in range(24):
         view, draw = random_market(seed), Random(seed)
         problem = pose(view, SELL, BUY, (1 + seed * 37 % 290) * 10**18 + seed)
@@ -216,7 +217,16 @@ def test_legs_are_balanced_and_offered_the_same() -> None:
                 found = [sorted(of.more(support, ours), key=lambda more: more.hops) for of in supports]
                 assert found[0] == found[1]
                 offered += sum(len(more.hops) == 2 for more in found[0])
-    assert offered > 20
+                assert supports[0].halved(ours) == supports[1].halved(ours)
+                around = [sides(of, support, ours) for of in supports]
+                assert around[0] == around[1]
+                beside += len(around[0])
+                for old, paid, got in supports[0]._stretches(ours):
+                    ends = old[0].asset_in, old[-1].asset_out
+                    ways = [sorted(of._ways(*ends, paid, got * 0.9, ours.prices, {old[0].id}), key=lambda way: way[0]) for of in supports]  # fmt: skip
+                    assert ways[0] == ways[1]
+                    instead += len(ways[0])
+    assert offered > 20 and beside > 5 and instead > 20
 
 
 def test_an_amount_that_no_pair_of_words_holds_is_left_to_the_interpreted_search() -> None:

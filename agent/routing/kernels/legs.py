@@ -118,6 +118,30 @@ def _between(legs: Legs, one: int, two: int, vi: float, vj: float, halvings: int
 
 
 @compiled
+def through(
+    legs: Legs, hops: Ints, vi: float, vj: float, least: float, most: float, narrowings: int, near: float
+) -> float:
+    """`Supports.through`."""
+    low, high = least, most
+    for _ in range(narrowings):
+        amount = sqrt(low * high)
+        if _row(legs, hops, vi, vj, amount * near) > _row(legs, hops, vi, vj, amount):
+            low = amount
+        else:
+            high = amount
+    return _row(legs, hops, vi, vj, sqrt(low * high))
+
+
+@inlined
+def _row(legs: Legs, hops: Ints, vi: float, vj: float, amount: float) -> float:
+    """What legs in a row gain of so much."""
+    held = amount
+    for k in range(len(hops)):
+        held = given(legs, hops[k], held)[0]
+    return held * vj - amount * vi
+
+
+@compiled
 def more(legs: Legs, assets: Ints, values: Floats, used: Ints, ends: tuple[int, int], whole: float, rate: float, limits: Limits) -> Added:  # fmt: skip
     """`Supports.more`: `assets` stand in order, `values` are their prices, `used` the pools of the support, `ends` what is sold and bought, `whole` what the
     order is worth."""
@@ -238,6 +262,62 @@ def more(legs: Legs, assets: Ints, values: Floats, used: Ints, ends: tuple[int, 
                 one[found], two[found], gains[found], gases[found], at_price[found] = e, b, won, gas, price
                 found += 1
     return Added(one[:found], two[:found], gains[:found], gases[:found], at_price[:found])
+
+
+@compiled
+def ways(
+    legs: Legs, i: int, j: int, paid: float, floor: float, inside: Ints, used: Ints, ends: tuple[int, int]
+) -> tuple[Ints, Ints, Floats, Floats]:  # fmt: skip
+    """`Supports._ways`: the legs by number (the second -1: none), what is between them and what comes of it."""
+    sell, buy = ends
+    taken = np.zeros(len(legs.other) + 1, dtype=np.bool_)
+    for n in range(len(used)):
+        taken[used[n]] = True
+    nodes = len(legs.first) - 1
+    within, into, on = np.zeros(nodes, dtype=np.bool_), np.zeros(nodes), np.zeros(nodes)
+    for n in range(len(inside)):
+        within[inside[n]] = True
+    for e in range(legs.first[i], legs.first[i + 1]):
+        into[legs.other[e]] = max(into[legs.other[e]], legs.rate[e])
+    for e in range(legs.first[j], legs.first[j + 1]):
+        on[legs.other[e]] = max(on[legs.other[e]], legs.rate[legs.back[e]])
+    one, two = np.empty(nodes + 1, dtype=np.int64), np.empty(nodes + 1, dtype=np.int64)
+    held, outs = np.empty(nodes + 1), np.empty(nodes + 1)
+    found, above = 0, max(floor, 1.0)
+    least = above / paid
+    e, out = _most(legs, i, j, paid, least, taken, sell, buy)
+    if e >= 0 and out > floor:
+        one[found], two[found], held[found], outs[found] = e, -1, 0.0, out
+        found += 1
+    for k in range(nodes):
+        if within[k] or not into[k] * on[k] > least:
+            continue
+        e, part = _most(legs, i, k, paid, least / on[k], taken, sell, buy)
+        if e < 0 or not part > 0:
+            continue
+        b, out = _most(legs, k, j, part, above / part, taken, sell, buy)
+        if b >= 0 and out > floor and legs.pool[b] != legs.pool[e]:
+            one[found], two[found], held[found], outs[found] = e, b, part, out
+            found += 1
+    return one[:found], two[:found], held[:found], outs[:found]
+
+
+@inlined
+def _most(legs: Legs, i: int, j: int, amount: float, need: float, taken: Bools, sell: int, buy: int) -> tuple[int, float]:  # fmt: skip
+    """The hop between two assets that gives most for so much, of those whose first unit gives more than `need` (-1: none)."""
+    best, most = -1, 0.0
+    for e in range(legs.first[i], legs.first[i + 1]):
+        if (
+            legs.other[e] != j
+            or taken[legs.pool[e]]
+            or not legs.rate[e] > need
+            or not _has(legs, e, sell, buy)
+        ):
+            continue
+        out = given(legs, e, amount)[0]
+        if best < 0 or out > most:
+            best, most = e, out
+    return best, most
 
 
 @inlined
