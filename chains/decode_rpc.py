@@ -80,6 +80,19 @@ def topic(value: bytes | Sequence[bytes] | None) -> Any:
     return hex_bytes(value) if isinstance(value, bytes) else [hex_bytes(v) for v in value]
 
 
+def log_filter(
+    address: str | Sequence[str] | None,
+    topics: Sequence[bytes | Sequence[bytes] | None],
+    first: int,
+    last: int,
+) -> dict[str, Any]:
+    """eth_getLogs' argument: logs of blocks first..last, of any contract where `address` is None."""
+    wanted = {"fromBlock": hex(first), "toBlock": hex(last), "topics": [topic(t) for t in topics]}
+    if address is None:
+        return wanted
+    return {**wanted, "address": address if isinstance(address, str) else list(address)}
+
+
 def is_revert(error: RpcReject) -> bool:
     """Whether the call itself failed in the EVM, as opposed to the endpoint not knowing the block or the method."""
     said = error.rpc_message.lower()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from chains import decode_rpc
-from chains.decode_rpc import block_tag, is_revert, revert_data, topic
+from chains.decode_rpc import block_tag, is_revert, revert_data
 from chains.errors import FairleadError, Halt, Reject, Retry
 from chains.evm import checksum, from_hex, hex_bytes, number
 from chains.gas import PERCENTILES, FeeHistory
@@ -150,13 +150,7 @@ class Gateway:
     ) -> list[Log]:
         """Logs of blocks first..last, both included. A refused range is halved, or where not, the refusal raised; an endpoint behind
         `last` is not asked."""
-        wanted: dict[str, Any] = {
-            "fromBlock": hex(first),
-            "toBlock": hex(last),
-            "topics": [topic(t) for t in topics],
-        }
-        if address is not None:
-            wanted["address"] = address if isinstance(address, str) else list(address)
+        wanted = decode_rpc.log_filter(address, topics, first, last)
 
         async def one(endpoint: Endpoint) -> list[Log]:
             if endpoint.head < last and await self._head_of(endpoint) < last:
@@ -182,16 +176,15 @@ class Gateway:
         return rows
 
     async def logs_agreed(
-        self, address: Address, topics: Sequence[bytes | Sequence[bytes] | None], first: int, last: int
+        self,
+        address: Address | Sequence[Address],
+        topics: Sequence[bytes | Sequence[bytes] | None],
+        first: int,
+        last: int,
     ) -> list[Log]:
         """As `logs`, where `quorum` endpoints tell the very same ones: neither a log invented nor one left out by a single endpoint
         decides. Raises Retry ENDPOINTS_DIFFER."""
-        wanted = {
-            "fromBlock": hex(first),
-            "toBlock": hex(last),
-            "topics": [topic(t) for t in topics],
-            "address": address,
-        }
+        wanted = decode_rpc.log_filter(address, topics, first, last)
 
         async def one(endpoint: Endpoint) -> tuple[Log, ...]:
             if endpoint.head < last and await self._head_of(endpoint) < last:

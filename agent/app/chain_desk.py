@@ -16,6 +16,7 @@ from agent.execution.batch import Routers
 from agent.execution.bearing import Fate
 from agent.ports import Clock
 from chains.ending import ended
+from chains.followed import Followed, FollowedView
 from chains.gateway import Gateway
 from chains.heads import Heads
 from chains.profile import ChainProfile
@@ -48,6 +49,8 @@ class ChainDesk:
     heads: Heads | None = None
     warm: Warm = field(init=False)
     """The same reads as the gateway's, made once for a block where new heads are told."""
+    followed: Followed = field(default_factory=Followed)
+    """What the wallet's accounts at lending markets hold, kept by their events."""
     native_pools: set[str] = field(default_factory=set)
     fork_routers: dict[str, Address] = field(default_factory=dict)
     """By a pair's id, its own factory's V2 router, where the settings name one."""
@@ -65,6 +68,10 @@ class ChainDesk:
     executor_is: str = "not looked for"
     """What stands at its address; '' where it is the RouteExecutor."""
     """Where the agent's account is one behind ERC-4337."""
+
+    def account_view(self) -> FollowedView:
+        """For one look at the wallet's lending accounts."""
+        return self.followed.over(self.gateway, self.gateway)
 
     @property
     def place(self) -> Place:

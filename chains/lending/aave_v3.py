@@ -154,15 +154,16 @@ async def read_account(
     for row in reserves:
         asked += [Call(address_of(word(row[A_TOKEN])), call_data("scaledBalanceOf(address)", user))]
         asked += [Call(address_of(word(row[VARIABLE_DEBT])), call_data("scaledBalanceOf(address)", user))]
-        asked += [Call(address_of(word(row[STABLE_DEBT])), call_data("balanceOf(address)", user))]
+    fixed = [address_of(word(row[STABLE_DEBT])) for row in reserves]
+    asked += [Call(t, call_data("principalBalanceOf(address)", user)) for t in fixed if t != ZERO_ADDRESS]
     held = await at_same_block(chain, ref, asked)
+    stable_of = await _stable_debts(
+        chain, ref, user, [t for t in fixed if t != ZERO_ADDRESS], held[2 * len(reserves) :]
+    )
     positions = []
     for i, (asset, row) in enumerate(zip(assets, reserves, strict=True)):
-        supply, debt = (_words("scaledBalanceOf", r, 1)[0] for r in held[3 * i : 3 * i + 2])
-        # Later versions have no stable debt: its token is the zero address, or answers nothing.
-        stable = (
-            words(held[3 * i + 2].data)[0] if held[3 * i + 2].ok and len(held[3 * i + 2].data) >= 32 else 0
-        )
+        supply, debt = (_words("scaledBalanceOf", r, 1)[0] for r in held[2 * i : 2 * i + 2])
+        stable = stable_of.get(fixed[i], 0)
         if supply or debt or stable:
             own_price = (
                 emode_price
@@ -172,6 +173,30 @@ async def read_account(
             positions.append(_position(asset, row, own_price, flags, supply, debt, stable))
     base_unit = _words("BASE_CURRENCY_UNIT", unit, 1)[0]
     return AaveAccount(user, ref, revision, base_unit, emode, (mode,) if mode else (), tuple(positions), data)
+
+
+async def _stable_debts(
+    chain: ViewReader,
+    ref: BlockRef,
+    user: Address,
+    tokens: Sequence[Address],
+    principals: Sequence[CallResult],
+) -> dict[Address, int]:
+    """Debts at a fixed rate with their interest, by token. Later versions have none: the token is the zero address, or answers nothing.
+    What grows by the second is asked for only where a principal is owed."""
+    owed = [
+        token
+        for token, told in zip(tokens, principals, strict=True)
+        if not told.ok or len(told.data) < 32 or words(told.data)[0]
+    ]
+    answers = await at_same_block(
+        chain, ref, [Call(token, call_data("balanceOf(address)", user)) for token in owed]
+    )
+    return {
+        token: words(told.data)[0]
+        for token, told in zip(owed, answers, strict=True)
+        if told.ok and len(told.data) >= 32
+    }
 
 
 def _position(

@@ -2,59 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
-from liquidations import HEALTHY, LIQUIDATOR, NEVER, Loan, Pool, Taken
-from mainnet_world import running_chain
+from aave_chain import DOLLAR, USDC, WETH, aave_chain
+from liquidations import HEALTHY, Loan, Pool, Taken
 
 from agent.margin.accounts import px_text
 from agent.margin.model import Seized, Side, State
-from chains.devnet import state
-from chains.devnet.addresses import AAVE, CHAINS
-from chains.devnet.artifacts import artifact
-from chains.devnet.builder import DEPLOYER
-from chains.devnet.funding import give_token
-from chains.devnet.nodes import OPERATOR
-from chains.profiles import load
 
 pytestmark = pytest.mark.devnet
-CHAIN = CHAINS[1]
-WETH, USDC = CHAIN.weth, CHAIN.usdc
-ETH, DOLLAR, USD = 10**18, 10**6, 10**8
+USD = 10**8
 ID, USDC_ID = (f"eip155:1/erc20:{token}" for token in (WETH, USDC))
 WHO = "0xB0440000000000000000000000000000000000b0"
 
 
-def _feed(pool: Pool, token: str, px: int) -> None:
-    """The feed's new answer, before all that pays less."""
-    feed = CHAIN.feeds["ETH" if token == WETH else "USDC"]
-    pool.queue(OPERATOR, feed, artifact("MockV3Aggregator").call("updateAnswer", px), tip_gwei=5)
-
-
 @pytest.fixture(scope="module")
 def node() -> Iterator[Pool]:
-    """The devnet's chain 1 on a node of our own, since the session's mines when it likes.
-
-    10 WETH and a little are lent, 20,000 dollars owed; the protocol takes a tenth of the bonus.
-    """
-    if os.environ.get("FAIRLEAD_TEST_NO_DEVNET"):
-        pytest.skip("FAIRLEAD_TEST_NO_DEVNET is set")
-    state.ensure([1])
-    market = load(1).aave
-    assert market is not None
-    with running_chain(["--load-state", str(state.state_file(1)), "--chain-id", "1", "--no-mining"]) as rpc:
-        rpc("evm_mine")  # brings the state, some hours old, to the node's own time
-        made = Pool(rpc, 1, market, _feed)
-        give_token(rpc.url, WETH, WHO, 10 * ETH + 1)
-        give_token(rpc.url, USDC, LIQUIDATOR, 50_000 * DOLLAR)
-        configurator = AAVE["PoolConfigurator"]
-        made.do(DEPLOYER, "PoolConfigurator", configurator, "setLiquidationProtocolFee", WETH, 1_000)
-        made.do(LIQUIDATOR, "MockERC20", USDC, "approve", market.pool, NEVER)
-        made.supply(WHO, WETH, 10 * ETH + 1)
-        made.borrow(WHO, USDC, 20_000 * DOLLAR + 7)
+    with aave_chain(WHO) as made:
         yield made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from agent.margin.fixes import Fix
     from agent.margin.model import Health, LiquidationPx
     from agent.margin.transfers import Flight
+    from chains.followed import Followed
 
+CHANGES_SHOWN = 3
 FACTORS = (Decimal("0.01"), Decimal(1000))
 """What --below takes."""
 
@@ -79,14 +82,18 @@ def command(
     settings = load_settings(ctx)
     if watch:
         from agent.app.cli.watching import drawn_again
+        from chains.followed import Followed
 
         # One bad endpoint does not end it: the others are to be watched.
-        drawn_again(lambda: _look(settings, False, alert), every, count)
+        kept: dict[int, Followed] = defaultdict(Followed)
+        drawn_again(lambda: _look(settings, False, alert, kept), every, count)
     elif halt := _look(settings, as_json, alert):
         raise halt
 
 
-def _look(settings: Settings, as_json: bool, alert: bool) -> FairleadError | None:
+def _look(
+    settings: Settings, as_json: bool, alert: bool, kept: Mapping[int, Followed] | None = None
+) -> FairleadError | None:
     """One look, told whole; gives back what is wrong with the installation itself, if anything."""
     from agent.app.bridging.flying import flights_to
     from agent.app.readonly import read_crossings
@@ -94,7 +101,7 @@ def _look(settings: Settings, as_json: bool, alert: bool) -> FairleadError | Non
     from agent.app.watching.accounts import accounts_of
     from agent.app.watching.reading import head_words, read
 
-    told = read(settings, accounts_of)
+    told = read(settings, lambda reading: accounts_of(reading, kept))
     found, loans, now_s = told.found, told.loans, told.now_s
     known = [] if settings.watch_only else read_crossings(settings)
     coming = {name_of(one): flights_to(settings, known, one) for one in found}
@@ -107,6 +114,10 @@ def _look(settings: Settings, as_json: bool, alert: bool) -> FairleadError | Non
     _warn(unknown, len(found) + len(loans))
     for name, why in told.unconfirmed.items():
         note(f"{name}: {why}")
+    followed = {} if kept is None else {c.name: kept[c.chain_id] for c in settings.chains}
+    for name, of in followed.items():
+        if of.distrusted:
+            note(f"{name}: {of.distrusted}")
     if as_json:
         emit_json(
             {
@@ -132,6 +143,9 @@ def _look(settings: Settings, as_json: bool, alert: bool) -> FairleadError | Non
     for one_hedge in hedges_of(settings):
         print(f"\nhedge in place  {one_hedge['words']} for the rule {one_hedge['rule']}; it raises no health")
     _falls_first(found, loans)
+    for name, of in followed.items():
+        for change in of.changes[-CHANGES_SHOWN:]:
+            print(f"\nchanged  {name} block {change.block} by {change.tx_hash}")
     return told.halt
 
 

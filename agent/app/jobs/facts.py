@@ -153,7 +153,9 @@ async def loan(app: App, chain: Chain) -> Debt | None:
     """The wallet's account at the chain's Aave market; None where it cannot be told."""
     from agent.app.watching.aave import chain_health
 
-    found = await chain_health(chain, app.gateways[chain.chain_id], Address(app.settings.wallet.address))
+    found = await chain_health(
+        chain, app.chains[chain.chain_id].account_view(), Address(app.settings.wallet.address)
+    )
     if found is None or found.trouble or found.health is None:
         return None
     health = found.health

@@ -83,7 +83,9 @@ async def _value(app: App, trigger: Condition) -> Decimal | None:
 
     chain = app.settings.chain(trigger.subject)
     assert chain is not None
-    found = await chain_health(chain, app.gateways[chain.chain_id], Address(app.settings.wallet.address))
+    found = await chain_health(
+        chain, app.chains[chain.chain_id].account_view(), Address(app.settings.wallet.address)
+    )
     if found is None or found.trouble or found.health is None:
         return None
     factor = found.health.health_1e18

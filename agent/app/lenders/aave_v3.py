@@ -15,7 +15,7 @@ from agent.margin.aave_moves import REPAY_WITH
 from chains.gateway import Gateway
 from chains.lending.aave_v3 import AaveAccount, account_data
 from chains.profile import Aave
-from chains.types import Address, BlockRef, Call
+from chains.types import Address, BlockRef, Call, ViewReader
 from contracts.codec import decode_result, encode
 
 VARIABLE = 2  # DataTypes.InterestRateMode.VARIABLE
@@ -84,7 +84,7 @@ class AaveV3:
         factor = int(decode_result("aave_v3_pool", "getUserAccountData", answers[0])[5])
         return None if factor == UINT_MAX else factor
 
-    async def look(self, gateway: Gateway, wallet: Address) -> SeenLoan | None:
+    async def look(self, gateway: ViewReader, wallet: Address) -> SeenLoan | None:
         one = await chain_health(self.chain, gateway, wallet, self.pool)
         if one is None:
             return None

@@ -19,7 +19,7 @@ from agent.execution.settlement import token_of
 from agent.margin.compound_v3 import MODEL, Account, present_raw
 from chains.gateway import Gateway
 from chains.lending.compound_v3 import CometMarket, read_account, read_market
-from chains.types import Address, BlockRef, Call
+from chains.types import Address, BlockRef, Call, ViewReader
 from contracts.codec import decode_result, encode
 
 UINT_MAX = 2**256 - 1
@@ -92,7 +92,7 @@ class CometLender:
         )
         return MODEL.at_moves(account, {}, time_s)
 
-    async def look(self, gateway: Gateway, wallet: Address) -> SeenLoan | None:
+    async def look(self, gateway: ViewReader, wallet: Address) -> SeenLoan | None:
         loan = await comet_loan(self.chain, gateway, self.contract, wallet)
         return as_seen(self.chain, f"compound_v3:eip155:{self.chain.chain_id}:{self.contract}", MODEL, loan)
 

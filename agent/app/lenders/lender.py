@@ -11,7 +11,7 @@ from agent.app.settings_tree import Chain
 from agent.app.watching.loans_judged import Found, Loan
 from agent.margin.model import Health, MarginModel, State
 from chains.gateway import Gateway
-from chains.types import Address, BlockRef, Call
+from chains.types import Address, BlockRef, Call, ViewReader
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Lender(Protocol):
         """The health factor by the answers to `asked` in a block of that time."""
         ...
 
-    async def look(self, gateway: Gateway, wallet: Address) -> SeenLoan | None:
+    async def look(self, gateway: ViewReader, wallet: Address) -> SeenLoan | None:
         """None where the market, or the account, does not exist. What does not answer is UNKNOWN."""
         ...
 

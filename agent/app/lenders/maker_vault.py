@@ -24,7 +24,7 @@ from agent.execution.settlement import token_of
 from agent.margin.maker_vault import MODEL, Account, art_repaid
 from chains.gateway import Gateway
 from chains.lending.maker_vault import price_of, read_vault
-from chains.types import Address, BlockRef, Call
+from chains.types import Address, BlockRef, Call, ViewReader
 from contracts.codec import decode_result, encode
 
 ERRORS = {
@@ -105,7 +105,7 @@ class MakerLender:
         )
         return MODEL.factor(account, time_s)
 
-    async def look(self, gateway: Gateway, wallet: Address) -> SeenLoan | None:
+    async def look(self, gateway: ViewReader, wallet: Address) -> SeenLoan | None:
         loan = await maker_loan(self.chain, gateway, self.maker, self.vault)
         return as_seen(self.chain, maker_name(self.chain, self.vault), MODEL, loan)
 

@@ -18,7 +18,7 @@ from agent.domain.errors import Retry, Usage
 from agent.margin.morpho_blue import MODEL, Account, debt_raw
 from chains.gateway import Gateway
 from chains.lending.morpho_blue import MorphoPosition, read_position
-from chains.types import Address, BlockRef, Call
+from chains.types import Address, BlockRef, Call, ViewReader
 from contracts.codec import decode_result, encode
 from contracts.morpho_blue import PARAMS
 
@@ -92,7 +92,7 @@ class MorphoMarket:
         )
         return MODEL.at_moves(account, {}, time_s)
 
-    async def look(self, gateway: Gateway, wallet: Address) -> SeenLoan | None:
+    async def look(self, gateway: ViewReader, wallet: Address) -> SeenLoan | None:
         loan = await morpho_loan(self.chain, gateway, self.market, wallet)
         return as_seen(self.chain, f"morpho_blue:eip155:{self.chain.chain_id}:{self.market}", MODEL, loan)
 

@@ -122,7 +122,7 @@ async def look(app: App, rule: RescueTable) -> Sight | None:
     assert chain is not None, "the settings were checked"
     desk = desk_of(app, rule)
     lender = await lender_of(chain, desk.gateway, rule.market, desk.wallet)
-    one = await lender.look(desk.gateway, desk.wallet) if lender is not None else None
+    one = await lender.look(desk.account_view(), desk.wallet) if lender is not None else None
     if lender is None or one is None:
         return None
     if desk.road is not None and isinstance(one.account, maker_vault.Account):
@@ -153,6 +153,14 @@ async def look(app: App, rule: RescueTable) -> Sight | None:
                 f"{one.name}: its health cannot be told, and is not taken for safe: {one.trouble}",
                 "`fairlead health`; rescue it by hand if you know better",
                 stops=True,
+            )
+        )
+    if desk.followed.distrusted:
+        doubts.append(
+            Doubt(
+                "EVENTS_DISAGREE",
+                desk.followed.distrusted,
+                "nothing is to be done: it costs a request more each time",
             )
         )
     sight = Sight(rule, desk, lender, one, held, at_venues, fees, wei, prices, tuple(doubts))

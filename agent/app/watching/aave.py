@@ -15,6 +15,7 @@ from agent.margin.fixes import Fix, cheapest
 from agent.margin.model import Health, State
 from chains import profiles
 from chains.evm import address_of, selector
+from chains.followed import FollowedView
 from chains.lending.aave_v3 import AaveAccount, read_account
 from chains.profile import Aave
 from chains.types import ZERO_ADDRESS, Address, Call, ViewReader
@@ -148,6 +149,10 @@ async def looked_at(
     """None where the chain has no Aave market. What does not answer, or is of a version no model here is of, is UNKNOWN, and so is what a
     Halt keeps from being read. `pool`: another market of the chain than its Aave's."""
     one = await _chain_health(chain, gateway, wallet, pool)
+    if one is not None and one.equal is False and isinstance(gateway, FollowedView):
+        # What was kept may be the reason: a whole read says.
+        gateway.forget()
+        one = await _chain_health(chain, gateway, wallet, pool)
     return one if one is None or pool is None else replace(one, pool=pool)
 
 
@@ -165,7 +170,7 @@ async def _chain_health(
         halt = error if error.verb == "HALT" else None
         return ChainHealth(chain, None, None, None, None, {}, str(error), halt=halt)
     engine = BY_REVISION.get(found.revision)
-    if not found.reserves:
+    if not found.reserves and not (found.data.collateral_base or found.data.debt_base):
         health = Health(State.SAFE, None, 0, 0, VALUE_UNIT, (), None)
         name = engine.name if engine else aave_v3_0.MODEL.name
         return ChainHealth(chain, found, Account(()), health, True, symbols, model=name)

@@ -16,7 +16,8 @@ from agent.app.watching.margins import margins_of
 from agent.app.watching.reading import Reading
 from agent.domain.errors import FairleadError
 from chains.confirmed import Confirmed
-from chains.types import Address, BlockRef
+from chains.followed import Followed
+from chains.types import Address, BlockRef, ViewReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +37,19 @@ class Accounts:
         return next((halt for halt in halts if halt is not None), None)
 
 
-async def accounts_of(reading: Reading) -> Accounts:
-    """Raises nothing that concerns one chain or exchange alone."""
+async def accounts_of(reading: Reading, kept: Mapping[int, Followed] | None = None) -> Accounts:
+    """`kept`, by chain, is what looks before this one know. Raises nothing that concerns one chain or exchange alone."""
     wallet, chains = Address(reading.settings.wallet.address), reading.settings.chains
     views = {c.chain_id: Confirmed(reading.gateways[c.chain_id]) for c in chains}
+    read_by: Mapping[int, ViewReader] = views
+    if kept is not None:
+        read_by = {i: kept[i].over(view, reading.gateways[i]) for i, view in views.items()}
     asked = [
-        looked_at(c, views[c.chain_id], wallet, pool)
+        looked_at(c, read_by[c.chain_id], wallet, pool)
         for c in chains
         for pool in (None, *(Address(p) for p in c.lending_pools))
     ]
-    others = [read(c, views[c.chain_id], wallet) for c in chains for read in (loans_of, spoke_loans)]
+    others = [read(c, read_by[c.chain_id], wallet) for c in chains for read in (loans_of, spoke_loans)]
     found, loans, heads, margins = await asyncio.gather(
         asyncio.gather(*asked), asyncio.gather(*others), reading.heads(), margins_of(reading.settings)
     )
