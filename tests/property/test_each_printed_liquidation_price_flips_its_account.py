@@ -12,15 +12,17 @@ import pytest
 from book_runs import Counted, part, parts
 from random_books import AT, KINDS, aave, flips, hold, more
 
-from agent.margin import aave_v3_4
+from agent.margin import aave_v3_0, aave_v3_4, aave_v3_6, aave_v3_7
 from agent.margin.model import Side, State
 from agent.margin.surface import Member
 
+FOUR = (aave_v3_0, aave_v3_4, aave_v3_6, aave_v3_7)
+
 
 def of_every_kind(total: Counted) -> None:
-    """What was drawn is of every kind (Aave's four versions are of one, and two exchanges' loans), and about its edge: a third has fallen, the others have somewhere to
+    """What was drawn is of every kind (Aave's six versions are of one, and two exchanges' loans), and about its edge: a third has fallen, the others have somewhere to
     fall."""
-    assert len(total.models) == len(set(KINDS)) + 4 and total.prices > 2 * total.books
+    assert len(total.models) == len(set(KINDS)) + 6 and total.prices > 2 * total.books
     assert total.books / 4 < total.fallen < total.books
 
 
@@ -80,7 +82,7 @@ def test_a_price_about_which_two_floors_flicker_is_the_first_on_the_way() -> Non
     """Dust, both lent and owed, whose two values move once in several ticks: between the first bad price and the last good one the
     contract's answer goes to and fro."""
     draw = random.Random(4)
-    model, account = [aave(draw) for _ in range(150)][149]
+    model, account = [aave(draw, FOUR) for _ in range(150)][149]
     assert model is aave_v3_4.MODEL
     health = model.health(account, AT)
     told = next(px for px in health.liquidation_px if px.asset == "wbtc")

@@ -13,20 +13,26 @@ from fractions import Fraction
 from typing import Any
 
 import random_books_more
+import random_books_options
 import random_books_wide
 import random_margins
 
 from agent.margin import (
     aave_v3_0,
+    aave_v3_3,
     aave_v3_4,
+    aave_v3_5,
     aave_v3_6,
     aave_v3_7,
+    binance_usdm,
     compound_v3,
+    deribit_pm,
     derive_pm,
     dydx_v4,
     hyperliquid,
     maker_vault,
     morpho_blue,
+    paradex_pm,
 )
 from agent.margin.aave_account import Account as Aave
 from agent.margin.aave_account import EMode, Reserve
@@ -51,6 +57,7 @@ TIERS = with_cums(
         (Fraction(500_000), Fraction(1, 10)),
     ]
 )
+AAVES = (aave_v3_0, aave_v3_3, aave_v3_4, aave_v3_5, aave_v3_6, aave_v3_7)
 Kind = Callable[[random.Random], tuple[Any, Any]]
 BAND = 1e-6
 """Beyond it from one, rounding cannot decide who is liquidated; but where amounts are dust (see `worth`)."""
@@ -65,8 +72,8 @@ def px_of(draw: random.Random, usual: int) -> int:
     return max(1, int(usual * draw.uniform(0.5, 1.6)) if draw.random() < 0.9 else draw.randrange(1, usual))
 
 
-def aave(draw: random.Random) -> tuple[Any, Aave]:
-    model = draw.choice((aave_v3_0, aave_v3_4, aave_v3_6, aave_v3_7)).MODEL
+def aave(draw: random.Random, versions: Sequence[Any] = AAVES) -> tuple[Any, Aave]:
+    model = draw.choice(versions).MODEL
     coins = draw.sample(COINS, draw.randrange(2, 5))
     lent = draw.randrange(1, len(coins))
     size, rows, weighted = 10 ** draw.uniform(0, 6), [], 0.0
@@ -171,6 +178,20 @@ def perp(draw: random.Random) -> tuple[Any, PerpAccount]:
     return hyperliquid.MODEL, PerpAccount(margin + worth * (wanted - 1), tuple(rows))
 
 
+def binance(draw: random.Random) -> tuple[Any, PerpAccount]:
+    """Cross positions as at any exchange of perpetuals, and as often as not one with a margin of its own beside them."""
+    _, cross = perp(draw)
+    if draw.random() < 0.5:
+        return binance_usdm.MODEL, cross
+    mark = Fraction(draw.randrange(80 * 100, 200 * 100), 100)
+    entry = mark * Fraction(draw.randrange(900, 1100), 1000)
+    alone = Position(
+        "sol", Fraction(draw.randrange(1, 10**6), 100) * draw.choice((-1, 1)), entry, mark, TIERS
+    )
+    kept = alone.maintenance(mark) * Fraction(int(near(draw) * 10**6), 10**6) - alone.profit(mark)
+    return binance_usdm.MODEL, replace(cross, positions=(*cross.positions, replace(alone, isolated=kept)))
+
+
 def more(draw: random.Random) -> tuple[Any, Any]:
     """A trove, a GMX position, a unified account or a loan of crvUSD."""
     kind = draw.choice((trove, gmx, unified_account, loan))
@@ -209,9 +230,36 @@ def unified_loan(draw: random.Random) -> tuple[Any, Any]:
     return random_books_wide.unified_loan(draw, near, AT)
 
 
+def binance_pm(draw: random.Random) -> tuple[Any, Any]:
+    return random_books_wide.binance_pm(draw, near, AT)
+
+
+def deribit_options(draw: random.Random) -> tuple[Any, Any]:
+    return random_books_options.deribit(draw, near, AT)
+
+
+def paradex_options(draw: random.Random) -> tuple[Any, Any]:
+    return random_books_options.paradex(draw, near, AT)
+
+
 FIRST = (aave, aave, comet, morpho, maker, perp)
-KINDS = (*FIRST, deribit, unified_loan, *FIRST, dydx, trove, *FIRST, deribit, unified_loan, derive, gmx, loan)
-"""Derive's matrix takes a hundred times as long as any other: it is drawn less often."""
+USUAL = (
+    *FIRST,
+    deribit,
+    unified_loan,
+    *FIRST,
+    dydx,
+    trove,
+    *FIRST,
+    deribit,
+    unified_loan,
+    binance,
+    binance_pm,
+    gmx,
+    loan,
+)
+KINDS = (*USUAL, derive, *USUAL, *USUAL, *USUAL, derive, deribit_options, paradex_options)
+"""What revalues options at every price takes a hundred times as long as any other: it is drawn less often."""
 
 
 def book(draw: random.Random, kinds: Sequence[Kind] = KINDS) -> list[Member]:
@@ -227,6 +275,8 @@ def with_px(account: Any, printed: LiquidationPx, px: int) -> Any:
     match account:
         case dydx_v4.Account() | derive_pm.Account():
             return random_margins.with_px(account, printed, px)
+        case deribit_pm.Account() | paradex_pm.Account():
+            return random_books_options.anew(account, px)
         case Aave():
             return replace(
                 account,
@@ -304,14 +354,41 @@ def worth(member: Member) -> tuple[float, float] | None:
             grown = (account.duty_1e27 / 1e27) ** (AT - account.last_update)
             owed = account.art_1e18 / 1e18 * account.rate_1e27 / 1e27 * grown
             cover = account.ink_1e18 / 1e18 * account.price_1e18 / 1e18 / (account.mat_1e27 / 1e27)
-        case _ if (
-            found := random_books_wide.worth(account) or random_books_more.worth(account, AT)
-        ) is not None:
-            cover, owed = found
+        case PerpAccount():
+            cover, owed = min(
+                (
+                    _stands(account, p)
+                    for p in (None, *(p for p in account.positions if p.isolated is not None))
+                ),
+                key=lambda told: told[0] - told[1],
+            )
         case _:
-            cover = float(account.balance) + sum(float(p.profit(p.mark_px)) for p in account.positions)
-            owed = sum(float(p.maintenance(p.mark_px)) for p in account.positions)
+            found = (
+                random_books_options.worth(account)
+                or random_books_wide.worth(account, model.name if model is not None else "")
+                or random_books_more.worth(account, AT)
+            )
+            assert found is not None, account
+            cover, owed = found
     return (cover, owed) if min(cover, owed) * 1e6 * BAND > 4 else None
+
+
+def _stands(account: PerpAccount, alone: Position | None) -> tuple[float, float]:
+    """What covers and what must stay, of the cross positions or of one with a margin of its own."""
+    rows = [p for p in account.positions if p.isolated is None] if alone is None else [alone]
+    margin = account.balance if alone is None else alone.isolated or Fraction(0)
+    cover = float(margin) + sum(float(p.profit(p.mark_px)) for p in rows)
+    return cover, sum(float(p.maintenance(p.mark_px)) for p in rows)
+
+
+def _own(account: PerpAccount, printed: LiquidationPx) -> PerpAccount:
+    """What stands and falls with that position: its price says nothing of the others."""
+    (position,) = (p for p in account.positions if p.asset == printed.asset)
+    return replace(
+        account,
+        balance=Fraction(0) if position.isolated is not None else account.balance,
+        positions=account.group(position),
+    )
 
 
 def hold(member: Member) -> int:
@@ -324,7 +401,8 @@ def hold(member: Member) -> int:
         assert (health.state is State.LIQUIDATABLE) == (told[0] < told[1]), (member, told)
     assert (health.state is State.LIQUIDATABLE) == member.bad({}), member
     for printed in health.liquidation_px:
-        flips(model, account, printed, bad_now=health.state is State.LIQUIDATABLE)
+        own = _own(account, printed) if isinstance(account, PerpAccount) else account
+        flips(model, own, printed, bad_now=Member("", model, own, AT).bad({}))
     return sum(px.side is not Side.NONE for px in health.liquidation_px)
 
 
@@ -336,6 +414,10 @@ def flips(model: Any, account: Any, printed: LiquidationPx, *, bad_now: bool) ->
         return factor is not None and factor < HEALTHY_1E18
 
     told = (model.name, account, printed)
+    if isinstance(account, deribit_pm.Account | paradex_pm.Account) and printed.px_raw is not None:
+        nearer = printed.px_raw + (1 if printed.side is Side.BELOW else -1)
+        assert random_books_options.flips(model, account, printed.px_raw, nearer, AT), told
+        return
     if printed.side is Side.NONE:
         assert bad_now or not bad(1), told
         assert bad_now or not bad(printed.now_raw * 1000), told

@@ -9,11 +9,14 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+from agent.margin import binance_pm as binance_pm_model
 from agent.margin import bybit_uta, deribit_sm, okx_multi, unified
 from agent.margin.exchange import with_cums
 
 Near = Callable[[random.Random], float]
 TIERS = with_cums([(Fraction(0), Fraction(1, 200)), (Fraction(50_000), Fraction(1, 100))])
+INVERSE_TIERS = with_cums([(Fraction(0), Fraction(1, 250)), (Fraction(5), Fraction(1, 100))])
+PM_LIQUIDATED = Fraction(105, 100)
 LOAN_TIERS = ((Fraction(0), Fraction(5, 100)), (Fraction(40_000), Fraction(8, 100)))
 WHOLE = ((Fraction(0), Fraction(1)),)
 LEAST_PX = Fraction(1, 10**8)
@@ -69,6 +72,29 @@ def unified_loan(draw: random.Random, near: Near, at: int) -> tuple[Any, unified
     return draw.choice((bybit_uta, okx_multi)).MODEL, unified.Account(tuple(rows), futures, lends=True)
 
 
+def binance_pm(draw: random.Random, near: Near, at: int) -> tuple[Any, unified.Account]:
+    """Coins of which a part is lent, dollars that may be owed, and a future: linear in dollars, or inverse in the coin."""
+    px, units = exact(60_000 * draw.uniform(0.6, 1.5)), exact(10 ** draw.uniform(-2, 1))
+    owed = units * exact(draw.choice((0.0, draw.uniform(0, 0.5))))
+    coin = unified.Held("btc", units, owed, px, ((Fraction(0), Fraction(95, 100)),), Fraction(1, 20))
+    way = draw.choice((-1, 1))
+    entry = px * exact(draw.uniform(0.97, 1.03))
+    if draw.random() < 0.5:
+        size = units * exact(draw.uniform(0.01, 5)) * way
+        one = unified.Future("btc", "usdt", size, entry, px, TIERS, None)
+    else:
+        contracts = Fraction(max(int(units * px * exact(draw.uniform(0.01, 3)) / 100), 1)) * way
+        one = unified.Future("btc", "btc", contracts, entry, px, INVERSE_TIERS, Fraction(100))
+    dollars = unified.Held("usdt", Fraction(0), Fraction(0), Fraction(1), WHOLE, Fraction(1, 20))
+    equity, required = unified.totals(unified.Account((coin, dollars), (one,)), {})
+    wanted = exact(near(draw)) * PM_LIQUIDATED
+    missing = required * wanted - equity
+    if missing < 0:  # dollars that are owed ask for a twentieth of themselves
+        missing /= 1 + wanted / 20
+    dollars = replace(dollars, equity=missing, loan=max(-missing, Fraction(0)))
+    return binance_pm_model.MODEL, unified.Account((coin, dollars), (one,))
+
+
 def with_px(account: Any, asset: str, px: int) -> Any:
     """As the exchange would tell the account at that price (1e-8 dollars): what a position gained is in its equity, what it lost is lent. None
     for an account that is none of these."""
@@ -105,9 +131,23 @@ def with_px(account: Any, asset: str, px: int) -> Any:
     return None
 
 
-def worth(account: Any) -> tuple[float, float] | None:
-    """(what covers, what must stay) in dollars; None for an account that is none of these."""
+def worth(account: Any, name: str) -> tuple[float, float] | None:
+    """(what covers, what must stay) in dollars; None for an account that is none of these. `name`: the model's."""
     match account:
+        case unified.Account() if name == "binance_pm":
+            (coin, dollars), (f,) = account.assets, account.futures
+            px, mark, size = float(coin.index_px), float(f.mark_px), float(f.size)
+            coins, usd = float(coin.equity), float(dollars.equity)
+            if f.contract_usd is None:
+                usd += size * (mark - float(f.entry_px))
+                value = abs(size) * mark
+                kept = value * 0.005 if value < 50_000 else value * 0.01 - 250
+            else:
+                coins += size * 100 * (1 / float(f.entry_px) - 1 / mark)
+                value = abs(size) * 100 / mark
+                kept = (value * 0.004 if value < 5 else value * 0.01 - 0.03) * px
+            cover = coins * px * (0.95 if coins > 0 else 1.0) + usd
+            return cover, (kept + float(coin.loan) * 0.05 * px + float(dollars.loan) * 0.05) * 1.05
         case deribit_sm.Account():
             px = float(account.settle_px)
             return float(account.equity) * px, sum(float(p.maintenance) for p in account.positions) * px
