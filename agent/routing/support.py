@@ -134,13 +134,19 @@ class Supports:
                     short.append((over, hop))
             short.sort()
             best: tuple[Support, Balanced] | None = None
+            least = inf
             for _, hop in short if held <= 0 else short[:_SWAPS]:
                 less = cleaned(support - {hop}, self._ends)
                 tried = self.worth(less, made.prices)
-                if self.score(tried) > self.score(best[1] if best else made):
-                    best = less, tried
-                    if held <= 0:
+                if held <= 0:
+                    if self.score(tried) > self.score(made):
+                        best = less, tried
                         break
+                    continue
+                gone = min(len(made.flows) - len(tried.flows), held)
+                lost = (made.net - tried.net) / gone if tried.flows and gone > 0 else inf
+                if lost < least:
+                    best, least = (less, tried), lost
             if best is None:
                 break
             support, made = best

@@ -25,6 +25,7 @@ from agent.amm import (
     SolidlyPool,
     WeightedPool,
 )
+from agent.amm.math import UINT112_MAX
 from agent.domain.instruments import AssetId, Place, place_of
 from agent.market.book import Book
 from agent.market.view import MarketView
@@ -44,7 +45,8 @@ _NUDGE = 1e-6
 _AMPLE = 16.0
 _FINER, _FAR = 8, 1.1
 """Knots are put between two whose prices' square roots are further apart than that, so many times."""
-_ENDLESS = 1e290
+_ENDLESS, _NEAR_FULL, _BELOW = 1e290, 1e6, 1 - 1e-12
+"""A reserve so many times of which is more than its pair can hold is near full: what it still takes is bounded, and told a breath less."""
 
 
 @dataclass
@@ -118,21 +120,27 @@ def pool_rows(pool: Pool, nodes: Sequence[AssetId]) -> list[Row]:
     """The edges of a pool; none where it is empty or has no price."""
     if isinstance(pool, ConcentratedPool | ConcentratedV4Pool):
         return [row for i in (0, 1) if (row := _ranges(pool, nodes, i)) is not None]
+    rows: list[Row] = []
     if isinstance(pool, ConstantProductPool) or (isinstance(pool, SolidlyPool) and not pool.stable):
         fee = pool.fee_pips / 1e6 if isinstance(pool, ConstantProductPool) else pool.fee_1e4 / 1e4
         if not all(pool.reserves):
             return []
         x, y = map(float, pool.reserves)
         depth = sqrt(x) * sqrt(y)
-        return [
-            Row(Hop(pool.id, nodes[a], nodes[1 - a]), 1 - fee, [sqrt(q / p), 0.0], [0.0, _ENDLESS], [0.0, q], [depth, 0.0], [depth, 0.0], pool.gas, 0)
-            for a, p, q in ((0, x, y), (1, y, x))
-        ]  # fmt: skip
+        for a, p, q in ((0, x, y), (1, y, x)):
+            stop, most, out = 0.0, _ENDLESS, q
+            if isinstance(pool, ConstantProductPool) and p * _NEAR_FULL > UINT112_MAX:
+                # Reserves are of 112 bits: what goes beyond is refused.
+                most = (UINT112_MAX - p) * (1 - fee) * _BELOW
+                stop, out = depth / (p + most), most * q / (p + most)
+            rows.append(
+                Row(Hop(pool.id, nodes[a], nodes[1 - a]), 1 - fee, [sqrt(q / p), stop], [0.0, most], [0.0, out], [depth, 0.0], [depth, 0.0], pool.gas, 0)
+            )  # fmt: skip
+        return rows
     held = pool.reserves if isinstance(pool, SolidlyPool) else pool.balances
     if not all(held):
         return []
     curve = curve_of(pool)
-    rows: list[Row] = []
     for i in range(len(nodes)):
         for j in range(len(nodes)):
             if i != j:

@@ -8,12 +8,13 @@ from decimal import Decimal
 import pytest
 
 from agent.amm import ConstantProductPool
+from agent.amm.constant_product import exact_in
 from agent.domain.instruments import Asset, AssetId, Place
 from agent.market.view import GasState, MarketView
 from agent.routing.compiled_support import CompiledSupports
 from agent.routing.depths import Depths, fed_by, fitted
 from agent.routing.graph import Graph, Hop, Path
-from agent.routing.greedy import best_split, exact
+from agent.routing.greedy import best_plan, best_split, exact
 from agent.routing.plan import make_plan
 from agent.routing.problem import Problem, pose
 from agent.routing.rebuild import rebuilt
@@ -93,6 +94,38 @@ def test_one_leg_that_gives_less_takes_the_place_of_two_whose_gas_is_more(engine
     gives = [sum(supports.worth(each, start).flows.values()) for each in (two, one)]
     assert gives[0] > gives[1]
     assert supports.improved(two, start)[0] == one
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_legs_beyond_the_limit_go_by_what_each_of_them_is_worth(engine: type[Supports]) -> None:
+    """Two shallow legs make room for the two of one deep way; leaving that out would be one step instead of two."""
+    problem = replace(
+        posed(market(pool(1, A, C, 1e6, 1e6, 100), pool(2, C, B, 1e6, 1e6, 100), pool(3, A, B, 30, 30), pool(4, A, B, 30, 30)), 1_000),
+        max_legs=2,
+    )  # fmt: skip
+    supports, two = engine(problem, lambda: True), {hop(problem, 1, A, C), hop(problem, 2, C, B)}
+    wide = frozenset({*two, hop(problem, 3, A, B), hop(problem, 4, A, B)})
+    made = supports.worth(wide, dict.fromkeys((A, B, C), 1.0))
+    assert set(made.flows) == wide and supports.thinned(wide, made)[0] == two
+
+
+def test_a_pair_sells_no_more_than_its_reserve_can_hold() -> None:
+    """Reserves are of 112 bits (UniswapV2Pair._update): the rest of the sale goes where it is worth less."""
+    full = 2**112 - 1
+    near, other = (
+        replace(pool(n, A, B, 1, 1), reserves=reserves)
+        for n, reserves in ((1, (full // 2, 10**20)), (2, (full // 100, 10**18)))
+    )
+    view, most = market(near, other, gwei=0), full - full // 2
+    whole = full * 6 // 10
+    plan = best_plan(pose(view, A, B, whole, graph=Graph(view)))
+    assert sum(leg.in_raw for leg in plan.legs) == whole
+    grid = (
+        exact_in(near, 0, 1, most * k // 1000).amount_out
+        + exact_in(other, 0, 1, whole - most * k // 1000).amount_out
+        for k in range(990, 1001)
+    )
+    assert plan.out >= max(grid) * (1 - 1e-9)
 
 
 def test_what_makes_a_way_too_long_is_left_out_by_its_least_leg() -> None:
