@@ -1,13 +1,14 @@
 """Routers that a user could pick instead, beside ours: recorded orders over the recorded mainnet market, every plan executed by our exact pools.
 
-    python scripts/bench.d/route_peers.py [--count 40] [--seed 1] [--all] [--peers convex,tines,sor,milp] [--drawn] [--low] [--small 40] [--fresh] [--json]
+    python scripts/bench.d/route_peers.py [--count 40] [--seed 1] [--all] [--peers convex,tines,sor,milp] [--drawn] [--low] [--small 40] [--fresh | --again] [--json]
 
 All get the same 842 pools, the same gas and the same limits (12 legs, 4 hops); what they answer is executed leg by leg in integers, of several
 answers the best counts, and one that does not execute counts as nothing and is told. `convex` is cvxpy with Clarabel over the whole market;
 `tines` is Sushi's router with up to a hundred flows; `sor` is the split search of Uniswap's smart-order-router over quotes of ours (its own need
 a chain), up to seven splits in steps of 5 %; `milp` is HiGHS on markets of at most 30 pools around the order, where ours answers for those pools too;
 `--small` takes drawn markets of at most 12 pools instead, which HiGHS solves to the end.
-Rows are kept in the cache folder as they are made: a run that was interrupted goes on, `--fresh` begins again. `route_peers.txt` beside this keeps a run.
+Rows are kept in the cache folder as they are made: a run that was interrupted goes on, `--fresh` begins again; `--again` plans ours anew, by the code as it is,
+beside the peers' kept answers, which our code has no part in. `route_peers.txt` beside this keeps a run.
 Peers come from locks of their own in scripts/peers; one that is not there is said and left out. Exit 1 where ours is below a peer by more than 0.01 bps.
 """
 
@@ -234,6 +235,16 @@ def one(
     return row
 
 
+def again(row: dict[str, Any], view: MarketView, graph: Graph, order: dict[str, Any]) -> dict[str, Any]:
+    """A kept row with ours planned anew. Peers that were asked of other pools than all (`milp`) are left out."""
+    found = planned(
+        pose(view, order["sell"], order["buy"], int(order["sell_raw"]), max_hops=HOPS, graph=graph)
+    )
+    net, legs, ms = (found[0].net, len(found[0].legs), found[1]) if found is not None else (0, 0, 0.0)
+    peers = {name: {**peer, "ours": net} for name, peer in row["peers"].items() if name != "milp"}
+    return {**row, "net": net, "legs": legs, "ms": ms, "peers": peers}
+
+
 def over(peer: dict[str, Any]) -> float | None:
     """By how many bps of the peer's net ours is more; None where neither nets anything."""
     if peer["net"] <= 0:
@@ -289,6 +300,9 @@ def main() -> int:
     options.add_argument("--low", action="store_true", help="drawn orders of $100 to $1,000")
     options.add_argument("--peers", default="convex,tines,sor,milp")
     options.add_argument("--fresh", action="store_true", help="nothing of a run before is kept")
+    options.add_argument(
+        "--again", action="store_true", help="ours planned anew beside the peers' kept answers"
+    )
     options.add_argument("--json", action="store_true")
     options.add_argument(
         "--small", type=int, default=0, help="so many drawn small markets beside HiGHS, and nothing else"
@@ -337,6 +351,9 @@ def main() -> int:
     for peer in peers.values():
         peer.close()
     rows = [{**row, "name": name} for name, _ in names if (row := kept.rows[name]) is not None]
+    if given.again:
+        of = dict(names)
+        rows = [again(row, *worlds[of[row["name"]].get("gwei", 0)], of[row["name"]]) for row in rows]
     machine = {
         "machine": platform.machine(), "cpus": os.cpu_count(), "python": platform.python_version(),
         "numpy": numpy.__version__, "seed": given.seed, "market": view.digest[:12],
@@ -344,6 +361,7 @@ def main() -> int:
     print(" · ".join(f"{key} {value}" for key, value in machine.items()))
     print(
         f"{len(names)} orders, {len(rows)} with a route of ours; peers {', '.join(peers)}, 12 legs, {HOPS} hops"
+        f"{'; ours planned again beside answers that were kept' if given.again else ''}"
     )
     below = told(rows)
     if given.json:
