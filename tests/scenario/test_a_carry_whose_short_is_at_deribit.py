@@ -216,6 +216,15 @@ def test_an_account_that_is_margined_otherwise_is_not_judged_by_this_model(told:
     with pytest.raises(Usage) as no:
         inverse("-50000", "1", **told)
     assert no.value.code == "MARGIN_MODEL" and "segregated" in no.value.hint
+    says = "equity 1 BTC, maintenance margin 0.01 BTC, 100.00 times"
+    assert no.value.message.endswith(f"the exchange itself says: {says}")
+
+
+def test_where_nothing_has_to_be_kept_the_exchange_says_nothing_of_it() -> None:
+    row = {"currency": "BTC", "equity": "2.5", "maintenance_margin": "0", "margin_model": "cross_pm"}
+    no = refused("deribit", {"summaries": [row, {**row, "currency": "ETH", "maintenance_margin": "3.0001"}]})
+    assert no is not None and "BTC" not in no.message
+    assert no.message.endswith("equity 2.5 ETH, maintenance margin 3.0001 ETH, 0.83 times")
 
 
 def test_the_coins_that_an_inverse_short_has_sold_are_no_delta() -> None:

@@ -7,7 +7,7 @@ options; where the account's own figure is above the sum of its contracts', thei
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 from agent.domain.errors import Usage
@@ -27,17 +27,29 @@ PLACES = Decimal("1e-18")
 
 
 def refused(venue: str, summaries: Any) -> Usage | None:
-    """Why the accounts are not judged here; None where they may be."""
+    """Why the accounts are not judged here, with what the exchange itself says of them; None where they may be."""
     with understood("get_account_summaries"):
         models = {_model(row) for row in summaries["summaries"]}
-    other = sorted(models - STANDARD)
-    if not other:
-        return None
+        other = sorted(models - STANDARD)
+        if not other:
+            return None
+        figures = [words for row in summaries["summaries"] if (words := _stated(row))]
+    says = f"; the exchange itself says: {'; '.join(figures)}" if figures else ""
     return Usage(
         "MARGIN_MODEL",
-        f"at {venue} margin is by {other[0][:40]}, which is not told position by position",
+        f"at {venue} margin is by {other[0][:40]}, which is not told position by position{says}",
         "`fairlead health FILE` judges a portfolio-margined account written down; or use segregated standard margin there",
     )
+
+
+def _stated(row: Mapping[str, Any]) -> str:
+    """One currency's own two figures and their ratio, rounded down; "" where nothing has to be kept."""
+    equity, kept = exact(row["equity"]), exact(row["maintenance_margin"])
+    if kept <= 0:
+        return ""
+    times = WIDE.divide(equity, kept).quantize(Decimal("0.01"), ROUND_FLOOR, WIDE)
+    currency = text_of(row["currency"])
+    return f"equity {number(equity)} {currency}, maintenance margin {number(kept)} {currency}, {times} times"
 
 
 def _model(row: Mapping[str, Any]) -> str:
