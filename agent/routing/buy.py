@@ -16,6 +16,7 @@ from agent.domain.instruments import AssetId, Place
 from agent.domain.routes import Route
 from agent.domain.units import qty_exact, raw_down
 from agent.market.view import MarketView
+from agent.routing.certificate.data_fees import charged
 from agent.routing.certify import certified
 from agent.routing.engine import search_over
 from agent.routing.graph import Graph, swap
@@ -55,6 +56,7 @@ def route_buy(
     """
     if buy_raw <= 0:
         raise Usage("BAD_AMOUNT", f"the quantity must be greater than zero, not {buy_raw}")
+    digest, view = view.digest, charged(view)
     graph = Graph(view, never, alone)
     amount = first_guess(view, graph, sell, buy, buy_raw, cross_domain, max_hops)
     held = inventory(view, sell, cross_domain)
@@ -111,7 +113,8 @@ def route_buy(
             "NO_ROUTE", f"no path pays that much {view.assets[buy].symbol}", "try a smaller quantity"
         )
     problem, plan = best
-    return certified(problem, route_of(problem, trim(problem, plan, buy_raw)), in_time)
+    route = route_of(problem, trim(problem, plan, buy_raw))
+    return certified(problem, replace(route, market_digest=digest), in_time)
 
 
 def inventory(view: MarketView, sell: AssetId, cross_domain: bool) -> int | None:

@@ -13,6 +13,7 @@ from agent.domain.errors import Usage
 from agent.domain.instruments import AssetId
 from agent.market.file import parse_market
 from agent.market.write import market_json
+from agent.routing.buy import route_buy
 from agent.routing.certificate.check import check
 from agent.routing.report import route_json
 
@@ -46,6 +47,20 @@ def test_where_data_is_dear_fewer_pools_are_worth_a_leg() -> None:
     assert dear["certificate"]["gap_bps"] < 0.5
     # What splitting would earn is less than another leg's data: the bound of a market without them is above it.
     assert int(dear["certificate"]["bound_raw"]) < int(free["net_out_raw"])
+
+
+def test_a_purchase_counts_them_as_a_sale_does() -> None:
+    told = []
+    for fees in ({}, {"data_wei_per_leg": str(5 * 10**15)}):
+        view = parse_market(market(**fees))
+        route = route_buy(view, AssetId(BASE_WETH), AssetId(BASE_USDC), 2_900 * 10**6)
+        told.append(json.loads(json.dumps(route_json(route))))
+        assert check(told[-1], view).why == () and told[-1]["out_raw"] == str(2_900 * 10**6)
+    free, dear = told
+    assert (len(free["legs"]), len(dear["legs"])) == (3, 1) and int(dear["in_raw"]) > int(free["in_raw"])
+    units = 90_000 + -(-5 * 10**15 // PRICE)
+    top, bottom = 10**6 * 10**12, 10**18 * 333_333_333
+    assert int(dear["costs"]["gas_raw"]) == -(-units * PRICE * top // bottom)
 
 
 def test_a_certificate_made_without_them_is_refused() -> None:
