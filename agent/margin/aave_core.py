@@ -221,7 +221,7 @@ class AaveModel:
                 def step(price: int, source: str = source) -> int:
                     return at(source, price).liquidation_threshold_bps if self.rules.averaged else 0
 
-                cache[source] = first_price(self._line(holdings, prices, source), bad, step)
+                cache[source] = first_price(self._line(holdings, prices, source), bad, step, prices[source])
             side, px = cache[source]
             found.append(LiquidationPx(r.asset, side, px, prices[source]))
         return tuple(found)

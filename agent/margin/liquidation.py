@@ -42,12 +42,12 @@ class Line:
 
 
 def first_price(
-    line: Line, bad: Callable[[int], bool], step: Callable[[int], int]
+    line: Line, bad: Callable[[int], bool], step: Callable[[int], int], now: int
 ) -> tuple[Side, int | None]:
     """Which way the price must go, and the first integer price that way at which `bad` holds.
 
     `step(p)` is the rounded threshold: between two prices of equal step `bad` flips at most once. BELOW: bad(px) and not
-    bad above it; ABOVE: bad(px) and not bad under it. NONE where no price from 0 to 1e15 units does it.
+    bad above it; ABOVE: bad(px) and not bad under it. NONE where no price from 0 to 1e15 units does it, or all of them from `now` on.
     """
     if line.slope == 0:
         return Side.NONE, None
@@ -61,12 +61,25 @@ def first_price(
         if safe < 1:
             return Side.NONE, None
         px = _last_bad(max(sure, 0), safe, bad, step, line.flickers)
+        if px == MAX_PX_RAW:
+            return _turned(bad, now)
         return (Side.BELOW, px) if px is not None and px > 0 else (Side.NONE, None)
     if root[0] > MAX_PX_RAW * root[1]:
-        return Side.NONE, None
+        return _turned(bad, now) if bad(MAX_PX_RAW) else (Side.NONE, None)
     px = _last_bad(-sure, -safe, lambda p: bad(-p), lambda p: step(-p), line.flickers)
     # Bad at no price at all already: it is not this price that does it.
     return (Side.ABOVE, -px) if px is not None and px < 0 else (Side.NONE, None)
+
+
+def _turned(bad: Callable[[int], bool], now: int) -> tuple[Side, int | None]:
+    """As `first_price` where flooring a threshold turns the line: what is lent and owed of the asset nearly cancels, and it is bad as far as prices go.
+    The nearer of the flips on both ways from here, each looked for by doubling."""
+    if bad(now):
+        return Side.NONE, None
+    down, up = highest_bad(bad, now), lowest_bad(bad, now)
+    if down is not None and (up is None or now - down <= up - now):
+        return Side.BELOW, down
+    return (Side.NONE, None) if up is None else (Side.ABOVE, up)
 
 
 def _bound(line: Line, below: bool, *, away_from_bad: bool) -> int:

@@ -13,6 +13,8 @@ from book_runs import Counted, part, parts
 from random_books import AT, KINDS, aave, flips, hold, more
 
 from agent.margin import aave_v3_0, aave_v3_4, aave_v3_6, aave_v3_7
+from agent.margin.aave_account import Account as Aave
+from agent.margin.aave_account import Reserve
 from agent.margin.model import Side, State
 from agent.margin.surface import Member
 
@@ -95,3 +97,19 @@ def test_a_price_about_which_two_floors_flicker_is_the_first_on_the_way() -> Non
 
     near = [bad(px) for px in range(told.px_raw - 200, told.px_raw + 40)]
     assert not any(near[:200]) and near[200] and not all(near[200:])
+
+
+def test_what_is_lent_and_owed_alike_is_liquidated_by_the_rise_that_floors_its_threshold() -> None:
+    """By exact thresholds a fall of the bitcoin alone would be bad; floored to whole basis points, the average of a rising one is below its own."""
+    rows = (
+        Reserve("dai", 18, 96714727, 7500, 7800, True, 1699001003, 630814745951761608998912, 1165829597349158509452422773, 33009283923185681699333039, 0,
+                1270005201066518441336649546, 66018567846371363398666078),
+        Reserve("usdc", 6, 141722201, 6700, 7000, True, 1699302085, 0, 1114695977639013845922351764, 7761983558357989820375763, 156233525895,
+                1218245957367253012161839588, 15523967116715979640751526),
+        Reserve("wbtc", 8, 7916890444669, 8700, 9000, True, 1698899861, 571646308, 1287753812306855881597990845, 18280416487459139511329793, 502651049,
+                1317202791683734658562735710, 36560832974918279022659587),
+    )  # fmt: skip
+    member = Member("one", aave_v3_4.MODEL, Aave(rows, None), AT)
+    assert member.state({}) is not State.LIQUIDATABLE
+    told = {px.asset: px for px in aave_v3_4.MODEL.health(member.account, AT).liquidation_px}
+    assert hold(member) == 3 and told["wbtc"].side is Side.ABOVE
