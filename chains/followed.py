@@ -3,8 +3,8 @@
 Prices, indices, rates and parameters move with no event of the account, and are read anew at each block; so is all that comes with the
 same requests: a position at Compound, Morpho or Maker costs no further one. What does is kept: Aave's scaled balances, two or three calls for
 each asset of the market. Before it is used at a later block, the logs of every block between are asked for, of those very tokens and with the
-account in any of their topics (aave core-v3: Transfer, Mint, Burn, BalanceTransfer): what a token logged for the account is read again. It is
-used for one block only, and of one branch: before and after are named by their hashes.
+account as either of the two parties they name (aave core-v3: Transfer, Mint, Burn, BalanceTransfer): what a token logged for the account is
+read again. It is used for one block only, and of one branch: before and after are named by their hashes.
 
 Nothing rests on the events alone. Every `check_every` blocks the account is read whole, and where that differs the events are believed
 no more (`distrusted` says why); whoever finds the market's own figures to be other ones calls `forget`. Logs that do not come, a gap, or
@@ -204,13 +204,15 @@ async def _news(logs: LogReader, at: BlockRef, ref: BlockRef, kept: Sequence[Cal
         found = await asyncio.gather(
             *(
                 logs.logs_agreed(contracts, [*[None] * place, named], at.number + 1, ref.number)
-                for place in (1, 2, 3)
+                for place in (1, 2)
             )
         )
-        before, after = await asyncio.gather(logs.block(at.number), logs.block(ref.number))
+        # After the logs: what was another branch's then is none of this block's.
+        if (await logs.block(ref.number)).hash != ref.hash:
+            return None
+        if ref.parent_hash != at.hash and (await logs.block(at.number)).hash != at.hash:
+            return None
     except (Retry, Reject):
-        return None
-    if (before.hash, after.hash) != (at.hash, ref.hash):
         return None
     every = {(one.block_number, one.log_index): one for some in found for one in some}
     return [every[place] for place in sorted(every)]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -12,8 +15,10 @@ from aave_chain import DOLLAR, ETH, USDC, WETH, aave_chain
 from eth_utils.address import to_checksum_address
 from liquidations import LIQUIDATOR, NEVER, Pool
 
+from agent.app.cli import run
 from agent.app.settings_tree import Chain
 from agent.app.watching.aave import looked_at
+from chains.devnet.artifacts import artifact
 from chains.devnet.funding import give_token
 from chains.errors import Retry
 from chains.followed import MOST_BLOCKS, Followed
@@ -231,3 +236,26 @@ async def test_figures_that_are_not_the_markets_are_read_again_whole_in_the_same
         pool.do(WHO, "AavePool", pool.market.pool, "withdraw", WETH, ETH, WHO)
         assert await told() == (True, "")
         assert seen.followed.spared > 0
+
+
+def test_a_live_view_names_the_transaction_that_changed_the_account(
+    pool: Pool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "f.toml"
+    assert run(["init", "--watch", WHO, "--rpc", pool.rpc.url, "--out", str(path)]) == 0, capfd.readouterr()
+    command = [sys.executable, "-m", "agent", "--settings", str(path), "health", "--watch", "--every", "0.3", "--count", "8"]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as view:
+        assert view.stdout is not None
+        shown = ""
+        while "ends it" not in shown:
+            line = view.stdout.readline()
+            assert line, shown
+            shown += line
+        assert "changed" not in shown
+        sent = pool.queue(WHO, pool.market.pool, artifact("AavePool").call("withdraw", WETH, ETH, WHO))
+        pool.mine(pool.now() + 1)
+        number = int(pool.rpc("eth_getTransactionReceipt", sent)["blockNumber"], 16)
+        shown += view.stdout.read()
+    assert view.returncode == 0, shown
+    assert f"changed  ethereum block {number} by {sent}" in shown
+    assert shown.count("equal to the last digit") == 8
