@@ -50,10 +50,9 @@ class LogReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An account's own event: in that transaction the contract changed what it holds of the account."""
+    """A transaction in which a kept contract changed what it holds of the account."""
 
     account: Address
-    contract: Address
     block: int
     tx_hash: Hash32
 
@@ -117,7 +116,10 @@ class Followed:
         for call in [c for c in self._kept if c.to == log.address and account_in(c) in named]:
             del self._kept[call]
         told = [
-            Change(who, log.address, log.block_number, log.tx_hash) for who in sorted(named & self._accounts)
+            Change(who, log.block_number, log.tx_hash)
+            for who in sorted(named & self._accounts)
+            # A transaction moves several tokens, and each logs it more than once.
+            if not any((one.account, one.tx_hash) == (who, log.tx_hash) for one in self.changes)
         ]
         self.changes = [*self.changes, *told][-MOST_CHANGES:]
 

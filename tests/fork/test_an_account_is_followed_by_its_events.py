@@ -257,5 +257,5 @@ def test_a_live_view_names_the_transaction_that_changed_the_account(
         number = int(pool.rpc("eth_getTransactionReceipt", sent)["blockNumber"], 16)
         shown += view.stdout.read()
     assert view.returncode == 0, shown
-    assert f"changed  ethereum block {number} by {sent}" in shown
+    assert shown.split("changed\n")[1].startswith(f"  ethereum block {number} by {sent}\n\n"), shown
     assert shown.count("equal to the last digit") == 8

@@ -143,9 +143,10 @@ def _look(
     for one_hedge in hedges_of(settings):
         print(f"\nhedge in place  {one_hedge['words']} for the rule {one_hedge['rule']}; it raises no health")
     _falls_first(found, loans)
-    for name, of in followed.items():
-        for change in of.changes[-CHANGES_SHOWN:]:
-            print(f"\nchanged  {name} block {change.block} by {change.tx_hash}")
+    changed = [(name, change) for name, of in followed.items() for change in of.changes[-CHANGES_SHOWN:]]
+    for n, (name, change) in enumerate(changed):
+        print("" if n else "\nchanged\n", end="")
+        print(f"  {name} block {change.block} by {change.tx_hash}")
     return told.halt
 
 
