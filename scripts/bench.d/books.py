@@ -3,7 +3,7 @@
     python scripts/bench.d/books.py [--books 2000] [--seed 1] [--part 5000] [--kept FILE] [--json]
 
 With --kept what was counted stays in FILE, and the same command goes on where it was cut short; a changed model begins anew. A million books
-take some fifty minutes of one core's time (three hundred thousand: books.txt). Exit 1 with the account where one does not hold.
+take some seventy-five minutes of one core's time (books.txt). Exit 1 with the account where one does not hold.
 """
 
 from __future__ import annotations

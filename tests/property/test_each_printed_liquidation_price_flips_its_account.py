@@ -35,7 +35,7 @@ def test_several_hundred_books() -> None:
 @pytest.mark.full
 @pytest.mark.timeout(14_400)
 def test_a_million_books() -> None:
-    """Fifty minutes of a core's own time. With FAIRLEAD_BOOKS naming a file, what was counted stays there and is not counted again."""
+    """Seventy-five minutes of a core's own time. With FAIRLEAD_BOOKS naming a file, what was counted stays there and is not counted again."""
     kept, total = os.environ.get("FAIRLEAD_BOOKS"), Counted()
     for number, counted, _ in parts(1_000_000, 1_001, 5_000, Path(kept) if kept else None):
         total.add(counted)
