@@ -1,10 +1,12 @@
-"""What an account itself holds at a lending market, kept from look to look and dropped when an event of the account changes it.
+"""What an account itself holds at a lending market, followed from look to look by the events that change it.
 
 Prices, indices, rates and parameters move with no event of the account, and are read anew at each block; so is all that comes with the
-same requests: a position at Compound, Morpho or Maker costs no further one. What does is kept: Aave's scaled balances, two or three calls for
-each asset of the market. Before it is used at a later block, the logs of every block between are asked for, of those very tokens and with the
-account as either of the two parties they name (aave core-v3: Transfer, Mint, Burn, BalanceTransfer): what a token logged for the account is
-read again. It is used for one block only, and of one branch: before and after are named by their hashes.
+same requests: a position at Compound, Morpho, Maker, Liquity or crvUSD costs no further one. What does is kept: Aave's scaled balances, two or
+three calls for each asset of the market, until a token logs an event of the account. `chains/account_views` has which logs those are.
+
+At a later block the logs of every block between are asked for, of those very contracts and with the account where they name it. What is kept is
+used for one block only, and of one branch: before and after are named by their hashes. What is read at each block is held against its events:
+a state that changed without one means logs that were left out.
 
 Nothing rests on the events alone. Every `check_every` blocks the account is read whole, and where that differs the events are believed
 no more (`distrusted` says why); whoever finds the market's own figures to be other ones calls `forget`. Logs that do not come, a gap, or
@@ -18,8 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from chains.errors import Reject, Retry
-from chains.evm import address_of, selector, word
+from chains.account_views import VIEWS, account_of, subject_of, view_of
+from chains.errors import Halt, Reject, Retry
 from chains.types import Address, BlockRef, Call, CallResult, Hash32, Log, ViewReader
 
 CHECK_EVERY = 20
@@ -28,10 +30,6 @@ MOST_BLOCKS = 200
 """A longer way is not followed: whoever looks so seldom reads whole."""
 MOST_KEPT = 4_096
 MOST_CHANGES = 32
-
-
-KEPT = frozenset({selector("scaledBalanceOf(address)"), selector("principalBalanceOf(address)")})
-"""Views of one account, their only argument, that change with an event of that account alone."""
 
 
 class LogReader(Protocol):
@@ -50,18 +48,11 @@ class LogReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A transaction in which a kept contract changed what it holds of the account."""
+    """A transaction in which a contract logged that what it holds of `subject` changed: an account, left-padded, or a trove's id."""
 
-    account: Address
+    subject: bytes
     block: int
     tx_hash: Hash32
-
-
-def account_in(call: Call) -> Address | None:
-    """Whose own state a call asks for, and nobody else's event changes; None for any other call."""
-    if call.data[:4] not in KEPT or call.value or len(call.data) != 36:
-        return None
-    return address_of(call.data[4:])
 
 
 class Followed:
@@ -72,7 +63,7 @@ class Followed:
         self._lock: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._at: BlockRef | None = None
         self._kept: dict[Call, CallResult] = {}
-        self._accounts: set[Address] = set()
+        self._subjects: set[bytes] = set()
         self._since_check = 0
         self.changes: list[Change] = []
         """The newest last."""
@@ -90,17 +81,18 @@ class Followed:
         self._at, self._kept = None, {}
 
     async def reach(self, ref: BlockRef, logs: LogReader) -> None:
-        """Follow what is kept up to `ref`, or drop it. Raises Halt, where an endpoint is of another chain."""
+        """Follow what is known up to `ref`, or drop it. Raises Halt, where an endpoint is of another chain."""
         async with self._own_lock():
             at = self._at
             if at is None or self.distrusted or at.hash == ref.hash or ref.number <= at.number:
                 return
-            news = await _news(logs, at, ref, list(self._kept)) if self._kept else []
+            watched = list(self._kept)
+            news = await _news(logs, at, ref, watched) if watched else []
             if news is None:
                 self.forget()
                 return
             for one in news:
-                self._drop(one)
+                self._heard(one, [call for call in watched if _names(one, call)])
             self._at = ref
             self._since_check = self._since_check % self._check_every + 1
 
@@ -111,15 +103,14 @@ class Followed:
             self._lock = (loop, asyncio.Lock())
         return self._lock[1]
 
-    def _drop(self, log: Log) -> None:
-        named = {address_of(topic) for topic in log.topics[1:] if topic[:12] == bytes(12)}
-        for call in [c for c in self._kept if c.to == log.address and account_in(c) in named]:
-            del self._kept[call]
+    def _heard(self, log: Log, touched: Sequence[Call]) -> None:
+        for call in touched:
+            self._kept.pop(call, None)
         told = [
-            Change(who, log.block_number, log.tx_hash)
-            for who in sorted(named & self._accounts)
+            Change(subject, log.block_number, log.tx_hash)
+            for subject in sorted({subject_of(call) for call in touched})
             # A transaction moves several tokens, and each logs it more than once.
-            if not any((one.account, one.tx_hash) == (who, log.tx_hash) for one in self.changes)
+            if not any((one.subject, one.tx_hash) == (subject, log.tx_hash) for one in self.changes)
         ]
         self.changes = [*self.changes, *told][-MOST_CHANGES:]
 
@@ -127,7 +118,7 @@ class Followed:
         """What is kept of these at that very block; nothing where it is time to read whole."""
         if self._at is None or self._at.hash != ref.hash or self._since_check >= self._check_every:
             return {}
-        return {call: self._kept[call] for call in calls if call in self._kept}
+        return {call: self._kept[call] for call in calls if call in self._kept and VIEWS[call.data[:4]].kept}
 
     def learn(self, read: Sequence[tuple[Call, CallResult]], ref: BlockRef) -> None:
         """Answers of the chain at `ref`: kept, and held against what was kept for that block."""
@@ -139,26 +130,27 @@ class Followed:
             self._at, self._kept, self._since_check = ref, {}, 0
         for call, answer in read:
             known = self._kept.get(call)
-            if known is not None and known != answer:
+            if known is not None and not VIEWS[call.data[:4]].same(known, answer):
+                who = account_of(subject_of(call)) or "a trove"
                 self.distrusted = (
-                    f"{call.to} told another state of {account_in(call)} in block {ref.number} than its events did: accounts of"
-                    " this chain are read whole from now on"
+                    f"{call.to} told another state of {who} in block {ref.number} than its events did: accounts of this chain are"
+                    " read whole from now on"
                 )
                 self.forget()
                 return
             if answer.ok and len(answer.data) >= 32:
                 self._kept[call] = answer
-                self._accounts.add(account_in(call) or call.to)
         if len(self._kept) > MOST_KEPT:
             self.forget()
 
 
 class FollowedView:
-    """Implements `chains.types.ViewReader` for one look."""
+    """Implements `chains.types.ViewReader` for one look; at whose end `settle` is called."""
 
     def __init__(self, followed: Followed, view: ViewReader, logs: LogReader) -> None:
         self._followed, self._view, self._logs = followed, view, logs
         self._seen: dict[int | str, BlockRef] = {}
+        self._unheard: list[tuple[BlockRef, list[tuple[Call, CallResult]]]] = []
 
     def forget(self) -> None:
         self._followed.forget()
@@ -168,14 +160,15 @@ class FollowedView:
     ) -> tuple[BlockRef, list[CallResult]]:
         """As the view it stands before. What is asked of "latest" is asked of the chain: that request is needed for the block itself."""
         ref = self._seen.get(block)
-        own = (
-            [call for call in dict.fromkeys(calls) if account_in(call) is not None] if ref is not None else []
-        )
+        own = [call for call in dict.fromkeys(calls) if view_of(call) is not None]
         if ref is None or not own:
             # The logs are asked for beside what has to be asked in any case: they cost no time of their own.
             asked = self._view.multicall(calls, block)
             (at, found), _ = await asyncio.gather(asked, self._reach(ref))
             self._seen |= {at.number: at, at.hash: at}
+            if own:
+                read = dict(zip(calls, found, strict=True))
+                self._unheard.append((at, [(call, read[call]) for call in own]))
             return at, found
         await self._reach(ref)
         known = self._followed.answers(own, ref)
@@ -190,23 +183,48 @@ class FollowedView:
         self._followed.spared += len(calls) - len(missing)
         return ref, [known[call] for call in calls]
 
+    async def settle(self) -> None:
+        """Hold what was read of "latest", and no later request was made beside, against its events. Raises nothing: what stops a look
+        stopped it before."""
+        try:
+            for ref in sorted({at for at, _ in self._unheard}, key=lambda at: at.number):
+                await self._reach(ref)
+        except Halt:
+            self._followed.forget()
+
     async def _reach(self, ref: BlockRef | None) -> None:
-        if ref is not None:
-            await self._followed.reach(ref, self._logs)
+        if ref is None:
+            return
+        await self._followed.reach(ref, self._logs)
+        for at, read in [one for one in self._unheard if one[0].hash == ref.hash]:
+            self._followed.learn(read, at)
+        self._unheard = [one for one in self._unheard if one[0].hash != ref.hash]
 
 
-async def _news(logs: LogReader, at: BlockRef, ref: BlockRef, kept: Sequence[Call]) -> list[Log] | None:
-    """The logs between two blocks that name an account kept of, by the contracts kept of; None where the way between is not known."""
+def _names(log: Log, call: Call) -> bool:
+    """Whether it is a log of what `call` asks for."""
+    subject, places = subject_of(call), VIEWS[call.data[:4]].places
+    return call.to == log.address and any(log.topics[n : n + 1] == (subject,) for n in places)
+
+
+async def _news(logs: LogReader, at: BlockRef, ref: BlockRef, watched: Sequence[Call]) -> list[Log] | None:
+    """The logs between two blocks that may name what is watched; None where the way between is not known."""
     if ref.number - at.number > MOST_BLOCKS:
         return None
-    contracts = sorted({call.to for call in kept})
-    accounts = sorted({who for call in kept if (who := account_in(call)) is not None})
-    named = [word(who) for who in accounts]
+    by_place: dict[int, list[Call]] = {}
+    for call in watched:
+        for place in VIEWS[call.data[:4]].places:
+            by_place.setdefault(place, []).append(call)
     try:
         found = await asyncio.gather(
             *(
-                logs.logs_agreed(contracts, [*[None] * place, named], at.number + 1, ref.number)
-                for place in (1, 2)
+                logs.logs_agreed(
+                    sorted({call.to for call in calls}),
+                    [*[None] * place, sorted({subject_of(call) for call in calls})],
+                    at.number + 1,
+                    ref.number,
+                )
+                for place, calls in sorted(by_place.items())
             )
         )
         # After the logs: what was another branch's then is none of this block's.

@@ -5,27 +5,28 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
 from aave_chain import DOLLAR, ETH, USDC, WETH, aave_chain
+from counting_gateway import Counting
 from eth_utils.address import to_checksum_address
 from liquidations import LIQUIDATOR, NEVER, Pool
 
 from agent.app.cli import run
 from agent.app.settings_tree import Chain
 from agent.app.watching.aave import looked_at
+from chains.account_views import account_of
 from chains.devnet.artifacts import artifact
 from chains.devnet.funding import give_token
-from chains.errors import Retry
 from chains.followed import MOST_BLOCKS, Followed
 from chains.gateway import Gateway
 from chains.lending.aave_v3 import AaveAccount, read_account
 from chains.rpc import Rpc
-from chains.types import Address, BlockRef, Call, CallResult, Log, ViewReader
+from chains.types import Address, ViewReader
 
 pytestmark = pytest.mark.devnet
 WHO = to_checksum_address("0xf0110000000000000000000000000000000000f0")
@@ -50,35 +51,6 @@ def node() -> Iterator[Pool]:
 def pool(node: Pool) -> Iterator[Pool]:
     with node.undone():
         yield node
-
-
-class Counting:
-    """The gateway itself, counting what is asked of it; `without` leaves logs of one contract out, `silent` answers no logs."""
-
-    def __init__(self, gateway: Gateway) -> None:
-        self.gateway, self.requests, self.calls = gateway, 0, 0
-        self.without, self.silent = "", False
-
-    async def multicall(
-        self, calls: Sequence[Call], block: int | str = "latest"
-    ) -> tuple[BlockRef, list[CallResult]]:
-        self.requests, self.calls = self.requests + 1, self.calls + len(calls)
-        return await self.gateway.multicall(calls, block)
-
-    async def block(self, tag: int | str = "latest") -> BlockRef:
-        return await self.gateway.block(tag)
-
-    async def logs_agreed(
-        self,
-        address: Address | Sequence[Address],
-        topics: Sequence[bytes | Sequence[bytes] | None],
-        first: int,
-        last: int,
-    ) -> list[Log]:
-        if self.silent:
-            raise Retry("NOT_NOW", "no logs")
-        found = await self.gateway.logs_agreed(address, topics, first, last)
-        return [one for one in found if one.address != self.without]
 
 
 class Looks:
@@ -167,7 +139,7 @@ async def test_a_liquidation_by_somebody_else_is_followed(pool: Pool) -> None:
             < {r.asset: r.scaled_debt_raw for r in before.reserves}[Address(to_checksum_address(USDC))]
         )
         change = seen.followed.changes[-1]
-        assert str(change.account) == WHO and change.block == after.block.number
+        assert account_of(change.subject) == WHO and change.block == after.block.number
         receipt = pool.rpc("eth_getTransactionReceipt", change.tx_hash)
         assert receipt["from"] == LIQUIDATOR.lower()
 

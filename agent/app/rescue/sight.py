@@ -122,7 +122,8 @@ async def look(app: App, rule: RescueTable) -> Sight | None:
     assert chain is not None, "the settings were checked"
     desk = desk_of(app, rule)
     lender = await lender_of(chain, desk.gateway, rule.market, desk.wallet)
-    one = await lender.look(desk.account_view(), desk.wallet) if lender is not None else None
+    view = desk.account_view()
+    one = await lender.look(view, desk.wallet) if lender is not None else None
     if lender is None or one is None:
         return None
     if desk.road is not None and isinstance(one.account, maker_vault.Account):
@@ -130,7 +131,7 @@ async def look(app: App, rule: RescueTable) -> Sight | None:
         one = replace(one, account=replace(one.account, late_s=0))
     tokens = [a for a in app.directory.at(desk.place) if "/erc20:" in a]
     assert desk.sender is not None
-    (held, history, wei, prices), (stale, down, at_venues) = await asyncio.gather(
+    (held, history, wei, prices), (stale, down, at_venues), _ = await asyncio.gather(
         asyncio.gather(
             # Of the block that the account was read of: what came since would be paid in before it is there.
             app.market.balances(desk, tokens, one.found.block if one.found is not None else None),
@@ -143,6 +144,7 @@ async def look(app: App, rule: RescueTable) -> Sight | None:
             _sequencer(app, rule, desk),
             _at_venues(app),
         ),
+        view.settle(),
     )
     fees = bid(history, Urgency.URGENT)
     doubts = [*stale, *down]

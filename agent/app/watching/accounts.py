@@ -41,9 +41,10 @@ async def accounts_of(reading: Reading, kept: Mapping[int, Followed] | None = No
     """`kept`, by chain, is what looks before this one know. Raises nothing that concerns one chain or exchange alone."""
     wallet, chains = Address(reading.settings.wallet.address), reading.settings.chains
     views = {c.chain_id: Confirmed(reading.gateways[c.chain_id]) for c in chains}
-    read_by: Mapping[int, ViewReader] = views
-    if kept is not None:
-        read_by = {i: kept[i].over(view, reading.gateways[i]) for i, view in views.items()}
+    followed = (
+        {i: kept[i].over(view, reading.gateways[i]) for i, view in views.items()} if kept is not None else {}
+    )
+    read_by: Mapping[int, ViewReader] = followed or views
     asked = [
         looked_at(c, read_by[c.chain_id], wallet, pool)
         for c in chains
@@ -53,6 +54,7 @@ async def accounts_of(reading: Reading, kept: Mapping[int, Followed] | None = No
     found, loans, heads, margins = await asyncio.gather(
         asyncio.gather(*asked), asyncio.gather(*others), reading.heads(), margins_of(reading.settings)
     )
+    await asyncio.gather(*(view.settle() for view in followed.values()))
     unconfirmed = {c.name: why for c in chains if (why := views[c.chain_id].unconfirmed)}
     known = [one for one in found if one is not None]
     return Accounts(

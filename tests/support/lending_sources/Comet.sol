@@ -16,6 +16,17 @@ contract Harness {
     error BadAsset();
     error Paused();
     error NotCollateralized();
+    error NotLiquidatable();
+
+    event Supply(address indexed from, address indexed dst, uint256 amount);
+    event Withdraw(address indexed src, address indexed to, uint256 amount);
+    event Transfer(address indexed from, address indexed to, uint256 amount);
+    event SupplyCollateral(address indexed from, address indexed dst, address indexed asset, uint256 amount);
+    event WithdrawCollateral(address indexed src, address indexed to, address indexed asset, uint256 amount);
+    event AbsorbDebt(address indexed absorber, address indexed borrower, uint256 basePaidOut, uint256 usdValue);
+    event AbsorbCollateral(
+        address indexed absorber, address indexed borrower, address indexed asset, uint256 collateralAbsorbed, uint256 usdValue
+    );
 
     address public immutable baseToken;
     address public immutable baseTokenPriceFeed;
@@ -54,12 +65,14 @@ contract Harness {
         if (paused) revert Paused();
         if (token == asset) {
             collateral[who] += uint128(amount);
+            emit SupplyCollateral(msg.sender, who, asset, amount);
         } else {
             if (token != baseToken) revert BadAsset();
             accrue();
             int256 present = presentValue(principal[who]);
             if (amount == type(uint256).max) amount = present < 0 ? uint256(-present) : 0;
             principal[who] = principalValue(present + int256(amount));
+            emit Supply(msg.sender, who, amount);
         }
         require(Token(token).transferFrom(msg.sender, address(this), amount), "not paid");
     }
@@ -67,13 +80,43 @@ contract Harness {
     function withdraw(address token, uint256 amount) external {
         if (token == asset) {
             collateral[msg.sender] -= uint128(amount);
+            emit WithdrawCollateral(msg.sender, msg.sender, asset, amount);
         } else {
             if (token != baseToken) revert BadAsset();
             accrue();
             principal[msg.sender] = principalValue(presentValue(principal[msg.sender]) - int256(amount));
+            emit Withdraw(msg.sender, msg.sender, amount);
         }
         if (!isBorrowCollateralized(msg.sender)) revert NotCollateralized();
         Token(token).transfer(msg.sender, amount);
+    }
+
+    // Base from one account to another. Only what was lent before, or is lent after, is logged.
+    function transfer(address dst, uint256 amount) external {
+        accrue();
+        (int104 from, int104 to) = (principal[msg.sender], principal[dst]);
+        principal[msg.sender] = principalValue(presentValue(from) - int256(amount));
+        principal[dst] = principalValue(presentValue(to) + int256(amount));
+        if (!isBorrowCollateralized(msg.sender)) revert NotCollateralized();
+        if (from > 0) emit Transfer(msg.sender, address(0), amount);
+        if (principal[dst] > 0) emit Transfer(address(0), dst, amount);
+    }
+
+    // All of the collateral for the debt; what it is worth more, at a discount, is lent then.
+    function absorb(address absorber, address[] calldata accounts) external {
+        accrue();
+        for (uint256 n; n < accounts.length; n++) {
+            address who = accounts[n];
+            if (!isLiquidatable(who)) revert NotLiquidatable();
+            uint256 seized = collateral[who];
+            uint256 value = seized * getPrice(assetFeed) / ASSET_SCALE;
+            int256 left = presentValue(principal[who])
+                + int256(value * LIQUIDATION_FACTOR / 1e18 * baseScale / getPrice(baseTokenPriceFeed));
+            collateral[who] = 0;
+            principal[who] = principalValue(left > 0 ? left : int256(0));
+            emit AbsorbCollateral(absorber, who, asset, seized, value);
+            emit AbsorbDebt(absorber, who, 0, 0);
+        }
     }
 
     // Interest is simple between two accruals, each index floored.
@@ -113,7 +156,7 @@ contract Harness {
         return covered(account, BORROW_FACTOR);
     }
 
-    function isLiquidatable(address account) external view returns (bool) {
+    function isLiquidatable(address account) public view returns (bool) {
         return !covered(account, LIQUIDATE_FACTOR);
     }
 

@@ -27,6 +27,17 @@ contract Vat {
         _;
     }
 
+    // An anonymous log of the selector and the first three arguments, each a topic.
+    modifier note() {
+        _;
+        bytes32[3] memory told = abi.decode(msg.data[4:100], (bytes32[3]));
+        bytes32 sig = bytes32(msg.sig);
+        bytes memory whole = abi.encodePacked(msg.data, new bytes(224));
+        assembly {
+            log4(add(whole, 32), 224, sig, mload(told), mload(add(told, 32)), mload(add(told, 64)))
+        }
+    }
+
     function rely(address who) external ours { part[who] = true; }
     function set(bytes32 i, uint256 rate, uint256 dust) external ours { (ilks[i].rate, ilks[i].dust) = (rate, dust); }
     function put(bytes32 i, address u, uint256 ink, uint256 art) external ours { (urns[i][u].ink, urns[i][u].art) = (ink, art); }
@@ -35,7 +46,7 @@ contract Vat {
     function slip(bytes32 i, address usr, uint256 wad) external ours { gem[i][usr] += wad; }
     function suck(address usr, uint256 rad) external ours { dai[usr] += rad; }
 
-    function frob(bytes32 i, address u, address v, address w, int256 dink, int256 dart) external {
+    function frob(bytes32 i, address u, address v, address w, int256 dink, int256 dart) external note {
         Urn storage urn = urns[i][u];
         Ilk storage ilk = ilks[i];
         urn.ink = uint256(int256(urn.ink) + dink);
