@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import signal
+import tomllib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from agent_home import AgentHome
+from agent_home import AgentHome, written
 from comet_home import CometHome, comet_beside
+from fault_proxy import forwarding
+from indebted_home import DAEMON
+from other_lenders import sent
 
 from agent.app.readonly import read_book
 from agent.app.settings import load
 from chains.devnet.addresses import CHAINS
 from chains.devnet.funding import give_token, set_feed_price
+from chains.devnet.jsonrpc import Rpc
+from contracts.codec import encode
 
 pytestmark = pytest.mark.devnet
 PAY = "--live --yes --max-loss 200 --json"
@@ -96,6 +104,57 @@ def test_what_is_no_market_is_unknown_and_not_safe(agent_home: AgentHome, market
     assert done.status == 4, done.err + done.out
     (told,) = [a for a in done.json["accounts"] if a["id"].startswith("compound_v3:")]
     assert told["state"] == "UNKNOWN" and not told["plans"], told
+
+
+def test_a_node_that_leaves_logs_out_is_told_by_whoever_watches(
+    agent_home: AgentHome, market: CometHome
+) -> None:
+    """The collateral changed and no log says so: the daemon alerts it, the live view prints it, and both go on with what a whole read says."""
+    at(agent_home, 3_000)
+    left_with(agent_home, 0, 1)
+    values = tomllib.loads(market.agents_path.read_text())
+    (chain,) = [c for c in values["chains"] if c["name"] == "ethereum"]
+    rule = {"name": "comet", "chain": "ethereum", "market": market.comet, "add_collateral": False}
+    with forwarding(chain["rpc"][0]) as proxy:
+        proxy.change = without_logs_of(market.comet)
+        chain["rpc"], values["rescues"] = [proxy.url], [rule]
+        path = written(market.agents_path.with_name("comet-liar.toml"), values)
+        daemon = agent_home.home.start(DAEMON, path)
+        daemon.says("1 accounts watched")
+        view = agent_home.home.start("health --watch --every 0.3 --count 60", path)
+        agent_home.home.wait_for(lambda: market.name in view.out)
+        lent = market.lent()
+        with Rpc(agent_home.home.cheat_urls[1]) as rpc:
+            for to, call in (
+                (WETH, encode("erc20", "approve", (market.comet, 10**17))),
+                (market.comet, encode("comet", "supply", (WETH, 10**17))),
+            ):
+                sent(rpc, agent_home.safe, to, "0x" + call.hex())
+        assert market.lent() == lent + 10**17
+        daemon.says("EVENTS_DISAGREE", 60)
+        view.says("than its events did: accounts of this chain are read whole from now on", 60)
+        for process in (view, daemon):
+            process.end(signal.SIGTERM)
+
+
+def without_logs_of(contract: str) -> Callable[[bytes], bytes]:
+    """What a node answers, less the logs of that contract."""
+
+    def heard(answer: Any) -> Any:
+        found = answer.get("result") if isinstance(answer, dict) else None
+        if isinstance(found, list):
+            answer["result"] = [
+                x
+                for x in found
+                if not isinstance(x, dict) or x.get("address", "").lower() != contract.lower()
+            ]
+        return answer
+
+    def change(text: bytes) -> bytes:
+        told = json.loads(text)
+        return json.dumps([heard(a) for a in told] if isinstance(told, list) else heard(told)).encode()
+
+    return change
 
 
 def test_a_debt_is_paid_whole_to_the_last_unit(agent_home: AgentHome, market: CometHome) -> None:

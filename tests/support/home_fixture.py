@@ -62,6 +62,10 @@ class Running:
     def err(self) -> str:
         return self._err.read_text()
 
+    @property
+    def out(self) -> str:
+        return self._out.read_text()
+
     def says(self, text: str, patience_s: float = 30) -> None:
         try:
             wait_for(lambda: text in self.err or self.process.poll() is not None, patience_s)
