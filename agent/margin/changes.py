@@ -159,7 +159,7 @@ def deposited(model: MarginModel, account: Any, asset: str, raw: int, timestamp:
         case perps.PerpAccount():
             return replace(account, balance=account.balance + Fraction(raw, 10**8))
         case deribit_pm.Account():
-            return replace(account, equity=account.equity + Fraction(raw, 10**8))
+            return deribit_pm.MODEL.deposited(account, raw)
         case deribit_sm.Account():
             return deribit_sm.MODEL.deposited(account, raw)
         case derive_pm.Account():

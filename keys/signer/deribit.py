@@ -35,7 +35,7 @@ READS = frozenset(
     (
         "get_order_state_by_label get_order_state get_open_orders get_open_orders_by_label get_user_trades_by_order "
         "get_user_trades_by_instrument_and_time get_user_trades_by_currency_and_time get_positions get_position get_account_summaries "
-        "get_account_summary"
+        "get_account_summary pme/simulate"
     ).split()
 )
 ENDS = frozenset("cancel cancel_by_label cancel_all_by_instrument".split())

@@ -210,7 +210,7 @@ def test_an_inverse_short_as_large_as_its_coins_is_worth_the_same_at_any_price()
 
 @pytest.mark.parametrize(
     "told",
-    [{"margin_model": "segregated_pm"}, {"margin_model": "cross_sm"}, {"cross_collateral_enabled": True}],
+    [{"margin_model": "cross_pm"}, {"margin_model": "cross_sm"}, {"cross_collateral_enabled": True}],
 )
 def test_an_account_that_is_margined_otherwise_is_not_judged_by_this_model(told: dict[str, Any]) -> None:
     with pytest.raises(Usage) as no:

@@ -43,18 +43,27 @@ def _rows(draw: random.Random, index: float) -> list[tuple[Fraction, bool, Fract
 def deribit(draw: random.Random, near: Near, at: int) -> tuple[Any, deribit_pm.Account]:
     index = draw.uniform(2_000, 5_000)
     futures = [
-        (exact(draw.uniform(0.5, 40)) * draw.choice((-1, 1)), exact(index * draw.uniform(0.98, 1.03)))
+        deribit_pm.Future(
+            exact(draw.uniform(0.5, 40)) * draw.choice((-1, 1)), exact(index * draw.uniform(0.98, 1.03))
+        )
         for _ in range(draw.randrange(3))
     ]
     options = [deribit_pm.Option(*row, exact(index * draw.uniform(0.99, 1.04))) for row in _rows(draw, index)]
-    tables = draw.choice(((), EXTENDED))
+    parameters, in_coin = deribit_pm.Parameters(extended=draw.choice(((), EXTENDED))), draw.random() < 0.5
+    if draw.random() < 0.5:
+        parameters = deribit_pm.Parameters(
+            price_range=draw.choice((0.16, 0.18)), table_factor=1.0, dampener=draw.choice((1_000.0, 25_000.0)), roll_least=0.01,
+            roll_risk=0.075, option_contingency=0.0, future_contingency=0.0, maintenance_factor=0.8,
+        )  # fmt: skip
+        futures = [replace(f, days=exact(draw.choice((0.0, draw.uniform(1, 300))))) for f in futures]
     one = deribit_pm.Account(
         "eth",
         exact(index),
         Fraction(0),
         tuple(futures),
         tuple(options),
-        deribit_pm.Parameters(extended=tables),
+        parameters,
+        in_coin=in_coin,
     )
     return deribit_pm.MODEL, replace(
         one, equity=exact(_deribit_loss(one) * near(draw) + draw.uniform(0, 0.01))
@@ -107,11 +116,14 @@ def _spot_price(spot: float, rate: float, strike: float, vol: float, years: floa
     return black(spot * grown, strike, vol, years, call) / grown
 
 
-def _deribit_loss(a: deribit_pm.Account) -> float:
-    p = a.parameters
+def deribit_asked(a: deribit_pm.Account) -> tuple[float, float, float]:
+    """(worst loss, what rolls are charged, the whole maintenance margin), in what the account is settled in."""
+    p, index = a.parameters, float(a.index_px)
 
     def worth(move: float, way: int) -> float:
-        total = sum(float(size * px) * move for size, px in a.futures)
+        total = 0.0
+        for f in a.futures:
+            total += float(f.size) * (move / (1 + move) if a.in_coin else float(f.mark_px) * move)
         for o in a.options:
             days, vol = float(o.days), float(o.vol)
             scale = (30 / days) ** (p.short_power if days < 30 else p.long_power)
@@ -119,8 +131,9 @@ def _deribit_loss(a: deribit_pm.Account) -> float:
                 vol = max(vol * (1 + p.vol_up * scale), vol, p.least_vol_up)
             elif way < 0:
                 vol = max(vol * (1 - p.vol_down * scale), 0.0)
-            price = black(float(o.forward_px) * (1 + move), float(o.strike), vol, days / 365, o.is_call)
-            total += float(o.size) * price
+            there = float(o.forward_px) * (1 + move)
+            price = black(there, float(o.strike), vol, days / 365, o.is_call)
+            total += float(o.size) * (price / there if a.in_coin else price)
         return total
 
     now = worth(0.0, 0)
@@ -130,13 +143,41 @@ def _deribit_loss(a: deribit_pm.Account) -> float:
             worst = max(worst, now - worth(n / p.steps * p.price_range, way))
     for move, part in p.extended:
         worst = max(worst, (now - worth(move, 1)) * part)
+    for move in (-0.66, -0.33, 0.5, 1, 2, 3, 4, 5) if p.table_factor else ():
+        lost = (now - worth(move, 1)) * p.table_factor * p.price_range / abs(move)
+        less = max(abs(move) / p.price_range - 1, 0) * p.dampener
+        if a.in_coin:
+            end = 1 + math.copysign(p.price_range, move)
+            lost, less = lost * (1 + move) / end, less / (end * index)
+        worst = max(worst, lost - less)
     bare: dict[tuple[bool, Fraction], Fraction] = {}
     for o in a.options:
         bare[o.is_call, o.strike] = bare.get((o.is_call, o.strike), Fraction(0)) + o.size
     short = float(sum(-size for size in bare.values() if size < 0))
-    sides = [sum(max(way * float(size), 0.0) for size, _ in a.futures) for way in (1, -1)]
-    index = float(a.index_px)
-    return worst + p.option_contingency * index * short + p.future_contingency * index * min(sides)
+    sides = [sum(max(way * float(f.size), 0.0) for f in a.futures) for way in (1, -1)]
+    unit = 1.0 if a.in_coin else index
+    rolls = _rolls(a) * unit
+    more = (p.option_contingency * short + p.future_contingency * min(sides)) * unit
+    return worst, rolls, (worst + more + rolls) * p.maintenance_factor
+
+
+def _rolls(a: deribit_pm.Account) -> float:
+    """Coins, over the expiries."""
+    p, net = a.parameters, dict[Fraction, float]()
+    for f in a.futures:
+        net[f.days] = net.get(f.days, 0.0) + float(f.size)
+    for o in a.options:
+        spread = float(o.vol) * math.sqrt(float(o.days) / 365)
+        d1 = math.log(float(o.forward_px) / float(o.strike)) / spread + spread / 2
+        delta = math.erfc(-d1 / math.sqrt(2)) / 2 - (0 if o.is_call else 1)
+        net[o.days] = net.get(o.days, 0.0) + float(o.size) * delta
+    return sum(
+        abs(d) * max(p.roll_least, math.exp(p.roll_risk * float(days) / 365) - 1) for days, d in net.items()
+    )
+
+
+def _deribit_loss(a: deribit_pm.Account) -> float:
+    return deribit_asked(a)[2]
 
 
 def _paradex_required(a: paradex_pm.Account) -> float:
@@ -176,7 +217,8 @@ def worth(account: Any) -> tuple[float, float] | None:
     """(equity, what must stay) in dollars; None for an account that is none of these."""
     match account:
         case deribit_pm.Account():
-            return float(account.equity), _deribit_loss(account)
+            usd = float(account.index_px) if account.in_coin else 1.0
+            return float(account.equity) * usd, _deribit_loss(account) * usd
         case paradex_pm.Account():
             return float(account.equity), _paradex_required(account)
     return None
@@ -187,18 +229,26 @@ def anew(account: Any, px: int) -> Any:
     new = Fraction(px, 10**8)
     move = new / account.index_px
     if isinstance(account, deribit_pm.Account):
-        gain = sum((size * mark * (move - 1) for size, mark in account.futures), Fraction(0))
-        options = []
+        coin, futures, options = account.in_coin, [], []
+        gain = Fraction(0)
+        for f in account.futures:
+            gain += f.size * ((1 - 1 / move) if coin else f.mark_px * (move - 1))
+            futures.append(replace(f, size=f.size / move if coin else f.size, mark_px=f.mark_px * move))
         for o in account.options:
             forward, years = o.forward_px * move, float(o.days) / 365
-            gain += o.size * Fraction(
-                black(float(forward), float(o.strike), float(o.vol), years, o.is_call)
-                - black(float(o.forward_px), float(o.strike), float(o.vol), years, o.is_call)
+            then, now = (
+                black(float(at), float(o.strike), float(o.vol), years, o.is_call)
+                / (float(at) if coin else 1.0)
+                for at in (forward, o.forward_px)
             )
+            gain += o.size * Fraction(then - now)
             options.append(replace(o, forward_px=forward))
-        futures = tuple((size, mark * move) for size, mark in account.futures)
         return replace(
-            account, index_px=new, equity=account.equity + gain, futures=futures, options=tuple(options)
+            account,
+            index_px=new,
+            equity=account.equity + gain,
+            futures=tuple(futures),
+            options=tuple(options),
         )
     gain = sum((x.size * x.mark_px * (move - 1) for x in account.perps), Fraction(0))
     rows = []

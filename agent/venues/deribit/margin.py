@@ -1,6 +1,6 @@
-"""Deribit's margin accounts as accounts/1, for the model that judges them (agent/margin/deribit_sm). Pure.
+"""Deribit's margin accounts as accounts/1, for the models that judge them (agent/margin/deribit_sm, deribit_pm). Pure.
 
-Segregated standard margin: each currency's account answers for what settles in it. Its maintenance is also asked for open orders and
+Each currency's account answers for what settles in it. Segregated portfolio margin is `portfolio`'s; of segregated standard margin the maintenance is also asked for open orders and
 options; where the account's own figure is above the sum of its contracts', theirs are taken for so much more.
 """
 
@@ -18,11 +18,12 @@ from agent.market.reading import name as text_of
 from agent.market.reading import number as exact
 from agent.venues import number
 from agent.venues.deribit.codec import Market
+from agent.venues.deribit.portfolio import PORTFOLIO, settled_in
 
 DIGITS = 8
 DOLLARS = frozenset({"USDC", "USDT", "USDE"})
 """Counted as a dollar, as the venue does for margin."""
-STANDARD = frozenset({"segregated_sm"})
+JUDGED = frozenset({"segregated_sm", PORTFOLIO})
 PLACES = Decimal("1e-18")
 
 
@@ -30,15 +31,15 @@ def refused(venue: str, summaries: Any) -> Usage | None:
     """Why the accounts are not judged here, with what the exchange itself says of them; None where they may be."""
     with understood("get_account_summaries"):
         models = {_model(row) for row in summaries["summaries"]}
-        other = sorted(models - STANDARD)
+        other = sorted(models - JUDGED)
         if not other:
             return None
         figures = [words for row in summaries["summaries"] if (words := _stated(row))]
     says = f"; the exchange itself says: {'; '.join(figures)}" if figures else ""
     return Usage(
         "MARGIN_MODEL",
-        f"at {venue} margin is by {other[0][:40]}, which is not told position by position{says}",
-        "`fairlead health FILE` judges a portfolio-margined account written down; or use segregated standard margin there",
+        f"at {venue} margin is by {other[0][:40]}, of which is not published how positions answer for one another{says}",
+        "use segregated margin there, standard or portfolio",
     )
 
 
@@ -60,17 +61,34 @@ def _model(row: Mapping[str, Any]) -> str:
     return f"{kind}_{'pm' if row.get('portfolio_margining_enabled') else 'sm'}"
 
 
+def by_portfolio(summaries: Any, rows: Any) -> dict[str, tuple[Any, list[Any]]]:
+    """(summary, positions) of each currency whose account is portfolio-margined and has something open. Raises Halt VENUE_DIALECT."""
+    with understood("a margin account"):
+        stated = {text_of(row["currency"]): row for row in summaries["summaries"] if _model(row) == PORTFOLIO}
+        held: dict[str, list[Any]] = {}
+        for row in rows:
+            if exact(row["size"]) and (coin := settled_in(text_of(row["instrument_name"]))) in stated:
+                held.setdefault(coin, []).append(row)
+        return {coin: (stated[coin], of) for coin, of in sorted(held.items())}
+
+
 def document(
-    venue: str, summaries: Any, rows: Any, markets: Mapping[str, Market], at_s: int
+    venue: str,
+    summaries: Any,
+    rows: Any,
+    markets: Mapping[str, Market],
+    at_s: int,
+    portfolios: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Mapping[str, Any]:
-    """Of get_account_summaries and get_positions. An account with options, which are no contracts of one price, is told by a model of no name
-    here, so that it is UNKNOWN. Raises Usage MARGIN_MODEL for what is open in an unknown market; Halt VENUE_DIALECT."""
-    place = f"cex:{venue}"
+    """Of get_account_summaries and get_positions; `portfolios` are the accounts of `portfolio.account` by their currency. An account with options,
+    which are no contracts of one price, is told by a model of no name here, so that it is UNKNOWN; one that is portfolio-margined and not among
+    `portfolios` too. Raises Usage MARGIN_MODEL for what is open in an unknown market; Halt VENUE_DIALECT."""
+    place, told_whole = f"cex:{venue}", portfolios or {}
     with understood("a margin account"):
         stated = {text_of(row["currency"]): row for row in summaries["summaries"]}
         held: dict[str, list[Any]] = {}
         for row in rows:
-            if not exact(row["size"]):
+            if not exact(row["size"]) or settled_in(text_of(row["instrument_name"])) in told_whole:
                 continue
             if (market := markets.get(text_of(row["instrument_name"]))) is None:
                 raise Usage(
@@ -79,9 +97,16 @@ def document(
                     "the account cannot be told without it: watch it on the exchange's own page",
                 )
             held.setdefault(market.settle, []).append(row)
-        accounts, symbols = list[dict[str, Any]](), set[str]()
+        accounts, symbols = [dict(one) for one in told_whole.values()], set(told_whole)
         for currency, open_now in sorted(held.items()):
             account = stated[currency]
+            if _model(account) == PORTFOLIO:
+                words = _stated(account) or "nothing of it"
+                why = f"how what is settled in {currency} answers for one another is not published; the exchange itself says: {words}"
+                accounts.append(
+                    {"id": f"{venue} {currency}", "model": "deribit_pm", "chain": place, "doubt": why}
+                )
+                continue
             least = exact(account["maintenance_margin"])
             kept = [exact(row["maintenance_margin"]) for row in open_now]
             told = sum(kept, Decimal(0))

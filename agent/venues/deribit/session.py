@@ -44,7 +44,7 @@ from agent.venues import (  # fmt: skip
     to_cancel,
     understood,
 )
-from agent.venues.deribit import codec, combos, inverse, linked, margin, stops, trades
+from agent.venues.deribit import codec, combos, inverse, linked, margin, portfolio, stops, trades
 from agent.venues.deribit.line import Line
 
 API = "/api/v2"
@@ -317,14 +317,16 @@ class Deribit:
             return tuple(held for held in map(self.reader.position, rows) if held is not None)
 
     async def margin(self) -> Mapping[str, Any]:
-        """The accounts in which contracts are open, as `agent.margin.deribit_sm` reads them. Raises Retry, Usage MARGIN_MODEL."""
+        """The accounts in which contracts are open, as `agent.margin.deribit_sm` and `deribit_pm` read them. Raises Retry, Usage MARGIN_MODEL."""
         self._need_markets()
         summaries = await self.private("get_account_summaries", {})
         if (no := margin.refused(self._name, summaries)) is not None:
             raise no
         rows = await self.private("get_positions", {"currency": "any"})
-        at_s = self._clock.now_ns() // 10**9
-        return margin.document(self._name, summaries, rows, self._markets, at_s)
+        at_s, now_ms = self._clock.now_ns() // 10**9, self._clock.now_ns() // 10**6 + self._ahead_ms
+        held = margin.by_portfolio(summaries, rows)
+        whole = await portfolio.read(self.private, self.public, self._name, held, now_ms)
+        return margin.document(self._name, summaries, rows, self._markets, at_s, whole)
 
     async def funding(self, symbol: str, since_ns: int) -> Sequence[tuple[int, Decimal]]:
         """See `agent.ports.TellsFunding`: every hour's rate, asked for by weeks. Nothing of a contract that expires."""
