@@ -15,7 +15,7 @@ from agent.routing.kernels.prices import Steps
 from agent.routing.kernels.prices import balanced as balanced_legs
 from agent.routing.problem import Problem
 from agent.routing.rows import ints
-from agent.routing.support import HALVINGS, LESS, NARROWINGS, NEAR, SURE, WAYS, More, Support, Supports
+from agent.routing.support import HALVINGS, LESS, LOOKS, NARROWINGS, NEAR, SURE, WAYS, More, Support, Supports
 
 _BY = Steps(*balance.CONSTANTS)
 
@@ -50,7 +50,7 @@ class CompiledSupports(Supports):
         known = [e for hop in hops if (e := self._has(hop)) is not None]
         if len(known) < len(hops):
             return 0.0
-        return legs.through(self._knots.legs, ints(known), vi, vj, least, most, NARROWINGS, NEAR)
+        return legs.through(self._knots.legs, ints(known), vi, vj, least, most, LOOKS, NARROWINGS, NEAR)
 
     def over(self, hop: Hop, prices: Mapping[AssetId, float]) -> float | None:
         e = self._has(hop)

@@ -17,6 +17,7 @@ from agent.routing.graph import Hop
 from agent.routing.grid import grid_split
 from agent.routing.local import improved
 from agent.routing.plan import Plan, make_plan
+from agent.routing.polish import polished
 from agent.routing.problem import Problem, pose
 from agent.routing.rebuild import rebuilt
 from agent.routing.report import route_of
@@ -229,6 +230,9 @@ def best_split(problem: Problem, in_time: Callable[[], bool] = _always) -> tuple
     for step, fine in _FINEST:
         plan, chosen = finished(search, chosen, plan, step, fine)
     other = rebuilt(search, plan, exact, in_time) if in_time() else None
+    if other is not None:
+        search, plan, chosen = other
+    other = polished(search, plan, chosen, exact, in_time) if in_time() else None
     if other is not None:
         search, plan, chosen = other
     return search.problem, plan, chosen

@@ -22,8 +22,9 @@ from agent.routing.sides import sides
 
 WAYS, HALVINGS, LESS = 6, 16, 0.2
 """Pairs of legs told by asset between them; how often the interval of its price is halved; legs that earn that part of their gas are tried many at once."""
-NARROWINGS, NEAR = 16, 1 + 1e-3
-"""How often the interval of what goes through legs in a row is halved, and how much more is set beside it."""
+LOOKS, NARROWINGS, NEAR = 16, 10, 1 + 1e-3
+"""At how many amounts, each as many times the one before, legs in a row are looked at; how often the interval around the best of them is halved, and how
+much more is set beside its middle."""
 _ROUNDS, _TRIED, _SWAPS, _MORE = 24, 24, 13, 16
 SURE = 1e-9
 """Less than that share of the value is no gain."""
@@ -97,14 +98,21 @@ class Supports:
                 held = leg.given(held)[0]
             return held * vj - amount * vi
 
-        low, high = least, most
+        # Of little, what one leg gives is told too coarsely for halving alone: a wrong turn would be the last.
+        times = sqrt(sqrt(sqrt(sqrt(most / least))))
+        best, at, amount = gain(least), least, least
+        for _ in range(LOOKS):
+            amount *= times
+            if (found := gain(amount)) > best:
+                best, at = found, amount
+        low, high = at / times, at * times
         for _ in range(NARROWINGS):
             amount = sqrt(low * high)
             if gain(amount * NEAR) > gain(amount):
                 low = amount
             else:
                 high = amount
-        return gain(sqrt(low * high))
+        return max(best, gain(sqrt(low * high)))
 
     def over(self, hop: Hop, prices: Mapping[AssetId, float]) -> float | None:
         """What a leg gains beyond its gas, None where it has no curve."""

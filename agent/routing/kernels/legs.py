@@ -119,17 +119,24 @@ def _between(legs: Legs, one: int, two: int, vi: float, vj: float, halvings: int
 
 @compiled
 def through(
-    legs: Legs, hops: Ints, vi: float, vj: float, least: float, most: float, narrowings: int, near: float
-) -> float:
+    legs: Legs, hops: Ints, vi: float, vj: float, least: float, most: float, looks: int, narrowings: int, near: float
+) -> float:  # fmt: skip
     """`Supports.through`."""
-    low, high = least, most
+    times = sqrt(sqrt(sqrt(sqrt(most / least))))
+    best, at, amount = _row(legs, hops, vi, vj, least), least, least
+    for _ in range(looks):
+        amount *= times
+        found = _row(legs, hops, vi, vj, amount)
+        if found > best:
+            best, at = found, amount
+    low, high = at / times, at * times
     for _ in range(narrowings):
         amount = sqrt(low * high)
         if _row(legs, hops, vi, vj, amount * near) > _row(legs, hops, vi, vj, amount):
             low = amount
         else:
             high = amount
-    return _row(legs, hops, vi, vj, sqrt(low * high))
+    return max(best, _row(legs, hops, vi, vj, sqrt(low * high)))
 
 
 @inlined
