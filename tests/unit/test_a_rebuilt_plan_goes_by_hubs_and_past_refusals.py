@@ -109,6 +109,24 @@ def test_legs_beyond_the_limit_go_by_what_each_of_them_is_worth(engine: type[Sup
     assert set(made.flows) == wide and supports.thinned(wide, made)[0] == two
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("deep", [1e6, 1e8, 1e10])
+def test_what_goes_best_through_legs_in_a_row_is_found_where_a_little_tells_nothing(
+    engine: type[Supports], deep: float
+) -> None:
+    """Of a little in deep pools floats give noise: which way it leads must not be asked there alone."""
+    problem = posed(
+        market(pool(1, A, C, deep, deep * 1.0004, 100), pool(2, C, B, deep, deep, 100)), deep / 100
+    )
+    supports = engine(problem, lambda: True)
+    way = (hop(problem, 1, A, C), hop(problem, 2, C, B))
+    most = float(problem.amount)
+    for least in (1e8, 1e10, 1e12):
+        amounts = [least * (most / least) ** (k / 400) for k in range(401)]
+        best = max(supports.given(way[1], supports.given(way[0], x)) - x for x in amounts)
+        assert best > 0 and supports.through(way, 1.0, 1.0, least, most) >= best * 0.999
+
+
 def test_a_pair_sells_no_more_than_its_reserve_can_hold() -> None:
     """Reserves are of 112 bits (UniswapV2Pair._update): the rest of the sale goes where it is worth less."""
     full = 2**112 - 1
