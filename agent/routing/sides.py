@@ -20,7 +20,7 @@ from agent.routing.search import order_of
 if TYPE_CHECKING:
     from agent.routing.support import More, Support, Supports
 
-TRIED, _WAYS = 8, 24
+TRIED, _WAYS = 16, 24
 """Pairs of legs looked at by asset between them: hubs' prices are nobody's offer, and what seems good at them crowds out what is."""
 _MUCH, _PART, _LITTLE, _SURE = (32, 1024), 1 / 64, 1e-4, 1e-9
 
