@@ -2,7 +2,7 @@
 
 Sources: aave core-v3 (Transfer, Mint, Burn, BalanceTransfer of the tokens), compound-finance/comet (Comet.sol), morpho-org/morpho-blue
 (EventsLib.sol), makerdao/dss (vat.sol, the anonymous log of `note`: selector, then the first three arguments), curvefi crvUSD (Controller.vy),
-liquity/bold (ITroveEvents.sol).
+liquity/bold (ITroveEvents.sol), gmx-synthetics (EventEmitter.sol, PositionEventUtils.sol: EventLog1, the account its second topic).
 """
 
 from __future__ import annotations
@@ -18,16 +18,19 @@ WORD = 32
 @dataclass(frozen=True, slots=True)
 class AccountView:
     """`argument`: which word of the arguments says whose state it is. `places`: the topics in which a log that changed it has that word.
-    `words`: those of the answer that nothing changes without such a log. `kept`: asked for again only after one, for asking would cost a request;
-    the others come with the market's own figures, which are read at each block anyhow."""
+    `words`: those of the answer that nothing changes without such a log, None for all of them. `kept`: asked for again only after one, for asking would cost a
+    request; the others come with the market's own figures, which are read at each block anyhow. `elsewhere`: another contract logs, which settings name."""
 
     argument: int
     places: tuple[int, ...]
-    words: tuple[int, ...]
+    words: tuple[int, ...] | None
     kept: bool = False
+    elsewhere: bool = False
 
     def same(self, one: CallResult, other: CallResult) -> bool:
         """Whether two answers are the same in all that only a log of the account changes."""
+        if self.words is None:
+            return one == other
         return (
             one.ok is other.ok
             and len(one.data) == len(other.data)
@@ -53,6 +56,7 @@ VIEWS = {
         "debt(address)": AccountView(0, (1, 2), ()),
         # The place in the list of troves, the fifth word, changes as others close theirs.
         "Troves(uint256)": AccountView(0, (1,), (0, 1, 2, 3, 5, 6, 7, 8, 9)),
+        "getAccountPositions(address,address,uint256,uint256)": AccountView(1, (2,), None, elsewhere=True),
     }.items()
 }
 

@@ -16,7 +16,7 @@ a reorganisation: read whole.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,6 +65,7 @@ class Followed:
         self._kept: dict[Call, CallResult] = {}
         self._subjects: set[bytes] = set()
         self._since_check = 0
+        self._logged_by: dict[Address, Address] = {}
         self.changes: list[Change] = []
         """The newest last."""
         self.distrusted = ""
@@ -72,9 +73,26 @@ class Followed:
         self.spared = 0
         """Calls that were answered from what is kept."""
 
-    def over(self, view: ViewReader, logs: LogReader) -> FollowedView:
-        """`view` answers for all that is not kept, `logs` for what happened since. Both are used during that look only."""
+    def over(
+        self, view: ViewReader, logs: LogReader, logged_by: Mapping[Address, Address] | None = None
+    ) -> FollowedView:
+        """`view` answers for all that is not kept, `logs` for what happened since. Both are used during that look only. `logged_by`: by a contract that
+        logs nothing itself the one that does."""
+        self._logged_by |= logged_by or {}
         return FollowedView(self, view, logs)
+
+    def watches(self, call: Call) -> bool:
+        """Whether it is known which logs name what it asks for."""
+        view = view_of(call)
+        return view is not None and (not view.elsewhere or call.to in self._logged_by)
+
+    def logs_of(self, call: Call) -> Address:
+        return self._logged_by.get(call.to, call.to)
+
+    def named(self, log: Log, call: Call) -> bool:
+        """Whether it is a log of what `call` asks for."""
+        subject, places = subject_of(call), VIEWS[call.data[:4]].places
+        return self.logs_of(call) == log.address and any(log.topics[n : n + 1] == (subject,) for n in places)
 
     def forget(self) -> None:
         """Have everything read anew."""
@@ -87,14 +105,46 @@ class Followed:
             if at is None or self.distrusted or at.hash == ref.hash or ref.number <= at.number:
                 return
             watched = list(self._kept)
-            news = await _news(logs, at, ref, watched) if watched else []
+            news = await self._news(logs, at, ref, watched) if watched else []
             if news is None:
                 self.forget()
                 return
             for one in news:
-                self._heard(one, [call for call in watched if _names(one, call)])
+                self._heard(one, [call for call in watched if self.named(one, call)])
             self._at = ref
             self._since_check = self._since_check % self._check_every + 1
+
+    async def _news(
+        self, logs: LogReader, at: BlockRef, ref: BlockRef, watched: Sequence[Call]
+    ) -> list[Log] | None:
+        """The logs between two blocks that may name what is watched; None where the way between is not known."""
+        if ref.number - at.number > MOST_BLOCKS:
+            return None
+        by_place: dict[int, list[Call]] = {}
+        for call in watched:
+            for place in VIEWS[call.data[:4]].places:
+                by_place.setdefault(place, []).append(call)
+        try:
+            found = await asyncio.gather(
+                *(
+                    logs.logs_agreed(
+                        sorted({self.logs_of(call) for call in calls}),
+                        [*[None] * place, sorted({subject_of(call) for call in calls})],
+                        at.number + 1,
+                        ref.number,
+                    )
+                    for place, calls in sorted(by_place.items())
+                )
+            )
+            # After the logs: what was another branch's then is none of this block's.
+            if (await logs.block(ref.number)).hash != ref.hash:
+                return None
+            if ref.parent_hash != at.hash and (await logs.block(at.number)).hash != at.hash:
+                return None
+        except (Retry, Reject):
+            return None
+        every = {(one.block_number, one.log_index): one for some in found for one in some}
+        return [every[place] for place in sorted(every)]
 
     def _own_lock(self) -> asyncio.Lock:
         """One for each event loop: a view that is drawn again and again runs each look in a loop of its own."""
@@ -160,7 +210,7 @@ class FollowedView:
     ) -> tuple[BlockRef, list[CallResult]]:
         """As the view it stands before. What is asked of "latest" is asked of the chain: that request is needed for the block itself."""
         ref = self._seen.get(block)
-        own = [call for call in dict.fromkeys(calls) if view_of(call) is not None]
+        own = [call for call in dict.fromkeys(calls) if self._followed.watches(call)]
         if ref is None or not own:
             # The logs are asked for beside what has to be asked in any case: they cost no time of their own.
             asked = self._view.multicall(calls, block)
@@ -199,40 +249,3 @@ class FollowedView:
         for at, read in [one for one in self._unheard if one[0].hash == ref.hash]:
             self._followed.learn(read, at)
         self._unheard = [one for one in self._unheard if one[0].hash != ref.hash]
-
-
-def _names(log: Log, call: Call) -> bool:
-    """Whether it is a log of what `call` asks for."""
-    subject, places = subject_of(call), VIEWS[call.data[:4]].places
-    return call.to == log.address and any(log.topics[n : n + 1] == (subject,) for n in places)
-
-
-async def _news(logs: LogReader, at: BlockRef, ref: BlockRef, watched: Sequence[Call]) -> list[Log] | None:
-    """The logs between two blocks that may name what is watched; None where the way between is not known."""
-    if ref.number - at.number > MOST_BLOCKS:
-        return None
-    by_place: dict[int, list[Call]] = {}
-    for call in watched:
-        for place in VIEWS[call.data[:4]].places:
-            by_place.setdefault(place, []).append(call)
-    try:
-        found = await asyncio.gather(
-            *(
-                logs.logs_agreed(
-                    sorted({call.to for call in calls}),
-                    [*[None] * place, sorted({subject_of(call) for call in calls})],
-                    at.number + 1,
-                    ref.number,
-                )
-                for place, calls in sorted(by_place.items())
-            )
-        )
-        # After the logs: what was another branch's then is none of this block's.
-        if (await logs.block(ref.number)).hash != ref.hash:
-            return None
-        if ref.parent_hash != at.hash and (await logs.block(at.number)).hash != at.hash:
-            return None
-    except (Retry, Reject):
-        return None
-    every = {(one.block_number, one.log_index): one for some in found for one in some}
-    return [every[place] for place in sorted(every)]

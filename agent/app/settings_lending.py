@@ -40,6 +40,10 @@ class Gmx(Table):
     reader: Address = Field(description="GMX's Reader (of version 2.2) on this chain.")
     data_store: Address = Field(description="GMX's DataStore on this chain.")
     referral_storage: Address = Field(description="GMX's ReferralStorage on this chain.")
+    event_emitter: Address | None = Field(
+        None,
+        description="GMX's EventEmitter on this chain: what changed a position is named by its logs then.",
+    )
     symbols: dict[Address, Symbol] = Field(
         {},
         description="What indexes that are no tokens are called, by the address GMX gives them, as in "

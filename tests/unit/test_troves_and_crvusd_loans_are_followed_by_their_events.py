@@ -1,4 +1,4 @@
-"""A trove and a loan at crvUSD are read at each block; what changed them is named, and a trove that changed with no log of it ends the belief in logs."""
+"""A trove, a loan at crvUSD and a position at GMX are read at each block; what changed them is named, and what changed with no log of it ends the belief in logs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from answering_chain import AnsweringChain, place
 from fake_crvusd import CONTROLLER, FakeLoan
+from fake_gmx import CORE, READER, FakeGmx, FakePosition
+from fake_gmx import WHO as TRADER
 from fake_liquity import MANAGER, REGISTRY, FakeTrove
 
 from chains.account_views import account_of
 from chains.evm import word
 from chains.followed import Followed
 from chains.lending.crvusd import read_loan
+from chains.lending.gmx_v2 import read_positions
 from chains.lending.liquity_v2 import read_trove
 from chains.types import Address, BlockRef, Call, CallResult, Hash32, Log
 
@@ -112,3 +115,29 @@ async def test_what_changed_a_loan_at_crvusd_is_named(other: bool) -> None:
         [] if other else [(tx, WHO)]
     )
     assert not followed.distrusted
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_what_changed_a_position_at_gmx_is_named_by_the_logs_of_another_contract(known: bool) -> None:
+    emitter, name = place(0xEE), b"\4" * 32
+    chain, followed = Growing(FakeGmx()), Followed()
+
+    async def look_at() -> Any:
+        view = followed.over(chain, chain, {READER: emitter} if known else {})
+        _, found = await read_positions(view, CORE, TRADER)
+        await view.settle()
+        return found
+
+    first = await look_at()
+    tx = chain.grow(
+        FakeGmx((FakePosition(size=150_000 * 10**30),)), (emitter, (b"\3" * 32, name, word(TRADER)))
+    )
+    assert await look_at() != first
+    assert [(one.tx_hash, account_of(one.subject)) for one in followed.changes] == [(tx, TRADER)] * known
+    # The price needs no log; another size does.
+    chain.grow(FakeGmx((FakePosition(size=150_000 * 10**30),), price=48_000 * 10**8))
+    await look_at()
+    assert not followed.distrusted
+    chain.grow(FakeGmx((FakePosition(size=170_000 * 10**30),)))
+    await look_at()
+    assert bool(followed.distrusted) is known

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from agent.app.settings_tree import Chain
 from agent.app.watching.aave import ChainHealth, looked_at
 from agent.app.watching.aave_v4 import spoke_loans
 from agent.app.watching.loans import Loan, loans_of
@@ -41,9 +42,11 @@ async def accounts_of(reading: Reading, kept: Mapping[int, Followed] | None = No
     """`kept`, by chain, is what looks before this one know. Raises nothing that concerns one chain or exchange alone."""
     wallet, chains = Address(reading.settings.wallet.address), reading.settings.chains
     views = {c.chain_id: Confirmed(reading.gateways[c.chain_id]) for c in chains}
-    followed = (
-        {i: kept[i].over(view, reading.gateways[i]) for i, view in views.items()} if kept is not None else {}
-    )
+    followed = {
+        c.chain_id: kept[c.chain_id].over(views[c.chain_id], reading.gateways[c.chain_id], _logged_by(c))
+        for c in chains
+        if kept is not None
+    }
     read_by: Mapping[int, ViewReader] = followed or views
     asked = [
         looked_at(c, read_by[c.chain_id], wallet, pool)
@@ -60,3 +63,8 @@ async def accounts_of(reading: Reading, kept: Mapping[int, Followed] | None = No
     return Accounts(
         known, [*(loan for some in loans for loan in some), *margins], heads, reading.now_s, unconfirmed
     )
+
+
+def _logged_by(chain: Chain) -> dict[Address, Address]:
+    gmx = chain.gmx
+    return {Address(gmx.reader): Address(gmx.event_emitter)} if gmx is not None and gmx.event_emitter else {}
