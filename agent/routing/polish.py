@@ -102,14 +102,13 @@ def polished(
     while (fewer := _left_out(over, shares, in_time)) is not None:
         over, shares = fewer
         found.append(fewer)
-    # What is worth most by the floats first: a pool may refuse it, or give less.
+    # What is worth most by the floats a pool may refuse, or give less for.
+    best: tuple[Search, Plan, Split] | None = None
     for over, shares in reversed(found):
         flows: Shares = {}
         net = over.net(shares, flows)
-        better = remade(search, flows, net, plan, exact)
-        if better is not None:
-            return better
-    return None
+        best = remade(search, flows, net, plan if best is None else best[1], exact) or best
+    return best
 
 
 def _left_out(over: _Legs, shares: Shares, in_time: Callable[[], bool]) -> tuple[_Legs, Shares] | None:
