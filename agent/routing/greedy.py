@@ -229,12 +229,12 @@ def best_split(problem: Problem, in_time: Callable[[], bool] = _always) -> tuple
             break
     for step, fine in _FINEST:
         plan, chosen = finished(search, chosen, plan, step, fine)
-    other = rebuilt(search, plan, exact, in_time) if in_time() else None
-    if other is not None:
-        search, plan, chosen = other
-    other = polished(search, plan, chosen, exact, in_time) if in_time() else None
-    if other is not None:
-        search, plan, chosen = other
+    # Made anew over other legs it may be worth more as it is, and less once ticks are counted: both ends are looked at.
+    ends = [(search, plan, chosen)]
+    if in_time() and (other := rebuilt(search, plan, exact, in_time)) is not None:
+        ends.append(other)
+    ends += [better for one in ends if in_time() and (better := polished(*one, exact, in_time)) is not None]
+    search, plan, chosen = max(reversed(ends), key=lambda one: one[1].worth)
     return search.problem, plan, chosen
 
 
