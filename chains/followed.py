@@ -1,7 +1,7 @@
 """What an account itself holds at a lending market, followed from look to look by the events that change it.
 
 Prices, indices, rates and parameters move with no event of the account, and are read anew at each block; so is all that comes with the
-same requests: a position at Compound, Morpho, Maker, Liquity or crvUSD costs no further one. What does is kept: Aave's scaled balances, two or
+same requests: a position at Compound, Morpho, Maker, Liquity, crvUSD or GMX costs no further one. What does is kept: Aave's scaled balances, two or
 three calls for each asset of the market, until a token logs an event of the account. `chains/account_views` has which logs those are.
 
 At a later block the logs of every block between are asked for, of those very contracts and with the account where they name it. What is kept is
@@ -63,7 +63,6 @@ class Followed:
         self._lock: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._at: BlockRef | None = None
         self._kept: dict[Call, CallResult] = {}
-        self._subjects: set[bytes] = set()
         self._since_check = 0
         self._logged_by: dict[Address, Address] = {}
         self.changes: list[Change] = []

@@ -5,7 +5,7 @@ A volatility of τ days moves by its range times (30/τ)^power, the power by the
 move counts, in dollars, and as coins at the price at which the range ends; then it is dampened: brought towards zero by so many dollars for
 each range that the move is further than one. The net delta of each expiry is charged for a roll of `roll_least`, or of what `roll_risk` a year
 grows to until then if that is more. Sources: the venue's support page on portfolio margin, and what its own private/pme/simulate answers of
-futures (its API reference's example; both are tests). Short options and offsetting futures may be asked for contingencies, as the page had it
+futures (its API reference's example, and one of the live exchange; both are tests). Short options and offsetting futures may be asked for contingencies, as the page had it
 before. An account settled in coins has an option's value in dollars over its forward, and the dollars of a future over its price.
 """
 
